@@ -1,0 +1,101 @@
+"""A document as the user gave it, and the text that is embedded for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexes.errors import InputError
+
+__all__ = ["Document", "passage_text"]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a corpus.
+
+    `doc_id` is the user's name for it, unique in a collection. `metadata` holds anything that JSON
+    can hold. Text may be empty: such a document is kept and shown, and no embedding can find it.
+
+    Raises:
+        InputError: a field has the wrong type, `doc_id` is empty, a text is not valid Unicode, or
+            `metadata` holds a value that JSON cannot hold.
+    """
+
+    doc_id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("doc_id", "text", "title"):
+            _check_text(name, getattr(self, name))
+        if not self.doc_id.strip():
+            raise InputError("'doc_id' is empty; every document needs an id")
+        self.metadata_json()
+
+    def metadata_json(self) -> str:
+        """The metadata as JSON text, keys in the user's order.
+
+        Raises:
+            InputError: a value that JSON cannot hold, named by its key.
+        """
+        if not isinstance(self.metadata, Mapping):
+            kind = type(self.metadata).__name__
+            raise InputError(f"'metadata' is a {kind}; expected a mapping of names to values")
+        if not self.metadata:
+            return "{}"
+        try:
+            return _to_json(dict(self.metadata))
+        except _NOT_JSON:
+            raise _bad_metadata(self.metadata) from None
+
+    def content_checksum(self) -> bytes:
+        """16 bytes that change when the title or the text does: what has to be embedded again."""
+        digest = hashlib.blake2b(self.title.encode(), digest_size=16)
+        digest.update(b"\0")
+        digest.update(self.text.encode())
+        return digest.digest()
+
+
+def passage_text(title: str, text: str, start: int, end: int) -> str:
+    """What is embedded for the characters `start` to `end` of a document: title, a space, text.
+
+    This is BEIR's convention, which published scores follow.
+    """
+    stretch = text if start == 0 and end == len(text) else text[start:end]
+    return f"{title} {stretch}" if title else stretch
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"'{name}' is {type(value).__name__}; expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"'{name}' is not valid Unicode at character {error.start}") from None
+
+
+# UnicodeEncodeError, from a lone surrogate, is a ValueError.
+_NOT_JSON = (TypeError, ValueError, RecursionError)
+
+
+def _to_json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text.encode()
+    return text
+
+
+def _bad_metadata(metadata: Mapping[str, Any]) -> InputError:
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            return InputError(f"metadata key {key!r} is {type(key).__name__}; expected text")
+        try:
+            _to_json(value)
+        except _NOT_JSON:
+            kind = type(value).__name__
+            return InputError(f"metadata '{key}' holds {value!r} ({kind}), which JSON cannot hold")
+    return InputError("metadata holds a value that JSON cannot hold")

@@ -1,0 +1,122 @@
+"""Every error that Retriever raises on purpose.
+
+    RetrieverError                 one clear line for the user; the command line exits with 1
+    ├── InputError                 what was given cannot be used: a query, an option, a width
+    │   ├── BadRecordsError        records of a source, all of them together, with file and line
+    │   └── FileFormatError        a file that is not what its ending says, or is cut off
+    ├── UnknownNameError           no index, embedder, document or measure of that name
+    ├── ModelNotAvailableError     a model that could not be found: what was tried, how to get it
+    ├── MismatchError              vectors of one embedder met an index of another
+    └── CollectionError            the folder itself
+        ├── NotACollectionError    no collection there
+        ├── NewerFormatError       written by a newer Retriever
+        ├── LockedError            another process is writing
+        └── DamageError            a file is missing or its checksum is wrong
+
+The message names the thing, the expectation and the next step, and is the same in Python and on the
+command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "BadRecord",
+    "BadRecordsError",
+    "CollectionError",
+    "DamageError",
+    "FileFormatError",
+    "InputError",
+    "LockedError",
+    "MismatchError",
+    "ModelNotAvailableError",
+    "NewerFormatError",
+    "NotACollectionError",
+    "RetrieverError",
+    "UnknownNameError",
+    "unknown_name",
+]
+
+SHOWN_RECORDS = 10
+
+
+class RetrieverError(Exception):
+    """The root of the tree: catch it to catch everything that Retriever raises on purpose."""
+
+
+class InputError(RetrieverError):
+    """What was given cannot be used."""
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """One record of a source that cannot be used.
+
+    `place` is `file:line` (or `record 3` of an iterable), `reason` a clause without a full stop.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+class BadRecordsError(InputError):
+    """Records that cannot be used: up to ten in the message, all that were kept in `records`.
+
+    `total` counts every bad record; `records` holds the first of them.
+    """
+
+    def __init__(self, records: Sequence[BadRecord], total: int, *, advice: str) -> None:
+        self.records = tuple(records)
+        self.total = total
+        shown = [f"  {record}" for record in self.records[:SHOWN_RECORDS]]
+        if total > len(shown):
+            shown.append(f"  ... and {total - len(shown):,} more")
+        noun = "record" if total == 1 else "records"
+        super().__init__("\n".join([f"{total:,} bad {noun}; nothing was kept:", *shown, advice]))
+
+
+class FileFormatError(InputError):
+    """A file that is not what its ending says, or that ends too early."""
+
+
+class UnknownNameError(RetrieverError):
+    """No index, embedder, document or measure of that name."""
+
+
+class ModelNotAvailableError(RetrieverError):
+    """A model that could not be found or loaded."""
+
+
+class MismatchError(RetrieverError):
+    """Vectors of one embedder met an index that holds another's."""
+
+
+class CollectionError(RetrieverError):
+    """Something is wrong with the folder that holds a collection."""
+
+
+class NotACollectionError(CollectionError):
+    """The folder does not hold a collection."""
+
+
+class NewerFormatError(CollectionError):
+    """The collection was written by a newer version of Retriever."""
+
+
+class LockedError(CollectionError):
+    """Another process is writing to the collection."""
+
+
+class DamageError(CollectionError):
+    """A file of the collection is missing, cut off or changed."""
+
+
+def unknown_name(kind: str, name: str, place: str, known: Sequence[str]) -> UnknownNameError:
+    """The error for a name that `place` does not have: says which names it has."""
+    has = ", ".join(sorted(known)) if known else "none"
+    return UnknownNameError(f"No {kind} '{name}' in {place}. It has: {has}.")

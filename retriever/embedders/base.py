@@ -1,0 +1,117 @@
+"""What an embedder is: text in, unit vectors out, and a fingerprint that tells two apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Embedder", "EmbedderSpec", "Matrix", "Reporting", "TextReport", "fingerprint_of", "unit"]
+
+Matrix = NDArray[np.float32]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into vectors; anything with these members can be indexed.
+
+    Rows are float32 of length 1, in the order of the texts. A row of zeros says that the embedder
+    has nothing to go by (an empty text, or one without a known word): such a document cannot be
+    found, and such a query finds nothing.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short name for people, such as `glove-6b-50d`."""
+
+    @property
+    def dim(self) -> int:
+        """The width of every vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """One line of JSON naming all that decides a vector's values; made by `fingerprint_of`.
+
+        Two embedders with the same fingerprint give the same vectors for the same text.
+        """
+
+    def encode_documents(self, texts: Sequence[str]) -> Matrix:
+        """The vectors of documents, (len(texts), dim)."""
+
+    def encode_queries(self, texts: Sequence[str]) -> Matrix:
+        """The vectors of queries, (len(texts), dim)."""
+
+
+@dataclass(frozen=True)
+class TextReport:
+    """What an embedder could make of some texts; reports of parts add up.
+
+    `words` and `known_words` count word occurrences (static embedders). `truncated` counts texts
+    cut off at `max_length` tokens (contextual embedders).
+    """
+
+    texts: int = 0
+    words: int = 0
+    known_words: int = 0
+    truncated: int = 0
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of word occurrences that the embedder knows; None where it does not count words."""
+        return self.known_words / self.words if self.words else None
+
+    def __add__(self, other: TextReport) -> TextReport:
+        return TextReport(
+            self.texts + other.texts,
+            self.words + other.words,
+            self.known_words + other.known_words,
+            self.truncated + other.truncated,
+        )
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """An embedder that also says what it made of the texts, in the same pass."""
+
+    def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
+        """`encode_documents(texts)`, and the report of those texts."""
+
+    def report_queries(self, texts: Sequence[str]) -> TextReport:
+        """The report of some queries."""
+
+
+@dataclass(frozen=True)
+class EmbedderSpec:
+    """How to load an embedder again: `kind:model` and options; kept beside its vectors.
+
+    `kind` is `static`, `contextual` or `hashing`; `model` is a path or a name, empty for `hashing`.
+    """
+
+    kind: str
+    model: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.model}" if self.model else self.kind
+
+
+def fingerprint_of(**parts: Any) -> str:
+    """One line of JSON with sorted keys: equal exactly where every part is equal."""
+    return json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def unit(vectors: Matrix) -> Matrix:
+    """The rows scaled to length 1; rows of zeros, and rows that are not finite, become zeros.
+
+    Lengths are summed in double precision, so that very small and very large rows keep direction.
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    usable = np.isfinite(lengths) & (lengths > 0)
+    scale = np.where(usable, 1.0 / np.where(usable, lengths, 1.0), 0.0)
+    scaled: Matrix = np.asarray(vectors * scale[:, None], dtype=np.float32)
+    scaled[~usable] = 0.0
+    return scaled
