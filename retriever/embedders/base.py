@@ -105,13 +105,11 @@ def fingerprint_of(**parts: Any) -> str:
 
 
 def unit(vectors: Matrix) -> Matrix:
-    """The rows scaled to length 1; rows of zeros, and rows that are not finite, become zeros.
+    """The rows scaled to length 1; rows of zeros stay zeros.
 
-    Lengths are summed in double precision, so that very small and very large rows keep direction.
+    Lengths are summed in double precision, so that very small and very large rows keep their
+    direction. A row that is not finite stays so: it is refused where vectors are stored.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    usable = np.isfinite(lengths) & (lengths > 0)
-    scale = np.where(usable, 1.0 / np.where(usable, lengths, 1.0), 0.0)
-    scaled: Matrix = np.asarray(vectors * scale[:, None], dtype=np.float32)
-    scaled[~usable] = 0.0
-    return scaled
+    lengths[lengths == 0] = 1.0
+    return np.asarray(vectors / lengths[:, None], dtype=np.float32)
