@@ -1,0 +1,233 @@
+"""FAISS: build a search structure from a factory string, keep it in a file, search it.
+
+FAISS misused is silent: it pads with key -1, answers a query of zeros with anything, and ignores
+parameters that an index does not have. Everything is checked before it, and translated after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import DamageError, InputError
+from indexes.exact import Block
+from indexes.neighbours import NO_KEY, Keys, Matrix, Neighbours, checked_k, checked_queries, nothing
+
+__all__ = ["AnnIndex", "build", "check_factory", "default_effort", "load"]
+
+NO_ROW = -1
+TRAINING_ROWS = 262_144
+MIN_EF_SEARCH = 128
+MIN_NPROBE = 8
+REFINE_FACTOR = 8.0
+
+
+class AnnIndex:
+    """A FAISS index over vectors under our keys.
+
+    FAISS sees rows; this class translates. (FAISS's own IDMap passes an id selector through
+    untranslated to an index inside a PreTransform or a Refine, which then drops the wrong rows.)
+    """
+
+    def __init__(self, index: Any) -> None:
+        self._file = index
+        self._index = faiss.downcast_index(index.index)
+        self._keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
+        self._takes_parameters = True
+
+    @property
+    def rows(self) -> int:
+        """How many vectors it holds."""
+        return len(self._keys)
+
+    def write(self, path: Path) -> None:
+        """Write the index to a file."""
+        faiss.write_index(self._file, str(path))
+
+    def candidates(self, queries: Matrix, k: int, dead: Keys | None = None) -> Neighbours:
+        """About `k` nearest keys for each query, by FAISS's own scores, none of them in `dead`.
+
+        A query of zeros finds nothing. Fewer than `k` may come back where the structure sees fewer.
+
+        Raises:
+            InputError, MismatchError: see `checked_queries` and `checked_k`.
+        """
+        k = min(checked_k(k), self.rows)
+        queries = checked_queries(queries, int(self._index.d))
+        if not k or not len(queries):
+            return nothing(len(queries))
+        rows, scores = self._search(queries, k, self._rows_of(dead))
+        rows[~queries.any(axis=1)] = NO_ROW
+        keys = np.where(rows == NO_ROW, NO_KEY, self._keys[rows])
+        return Neighbours(keys, np.where(rows == NO_ROW, -np.inf, scores))
+
+    def _rows_of(self, dead: Keys | None) -> Keys:
+        if dead is None or not len(dead):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.isin(self._keys, dead)).astype(np.int64)
+
+    def _search(self, queries: Matrix, k: int, dead_rows: Keys) -> tuple[Keys, Matrix]:
+        if self._takes_parameters:
+            try:
+                parameters = _parameters(self._index, k, _selector(dead_rows))
+                scores, rows = self._index.search(queries, k, params=parameters)
+                return rows, scores
+            except RuntimeError:
+                # PQ and NSG, for example, refuse any parameters.
+                self._takes_parameters = False
+        # Without a selector: ask for so many more that k are left when the dead are taken out.
+        wanted = min(k + len(dead_rows), self.rows)
+        scores, rows = self._index.search(queries, wanted)
+        rows[np.isin(rows, dead_rows)] = NO_ROW
+        return rows, scores
+
+
+def build(factory: str, dim: int, blocks: Sequence[Block]) -> AnnIndex:
+    """Train and fill an index; FAISS's inner product of unit vectors is the cosine.
+
+    Raises:
+        InputError: FAISS does not know the factory string, or wants more vectors to train on.
+    """
+    inner = check_factory(factory, dim)
+    rows = sum(len(block.keys) for block in blocks)
+    if not rows:
+        raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
+    try:
+        _quiet_clustering(inner)
+        if not inner.is_trained:
+            inner.train(_sample(blocks, TRAINING_ROWS))
+        index = faiss.IndexIDMap2(inner)
+        for block in blocks:
+            if len(block.keys):
+                index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"FAISS cannot build '{factory}' over {rows:,} vectors: {_reason(error)}. "
+            "Choose a smaller structure (for example IVF16,Flat or HNSW32), or no --ann at all."
+        ) from None
+    return AnnIndex(index)
+
+
+def check_factory(factory: str, dim: int) -> Any:
+    """A new, empty FAISS index for a factory string such as `HNSW32` or `IVF256,SQ8`.
+
+    Raises:
+        InputError: FAISS does not know the string, or cannot use it for this width.
+    """
+    try:
+        return faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(
+            f"FAISS knows no index '{factory}' for vectors {dim} wide: {_reason(error)}. "
+            "Try HNSW32, 'IVF256,SQ8' or 'IVF64,PQ24x4fs,RFlat' (PQ needs a divisor of the width)."
+        ) from None
+
+
+def load(path: Path, dim: int) -> AnnIndex:
+    """Read an index file, whose checksum the caller has checked.
+
+    Raises:
+        DamageError: FAISS cannot read it, or it holds vectors of another width.
+    """
+    try:
+        index = faiss.read_index(str(path))
+        return AnnIndex(_of_width(index, dim, path))
+    except RuntimeError as error:
+        raise DamageError(
+            f"{path} cannot be read: {_reason(error)}. Build the index again."
+        ) from None
+
+
+def _of_width(index: Any, dim: int, path: Path) -> Any:
+    if index.d != dim or not isinstance(index, faiss.IndexIDMap2):
+        raise DamageError(
+            f"{path} is another index: {type(index).__name__}, {index.d} wide; "
+            f"expected IndexIDMap2, {dim} wide. Build the index again."
+        )
+    return index
+
+
+def default_effort(factory: str, dim: int, k: int) -> dict[str, float]:
+    """The search parameters of an index of this kind for `k` neighbours, by FAISS's names.
+
+    efSearch is at least twice `k` (below `k` it loses neighbours); nprobe an eighth of the cells.
+    """
+    index = check_factory(factory, dim)
+    effort: dict[str, float] = {}
+    for part in _layers(index):
+        effort |= _effort_of(part, k)
+    return effort
+
+
+def _effort_of(part: Any, k: int) -> dict[str, float]:
+    if isinstance(part, faiss.IndexHNSW):
+        return {"efSearch": max(MIN_EF_SEARCH, 2 * k)}
+    if isinstance(part, faiss.IndexIVF):
+        return {"nprobe": min(part.nlist, max(MIN_NPROBE, part.nlist // 8))}
+    if isinstance(part, faiss.IndexRefine):
+        return {"k_factor": REFINE_FACTOR}
+    return {}
+
+
+def _parameters(index: Any, k: int, selector: Any) -> Any:
+    """Search parameters of the right class for an index, down through what it wraps."""
+    index = faiss.downcast_index(index)
+    effort = _effort_of(index, k)
+    if isinstance(index, faiss.IndexPreTransform):
+        inner = _parameters(index.index, k, selector)
+        return faiss.SearchParametersPreTransform(index_params=inner)
+    if isinstance(index, faiss.IndexRefine):
+        inner = _parameters(index.base_index, int(k * REFINE_FACTOR), selector)
+        return faiss.IndexRefineSearchParameters(base_index_params=inner, **effort)
+    if isinstance(index, faiss.IndexHNSW):
+        return faiss.SearchParametersHNSW(sel=selector, **effort)
+    if isinstance(index, faiss.IndexIVFPQ):
+        return faiss.IVFPQSearchParameters(sel=selector, **effort)
+    if isinstance(index, faiss.IndexIVF):
+        return faiss.SearchParametersIVF(sel=selector, **effort)
+    return faiss.SearchParameters(sel=selector)
+
+
+def _layers(index: Any) -> list[Any]:
+    """An index, and the indexes that it wraps, outermost first."""
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        return [index, *_layers(index.index)]
+    if isinstance(index, faiss.IndexRefine):
+        return [index, *_layers(index.base_index)]
+    return [index]
+
+
+def _selector(dead_rows: Keys) -> Any:
+    return faiss.IDSelectorNot(faiss.IDSelectorBatch(dead_rows)) if len(dead_rows) else None
+
+
+def _quiet_clustering(index: Any) -> None:
+    # With few vectors to a cell FAISS prints a warning from C++ and works; the recall is measured.
+    for part in _layers(index):
+        if isinstance(part, faiss.IndexIVF):
+            part.cp.min_points_per_centroid = 1
+            if hasattr(part, "pq"):
+                part.pq.cp.min_points_per_centroid = 1
+
+
+def _sample(blocks: Sequence[Block], rows: int) -> Matrix:
+    """About `rows` vectors spread evenly over all blocks."""
+    total = sum(len(block.keys) for block in blocks)
+    step = max(1, -(-total // rows))
+    parts: list[NDArray[np.floating]] = [block.vectors[::step] for block in blocks]
+    return np.ascontiguousarray(np.concatenate(parts), np.float32)
+
+
+def _reason(error: BaseException) -> str:
+    """FAISS's own words, without the C++ function and file in front of them."""
+    text = str(error).strip() or type(error).__name__
+    text = re.sub(r"^Error in .*? at .*?:\d+: ", "", text, flags=re.DOTALL)
+    text = re.sub(r"^Error: '.*?' failed:? ?", "", text, flags=re.DOTALL) or text
+    return " ".join(text.split()).rstrip(".")

@@ -1,0 +1,150 @@
+"""Passages that no shard answers for become shards, and shards become search structures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from indexes import ann
+from indexes.catalog import Catalog
+from indexes.corpus import Corpus, Passage
+from indexes.files import new_file, seal
+from indexes.neighbours import Matrix
+from indexes.registry import EmbeddingRow, IndexRow, Registry, gaps
+from indexes.shards import MERGED_BYTES, NO_FILE, ShardDraft, mergeable, merged, open_shard
+
+__all__ = ["Builder", "Encode", "Progress", "planned"]
+
+# Texts in; vectors (len(texts), dim) and counts to remember out.
+Encode = Callable[[Sequence[str]], tuple[Matrix, Mapping[str, int]]]
+# Called with how many passages are done, and how many there are in all.
+Progress = Callable[[int, int], None]
+
+COMMIT_SECONDS = 4.0
+BATCH_SECONDS = 2.0
+FIRST_BATCH, LARGEST_BATCH = 64, 4096
+
+
+@dataclass
+class Builder:
+    """Writes the files of one collection; its caller holds the writer's lock."""
+
+    catalog: Catalog
+    corpus: Corpus
+    registry: Registry
+    folder: Path
+
+    def embed(self, embedding: EmbeddingRow, encode: Encode, progress: Progress) -> int:
+        """Embed every passage that has no vector yet; how many those were.
+
+        Finished work is committed every few seconds, so that an interrupted call goes on where it
+        stopped: what is left to do is read off the keys that the shards answer for.
+        """
+        stop = self.corpus.stop_key()
+        todo = gaps(self.registry.shards(embedding.number), stop)
+        total = sum(self.corpus.count_passages(*gap) for gap in todo)
+        done = 0
+        for first_key, stop_key in todo:
+            for count in self._embed_gap(embedding, encode, first_key, stop_key):
+                done += count
+                progress(done, total)
+        self._merge(embedding)
+        return done
+
+    def _embed_gap(
+        self, embedding: EmbeddingRow, encode: Encode, first_key: int, stop_key: int
+    ) -> Iterator[int]:
+        draft, size, position = ShardDraft(embedding, first_key), FIRST_BATCH, first_key
+        committed = time.monotonic()
+        while batch := self.corpus.passages(position, stop_key, size):
+            position = batch[-1].key + 1
+            size = _next_size(size, _encode_into(draft, encode, batch))
+            yield len(batch)
+            if draft.size >= MERGED_BYTES or time.monotonic() - committed >= COMMIT_SECONDS:
+                self._commit_shard(draft, position)
+                draft, committed = ShardDraft(embedding, position), time.monotonic()
+        if draft.texts:
+            self._commit_shard(draft, stop_key)
+
+    def _commit_shard(self, draft: ShardDraft, stop_key: int) -> None:
+        shard = draft.write(self.registry.next_shard(), stop_key, self.folder)
+        with self.catalog.writing():
+            self.registry.add_shard(shard)
+
+    def _merge(self, embedding: EmbeddingRow) -> None:
+        """Replace runs of small shards by one: searching then takes fewer, larger steps.
+
+        The old files stay until the next writer sweeps, for readers that are about to open them.
+        """
+        shards = self.registry.shards(embedding.number)
+        boundaries = {row.stop_key for row in self.registry.indexes()}
+        row_bytes = embedding.dim * (2 if embedding.dtype == "float16" else 4)
+        for run in list(mergeable(shards, boundaries, row_bytes)):
+            shard = merged(run, self.registry.next_shard(), embedding, self.folder)
+            with self.catalog.writing():
+                self.registry.drop_shards(run)
+                self.registry.add_shard(shard)
+
+    def index(self, name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:
+        """Build or rebuild the index of that name over an embedding; None: search the shards."""
+        row = planned(name, embedding, factory)
+        if factory is not None:
+            row = self._build_ann(row, embedding)
+        with self.catalog.writing():
+            self.registry.set_index(row)
+        return self.registry.index(name)
+
+    def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
+        shards = self.registry.shards(embedding.number)
+        blocks = [open_shard(shard, embedding, self.folder) for shard in shards]
+        started = time.perf_counter()
+        index = ann.build(planned.recipe["factory"], embedding.dim, blocks)
+        seconds = time.perf_counter() - started
+        generation = self.catalog.generation() + 1
+        file = f"ann/{planned.name}-{generation}.faiss"
+        with new_file(self.folder / file) as temporary:
+            index.write(temporary)
+            sealed = seal(temporary)
+        return replace(
+            planned,
+            generation=generation,
+            stop_key=max((shard.stop_key for shard in shards), default=1),
+            rows=index.rows,
+            file=file,
+            sealed=sealed,
+            seconds=seconds,
+        )
+
+
+def planned(name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:
+    """An index without a file yet, searched straight from the shards until it has one."""
+    return IndexRow(
+        number=0,
+        name=name,
+        kind="flat" if factory is None else "ann",
+        embedding=embedding.number,
+        recipe={} if factory is None else {"factory": factory},
+        generation=0,
+        stop_key=1,
+        rows=0,
+        file=None,
+        sealed=NO_FILE,
+        seconds=0.0,
+    )
+
+
+def _encode_into(draft: ShardDraft, encode: Encode, batch: Sequence[Passage]) -> float:
+    started = time.perf_counter()
+    vectors, report = encode([passage.text for passage in batch])
+    seconds = time.perf_counter() - started
+    keys = [passage.key for passage in batch]
+    draft.append(keys, vectors, seconds=seconds, report={"texts": len(batch), **report})
+    return seconds
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """The batch that takes about `BATCH_SECONDS` at the speed just seen, grown by steps."""
+    fitting = int(size * BATCH_SECONDS / max(seconds, 1e-3))
+    return max(FIRST_BATCH // 2, min(fitting, 4 * size, LARGEST_BATCH))

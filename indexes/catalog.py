@@ -1,0 +1,191 @@
+"""The SQLite file that is the truth of a collection, and the only place where anything commits."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from indexes import migrations
+from indexes.errors import CollectionError, DamageError, NewerFormatError, NotACollectionError
+
+__all__ = ["Catalog", "Row"]
+
+# "RTRV" in ASCII, in SQLite's header: tells our file from any other database.
+APPLICATION_ID = 0x52545256
+BUSY_MILLISECONDS = 30_000
+
+Row = tuple[Any, ...]
+
+
+class Catalog:
+    """One connection a thread to a collection's `catalog.db`.
+
+    Statements run inside `reading()` see one state of the collection; statements inside `writing()`
+    take effect together or not at all. Everything else about transactions stays in here.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+        self._opened: list[sqlite_utils.Database] = []
+        self._opening = threading.Lock()
+
+    @classmethod
+    def create(cls, path: Path) -> Catalog:
+        """A new, empty catalog at `path`.
+
+        Raises:
+            CollectionError: the folder cannot be written to.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            catalog = cls(path)
+            catalog._database.execute("PRAGMA journal_mode = WAL").fetchall()
+            catalog._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            migrations.steps.apply(catalog._database)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise CollectionError(
+                f"Cannot create a collection in {path.parent}/: {error}. "
+                "Choose a folder that you may write to."
+            ) from None
+        return catalog
+
+    @classmethod
+    def open(cls, path: Path) -> Catalog:
+        """The catalog at `path`, brought up to this version's schema.
+
+        Raises:
+            NotACollectionError: there is no such file, or it is another program's database.
+            NewerFormatError: a newer version of Retriever has written it.
+            DamageError: SQLite cannot read it.
+        """
+        if not path.is_file():
+            raise NotACollectionError(
+                f"{path.parent}/ is not a collection: it has no {path.name}. "
+                f"Make one with: retriever add {path.parent} FILE"
+            )
+        catalog = cls(path)
+        try:
+            catalog._check_version()
+        except sqlite3.DatabaseError as error:
+            catalog.close()
+            raise DamageError(
+                f"{path} cannot be read: {error}. Restore it from a backup."
+            ) from None
+        return catalog
+
+    def _check_version(self) -> None:
+        if self.value("PRAGMA application_id") != APPLICATION_ID:
+            raise NotACollectionError(
+                f"{self._path} is not a collection's catalog: another program has written it."
+            )
+        pending = {step.name for step in migrations.steps.pending(self._database)}
+        applied = {step.name for step in migrations.steps.applied(self._database)}
+        newer = sorted(applied - migrations.NAMES)
+        if newer:
+            raise NewerFormatError(
+                f"{self._path.parent}/ was written by a newer Retriever (schema step {newer[-1]}). "
+                "Upgrade with: pip install --upgrade retriever-compare"
+            )
+        if pending:
+            migrations.steps.apply(self._database)
+
+    # -- transactions ---------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """All statements inside see the same state, whatever a writer commits meanwhile."""
+        connection = self._database.conn
+        if connection.in_transaction:
+            yield
+            return
+        connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """All statements inside take effect together on leaving; none does when it raises."""
+        connection = self._database.conn
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("UPDATE generation SET number = number + 1")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    # -- statements -----------------------------------------------------------------------------
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query."""
+        found: list[Row] = self._database.conn.execute(sql, parameters).fetchall()
+        return found
+
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
+        """The rows of a query, one at a time."""
+        return iter(self._database.conn.execute(sql, parameters))
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        found: Row | None = self._database.conn.execute(sql, parameters).fetchone()
+        return found
+
+    def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first column of the first row of a query that always has one."""
+        return self._database.conn.execute(sql, parameters).fetchone()[0]
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement; the number of rows that it changed."""
+        return int(self._database.conn.execute(sql, parameters).rowcount)
+
+    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one INSERT; the key of the new row."""
+        return int(self._database.conn.execute(sql, parameters).lastrowid or 0)
+
+    def execute_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each set of parameters."""
+        self._database.conn.executemany(sql, parameters)
+
+    def generation(self) -> int:
+        """How many commits have changed what a search can see."""
+        return int(self.value("SELECT number FROM generation"))
+
+    # -- connections ----------------------------------------------------------------------------
+
+    @property
+    def _database(self) -> sqlite_utils.Database:
+        database: sqlite_utils.Database | None = getattr(self._local, "database", None)
+        if database is None:
+            database = self._local.database = self._connect()
+        return database
+
+    def _connect(self) -> sqlite_utils.Database:
+        # Used by one thread each, but closed by whichever closes the collection.
+        connection = sqlite3.connect(self._path, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # FULL: a commit that was answered survives a power cut, so files may be removed after it.
+        connection.execute("PRAGMA synchronous = FULL")
+        database = sqlite_utils.Database(connection, execute_plugins=False)
+        with self._opening:
+            self._opened.append(database)
+        return database
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._opening:
+            for database in self._opened:
+                database.close()
+            self._opened.clear()
+        self._local = threading.local()

@@ -1,0 +1,149 @@
+"""Brute force over memory-mapped blocks: what every other index is measured against.
+
+Scores are cosines of unit vectors. Candidates are found by matrix products in single precision,
+then scored again in double precision, one row at a time: a score does not depend on which other
+queries or rows were in the same product, so equal texts get equal scores and ties are really ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.neighbours import (
+    NO_KEY,
+    Keys,
+    Matrix,
+    Neighbours,
+    best,
+    checked_k,
+    checked_queries,
+    nothing,
+)
+
+__all__ = ["Block", "rescore", "search"]
+
+CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
+QUERY_ROWS = 256
+SLACK = 16
+
+
+@dataclass(frozen=True)
+class Block:
+    """Vectors under their keys: `keys` (rows,) ascending, `vectors` (rows, dim), float32 or 16."""
+
+    keys: Keys
+    vectors: NDArray[np.floating]
+
+
+def search(
+    queries: Matrix, blocks: Sequence[Block], k: int, dead: Keys | None = None
+) -> Neighbours:
+    """The `k` nearest rows of all blocks for each query, without the keys in `dead` (ascending).
+
+    Fewer than `k` rows give all of them. A query of zeros finds nothing.
+
+    Raises:
+        InputError, MismatchError: see `checked_queries` and `checked_k`.
+    """
+    k = checked_k(k)
+    if not blocks:
+        return nothing(len(queries))
+    queries = checked_queries(queries, blocks[0].vectors.shape[1])
+    rows = sum(len(block.keys) for block in blocks)
+    parts = [
+        _search_some(queries[start : start + QUERY_ROWS], blocks, min(k, rows), dead)
+        for start in range(0, len(queries), QUERY_ROWS)
+    ]
+    return _stack(parts) if parts else nothing(0)
+
+
+def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
+    """The exact score of `keys` (n, m) for each of n queries; -inf for key -1 or a key not here."""
+    scores = np.full(keys.shape, -np.inf, np.float32)
+    for block in blocks:
+        at = np.minimum(np.searchsorted(block.keys, keys), len(block.keys) - 1)
+        row, column = np.nonzero(block.keys[at] == keys)
+        vectors = block.vectors[at[row, column]].astype(np.float64)
+        scores[row, column] = (vectors * queries[row]).sum(axis=1)
+    return scores
+
+
+def _search_some(queries: Matrix, blocks: Sequence[Block], k: int, dead: Keys | None) -> Neighbours:
+    wanted = k + SLACK
+    rows = sum(len(block.keys) for block in blocks)
+    while True:
+        keys, rough = _candidates(queries, blocks, wanted, dead)
+        found = best(keys, rescore(queries, keys, blocks), k)
+        if wanted >= rows or _settled(found, keys, rough, queries):
+            return _without_zero_queries(found, queries)
+        wanted *= 4
+
+
+def _candidates(
+    queries: Matrix, blocks: Sequence[Block], wanted: int, dead: Keys | None
+) -> tuple[Keys, Matrix]:
+    """At least the `wanted` best keys of each query by single-precision scores, in no order."""
+    keys = np.empty((len(queries), 0), np.int64)
+    scores = np.empty((len(queries), 0), np.float32)
+    for block in blocks:
+        for start in range(0, len(block.keys), CHUNK_ROWS):
+            part = block.keys[start : start + CHUNK_ROWS]
+            vectors = np.asarray(block.vectors[start : start + CHUNK_ROWS], np.float32)
+            product = queries @ vectors.T
+            if dead is not None and len(dead):
+                product[:, _columns_of(dead, part)] = -np.inf
+            columns = _top(product, wanted)
+            keys = np.concatenate([keys, part[columns]], axis=1)
+            scores = np.concatenate([scores, np.take_along_axis(product, columns, 1)], axis=1)
+            columns = _top(scores, wanted)
+            keys = np.take_along_axis(keys, columns, axis=1)
+            scores = np.take_along_axis(scores, columns, axis=1)
+    return np.where(np.isneginf(scores), NO_KEY, keys), scores
+
+
+def _columns_of(dead: Keys, keys: Keys) -> NDArray[np.intp]:
+    """Where the dead keys stand among some keys; both ascend."""
+    first, stop = np.searchsorted(dead, [keys[0], keys[-1] + 1])
+    here = dead[first:stop]
+    at: NDArray[np.intp] = np.searchsorted(keys, here)
+    found: NDArray[np.intp] = at[keys[at] == here]
+    return found
+
+
+def _top(scores: Matrix, wanted: int) -> NDArray[np.intp]:
+    """The columns of the `wanted` highest scores of each row, in no order."""
+    if scores.shape[1] <= wanted:
+        return np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    return np.argpartition(scores, -wanted, axis=1)[:, -wanted:]
+
+
+def _settled(found: Neighbours, keys: Keys, rough: Matrix, queries: Matrix) -> bool:
+    """Whether no row that was left out can belong to the best, by rounding or by a tie."""
+    left_out_at_most = rough.min(axis=1)
+    worst = found.scores[:, -1]
+    rounding = 4 * np.sqrt(queries.shape[1]) * np.finfo(np.float32).eps
+    short = (keys == NO_KEY).any(axis=1)
+    return bool(np.all(short | ~queries.any(axis=1) | (left_out_at_most < worst - rounding)))
+
+
+def _without_zero_queries(found: Neighbours, queries: Matrix) -> Neighbours:
+    # A query of zeros is equally far from everything; an unknown text should find nothing.
+    empty = ~queries.any(axis=1)
+    if not empty.any():
+        return found
+    keys, scores = found.keys.copy(), found.scores.copy()
+    keys[empty], scores[empty] = NO_KEY, -np.inf
+    return Neighbours(keys, scores)
+
+
+def _stack(parts: Sequence[Neighbours]) -> Neighbours:
+    if len(parts) == 1:
+        return parts[0]
+    return Neighbours(
+        np.concatenate([part.keys for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )

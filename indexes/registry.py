@@ -1,0 +1,238 @@
+"""Embeddings, shards and indexes in the catalog: which files count, and what they cover."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from indexes.catalog import Catalog, Row
+from indexes.errors import InputError, unknown_name
+from indexes.files import Sealed
+
+__all__ = ["EmbeddingRow", "IndexRow", "Registry", "ShardRow", "gaps"]
+
+
+@dataclass(frozen=True)
+class EmbeddingRow:
+    """One embedder's vectors for the passages of a collection.
+
+    `embedder` says how to load the embedder again; to this room it is any JSON object.
+    """
+
+    number: int
+    name: str
+    embedder: Mapping[str, Any]
+    model: str
+    fingerprint: str
+    dim: int
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ShardRow:
+    """A file of vectors that answers for the keys from `first_key` to before `stop_key`."""
+
+    number: int
+    embedding: int
+    first_key: int
+    stop_key: int
+    rows: int
+    present: bytes | None
+    file: str | None
+    sealed: Sealed
+    seconds: float
+    report: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """A named way to search an embedding: `flat` over the shards, or `ann` through a FAISS file."""
+
+    number: int
+    name: str
+    kind: str
+    embedding: int
+    recipe: Mapping[str, Any]
+    generation: int
+    stop_key: int
+    rows: int
+    file: str | None
+    sealed: Sealed
+    seconds: float
+
+
+class Registry:
+    """What the catalog knows of vectors. Methods that write must run inside `catalog.writing()`."""
+
+    def __init__(self, catalog: Catalog, place: str) -> None:
+        self._catalog = catalog
+        self._place = place
+
+    # -- embeddings -----------------------------------------------------------------------------
+
+    def add_embedding(
+        self,
+        name: str,
+        *,
+        embedder: Mapping[str, Any],
+        model: str,
+        fingerprint: str,
+        dim: int,
+        dtype: str,
+    ) -> EmbeddingRow:
+        """A new embedding, named after its first index where that name is free."""
+        taken = {row.name for row in self.embeddings()}
+        unique = name
+        count = 2
+        while unique in taken:
+            unique, count = f"{name}-{count}", count + 1
+        number = self._catalog.insert(
+            "INSERT INTO embeddings (name, embedder, model, fingerprint, dim, dtype)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [unique, json.dumps(dict(embedder)), model, fingerprint, dim, dtype],
+        )
+        return self.embedding(number)
+
+    def embedding(self, number: int) -> EmbeddingRow:
+        """The embedding of that number."""
+        return next(row for row in self.embeddings() if row.number == number)
+
+    def embeddings(self) -> list[EmbeddingRow]:
+        """All embeddings, oldest first."""
+        sql = """
+            SELECT embedding, name, embedder, model, fingerprint, dim, dtype
+            FROM embeddings ORDER BY embedding
+        """
+        return [
+            EmbeddingRow(number, name, json.loads(embedder), *rest)
+            for number, name, embedder, *rest in self._catalog.rows(sql)
+        ]
+
+    def drop_embedding(self, number: int) -> None:
+        """Forget an embedding and its shards."""
+        self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [number])
+        self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [number])
+
+    # -- shards ---------------------------------------------------------------------------------
+
+    def next_shard(self) -> int:
+        """The number that the next shard will get, for its file's name; never used before."""
+        row = self._catalog.row("SELECT seq FROM sqlite_sequence WHERE name = 'shards'")
+        return int(row[0]) + 1 if row else 1
+
+    def add_shard(self, shard: ShardRow) -> None:
+        """Name a finished file: from this commit on it counts."""
+        self._catalog.execute(
+            "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                shard.number,
+                shard.embedding,
+                shard.first_key,
+                shard.stop_key,
+                shard.rows,
+                shard.present,
+                shard.file,
+                shard.sealed.size,
+                shard.sealed.checksum,
+                shard.seconds,
+                json.dumps(dict(shard.report)),
+            ],
+        )
+
+    def drop_shards(self, shards: Sequence[ShardRow]) -> None:
+        """Forget shards that another one answers for from now on."""
+        self._catalog.execute_many(
+            "DELETE FROM shards WHERE shard = ?", [(shard.number,) for shard in shards]
+        )
+
+    def shards(self, embedding: int) -> list[ShardRow]:
+        """The shards of an embedding, in key order."""
+        sql = """
+            SELECT shard, embedding, first_key, stop_key, rows, present, file, size, checksum,
+                   seconds, report
+            FROM shards WHERE embedding = ? ORDER BY first_key
+        """
+        return [_shard(row) for row in self._catalog.rows(sql, [embedding])]
+
+    # -- indexes --------------------------------------------------------------------------------
+
+    def set_index(self, index: IndexRow) -> None:
+        """Name an index, in place of an older one of the same name."""
+        self._catalog.execute("DELETE FROM indexes WHERE name = ?", [index.name])
+        self._catalog.execute(
+            """
+            INSERT INTO indexes (name, kind, embedding, recipe, generation, stop_key, rows, file,
+                                 size, checksum, seconds)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                index.name,
+                index.kind,
+                index.embedding,
+                json.dumps(dict(index.recipe)),
+                index.generation,
+                index.stop_key,
+                index.rows,
+                index.file,
+                index.sealed.size,
+                index.sealed.checksum,
+                index.seconds,
+            ],
+        )
+
+    def drop_index(self, name: str) -> None:
+        """Forget an index."""
+        self._catalog.execute("DELETE FROM indexes WHERE name = ?", [name])
+
+    def indexes(self) -> list[IndexRow]:
+        """All indexes, oldest first."""
+        sql = """
+            SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size,
+                   checksum, seconds
+            FROM indexes ORDER BY number
+        """
+        return [_index(row) for row in self._catalog.rows(sql)]
+
+    def index(self, name: str) -> IndexRow:
+        """The index of that name.
+
+        Raises:
+            UnknownNameError: there is none; lists those that there are.
+        """
+        rows = self.indexes()
+        for row in rows:
+            if row.name == name:
+                return row
+        raise unknown_name("index", name, self._place, [row.name for row in rows])
+
+
+def _shard(row: Row) -> ShardRow:
+    number, embedding, first, stop, rows, present, file, size, checksum, seconds, report = row
+    sealed = Sealed(size, checksum)
+    counts = json.loads(report)
+    return ShardRow(number, embedding, first, stop, rows, present, file, sealed, seconds, counts)
+
+
+def _index(row: Row) -> IndexRow:
+    number, name, kind, embedding, recipe, generation, stop, rows, file, size, checksum, spent = row
+    sealed = Sealed(size, checksum)
+    plan = json.loads(recipe)
+    return IndexRow(
+        number, name, kind, embedding, plan, generation, stop, rows, file, sealed, spent
+    )
+
+
+def gaps(shards: Sequence[ShardRow], stop_key: int) -> list[tuple[int, int]]:
+    """The intervals of keys before `stop_key` that no shard answers for: what is left to embed."""
+    left, position = [], 1
+    for shard in sorted(shards, key=lambda shard: shard.first_key):
+        if shard.first_key < position:
+            raise InputError(f"Shards {shard.number} and one before it answer for the same keys.")
+        if shard.first_key > position:
+            left.append((position, shard.first_key))
+        position = shard.stop_key
+    if position < stop_key:
+        left.append((position, stop_key))
+    return left

@@ -1,0 +1,189 @@
+"""Immutable, memory-mapped, checksummed vector shards of one embedding: written, opened, merged."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import InputError, MismatchError
+from indexes.exact import Block
+from indexes.files import Sealed, new_file, seal, verify
+from indexes.neighbours import Keys, Matrix
+from indexes.registry import EmbeddingRow, ShardRow
+
+__all__ = [
+    "ShardDraft",
+    "add_reports",
+    "mergeable",
+    "merged",
+    "open_shard",
+    "pack_keys",
+    "unpack_keys",
+]
+
+MERGED_BYTES = 64 << 20
+NO_FILE = Sealed(0, "")
+
+
+def pack_keys(keys: Keys, first_key: int, stop_key: int) -> bytes | None:
+    """Which keys of an interval have a row: a compressed bitmap, or None when all of them do."""
+    if len(keys) == stop_key - first_key:
+        return None
+    bitmap = np.zeros(stop_key - first_key, np.bool_)
+    bitmap[keys - first_key] = True
+    return zlib.compress(np.packbits(bitmap).tobytes())
+
+
+def unpack_keys(present: bytes | None, first_key: int, stop_key: int) -> Keys:
+    """The keys with a row, ascending."""
+    if present is None:
+        return np.arange(first_key, stop_key, dtype=np.int64)
+    packed = np.frombuffer(zlib.decompress(present), np.uint8)
+    return np.flatnonzero(np.unpackbits(packed, count=stop_key - first_key)) + first_key
+
+
+def open_shard(shard: ShardRow, embedding: EmbeddingRow, folder: Path) -> Block:
+    """A shard's keys and its vectors, memory-mapped after the file's checksum was checked.
+
+    Raises:
+        DamageError: the file is not the one that the catalog names.
+    """
+    keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+    if shard.file is None:
+        return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
+    path = folder / shard.file
+    verify(path, shard.sealed)
+    vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return Block(keys, vectors)
+
+
+@dataclass
+class ShardDraft:
+    """Vectors on their way into a shard: batches go in, in key order; `write` makes the file.
+
+    A row of zeros says that there was nothing to embed: its key is answered for, but has no row, so
+    that no search can find it.
+    """
+
+    embedding: EmbeddingRow
+    first_key: int
+    keys: list[Keys] = field(default_factory=list)
+    vectors: list[NDArray[np.floating]] = field(default_factory=list)
+    seconds: float = 0.0
+    report: dict[str, int] = field(default_factory=dict)
+    texts: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes they take."""
+        return sum(part.nbytes for part in self.vectors)
+
+    def append(
+        self, keys: Sequence[int], vectors: Matrix, *, seconds: float, report: Mapping[str, int]
+    ) -> None:
+        """Add the vectors (n, dim) of `keys`; `seconds` and `report` add up.
+
+        Raises:
+            MismatchError: the embedder gave another number of rows, or another width.
+            InputError: a vector holds a value that is not finite.
+        """
+        wanted = (len(keys), self.embedding.dim)
+        if vectors.shape != wanted:
+            raise MismatchError(
+                f"The embedder gave vectors of shape {vectors.shape} for {len(keys)} texts; "
+                f"expected {wanted}. Mend the embedder."
+            )
+        if not np.isfinite(vectors).all():
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise InputError(
+                f"The vector of passage {keys[row]} holds a value that is not finite. "
+                "Mend the embedder, or remove the document."
+            )
+        some = vectors.any(axis=1)
+        self.keys.append(np.asarray(keys, np.int64)[some])
+        self.vectors.append(vectors[some].astype(self.embedding.dtype, copy=False))
+        self.seconds += seconds
+        self.texts += len(keys)
+        self.report = add_reports(self.report, report)
+
+    def write(self, number: int, stop_key: int, folder: Path) -> ShardRow:
+        """Write the file that answers for all keys from `first_key` to before `stop_key`."""
+        keys = np.concatenate(self.keys) if self.keys else np.empty(0, np.int64)
+        file, sealed = None, NO_FILE
+        if len(keys):
+            file = f"vectors/{self.embedding.name}/{number:08d}.npy"
+            sealed = _write_vectors(folder / file, self.vectors, len(keys), self.embedding)
+        return ShardRow(
+            number=number,
+            embedding=self.embedding.number,
+            first_key=self.first_key,
+            stop_key=stop_key,
+            rows=len(keys),
+            present=pack_keys(keys, self.first_key, stop_key),
+            file=file,
+            sealed=sealed,
+            seconds=self.seconds,
+            report=self.report,
+        )
+
+
+def mergeable(
+    shards: Sequence[ShardRow], boundaries: set[int], row_bytes: int
+) -> Iterator[list[ShardRow]]:
+    """Runs of neighbouring small shards that together fill one file of at most `MERGED_BYTES`.
+
+    No run crosses one of the `boundaries`, the keys up to which some index has seen everything.
+    """
+    run: list[ShardRow] = []
+    for shard in sorted(shards, key=lambda shard: shard.first_key):
+        joins = (
+            run
+            and run[-1].stop_key == shard.first_key
+            and shard.first_key not in boundaries
+            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
+        )
+        if not joins:
+            if len(run) > 1:
+                yield run
+            run = []
+        run.append(shard)
+    if len(run) > 1:
+        yield run
+
+
+def merged(run: Sequence[ShardRow], number: int, embedding: EmbeddingRow, folder: Path) -> ShardRow:
+    """One shard with the rows of several neighbouring ones, written to a file of its own."""
+    draft = ShardDraft(embedding, run[0].first_key)
+    for shard in run:
+        block = open_shard(shard, embedding, folder)
+        draft.keys.append(block.keys)
+        draft.vectors.append(block.vectors)
+        draft.seconds += shard.seconds
+        draft.report = add_reports(draft.report, shard.report)
+    return draft.write(number, run[-1].stop_key, folder)
+
+
+def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """Counts of two parts, added name by name."""
+    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
+
+
+def _write_vectors(
+    path: Path, parts: Sequence[NDArray[np.floating]], rows: int, embedding: EmbeddingRow
+) -> Sealed:
+    with new_file(path) as temporary:
+        array = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=np.dtype(embedding.dtype), shape=(rows, embedding.dim)
+        )
+        position = 0
+        for part in parts:
+            array[position : position + len(part)] = part
+            position += len(part)
+        array.flush()
+        del array
+        return seal(temporary)

@@ -1,0 +1,153 @@
+"""What a reader holds open: the shards and the search structure of an index, at one generation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexes import ann, exact
+from indexes.catalog import Catalog
+from indexes.corpus import Corpus
+from indexes.exact import Block
+from indexes.files import verify
+from indexes.neighbours import Keys, Matrix, Neighbours, best, checked_queries, merge
+from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.shards import open_shard
+
+__all__ = ["View", "Views"]
+
+
+@dataclass(frozen=True)
+class View:
+    """One index, ready to search.
+
+    `blocks` are all vectors of its embedding, `unseen` those that the search structure has not seen
+    yet, `dead` the keys that a shard holds but no document any more, `missing` how many passages
+    the embedding has no answer for yet.
+    """
+
+    index: IndexRow
+    embedding: EmbeddingRow
+    blocks: Sequence[Block]
+    unseen: Sequence[Block]
+    structure: ann.AnnIndex | None
+    dead: Keys
+    missing: int
+
+    def search(self, queries: Matrix, k: int) -> Neighbours:
+        """The `k` nearest passages of each query; scores are exact cosines for every index.
+
+        Raises:
+            InputError, MismatchError: see `neighbours.checked_queries` and `checked_k`.
+        """
+        if self.structure is None:
+            return exact.search(queries, self.blocks, k, self.dead)
+        found = self.structure.candidates(queries, k, self.dead)
+        scores = exact.rescore(
+            checked_queries(queries, self.embedding.dim), found.keys, self.blocks
+        )
+        parts = [best(found.keys, scores, k)]
+        if self.unseen:
+            parts.append(exact.search(queries, self.unseen, k, self.dead))
+        return merge(parts, k)
+
+    def exact_search(self, queries: Matrix, k: int) -> Neighbours:
+        """The true `k` nearest passages over the same vectors, by brute force."""
+        return exact.search(queries, self.blocks, k, self.dead)
+
+    @property
+    def rows(self) -> int:
+        """How many passages the index can find."""
+        held = sum(len(block.keys) for block in self.blocks)
+        gone = sum(
+            int(np.isin(self.dead, block.keys, assume_unique=True).sum()) for block in self.blocks
+        )
+        return held - gone
+
+
+class Views:
+    """The views of a collection, kept from one search to the next as long as nothing changed.
+
+    Files are immutable, so a new generation opens only the files that are new in it.
+    """
+
+    def __init__(self, catalog: Catalog, registry: Registry, folder: Path) -> None:
+        self._catalog = catalog
+        self._corpus = Corpus(catalog)
+        self._registry = registry
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._generation = -1
+        self._views: dict[str, View] = {}
+        self._blocks: dict[int, Block] = {}
+        self._structures: dict[str, ann.AnnIndex] = {}
+
+    def of(self, name: str) -> View:
+        """The view of an index at the generation of the running `catalog.reading()`.
+
+        Raises:
+            UnknownNameError: no such index.
+            DamageError: one of its files is not what the catalog says.
+        """
+        generation = self._catalog.generation()
+        with self._lock:
+            if generation != self._generation:
+                self._views.clear()
+                self._generation = generation
+            view = self._views.get(name)
+            if view is None:
+                view = self._views[name] = self._open(name)
+                self._forget_old_files()
+        return view
+
+    def _open(self, name: str) -> View:
+        index = self._registry.index(name)
+        embedding = self._registry.embedding(index.embedding)
+        shards = self._registry.shards(embedding.number)
+        blocks = [self._block(shard, embedding) for shard in shards]
+        later = [
+            block
+            for block, shard in zip(blocks, shards, strict=True)
+            if shard.first_key >= index.stop_key and shard.rows
+        ]
+        return View(
+            index=index,
+            embedding=embedding,
+            blocks=[block for block in blocks if len(block.keys)],
+            unseen=later if index.file else (),
+            structure=self._structure(index, embedding) if index.file else None,
+            dead=np.array(self._corpus.tombstones(), np.int64),
+            missing=self._missing(shards),
+        )
+
+    def _missing(self, shards: Sequence[ShardRow]) -> int:
+        left = gaps(shards, self._corpus.stop_key())
+        return sum(self._corpus.count_passages(*gap) for gap in left)
+
+    def _block(self, shard: ShardRow, embedding: EmbeddingRow) -> Block:
+        block = self._blocks.get(shard.number)
+        if block is None:
+            block = self._blocks[shard.number] = open_shard(shard, embedding, self._folder)
+        return block
+
+    def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> ann.AnnIndex:
+        file = str(index.file)
+        structure = self._structures.get(file)
+        if structure is None:
+            verify(self._folder / file, index.sealed)
+            structure = self._structures[file] = ann.load(self._folder / file, embedding.dim)
+        return structure
+
+    def _forget_old_files(self) -> None:
+        shards = {
+            shard.number
+            for embedding in self._registry.embeddings()
+            for shard in self._registry.shards(embedding.number)
+        }
+        files = {row.file for row in self._registry.indexes()}
+        self._blocks = {n: block for n, block in self._blocks.items() if n in shards}
+        self._structures = {f: index for f, index in self._structures.items() if f in files}
