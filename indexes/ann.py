@@ -24,7 +24,7 @@ __all__ = ["AnnIndex", "build", "check_factory", "default_effort", "load"]
 NO_ROW = -1
 TRAINING_ROWS = 262_144
 MIN_EF_SEARCH = 128
-MIN_NPROBE = 8
+MIN_NPROBE = 16
 REFINE_FACTOR = 8.0
 
 
@@ -103,9 +103,8 @@ def build(factory: str, dim: int, blocks: Sequence[Block]) -> AnnIndex:
         if not inner.is_trained:
             inner.train(_sample(blocks, TRAINING_ROWS))
         index = faiss.IndexIDMap2(inner)
-        for block in blocks:
-            if len(block.keys):
-                index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+        for block in _portions(inner, blocks):
+            index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"FAISS cannot build '{factory}' over {rows:,} vectors: {_reason(error)}. "
@@ -156,7 +155,8 @@ def _of_width(index: Any, dim: int, path: Path) -> Any:
 def default_effort(factory: str, dim: int, k: int) -> dict[str, float]:
     """The search parameters of an index of this kind for `k` neighbours, by FAISS's names.
 
-    efSearch is at least twice `k` (below `k` it loses neighbours); nprobe an eighth of the cells.
+    efSearch is at least twice `k`, since below `k` it loses neighbours; nprobe is an eighth of the
+    cells and at least 16; a refined index scores 8 times as many candidates as it returns.
     """
     index = check_factory(factory, dim)
     effort: dict[str, float] = {}
@@ -215,6 +215,15 @@ def _quiet_clustering(index: Any) -> None:
             part.cp.min_points_per_centroid = 1
             if hasattr(part, "pq"):
                 part.pq.cp.min_points_per_centroid = 1
+
+
+def _portions(index: Any, blocks: Sequence[Block]) -> Sequence[Block]:
+    """The blocks to add one after the other; all in one where the index takes only one addition."""
+    blocks = [block for block in blocks if len(block.keys)]
+    if not isinstance(index, faiss.IndexNSG | faiss.IndexNNDescent):
+        return blocks
+    keys = np.concatenate([block.keys for block in blocks])
+    return [Block(keys, np.concatenate([block.vectors for block in blocks]))]
 
 
 def _sample(blocks: Sequence[Block], rows: int) -> Matrix:

@@ -88,13 +88,24 @@ class Builder:
                 self.registry.add_shard(shard)
 
     def index(self, name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:
-        """Build or rebuild the index of that name over an embedding; None: search the shards."""
+        """Build the index of that name over an embedding, or leave it where it has seen all.
+
+        Without a `factory`, searching goes straight through the shards.
+        """
+        old = next((row for row in self.registry.indexes() if row.name == name), None)
         row = planned(name, embedding, factory)
+        if old and self._is_current(old, row):
+            return old
         if factory is not None:
             row = self._build_ann(row, embedding)
         with self.catalog.writing():
             self.registry.set_index(row)
         return self.registry.index(name)
+
+    def _is_current(self, old: IndexRow, new: IndexRow) -> bool:
+        same = (old.kind, old.embedding, old.recipe) == (new.kind, new.embedding, new.recipe)
+        seen = max((s.stop_key for s in self.registry.shards(old.embedding)), default=1)
+        return same and (old.kind == "flat" or (old.file is not None and old.stop_key == seen))
 
     def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         shards = self.registry.shards(embedding.number)

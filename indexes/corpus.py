@@ -59,6 +59,14 @@ class Corpus:
         )
         return _document(*row) if row else None
 
+    def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
+        """Those of some ids that no document has, in the order given."""
+        sql = """
+            SELECT value FROM json_each(?)
+            WHERE NOT EXISTS (SELECT 1 FROM documents WHERE doc_id = value)
+        """
+        return [doc_id for (doc_id,) in self._catalog.rows(sql, [json.dumps(list(doc_ids))])]
+
     def documents(self) -> Iterator[Document]:
         """Every document, in the order in which they came."""
         sql = "SELECT doc_id, title, text, metadata FROM documents ORDER BY document"
@@ -152,9 +160,12 @@ class Intake:
             FROM json_each(?) JOIN documents ON doc_id = value
         """
         known = {doc_id: rest for doc_id, *rest in self._catalog.rows(sql, [ids])}
-        self._insert([document for doc_id, document in fresh.items() if doc_id not in known])
+        new = self._insert([document for doc_id, document in fresh.items() if doc_id not in known])
+        numbers = {document.doc_id: number for number, document in new}
         for doc_id, (number, checksum, metadata) in known.items():
-            self._update(number, fresh[doc_id], checksum, metadata)
+            if self._update(number, fresh[doc_id], checksum, metadata):
+                numbers[doc_id] = number
+        self._insert_passages([(numbers[i], d) for i, d in fresh.items() if i in numbers])
         return repeated
 
     def _first_time(
@@ -176,7 +187,7 @@ class Intake:
         )
         return fresh, repeated
 
-    def _insert(self, documents: Sequence[Document]) -> None:
+    def _insert(self, documents: Sequence[Document]) -> list[tuple[int, Document]]:
         first = _next(self._catalog, "documents")
         numbered = list(enumerate(documents, start=first))
         self._catalog.execute_many(
@@ -186,8 +197,8 @@ class Intake:
                 for number, d in numbered
             ],
         )
-        self._insert_passages(numbered)
         self.new += len(documents)
+        return numbered
 
     def _insert_passages(self, documents: Sequence[tuple[int, Document]]) -> None:
         self._catalog.execute_many(
@@ -195,21 +206,23 @@ class Intake:
             [(number, len(document.text)) for number, document in documents],
         )
 
-    def _update(self, number: int, document: Document, checksum: bytes, metadata: str) -> None:
+    def _update(self, number: int, document: Document, checksum: bytes, metadata: str) -> bool:
+        """Bring a document up to date; whether it needs new passages."""
         new_checksum, new_metadata = document.content_checksum(), document.metadata_json()
         if new_checksum == checksum and new_metadata == metadata:
             self.unchanged += 1
-            return
+            return False
         self._catalog.execute(
             "UPDATE documents SET title = ?, text = ?, metadata = ?, checksum = ?"
             " WHERE document = ?",
             [document.title, document.text, new_metadata, new_checksum, number],
         )
-        if new_checksum != checksum:
-            # A key's text never changes: a changed document gets new keys.
-            self._corpus.bury_passages([(number,)])
-            self._insert_passages([(number, document)])
         self.changed += 1
+        if new_checksum == checksum:
+            return False
+        # A key's text never changes: a changed document gets new keys.
+        self._corpus.bury_passages([(number,)])
+        return True
 
 
 def _document(doc_id: str, title: str, text: str, metadata: str) -> Document:

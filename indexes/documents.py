@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,5 +98,6 @@ def _bad_metadata(metadata: Mapping[str, Any]) -> InputError:
             _to_json(value)
         except _NOT_JSON:
             kind = type(value).__name__
-            return InputError(f"metadata '{key}' holds {value!r} ({kind}), which JSON cannot hold")
+            shown = reprlib.repr(value)
+            return InputError(f"metadata '{key}' holds {shown} ({kind}), which JSON cannot hold")
     return InputError("metadata holds a value that JSON cannot hold")

@@ -160,12 +160,16 @@ class Registry:
 
     def set_index(self, index: IndexRow) -> None:
         """Name an index, in place of an older one of the same name."""
-        self._catalog.execute("DELETE FROM indexes WHERE name = ?", [index.name])
         self._catalog.execute(
             """
             INSERT INTO indexes (name, kind, embedding, recipe, generation, stop_key, rows, file,
                                  size, checksum, seconds)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET
+                kind = excluded.kind, embedding = excluded.embedding, recipe = excluded.recipe,
+                generation = excluded.generation, stop_key = excluded.stop_key,
+                rows = excluded.rows, file = excluded.file, size = excluded.size,
+                checksum = excluded.checksum, seconds = excluded.seconds
             """,
             [
                 index.name,

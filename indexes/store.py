@@ -106,6 +106,10 @@ class Store:
         """The document of that id, or None."""
         return self._corpus.document(doc_id)
 
+    def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
+        """Those of some ids that no document has, in the order given."""
+        return self._corpus.unknown_ids(doc_ids)
+
     def documents(self) -> Iterator[Document]:
         """Every document, in the order in which they came."""
         return self._corpus.documents()

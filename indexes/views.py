@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from indexes.catalog import Catalog
 from indexes.corpus import Corpus
 from indexes.exact import Block
 from indexes.files import verify
-from indexes.neighbours import Keys, Matrix, Neighbours, best, checked_queries, merge
+from indexes.neighbours import NO_KEY, Keys, Matrix, Neighbours, best, checked_queries, merge
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
 from indexes.shards import open_shard
 
@@ -45,7 +46,7 @@ class View:
             InputError, MismatchError: see `neighbours.checked_queries` and `checked_k`.
         """
         if self.structure is None:
-            return exact.search(queries, self.blocks, k, self.dead)
+            return self.exact_search(queries, k)
         found = self.structure.candidates(queries, k, self.dead)
         scores = exact.rescore(
             checked_queries(queries, self.embedding.dim), found.keys, self.blocks
@@ -53,13 +54,31 @@ class View:
         parts = [best(found.keys, scores, k)]
         if self.unseen:
             parts.append(exact.search(queries, self.unseen, k, self.dead))
-        return merge(parts, k)
+        return self._filled_up(merge(parts, k), queries, k)
+
+    def _filled_up(self, found: Neighbours, queries: Matrix, k: int) -> Neighbours:
+        """`found`, with exact answers where the structure saw fewer than `k` though there are more.
+
+        Cells not visited, or a part of a graph that cannot be reached, must not hide documents.
+        """
+        wanted = min(k, self.rows)
+        counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
+        short = (counts < wanted) & np.asarray(queries).any(axis=1)
+        if not short.any():
+            return found
+        whole = self.exact_search(np.asarray(queries)[short], k)
+        keys = np.full((len(queries), wanted), NO_KEY)
+        scores = np.full((len(queries), wanted), -np.inf, np.float32)
+        width = min(wanted, found.keys.shape[1])
+        keys[:, :width], scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
+        keys[short], scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]
+        return Neighbours(keys, scores)
 
     def exact_search(self, queries: Matrix, k: int) -> Neighbours:
         """The true `k` nearest passages over the same vectors, by brute force."""
         return exact.search(queries, self.blocks, k, self.dead)
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """How many passages the index can find."""
         held = sum(len(block.keys) for block in self.blocks)

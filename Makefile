@@ -1,0 +1,52 @@
+# The commands of this project. `make demo` and `make test` set up what they need, once.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+SMOKE := build/smoke
+
+.PHONY: demo test check docs bench smoke clean
+.DEFAULT_GOAL := demo
+
+demo: .venv/.demo  ## set up, then index a corpus two ways and ask both the same
+	$(BIN)/retriever demo demo
+
+test: .venv/.dev  ## set up, then run the tests
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+check: .venv/.dev  ## format, lint, types, and that generated docs are current
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp --check -P README.md docs/cli.md benchmarks/README.md
+
+docs: .venv/.dev  ## write the generated parts of the docs anew
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp -r -P README.md docs/cli.md benchmarks/README.md
+
+bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/results
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.quality
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.speed
+
+smoke: .venv/.dev  ## build the wheel, install it alone in a fresh environment, run one search
+	rm -rf dist $(SMOKE)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --wheel --outdir dist .
+	$(PYTHON) -m venv $(SMOKE)
+	PIP_CONSTRAINT=constraints.txt $(SMOKE)/bin/python -m pip install --quiet dist/*.whl
+	.ci/smoke $(abspath $(SMOKE)/bin/retriever)
+
+clean:  ## remove what was built and set up
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# A stamp is newer than what it was made from: a second run sets nothing up again.
+.venv/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Retriever needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.demo: .venv/.python pyproject.toml constraints.txt
+	$(PIP) -e '.[demo]'
+	touch $@
+
+.venv/.dev: .venv/.python pyproject.toml constraints.txt
+	$(PIP) -e '.[dev]'
+	touch $@ .venv/.demo

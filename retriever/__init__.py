@@ -1,0 +1,80 @@
+"""One corpus, many ways to embed it, the same queries through all of them.
+
+    from retriever import Collection, ContextualEmbedder, StaticEmbedder, compare
+
+    library = Collection.create("library")
+    library.add("corpus.jsonl")
+    library.build("glove", StaticEmbedder("glove-6b-50d"))
+    library.build("minilm", ContextualEmbedder("all-MiniLM-L6-v2"))
+    print(compare(library, ["glove", "minilm"], queries, qrels))
+
+Names are imported when they are first used: `import retriever` loads no model library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexes.documents import Document
+    from indexes.errors import RetrieverError
+    from retriever.collection import Collection
+    from retriever.comparison import Comparison, compare
+    from retriever.embedders import (
+        ContextualEmbedder,
+        Embedder,
+        HashingEmbedder,
+        StaticEmbedder,
+        load_embedder,
+    )
+    from retriever.formats import read_qrels, read_queries
+    from retriever.search import Hit, Hits, Run
+
+__all__ = [
+    "Collection",
+    "Comparison",
+    "ContextualEmbedder",
+    "Document",
+    "Embedder",
+    "HashingEmbedder",
+    "Hit",
+    "Hits",
+    "RetrieverError",
+    "Run",
+    "StaticEmbedder",
+    "compare",
+    "load_embedder",
+    "read_qrels",
+    "read_queries",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Collection": "retriever.collection",
+    "Comparison": "retriever.comparison",
+    "ContextualEmbedder": "retriever.embedders",
+    "Document": "indexes.documents",
+    "Embedder": "retriever.embedders",
+    "HashingEmbedder": "retriever.embedders",
+    "Hit": "retriever.search",
+    "Hits": "retriever.search",
+    "RetrieverError": "indexes.errors",
+    "Run": "retriever.search",
+    "StaticEmbedder": "retriever.embedders",
+    "compare": "retriever.comparison",
+    "load_embedder": "retriever.embedders",
+    "read_qrels": "retriever.formats",
+    "read_queries": "retriever.formats",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'retriever' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,80 @@
+"""The command line: parse, one library call, print. It has no ideas of its own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from indexes.errors import RetrieverError
+from retriever import __version__
+from retriever.cli.compare import compare
+from retriever.cli.completion import completion
+from retriever.cli.corpus import add, delete, show
+from retriever.cli.demo import demo
+from retriever.cli.indexing import build, drop, info
+from retriever.cli.search import search
+
+__all__ = ["cli", "main"]
+
+INTERRUPTED = 130
+
+
+class Group(click.Group):
+    """A group of commands that ends every failure in one clear line on stderr.
+
+    Exit codes: 0 done, 1 a failure, 2 wrong usage, 130 interrupted.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line and exit."""
+        extra["standalone_mode"] = False
+        try:
+            sys.exit(super().main(*args, **extra) or 0)
+        except click.Abort:
+            _fail("Interrupted. What was committed is kept; run the same again to go on.")
+            sys.exit(INTERRUPTED)
+        except click.exceptions.Exit as request:
+            sys.exit(request.exit_code)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (RetrieverError, OSError) as error:
+            _fail(f"Error: {error}")
+            sys.exit(1)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which one needs them."""
+        return list(self.commands)
+
+
+def _fail(message: str) -> None:
+    click.echo(message, err=True)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="retriever")
+def cli() -> None:
+    r"""Index one corpus with static and contextual embeddings, ask both the same, and see what each
+    finds and costs.
+
+    A collection is a folder: it holds documents, and the indexes built over them.
+
+    \b
+      retriever demo
+      retriever add     library corpus.jsonl notes/
+      retriever build   library glove  --embedder static:glove-6b-50d
+      retriever build   library minilm --embedder contextual:all-MiniLM-L6-v2
+      retriever search  library "why does my cat hum?" -i glove -i minilm
+      retriever compare library --queries queries.jsonl --qrels qrels.tsv
+    """
+
+
+for command in (demo, add, build, search, compare, info, show, delete, drop, completion):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The `retriever` command."""
+    cli()

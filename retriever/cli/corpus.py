@@ -1,0 +1,103 @@
+"""`add`, `show`, `delete`: documents in, looked at, out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from retriever.cli.options import as_json, library
+from retriever.cli.output import note, print_json, progress_bar
+
+__all__ = ["add", "delete", "show"]
+
+FORMATS = ("jsonl", "csv", "tsv", "parquet")
+LISTED = 10
+
+
+@click.command()
+@library
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="What the sources hold.")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
+)
+@as_json
+def add(
+    library: Path, sources: tuple[str, ...], format_: str | None, skip_bad: bool, as_json: bool
+) -> None:
+    """Add documents to the collection LIBRARY, which is made where there is none.
+
+    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, folders of .txt and .md, each also
+    gzipped, or - for standard input. A document that is there already (by its id) is updated. Each
+    source is kept whole or not at all.
+    """
+    from retriever.collection import Collection
+
+    with Collection.open_or_create(library) as collection:
+        for source in sources:
+            with progress_bar(f"adding {source}") as progress:
+                added = collection.add(source, format=format_, skip_bad=skip_bad, progress=progress)
+            for record in added.skipped[:LISTED]:
+                note(f"left out {record}")
+            if added.skipped_total > LISTED:
+                note(f"left out {added.skipped_total - LISTED:,} more")
+            facts = {
+                "source": source,
+                "new": added.new,
+                "changed": added.changed,
+                "unchanged": added.unchanged,
+                "skipped": added.skipped_total,
+                "documents": len(collection),
+            }
+            if as_json:
+                print_json(facts)
+            else:
+                click.echo(
+                    f"{source}: {added.new:,} new, {added.changed:,} changed, "
+                    f"{added.unchanged:,} unchanged, {added.skipped_total:,} left out; "
+                    f"{library}/ has {len(collection):,} documents"
+                )
+
+
+@click.command()
+@library
+@click.argument("doc_ids", nargs=-1, required=True)
+@as_json
+def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
+    """Show the documents DOC_IDS of the collection LIBRARY."""
+    from retriever.collection import Collection
+
+    with Collection.open(library) as collection:
+        for doc_id in doc_ids:
+            document = collection.document(doc_id)
+            if as_json:
+                print_json(
+                    {
+                        "doc_id": document.doc_id,
+                        "title": document.title,
+                        "text": document.text,
+                        "metadata": dict(document.metadata),
+                    }
+                )
+            else:
+                click.echo(f"{document.doc_id}  {document.title}".rstrip())
+                for name, value in document.metadata.items():
+                    click.echo(f"{name}: {value}")
+                click.echo(f"\n{document.text}\n")
+
+
+@click.command()
+@library
+@click.argument("doc_ids", nargs=-1, required=True)
+def delete(library: Path, doc_ids: tuple[str, ...]) -> None:
+    """Remove the documents DOC_IDS from the collection LIBRARY and from all its indexes.
+
+    When one of them is not there, none is removed.
+    """
+    from retriever.collection import Collection
+
+    with Collection.open(library) as collection:
+        removed = collection.delete(list(doc_ids))
+        noun = "document" if removed == 1 else "documents"
+        click.echo(f"removed {removed:,} {noun}; {library}/ has {len(collection):,}")

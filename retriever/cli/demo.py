@@ -1,0 +1,47 @@
+"""`demo`: the main job on real data, from nothing."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from retriever.cli.output import note, printer, progress_bar
+
+__all__ = ["demo"]
+
+
+@click.command()
+@click.argument(
+    "folder", default="retriever-demo", type=click.Path(path_type=Path, file_okay=False)
+)
+def demo(folder: Path) -> None:
+    """Index 350 news stories two ways, ask both the same, and show where they differ.
+
+    The stories, and how alike people found 50 of them, come with gensim (Lee, Pincombe and Welsh
+    2005). FOLDER is left behind to try things on. Needs the extra: pip install
+    'retriever-compare[demo]'.
+    """
+    from retriever.demo import prepare
+    from retriever.report.comparison import comparison_tables
+    from retriever.report.hits import contrast_lines
+
+    note("350 news stories; 50 of them judged by people; averaged GloVe against MiniLM sentences")
+    result = prepare(folder, progress_bar)
+    show = printer()
+    for table in comparison_tables(result.comparison):
+        show(table)
+    for contrast in result.contrasts:
+        for line in contrast_lines(contrast):
+            show(line)
+    place = shlex.quote(str(result.library))
+    show(f"\nTry next, on {result.library}/:")
+    for command in (
+        f'search  {place} "a plane crash in the mountains" -i glove -i minilm -k 5',
+        f"build   {place} minilm-hnsw --vectors minilm --ann HNSW32",
+        f"compare {place} --queries {shlex.quote(str(result.queries))}"
+        f" --qrels {shlex.quote(str(result.qrels))}",
+        f"info    {place}",
+    ):
+        show(f"  retriever {command}")

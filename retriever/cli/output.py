@@ -1,0 +1,64 @@
+"""Where output goes: data to stdout, progress and notes to stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+__all__ = ["note", "print_json", "printer", "progress_bar"]
+
+
+def note(text: str) -> None:
+    """A line for the person who asked, on stderr."""
+    click.echo(f"note: {text}", err=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on a line of stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def printer() -> Callable[[Any], None]:
+    """Print rich text to stdout: with colours and at most 100 columns."""
+    from rich.console import Console
+
+    from retriever.report.numbers import WIDTH
+
+    console = Console(highlight=False)
+    wide = Console(highlight=False, width=WIDTH, soft_wrap=True)
+    return (console if console.is_terminal and console.width < WIDTH else wide).print
+
+
+@contextlib.contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with (done, total), drawn on stderr where that is a terminal.
+
+    A total of 0 says that nobody knows it.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

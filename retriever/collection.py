@@ -1,0 +1,496 @@
+"""A folder that holds one corpus and everything built over it: the library's front door."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexes.builder import Progress
+from indexes.corpus import Added
+from indexes.documents import Document
+from indexes.errors import InputError, MismatchError, unknown_name
+from indexes.registry import EmbeddingRow, IndexRow
+from indexes.shards import add_reports
+from indexes.store import Store
+from retriever.embedders import (
+    Embedder,
+    EmbedderSpec,
+    Reporting,
+    TextReport,
+    load_embedder,
+)
+from retriever.embedders.base import Matrix
+from retriever.formats import read_records
+from retriever.search import DenseRetriever, Hits
+
+__all__ = ["Added", "BuildReport", "Collection", "CollectionInfo", "IndexInfo"]
+
+CUSTOM = "custom"
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a call of `build` did: `embedded` documents now, `already` before, seconds spent now.
+
+    `text` reports on the whole corpus as the embedder saw it.
+    """
+
+    name: str
+    embedded: int
+    already: int
+    embedding_seconds: float
+    indexing_seconds: float
+    text: TextReport
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What is known of an index.
+
+    `rows` documents can be found through it; `missing` are not embedded yet; `unfindable` have
+    nothing to embed (an empty text, no known word). Sizes in bytes, times in seconds.
+    `vectors_shared_with` names the indexes over the same vectors.
+    """
+
+    name: str
+    kind: str
+    factory: str
+    effort: Mapping[str, float]
+    embedder: str
+    options: Mapping[str, Any]
+    model: str
+    dim: int
+    dtype: str
+    fingerprint: str
+    rows: int
+    missing: int
+    unfindable: int
+    vectors_size: int
+    structure_size: int
+    embedding_seconds: float
+    indexing_seconds: float
+    text: TextReport
+    vectors_shared_with: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """What is known of a collection; `catalog_size` is in bytes and holds every text."""
+
+    path: Path
+    documents: int
+    catalog_size: int
+    indexes: tuple[IndexInfo, ...]
+
+
+class Collection:
+    """One corpus, many ways to embed it, the same queries through all of them.
+
+    Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may
+    share a collection; one process at a time writes, any number read.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._embedders: dict[str, Embedder] = {}
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> Collection:
+        """A new collection in a folder that is absent or empty.
+
+        Raises:
+            CollectionError: the folder holds something, or cannot be written to.
+        """
+        return cls(Store.create(Path(path)))
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Collection:
+        """The collection in a folder.
+
+        Raises:
+            NotACollectionError: there is none.
+            NewerFormatError: a newer version has written it.
+            DamageError: its catalog cannot be read.
+        """
+        return cls(Store.open(Path(path)))
+
+    @classmethod
+    def open_or_create(cls, path: str | os.PathLike[str]) -> Collection:
+        """The collection in a folder, made there when the folder is absent or empty."""
+        folder = Path(path)
+        empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+        return cls.create(folder) if empty else cls.open(folder)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._store.folder
+
+    def close(self) -> None:
+        """Close the catalog; a closed collection answers nothing."""
+        self._store.close()
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """How many documents there are."""
+        return self._store.count()
+
+    def __repr__(self) -> str:
+        return f"Collection({str(self.path)!r})"
+
+    # -- documents ------------------------------------------------------------------------------
+
+    def add(
+        self,
+        source: str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]],
+        *,
+        format: str | None = None,  # noqa: A002 - the field's word, and --format on the command line
+        skip_bad: bool = False,
+        progress: Progress | None = None,
+    ) -> Added:
+        """Insert or update documents by `doc_id`, all of them or none.
+
+        `source` is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), a folder of
+        `.txt` and `.md`, `-` for standard input, or any iterable of documents or mappings. It is
+        streamed. An unchanged document costs nothing; a changed one is embedded anew by the next
+        `build`.
+
+        Raises:
+            BadRecordsError: records that cannot be used, ids that come twice; nothing was kept.
+                With `skip_bad` they are left out and listed in the result.
+            FileFormatError: the file is not what its ending says.
+            LockedError: another process is writing.
+        """
+        records = read_records(source, format=format)
+        return self._store.add(records, skip_bad=skip_bad, progress=progress or _silent)
+
+    def delete(self, doc_ids: Sequence[str]) -> int:
+        """Remove documents from the corpus, and so from every index at once; how many there were.
+
+        Raises:
+            InputError: one text instead of a list.
+            UnknownNameError: an id that is not there; nothing was removed.
+        """
+        if isinstance(doc_ids, str):
+            raise InputError("delete was given one text; expected a list of document ids.")
+        for doc_id in doc_ids:
+            self.document(doc_id)
+        return self._store.delete(doc_ids)
+
+    def document(self, doc_id: str) -> Document:
+        """The document of that id.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        found = self._store.document(doc_id)
+        if found is None:
+            some = [
+                document.doc_id for _, document in zip(range(5), self.documents(), strict=False)
+            ]
+            more = [*some, "..."] if len(self) > len(some) else some
+            raise unknown_name("document", doc_id, f"{self.path}/", more)
+        return found
+
+    def documents(self) -> Iterator[Document]:
+        """Every document, in the order in which they came."""
+        return self._store.documents()
+
+    def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
+        """Those of some ids that no document has, in the order given."""
+        return self._store.unknown_ids(doc_ids)
+
+    # -- indexes --------------------------------------------------------------------------------
+
+    def build(
+        self,
+        name: str,
+        embedder: Embedder | None = None,
+        *,
+        vectors: str | None = None,
+        ann: str | None = None,
+        progress: Progress | None = None,
+    ) -> BuildReport:
+        """Build an index, or bring one up to date: only documents that it lacks are embedded.
+
+        A new index needs an `embedder`, or `vectors`: the name of an index whose vectors it shares,
+        so that nothing is embedded again. `ann` is a FAISS factory string (`HNSW32`, `IVF256,SQ8`);
+        without it, or with `Flat`, search is exact. An interrupted build goes on when called again.
+
+        Raises:
+            InputError: neither or both were given, the corpus is empty, or FAISS refuses the
+                factory string.
+            MismatchError: the index exists, made by another embedder or with another structure.
+            UnknownNameError: no index called `vectors`.
+            LockedError: another process is writing.
+        """
+        factory = None if ann in (None, "Flat") else ann
+        if not len(self):
+            raise InputError(
+                f"{self.path}/ has no documents yet. Add some first: retriever add {self.path} FILE"
+            )
+        plan = self._plan(name, embedder, vectors, factory)
+        self._store.check_new(name, factory=plan.factory, dim=plan.embedder.dim)
+        before = plan.embedding and self._text_report(plan.embedding)
+        seconds = self._embedding_seconds(plan.embedding)
+        index, embedded = self._store.build(
+            name,
+            embedding=plan.embedding,
+            new_embedding=_facts(plan.embedder),
+            factory=plan.factory,
+            encode=lambda texts: _encode(plan.embedder, texts),
+            progress=progress or _silent,
+        )
+        self._embedders[plan.embedder.fingerprint] = plan.embedder
+        embedding = self._store.embedding(name)
+        return BuildReport(
+            name=name,
+            embedded=embedded,
+            already=before.texts if before else 0,
+            embedding_seconds=self._embedding_seconds(embedding) - seconds,
+            indexing_seconds=index.seconds,
+            text=self._text_report(embedding),
+        )
+
+    def drop(self, name: str) -> int:
+        """Forget an index, and its vectors when no other index uses them; the bytes set free.
+
+        Raises:
+            UnknownNameError: no such index.
+            LockedError: another process is writing.
+        """
+        return self._store.drop(name)
+
+    def index_names(self) -> list[str]:
+        """The names of all indexes, oldest first."""
+        return [index.name for index in self._store.indexes()]
+
+    # -- questions ------------------------------------------------------------------------------
+
+    def search(self, text: str, *, index: str | None = None, k: int = 10) -> Hits:
+        """The `k` documents nearest to a query; `index` may be left out where there is only one.
+
+        Raises:
+            InputError: an empty query, a `k` below 1, or several indexes and none named.
+            UnknownNameError: no such index.
+            MismatchError: the model is no longer the one that made the vectors.
+        """
+        return self.retriever(index).search(text, k)
+
+    def search_many(
+        self, texts: Sequence[str], *, index: str | None = None, k: int = 10
+    ) -> list[Hits]:
+        """The `k` documents nearest to each query; errors as in `search`."""
+        return self.retriever(index).search_many(texts, k)
+
+    def retriever(self, index: str | None = None) -> DenseRetriever:
+        """An index with its embedder loaded, ready for many questions; errors as in `search`."""
+        name = index if index is not None else self._only_index()
+        return DenseRetriever(name, self._embedder(name), self._store)
+
+    def use(self, index: str, embedder: Embedder) -> None:
+        """Answer an index's queries with this embedder: needed for one of your own after `open`.
+
+        Raises:
+            UnknownNameError: no such index.
+            MismatchError: it is not the embedder that made the index's vectors.
+        """
+        _check_same(index, self._store.embedding(index), embedder)
+        self._embedders[embedder.fingerprint] = embedder
+
+    def info(self) -> CollectionInfo:
+        """Documents, indexes, sizes and times."""
+        rows = self._store.indexes()
+        return CollectionInfo(
+            path=self.path,
+            documents=len(self),
+            catalog_size=self._store.catalog_size(),
+            indexes=tuple(self._index_info(row, rows) for row in rows),
+        )
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _only_index(self) -> str:
+        names = self.index_names()
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            raise InputError(
+                f"{self.path}/ has no index yet. "
+                f"Build one: retriever build {self.path} NAME --embedder KIND:MODEL"
+            )
+        raise InputError(
+            f"Say which index to search with -i. {self.path}/ has: {', '.join(names)}."
+        )
+
+    def _embedder(self, index: str) -> Embedder:
+        embedding = self._store.embedding(index)
+        embedder = self._embedders.get(embedding.fingerprint)
+        if embedder is None:
+            embedder = load_embedder(self._spec(index, embedding))
+            _check_same(index, embedding, embedder)
+            self._embedders[embedding.fingerprint] = embedder
+        return embedder
+
+    def _spec(self, index: str, embedding: EmbeddingRow) -> EmbedderSpec:
+        spec = EmbedderSpec(**embedding.embedder)
+        if spec.kind == CUSTOM:
+            raise InputError(
+                f"Index '{index}' was made by an embedder of your own, {spec.model}. "
+                f"Give it first: collection.use({index!r}, embedder)."
+            )
+        return spec
+
+    def _plan(
+        self, name: str, embedder: Embedder | None, vectors: str | None, factory: str | None
+    ) -> _Plan:
+        """What to build on: an index that is there, another's vectors, or a new embedding."""
+        if name in self.index_names():
+            return self._plan_again(name, embedder, vectors, factory)
+        if (embedder is None) == (vectors is None):
+            raise InputError(
+                f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
+                "or --vectors INDEX to share another index's vectors."
+            )
+        if embedder is not None:
+            return _Plan(embedder, None, factory)
+        shared = self._store.embedding(str(vectors))
+        return _Plan(self._embedder(str(vectors)), shared, factory)
+
+    def _plan_again(
+        self, name: str, embedder: Embedder | None, vectors: str | None, factory: str | None
+    ) -> _Plan:
+        index, embedding = self._store.index(name), self._store.embedding(name)
+        if embedder is not None:
+            _check_same(name, embedding, embedder)
+        has = index.recipe.get("factory")
+        shares = vectors is None or self._store.embedding(vectors).number == embedding.number
+        if not shares or (factory is not None and factory != has):
+            raise MismatchError(
+                f"Index '{name}' is there already ({has or 'Flat'} over {embedding.model}). "
+                f"Choose another name, or first: retriever drop {self.path} {name}"
+            )
+        return _Plan(embedder or self._embedder(name), embedding, has)
+
+    def _text_report(self, embedding: EmbeddingRow) -> TextReport:
+        counts: dict[str, int] = {}
+        for shard in self._store.shards(embedding):
+            counts = add_reports(counts, shard.report)
+        return TextReport(**counts)
+
+    def _embedding_seconds(self, embedding: EmbeddingRow | None) -> float:
+        if embedding is None:
+            return 0.0
+        return sum(shard.seconds for shard in self._store.shards(embedding))
+
+    def _index_info(self, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
+        embedding = self._store.embedding(index.name)
+        spec = EmbedderSpec(**embedding.embedder)
+        with self._store.snapshot() as snapshot:
+            view = snapshot.view(index.name)
+        return IndexInfo(
+            name=index.name,
+            kind=index.kind,
+            factory=index.recipe.get("factory", "Flat"),
+            effort=self._store.effort(index, 10),
+            embedder=str(spec),
+            options=spec.options,
+            model=embedding.model,
+            dim=embedding.dim,
+            dtype=embedding.dtype,
+            fingerprint=embedding.fingerprint,
+            rows=view.rows,
+            missing=view.missing,
+            unfindable=len(self) - view.missing - view.rows,
+            vectors_size=sum(shard.sealed.size for shard in self._store.shards(embedding)),
+            structure_size=index.sealed.size,
+            embedding_seconds=self._embedding_seconds(embedding),
+            indexing_seconds=index.seconds,
+            text=self._text_report(embedding),
+            vectors_shared_with=tuple(
+                other.name
+                for other in others
+                if other.embedding == index.embedding and other.name != index.name
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    embedder: Embedder
+    embedding: EmbeddingRow | None
+    factory: str | None
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def _encode(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
+    if not isinstance(embedder, Reporting):
+        return embedder.encode_documents(texts), {}
+    vectors, report = embedder.encode_and_report(texts)
+    counts = {
+        "words": report.words,
+        "known_words": report.known_words,
+        "truncated": report.truncated,
+    }
+    return vectors, counts
+
+
+def _facts(embedder: Embedder) -> dict[str, Any]:
+    """What the catalog keeps of an embedder."""
+    spec = getattr(embedder, "spec", None) or EmbedderSpec(CUSTOM, type(embedder).__name__)
+    return {
+        "embedder": {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)},
+        "model": embedder.name,
+        "fingerprint": embedder.fingerprint,
+        "dim": embedder.dim,
+        "dtype": "float32",
+    }
+
+
+def _check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
+    if embedder.dim != embedding.dim:
+        raise MismatchError(
+            f"Index '{index}' holds {embedding.model} vectors ({embedding.dim} wide); "
+            f"the query came from {embedder.name} ({embedder.dim} wide). "
+            "Use the model that made the index, or build another index with this one."
+        )
+    if embedder.fingerprint != embedding.fingerprint:
+        raise MismatchError(
+            f"Index '{index}' holds vectors of another {embedder.name}: "
+            f"{_differences(embedding.fingerprint, embedder.fingerprint)}. "
+            "Use the model that made the index, or drop the index and build it with this one."
+        )
+
+
+def _differences(made_with: str, now: str) -> str:
+    """Where two fingerprints differ, part by part."""
+    old, new = _parts(made_with), _parts(now)
+    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return "; ".join(
+        f"{name} was {_short(old.get(name))}, is {_short(new.get(name))}" for name in differing
+    )
+
+
+def _parts(fingerprint: str) -> dict[str, Any]:
+    try:
+        parts = json.loads(fingerprint)
+    except ValueError:
+        parts = fingerprint
+    return parts if isinstance(parts, dict) else {"fingerprint": parts}
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,272 @@
+"""The same queries through several indexes of one collection: what each finds and costs."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from itertools import combinations
+from pathlib import Path
+
+from indexes.errors import InputError
+from retriever import latency
+from retriever.collection import Collection, IndexInfo
+from retriever.embedders import Reporting
+from retriever.measures import (
+    DEFAULT_MEASURES,
+    ann_recall,
+    deepest_cutoff,
+    drop_self,
+    evaluate,
+    mean,
+    overlap,
+    parse_measures,
+)
+from retriever.search import DenseRetriever, Run
+
+__all__ = ["Comparison", "Row", "compare"]
+
+LIBRARIES = ("faiss-cpu", "sentence-transformers", "torch", "gensim", "numpy", "ir-measures")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One index in a comparison.
+
+    `quality` maps a measure to its mean over the judged queries; empty without judgments.
+    `throughput` is in queries a second, all of them as one batch; times in seconds, sizes in bytes.
+    `ann_recall` is the share of the true nearest vectors that the index found, 1 for an exact one.
+    Coverages are shares of known words, None for embedders that do not count words.
+    """
+
+    name: str
+    quality: Mapping[str, float]
+    ann_recall: float
+    latency: latency.Latency
+    throughput: float
+    query_coverage: float | None
+    index: IndexInfo
+
+    def __getitem__(self, measure: str) -> float:
+        """The mean of a measure, such as `row["nDCG@10"]`."""
+        return self.quality[measure]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The same queries through several indexes; `print` it, or read its fields.
+
+    `per_query` maps index, measure and query id to a value; `pairwise` maps two index names to the
+    share of the top `k` that they have in common; `runs` hold the rankings that were judged.
+    """
+
+    k: int
+    queries: int
+    judged: bool
+    rows: Mapping[str, Row]
+    per_query: Mapping[str, Mapping[str, Mapping[str, float]]]
+    pairwise: Mapping[tuple[str, str], float]
+    runs: Mapping[str, Run]
+    notes: Sequence[str]
+    environment: Mapping[str, str]
+
+    def __str__(self) -> str:
+        from retriever.report.comparison import plain_comparison
+
+        return plain_comparison(self)
+
+    def to_json(self) -> str:
+        """One JSON object a line: an index each, with its quality, its cost and its overlaps."""
+        return "\n".join(
+            json.dumps(self._object(row), ensure_ascii=False) for row in self.rows.values()
+        )
+
+    def write_runs(self, folder: Path) -> list[Path]:
+        """Write each run as `folder/INDEX.trec`; the paths.
+
+        Raises:
+            InputError: an id that TREC's format cannot hold.
+        """
+        paths = []
+        for name, run in self.runs.items():
+            paths.append(folder / f"{name}.trec")
+            folder.mkdir(parents=True, exist_ok=True)
+            run.write(paths[-1])
+        return paths
+
+    def _object(self, row: Row) -> dict[str, object]:
+        fields = asdict(row)
+        fields["index"]["vectors_shared_with"] = list(row.index.vectors_shared_with)
+        overlaps = {
+            other: share
+            for pair, share in self.pairwise.items()
+            for other in pair
+            if row.name in pair and other != row.name
+        }
+        return {
+            **fields,
+            f"overlap@{self.k}": overlaps,
+            "queries": self.queries,
+            "environment": dict(self.environment),
+        }
+
+
+def compare(
+    collection: Collection,
+    indexes: Sequence[str],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Mapping[str, int]] | None = None,
+    *,
+    k: int = 10,
+    measures: Sequence[str] = DEFAULT_MEASURES,
+) -> Comparison:
+    """Ask every index the same queries, judge the answers, and measure what they cost.
+
+    `queries` maps ids to texts; `qrels` maps query ids to graded documents. With judgments, only
+    the queries that they name are asked, and hits whose id equals the query's are dropped; without,
+    the table has overlap and cost. Measures are trec_eval's, by their ir_measures names.
+
+    Raises:
+        InputError: no queries, an empty query, an index named twice, or judgments that name none
+            of the queries.
+        UnknownNameError: no such index, or no such measure.
+    """
+    measures = parse_measures(measures)
+    retrievers = _retrievers(collection, indexes)
+    asked, notes = _asked(queries, qrels)
+    depth = max(k, deepest_cutoff(measures) or 1000) if qrels else k
+    runs = {r.name: _run(r, asked, depth, judged=qrels is not None) for r in retrievers}
+    judged = {query_id: qrels[query_id] for query_id in asked} if qrels else {}
+    notes += _unknown_documents(collection, judged)
+    per_query = {
+        name: evaluate(run.ranking, judged, measures) if qrels else {} for name, run in runs.items()
+    }
+    latencies = latency.measure(retrievers, list(asked.values()), k)
+    infos = {info.name: info for info in collection.info().indexes}
+    notes += [note for name in runs for note in _index_notes(infos[name], collection.path)]
+    rows = {
+        r.name: Row(
+            name=r.name,
+            quality={name: mean(values) for name, values in per_query[r.name].items()},
+            ann_recall=_ann_recall(r, list(asked.values()), k),
+            latency=latencies[r.name],
+            throughput=len(asked) / max(runs[r.name].timing.total, 1e-9),
+            query_coverage=_coverage(r, list(asked.values())),
+            index=infos[r.name],
+        )
+        for r in retrievers
+    }
+    return Comparison(
+        k=k,
+        queries=len(asked),
+        judged=qrels is not None,
+        rows=rows,
+        per_query=per_query,
+        pairwise={
+            (a, b): overlap(runs[a].ranking, runs[b].ranking, k) for a, b in combinations(runs, 2)
+        },
+        runs=runs,
+        notes=tuple(notes),
+        environment=_environment(collection),
+    )
+
+
+def _retrievers(collection: Collection, indexes: Sequence[str]) -> list[DenseRetriever]:
+    if isinstance(indexes, str) or not indexes:
+        raise InputError("Say which indexes to compare: a list of their names.")
+    if len(set(indexes)) < len(indexes):
+        raise InputError(f"An index is named twice: {', '.join(indexes)}.")
+    return [collection.retriever(name) for name in indexes]
+
+
+def _asked(
+    queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]] | None
+) -> tuple[dict[str, str], list[str]]:
+    """The queries to ask, and notes on those that are left out."""
+    if not queries:
+        raise InputError("There are no queries to compare with.")
+    if qrels is None:
+        return dict(queries), []
+    asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+    if not asked:
+        some = ", ".join(list(qrels)[:3])
+        raise InputError(
+            f"The judgments name no query of the {len(queries):,} given (they name {some}, ...). "
+            "Give the queries and qrels of one collection."
+        )
+    notes = []
+    if left_out := len(queries) - len(asked):
+        notes.append(f"{left_out:,} queries without judgments were not asked.")
+    if textless := [query_id for query_id in qrels if query_id not in queries]:
+        shown = ", ".join(textless[:3])
+        notes.append(f"{len(textless):,} judged queries have no text, left out: {shown}.")
+    return asked, notes
+
+
+def _run(retriever: DenseRetriever, queries: Mapping[str, str], depth: int, *, judged: bool) -> Run:
+    """The ranking to judge: with judgments, one more is fetched, for the query's own document."""
+    retriever.run(dict(list(queries.items())[:1]), depth)  # opens files and models before the clock
+    run = retriever.run(queries, depth + 1 if judged else depth)
+    if not judged:
+        return run
+    ranking = {query_id: hits[:depth] for query_id, hits in drop_self(run.ranking).items()}
+    return Run(run.name, depth, ranking, run.timing)
+
+
+def _unknown_documents(collection: Collection, qrels: Mapping[str, Mapping[str, int]]) -> list[str]:
+    judged = dict.fromkeys(
+        doc_id for grades in qrels.values() for doc_id, grade in grades.items() if grade > 0
+    )
+    unknown = collection.unknown_ids(list(judged))
+    if not unknown:
+        return []
+    shown = ", ".join(unknown[:3])
+    return [f"{len(unknown):,} relevant documents are not in the collection, such as {shown}."]
+
+
+def _index_notes(info: IndexInfo, path: Path) -> list[str]:
+    notes = []
+    if info.missing:
+        notes.append(
+            f"{info.missing:,} documents are not in index '{info.name}' yet. "
+            f"Run: retriever build {path} {info.name}"
+        )
+    if info.unfindable:
+        notes.append(
+            f"{info.unfindable:,} documents have nothing that {info.model} can embed: "
+            f"'{info.name}' cannot find them."
+        )
+    if info.text.truncated:
+        notes.append(
+            f"'{info.name}': {info.text.truncated:,} documents were cut off at its length."
+        )
+    return notes
+
+
+def _ann_recall(retriever: DenseRetriever, texts: Sequence[str], k: int) -> float:
+    found, exact = retriever.scores(texts, k)
+    return ann_recall(found, exact, k)
+
+
+def _coverage(retriever: DenseRetriever, texts: Sequence[str]) -> float | None:
+    if not isinstance(retriever.embedder, Reporting):
+        return None
+    return retriever.embedder.report_queries(texts).coverage
+
+
+def _environment(collection: Collection) -> dict[str, str]:
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    return {
+        "collection": f"{len(collection):,} documents",
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {_cores()} cores",
+        **versions,
+    }
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

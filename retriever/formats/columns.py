@@ -1,0 +1,34 @@
+"""Whether a table has the columns that its reader needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from indexes.errors import FileFormatError
+
+__all__ = ["Required", "check_columns", "one_of"]
+
+# Each entry is one needed column, under any of its names.
+Required = Sequence[Sequence[str]]
+
+
+def check_columns(name: str, columns: Sequence[str], required: Required) -> None:
+    """Refuse a table `name` without a needed column, or with two columns of one name.
+
+    Raises:
+        FileFormatError: says which column is missing and which there are.
+    """
+    has = f"It has: {', '.join(filter(None, columns))}."
+    for names in required:
+        if not set(names) & set(columns):
+            raise FileFormatError(f"{name} has no column {one_of(names)}. {has}")
+    for column, count in Counter(filter(None, columns)).items():
+        if count > 1:
+            raise FileFormatError(f"{name} has {count} columns '{column}'; rename all but one.")
+
+
+def one_of(names: Sequence[str]) -> str:
+    """The names quoted and joined: `'_id', 'doc_id' or 'id'`."""
+    quoted = [f"'{name}'" for name in names]
+    return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))

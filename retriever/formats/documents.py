@@ -1,0 +1,119 @@
+"""Documents from files, folders, standard input and iterables, one at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from indexes.documents import Document
+from indexes.errors import BadRecord, InputError
+from retriever.formats.folders import TEXT_ENDINGS, read_folder, read_text_file
+from retriever.formats.records import DOCUMENT_COLUMNS, document_or_bad
+from retriever.formats.rows import ROW_ENDINGS, read_rows
+from retriever.formats.sources import (
+    STDIN,
+    Source,
+    locate,
+    open_source,
+    require_path,
+    without_gz,
+)
+
+__all__ = ["DocumentSource", "read_documents", "read_records"]
+
+DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
+Item = tuple[str, Document | BadRecord]
+
+ENDINGS = ROW_ENDINGS | dict.fromkeys(TEXT_ENDINGS, "text")
+
+
+def read_documents(
+    source: DocumentSource,
+    *,
+    format: str | None = None,  # noqa: A002 -- the command line's word for it
+) -> Iterator[Document | BadRecord]:
+    """Yield the documents of `source` in its order, and a `BadRecord` for each unusable record.
+
+    `source` is a path, `"-"` for standard input, or an iterable of `Document` or dict:
+
+    - `.jsonl`, `.ndjson`, `.json`: one object a line; blank lines are skipped.
+    - `.csv`, `.tsv`: a header row, RFC 4180 quotes; empty cells of metadata are left out.
+    - `.parquet`: nulls are left out, dates and times become ISO text, decimals floats.
+    - `.txt`, `.md`: one document, its id the file's name. A folder: all of them below it, sorted,
+      the ids their relative paths; hidden files and folders are skipped.
+
+    Each also gzipped, with `.gz` after the ending. `format` (jsonl, csv, tsv, parquet, text) says
+    what a file holds whatever its ending; standard input is jsonl without it, and may be gzipped.
+    Fields are the id (`_id`, `doc_id` or `id`), `text`, `title` (optional); every other field is
+    metadata, and an object under `metadata` is merged into it. Nothing checks ids against each
+    other. An empty file yields nothing. Memory does not grow with the source.
+
+    Raises:
+        FileFormatError: a file that is not what its ending says, is cut off, has no known ending,
+            or is a table without an id or text column. Once reading has begun where it takes
+            reading to find out.
+        InputError: `source` does not exist, cannot be read, or is neither path nor iterable; a
+            folder without text files.
+    """
+    return (item for _, item in read_records(source, format=format))
+
+
+def read_records(
+    source: DocumentSource,
+    *,
+    format: str | None = None,  # noqa: A002
+) -> Iterator[Item]:
+    """`read_documents` with the place of every record, as `(place, item)`.
+
+    The place is `corpus.jsonl:17` (the line where the record starts), `corpus.parquet:row 3`,
+    `record 3` of an iterable, or the path of a file of its own.
+    """
+    if isinstance(source, str | os.PathLike):
+        return _read_path(os.fspath(source), format)
+    if format is not None:
+        raise InputError(f"format '{format}' is for files; the source is {_kind(source)}.")
+    if isinstance(source, Document | Mapping | bytes) or not isinstance(source, Iterable):
+        raise InputError(
+            f"The source is {_kind(source)}; expected a path or an iterable of Document or dict. "
+            "For one document, give a list that holds it."
+        )
+    return _read_iterable(source)
+
+
+def _kind(source: object) -> str:
+    return f"of type {type(source).__name__}"
+
+
+def _read_iterable(source: Iterable[object]) -> Iterator[Item]:
+    for number, item in enumerate(source, 1):
+        place = f"record {number}"
+        if isinstance(item, Document):
+            yield place, item
+        elif isinstance(item, Mapping):
+            yield place, document_or_bad(place, item)
+        else:
+            reason = f"is {_kind(item)}; expected a Document or a dict"
+            yield place, BadRecord(place, reason)
+
+
+def _read_path(name: str, kind: str | None) -> Iterator[Item]:
+    if name != STDIN and require_path(name).is_dir():
+        if kind is not None:
+            raise InputError(
+                f"{name} is a folder, read as text files; format '{kind}' is for files."
+            )
+        return read_folder(name)
+    source = locate(name, kind, ENDINGS, "jsonl")
+    if source.kind == "text":
+        if name == STDIN:
+            raise InputError("Text on standard input has no id. Give a file, or use jsonl.")
+        return read_text_file(source, without_gz(Path(name).name))
+    return _read_rows(source)
+
+
+def _read_rows(source: Source) -> Iterator[Item]:
+    with open_source(source) as stream:
+        for place, row in read_rows(stream, source, DOCUMENT_COLUMNS):
+            yield place, row if isinstance(row, BadRecord) else document_or_bad(place, row)

@@ -1,0 +1,87 @@
+"""Folders of text files: one document a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from indexes.documents import Document
+from indexes.errors import BadRecord, InputError
+from retriever.formats.lines import invalid_utf8, strip_bom
+from retriever.formats.records import document_or_bad
+from retriever.formats.sources import Source, open_source, without_gz
+
+__all__ = ["TEXT_ENDINGS", "read_folder", "read_text_file"]
+
+TEXT_ENDINGS = (".txt", ".md")
+
+Item = tuple[str, Document | BadRecord]
+
+
+def read_folder(folder: str) -> Iterator[Item]:
+    """Yield `(path, document)` for every text file below `folder`, sorted by relative path.
+
+    The id is the relative path, with `/` on every system and without `.gz`. Hidden files and
+    folders are skipped, links to folders are not followed. A file that cannot be read is a
+    `BadRecord`. Memory follows the biggest single folder, not the whole tree.
+
+    Raises:
+        InputError: there is no text file, or a folder cannot be listed.
+    """
+    root = Path(folder)
+    found = False
+    for path in _text_files(root):
+        found = True
+        yield _file_item(path, path.relative_to(root).as_posix())
+    if not found:
+        message = f"{folder} holds no .txt or .md file. To read other formats, name the files."
+        raise InputError(message)
+
+
+def read_text_file(source: Source, doc_id: str) -> Iterator[Item]:
+    """Yield the one document that a text file is, or why it is none.
+
+    Raises:
+        InputError: the file cannot be read, or is not what its ending says.
+    """
+    with open_source(source) as stream:
+        raw = strip_bom(stream.read())
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        yield source.name, BadRecord(source.name, invalid_utf8(error))
+    else:
+        yield source.name, document_or_bad(source.name, {"_id": doc_id, "text": text})
+
+
+def _text_files(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be listed: {error.strerror}.") from None
+    # As if folder names ended in "/": then the relative paths come out sorted.
+    keyed = [(_sort_key(entry), entry) for entry in entries]
+    for key, entry in sorted(keyed, key=lambda pair: pair[0]):
+        if key.endswith("/"):
+            yield from _text_files(Path(entry.path))
+        elif without_gz(entry.name).lower().endswith(TEXT_ENDINGS):
+            yield Path(entry.path)
+
+
+def _sort_key(entry: os.DirEntry[str]) -> str:
+    return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
+
+
+def _file_item(path: Path, relative: str) -> Item:
+    # A name that is no UTF-8 cannot be printed as it is.
+    place = os.fsencode(path).decode(errors="backslashreplace")
+    source = Source(str(path), "text", path.name.lower().endswith(".gz"))
+    try:
+        ((_, item),) = read_text_file(source, without_gz(relative))
+    except InputError as error:
+        item = BadRecord(place, str(error).removeprefix(f"{path} "))
+    if isinstance(item, BadRecord):
+        item = BadRecord(place, item.reason)
+    return place, item

@@ -1,0 +1,47 @@
+"""JSON objects, one a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from indexes.errors import BadRecord
+from retriever.formats.lines import read_lines
+
+__all__ = ["read_jsonl"]
+
+
+def read_jsonl(
+    stream: Iterable[bytes], name: str
+) -> Iterator[tuple[str, dict[str, Any] | BadRecord]]:
+    """Yield `(place, object)` for every line that is not blank, or why the line is not an object.
+
+    NaN and Infinity, which Python's reader would take, are not JSON.
+    """
+    for place, line in read_lines(stream, name):
+        if isinstance(line, BadRecord):
+            yield place, line
+            continue
+        try:
+            value = _DECODER.decode(line)
+        except (ValueError, RecursionError) as error:
+            yield place, BadRecord(place, f"not JSON: {_reason(error)}")
+            continue
+        yield place, value if isinstance(value, dict) else BadRecord(place, "not an object")
+
+
+def _refuse_constant(token: str) -> None:
+    raise ValueError(f"{token} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        # Some of the messages already end in "at".
+        return f"{error.msg.removesuffix(' at')} at column {error.colno}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(error)

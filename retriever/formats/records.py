@@ -1,0 +1,66 @@
+"""The fields of one record, as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+from indexes.documents import Document
+from indexes.errors import BadRecord, InputError
+from retriever.formats.columns import one_of
+
+__all__ = ["DOCUMENT_COLUMNS", "DOCUMENT_IDS", "document_or_bad", "take_id"]
+
+# Where several are given, the first is the id and the others are metadata.
+DOCUMENT_IDS = ("_id", "doc_id", "id")
+DOCUMENT_COLUMNS = (DOCUMENT_IDS, ("text",))
+
+# A reason may quote the value at fault, which can be as long as a document.
+LONGEST_REASON = 300
+
+
+def document_or_bad(place: str, fields: Mapping[str, Any]) -> Document | BadRecord:
+    """The document that `fields` make, or why they do not make one.
+
+    The id is in `_id`, `doc_id` or `id` (a whole number becomes text), the rest in `text` and
+    `title` (may be missing or None). Every other field is metadata; what a field `metadata` holds
+    is merged into it if that is an object, and a field beside it wins over one of its own.
+    """
+    try:
+        return _document(dict(fields))
+    except InputError as error:
+        reason = str(error)
+        if len(reason) > LONGEST_REASON:
+            reason = f"{reason[: LONGEST_REASON // 2]} ... {reason[-LONGEST_REASON // 2 :]}"
+        return BadRecord(place, reason)
+
+
+def take_id(fields: dict[str, Any], names: Sequence[str]) -> str:
+    """Remove the first of `names` from `fields` and return its value as an id.
+
+    Raises:
+        InputError: there is none of them, or it is neither text nor a whole number.
+    """
+    for name in names:
+        if name in fields:
+            break
+    else:
+        raise InputError(f"no id: expected {one_of(names)}")
+    value = fields.pop(name)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    raise InputError(f"'{name}' is {type(value).__name__}; expected text")
+
+
+def _document(fields: dict[str, Any]) -> Document:
+    doc_id = take_id(fields, DOCUMENT_IDS)
+    if "text" not in fields:
+        raise InputError("no 'text'")
+    text = fields.pop("text")
+    title = fields.pop("title", None)
+    if isinstance(fields.get("metadata"), Mapping):
+        fields = {**fields.pop("metadata"), **fields}
+    return Document(doc_id, text, "" if title is None else title, fields)

@@ -1,0 +1,1 @@
+"""Comparisons, hits and collections, drawn for people."""

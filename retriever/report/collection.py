@@ -1,0 +1,60 @@
+"""What a collection holds, as a table: an index a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from retriever.collection import CollectionInfo, IndexInfo
+from retriever.report.numbers import share, size
+
+__all__ = ["info_table"]
+
+INDEXES_A_TABLE = 5
+
+
+def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
+    """What a collection holds, an index a column."""
+    yield Text(f"{info.path}/: {info.documents:,} documents, catalog {size(info.catalog_size)}")
+    for start in range(0, len(info.indexes), INDEXES_A_TABLE):
+        yield _info_table(info.indexes[start : start + INDEXES_A_TABLE])
+    if not info.indexes:
+        yield Text("no index yet", style="dim")
+
+
+def _info_table(indexes: Sequence[IndexInfo]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for index in indexes:
+        table.add_column(index.name, justify="right", overflow="fold")
+    for label, draw in INFO_LINES:
+        table.add_row(label, *[draw(index) for index in indexes])
+    return table
+
+
+def _effort(index: IndexInfo) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in index.effort.items()) or "-"
+
+
+def _truncated(index: IndexInfo) -> str:
+    return f"{index.text.truncated:,}"
+
+
+INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
+    ("embedder", lambda index: index.embedder),
+    ("structure", lambda index: index.factory),
+    ("effort at k=10", _effort),
+    ("width", lambda index: f"{index.dim} {index.dtype}"),
+    ("documents found", lambda index: f"{index.rows:,}"),
+    ("not embedded yet", lambda index: f"{index.missing:,}"),
+    ("nothing to embed", lambda index: f"{index.unfindable:,}"),
+    ("cut off at its length", _truncated),
+    ("words known", lambda index: share(index.text.coverage)),
+    ("vectors on disk", lambda index: size(index.vectors_size)),
+    ("index file on disk", lambda index: size(index.structure_size)),
+    ("embedding took", lambda index: f"{index.embedding_seconds:.1f} s"),
+    ("indexing took", lambda index: f"{index.indexing_seconds:.2f} s"),
+    ("vectors shared with", lambda index: ", ".join(index.vectors_shared_with) or "-"),
+)

@@ -1,0 +1,230 @@
+"""Ask an index: hits with their text, notes on what stood in the way, and where the time went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from indexes.errors import InputError
+from indexes.neighbours import Neighbours
+from indexes.store import Snapshot, Store
+from retriever.embedders.base import Embedder, Matrix
+from retriever.formats import read_run, write_run
+
+__all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A document that was found: `rank` counts from 1, a higher `score` is better.
+
+    `passage` is the stretch of `text` that was found, as (start, end) in characters.
+    """
+
+    rank: int
+    doc_id: str
+    score: float
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    passage: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Hits(Sequence[Hit]):
+    """The hits of one query, best first, and notes for the person who asked."""
+
+    hits: tuple[Hit, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, at: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.hits[at]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that some queries took, apart: encoding, searching, fetching text from SQLite."""
+
+    encoding: float = 0.0
+    searching: float = 0.0
+    fetching: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All three together."""
+        return self.encoding + self.searching + self.fetching
+
+    def __add__(self, other: Timing) -> Timing:
+        return Timing(
+            self.encoding + other.encoding,
+            self.searching + other.searching,
+            self.fetching + other.fetching,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one retriever answered to a set of queries: TREC's run, and the time of the batch.
+
+    `ranking` maps a query id to (doc_id, score), best first, at most `k` of them.
+    """
+
+    name: str
+    k: int
+    ranking: Mapping[str, Sequence[tuple[str, float]]]
+    timing: Timing = Timing()
+
+    def write(self, path: Path) -> None:
+        """Write the run in TREC's six columns; see `formats.write_run` for errors."""
+        write_run(path, self.ranking, self.name)
+
+    @classmethod
+    def read(cls, path: Path, name: str = "") -> Run:
+        """A run from a TREC file, called `name` or else as the file."""
+        ranking = read_run(path)
+        longest = max(map(len, ranking.values()), default=0)
+        return cls(name or path.stem, longest, ranking)
+
+
+@dataclass(frozen=True)
+class DenseRetriever:
+    """An index together with the embedder that made its vectors.
+
+    Queries are always answered in batches underneath; the methods for one are the same with one.
+    """
+
+    name: str
+    embedder: Embedder
+    _store: Store
+
+    def search(self, text: str, k: int = 10) -> Hits:
+        """The `k` documents nearest to one query; see `search_many`."""
+        return self.search_many([text], k)[0]
+
+    def search_many(self, texts: Sequence[str], k: int = 10) -> list[Hits]:
+        """The `k` documents nearest to each query, in the order of the queries.
+
+        Fewer than `k` documents give all that the index can find. A query without a known word
+        gets no hits, and a note that says so.
+
+        Raises:
+            InputError: an empty query, or a `k` below 1.
+            DamageError: a file of the index is not what the catalog says.
+        """
+        return self.answer(texts, k)[0]
+
+    def answer(self, texts: Sequence[str], k: int = 10) -> tuple[list[Hits], Timing]:
+        """`search_many`, and the time that its three steps took."""
+        started = time.perf_counter()
+        queries = self.embedder.encode_queries(checked_texts(texts))
+        encoded = time.perf_counter()
+        with self._store.snapshot() as snapshot:
+            neighbours = snapshot.search(self.name, queries, k)
+            searched = time.perf_counter()
+            hits = self._hits(snapshot, neighbours, texts, queries)
+        fetched = time.perf_counter()
+        return hits, Timing(encoded - started, searched - encoded, fetched - searched)
+
+    def run(self, queries: Mapping[str, str], k: int) -> Run:
+        """The ranking of every query, without fetching any text."""
+        started = time.perf_counter()
+        vectors = self.embedder.encode_queries(checked_texts(list(queries.values())))
+        encoded = time.perf_counter()
+        with self._store.snapshot() as snapshot:
+            neighbours = snapshot.search(self.name, vectors, k)
+            searched = time.perf_counter()
+            doc_ids = snapshot.doc_ids(np.unique(neighbours.keys).tolist())
+        ranking = {
+            query_id: [
+                (doc_ids[key], score)
+                for key, score in zip(keys.tolist(), scores.tolist(), strict=True)
+            ]
+            for query_id, (keys, scores) in zip(queries, neighbours, strict=True)
+        }
+        fetched = time.perf_counter()
+        timing = Timing(encoded - started, searched - encoded, fetched - searched)
+        return Run(self.name, k, ranking, timing)
+
+    def scores(self, texts: Sequence[str], k: int) -> tuple[list[list[float]], list[list[float]]]:
+        """The scores that the index finds for each query, and those of the true `k` nearest."""
+        queries = self.embedder.encode_queries(checked_texts(texts))
+        with self._store.snapshot() as snapshot:
+            view = snapshot.view(self.name)
+            found, exact = view.search(queries, k), view.exact_search(queries, k)
+        return [s.tolist() for _, s in found], [s.tolist() for _, s in exact]
+
+    def _hits(
+        self, snapshot: Snapshot, neighbours: Neighbours, texts: Sequence[str], queries: Matrix
+    ) -> list[Hits]:
+        found = snapshot.found(np.unique(neighbours.keys).tolist())
+        missing = self._missing_note(snapshot)
+        unknown = [not query.any() for query in queries]
+        answers = []
+        for text, nothing, (keys, scores) in zip(texts, unknown, neighbours, strict=True):
+            hits = tuple(
+                _hit(rank, score, found[key])
+                for rank, (key, score) in enumerate(
+                    zip(keys.tolist(), scores.tolist(), strict=True), start=1
+                )
+            )
+            notes = (self._unknown_note(text), *missing) if nothing else missing
+            answers.append(Hits(hits, notes))
+        return answers
+
+    def _missing_note(self, snapshot: Snapshot) -> tuple[str, ...]:
+        missing = snapshot.view(self.name).missing
+        if not missing:
+            return ()
+        folder = self._store.folder
+        what = "1 document" if missing == 1 else f"{missing:,} documents"
+        verb = "is" if missing == 1 else "are"
+        return (
+            f"{what} in {folder}/ {verb} not in index '{self.name}' yet. "
+            f"Run: retriever build {folder} {self.name}",
+        )
+
+    def _unknown_note(self, text: str) -> str:
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
+        return f"No known word in {shown!r}: {self.embedder.name} finds nothing for it."
+
+
+def checked_texts(texts: Sequence[str]) -> Sequence[str]:
+    """The queries, when each of them has some text.
+
+    Raises:
+        InputError: one is not text or is empty; says which.
+    """
+    if isinstance(texts, str):
+        raise InputError("Queries are one text; expected a list of texts. Use search for one.")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"Query {position} is {type(text).__name__}; expected text.")
+        if not text.strip():
+            which = "The query" if len(texts) == 1 else f"Query {position}"
+            raise InputError(f"{which} is empty. Give some text to search for.")
+    return texts
+
+
+def _hit(rank: int, score: float, passage: Any) -> Hit:
+    document = passage.document
+    return Hit(
+        rank=rank,
+        doc_id=document.doc_id,
+        score=score,
+        text=document.text,
+        title=document.title,
+        metadata=document.metadata,
+        passage=(passage.start, passage.end),
+    )

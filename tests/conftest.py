@@ -1,0 +1,48 @@
+"""Shared fixtures: an offline world, a cache of its own, small collections, and the real data."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from retriever import Collection, Document, HashingEmbedder
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Converted word vectors go to a folder of this session, not to the user's cache."""
+    before = os.environ.get("RETRIEVER_CACHE")
+    os.environ["RETRIEVER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["RETRIEVER_CACHE"]
+    else:
+        os.environ["RETRIEVER_CACHE"] = before
+
+
+ANIMALS = [
+    Document("cat", "A kitten purrs when it is content."),
+    Document("car", "The engine idles with a soft rumble."),
+    Document("tax", "The filing deadline is the end of April.", metadata={"source": "faq"}),
+]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Collection]:
+    """Three documents, and a hashing index called `floor` over them."""
+    with Collection.create(tmp_path / "library") as collection:
+        collection.add(ANIMALS)
+        collection.build("floor", HashingEmbedder())
+        yield collection
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real test collections."""
+    folder = os.environ.get("RETRIEVER_DATA")
+    if not folder:
+        pytest.skip("RETRIEVER_DATA is not set: no real test collections")
+    return Path(folder)

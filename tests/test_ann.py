@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+
+from indexes import ann, exact
+from indexes.errors import DamageError, InputError, MismatchError
+from indexes.exact import Block
+
+FACTORIES = [
+    "HNSW32",
+    "IVF16,Flat",
+    "IVF16,SQ8",
+    "IVF16,PQ8x4fs,RFlat",
+    "IVF16_HNSW8,Flat",
+    "PCA16,Flat",
+    "OPQ8_16,IVF8,PQ8x4",
+    "SQ8",
+    "PQ8x4",
+    "NSG16",
+    "Flat",
+]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """2,000 vectors in 40 groups, under odd keys that do not start at zero, in two blocks."""
+    random = np.random.default_rng(7)
+    middles = random.standard_normal((40, 32))
+    vectors = np.repeat(middles, 50, axis=0) + 0.4 * random.standard_normal((2000, 32))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    keys = np.arange(101, 101 + 4000, 2)
+    return [Block(keys[:700], vectors[:700]), Block(keys[700:], vectors[700:])]
+
+
+@pytest.fixture(scope="module")
+def queries(rows):
+    return rows[1].vectors[::50] + 0.01
+
+
+@pytest.fixture(scope="module", params=FACTORIES)
+def index(request, rows):
+    return ann.build(request.param, 32, rows)
+
+
+def test_keys_are_ours_and_no_key_comes_twice(index, rows, queries):
+    found = index.candidates(queries, 10)
+    real = set(rows[0].keys.tolist()) | set(rows[1].keys.tolist())
+    for keys, _ in found:
+        assert set(keys.tolist()) <= real
+        assert len(set(keys.tolist())) == len(keys) > 0
+
+
+def test_most_true_neighbours_are_candidates(index, rows, queries):
+    # Quantised indexes order by rough scores: their 50 candidates must hold most of the true 10.
+    found, true = index.candidates(queries, 50), exact.search(queries, rows, 10)
+    shares = [np.isin(t, f).mean() for (f, _), (t, _) in zip(found, true, strict=True)]
+    assert np.mean(shares) > 0.9
+
+
+def test_dead_keys_never_come_back_and_others_do(index, rows, queries):
+    dead = exact.search(queries, rows, 3).keys.ravel()
+    dead = np.unique(dead)
+    found = index.candidates(queries, 10, dead=dead)
+    for keys, _ in found:
+        assert not np.isin(keys, dead).any()
+        assert len(keys) > 0
+
+
+def test_a_query_of_zeros_finds_nothing(index):
+    keys, _ = next(iter(index.candidates(np.zeros((1, 32), np.float32), 10)))
+    assert keys.tolist() == []
+
+
+def test_k_beyond_the_rows_pads_with_nothing_that_looks_like_a_hit(index, queries):
+    for keys, scores in index.candidates(queries[:2], 5000):
+        assert (keys > 0).all()
+        assert np.isfinite(scores).all()
+
+
+def test_written_and_read_it_answers_the_same(index, queries, tmp_path):
+    index.write(tmp_path / "index.faiss")
+    again = ann.load(tmp_path / "index.faiss", 32)
+    assert (
+        again.candidates(queries, 10).keys.tolist() == index.candidates(queries, 10).keys.tolist()
+    )
+
+
+def test_queries_are_checked_before_faiss_sees_them(index):
+    with pytest.raises(MismatchError, match="8 wide; the index holds vectors that are 32 wide"):
+        index.candidates(np.ones((1, 8), np.float32), 1)
+    with pytest.raises(InputError, match="k is 0"):
+        index.candidates(np.ones((1, 32), np.float32), 0)
+    with pytest.raises(InputError, match="not finite"):
+        index.candidates(np.full((1, 32), np.nan, np.float32), 1)
+
+
+def test_the_exact_structure_equals_brute_force(rows, queries):
+    flat = ann.build("Flat", 32, rows)
+    assert flat.candidates(queries, 5).keys.tolist() == exact.search(queries, rows, 5).keys.tolist()
+
+
+@pytest.mark.parametrize("factory", ["Quick", "", "IVF16,PQ7"])
+def test_an_unknown_factory_is_named_without_c_plus_plus(factory):
+    with pytest.raises(InputError, match=f"FAISS knows no index '{factory}'") as caught:
+        ann.check_factory(factory, 32)
+    assert ".cpp" not in str(caught.value)
+    assert "HNSW32" in str(caught.value)
+
+
+def test_too_few_vectors_to_train_on_are_named(rows):
+    few = [Block(rows[0].keys[:20], rows[0].vectors[:20])]
+    with pytest.raises(InputError, match="cannot build 'IVF64,Flat' over 20 vectors") as caught:
+        ann.build("IVF64,Flat", 32, few)
+    assert ".cpp" not in str(caught.value)
+
+
+def test_nothing_to_build_on_is_named():
+    with pytest.raises(InputError, match="no document has a vector yet"):
+        ann.build("HNSW32", 32, [])
+
+
+def test_effort_grows_with_k_and_is_never_faiss_default():
+    assert ann.default_effort("HNSW32", 32, 10) == {"efSearch": 128}
+    assert ann.default_effort("HNSW32", 32, 500) == {"efSearch": 1000}
+    assert ann.default_effort("IVF256,SQ8", 32, 10) == {"nprobe": 32}
+    assert ann.default_effort("IVF4,SQ8", 32, 10) == {"nprobe": 4}
+    assert ann.default_effort("IVF64,PQ8x4fs,RFlat", 32, 10) == {"k_factor": 8.0, "nprobe": 16}
+    assert ann.default_effort("Flat", 32, 10) == {}
+
+
+def test_a_file_that_is_no_index_or_another_is_damage(tmp_path, rows):
+    path = tmp_path / "x.faiss"
+    path.write_bytes(b"not an index at all")
+    with pytest.raises(DamageError, match="cannot be read"):
+        ann.load(path, 32)
+    ann.build("Flat", 32, rows).write(path)
+    with pytest.raises(DamageError, match="32 wide; expected IndexIDMap2, 16 wide"):
+        ann.load(path, 16)

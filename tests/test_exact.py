@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from indexes import exact
+from indexes.errors import InputError, MismatchError
+from indexes.exact import Block
+
+
+def block(keys, vectors):
+    return Block(np.array(keys, np.int64), np.array(vectors, np.float32))
+
+
+def unit(vectors):
+    vectors = np.asarray(vectors, np.float64)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_the_nearest_of_three_directions_comes_first():
+    directions = [block([7, 8, 9], [[1, 0], [0, 1], [-1, 0]])]
+    found = exact.search(np.array([[3, 1]], np.float32), directions, k=2)
+    assert found.keys.tolist() == [[7, 8]]
+    assert found.scores[0] == pytest.approx([3 / 10**0.5, 1 / 10**0.5])
+
+
+def test_equal_scores_are_ordered_by_key_wherever_they_stand():
+    blocks = [block([5, 9], [[1, 0], [0, 1]]), block([12, 30], [[1, 0], [1, 0]])]
+    found = exact.search(np.array([[1, 0]], np.float32), blocks, k=2)
+    assert found.keys.tolist() == [[5, 12]]
+
+
+def test_a_thousand_equal_vectors_give_the_lowest_keys():
+    # More ties than candidates are fetched at first: the search has to widen.
+    same = [block(range(1, 1001), np.tile(unit([[1, 2, 3]]), (1000, 1)))]
+    found = exact.search(unit([[1, 2, 3]]), same, k=5)
+    assert found.keys.tolist() == [[1, 2, 3, 4, 5]]
+
+
+def test_k_beyond_the_rows_gives_all_of_them():
+    found = exact.search(np.array([[1, 0]], np.float32), [block([1, 2], [[1, 0], [0, 1]])], k=50)
+    assert found.keys.tolist() == [[1, 2]]
+
+
+def test_a_query_of_zeros_finds_nothing_among_queries_that_find():
+    found = exact.search(np.array([[0, 0], [0, 1]], np.float32), [block([4], [[0, 1]])], k=1)
+    assert [keys.tolist() for keys, _ in found] == [[], [4]]
+
+
+def test_dead_keys_are_left_out_and_others_take_their_place():
+    rows = [block([1, 3, 5, 7], [[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]])]
+    found = exact.search(np.array([[1, 0]], np.float32), rows, k=2, dead=np.array([1, 2, 5, 99]))
+    assert found.keys.tolist() == [[3, 7]]
+
+
+def test_no_blocks_and_no_queries_give_nothing():
+    assert exact.search(np.zeros((2, 3), np.float32), [], k=1).keys.shape == (2, 0)
+    assert exact.search(np.zeros((0, 2), np.float32), [block([1], [[1, 0]])], k=1).keys.size == 0
+
+
+@pytest.mark.parametrize(
+    ("queries", "k", "error", "says"),
+    [
+        (np.ones((1, 3)), 1, MismatchError, "3 wide; the index holds vectors that are 2 wide"),
+        (np.ones(2), 1, InputError, r"expected \(number of queries, 2\)"),
+        (
+            np.array([[1, 0], [1, np.nan]]),
+            1,
+            InputError,
+            "Query vector 1 holds a value that is not",
+        ),
+        (np.array([[np.inf, 0]]), 1, InputError, "Query vector 0"),
+        (np.ones((1, 2)), 0, InputError, "k is 0; expected a whole number of at least 1"),
+        (np.ones((1, 2)), -3, InputError, "k is -3"),
+        (np.ones((1, 2)), True, InputError, "k is True"),
+        (np.ones((1, 2)), 2.5, InputError, "k is 2.5"),
+    ],
+)
+def test_what_cannot_be_searched_is_named(queries, k, error, says):
+    with pytest.raises(error, match=says):
+        exact.search(queries, [block([1], [[1, 0]])], k)
+
+
+vectors = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 40), st.just(4)),
+    elements=st.integers(-3, 3).map(float),
+).filter(lambda rows: rows.any(axis=1).all())
+
+
+@given(vectors, vectors, st.integers(1, 50), st.randoms(use_true_random=False))
+def test_brute_force_equals_a_sort_of_all_cosines_however_rows_are_cut_up(rows, queries, k, random):
+    rows, keys = unit(rows), np.arange(10, 10 + len(rows))
+    cuts = sorted(random.sample(range(len(rows)), k=min(3, len(rows))))
+    blocks = [
+        Block(part_keys, part)
+        for part_keys, part in zip(np.split(keys, cuts), np.split(rows, cuts), strict=True)
+        if len(part)
+    ]
+    found = exact.search(queries, blocks, k)
+    cosines = (unit(queries)[:, None, :].astype(np.float64) * rows).sum(-1).astype(np.float32)
+    for query, (got_keys, got_scores) in enumerate(found):
+        order = sorted(range(len(rows)), key=lambda row: (-cosines[query, row], keys[row]))[:k]
+        assert got_keys.tolist() == keys[order].tolist()
+        assert got_scores.tolist() == cosines[query, order].tolist()
+
+
+@given(vectors, st.floats(0.001, 1000))
+def test_scaling_a_query_changes_nothing(rows, factor):
+    rows = unit(rows)
+    blocks = [Block(np.arange(len(rows)), rows)]
+    query = np.array([[1, 2, 3, 4]], np.float32)
+    one, other = exact.search(query, blocks, 5), exact.search(query * np.float32(factor), blocks, 5)
+    assert other.scores == pytest.approx(one.scores, abs=1e-6)
+
+
+def test_float16_vectors_are_searched_to_their_own_precision():
+    rows = unit(np.random.default_rng(3).standard_normal((200, 8))).astype(np.float16)
+    found = exact.search(rows[:20].astype(np.float32), [Block(np.arange(200), rows)], k=1)
+    assert found.keys[:, 0].tolist() == list(range(20))

@@ -1,0 +1,253 @@
+"""Queries and judgments: in, out, and what is wrong with a bad one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.errors import BadRecord, BadRecordsError, FileFormatError, InputError
+from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
+
+QUERIES = {"q2": "why does my cat hum?", "1": "second"}
+QRELS = {"q2": {"cat": 2, "car": 0}, "1": {"tax": -1}}
+
+FILLED = st.text(min_size=1).filter(str.strip)
+GRADES = st.integers(min_value=-(10**9), max_value=10**9)
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    raw = content.encode() if isinstance(content, str) else content
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+    return path
+
+
+def bad_places(path: Path, error: BadRecordsError) -> dict[str, str]:
+    return {bad.place.removeprefix(str(path)): bad.reason for bad in error.records}
+
+
+# Queries
+
+
+@pytest.mark.parametrize("name", ["_id", "query_id", "qid", "id"])
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+def test_queries_of_json_lines_in_their_order(tmp_path: Path, name: str, ending: str) -> None:
+    lines = f'{{"{name}": "q2", "text": "why does my cat hum?", "title": 5}}\n\n'
+    lines += f'{{"{name}": 1, "text": "second"}}\n'
+    assert list(read_queries(write(tmp_path / f"q.{ending}", lines)).items()) == [*QUERIES.items()]
+
+
+@pytest.mark.parametrize(("ending", "delimiter"), [("csv", ","), ("tsv", "\t"), ("tsv.gz", "\t")])
+def test_queries_of_rows_under_a_header(tmp_path: Path, ending: str, delimiter: str) -> None:
+    rows = [["qid", "text"], ["q2", "why does my cat hum?"], ["1", "second"]]
+    path = write(tmp_path / f"q.{ending}", "\n".join(delimiter.join(row) for row in rows))
+    assert read_queries(path) == QUERIES
+
+
+def test_queries_of_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "q.parquet"
+    pq.write_table(pa.table({"_id": list(QUERIES), "text": list(QUERIES.values())}), path)
+    assert read_queries(path) == QUERIES
+
+
+@pytest.mark.parametrize("ending", ["txt", "txt.gz"])
+def test_a_line_of_text_is_a_query_with_its_number_for_an_id(tmp_path: Path, ending: str) -> None:
+    path = write(tmp_path / f"q.{ending}", "\ufefffirst query \r\n\r\n third\n")
+    assert read_queries(path) == {"1": "first query", "3": "third"}
+
+
+def test_queries_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, raw in [(None, b'{"id": "a", "text": "x"}'), ("txt", b"x"), ("csv", b"id,text\na,x")]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        assert read_queries("-", format=kind) == {"1" if kind == "txt" else "a": "x"}
+
+
+def test_all_bad_queries_are_reported_together(tmp_path: Path) -> None:
+    lines = [
+        b'{"_id": "a", "text": "fine"}',
+        b'{"_id": "a", "text": "again"}',
+        b'{"_id": "b", "text": "  "}',
+        b'{"_id": "c"}',
+        b'{"text": "x"}',
+        b'{"_id": "", "text": "x"}',
+        b'{"_id": "d", "text": 5}',
+        b'{"_id": "e", "text": "\\udc00"}',
+        b"nonsense",
+        b'{"_id": "\xff", "text": ""}',
+    ]
+    path = write(tmp_path / "q.jsonl", b"\n".join(lines))
+    with pytest.raises(BadRecordsError) as caught:
+        read_queries(path)
+    assert bad_places(path, caught.value) == {
+        ":2": "query id 'a' was given before",
+        ":3": "'text' is empty",
+        ":4": "no 'text'",
+        ":5": "no id: expected '_id', 'query_id', 'qid' or 'id'",
+        ":6": "the query id is empty",
+        ":7": "'text' is int; expected text",
+        ":8": "'text' is not valid Unicode",
+        ":9": "not JSON: Expecting value at column 1",
+        ":10": "invalid UTF-8 at byte 10",
+    }
+    assert caught.value.total == 9
+    assert str(caught.value).endswith("Mend the lines and read the file again.")
+
+
+def test_of_very_many_bad_lines_the_first_thousand_are_kept_and_all_are_counted(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "q.jsonl", "{}\n" * 1_500)
+    with pytest.raises(BadRecordsError) as caught:
+        read_queries(path)
+    assert (len(caught.value.records), caught.value.total) == (1_000, 1_500)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("q.jsonl", ""), ("q.txt", "\n"), ("q.csv", "id,text")]
+)
+def test_a_file_without_queries_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    path = write(tmp_path / name, content)
+    with pytest.raises(InputError, match="holds no queries"):
+        read_queries(path)
+
+
+def test_queries_of_an_unknown_ending_or_a_missing_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"Known endings: .*\.txt, each also with \.gz"):
+        read_queries(write(tmp_path / "q.xml", "x"))
+    with pytest.raises(InputError, match=r"No file or folder 'no\.jsonl'"):
+        read_queries("no.jsonl")
+    with pytest.raises(FileFormatError, match="has no column 'text'"):
+        read_queries(write(tmp_path / "q.csv", "id,query\n"))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+@given(queries=st.dictionaries(FILLED, FILLED, min_size=1))
+def test_queries_written_are_read_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, queries: dict[str, str]
+) -> None:
+    path = tmp_path_factory.mktemp("law") / f"q.{ending}"
+    write_queries(path, queries)
+    assert list(read_queries(path).items()) == list(queries.items())
+
+
+def test_queries_that_could_not_be_read_again_are_not_written(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.jsonl", "old")
+    for queries in [{"": "x"}, {"a": " "}, {"a": "\ud800"}]:
+        with pytest.raises(InputError, match=r"^The (query id|text of query 'a') is "):
+            write_queries(path, queries)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["q.jsonl"]  # noqa: PTH208
+
+
+# Judgments
+
+
+@pytest.mark.parametrize("name", ["test.tsv", "test.tsv.gz", "qrels.csv", "qrels.txt", "qrels"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "query-id\tcorpus-id\tscore\nq2\tcat\t2\nq2\tcar\t0\n1\ttax\t-1\n",
+        "query-id,corpus-id,score\r\nq2,cat,2\r\n\r\nq2,car,0\r\n1,tax,-1\r\n",
+        '\ufeff\n"query_id","doc_id","relevance"\nq2,"cat",2\nq2,car,+0\n1,tax,-1\n',
+        "q2 0 cat 2\nq2\tQ0\tcar\t0\n\n1  0  tax  -1\n",
+        "q2 0 cat 2\nq2 0 cat 2\nq2 0 car 0\n1 0 tax -1",
+    ],
+)
+def test_judgments_in_both_formats_whatever_the_name(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    assert read_qrels(write(tmp_path / name, content)) == QRELS
+
+
+def test_judgments_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"q 0 d 1\n")))
+    assert read_qrels("-") == {"q": {"d": 1}}
+
+
+def test_all_bad_judgments_under_a_header_are_reported_together(tmp_path: Path) -> None:
+    rows = ["query-id\tcorpus-id\tscore", "a\td\t1", "a\td\t2", "a\td", "\td\t1", "a\t\t1"]
+    rows += ["a\te\t1.0", "a\tf\thigh", "a\tg\t1_000", "a\tg\t"]
+    path = write(tmp_path / "q.tsv", "\n".join(rows))
+    with pytest.raises(BadRecordsError) as caught:
+        read_qrels(path)
+    assert bad_places(path, caught.value) == {
+        ":3": "query 'a' and document 'd' were judged 1 before, here 2",
+        ":4": "2 cells; the header has 3",
+        ":5": "no 'query-id' or 'query_id'",
+        ":6": "no 'corpus-id' or 'doc_id'",
+        ":7": "grade '1.0' is not a whole number",
+        ":8": "grade 'high' is not a whole number",
+        ":9": "grade '1_000' is not a whole number",
+        ":10": "no 'score' or 'relevance'",
+    }
+
+
+def test_all_bad_judgments_of_trec_are_reported_together(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.trec", b"a 0 d 1\na 0 d 0\na d 1\n\xff 0 d 1\na 0 e x\n")
+    with pytest.raises(BadRecordsError) as caught:
+        read_qrels(path)
+    assert bad_places(path, caught.value) == {
+        ":2": "query 'a' and document 'd' were judged 1 before, here 0",
+        ":3": "3 columns; expected 'query_id 0 doc_id grade'",
+        ":4": "invalid UTF-8 at byte 1",
+        ":5": "grade 'x' is not a whole number",
+    }
+    assert caught.value.records[0] == BadRecord(
+        f"{path}:2", "query 'a' and document 'd' were judged 1 before, here 0"
+    )
+
+
+def test_files_that_are_no_judgments_are_refused(tmp_path: Path) -> None:
+    for content in ["", "\n\n", "query-id\tcorpus-id\tscore\n"]:
+        with pytest.raises(InputError, match="holds no judgments"):
+            read_qrels(write(tmp_path / "q.tsv", content))
+    with pytest.raises(FileFormatError, match="is not a file of judgments"):
+        read_qrels(write(tmp_path / "q.tsv", '{"_id": "a", "text": "two words"}\n'))
+    with pytest.raises(FileFormatError, match="has no column 'score' or 'relevance'"):
+        read_qrels(write(tmp_path / "q.tsv", "query-id\tcorpus-id\n"))
+    with pytest.raises(FileFormatError, match="looks like a Parquet file"):
+        read_qrels(write(tmp_path / "q.tsv", b"PAR1"))
+    with pytest.raises(InputError, match="No file or folder"):
+        read_qrels(tmp_path / "none.tsv")
+
+
+@given(qrels=st.dictionaries(FILLED, st.dictionaries(FILLED, GRADES, min_size=1), min_size=1))
+def test_judgments_written_are_read_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, qrels: dict[str, dict[str, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("law") / "q.tsv"
+    write_qrels(path, qrels)
+    assert read_qrels(path) == qrels
+
+
+def test_judgments_are_written_as_beir_has_them(tmp_path: Path) -> None:
+    write_qrels(tmp_path / "q.tsv", QRELS)
+    expected = "query-id\tcorpus-id\tscore\nq2\tcat\t2\nq2\tcar\t0\n1\ttax\t-1\n"
+    assert (tmp_path / "q.tsv").read_text() == expected
+    with pytest.raises(InputError, match="The document id is empty"):
+        write_qrels(tmp_path / "q.tsv", {"q": {"": 1}})
+    assert (tmp_path / "q.tsv").read_text() == expected
+
+
+def test_the_real_collections(tmp_path: Path) -> None:
+    folder = os.environ.get("RETRIEVER_DATA")
+    if not folder:
+        pytest.skip("RETRIEVER_DATA is not set: no real test collections here")
+    scifact, cranfield = Path(folder) / "scifact", Path(folder) / "cranfield"
+    queries = read_queries(scifact / "queries.jsonl")
+    qrels = read_qrels(scifact / "qrels" / "test.tsv")
+    assert queries["0"] == "0-dimensional biomaterials lack inductive properties."
+    assert len(qrels) == 300
+    assert sum(map(len, qrels.values())) == 339
+    assert set(qrels) < set(queries)
+    graded = read_qrels(cranfield / "qrels" / "test_graded.tsv")
+    assert {grade for grades in graded.values() for grade in grades.values()} == {1, 2, 3, 4}
+    assert len(read_queries(cranfield / "queries.jsonl")) == 225

@@ -1,0 +1,130 @@
+"""Runs in TREC's format: what is written is read back as it was."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.errors import BadRecordsError, FileFormatError, InputError
+from retriever.formats import read_run, write_run
+
+RUN = {"q1": [("b", 0.5), ("a", 0.5), ("c", -1.0)], "q0": [("a", 0.1)]}
+
+TOKENS = st.text(min_size=1).filter(lambda text: text.split() == [text])
+SCORES = st.floats(allow_nan=False, allow_infinity=False) | st.floats(
+    allow_nan=False, allow_infinity=False, width=32
+)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> dict[str, list[tuple[str, float]]]:
+    run = {}
+    for query_id in draw(st.lists(TOKENS, unique=True, max_size=4)):
+        ids = draw(st.lists(TOKENS, unique=True, min_size=1, max_size=6))
+        scores = sorted((draw(SCORES) for _ in ids), reverse=True)
+        run[query_id] = list(zip(ids, scores, strict=True))
+    return run
+
+
+@pytest.mark.parametrize("ending", ["trec", "trec.gz"])
+@given(run=runs())
+def test_a_run_written_is_read_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, run: dict[str, list[tuple[str, float]]]
+) -> None:
+    path = tmp_path_factory.mktemp("law") / f"run.{ending}"
+    write_run(path, run, "tag")
+    assert read_run(path) == run
+    assert list(read_run(path)) == list(run)
+
+
+def test_the_six_columns(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.trec", RUN, "glove")
+    assert (tmp_path / "run.trec").read_text() == (
+        "q1 Q0 b 1 0.5 glove\nq1 Q0 a 2 0.5 glove\nq1 Q0 c 3 -1.0 glove\nq0 Q0 a 1 0.1 glove\n"
+    )
+
+
+def test_a_float32_reads_back_as_the_same_number(tmp_path: Path) -> None:
+    score = np.float32(0.1)
+    write_run(tmp_path / "run.trec", {"q": [("d", score)]}, "tag")  # type: ignore[list-item]
+    assert (tmp_path / "run.trec").read_text() == "q Q0 d 1 0.10000000149011612 tag\n"
+    assert read_run(tmp_path / "run.trec") == {"q": [("d", float(score))]}
+
+
+def test_a_query_without_hits_leaves_no_line(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.trec", {"q": []}, "tag")
+    assert (tmp_path / "run.trec").read_bytes() == b""
+    assert read_run(tmp_path / "run.trec") == {}
+
+
+@pytest.mark.parametrize(
+    ("run", "tag", "message"),
+    [
+        ({"my query": []}, "t", "The query id 'my query' holds white space"),
+        ({"q": [("my notes.md", 1.0)]}, "t", "The document id 'my notes.md' holds white space"),
+        ({"q": [("a\u00a0b", 1.0)]}, "t", r"The document id 'a\\xa0b' holds white space"),
+        ({"q": [(" d", 1.0)]}, "t", "The document id ' d' holds white space"),
+        ({"": []}, "t", "The query id is empty"),
+        ({"q": [("", 1.0)]}, "t", "The document id is empty"),
+        ({}, "", "The tag is empty"),
+        ({}, "my run", "The tag 'my run' holds white space"),
+        ({"\ud800": []}, "t", r"The query id '\\ud800' is not valid Unicode"),
+        ({"q": [("d", math.nan)]}, "t", "The score of 'd' for query 'q' is nan"),
+        ({"q": [("d", math.inf)]}, "t", "The score of 'd' for query 'q' is inf"),
+        ({"q": [("d", 1.0), ("e", 2.0)]}, "t", r"'e' \(2.0\) ranked below 'd' \(1.0\)"),
+        ({"q": [("d", 1.0), ("d", 0.5)]}, "t", "Query 'q' has the same document at two ranks"),
+    ],
+)
+def test_what_the_format_cannot_hold_is_refused_and_nothing_is_written(
+    tmp_path: Path, run: dict[str, Sequence[tuple[str, float]]], tag: str, message: str
+) -> None:
+    path = tmp_path / "run.trec"
+    path.write_text("old")
+    with pytest.raises(InputError, match=message):
+        write_run(path, run, tag)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.trec"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none/run\.trec cannot be written: No such file"):
+        write_run(tmp_path / "none" / "run.trec", RUN, "tag")
+
+
+def test_hits_are_sorted_by_score_then_by_rank(tmp_path: Path) -> None:
+    path = tmp_path / "run.trec"
+    path.write_text("q 0 c 9 .5 t\nr Q0 x 1 1e-3 t\nq 0 a 2 1 t\n\nq 0 b 1 0.5 t\n")
+    assert read_run(path) == {"q": [("a", 1.0), ("b", 0.5), ("c", 0.5)], "r": [("x", 0.001)]}
+
+
+def test_all_bad_lines_are_reported_together(tmp_path: Path) -> None:
+    path = tmp_path / "run.trec"
+    path.write_bytes(
+        b"q Q0 a 1 1.0 t\nq Q0 a 2 0.5 t\nq a 1\nq Q0 b x 1 t\nq Q0 b 1 x t\nq Q0 b 1 nan t\n\xff\n"
+    )
+    with pytest.raises(BadRecordsError) as caught:
+        read_run(path)
+    assert [(b.place.removeprefix(str(path)), b.reason) for b in caught.value.records] == [
+        (":2", "document 'a' is in query 'q' twice"),
+        (":3", "3 columns; expected 'query_id Q0 doc_id rank score tag'"),
+        (":4", "rank 'x' and score '1' are not both numbers"),
+        (":5", "rank '1' and score 'x' are not both numbers"),
+        (":6", "score 'nan' is not finite"),
+        (":7", "invalid UTF-8 at byte 1"),
+    ]
+
+
+def test_a_run_that_is_missing_or_cut_off_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No file or folder"):
+        read_run(tmp_path / "none.trec")
+    path = tmp_path / "run.trec.gz"
+    path.write_bytes(gzip.compress(b"q Q0 a 1 1.0 t\n" * 100)[:-9])
+    with pytest.raises(FileFormatError, match="is damaged or cut off"):
+        read_run(path)

@@ -1,0 +1,67 @@
+"""The hashing embedder: vectors that can be worked out by hand."""
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.errors import InputError
+from retriever.embedders import Embedder, HashingEmbedder
+
+
+def test_one_word_is_one_coordinate():
+    crc = zlib.crc32(b"apple")
+    expected = np.zeros(16)
+    expected[(crc >> 1) % 16] = -1 if crc & 1 else 1
+    assert HashingEmbedder(16).encode_documents(["Apple!"]).tolist() == [expected.tolist()]
+
+
+def test_the_same_on_every_machine():
+    # CRC-32 of "a" is 0xE8B7BE43 (odd: -1, at 0x745BDF21 % 4 = 1), of "b" 0x71BEEFF9 (odd: -1,
+    # at 0x38DF77FC % 4 = 0).
+    vector = HashingEmbedder(4).encode_queries(["a b a"])[0]
+    np.testing.assert_allclose(vector, np.array([-1, -2, 0, 0]) / np.sqrt(5), rtol=1e-6)
+
+
+def test_no_words_give_zeros_and_no_texts_no_rows():
+    embedder = HashingEmbedder(8)
+    assert embedder.encode_documents(["", " … "]).tolist() == [[0.0] * 8] * 2
+    assert embedder.encode_documents([]).shape == (0, 8)
+
+
+def test_it_is_an_embedder_with_a_name_and_a_fingerprint():
+    embedder = HashingEmbedder()
+    assert isinstance(embedder, Embedder)
+    assert (embedder.name, embedder.dim) == ("hashing-256", 256)
+    assert embedder.fingerprint == HashingEmbedder(256).fingerprint
+    assert embedder.fingerprint != HashingEmbedder(255).fingerprint
+
+
+@pytest.mark.parametrize("dim", [0, -1, 2.0, True, "8"])
+def test_a_width_that_cannot_be_is_refused(dim):
+    with pytest.raises(InputError, match="expected a whole number from 1 up"):
+        HashingEmbedder(dim)
+
+
+@given(st.lists(st.text("ab é,", max_size=12), max_size=8))
+def test_a_text_has_its_vector_alone_and_in_a_batch(texts):
+    embedder = HashingEmbedder(8)
+    together = embedder.encode_documents(texts)
+    for text, vector in zip(texts, together, strict=True):
+        assert embedder.encode_documents([text])[0].tolist() == vector.tolist()
+        assert np.linalg.norm(vector) == pytest.approx(1) or not vector.any()
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("one text", "Put it into a list"),
+        (["a", 3], "Text 1 is int; expected text"),
+        (["a", "b\udc80"], "Text 1 is not valid Unicode at character 1"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_its_position(texts, message):
+    with pytest.raises(InputError, match=message):
+        HashingEmbedder(8).encode_documents(texts)
