@@ -10,7 +10,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Embedder", "EmbedderSpec", "Matrix", "Reporting", "TextReport", "fingerprint_of", "unit"]
+__all__ = [
+    "Embedder",
+    "EmbedderSpec",
+    "Matrix",
+    "Reporting",
+    "TextReport",
+    "fingerprint_of",
+    "unit",
+]
 
 Matrix = NDArray[np.float32]
 

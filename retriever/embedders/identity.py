@@ -1,0 +1,90 @@
+"""The fingerprint of a sentence model: what it computes, whatever it is called and wherever it is.
+
+Only the model's own objects are asked here, so that torch is imported by whoever loaded it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from retriever.embedders.base import fingerprint_of
+
+__all__ = ["fingerprint_of_model"]
+
+# Case, accents, digits, signs, other scripts and emoji: where tokenizers differ.
+PROBE = (
+    "The café's naïve Ångström: 3.14159 % of 2,048 über-large #tags — 東京都 한국어 Привет 🙂 ﬁn."
+)
+
+# What shapes cannot tell: the same weights compute something else under another value of these.
+CONFIG = (
+    "hidden_act",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "model_type",
+    "num_attention_heads",
+    "num_heads",
+    "num_key_value_heads",
+    "relative_attention_num_buckets",
+    "rope_theta",
+    "sliding_window",
+)
+
+
+def fingerprint_of_model(model: Any, max_length: int | None) -> str:
+    """One line of JSON over weights, modules, prompts, length, vocabulary and a probe's tokens.
+
+    Not over the path, the name, the device or the batch size.
+    """
+    return fingerprint_of(
+        kind="contextual",
+        weights=_weights_checksum(model),
+        modules=[_describe(module) for module in model],
+        config=_config(model),
+        prompts={name: text for name, text in sorted(model.prompts.items()) if text},
+        default_prompt=model.default_prompt_name,
+        max_length=max_length,
+        vocabulary=_vocabulary_checksum(model.tokenizer),
+        probe=np.asarray(model.preprocess([PROBE])["input_ids"].cpu()).ravel().tolist(),
+        unit=True,
+    )
+
+
+def _weights_checksum(model: Any) -> str:
+    """SHA-256 over the name, type, shape and bytes of every weight, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name}\0{weight.dtype}\0{tuple(weight.shape)}\0".encode())
+        flat = weight.detach().cpu().contiguous().reshape(-1)
+        # numpy has no bfloat16: every type is read as bytes.
+        digest.update(flat.view(flat[:0].byte().dtype).numpy().data)
+    return digest.hexdigest()
+
+
+def _describe(module: Any) -> dict[str, Any]:
+    """A module's class, and how it pools or what it applies, where it does either."""
+    described: dict[str, Any] = {"class": type(module).__name__}
+    pooling = getattr(module, "pooling_mode", None)
+    if pooling is not None:
+        described["pooling"] = [pooling] if isinstance(pooling, str) else list(pooling)
+        described["include_prompt"] = getattr(module, "include_prompt", True)
+    activation = getattr(module, "activation_function", None)
+    if activation is not None:
+        described["activation"] = type(activation).__name__
+    return described
+
+
+def _config(model: Any) -> dict[str, Any]:
+    config = getattr(model.transformers_model, "config", None)
+    found = {name: getattr(config, name, None) for name in CONFIG}
+    return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
+
+
+def _vocabulary_checksum(tokenizer: Any) -> str:
+    """SHA-256 over every token and its number."""
+    tokens = sorted(tokenizer.get_vocab().items())
+    return hashlib.sha256(json.dumps(tokens).encode()).hexdigest()

