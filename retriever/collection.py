@@ -53,6 +53,7 @@ class IndexInfo:
 
     `rows` documents can be found through it; `missing` are not embedded yet; `unfindable` have
     nothing to embed (an empty text, no known word). Sizes in bytes, times in seconds.
+    `max_length` is where the embedder cuts texts off, in tokens; None where it does not.
     `vectors_shared_with` names the indexes over the same vectors.
     """
 
@@ -73,6 +74,7 @@ class IndexInfo:
     structure_size: int
     embedding_seconds: float
     indexing_seconds: float
+    max_length: int | None
     text: TextReport
     vectors_shared_with: tuple[str, ...]
 
@@ -415,6 +417,7 @@ class Collection:
             structure_size=index.sealed.size,
             embedding_seconds=self._embedding_seconds(embedding),
             indexing_seconds=index.seconds,
+            max_length=_parts(embedding.fingerprint).get("max_length"),
             text=self._text_report(embedding),
             vectors_shared_with=tuple(
                 other.name

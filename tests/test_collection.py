@@ -1,3 +1,4 @@
+import itertools
 import json
 import sqlite3
 import subprocess
@@ -220,7 +221,7 @@ def test_built_in_increments_answers_like_built_at_once(tmp_path_factory, texts,
         once.add(documents)
         once.build("axes", Axes())
         edges = sorted({0, len(texts), *(cut for cut in cuts if cut < len(texts))})
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in itertools.pairwise(edges):
             parts.add(documents[start:stop])
             parts.build("axes", Axes())
         for query in ("north", "north east", "up up east", "fog"):

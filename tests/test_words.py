@@ -212,7 +212,10 @@ def test_pickles_are_opened_only_on_trust(tmp_path):
     with pytest.raises(InputError, match=r"pickle can run any code .* trust_pickle"):
         load_words(path)
     assert load_words(path, trust_pickle=True)["pear"].tolist() == [3, 4]
-    # What is in the cache by now does not change the answer.
+    # From now on the converted arrays are opened, and nothing is unpickled.
+    assert load_words(path)["pear"].tolist() == [3, 4]
+    keyed.add_vectors(["fig"], [[5, 6]])
+    keyed.save(str(path))
     with pytest.raises(InputError, match="trust_pickle"):
         load_words(path)
 

@@ -47,7 +47,7 @@ class StaticEmbedder:
         if weighting not in WEIGHTINGS:
             known = ", ".join(WEIGHTINGS)
             raise InputError(f"Unknown weighting '{weighting}'. It can be: {known}.")
-        self._model, self._weighting, self._trust_pickle = model, weighting, trust_pickle
+        self._model, self._weighting = model, weighting
         self._words = load_words(locate_words(model), trust_pickle=trust_pickle)
 
     @property
@@ -88,13 +88,14 @@ class StaticEmbedder:
 
     @property
     def spec(self) -> EmbedderSpec:
-        """How to load this embedder again; a path is absolute."""
+        """How to load this embedder again; a path is absolute.
+
+        Trust in a pickle is not kept: a collection may come from somebody else. Its converted form
+        in this user's cache needs none.
+        """
         path = Path(self._model).expanduser()
         model = str(path.resolve()) if path.exists() else os.fspath(self._model)
-        options: dict[str, str | bool] = {"weighting": self._weighting}
-        if self._trust_pickle:
-            options["trust_pickle"] = True
-        return EmbedderSpec("static", model, options)
+        return EmbedderSpec("static", model, {"weighting": self._weighting})
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors (len(texts), dim) float32; zeros where no word is known.

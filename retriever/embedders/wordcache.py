@@ -23,7 +23,7 @@ from indexes.errors import InputError
 from retriever.embedders.locate import cache_folder
 from retriever.embedders.wordwriter import WordMeta, WordWriter, is_whole, read_meta
 
-__all__ = ["cached", "checksum_of"]
+__all__ = ["cached", "checksum_of", "converted_before"]
 
 HEX_DIGITS = 64
 ABANDONED_SECONDS = 24 * 3600
@@ -40,16 +40,22 @@ def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
     root = cache_folder() / "words"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if found := converted_before(sources):
+            return found
         folder = root / checksum_of(sources)
-        meta = read_meta(folder)
-        if meta is None or not is_whole(folder, meta):
-            meta = _make(folder, sources[0], convert)
-        return folder, meta
+        return folder, _make(folder, sources[0], convert)
     except OSError as error:
         raise InputError(
             f"{error.filename or root}: {error.strerror or error}. Models are converted into the "
             "cache folder; set RETRIEVER_CACHE to a folder that can be written and has room."
         ) from None
+
+
+def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
+    """The folder of the sources' converted form where there is a whole one."""
+    folder = cache_folder() / "words" / checksum_of(sources)
+    meta = read_meta(folder)
+    return (folder, meta) if meta is not None and is_whole(folder, meta) else None
 
 
 def checksum_of(sources: Sequence[Path]) -> str:

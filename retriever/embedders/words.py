@@ -23,7 +23,7 @@ from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
 from retriever.embedders.base import Matrix
 from retriever.embedders.fasttextbin import check_fasttext
 from retriever.embedders.subwords import Subwords
-from retriever.embedders.wordcache import cached
+from retriever.embedders.wordcache import cached, converted_before
 from retriever.embedders.wordfiles import (
     WordFormat,
     binary_blocks,
@@ -62,6 +62,10 @@ class WordVectors:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def __iter__(self) -> Iterator[str]:
+        """The words, in the order of the source."""
+        return iter(self._ids)
 
     def __contains__(self, word: object) -> bool:
         return word in self._ids
@@ -138,6 +142,9 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     if converter.format == "gensim" and not trust_pickle:
+        # Converted here before, with trust: these are arrays now, and nothing is unpickled.
+        if found := converted_before(converter.sources()):
+            return WordVectors(*found)
         raise InputError(
             f"{path} was saved by gensim with pickle, and opening a pickle can run any code that "
             "was put into it. If you trust its source, say trust_pickle=True "
