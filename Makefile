@@ -18,10 +18,11 @@ check: .venv/.dev  ## format, lint, types, and that generated docs are current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp --check -P README.md docs/cli.md benchmarks/README.md
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp --check README.md docs/cli.md benchmarks/README.md
 
 docs: .venv/.dev  ## write the generated parts of the docs anew
-	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp -r -P README.md docs/cli.md benchmarks/README.md
+	HF_HUB_OFFLINE=1 $(BIN)/python -m docs.session
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp -r README.md docs/cli.md benchmarks/README.md
 
 bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/results
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.quality

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -65,19 +66,16 @@ class Catalog:
             NewerFormatError: a newer version of Retriever has written it.
             DamageError: SQLite cannot read it.
         """
-        if not path.is_file():
-            raise NotACollectionError(
-                f"{path.parent}/ is not a collection: it has no {path.name}. "
-                f"Make one with: retriever add {path.parent} FILE"
-            )
+        _check_there(path)
         catalog = cls(path)
         try:
             catalog._check_version()
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
             catalog.close()
-            raise DamageError(
-                f"{path} cannot be read: {error}. Restore it from a backup."
-            ) from None
+            raise catalog._explained(error) from None
+        except CollectionError:
+            catalog.close()
+            raise
         return catalog
 
     def _check_version(self) -> None:
@@ -101,61 +99,88 @@ class Catalog:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """All statements inside see the same state, whatever a writer commits meanwhile."""
-        connection = self._database.conn
-        if connection.in_transaction:
+        if self._database.conn.in_transaction:
             yield
             return
-        connection.execute("BEGIN")
+        self.execute("BEGIN")
         try:
             yield
         finally:
-            connection.execute("COMMIT")
+            self.execute("COMMIT")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """All statements inside take effect together on leaving; none does when it raises."""
-        connection = self._database.conn
-        connection.execute("BEGIN IMMEDIATE")
+        self.execute("BEGIN IMMEDIATE")
         try:
             yield
-            connection.execute("UPDATE generation SET number = number + 1")
-            connection.execute("COMMIT")
+            self.execute("UPDATE generation SET number = number + 1")
+            self.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if self._database.conn.in_transaction:
+                self.execute("ROLLBACK")
             raise
 
     # -- statements -----------------------------------------------------------------------------
+    # Each raises DamageError where the file is damaged, and CollectionError where the disk is full
+    # or the file cannot be written.
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
-        found: list[Row] = self._database.conn.execute(sql, parameters).fetchall()
+        try:
+            found: list[Row] = self._database.conn.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
         return found
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """The rows of a query, one at a time."""
-        return iter(self._database.conn.execute(sql, parameters))
+        try:
+            yield from self._database.conn.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
-        found: Row | None = self._database.conn.execute(sql, parameters).fetchone()
+        found: Row | None = self._run(sql, parameters).fetchone()
         return found
 
     def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """The first column of the first row of a query that always has one."""
-        return self._database.conn.execute(sql, parameters).fetchone()[0]
+        return self._run(sql, parameters).fetchone()[0]
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; the number of rows that it changed."""
-        return int(self._database.conn.execute(sql, parameters).rowcount)
+        return int(self._run(sql, parameters).rowcount)
 
     def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one INSERT; the key of the new row."""
-        return int(self._database.conn.execute(sql, parameters).lastrowid or 0)
+        return int(self._run(sql, parameters).lastrowid or 0)
 
     def execute_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters."""
-        self._database.conn.executemany(sql, parameters)
+        try:
+            self._database.conn.executemany(sql, parameters)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _run(self, sql: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
+        try:
+            cursor: sqlite3.Cursor = self._database.conn.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        return cursor
+
+    def _explained(self, error: sqlite3.Error) -> Exception:
+        """SQLite's error in our words; one that only a bug of ours can cause stays as it is."""
+        if isinstance(error, sqlite3.OperationalError):
+            return CollectionError(
+                f"{self._path} cannot be used: {error}. "
+                "Check that the disk has room and that you may write there, then try again."
+            )
+        if type(error) is sqlite3.DatabaseError:
+            return DamageError(f"{self._path} cannot be read: {error}. Restore it from a backup.")
+        return error
 
     def generation(self) -> int:
         """How many commits have changed what a search can see."""
@@ -189,3 +214,17 @@ class Catalog:
                 database.close()
             self._opened.clear()
         self._local = threading.local()
+
+
+def _check_there(path: Path) -> None:
+    folder = path.parent
+    if folder.is_file():
+        raise NotACollectionError(
+            f"{folder} is a file; expected the folder of a collection. "
+            "The folder comes first: retriever COMMAND LIBRARY ..."
+        )
+    if not path.is_file():
+        raise NotACollectionError(
+            f"{folder}/ is not a collection: it has no {path.name}. "
+            f"Make one with: retriever add {shlex.quote(str(folder))} FILE"
+        )

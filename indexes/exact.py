@@ -8,11 +8,12 @@ queries or rows were in the same product, so equal texts get equal scores and ti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.ann import inner_products
+from indexes.blocks import Block
 from indexes.neighbours import (
     NO_KEY,
     Keys,
@@ -24,19 +25,11 @@ from indexes.neighbours import (
     nothing,
 )
 
-__all__ = ["Block", "rescore", "search"]
+__all__ = ["rescore", "search"]
 
 CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
 QUERY_ROWS = 256
 SLACK = 16
-
-
-@dataclass(frozen=True)
-class Block:
-    """Vectors under their keys: `keys` (rows,) ascending, `vectors` (rows, dim), float32 or 16."""
-
-    keys: Keys
-    vectors: NDArray[np.floating]
 
 
 def search(
@@ -54,11 +47,14 @@ def search(
         return nothing(len(queries))
     queries = checked_queries(queries, blocks[0].vectors.shape[1])
     rows = sum(len(block.keys) for block in blocks)
+    if not rows:
+        return nothing(len(queries))
+    k = min(k, rows)
     parts = [
-        _search_some(queries[start : start + QUERY_ROWS], blocks, min(k, rows), dead)
+        _search_some(queries[start : start + QUERY_ROWS], blocks, k, dead, k + SLACK)
         for start in range(0, len(queries), QUERY_ROWS)
     ]
-    return _stack(parts) if parts else nothing(0)
+    return _without_zero_queries(_stack(parts), queries) if parts else nothing(0)
 
 
 def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
@@ -72,37 +68,58 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
     return scores
 
 
-def _search_some(queries: Matrix, blocks: Sequence[Block], k: int, dead: Keys | None) -> Neighbours:
-    wanted = k + SLACK
-    rows = sum(len(block.keys) for block in blocks)
-    while True:
-        keys, rough = _candidates(queries, blocks, wanted, dead)
-        found = best(keys, rescore(queries, keys, blocks), k)
-        if wanted >= rows or _settled(found, keys, rough, queries):
-            return _without_zero_queries(found, queries)
-        wanted *= 4
+def _search_some(
+    queries: Matrix, blocks: Sequence[Block], k: int, dead: Keys | None, wanted: int
+) -> Neighbours:
+    """The `k` best of each query, from at least the `wanted` best by single precision."""
+    keys, rough = _candidates(queries, blocks, wanted, dead)
+    rounding = 4 * np.sqrt(queries.shape[1]) * np.finfo(np.float32).eps
+    # What lies below this cannot belong to the best: not by rounding, and not by a tie.
+    bound = np.partition(rough, -k, axis=1)[:, -k] - 2 * rounding
+    keys = np.where(rough >= bound[:, None], keys, NO_KEY)
+    found = best(keys, rescore(queries, keys, blocks), k)
+    unsettled = (rough.min(axis=1) >= bound) & np.isfinite(bound) & queries.any(axis=1)
+    if wanted < sum(len(block.keys) for block in blocks) and unsettled.any():
+        wider = _search_some(queries[unsettled], blocks, k, dead, 4 * wanted)
+        found.keys[unsettled], found.scores[unsettled] = wider.keys, wider.scores
+    return found
 
 
 def _candidates(
     queries: Matrix, blocks: Sequence[Block], wanted: int, dead: Keys | None
 ) -> tuple[Keys, Matrix]:
     """At least the `wanted` best keys of each query by single-precision scores, in no order."""
-    keys = np.empty((len(queries), 0), np.int64)
-    scores = np.empty((len(queries), 0), np.float32)
+    best_so_far: tuple[Keys, Matrix] | None = None
     for block in blocks:
         for start in range(0, len(block.keys), CHUNK_ROWS):
             part = block.keys[start : start + CHUNK_ROWS]
-            vectors = np.asarray(block.vectors[start : start + CHUNK_ROWS], np.float32)
-            product = queries @ vectors.T
+            rows = block.vectors[start : start + CHUNK_ROWS]
+            vectors = np.ascontiguousarray(rows, np.float32)
+            scores = _products(queries, vectors)
             if dead is not None and len(dead):
-                product[:, _columns_of(dead, part)] = -np.inf
-            columns = _top(product, wanted)
-            keys = np.concatenate([keys, part[columns]], axis=1)
-            scores = np.concatenate([scores, np.take_along_axis(product, columns, 1)], axis=1)
+                scores[:, _columns_of(dead, part)] = -np.inf
             columns = _top(scores, wanted)
-            keys = np.take_along_axis(keys, columns, axis=1)
-            scores = np.take_along_axis(scores, columns, axis=1)
+            found = part[columns], np.take_along_axis(scores, columns, axis=1)
+            best_so_far = found if best_so_far is None else _better(best_so_far, found, wanted)
+    if best_so_far is None:
+        return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+    keys, scores = best_so_far
     return np.where(np.isneginf(scores), NO_KEY, keys), scores
+
+
+def _products(queries: Matrix, vectors: Matrix) -> Matrix:
+    # A matrix product for one query would wake BLAS's threads. They spin for a while afterwards,
+    # and hold up a torch model that encodes the next query on the same cores.
+    return inner_products(queries, vectors) if len(queries) == 1 else queries @ vectors.T
+
+
+def _better(
+    first: tuple[Keys, Matrix], second: tuple[Keys, Matrix], wanted: int
+) -> tuple[Keys, Matrix]:
+    keys = np.concatenate([first[0], second[0]], axis=1)
+    scores = np.concatenate([first[1], second[1]], axis=1)
+    columns = _top(scores, wanted)
+    return np.take_along_axis(keys, columns, axis=1), np.take_along_axis(scores, columns, axis=1)
 
 
 def _columns_of(dead: Keys, keys: Keys) -> NDArray[np.intp]:
@@ -119,15 +136,6 @@ def _top(scores: Matrix, wanted: int) -> NDArray[np.intp]:
     if scores.shape[1] <= wanted:
         return np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
     return np.argpartition(scores, -wanted, axis=1)[:, -wanted:]
-
-
-def _settled(found: Neighbours, keys: Keys, rough: Matrix, queries: Matrix) -> bool:
-    """Whether no row that was left out can belong to the best, by rounding or by a tie."""
-    left_out_at_most = rough.min(axis=1)
-    worst = found.scores[:, -1]
-    rounding = 4 * np.sqrt(queries.shape[1]) * np.finfo(np.float32).eps
-    short = (keys == NO_KEY).any(axis=1)
-    return bool(np.all(short | ~queries.any(axis=1) | (left_out_at_most < worst - rounding)))
 
 
 def _without_zero_queries(found: Neighbours, queries: Matrix) -> Neighbours:

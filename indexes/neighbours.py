@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from indexes.errors import InputError, MismatchError
 
 __all__ = [
+    "NO_KEY",
     "Keys",
     "Matrix",
     "Neighbours",

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.blocks import Block
 from indexes.errors import InputError, MismatchError
-from indexes.exact import Block
 from indexes.files import Sealed, new_file, seal, verify
 from indexes.neighbours import Keys, Matrix
 from indexes.registry import EmbeddingRow, ShardRow
 
 __all__ = [
+    "MERGED_BYTES",
+    "NO_FILE",
     "ShardDraft",
     "add_reports",
     "mergeable",

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from indexes import ann, exact
+from indexes.blocks import Block
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus
-from indexes.exact import Block
 from indexes.files import verify
 from indexes.neighbours import NO_KEY, Keys, Matrix, Neighbours, best, checked_queries, merge
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps

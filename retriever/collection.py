@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from retriever.embedders import (
     load_embedder,
 )
 from retriever.embedders.base import Matrix
-from retriever.formats import read_records
+from retriever.formats import DocumentSource, read_records
 from retriever.search import DenseRetriever, Hits
 
 __all__ = ["Added", "BuildReport", "Collection", "CollectionInfo", "IndexInfo"]
@@ -153,26 +155,28 @@ class Collection:
 
     def add(
         self,
-        source: str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]],
-        *,
+        *sources: DocumentSource,
         format: str | None = None,  # noqa: A002 - the field's word, and --format on the command line
         skip_bad: bool = False,
         progress: Progress | None = None,
     ) -> Added:
-        """Insert or update documents by `doc_id`, all of them or none.
+        """Insert or update documents by `doc_id`: those of all sources, or none.
 
-        `source` is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), a folder of
-        `.txt` and `.md`, `-` for standard input, or any iterable of documents or mappings. It is
-        streamed. An unchanged document costs nothing; a changed one is embedded anew by the next
-        `build`.
+        A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), a folder of
+        `.txt` and `.md`, `-` for standard input, or any iterable of documents or mappings. Sources
+        are streamed. An unchanged document costs nothing; a changed one is embedded anew by the
+        next `build`. An id may come once in a call.
 
         Raises:
             BadRecordsError: records that cannot be used, ids that come twice; nothing was kept.
                 With `skip_bad` they are left out and listed in the result.
-            FileFormatError: the file is not what its ending says.
+            FileFormatError: a file is not what its ending says.
             LockedError: another process is writing.
         """
-        records = read_records(source, format=format)
+        if not sources:
+            raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
+        # Every path is checked here, before the first document of any is read.
+        records = chain.from_iterable([read_records(one, format=format) for one in sources])
         return self._store.add(records, skip_bad=skip_bad, progress=progress or _silent)
 
     def delete(self, doc_ids: Sequence[str]) -> int:
@@ -238,7 +242,8 @@ class Collection:
         factory = None if ann in (None, "Flat") else ann
         if not len(self):
             raise InputError(
-                f"{self.path}/ has no documents yet. Add some first: retriever add {self.path} FILE"
+                f"{self.path}/ has no documents yet. Add some first: "
+                f"retriever add {self._quoted} FILE"
             )
         plan = self._plan(name, embedder, vectors, factory)
         self._store.check_new(name, factory=plan.factory, dim=plan.embedder.dim)
@@ -321,6 +326,11 @@ class Collection:
 
     # -- inside ---------------------------------------------------------------------------------
 
+    @property
+    def _quoted(self) -> str:
+        """The folder as a shell takes it, for advice."""
+        return shlex.quote(str(self.path))
+
     def _only_index(self) -> str:
         names = self.index_names()
         if len(names) == 1:
@@ -328,7 +338,7 @@ class Collection:
         if not names:
             raise InputError(
                 f"{self.path}/ has no index yet. "
-                f"Build one: retriever build {self.path} NAME --embedder KIND:MODEL"
+                f"Build one: retriever build {self._quoted} NAME --embedder KIND:MODEL"
             )
         raise InputError(
             f"Say which index to search with -i. {self.path}/ has: {', '.join(names)}."
@@ -379,7 +389,7 @@ class Collection:
         if not shares or (factory is not None and factory != has):
             raise MismatchError(
                 f"Index '{name}' is there already ({has or 'Flat'} over {embedding.model}). "
-                f"Choose another name, or first: retriever drop {self.path} {name}"
+                f"Choose another name, or first: retriever drop {self._quoted} {name}"
             )
         return _Plan(embedder or self._embedder(name), embedding, has)
 

@@ -24,7 +24,8 @@ from retriever.measures import (
     overlap,
     parse_measures,
 )
-from retriever.search import DenseRetriever, Run
+from retriever.report.numbers import many
+from retriever.search import DenseRetriever, Run, missing_note
 
 __all__ = ["Comparison", "Row", "compare"]
 
@@ -87,14 +88,16 @@ class Comparison:
         """Write each run as `folder/INDEX.trec`; the paths.
 
         Raises:
-            InputError: an id that TREC's format cannot hold.
+            InputError: an id that TREC's format cannot hold, or the folder cannot be written to.
         """
-        paths = []
-        for name, run in self.runs.items():
-            paths.append(folder / f"{name}.trec")
+        try:
             folder.mkdir(parents=True, exist_ok=True)
-            run.write(paths[-1])
-        return paths
+        except OSError as error:
+            raise InputError(f"{folder} cannot be made: {error.strerror or error}.") from None
+        paths = {name: folder / f"{name}.trec" for name in self.runs}
+        for name, run in self.runs.items():
+            run.write(paths[name])
+        return list(paths.values())
 
     def _object(self, row: Row) -> dict[str, object]:
         fields = asdict(row)
@@ -174,8 +177,17 @@ def compare(
 
 
 def _retrievers(collection: Collection, indexes: Sequence[str]) -> list[DenseRetriever]:
-    if isinstance(indexes, str) or not indexes:
-        raise InputError("Say which indexes to compare: a list of their names.")
+    if isinstance(indexes, str):
+        raise InputError(f"The indexes are one text, '{indexes}'; expected a list of their names.")
+    if not indexes:
+        has = ", ".join(collection.index_names())
+        path = collection.path
+        raise InputError(
+            f"Say which indexes to compare. {path}/ has: {has}."
+            if has
+            else f"{path}/ has no index yet. "
+            f"Build one: retriever build {path} NAME --embedder KIND:MODEL"
+        )
     if len(set(indexes)) < len(indexes):
         raise InputError(f"An index is named twice: {', '.join(indexes)}.")
     return [collection.retriever(name) for name in indexes]
@@ -186,22 +198,23 @@ def _asked(
 ) -> tuple[dict[str, str], list[str]]:
     """The queries to ask, and notes on those that are left out."""
     if not queries:
-        raise InputError("There are no queries to compare with.")
+        raise InputError("There are no queries to compare with. Give at least one.")
     if qrels is None:
         return dict(queries), []
     asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
     if not asked:
-        some = ", ".join(list(qrels)[:3])
+        given = many(len(queries), "query", "queries")
         raise InputError(
-            f"The judgments name no query of the {len(queries):,} given (they name {some}, ...). "
-            "Give the queries and qrels of one collection."
+            f"The judgments name none of the {given} given: they name {_some(list(qrels))}; "
+            f"given were {_some(list(queries))}. Give the queries and qrels of one collection."
         )
     notes = []
     if left_out := len(queries) - len(asked):
-        notes.append(f"{left_out:,} queries without judgments were not asked.")
+        unjudged = many(left_out, "query without judgments was", "queries without judgments were")
+        notes.append(f"{unjudged} not asked.")
     if textless := [query_id for query_id in qrels if query_id not in queries]:
-        shown = ", ".join(textless[:3])
-        notes.append(f"{len(textless):,} judged queries have no text, left out: {shown}.")
+        judged = many(len(textless), "judged query has", "judged queries have")
+        notes.append(f"{judged} no text, left out: {_some(textless)}.")
     return asked, notes
 
 
@@ -222,26 +235,26 @@ def _unknown_documents(collection: Collection, qrels: Mapping[str, Mapping[str, 
     unknown = collection.unknown_ids(list(judged))
     if not unknown:
         return []
-    shown = ", ".join(unknown[:3])
-    return [f"{len(unknown):,} relevant documents are not in the collection, such as {shown}."]
+    relevant = many(len(unknown), "relevant document is", "relevant documents are")
+    return [f"{relevant} not in the collection: {_some(unknown)}."]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3]) or 'none'}{more}"
 
 
 def _index_notes(info: IndexInfo, path: Path) -> list[str]:
     notes = []
     if info.missing:
-        notes.append(
-            f"{info.missing:,} documents are not in index '{info.name}' yet. "
-            f"Run: retriever build {path} {info.name}"
-        )
+        notes.append(missing_note(path, info.name, info.missing))
     if info.unfindable:
-        notes.append(
-            f"{info.unfindable:,} documents have nothing that {info.model} can embed: "
-            f"'{info.name}' cannot find them."
-        )
+        empty = many(info.unfindable, "document has", "documents have")
+        notes.append(f"'{info.name}': {empty} nothing that {info.model} can embed.")
     if info.text.truncated:
-        notes.append(
-            f"'{info.name}': {info.text.truncated:,} documents were cut off at its length."
-        )
+        cut = many(info.text.truncated, "document was", "documents were")
+        notes.append(f"'{info.name}': {cut} cut off at its length.")
     return notes
 
 
@@ -259,7 +272,7 @@ def _coverage(retriever: DenseRetriever, texts: Sequence[str]) -> float | None:
 def _environment(collection: Collection) -> dict[str, str]:
     versions = {name: metadata.version(name) for name in LIBRARIES}
     return {
-        "collection": f"{len(collection):,} documents",
+        "collection": many(len(collection), "document", "documents"),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {_cores()} cores",
         **versions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from indexes.store import Snapshot, Store
 from retriever.embedders.base import Embedder, Matrix
 from retriever.formats import read_run, write_run
 
-__all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts"]
+__all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts", "missing_note"]
 
 
 @dataclass(frozen=True)
@@ -185,19 +186,21 @@ class DenseRetriever:
 
     def _missing_note(self, snapshot: Snapshot) -> tuple[str, ...]:
         missing = snapshot.view(self.name).missing
-        if not missing:
-            return ()
-        folder = self._store.folder
-        what = "1 document" if missing == 1 else f"{missing:,} documents"
-        verb = "is" if missing == 1 else "are"
-        return (
-            f"{what} in {folder}/ {verb} not in index '{self.name}' yet. "
-            f"Run: retriever build {folder} {self.name}",
-        )
+        return (missing_note(self._store.folder, self.name, missing),) if missing else ()
 
     def _unknown_note(self, text: str) -> str:
         shown = text if len(text) <= 60 else f"{text[:57]}..."
         return f"No known word in {shown!r}: {self.embedder.name} finds nothing for it."
+
+
+def missing_note(folder: Path, index: str, missing: int) -> str:
+    """Says that an index has not embedded so many documents yet, and how to change that."""
+    what = "1 document" if missing == 1 else f"{missing:,} documents"
+    verb = "is" if missing == 1 else "are"
+    return (
+        f"{what} in {folder}/ {verb} not in index '{index}' yet. "
+        f"Run: retriever build {shlex.quote(str(folder))} {index}"
+    )
 
 
 def checked_texts(texts: Sequence[str]) -> Sequence[str]:

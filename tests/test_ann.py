@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from indexes import ann, exact
+from indexes.blocks import Block
 from indexes.errors import DamageError, InputError, MismatchError
-from indexes.exact import Block
 
 FACTORIES = [
     "HNSW32",

@@ -6,11 +6,11 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 from conftest import ANIMALS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from toy import Axes
 
 from indexes.errors import (
     BadRecordsError,
@@ -25,30 +25,7 @@ from indexes.errors import (
 )
 from indexes.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder
-from retriever.embedders.base import EmbedderSpec, fingerprint_of, unit
-
-
-class Axes:
-    """An embedder to work out in the head: each word is an axis, unknown words have none."""
-
-    words = ("north", "east", "up")
-
-    def __init__(self, name="axes", fail_after=None):
-        self.name = name
-        self.dim = len(self.words)
-        self.fingerprint = fingerprint_of(kind="axes", words=self.words)
-        self.seen = []
-        self.fail_after = fail_after
-
-    def encode_documents(self, texts):
-        self.seen += texts
-        if self.fail_after is not None and len(self.seen) > self.fail_after:
-            raise KeyboardInterrupt
-        return self.encode_queries(texts)
-
-    def encode_queries(self, texts):
-        rows = [[text.split().count(word) for word in self.words] for text in texts]
-        return unit(np.array(rows, np.float32).reshape(len(texts), self.dim))
+from retriever.embedders.base import EmbedderSpec, fingerprint_of
 
 
 def ids(hits):
@@ -611,3 +588,43 @@ def test_specs_read_back_as_they_were_kept(library):
     assert (facts.embedder, facts.kind, facts.factory) == ("hashing", "flat", "Flat")
     spec = EmbedderSpec("hashing", "", {"dim": 256})
     assert str(spec) == "hashing"
+
+
+@pytest.mark.parametrize("factory", ["HNSW4", "IVF8,Flat", "IVF8,PQ4x4", "PCA8,Flat", "NSG8"])
+def test_k_hits_come_back_from_every_structure_whenever_there_are_k(tmp_path, factory):
+    # Cells that are not visited and islands in a graph must not hide documents.
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document(str(n), f"word{n} word{n % 7} common") for n in range(300)])
+        collection.build("flat", HashingEmbedder(dim=16))
+        collection.build("ann", vectors="flat", ann=factory)
+        collection.delete([str(n) for n in range(0, 300, 3)])
+        for k in (1, 150, 200, 1000):
+            hits = collection.search("word5 common", index="ann", k=k)
+            assert len(hits) == min(k, 200)
+            assert len(set(ids(hits))) == len(hits)
+            assert all(int(doc_id) % 3 for doc_id in ids(hits))
+        exact = {
+            hit.doc_id: hit.score for hit in collection.search("word5 common", index="flat", k=300)
+        }
+        assert all(hit.score == exact[hit.doc_id] for hit in hits)
+
+
+def test_a_catalog_damaged_after_it_was_opened_is_said_in_our_words(library):
+    path = library.path / "catalog.db"
+    library.close()
+    pages = path.read_bytes()
+    assert len(pages) % 4096 == 0
+    path.write_bytes(pages[:4096] + b"\xff" * (len(pages) - 4096))
+    with pytest.raises(DamageError, match="catalog.db cannot be read: .* Restore it from a backup"):
+        list(Collection.open(library.path).documents())
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(library):
+    # SQLite's own limit on pages stands in for a disk without room.
+    database = library._store._catalog._database
+    pages = database.conn.execute("PRAGMA page_count").fetchone()[0]
+    database.conn.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(CollectionError, match="database or disk is full. Check that the disk has"):
+        library.add(Document(f"new{n}", "text " * 500) for n in range(100))
+    assert len(library) == 3
+    assert ids(library.search("kitten", k=1)) == ["cat"]

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from indexes import exact
+from indexes.blocks import Block
 from indexes.errors import InputError, MismatchError
-from indexes.exact import Block
 
 
 def block(keys, vectors):

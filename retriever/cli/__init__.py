@@ -56,7 +56,7 @@ def _fail(message: str) -> None:
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="retriever")
 def cli() -> None:
-    r"""Index one corpus with static and contextual embeddings, ask both the same, and see what each
+    """Index one corpus with static and contextual embeddings, ask both the same, and see what each
     finds and costs.
 
     A collection is a folder: it holds documents, and the indexes built over them.
@@ -68,7 +68,7 @@ def cli() -> None:
       retriever build   library minilm --embedder contextual:all-MiniLM-L6-v2
       retriever search  library "why does my cat hum?" -i glove -i minilm
       retriever compare library --queries queries.jsonl --qrels qrels.tsv
-    """
+    """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
 
 
 for command in (demo, add, build, search, compare, info, show, delete, drop, completion):

@@ -79,14 +79,16 @@ def compare(
             k=k,
             measures=measures or DEFAULT_MEASURES,
         )
-    if runs:
-        for path in result.write_runs(runs):
-            note(f"wrote {path}")
     if as_json:
         click.echo(result.to_json())
-        return
-    from retriever.report.comparison import comparison_tables
+    else:
+        from retriever.report.comparison import comparison_tables
 
-    show = printer()
-    for table in comparison_tables(result):
-        show(table)
+        show = printer()
+        for table in comparison_tables(result):
+            show(table)
+    for text in result.notes:
+        note(text)
+    # After the numbers, which must not be lost when a run cannot be written.
+    for path in result.write_runs(runs) if runs else ():
+        note(f"wrote {path}")

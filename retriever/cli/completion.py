@@ -12,13 +12,13 @@ __all__ = ["completion"]
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print the completion script for SHELL.
+    """Print the completion script for SHELL.
 
     \b
       bash: eval "$(retriever completion bash)" in ~/.bashrc
       zsh:  eval "$(retriever completion zsh)" in ~/.zshrc
       fish: retriever completion fish > ~/.config/fish/completions/retriever.fish
-    """
+    """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
     script = get_completion_class(shell)
     if script is None or ctx.parent is None:
         raise click.ClickException(f"No completion for {shell}.")

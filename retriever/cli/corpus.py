@@ -11,7 +11,7 @@ from retriever.cli.output import note, print_json, progress_bar
 
 __all__ = ["add", "delete", "show"]
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet")
+FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
 LISTED = 10
 
 
@@ -29,35 +29,39 @@ def add(
     """Add documents to the collection LIBRARY, which is made where there is none.
 
     SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, folders of .txt and .md, each also
-    gzipped, or - for standard input. A document that is there already (by its id) is updated. Each
-    source is kept whole or not at all.
+    gzipped, or - for standard input. A document that is there already (by its id) is updated. All
+    sources of a call are kept, or nothing is; an id may come once in a call.
     """
     from retriever.collection import Collection
+    from retriever.formats import check_source
+    from retriever.report.numbers import many
 
+    for source in sources:
+        check_source(source, format=format_)
     with Collection.open_or_create(library) as collection:
-        for source in sources:
-            with progress_bar(f"adding {source}") as progress:
-                added = collection.add(source, format=format_, skip_bad=skip_bad, progress=progress)
-            for record in added.skipped[:LISTED]:
-                note(f"left out {record}")
-            if added.skipped_total > LISTED:
-                note(f"left out {added.skipped_total - LISTED:,} more")
-            facts = {
-                "source": source,
+        with progress_bar("adding documents") as progress:
+            added = collection.add(*sources, format=format_, skip_bad=skip_bad, progress=progress)
+        documents = len(collection)
+    for record in added.skipped[:LISTED]:
+        note(f"left out {record}")
+    if added.skipped_total > LISTED:
+        note(f"left out {added.skipped_total - LISTED:,} more")
+    if as_json:
+        print_json(
+            {
                 "new": added.new,
                 "changed": added.changed,
                 "unchanged": added.unchanged,
                 "skipped": added.skipped_total,
-                "documents": len(collection),
+                "documents": documents,
             }
-            if as_json:
-                print_json(facts)
-            else:
-                click.echo(
-                    f"{source}: {added.new:,} new, {added.changed:,} changed, "
-                    f"{added.unchanged:,} unchanged, {added.skipped_total:,} left out; "
-                    f"{library}/ has {len(collection):,} documents"
-                )
+        )
+        return
+    click.echo(
+        f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged, "
+        f"{added.skipped_total:,} left out; "
+        f"{library}/ has {many(documents, 'document', 'documents')}"
+    )
 
 
 @click.command()
@@ -96,8 +100,9 @@ def delete(library: Path, doc_ids: tuple[str, ...]) -> None:
     When one of them is not there, none is removed.
     """
     from retriever.collection import Collection
+    from retriever.report.numbers import many
 
     with Collection.open(library) as collection:
         removed = collection.delete(list(doc_ids))
-        noun = "document" if removed == 1 else "documents"
-        click.echo(f"removed {removed:,} {noun}; {library}/ has {len(collection):,}")
+        gone = many(removed, "document", "documents")
+        click.echo(f"removed {gone}; {library}/ has {len(collection):,}")

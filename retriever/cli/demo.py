@@ -32,6 +32,8 @@ def demo(folder: Path) -> None:
     show = printer()
     for table in comparison_tables(result.comparison):
         show(table)
+    for text in result.comparison.notes:
+        note(text)
     for contrast in result.contrasts:
         for line in contrast_lines(contrast):
             show(line)

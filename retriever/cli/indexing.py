@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from retriever.cli.options import as_json, index_names, library, parse_value
+from retriever.cli.options import as_json, index_names, library
 from retriever.cli.output import note, print_json, printer, progress_bar
 
 __all__ = ["build", "drop", "info"]
@@ -56,28 +56,31 @@ def build(
     """
     from retriever.collection import Collection
     from retriever.embedders import load_embedder, parse_spec
+    from retriever.report.numbers import many
 
-    chosen = {option: parse_value(value) for option, value in options}
-    if chosen and spec is None:
+    if options and spec is None:
         raise click.UsageError("-o belongs to an embedder: give --embedder KIND:MODEL with it.")
     with Collection.open(library) as collection:
-        embedder = load_embedder(parse_spec(spec, chosen)) if spec else None
+        embedder = load_embedder(parse_spec(spec, dict(options))) if spec else None
         with progress_bar(f"embedding {name}") as progress:
             report = collection.build(name, embedder, vectors=vectors, ann=ann, progress=progress)
         index = next(index for index in collection.info().indexes if index.name == name)
     if as_json:
         print_json(asdict(report))
-        return
-    click.echo(
-        f"{name}: {report.embedded:,} documents embedded in {report.embedding_seconds:.1f} s, "
-        f"{report.already:,} were there already, indexed in {report.indexing_seconds:.2f} s"
-    )
+    else:
+        embedded = many(report.embedded, "document", "documents")
+        click.echo(
+            f"{name}: {embedded} embedded in {report.embedding_seconds:.1f} s, "
+            f"{report.already:,} there already, indexed in {report.indexing_seconds:.2f} s"
+        )
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
     if report.text.truncated:
-        note(f"{report.text.truncated:,} documents were cut off at the model's length")
+        cut = many(report.text.truncated, "document was", "documents were")
+        note(f"{cut} cut off at the model's length")
     if index.unfindable:
-        note(f"{index.unfindable:,} documents have nothing to embed and cannot be found")
+        empty = many(index.unfindable, "document has", "documents have")
+        note(f"{empty} nothing to embed and cannot be found")
 
 
 @click.command()
@@ -112,4 +115,5 @@ def drop(library: Path, names: tuple[str, ...]) -> None:
 
     with Collection.open(library) as collection:
         for name in names:
-            click.echo(f"dropped {name}: {size(collection.drop(name))} freed")
+            freed = collection.drop(name)
+            click.echo(f"dropped {name}: {size(freed) if freed else 'nothing'} freed")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-__all__ = ["as_json", "library", "parse_value"]
+__all__ = ["as_json", "index_names", "library"]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 library = click.argument("library", type=click.Path(path_type=Path))
@@ -18,21 +17,13 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     from indexes.errors import RetrieverError
     from retriever.collection import Collection
 
+    # Behind an option that still lacks its value, click leaves the arguments unparsed.
+    place = ctx.params.get("library") or next(iter(ctx.args), None)
+    if place is None:
+        return []
     try:
-        with Collection.open(ctx.params["library"]) as collection:
+        with Collection.open(Path(place).expanduser()) as collection:
             names = collection.index_names()
-    except (KeyError, RetrieverError):
+    except (RetrieverError, OSError):
         return []
     return [name for name in names if name.startswith(incomplete)]
-
-
-def parse_value(text: str) -> Any:
-    """An option's value: a number, true or false where it reads like one, else text."""
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -23,14 +23,23 @@ def print_json(value: Any) -> None:
 
 
 def printer() -> Callable[[Any], None]:
-    """Print rich text to stdout: with colours and at most 100 columns."""
+    """Print to stdout: at most 100 columns; on a narrower terminal, a line of text is cut."""
     from rich.console import Console
+    from rich.text import Text
 
     from retriever.report.numbers import WIDTH
 
-    console = Console(highlight=False)
-    wide = Console(highlight=False, width=WIDTH, soft_wrap=True)
-    return (console if console.is_terminal and console.width < WIDTH else wide).print
+    # No markup: a text may hold "[/b]" or ":cat:", and is shown as it is.
+    console = Console(highlight=False, markup=False, emoji=False)
+    wide = Console(highlight=False, markup=False, emoji=False, width=WIDTH, soft_wrap=True)
+
+    def narrow(part: Any) -> None:
+        if isinstance(part, Text):
+            console.print(part, no_wrap=True, overflow="ellipsis")
+        else:
+            console.print(part)
+
+    return narrow if console.is_terminal and console.width < WIDTH else wide.print
 
 
 @contextlib.contextmanager

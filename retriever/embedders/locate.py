@@ -13,6 +13,7 @@ from pathlib import Path
 from indexes.errors import InputError, ModelNotAvailableError
 
 __all__ = [
+    "SENTENCE_PACKAGES",
     "cache_folder",
     "is_offline",
     "locate_sentence_model",

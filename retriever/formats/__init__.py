@@ -1,11 +1,17 @@
 """Documents, queries, judgments and runs: from files and into them."""
 
-from retriever.formats.documents import DocumentSource, read_documents, read_records
+from retriever.formats.documents import (
+    DocumentSource,
+    check_source,
+    read_documents,
+    read_records,
+)
 from retriever.formats.judgments import read_qrels, read_queries, write_qrels, write_queries
 from retriever.formats.runs import read_run, write_run
 
 __all__ = [
     "DocumentSource",
+    "check_source",
     "read_documents",
     "read_qrels",
     "read_queries",

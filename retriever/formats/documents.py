@@ -21,7 +21,7 @@ from retriever.formats.sources import (
     without_gz,
 )
 
-__all__ = ["DocumentSource", "read_documents", "read_records"]
+__all__ = ["DocumentSource", "check_source", "read_documents", "read_records"]
 
 DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
 Item = tuple[str, Document | BadRecord]
@@ -80,6 +80,11 @@ def read_records(
             "For one document, give a list that holds it."
         )
     return _read_iterable(source)
+
+
+def check_source(source: DocumentSource, *, format: str | None = None) -> None:  # noqa: A002
+    """Raise what `read_records` raises before it reads: a missing path, an unknown ending."""
+    read_records(source, format=format)
 
 
 def _kind(source: object) -> str:

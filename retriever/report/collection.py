@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from retriever.collection import CollectionInfo, IndexInfo
-from retriever.report.numbers import share, size
+from retriever.report.numbers import many, share, size
 
 __all__ = ["info_table"]
 
@@ -17,7 +17,10 @@ INDEXES_A_TABLE = 5
 
 def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
     """What a collection holds, an index a column."""
-    yield Text(f"{info.path}/: {info.documents:,} documents, catalog {size(info.catalog_size)}")
+    yield Text(
+        f"{info.path}/: {many(info.documents, 'document', 'documents')}, "
+        f"catalog {size(info.catalog_size)}"
+    )
     for start in range(0, len(info.indexes), INDEXES_A_TABLE):
         yield _info_table(info.indexes[start : start + INDEXES_A_TABLE])
     if not info.indexes:
@@ -28,9 +31,9 @@ def _info_table(indexes: Sequence[IndexInfo]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     for index in indexes:
-        table.add_column(index.name, justify="right", overflow="fold")
+        table.add_column(Text(index.name), justify="right", overflow="fold")
     for label, draw in INFO_LINES:
-        table.add_row(label, *[draw(index) for index in indexes])
+        table.add_row(label, *[Text(draw(index)) for index in indexes])
     return table
 
 

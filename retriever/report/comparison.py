@@ -5,23 +5,29 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from retriever.comparison import Comparison, Row
-from retriever.report.numbers import WIDTH, count, decimals, share, size
+from retriever.report.numbers import WIDTH, count, decimals, many, share, size
 
 __all__ = ["comparison_tables", "label_of", "plain_comparison"]
 
 SYSTEMS_A_TABLE = 4
+# What the labels get where the columns need the rest; longer ones go over several lines.
+LABEL_WIDTH = 32
+NARROWEST_COLUMN = 15
 LABELS = {"R@": "recall@", "RR@": "MRR@"}
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the comparison: a value for each index, drawn, and which end of it is better.
+    """A line of the comparison: a value for every index, drawn, and which end of it is better.
 
     `beside` holds a second value for each, shown behind a slash.
     """
@@ -37,46 +43,74 @@ class Line:
         known = [value for value in self.values if value is not None]
         drawn = {self.draw(value) for value in known}
         best = self.draw(self.better(known)) if self.better and len(drawn) > 1 else None
-        cells = [self._cell(value, best) for value in self.values]
-        seconds = [f" / {self.draw(value)}" for value in self.beside] or [""] * len(cells)
-        return [cell + Text(second) for cell, second in zip(cells, seconds, strict=True)]
+        seconds = [f" / {self.draw(value)}" for value in self.beside] or [""] * len(self.values)
+        return [
+            Text.assemble(self._drawn(value, best), second)
+            for value, second in zip(self.values, seconds, strict=True)
+        ]
 
-    def _cell(self, value: float | None, best: str | None) -> Text:
+    def _drawn(self, value: float | None, best: str | None) -> tuple[str, str]:
+        """A value as text and style."""
         if value is None:
-            return Text("-", style="dim")
+            return "-", "dim"
         text = self.draw(value)
-        return Text(text, style="bold" if text == best else "")
+        return text, "bold" if text == best else ""
+
+
+# A heading, and for every line of the section its label and a cell for every index.
+Section = tuple[str, list[tuple[str, list[Text]]]]
 
 
 def plain_comparison(comparison: Comparison) -> str:
-    """The comparison as text without colours."""
+    """The comparison as text without colours: the tables, then the notes."""
     file = io.StringIO()
     console = Console(file=file, width=WIDTH, force_terminal=False)
-    for table in comparison_tables(comparison):
-        console.print(table)
+    notes = (Text(f"note: {note}", overflow="fold") for note in comparison.notes)
+    for part in chain(comparison_tables(comparison), notes):
+        console.print(part)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def comparison_tables(comparison: Comparison) -> Iterator[Table | Text]:
-    """One table, an index a column (several tables from six indexes on), then the notes."""
-    rows = list(comparison.rows.values())
-    for start in range(0, len(rows), SYSTEMS_A_TABLE):
-        yield _comparison_table(comparison, rows[start : start + SYSTEMS_A_TABLE])
-    for note in comparison.notes:
-        yield Text(f"note: {note}", style="dim")
+def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+    """One table, an index a column; from five indexes on several, alike in their lines.
+
+    The best value of a line is bold, whichever table it is in.
+    """
+    names = list(comparison.rows)
+    sections = [
+        (heading, [(line.label, line.cells()) for line in lines])
+        for heading, lines in _sections(comparison, list(comparison.rows.values()))
+    ]
+    for start in range(0, len(names), SYSTEMS_A_TABLE):
+        yield _comparison_table(
+            _title(comparison), names, sections, slice(start, start + SYSTEMS_A_TABLE)
+        )
 
 
-def _comparison_table(comparison: Comparison, rows: Sequence[Row]) -> Table:
-    what = "judged queries" if comparison.judged else "queries"
-    title = f"{comparison.queries:,} {what}, {comparison.environment['collection']}"
+def _title(comparison: Comparison) -> str:
+    judged = "judged " if comparison.judged else ""
+    queries = many(comparison.queries, f"{judged}query", f"{judged}queries")
+    return f"{queries}, {comparison.environment['collection']}"
+
+
+def _comparison_table(
+    title: str, names: Sequence[str], sections: Sequence[Section], part: slice
+) -> Table:
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for row in rows:
-        table.add_column(row.name, justify="right", overflow="fold", min_width=15, no_wrap=True)
-    for heading, lines in _sections(comparison, rows):
+    table.add_column("", overflow="fold")
+    longest = max(
+        cell_len(str(text))
+        for texts in (names, *(cells for _, lines in sections for _, cells in lines))
+        for text in texts[part]
+    )
+    room = (WIDTH - LABEL_WIDTH) // len(names[part]) - 2
+    for name in names[part]:
+        width = max(NARROWEST_COLUMN, min(longest, room))
+        table.add_column(Text(name), justify="right", overflow="fold", width=width)
+    for heading, lines in sections:
         table.add_row(Text(heading, style="bold cyan"))
-        for line in lines:
-            table.add_row(f"  {line.label}", *line.cells())
+        for label, cells in lines:
+            table.add_row(Padding(Text(label), (0, 0, 0, 2)), *cells[part])
     return table
 
 
@@ -90,7 +124,7 @@ def _sections(comparison: Comparison, rows: Sequence[Row]) -> Iterator[tuple[str
             ],
         )
     yield "what the indexes find", list(_agreement(comparison, rows))
-    yield "one query at a time, milliseconds p50 / p95", list(_latencies(rows))
+    yield "one query alone, ms p50 / p95", list(_latencies(rows))
     yield (
         "all queries as one batch",
         [Line("queries a second", [row.throughput for row in rows], count, max)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["WIDTH", "count", "decimals", "share", "size"]
+__all__ = ["WIDTH", "count", "decimals", "many", "share", "size"]
 
 # Columns that every table and line fits into.
 WIDTH = 100
@@ -20,6 +20,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def many(number: int, one: str, more: str) -> str:
+    """A count with its noun: `1 query`, `2,000 queries`."""
+    return f"{number:,} {one if number == 1 else more}"
+
+
 def share(value: float | None) -> str:
     """A share of one in per cent; `-` for None."""
     return "-" if value is None else f"{100 * value:.1f} %"
@@ -29,8 +34,11 @@ def size(value: float) -> str:
     """Bytes in the unit that fits: `7.9 MB` is 7.9 million bytes; `-` for none."""
     if not value:
         return "-"
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+    if value < 1000:
+        return f"{value:.0f} B"
+    for unit in ("kB", "MB"):
         value /= 1000
-    return f"{value:.2f} GB"
+        # 999.96 would be drawn as 1000.0: that is one of the next unit.
+        if round(value, 1) < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:,.2f} GB"

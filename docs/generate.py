@@ -1,0 +1,102 @@
+"""What cog writes into the docs: tables from benchmark results, `--help` of every command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+LINES = (
+    ("nDCG@10", "nDCG@10", "{:.3f}"),
+    ("recall@10", "R@10", "{:.3f}"),
+    ("recall@100", "R@100", "{:.3f}"),
+    ("MRR@10", "RR@10", "{:.3f}"),
+    ("ann_recall@10, of exact", "ann_recall@10", "{:.3f}"),
+    ("one query, p50, ms", "total_p50_ms", "{:.2f}"),
+    ("... of which encoding", "encoding_p50_ms", "{:.2f}"),
+    ("... of which searching", "searching_p50_ms", "{:.2f}"),
+    ("queries a second, in a batch", "queries_per_second_in_a_batch", "{:,.0f}"),
+    ("embedding 5,183 documents, s", "embedding_s", "{:.1f}"),
+    ("vectors on disk, MB", "vectors_bytes", "{:.1f}"),
+)
+
+
+def result(name: str) -> Any:
+    """A benchmark's result."""
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def quality_table() -> str:
+    """SciFact through four indexes, and the certificate of the numbers."""
+    kept = result("quality-scifact")
+    rows = kept["rows"]
+    lines = [f"| SciFact | {' | '.join(rows)} |", f"|---|{'---:|' * len(rows)}"]
+    for label, key, form in LINES:
+        scale = 1e-6 if key.endswith("_bytes") else 1
+        values = [form.format(row[key] * scale) for row in rows.values()]
+        lines.append(f"| {label} | {' | '.join(values)} |")
+    return "\n".join([*lines, "", certificate_line(kept["certificate"])])
+
+
+def certificate_line(certificate: dict[str, Any]) -> str:
+    """Where a number comes from, in a sentence."""
+    versions = certificate["versions"]
+    return (
+        f"*`{certificate['command']}`, {certificate['date']}: {certificate['data']} (checksum "
+        f"{certificate['data_checksum']}); {certificate['processor']}, {certificate['cores']} "
+        f"cores; Python {certificate['python']}, faiss-cpu {versions['faiss-cpu']}, "
+        f"sentence-transformers {versions['sentence-transformers']}, torch {versions['torch']}.*"
+    )
+
+
+def speed_list() -> str:
+    """The figures of `benchmarks/speed.py`, a line each, with their spread."""
+    kept = result("speed")
+    start, adding = kept["open_to_first_static_query_s"], kept["add_5183_documents_s"]
+    static, query = kept["static_encoding"], kept["one_static_query"]
+    lines = [
+        "| what | median | spread |",
+        "|---|---:|---:|",
+        _seconds("open SciFact, then the first static query's hits", start),
+        _seconds("add 5,183 documents", adding["first"]),
+        _seconds("add the same again, unchanged", adding["unchanged"]),
+        _seconds("encode 5,183 documents with GloVe 50d, ours", static["ours_s"]),
+        _seconds("the same words through gensim's `get_mean_vector`", static["gensim_s"]),
+    ]
+    for width, counts in kept["exact_search"].items():
+        for name, part in counts.items():
+            lines.append(
+                f"| exact search, {name}, 5,183 vectors {width}: ours / FAISS flat "
+                f"| {part['ours_ms']:.3f} / {part['faiss_ms']:.3f} ms | ratio {part['ratio']:.2f} |"
+            )
+    parts = f"{query['encoding_ms']:.2f} + {query['searching_ms']:.2f} + {query['fetching_ms']:.2f}"
+    lines.append(
+        f"| one static query: encoding + searching + fetching text | {query['total_ms']:.2f} ms "
+        f"| {parts} |"
+    )
+    return "\n".join([*lines, "", certificate_line(kept["certificate"])])
+
+
+def _seconds(label: str, times: dict[str, float]) -> str:
+    spread = f"{times['fastest']:.3f} to {times['slowest']:.3f} s"
+    return f"| {label} | {times['median']:.3f} s | {spread} |"
+
+
+def command_help() -> str:
+    """`--help` of `retriever` and of each of its commands, as a terminal of 80 columns shows it."""
+    import click
+
+    from retriever.cli import cli
+
+    parts = []
+    names: list[str] = ["", *cli.list_commands(click.Context(cli))]
+    for name in names:
+        command = cli.commands[name] if name else cli
+        path = f"retriever {name}".strip()
+        settings = {**cli.context_settings, "terminal_width": 80}
+        parent = click.Context(cli, info_name="retriever", **settings)
+        context = click.Context(command, info_name=name, parent=parent) if name else parent
+        context.terminal_width = 80
+        parts.append(f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
+    return "\n".join(parts)

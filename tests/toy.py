@@ -1,0 +1,39 @@
+"""Embedders and corpora to work out in the head."""
+
+import numpy as np
+
+from retriever import Document
+from retriever.embedders.base import fingerprint_of, unit
+
+
+class Axes:
+    """Each of its words is an axis, other words are unknown to it."""
+
+    def __init__(self, name="axes", fail_after=None, words=("north", "east", "up")):
+        self.name = name
+        self.words = tuple(words)
+        self.dim = len(self.words)
+        self.fingerprint = fingerprint_of(kind="axes", words=self.words)
+        self.seen = []
+        self.fail_after = fail_after
+
+    def encode_documents(self, texts):
+        self.seen += texts
+        if self.fail_after is not None and len(self.seen) > self.fail_after:
+            raise KeyboardInterrupt
+        return self.encode_queries(texts)
+
+    def encode_queries(self, texts):
+        rows = [[text.split().count(word) for word in self.words] for text in texts]
+        return unit(np.array(rows, np.float32).reshape(len(texts), self.dim))
+
+
+# Seen by `Axes()`:                            and by `Axes(words=("east", "up"))`:
+COMPASS = [
+    Document("n", "north"),  #                 (1, 0, 0)             nothing
+    Document("e", "east"),  #                  (0, 1, 0)             (1, 0)
+    Document("all", "north east up"),  #       (1, 1, 1) / sqrt(3)   (1, 1) / sqrt(2)
+    Document("u", "up"),  #                    (0, 0, 1)             (0, 1)
+    Document("fog", "fog"),  #                 nothing               nothing
+]
+HALF = ("east", "up")
