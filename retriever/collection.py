@@ -2,93 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from indexes.builder import Progress
 from indexes.corpus import Added
 from indexes.documents import Document
 from indexes.errors import InputError, MismatchError, unknown_name
-from indexes.registry import EmbeddingRow, IndexRow
-from indexes.shards import add_reports
+from indexes.registry import EmbeddingRow
 from indexes.store import Store
-from retriever.embedders import (
-    Embedder,
-    EmbedderSpec,
-    Reporting,
-    TextReport,
-    load_embedder,
-)
+from retriever.embedders import Embedder, Reporting, load_embedder
 from retriever.embedders.base import Matrix
 from retriever.formats import DocumentSource, read_records
+from retriever.info import (
+    BuildReport,
+    CollectionInfo,
+    collection_info,
+    embedding_seconds,
+    text_report,
+)
+from retriever.provenance import check_same, facts_of, spec_of
 from retriever.search import DenseRetriever, Hits
 
-__all__ = ["Added", "BuildReport", "Collection", "CollectionInfo", "IndexInfo"]
-
-CUSTOM = "custom"
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """What a call of `build` did: `embedded` documents now, `already` before, seconds spent now.
-
-    `text` reports on the whole corpus as the embedder saw it.
-    """
-
-    name: str
-    embedded: int
-    already: int
-    embedding_seconds: float
-    indexing_seconds: float
-    text: TextReport
-
-
-@dataclass(frozen=True)
-class IndexInfo:
-    """What is known of an index.
-
-    `rows` documents can be found through it; `missing` are not embedded yet; `unfindable` have
-    nothing to embed (an empty text, no known word). Sizes in bytes, times in seconds.
-    `max_length` is where the embedder cuts texts off, in tokens; None where it does not.
-    `vectors_shared_with` names the indexes over the same vectors.
-    """
-
-    name: str
-    kind: str
-    factory: str
-    effort: Mapping[str, float]
-    embedder: str
-    options: Mapping[str, Any]
-    model: str
-    dim: int
-    dtype: str
-    fingerprint: str
-    rows: int
-    missing: int
-    unfindable: int
-    vectors_size: int
-    structure_size: int
-    embedding_seconds: float
-    indexing_seconds: float
-    max_length: int | None
-    text: TextReport
-    vectors_shared_with: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class CollectionInfo:
-    """What is known of a collection; `catalog_size` is in bytes and holds every text."""
-
-    path: Path
-    documents: int
-    catalog_size: int
-    indexes: tuple[IndexInfo, ...]
+__all__ = ["Added", "Collection"]
 
 
 class Collection:
@@ -246,26 +186,27 @@ class Collection:
                 f"retriever add {self._quoted} FILE"
             )
         plan = self._plan(name, embedder, vectors, factory)
-        self._store.check_new(name, factory=plan.factory, dim=plan.embedder.dim)
-        before = plan.embedding and self._text_report(plan.embedding)
-        seconds = self._embedding_seconds(plan.embedding)
+        self._store.check_new(name, factory=plan.factory, dim=plan.dim)
+        before = plan.embedding and text_report(self._store, plan.embedding)
+        seconds = embedding_seconds(self._store, plan.embedding) if plan.embedding else 0.0
         index, embedded = self._store.build(
             name,
             embedding=plan.embedding,
-            new_embedding=_facts(plan.embedder),
+            new_embedding=facts_of(plan.embedder) if plan.embedder else None,
             factory=plan.factory,
-            encode=lambda texts: _encode(plan.embedder, texts),
+            encode=lambda texts: _encode(plan.embedder or self._embedder(vectors or name), texts),
             progress=progress or _silent,
         )
-        self._embedders[plan.embedder.fingerprint] = plan.embedder
+        if plan.embedder:
+            self._embedders[plan.embedder.fingerprint] = plan.embedder
         embedding = self._store.embedding(name)
         return BuildReport(
             name=name,
             embedded=embedded,
             already=before.texts if before else 0,
-            embedding_seconds=self._embedding_seconds(embedding) - seconds,
+            embedding_seconds=embedding_seconds(self._store, embedding) - seconds,
             indexing_seconds=index.seconds,
-            text=self._text_report(embedding),
+            text=text_report(self._store, embedding),
         )
 
     def drop(self, name: str) -> int:
@@ -311,18 +252,12 @@ class Collection:
             UnknownNameError: no such index.
             MismatchError: it is not the embedder that made the index's vectors.
         """
-        _check_same(index, self._store.embedding(index), embedder)
+        check_same(index, self._store.embedding(index), embedder)
         self._embedders[embedder.fingerprint] = embedder
 
     def info(self) -> CollectionInfo:
         """Documents, indexes, sizes and times."""
-        rows = self._store.indexes()
-        return CollectionInfo(
-            path=self.path,
-            documents=len(self),
-            catalog_size=self._store.catalog_size(),
-            indexes=tuple(self._index_info(row, rows) for row in rows),
-        )
+        return collection_info(self._store)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -348,19 +283,10 @@ class Collection:
         embedding = self._store.embedding(index)
         embedder = self._embedders.get(embedding.fingerprint)
         if embedder is None:
-            embedder = load_embedder(self._spec(index, embedding))
-            _check_same(index, embedding, embedder)
+            embedder = load_embedder(spec_of(index, embedding))
+            check_same(index, embedding, embedder)
             self._embedders[embedding.fingerprint] = embedder
         return embedder
-
-    def _spec(self, index: str, embedding: EmbeddingRow) -> EmbedderSpec:
-        spec = EmbedderSpec(**embedding.embedder)
-        if spec.kind == CUSTOM:
-            raise InputError(
-                f"Index '{index}' was made by an embedder of your own, {spec.model}. "
-                f"Give it first: collection.use({index!r}, embedder)."
-            )
-        return spec
 
     def _plan(
         self, name: str, embedder: Embedder | None, vectors: str | None, factory: str | None
@@ -375,15 +301,14 @@ class Collection:
             )
         if embedder is not None:
             return _Plan(embedder, None, factory)
-        shared = self._store.embedding(str(vectors))
-        return _Plan(self._embedder(str(vectors)), shared, factory)
+        return _Plan(None, self._store.embedding(str(vectors)), factory)
 
     def _plan_again(
         self, name: str, embedder: Embedder | None, vectors: str | None, factory: str | None
     ) -> _Plan:
         index, embedding = self._store.index(name), self._store.embedding(name)
         if embedder is not None:
-            _check_same(name, embedding, embedder)
+            check_same(name, embedding, embedder)
         has = index.recipe.get("factory")
         shares = vectors is None or self._store.embedding(vectors).number == embedding.number
         if not shares or (factory is not None and factory != has):
@@ -391,57 +316,24 @@ class Collection:
                 f"Index '{name}' is there already ({has or 'Flat'} over {embedding.model}). "
                 f"Choose another name, or first: retriever drop {self._quoted} {name}"
             )
-        return _Plan(embedder or self._embedder(name), embedding, has)
-
-    def _text_report(self, embedding: EmbeddingRow) -> TextReport:
-        counts: dict[str, int] = {}
-        for shard in self._store.shards(embedding):
-            counts = add_reports(counts, shard.report)
-        return TextReport(**counts)
-
-    def _embedding_seconds(self, embedding: EmbeddingRow | None) -> float:
-        if embedding is None:
-            return 0.0
-        return sum(shard.seconds for shard in self._store.shards(embedding))
-
-    def _index_info(self, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
-        embedding = self._store.embedding(index.name)
-        spec = EmbedderSpec(**embedding.embedder)
-        with self._store.snapshot() as snapshot:
-            view = snapshot.view(index.name)
-        return IndexInfo(
-            name=index.name,
-            kind=index.kind,
-            factory=index.recipe.get("factory", "Flat"),
-            effort=self._store.effort(index, 10),
-            embedder=str(spec),
-            options=spec.options,
-            model=embedding.model,
-            dim=embedding.dim,
-            dtype=embedding.dtype,
-            fingerprint=embedding.fingerprint,
-            rows=view.rows,
-            missing=view.missing,
-            unfindable=len(self) - view.missing - view.rows,
-            vectors_size=sum(shard.sealed.size for shard in self._store.shards(embedding)),
-            structure_size=index.sealed.size,
-            embedding_seconds=self._embedding_seconds(embedding),
-            indexing_seconds=index.seconds,
-            max_length=_parts(embedding.fingerprint).get("max_length"),
-            text=self._text_report(embedding),
-            vectors_shared_with=tuple(
-                other.name
-                for other in others
-                if other.embedding == index.embedding and other.name != index.name
-            ),
-        )
+        return _Plan(embedder, embedding, has)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    embedder: Embedder
+    """How to build: with a new embedder, or on an embedding that there is; its own embedder is
+    loaded only when there is something to embed.
+    """
+
+    embedder: Embedder | None
     embedding: EmbeddingRow | None
     factory: str | None
+
+    @property
+    def dim(self) -> int:
+        """The width of the vectors."""
+        known = self.embedder or self.embedding
+        return known.dim if known else 0
 
 
 def _silent(done: int, total: int) -> None:
@@ -458,52 +350,3 @@ def _encode(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str,
         "truncated": report.truncated,
     }
     return vectors, counts
-
-
-def _facts(embedder: Embedder) -> dict[str, Any]:
-    """What the catalog keeps of an embedder."""
-    spec = getattr(embedder, "spec", None) or EmbedderSpec(CUSTOM, type(embedder).__name__)
-    return {
-        "embedder": {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)},
-        "model": embedder.name,
-        "fingerprint": embedder.fingerprint,
-        "dim": embedder.dim,
-        "dtype": "float32",
-    }
-
-
-def _check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
-    if embedder.dim != embedding.dim:
-        raise MismatchError(
-            f"Index '{index}' holds {embedding.model} vectors ({embedding.dim} wide); "
-            f"the query came from {embedder.name} ({embedder.dim} wide). "
-            "Use the model that made the index, or build another index with this one."
-        )
-    if embedder.fingerprint != embedding.fingerprint:
-        raise MismatchError(
-            f"Index '{index}' holds vectors of another {embedder.name}: "
-            f"{_differences(embedding.fingerprint, embedder.fingerprint)}. "
-            "Use the model that made the index, or drop the index and build it with this one."
-        )
-
-
-def _differences(made_with: str, now: str) -> str:
-    """Where two fingerprints differ, part by part."""
-    old, new = _parts(made_with), _parts(now)
-    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    return "; ".join(
-        f"{name} was {_short(old.get(name))}, is {_short(new.get(name))}" for name in differing
-    )
-
-
-def _parts(fingerprint: str) -> dict[str, Any]:
-    try:
-        parts = json.loads(fingerprint)
-    except ValueError:
-        parts = fingerprint
-    return parts if isinstance(parts, dict) else {"fingerprint": parts}
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import platform
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from itertools import combinations
 from pathlib import Path
 
+from indexes.builder import Progress
 from indexes.errors import InputError
 from retriever import latency
-from retriever.collection import Collection, IndexInfo
-from retriever.embedders import Reporting
+from retriever.collection import Collection
+from retriever.embedders import Embedder, Reporting
+from retriever.info import IndexInfo
 from retriever.measures import (
     DEFAULT_MEASURES,
     ann_recall,
@@ -25,7 +28,7 @@ from retriever.measures import (
     parse_measures,
 )
 from retriever.report.numbers import many
-from retriever.search import DenseRetriever, Run, missing_note
+from retriever.search import DenseRetriever, Run, Timing, missing_note
 
 __all__ = ["Comparison", "Row", "compare"]
 
@@ -124,6 +127,7 @@ def compare(
     *,
     k: int = 10,
     measures: Sequence[str] = DEFAULT_MEASURES,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Ask every index the same queries, judge the answers, and measure what they cost.
 
@@ -139,32 +143,38 @@ def compare(
     measures = parse_measures(measures)
     retrievers = _retrievers(collection, indexes)
     asked, notes = _asked(queries, qrels)
-    depth = max(k, deepest_cutoff(measures) or 1000) if qrels else k
-    runs = {r.name: _run(r, asked, depth, judged=qrels is not None) for r in retrievers}
     judged = {query_id: qrels[query_id] for query_id in asked} if qrels else {}
     notes += _unknown_documents(collection, judged)
-    per_query = {
-        name: evaluate(run.ranking, judged, measures) if qrels else {} for name, run in runs.items()
-    }
+    depth = max(k, deepest_cutoff(measures) or 1000) if judged else k
+    trials = []
+    for done, retriever in enumerate(retrievers, start=1):
+        trials.append(_try(retriever, asked, depth, k, judged=bool(judged)))
+        if progress:
+            progress(done, len(retrievers) + 1)
     latencies = latency.measure(retrievers, list(asked.values()), k)
     infos = {info.name: info for info in collection.info().indexes}
+    runs = {trial.run.name: trial.run for trial in trials}
     notes += [note for name in runs for note in _index_notes(infos[name], collection.path)]
+    per_query = {
+        name: evaluate(run.ranking, judged, measures) if judged else {}
+        for name, run in runs.items()
+    }
     rows = {
-        r.name: Row(
-            name=r.name,
-            quality={name: mean(values) for name, values in per_query[r.name].items()},
-            ann_recall=_ann_recall(r, list(asked.values()), k),
-            latency=latencies[r.name],
-            throughput=len(asked) / max(runs[r.name].timing.total, 1e-9),
-            query_coverage=_coverage(r, list(asked.values())),
-            index=infos[r.name],
+        trial.run.name: Row(
+            name=trial.run.name,
+            quality={name: mean(values) for name, values in per_query[trial.run.name].items()},
+            ann_recall=trial.ann_recall,
+            latency=latencies[trial.run.name],
+            throughput=len(asked) / max(trial.run.timing.total, 1e-9),
+            query_coverage=trial.query_coverage,
+            index=infos[trial.run.name],
         )
-        for r in retrievers
+        for trial in trials
     }
     return Comparison(
         k=k,
         queries=len(asked),
-        judged=qrels is not None,
+        judged=bool(judged),
         rows=rows,
         per_query=per_query,
         pairwise={
@@ -174,6 +184,39 @@ def compare(
         notes=tuple(notes),
         environment=_environment(collection),
     )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What one index answered to all queries as a batch."""
+
+    run: Run
+    ann_recall: float
+    query_coverage: float | None
+
+
+def _try(
+    retriever: DenseRetriever, queries: Mapping[str, str], depth: int, k: int, *, judged: bool
+) -> _Trial:
+    """Ask all queries; with judgments for one hit more each, in case one is the query itself."""
+    ids, texts = list(queries), list(queries.values())
+    retriever.run(dict(zip(ids[:1], texts[:1], strict=True)), 1)  # opens files before the clock
+    started = time.perf_counter()
+    vectors = retriever.encode(texts)
+    encoding = Timing(time.perf_counter() - started)
+    run = retriever.rank(ids, vectors, depth + 1 if judged else depth)
+    ranking = run.ranking
+    if judged:
+        ranking = {query_id: hits[:depth] for query_id, hits in drop_self(ranking).items()}
+    return _Trial(
+        run=Run(run.name, depth, ranking, encoding + run.timing),
+        ann_recall=ann_recall(*retriever.scores(vectors, k), k),
+        query_coverage=_coverage(retriever.embedder, texts),
+    )
+
+
+def _coverage(embedder: Embedder, texts: Sequence[str]) -> float | None:
+    return embedder.report_queries(texts).coverage if isinstance(embedder, Reporting) else None
 
 
 def _retrievers(collection: Collection, indexes: Sequence[str]) -> list[DenseRetriever]:
@@ -218,16 +261,6 @@ def _asked(
     return asked, notes
 
 
-def _run(retriever: DenseRetriever, queries: Mapping[str, str], depth: int, *, judged: bool) -> Run:
-    """The ranking to judge: with judgments, one more is fetched, for the query's own document."""
-    retriever.run(dict(list(queries.items())[:1]), depth)  # opens files and models before the clock
-    run = retriever.run(queries, depth + 1 if judged else depth)
-    if not judged:
-        return run
-    ranking = {query_id: hits[:depth] for query_id, hits in drop_self(run.ranking).items()}
-    return Run(run.name, depth, ranking, run.timing)
-
-
 def _unknown_documents(collection: Collection, qrels: Mapping[str, Mapping[str, int]]) -> list[str]:
     judged = dict.fromkeys(
         doc_id for grades in qrels.values() for doc_id, grade in grades.items() if grade > 0
@@ -256,17 +289,6 @@ def _index_notes(info: IndexInfo, path: Path) -> list[str]:
         cut = many(info.text.truncated, "document was", "documents were")
         notes.append(f"'{info.name}': {cut} cut off at its length.")
     return notes
-
-
-def _ann_recall(retriever: DenseRetriever, texts: Sequence[str], k: int) -> float:
-    found, exact = retriever.scores(texts, k)
-    return ann_recall(found, exact, k)
-
-
-def _coverage(retriever: DenseRetriever, texts: Sequence[str]) -> float | None:
-    if not isinstance(retriever.embedder, Reporting):
-        return None
-    return retriever.embedder.report_queries(texts).coverage
 
 
 def _environment(collection: Collection) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,8 +14,10 @@ import numpy as np
 from indexes.errors import InputError
 from indexes.neighbours import Neighbours
 from indexes.store import Snapshot, Store
+from indexes.views import View
 from retriever.embedders.base import Embedder, Matrix
 from retriever.formats import read_run, write_run
+from retriever.provenance import check_same
 
 __all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts", "missing_note"]
 
@@ -122,6 +124,7 @@ class DenseRetriever:
 
         Raises:
             InputError: an empty query, or a `k` below 1.
+            MismatchError: the index has been built anew with another model meanwhile.
             DamageError: a file of the index is not what the catalog says.
         """
         return self.answer(texts, k)[0]
@@ -129,22 +132,24 @@ class DenseRetriever:
     def answer(self, texts: Sequence[str], k: int = 10) -> tuple[list[Hits], Timing]:
         """`search_many`, and the time that its three steps took."""
         started = time.perf_counter()
-        queries = self.embedder.encode_queries(checked_texts(texts))
+        queries = self.encode(texts)
         encoded = time.perf_counter()
         with self._store.snapshot() as snapshot:
-            neighbours = snapshot.search(self.name, queries, k)
+            neighbours = self._view(snapshot).search(queries, k)
             searched = time.perf_counter()
             hits = self._hits(snapshot, neighbours, texts, queries)
         fetched = time.perf_counter()
         return hits, Timing(encoded - started, searched - encoded, fetched - searched)
 
-    def run(self, queries: Mapping[str, str], k: int) -> Run:
-        """The ranking of every query, without fetching any text."""
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        """The vectors of queries (len(texts), dim); errors as in `search_many`."""
+        return self.embedder.encode_queries(checked_texts(texts))
+
+    def rank(self, query_ids: Sequence[str], vectors: Matrix, k: int) -> Run:
+        """The `k` best documents of queries that are encoded already, without fetching any text."""
         started = time.perf_counter()
-        vectors = self.embedder.encode_queries(checked_texts(list(queries.values())))
-        encoded = time.perf_counter()
         with self._store.snapshot() as snapshot:
-            neighbours = snapshot.search(self.name, vectors, k)
+            neighbours = self._view(snapshot).search(vectors, k)
             searched = time.perf_counter()
             doc_ids = snapshot.doc_ids(np.unique(neighbours.keys).tolist())
         ranking = {
@@ -152,19 +157,31 @@ class DenseRetriever:
                 (doc_ids[key], score)
                 for key, score in zip(keys.tolist(), scores.tolist(), strict=True)
             ]
-            for query_id, (keys, scores) in zip(queries, neighbours, strict=True)
+            for query_id, (keys, scores) in zip(query_ids, neighbours, strict=True)
         }
-        fetched = time.perf_counter()
-        timing = Timing(encoded - started, searched - encoded, fetched - searched)
+        timing = Timing(0.0, searched - started, time.perf_counter() - searched)
         return Run(self.name, k, ranking, timing)
 
-    def scores(self, texts: Sequence[str], k: int) -> tuple[list[list[float]], list[list[float]]]:
-        """The scores that the index finds for each query, and those of the true `k` nearest."""
-        queries = self.embedder.encode_queries(checked_texts(texts))
+    def run(self, queries: Mapping[str, str], k: int) -> Run:
+        """The `k` best documents of every query, by query id; errors as in `search_many`."""
+        started = time.perf_counter()
+        vectors = self.encode(list(queries.values()))
+        encoding = Timing(time.perf_counter() - started)
+        run = self.rank(list(queries), vectors, k)
+        return replace(run, timing=encoding + run.timing)
+
+    def scores(self, vectors: Matrix, k: int) -> tuple[list[list[float]], list[list[float]]]:
+        """The scores that the index finds for some queries, and those of the true `k` nearest."""
         with self._store.snapshot() as snapshot:
-            view = snapshot.view(self.name)
-            found, exact = view.search(queries, k), view.exact_search(queries, k)
+            view = self._view(snapshot)
+            found, exact = view.search(vectors, k), view.exact_search(vectors, k)
         return [s.tolist() for _, s in found], [s.tolist() for _, s in exact]
+
+    def _view(self, snapshot: Snapshot) -> View:
+        view = snapshot.view(self.name)
+        # Another process may have dropped the index and built it anew with another model.
+        check_same(self.name, view.embedding, self.embedder)
+        return view
 
     def _hits(
         self, snapshot: Snapshot, neighbours: Neighbours, texts: Sequence[str], queries: Matrix

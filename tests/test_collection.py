@@ -628,3 +628,29 @@ def test_a_full_disk_is_said_and_nothing_is_lost(library):
         library.add(Document(f"new{n}", "text " * 500) for n in range(100))
     assert len(library) == 3
     assert ids(library.search("kitten", k=1)) == ["cat"]
+
+
+def test_building_on_vectors_that_are_there_loads_no_model(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("a", "north"), Document("b", "east")])
+        collection.build("axes", Axes())
+    with Collection.open(tmp_path / "c") as collection:
+        # An embedder of one's own could not be loaded, and need not be.
+        assert collection.build("graph", vectors="axes", ann="HNSW4").already == 2
+        collection.add([Document("c", "up")])
+        with pytest.raises(InputError, match=r"collection.use\('axes', embedder\)"):
+            collection.build("more", vectors="axes", ann="HNSW8")
+        collection.use("axes", Axes())
+        assert collection.build("more", vectors="axes", ann="HNSW8").embedded == 1
+        assert ids(collection.search("up", index="more", k=1)) == ["c"]
+
+
+def test_an_index_built_anew_by_another_process_is_not_asked_with_the_old_model(library):
+    retriever = library.retriever("floor")
+    with Collection.open(library.path) as other:
+        other.drop("floor")
+        other.build("floor", Axes())
+    with pytest.raises(
+        MismatchError, match="holds axes vectors .3 wide.; the query came from hash"
+    ):
+        retriever.search("kitten")

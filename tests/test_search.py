@@ -132,7 +132,8 @@ def test_no_queries_get_no_answers(compass):
 
 
 def test_scores_are_those_found_and_those_that_are_true(compass):
-    found, exact = compass.retriever("graph").scores(["north", "fog"], 2)
+    graph = compass.retriever("graph")
+    found, exact = graph.scores(graph.encode(["north", "fog"]), 2)
     assert [len(row) for row in found] == [2, 0]
     assert found[0] == pytest.approx([1.0, 1 / math.sqrt(3)], abs=1e-6)
     assert exact == found

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from retriever.cli.options import as_json, index_names, library
-from retriever.cli.output import note, printer
+from retriever.cli.output import note, printer, progress_bar
 
 __all__ = ["compare"]
 
@@ -71,14 +71,17 @@ def compare(
     from retriever.measures import DEFAULT_MEASURES
 
     with Collection.open(library) as collection:
-        result = library_compare(
-            collection,
-            list(indexes) or collection.index_names(),
-            read_queries(queries),
-            read_qrels(qrels) if qrels else None,
-            k=k,
-            measures=measures or DEFAULT_MEASURES,
-        )
+        texts, judgments = read_queries(queries), read_qrels(qrels) if qrels else None
+        with progress_bar("comparing") as progress:
+            result = library_compare(
+                collection,
+                list(indexes) or collection.index_names(),
+                texts,
+                judgments,
+                k=k,
+                measures=measures or DEFAULT_MEASURES,
+                progress=progress,
+            )
     if as_json:
         click.echo(result.to_json())
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from retriever.collection import CollectionInfo, IndexInfo
+from retriever.info import CollectionInfo, IndexInfo
 from retriever.report.numbers import many, share, size
 
 __all__ = ["info_table"]

@@ -1,0 +1,137 @@
+"""What is known of a collection and its indexes: counts, sizes, times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexes.registry import EmbeddingRow, IndexRow
+from indexes.shards import add_reports
+from indexes.store import Store
+from retriever.embedders import EmbedderSpec, TextReport
+from retriever.provenance import fingerprint_parts
+
+__all__ = [
+    "BuildReport",
+    "CollectionInfo",
+    "IndexInfo",
+    "collection_info",
+    "embedding_seconds",
+    "text_report",
+]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a call of `build` did: `embedded` documents now, `already` before, seconds spent now.
+
+    `text` reports on the whole corpus as the embedder saw it.
+    """
+
+    name: str
+    embedded: int
+    already: int
+    embedding_seconds: float
+    indexing_seconds: float
+    text: TextReport
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What is known of an index.
+
+    `rows` documents can be found through it; `missing` are not embedded yet; `unfindable` have
+    nothing to embed (an empty text, no known word). Sizes in bytes, times in seconds.
+    `max_length` is where the embedder cuts texts off, in tokens; None where it does not.
+    `vectors_shared_with` names the indexes over the same vectors.
+    """
+
+    name: str
+    kind: str
+    factory: str
+    effort: Mapping[str, float]
+    embedder: str
+    options: Mapping[str, Any]
+    model: str
+    dim: int
+    dtype: str
+    fingerprint: str
+    rows: int
+    missing: int
+    unfindable: int
+    vectors_size: int
+    structure_size: int
+    embedding_seconds: float
+    indexing_seconds: float
+    max_length: int | None
+    text: TextReport
+    vectors_shared_with: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """What is known of a collection; `catalog_size` is in bytes and holds every text."""
+
+    path: Path
+    documents: int
+    catalog_size: int
+    indexes: tuple[IndexInfo, ...]
+
+
+def collection_info(store: Store) -> CollectionInfo:
+    """Documents, indexes, sizes and times of a collection."""
+    rows = store.indexes()
+    return CollectionInfo(
+        path=store.folder,
+        documents=store.count(),
+        catalog_size=store.catalog_size(),
+        indexes=tuple(_index_info(store, row, rows) for row in rows),
+    )
+
+
+def text_report(store: Store, embedding: EmbeddingRow) -> TextReport:
+    """What an embedder made of all texts that it has embedded in a collection."""
+    counts: dict[str, int] = {}
+    for shard in store.shards(embedding):
+        counts = add_reports(counts, shard.report)
+    return TextReport(**counts)
+
+
+def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
+    """Seconds that an embedder has spent on a collection."""
+    return sum(shard.seconds for shard in store.shards(embedding))
+
+
+def _index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
+    embedding = store.embedding(index.name)
+    spec = EmbedderSpec(**embedding.embedder)
+    with store.snapshot() as snapshot:
+        view = snapshot.view(index.name)
+    return IndexInfo(
+        name=index.name,
+        kind=index.kind,
+        factory=index.recipe.get("factory", "Flat"),
+        effort=store.effort(index, 10),
+        embedder=str(spec),
+        options=spec.options,
+        model=embedding.model,
+        dim=embedding.dim,
+        dtype=embedding.dtype,
+        fingerprint=embedding.fingerprint,
+        rows=view.rows,
+        missing=view.missing,
+        unfindable=store.count() - view.missing - view.rows,
+        vectors_size=sum(shard.sealed.size for shard in store.shards(embedding)),
+        structure_size=index.sealed.size,
+        embedding_seconds=embedding_seconds(store, embedding),
+        indexing_seconds=index.seconds,
+        max_length=fingerprint_parts(embedding.fingerprint).get("max_length"),
+        text=text_report(store, embedding),
+        vectors_shared_with=tuple(
+            other.name
+            for other in others
+            if other.embedding == index.embedding and other.name != index.name
+        ),
+    )
