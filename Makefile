@@ -9,7 +9,8 @@ SMOKE := build/smoke
 .DEFAULT_GOAL := demo
 
 demo: .venv/.demo  ## set up, then index a corpus two ways and ask both the same
-	$(BIN)/retriever demo demo
+	@$(BIN)/retriever demo demo
+	@echo "(In this checkout the command is $(BIN)/retriever; after . $(BIN)/activate it is retriever.)"
 
 test: .venv/.dev  ## set up, then run the tests
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest

@@ -16,7 +16,7 @@ from indexes.errors import InputError
 from retriever import latency
 from retriever.collection import Collection
 from retriever.embedders import Embedder, Reporting
-from retriever.info import IndexInfo
+from retriever.info import IndexInfo, index_notes
 from retriever.measures import (
     DEFAULT_MEASURES,
     ann_recall,
@@ -28,7 +28,7 @@ from retriever.measures import (
     parse_measures,
 )
 from retriever.report.numbers import many
-from retriever.search import DenseRetriever, Run, Timing, missing_note
+from retriever.search import DenseRetriever, Run, Timing
 
 __all__ = ["Comparison", "Row", "compare"]
 
@@ -154,7 +154,7 @@ def compare(
     latencies = latency.measure(retrievers, list(asked.values()), k)
     infos = {info.name: info for info in collection.info().indexes}
     runs = {trial.run.name: trial.run for trial in trials}
-    notes += [note for name in runs for note in _index_notes(infos[name], collection.path)]
+    notes += [note for name in runs for note in index_notes(infos[name], collection.path)]
     per_query = {
         name: evaluate(run.ranking, judged, measures) if judged else {}
         for name, run in runs.items()
@@ -276,19 +276,6 @@ def _some(names: Sequence[str]) -> str:
     """The first three names, and how many more there are."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3]) or 'none'}{more}"
-
-
-def _index_notes(info: IndexInfo, path: Path) -> list[str]:
-    notes = []
-    if info.missing:
-        notes.append(missing_note(path, info.name, info.missing))
-    if info.unfindable:
-        empty = many(info.unfindable, "document has", "documents have")
-        notes.append(f"'{info.name}': {empty} nothing that {info.model} can embed.")
-    if info.text.truncated:
-        cut = many(info.text.truncated, "document was", "documents were")
-        notes.append(f"'{info.name}': {cut} cut off at its length.")
-    return notes
 
 
 def _environment(collection: Collection) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexes.builder import Progress
@@ -68,8 +68,10 @@ def prepare(folder: Path, stage: Stage) -> Demo:
                 collection.build(name, embedder, progress=progress)
         write_queries(folder / "queries.jsonl", data.queries)
         write_qrels(folder / "qrels.tsv", data.qrels)
-        with stage("asking both the same"):
-            comparison = compare(collection, [STATIC, CONTEXTUAL], data.queries, data.qrels)
+        with stage("asking both the same") as progress:
+            comparison = compare(
+                collection, [STATIC, CONTEXTUAL], data.queries, data.qrels, progress=progress
+            )
             contrasts = list(_contrasts(collection, comparison, data))
     return Demo(
         library=folder / "library",
@@ -126,7 +128,5 @@ def _contrasts(collection: Collection, comparison: Comparison, data: Dataset) ->
 
 def _without(hits: Hits, doc_id: str) -> Hits:
     """The hits without the query's own document, ranked anew."""
-    from dataclasses import replace
-
     others = [hit for hit in hits if hit.doc_id != doc_id]
     return Hits(tuple(replace(hit, rank=rank) for rank, hit in enumerate(others[:5], start=1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from indexes.shards import add_reports
 from indexes.store import Store
 from retriever.embedders import EmbedderSpec, TextReport
 from retriever.provenance import fingerprint_parts
+from retriever.report.numbers import many
 
 __all__ = [
     "BuildReport",
@@ -19,6 +21,8 @@ __all__ = [
     "IndexInfo",
     "collection_info",
     "embedding_seconds",
+    "index_notes",
+    "missing_note",
     "text_report",
 ]
 
@@ -88,6 +92,29 @@ def collection_info(store: Store) -> CollectionInfo:
         documents=store.count(),
         catalog_size=store.catalog_size(),
         indexes=tuple(_index_info(store, row, rows) for row in rows),
+    )
+
+
+def index_notes(info: IndexInfo, folder: Path) -> list[str]:
+    """What a person should know before trusting an index: documents that it lacks or cut off."""
+    notes = []
+    if info.missing:
+        notes.append(missing_note(folder, info.name, info.missing))
+    if info.unfindable:
+        empty = many(info.unfindable, "document has", "documents have")
+        notes.append(f"'{info.name}': {empty} nothing that {info.model} can embed.")
+    if info.text.truncated:
+        cut = many(info.text.truncated, "document was", "documents were")
+        notes.append(f"'{info.name}': {cut} cut off at {info.max_length} tokens.")
+    return notes
+
+
+def missing_note(folder: Path, index: str, missing: int) -> str:
+    """Says that an index has not embedded so many documents yet, and how to change that."""
+    what = many(missing, f"document in {folder}/ is", f"documents in {folder}/ are")
+    return (
+        f"{what} not in index '{index}' yet. "
+        f"Run: retriever build {shlex.quote(str(folder))} {index}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,9 +16,10 @@ from indexes.store import Snapshot, Store
 from indexes.views import View
 from retriever.embedders.base import Embedder, Matrix
 from retriever.formats import read_run, write_run
+from retriever.info import missing_note
 from retriever.provenance import check_same
 
-__all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts", "missing_note"]
+__all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts"]
 
 
 @dataclass(frozen=True)
@@ -208,16 +208,6 @@ class DenseRetriever:
     def _unknown_note(self, text: str) -> str:
         shown = text if len(text) <= 60 else f"{text[:57]}..."
         return f"No known word in {shown!r}: {self.embedder.name} finds nothing for it."
-
-
-def missing_note(folder: Path, index: str, missing: int) -> str:
-    """Says that an index has not embedded so many documents yet, and how to change that."""
-    what = "1 document" if missing == 1 else f"{missing:,} documents"
-    verb = "is" if missing == 1 else "are"
-    return (
-        f"{what} in {folder}/ {verb} not in index '{index}' yet. "
-        f"Run: retriever build {shlex.quote(str(folder))} {index}"
-    )
 
 
 def checked_texts(texts: Sequence[str]) -> Sequence[str]:

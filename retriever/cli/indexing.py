@@ -56,6 +56,7 @@ def build(
     """
     from retriever.collection import Collection
     from retriever.embedders import load_embedder, parse_spec
+    from retriever.info import index_notes
     from retriever.report.numbers import many
 
     if options and spec is None:
@@ -75,12 +76,8 @@ def build(
         )
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
-    if report.text.truncated:
-        cut = many(report.text.truncated, "document was", "documents were")
-        note(f"{cut} cut off at the model's length")
-    if index.unfindable:
-        empty = many(index.unfindable, "document has", "documents have")
-        note(f"{empty} nothing to embed and cannot be found")
+    for text in index_notes(index, library):
+        note(text)
 
 
 @click.command()

@@ -42,7 +42,8 @@ def _effort(index: IndexInfo) -> str:
 
 
 def _truncated(index: IndexInfo) -> str:
-    return f"{index.text.truncated:,}"
+    length = f" at {index.max_length}" if index.max_length else ""
+    return f"{index.text.truncated:,}{length}"
 
 
 INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
@@ -53,7 +54,7 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("documents found", lambda index: f"{index.rows:,}"),
     ("not embedded yet", lambda index: f"{index.missing:,}"),
     ("nothing to embed", lambda index: f"{index.unfindable:,}"),
-    ("cut off at its length", _truncated),
+    ("cut off, at tokens", _truncated),
     ("words known", lambda index: share(index.text.coverage)),
     ("vectors on disk", lambda index: size(index.vectors_size)),
     ("index file on disk", lambda index: size(index.structure_size)),
