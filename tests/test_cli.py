@@ -726,6 +726,11 @@ def wait_for(path, child):
         time.sleep(0.005)
 
 
+def heed_interrupts():
+    # A shell starts its background jobs deaf to them, and a test run may be one.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_ctrl_c_while_adding_leaves_the_collection_as_it_was(library):
     child = subprocess.Popen(
@@ -734,6 +739,7 @@ def test_ctrl_c_while_adding_leaves_the_collection_as_it_was(library):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     with child:
         # More than a pipe's and a reader's buffers: some of it is in the open transaction.
@@ -759,6 +765,7 @@ def test_ctrl_c_while_building_is_made_good_by_the_next_build(library, done):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     with child:
         wait_for(Path(library) / "writer.json", child)
