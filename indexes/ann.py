@@ -108,7 +108,7 @@ def build(factory: str, dim: int, blocks: Sequence[Block]) -> AnnIndex:
     except (RuntimeError, AssertionError) as error:
         raise InputError(
             f"FAISS cannot build '{factory}' over {rows:,} vectors: {_reason(error)}. "
-            "Choose a smaller structure (for example IVF16,Flat or HNSW32), or no --ann at all."
+            "The vectors are kept: build again with a smaller --ann (IVF16,Flat), or with Flat."
         ) from None
     return AnnIndex(index)
 

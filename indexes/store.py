@@ -221,6 +221,7 @@ class Store:
             InputError: there is nothing to build on, or FAISS refuses the factory.
         """
         with self._writing():
+            self._check_plan(name, embedding)
             if embedding is None:
                 # Named before the work starts: an interrupted build is found again, and goes on.
                 with self._catalog.writing():
@@ -229,6 +230,18 @@ class Store:
             builder = Builder(self._catalog, self._corpus, self._registry, self.folder)
             embedded = builder.embed(embedding, encode, progress)
             return builder.index(name, embedding, factory), embedded
+
+    def _check_plan(self, name: str, embedding: EmbeddingRow | None) -> None:
+        """Check, with the lock in hand, that no other writer has overtaken what the caller saw."""
+        if embedding is None:
+            overtaken = name in [index.name for index in self.indexes()]
+        else:
+            overtaken = embedding not in self._registry.embeddings()
+        if overtaken:
+            raise InputError(
+                f"Another process has changed index '{name}' or its vectors meanwhile. "
+                "Look at it with retriever info, and run the same again."
+            )
 
     def drop(self, name: str) -> int:
         """Forget an index, and its embedding when no other index uses it; the bytes set free."""

@@ -179,14 +179,15 @@ class Collection:
             UnknownNameError: no index called `vectors`.
             LockedError: another process is writing.
         """
-        factory = None if ann in (None, "Flat") else ann
         if not len(self):
             raise InputError(
                 f"{self.path}/ has no documents yet. Add some first: "
                 f"retriever add {self._quoted} FILE"
             )
-        plan = self._plan(name, embedder, vectors, factory)
+        plan = self._plan(name, embedder, vectors, ann)
         self._store.check_new(name, factory=plan.factory, dim=plan.dim)
+        if plan.embedder:
+            self._embedders[plan.embedder.fingerprint] = plan.embedder
         before = plan.embedding and text_report(self._store, plan.embedding)
         seconds = embedding_seconds(self._store, plan.embedding) if plan.embedding else 0.0
         index, embedded = self._store.build(
@@ -197,8 +198,6 @@ class Collection:
             encode=lambda texts: _encode(plan.embedder or self._embedder(vectors or name), texts),
             progress=progress or _silent,
         )
-        if plan.embedder:
-            self._embedders[plan.embedder.fingerprint] = plan.embedder
         embedding = self._store.embedding(name)
         return BuildReport(
             name=name,
@@ -289,34 +288,36 @@ class Collection:
         return embedder
 
     def _plan(
-        self, name: str, embedder: Embedder | None, vectors: str | None, factory: str | None
+        self, name: str, embedder: Embedder | None, vectors: str | None, ann: str | None
     ) -> _Plan:
         """What to build on: an index that is there, another's vectors, or a new embedding."""
         if name in self.index_names():
-            return self._plan_again(name, embedder, vectors, factory)
+            return self._plan_again(name, embedder, vectors, ann)
         if (embedder is None) == (vectors is None):
             raise InputError(
                 f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
                 "or --vectors INDEX to share another index's vectors."
             )
         if embedder is not None:
-            return _Plan(embedder, None, factory)
-        return _Plan(None, self._store.embedding(str(vectors)), factory)
+            return _Plan(embedder, None, ann)
+        return _Plan(None, self._store.embedding(str(vectors)), ann)
 
     def _plan_again(
-        self, name: str, embedder: Embedder | None, vectors: str | None, factory: str | None
+        self, name: str, embedder: Embedder | None, vectors: str | None, ann: str | None
     ) -> _Plan:
         index, embedding = self._store.index(name), self._store.embedding(name)
         if embedder is not None:
             check_same(name, embedding, embedder)
-        has = index.recipe.get("factory")
+        has = index.recipe.get("factory", "Flat")
         shares = vectors is None or self._store.embedding(vectors).number == embedding.number
-        if not shares or (factory is not None and factory != has):
+        # A structure that FAISS refused or that was cut short may be exchanged for another.
+        settled = index.kind == "flat" or index.file is not None
+        if not shares or (settled and ann not in (None, has)):
             raise MismatchError(
-                f"Index '{name}' is there already ({has or 'Flat'} over {embedding.model}). "
+                f"Index '{name}' is there already ({has} over {embedding.model}). "
                 f"Choose another name, or first: retriever drop {self._quoted} {name}"
             )
-        return _Plan(embedder, embedding, has)
+        return _Plan(embedder, embedding, ann or has)
 
 
 @dataclass(frozen=True)
@@ -327,7 +328,12 @@ class _Plan:
 
     embedder: Embedder | None
     embedding: EmbeddingRow | None
-    factory: str | None
+    ann: str | None
+
+    @property
+    def factory(self) -> str | None:
+        """The FAISS factory string; None for exact search."""
+        return None if self.ann == "Flat" else self.ann
 
     @property
     def dim(self) -> int:

@@ -654,3 +654,33 @@ def test_an_index_built_anew_by_another_process_is_not_asked_with_the_old_model(
         MismatchError, match="holds axes vectors .3 wide.; the query came from hash"
     ):
         retriever.search("kitten")
+
+
+def test_a_structure_that_faiss_refused_costs_no_embedding(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("a", "north"), Document("b", "east")])
+        with pytest.raises(InputError, match="cannot build 'IVF64,Flat' over 2 vectors.*with Flat"):
+            collection.build("axes", Axes(), ann="IVF64,Flat")
+        assert ids(collection.search("east", index="axes", k=1)) == ["b"]
+        report = collection.build("axes", ann="HNSW4")
+        assert (report.embedded, report.already) == (0, 2)
+        with pytest.raises(MismatchError, match="is there already .HNSW4 over axes"):
+            collection.build("axes", ann="Flat")
+
+
+def test_a_build_overtaken_by_another_writer_says_so(library):
+    class Overtaken(Axes):
+        @property
+        def dim(self):
+            with Collection.open(library.path) as other:
+                if "axes" not in other.index_names():
+                    other.build("axes", vectors="floor")
+            return 3
+
+        @dim.setter
+        def dim(self, _):
+            pass
+
+    with pytest.raises(InputError, match="Another process has changed index 'axes'"):
+        library.build("axes", Overtaken())
+    assert len(library.info().indexes) == 2
