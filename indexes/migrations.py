@@ -19,12 +19,6 @@ def documents_embeddings_indexes(db: Database) -> None:
     """The first layout: a corpus, the embeddings of it, and the indexes over those."""
     db.executescript(
         """
-        -- One row a setting of the whole collection.
-        CREATE TABLE settings (
-            name TEXT PRIMARY KEY,
-            value TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID;
-
         -- Counts the commits that change what a search can see; readers compare it with their own.
         CREATE TABLE generation (number INTEGER NOT NULL) STRICT;
         INSERT INTO generation VALUES (0);
