@@ -10,7 +10,8 @@ from pathlib import Path
 from indexes import ann
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus, Passage
-from indexes.files import new_file, seal
+from indexes.errors import DamageError
+from indexes.files import new_file, seal, verify
 from indexes.neighbours import Matrix
 from indexes.registry import EmbeddingRow, IndexRow, Registry, gaps
 from indexes.shards import MERGED_BYTES, NO_FILE, ShardDraft, mergeable, merged, open_shard
@@ -105,7 +106,15 @@ class Builder:
     def _is_current(self, old: IndexRow, new: IndexRow) -> bool:
         same = (old.kind, old.embedding, old.recipe) == (new.kind, new.embedding, new.recipe)
         seen = max((s.stop_key for s in self.registry.shards(old.embedding)), default=1)
-        return same and (old.kind == "flat" or (old.file is not None and old.stop_key == seen))
+        return same and (old.kind == "flat" or (old.stop_key == seen and self._is_whole(old)))
+
+    def _is_whole(self, index: IndexRow) -> bool:
+        """Whether an index has its file, undamaged: it can be made again from the shards."""
+        try:
+            verify(self.folder / str(index.file), index.sealed)
+        except DamageError:
+            return False
+        return index.file is not None
 
     def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         shards = self.registry.shards(embedding.number)

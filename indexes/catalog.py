@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlite_utils
 
 from indexes import migrations
 from indexes.errors import CollectionError, DamageError, NewerFormatError, NotACollectionError
 
-__all__ = ["Catalog", "Row"]
+__all__ = ["UNFINISHED", "Catalog", "Row"]
 
 # "RTRV" in ASCII, in SQLite's header: tells our file from any other database.
 APPLICATION_ID = 0x52545256
 BUSY_MILLISECONDS = 30_000
+# Behind the name of a catalog that is being created: a crash leaves no half of one under the name.
+UNFINISHED = ".creating"
 
 Row = tuple[Any, ...]
 
@@ -34,8 +39,10 @@ class Catalog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        self._opened: list[sqlite_utils.Database] = []
+        # Weak: a thread's connections go when it ends.
+        self._opened: weakref.WeakSet[sqlite_utils.Database] = weakref.WeakSet()
         self._opening = threading.Lock()
+        self._closed = False
 
     @classmethod
     def create(cls, path: Path) -> Catalog:
@@ -44,18 +51,23 @@ class Catalog:
         Raises:
             CollectionError: the folder cannot be written to.
         """
+        unfinished = path.with_name(path.name + UNFINISHED)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            catalog = cls(path)
-            catalog._database.execute("PRAGMA journal_mode = WAL").fetchall()
-            catalog._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            for leftover in path.parent.glob(f"{unfinished.name}*"):
+                leftover.unlink()
+            catalog = cls(unfinished)
+            catalog.execute("PRAGMA journal_mode = WAL")
+            catalog.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             migrations.steps.apply(catalog._database)
-        except (OSError, sqlite3.OperationalError) as error:
+            catalog.close()
+            unfinished.replace(path)
+        except (OSError, sqlite3.OperationalError, CollectionError) as error:
             raise CollectionError(
                 f"Cannot create a collection in {path.parent}/: {error}. "
                 "Choose a folder that you may write to."
             ) from None
-        return catalog
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
@@ -98,28 +110,42 @@ class Catalog:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """All statements inside see the same state, whatever a writer commits meanwhile."""
-        if self._database.conn.in_transaction:
+        """All statements inside see the same committed state, whatever a writer does meanwhile.
+
+        That holds also inside this thread's own `writing()`, whose changes may never be committed.
+        """
+        if self._flag("reading"):
             yield
             return
-        self.execute("BEGIN")
+        self._local.reading = True
         try:
-            yield
+            self.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.execute("COMMIT")
         finally:
-            self.execute("COMMIT")
+            self._local.reading = False
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """All statements inside take effect together on leaving; none does when it raises."""
-        self.execute("BEGIN IMMEDIATE")
+        self._local.writing = True
         try:
-            yield
-            self.execute("UPDATE generation SET number = number + 1")
-            self.execute("COMMIT")
-        except BaseException:
-            if self._database.conn.in_transaction:
-                self.execute("ROLLBACK")
-            raise
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("UPDATE generation SET number = number + 1")
+                self.execute("COMMIT")
+            except BaseException:
+                if self._database.conn.in_transaction:
+                    self.execute("ROLLBACK")
+                raise
+        finally:
+            self._local.writing = False
+
+    def _flag(self, name: str) -> bool:
+        return bool(getattr(self._local, name, False))
 
     # -- statements -----------------------------------------------------------------------------
     # Each raises DamageError where the file is damaged, and CollectionError where the disk is full
@@ -190,34 +216,54 @@ class Catalog:
 
     @property
     def _database(self) -> sqlite_utils.Database:
-        database: sqlite_utils.Database | None = getattr(self._local, "database", None)
+        """This thread's connection: its writer's inside `writing()`, else its reader's."""
+        if self._closed:
+            raise CollectionError(f"{self._path.parent}/ is closed. Open it again.")
+        role = "writer" if self._flag("writing") and not self._flag("reading") else "reader"
+        database: sqlite_utils.Database | None = getattr(self._local, role, None)
         if database is None:
-            database = self._local.database = self._connect()
+            database = self._connect()
+            setattr(self._local, role, database)
         return database
 
     def _connect(self) -> sqlite_utils.Database:
         # Used by one thread each, but closed by whichever closes the collection.
-        connection = sqlite3.connect(self._path, check_same_thread=False)
+        connection = sqlite3.connect(self._address(), uri=True, check_same_thread=False)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         connection.execute("PRAGMA foreign_keys = ON")
         # FULL: a commit that was answered survives a power cut, so files may be removed after it.
         connection.execute("PRAGMA synchronous = FULL")
         database = sqlite_utils.Database(connection, execute_plugins=False)
         with self._opening:
-            self._opened.append(database)
+            self._opened.add(database)
         return database
 
+    def _address(self) -> str:
+        """The file as SQLite takes it; in a folder that may not be written to, for reading only."""
+        address = f"file:{quote(str(self._path.absolute()))}"
+        if os.access(self._path.parent, os.W_OK):
+            return address
+        log = self._path.with_name(f"{self._path.name}-wal")
+        # Without a log nobody is writing, and SQLite needs no shared memory of its own.
+        return f"{address}?mode=ro" if log.exists() else f"{address}?mode=ro&immutable=1"
+
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of all threads; nothing can be asked afterwards."""
+        self._closed = True
         with self._opening:
-            for database in self._opened:
+            for database in list(self._opened):
                 database.close()
             self._opened.clear()
-        self._local = threading.local()
 
 
 def _check_there(path: Path) -> None:
     folder = path.parent
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise CollectionError(f"{path} cannot be read: {error.strerror}.") from None
+    except OSError:
+        pass
     if folder.is_file():
         raise NotACollectionError(
             f"{folder} is a file; expected the folder of a collection. "

@@ -13,6 +13,9 @@ from indexes.errors import BadRecord
 __all__ = ["Added", "Corpus", "FoundPassage", "Intake", "Passage"]
 
 
+PAGE = 500
+
+
 @dataclass(frozen=True)
 class Passage:
     """What is embedded: a key, and the text that stands behind it for good."""
@@ -54,6 +57,8 @@ class Corpus:
 
     def document(self, doc_id: str) -> Document | None:
         """The document of that id, or None."""
+        if not _is_possible(doc_id):
+            return None
         row = self._catalog.row(
             "SELECT doc_id, title, text, metadata FROM documents WHERE doc_id = ?", [doc_id]
         )
@@ -65,12 +70,24 @@ class Corpus:
             SELECT value FROM json_each(?)
             WHERE NOT EXISTS (SELECT 1 FROM documents WHERE doc_id = value)
         """
-        return [doc_id for (doc_id,) in self._catalog.rows(sql, [json.dumps(list(doc_ids))])]
+        possible = json.dumps([doc_id for doc_id in doc_ids if _is_possible(doc_id)])
+        unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [possible])}
+        return [doc_id for doc_id in doc_ids if doc_id in unknown or not _is_possible(doc_id)]
 
     def documents(self) -> Iterator[Document]:
-        """Every document, in the order in which they came."""
-        sql = "SELECT doc_id, title, text, metadata FROM documents ORDER BY document"
-        return (_document(*row) for row in self._catalog.stream(sql))
+        """Every document that there is now, in the order in which they came.
+
+        Read in pages: what is added while somebody iterates does not join.
+        """
+        sql = """
+            SELECT document, doc_id, title, text, metadata FROM documents
+            WHERE document > ? AND document < ? ORDER BY document LIMIT ?
+        """
+        position, stop = 0, _next(self._catalog, "documents")
+        while page := self._catalog.rows(sql, [position, stop, PAGE]):
+            position = page[-1][0]
+            for _, *document in page:
+                yield _document(*document)
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
         """The passages of `keys` with their documents, by one statement; unknown ones left out."""
@@ -118,7 +135,7 @@ class Corpus:
     def delete(self, doc_ids: Sequence[str]) -> int:
         """Remove documents; how many there were."""
         sql = "SELECT document FROM json_each(?) JOIN documents ON doc_id = value"
-        found = self._catalog.rows(sql, [json.dumps(list(doc_ids))])
+        found = self._catalog.rows(sql, [json.dumps(list(dict.fromkeys(doc_ids)))])
         self.bury_passages(found)
         self._catalog.execute_many("DELETE FROM documents WHERE document = ?", found)
         return len(found)
@@ -223,6 +240,15 @@ class Intake:
         # A key's text never changes: a changed document gets new keys.
         self._corpus.bury_passages([(number,)])
         return True
+
+
+def _is_possible(doc_id: str) -> bool:
+    """Whether a document could have this id: JSON and SQLite can hold it whole."""
+    try:
+        doc_id.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in doc_id
 
 
 def _document(doc_id: str, title: str, text: str, metadata: str) -> Document:

@@ -36,6 +36,9 @@ class Document:
             _check_text(name, getattr(self, name))
         if not self.doc_id.strip():
             raise InputError("'doc_id' is empty; every document needs an id")
+        if "\0" in self.doc_id:
+            # SQLite's JSON functions would take it for the end of the id.
+            raise InputError("'doc_id' holds a NUL character; use another id")
         self.metadata_json()
 
     def metadata_json(self) -> str:
@@ -50,14 +53,16 @@ class Document:
         if not self.metadata:
             return "{}"
         try:
+            _check_keys(self.metadata)
             return _to_json(dict(self.metadata))
         except _NOT_JSON:
             raise _bad_metadata(self.metadata) from None
 
     def content_checksum(self) -> bytes:
         """16 bytes that change when the title or the text does: what has to be embedded again."""
-        digest = hashlib.blake2b(self.title.encode(), digest_size=16)
-        digest.update(b"\0")
+        title = self.title.encode()
+        digest = hashlib.blake2b(len(title).to_bytes(8, "little"), digest_size=16)
+        digest.update(title)
         digest.update(self.text.encode())
         return digest.digest()
 
@@ -84,6 +89,18 @@ def _check_text(name: str, value: object) -> None:
 _NOT_JSON = (TypeError, ValueError, RecursionError)
 
 
+def _check_keys(value: Any) -> None:
+    """Refuse keys that are no text: JSON would turn them into text, one upon another."""
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError
+        for part in value.values():
+            _check_keys(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_keys(part)
+
+
 def _to_json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     text.encode()
@@ -95,6 +112,7 @@ def _bad_metadata(metadata: Mapping[str, Any]) -> InputError:
         if not isinstance(key, str):
             return InputError(f"metadata key {key!r} is {type(key).__name__}; expected text")
         try:
+            _check_keys(value)
             _to_json(value)
         except _NOT_JSON:
             kind = type(value).__name__

@@ -25,11 +25,12 @@ from indexes.neighbours import (
     nothing,
 )
 
-__all__ = ["rescore", "search"]
+__all__ = ["QUERY_ROWS", "rescore", "search", "stack"]
 
 CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
 QUERY_ROWS = 256
 SLACK = 16
+RESCORED_BYTES = 16 << 20
 
 
 def search(
@@ -54,7 +55,7 @@ def search(
         _search_some(queries[start : start + QUERY_ROWS], blocks, k, dead, k + SLACK)
         for start in range(0, len(queries), QUERY_ROWS)
     ]
-    return _without_zero_queries(_stack(parts), queries) if parts else nothing(0)
+    return _without_zero_queries(stack(parts), queries) if parts else nothing(0)
 
 
 def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
@@ -62,9 +63,14 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
     scores = np.full(keys.shape, -np.inf, np.float32)
     for block in blocks:
         at = np.minimum(np.searchsorted(block.keys, keys), len(block.keys) - 1)
-        row, column = np.nonzero(block.keys[at] == keys)
-        vectors = block.vectors[at[row, column]].astype(np.float64)
-        scores[row, column] = (vectors * queries[row]).sum(axis=1)
+        query, column = np.nonzero(block.keys[at] == keys)
+        rows = at[query, column]
+        step = max(1, RESCORED_BYTES // (8 * queries.shape[1]))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            vectors = block.vectors[rows[part]].astype(np.float64)
+            vectors *= queries[query[part]]
+            scores[query[part], column[part]] = vectors.sum(axis=1)
     return scores
 
 
@@ -148,7 +154,8 @@ def _without_zero_queries(found: Neighbours, queries: Matrix) -> Neighbours:
     return Neighbours(keys, scores)
 
 
-def _stack(parts: Sequence[Neighbours]) -> Neighbours:
+def stack(parts: Sequence[Neighbours]) -> Neighbours:
+    """The answers to several batches of queries, as one; all are equally wide."""
     if len(parts) == 1:
         return parts[0]
     return Neighbours(

@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.blocks import Block
-from indexes.errors import InputError, MismatchError
+from indexes.errors import DamageError, InputError, MismatchError
 from indexes.files import Sealed, new_file, seal, verify
 from indexes.neighbours import Keys, Matrix
 from indexes.registry import EmbeddingRow, ShardRow
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 MERGED_BYTES = 64 << 20
+UNIT_TOLERANCE = 1e-5
 NO_FILE = Sealed(0, "")
 
 
@@ -60,7 +62,10 @@ def open_shard(shard: ShardRow, embedding: EmbeddingRow, folder: Path) -> Block:
         return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
     path = folder / shard.file
     verify(path, shard.sealed)
-    vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
+    try:
+        vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:  # swept since it was verified
+        raise DamageError(f"{path} cannot be read: {error}.") from None
     return Block(keys, vectors)
 
 
@@ -95,6 +100,7 @@ class ShardDraft:
             InputError: a vector holds a value that is not finite.
         """
         wanted = (len(keys), self.embedding.dim)
+        vectors = _as_rows(vectors)
         if vectors.shape != wanted:
             raise MismatchError(
                 f"The embedder gave vectors of shape {vectors.shape} for {len(keys)} texts; "
@@ -107,6 +113,7 @@ class ShardDraft:
                 "Mend the embedder, or remove the document."
             )
         some = vectors.any(axis=1)
+        vectors = _of_unit_length(vectors)
         self.keys.append(np.asarray(keys, np.int64)[some])
         self.vectors.append(vectors[some].astype(self.embedding.dtype, copy=False))
         self.seconds += seconds
@@ -173,6 +180,22 @@ def merged(run: Sequence[ShardRow], number: int, embedding: EmbeddingRow, folder
 def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
     """Counts of two parts, added name by name."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
+
+
+def _as_rows(vectors: Any) -> Matrix:
+    with np.errstate(over="ignore"):  # too large for single precision: refused as not finite
+        return np.asarray(vectors, np.float32)
+
+
+def _of_unit_length(vectors: Matrix) -> Matrix:
+    """Rows scaled to length 1 where they are not, so that scores are cosines in any case."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    off = (np.abs(lengths - 1) > UNIT_TOLERANCE) & (lengths > 0)
+    if not off.any():
+        return vectors
+    scaled = vectors.copy()
+    scaled[off] = vectors[off] / lengths[off, None]
+    return scaled
 
 
 def _write_vectors(

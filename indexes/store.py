@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from indexes.ann import check_factory, default_effort
 from indexes.builder import Builder, Encode, Progress, planned
-from indexes.catalog import Catalog
+from indexes.catalog import UNFINISHED, Catalog
 from indexes.corpus import Added, Corpus, FoundPassage, Intake
 from indexes.documents import Document
-from indexes.errors import BadRecord, BadRecordsError, CollectionError, InputError
+from indexes.errors import (
+    BadRecord,
+    BadRecordsError,
+    CollectionError,
+    DamageError,
+    InputError,
+)
 from indexes.files import remove_file, writer_lock
 from indexes.neighbours import Matrix, Neighbours
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow
-from indexes.views import View, Views
+from indexes.views import View, Views, living_rows, missing_passages
 
-__all__ = ["Snapshot", "Store"]
+__all__ = ["Snapshot", "Store", "is_free"]
+
+Answer = TypeVar("Answer")
 
 CATALOG = "catalog.db"
 FOLDERS = ("vectors", "ann")
@@ -74,7 +82,7 @@ class Store:
         Raises:
             CollectionError: the folder holds something, or cannot be written to.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not is_free(folder):
             raise CollectionError(
                 f"{folder} holds something already. Choose a new folder for the collection, "
                 f"or open the one that is there."
@@ -91,6 +99,21 @@ class Store:
         self._catalog.close()
 
     # -- reading --------------------------------------------------------------------------------
+
+    def ask(self, question: Callable[[Snapshot], Answer]) -> Answer:
+        """The answer to a question about one state of the collection.
+
+        A writer may retire a file between the moment that a reader sees its name and the moment
+        that it opens it. The question is then asked again, of the state that there is now.
+        """
+        while True:
+            generation = self._catalog.generation()
+            try:
+                with self.snapshot() as snapshot:
+                    return question(snapshot)
+            except DamageError:
+                if self._catalog.generation() == generation:
+                    raise
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -129,6 +152,12 @@ class Store:
     def shards(self, embedding: EmbeddingRow) -> list[ShardRow]:
         """The shards of an embedding, in key order."""
         return self._registry.shards(embedding.number)
+
+    def counts(self, embedding: EmbeddingRow) -> tuple[int, int]:
+        """How many documents an embedding can find, and how many it has not embedded yet."""
+        with self._catalog.reading():
+            shards = self.shards(embedding)
+            return living_rows(self._corpus, shards), missing_passages(self._corpus, shards)
 
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """The search parameters that an index gets for `k` neighbours, by FAISS's names."""
@@ -228,8 +257,20 @@ class Store:
                     embedding = self._registry.add_embedding(name, **(new_embedding or {}))
                     self._registry.set_index(planned(name, embedding, factory))
             builder = Builder(self._catalog, self._corpus, self._registry, self.folder)
-            embedded = builder.embed(embedding, encode, progress)
+            try:
+                embedded = builder.embed(embedding, encode, progress)
+            except BaseException:
+                self._forget_if_empty(name, embedding)
+                raise
             return builder.index(name, embedding, factory), embedded
+
+    def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
+        """Take back an index that failed before any of its work was kept."""
+        if not self.shards(embedding):
+            with self._catalog.writing():
+                self._registry.drop_index(name)
+                if all(index.embedding != embedding.number for index in self.indexes()):
+                    self._registry.drop_embedding(embedding.number)
 
     def _check_plan(self, name: str, embedding: EmbeddingRow | None) -> None:
         """Check, with the lock in hand, that no other writer has overtaken what the caller saw."""
@@ -274,3 +315,15 @@ class Store:
             for path in sorted((self.folder / folder).rglob("*")):
                 if path.is_file() and path.relative_to(self.folder).as_posix() not in named:
                     remove_file(path)
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a collection can be made in a folder: absent, empty, or left by a crash doing so."""
+    try:
+        return not folder.exists() or all(
+            path.name.startswith(CATALOG + UNFINISHED) for path in folder.iterdir()
+        )
+    except NotADirectoryError:
+        return False
+    except OSError as error:
+        raise CollectionError(f"{folder} cannot be used: {error.strerror}.") from None

@@ -17,9 +17,9 @@ from indexes.corpus import Corpus
 from indexes.files import verify
 from indexes.neighbours import NO_KEY, Keys, Matrix, Neighbours, best, checked_queries, merge
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
-from indexes.shards import open_shard
+from indexes.shards import open_shard, unpack_keys
 
-__all__ = ["View", "Views"]
+__all__ = ["View", "Views", "living_rows", "missing_passages"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,17 @@ class View:
         """
         if self.structure is None:
             return self.exact_search(queries, k)
-        found = self.structure.candidates(queries, k, self.dead)
+        if len(queries) <= exact.QUERY_ROWS:
+            return self._search_structure(self.structure, queries, k)
+        return exact.stack(
+            [
+                self._search_structure(self.structure, queries[start : start + exact.QUERY_ROWS], k)
+                for start in range(0, len(queries), exact.QUERY_ROWS)
+            ]
+        )
+
+    def _search_structure(self, structure: ann.AnnIndex, queries: Matrix, k: int) -> Neighbours:
+        found = structure.candidates(queries, k, self.dead)
         scores = exact.rescore(
             checked_queries(queries, self.embedding.dim), found.keys, self.blocks
         )
@@ -65,7 +75,7 @@ class View:
         counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
         short = (counts < wanted) & np.asarray(queries).any(axis=1)
         if not short.any():
-            return found
+            return Neighbours(found.keys[:, :wanted], found.scores[:, :wanted])
         whole = self.exact_search(np.asarray(queries)[short], k)
         keys = np.full((len(queries), wanted), NO_KEY)
         scores = np.full((len(queries), wanted), -np.inf, np.float32)
@@ -140,12 +150,8 @@ class Views:
             unseen=later if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
             dead=np.array(self._corpus.tombstones(), np.int64),
-            missing=self._missing(shards),
+            missing=missing_passages(self._corpus, shards),
         )
-
-    def _missing(self, shards: Sequence[ShardRow]) -> int:
-        left = gaps(shards, self._corpus.stop_key())
-        return sum(self._corpus.count_passages(*gap) for gap in left)
 
     def _block(self, shard: ShardRow, embedding: EmbeddingRow) -> Block:
         block = self._blocks.get(shard.number)
@@ -170,3 +176,19 @@ class Views:
         files = {row.file for row in self._registry.indexes()}
         self._blocks = {n: block for n, block in self._blocks.items() if n in shards}
         self._structures = {f: index for f, index in self._structures.items() if f in files}
+
+
+def missing_passages(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
+    """How many passages no shard of an embedding answers for yet."""
+    left = gaps(shards, corpus.stop_key())
+    return sum(corpus.count_passages(*gap) for gap in left)
+
+
+def living_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
+    """How many passages an embedding can find, by the catalog alone: no file is opened."""
+    dead = np.array(corpus.tombstones(), np.int64)
+    return sum(
+        shard.rows
+        - int(np.isin(dead, unpack_keys(shard.present, shard.first_key, shard.stop_key)).sum())
+        for shard in shards
+    )

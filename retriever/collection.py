@@ -14,13 +14,14 @@ from indexes.corpus import Added
 from indexes.documents import Document
 from indexes.errors import InputError, MismatchError, unknown_name
 from indexes.registry import EmbeddingRow
-from indexes.store import Store
+from indexes.store import Store, is_free
 from retriever.embedders import Embedder, Reporting, load_embedder
 from retriever.embedders.base import Matrix
 from retriever.formats import DocumentSource, read_records
 from retriever.info import (
     BuildReport,
     CollectionInfo,
+    IndexInfo,
     collection_info,
     embedding_seconds,
     text_report,
@@ -66,8 +67,7 @@ class Collection:
     def open_or_create(cls, path: str | os.PathLike[str]) -> Collection:
         """The collection in a folder, made there when the folder is absent or empty."""
         folder = Path(path)
-        empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-        return cls.create(folder) if empty else cls.open(folder)
+        return cls.create(folder) if is_free(folder) else cls.open(folder)
 
     @property
     def path(self) -> Path:
@@ -128,6 +128,7 @@ class Collection:
         """
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
+        doc_ids = list(doc_ids)
         for doc_id in doc_ids:
             self.document(doc_id)
         return self._store.delete(doc_ids)
@@ -138,6 +139,8 @@ class Collection:
         Raises:
             UnknownNameError: there is none.
         """
+        if not isinstance(doc_id, str):
+            raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
         found = self._store.document(doc_id)
         if found is None:
             some = [
@@ -184,12 +187,18 @@ class Collection:
                 f"{self.path}/ has no documents yet. Add some first: "
                 f"retriever add {self._quoted} FILE"
             )
+        if embedder is not None and not isinstance(embedder, Embedder):
+            kind = type(embedder).__name__
+            raise InputError(
+                f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
+                "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
+            )
         plan = self._plan(name, embedder, vectors, ann)
         self._store.check_new(name, factory=plan.factory, dim=plan.dim)
         if plan.embedder:
             self._embedders[plan.embedder.fingerprint] = plan.embedder
-        before = plan.embedding and text_report(self._store, plan.embedding)
         seconds = embedding_seconds(self._store, plan.embedding) if plan.embedding else 0.0
+        old = {row.name: row for row in self._store.indexes()}.get(name)
         index, embedded = self._store.build(
             name,
             embedding=plan.embedding,
@@ -202,11 +211,20 @@ class Collection:
         return BuildReport(
             name=name,
             embedded=embedded,
-            already=before.texts if before else 0,
+            already=len(self) - embedded,
             embedding_seconds=embedding_seconds(self._store, embedding) - seconds,
-            indexing_seconds=index.seconds,
+            indexing_seconds=0.0 if index == old else index.seconds,
             text=text_report(self._store, embedding),
         )
+
+    def index_info(self, name: str) -> IndexInfo:
+        """What is known of one index.
+
+        Raises:
+            UnknownNameError: no such index.
+        """
+        self._store.index(name)
+        return next(index for index in self.info().indexes if index.name == name)
 
     def drop(self, name: str) -> int:
         """Forget an index, and its vectors when no other index uses them; the bytes set free.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -229,7 +230,7 @@ def _retrievers(collection: Collection, indexes: Sequence[str]) -> list[DenseRet
             f"Say which indexes to compare. {path}/ has: {has}."
             if has
             else f"{path}/ has no index yet. "
-            f"Build one: retriever build {path} NAME --embedder KIND:MODEL"
+            f"Build one: retriever build {shlex.quote(str(path))} NAME --embedder KIND:MODEL"
         )
     if len(set(indexes)) < len(indexes):
         raise InputError(f"An index is named twice: {', '.join(indexes)}.")

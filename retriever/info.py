@@ -132,10 +132,10 @@ def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
 
 
 def _index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
+    """Read from the catalog alone, so that a damaged file stops nobody from looking."""
     embedding = store.embedding(index.name)
     spec = EmbedderSpec(**embedding.embedder)
-    with store.snapshot() as snapshot:
-        view = snapshot.view(index.name)
+    rows, missing = store.counts(embedding)
     return IndexInfo(
         name=index.name,
         kind=index.kind,
@@ -147,9 +147,9 @@ def _index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> In
         dim=embedding.dim,
         dtype=embedding.dtype,
         fingerprint=embedding.fingerprint,
-        rows=view.rows,
-        missing=view.missing,
-        unfindable=store.count() - view.missing - view.rows,
+        rows=rows,
+        missing=missing,
+        unfindable=store.count() - missing - rows,
         vectors_size=sum(shard.sealed.size for shard in store.shards(embedding)),
         structure_size=index.sealed.size,
         embedding_seconds=embedding_seconds(store, embedding),

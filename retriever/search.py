@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -132,14 +132,19 @@ class DenseRetriever:
     def answer(self, texts: Sequence[str], k: int = 10) -> tuple[list[Hits], Timing]:
         """`search_many`, and the time that its three steps took."""
         started = time.perf_counter()
+        texts = checked_texts(texts)
         queries = self.encode(texts)
         encoded = time.perf_counter()
-        with self._store.snapshot() as snapshot:
+
+        def question(snapshot: Snapshot) -> tuple[list[Hits], float, float]:
+            started = time.perf_counter()
             neighbours = self._view(snapshot).search(queries, k)
             searched = time.perf_counter()
             hits = self._hits(snapshot, neighbours, texts, queries)
-        fetched = time.perf_counter()
-        return hits, Timing(encoded - started, searched - encoded, fetched - searched)
+            return hits, searched - started, time.perf_counter() - searched
+
+        hits, searching, fetching = self._store.ask(question)
+        return hits, Timing(encoded - started, searching, fetching)
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """The vectors of queries (len(texts), dim); errors as in `search_many`."""
@@ -147,11 +152,14 @@ class DenseRetriever:
 
     def rank(self, query_ids: Sequence[str], vectors: Matrix, k: int) -> Run:
         """The `k` best documents of queries that are encoded already, without fetching any text."""
-        started = time.perf_counter()
-        with self._store.snapshot() as snapshot:
+
+        def question(snapshot: Snapshot) -> tuple[Neighbours, dict[int, str], float]:
             neighbours = self._view(snapshot).search(vectors, k)
             searched = time.perf_counter()
-            doc_ids = snapshot.doc_ids(np.unique(neighbours.keys).tolist())
+            return neighbours, snapshot.doc_ids(np.unique(neighbours.keys).tolist()), searched
+
+        started = time.perf_counter()
+        neighbours, doc_ids, searched = self._store.ask(question)
         ranking = {
             query_id: [
                 (doc_ids[key], score)
@@ -172,9 +180,12 @@ class DenseRetriever:
 
     def scores(self, vectors: Matrix, k: int) -> tuple[list[list[float]], list[list[float]]]:
         """The scores that the index finds for some queries, and those of the true `k` nearest."""
-        with self._store.snapshot() as snapshot:
+
+        def question(snapshot: Snapshot) -> tuple[Neighbours, Neighbours]:
             view = self._view(snapshot)
-            found, exact = view.search(vectors, k), view.exact_search(vectors, k)
+            return view.search(vectors, k), view.exact_search(vectors, k)
+
+        found, exact = self._store.ask(question)
         return [s.tolist() for _, s in found], [s.tolist() for _, s in exact]
 
     def _view(self, snapshot: Snapshot) -> View:
@@ -210,14 +221,17 @@ class DenseRetriever:
         return f"No known word in {shown!r}: {self.embedder.name} finds nothing for it."
 
 
-def checked_texts(texts: Sequence[str]) -> Sequence[str]:
-    """The queries, when each of them has some text.
+def checked_texts(texts: Iterable[str]) -> list[str]:
+    """The queries as a list, when each of them has some text.
 
     Raises:
         InputError: one is not text or is empty; says which.
     """
     if isinstance(texts, str):
         raise InputError("Queries are one text; expected a list of texts. Use search for one.")
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+        raise InputError(f"Queries are {type(texts).__name__}; expected a list of texts.")
+    texts = list(texts)
     for position, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"Query {position} is {type(text).__name__}; expected text.")

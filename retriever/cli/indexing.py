@@ -65,7 +65,7 @@ def build(
         embedder = load_embedder(parse_spec(spec, dict(options))) if spec else None
         with progress_bar(f"embedding {name}") as progress:
             report = collection.build(name, embedder, vectors=vectors, ann=ann, progress=progress)
-        index = next(index for index in collection.info().indexes if index.name == name)
+        index = collection.index_info(name)
     if as_json:
         print_json(asdict(report))
     else:
@@ -111,6 +111,9 @@ def drop(library: Path, names: tuple[str, ...]) -> None:
     from retriever.report.numbers import size
 
     with Collection.open(library) as collection:
+        # All of them or none: an unknown name is said before the first is gone.
+        for name in names:
+            collection.index_info(name)
         for name in names:
             freed = collection.drop(name)
             click.echo(f"dropped {name}: {size(freed) if freed else 'nothing'} freed")
