@@ -14,7 +14,7 @@ from pathlib import Path
 
 import filelock
 
-from indexes.errors import DamageError, LockedError
+from indexes.errors import CollectionError, DamageError, LockedError
 
 __all__ = ["Sealed", "new_file", "remove_file", "seal", "verify", "writer_lock"]
 
@@ -98,6 +98,10 @@ def writer_lock(folder: Path) -> Iterator[None]:
         raise LockedError(
             f"{folder}/ is being written to by {_describe(holder)}. "
             "Wait for it to finish, or stop it, and try again."
+        ) from None
+    except OSError as error:
+        raise CollectionError(
+            f"{folder}/ cannot be written to: {error.strerror}. It can still be searched."
         ) from None
     try:
         holder.write_text(

@@ -1,8 +1,10 @@
 import itertools
 import json
+import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -861,3 +863,35 @@ def test_threads_that_end_leave_no_connection_behind(library):
         thread.start()
         thread.join()
     assert len(library._store._catalog._opened) <= 4
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can be another"
+)
+def test_a_folder_that_may_only_be_read_can_be_searched():
+    code = """
+import os, sys
+from retriever import Collection, HashingEmbedder, RetrieverError
+HashingEmbedder().encode_queries(["imports all that it needs"])
+import indexes.ann, retriever.comparison
+os.setuid(65534)
+with Collection.open(sys.argv[1]) as library:
+    print([hit.doc_id for hit in library.search("kitten", k=1)], library.info().indexes[0].rows)
+    try:
+        library.add([{"id": "x", "text": "y"}])
+    except RetrieverError as error:
+        print(error)
+"""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "library"
+        with Collection.create(folder) as collection:
+            collection.add(ANIMALS)
+            collection.build("floor", HashingEmbedder())
+        for path in (Path(name), folder, *folder.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        command = [sys.executable, "-c", code, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "['cat'] 3",
+        f"{folder}/ cannot be written to: Permission denied. It can still be searched.",
+    ]
