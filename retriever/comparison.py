@@ -21,6 +21,7 @@ from retriever.info import IndexInfo, index_notes
 from retriever.measures import (
     DEFAULT_MEASURES,
     ann_recall,
+    canonical,
     deepest_cutoff,
     drop_self,
     evaluate,
@@ -55,8 +56,8 @@ class Row:
     index: IndexInfo
 
     def __getitem__(self, measure: str) -> float:
-        """The mean of a measure, such as `row["nDCG@10"]`."""
-        return self.quality[measure]
+        """The mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
+        return self.quality[canonical(measure)]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from indexes.errors import InputError, UnknownNameError
 __all__ = [
     "DEFAULT_MEASURES",
     "ann_recall",
+    "canonical",
     "deepest_cutoff",
     "drop_self",
     "evaluate",
@@ -27,16 +28,31 @@ __all__ = [
 
 DEFAULT_MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
 
+# What people call ir_measures' families, in whatever case; the tables print some of these.
+ALIASES = {"recall": "R", "mrr": "RR", "map": "AP", "precision": "P", "ndcg": "nDCG"}
+
+KNOWN = "nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, P@5 or precision@5, Success@1"
+
 # Scores of one pair, computed in another order, differ by about this much in float32.
 SCORE_TOLERANCE = 1e-6
 
 RunHits = Mapping[str, Sequence[tuple[str, float]]]
 
 
+def canonical(name: str) -> str:
+    """The measure that `name` means, as ir_measures spells it: `R@10` for `recall@10`.
+
+    Raises:
+        UnknownNameError: as `parse_measures`.
+    """
+    return parse_measures([name])[0]
+
+
 def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
     """The measures that `names` mean, as ir_measures spells them: `MRR@10` is `RR@10`.
 
-    In the order given, each once. Options go between: `R(rel=2)@10`.
+    In the order given, each once. Options go between: `R(rel=2)@10`. Recall, MRR, MAP, precision
+    and nDCG may be in any case; other names are taken as ir_measures spells them.
 
     Raises:
         UnknownNameError: names that ir_measures does not have, cannot compute with what is
@@ -49,8 +65,7 @@ def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
     unknown = [f"'{name}'" for name, measure in found.items() if measure is None]
     if unknown:
         noun = "measure" if len(unknown) == 1 else "measures"
-        known = ", ".join((*DEFAULT_MEASURES, "AP", "P@5", "Success@1"))
-        raise UnknownNameError(f"No {noun} {', '.join(unknown)}. Known are, for example: {known}.")
+        raise UnknownNameError(f"No {noun} {', '.join(unknown)}. Known are, for example: {KNOWN}.")
     return tuple(dict.fromkeys(str(measure) for measure in found.values()))
 
 
@@ -80,13 +95,13 @@ def evaluate(
         UnknownNameError: as `parse_measures`.
         InputError: a document comes twice for one query.
     """
-    canonical = parse_measures(measures)
-    values = {name: dict.fromkeys(qrels, 0.0) for name in canonical}
+    names = parse_measures(measures)
+    values = {name: dict.fromkeys(qrels, 0.0) for name in names}
     judged = {query_id: dict(grades) for query_id, grades in qrels.items()}
     # A provider may divide by the number of hits: a query without any is left out, and counts 0.
     scores = {key: _scores(key, hits) for key, hits in run.items() if len(hits) and key in judged}
-    if canonical and judged and scores:
-        parsed = [_parse(name) for name in canonical]
+    if names and judged and scores:
+        parsed = [_parse(name) for name in names]
         for metric in _pipeline().iter_calc(parsed, judged, scores):
             values[str(metric.measure)][metric.query_id] = float(metric.value)
     return values
@@ -199,8 +214,11 @@ def _parse(name: str) -> Any:
     import ir_measures
 
     spelled = _SPELLING.fullmatch(name.strip())
-    family = ir_measures.measures.registry.get(spelled["family"]) if spelled else None
-    if spelled is None or family is None:
+    if spelled is None:
+        return None
+    known_as = ALIASES.get(spelled["family"].lower(), spelled["family"])
+    family = ir_measures.measures.registry.get(known_as)
+    if family is None:
         return None
     try:
         options = _options(spelled["options"] or "")

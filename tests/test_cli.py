@@ -374,8 +374,35 @@ def test_unknown_words_are_noted_on_stderr(library, run):
     assert (result.exit_code, result.stdout) == (0, "  no hits\n")
     assert result.stderr == "note: No known word in '!!!': hashing-256 finds nothing for it.\n"
     result = run("search", library, "!!!", "--json")
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert objects(result.stdout) == [
+        {
+            "query": "!!!",
+            "index": "floor",
+            "hits": 0,
+            "notes": ["No known word in '!!!': hashing-256 finds nothing for it."],
+        }
+    ]
     assert result.stderr.startswith("note: No known word")
+
+
+def test_json_says_which_query_and_index_found_nothing(library, done):
+    done("build", library, "graph", "--vectors", "floor", "--ann", "HNSW16")
+    Path("odd.jsonl").write_text('{"_id": "a", "text": "kitten"}\n{"_id": "b", "text": "!!!"}\n')
+    command = ("search", library, "--queries", "odd.jsonl", "-i", "floor", "-i", "graph", "-k", "1")
+    answers = objects(done(*command, "--json"))
+    assert [(a["query_id"], a["index"], a.get("doc_id"), a.get("hits")) for a in answers] == [
+        ("a", "floor", "cat", None),
+        ("a", "graph", "cat", None),
+        ("b", "floor", None, 0),
+        ("b", "graph", None, 0),
+    ]
+
+
+def test_a_query_cannot_steer_the_terminal(library, done):
+    query = {"_id": "q\x1b[2J", "text": "a \x1b]0;title\x07kitten\n\x9b2Jpurrs"}
+    Path("odd.jsonl").write_text(json.dumps(query))
+    lines = done("search", library, "--queries", "odd.jsonl").splitlines()
+    assert lines[1] == "q [2J: a ]0;title kitten 2Jpurrs"
 
 
 def test_documents_that_are_not_indexed_yet_are_noted_once(library, run):
@@ -528,6 +555,19 @@ def test_show_prints_documents(library, done, failed):
     assert failed("show", library, "dog").startswith("No document 'dog' in library/. It has: car,")
 
 
+def test_a_shown_document_cannot_steer_the_terminal_and_keeps_its_lines(library, done):
+    evil = {
+        "id": "evil",
+        "title": "a\x1b[31m\ntitle",
+        "text": "one\x1b]0;title\x07\r\n\n\ttwo\x9b2J\rthree",
+        "na\x1bme": "va\x7flue\nid: cat",
+    }
+    done("add", library, "-", stdin=json.dumps(evil))
+    assert done("show", library, "evil") == (
+        "evil  a [31m title\nna me: va lue id: cat\n\none ]0;title \n\n\ttwo 2J three\n\n"
+    )
+
+
 def test_delete_removes_all_or_none(library, done, failed):
     assert failed("delete", library, "cat", "dog").startswith("No document 'dog' in library/.")
     assert done("delete", library, "cat") == "removed 1 document; library/ has 2\n"
@@ -538,6 +578,26 @@ def test_drop_says_what_it_freed(two, done, failed):
     assert done("drop", two, "floor") == "dropped floor: nothing freed\n"
     assert done("drop", two, "graph").startswith("dropped graph: ")
     assert failed("drop", two, "graph") == "No index 'graph' in library/. It has: none."
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ((), ""),
+        (
+            ("Unable to allocate 9.00 GiB\nfor an array.",),
+            " (Unable to allocate 9.00 GiB for an array)",
+        ),
+    ],
+)
+def test_no_memory_left_is_one_line(library, failed, monkeypatch, reason, told):
+    def fail(*_):
+        raise MemoryError(*reason)
+
+    monkeypatch.setattr(Collection, "info", fail)
+    assert failed("info", library) == (
+        f"There is not enough memory{told}. Close other programs or use a machine with more."
+    )
 
 
 def test_an_error_has_the_same_words_as_in_python(library, failed):

@@ -865,9 +865,7 @@ def test_threads_that_end_leave_no_connection_behind(library):
     assert len(library._store._catalog._opened) <= 4
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can be another"
-)
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
 def test_a_folder_that_may_only_be_read_can_be_searched():
     code = """
 import os, sys

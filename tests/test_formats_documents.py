@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from indexes.documents import Document
 from indexes.errors import BadRecord, FileFormatError, InputError
-from retriever.formats import read_documents, read_records
+from retriever.formats import delimited, read_documents, read_records
 
 CAT = Document("cat", "A kitten purrs.")
 CAR = Document("car", "The engine idles.", "Engines", {"year": 1999})
@@ -154,7 +154,7 @@ def test_an_empty_file_holds_no_documents(tmp_path: Path) -> None:
     st.lists(
         st.builds(
             Document,
-            st.text(min_size=1).filter(str.strip),
+            st.text(min_size=1).filter(lambda text: text.strip() and "\0" not in text),
             st.text(),
             st.text(),
             st.dictionaries(st.text().map("m-".__add__), st.none() | st.integers() | st.text()),
@@ -214,7 +214,6 @@ def test_bad_rows_say_why_and_reading_goes_on(tmp_path: Path) -> None:
         b"d,caf\xe9,4",
         b",five,5",
         b"f,,6",
-        b'g,"never closed,7',
     ]
     path = write(tmp_path / "a.csv", b"\n".join(rows))
     closing = "; is a quote not closed or not doubled?"
@@ -224,9 +223,42 @@ def test_bad_rows_say_why_and_reading_goes_on(tmp_path: Path) -> None:
         ":4": f"not CSV: ',' expected after '\"'{closing}",
         ":5": "invalid UTF-8 at byte 6 of line 5",
         ":6": "no id: expected '_id', 'doc_id' or 'id'",
-        ":8": f"not CSV: unexpected end of data{closing}",
     }
     assert Document("f", "", metadata={"year": "6"}) in read(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ('id,text\na,one\nb,"two\nc,three\nd,four\n', 3),
+        ('id,text\na,one\nb,"two', 3),
+        ('id,text\n\n"a\n""a"" ",one\nb,"two ""2""\n""\n""x"\nc,"\n', 8),
+        # The row starts at line 2, and two of its quotes are closed.
+        ('id,text,year\na,"one\ntwo","3\n4\n', 3),
+        ('id,"text\na,one\n', 1),
+    ],
+)
+def test_a_quote_that_is_never_closed_loses_no_rows_silently(
+    tmp_path: Path, rows: str, line: int
+) -> None:
+    path = write(tmp_path / "a.csv", rows)
+    with pytest.raises(FileFormatError) as caught:
+        read(path)
+    assert str(caught.value) == (
+        f"{path}: a quote opened at line {line} is never closed, so that no row from there on can "
+        "be read. Close it, or double it if it belongs to the text."
+    )
+
+
+def test_a_quote_not_closed_within_the_longest_cell_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited, "LONGEST_CELL", 20)
+    path = write(tmp_path / "a.csv", 'id,text\na,"one\n' + "b,two\n" * 9)
+    with pytest.raises(FileFormatError, match="a quote opened at line 2 is never closed"):
+        read(path)
+    path = write(tmp_path / "b.csv", f"id,text\na,{'x' * 21}\nb,two\n")
+    assert list(reasons(path)) == [":2"]
 
 
 def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:

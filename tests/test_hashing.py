@@ -39,10 +39,14 @@ def test_it_is_an_embedder_with_a_name_and_a_fingerprint():
     assert embedder.fingerprint != HashingEmbedder(255).fingerprint
 
 
-@pytest.mark.parametrize("dim", [0, -1, 2.0, True, "8"])
+@pytest.mark.parametrize("dim", [0, -1, 2.0, True, "8", 65_537, 10**30])
 def test_a_width_that_cannot_be_is_refused(dim):
-    with pytest.raises(InputError, match="expected a whole number from 1 up"):
+    with pytest.raises(InputError, match="expected a whole number from 1 to 65,536"):
         HashingEmbedder(dim)
+
+
+def test_the_widest_vectors():
+    assert HashingEmbedder(65_536).encode_documents(["apple"]).shape == (1, 65_536)
 
 
 @given(st.lists(st.text("ab é,", max_size=12), max_size=8))

@@ -162,3 +162,12 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "blocked" / "cache"))
     with pytest.raises(InputError, match="RETRIEVER_CACHE"):
         load_embedder(EmbedderSpec("static", "toy.txt"))
+
+
+def test_a_text_is_no_spec():
+    with pytest.raises(InputError) as caught:
+        load_embedder("static:toy.txt")
+    assert str(caught.value) == (
+        "The spec is 'static:toy.txt'; expected an EmbedderSpec. "
+        "For one from text, use parse_spec(text, {}) first."
+    )

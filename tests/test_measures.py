@@ -19,6 +19,7 @@ from retriever.formats import read_qrels, write_run
 from retriever.measures import (
     DEFAULT_MEASURES,
     ann_recall,
+    canonical,
     deepest_cutoff,
     drop_self,
     evaluate,
@@ -26,6 +27,7 @@ from retriever.measures import (
     overlap,
     parse_measures,
 )
+from retriever.report.comparison import label_of
 
 # Query 1 finds nothing judged first, then grade 1, then grade 2; it misses another of grade 1.
 QRELS = {"1": {"a": 2, "b": 1, "c": 1, "z": 0}, "2": {"a": 1}, "3": {"b": 0}}
@@ -49,9 +51,38 @@ def test_names_become_ir_measures_own_once_each_and_in_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("recall@10", "R@10"),
+        ("RECALL(rel=2)@10", "R(rel=2)@10"),
+        ("mrr@10", "RR@10"),
+        ("Mrr", "RR"),
+        ("map@100", "AP@100"),
+        ("MAP", "AP"),
+        ("precision@5", "P@5"),
+        ("ndcg@10", "nDCG@10"),
+        ("nDCG@10", "nDCG@10"),
+    ],
+)
+def test_a_measure_may_be_called_what_people_call_it(name: str, expected: str) -> None:
+    assert canonical(name) == expected
+    assert evaluate(RUN, QRELS, [name]) == evaluate(RUN, QRELS, [expected])
+
+
+def test_every_label_of_the_table_is_a_name() -> None:
+    assert [canonical(label_of(name)) for name in DEFAULT_MEASURES] == list(DEFAULT_MEASURES)
+
+
+def test_an_unknown_name_has_no_canonical_one() -> None:
+    with pytest.raises(UnknownNameError, match="No measure 'recal@10'"):
+        canonical("recal@10")
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "nDGC@10",
+        "r@10",  # ir_measures' own names are taken as they are spelt
         "R",  # needs a cutoff
         "nDCG@0",  # would end the process in trec_eval
         "nDCG@-1",
@@ -75,7 +106,8 @@ def test_a_measure_that_cannot_be_computed_is_refused(name: str) -> None:
         parse_measures(["nDCG@10", name])
     assert str(caught.value) == (
         f"No measure '{name}'. "
-        "Known are, for example: nDCG@10, R@10, R@100, RR@10, AP, P@5, Success@1."
+        "Known are, for example: nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, "
+        "P@5 or precision@5, Success@1."
     )
 
 

@@ -43,6 +43,14 @@ class Group(click.Group):
         except (RetrieverError, OSError) as error:
             _fail(f"Error: {error}")
             sys.exit(1)
+        except MemoryError as error:
+            # NumPy says how much it asked for, Python nothing.
+            told = f" ({' '.join(str(error).split()).rstrip('.')})" if str(error) else ""
+            _fail(
+                f"Error: There is not enough memory{told}. "
+                "Close other programs or use a machine with more."
+            )
+            sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order in which one needs them."""

@@ -71,6 +71,7 @@ def add(
 def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
     """Show the documents DOC_IDS of the collection LIBRARY."""
     from retriever.collection import Collection
+    from retriever.report.terminal import one_line, printable
 
     with Collection.open(library) as collection:
         for doc_id in doc_ids:
@@ -85,10 +86,10 @@ def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
                     }
                 )
             else:
-                click.echo(f"{document.doc_id}  {document.title}".rstrip())
+                click.echo(f"{one_line(document.doc_id)}  {one_line(document.title)}".rstrip())
                 for name, value in document.metadata.items():
-                    click.echo(f"{name}: {value}")
-                click.echo(f"\n{document.text}\n")
+                    click.echo(one_line(f"{name}: {value}"))
+                click.echo(f"\n{printable(document.text)}\n")
 
 
 @click.command()

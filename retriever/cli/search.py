@@ -52,6 +52,8 @@ def search(
     """
     from retriever.collection import Collection
     from retriever.formats import read_queries
+    from retriever.report.hits import hits_list, side_by_side
+    from retriever.report.terminal import one_line
 
     if (query is None) == (queries is None):
         raise click.UsageError("Give a QUERY, or --queries FILE.")
@@ -69,9 +71,7 @@ def search(
             _print_json(query_id, text, hits)
             continue
         if queries is not None:
-            show(f"\n{query_id}: {text}")
-        from retriever.report.hits import hits_list, side_by_side
-
+            show(f"\n{one_line(f'{query_id}: {text}')}")
         for line in side_by_side(hits) if len(hits) > 1 else hits_list(*hits.values()):
             show(line)
     for text in notes:
@@ -79,7 +79,10 @@ def search(
 
 
 def _print_json(query_id: str, text: str, answers: Mapping[str, Hits]) -> None:
+    """One object a hit; where an index found nothing, one that says so, with its notes."""
     asked = {"query_id": query_id, "query": text} if query_id else {"query": text}
     for name, hits in answers.items():
         for hit in hits:
             print_json({**asked, "index": name, **asdict(hit)})
+        if not hits:
+            print_json({**asked, "index": name, "hits": 0, "notes": hits.notes})

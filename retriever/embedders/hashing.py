@@ -19,6 +19,9 @@ from retriever.embedders.tokens import Words, chunks, split
 
 __all__ = ["HashingEmbedder"]
 
+# This is 256 KiB a document already: a digit too many must not fill the memory.
+WIDEST = 1 << 16
+
 
 class HashingEmbedder:
     """Embeds a text by its words alone, the same on every machine.
@@ -30,12 +33,12 @@ class HashingEmbedder:
     gets zeros.
 
     Raises:
-        InputError: `dim` is not a whole number from 1 up.
+        InputError: `dim` is not a whole number from 1 to 65,536.
     """
 
     def __init__(self, dim: int = 256) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise InputError(f"dim is {dim!r}; expected a whole number from 1 up.")
+        if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= WIDEST:
+            raise InputError(f"dim is {dim!r}; expected a whole number from 1 to {WIDEST:,}.")
         self._dim = dim
 
     @property

@@ -52,9 +52,14 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
 
     Raises:
         UnknownNameError: a kind that there is not.
-        InputError: an option is unknown or of the wrong type.
+        InputError: an option is unknown or of the wrong type, or `spec` is no spec but text.
         ModelNotAvailableError: the model cannot be had.
     """
+    if not isinstance(spec, EmbedderSpec):
+        raise InputError(
+            f"The spec is {spec!r}; expected an EmbedderSpec. "
+            "For one from text, use parse_spec(text, {}) first."
+        )
     takes_model = "model" in _parameters(spec.kind)
     arguments = [spec.model] if takes_model else []
     embedder: Embedder = KINDS[spec.kind](*arguments, **_checked(spec.kind, spec.options))

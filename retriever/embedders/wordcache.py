@@ -1,8 +1,8 @@
 """The cache of converted word vectors: one folder a source, named by the source's SHA-256.
 
 <cache>/words/<SHA-256>/     see wordwriter.py
-<cache>/words/seen/<...>     the SHA-256 of a source by its path, size and time, so that a source is
-                             read once and not at every opening
+<cache>/words/seen/<...>     the SHA-256 of a source by its path and what the system says of the
+                             file, so that a source is read once and not at every opening
 
 A folder is made under a temporary name and renamed, so that a crash, or two processes at once,
 leave a whole one or none. One that is damaged is made again.
@@ -61,12 +61,15 @@ def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
 def checksum_of(sources: Sequence[Path]) -> str:
     """SHA-256, in hex, over the bytes of the files in their order; names do not count.
 
-    It is remembered by path, size and time of change, to the nanosecond.
+    It is remembered by path, size, inode and both times of change, to the nanosecond: `cp -p` and
+    `rsync -t` give a new file the size and the time of an old one.
     """
     key = hashlib.sha256()
     for source in sources:
         state = source.stat()
-        key.update(f"{source.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+        times = (state.st_mtime_ns, state.st_ctime_ns)
+        facts = (source.resolve(), state.st_size, *times, state.st_ino, state.st_dev)
+        key.update("".join(f"{fact}\0" for fact in facts).encode())
     memory = cache_folder() / "words" / "seen" / key.hexdigest()
     with suppress(OSError):
         remembered = memory.read_text("ascii", errors="replace")

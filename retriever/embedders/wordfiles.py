@@ -6,6 +6,7 @@ or of little-endian float32); GloVe writes the same text without that first line
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
@@ -53,16 +54,18 @@ KNOWN_FORMATS = (
 def open_source(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked where its content is gzip, whatever its name says.
 
+    A UTF-8 byte-order mark at the start is skipped; no binary format begins so.
+
     Raises:
         FileFormatError: the gzip stream is damaged or cut off.
     """
     with path.open("rb") as raw:
         if not is_gzip(path):
-            yield raw
+            yield _without_bom(raw)
             return
         try:
             with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield cast(BinaryIO, io.BufferedReader(unpacked, READ_BYTES))
+                yield _without_bom(cast(BinaryIO, io.BufferedReader(unpacked, READ_BYTES)))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise FileFormatError(f"{path}: damaged or cut-off gzip file ({error})") from None
 
@@ -71,6 +74,12 @@ def is_gzip(path: Path) -> bool:
     """Whether the content is gzip."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
+
+
+def _without_bom(file: BinaryIO) -> BinaryIO:
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+    return file
 
 
 def detect(path: Path) -> WordFormat:

@@ -13,6 +13,8 @@ __all__ = ["read_delimited"]
 
 # Long cells are fine; a quote that is never closed must not take the rest of a big file with it.
 LONGEST_CELL = 1 << 26
+# What `csv` says of a quote that is open at the end; its errors have no codes.
+UNCLOSED = "unexpected end of data"
 
 
 def read_delimited(
@@ -25,16 +27,17 @@ def read_delimited(
     so are empty cells, except under `text`, where emptiness is an answer.
 
     Raises:
-        FileFormatError: there is no header row, or a `required` column is not in it.
+        FileFormatError: there is no header row, or a `required` column is not in it; or a quote is
+            never closed, which is no bad row, since it takes all the rows below with it.
     """
-    feed = _Feed(stream)
+    feed = _Feed(stream, name)
     # Strict, because otherwise a stray quote swallows text, or even rows, without a word.
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     header = _header(reader, feed, name)
     check_columns(name, header, required)
     while True:
         place = f"{name}:{feed.number + 1}"
-        cells = _next_row(reader)
+        cells = _next_row(reader, feed)
         reason = feed.take_fault() or _row_fault(cells, len(header))
         if reason:
             yield place, BadRecord(place, reason)
@@ -47,11 +50,14 @@ def read_delimited(
 class _Feed:
     """The decoded lines that `csv` asks for, with the number of the last one.
 
-    `csv` cannot be told of a bad line, so the fault waits here until the row is complete.
+    `csv` cannot be told of a bad line, so the fault waits here until the row is complete. Nor does
+    it tell where a quote opened, so that is followed here.
     """
 
-    def __init__(self, stream: Iterable[bytes]) -> None:
+    def __init__(self, stream: Iterable[bytes], name: str) -> None:
         self.number = 0
+        self._name = name
+        self._row = self._opened = 1
         self._lines = iter(stream)
         self._fault = ""
 
@@ -63,11 +69,32 @@ class _Feed:
         self.number += 1
         if self.number == 1:
             raw = strip_bom(raw)
+        # Between the lines of a row a quote is open. A quote that is not doubled closes it, and
+        # another must have opened behind it if the row goes on once more.
+        if self.number == self._row or b'"' in raw.replace(b'""', b""):
+            self._opened = self.number
         try:
             return raw.decode()
         except UnicodeDecodeError as error:
             self._fault = self._fault or f"{invalid_utf8(error)} of line {self.number}"
             return raw.decode(errors="replace")
+
+    def begin_row(self) -> None:
+        """The next line is the first of a row."""
+        self._row = self.number + 1
+
+    def refuse_unclosed(self, reason: str) -> None:
+        """Do nothing if `reason`, which `csv` gave for the row, is no quote left open.
+
+        Raises:
+            FileFormatError: it is; says where the quote opened.
+        """
+        # A cell that is too long on one line is that row's own fault.
+        if reason == UNCLOSED or ("field limit" in reason and self.number > self._row):
+            raise FileFormatError(
+                f"{self._name}: a quote opened at line {self._opened} is never closed, so that no "
+                "row from there on can be read. Close it, or double it if it belongs to the text."
+            )
 
     def take_fault(self) -> str:
         """The first fault since the last call, or nothing."""
@@ -75,13 +102,15 @@ class _Feed:
         return fault
 
 
-def _next_row(reader: Iterator[list[str]]) -> list[str] | str | None:
+def _next_row(reader: Iterator[list[str]], feed: _Feed) -> list[str] | str | None:
     """The next row, blank ones empty; text if it is not CSV, saying why; None at the end."""
+    feed.begin_row()
     # The limit belongs to the whole process: raised while we read, and put back.
     before = csv.field_size_limit(LONGEST_CELL)
     try:
         return next(reader, None)
     except csv.Error as error:
+        feed.refuse_unclosed(str(error))
         return str(error)
     finally:
         csv.field_size_limit(before)
@@ -101,9 +130,9 @@ def _row_fault(cells: list[str] | str | None, width: int) -> str:
 
 
 def _header(reader: Iterator[list[str]], feed: _Feed, name: str) -> list[str]:
-    cells = _next_row(reader)
+    cells = _next_row(reader, feed)
     while cells == []:
-        cells = _next_row(reader)
+        cells = _next_row(reader, feed)
     fault = feed.take_fault() or (cells if isinstance(cells, str) else "")
     if fault:
         raise FileFormatError(f"{name} has a header row that cannot be read: {fault}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from retriever.report.numbers import WIDTH
+from retriever.report.terminal import one_line
 
 if TYPE_CHECKING:
     from retriever.demo import Contrast
@@ -23,8 +23,6 @@ SHORTEST_TEXT = 4
 # The ranks beside a hit get this much at most with the names of their indexes, else with letters.
 RANK_COLUMNS = 48
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-# A document may hold anything, an escape sequence too, and must not steer the terminal.
-BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 def hits_list(hits: Hits) -> Iterator[Text]:
@@ -107,17 +105,13 @@ def _line(head: Text, hit: Hit) -> Text:
 
 
 def _id_width(doc_ids: Sequence[str]) -> int:
-    longest = max((cell_len(_one_line(doc_id)) for doc_id in doc_ids), default=0)
+    longest = max((cell_len(one_line(doc_id)) for doc_id in doc_ids), default=0)
     return min(LONGEST_ID, longest)
-
-
-def _one_line(text: str) -> str:
-    return BLANK.sub(" ", text).strip()
 
 
 def _fit(text: str, width: int) -> str:
     """Exactly `width` columns of a terminal on one line: cut with an ellipsis, or filled up."""
-    line = _one_line(text)
+    line = one_line(text)
     if cell_len(line) <= width:
         return set_cell_size(line, width)
     return set_cell_size(line, width - 1) + "…"
