@@ -7,7 +7,7 @@ parameters that an index does not have. Everything is checked before it, and tra
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from indexes.blocks import Block
 from indexes.errors import DamageError, InputError
-from indexes.neighbours import NO_KEY, Keys, Matrix, Neighbours, checked_k, checked_queries, nothing
+from indexes.neighbours import (
+    NO_KEY,
+    Keys,
+    Matrix,
+    Neighbours,
+    best,
+    checked_k,
+    checked_queries,
+    nothing,
+)
 
 __all__ = ["AnnIndex", "build", "check_factory", "default_effort", "inner_products", "load"]
 
@@ -26,6 +35,11 @@ TRAINING_ROWS = 262_144
 MIN_EF_SEARCH = 128
 MIN_NPROBE = 16
 REFINE_FACTOR = 8.0
+TRIAL_ROWS = 64
+
+# What FAISS takes without a word and then dies of: a graph with too few links (HNSW1 is a
+# segmentation fault, NSG4 never ends) or with more than any memory holds.
+LINKS = {"HNSW": range(2, 1025), "NSG": range(8, 1025)}
 
 
 class AnnIndex:
@@ -39,7 +53,6 @@ class AnnIndex:
         self._file = index
         self._index = faiss.downcast_index(index.index)
         self._keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
-        self._takes_parameters = True
 
     @property
     def rows(self) -> int:
@@ -73,19 +86,13 @@ class AnnIndex:
         return np.flatnonzero(np.isin(self._keys, dead)).astype(np.int64)
 
     def _search(self, queries: Matrix, k: int, dead_rows: Keys) -> tuple[Keys, Matrix]:
-        if self._takes_parameters:
-            try:
-                parameters = _parameters(self._index, k, _selector(dead_rows))
-                scores, rows = self._index.search(queries, k, params=parameters)
-                return rows, scores
-            except RuntimeError:
-                # PQ and NSG, for example, refuse any parameters.
-                self._takes_parameters = False
-        # Without a selector: ask for so many more that k are left when the dead are taken out.
-        wanted = min(k + len(dead_rows), self.rows)
-        scores, rows = self._index.search(queries, wanted)
-        rows[np.isin(rows, dead_rows)] = NO_ROW
-        return rows, scores
+        try:
+            return _ask(self._index, queries, k, dead_rows)
+        except RuntimeError as error:
+            raise InputError(
+                f"FAISS cannot search this index: {_reason(error)}. "
+                "Build it again with another --ann, such as HNSW32."
+            ) from None
 
 
 def build(factory: str, dim: int, blocks: Sequence[Block]) -> AnnIndex:
@@ -99,13 +106,16 @@ def build(factory: str, dim: int, blocks: Sequence[Block]) -> AnnIndex:
     if not rows:
         raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
     try:
-        _quiet_clustering(inner)
+        _prepare_training(inner)
         if not inner.is_trained:
             inner.train(_sample(blocks, TRAINING_ROWS))
+        sample = _sample(blocks, TRIAL_ROWS)[:TRIAL_ROWS]
+        _try_a_copy(inner, sample)
         index = faiss.IndexIDMap2(inner)
         for block in _portions(inner, blocks):
             index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
-    except (RuntimeError, AssertionError) as error:
+        _ask(inner, sample[:1], 1, np.empty(0, np.int64))
+    except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
             f"FAISS cannot build '{factory}' over {rows:,} vectors: {_reason(error)}. "
             "The vectors are kept: build again with a smaller --ann (IVF16,Flat), or with Flat."
@@ -119,13 +129,47 @@ def check_factory(factory: str, dim: int) -> Any:
     Raises:
         InputError: FAISS does not know the string, or cannot use it for this width.
     """
+    if trouble := _trouble(factory):
+        raise InputError(f"FAISS cannot use '{factory}': {trouble}. Try HNSW32 or 'IVF256,SQ8'.")
     try:
         return faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, MemoryError) as error:
         raise InputError(
             f"FAISS knows no index '{factory}' for vectors {dim} wide: {_reason(error)}. "
             "Try HNSW32, 'IVF256,SQ8' or 'IVF64,PQ24x4fs,RFlat' (PQ needs a divisor of the width)."
         ) from None
+
+
+def _trouble(factory: str) -> str:
+    """What makes a factory string deadly, if anything; some die in `index_factory` itself."""
+    if re.search(r"(?<!\d)0+(?!\d)", factory):
+        return "0 is no size (a graph's links, cells, parts and bits are at least 1)"
+    if re.search(r"HNSW\d+_\d+\+", factory):
+        return "a graph over two-level codes takes no search parameters, and may never end"
+    for kind, number in re.findall(r"(HNSW|NSG)(\d+)", factory):
+        allowed = LINKS[kind]
+        if int(number) not in allowed:
+            return f"{kind} takes {allowed.start} to {allowed.stop - 1:,} links, not {number}"
+    return ""
+
+
+def _try_a_copy(index: Any, sample: Matrix) -> None:
+    """Fill, write, read and search a tiny copy of a trained index.
+
+    FAISS has kinds that it writes and cannot read (ZnLattice); the copy tells before hours of work.
+
+    Raises:
+        RuntimeError: by FAISS, with its reason.
+    """
+    if _takes_one_addition(index):
+        return
+    copy = _read_back(index)
+    copy.add(sample)
+    _ask(_read_back(copy), sample[:1], 1, np.empty(0, np.int64))
+
+
+def _read_back(index: Any) -> Any:
+    return faiss.deserialize_index(faiss.serialize_index(index))
 
 
 def load(path: Path, dim: int) -> AnnIndex:
@@ -188,23 +232,60 @@ def _effort_of(part: Any, k: int) -> dict[str, float]:
     return {}
 
 
-def _parameters(index: Any, k: int, selector: Any) -> Any:
-    """Search parameters of the right class for an index, down through what it wraps."""
+def _ask(index: Any, queries: Matrix, k: int, dead_rows: Keys) -> tuple[Keys, Matrix]:
+    """The rows of an index nearest to each query, and their scores, without the dead.
+
+    Raises:
+        RuntimeError: by FAISS, with its reason.
+    """
+    if not len(dead_rows):
+        scores, rows = index.search(queries, k, params=_parameters(index, k))
+        return rows, scores
+    try:
+        parameters = _parameters(index, k, _selector(dead_rows))
+        scores, rows = index.search(queries, k, params=parameters)
+    except RuntimeError:
+        # PQ and NSG, for example, refuse a selector. (They do so before they compute anything.)
+        return _ask_past(index, queries, k, dead_rows)
+    return rows, scores
+
+
+def _ask_past(index: Any, queries: Matrix, k: int, dead_rows: Keys) -> tuple[Keys, Matrix]:
+    """Ask without a selector for so many more that `k` are left when the dead are taken out."""
+    wanted = min(k + len(dead_rows), int(index.ntotal))
+    # The rough scan must give up its dead too, but need not find 8 of each of them.
+    refine_factor = max(1.0, (k * REFINE_FACTOR + len(dead_rows)) / wanted)
+    parameters = _parameters(index, wanted, refine_factor=refine_factor)
+    scores, rows = index.search(queries, wanted, params=parameters)
+    rows[np.isin(rows, dead_rows)] = NO_ROW
+    found = best(rows, scores, k)
+    return found.keys, found.scores
+
+
+def _parameters(
+    index: Any, k: int, selector: Any = None, refine_factor: float = REFINE_FACTOR
+) -> Any:
+    """Search parameters of the right class for an index, down through what it wraps.
+
+    None where there is nothing to say: PQ, for example, refuses even parameters that are empty.
+    """
     index = faiss.downcast_index(index)
     effort = _effort_of(index, k)
     if isinstance(index, faiss.IndexPreTransform):
-        inner = _parameters(index.index, k, selector)
+        inner = _parameters(index.index, k, selector, refine_factor)
         return faiss.SearchParametersPreTransform(index_params=inner)
     if isinstance(index, faiss.IndexRefine):
-        inner = _parameters(index.base_index, int(k * REFINE_FACTOR), selector)
-        return faiss.IndexRefineSearchParameters(base_index_params=inner, **effort)
+        # NSG never ends when it is asked for more rows than there are.
+        refine_factor = min(refine_factor, max(1.0, index.ntotal / k))
+        inner = _parameters(index.base_index, int(k * refine_factor), selector)
+        return faiss.IndexRefineSearchParameters(base_index_params=inner, k_factor=refine_factor)
     if isinstance(index, faiss.IndexHNSW):
         return faiss.SearchParametersHNSW(sel=selector, **effort)
     if isinstance(index, faiss.IndexIVFPQ):
         return faiss.IVFPQSearchParameters(sel=selector, **effort)
     if isinstance(index, faiss.IndexIVF):
         return faiss.SearchParametersIVF(sel=selector, **effort)
-    return faiss.SearchParameters(sel=selector)
+    return faiss.SearchParameters(sel=selector) if selector else None
 
 
 def _layers(index: Any) -> list[Any]:
@@ -221,19 +302,45 @@ def _selector(dead_rows: Keys) -> Any:
     return faiss.IDSelectorNot(faiss.IDSelectorBatch(dead_rows)) if len(dead_rows) else None
 
 
-def _quiet_clustering(index: Any) -> None:
+def _prepare_training(index: Any) -> None:
     # With few vectors to a cell FAISS prints a warning from C++ and works; the recall is measured.
+    for part in _parts(index):
+        if isinstance(part, faiss.OPQMatrix):
+            # It makes its own quantizer, with the warning, unless it is given one.
+            part.pq = faiss.ProductQuantizer(part.d_out, part.M, 8)
+            # SWIG holds a bare pointer: the quantizer must live as long as the transform.
+            part.pq.this.disown()
+        if hasattr(part, "do_polysemous_training"):
+            # Many seconds for an order of centroids that only Hamming search uses; we never do.
+            part.do_polysemous_training = False
+        for holder in (part, *(getattr(part, name, None) for name in ("pq", "rq", "q1"))):
+            if hasattr(holder, "cp"):
+                holder.cp.min_points_per_centroid = 1
+
+
+def _parts(index: Any) -> Iterator[Any]:
+    """Everything in an index that is trained: layers, transforms, storage, coarse quantizers."""
     for part in _layers(index):
-        if isinstance(part, faiss.IndexIVF):
-            part.cp.min_points_per_centroid = 1
-            if hasattr(part, "pq"):
-                part.pq.cp.min_points_per_centroid = 1
+        yield part
+        if isinstance(part, faiss.IndexPreTransform):
+            chain = (part.chain.at(place) for place in range(part.chain.size()))
+            yield from map(faiss.downcast_VectorTransform, chain)
+        for name in ("refine_index", "storage", "quantizer"):
+            if inner := getattr(part, name, None):
+                yield from _parts(inner)
+        if product := getattr(part, "prq", None):
+            places = range(product.nsplits)
+            yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
+
+
+def _takes_one_addition(index: Any) -> bool:
+    return any(isinstance(part, faiss.IndexNSG | faiss.IndexNNDescent) for part in _layers(index))
 
 
 def _portions(index: Any, blocks: Sequence[Block]) -> Sequence[Block]:
     """The blocks to add one after the other; all in one where the index takes only one addition."""
     blocks = [block for block in blocks if len(block.keys)]
-    if not isinstance(index, faiss.IndexNSG | faiss.IndexNNDescent):
+    if not _takes_one_addition(index):
         return blocks
     keys = np.concatenate([block.keys for block in blocks])
     return [Block(keys, np.concatenate([block.vectors for block in blocks]))]

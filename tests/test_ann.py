@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -17,6 +20,10 @@ FACTORIES = [
     "PQ8x4",
     "NSG16",
     "Flat",
+    "PQ16,RFlat",
+    "PQ16x4fs,RFlat",
+    "PCA16,PQ8x4,RFlat",
+    "NSG16,RFlat",
 ]
 
 
@@ -135,3 +142,70 @@ def test_a_file_that_is_no_index_or_another_is_damage(tmp_path, rows):
     ann.build("Flat", 32, rows).write(path)
     with pytest.raises(DamageError, match="32 wide; expected IndexIDMap2, 16 wide"):
         ann.load(path, 16)
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        ("HNSW0", "0 is no size"),
+        ("HNSW1", "HNSW takes 2 to 1,024 links, not 1"),
+        ("IVF16_HNSW1,Flat", "HNSW takes 2 to 1,024 links, not 1"),
+        ("PQ8,Refine(HNSW1)", "HNSW takes 2 to 1,024 links, not 1"),
+        ("HNSW99999999", "HNSW takes 2 to 1,024 links, not 99999999"),
+        ("NSG4", "NSG takes 8 to 1,024 links, not 4"),
+        ("IVF0,Flat", "0 is no size"),
+        ("IVF16,PQ8x0", "0 is no size"),
+        ("IVF16,FlatPanorama0", "0 is no size"),
+        ("RQ0x4", "0 is no size"),
+        ("RR0,Flat", "0 is no size"),
+    ],
+)
+def test_a_factory_that_would_kill_the_process_is_refused(factory, reason):
+    with pytest.raises(InputError, match=f"cannot use '.*': {reason}"):
+        ann.check_factory(factory, 32)
+
+
+def test_a_structure_that_faiss_cannot_read_again_is_refused(rows):
+    with pytest.raises(InputError, match="cannot build 'ZnLattice4x10_6' .* no code storage"):
+        ann.build("ZnLattice4x10_6", 32, rows)
+
+
+@pytest.mark.parametrize("factory", ["PQ16,RFlat", "PQ16x4fs,RFlat", "PCA16,PQ8x4,RFlat"])
+def test_refining_scores_eight_times_as_many_with_and_without_dead(factory, rows, queries):
+    index = ann.build(factory, 32, rows)
+    dead = np.unique(exact.search(queries, rows, 3).keys)
+    for gone in (dead, None, dead):
+        found = index.candidates(queries, 10, gone)
+        true = exact.search(queries, rows, 10, gone)
+        shares = [np.isin(t, f).mean() for (f, _), (t, _) in zip(found, true, strict=True)]
+        assert np.mean(shares) > 0.98
+
+
+def test_a_refusal_by_faiss_in_a_search_is_an_input_error(rows, queries):
+    index = ann.build("IVF16,Flat", 32, rows)
+    index._index.nlist = 0
+    with pytest.raises(InputError, match="FAISS cannot search this index: .*nprobe"):
+        index.candidates(queries, 10)
+
+
+QUIETLY = """
+import sys
+import numpy as np
+from indexes import ann
+from indexes.blocks import Block
+
+vectors = np.random.default_rng(0).standard_normal((300, 32)).astype(np.float32)
+for factory in sys.argv[1:]:
+    ann.build(factory, 32, [Block(np.arange(300), vectors)])
+"""
+
+
+def test_few_vectors_to_train_on_print_nothing():
+    factories = [
+        *("PQ4", "PCA16,PQ4", "OPQ4,PQ4", "RQ4x4", "PRQ2x2x4", "IVF16,PQ4", "IVF16,RQ4x4"),
+        *("PQ16x4fs,RFlat", "IVF16_HNSW8,Flat", "PQ4,Refine(PQ4)", "HNSW8_PQ4"),
+        *("IVF16(IVF4,Flat),Flat", "NSG16,PQ4"),
+    ]
+    command = [sys.executable, "-W", "ignore", "-c", QUIETLY, *factories]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
