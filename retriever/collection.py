@@ -24,6 +24,7 @@ from retriever.info import (
     IndexInfo,
     collection_info,
     embedding_seconds,
+    index_info,
     text_report,
 )
 from retriever.provenance import check_same, facts_of, spec_of
@@ -129,8 +130,9 @@ class Collection:
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
         doc_ids = list(doc_ids)
-        for doc_id in doc_ids:
-            self.document(doc_id)
+        strange = [doc_id for doc_id in doc_ids if not isinstance(doc_id, str)]
+        for doc_id in strange or self.unknown_ids(doc_ids):
+            self.document(doc_id)  # raises, and says what there is
         return self._store.delete(doc_ids)
 
     def document(self, doc_id: str) -> Document:
@@ -223,8 +225,7 @@ class Collection:
         Raises:
             UnknownNameError: no such index.
         """
-        self._store.index(name)
-        return next(index for index in self.info().indexes if index.name == name)
+        return index_info(self._store, self._store.index(name), self._store.indexes())
 
     def drop(self, name: str) -> int:
         """Forget an index, and its vectors when no other index uses them; the bytes set free.

@@ -21,6 +21,7 @@ __all__ = [
     "IndexInfo",
     "collection_info",
     "embedding_seconds",
+    "index_info",
     "index_notes",
     "missing_note",
     "text_report",
@@ -91,7 +92,7 @@ def collection_info(store: Store) -> CollectionInfo:
         path=store.folder,
         documents=store.count(),
         catalog_size=store.catalog_size(),
-        indexes=tuple(_index_info(store, row, rows) for row in rows),
+        indexes=tuple(index_info(store, row, rows) for row in rows),
     )
 
 
@@ -131,8 +132,8 @@ def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
     return sum(shard.seconds for shard in store.shards(embedding))
 
 
-def _index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
-    """Read from the catalog alone, so that a damaged file stops nobody from looking."""
+def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
+    """What is known of one of the indexes, from the catalog alone: damaged files hide nothing."""
     embedding = store.embedding(index.name)
     spec = EmbedderSpec(**embedding.embedder)
     rows, missing = store.counts(embedding)

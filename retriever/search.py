@@ -133,7 +133,7 @@ class DenseRetriever:
         """`search_many`, and the time that its three steps took."""
         started = time.perf_counter()
         texts = checked_texts(texts)
-        queries = self.encode(texts)
+        queries = self.embedder.encode_queries(texts)
         encoded = time.perf_counter()
 
         def question(snapshot: Snapshot) -> tuple[list[Hits], float, float]:
