@@ -7,7 +7,9 @@ parameters that an index does not have. Everything is checked before it, and tra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,43 @@ from indexes.neighbours import (
     nothing,
 )
 
-__all__ = ["AnnIndex", "build", "check_factory", "default_effort", "inner_products", "load"]
+__all__ = [
+    "AnnIndex",
+    "Mask",
+    "build",
+    "check_factory",
+    "default_effort",
+    "inner_products",
+    "load",
+    "single_precision",
+]
 
 NO_ROW = -1
 TRAINING_ROWS = 262_144
 MIN_EF_SEARCH = 128
 MIN_NPROBE = 16
 REFINE_FACTOR = 8.0
+WRITTEN_BYTES = 1 << 20
+# A structure that takes no selector is asked for so many more at most; beyond, brute force is due.
+HIDDEN_AT_MOST = 10_000
 TRIAL_ROWS = 64
 
 # What FAISS takes without a word and then dies of: a graph with too few links (HNSW1 is a
 # segmentation fault, NSG4 never ends) or with more than any memory holds.
 LINKS = {"HNSW": range(2, 1025), "NSG": range(8, 1025)}
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which rows of one index a search may find; `selector` is FAISS's form of it."""
+
+    visible: NDArray[np.bool_]
+    selector: Any
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that may be found."""
+        return float(self.visible.mean())
 
 
 class AnnIndex:
@@ -59,12 +86,50 @@ class AnnIndex:
         """How many vectors it holds."""
         return len(self._keys)
 
-    def write(self, path: Path) -> None:
-        """Write the index to a file."""
-        faiss.write_index(self._file, str(path))
+    def write(self, write: Callable[[bytes], int]) -> None:
+        """Write the index, a piece at a time."""
+        faiss.write_index(self._file, faiss.PyCallbackIOWriter(write, WRITTEN_BYTES))
 
-    def candidates(self, queries: Matrix, k: int, dead: Keys | None = None) -> Neighbours:
-        """About `k` nearest keys for each query, by FAISS's own scores, none of them in `dead`.
+    @property
+    def keys(self) -> Keys:
+        """The keys of its rows."""
+        return self._keys
+
+    def mask(self, hidden: Keys) -> Mask | None:
+        """What hides the rows of some keys (ascending) in a search; None when it has none of them.
+
+        It belongs to this index, and may be kept as long.
+        """
+        visible = ~np.isin(self._keys, hidden, assume_unique=True)
+        if visible.all():
+            return None
+        bits = np.packbits(visible, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+        # FAISS borrows the bits.
+        selector.bits = bits
+        return Mask(visible, selector)
+
+    def can_hide(self, mask: Mask) -> bool:
+        """Whether it can leave out what a mask hides at less cost than brute force has.
+
+        A structure that takes no selector is asked for as many more as are hidden.
+        """
+        return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
+
+    @cached_property
+    def _takes_selectors(self) -> bool:
+        """PQ and NSG, for example, refuse one, before they compute anything."""
+        bits = np.full(self.rows // 8 + 1, 0xFF, np.uint8)
+        mask = Mask(np.ones(self.rows, np.bool_), faiss.IDSelectorBitmap(bits))
+        query = np.ones((1, int(self._index.d)), np.float32)
+        try:
+            self._index.search(query, 1, params=_parameters(self._index, 1, mask))
+        except RuntimeError:
+            return False
+        return True
+
+    def candidates(self, queries: Matrix, k: int, mask: Mask | None = None) -> Neighbours:
+        """About `k` nearest keys for each query, by FAISS's own scores, none that is masked.
 
         A query of zeros finds nothing. Fewer than `k` may come back where the structure sees fewer.
 
@@ -75,19 +140,16 @@ class AnnIndex:
         queries = checked_queries(queries, int(self._index.d))
         if not k or not len(queries):
             return nothing(len(queries))
-        rows, scores = self._search(queries, k, self._rows_of(dead))
+        rows, scores = self._search(queries, k, mask)
         rows[~queries.any(axis=1)] = NO_ROW
         keys = np.where(rows == NO_ROW, NO_KEY, self._keys[rows])
         return Neighbours(keys, np.where(rows == NO_ROW, -np.inf, scores))
 
-    def _rows_of(self, dead: Keys | None) -> Keys:
-        if dead is None or not len(dead):
-            return np.empty(0, np.int64)
-        return np.flatnonzero(np.isin(self._keys, dead)).astype(np.int64)
-
-    def _search(self, queries: Matrix, k: int, dead_rows: Keys) -> tuple[Keys, Matrix]:
+    def _search(self, queries: Matrix, k: int, mask: Mask | None) -> tuple[Keys, Matrix]:
         try:
-            return _ask(self._index, queries, k, dead_rows)
+            if mask is None or self._takes_selectors:
+                return _ask(self._index, queries, k, mask)
+            return _ask_past(self._index, queries, k, ~mask.visible)
         except RuntimeError as error:
             raise InputError(
                 f"FAISS cannot search this index: {_reason(error)}. "
@@ -114,7 +176,7 @@ def build(factory: str, dim: int, blocks: Sequence[Block]) -> AnnIndex:
         index = faiss.IndexIDMap2(inner)
         for block in _portions(inner, blocks):
             index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
-        _ask(inner, sample[:1], 1, np.empty(0, np.int64))
+        _ask(inner, sample[:1], 1, None)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
             f"FAISS cannot build '{factory}' over {rows:,} vectors: {_reason(error)}. "
@@ -165,7 +227,7 @@ def _try_a_copy(index: Any, sample: Matrix) -> None:
         return
     copy = _read_back(index)
     copy.add(sample)
-    _ask(_read_back(copy), sample[:1], 1, np.empty(0, np.int64))
+    _ask(_read_back(copy), sample[:1], 1, None)
 
 
 def _read_back(index: Any) -> Any:
@@ -222,62 +284,71 @@ def inner_products(query: Matrix, vectors: Matrix) -> Matrix:
     return products
 
 
-def _effort_of(part: Any, k: int) -> dict[str, float]:
+def single_precision(rows: NDArray[np.floating]) -> Matrix:
+    """Rows (n, dim) as a contiguous float32 matrix; they themselves where they are one."""
+    if rows.dtype != np.float16:
+        return np.ascontiguousarray(rows, np.float32)
+    # Twice as fast as NumPy's cast.
+    codec = faiss.ScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_fp16)
+    single: Matrix = codec.decode(np.ascontiguousarray(rows).view(np.uint8))
+    return single
+
+
+def _effort_of(part: Any, k: int, share: float = 1.0) -> dict[str, float]:
+    """The effort for `k` neighbours where a share of the rows may be found."""
     if isinstance(part, faiss.IndexHNSW):
-        return {"efSearch": max(MIN_EF_SEARCH, 2 * k)}
+        return {"efSearch": int(max(MIN_EF_SEARCH, 2 * k) / share)}
     if isinstance(part, faiss.IndexIVF):
-        return {"nprobe": min(part.nlist, max(MIN_NPROBE, part.nlist // 8))}
+        nprobe = max(MIN_NPROBE, part.nlist // 8)
+        return {"nprobe": min(part.nlist, int(nprobe / share))}
     if isinstance(part, faiss.IndexRefine):
         return {"k_factor": REFINE_FACTOR}
     return {}
 
 
-def _ask(index: Any, queries: Matrix, k: int, dead_rows: Keys) -> tuple[Keys, Matrix]:
-    """The rows of an index nearest to each query, and their scores, without the dead.
+def _ask(index: Any, queries: Matrix, k: int, mask: Mask | None) -> tuple[Keys, Matrix]:
+    """The rows of an index nearest to each query, and their scores, without those masked.
 
     Raises:
         RuntimeError: by FAISS, with its reason.
     """
-    if not len(dead_rows):
-        scores, rows = index.search(queries, k, params=_parameters(index, k))
-        return rows, scores
-    try:
-        parameters = _parameters(index, k, _selector(dead_rows))
-        scores, rows = index.search(queries, k, params=parameters)
-    except RuntimeError:
-        # PQ and NSG, for example, refuse a selector. (They do so before they compute anything.)
-        return _ask_past(index, queries, k, dead_rows)
+    scores, rows = index.search(queries, k, params=_parameters(index, k, mask))
     return rows, scores
 
 
-def _ask_past(index: Any, queries: Matrix, k: int, dead_rows: Keys) -> tuple[Keys, Matrix]:
-    """Ask without a selector for so many more that `k` are left when the dead are taken out."""
-    wanted = min(k + len(dead_rows), int(index.ntotal))
-    # The rough scan must give up its dead too, but need not find 8 of each of them.
-    refine_factor = max(1.0, (k * REFINE_FACTOR + len(dead_rows)) / wanted)
+def _ask_past(
+    index: Any, queries: Matrix, k: int, hidden: NDArray[np.bool_]
+) -> tuple[Keys, Matrix]:
+    """Ask without a selector for so many more that `k` are left when the hidden are taken out."""
+    many = int(hidden.sum())
+    wanted = min(k + many, int(index.ntotal))
+    # The rough scan must give up its hidden too, but need not find 8 of each of them.
+    refine_factor = max(1.0, (k * REFINE_FACTOR + many) / wanted)
     parameters = _parameters(index, wanted, refine_factor=refine_factor)
     scores, rows = index.search(queries, wanted, params=parameters)
-    rows[np.isin(rows, dead_rows)] = NO_ROW
+    rows[(rows != NO_ROW) & hidden[rows]] = NO_ROW
     found = best(rows, scores, k)
     return found.keys, found.scores
 
 
 def _parameters(
-    index: Any, k: int, selector: Any = None, refine_factor: float = REFINE_FACTOR
+    index: Any, k: int, mask: Mask | None = None, refine_factor: float = REFINE_FACTOR
 ) -> Any:
     """Search parameters of the right class for an index, down through what it wraps.
 
     None where there is nothing to say: PQ, for example, refuses even parameters that are empty.
     """
     index = faiss.downcast_index(index)
-    effort = _effort_of(index, k)
+    selector = mask.selector if mask else None
+    # Of what a structure looks at, only a share may be found: it has to look at more.
+    effort = _effort_of(index, k, mask.share if mask else 1.0)
     if isinstance(index, faiss.IndexPreTransform):
-        inner = _parameters(index.index, k, selector, refine_factor)
+        inner = _parameters(index.index, k, mask, refine_factor)
         return faiss.SearchParametersPreTransform(index_params=inner)
     if isinstance(index, faiss.IndexRefine):
         # NSG never ends when it is asked for more rows than there are.
         refine_factor = min(refine_factor, max(1.0, index.ntotal / k))
-        inner = _parameters(index.base_index, int(k * refine_factor), selector)
+        inner = _parameters(index.base_index, int(k * refine_factor), mask)
         return faiss.IndexRefineSearchParameters(base_index_params=inner, k_factor=refine_factor)
     if isinstance(index, faiss.IndexHNSW):
         return faiss.SearchParametersHNSW(sel=selector, **effort)
@@ -296,10 +367,6 @@ def _layers(index: Any) -> list[Any]:
     if isinstance(index, faiss.IndexRefine):
         return [index, *_layers(index.base_index)]
     return [index]
-
-
-def _selector(dead_rows: Keys) -> Any:
-    return faiss.IDSelectorNot(faiss.IDSelectorBatch(dead_rows)) if len(dead_rows) else None
 
 
 def _prepare_training(index: Any) -> None:

@@ -7,16 +7,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from indexes import ann
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus, Passage
 from indexes.errors import DamageError
-from indexes.files import new_file, seal, verify
-from indexes.neighbours import Matrix
-from indexes.registry import EmbeddingRow, IndexRow, Registry, gaps
-from indexes.shards import MERGED_BYTES, NO_FILE, ShardDraft, mergeable, merged, open_shard
+from indexes.files import new_file, verify
+from indexes.neighbours import Keys, Matrix
+from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.shards import (
+    MERGED_BYTES,
+    NO_FILE,
+    ShardDraft,
+    mergeable,
+    open_shard,
+    rewritten,
+    unpack_keys,
+    without,
+)
 
-__all__ = ["Builder", "Encode", "Progress", "planned"]
+__all__ = ["Builder", "Encode", "Progress", "living_rows", "planned"]
 
 # Texts in; vectors (len(texts), dim) and counts to remember out.
 Encode = Callable[[Sequence[str]], tuple[Matrix, Mapping[str, int]]]
@@ -26,6 +37,7 @@ Progress = Callable[[int, int], None]
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
 FIRST_BATCH, LARGEST_BATCH = 64, 4096
+NO_KEYS: Keys = np.empty(0, np.int64)
 
 
 @dataclass
@@ -83,10 +95,46 @@ class Builder:
         boundaries = {row.stop_key for row in self.registry.indexes()}
         row_bytes = embedding.dim * (2 if embedding.dtype == "float16" else 4)
         for run in list(mergeable(shards, boundaries, row_bytes)):
-            shard = merged(run, self.registry.next_shard(), embedding, self.folder)
-            with self.catalog.writing():
-                self.registry.drop_shards(run)
-                self.registry.add_shard(shard)
+            self._rewrite(run, embedding, NO_KEYS)
+
+    def _rewrite(self, run: Sequence[ShardRow], embedding: EmbeddingRow, dead: Keys) -> None:
+        shard = rewritten(run, self.registry.next_shard(), embedding, self.folder, dead)
+        with self.catalog.writing():
+            self.registry.drop_shards(run)
+            self.registry.add_shard(shard)
+
+    def compact(self, embedding: EmbeddingRow) -> int:
+        """Take the rows of removed passages out of an embedding's files; how many those were.
+
+        Nothing is embedded. The structures are made anew first: as long as one has a removed row,
+        its key must stay known as removed.
+        """
+        dead = self.corpus.tombstones()
+        for index in self.registry.indexes():
+            if index.embedding == embedding.number and self._is_behind(index):
+                self._set(self._made_anew(index, embedding))
+        shards = self.registry.shards(embedding.number)
+        gone = 0
+        for shard in shards:
+            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            if here := int(np.isin(keys, dead, assume_unique=True).sum()):
+                self._rewrite([shard], embedding, dead)
+                gone += here
+        self._merge(embedding)
+        return gone
+
+    def _made_anew(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
+        if living_rows(self.corpus, self.registry.shards(embedding.number)):
+            return self._build_ann(index, embedding)
+        return planned(index.name, embedding, str(index.recipe["factory"]))
+
+    def _is_behind(self, index: IndexRow) -> bool:
+        """Whether a structure lacks living rows, or has others than those."""
+        if index.file is None:
+            return False
+        shards = self.registry.shards(index.embedding)
+        seen = max((shard.stop_key for shard in shards), default=1)
+        return index.stop_key != seen or index.rows != living_rows(self.corpus, shards)
 
     def index(self, name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:
         """Build the index of that name over an embedding, or leave it where it has seen all.
@@ -99,9 +147,12 @@ class Builder:
             return old
         if factory is not None:
             row = self._build_ann(row, embedding)
+        self._set(row)
+        return self.registry.index(name)
+
+    def _set(self, row: IndexRow) -> None:
         with self.catalog.writing():
             self.registry.set_index(row)
-        return self.registry.index(name)
 
     def _is_current(self, old: IndexRow, new: IndexRow) -> bool:
         same = (old.kind, old.embedding, old.recipe) == (new.kind, new.embedding, new.recipe)
@@ -118,24 +169,34 @@ class Builder:
 
     def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         shards = self.registry.shards(embedding.number)
-        blocks = [open_shard(shard, embedding, self.folder) for shard in shards]
+        dead = self.corpus.tombstones()
+        blocks = [without(open_shard(shard, embedding, self.folder), dead) for shard in shards]
         started = time.perf_counter()
         index = ann.build(planned.recipe["factory"], embedding.dim, blocks)
         seconds = time.perf_counter() - started
         generation = self.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}.faiss"
-        with new_file(self.folder / file) as temporary:
-            index.write(temporary)
-            sealed = seal(temporary)
+        with new_file(self.folder / file) as new:
+            index.write(new.write)
         return replace(
             planned,
             generation=generation,
             stop_key=max((shard.stop_key for shard in shards), default=1),
             rows=index.rows,
             file=file,
-            sealed=sealed,
+            sealed=new.sealed,
             seconds=seconds,
         )
+
+
+def living_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
+    """How many passages an embedding can find, by the catalog alone: no file is opened."""
+    dead = corpus.tombstones()
+    return sum(
+        shard.rows
+        - int(np.isin(dead, unpack_keys(shard.present, shard.first_key, shard.stop_key)).sum())
+        for shard in shards
+    )
 
 
 def planned(name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:

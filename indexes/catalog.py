@@ -17,11 +17,35 @@ import sqlite_utils
 
 from indexes import migrations
 from indexes.errors import CollectionError, DamageError, NewerFormatError, NotACollectionError
+from indexes.files import sync, writer_lock
+from indexes.seals import digest
 
 __all__ = ["UNFINISHED", "Catalog", "Row"]
 
 # "RTRV" in ASCII, in SQLite's header: tells our file from any other database.
 APPLICATION_ID = 0x52545256
+# What decides which files count, and what the numbers in this catalog mean.
+MANIFEST = (
+    "SELECT generation, content, documents, passages, next_document, next_key, split FROM state",
+    "SELECT * FROM embeddings ORDER BY embedding",
+    "SELECT * FROM shards ORDER BY shard",
+    "SELECT * FROM indexes ORDER BY number",
+    "SELECT * FROM fields ORDER BY field",
+    "SELECT * FROM sources ORDER BY fingerprint",
+)
+# SQLite's result codes for a file that cannot be used now, though nothing is wrong with it.
+PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_TOOBIG,
+}
 BUSY_MILLISECONDS = 30_000
 # Behind the name of a catalog that is being created: a crash leaves no half of one under the name.
 UNFINISHED = ".creating"
@@ -43,10 +67,12 @@ class Catalog:
         self._opened: weakref.WeakSet[sqlite_utils.Database] = weakref.WeakSet()
         self._opening = threading.Lock()
         self._closed = False
+        # The generation whose manifest was found whole, with its digest.
+        self._whole: Row | None = None
 
     @classmethod
-    def create(cls, path: Path) -> Catalog:
-        """A new, empty catalog at `path`.
+    def create(cls, path: Path, split: str = "null") -> Catalog:
+        """A new, empty catalog at `path`; `split` is the JSON of how documents are cut.
 
         Raises:
             CollectionError: the folder cannot be written to.
@@ -60,8 +86,13 @@ class Catalog:
             catalog.execute("PRAGMA journal_mode = WAL")
             catalog.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             migrations.steps.apply(catalog._database)
+            with catalog._transaction():
+                catalog.execute("UPDATE state SET split = ?", [split])
             catalog.close()
+            # Closing has moved the log into the file, and has synced it.
             unfinished.replace(path)
+            sync(path.parent)
+            sync(path.parent.parent)
         except (OSError, sqlite3.OperationalError, CollectionError) as error:
             raise CollectionError(
                 f"Cannot create a collection in {path.parent}/: {error}. "
@@ -104,7 +135,25 @@ class Catalog:
                 "Upgrade with: pip install --upgrade retriever-compare"
             )
         if pending:
-            migrations.steps.apply(self._database)
+            self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """Apply the schema's newer steps, in one transaction."""
+        with writer_lock(self._path.parent), self._writer():
+            self.execute("PRAGMA foreign_keys = OFF")  # tables are replaced; no effect inside
+            with self._transaction():
+                migrations.steps.apply(self._database)
+            self.execute("PRAGMA foreign_keys = ON")
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def quoted_folder(self) -> str:
+        """Its folder as a shell takes it, for advice."""
+        return shlex.quote(str(self._path.parent))
 
     # -- transactions ---------------------------------------------------------------------------
 
@@ -121,6 +170,7 @@ class Catalog:
         try:
             self.execute("BEGIN")
             try:
+                self._check_manifest()
                 yield
             finally:
                 self.execute("COMMIT")
@@ -130,22 +180,60 @@ class Catalog:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """All statements inside take effect together on leaving; none does when it raises."""
+        with self._writer(), self._transaction():
+            self._check_manifest()
+            yield
+
+    @contextlib.contextmanager
+    def _writer(self) -> Iterator[None]:
+        """Use this thread's connection for writing."""
         self._local.writing = True
         try:
-            self.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.execute("UPDATE generation SET number = number + 1")
-                self.execute("COMMIT")
-            except BaseException:
-                if self._database.conn.in_transaction:
-                    self.execute("ROLLBACK")
-                raise
+            yield
         finally:
             self._local.writing = False
 
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Changes that take effect together, as a new generation with its digest."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("UPDATE state SET generation = generation + 1")
+            self.execute("UPDATE state SET digest = ?", [self._digest()])
+            self.execute("COMMIT")
+        except BaseException:
+            if self._database.conn.in_transaction:
+                self.execute("ROLLBACK")
+            raise
+
+    def _check_manifest(self) -> None:
+        """Check, once a generation, that the tables that name files are as they were committed.
+
+        Raises:
+            DamageError: they are not.
+        """
+        row = self.row("SELECT generation, digest FROM state")
+        if row is not None and row == self._whole:
+            return
+        if row is None or row[1] != self._digest():
+            raise DamageError(
+                f"{self._path} is damaged: its list of files is not what was committed. "
+                "Restore it from a backup."
+            )
+        self._whole = row
+
+    def _digest(self) -> bytes:
+        return digest(self.rows(sql) for sql in MANIFEST)
+
     def _flag(self, name: str) -> bool:
         return bool(getattr(self._local, name, False))
+
+    def vacuum(self) -> None:
+        """Write the file anew without what was deleted, and give the room back to the disk."""
+        with self._writer():
+            self.execute("VACUUM")
+            self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # -- statements -----------------------------------------------------------------------------
     # Each raises DamageError where the file is damaged, and CollectionError where the disk is full
@@ -199,18 +287,21 @@ class Catalog:
 
     def _explained(self, error: sqlite3.Error) -> Exception:
         """SQLite's error in our words; one that only a bug of ours can cause stays as it is."""
-        if isinstance(error, sqlite3.OperationalError):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in PASSING:
             return CollectionError(
                 f"{self._path} cannot be used: {error}. "
                 "Check that the disk has room and that you may write there, then try again."
             )
-        if type(error) is sqlite3.DatabaseError:
-            return DamageError(f"{self._path} cannot be read: {error}. Restore it from a backup.")
+        # Our statements fit our schema: where SQLite cannot follow one, the schema was changed, or
+        # a value is not what we wrote.
+        if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+            return DamageError(f"{self._path} is damaged: {error}. Restore it from a backup.")
         return error
 
     def generation(self) -> int:
         """How many commits have changed what a search can see."""
-        return int(self.value("SELECT number FROM generation"))
+        return int(self.value("SELECT generation FROM state"))
 
     # -- connections ----------------------------------------------------------------------------
 

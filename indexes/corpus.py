@@ -1,19 +1,26 @@
-"""Documents and their passages in the catalog: taken in, looked up, removed."""
+"""Documents and their passages in the catalog: looked up, filtered, removed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from indexes.catalog import Catalog
-from indexes.documents import Document, passage_text
-from indexes.errors import BadRecord
+import numpy as np
 
-__all__ = ["Added", "Corpus", "FoundPassage", "Intake", "Passage"]
+from indexes.catalog import Catalog, Row
+from indexes.documents import Document, content_checksum, passage_text
+from indexes.errors import DamageError
+from indexes.filters import Filter, condition
+from indexes.neighbours import NO_KEY, Keys
+from indexes.seals import document_seal, passage_seal
+
+__all__ = ["Corpus", "FoundPassage", "Passage", "is_possible"]
 
 
 PAGE = 500
+DELETED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -34,35 +41,74 @@ class FoundPassage:
     end: int
 
 
-@dataclass(frozen=True)
-class Added:
-    """What a call of `add` did, in documents; `skipped` are the records that it left out."""
-
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    skipped: tuple[BadRecord, ...] = ()
-    skipped_total: int = 0
-
-
 class Corpus:
-    """The documents of a collection. Methods that write must run inside `catalog.writing()`."""
+    """The documents of a collection. Methods that write must run inside `catalog.writing()`.
+
+    Every row that is read is compared with its seal: what was damaged is never answered with.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
+    # -- counts ---------------------------------------------------------------------------------
+
     def count(self) -> int:
         """How many documents there are."""
-        return int(self._catalog.value("SELECT COUNT(*) FROM documents"))
+        return int(self._catalog.value("SELECT documents FROM state"))
+
+    def count_all_passages(self) -> int:
+        """How many passages there are."""
+        return int(self._catalog.value("SELECT passages FROM state"))
+
+    def split(self) -> str:
+        """The JSON of how documents are cut into passages; `null`: one passage a document."""
+        return str(self._catalog.value("SELECT split FROM state"))
+
+    def stop_key(self) -> int:
+        """The key that the next passage will get; every key before it is taken for good."""
+        return int(self._catalog.value("SELECT next_key FROM state"))
+
+    def content(self) -> int:
+        """The generation in which a document changed last."""
+        return int(self._catalog.value("SELECT content FROM state"))
+
+    def count_passages(self, first_key: int, stop_key: int) -> int:
+        """How many passages there are from `first_key` to before `stop_key`."""
+        sql = "SELECT COUNT(*) FROM passages WHERE key >= ? AND key < ?"
+        return int(self._catalog.value(sql, [first_key, stop_key]))
+
+    def count_documents(self, gaps: Sequence[tuple[int, int]]) -> int:
+        """How many documents have a passage whose key lies in one of some intervals."""
+        if self.split() == "null":
+            return sum(self.count_passages(*gap) for gap in gaps)
+        sql = """
+            SELECT COUNT(DISTINCT document) FROM json_each(?) AS gap JOIN passages
+            ON passages.key >= json_extract(gap.value, '$[0]')
+            AND passages.key < json_extract(gap.value, '$[1]')
+        """
+        return int(self._catalog.value(sql, [json.dumps(gaps)]))
+
+    def tombstones(self) -> Keys:
+        """The keys of passages that are gone but may stand in a file, in order.
+
+        Raises:
+            DamageError: one of them belongs to a passage that is there.
+        """
+        rows = self._catalog.rows("SELECT key FROM tombstones ORDER BY key")
+        alive = "SELECT COUNT(*) FROM tombstones JOIN passages USING (key)"
+        if self._catalog.value(alive):
+            raise self._damage("A passage is there and gone at once")
+        return np.array(rows, np.int64).reshape(-1)
+
+    # -- documents ------------------------------------------------------------------------------
 
     def document(self, doc_id: str) -> Document | None:
         """The document of that id, or None."""
-        if not _is_possible(doc_id):
+        if not is_possible(doc_id):
             return None
-        row = self._catalog.row(
-            "SELECT doc_id, title, text, metadata FROM documents WHERE doc_id = ?", [doc_id]
-        )
-        return _document(*row) if row else None
+        sql = f"SELECT {_DOCUMENT} FROM documents JOIN texts USING (document) WHERE doc_id = ?"
+        row = self._catalog.row(sql, [doc_id])
+        return self._document(row) if row else None
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
         """Those of some ids that no document has, in the order given."""
@@ -70,191 +116,219 @@ class Corpus:
             SELECT value FROM json_each(?)
             WHERE NOT EXISTS (SELECT 1 FROM documents WHERE doc_id = value)
         """
-        possible = json.dumps([doc_id for doc_id in doc_ids if _is_possible(doc_id)])
+        possible = json.dumps([doc_id for doc_id in doc_ids if is_possible(doc_id)])
         unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [possible])}
-        return [doc_id for doc_id in doc_ids if doc_id in unknown or not _is_possible(doc_id)]
+        return [doc_id for doc_id in doc_ids if doc_id in unknown or not is_possible(doc_id)]
 
     def documents(self) -> Iterator[Document]:
         """Every document that there is now, in the order in which they came.
 
         Read in pages: what is added while somebody iterates does not join.
         """
-        sql = """
-            SELECT document, doc_id, title, text, metadata FROM documents
+        sql = f"""
+            SELECT {_DOCUMENT} FROM documents JOIN texts USING (document)
             WHERE document > ? AND document < ? ORDER BY document LIMIT ?
         """
-        position, stop = 0, _next(self._catalog, "documents")
+        position, stop = 0, self._catalog.value("SELECT next_document FROM state")
         while page := self._catalog.rows(sql, [position, stop, PAGE]):
             position = page[-1][0]
-            for _, *document in page:
-                yield _document(*document)
+            yield from map(self._document, page)
+
+    def numbered(self) -> Iterator[tuple[int, Document]]:
+        """Every document's number, and the document without its text."""
+        sql = """
+            SELECT document, doc_id, checksum, metadata, seal FROM documents
+            WHERE document > ? ORDER BY document LIMIT ?
+        """
+        position = 0
+        while page := self._catalog.rows(sql, [position, PAGE]):
+            position = page[-1][0]
+            for row in page:
+                self._check_document(row)
+                yield row[0], Document(row[1], "", "", json.loads(row[3]))
+
+    # -- passages -------------------------------------------------------------------------------
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of `keys` with their documents, by one statement; unknown ones left out."""
-        sql = """
-            SELECT passages.key, start, stop, doc_id, title, text, metadata
-            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
-            JOIN documents USING (document)
+        """The passages of `keys` with their documents, by one statement; key -1 is left out.
+
+        Raises:
+            DamageError: a key has no passage.
         """
-        return {
-            key: FoundPassage(key, _document(*document), start, stop)
-            for key, start, stop, *document in self._catalog.rows(sql, [json.dumps(list(keys))])
-        }
+        sql = f"""
+            SELECT passages.key, start, stop, passages.seal, {_DOCUMENT}
+            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
+            JOIN documents USING (document) JOIN texts USING (document)
+        """
+        found = {}
+        # Passages of one document stand beside each other, and share it.
+        shared: dict[int, Document] = {}
+        for key, start, stop, seal, *row in self._wanted(sql, keys):
+            self._check_passage(key, row[0], start, stop, seal)
+            if row[0] not in shared:
+                shared[row[0]] = self._document(row)
+            found[key] = FoundPassage(key, shared[row[0]], start, stop)
+        return found
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
-        """The ids of the documents of `keys`, by one statement, without reading any text."""
+        """The ids of the documents of `keys`, by one statement, without reading any text.
+
+        Raises:
+            DamageError: a key has no passage.
+        """
         sql = """
-            SELECT passages.key, doc_id
+            SELECT passages.key, start, stop, passages.seal, document, doc_id, checksum,
+                   metadata, documents.seal
             FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
             JOIN documents USING (document)
         """
-        return dict(self._catalog.rows(sql, [json.dumps(list(keys))]))
+        doc_ids = {}
+        for key, start, stop, seal, *row in self._wanted(sql, keys):
+            self._check_passage(key, row[0], start, stop, seal)
+            self._check_document(row)
+            doc_ids[key] = row[1]
+        return doc_ids
+
+    def owners(self, keys: Keys) -> Keys:
+        """The number of the document of each of some keys (any shape); -1 for key -1."""
+        sql = """
+            SELECT passages.key, document
+            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
+        """
+        distinct, place = np.unique(keys, return_inverse=True)
+        documents: dict[int, int] = dict(self._wanted(sql, distinct.tolist()))
+        owners = np.array([documents.get(key, NO_KEY) for key in distinct.tolist()], np.int64)
+        return owners[place].reshape(keys.shape)
+
+    def _wanted(self, sql: str, keys: Sequence[int]) -> list[Row]:
+        wanted = [key for key in keys if key != NO_KEY]
+        rows = self._catalog.rows(sql, [json.dumps(wanted)])
+        if len(rows) != len(wanted):
+            lost = sorted(set(wanted) - {row[0] for row in rows})
+            raise self._damage(f"Passage {lost[0] if lost else wanted[0]} is lost")
+        return rows
 
     def passages(self, first_key: int, stop_key: int, limit: int) -> list[Passage]:
         """The first `limit` passages from `first_key` to before `stop_key`, in key order."""
-        sql = """
-            SELECT key, title, text, start, stop FROM passages JOIN documents USING (document)
+        sql = f"""
+            SELECT key, start, stop, passages.seal, {_DOCUMENT}
+            FROM passages JOIN documents USING (document) JOIN texts USING (document)
             WHERE key >= ? AND key < ? ORDER BY key LIMIT ?
         """
-        rows = self._catalog.rows(sql, [first_key, stop_key, limit])
-        return [Passage(key, passage_text(*document)) for key, *document in rows]
+        passages = []
+        checked = None
+        for row in self._catalog.rows(sql, [first_key, stop_key, limit]):
+            key, start, stop, seal, number, *_, title, text = row
+            self._check_passage(key, number, start, stop, seal)
+            if number != checked:
+                self._check_text(row[4:])
+                checked = number
+            passages.append(Passage(key, passage_text(title, text, start, stop)))
+        return passages
 
-    def count_passages(self, first_key: int, stop_key: int) -> int:
-        """How many passages there are from `first_key` to before `stop_key`."""
-        sql = "SELECT COUNT(*) FROM passages WHERE key >= ? AND key < ?"
-        return int(self._catalog.value(sql, [first_key, stop_key]))
+    # -- filters --------------------------------------------------------------------------------
 
-    def stop_key(self) -> int:
-        """The key that the next passage will get; every key before it is taken for good."""
-        return _next(self._catalog, "passages")
+    def matching(self, where: Filter) -> Keys:
+        """The keys of all passages whose documents a filter lets through, ascending."""
+        sql, parameters = self._condition(where)
+        rows = self._catalog.stream(
+            f"SELECT key FROM documents JOIN passages USING (document) WHERE {sql}", parameters
+        )
+        return np.sort(np.fromiter((key for (key,) in rows), np.int64))
 
-    def tombstones(self) -> list[int]:
-        """The keys of passages that are gone but may stand in a shard, in order."""
-        return [key for (key,) in self._catalog.rows("SELECT key FROM tombstones ORDER BY key")]
+    def _condition(self, where: Filter) -> tuple[str, list[object]]:
+        return condition(where, self.fields())
+
+    def fields(self) -> dict[tuple[str, ...], int]:
+        """The metadata fields that are indexed, and their numbers."""
+        rows = self._catalog.rows("SELECT path, field FROM fields ORDER BY field")
+        return {tuple(json.loads(path)): field for path, field in rows}
+
+    # -- removing -------------------------------------------------------------------------------
 
     def delete(self, doc_ids: Sequence[str]) -> int:
-        """Remove documents; how many there were."""
-        sql = "SELECT document FROM json_each(?) JOIN documents ON doc_id = value"
-        found = self._catalog.rows(sql, [json.dumps(list(dict.fromkeys(doc_ids)))])
-        self.bury_passages(found)
-        self._catalog.execute_many("DELETE FROM documents WHERE document = ?", found)
-        return len(found)
+        """Remove documents by id; how many there were."""
+        sql = "SELECT DISTINCT document FROM json_each(?) JOIN documents ON doc_id = value"
+        return self._remove(self._catalog.stream(sql, [json.dumps(list(doc_ids))]))
 
-    def bury_passages(self, documents: Sequence[Sequence[int]]) -> None:
-        """Remove the passages of documents (rows of one number) and remember their keys."""
-        self._catalog.execute_many(
-            """
-            INSERT INTO tombstones SELECT key FROM passages WHERE document = ? AND EXISTS
+    def delete_where(self, where: Filter) -> int:
+        """Remove the documents that a filter lets through; how many there were."""
+        sql, parameters = self._condition(where)
+        rows = self._catalog.rows(f"SELECT document FROM documents WHERE {sql}", parameters)
+        return self._remove(iter(rows))
+
+    def _remove(self, rows: Iterator[Row]) -> int:
+        numbers = [number for (number,) in rows]
+        waiting = iter(numbers)
+        while some := list(islice(waiting, DELETED_AT_ONCE)):
+            buried = self.bury_passages(some)
+            chosen = [json.dumps(some)]
+            for table in ("documents", "texts", "field_values"):
+                self._catalog.execute(f"DELETE FROM {table} WHERE document IN {_CHOSEN}", chosen)
+            self._catalog.execute(
+                "UPDATE state SET documents = documents - ?, passages = passages - ?,"
+                " content = generation + 1",
+                [len(some), buried],
+            )
+        return len(numbers)
+
+    def bury_passages(self, documents: Sequence[int]) -> int:
+        """Remove the passages of documents and remember their keys; how many those were."""
+        chosen = [json.dumps(documents)]
+        self._catalog.execute(
+            f"""
+            INSERT INTO tombstones SELECT key FROM passages WHERE document IN {_CHOSEN} AND EXISTS
                 (SELECT 1 FROM shards WHERE first_key <= key AND key < stop_key)
             """,
-            documents,
+            chosen,
         )
-        self._catalog.execute_many("DELETE FROM passages WHERE document = ?", documents)
+        return self._catalog.execute(f"DELETE FROM passages WHERE document IN {_CHOSEN}", chosen)
 
+    # -- seals ----------------------------------------------------------------------------------
 
-class Intake:
-    """One call of `add`: batches of documents go in, an id may come once.
+    def _document(self, row: Sequence[object]) -> Document:
+        self._check_text(row)
+        _, doc_id, _, metadata, _, title, text = row
+        return Document(str(doc_id), str(text), str(title), json.loads(str(metadata)))
 
-    Ids seen in this call are kept in a temporary table, so that memory does not grow with them.
-    """
+    def _check_text(self, row: Sequence[object]) -> None:
+        """Check a row of `_DOCUMENT`: the document's own, and its text."""
+        self._check_document(row)
+        _, doc_id, checksum, _, _, title, text = row
+        if content_checksum(str(title), str(text)) != checksum:
+            raise self._damage(f"The text of document {doc_id!r} is not what was added")
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._corpus = Corpus(catalog)
-        self.new = self.changed = self.unchanged = 0
-        catalog.execute(
-            "CREATE TEMP TABLE IF NOT EXISTS seen"
-            " (doc_id TEXT PRIMARY KEY, place TEXT) WITHOUT ROWID"
-        )
-        catalog.execute("DELETE FROM temp.seen")
+    def _check_document(self, row: Sequence[object]) -> None:
+        if not is_whole_document(row[:5]):
+            raise self._damage(f"The row of document {row[0]} is not what was committed")
 
-    def take(self, batch: Sequence[tuple[str, Document]]) -> list[BadRecord]:
-        """Insert or update a batch of (place, document); the records whose id came before."""
-        fresh, repeated = self._first_time(batch)
-        ids = json.dumps(list(fresh))
-        sql = """
-            SELECT doc_id, document, checksum, metadata
-            FROM json_each(?) JOIN documents ON doc_id = value
-        """
-        known = {doc_id: rest for doc_id, *rest in self._catalog.rows(sql, [ids])}
-        new = self._insert([document for doc_id, document in fresh.items() if doc_id not in known])
-        numbers = {document.doc_id: number for number, document in new}
-        for doc_id, (number, checksum, metadata) in known.items():
-            if self._update(number, fresh[doc_id], checksum, metadata):
-                numbers[doc_id] = number
-        self._insert_passages([(numbers[i], d) for i, d in fresh.items() if i in numbers])
-        return repeated
+    def _check_passage(self, key: int, document: int, start: int, stop: int, seal: int) -> None:
+        if passage_seal(key, document, start, stop) != seal:
+            raise self._damage(f"Passage {key} is not what was committed")
 
-    def _first_time(
-        self, batch: Sequence[tuple[str, Document]]
-    ) -> tuple[dict[str, Document], list[BadRecord]]:
-        ids = json.dumps([document.doc_id for _, document in batch])
-        sql = "SELECT doc_id, place FROM json_each(?) JOIN temp.seen ON doc_id = value"
-        places: dict[str, str] = dict(self._catalog.rows(sql, [ids]))
-        fresh: dict[str, Document] = {}
-        repeated = []
-        for place, document in batch:
-            if first := places.get(document.doc_id):
-                repeated.append(BadRecord(place, f"id '{document.doc_id}' came before, at {first}"))
-            else:
-                fresh[document.doc_id] = document
-                places[document.doc_id] = place
-        self._catalog.execute_many(
-            "INSERT INTO temp.seen VALUES (?, ?)", [(doc_id, places[doc_id]) for doc_id in fresh]
-        )
-        return fresh, repeated
-
-    def _insert(self, documents: Sequence[Document]) -> list[tuple[int, Document]]:
-        first = _next(self._catalog, "documents")
-        numbered = list(enumerate(documents, start=first))
-        self._catalog.execute_many(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (number, d.doc_id, d.title, d.text, d.metadata_json(), d.content_checksum())
-                for number, d in numbered
-            ],
-        )
-        self.new += len(documents)
-        return numbered
-
-    def _insert_passages(self, documents: Sequence[tuple[int, Document]]) -> None:
-        self._catalog.execute_many(
-            "INSERT INTO passages (document, start, stop) VALUES (?, 0, ?)",
-            [(number, len(document.text)) for number, document in documents],
+    def _damage(self, what: str) -> DamageError:
+        return DamageError(
+            f"{self._catalog.path} is damaged: {what}. Restore it from a backup, "
+            f"or see what is wrong with: retriever verify {self._catalog.quoted_folder}"
         )
 
-    def _update(self, number: int, document: Document, checksum: bytes, metadata: str) -> bool:
-        """Bring a document up to date; whether it needs new passages."""
-        new_checksum, new_metadata = document.content_checksum(), document.metadata_json()
-        if new_checksum == checksum and new_metadata == metadata:
-            self.unchanged += 1
-            return False
-        self._catalog.execute(
-            "UPDATE documents SET title = ?, text = ?, metadata = ?, checksum = ?"
-            " WHERE document = ?",
-            [document.title, document.text, new_metadata, new_checksum, number],
-        )
-        self.changed += 1
-        if new_checksum == checksum:
-            return False
-        # A key's text never changes: a changed document gets new keys.
-        self._corpus.bury_passages([(number,)])
-        return True
+
+_DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
+_CHOSEN = "(SELECT value FROM json_each(?))"
 
 
-def _is_possible(doc_id: str) -> bool:
+def is_whole_document(row: Sequence[object]) -> bool:
+    """Whether a row (document, doc_id, checksum, metadata, seal) is what was committed."""
+    number, doc_id, checksum, metadata, seal = row
+    if not (isinstance(number, int) and isinstance(checksum, bytes)):
+        return False
+    return document_seal(number, str(doc_id), checksum, str(metadata)) == seal
+
+
+def is_possible(doc_id: str) -> bool:
     """Whether a document could have this id: JSON and SQLite can hold it whole."""
     try:
         doc_id.encode()
     except UnicodeEncodeError:
         return False
     return "\0" not in doc_id
-
-
-def _document(doc_id: str, title: str, text: str, metadata: str) -> Document:
-    return Document(doc_id, text, title, json.loads(metadata))
-
-
-def _next(catalog: Catalog, table: str) -> int:
-    row = catalog.row("SELECT seq FROM sqlite_sequence WHERE name = ?", [table])
-    return int(row[0]) + 1 if row else 1

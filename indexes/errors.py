@@ -67,17 +67,22 @@ class BadRecord:
 class BadRecordsError(InputError):
     """Records that cannot be used: up to ten in the message, all that were kept in `records`.
 
-    `total` counts every bad record; `records` holds the first of them.
+    `total` counts every bad record; `records` holds the first of them. `kept` counts the records
+    that were committed before the first bad one was met.
     """
 
-    def __init__(self, records: Sequence[BadRecord], total: int, *, advice: str) -> None:
+    def __init__(
+        self, records: Sequence[BadRecord], total: int, *, advice: str, kept: int = 0
+    ) -> None:
         self.records = tuple(records)
         self.total = total
+        self.kept = kept
         shown = [f"  {record}" for record in self.records[:SHOWN_RECORDS]]
         if total > len(shown):
             shown.append(f"  ... and {total - len(shown):,} more")
         noun = "record" if total == 1 else "records"
-        super().__init__("\n".join([f"{total:,} bad {noun}; nothing was kept:", *shown, advice]))
+        done = f"the {kept:,} before them were kept" if kept else "nothing was kept"
+        super().__init__("\n".join([f"{total:,} bad {noun}; {done}:", *shown, advice]))
 
 
 class FileFormatError(InputError):

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.ann import inner_products
-from indexes.blocks import Block
+from indexes.ann import inner_products, single_precision
+from indexes.blocks import Block, rows_of
 from indexes.neighbours import (
     NO_KEY,
     Keys,
@@ -31,6 +31,8 @@ CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a
 QUERY_ROWS = 256
 SLACK = 16
 RESCORED_BYTES = 16 << 20
+# Relative error of one half-precision number.
+HALF = 2.0**-11
 
 
 def search(
@@ -59,7 +61,10 @@ def search(
 
 
 def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
-    """The exact score of `keys` (n, m) for each of n queries; -inf for key -1 or a key not here."""
+    """The exact score of `keys` (n, m) for each of n queries; -inf for key -1 or a key not here.
+
+    Rows in half precision are not of unit length any more; their cosine is taken all the same.
+    """
     scores = np.full(keys.shape, -np.inf, np.float32)
     for block in blocks:
         at = np.minimum(np.searchsorted(block.keys, keys), len(block.keys) - 1)
@@ -69,6 +74,8 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
             vectors = block.vectors[rows[part]].astype(np.float64)
+            if block.vectors.dtype == np.float16:
+                vectors /= np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
             vectors *= queries[query[part]]
             scores[query[part], column[part]] = vectors.sum(axis=1)
     return scores
@@ -80,6 +87,8 @@ def _search_some(
     """The `k` best of each query, from at least the `wanted` best by single precision."""
     keys, rough = _candidates(queries, blocks, wanted, dead)
     rounding = 4 * np.sqrt(queries.shape[1]) * np.finfo(np.float32).eps
+    if blocks[0].vectors.dtype == np.float16:
+        rounding += HALF
     # What lies below this cannot belong to the best: not by rounding, and not by a tie.
     bound = np.partition(rough, -k, axis=1)[:, -k] - 2 * rounding
     keys = np.where(rough >= bound[:, None], keys, NO_KEY)
@@ -99,11 +108,10 @@ def _candidates(
     for block in blocks:
         for start in range(0, len(block.keys), CHUNK_ROWS):
             part = block.keys[start : start + CHUNK_ROWS]
-            rows = block.vectors[start : start + CHUNK_ROWS]
-            vectors = np.ascontiguousarray(rows, np.float32)
+            vectors = single_precision(block.vectors[start : start + CHUNK_ROWS])
             scores = _products(queries, vectors)
             if dead is not None and len(dead):
-                scores[:, _columns_of(dead, part)] = -np.inf
+                scores[:, rows_of(dead, part)] = -np.inf
             columns = _top(scores, wanted)
             found = part[columns], np.take_along_axis(scores, columns, axis=1)
             best_so_far = found if best_so_far is None else _better(best_so_far, found, wanted)
@@ -126,15 +134,6 @@ def _better(
     scores = np.concatenate([first[1], second[1]], axis=1)
     columns = _top(scores, wanted)
     return np.take_along_axis(keys, columns, axis=1), np.take_along_axis(scores, columns, axis=1)
-
-
-def _columns_of(dead: Keys, keys: Keys) -> NDArray[np.intp]:
-    """Where the dead keys stand among some keys; both ascend."""
-    first, stop = np.searchsorted(dead, [keys[0], keys[-1] + 1])
-    here = dead[first:stop]
-    at: NDArray[np.intp] = np.searchsorted(keys, here)
-    found: NDArray[np.intp] = at[keys[at] == here]
-    return found
 
 
 def _top(scores: Matrix, wanted: int) -> NDArray[np.intp]:

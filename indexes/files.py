@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import filelock
 
 from indexes.errors import CollectionError, DamageError, LockedError
 
-__all__ = ["Sealed", "new_file", "remove_file", "seal", "verify", "writer_lock"]
+__all__ = ["NewFile", "Sealed", "new_file", "remove_file", "seal", "sync", "verify", "writer_lock"]
 
 TEMPORARY = ".writing"
 
@@ -29,22 +30,91 @@ class Sealed:
     checksum: str
 
 
+class NewFile:
+    """A file that is being written, front to back; its checksum is taken on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of some bytes; how many those were.
+
+        Raises:
+            CollectionError: the disk is full, or cannot be written to.
+        """
+        left = memoryview(data).cast("B")
+        size = len(left)
+        self._digest.update(left)
+        with _explained(self._path):
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        self._size += size
+        return size
+
+    @property
+    def sealed(self) -> Sealed:
+        """Size and checksum of what was written so far."""
+        return Sealed(self._size, self._digest.hexdigest())
+
+    def sync(self) -> None:
+        """Wait until the disk has it."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; on leaving, the file is synced and stands at `path`, whole.
+def new_file(path: Path) -> Iterator[NewFile]:
+    """A file to write to; on leaving, it is synced and stands at `path`, whole.
 
     When the block raises, nothing is left behind.
+
+    Raises:
+        CollectionError: the disk is full, or cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + TEMPORARY)
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
+        with _explained(path):
+            _make_folder(path.parent)
+            file = NewFile(temporary)
+        try:
+            yield file
+            with _explained(path):
+                file.sync()
+        finally:
+            file.close()
+        with _explained(path):
+            os.replace(temporary, path)  # noqa: PTH105 - one layer, for those who watch each step
+            sync(path.parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CollectionError(
+            f"{path} cannot be written: {error.strerror or error}. What was committed is kept; "
+            "check that the disk has room and that you may write there, and run the same again."
+        ) from None
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not take them back."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync(folder.parent)
 
 
 def seal(path: Path) -> Sealed:
@@ -58,22 +128,29 @@ def verify(path: Path, expected: Sealed) -> None:
     """Check that a file is the one that the catalog names.
 
     Raises:
-        DamageError: it is missing, has another size, or its bytes changed.
-        FileNotFoundError: never; a missing file is damage.
+        DamageError: it is missing, cannot be read, has another size, or its bytes changed.
     """
     try:
         found = seal(path)
     except FileNotFoundError:
         raise DamageError(
-            f"{path} is missing, though the catalog names it. "
-            "Restore it from a backup, or drop and build the index again."
+            f"{path} is missing, though the catalog names it. {_advice(path)}"
         ) from None
+    except OSError as error:
+        raise DamageError(f"{path} cannot be read: {error.strerror}. {_advice(path)}") from None
     if found != expected:
         raise DamageError(
             f"{path} is damaged: expected {expected.size:,} bytes with SHA-256 "
             f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}. "
-            "Restore it from a backup, or drop and build the index again."
+            f"{_advice(path)}"
         )
+
+
+def _advice(path: Path) -> str:
+    # A file of a collection lies in vectors/NAME/ or in ann/.
+    above = path.parents[1]
+    folder = above.parent if above.name == "vectors" else above
+    return f"Make it again from what is whole: retriever repair {shlex.quote(str(folder))}"
 
 
 def remove_file(path: Path) -> None:
@@ -104,19 +181,23 @@ def writer_lock(folder: Path) -> Iterator[None]:
             f"{folder}/ cannot be written to: {error.strerror}. It can still be searched."
         ) from None
     try:
-        holder.write_text(
-            json.dumps(
-                {
-                    "process": os.getpid(),
-                    "host": socket.gethostname(),
-                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
-                }
-            )
-        )
+        _sign(holder)
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _sign(holder: Path) -> None:
+    facts = {
+        "process": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    # A courtesy to others who want to write: on a full disk, a document can still be deleted.
+    with contextlib.suppress(OSError):
+        holder.write_text(json.dumps(facts))
 
 
 def _describe(holder: Path) -> str:
@@ -127,7 +208,8 @@ def _describe(holder: Path) -> str:
         return "another process"
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from indexes.seals import document_seal, passage_seal
+
 __all__ = ["NAMES", "steps"]
 
 steps = Migrations("retriever")
 
 FIRST = "0001_documents_embeddings_indexes"
+SECOND = "0002_sealed_rows_passages_fields"
 
 # A step that a catalog has and this list has not comes from a newer version.
-NAMES = frozenset({FIRST})
+NAMES = frozenset({FIRST, SECOND})
 
 
 @steps(name=FIRST)
@@ -88,4 +91,122 @@ def documents_embeddings_indexes(db: Database) -> None:
             seconds REAL NOT NULL       -- spent building the structure
         ) STRICT;
         """
+    )
+
+
+@steps(name=SECOND)
+def sealed_rows_passages_fields(db: Database) -> None:
+    """Rows that notice damage, texts apart from metadata, split documents, indexed fields."""
+    for table in _SECOND_TABLES:
+        db.conn.execute(table)
+    _move_documents(db)
+    _move_passages(db)
+    db.conn.execute(
+        """
+        INSERT INTO state SELECT 1, number, number,
+            (SELECT COUNT(*) FROM documents_2), (SELECT COUNT(*) FROM passages_2),
+            1 + COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'documents'), 0),
+            1 + COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'passages'), 0),
+            'null', x''
+        FROM generation
+        """
+    )
+    for statement in _SECOND_NAMES:
+        db.conn.execute(statement)
+
+
+_SECOND_TABLES = (
+    # One row: counts, the numbers that come next, and a digest over all the tables that say which
+    # files count. `generation` counts commits, `content` is the last that changed a document.
+    """
+    CREATE TABLE state (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        generation INTEGER NOT NULL,
+        content INTEGER NOT NULL,
+        documents INTEGER NOT NULL,
+        passages INTEGER NOT NULL,
+        next_document INTEGER NOT NULL,
+        next_key INTEGER NOT NULL,  -- a key is never used again, and its text never changes
+        split TEXT NOT NULL,        -- JSON: how documents are cut into passages; null: not at all
+        digest BLOB NOT NULL
+    ) STRICT
+    """,
+    # Without the texts, so that a filter reads small pages only.
+    """
+    CREATE TABLE documents_2 (
+        document INTEGER PRIMARY KEY,
+        doc_id TEXT NOT NULL UNIQUE,
+        checksum BLOB NOT NULL,     -- of title and text: what has to be embedded again
+        metadata TEXT NOT NULL,     -- JSON
+        seal INTEGER NOT NULL       -- of this row
+    ) STRICT
+    """,
+    """
+    CREATE TABLE texts (
+        document INTEGER PRIMARY KEY,
+        title TEXT NOT NULL,
+        text TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE passages_2 (
+        key INTEGER PRIMARY KEY,
+        document INTEGER NOT NULL,
+        start INTEGER NOT NULL,     -- characters of the document's text
+        stop INTEGER NOT NULL,
+        seal INTEGER NOT NULL       -- of this row
+    ) STRICT
+    """,
+    # Metadata fields that are indexed, and their values; a list has a row for each of its elements.
+    """
+    CREATE TABLE fields (
+        field INTEGER PRIMARY KEY,
+        path TEXT NOT NULL UNIQUE   -- JSON: a list of names, outermost first
+    ) STRICT
+    """,
+    """
+    CREATE TABLE field_values (
+        field INTEGER NOT NULL,
+        kind INTEGER NOT NULL,      -- see filters.py
+        value ANY NOT NULL,
+        document INTEGER NOT NULL,
+        PRIMARY KEY (field, kind, value, document)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX fields_of_a_document ON field_values (document)",
+    # Sources that were taken in whole, by their bytes: while no document has changed since then
+    # (`content`), the same bytes can bring nothing new.
+    """
+    CREATE TABLE sources (
+        fingerprint BLOB PRIMARY KEY,
+        content INTEGER NOT NULL,
+        documents INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+_SECOND_NAMES = (
+    "DROP TABLE passages",
+    "DROP TABLE documents",
+    "DROP TABLE generation",
+    "ALTER TABLE documents_2 RENAME TO documents",
+    "ALTER TABLE passages_2 RENAME TO passages",
+    "CREATE INDEX passages_of_a_document ON passages (document)",
+)
+
+
+def _move_documents(db: Database) -> None:
+    rows = db.conn.execute("SELECT document, doc_id, checksum, metadata FROM documents")
+    db.conn.executemany(
+        "INSERT INTO documents_2 VALUES (?, ?, ?, ?, ?)",
+        ((*row, document_seal(*row)) for row in rows),
+    )
+    db.conn.execute("INSERT INTO texts SELECT document, title, text FROM documents")
+
+
+def _move_passages(db: Database) -> None:
+    rows = db.conn.execute("SELECT key, document, start, stop FROM passages")
+    db.conn.executemany(
+        "INSERT INTO passages_2 VALUES (?, ?, ?, ?, ?)",
+        ((*row, passage_seal(*row)) for row in rows),
     )

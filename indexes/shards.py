@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from indexes.blocks import Block
 from indexes.errors import DamageError, InputError, MismatchError
-from indexes.files import Sealed, new_file, seal, verify
+from indexes.files import Sealed, new_file, verify
 from indexes.neighbours import Keys, Matrix
 from indexes.registry import EmbeddingRow, ShardRow
 
@@ -23,13 +23,14 @@ __all__ = [
     "ShardDraft",
     "add_reports",
     "mergeable",
-    "merged",
     "open_shard",
     "pack_keys",
+    "rewritten",
     "unpack_keys",
 ]
 
 MERGED_BYTES = 64 << 20
+WRITTEN_BYTES = 4 << 20
 UNIT_TOLERANCE = 1e-5
 NO_FILE = Sealed(0, "")
 
@@ -165,16 +166,24 @@ def mergeable(
         yield run
 
 
-def merged(run: Sequence[ShardRow], number: int, embedding: EmbeddingRow, folder: Path) -> ShardRow:
-    """One shard with the rows of several neighbouring ones, written to a file of its own."""
+def rewritten(
+    run: Sequence[ShardRow], number: int, embedding: EmbeddingRow, folder: Path, dead: Keys
+) -> ShardRow:
+    """One shard with the rows of one or several neighbours, less those of the keys in `dead`."""
     draft = ShardDraft(embedding, run[0].first_key)
     for shard in run:
-        block = open_shard(shard, embedding, folder)
+        block = without(open_shard(shard, embedding, folder), dead)
         draft.keys.append(block.keys)
         draft.vectors.append(block.vectors)
         draft.seconds += shard.seconds
         draft.report = add_reports(draft.report, shard.report)
     return draft.write(number, run[-1].stop_key, folder)
+
+
+def without(block: Block, dead: Keys) -> Block:
+    """A block less the rows of some keys (ascending); the block itself where it has none."""
+    gone = np.isin(block.keys, dead, assume_unique=True)
+    return Block(block.keys[~gone], block.vectors[~gone]) if gone.any() else block
 
 
 def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
@@ -201,14 +210,13 @@ def _of_unit_length(vectors: Matrix) -> Matrix:
 def _write_vectors(
     path: Path, parts: Sequence[NDArray[np.floating]], rows: int, embedding: EmbeddingRow
 ) -> Sealed:
-    with new_file(path) as temporary:
-        array = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.dtype(embedding.dtype), shape=(rows, embedding.dim)
-        )
-        position = 0
+    """Write rows in NumPy's format, a few MiB at a time."""
+    dtype = np.dtype(embedding.dtype)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (rows, embedding.dim)}
+    step = max(1, WRITTEN_BYTES // (dtype.itemsize * embedding.dim))
+    with new_file(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
-            array[position : position + len(part)] = part
-            position += len(part)
-        array.flush()
-        del array
-        return seal(temporary)
+            for start in range(0, len(part), step):
+                file.write(np.ascontiguousarray(part[start : start + step]).data)
+    return file.sealed

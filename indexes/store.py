@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from indexes.ann import check_factory, default_effort
-from indexes.builder import Builder, Encode, Progress, planned
+from indexes.builder import Builder, Encode, Progress, living_rows, planned
 from indexes.catalog import UNFINISHED, Catalog
-from indexes.corpus import Added, Corpus, FoundPassage, Intake
+from indexes.corpus import Corpus, FoundPassage
 from indexes.documents import Document
 from indexes.errors import (
     BadRecord,
@@ -23,17 +26,24 @@ from indexes.errors import (
     InputError,
 )
 from indexes.files import remove_file, writer_lock
-from indexes.neighbours import Matrix, Neighbours
-from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow
-from indexes.views import View, Views, living_rows, missing_passages
+from indexes.filters import Filter
+from indexes.grouping import best_passages
+from indexes.intake import Added, Intake, Spans, index_values
+from indexes.neighbours import Matrix, Neighbours, checked_k
+from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.repair import Encoder, Repaired, Repairer
+from indexes.verify import Checked, Checker, Problem
+from indexes.views import View, Views
 
-__all__ = ["Snapshot", "Store", "is_free"]
+__all__ = ["Checked", "Compacted", "Counts", "Repaired", "Snapshot", "Store", "is_free"]
 
 Answer = TypeVar("Answer")
 
 CATALOG = "catalog.db"
 FOLDERS = ("vectors", "ann")
 ADD_BATCH = 1_000
+COMMIT_SECONDS = 2.0
+DELETED_AT_ONCE = 10_000
 KEPT_BAD_RECORDS = 1_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -49,17 +59,52 @@ class Snapshot:
         """An index, ready to search; see `Views.of` for errors."""
         return self._views.of(index)
 
-    def search(self, index: str, queries: Matrix, k: int) -> Neighbours:
-        """The `k` nearest passages of each query in one index."""
-        return self.view(index).search(queries, k)
+    def search(
+        self,
+        index: str,
+        queries: Matrix,
+        k: int,
+        *,
+        where: Filter | None = None,
+        exact: bool = False,
+    ) -> Neighbours:
+        """The `k` nearest documents of each query in one index, each by its best passage.
+
+        `where` picks the documents; `exact` searches the same vectors by brute force.
+        """
+        view = self.view(index)
+        search = view.exact_search if exact else view.search
+        allowed = self._views.allowed(where)
+        if self._corpus.split() == "null":
+            return search(queries, k, allowed)
+        nearest = partial(search, allowed=allowed)
+        rows = view.scope(allowed).rows
+        return best_passages(nearest, self._corpus.owners, queries, checked_k(k), rows)
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of keys with their documents, by one SQL statement."""
+        """The passages of keys with their documents, by one SQL statement; see `Corpus.found`."""
         return self._corpus.found(keys)
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
         """The document ids of keys, by one SQL statement."""
         return self._corpus.doc_ids(keys)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far an embedding is: passages that it can find, and what it has not embedded yet."""
+
+    rows: int
+    missing_passages: int
+    missing_documents: int
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a call of `compact` did: vectors of removed passages dropped, and bytes set free."""
+
+    rows: int
+    freed: int
 
 
 class Store:
@@ -76,8 +121,10 @@ class Store:
         self._views = Views(catalog, self._registry, folder)
 
     @classmethod
-    def create(cls, folder: Path) -> Store:
+    def create(cls, folder: Path, split: Any = None) -> Store:
         """A new collection in a folder that is absent or empty.
+
+        `split` is any JSON that says how documents are cut into passages; None: not at all.
 
         Raises:
             CollectionError: the folder holds something, or cannot be written to.
@@ -87,7 +134,7 @@ class Store:
                 f"{folder} holds something already. Choose a new folder for the collection, "
                 f"or open the one that is there."
             )
-        return cls(folder, Catalog.create(folder / CATALOG))
+        return cls(folder, Catalog.create(folder / CATALOG, json.dumps(split)))
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -125,6 +172,18 @@ class Store:
         """How many documents there are."""
         return self._corpus.count()
 
+    def count_passages(self) -> int:
+        """How many passages there are."""
+        return self._corpus.count_all_passages()
+
+    def split(self) -> Any:
+        """How documents are cut into passages, as it was given to `create`."""
+        return json.loads(self._corpus.split())
+
+    def fields(self) -> list[tuple[str, ...]]:
+        """The metadata fields that are indexed, as paths."""
+        return list(self._corpus.fields())
+
     def document(self, doc_id: str) -> Document | None:
         """The document of that id, or None."""
         return self._corpus.document(doc_id)
@@ -139,25 +198,34 @@ class Store:
 
     def index(self, name: str) -> IndexRow:
         """The index of that name, or an `UnknownNameError` that lists what there is."""
-        return self._registry.index(name)
+        with self._catalog.reading():
+            return self._registry.index(name)
 
     def indexes(self) -> list[IndexRow]:
         """All indexes, oldest first."""
-        return self._registry.indexes()
+        with self._catalog.reading():
+            return self._registry.indexes()
 
     def embedding(self, index: str) -> EmbeddingRow:
         """The embedding that an index searches."""
-        return self._registry.embedding(self.index(index).embedding)
+        with self._catalog.reading():
+            return self._registry.embedding(self._registry.index(index).embedding)
 
     def shards(self, embedding: EmbeddingRow) -> list[ShardRow]:
         """The shards of an embedding, in key order."""
-        return self._registry.shards(embedding.number)
-
-    def counts(self, embedding: EmbeddingRow) -> tuple[int, int]:
-        """How many documents an embedding can find, and how many it has not embedded yet."""
         with self._catalog.reading():
-            shards = self.shards(embedding)
-            return living_rows(self._corpus, shards), missing_passages(self._corpus, shards)
+            return self._registry.shards(embedding.number)
+
+    def counts(self, embedding: EmbeddingRow) -> Counts:
+        """How far an embedding is."""
+        with self._catalog.reading():
+            shards = self._registry.shards(embedding.number)
+            left = gaps(shards, self._corpus.stop_key())
+            return Counts(
+                rows=living_rows(self._corpus, shards),
+                missing_passages=sum(self._corpus.count_passages(*gap) for gap in left),
+                missing_documents=self._corpus.count_documents(left),
+            )
 
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """The search parameters that an index gets for `k` neighbours, by FAISS's names."""
@@ -165,6 +233,11 @@ class Store:
             return {}
         dim = self._registry.embedding(index.embedding).dim
         return default_effort(str(index.recipe["factory"]), dim, k)
+
+    def size(self) -> int:
+        """Bytes of all files that the collection keeps."""
+        kept = [path for folder in FOLDERS for path in (self.folder / folder).rglob("*")]
+        return self.catalog_size() + sum(path.stat().st_size for path in kept if path.is_file())
 
     def catalog_size(self) -> int:
         """Bytes of the catalog, which holds every document's text."""
@@ -177,42 +250,83 @@ class Store:
         self,
         records: Iterable[tuple[str, Document | BadRecord]],
         *,
+        spans: Spans | None,
+        source: Callable[[], bytes | None],
         skip_bad: bool,
         progress: Progress,
     ) -> Added:
         """Insert or update documents by `doc_id`, given with their places for messages.
 
-        All in one transaction. A document whose title and text are as before costs nothing anew.
+        `spans` cuts a text into passages; None: not at all. What is taken in is committed every
+        few seconds, so that an interrupted call has little to do again: a document whose title and
+        text are as before costs nothing anew. `source` gives a fingerprint of all the records, None
+        where there is none: when they were taken in before, and no document has changed since, they
+        are not read.
 
         Raises:
-            BadRecordsError: some cannot be used and `skip_bad` is false; nothing was kept.
+            BadRecordsError: some cannot be used and `skip_bad` is false; nothing more was kept.
             LockedError: another process is writing.
         """
-        with self._writing(), self._catalog.writing():
-            intake = Intake(self._catalog)
-            bad: list[BadRecord] = []
-            total_bad = done = 0
-            stream = iter(records)
-            while batch := list(islice(stream, ADD_BATCH)):
-                new = [record for _, record in batch if isinstance(record, BadRecord)]
-                good = [(p, r) for p, r in batch if not isinstance(r, BadRecord)]
-                new += intake.take(good)
-                total_bad += len(new)
-                bad += new[: KEPT_BAD_RECORDS - len(bad)]
-                done += len(batch)
-                progress(done, 0)
-            if bad and not skip_bad:
-                raise BadRecordsError(
-                    bad,
-                    total_bad,
-                    advice="Mend them, or leave them out with --skip-bad (skip_bad=True).",
-                )
-        return Added(intake.new, intake.changed, intake.unchanged, tuple(bad), total_bad)
+        with self._writing():
+            fingerprint = source()
+            known = self._known_source(fingerprint)
+            if known is not None:
+                progress(known, known)
+                return Added(unchanged=known)
+            taking = _Taking(Intake(self._catalog, spans), iter(records), skip_bad, progress)
+            while not taking.done:
+                with self._catalog.writing():
+                    taking.go_on(time.monotonic() + COMMIT_SECONDS)
+                    if taking.done and not taking.total_bad:
+                        # Asked again: a file may have been changed while it was read.
+                        self._remember_source(fingerprint, source(), taking.count)
+        return taking.added()
 
-    def delete(self, doc_ids: Sequence[str]) -> int:
+    def _known_source(self, source: bytes | None) -> int | None:
+        sql = """
+            SELECT sources.documents FROM sources, state
+            WHERE fingerprint = ? AND sources.content = state.content
+        """
+        with self._catalog.reading():
+            row = self._catalog.row(sql, [source])
+        return int(row[0]) if row else None
+
+    def _remember_source(self, source: bytes | None, now: bytes | None, documents: int) -> None:
+        if source is None or source != now:
+            return
+        self._catalog.execute("DELETE FROM sources WHERE content < (SELECT content FROM state)")
+        self._catalog.execute(
+            "INSERT OR REPLACE INTO sources SELECT ?, content, ? FROM state", [source, documents]
+        )
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents from the corpus, and so from every index; how many there were."""
+        removed, waiting = 0, iter(doc_ids)
         with self._writing(), self._catalog.writing():
-            return self._corpus.delete(doc_ids)
+            while some := list(islice(waiting, DELETED_AT_ONCE)):
+                removed += self._corpus.delete(some)
+        return removed
+
+    def delete_where(self, where: Filter) -> int:
+        """Remove the documents that a filter lets through; how many there were."""
+        with self._writing(), self._catalog.writing():
+            return self._corpus.delete_where(where)
+
+    def index_fields(self, paths: Iterable[tuple[str, ...]]) -> None:
+        """Index metadata fields, so that a filter on them need not read every document."""
+        with self._writing():
+            known = self._corpus.fields()
+            new = [path for path in dict.fromkeys(paths) if path not in known]
+            if not new:
+                return
+            with self._catalog.writing():
+                self._catalog.execute_many(
+                    "INSERT INTO fields (path) VALUES (?)", [(json.dumps(path),) for path in new]
+                )
+                fields = self._corpus.fields()
+                numbered = self._corpus.numbered()
+                while some := list(islice(numbered, ADD_BATCH)):
+                    index_values(self._catalog, fields, some)
 
     # -- indexes --------------------------------------------------------------------------------
 
@@ -256,7 +370,7 @@ class Store:
                 with self._catalog.writing():
                     embedding = self._registry.add_embedding(name, **(new_embedding or {}))
                     self._registry.set_index(planned(name, embedding, factory))
-            builder = Builder(self._catalog, self._corpus, self._registry, self.folder)
+            builder = self._builder()
             try:
                 embedded = builder.embed(embedding, encode, progress)
             except BaseException:
@@ -269,7 +383,7 @@ class Store:
         if not self.shards(embedding):
             with self._catalog.writing():
                 self._registry.drop_index(name)
-                if all(index.embedding != embedding.number for index in self.indexes()):
+                if all(row.embedding != embedding.number for row in self._registry.indexes()):
                     self._registry.drop_embedding(embedding.number)
 
     def _check_plan(self, name: str, embedding: EmbeddingRow | None) -> None:
@@ -291,12 +405,68 @@ class Store:
             freed = index.sealed.size
             with self._catalog.writing():
                 self._registry.drop_index(name)
-                if all(other.embedding != index.embedding for other in self.indexes()):
+                if all(other.embedding != index.embedding for other in self._registry.indexes()):
                     shards = self._registry.shards(index.embedding)
                     freed += sum(shard.sealed.size for shard in shards)
                     self._registry.drop_embedding(index.embedding)
             self._sweep()
         return freed
+
+    def compact(self, progress: Progress) -> Compacted:
+        """Drop what removed documents left behind, and give its room back to the disk.
+
+        Embeds nothing. Readers go on; a search structure with removed rows is built anew.
+        """
+        with self._writing():
+            before = self.size()
+            builder = self._builder()
+            embeddings = self._registry.embeddings()
+            rows = 0
+            for done, embedding in enumerate(embeddings, start=1):
+                rows += builder.compact(embedding)
+                progress(done, len(embeddings) + 1)
+            if len(self._corpus.tombstones()):
+                # No file holds a removed key any more.
+                with self._catalog.writing():
+                    self._catalog.execute("DELETE FROM tombstones")
+            self._sweep()
+            self._catalog.vacuum()
+            progress(len(embeddings) + 1, len(embeddings) + 1)
+            return Compacted(rows, max(0, before - self.size()))
+
+    def verify(self, progress: Progress) -> Checked:
+        """Look for what does not add up, while readers and a writer go on."""
+        while True:
+            try:
+                with self._catalog.reading():
+                    generation = self._catalog.generation()
+                    checker = Checker(self._catalog, self._corpus, self._registry, self.folder)
+                    checked = checker.check(self._leftovers(), progress)
+            except DamageError as error:
+                return Checked(0, 0, 0, 0, (Problem(str(error)),), ())
+            # A file may be missed because a writer has retired it meanwhile.
+            if checked.ok or self._catalog.generation() == generation:
+                return checked
+
+    def repair(self, encoder: Encoder, progress: Progress) -> Repaired:
+        """Make again what can be derived, and say what is left.
+
+        `encoder` gives the encoder of an index by name, and raises where its model cannot be had.
+        """
+        problems = self.verify(progress).problems
+        # Without a whole list of files nothing may be touched.
+        try:
+            with writer_lock(self.folder):
+                swept = self._sweep()
+                done = [f"removed {path}, which nothing names" for path in swept]
+                done += Repairer(self._builder()).mend(problems, encoder, progress)
+                self._sweep()
+        except DamageError as error:
+            return Repaired((), (Problem(str(error)),))
+        return Repaired(tuple(done), self.verify(progress).problems)
+
+    def _builder(self) -> Builder:
+        return Builder(self._catalog, self._corpus, self._registry, self.folder)
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -306,15 +476,73 @@ class Store:
             self._sweep()
             yield
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> list[Path]:
         """Remove the files that the catalog does not name: left by a crash, or replaced."""
-        named = {row.file for row in self.indexes()}
-        for embedding in self._registry.embeddings():
-            named |= {shard.file for shard in self._registry.shards(embedding.number)}
-        for folder in FOLDERS:
-            for path in sorted((self.folder / folder).rglob("*")):
-                if path.is_file() and path.relative_to(self.folder).as_posix() not in named:
-                    remove_file(path)
+        leftovers = self._leftovers()
+        for path in leftovers:
+            remove_file(path)
+        return leftovers
+
+    def _leftovers(self) -> list[Path]:
+        # What a damaged catalog does not name may be needed: `reading` raises then.
+        with self._catalog.reading():
+            named = {row.file for row in self._registry.indexes()}
+            for embedding in self._registry.embeddings():
+                named |= {shard.file for shard in self._registry.shards(embedding.number)}
+        return [
+            path
+            for folder in FOLDERS
+            for path in sorted((self.folder / folder).rglob("*"))
+            if path.is_file() and path.relative_to(self.folder).as_posix() not in named
+        ]
+
+
+@dataclass
+class _Taking:
+    """The records of one `add` on their way in; `done` when the last was read."""
+
+    intake: Intake
+    records: Iterator[tuple[str, Document | BadRecord]]
+    skip_bad: bool
+    progress: Progress
+    done: bool = False
+    count: int = 0
+    total_bad: int = 0
+    bad: list[BadRecord] = field(default_factory=list)
+    kept: int = 0
+
+    def go_on(self, until: float) -> None:
+        """Take records in until some moment, or until the last.
+
+        When one is bad, the rest is only read to name all that are, and nothing more is kept.
+        """
+        while batch := list(islice(self.records, ADD_BATCH)):
+            self._take(batch)
+            self.progress(self.count, 0)
+            if time.monotonic() >= until and (self.skip_bad or not self.bad):
+                self.kept = self.count
+                return
+        self.done = True
+        if self.bad and not self.skip_bad:
+            raise BadRecordsError(
+                self.bad,
+                self.total_bad,
+                kept=self.kept,
+                advice="Mend them, or leave them out with --skip-bad (skip_bad=True).",
+            )
+
+    def _take(self, batch: Sequence[tuple[str, Document | BadRecord]]) -> None:
+        new = [record for _, record in batch if isinstance(record, BadRecord)]
+        good = [(p, r) for p, r in batch if not isinstance(r, BadRecord)]
+        new += self.intake.take(good)
+        self.total_bad += len(new)
+        self.bad += new[: KEPT_BAD_RECORDS - len(self.bad)]
+        self.count += len(batch)
+
+    def added(self) -> Added:
+        """What the call did."""
+        intake = self.intake
+        return Added(intake.new, intake.changed, intake.unchanged, tuple(self.bad), self.total_bad)
 
 
 def is_free(folder: Path) -> bool:

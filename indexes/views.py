@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +15,16 @@ from indexes.blocks import Block
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus
 from indexes.files import verify
+from indexes.filters import Filter
 from indexes.neighbours import NO_KEY, Keys, Matrix, Neighbours, best, checked_queries, merge
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
-from indexes.shards import open_shard, unpack_keys
+from indexes.scopes import Allowed, Scope, scope_of
+from indexes.shards import open_shard
 
-__all__ = ["View", "Views", "living_rows", "missing_passages"]
+__all__ = ["View", "Views"]
+
+KEPT_FILTERS = 32
+KEPT_FILTER_KEYS = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class View:
     """One index, ready to search.
 
     `blocks` are all vectors of its embedding, `unseen` those that the search structure has not seen
-    yet, `dead` the keys that a shard holds but no document any more, `missing` how many passages
+    yet, `dead` the keys that a shard holds but no document any more, `missing` how many documents
     the embedding has no answer for yet.
     """
 
@@ -38,64 +43,87 @@ class View:
     structure: ann.AnnIndex | None
     dead: Keys
     missing: int
+    _scopes: dict[str, Scope] = field(default_factory=dict)
 
-    def search(self, queries: Matrix, k: int) -> Neighbours:
+    def search(self, queries: Matrix, k: int, allowed: Allowed | None = None) -> Neighbours:
         """The `k` nearest passages of each query; scores are exact cosines for every index.
+
+        `allowed` are the keys that a filter lets through; None: no filter.
 
         Raises:
             InputError, MismatchError: see `neighbours.checked_queries` and `checked_k`.
         """
-        if self.structure is None:
-            return self.exact_search(queries, k)
+        scope = self.scope(allowed)
+        if self.structure is None or scope.few is not None:
+            return self._brute_force(queries, k, scope)
         if len(queries) <= exact.QUERY_ROWS:
-            return self._search_structure(self.structure, queries, k)
+            return self._search_structure(self.structure, queries, k, scope)
         return exact.stack(
             [
-                self._search_structure(self.structure, queries[start : start + exact.QUERY_ROWS], k)
+                self._search_structure(
+                    self.structure, queries[start : start + exact.QUERY_ROWS], k, scope
+                )
                 for start in range(0, len(queries), exact.QUERY_ROWS)
             ]
         )
 
-    def _search_structure(self, structure: ann.AnnIndex, queries: Matrix, k: int) -> Neighbours:
-        found = structure.candidates(queries, k, self.dead)
+    def exact_search(self, queries: Matrix, k: int, allowed: Allowed | None = None) -> Neighbours:
+        """The true `k` nearest passages over the same vectors, by brute force."""
+        return self._brute_force(queries, k, self.scope(allowed))
+
+    def scope(self, allowed: Allowed | None) -> Scope:
+        """What a search may find; kept for the next search with the same filter."""
+        name = allowed.name if allowed else ""
+        scope = self._scopes.get(name)
+        if scope is None:
+            while len(self._scopes) >= KEPT_FILTERS:
+                self._scopes.pop(next(iter(self._scopes)), None)
+            scope = scope_of(self.blocks, self.dead, allowed, self.structure)
+            self._scopes[name] = scope
+        return scope
+
+    @cached_property
+    def rows(self) -> int:
+        """How many passages the index can find."""
+        return self.scope(None).rows
+
+    def _brute_force(self, queries: Matrix, k: int, scope: Scope) -> Neighbours:
+        if scope.few is not None:
+            return exact.search(queries, scope.few, k)
+        return exact.search(queries, self.blocks, min(k, max(scope.rows, 1)), scope.hidden)
+
+    def _search_structure(
+        self, structure: ann.AnnIndex, queries: Matrix, k: int, scope: Scope
+    ) -> Neighbours:
+        if scope.mask and not structure.can_hide(scope.mask):
+            return self._brute_force(queries, k, scope)
+        found = structure.candidates(queries, k, scope.mask)
         scores = exact.rescore(
             checked_queries(queries, self.embedding.dim), found.keys, self.blocks
         )
-        parts = [best(found.keys, scores, k)]
+        # A key without a vector stood in a shard that is being embedded anew.
+        parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
         if self.unseen:
-            parts.append(exact.search(queries, self.unseen, k, self.dead))
-        return self._filled_up(merge(parts, k), queries, k)
+            parts.append(exact.search(queries, self.unseen, k, scope.hidden))
+        return self._filled_up(merge(parts, k), queries, k, scope)
 
-    def _filled_up(self, found: Neighbours, queries: Matrix, k: int) -> Neighbours:
+    def _filled_up(self, found: Neighbours, queries: Matrix, k: int, scope: Scope) -> Neighbours:
         """`found`, with exact answers where the structure saw fewer than `k` though there are more.
 
         Cells not visited, or a part of a graph that cannot be reached, must not hide documents.
         """
-        wanted = min(k, self.rows)
+        wanted = min(k, scope.rows)
         counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
         short = (counts < wanted) & np.asarray(queries).any(axis=1)
         if not short.any():
             return Neighbours(found.keys[:, :wanted], found.scores[:, :wanted])
-        whole = self.exact_search(np.asarray(queries)[short], k)
+        whole = self._brute_force(np.asarray(queries)[short], k, scope)
         keys = np.full((len(queries), wanted), NO_KEY)
         scores = np.full((len(queries), wanted), -np.inf, np.float32)
         width = min(wanted, found.keys.shape[1])
         keys[:, :width], scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
         keys[short], scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]
         return Neighbours(keys, scores)
-
-    def exact_search(self, queries: Matrix, k: int) -> Neighbours:
-        """The true `k` nearest passages over the same vectors, by brute force."""
-        return exact.search(queries, self.blocks, k, self.dead)
-
-    @cached_property
-    def rows(self) -> int:
-        """How many passages the index can find."""
-        held = sum(len(block.keys) for block in self.blocks)
-        gone = sum(
-            int(np.isin(self.dead, block.keys, assume_unique=True).sum()) for block in self.blocks
-        )
-        return held - gone
 
 
 class Views:
@@ -112,8 +140,11 @@ class Views:
         self._lock = threading.Lock()
         self._generation = -1
         self._views: dict[str, View] = {}
-        self._blocks: dict[int, Block] = {}
+        # By checksum: a damaged catalog cannot make one file's vectors pass for another's.
+        self._blocks: dict[tuple[int, str], Block] = {}
         self._structures: dict[str, ann.AnnIndex] = {}
+        self._content = -1
+        self._allowed: dict[str, Allowed] = {}
 
     def of(self, name: str) -> View:
         """The view of an index at the generation of the running `catalog.reading()`.
@@ -133,6 +164,33 @@ class Views:
                 self._forget_old_files()
         return view
 
+    def allowed(self, where: Filter | None) -> Allowed | None:
+        """The passages that a filter lets through, kept as long as no document changes."""
+        if where is None:
+            return None
+        content = self._corpus.content()
+        with self._lock:
+            if content != self._content:
+                self._allowed.clear()
+                self._content = content
+            found = self._allowed.get(where.key)
+        if found is None:
+            # A filter's name tells it apart from others, and from itself at another time.
+            found = Allowed(f"{content} {where.key}", self._corpus.matching(where))
+            self._keep(content, where.key, found)
+        return found
+
+    def _keep(self, content: int, name: str, allowed: Allowed) -> None:
+        with self._lock:
+            if content != self._content:
+                return
+            self._allowed[name] = allowed
+            while (
+                len(self._allowed) > KEPT_FILTERS
+                or sum(len(one.keys) for one in self._allowed.values()) > KEPT_FILTER_KEYS
+            ):
+                del self._allowed[next(iter(self._allowed))]
+
     def _open(self, name: str) -> View:
         index = self._registry.index(name)
         embedding = self._registry.embedding(index.embedding)
@@ -149,14 +207,15 @@ class Views:
             blocks=[block for block in blocks if len(block.keys)],
             unseen=later if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
-            dead=np.array(self._corpus.tombstones(), np.int64),
-            missing=missing_passages(self._corpus, shards),
+            dead=self._corpus.tombstones(),
+            missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),
         )
 
     def _block(self, shard: ShardRow, embedding: EmbeddingRow) -> Block:
-        block = self._blocks.get(shard.number)
+        name = shard.number, shard.sealed.checksum
+        block = self._blocks.get(name)
         if block is None:
-            block = self._blocks[shard.number] = open_shard(shard, embedding, self._folder)
+            block = self._blocks[name] = open_shard(shard, embedding, self._folder)
         return block
 
     def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> ann.AnnIndex:
@@ -174,21 +233,5 @@ class Views:
             for shard in self._registry.shards(embedding.number)
         }
         files = {row.file for row in self._registry.indexes()}
-        self._blocks = {n: block for n, block in self._blocks.items() if n in shards}
+        self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
         self._structures = {f: index for f, index in self._structures.items() if f in files}
-
-
-def missing_passages(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
-    """How many passages no shard of an embedding answers for yet."""
-    left = gaps(shards, corpus.stop_key())
-    return sum(corpus.count_passages(*gap) for gap in left)
-
-
-def living_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
-    """How many passages an embedding can find, by the catalog alone: no file is opened."""
-    dead = np.array(corpus.tombstones(), np.int64)
-    return sum(
-        shard.rows
-        - int(np.isin(dead, unpack_keys(shard.present, shard.first_key, shard.stop_key)).sum())
-        for shard in shards
-    )

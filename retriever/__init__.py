@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from retriever.formats import read_qrels, read_queries
     from retriever.search import Hit, Hits, Run
+    from retriever.splitting import Sentences, Words
 
 __all__ = [
     "Collection",
@@ -42,7 +43,9 @@ __all__ = [
     "Hits",
     "RetrieverError",
     "Run",
+    "Sentences",
     "StaticEmbedder",
+    "Words",
     "compare",
     "load_embedder",
     "read_qrels",
@@ -62,7 +65,9 @@ _HOMES = {
     "Hits": "retriever.search",
     "RetrieverError": "indexes.errors",
     "Run": "retriever.search",
+    "Sentences": "retriever.splitting",
     "StaticEmbedder": "retriever.embedders",
+    "Words": "retriever.splitting",
     "compare": "retriever.comparison",
     "load_embedder": "retriever.embedders",
     "read_qrels": "retriever.formats",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from indexes.builder import Progress
-from indexes.corpus import Added
+from indexes.builder import Encode, Progress
 from indexes.documents import Document
 from indexes.errors import InputError, MismatchError, unknown_name
+from indexes.intake import Added
 from indexes.registry import EmbeddingRow
-from indexes.store import Store, is_free
+from indexes.store import Checked, Compacted, Repaired, Store, is_free
 from retriever.embedders import Embedder, Reporting, load_embedder
 from retriever.embedders.base import Matrix
-from retriever.formats import DocumentSource, read_records
+from retriever.formats import DocumentSource, SourceFingerprint, read_records
 from retriever.info import (
     BuildReport,
     CollectionInfo,
@@ -29,8 +31,12 @@ from retriever.info import (
 )
 from retriever.provenance import check_same, facts_of, spec_of
 from retriever.search import DenseRetriever, Hits
+from retriever.splitting import Sentences, Splitter, Words, splitter_of
+from retriever.where import field_path, filter_of
 
-__all__ = ["Added", "Collection"]
+__all__ = ["Added", "Checked", "Collection", "Compacted", "Repaired"]
+
+DTYPES = ("float32", "float16")
 
 
 class Collection:
@@ -45,13 +51,21 @@ class Collection:
         self._embedders: dict[str, Embedder] = {}
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str]) -> Collection:
+    def create(cls, path: str | os.PathLike[str], *, split: Splitter | None = None) -> Collection:
         """A new collection in a folder that is absent or empty.
+
+        With `split`, such as `Words(200, overlap=50)`, long documents are embedded in stretches and
+        ranked by their best one, in all indexes alike.
 
         Raises:
             CollectionError: the folder holds something, or cannot be written to.
+            InputError: `split` is no splitter.
         """
-        return cls(Store.create(Path(path)))
+        if split is not None and not isinstance(split, Words | Sentences):
+            raise InputError(
+                f"split is {split!r}; expected Words(200, overlap=50) or Sentences(200)."
+            )
+        return cls(Store.create(Path(path), None if split is None else dict(split.spec)))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Collection:
@@ -65,15 +79,37 @@ class Collection:
         return cls(Store.open(Path(path)))
 
     @classmethod
-    def open_or_create(cls, path: str | os.PathLike[str]) -> Collection:
-        """The collection in a folder, made there when the folder is absent or empty."""
+    def open_or_create(
+        cls, path: str | os.PathLike[str], *, split: Splitter | None = None
+    ) -> Collection:
+        """The collection in a folder, made there when the folder is absent or empty.
+
+        Raises:
+            MismatchError: it is there, and its documents are split in another way.
+        """
         folder = Path(path)
-        return cls.create(folder) if is_free(folder) else cls.open(folder)
+        if is_free(folder):
+            return cls.create(folder, split=split)
+        collection = cls.open(folder)
+        if split is not None and split != collection.split:
+            has = f"splits documents into {collection.split}" if collection.split else "splits none"
+            collection.close()
+            raise MismatchError(
+                f"{folder}/ {has}, and not into {split}: that is set when a collection is made. "
+                "Leave it out, or make another collection."
+            )
+        return collection
 
     @property
     def path(self) -> Path:
         """The folder."""
         return self._store.folder
+
+    @cached_property
+    def split(self) -> Splitter | None:
+        """How documents are cut into passages; None: not at all."""
+        spec = self._store.split()
+        return None if spec is None else splitter_of(spec)
 
     def close(self) -> None:
         """Close the catalog; a closed collection answers nothing."""
@@ -101,16 +137,18 @@ class Collection:
         skip_bad: bool = False,
         progress: Progress | None = None,
     ) -> Added:
-        """Insert or update documents by `doc_id`: those of all sources, or none.
+        """Insert or update documents by `doc_id`.
 
         A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), a folder of
         `.txt` and `.md`, `-` for standard input, or any iterable of documents or mappings. Sources
-        are streamed. An unchanged document costs nothing; a changed one is embedded anew by the
+        are streamed, and committed every few seconds: an interrupted call goes on by content when
+        it is made again. An unchanged document costs nothing; a changed one is embedded anew by the
         next `build`. An id may come once in a call.
 
         Raises:
-            BadRecordsError: records that cannot be used, ids that come twice; nothing was kept.
-                With `skip_bad` they are left out and listed in the result.
+            BadRecordsError: records that cannot be used, ids that come twice; nothing was kept but
+                what was committed before the first of them, which the error counts. With `skip_bad`
+                they are left out and listed in the result.
             FileFormatError: a file is not what its ending says.
             LockedError: another process is writing.
         """
@@ -118,15 +156,34 @@ class Collection:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
         # Every path is checked here, before the first document of any is read.
         records = chain.from_iterable([read_records(one, format=format) for one in sources])
-        return self._store.add(records, skip_bad=skip_bad, progress=progress or _silent)
+        split = self.split
+        reading = f"1 {format} {skip_bad} {split}"
+        return self._store.add(
+            records,
+            spans=split.spans if split else None,
+            source=SourceFingerprint(sources, reading),
+            skip_bad=skip_bad,
+            progress=progress or _silent,
+        )
 
-    def delete(self, doc_ids: Sequence[str]) -> int:
+    def delete(
+        self, doc_ids: Sequence[str] | None = None, *, where: Mapping[str, Any] | None = None
+    ) -> int:
         """Remove documents from the corpus, and so from every index at once; how many there were.
 
+        Either those of some ids, or those that a filter lets through (see `where.filter_of`).
+
         Raises:
-            InputError: one text instead of a list.
+            InputError: neither or both were given, or one text instead of a list.
             UnknownNameError: an id that is not there; nothing was removed.
         """
+        if (doc_ids is None) == (where is None):
+            raise InputError("Say what to delete: either document ids, or a filter (where).")
+        if where is not None:
+            return self._store.delete_where(filter_of(where))
+        return self._delete(doc_ids or [])
+
+    def _delete(self, doc_ids: Sequence[str]) -> int:
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
         doc_ids = list(doc_ids)
@@ -134,6 +191,17 @@ class Collection:
         for doc_id in strange or self.unknown_ids(doc_ids):
             self.document(doc_id)  # raises, and says what there is
         return self._store.delete(doc_ids)
+
+    def index_fields(self, *names: str) -> None:
+        """Index metadata fields, so that a filter on them need not look at every document.
+
+        Dots lead into nested objects. A field that is indexed already stays so.
+
+        Raises:
+            InputError: no field has such a name.
+            LockedError: another process is writing.
+        """
+        self._store.index_fields([field_path(name) for name in names])
 
     def document(self, doc_id: str) -> Document:
         """The document of that id.
@@ -169,13 +237,15 @@ class Collection:
         *,
         vectors: str | None = None,
         ann: str | None = None,
+        dtype: str | None = None,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
 
         A new index needs an `embedder`, or `vectors`: the name of an index whose vectors it shares,
         so that nothing is embedded again. `ann` is a FAISS factory string (`HNSW32`, `IVF256,SQ8`);
-        without it, or with `Flat`, search is exact. An interrupted build goes on when called again.
+        without it, or with `Flat`, search is exact. `dtype` says how vectors are stored: `float32`,
+        or `float16` in half the room. An interrupted build goes on when called again.
 
         Raises:
             InputError: neither or both were given, the corpus is empty, or FAISS refuses the
@@ -195,7 +265,14 @@ class Collection:
                 f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
                 "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
             )
+        if dtype is not None and dtype not in DTYPES:
+            raise InputError(f"dtype is {dtype!r}; expected one of: {', '.join(DTYPES)}.")
         plan = self._plan(name, embedder, vectors, ann)
+        if plan.embedding and dtype not in (None, plan.embedding.dtype):
+            raise MismatchError(
+                f"The vectors of '{vectors or name}' are stored as {plan.embedding.dtype}, not "
+                f"{dtype}. Leave dtype out, or build another index with an embedder."
+            )
         self._store.check_new(name, factory=plan.factory, dim=plan.dim)
         if plan.embedder:
             self._embedders[plan.embedder.fingerprint] = plan.embedder
@@ -204,7 +281,7 @@ class Collection:
         index, embedded = self._store.build(
             name,
             embedding=plan.embedding,
-            new_embedding=facts_of(plan.embedder) if plan.embedder else None,
+            new_embedding=facts_of(plan.embedder, dtype or DTYPES[0]) if plan.embedder else None,
             factory=plan.factory,
             encode=lambda texts: _encode(plan.embedder or self._embedder(vectors or name), texts),
             progress=progress or _silent,
@@ -213,7 +290,7 @@ class Collection:
         return BuildReport(
             name=name,
             embedded=embedded,
-            already=len(self) - embedded,
+            already=self._store.count_passages() - embedded,
             embedding_seconds=embedding_seconds(self._store, embedding) - seconds,
             indexing_seconds=0.0 if index == old else index.seconds,
             text=text_report(self._store, embedding),
@@ -242,21 +319,71 @@ class Collection:
 
     # -- questions ------------------------------------------------------------------------------
 
-    def search(self, text: str, *, index: str | None = None, k: int = 10) -> Hits:
-        """The `k` documents nearest to a query; `index` may be left out where there is only one.
+    def compact(self, *, progress: Progress | None = None) -> Compacted:
+        """Give back the room that removed and changed documents still take.
+
+        Their vectors go from the files, search structures that hold them are built anew, and the
+        catalog is written without what was deleted. Nothing is embedded.
 
         Raises:
-            InputError: an empty query, a `k` below 1, or several indexes and none named.
+            LockedError: another process is writing.
+            DamageError: a file is not what the catalog says; `repair` first.
+        """
+        return self._store.compact(progress or _silent)
+
+    def verify(self, *, progress: Progress | None = None) -> Checked:
+        """Check every checksum, every key on both sides and every count; changes nothing."""
+        return self._store.verify(progress or _silent)
+
+    def repair(self, *, progress: Progress | None = None) -> Repaired:
+        """Make again what can be derived: search structures from vectors, vectors by embedding.
+
+        Files that nothing names are removed. A document that is damaged is left as it is, and
+        named: delete it and add it again, or restore the catalog from a backup.
+
+        Raises:
+            LockedError: another process is writing.
+            ModelNotAvailableError: the model of damaged vectors cannot be had; nothing was changed.
+            InputError: it was an embedder of your own; give it first, with `use`.
+        """
+
+        def encoder(index: str) -> Encode:
+            embedder = self._embedder(index)
+            return lambda texts: _encode(embedder, texts)
+
+        return self._store.repair(encoder, progress or _silent)
+
+    def search(
+        self,
+        text: str,
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
+    ) -> Hits:
+        """The `k` documents nearest to a query; `index` may be left out where there is only one.
+
+        `where` is a filter on metadata, such as `{"source": "faq", "year": {">=": 2020}}`: the `k`
+        nearest of the documents that it lets through.
+
+        Raises:
+            InputError: an empty query, a `k` below 1, a filter that cannot be read, or several
+                indexes and none named.
             UnknownNameError: no such index.
             MismatchError: the model is no longer the one that made the vectors.
         """
-        return self.retriever(index).search(text, k)
+        return self.retriever(index).search(text, k, where=where)
 
     def search_many(
-        self, texts: Sequence[str], *, index: str | None = None, k: int = 10
+        self,
+        texts: Sequence[str],
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Mapping[str, Any] | None = None,
     ) -> list[Hits]:
         """The `k` documents nearest to each query; errors as in `search`."""
-        return self.retriever(index).search_many(texts, k)
+        return self.retriever(index).search_many(texts, k, where=where)
 
     def retriever(self, index: str | None = None) -> DenseRetriever:
         """An index with its embedder loaded, ready for many questions; errors as in `search`."""

@@ -14,6 +14,7 @@ from indexes.store import Store
 from retriever.embedders import EmbedderSpec, TextReport
 from retriever.provenance import fingerprint_parts
 from retriever.report.numbers import many
+from retriever.splitting import splitter_of
 
 __all__ = [
     "BuildReport",
@@ -30,9 +31,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a call of `build` did: `embedded` documents now, `already` before, seconds spent now.
+    """What a call of `build` did: `embedded` passages now, `already` before, seconds spent now.
 
-    `text` reports on the whole corpus as the embedder saw it.
+    A document that is not split is one passage. `text` reports on the whole corpus as the embedder
+    saw it.
     """
 
     name: str
@@ -47,8 +49,9 @@ class BuildReport:
 class IndexInfo:
     """What is known of an index.
 
-    `rows` documents can be found through it; `missing` are not embedded yet; `unfindable` have
-    nothing to embed (an empty text, no known word). Sizes in bytes, times in seconds.
+    `rows` passages can be found through it, `unfindable` ones have nothing to embed (an empty text,
+    no known word); `missing` documents are not embedded yet. A document that is not split is one
+    passage. Sizes in bytes, times in seconds.
     `max_length` is where the embedder cuts texts off, in tokens; None where it does not.
     `vectors_shared_with` names the indexes over the same vectors.
     """
@@ -77,10 +80,17 @@ class IndexInfo:
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """What is known of a collection; `catalog_size` is in bytes and holds every text."""
+    """What is known of a collection; `catalog_size` is in bytes and holds every text.
+
+    `split` says how documents are cut into `passages`, empty where they are not; `fields` are the
+    metadata fields that are indexed.
+    """
 
     path: Path
     documents: int
+    passages: int
+    split: str
+    fields: tuple[str, ...]
     catalog_size: int
     indexes: tuple[IndexInfo, ...]
 
@@ -91,9 +101,18 @@ def collection_info(store: Store) -> CollectionInfo:
     return CollectionInfo(
         path=store.folder,
         documents=store.count(),
+        passages=store.count_passages(),
+        split=split_of(store),
+        fields=tuple(".".join(path) for path in store.fields()),
         catalog_size=store.catalog_size(),
         indexes=tuple(index_info(store, row, rows) for row in rows),
     )
+
+
+def split_of(store: Store) -> str:
+    """How documents are cut into passages, for people; empty where they are not."""
+    spec = store.split()
+    return "" if spec is None else str(splitter_of(spec))
 
 
 def index_notes(info: IndexInfo, folder: Path) -> list[str]:
@@ -136,7 +155,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
     """What is known of one of the indexes, from the catalog alone: damaged files hide nothing."""
     embedding = store.embedding(index.name)
     spec = EmbedderSpec(**embedding.embedder)
-    rows, missing = store.counts(embedding)
+    counts = store.counts(embedding)
     return IndexInfo(
         name=index.name,
         kind=index.kind,
@@ -148,9 +167,9 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         dim=embedding.dim,
         dtype=embedding.dtype,
         fingerprint=embedding.fingerprint,
-        rows=rows,
-        missing=missing,
-        unfindable=store.count() - missing - rows,
+        rows=counts.rows,
+        missing=counts.missing_documents,
+        unfindable=store.count_passages() - counts.missing_passages - counts.rows,
         vectors_size=sum(shard.sealed.size for shard in store.shards(embedding)),
         structure_size=index.sealed.size,
         embedding_seconds=embedding_seconds(store, embedding),

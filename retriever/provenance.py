@@ -15,15 +15,15 @@ __all__ = ["check_same", "facts_of", "fingerprint_parts", "spec_of"]
 CUSTOM = "custom"
 
 
-def facts_of(embedder: Embedder) -> dict[str, Any]:
-    """What the catalog keeps of an embedder."""
+def facts_of(embedder: Embedder, dtype: str) -> dict[str, Any]:
+    """What the catalog keeps of an embedder, and of how its vectors are stored."""
     spec = getattr(embedder, "spec", None) or EmbedderSpec(CUSTOM, type(embedder).__name__)
     return {
         "embedder": {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)},
         "model": embedder.name,
         "fingerprint": embedder.fingerprint,
         "dim": embedder.dim,
-        "dtype": "float32",
+        "dtype": dtype,
     }
 
 

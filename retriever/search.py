@@ -11,13 +11,14 @@ from typing import Any, overload
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.filters import Filter
 from indexes.neighbours import Neighbours
 from indexes.store import Snapshot, Store
-from indexes.views import View
 from retriever.embedders.base import Embedder, Matrix
 from retriever.formats import read_run, write_run
 from retriever.info import missing_note
 from retriever.provenance import check_same
+from retriever.where import filter_of
 
 __all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts"]
 
@@ -26,7 +27,8 @@ __all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts"]
 class Hit:
     """A document that was found: `rank` counts from 1, a higher `score` is better.
 
-    `passage` is the stretch of `text` that was found, as (start, end) in characters.
+    `text` is the passage that was found, and `passage` where it stands in the document's text, as
+    (start, end) in characters; a document that is not split is one passage.
     """
 
     rank: int
@@ -112,33 +114,38 @@ class DenseRetriever:
     embedder: Embedder
     _store: Store
 
-    def search(self, text: str, k: int = 10) -> Hits:
+    def search(self, text: str, k: int = 10, *, where: Mapping[str, Any] | None = None) -> Hits:
         """The `k` documents nearest to one query; see `search_many`."""
-        return self.search_many([text], k)[0]
+        return self.search_many([text], k, where=where)[0]
 
-    def search_many(self, texts: Sequence[str], k: int = 10) -> list[Hits]:
+    def search_many(
+        self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
+    ) -> list[Hits]:
         """The `k` documents nearest to each query, in the order of the queries.
 
-        Fewer than `k` documents give all that the index can find. A query without a known word
-        gets no hits, and a note that says so.
+        `where` is a filter on metadata, see `where.filter_of`. Fewer than `k` documents give all
+        that the index can find. A query without a known word gets no hits, and a note that says so.
 
         Raises:
-            InputError: an empty query, or a `k` below 1.
+            InputError: an empty query, a `k` below 1, or a filter that cannot be read.
             MismatchError: the index has been built anew with another model meanwhile.
             DamageError: a file of the index is not what the catalog says.
         """
-        return self.answer(texts, k)[0]
+        return self.answer(texts, k, where=where)[0]
 
-    def answer(self, texts: Sequence[str], k: int = 10) -> tuple[list[Hits], Timing]:
+    def answer(
+        self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
+    ) -> tuple[list[Hits], Timing]:
         """`search_many`, and the time that its three steps took."""
         started = time.perf_counter()
         texts = checked_texts(texts)
+        wanted = None if where is None else filter_of(where)
         queries = self.embedder.encode_queries(texts)
         encoded = time.perf_counter()
 
         def question(snapshot: Snapshot) -> tuple[list[Hits], float, float]:
             started = time.perf_counter()
-            neighbours = self._view(snapshot).search(queries, k)
+            neighbours = self._nearest(snapshot, queries, k, wanted)
             searched = time.perf_counter()
             hits = self._hits(snapshot, neighbours, texts, queries)
             return hits, searched - started, time.perf_counter() - searched
@@ -154,7 +161,7 @@ class DenseRetriever:
         """The `k` best documents of queries that are encoded already, without fetching any text."""
 
         def question(snapshot: Snapshot) -> tuple[Neighbours, dict[int, str], float]:
-            neighbours = self._view(snapshot).search(vectors, k)
+            neighbours = self._nearest(snapshot, vectors, k)
             searched = time.perf_counter()
             return neighbours, snapshot.doc_ids(np.unique(neighbours.keys).tolist()), searched
 
@@ -182,17 +189,24 @@ class DenseRetriever:
         """The scores that the index finds for some queries, and those of the true `k` nearest."""
 
         def question(snapshot: Snapshot) -> tuple[Neighbours, Neighbours]:
-            view = self._view(snapshot)
-            return view.search(vectors, k), view.exact_search(vectors, k)
+            exact = self._nearest(snapshot, vectors, k, exact=True)
+            return self._nearest(snapshot, vectors, k), exact
 
         found, exact = self._store.ask(question)
         return [s.tolist() for _, s in found], [s.tolist() for _, s in exact]
 
-    def _view(self, snapshot: Snapshot) -> View:
-        view = snapshot.view(self.name)
+    def _nearest(
+        self,
+        snapshot: Snapshot,
+        queries: Matrix,
+        k: int,
+        where: Filter | None = None,
+        *,
+        exact: bool = False,
+    ) -> Neighbours:
         # Another process may have dropped the index and built it anew with another model.
-        check_same(self.name, view.embedding, self.embedder)
-        return view
+        check_same(self.name, snapshot.view(self.name).embedding, self.embedder)
+        return snapshot.search(self.name, queries, k, where=where, exact=exact)
 
     def _hits(
         self, snapshot: Snapshot, neighbours: Neighbours, texts: Sequence[str], queries: Matrix
@@ -247,7 +261,7 @@ def _hit(rank: int, score: float, passage: Any) -> Hit:
         rank=rank,
         doc_id=document.doc_id,
         score=score,
-        text=document.text,
+        text=document.text[passage.start : passage.end],
         title=document.title,
         metadata=document.metadata,
         passage=(passage.start, passage.end),

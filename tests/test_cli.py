@@ -638,6 +638,9 @@ def test_the_commands_are_those_that_there_are(done):
         "show",
         "delete",
         "drop",
+        "verify",
+        "repair",
+        "compact",
         "completion",
     ]
     assert list(cli.commands) == names

@@ -327,10 +327,10 @@ def test_an_embedder_of_ones_own_is_asked_for_after_opening(tmp_path):
 
 
 def test_a_model_that_changed_under_its_name_is_refused(library):
-    with sqlite3.connect(library.path / "catalog.db") as db:
+    catalog = library._store._catalog
+    with catalog.writing():
         old = json.dumps({"kind": "hashing", "model": "", "options": {"dim": 64}})
-        db.execute("UPDATE embeddings SET embedder = ?", [old])
-    db.close()
+        catalog.execute("UPDATE embeddings SET embedder = ?", [old])
     with Collection.open(library.path) as other:
         with pytest.raises(MismatchError, match="256 wide.*64 wide"):
             other.search("kitten")
@@ -486,7 +486,7 @@ def test_what_is_not_a_collection_is_said(tmp_path):
     with pytest.raises(NotACollectionError, match="is not a collection: it has no catalog.db"):
         Collection.open(tmp_path)
     (tmp_path / "catalog.db").write_text("hello, this is not a database, not at all")
-    with pytest.raises(DamageError, match="catalog.db cannot be read: file is not a database"):
+    with pytest.raises(DamageError, match="catalog.db is damaged: file is not a database"):
         Collection.open(tmp_path)
 
 
@@ -618,7 +618,7 @@ def test_a_catalog_damaged_after_it_was_opened_is_said_in_our_words(library):
     pages = path.read_bytes()
     assert len(pages) % 4096 == 0
     path.write_bytes(pages[:4096] + b"\xff" * (len(pages) - 4096))
-    with pytest.raises(DamageError, match="catalog.db cannot be read: .* Restore it from a backup"):
+    with pytest.raises(DamageError, match="catalog.db is damaged: .* Restore it from a backup"):
         list(Collection.open(library.path).documents())
 
 

@@ -27,6 +27,7 @@ ENGINES = (
     "pyarrow",
     "rich",
     "sentence_transformers",
+    "sentencex",
     "sqlite3",
     "sqlite_utils",
     "torch",

@@ -341,7 +341,7 @@ def test_a_collection_is_a_table(base):
     cells = {
         " ".join(line.split()[:-2]): line.split()[-2:] for line in "\n".join(lines).split("\n")
     }
-    assert cells["documents found"] == ["4", "3"]
+    assert cells["passages found"] == ["4", "3"]
     assert cells["nothing to embed"] == ["1", "2"]
     assert cells["embedder"] == ["custom:Axes", "custom:Axes"]
     assert cells["structure"] == ["Flat", "Flat"]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.files import Sealed
 from indexes.registry import EmbeddingRow, ShardRow, gaps
-from indexes.shards import ShardDraft, mergeable, merged, open_shard, pack_keys, unpack_keys
+from indexes.shards import ShardDraft, mergeable, open_shard, pack_keys, rewritten, unpack_keys
 
 EMBEDDING = EmbeddingRow(1, "toy", {}, "toy", "f", 2, "float32")
 
@@ -51,7 +51,7 @@ def test_neighbouring_shards_merge_into_one_with_the_same_rows(tmp_path):
     first.append([1, 3], np.array([[1, 0], [0, 1]], np.float32), seconds=1, report={"texts": 2})
     second.append([4], np.array([[-1, 0]], np.float32), seconds=2, report={"texts": 1})
     rows = [first.write(1, 4, tmp_path), second.write(2, 5, tmp_path)]
-    one = merged(rows, 3, EMBEDDING, tmp_path)
+    one = rewritten(rows, 3, EMBEDDING, tmp_path, np.empty(0, np.int64))
     assert (one.first_key, one.stop_key, one.seconds, one.report) == (1, 5, 3, {"texts": 3})
     block = open_shard(one, EMBEDDING, tmp_path)
     assert block.keys.tolist() == [1, 3, 4]

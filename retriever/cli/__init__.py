@@ -15,6 +15,7 @@ from retriever.cli.corpus import add, delete, show
 from retriever.cli.demo import demo
 from retriever.cli.indexing import build, drop, info
 from retriever.cli.search import search
+from retriever.cli.upkeep import compact, repair, verify
 
 __all__ = ["cli", "main"]
 
@@ -79,7 +80,21 @@ def cli() -> None:
     """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
 
 
-for command in (demo, add, build, search, compare, info, show, delete, drop, completion):
+for command in (
+    demo,
+    add,
+    build,
+    search,
+    compare,
+    info,
+    show,
+    delete,
+    drop,
+    verify,
+    repair,
+    compact,
+    completion,
+):
     cli.add_command(command)
 
 

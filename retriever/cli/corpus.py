@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from retriever.cli.options import as_json, library
+from retriever.cli.options import as_json, library, where
 from retriever.cli.output import note, print_json, progress_bar
 
 __all__ = ["add", "delete", "show"]
@@ -22,23 +23,46 @@ LISTED = 10
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
 )
+@click.option(
+    "--split",
+    metavar="WORDS/OVERLAP",
+    help="When the collection is made: embed long documents in stretches, such as 200/50 or "
+    "sentences:200/50.",
+)
+@click.option(
+    "--index-field",
+    "fields",
+    multiple=True,
+    metavar="NAME",
+    help="Index a metadata field, so that filters on it are fast.",
+)
 @as_json
 def add(
-    library: Path, sources: tuple[str, ...], format_: str | None, skip_bad: bool, as_json: bool
+    library: Path,
+    sources: tuple[str, ...],
+    format_: str | None,
+    skip_bad: bool,
+    split: str | None,
+    fields: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Add documents to the collection LIBRARY, which is made where there is none.
 
     SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, folders of .txt and .md, each also
-    gzipped, or - for standard input. A document that is there already (by its id) is updated. All
-    sources of a call are kept, or nothing is; an id may come once in a call.
+    gzipped, or - for standard input. A document that is there already (by its id) is updated; an id
+    may come once in a call. Finished work is kept every few seconds: run the same again to go on.
     """
     from retriever.collection import Collection
     from retriever.formats import check_source
     from retriever.report.numbers import many
+    from retriever.splitting import parse_split
 
     for source in sources:
         check_source(source, format=format_)
-    with Collection.open_or_create(library) as collection:
+    splitter = parse_split(split) if split else None
+    with Collection.open_or_create(library, split=splitter) as collection:
+        if fields:
+            collection.index_fields(*fields)
         with progress_bar("adding documents") as progress:
             added = collection.add(*sources, format=format_, skip_bad=skip_bad, progress=progress)
         documents = len(collection)
@@ -94,16 +118,25 @@ def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @library
-@click.argument("doc_ids", nargs=-1, required=True)
-def delete(library: Path, doc_ids: tuple[str, ...]) -> None:
+@click.argument("doc_ids", nargs=-1)
+@click.option("--ids", "file", metavar="FILE", help="A file with one id a line; - for stdin.")
+@where
+def delete(
+    library: Path, doc_ids: tuple[str, ...], file: str | None, where: dict[str, Any] | None
+) -> None:
     """Remove the documents DOC_IDS from the collection LIBRARY and from all its indexes.
 
-    When one of them is not there, none is removed.
+    Or those of a file of ids, or those that a filter lets through. When one id is not there, none
+    is removed.
     """
     from retriever.collection import Collection
+    from retriever.formats import read_ids
     from retriever.report.numbers import many
 
+    if [bool(doc_ids), file is not None, where is not None].count(True) != 1:
+        raise click.UsageError("Give one of these: DOC_IDS, --ids FILE, --where FILTER.")
     with Collection.open(library) as collection:
-        removed = collection.delete(list(doc_ids))
+        ids = read_ids(file) if file is not None else list(doc_ids)
+        removed = collection.delete(None if where else ids, where=where)
         gone = many(removed, "document", "documents")
         click.echo(f"removed {gone}; {library}/ has {len(collection):,}")

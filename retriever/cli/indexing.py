@@ -26,7 +26,7 @@ __all__ = ["build", "drop", "info"]
     nargs=2,
     multiple=True,
     metavar="NAME VALUE",
-    help="An option of the embedder, such as -o batch_size 64.",
+    help="An option of the embedder, such as -o batch_size 64; or -o dtype float16.",
 )
 @click.option(
     "--vectors",
@@ -59,17 +59,23 @@ def build(
     from retriever.info import index_notes
     from retriever.report.numbers import many
 
-    if options and spec is None:
+    chosen = dict(options)
+    # How vectors are stored is no matter of the embedder's.
+    dtype = chosen.pop("dtype", None)
+    if chosen and spec is None:
         raise click.UsageError("-o belongs to an embedder: give --embedder KIND:MODEL with it.")
     with Collection.open(library) as collection:
-        embedder = load_embedder(parse_spec(spec, dict(options))) if spec else None
+        embedder = load_embedder(parse_spec(spec, chosen)) if spec else None
         with progress_bar(f"embedding {name}") as progress:
-            report = collection.build(name, embedder, vectors=vectors, ann=ann, progress=progress)
-        index = collection.index_info(name)
+            report = collection.build(
+                name, embedder, vectors=vectors, ann=ann, dtype=dtype, progress=progress
+            )
+        index, split = collection.index_info(name), collection.split
     if as_json:
         print_json(asdict(report))
     else:
-        embedded = many(report.embedded, "document", "documents")
+        noun = "passage" if split else "document"
+        embedded = many(report.embedded, noun, f"{noun}s")
         click.echo(
             f"{name}: {embedded} embedded in {report.embedding_seconds:.1f} s, "
             f"{report.already:,} there already, indexed in {report.indexing_seconds:.2f} s"

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-__all__ = ["as_json", "index_names", "library"]
+__all__ = ["as_json", "index_names", "library", "where"]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 library = click.argument("library", type=click.Path(path_type=Path))
+
+
+def _filter(_: click.Context, __: click.Parameter, text: str | None) -> dict[str, Any] | None:
+    from retriever.where import parse_where
+
+    return None if text is None else parse_where(text)
+
+
+where = click.option(
+    "--where",
+    metavar="FILTER",
+    callback=_filter,
+    help="Only documents whose metadata fits, such as 'year >= 2020 and source = faq'.",
+)
 
 
 def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, index_names, library
+from retriever.cli.options import as_json, index_names, library, where
 from retriever.cli.output import note, print_json, printer
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = ["search"]
     metavar="FILE",
     help="Ask every query of a file (JSON lines, CSV, TSV, or text with one a line).",
 )
+@where
 @as_json
 def search(
     library: Path,
@@ -44,6 +45,7 @@ def search(
     indexes: tuple[str, ...],
     k: int,
     queries: str | None,
+    where: dict[str, Any] | None,
     as_json: bool,
 ) -> None:
     """Ask the collection LIBRARY for the documents nearest to QUERY.
@@ -61,7 +63,7 @@ def search(
     with Collection.open(library) as collection:
         names = indexes or (None,)
         retrievers = [collection.retriever(name) for name in names]
-        answers = {r.name: r.search_many(list(texts.values()), k) for r in retrievers}
+        answers = {r.name: r.search_many(list(texts.values()), k, where=where) for r in retrievers}
     show = printer()
     notes: dict[str, None] = {}
     for position, (query_id, text) in enumerate(texts.items()):

@@ -6,13 +6,17 @@ from retriever.formats.documents import (
     read_documents,
     read_records,
 )
+from retriever.formats.fingerprints import SourceFingerprint
+from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, read_queries, write_qrels, write_queries
 from retriever.formats.runs import read_run, write_run
 
 __all__ = [
     "DocumentSource",
+    "SourceFingerprint",
     "check_source",
     "read_documents",
+    "read_ids",
     "read_qrels",
     "read_queries",
     "read_records",

@@ -21,6 +21,10 @@ def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
         f"{info.path}/: {many(info.documents, 'document', 'documents')}, "
         f"catalog {size(info.catalog_size)}"
     )
+    if info.split:
+        yield Text(f"{many(info.passages, 'passage', 'passages')}: {info.split}")
+    if info.fields:
+        yield Text(f"indexed fields: {', '.join(info.fields)}")
     for start in range(0, len(info.indexes), INDEXES_A_TABLE):
         yield _info_table(info.indexes[start : start + INDEXES_A_TABLE])
     if not info.indexes:
@@ -51,8 +55,8 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("structure", lambda index: index.factory),
     ("effort at k=10", _effort),
     ("width", lambda index: f"{index.dim} {index.dtype}"),
-    ("documents found", lambda index: f"{index.rows:,}"),
-    ("not embedded yet", lambda index: f"{index.missing:,}"),
+    ("passages found", lambda index: f"{index.rows:,}"),
+    ("documents not embedded yet", lambda index: f"{index.missing:,}"),
     ("nothing to embed", lambda index: f"{index.unfindable:,}"),
     ("cut off, at tokens", _truncated),
     ("words known", lambda index: share(index.text.coverage)),

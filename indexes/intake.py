@@ -1,0 +1,242 @@
+"""Documents taken into the catalog: new ones inserted, changed ones given new keys."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from indexes.catalog import Catalog
+from indexes.corpus import Corpus
+from indexes.documents import Document
+from indexes.errors import BadRecord
+from indexes.filters import values_of
+from indexes.seals import document_seal, passage_seal
+
+__all__ = ["Added", "Intake", "Spans", "index_values"]
+
+# The stretches of a text that are embedded, as (start, end) in characters.
+Spans = Callable[[str], Sequence[tuple[int, int]]]
+# number, checksum of title and text, metadata
+Known = tuple[int, bytes, str]
+Numbered = list[tuple[int, Document]]
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a call of `add` did, in documents; `skipped` are the records that it left out."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    skipped: tuple[BadRecord, ...] = ()
+    skipped_total: int = 0
+
+
+class Intake:
+    """One call of `add`: batches of documents go in, an id may come once.
+
+    A document is known by its id and its content, never by its position. To tell ids that come
+    twice, memory grows by some bytes a document, whatever its length.
+    """
+
+    def __init__(self, catalog: Catalog, spans: Spans | None) -> None:
+        self._catalog = catalog
+        self._corpus = Corpus(catalog)
+        self._spans = spans
+        self._fields = self._corpus.fields()
+        self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
+        self.new = self.changed = self.unchanged = 0
+
+    def take(self, batch: Sequence[tuple[str, Document]]) -> list[BadRecord]:
+        """Insert or update a batch of (place, document); the records whose id came before."""
+        known = self._known([document.doc_id for _, document in batch])
+        fresh, repeated = self._first_time(batch, known)
+        number = int(self._catalog.value("SELECT next_document FROM state"))
+        changes = _Changes([], [], [], number)
+        for document in fresh.values():
+            changes.take(known.get(document.doc_id), document)
+        self.new += len(changes.new)
+        self.changed += len(changes.moved) + len(changes.edited)
+        self.unchanged += len(fresh) - changes.count
+        if changes.count:
+            self._write(changes)
+        return repeated
+
+    def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
+        sql = """
+            SELECT doc_id, document, checksum, metadata
+            FROM json_each(?) JOIN documents ON doc_id = value
+        """
+        rows = self._catalog.rows(sql, [json.dumps(doc_ids)])
+        return {row[0]: row[1:] for row in rows}
+
+    def _first_time(
+        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
+    ) -> tuple[dict[str, Document], list[BadRecord]]:
+        fresh: dict[str, Document] = {}
+        places: dict[str, str] = {}
+        repeated = []
+        for place, document in batch:
+            doc_id = document.doc_id
+            row = known.get(doc_id)
+            first = places.get(doc_id) or (self._seen.place(row[0]) if row else "")
+            if first:
+                repeated.append(BadRecord(place, f"id '{doc_id}' came before, at {first}"))
+            else:
+                fresh[doc_id], places[doc_id] = document, place
+        numbers = [known[doc_id][0] if doc_id in known else None for doc_id in fresh]
+        self._seen.add(list(places.values()), numbers)
+        return fresh, repeated
+
+    def _write(self, changes: _Changes) -> None:
+        self._insert(changes.new)
+        self._update(changes.moved + changes.edited)
+        buried = self._replace_texts(changes.moved)
+        key = int(self._catalog.value("SELECT next_key FROM state"))
+        # A key's text never changes: a changed document gets new keys.
+        passages = self._insert_passages(changes.with_new_text, key)
+        if self._fields:
+            index_values(self._catalog, self._fields, changes.with_new_text + changes.edited)
+        self._catalog.execute(
+            "UPDATE state SET documents = documents + ?, passages = passages + ?,"
+            " next_document = ?, next_key = ?, content = generation + 1",
+            [len(changes.new), passages - buried, changes.next_document, key + passages],
+        )
+
+    def _insert(self, documents: Numbered) -> None:
+        self._catalog.execute_many(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
+            [
+                (number, *row, document_seal(number, *row))
+                for number, document in documents
+                for row in [_row(document)]
+            ],
+        )
+        self._catalog.execute_many(
+            "INSERT INTO texts VALUES (?, ?, ?)",
+            [(number, document.title, document.text) for number, document in documents],
+        )
+
+    def _update(self, documents: Numbered) -> None:
+        self._catalog.execute_many(
+            "UPDATE documents SET checksum = ?, metadata = ?, seal = ? WHERE document = ?",
+            [
+                (row[1], row[2], document_seal(number, *row), number)
+                for number, document in documents
+                for row in [_row(document)]
+            ],
+        )
+
+    def _replace_texts(self, documents: Numbered) -> int:
+        self._catalog.execute_many(
+            "UPDATE texts SET title = ?, text = ? WHERE document = ?",
+            [(document.title, document.text, number) for number, document in documents],
+        )
+        return self._corpus.bury_passages([number for number, _ in documents])
+
+    def _insert_passages(self, documents: Numbered, first_key: int) -> int:
+        spans = (
+            (number, start, stop)
+            for number, document in documents
+            for start, stop in (
+                self._spans(document.text) if self._spans else ((0, len(document.text)),)
+            )
+        )
+        rows = [
+            (key, number, start, stop, passage_seal(key, number, start, stop))
+            for key, (number, start, stop) in enumerate(spans, start=first_key)
+        ]
+        self._catalog.execute_many("INSERT INTO passages VALUES (?, ?, ?, ?, ?)", rows)
+        return len(rows)
+
+
+@dataclass
+class _Changes:
+    """What a batch brings, by document numbers: new documents, those whose text changed (moved),
+    those of which only the metadata did (edited).
+
+    `with_new_text` are the first two together, in the order in which they came.
+    """
+
+    new: Numbered
+    moved: Numbered
+    edited: Numbered
+    next_document: int
+    with_new_text: Numbered = field(default_factory=list)
+
+    def take(self, known: Known | None, document: Document) -> None:
+        """Sort one document in."""
+        if known is None:
+            self.new.append((self.next_document, document))
+            self.with_new_text.append((self.next_document, document))
+            self.next_document += 1
+        elif known[1] != document.content_checksum():
+            self.moved.append((known[0], document))
+            self.with_new_text.append((known[0], document))
+        elif known[2] != document.metadata_json():
+            self.edited.append((known[0], document))
+
+    @property
+    def count(self) -> int:
+        """How many documents change."""
+        return len(self.with_new_text) + len(self.edited)
+
+
+def index_values(
+    catalog: Catalog, fields: dict[tuple[str, ...], int], documents: Iterable[tuple[int, Document]]
+) -> None:
+    """Write what some documents hold in the fields that are indexed, in place of what they held."""
+    documents = list(documents)
+    numbers = json.dumps([number for number, _ in documents])
+    catalog.execute(
+        "DELETE FROM field_values WHERE document IN (SELECT value FROM json_each(?))", [numbers]
+    )
+    catalog.execute_many(
+        "INSERT INTO field_values VALUES (?, ?, ?, ?)",
+        [
+            (numbered, kind, value, number)
+            for number, document in documents
+            for path, numbered in fields.items()
+            for kind, value in values_of(document.metadata, path)
+        ],
+    )
+
+
+def _row(document: Document) -> tuple[str, bytes, str]:
+    return document.doc_id, document.content_checksum(), document.metadata_json()
+
+
+class _Seen:
+    """Where each document of a call came from: four bytes a document, and its place, packed."""
+
+    def __init__(self, next_document: int) -> None:
+        # By number: 1 + its position in this call, 0 for those that have not come yet.
+        self._positions = array("I", bytes(array("I").itemsize * next_document))
+        self._count = 0
+        self._starts: list[int] = []
+        self._blocks: list[bytes] = []
+
+    def add(self, places: Sequence[str], numbers: Sequence[int | None]) -> None:
+        """Remember the places of a batch; None for a document that gets the next number."""
+        self._starts.append(self._count)
+        # No place holds a NUL: file names cannot.
+        self._blocks.append(zlib.compress("\0".join(places).encode("utf-8", "surrogatepass"), 1))
+        for number in numbers:
+            self._count += 1
+            if number is None:
+                self._positions.append(self._count)
+            else:
+                self._positions[number] = self._count
+
+    def place(self, number: int) -> str:
+        """Where a document came from in this call; empty when it has not come."""
+        position = self._positions[number] - 1 if number < len(self._positions) else -1
+        if position < 0:
+            return ""
+        block = bisect_right(self._starts, position) - 1
+        places = zlib.decompress(self._blocks[block]).decode("utf-8", "surrogatepass").split("\0")
+        return places[position - self._starts[block]]

@@ -1,0 +1,97 @@
+"""What can be derived is made again: structures from vectors, vectors by embedding, indexes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from indexes.builder import Builder, Encode, Progress, planned
+from indexes.intake import index_values
+from indexes.registry import EmbeddingRow, IndexRow, ShardRow
+from indexes.verify import Problem
+
+__all__ = ["Encoder", "Repaired", "Repairer"]
+
+# The encoder of the index of that name.
+Encoder = Callable[[str], Encode]
+PAGE = 1_000
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a call of `repair` did, a sentence each, and the problems that it could not help."""
+
+    done: tuple[str, ...]
+    left: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all adds up now."""
+        return not self.left
+
+
+@dataclass
+class Repairer:
+    """Mends one collection; its caller holds the writer's lock."""
+
+    builder: Builder
+
+    def mend(
+        self, problems: Sequence[Problem], encoder: Encoder, progress: Progress
+    ) -> Iterator[str]:
+        """Cure each problem that has a cure; yields what was done."""
+        cures = {problem.cure for problem in problems}
+        if "tables" in cures:
+            self.builder.catalog.execute("REINDEX")
+            yield "built SQLite's own indexes again"
+        if "fields" in cures:
+            yield self._index_fields()
+        lost = [problem.name for problem in problems if problem.cure == "structure"]
+        damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
+        for embedding in self.builder.registry.embeddings():
+            yield from self._mend_embedding(embedding, lost, damaged, encoder, progress)
+
+    def _mend_embedding(
+        self,
+        embedding: EmbeddingRow,
+        lost: Sequence[str],
+        damaged: set[int],
+        encoder: Encoder,
+        progress: Progress,
+    ) -> Iterator[str]:
+        registry = self.builder.registry
+        indexes = [row for row in registry.indexes() if row.embedding == embedding.number]
+        shards = [row for row in registry.shards(embedding.number) if row.number in damaged]
+        # Made before anything is given up: without its model, things must stay as they are.
+        encode = encoder(indexes[0].name) if shards else None
+        again = [row for row in indexes if row.file and (shards or row.name in lost)]
+        self._give_up(embedding, shards, again)
+        if encode is not None:
+            embedded = self.builder.embed(embedding, encode, progress)
+            yield f"embedded {embedded:,} passages of '{embedding.name}' again"
+        for row in again:
+            self.builder.index(row.name, embedding, str(row.recipe["factory"]))
+            yield f"built the structure of '{row.name}' again"
+
+    def _give_up(
+        self, embedding: EmbeddingRow, shards: Sequence[ShardRow], structures: Sequence[IndexRow]
+    ) -> None:
+        """Forget damaged shards, and the structures that may hold what they held."""
+        if not shards and not structures:
+            return
+        registry = self.builder.registry
+        with self.builder.catalog.writing():
+            registry.drop_shards(shards)
+            for row in structures:
+                registry.set_index(planned(row.name, embedding, str(row.recipe["factory"])))
+
+    def _index_fields(self) -> str:
+        corpus, catalog = self.builder.corpus, self.builder.catalog
+        with catalog.writing():
+            catalog.execute("DELETE FROM field_values")
+            fields, numbered = corpus.fields(), corpus.numbered()
+            while some := list(islice(numbered, PAGE)):
+                index_values(catalog, fields, some)
+        return f"indexed the fields {json.dumps(['.'.join(path) for path in fields])} again"

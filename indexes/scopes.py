@@ -1,0 +1,79 @@
+"""What a search may find: everything that is there, or what a filter lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexes.ann import AnnIndex, Mask
+from indexes.blocks import Block, rows_of
+from indexes.neighbours import Keys
+
+__all__ = ["Allowed", "Scope", "scope_of"]
+
+# Where a filter leaves fewer rows than this, or a smaller share, brute force over just those rows
+# is faster than a walk through a structure most of which is hidden.
+FEW_ROWS = 1_000
+FEW_SHARE = 0.05
+# Without a structure it is always faster, as long as the copied rows stay small.
+COPIED_SHARE = 0.25
+COPIED_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The keys that a filter lets through, ascending; `name` tells the filter and its time."""
+
+    name: str
+    keys: Keys
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a search of one view may find.
+
+    `rows` counts it. Either `few` are its rows, copied together, or `hidden` are the keys of the
+    view that are none of it (ascending) and `mask` hides them in the structure, if it has them.
+    """
+
+    rows: int
+    few: Sequence[Block] | None
+    hidden: Keys
+    mask: Mask | None
+
+
+def scope_of(
+    blocks: Sequence[Block], dead: Keys, allowed: Allowed | None, structure: AnnIndex | None
+) -> Scope:
+    """The scope of a search over `blocks`, without the keys in `dead`."""
+    total = sum(len(block.keys) for block in blocks)
+    if allowed is None:
+        hidden = dead
+        gone = sum(len(rows_of(dead, block.keys)) for block in blocks)
+        return Scope(total - gone, None, hidden, structure.mask(hidden) if structure else None)
+    # The keys of a filter are those of documents that are there: none of them is dead.
+    rows = [rows_of(allowed.keys, block.keys) for block in blocks]
+    count = sum(map(len, rows))
+    if _is_few(count, total, blocks, structure):
+        few = [
+            Block(block.keys[some], np.asarray(block.vectors[some]))
+            for block, some in zip(blocks, rows, strict=True)
+            if len(some)
+        ]
+        return Scope(count, few, np.empty(0, np.int64), None)
+    hidden = np.concatenate(
+        [np.delete(block.keys, some) for block, some in zip(blocks, rows, strict=True)]
+    )
+    return Scope(count, None, hidden, structure.mask(hidden) if structure else None)
+
+
+def _is_few(count: int, total: int, blocks: Sequence[Block], structure: AnnIndex | None) -> bool:
+    if count == 0:
+        return True
+    size = count * blocks[0].vectors.shape[1] * blocks[0].vectors.itemsize
+    if size > COPIED_BYTES:
+        return False
+    share = COPIED_SHARE if structure is None else FEW_SHARE
+    return count <= max(FEW_ROWS, share * total)
