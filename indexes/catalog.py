@@ -47,6 +47,7 @@ PASSING = {
     sqlite3.SQLITE_TOOBIG,
 }
 BUSY_MILLISECONDS = 30_000
+LOG_BYTES = 64 << 20
 # Behind the name of a catalog that is being created: a crash leaves no half of one under the name.
 UNFINISHED = ".creating"
 
@@ -324,6 +325,8 @@ class Catalog:
         connection.execute("PRAGMA foreign_keys = ON")
         # FULL: a commit that was answered survives a power cut, so files may be removed after it.
         connection.execute("PRAGMA synchronous = FULL")
+        # A large transaction's log is cut back to this, in bytes.
+        connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         database = sqlite_utils.Database(connection, execute_plugins=False)
         with self._opening:
             self._opened.add(database)

@@ -10,9 +10,10 @@ from itertools import islice
 import numpy as np
 
 from indexes.catalog import Catalog, Row
+from indexes.conditions import condition
 from indexes.documents import Document, content_checksum, passage_text
 from indexes.errors import DamageError
-from indexes.filters import Filter, condition
+from indexes.filters import Filter
 from indexes.neighbours import NO_KEY, Keys
 from indexes.seals import document_seal, passage_seal
 

@@ -1,4 +1,4 @@
-"""Filters over the documents' metadata, and the SQL that picks the documents which satisfy them.
+"""Filters over the documents' metadata: what they can ask for, checked as they are made.
 
 Values are compared by JSON type: numbers with numbers, text with text (by code point), booleans
 with booleans, null with null; what is of another type never matches. A list matches if one of its
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -29,10 +28,9 @@ __all__ = [
     "Not",
     "OneOf",
     "Scalar",
-    "condition",
+    "as_float",
     "refused",
     "too_deep",
-    "values_of",
 ]
 
 Scalar = str | int | float | bool | None
@@ -43,19 +41,6 @@ COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 # AND of a chain is a step down, and where a subquery may count twice.
 MOST_LEVELS = 10
 MOST_CONDITIONS = 200
-
-# What the table `field_values` calls the type of a value. Objects and empty lists are OTHER.
-NULL, BOOLEAN, NUMBER, TEXT, OTHER = range(5)
-_JSON_TYPES = {
-    NULL: ("null",),
-    BOOLEAN: ("true", "false"),
-    NUMBER: ("integer", "real"),
-    TEXT: ("text",),
-}
-
-_Sql = tuple[str, list[Any]]
-# For each kind that can match: SQL with {} for the value, and what is bound in it.
-_Tests = dict[int, _Sql]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,47 +145,6 @@ class Not(_Node):
 Filter = Comparison | OneOf | Exists | AllOf | AnyOf | Not
 
 
-def condition(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> tuple[str, list[Any]]:
-    """An SQL expression that is 1 for the rows of `documents` that match, else 0; never NULL.
-
-    `indexed` numbers the fields whose values are in `field_values`; others are read from the JSON
-    of `documents.metadata`, which must be as `Document.metadata_json` writes it. The second value
-    is what to bind to the question marks, in their order.
-    """
-    match wanted:
-        case AllOf(parts):
-            return _joined(" AND ", parts, indexed, empty="1")
-        case AnyOf(parts):
-            return _joined(" OR ", parts, indexed, empty="0")
-        case Not(part):
-            sql, values = condition(part, indexed)
-            return f"NOT ({sql})", values
-        case Comparison(field, "!=", value):
-            same = Comparison(field, "=", value)
-            return condition(AllOf((Exists(field), Not(same))), indexed)
-        case Exists(field):
-            return _exists(field, indexed.get(field))
-    tests = _tests(wanted)
-    if not tests:
-        return "0", []
-    number = indexed.get(wanted.field)
-    return _scan(wanted.field, tests) if number is None else _look_up(number, tests)
-
-
-def values_of(metadata: Mapping[str, Any], field: tuple[str, ...]) -> list[tuple[int, Any]]:
-    """The distinct (kind, value) rows of `field_values` for one document; none without the field.
-
-    A list gives a row an element. Text ends at a NUL, as it does for SQLite's JSON functions.
-    """
-    value: Any = metadata
-    for label in field:
-        if not isinstance(value, Mapping) or label not in value:
-            return []
-        value = value[label]
-    items = value if isinstance(value, list | tuple) and value else [value]
-    return list(dict.fromkeys(_stored(item) for item in items))
-
-
 def refused(name: str, expected: str, found: object) -> InputError:
     """The error for a filter on the field `name`: what was expected, and what was found."""
     name = name.encode(errors="backslashreplace").decode()
@@ -221,6 +165,14 @@ def too_deep() -> InputError:
     )
 
 
+def as_float(number: float) -> float:
+    """The number as SQLite reads it from JSON: infinite where it is too large."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
 # -- what is refused ----------------------------------------------------------------------------
 
 
@@ -239,7 +191,7 @@ def _check_value(field: tuple[str, ...], value: object) -> None:
             raise refused(".".join(field), "text that is valid Unicode", value)
         if "\0" in value:
             raise refused(".".join(field), "text without NUL characters", value)
-    elif isinstance(value, int | float) and not math.isfinite(_as_float(value)):
+    elif isinstance(value, int | float) and not math.isfinite(as_float(value)):
         raise refused(".".join(field), "a finite number below 1.8e308", value)
 
 
@@ -285,121 +237,3 @@ def _levels(node: Filter) -> int:
 def _conditions(node: Filter) -> int:
     """How many conditions on a field there are; an empty group counts as one."""
     return max(1, sum(map(_conditions, _parts(node))))
-
-
-# -- values -------------------------------------------------------------------------------------
-
-
-def _stored(value: Any) -> tuple[int, Any]:
-    """A value of metadata or of a filter, as its kind and what SQLite compares."""
-    # A bool is an int to Python, so it is asked for first.
-    if value is None:
-        return NULL, 0
-    if isinstance(value, bool):
-        return BOOLEAN, int(value)
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return NUMBER, int(value)
-    if isinstance(value, int | float):
-        return NUMBER, _as_float(value)
-    if isinstance(value, str):
-        return TEXT, value.partition("\0")[0]
-    return OTHER, 0
-
-
-def _as_float(number: float) -> float:
-    """The number as SQLite reads it from JSON: infinite where it is too large."""
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
-
-
-# -- SQL ----------------------------------------------------------------------------------------
-
-
-def _joined(
-    word: str, parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int], *, empty: str
-) -> _Sql:
-    pieces = [condition(part, indexed) for part in parts]
-    sql = word.join(sql for sql, _ in pieces) or empty
-    return f"({sql})", [value for _, values in pieces for value in values]
-
-
-def _tests(wanted: Comparison | OneOf) -> _Tests:
-    values = (wanted.value,) if isinstance(wanted, Comparison) else wanted.values
-    by_kind: dict[int, list[Any]] = {}
-    for kind, value in map(_stored, values):
-        by_kind.setdefault(kind, []).append(value)
-    tests: _Tests = {}
-    for kind, of_kind in by_kind.items():
-        if kind == NULL:
-            # SQL's null out of JSON, 0 in the table.
-            tests[kind] = ("ifnull({}, 0) = 0", [])
-        elif isinstance(wanted, Comparison):
-            tests[kind] = (f"{{}} {wanted.operator} ?", of_kind)
-        else:
-            # One parameter for all of them: SQLite allows only so many.
-            tests[kind] = ("{} IN (SELECT value FROM json_each(?))", [json.dumps(of_kind)])
-    return tests
-
-
-def _look_up(number: int, tests: _Tests) -> _Sql:
-    """Documents with such a value in `field_values`, found through its primary key."""
-    pieces, values = [], []
-    for kind, (test, operands) in tests.items():
-        pieces.append(
-            "documents.document IN (SELECT document FROM field_values"
-            f" WHERE field = ? AND kind = ? AND {test.format('value')})"
-        )
-        values += [number, kind, *operands]
-    return f"({' OR '.join(pieces)})", values
-
-
-def _scan(field: tuple[str, ...], tests: _Tests) -> _Sql:
-    """Documents with such a value in their JSON; only a list is taken apart by `json_each`."""
-    source, path = _place(field)
-    item_sql, item_values = _by_type("item.type", "item.value", [], tests)
-    of_items = f"EXISTS (SELECT 1 FROM json_each({source}, ?) AS item WHERE {item_sql})"
-    return _by_type(
-        f"json_type({source}, ?)",
-        f"json_extract({source}, ?)",
-        [path],
-        tests,
-        of_list=(f" WHEN 'array' THEN {of_items}", [path, *item_values]),
-    )
-
-
-def _by_type(
-    type_sql: str, value_sql: str, path: list[Any], tests: _Tests, *, of_list: _Sql = ("", [])
-) -> _Sql:
-    """A CASE over the JSON type; both `type_sql` and `value_sql` bind `path`."""
-    sql, values = f"CASE {type_sql}", [*path]
-    for kind, (test, operands) in tests.items():
-        for name in _JSON_TYPES[kind]:
-            sql += f" WHEN '{name}' THEN {test.format(value_sql)}"
-            values += [*path, *operands]
-    return f"{sql}{of_list[0]} ELSE 0 END", values + of_list[1]
-
-
-def _exists(field: tuple[str, ...], number: int | None) -> _Sql:
-    if number is None:
-        source, path = _place(field)
-        return f"json_type({source}, ?) IS NOT NULL", [path]
-    found = "documents.document IN (SELECT document FROM field_values WHERE field = ?)"
-    return found, [number]
-
-
-def _place(field: tuple[str, ...]) -> tuple[str, str]:
-    r"""The JSON text to look in, as SQL, and the path in it.
-
-    SQLite 3.40 compares a path's label with the escaped label of the JSON, and its paths cannot
-    hold a quotation mark. So for such a label both backslashes and quotation marks are written by
-    their numbers, in the path and in the JSON; the backslashes first, since only then is every
-    `\"` a quotation mark.
-    """
-    labels = [json.dumps(label, ensure_ascii=False)[1:-1] for label in field]
-    source = "documents.metadata"
-    if any('"' in label for label in field):
-        labels = [label.replace(r"\\", r"\u005c").replace(r"\"", r"\u0022") for label in labels]
-        source = rf"""replace(replace({source}, '\\', '\u005c'), '\"', '\u0022')"""
-    return source, "$" + "".join(f'."{label}"' for label in labels)

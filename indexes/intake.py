@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import zlib
-from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from indexes.catalog import Catalog
+from indexes.conditions import values_of
 from indexes.corpus import Corpus
 from indexes.documents import Document
 from indexes.errors import BadRecord
-from indexes.filters import values_of
 from indexes.seals import document_seal, passage_seal
 
 __all__ = ["Added", "Intake", "Spans", "index_values"]
@@ -57,8 +58,11 @@ class Intake:
         fresh, repeated = self._first_time(batch, known)
         number = int(self._catalog.value("SELECT next_document FROM state"))
         changes = _Changes([], [], [], number)
-        for document in fresh.values():
-            changes.take(known.get(document.doc_id), document)
+        for doc_id, document in fresh.items():
+            row = known.get(doc_id)
+            checksum = document.content_checksum()
+            if row is None or row[1] != checksum or row[2] != document.metadata_json():
+                changes.take(row, document, checksum)
         self.new += len(changes.new)
         self.changed += len(changes.moved) + len(changes.edited)
         self.unchanged += len(fresh) - changes.count
@@ -77,6 +81,17 @@ class Intake:
     def _first_time(
         self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
     ) -> tuple[dict[str, Document], list[BadRecord]]:
+        fresh = {document.doc_id: document for _, document in batch}
+        repeated: list[BadRecord] = []
+        places = [place for place, _ in batch]
+        if len(fresh) < len(batch) or self._seen.any_of([row[0] for row in known.values()]):
+            fresh, places, repeated = self._without_repeated(batch, known)
+        self._seen.add(places, [known[i][0] if i in known else None for i in fresh])
+        return fresh, repeated
+
+    def _without_repeated(
+        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
+    ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
         fresh: dict[str, Document] = {}
         places: dict[str, str] = {}
         repeated = []
@@ -88,9 +103,7 @@ class Intake:
                 repeated.append(BadRecord(place, f"id '{doc_id}' came before, at {first}"))
             else:
                 fresh[doc_id], places[doc_id] = document, place
-        numbers = [known[doc_id][0] if doc_id in known else None for doc_id in fresh]
-        self._seen.add(list(places.values()), numbers)
-        return fresh, repeated
+        return fresh, list(places.values()), repeated
 
     def _write(self, changes: _Changes) -> None:
         self._insert(changes.new)
@@ -168,16 +181,16 @@ class _Changes:
     next_document: int
     with_new_text: Numbered = field(default_factory=list)
 
-    def take(self, known: Known | None, document: Document) -> None:
-        """Sort one document in."""
+    def take(self, known: Known | None, document: Document, checksum: bytes) -> None:
+        """Sort a document in that is new, or not as it was."""
         if known is None:
             self.new.append((self.next_document, document))
             self.with_new_text.append((self.next_document, document))
             self.next_document += 1
-        elif known[1] != document.content_checksum():
+        elif known[1] != checksum:
             self.moved.append((known[0], document))
             self.with_new_text.append((known[0], document))
-        elif known[2] != document.metadata_json():
+        else:
             self.edited.append((known[0], document))
 
     @property
@@ -214,8 +227,10 @@ class _Seen:
     """Where each document of a call came from: four bytes a document, and its place, packed."""
 
     def __init__(self, next_document: int) -> None:
-        # By number: 1 + its position in this call, 0 for those that have not come yet.
-        self._positions = array("I", bytes(array("I").itemsize * next_document))
+        # By number: 1 + its position in this call, 0 for those that have not come yet. Those that
+        # are new in this call have the numbers from there on.
+        self._positions = np.zeros(next_document, np.uint32)
+        self._new = bytearray()
         self._count = 0
         self._starts: list[int] = []
         self._blocks: list[bytes] = []
@@ -225,18 +240,29 @@ class _Seen:
         self._starts.append(self._count)
         # No place holds a NUL: file names cannot.
         self._blocks.append(zlib.compress("\0".join(places).encode("utf-8", "surrogatepass"), 1))
-        for number in numbers:
-            self._count += 1
-            if number is None:
-                self._positions.append(self._count)
-            else:
-                self._positions[number] = self._count
+        positions = np.arange(self._count + 1, self._count + 1 + len(places), dtype=np.uint32)
+        new = np.array([number is None for number in numbers], np.bool_)
+        old = [number for number in numbers if number is not None]
+        self._positions[old] = positions[~new]
+        self._new.extend(positions[new].tobytes())
+        self._count += len(places)
+
+    def any_of(self, numbers: Sequence[int]) -> bool:
+        """Whether any of some documents has come."""
+        return bool(numbers) and (
+            max(numbers) >= len(self._positions) or bool(self._positions[list(numbers)].any())
+        )
 
     def place(self, number: int) -> str:
         """Where a document came from in this call; empty when it has not come."""
-        position = self._positions[number] - 1 if number < len(self._positions) else -1
+        position = self._position(number) - 1
         if position < 0:
             return ""
         block = bisect_right(self._starts, position) - 1
         places = zlib.decompress(self._blocks[block]).decode("utf-8", "surrogatepass").split("\0")
         return places[position - self._starts[block]]
+
+    def _position(self, number: int) -> int:
+        if number < len(self._positions):
+            return int(self._positions[number])
+        return int(np.frombuffer(self._new, np.uint32)[number - len(self._positions)])

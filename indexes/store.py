@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from indexes.ann import check_factory, default_effort
 from indexes.builder import Builder, Encode, Progress, living_rows, planned
@@ -533,8 +533,8 @@ class _Taking:
 
     def _take(self, batch: Sequence[tuple[str, Document | BadRecord]]) -> None:
         new = [record for _, record in batch if isinstance(record, BadRecord)]
-        good = [(p, r) for p, r in batch if not isinstance(r, BadRecord)]
-        new += self.intake.take(good)
+        good = [(p, r) for p, r in batch if not isinstance(r, BadRecord)] if new else batch
+        new += self.intake.take(cast(Sequence[tuple[str, Document]], good))
         self.total_bad += len(new)
         self.bad += new[: KEPT_BAD_RECORDS - len(self.bad)]
         self.count += len(batch)

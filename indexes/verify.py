@@ -11,11 +11,11 @@ import numpy as np
 
 from indexes import ann
 from indexes.catalog import Catalog
+from indexes.conditions import values_of
 from indexes.corpus import Corpus, is_whole_document
 from indexes.documents import content_checksum
 from indexes.errors import DamageError
 from indexes.files import verify as verify_file
-from indexes.filters import values_of
 from indexes.neighbours import Keys
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow
 from indexes.seals import passage_seal

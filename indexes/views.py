@@ -143,8 +143,10 @@ class Views:
         # By checksum: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
         self._structures: dict[str, ann.AnnIndex] = {}
+        # What changes with the documents only, not with every shard that a writer commits.
         self._content = -1
         self._allowed: dict[str, Allowed] = {}
+        self._dead: Keys | None = None
 
     def of(self, name: str) -> View:
         """The view of an index at the generation of the running `catalog.reading()`.
@@ -168,11 +170,8 @@ class Views:
         """The passages that a filter lets through, kept as long as no document changes."""
         if where is None:
             return None
-        content = self._corpus.content()
         with self._lock:
-            if content != self._content:
-                self._allowed.clear()
-                self._content = content
+            content = self._at_this_content()
             found = self._allowed.get(where.key)
         if found is None:
             # A filter's name tells it apart from others, and from itself at another time.
@@ -191,7 +190,19 @@ class Views:
             ):
                 del self._allowed[next(iter(self._allowed))]
 
+    def _at_this_content(self) -> int:
+        """The generation in which a document changed last; forgets what is older."""
+        content = self._corpus.content()
+        if content != self._content:
+            self._allowed.clear()
+            self._dead = None
+            self._content = content
+        return content
+
     def _open(self, name: str) -> View:
+        self._at_this_content()
+        if self._dead is None:
+            self._dead = self._corpus.tombstones()
         index = self._registry.index(name)
         embedding = self._registry.embedding(index.embedding)
         shards = self._registry.shards(embedding.number)
@@ -207,7 +218,7 @@ class Views:
             blocks=[block for block in blocks if len(block.keys)],
             unseen=later if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
-            dead=self._corpus.tombstones(),
+            dead=self._dead,
             missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),
         )
 

@@ -893,3 +893,18 @@ with Collection.open(sys.argv[1]) as library:
         "['cat'] 3",
         f"{folder}/ cannot be written to: Permission denied. It can still be searched.",
     ]
+
+
+def test_a_number_that_python_cannot_write_out_is_named_all_the_same(library):
+    long = 10**5000
+    with pytest.raises(InputError) as caught:
+        Document("a", "x", metadata={"n": long})
+    assert str(caught.value) == (
+        "metadata 'n' holds a number of too many digits (int), which JSON cannot hold"
+    )
+    with pytest.raises(InputError, match="metadata 'n' holds a number of too many digits .list."):
+        Document("a", "x", metadata={"n": [1, -long]})
+    with pytest.raises(InputError, match="metadata key a number of too many digits is int; expect"):
+        Document("a", "x", metadata={long: 1})
+    with pytest.raises(BadRecordsError, match="record 1: metadata 'n' holds a number of too many"):
+        library.add([{"id": "a", "text": "x", "n": long}])

@@ -14,7 +14,7 @@ library = click.argument("library", type=click.Path(path_type=Path))
 
 
 def _filter(_: click.Context, __: click.Parameter, text: str | None) -> dict[str, Any] | None:
-    from retriever.where import parse_where
+    from retriever.wheretext import parse_where
 
     return None if text is None else parse_where(text)
 

@@ -1,0 +1,362 @@
+"""Whatever is done to a collection, in whatever order: it answers like a dict and brute force."""
+
+import itertools
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from retriever import Collection, Document, HashingEmbedder, Words
+
+WIDTH = 16
+VOCABULARY = ("wind", "sand", "tide", "moon", "fern", "moss", "...")
+INDEXES = {"flat": None, "graph": "HNSW8", "cells": "IVF2,Flat"}
+NAMES = tuple(f"d{n}" for n in range(14))
+
+names = st.sampled_from(NAMES)
+texts = st.lists(st.sampled_from(VOCABULARY), min_size=0, max_size=9).map(" ".join)
+titles = st.sampled_from(("", "", "wind", "salt"))
+metadata = st.fixed_dictionaries(
+    {}, optional={"year": st.integers(1, 4), "tags": st.lists(st.sampled_from("ab"), max_size=2)}
+)
+documents = st.builds(Document, names, texts, titles, metadata)
+batches = st.lists(documents, max_size=6, unique_by=lambda document: document.doc_id)
+ks = st.sampled_from((1, 2, 5, 100))
+queries = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=3).map(" ".join)
+
+# Filters, each beside what it means.
+FILTERS = (
+    ({"year": 2}, lambda m: m.get("year") == 2),
+    ({"year": {">=": 3}}, lambda m: m.get("year", 0) >= 3),
+    ({"year": {"exists": False}}, lambda m: "year" not in m),
+    ({"tags": "a"}, lambda m: "a" in m.get("tags", [])),
+    ({"not": {"tags": "b"}}, lambda m: "b" not in m.get("tags", [])),
+    ({"or": [{"year": 1}, {"tags": "b"}]}, lambda m: m.get("year") == 1 or "b" in m.get("tags", [])),
+    ({"year": 9}, lambda m: False),
+)
+filters = st.sampled_from(FILTERS)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A document as the model has it: `first` numbers its passages in the order they came in."""
+
+    document: Document
+    first: int
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def keys(self):
+        return range(self.first, self.first + len(self.spans))
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Failing(HashingEmbedder):
+    """Gives up before it has embedded more than so many texts."""
+
+    def __init__(self, most):
+        super().__init__(WIDTH)
+        self.most = most
+        self.done = 0
+
+    def encode_documents(self, texts):
+        if self.done + len(texts) > self.most:
+            raise Interrupted
+        self.done += len(texts)
+        return super().encode_documents(texts)
+
+
+def vectors_of(texts):
+    """What the embedder gives, in double precision; zeros where there is nothing to embed."""
+    return HashingEmbedder(WIDTH).encode_documents(texts).astype(np.float64)
+
+
+def query_vector(text):
+    """A query's vector: its length is made 1 once more, to the last bit of single precision."""
+    (vector,) = vectors_of([text])
+    length = np.sqrt(vector @ vector)
+    return (vector / (length or 1.0)).astype(np.float32).astype(np.float64)
+
+
+class Machine(RuleBasedStateMachine):
+    """A collection beside its model: `known` by id, and how many keys each embedding answers for."""
+
+    split = None
+    steps = 0
+
+    @initialize(batch=batches)
+    def create(self, batch):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "c"
+        self.collection = Collection.create(self.path, split=self.split)
+        self.abandoned = []
+        self.known = {}
+        self.next_key = 1
+        self.indexes = []
+        self.embedded = 1  # every key before it has its vector
+        self.add(batch)
+
+    def teardown(self):
+        if hasattr(self, "folder"):
+            for collection in (self.collection, *self.abandoned):
+                collection.close()
+            self.folder.cleanup()
+
+    # -- the model ------------------------------------------------------------------------------
+
+    def take(self, batch):
+        """What an `add` does to the model."""
+        for document in batch:
+            old = self.known.get(document.doc_id)
+            if old and (old.document.title, old.document.text) == (document.title, document.text):
+                self.known[document.doc_id] = replace(old, document=document)
+                continue
+            text = document.text
+            spans = self.split.spans(text) if self.split else [(0, len(text))]
+            self.known[document.doc_id] = Known(document, self.next_key, tuple(spans))
+            self.next_key += len(spans)
+
+    def ranking(self, query, k, matches):
+        """The `k` best of the documents that are embedded: (score, key, id, start, end)."""
+        vector = query_vector(query)
+        if not vector.any():
+            return []
+        best = []
+        for doc_id, known in self.known.items():
+            document = known.document
+            if not matches(document.metadata):
+                continue
+            stretches = [document.text[start:end] for start, end in known.spans]
+            passages = [f"{document.title} {one}" if document.title else one for one in stretches]
+            found = [
+                (-float(row @ vector), key, doc_id, *span)
+                for row, key, span in zip(
+                    vectors_of(passages), known.keys, known.spans, strict=True
+                )
+                if row.any() and key < self.embedded
+            ]
+            best += [min(found, key=rounded)] if found else []
+        return sorted(best, key=rounded)[:k]
+
+    @property
+    def todo(self):
+        """The keys that have no vector yet, in order."""
+        keys = itertools.chain.from_iterable(known.keys for known in self.known.values())
+        return sorted(key for key in keys if key >= self.embedded)
+
+    @property
+    def missing(self):
+        """How many documents are not embedded to their end."""
+        return sum(max(known.keys) >= self.embedded for known in self.known.values())
+
+    def crash(self):
+        """Go on as another process would: what was open is left as it is."""
+        self.abandoned.append(self.collection)
+        self.collection = Collection.open(self.path)
+
+    # -- what is done ---------------------------------------------------------------------------
+
+    @rule(batch=batches)
+    def add(self, batch):
+        before = {name: known.document for name, known in self.known.items()}
+        added = self.collection.add(batch)
+        same = sum(before.get(document.doc_id) == document for document in batch)
+        new = sum(document.doc_id not in before for document in batch)
+        assert (added.new, added.changed, added.unchanged) == (new, len(batch) - new - same, same)
+        self.take(batch)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), text=texts)
+    def edit(self, data, text):
+        old = self.known[data.draw(st.sampled_from(sorted(self.known)))].document
+        batch = [replace(old, text=text)]
+        self.collection.add(batch)
+        self.take(batch)
+
+    @rule(batch=batches)
+    def add_from_a_source_that_breaks(self, batch):
+        def broken():
+            yield from batch
+            raise Interrupted
+
+        with pytest.raises(Interrupted):
+            self.collection.add(broken())
+        self.crash()
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def delete(self, data):
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.known)), min_size=1, max_size=4))
+        assert self.collection.delete(chosen) == len(set(chosen))
+        for doc_id in set(chosen):
+            del self.known[doc_id]
+
+    @rule(where=filters)
+    def delete_where(self, where):
+        wanted, matches = where
+        gone = [name for name, one in self.known.items() if matches(one.document.metadata)]
+        assert self.collection.delete(where=wanted) == len(gone)
+        for doc_id in gone:
+            del self.known[doc_id]
+
+    @rule(field=st.sampled_from(("year", "tags")))
+    def index_a_field(self, field):
+        self.collection.index_fields(field)
+
+    @property
+    def buildable(self):
+        """Whether there is anything with a vector, enough of it for two cells."""
+        passages = [
+            f"{one.document.title} {one.document.text[start:end]}"
+            for one in self.known.values()
+            for start, end in one.spans
+        ]
+        return len(passages) > 1 and int(vectors_of(passages).any(axis=1).sum()) > 1
+
+    @precondition(lambda self: self.known)
+    @rule()
+    def build(self):
+        report = self.collection.build("flat", HashingEmbedder(WIDTH))
+        assert report.embedded == len(self.todo)
+        self.embedded = self.next_key
+        self.indexes = list(dict.fromkeys([*self.indexes, "flat"]))
+
+    @precondition(lambda self: "flat" in self.indexes and self.buildable)
+    @rule(index=st.sampled_from(("graph", "cells")))
+    def build_a_structure(self, index):
+        self.collection.build(index, vectors="flat", ann=INDEXES[index])
+        self.embedded = self.next_key
+        self.indexes = list(dict.fromkeys([*self.indexes, index]))
+
+    @precondition(lambda self: self.todo)
+    @rule(most=st.integers(0, 12))
+    def build_with_an_embedder_that_breaks(self, most):
+        embedder, todo = Failing(most), self.todo
+        if len(todo) <= most:
+            return
+        with pytest.raises(Interrupted):
+            self.collection.build("flat", embedder)
+        if embedder.done:
+            # Each batch was committed when it was done.
+            self.embedded = todo[embedder.done - 1] + 1
+            self.indexes = list(dict.fromkeys([*self.indexes, "flat"]))
+        self.crash()
+
+    @precondition(lambda self: set(self.indexes) - {"flat"})
+    @rule(data=st.data())
+    def drop_a_structure(self, data):
+        index = data.draw(st.sampled_from(sorted(set(self.indexes) - {"flat"})))
+        self.collection.drop(index)
+        self.indexes.remove(index)
+
+    @rule()
+    def compact(self):
+        self.collection.compact()
+        assert not len(self.collection._store._corpus.tombstones())
+
+    @rule()
+    def verify(self):
+        checked = self.collection.verify()
+        assert checked.problems == ()
+        assert checked.documents == len(self.known)
+        assert checked.passages == sum(len(known.spans) for known in self.known.values())
+
+    @rule()
+    def reopen(self):
+        self.collection.close()
+        self.collection = Collection.open(self.path)
+
+    # -- what is asked --------------------------------------------------------------------------
+
+    @precondition(lambda self: self.indexes)
+    @rule(query=queries, k=ks)
+    def search(self, query, k):
+        self.compare(query, k, None, lambda _: True)
+
+    @precondition(lambda self: self.indexes)
+    @rule(query=queries, k=ks, where=filters)
+    def search_with_a_filter(self, query, k, where):
+        self.compare(query, k, *where)
+
+    def compare(self, query, k, where, matches):
+        """Each index's answer with the model's: ids, scores, passages, notes."""
+        whole = self.ranking(query, 10_000, matches)
+        wanted = whole[:k]
+        for index in self.indexes:
+            hits = self.collection.search(query, index=index, k=k, where=where)
+            assert len(hits) == len(wanted)
+            scores = [hit.score for hit in hits]
+            assert scores == pytest.approx([-score for score, *_ in wanted], abs=1e-6)
+            if INDEXES[index] is None:
+                assert [(h.doc_id, *h.passage) for h in hits] == [row[2:] for row in wanted]
+            else:
+                # A structure may give any of those that tie with the last.
+                self.check_with_ties(hits, whole)
+            for rank, hit in enumerate(hits, start=1):
+                document = self.known[hit.doc_id].document
+                assert hit.rank == rank
+                assert hit.text == document.text[slice(*hit.passage)]
+                assert (hit.title, hit.metadata) == (document.title, document.metadata)
+            said = [note for note in hits.notes if "not in index" in note]
+            missing = f"{self.missing} document{'s' * (self.missing != 1)} in"
+            assert [note.startswith(missing) for note in said] == [True] * bool(self.missing)
+
+    def check_with_ties(self, hits, whole):
+        scores = {doc_id: -score for score, _, doc_id, *_ in whole}
+        assert len({hit.doc_id for hit in hits}) == len(hits)
+        assert [hit.score for hit in hits] == pytest.approx(
+            [scores[hit.doc_id] for hit in hits], abs=1e-6
+        )
+
+    @invariant()
+    def documents_are_those_of_the_model(self):
+        type(self).steps += 1
+        if not hasattr(self, "collection"):
+            return
+        assert len(self.collection) == len(self.known)
+        found = {document.doc_id: document for document in self.collection.documents()}
+        assert found == {name: known.document for name, known in self.known.items()}
+
+
+class SplitMachine(Machine):
+    split = Words(3, overlap=1)
+    steps = 0
+
+
+def rounded(row):
+    """Scores that are equal in single precision tie; ties are ordered by key."""
+    score, key, *_ = row
+    return np.float32(score), key
+
+
+SETTINGS = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize("machine", [Machine, SplitMachine])
+def test_a_collection_answers_like_a_dict_and_brute_force(machine, monkeypatch, record_property):
+    # Each batch is committed for itself, and the first are small: a build can be cut in two.
+    monkeypatch.setattr("indexes.builder.FIRST_BATCH", 2)
+    monkeypatch.setattr("indexes.builder.COMMIT_SECONDS", 0.0)
+    run_state_machine_as_test(machine, settings=SETTINGS)
+    record_property("steps", machine.steps)
+    print(f"{machine.__name__}: {machine.steps} steps")
