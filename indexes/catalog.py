@@ -140,7 +140,13 @@ class Catalog:
 
     def _bring_up_to_date(self) -> None:
         """Apply the schema's newer steps, in one transaction."""
-        with writer_lock(self._path.parent), self._writer():
+        folder = self._path.parent
+        if not os.access(folder, os.W_OK):
+            raise CollectionError(
+                f"{folder}/ was written by an older Retriever and must be brought up to date once. "
+                "Open it where it may be written to: retriever info FOLDER"
+            )
+        with writer_lock(folder), self._writer():
             self.execute("PRAGMA foreign_keys = OFF")  # tables are replaced; no effect inside
             with self._transaction():
                 migrations.steps.apply(self._database)

@@ -17,7 +17,17 @@ import filelock
 
 from indexes.errors import CollectionError, DamageError, LockedError
 
-__all__ = ["NewFile", "Sealed", "new_file", "remove_file", "seal", "sync", "verify", "writer_lock"]
+__all__ = [
+    "NewFile",
+    "Sealed",
+    "new_file",
+    "remove_file",
+    "seal",
+    "size_of",
+    "sync",
+    "verify",
+    "writer_lock",
+]
 
 TEMPORARY = ".writing"
 
@@ -151,6 +161,14 @@ def _advice(path: Path) -> str:
     above = path.parents[1]
     folder = above.parent if above.name == "vectors" else above
     return f"Make it again from what is whole: retriever repair {shlex.quote(str(folder))}"
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 for one that has gone meanwhile, as SQLite's log does."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def remove_file(path: Path) -> None:

@@ -25,7 +25,7 @@ from indexes.errors import (
     DamageError,
     InputError,
 )
-from indexes.files import remove_file, writer_lock
+from indexes.files import remove_file, size_of, writer_lock
 from indexes.filters import Filter
 from indexes.grouping import best_passages
 from indexes.intake import Added, Intake, Spans, index_values
@@ -236,13 +236,12 @@ class Store:
 
     def size(self) -> int:
         """Bytes of all files that the collection keeps."""
-        kept = [path for folder in FOLDERS for path in (self.folder / folder).rglob("*")]
-        return self.catalog_size() + sum(path.stat().st_size for path in kept if path.is_file())
+        kept = [path for folder in FOLDERS for path in (self.folder / folder).rglob("*.*")]
+        return self.catalog_size() + sum(map(size_of, kept))
 
     def catalog_size(self) -> int:
         """Bytes of the catalog, which holds every document's text."""
-        files = self.folder.glob(f"{CATALOG}*")
-        return sum(file.stat().st_size for file in files)
+        return sum(map(size_of, self.folder.glob(f"{CATALOG}*")))
 
     # -- documents ------------------------------------------------------------------------------
 
