@@ -138,7 +138,7 @@ class AnnIndex:
         """
         k = min(checked_k(k), self.rows)
         queries = checked_queries(queries, int(self._index.d))
-        if not k or not len(queries):
+        if not k or not len(queries) or (mask and not mask.visible.any()):
             return nothing(len(queries))
         rows, scores = self._search(queries, k, mask)
         rows[~queries.any(axis=1)] = NO_ROW

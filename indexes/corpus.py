@@ -15,7 +15,7 @@ from indexes.documents import Document, content_checksum, passage_text
 from indexes.errors import DamageError
 from indexes.filters import Filter
 from indexes.neighbours import NO_KEY, Keys
-from indexes.seals import document_seal, passage_seal
+from indexes.seals import is_whole_document, is_whole_passage
 
 __all__ = ["Corpus", "FoundPassage", "Passage", "is_possible"]
 
@@ -304,7 +304,7 @@ class Corpus:
             raise self._damage(f"The row of document {row[0]} is not what was committed")
 
     def _check_passage(self, key: int, document: int, start: int, stop: int, seal: int) -> None:
-        if passage_seal(key, document, start, stop) != seal:
+        if not is_whole_passage((key, document, start, stop, seal)):
             raise self._damage(f"Passage {key} is not what was committed")
 
     def _damage(self, what: str) -> DamageError:
@@ -316,14 +316,6 @@ class Corpus:
 
 _DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
 _CHOSEN = "(SELECT value FROM json_each(?))"
-
-
-def is_whole_document(row: Sequence[object]) -> bool:
-    """Whether a row (document, doc_id, checksum, metadata, seal) is what was committed."""
-    number, doc_id, checksum, metadata, seal = row
-    if not (isinstance(number, int) and isinstance(checksum, bytes)):
-        return False
-    return document_seal(number, str(doc_id), checksum, str(metadata)) == seal
 
 
 def is_possible(doc_id: str) -> bool:

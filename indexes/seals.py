@@ -12,7 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
-__all__ = ["digest", "document_seal", "passage_seal"]
+__all__ = [
+    "digest",
+    "document_seal",
+    "is_whole_document",
+    "is_whole_passage",
+    "passage_seal",
+]
 
 _PASSAGE = struct.Struct("<4q").pack
 
@@ -26,6 +32,27 @@ def document_seal(document: int, doc_id: str, checksum: bytes, metadata: str) ->
 def passage_seal(key: int, document: int, start: int, stop: int) -> int:
     """The seal of a passage's row."""
     return crc32(_PASSAGE(key, document, start, stop))
+
+
+def is_whole_document(row: Sequence[object]) -> bool:
+    """Whether a row (document, doc_id, checksum, metadata, seal) is what was committed."""
+    number, doc_id, checksum, metadata, seal = row
+    if not (isinstance(number, int) and isinstance(checksum, bytes)):
+        return False
+    return document_seal(number, str(doc_id), checksum, str(metadata)) == seal
+
+
+def is_whole_passage(row: Sequence[object]) -> bool:
+    """Whether a row (key, document, start, stop, seal) is what was committed."""
+    key, document, start, stop, seal = row
+    if not (
+        isinstance(key, int)
+        and isinstance(document, int)
+        and isinstance(start, int)
+        and isinstance(stop, int)
+    ):
+        return False
+    return passage_seal(key, document, start, stop) == seal
 
 
 def digest(tables: Iterable[Sequence[Sequence[Any]]]) -> bytes:

@@ -12,13 +12,13 @@ import numpy as np
 from indexes import ann
 from indexes.catalog import Catalog
 from indexes.conditions import values_of
-from indexes.corpus import Corpus, is_whole_document
+from indexes.corpus import Corpus
 from indexes.documents import content_checksum
 from indexes.errors import DamageError
 from indexes.files import verify as verify_file
 from indexes.neighbours import Keys
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow
-from indexes.seals import passage_seal
+from indexes.seals import is_whole_document, is_whole_passage
 from indexes.shards import open_shard, unpack_keys
 
 __all__ = ["Checked", "Checker", "Problem"]
@@ -186,7 +186,7 @@ class Checker:
         while page := self.catalog.rows(sql, [position, PAGE]):
             position = page[-1][0]
             for key, document, start, stop, seal, owner, size in page:
-                if passage_seal(key, document, start, stop) != seal or key >= stop_key:
+                if not is_whole_passage((key, document, start, stop, seal)) or key >= stop_key:
                     yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
                 elif owner is None:
                     yield Problem(f"Passage {key} belongs to no document.")
