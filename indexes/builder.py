@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import numpy as np
 from indexes import ann
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus, Passage
-from indexes.errors import DamageError
+from indexes.errors import DamageError, InputError
 from indexes.files import new_file, verify
 from indexes.neighbours import Keys, Matrix
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
@@ -112,7 +113,7 @@ class Builder:
         dead = self.corpus.tombstones()
         for index in self.registry.indexes():
             if index.embedding == embedding.number and self._is_behind(index):
-                self._set(self._made_anew(index, embedding))
+                self.build_again(index, embedding)
         shards = self.registry.shards(embedding.number)
         gone = 0
         for shard in shards:
@@ -123,10 +124,17 @@ class Builder:
         self._merge(embedding)
         return gone
 
-    def _made_anew(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
-        if living_rows(self.corpus, self.registry.shards(embedding.number)):
-            return self._build_ann(index, embedding)
-        return planned(index.name, embedding, str(index.recipe["factory"]))
+    def build_again(self, index: IndexRow, embedding: EmbeddingRow) -> bool:
+        """Build a structure anew over the vectors that there are now; whether they are enough.
+
+        Where they are not, the index is searched exactly until it is built again.
+        """
+        row = planned(index.name, embedding, str(index.recipe["factory"]))
+        # FAISS refuses, most often, because there are too few to train on.
+        with contextlib.suppress(InputError):
+            row = self._build_ann(row, embedding)
+        self._set(row)
+        return row.file is not None
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Whether a structure lacks living rows, or has others than those."""

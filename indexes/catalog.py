@@ -8,7 +8,7 @@ import shlex
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,10 +27,11 @@ APPLICATION_ID = 0x52545256
 # What decides which files count, and what the numbers in this catalog mean.
 MANIFEST = (
     "SELECT generation, content, documents, passages, next_document, next_key, split FROM state",
-    "SELECT * FROM embeddings ORDER BY embedding",
-    "SELECT * FROM shards ORDER BY shard",
-    "SELECT * FROM indexes ORDER BY number",
-    "SELECT * FROM fields ORDER BY field",
+    "SELECT * FROM embeddings NOT INDEXED ORDER BY embedding",
+    "SELECT * FROM shards NOT INDEXED ORDER BY shard",
+    "SELECT * FROM indexes NOT INDEXED ORDER BY number",
+    "SELECT * FROM fields NOT INDEXED ORDER BY field",
+    "SELECT COUNT(*), SUM(key) FROM tombstones",
     "SELECT * FROM sources ORDER BY fingerprint",
 )
 # SQLite's result codes for a file that cannot be used now, though nothing is wrong with it.
@@ -48,6 +49,7 @@ PASSING = {
 }
 BUSY_MILLISECONDS = 30_000
 LOG_BYTES = 64 << 20
+PATIENCE = 2.0
 # Behind the name of a catalog that is being created: a crash leaves no half of one under the name.
 UNFINISHED = ".creating"
 
@@ -70,6 +72,7 @@ class Catalog:
         self._closed = False
         # The generation whose manifest was found whole, with its digest.
         self._whole: Row | None = None
+        self._checked: set[str] = set()
 
     @classmethod
     def create(cls, path: Path, split: str = "null") -> Catalog:
@@ -84,22 +87,30 @@ class Catalog:
             for leftover in path.parent.glob(f"{unfinished.name}*"):
                 leftover.unlink()
             catalog = cls(unfinished)
-            catalog.execute("PRAGMA journal_mode = WAL")
-            catalog.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            migrations.steps.apply(catalog._database)
-            with catalog._transaction():
-                catalog.execute("UPDATE state SET split = ?", [split])
-            catalog.close()
-            # Closing has moved the log into the file, and has synced it.
+            try:
+                catalog._set_up(split)
+            finally:
+                catalog.close()
+            # Closing does not say when it fails. The log has been moved into the file and is empty.
+            unfinished.with_name(f"{unfinished.name}-wal").unlink(missing_ok=True)
             unfinished.replace(path)
             sync(path.parent)
             sync(path.parent.parent)
-        except (OSError, sqlite3.OperationalError, CollectionError) as error:
+        except (OSError, sqlite3.Error, CollectionError) as error:
             raise CollectionError(
                 f"Cannot create a collection in {path.parent}/: {error}. "
                 "Choose a folder that you may write to."
             ) from None
         return cls(path)
+
+    def _set_up(self, split: str) -> None:
+        self.execute("PRAGMA journal_mode = WAL")
+        self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrations.steps.apply(self._database)
+        with self._transaction():
+            self.execute("UPDATE state SET split = ?", [split])
+        if self.value("PRAGMA wal_checkpoint(TRUNCATE)"):
+            raise CollectionError("its log cannot be moved into the file")
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
@@ -114,12 +125,16 @@ class Catalog:
         catalog = cls(path)
         try:
             catalog._check_version()
-        except sqlite3.Error as error:
-            catalog.close()
-            raise catalog._explained(error) from None
         except CollectionError:
             catalog.close()
             raise
+        except sqlite3.Error as error:
+            catalog.close()
+            raise catalog._explained(error) from None
+        except Exception as error:
+            # What sqlite-utils makes of a table of schema steps that is not what it wrote.
+            catalog.close()
+            raise catalog.damage(f"its schema cannot be read ({error})") from None
         return catalog
 
     def _check_version(self) -> None:
@@ -144,9 +159,10 @@ class Catalog:
         if not os.access(folder, os.W_OK):
             raise CollectionError(
                 f"{folder}/ was written by an older Retriever and must be brought up to date once. "
-                "Open it where it may be written to: retriever info FOLDER"
+                f"Open it where it may be written to: retriever info {self.quoted_folder}"
             )
-        with writer_lock(folder), self._writer():
+        # Two readers may open it at once: one of them does this, and the other finds it done.
+        with writer_lock(folder, PATIENCE), self._writer():
             self.execute("PRAGMA foreign_keys = OFF")  # tables are replaced; no effect inside
             with self._transaction():
                 migrations.steps.apply(self._database)
@@ -224,11 +240,14 @@ class Catalog:
         if row is not None and row == self._whole:
             return
         if row is None or row[1] != self._digest():
-            raise DamageError(
-                f"{self._path} is damaged: its list of files is not what was committed. "
-                "Restore it from a backup."
-            )
+            raise self.damage("its list of files is not what was committed")
         self._whole = row
+
+    def once(self, name: str, check: Callable[[], None]) -> None:
+        """Run a check the first time that it is asked for: damage comes while files lie still."""
+        if name not in self._checked:
+            check()
+            self._checked.add(name)
 
     def _digest(self) -> bytes:
         return digest(self.rows(sql) for sql in MANIFEST)
@@ -237,10 +256,29 @@ class Catalog:
         return bool(getattr(self._local, name, False))
 
     def vacuum(self) -> None:
-        """Write the file anew without what was deleted, and give the room back to the disk."""
+        """Write the file anew without what was deleted, and give the room back to the disk.
+
+        While somebody reads an older state, its room is kept until the next commit after that.
+        """
         with self._writer():
             self.execute("VACUUM")
-            self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.execute("PRAGMA busy_timeout = 0")
+            try:
+                self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+    def reindex(self, tables: Iterable[str]) -> bool:
+        """Build SQLite's own indexes of some tables again; whether that could be done."""
+        try:
+            with self._writer():
+                for table in tables:
+                    self._database.conn.execute(f"REINDEX {table}")
+        except sqlite3.IntegrityError:
+            return False  # two rows with what must be unique
+        except sqlite3.Error as error:
+            raise self._explained(error) from None
+        return True
 
     # -- statements -----------------------------------------------------------------------------
     # Each raises DamageError where the file is damaged, and CollectionError where the disk is full
@@ -248,49 +286,74 @@ class Catalog:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
-        try:
+        with self._told():
             found: list[Row] = self._database.conn.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
         return found
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """The rows of a query, one at a time."""
-        try:
+        with self._told():
             yield from self._database.conn.execute(sql, parameters)
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
+
+    def pages(self, sql: str, parameters: Sequence[Any], limit: int) -> Iterator[list[Row]]:
+        """The rows of a query in pages, by their first column, a number that ascends from above 0.
+
+        The query's last two parameters are the number to start behind, and how many rows to give.
+
+        Raises:
+            DamageError: the numbers do not ascend: it would never end.
+        """
+        position = 0
+        while page := self.rows(sql, [*parameters, position, limit]):
+            for number, *_ in page:
+                if not isinstance(number, int) or number <= position:
+                    raise self.damage("rows do not stand in their order")
+                position = number
+            yield page
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
-        found: Row | None = self._run(sql, parameters).fetchone()
+        with self._told():
+            found: Row | None = self._database.conn.execute(sql, parameters).fetchone()
         return found
 
     def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """The first column of the first row of a query that always has one."""
-        return self._run(sql, parameters).fetchone()[0]
+        row = self.row(sql, parameters)
+        if row is None:
+            raise self.damage("its row of state is lost")
+        return row[0]
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; the number of rows that it changed."""
-        return int(self._run(sql, parameters).rowcount)
+        with self._told():
+            return int(self._database.conn.execute(sql, parameters).rowcount)
 
     def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one INSERT; the key of the new row."""
-        return int(self._run(sql, parameters).lastrowid or 0)
+        with self._told():
+            return int(self._database.conn.execute(sql, parameters).lastrowid or 0)
 
     def execute_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters."""
-        try:
+        with self._told():
             self._database.conn.executemany(sql, parameters)
-        except sqlite3.Error as error:
-            raise self._explained(error) from error
 
-    def _run(self, sql: str, parameters: Sequence[Any]) -> sqlite3.Cursor:
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            cursor: sqlite3.Cursor = self._database.conn.execute(sql, parameters)
+            yield
         except sqlite3.Error as error:
             raise self._explained(error) from error
-        return cursor
+        except UnicodeDecodeError as error:
+            raise self.damage("text that is no text") from error
+
+    def damage(self, what: str) -> DamageError:
+        """The error for a catalog that is not what was committed."""
+        return DamageError(
+            f"{self._path} is damaged: {what}. Restore it from a backup, "
+            f"or see what is wrong with: retriever verify {self.quoted_folder}"
+        )
 
     def _explained(self, error: sqlite3.Error) -> Exception:
         """SQLite's error in our words; one that only a bug of ours can cause stays as it is."""
@@ -303,7 +366,7 @@ class Catalog:
         # Our statements fit our schema: where SQLite cannot follow one, the schema was changed, or
         # a value is not what we wrote.
         if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-            return DamageError(f"{self._path} is damaged: {error}. Restore it from a backup.")
+            return self.damage(str(error))
         return error
 
     def generation(self) -> int:

@@ -12,8 +12,7 @@ import numpy as np
 from indexes.catalog import Catalog, Row
 from indexes.conditions import condition
 from indexes.documents import Document, content_checksum, passage_text
-from indexes.errors import DamageError
-from indexes.filters import Filter
+from indexes.filters import Filter, fields_of
 from indexes.neighbours import NO_KEY, Keys
 from indexes.seals import is_whole_document, is_whole_passage
 
@@ -21,6 +20,7 @@ __all__ = ["Corpus", "FoundPassage", "Passage", "is_possible"]
 
 
 PAGE = 500
+LOOKUP_TABLES = ("documents", "passages", "fields", "field_values")
 DELETED_AT_ONCE = 10_000
 
 
@@ -98,7 +98,7 @@ class Corpus:
         rows = self._catalog.rows("SELECT key FROM tombstones ORDER BY key")
         alive = "SELECT COUNT(*) FROM tombstones JOIN passages USING (key)"
         if self._catalog.value(alive):
-            raise self._damage("A passage is there and gone at once")
+            raise self._catalog.damage("a passage is there and gone at once")
         return np.array(rows, np.int64).reshape(-1)
 
     # -- documents ------------------------------------------------------------------------------
@@ -107,8 +107,14 @@ class Corpus:
         """The document of that id, or None."""
         if not is_possible(doc_id):
             return None
-        sql = f"SELECT {_DOCUMENT} FROM documents JOIN texts USING (document) WHERE doc_id = ?"
-        row = self._catalog.row(sql, [doc_id])
+        sql = f"""
+            SELECT {_DOCUMENT} FROM documents {{}} LEFT JOIN texts USING (document)
+            WHERE doc_id = ?
+        """
+        # A miss may come from a damaged index of SQLite's: then the rows themselves are asked.
+        row = self._catalog.row(sql.format(""), [doc_id]) or self._catalog.row(
+            sql.format("NOT INDEXED"), [doc_id]
+        )
         return self._document(row) if row else None
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
@@ -119,6 +125,10 @@ class Corpus:
         """
         possible = json.dumps([doc_id for doc_id in doc_ids if is_possible(doc_id)])
         unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [possible])}
+        if unknown:
+            # As in `document`: the rows themselves have the last word.
+            sql = "SELECT doc_id FROM documents NOT INDEXED WHERE doc_id IN " + _CHOSEN
+            unknown -= {row[0] for row in self._catalog.rows(sql, [json.dumps(sorted(unknown))])}
         return [doc_id for doc_id in doc_ids if doc_id in unknown or not is_possible(doc_id)]
 
     def documents(self) -> Iterator[Document]:
@@ -127,13 +137,19 @@ class Corpus:
         Read in pages: what is added while somebody iterates does not join.
         """
         sql = f"""
-            SELECT {_DOCUMENT} FROM documents JOIN texts USING (document)
-            WHERE document > ? AND document < ? ORDER BY document LIMIT ?
+            SELECT {_DOCUMENT} FROM documents LEFT JOIN texts USING (document)
+            WHERE document < ? AND document > ? ORDER BY document LIMIT ?
         """
-        position, stop = 0, self._catalog.value("SELECT next_document FROM state")
-        while page := self._catalog.rows(sql, [position, stop, PAGE]):
-            position = page[-1][0]
+        with self._catalog.reading():
+            stop, content, there = self._catalog.rows(
+                "SELECT next_document, content, documents FROM state"
+            )[0]
+        given = 0
+        for page in self._catalog.pages(sql, [stop], PAGE):
             yield from map(self._document, page)
+            given += len(page)
+        if given != there and self.content() == content:
+            raise self._catalog.damage(f"of {there:,} documents, {given:,} are there")
 
     def numbered(self) -> Iterator[tuple[int, Document]]:
         """Every document's number, and the document without its text."""
@@ -141,9 +157,7 @@ class Corpus:
             SELECT document, doc_id, checksum, metadata, seal FROM documents
             WHERE document > ? ORDER BY document LIMIT ?
         """
-        position = 0
-        while page := self._catalog.rows(sql, [position, PAGE]):
-            position = page[-1][0]
+        for page in self._catalog.pages(sql, [], PAGE):
             for row in page:
                 self._check_document(row)
                 yield row[0], Document(row[1], "", "", json.loads(row[3]))
@@ -159,7 +173,7 @@ class Corpus:
         sql = f"""
             SELECT passages.key, start, stop, passages.seal, {_DOCUMENT}
             FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
-            JOIN documents USING (document) JOIN texts USING (document)
+            JOIN documents USING (document) LEFT JOIN texts USING (document)
         """
         found = {}
         # Passages of one document stand beside each other, and share it.
@@ -206,14 +220,14 @@ class Corpus:
         rows = self._catalog.rows(sql, [json.dumps(wanted)])
         if len(rows) != len(wanted):
             lost = sorted(set(wanted) - {row[0] for row in rows})
-            raise self._damage(f"Passage {lost[0] if lost else wanted[0]} is lost")
+            raise self._catalog.damage(f"passage {lost[0] if lost else wanted[0]} is lost")
         return rows
 
     def passages(self, first_key: int, stop_key: int, limit: int) -> list[Passage]:
         """The first `limit` passages from `first_key` to before `stop_key`, in key order."""
         sql = f"""
             SELECT key, start, stop, passages.seal, {_DOCUMENT}
-            FROM passages JOIN documents USING (document) JOIN texts USING (document)
+            FROM passages JOIN documents USING (document) LEFT JOIN texts USING (document)
             WHERE key >= ? AND key < ? ORDER BY key LIMIT ?
         """
         passages = []
@@ -238,7 +252,35 @@ class Corpus:
         return np.sort(np.fromiter((key for (key,) in rows), np.int64))
 
     def _condition(self, where: Filter) -> tuple[str, list[object]]:
-        return condition(where, self.fields())
+        """A filter as SQL, once it is sure that what the SQL goes by is whole."""
+        self._catalog.once("lookups", self._check_lookups)
+        fields = self.fields()
+        if any(field not in fields for field in fields_of(where)):
+            self._catalog.once("metadata", self._check_metadata)
+        return condition(where, fields)
+
+    def _check_lookups(self) -> None:
+        """Check the indexes of SQLite's by which a filter finds documents, values and passages.
+
+        What a damaged one leaves out, nobody would miss.
+
+        Raises:
+            DamageError: one does not agree with its table.
+        """
+        for table in LOOKUP_TABLES:
+            for (said,) in self._catalog.rows(f"PRAGMA integrity_check({table})"):
+                if said != "ok":
+                    raise self._catalog.damage(str(said))
+
+    def _check_metadata(self) -> None:
+        """Check the rows that a filter on a field without an index reads one by one."""
+        sql = """
+            SELECT document, doc_id, checksum, metadata, seal FROM documents
+            WHERE document > ? ORDER BY document LIMIT ?
+        """
+        for page in self._catalog.pages(sql, [], PAGE):
+            for row in page:
+                self._check_document(row)
 
     def fields(self) -> dict[tuple[str, ...], int]:
         """The metadata fields that are indexed, and their numbers."""
@@ -297,21 +339,15 @@ class Corpus:
         self._check_document(row)
         _, doc_id, checksum, _, _, title, text = row
         if content_checksum(str(title), str(text)) != checksum:
-            raise self._damage(f"The text of document {doc_id!r} is not what was added")
+            raise self._catalog.damage(f"the text of document {doc_id!r} is not what was added")
 
     def _check_document(self, row: Sequence[object]) -> None:
         if not is_whole_document(row[:5]):
-            raise self._damage(f"The row of document {row[0]} is not what was committed")
+            raise self._catalog.damage(f"the row of document {row[0]} is not what was committed")
 
     def _check_passage(self, key: int, document: int, start: int, stop: int, seal: int) -> None:
         if not is_whole_passage((key, document, start, stop, seal)):
-            raise self._damage(f"Passage {key} is not what was committed")
-
-    def _damage(self, what: str) -> DamageError:
-        return DamageError(
-            f"{self._catalog.path} is damaged: {what}. Restore it from a backup, "
-            f"or see what is wrong with: retriever verify {self._catalog.quoted_folder}"
-        )
+            raise self._catalog.damage(f"passage {key} is not what was committed")
 
 
 _DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"

@@ -36,6 +36,7 @@ __all__ = [
     "NotACollectionError",
     "RetrieverError",
     "UnknownNameError",
+    "counted",
     "unknown_name",
 ]
 
@@ -119,6 +120,11 @@ class LockedError(CollectionError):
 
 class DamageError(CollectionError):
     """A file of the collection is missing, cut off or changed."""
+
+
+def counted(number: int, noun: str) -> str:
+    """A count with its noun: `1 passage`, `2,000 passages`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def unknown_name(kind: str, name: str, place: str, known: Sequence[str]) -> UnknownNameError:

@@ -171,22 +171,30 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def remove_file(path: Path) -> None:
-    """Remove a file that nothing names any more, and its folder when that leaves it empty."""
-    path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not empty, or gone already
-        path.parent.rmdir()
+def remove_file(path: Path) -> bool:
+    """Remove a file that nothing names any more, and its folder when that leaves it empty.
+
+    Whether it is gone: a file that cannot be removed now does no harm, and is tried again later.
+    """
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or gone already
+            path.parent.rmdir()
+        return True
+    return False
 
 
 @contextlib.contextmanager
-def writer_lock(folder: Path) -> Iterator[None]:
+def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Be the only process that writes to `folder`; the operating system frees a dead holder's lock.
+
+    Waits for another for so many seconds.
 
     Raises:
         LockedError: another process holds it; names the process, its host and since when.
     """
     holder = folder / "writer.json"
-    lock = filelock.FileLock(folder / "writer.lock", timeout=0, thread_local=False)
+    lock = filelock.FileLock(folder / "writer.lock", timeout=patience, thread_local=False)
     try:
         lock.acquire()
     except filelock.Timeout:
@@ -222,7 +230,7 @@ def _describe(holder: Path) -> str:
     try:
         facts = json.loads(holder.read_text())
         return f"process {facts['process']} on {facts['host']} since {facts['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "OneOf",
     "Scalar",
     "as_float",
+    "fields_of",
     "refused",
     "too_deep",
 ]
@@ -214,6 +215,13 @@ def _is_unicode(text: str) -> bool:
 
 
 # -- trees --------------------------------------------------------------------------------------
+
+
+def fields_of(node: Filter) -> set[tuple[str, ...]]:
+    """The fields that a filter asks for."""
+    if isinstance(node, Comparison | OneOf | Exists):
+        return {node.field}
+    return {field for part in _parts(node) for field in fields_of(part)}
 
 
 def _terms(node: _Node) -> list[Any]:

@@ -26,6 +26,7 @@ def best_passages(
     `search` gives the nearest passages of some queries, `owners` the document of each key (-1 for
     key -1). It is asked for more until `k` documents are among them, or all `rows` passages.
     """
+    k = min(k, max(rows, 1))
     keys = np.full((len(queries), k), NO_KEY)
     scores = np.full((len(queries), k), -np.inf, np.float32)
     waiting = np.arange(len(queries))

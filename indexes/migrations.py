@@ -167,7 +167,7 @@ _SECOND_TABLES = (
     """
     CREATE TABLE field_values (
         field INTEGER NOT NULL,
-        kind INTEGER NOT NULL,      -- see filters.py
+        kind INTEGER NOT NULL,      -- see conditions.py
         value ANY NOT NULL,
         document INTEGER NOT NULL,
         PRIMARY KEY (field, kind, value, document)

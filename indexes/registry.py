@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexes.catalog import Catalog, Row
-from indexes.errors import InputError, unknown_name
+from indexes.errors import DamageError, unknown_name
 from indexes.files import Sealed
 
 __all__ = ["EmbeddingRow", "IndexRow", "Registry", "ShardRow", "gaps"]
@@ -119,8 +119,13 @@ class Registry:
 
     def next_shard(self) -> int:
         """The number that the next shard will get, for its file's name; never used before."""
-        row = self._catalog.row("SELECT seq FROM sqlite_sequence WHERE name = 'shards'")
-        return int(row[0]) + 1 if row else 1
+        sql = """
+            SELECT MAX(number) FROM (
+                SELECT COALESCE(MAX(shard), 0) AS number FROM shards UNION ALL
+                SELECT seq FROM sqlite_sequence WHERE name = 'shards'
+            )
+        """
+        return int(self._catalog.value(sql)) + 1
 
     def add_shard(self, shard: ShardRow) -> None:
         """Name a finished file: from this commit on it counts."""
@@ -152,7 +157,7 @@ class Registry:
         sql = """
             SELECT shard, embedding, first_key, stop_key, rows, present, file, size, checksum,
                    seconds, report
-            FROM shards WHERE embedding = ? ORDER BY first_key
+            FROM shards NOT INDEXED WHERE embedding = ? ORDER BY first_key
         """
         return [_shard(row) for row in self._catalog.rows(sql, [embedding])]
 
@@ -233,7 +238,7 @@ def gaps(shards: Sequence[ShardRow], stop_key: int) -> list[tuple[int, int]]:
     left, position = [], 1
     for shard in sorted(shards, key=lambda shard: shard.first_key):
         if shard.first_key < position:
-            raise InputError(f"Shards {shard.number} and one before it answer for the same keys.")
+            raise DamageError(f"Shard {shard.number} and one before it answer for the same keys.")
         if shard.first_key > position:
             left.append((position, shard.first_key))
         position = shard.stop_key

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from indexes.builder import Builder, Encode, Progress, planned
+from indexes.errors import counted
 from indexes.intake import index_values
 from indexes.registry import EmbeddingRow, IndexRow, ShardRow
 from indexes.verify import Problem
@@ -17,6 +18,8 @@ __all__ = ["Encoder", "Repaired", "Repairer"]
 # The encoder of the index of that name.
 Encoder = Callable[[str], Encode]
 PAGE = 1_000
+# Not the table of schema steps: an index of it is not worth more than the table.
+TABLES = ("documents", "passages", "fields", "field_values", "embeddings", "shards", "indexes")
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ class Repairer:
     ) -> Iterator[str]:
         """Cure each problem that has a cure; yields what was done."""
         cures = {problem.cure for problem in problems}
-        if "tables" in cures:
-            self.builder.catalog.execute("REINDEX")
+        if "tables" in cures and self.builder.catalog.reindex(TABLES):
             yield "built SQLite's own indexes again"
         if "fields" in cures:
             yield self._index_fields()
@@ -70,10 +72,12 @@ class Repairer:
         self._give_up(embedding, shards, again)
         if encode is not None:
             embedded = self.builder.embed(embedding, encode, progress)
-            yield f"embedded {embedded:,} passages of '{embedding.name}' again"
+            yield f"embedded {counted(embedded, 'passage')} of '{embedding.name}' again"
         for row in again:
-            self.builder.index(row.name, embedding, str(row.recipe["factory"]))
-            yield f"built the structure of '{row.name}' again"
+            if self.builder.build_again(row, embedding):
+                yield f"built the structure of '{row.name}' again"
+            else:
+                yield f"'{row.name}' is searched exactly: too few vectors for its structure"
 
     def _give_up(
         self, embedding: EmbeddingRow, shards: Sequence[ShardRow], structures: Sequence[IndexRow]

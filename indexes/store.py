@@ -170,19 +170,23 @@ class Store:
 
     def count(self) -> int:
         """How many documents there are."""
-        return self._corpus.count()
+        with self._catalog.reading():
+            return self._corpus.count()
 
     def count_passages(self) -> int:
         """How many passages there are."""
-        return self._corpus.count_all_passages()
+        with self._catalog.reading():
+            return self._corpus.count_all_passages()
 
     def split(self) -> Any:
         """How documents are cut into passages, as it was given to `create`."""
-        return json.loads(self._corpus.split())
+        with self._catalog.reading():
+            return json.loads(self._corpus.split())
 
     def fields(self) -> list[tuple[str, ...]]:
         """The metadata fields that are indexed, as paths."""
-        return list(self._corpus.fields())
+        with self._catalog.reading():
+            return list(self._corpus.fields())
 
     def document(self, doc_id: str) -> Document | None:
         """The document of that id, or None."""
@@ -443,6 +447,10 @@ class Store:
                     checked = checker.check(self._leftovers(), progress)
             except DamageError as error:
                 return Checked(0, 0, 0, 0, (Problem(str(error)),), ())
+            except (TypeError, ValueError, OverflowError) as error:
+                # A value of a kind that we never wrote.
+                what = f"{self._catalog.path} is damaged: {error}. Restore it from a backup."
+                return Checked(0, 0, 0, 0, (Problem(what),), ())
             # A file may be missed because a writer has retired it meanwhile.
             if checked.ok or self._catalog.generation() == generation:
                 return checked
@@ -477,10 +485,7 @@ class Store:
 
     def _sweep(self) -> list[Path]:
         """Remove the files that the catalog does not name: left by a crash, or replaced."""
-        leftovers = self._leftovers()
-        for path in leftovers:
-            remove_file(path)
-        return leftovers
+        return [path for path in self._leftovers() if remove_file(path)]
 
     def _leftovers(self) -> list[Path]:
         # What a damaged catalog does not name may be needed: `reading` raises then.

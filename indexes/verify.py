@@ -14,7 +14,7 @@ from indexes.catalog import Catalog
 from indexes.conditions import values_of
 from indexes.corpus import Corpus
 from indexes.documents import content_checksum
-from indexes.errors import DamageError
+from indexes.errors import DamageError, counted
 from indexes.files import verify as verify_file
 from indexes.neighbours import Keys
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow
@@ -114,10 +114,10 @@ class Checker:
         for table, *_ in self.catalog.rows("PRAGMA foreign_key_check"):
             yield Problem(f"A row of the table {table} belongs to nothing.")
         for table, column in (("documents", "documents"), ("passages", "passages")):
-            counted = self.catalog.value(f"SELECT COUNT(*) FROM {table}")
+            there = self.catalog.value(f"SELECT COUNT(*) FROM {table}")
             expected = self.catalog.value(f"SELECT {column} FROM state")
-            if counted != expected:
-                yield Problem(f"There are {counted:,} {table}; {expected:,} were committed.")
+            if there != expected:
+                yield Problem(f"{table}: {there:,} are there, {expected:,} were committed.")
         yield from self._tombstones()
 
     def _tombstones(self) -> Iterator[Problem]:
@@ -138,9 +138,7 @@ class Checker:
         """
         fields = self.corpus.fields()
         next_document = self.catalog.value("SELECT next_document FROM state")
-        position = 0
-        while page := self.catalog.rows(sql, [position, PAGE]):
-            position = page[-1][0]
+        for page in self.catalog.pages(sql, [], PAGE):
             for row in page:
                 if fault := _fault_of(row, next_document):
                     yield Problem(f"Document {row[1]!r} is damaged: {fault}.")
@@ -148,7 +146,7 @@ class Checker:
                 yield from self._fields(fields, page)
         strays = "SELECT COUNT(*) FROM texts WHERE document NOT IN (SELECT document FROM documents)"
         if count := self.catalog.value(strays):
-            yield Problem(f"{count:,} texts belong to no document.")
+            yield Problem(f"No document owns {counted(count, 'text')}.")
 
     def _fields(
         self, fields: dict[tuple[str, ...], int], page: Sequence[Sequence[object]]
@@ -182,9 +180,8 @@ class Checker:
             FROM passages LEFT JOIN texts USING (document)
             WHERE key > ? ORDER BY key LIMIT ?
         """
-        stop_key, position = self.corpus.stop_key(), 0
-        while page := self.catalog.rows(sql, [position, PAGE]):
-            position = page[-1][0]
+        stop_key = self.corpus.stop_key()
+        for page in self.catalog.pages(sql, [], PAGE):
             for key, document, start, stop, seal, owner, size in page:
                 if not is_whole_passage((key, document, start, stop, seal)) or key >= stop_key:
                     yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
@@ -197,7 +194,7 @@ class Checker:
             WHERE document NOT IN (SELECT document FROM passages)
         """
         if count := self.catalog.value(sql):
-            yield Problem(f"{count:,} documents have no passage.")
+            yield Problem(f"No passage belongs to {counted(count, 'document')}.")
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -222,7 +219,9 @@ class Checker:
             yield Problem(str(error), "shard", str(shard.number))
             return
         if lost := self._strangers(keys, shard):
-            yield Problem(f"{shard.file} has {lost:,} vectors of passages that never were.")
+            yield Problem(
+                f"{shard.file} has {counted(lost, 'vector')} of passages that never were."
+            )
 
     def _strangers(self, keys: Keys, shard: ShardRow) -> int:
         """How many keys belong neither to a passage nor to one that was removed."""

@@ -57,7 +57,7 @@ def field_path(name: str) -> tuple[str, ...]:
     labels = tuple(name.split("."))
     if not all(labels):
         raise InputError(
-            f"The filter has the field '{name}'; expected a name, or names with single dots"
+            f"The field '{name}' is no name; expected a name, or names with single dots"
             " between them, such as 'author.name'."
         )
     return labels

@@ -1,4 +1,4 @@
-"""A disk that fails on demand: every durable step of a writer is counted, and one of them goes wrong.
+"""A disk that fails on demand: each durable step of a writer is counted, and one goes wrong.
 
     python tests/faults.py OPERATION [MODE [STEP]]
 
@@ -11,6 +11,9 @@ Each case runs in a fork of a process that has imported everything and has compu
 copy of the collection. A second fork then opens what is left, checks it, and runs the operation
 again. Nothing waits for the real disk: what a power cut takes is worked out by `Disk`.
 """
+
+# What is patched here is the `os` module itself, by names that it takes:
+# ruff: noqa: PTH100, PTH110, PTH112, PTH119, PTH120, PTH202, PTH208
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ from retriever import Collection, Document, HashingEmbedder, RetrieverError
 WORKERS = 2
 CASE_SECONDS = 60
 
-# -- modes ------------------------------------------------------------------------------------------
+# -- modes ----------------------------------------------------------------------------------------
 
 CHANGES = {"create", "write", "truncate", "replace", "unlink", "mkdir", "rmdir"}
 NEED_ROOM = {"create", "write", "replace", "mkdir", "map"}
@@ -80,7 +83,7 @@ SQLITE_CODES = {
 }
 
 
-# -- what a power cut leaves ------------------------------------------------------------------------
+# -- what a power cut leaves ----------------------------------------------------------------------
 
 
 @dataclass
@@ -192,11 +195,11 @@ def _write_out(folder: Folder, path: Path, kept: Callable[[], bool]) -> None:
             (path / name).write_bytes(node.after(kept))
 
 
-# -- the steps --------------------------------------------------------------------------------------
+# -- the steps ------------------------------------------------------------------------------------
 
 
 class Shared:
-    """What a process tells its parent though it dies: steps and commits, before the fault and all."""
+    """What a process tells its parent though it dies: see `get`."""
 
     FORMAT = struct.Struct("4i")
 
@@ -245,7 +248,7 @@ class Faults:
         self._vfs = Vfs(self)
 
     def inside(self, path: Any) -> str | None:
-        """The absolute path where it lies under the root and is no memory of SQLite's, else None."""
+        """The absolute path of a file under the root, not of SQLite's shared memory; else None."""
         if isinstance(path, int):
             return None
         path = os.path.abspath(os.fsdecode(path))
@@ -406,7 +409,7 @@ class Faults:
         sqlite3.connect = lambda *args, **options: real_connect(*args, factory=Watched, **options)
 
 
-# -- SQLite's files ---------------------------------------------------------------------------------
+# -- SQLite's files -------------------------------------------------------------------------------
 
 
 class VfsStruct(ctypes.Structure):
@@ -451,7 +454,7 @@ X_SYNC = ctypes.CFUNCTYPE(INT, POINTER, INT)
 X_SHM_MAP = ctypes.CFUNCTYPE(INT, POINTER, INT, INT, INT, POINTER)
 
 OPEN_CREATE = 0x4
-OPEN_JOURNAL_OR_WAL = 0x800 | 0x4000 | 0x80000  # their first sync syncs the folder as well
+OPEN_JOURNAL_OR_WAL = 0x800 | 0x4000 | 0x80000
 
 
 def default_vfs() -> VfsStruct:
@@ -477,7 +480,7 @@ class Vfs:
         self._faults = faults
         self._paths: dict[int, str] = {}
         self._nodes: dict[int, Any] = {}
-        self._folders: dict[int, str] = {}  # of files whose first sync syncs the folder
+        self._new: set[str] = set()  # journals and logs whose first sync syncs the folder as well
         self._kept: list[Any] = []  # callbacks, as long as SQLite may call them
         self._methods: dict[int, IoMethods] = {}
         vfs = default_vfs()
@@ -506,9 +509,8 @@ class Vfs:
             return result
         if creates:
             self._faults.made(path, File())
-        self._folders.pop(file, None)
-        if creates and flags & OPEN_JOURNAL_OR_WAL:
-            self._folders[file] = os.path.dirname(path)
+            if flags & OPEN_JOURNAL_OR_WAL:
+                self._new.add(path)
         self._paths[file], self._nodes[file] = path, self._faults.node(path)
         handle = FileStruct.from_address(file)
         handle.methods = ctypes.pointer(self._counting(handle.methods.contents))
@@ -523,7 +525,8 @@ class Vfs:
                 X_TRUNCATE(self._truncate_with(X_TRUNCATE(real.xTruncate)))
             )
             ours.xSync = self._pointer(X_SYNC(self._on_sync))
-            ours.xShmMap = self._pointer(X_SHM_MAP(self._map_with(X_SHM_MAP(real.xShmMap))))
+            if real.xShmMap:
+                ours.xShmMap = self._pointer(X_SHM_MAP(self._map_with(X_SHM_MAP(real.xShmMap))))
         return self._methods[address]
 
     def _write_with(self, real: Any) -> Any:
@@ -557,11 +560,14 @@ class Vfs:
         return shm_map
 
     def _on_sync(self, file: int, flags: int) -> int:
-        if failure := self._failing("sync", self._paths[file]):
+        path = self._paths[file]
+        if failure := self._failing("sync", path):
             return failure
         if node := self._nodes[file]:
             node.sync()
-        if folder := self._folders.pop(file, None):
+        if path in self._new:
+            self._new.discard(path)
+            folder = os.path.dirname(path)
             if failure := self._failing("sync", folder):
                 return failure
             if node := self._faults.node(folder):
@@ -581,7 +587,7 @@ class Vfs:
         return int(self._delete(vfs, name, 0))
 
 
-# -- the operations ---------------------------------------------------------------------------------
+# -- the operations -------------------------------------------------------------------------------
 
 EMBEDDER, OTHER = HashingEmbedder(16), HashingEmbedder(8)
 QUERIES = ["cat and dog", "the sea at night", "an old road home", "fish"]
@@ -703,7 +709,7 @@ OPERATIONS = {
 
 
 def state_of(collection: Collection) -> Any:
-    """Everything that a user can see: documents, indexes, and what each finds, to the last score."""
+    """All that a user can see: documents, indexes, and what each finds, to the last score."""
     documents = [[d.doc_id, d.title, d.text, d.metadata] for d in collection.documents()]
     answers = {
         f"{name} {where}": [
@@ -713,10 +719,11 @@ def state_of(collection: Collection) -> Any:
         for name in collection.index_names()
         for where in (None, {"kind": "new"})
     }
-    return json.loads(json.dumps([documents, answers]))
+    # Notes name the folder.
+    return json.loads(json.dumps([documents, answers]).replace(str(collection.path), "library"))
 
 
-# -- the cases --------------------------------------------------------------------------------------
+# -- the cases ------------------------------------------------------------------------------------
 
 
 class Bench:
@@ -813,8 +820,7 @@ class Bench:
             if live is not None and live not in allowed:
                 return f"the open collection answers neither before nor after: {_told(said)}"
         allowed = allowed or self.states[-1:]
-        wrong = in_fork(root.parent, lambda: self._check(root, allowed))
-        return str(wrong)
+        return str(in_fork(root.parent, lambda: self._check(root, allowed)))
 
     def _attempt(self, root: Path, mode: str, at: int) -> tuple[str, str, Any]:
         """How the operation ended, what it said, and the state that the open collection shows."""
@@ -854,28 +860,27 @@ class Bench:
                     return f"the state is {at or _brief(state)}; expected one of {wanted}"
                 self.operation.run(collection, self._work)
             with Collection.open(library) as collection:
+                collection.delete([])  # the next writer sweeps
                 if not (checked := collection.verify()).ok:
                     return f"verify after the rerun: {'; '.join(map(str, checked.problems))}"
+                if left := [*checked.leftovers, *_strange_files(library)]:
+                    return f"files are left after the rerun: {left}"
                 if (state := state_of(collection)) != self.states[-1]:
                     return f"the rerun ended with another state: {_brief(state)}"
-                collection.delete([])  # the next writer sweeps
-                if left := _strange_files(library, collection):
-                    return f"files are left: {left}"
         except Exception:
-            return f"the check failed: {traceback.format_exc()}"
+            return f"the check failed: {traceback.format_exc(limit=-6, chain=False)}"
         return ""
 
 
-def _strange_files(library: Path, collection: Collection) -> list[str]:
-    """Files and folders that an uninterrupted run would not leave."""
+def _strange_files(library: Path) -> list[str]:
+    """What lies beside the catalog and its files, and does not belong there."""
     known = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "writer.lock", "vectors", "ann"}
-    left = [path.name for path in library.iterdir() if path.name not in known]
-    return left + [str(path) for path in collection.verify().leftovers]
+    return [path.name for path in library.iterdir() if path.name not in known]
 
 
 def _brief(state: Any) -> str:
     documents, answers = state
-    return f"{[document[0] for document in documents]} {json.dumps(answers)[:2000]}"
+    return f"{[document[0] for document in documents]} {json.dumps(answers)[:500]}"
 
 
 def _told(said: str) -> str:
@@ -901,7 +906,7 @@ def in_fork(folder: Path, work: Callable[[], Any]) -> Any:
     answer = folder / f"answer-{os.getpid()}.json"
     status = fork(lambda: answer.write_text(json.dumps(work())))
     if status:
-        return f"the fork ended with {status}"
+        raise RuntimeError(f"A fork ended with {status}.")
     found = json.loads(answer.read_text())
     answer.unlink()
     return found
@@ -938,7 +943,9 @@ def run_cases(bench: Bench, mode: str, steps: list[int], work: Path) -> list[dic
 
 @contextlib.contextmanager
 def _work_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+    memory = Path("/dev/shm")
+    place = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=place) as folder:
         yield Path(folder).resolve()
 
 

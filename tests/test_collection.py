@@ -593,7 +593,7 @@ def test_specs_read_back_as_they_were_kept(library):
     assert str(spec) == "hashing"
 
 
-@pytest.mark.parametrize("factory", ["HNSW4", "IVF8,Flat", "IVF8,PQ4x4", "PCA8,Flat", "NSG8"])
+@pytest.mark.parametrize("factory", ["HNSW4", "IVF8,Flat", "IVF8,PQ4x4", "PCA8,Flat"])
 def test_k_hits_come_back_from_every_structure_whenever_there_are_k(tmp_path, factory):
     # Cells that are not visited and islands in a graph must not hide documents.
     with Collection.create(tmp_path / "c") as collection:

@@ -532,7 +532,7 @@ SCALAR = "expected text, a number, true, false or null"
         ({}, f"The filter is empty; give at least one condition, such as {EXAMPLE}."),
         ("a = 1", "The filter is str; expected a mapping of fields to values, such as"),
         ({3: 1}, "The filter has the field 3 (int); expected text"),
-        ({"a..b": 1}, "The filter has the field 'a..b'; expected a name"),
+        ({"a..b": 1}, "The field 'a..b' is no name; expected a name"),
         ({"source": ["faq"]}, "The filter on 'source': expected one value after '='"),
         ({"source": ["faq"]}, 'or {"source": {"in": ["faq", "blog"]}}'),
         ({"a": {"~": 1}}, "The filter on 'a': '~' is no operator. There are: =, !=, <, <=,"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -43,7 +43,10 @@ FILTERS = (
     ({"year": {"exists": False}}, lambda m: "year" not in m),
     ({"tags": "a"}, lambda m: "a" in m.get("tags", [])),
     ({"not": {"tags": "b"}}, lambda m: "b" not in m.get("tags", [])),
-    ({"or": [{"year": 1}, {"tags": "b"}]}, lambda m: m.get("year") == 1 or "b" in m.get("tags", [])),
+    (
+        {"or": [{"year": 1}, {"tags": "b"}]},
+        lambda m: m.get("year") == 1 or "b" in m.get("tags", []),
+    ),
     ({"year": 9}, lambda m: False),
 )
 filters = st.sampled_from(FILTERS)
@@ -62,7 +65,7 @@ class Known:
         return range(self.first, self.first + len(self.spans))
 
 
-class Interrupted(Exception):
+class BrokenError(Exception):
     pass
 
 
@@ -76,7 +79,7 @@ class Failing(HashingEmbedder):
 
     def encode_documents(self, texts):
         if self.done + len(texts) > self.most:
-            raise Interrupted
+            raise BrokenError
         self.done += len(texts)
         return super().encode_documents(texts)
 
@@ -94,7 +97,7 @@ def query_vector(text):
 
 
 class Machine(RuleBasedStateMachine):
-    """A collection beside its model: `known` by id, and how many keys each embedding answers for."""
+    """A collection beside its model: documents by id; keys before `embedded` have their vectors."""
 
     split = None
     steps = 0
@@ -108,7 +111,7 @@ class Machine(RuleBasedStateMachine):
         self.known = {}
         self.next_key = 1
         self.indexes = []
-        self.embedded = 1  # every key before it has its vector
+        self.embedded = 1
         self.add(batch)
 
     def teardown(self):
@@ -188,13 +191,24 @@ class Machine(RuleBasedStateMachine):
         self.collection.add(batch)
         self.take(batch)
 
+    @precondition(lambda self: self.known)
+    @rule(word=st.sampled_from(VOCABULARY))
+    def edit_all(self, word):
+        """What a structure holds is then all gone, and all that there is, it has not seen."""
+        batch = [
+            replace(known.document, text=f"{known.document.text} {word}")
+            for known in self.known.values()
+        ]
+        assert self.collection.add(batch).changed == len(batch)
+        self.take(batch)
+
     @rule(batch=batches)
     def add_from_a_source_that_breaks(self, batch):
         def broken():
             yield from batch
-            raise Interrupted
+            raise BrokenError
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(BrokenError):
             self.collection.add(broken())
         self.crash()
 
@@ -249,7 +263,7 @@ class Machine(RuleBasedStateMachine):
         embedder, todo = Failing(most), self.todo
         if len(todo) <= most:
             return
-        with pytest.raises(Interrupted):
+        with pytest.raises(BrokenError):
             self.collection.build("flat", embedder)
         if embedder.done:
             # Each batch was committed when it was done.
@@ -348,15 +362,49 @@ SETTINGS = settings(
     max_examples=60,
     stateful_step_count=40,
     deadline=None,
+    # Each step writes to the disk: to shrink a failure takes minutes. Add Phase.shrink to do so.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 
 
 @pytest.mark.parametrize("machine", [Machine, SplitMachine])
-def test_a_collection_answers_like_a_dict_and_brute_force(machine, monkeypatch, record_property):
+def test_a_collection_answers_like_a_dict_and_brute_force(
+    machine, monkeypatch, record_testsuite_property
+):
     # Each batch is committed for itself, and the first are small: a build can be cut in two.
     monkeypatch.setattr("indexes.builder.FIRST_BATCH", 2)
     monkeypatch.setattr("indexes.builder.COMMIT_SECONDS", 0.0)
     run_state_machine_as_test(machine, settings=SETTINGS)
-    record_property("steps", machine.steps)
-    print(f"{machine.__name__}: {machine.steps} steps")
+    record_testsuite_property(f"steps of {machine.__name__}", machine.steps)
+
+
+# -- what it found ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factory", ["HNSW8", "IVF2,Flat", "PQ2x2"])
+def test_a_structure_of_which_nothing_is_left_hides_no_document(tmp_path, factory):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
+        collection.build("flat", HashingEmbedder(WIDTH))
+        collection.build("ann", vectors="flat", ann=factory)
+        collection.add(Document(str(n), f"wind tide{n}") for n in range(8))
+        assert len(collection.search("wind", index="ann", k=3)) == 0
+        collection.build("flat")
+        hits = collection.search("wind", index="ann", k=3)
+        assert [hit.score for hit in hits] == [
+            hit.score for hit in collection.search("wind", index="flat", k=3)
+        ]
+        collection.delete([str(n) for n in range(8)])
+        assert len(collection.search("wind", index="ann", k=3)) == 0
+
+
+def test_compact_goes_on_where_too_few_vectors_are_left_for_a_structure(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
+        collection.build("flat", HashingEmbedder(WIDTH))
+        collection.build("cells", vectors="flat", ann="IVF4,Flat")
+        collection.delete([str(n) for n in range(6)])
+        assert collection.compact().rows == 6
+        assert collection.verify().ok
+        assert {hit.doc_id for hit in collection.search("wind", index="cells")} == {"6", "7"}

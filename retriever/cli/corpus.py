@@ -56,9 +56,12 @@ def add(
     from retriever.formats import check_source
     from retriever.report.numbers import many
     from retriever.splitting import parse_split
+    from retriever.where import field_path
 
     for source in sources:
         check_source(source, format=format_)
+    for name in fields:
+        field_path(name)
     splitter = parse_split(split) if split else None
     with Collection.open_or_create(library, split=splitter) as collection:
         if fields:
