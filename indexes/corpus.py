@@ -20,7 +20,6 @@ __all__ = ["Corpus", "FoundPassage", "Passage", "is_possible"]
 
 
 PAGE = 500
-LOOKUP_TABLES = ("documents", "passages", "fields", "field_values")
 DELETED_AT_ONCE = 10_000
 
 
@@ -252,25 +251,25 @@ class Corpus:
         return np.sort(np.fromiter((key for (key,) in rows), np.int64))
 
     def _condition(self, where: Filter) -> tuple[str, list[object]]:
-        """A filter as SQL, once it is sure that what the SQL goes by is whole."""
-        self._catalog.once("lookups", self._check_lookups)
+        """A filter as SQL, once it is sure that what the SQL goes by is whole.
+
+        What a damaged look-up leaves out, nobody would miss.
+        """
         fields = self.fields()
-        if any(field not in fields for field in fields_of(where)):
+        looked_up = [field in fields for field in fields_of(where)]
+        self._catalog.once("documents", lambda: self._check_tree("quick_check(documents)"))
+        self._catalog.once("passages", lambda: self._check_tree("integrity_check(passages)"))
+        if any(looked_up):
+            self._catalog.once("values", lambda: self._check_tree("integrity_check(field_values)"))
+        if not all(looked_up):
             self._catalog.once("metadata", self._check_metadata)
         return condition(where, fields)
 
-    def _check_lookups(self) -> None:
-        """Check the indexes of SQLite's by which a filter finds documents, values and passages.
-
-        What a damaged one leaves out, nobody would miss.
-
-        Raises:
-            DamageError: one does not agree with its table.
-        """
-        for table in LOOKUP_TABLES:
-            for (said,) in self._catalog.rows(f"PRAGMA integrity_check({table})"):
-                if said != "ok":
-                    raise self._catalog.damage(str(said))
+    def _check_tree(self, check: str) -> None:
+        """Check a table's tree, and by `integrity_check` also its indexes against it."""
+        for (said,) in self._catalog.rows(f"PRAGMA {check}"):
+            if said != "ok":
+                raise self._catalog.damage(str(said))
 
     def _check_metadata(self) -> None:
         """Check the rows that a filter on a field without an index reads one by one."""

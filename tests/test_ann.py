@@ -15,7 +15,7 @@ FACTORIES = [
     "IVF16,PQ8x4fs,RFlat",
     "IVF16_HNSW8,Flat",
     "PCA16,Flat",
-    "OPQ8_16,IVF8,PQ8x4",
+    "OPQ2_16,IVF8,PQ8x4",
     "SQ8",
     "PQ8x4",
     "Flat",
@@ -208,7 +208,7 @@ def test_few_vectors_to_train_on_print_nothing():
     factories = [
         *("PQ4", "PCA16,PQ4", "OPQ4,PQ4", "RQ4x4", "PRQ2x2x4", "IVF16,PQ4", "IVF16,RQ4x4"),
         *("PQ16x4fs,RFlat", "IVF16_HNSW8,Flat", "PQ4,Refine(PQ4)", "HNSW8_PQ4"),
-        *("IVF16(IVF4,Flat),Flat"),
+        "IVF16(IVF4,Flat),Flat",
     ]
     command = [sys.executable, "-W", "ignore", "-c", QUIETLY, *factories]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
