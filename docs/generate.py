@@ -100,3 +100,50 @@ def command_help() -> str:
         context.terminal_width = 80
         parts.append(f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
+
+
+def durability_list() -> str:
+    """The figures of `benchmarks/durability.py`, a line each."""
+    kept = result("durability")
+    adding, building, querying = kept["adding"], kept["building"], kept["querying"]
+    opening = kept["opening"]
+    lines = [
+        "| 100,000 abstracts | median | spread, or ratio |",
+        "|---|---:|---:|",
+        _seconds("add them, from memory", adding["first_s"]),
+        _seconds("... without waiting for the disk (unsafe)", adding["unsafe_first_s"]),
+        _times(
+            "add the same again, from memory", adding["unchanged_s"], adding["unchanged_faster"]
+        ),
+        _seconds("add them, from a gzipped file", adding["file_first_s"]),
+        _times("add the file again", adding["file_unchanged_s"], adding["file_unchanged_faster"]),
+        _seconds("embed them with GloVe 50d", building["safe"]),
+        _seconds("... without waiting for the disk (unsafe)", building["unsafe"]),
+        _seconds("open the collection, after imports", opening["open_s"]),
+        _seconds(
+            "... and the first query's hits, model included", opening["open_and_first_search_s"]
+        ),
+        f"| one query, p50 | {querying['quiet_p50_ms']:.2f} ms | |",
+        f"| ... while another process builds | {querying['while_building_p50_ms']:.2f} ms "
+        f"| {querying['ratio']:.1f} times |",
+    ]
+    for name, times in kept["filtering"].items():
+        label = "one query without a filter" if name == "none" else f"... keeping {name}"
+        lines.append(f"| {label} | {times['ms']:.2f} ms | |")
+    return "\n".join([*lines, "", *_memory(kept["memory"]), certificate_line(kept["certificate"])])
+
+
+def _times(label: str, times: dict[str, float], faster: float) -> str:
+    return f"| {label} | {times['median']:.3f} s | {faster:.1f} times faster |"
+
+
+def _memory(kept: dict[str, Any]) -> list[str]:
+    """Peaks of memory by step and corpus; and what compacting after deleting half gives back."""
+    lines = [f"| peak memory, MB | {' | '.join(kept)} |", f"|---|{'---:|' * len(kept)}"]
+    for step in ("add", "build", "search", "compact"):
+        peaks = [f"{sizes[step]['peak_MB']:,.0f}" for sizes in kept.values()]
+        lines.append(f"| {step} | {' | '.join(peaks)} |")
+    for label, key in (("MB on disk, half deleted", "before"), ("... compacted", "after")):
+        sizes_of = [f"{sizes['compact'][f'bytes_{key}'] / 1e6:,.0f}" for sizes in kept.values()]
+        lines.append(f"| {label} | {' | '.join(sizes_of)} |")
+    return [*lines, ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import sqlite3
@@ -50,6 +51,8 @@ PASSING = {
 BUSY_MILLISECONDS = 30_000
 LOG_BYTES = 64 << 20
 PATIENCE = 2.0
+# All that are open in this process: SQLite's connections must not live through a fork.
+CATALOGS: weakref.WeakSet[Catalog] = weakref.WeakSet()
 # Behind the name of a catalog that is being created: a crash leaves no half of one under the name.
 UNFINISHED = ".creating"
 
@@ -73,6 +76,8 @@ class Catalog:
         # The generation whose manifest was found whole, with its digest.
         self._whole: Row | None = None
         self._checked: set[str] = set()
+        _watch_forks()
+        CATALOGS.add(self)
 
     @classmethod
     def create(cls, path: Path, split: str = "null") -> Catalog:
@@ -189,14 +194,11 @@ class Catalog:
         if self._flag("reading"):
             yield
             return
-        self._local.reading = True
         try:
-            self.execute("BEGIN")
-            try:
+            self._local.reading = True
+            with self._begun("BEGIN"):
                 self._check_manifest()
                 yield
-            finally:
-                self.execute("COMMIT")
         finally:
             self._local.reading = False
 
@@ -210,8 +212,8 @@ class Catalog:
     @contextlib.contextmanager
     def _writer(self) -> Iterator[None]:
         """Use this thread's connection for writing."""
-        self._local.writing = True
         try:
+            self._local.writing = True
             yield
         finally:
             self._local.writing = False
@@ -219,16 +221,26 @@ class Catalog:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """Changes that take effect together, as a new generation with its digest."""
-        self.execute("BEGIN IMMEDIATE")
-        try:
+        with self._begun("BEGIN IMMEDIATE"):
             yield
             self.execute("UPDATE state SET generation = generation + 1")
             self.execute("UPDATE state SET digest = ?", [self._digest()])
             self.execute("COMMIT")
-        except BaseException:
-            if self._database.conn.in_transaction:
-                self.execute("ROLLBACK")
-            raise
+
+    @contextlib.contextmanager
+    def _begun(self, statement: str) -> Iterator[None]:
+        """A transaction; what is not committed inside is rolled back, wherever Ctrl-C strikes."""
+        connection = self._database.conn
+        try:
+            if connection.in_transaction:
+                connection.rollback()
+            self.execute(statement)
+            yield
+        finally:
+            # Closed meanwhile, or rolled back by SQLite, there is nothing left to do.
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.rollback()
 
     def _check_manifest(self) -> None:
         """Check, once a generation, that the tables that name files are as they were committed.
@@ -382,7 +394,7 @@ class Catalog:
             raise CollectionError(f"{self._path.parent}/ is closed. Open it again.")
         role = "writer" if self._flag("writing") and not self._flag("reading") else "reader"
         database: sqlite_utils.Database | None = getattr(self._local, role, None)
-        if database is None:
+        if database is None or database not in self._opened:
             database = self._connect()
             setattr(self._local, role, database)
         return database
@@ -410,6 +422,14 @@ class Catalog:
         # Without a log nobody is writing, and SQLite needs no shared memory of its own.
         return f"{address}?mode=ro" if log.exists() else f"{address}?mode=ro&immutable=1"
 
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses right now; they are opened again when needed."""
+        with self._opening:
+            for database in list(self._opened):
+                if not database.conn.in_transaction:
+                    self._opened.discard(database)
+                    database.close()
+
     def close(self) -> None:
         """Close the connections of all threads; nothing can be asked afterwards."""
         self._closed = True
@@ -417,6 +437,21 @@ class Catalog:
             for database in list(self._opened):
                 database.close()
             self._opened.clear()
+
+
+@functools.cache
+def _watch_forks() -> None:
+    """Have idle connections closed before this process forks, as a web server does.
+
+    SQLite keeps locks by process, and a child would believe to hold those of its parent.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_close_idle_connections)
+
+
+def _close_idle_connections() -> None:
+    for catalog in list(CATALOGS):
+        catalog.close_idle()
 
 
 def _check_there(path: Path) -> None:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+from toy import Axes
 
 from indexes.errors import LockedError
 from indexes.files import writer_lock
@@ -337,3 +338,24 @@ def test_a_writer_that_was_killed_leaves_the_last_committed_state(library):
     assert [document.doc_id for document in library.documents()] == ["cat", "car", "tax"]
     assert library.verify().ok
     assert library.add([Document("new", "text")]).new == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_reads_and_writes_beside_its_parent(tmp_path):
+    # As web servers do, that open a collection first and then fork their workers.
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("a", "north")])
+        collection.build("axes", Axes())
+        assert [hit.doc_id for hit in collection.search("north")] == ["a"]
+        child = os.fork()
+        if child == 0:
+            try:
+                found = [hit.doc_id for hit in collection.search("north")]
+                collection.add([Document("b", "east")])
+                os._exit(0 if found == ["a"] else 1)
+            except BaseException:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        collection.build("axes", Axes())
+        assert sorted(hit.doc_id for hit in collection.search("north")) == ["a", "b"]
+        assert collection.verify().ok
