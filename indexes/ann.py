@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.blocks import Block
+from indexes.blocks import Block, rows_of
 from indexes.errors import DamageError, InputError
 from indexes.neighbours import (
     NO_KEY,
@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 NO_ROW = -1
+NO_KEYS: Keys = np.empty(0, np.int64)
 TRAINING_ROWS = 262_144
 MIN_EF_SEARCH = 128
 MIN_NPROBE = 16
@@ -157,25 +158,28 @@ class AnnIndex:
             ) from None
 
 
-def build(factory: str, dim: int, blocks: Sequence[Block]) -> AnnIndex:
+def build(factory: str, dim: int, blocks: Sequence[Block], dead: Keys = NO_KEYS) -> AnnIndex:
     """Train and fill an index; FAISS's inner product of unit vectors is the cosine.
 
+    The rows of the keys in `dead` (ascending) are left out, a block at a time.
+
     Raises:
-        InputError: FAISS does not know the factory string, or wants more vectors to train on.
+        InputError: FAISS does not know the factory string, or wants more vectors to train on, or
+            more memory than there is.
     """
     inner = check_factory(factory, dim)
-    rows = sum(len(block.keys) for block in blocks)
+    rows = _count_living(blocks, dead)
     if not rows:
         raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
     try:
         _prepare_training(inner)
         if not inner.is_trained:
-            inner.train(_sample(blocks, TRAINING_ROWS))
-        sample = _sample(blocks, TRIAL_ROWS)[:TRIAL_ROWS]
+            inner.train(_sample(blocks, dead, TRAINING_ROWS))
+        sample = _sample(blocks, dead, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample)
         index = faiss.IndexIDMap2(inner)
         for block in blocks:
-            index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+            _add(index, _living(block, dead))
         _ask(inner, sample[:1], 1, None)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -399,12 +403,35 @@ def _parts(index: Any) -> Iterator[Any]:
             yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
 
 
-def _sample(blocks: Sequence[Block], rows: int) -> Matrix:
-    """About `rows` vectors spread evenly over all blocks."""
-    total = sum(len(block.keys) for block in blocks)
-    step = max(1, -(-total // rows))
-    parts: list[NDArray[np.floating]] = [block.vectors[::step] for block in blocks]
-    return np.ascontiguousarray(np.concatenate(parts), np.float32)
+def _add(index: Any, block: Block) -> None:
+    index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+
+
+def _sample(blocks: Sequence[Block], dead: Keys, rows: int) -> Matrix:
+    """About `rows` vectors (rows, dim) spread evenly over the living rows of all blocks."""
+    step = max(1, -(-_count_living(blocks, dead) // rows))
+    counts = [-(-_count_living([block], dead) // step) for block in blocks]
+    # Filled a block at a time: the parts and the whole would be there at once.
+    sample = np.empty((sum(counts), blocks[0].vectors.shape[1]), np.float32)
+    stop = 0
+    for block, count in zip(blocks, counts, strict=True):
+        start, stop = stop, stop + count
+        sample[start:stop] = _living(block, dead, step).vectors
+    return sample
+
+
+def _count_living(blocks: Sequence[Block], dead: Keys) -> int:
+    """How many rows have a key that is not in `dead`; no vector is looked at."""
+    return sum(len(block.keys) - len(rows_of(dead, block.keys)) for block in blocks)
+
+
+def _living(block: Block, dead: Keys, step: int = 1) -> Block:
+    """Every `step`th of a block's rows whose keys are not in `dead`; a view where none is."""
+    gone = rows_of(dead, block.keys)
+    if not len(gone):
+        return Block(block.keys[::step], block.vectors[::step])
+    rows = np.delete(np.arange(len(block.keys)), gone)[::step]
+    return Block(block.keys[rows], block.vectors[rows])
 
 
 def _reason(error: BaseException) -> str:

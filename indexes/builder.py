@@ -25,7 +25,6 @@ from indexes.shards import (
     open_shard,
     rewritten,
     unpack_keys,
-    without,
 )
 
 __all__ = ["Builder", "Encode", "Progress", "living_rows", "planned"]
@@ -104,16 +103,25 @@ class Builder:
             self.registry.drop_shards(run)
             self.registry.add_shard(shard)
 
-    def compact(self, embedding: EmbeddingRow) -> int:
+    def compact(self, embedding: EmbeddingRow) -> tuple[int, list[str]]:
         """Take the rows of removed passages out of an embedding's files; how many those were.
 
         Nothing is embedded. The structures are made anew first: as long as one has a removed row,
-        its key must stay known as removed.
+        its key must stay known as removed. So are those that are merely behind, having not seen
+        all vectors yet. Second come the names of the indexes that lost theirs by it: FAISS could
+        not build it over what is left, and they are searched exactly from now on.
         """
         dead = self.corpus.tombstones()
-        for index in self.registry.indexes():
-            if index.embedding == embedding.number and self._is_behind(index):
-                self.build_again(index, embedding)
+        behind = [
+            index
+            for index in self.registry.indexes()
+            if index.embedding == embedding.number and self._is_behind(index)
+        ]
+        exact = [index.name for index in behind if not self.build_again(index, embedding)]
+        return self._drop_rows(embedding, dead), exact
+
+    def _drop_rows(self, embedding: EmbeddingRow, dead: Keys) -> int:
+        """Rewrite the shards that hold rows of the keys in `dead`; how many rows those were."""
         shards = self.registry.shards(embedding.number)
         gone = 0
         for shard in shards:
@@ -130,7 +138,7 @@ class Builder:
         Where they are not, the index is searched exactly until it is built again.
         """
         row = planned(index.name, embedding, str(index.recipe["factory"]))
-        # FAISS refuses, most often, because there are too few to train on.
+        # FAISS refuses, most often, because there are too few to train on; the caller says it.
         with contextlib.suppress(InputError):
             row = self._build_ann(row, embedding)
         self._set(row)
@@ -178,9 +186,9 @@ class Builder:
     def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         shards = self.registry.shards(embedding.number)
         dead = self.corpus.tombstones()
-        blocks = [without(open_shard(shard, embedding, self.folder), dead) for shard in shards]
+        blocks = [open_shard(shard, embedding, self.folder) for shard in shards]
         started = time.perf_counter()
-        index = ann.build(planned.recipe["factory"], embedding.dim, blocks)
+        index = ann.build(planned.recipe["factory"], embedding.dim, blocks, dead)
         seconds = time.perf_counter() - started
         generation = self.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}.faiss"

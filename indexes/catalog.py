@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import functools
 import os
 import shlex
@@ -76,6 +78,7 @@ class Catalog:
         # The generation whose manifest was found whole, with its digest.
         self._whole: Row | None = None
         self._checked: set[str] = set()
+        self._inherits = False
         _watch_forks()
         CATALOGS.add(self)
 
@@ -89,18 +92,20 @@ class Catalog:
         unfinished = path.with_name(path.name + UNFINISHED)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            for leftover in path.parent.glob(f"{unfinished.name}*"):
-                leftover.unlink()
-            catalog = cls(unfinished)
-            try:
-                catalog._set_up(split)
-            finally:
-                catalog.close()
-            # Closing does not say when it fails. The log has been moved into the file and is empty.
-            unfinished.with_name(f"{unfinished.name}-wal").unlink(missing_ok=True)
-            unfinished.replace(path)
-            sync(path.parent)
-            sync(path.parent.parent)
+            if not os.access(path.parent, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            # Two processes may want to make the same one.
+            with writer_lock(path.parent, PATIENCE):
+                if path.exists():
+                    raise CollectionError("another process has just made one there")
+                for leftover in path.parent.glob(f"{unfinished.name}*"):
+                    leftover.unlink()
+                cls(unfinished)._set_up(split)
+                # Closing does not say when it fails: the log was moved into the file before.
+                unfinished.with_name(f"{unfinished.name}-wal").unlink(missing_ok=True)
+                unfinished.replace(path)
+                sync(path.parent)
+                sync(path.parent.parent)
         except (OSError, sqlite3.Error, CollectionError) as error:
             raise CollectionError(
                 f"Cannot create a collection in {path.parent}/: {error}. "
@@ -109,13 +114,16 @@ class Catalog:
         return cls(path)
 
     def _set_up(self, split: str) -> None:
-        self.execute("PRAGMA journal_mode = WAL")
-        self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrations.steps.apply(self._database)
-        with self._transaction():
-            self.execute("UPDATE state SET split = ?", [split])
-        if self.value("PRAGMA wal_checkpoint(TRUNCATE)"):
-            raise CollectionError("its log cannot be moved into the file")
+        try:
+            self.execute("PRAGMA journal_mode = WAL")
+            self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            migrations.steps.apply(self._database)
+            with self._transaction():
+                self.execute("UPDATE state SET split = ?", [split])
+            if self.value("PRAGMA wal_checkpoint(TRUNCATE)"):
+                raise CollectionError("its log cannot be moved into the file")
+        finally:
+            self.close()
 
     @classmethod
     def open(cls, path: Path) -> Catalog:
@@ -230,16 +238,18 @@ class Catalog:
     @contextlib.contextmanager
     def _begun(self, statement: str) -> Iterator[None]:
         """A transaction; what is not committed inside is rolled back, wherever Ctrl-C strikes."""
-        connection = self._database.conn
+        connection, process = self._database.conn, os.getpid()
         try:
             if connection.in_transaction:
                 connection.rollback()
-            self.execute(statement)
+            with self._told():
+                connection.execute(statement)
             yield
         finally:
-            # Closed meanwhile, or rolled back by SQLite, there is nothing left to do.
+            # Closed meanwhile, or rolled back by SQLite, there is nothing left to do; in a child
+            # that was forked inside, it is the parent's.
             with contextlib.suppress(sqlite3.Error):
-                if connection.in_transaction:
+                if os.getpid() == process and connection.in_transaction:
                     connection.rollback()
 
     def _check_manifest(self) -> None:
@@ -392,12 +402,26 @@ class Catalog:
         """This thread's connection: its writer's inside `writing()`, else its reader's."""
         if self._closed:
             raise CollectionError(f"{self._path.parent}/ is closed. Open it again.")
+        if self._inherits:
+            raise CollectionError(
+                f"{self._path.parent}/ was opened before this process was forked, and was in use. "
+                "Open it in the new process, and start that by spawn or forkserver."
+            )
         role = "writer" if self._flag("writing") and not self._flag("reading") else "reader"
         database: sqlite_utils.Database | None = getattr(self._local, role, None)
-        if database is None or database not in self._opened:
-            database = self._connect()
+        if database is not None and self._is_stale(database):
+            database = None
+        if database is None:
+            with self._opening:
+                database = self._connect()
+                self._opened.add(database)
             setattr(self._local, role, database)
         return database
+
+    def _is_stale(self, database: sqlite_utils.Database) -> bool:
+        """Whether a connection to what was taken for unchanging may show an older state."""
+        stamp = getattr(self._local, "stamp", None)
+        return stamp is not None and not database.conn.in_transaction and self._stamp() != stamp
 
     def _connect(self) -> sqlite_utils.Database:
         # Used by one thread each, but closed by whichever closes the collection.
@@ -408,27 +432,56 @@ class Catalog:
         connection.execute("PRAGMA synchronous = FULL")
         # A large transaction's log is cut back to this, in bytes.
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        database = sqlite_utils.Database(connection, execute_plugins=False)
-        with self._opening:
-            self._opened.add(database)
-        return database
+        return sqlite_utils.Database(connection, execute_plugins=False)
 
     def _address(self) -> str:
         """The file as SQLite takes it; in a folder that may not be written to, for reading only."""
         address = f"file:{quote(str(self._path.absolute()))}"
+        self._local.stamp = None
         if os.access(self._path.parent, os.W_OK):
             return address
-        log = self._path.with_name(f"{self._path.name}-wal")
-        # Without a log nobody is writing, and SQLite needs no shared memory of its own.
-        return f"{address}?mode=ro" if log.exists() else f"{address}?mode=ro&immutable=1"
+        if self._log.exists():
+            return f"{address}?mode=ro"
+        # Nobody is writing, and SQLite needs no shared memory of its own; until somebody does.
+        self._local.stamp = self._stamp()
+        return f"{address}?mode=ro&immutable=1"
 
-    def close_idle(self) -> None:
-        """Close the connections that nobody uses right now; they are opened again when needed."""
-        with self._opening:
-            for database in list(self._opened):
-                if not database.conn.in_transaction:
-                    self._opened.discard(database)
-                    database.close()
+    def _stamp(self) -> tuple[object, ...]:
+        """What tells a reader of a folder that it may not write to that somebody has written."""
+        facts = self._path.stat()
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns, self._log.exists()
+
+    @property
+    def _log(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-wal")
+
+    # SQLite keeps locks by process: a child would believe to hold those of its parent. So a thread
+    # that forks closes its own idle connections first, and opens them again when it needs them.
+    # What other threads have open can be neither used in the child nor closed there.
+
+    def before_fork(self) -> list[sqlite_utils.Database]:
+        """Close what this thread has open and does not use; what is open all the same."""
+        self._opening.acquire()
+        if self._closed:
+            return []
+        for role in ("reader", "writer"):
+            database = self._local.__dict__.pop(role, None)
+            if database is not None and not database.conn.in_transaction:
+                self._opened.discard(database)
+                database.close()
+            elif database is not None:
+                setattr(self._local, role, database)
+        return list(self._opened)
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Go on in the parent, or begin in the child without what it inherited."""
+        if not in_child:
+            self._opening.release()
+            return
+        self._opening = threading.Lock()
+        self._inherits = bool(self._opened)
+        self._opened = weakref.WeakSet()
+        self._local = threading.local()
 
     def close(self) -> None:
         """Close the connections of all threads; nothing can be asked afterwards."""
@@ -439,19 +492,35 @@ class Catalog:
             self._opened.clear()
 
 
+# Connections that are open while this process forks: kept, and in the child for good.
+_AT_FORK: list[sqlite_utils.Database] = []
+
+
 @functools.cache
 def _watch_forks() -> None:
-    """Have idle connections closed before this process forks, as a web server does.
-
-    SQLite keeps locks by process, and a child would believe to hold those of its parent.
-    """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_close_idle_connections)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+        )
 
 
-def _close_idle_connections() -> None:
+def _before_fork() -> None:
     for catalog in list(CATALOGS):
-        catalog.close_idle()
+        _AT_FORK.extend(catalog.before_fork())
+
+
+def _after_in_parent() -> None:
+    for catalog in list(CATALOGS):
+        catalog.after_fork(in_child=False)
+    _AT_FORK.clear()
+
+
+def _after_in_child() -> None:
+    for database in _AT_FORK:
+        # Not even the end of the process may close them: that would roll back the parent's work.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(database.conn))
+    for catalog in list(CATALOGS):
+        catalog.after_fork(in_child=True)
 
 
 def _check_there(path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice, takewhile
 
 import numpy as np
 
@@ -19,7 +19,11 @@ from indexes.seals import is_whole_document, is_whole_passage
 __all__ = ["Corpus", "FoundPassage", "Passage", "is_possible"]
 
 
+# Rows of documents without their texts, and with them: those may be a megabyte each.
 PAGE = 500
+TEXT_PAGE = 100
+# What a batch of passages may hold, unless a single one is longer.
+BATCH_CHARACTERS = 8_000_000
 DELETED_AT_ONCE = 10_000
 
 
@@ -144,7 +148,7 @@ class Corpus:
                 "SELECT next_document, content, documents FROM state"
             )[0]
         given = 0
-        for page in self._catalog.pages(sql, [stop], PAGE):
+        for page in self._catalog.pages(sql, [stop], TEXT_PAGE):
             yield from map(self._document, page)
             given += len(page)
         if given != there and self.content() == content:
@@ -164,25 +168,27 @@ class Corpus:
     # -- passages -------------------------------------------------------------------------------
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of `keys` with their documents, by one statement; key -1 is left out.
+        """The passages of `keys` with their documents, by two statements; key -1 is left out.
 
         Raises:
-            DamageError: a key has no passage.
+            DamageError: a key has no passage, or a passage has no document.
         """
-        sql = f"""
-            SELECT passages.key, start, stop, passages.seal, {_DOCUMENT}
+        sql = """
+            SELECT passages.key, document, start, stop, seal
             FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
-            JOIN documents USING (document) LEFT JOIN texts USING (document)
         """
-        found = {}
-        # Passages of one document stand beside each other, and share it.
-        shared: dict[int, Document] = {}
-        for key, start, stop, seal, *row in self._wanted(sql, keys):
-            self._check_passage(key, row[0], start, stop, seal)
-            if row[0] not in shared:
-                shared[row[0]] = self._document(row)
-            found[key] = FoundPassage(key, shared[row[0]], start, stop)
-        return found
+        rows = self._wanted(sql, keys)
+        for row in rows:
+            self._check_passage(*row)
+        # A text is fetched once, however many of its passages are there, and they share it.
+        owners = {row[1] for row in rows}
+        documents = {}
+        for row in self._with_texts(owners):
+            documents[row[0]] = _document_of(row)
+        return {
+            key: FoundPassage(key, documents[number], start, stop)
+            for key, number, start, stop, _ in rows
+        }
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
         """The ids of the documents of `keys`, by one statement, without reading any text.
@@ -222,23 +228,61 @@ class Corpus:
             raise self._catalog.damage(f"passage {lost[0] if lost else wanted[0]} is lost")
         return rows
 
-    def passages(self, first_key: int, stop_key: int, limit: int) -> list[Passage]:
-        """The first `limit` passages from `first_key` to before `stop_key`, in key order."""
+    def _with_texts(self, numbers: Iterable[int]) -> Iterator[Row]:
+        """The rows of some documents with their texts, each checked, one at a time.
+
+        Raises:
+            DamageError: one of them is not there, or not what was committed.
+        """
         sql = f"""
-            SELECT key, start, stop, passages.seal, {_DOCUMENT}
-            FROM passages JOIN documents USING (document) LEFT JOIN texts USING (document)
+            SELECT {_DOCUMENT} FROM documents LEFT JOIN texts USING (document)
+            WHERE document IN {_CHOSEN}
+        """
+        lost = set(numbers)
+        for row in self._catalog.stream(sql, [json.dumps(sorted(lost))]):
+            # Here and not where the row goes: the error must leave no statement open behind it.
+            self._check_text(row)
+            lost.discard(row[0])
+            yield row
+        if lost:
+            raise self._catalog.damage(f"document {min(lost)} is lost")
+
+    def passages(self, first_key: int, stop_key: int, limit: int) -> list[Passage]:
+        """Passages from `first_key` to before `stop_key`, in key order: the first ones there are.
+
+        At most `limit`, and about `BATCH_CHARACTERS` of text, but always one if there is one. What
+        is left out comes with the next call, from the key after the last one given.
+        """
+        sql = """
+            SELECT key, document, start, stop, seal FROM passages
             WHERE key >= ? AND key < ? ORDER BY key LIMIT ?
         """
-        passages = []
-        checked = None
-        for row in self._catalog.rows(sql, [first_key, stop_key, limit]):
-            key, start, stop, seal, number, *_, title, text = row
-            self._check_passage(key, number, start, stop, seal)
-            if number != checked:
-                self._check_text(row[4:])
-                checked = number
-            passages.append(Passage(key, passage_text(title, text, start, stop)))
-        return passages
+        rows = self._catalog.rows(sql, [first_key, stop_key, limit])
+        for row in rows:
+            self._check_passage(*row)
+        rows = rows[: _fitting(stop - start for _, _, start, stop, _ in rows)]
+        stretches = self._stretches(rows)
+        # A long title, which stands before each of its passages, can be most of what they hold.
+        fitting = _fitting(sum(map(len, stretches[row[0]])) for row in rows)
+        return [
+            Passage(key, passage_text(title, text, 0, len(text)))
+            for key, *_ in rows[:fitting]
+            for title, text in [stretches[key]]
+        ]
+
+    def _stretches(self, rows: Sequence[Row]) -> dict[int, tuple[str, str]]:
+        """The title and the stretch of text of each of some passages, by key.
+
+        One whole text is held at a time: it may be far longer than its passages among these.
+        """
+        wanted: dict[int, list[Row]] = {}
+        for row in rows:
+            wanted.setdefault(row[1], []).append(row)
+        stretches = {}
+        for number, *_, title, text in self._with_texts(wanted):
+            for key, _, start, stop, _ in wanted[number]:
+                stretches[key] = title, text[start:stop]
+        return stretches
 
     # -- filters --------------------------------------------------------------------------------
 
@@ -316,22 +360,34 @@ class Corpus:
 
     def bury_passages(self, documents: Sequence[int]) -> int:
         """Remove the passages of documents and remember their keys; how many those were."""
-        chosen = [json.dumps(documents)]
+        if not documents:
+            return 0
+        chosen = json.dumps(list(documents))
         self._catalog.execute(
             f"""
+            WITH held (first_key, stop_key) AS MATERIALIZED (
+                SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
+            )
             INSERT INTO tombstones SELECT key FROM passages WHERE document IN {_CHOSEN} AND EXISTS
-                (SELECT 1 FROM shards WHERE first_key <= key AND key < stop_key)
+                (SELECT 1 FROM held WHERE first_key <= key AND key < stop_key)
             """,
-            chosen,
+            [json.dumps(self._held_keys()), chosen],
         )
-        return self._catalog.execute(f"DELETE FROM passages WHERE document IN {_CHOSEN}", chosen)
+        return self._catalog.execute(f"DELETE FROM passages WHERE document IN {_CHOSEN}", [chosen])
+
+    def _held_keys(self) -> list[tuple[int, int]]:
+        """The intervals of keys that a shard answers for, of whichever embedding.
+
+        There may be thousands of shards, but they stand beside each other: few intervals are left
+        to compare each removed key with.
+        """
+        return _merged(self._catalog.rows("SELECT first_key, stop_key FROM shards NOT INDEXED"))
 
     # -- seals ----------------------------------------------------------------------------------
 
     def _document(self, row: Sequence[object]) -> Document:
         self._check_text(row)
-        _, doc_id, _, metadata, _, title, text = row
-        return Document(str(doc_id), str(text), str(title), json.loads(str(metadata)))
+        return _document_of(row)
 
     def _check_text(self, row: Sequence[object]) -> None:
         """Check a row of `_DOCUMENT`: the document's own, and its text."""
@@ -351,6 +407,29 @@ class Corpus:
 
 _DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
 _CHOSEN = "(SELECT value FROM json_each(?))"
+
+
+def _document_of(row: Sequence[object]) -> Document:
+    _, doc_id, _, metadata, _, title, text = row
+    return Document(str(doc_id), str(text), str(title), json.loads(str(metadata)))
+
+
+def _fitting(lengths: Iterable[int]) -> int:
+    """How many of some texts make a batch, from the first on: at least one if there is one."""
+    totals = accumulate(lengths)
+    first = len(list(islice(totals, 1)))
+    return first + sum(1 for _ in takewhile(lambda total: total <= BATCH_CHARACTERS, totals))
+
+
+def _merged(intervals: Iterable[Row]) -> list[tuple[int, int]]:
+    """The same whole numbers in as few intervals (first, stop) as hold them, ascending."""
+    merged: list[tuple[int, int]] = []
+    for first, stop in sorted(intervals):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((first, stop))
+    return merged
 
 
 def is_possible(doc_id: str) -> bool:

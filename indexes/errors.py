@@ -38,9 +38,11 @@ __all__ = [
     "UnknownNameError",
     "counted",
     "unknown_name",
+    "unknown_names",
 ]
 
 SHOWN_RECORDS = 10
+NAMED = 3
 
 
 class RetrieverError(Exception):
@@ -127,7 +129,28 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def unknown_name(kind: str, name: str, place: str, known: Sequence[str]) -> UnknownNameError:
-    """The error for a name that `place` does not have: says which names it has."""
-    has = ", ".join(sorted(known)) if known else "none"
-    return UnknownNameError(f"No {kind} '{name}' in {place}. It has: {has}.")
+def unknown_name(
+    kind: str, name: str, place: str, known: Sequence[str], *, more: bool = False
+) -> UnknownNameError:
+    """The error for a name that `place` does not have: says which names it has.
+
+    `more` says that `known` are only some of them.
+    """
+    return UnknownNameError(f"No {kind} '{name}' in {place}. {_has(known, more)}")
+
+
+def unknown_names(
+    kind: str, names: Sequence[str], place: str, known: Sequence[str], *, more: bool = False
+) -> UnknownNameError:
+    """The error for names that `place` does not have: says how many, and the first of them."""
+    if len(names) == 1:
+        return unknown_name(kind, names[0], place, known, more=more)
+    # Their repr shows a space at the end, or what cannot be printed.
+    shown = ", ".join(map(repr, names[:NAMED]))
+    left = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return UnknownNameError(f"No {kind}s {shown}{left} in {place}. {_has(known, more)}")
+
+
+def _has(known: Sequence[str], more: bool) -> str:
+    names = ", ".join(sorted(known))
+    return f"It has: {names}, ..." if more else f"It has: {names or 'none'}."

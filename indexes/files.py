@@ -18,6 +18,7 @@ import filelock
 from indexes.errors import CollectionError, DamageError, LockedError
 
 __all__ = [
+    "LOCK_FILES",
     "NewFile",
     "Sealed",
     "new_file",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 TEMPORARY = ".writing"
+LOCK_FILES = ("writer.lock", "writer.json")
 
 
 @dataclass(frozen=True)
@@ -193,8 +195,8 @@ def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     Raises:
         LockedError: another process holds it; names the process, its host and since when.
     """
-    holder = folder / "writer.json"
-    lock = filelock.FileLock(folder / "writer.lock", timeout=patience, thread_local=False)
+    holder = folder / LOCK_FILES[1]
+    lock = filelock.FileLock(folder / LOCK_FILES[0], timeout=patience, thread_local=False)
     try:
         lock.acquire()
     except filelock.Timeout:

@@ -17,7 +17,7 @@ from indexes.documents import Document
 from indexes.errors import BadRecord
 from indexes.seals import document_seal, passage_seal
 
-__all__ = ["Added", "Intake", "Spans", "index_values"]
+__all__ = ["Added", "Intake", "Looked", "Spans", "index_values"]
 
 # The stretches of a text that are embedded, as (start, end) in characters.
 Spans = Callable[[str], Sequence[tuple[int, int]]]
@@ -38,7 +38,7 @@ class Added:
 
 
 class Intake:
-    """One call of `add`: batches of documents go in, an id may come once.
+    """One call of `add`: portions of documents go in, an id may come once.
 
     A document is known by its id and its content, never by its position. To tell ids that come
     twice, memory grows by some bytes a document, whatever its length.
@@ -50,12 +50,13 @@ class Intake:
         self._spans = spans
         self._fields = self._corpus.fields()
         self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
+        self._passed: dict[str, str] = {}
         self.new = self.changed = self.unchanged = 0
 
-    def take(self, batch: Sequence[tuple[str, Document]]) -> list[BadRecord]:
-        """Insert or update a batch of (place, document); the records whose id came before."""
-        known = self._known([document.doc_id for _, document in batch])
-        fresh, repeated = self._first_time(batch, known)
+    def look(self, portion: Sequence[tuple[str, Document]]) -> Looked:
+        """What some (place, document) would change, and which ids came before; changes nothing."""
+        known = self._known([document.doc_id for _, document in portion])
+        fresh, places, repeated = self._first_time(portion, known)
         number = int(self._catalog.value("SELECT next_document FROM state"))
         changes = _Changes([], [], [], number)
         for doc_id, document in fresh.items():
@@ -63,12 +64,22 @@ class Intake:
             checksum = document.content_checksum()
             if row is None or row[1] != checksum or row[2] != document.metadata_json():
                 changes.take(row, document, checksum)
-        self.new += len(changes.new)
-        self.changed += len(changes.moved) + len(changes.edited)
-        self.unchanged += len(fresh) - changes.count
+        numbers = [known[doc_id][0] if doc_id in known else None for doc_id in fresh]
+        return Looked(changes, list(fresh), places, numbers, repeated)
+
+    def take(self, looked: Looked) -> None:
+        """Write what was looked at last; inside `catalog.writing()` if it changes anything."""
+        changes = looked.changes
         if changes.count:
             self._write(changes)
-        return repeated
+        self._seen.add(looked.places, looked.numbers)
+        self.new += len(changes.new)
+        self.changed += len(changes.moved) + len(changes.edited)
+        self.unchanged += len(looked.doc_ids) - changes.count
+
+    def pass_by(self, looked: Looked) -> None:
+        """Keep only the ids of what was looked at, to know them when they come again."""
+        self._passed |= zip(looked.doc_ids, looked.places, strict=True)
 
     def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
         sql = """
@@ -79,26 +90,25 @@ class Intake:
         return {row[0]: row[1:] for row in rows}
 
     def _first_time(
-        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
-    ) -> tuple[dict[str, Document], list[BadRecord]]:
-        fresh = {document.doc_id: document for _, document in batch}
-        repeated: list[BadRecord] = []
-        places = [place for place, _ in batch]
-        if len(fresh) < len(batch) or self._seen.any_of([row[0] for row in known.values()]):
-            fresh, places, repeated = self._without_repeated(batch, known)
-        self._seen.add(places, [known[i][0] if i in known else None for i in fresh])
-        return fresh, repeated
+        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
+    ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
+        fresh = {document.doc_id: document for _, document in portion}
+        again = self._seen.any_of([row[0] for row in known.values()])
+        if len(fresh) < len(portion) or again or self._passed:
+            return self._without_repeated(portion, known)
+        return fresh, [place for place, _ in portion], []
 
     def _without_repeated(
-        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
+        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
     ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
         fresh: dict[str, Document] = {}
         places: dict[str, str] = {}
         repeated = []
-        for place, document in batch:
+        for place, document in portion:
             doc_id = document.doc_id
             row = known.get(doc_id)
-            first = places.get(doc_id) or (self._seen.place(row[0]) if row else "")
+            first = places.get(doc_id) or self._passed.get(doc_id)
+            first = first or (self._seen.place(row[0]) if row else "")
             if first:
                 repeated.append(BadRecord(place, f"id '{doc_id}' came before, at {first}"))
             else:
@@ -167,9 +177,27 @@ class Intake:
         return len(rows)
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What a portion of documents would do: `changes`, and the ids that came for the first time,
+    their places, their numbers (None: new ones); `repeated` are the records whose id came before.
+    """
+
+    changes: _Changes
+    doc_ids: Sequence[str]
+    places: Sequence[str]
+    numbers: Sequence[int | None]
+    repeated: Sequence[BadRecord]
+
+    @classmethod
+    def nothing(cls) -> Looked:
+        """What no document would do."""
+        return cls(_Changes([], [], [], 0), (), (), (), ())
+
+
 @dataclass
 class _Changes:
-    """What a batch brings, by document numbers: new documents, those whose text changed (moved),
+    """What a portion brings, by document numbers: new documents, those whose text changed (moved),
     those of which only the metadata did (edited).
 
     `with_new_text` are the first two together, in the order in which they came.

@@ -43,6 +43,12 @@ class Scope:
     hidden: Keys
     mask: Mask | None
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes: copied rows with their keys, hidden keys, a mask."""
+        copied = sum(block.keys.nbytes + block.vectors.nbytes for block in self.few or ())
+        return copied + self.hidden.nbytes + (self.mask.visible.nbytes if self.mask else 0)
+
 
 def scope_of(
     blocks: Sequence[Block], dead: Keys, allowed: Allowed | None, structure: AnnIndex | None

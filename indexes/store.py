@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from indexes.ann import check_factory, default_effort
 from indexes.builder import Builder, Encode, Progress, living_rows, planned
@@ -20,18 +19,18 @@ from indexes.corpus import Corpus, FoundPassage
 from indexes.documents import Document
 from indexes.errors import (
     BadRecord,
-    BadRecordsError,
     CollectionError,
     DamageError,
     InputError,
 )
-from indexes.files import remove_file, size_of, writer_lock
+from indexes.files import LOCK_FILES, remove_file, size_of, writer_lock
 from indexes.filters import Filter
 from indexes.grouping import best_passages
 from indexes.intake import Added, Intake, Spans, index_values
 from indexes.neighbours import Matrix, Neighbours, checked_k
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
 from indexes.repair import Encoder, Repaired, Repairer
+from indexes.taking import Taking
 from indexes.verify import Checked, Checker, Problem
 from indexes.views import View, Views
 
@@ -42,9 +41,7 @@ Answer = TypeVar("Answer")
 CATALOG = "catalog.db"
 FOLDERS = ("vectors", "ann")
 ADD_BATCH = 1_000
-COMMIT_SECONDS = 2.0
 DELETED_AT_ONCE = 10_000
-KEPT_BAD_RECORDS = 1_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -81,6 +78,11 @@ class Snapshot:
         rows = view.scope(allowed).rows
         return best_passages(nearest, self._corpus.owners, queries, checked_k(k), rows)
 
+    def lets_through(self, where: Filter) -> bool:
+        """Whether any document fits a filter."""
+        allowed = self._views.allowed(where)
+        return allowed is None or len(allowed.keys) > 0
+
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
         """The passages of keys with their documents, by one SQL statement; see `Corpus.found`."""
         return self._corpus.found(keys)
@@ -101,10 +103,15 @@ class Counts:
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a call of `compact` did: vectors of removed passages dropped, and bytes set free."""
+    """What a call of `compact` did: vectors of removed passages dropped, and bytes set free.
+
+    `exact` names the indexes that are searched exactly from now on: too few vectors were left to
+    build their structure anew.
+    """
 
     rows: int
     freed: int
+    exact: tuple[str, ...] = ()
 
 
 class Store:
@@ -276,13 +283,18 @@ class Store:
             if known is not None:
                 progress(known, known)
                 return Added(unchanged=known)
-            taking = _Taking(Intake(self._catalog, spans), iter(records), skip_bad, progress)
-            while not taking.done:
-                with self._catalog.writing():
-                    taking.go_on(time.monotonic() + COMMIT_SECONDS)
-                    if taking.done and not taking.total_bad:
-                        # Asked again: a file may have been changed while it was read.
-                        self._remember_source(fingerprint, source(), taking.count)
+            taking = Taking(Intake(self._catalog, spans), iter(records), skip_bad, progress)
+            for portion in taking.portions():
+                # The user's own code is done with these: no transaction waits for it.
+                looked = taking.look(portion)
+                if looked.changes.count:
+                    with self._catalog.writing():
+                        taking.take(looked)
+                else:
+                    taking.take(looked)
+            if not taking.total_bad:
+                # Asked again: a file may have been changed while it was read.
+                self._remember_source(fingerprint, source(), taking.count)
         return taking.added()
 
     def _known_source(self, source: bytes | None) -> int | None:
@@ -297,10 +309,10 @@ class Store:
     def _remember_source(self, source: bytes | None, now: bytes | None, documents: int) -> None:
         if source is None or source != now:
             return
-        self._catalog.execute("DELETE FROM sources WHERE content < (SELECT content FROM state)")
-        self._catalog.execute(
-            "INSERT OR REPLACE INTO sources SELECT ?, content, ? FROM state", [source, documents]
-        )
+        with self._catalog.writing():
+            self._catalog.execute("DELETE FROM sources WHERE content < (SELECT content FROM state)")
+            sql = "INSERT OR REPLACE INTO sources SELECT ?, content, ? FROM state"
+            self._catalog.execute(sql, [source, documents])
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents from the corpus, and so from every index; how many there were."""
@@ -418,15 +430,17 @@ class Store:
     def compact(self, progress: Progress) -> Compacted:
         """Drop what removed documents left behind, and give its room back to the disk.
 
-        Embeds nothing. Readers go on; a search structure with removed rows is built anew.
+        Embeds nothing. Readers go on; a search structure with removed rows is built anew, and so
+        is one that is merely behind.
         """
         with self._writing():
             before = self.size()
             builder = self._builder()
             embeddings = self._registry.embeddings()
-            rows = 0
+            rows, exact = 0, list[str]()
             for done, embedding in enumerate(embeddings, start=1):
-                rows += builder.compact(embedding)
+                gone, without_structure = builder.compact(embedding)
+                rows, exact = rows + gone, exact + without_structure
                 progress(done, len(embeddings) + 1)
             if len(self._corpus.tombstones()):
                 # No file holds a removed key any more.
@@ -435,7 +449,7 @@ class Store:
             self._sweep()
             self._catalog.vacuum()
             progress(len(embeddings) + 1, len(embeddings) + 1)
-            return Compacted(rows, max(0, before - self.size()))
+            return Compacted(rows, max(0, before - self.size()), tuple(exact))
 
     def verify(self, progress: Progress) -> Checked:
         """Look for what does not add up, while readers and a writer go on."""
@@ -501,59 +515,12 @@ class Store:
         ]
 
 
-@dataclass
-class _Taking:
-    """The records of one `add` on their way in; `done` when the last was read."""
-
-    intake: Intake
-    records: Iterator[tuple[str, Document | BadRecord]]
-    skip_bad: bool
-    progress: Progress
-    done: bool = False
-    count: int = 0
-    total_bad: int = 0
-    bad: list[BadRecord] = field(default_factory=list)
-    kept: int = 0
-
-    def go_on(self, until: float) -> None:
-        """Take records in until some moment, or until the last.
-
-        When one is bad, the rest is only read to name all that are, and nothing more is kept.
-        """
-        while batch := list(islice(self.records, ADD_BATCH)):
-            self._take(batch)
-            self.progress(self.count, 0)
-            if time.monotonic() >= until and (self.skip_bad or not self.bad):
-                self.kept = self.count
-                return
-        self.done = True
-        if self.bad and not self.skip_bad:
-            raise BadRecordsError(
-                self.bad,
-                self.total_bad,
-                kept=self.kept,
-                advice="Mend them, or leave them out with --skip-bad (skip_bad=True).",
-            )
-
-    def _take(self, batch: Sequence[tuple[str, Document | BadRecord]]) -> None:
-        new = [record for _, record in batch if isinstance(record, BadRecord)]
-        good = [(p, r) for p, r in batch if not isinstance(r, BadRecord)] if new else batch
-        new += self.intake.take(cast(Sequence[tuple[str, Document]], good))
-        self.total_bad += len(new)
-        self.bad += new[: KEPT_BAD_RECORDS - len(self.bad)]
-        self.count += len(batch)
-
-    def added(self) -> Added:
-        """What the call did."""
-        intake = self.intake
-        return Added(intake.new, intake.changed, intake.unchanged, tuple(self.bad), self.total_bad)
-
-
 def is_free(folder: Path) -> bool:
     """Whether a collection can be made in a folder: absent, empty, or left by a crash doing so."""
     try:
         return not folder.exists() or all(
-            path.name.startswith(CATALOG + UNFINISHED) for path in folder.iterdir()
+            path.name.startswith(CATALOG + UNFINISHED) or path.name in LOCK_FILES
+            for path in folder.iterdir()
         )
     except NotADirectoryError:
         return False

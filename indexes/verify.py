@@ -23,7 +23,9 @@ from indexes.shards import open_shard, unpack_keys
 
 __all__ = ["Checked", "Checker", "Problem"]
 
+# Rows of passages, and rows of documents with their texts: those may be a megabyte each.
 PAGE = 2_000
+TEXT_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Checker:
         """
         fields = self.corpus.fields()
         next_document = self.catalog.value("SELECT next_document FROM state")
-        for page in self.catalog.pages(sql, [], PAGE):
+        for page in self.catalog.pages(sql, [], TEXT_PAGE):
             for row in page:
                 if fault := _fault_of(row, next_document):
                     yield Problem(f"Document {row[1]!r} is damaged: {fault}.")
@@ -175,17 +177,18 @@ class Checker:
     def _passages(self) -> Iterator[Problem]:
         """Every passage's row, its document, its stretch of the text."""
         sql = """
-            SELECT key, passages.document, start, stop, passages.seal, texts.document,
-                   length(CAST(text AS BLOB))
-            FROM passages LEFT JOIN texts USING (document)
+            SELECT key, document, start, stop, seal FROM passages
             WHERE key > ? ORDER BY key LIMIT ?
         """
         stop_key = self.corpus.stop_key()
+        sizes: dict[object, int] = {}
         for page in self.catalog.pages(sql, [], PAGE):
-            for key, document, start, stop, seal, owner, size in page:
+            sizes = self._sizes({row[1] for row in page}, sizes)
+            for key, document, start, stop, seal in page:
+                size = sizes.get(document)
                 if not is_whole_passage((key, document, start, stop, seal)) or key >= stop_key:
                     yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
-                elif owner is None:
+                elif size is None:
                     yield Problem(f"Passage {key} belongs to no document.")
                 elif not 0 <= start <= stop <= size:
                     yield Problem(f"Passage {key} is no stretch of its document's text.")
@@ -195,6 +198,20 @@ class Checker:
         """
         if count := self.catalog.value(sql):
             yield Problem(f"No passage belongs to {counted(count, 'document')}.")
+
+    def _sizes(self, documents: set[object], known: dict[object, int]) -> dict[object, int]:
+        """The bytes of the texts of some documents, those that are `known` without another look.
+
+        A document of many passages reaches over pages; to measure a text, SQLite reads it whole.
+        """
+        sql = """
+            SELECT document, COALESCE(length(CAST(text AS BLOB)), 0) FROM texts
+            WHERE document IN (SELECT value FROM json_each(?))
+        """
+        sizes = {document: known[document] for document in documents & known.keys()}
+        # In a damaged row, anything may stand for a number.
+        new = [number for number in documents - known.keys() if isinstance(number, int)]
+        return sizes | dict(self.catalog.rows(sql, [json.dumps(new)]))
 
     # -- files ----------------------------------------------------------------------------------
 

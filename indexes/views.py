@@ -25,6 +25,8 @@ __all__ = ["View", "Views"]
 
 KEPT_FILTERS = 32
 KEPT_FILTER_KEYS = 8_000_000
+# Of what a view keeps for its filters.
+KEPT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class View:
     dead: Keys
     missing: int
     _scopes: dict[str, Scope] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def search(self, queries: Matrix, k: int, allowed: Allowed | None = None) -> Neighbours:
         """The `k` nearest passages of each query; scores are exact cosines for every index.
@@ -74,13 +77,22 @@ class View:
     def scope(self, allowed: Allowed | None) -> Scope:
         """What a search may find; kept for the next search with the same filter."""
         name = allowed.name if allowed else ""
-        scope = self._scopes.get(name)
+        with self._lock:
+            scope = self._scopes.get(name)
         if scope is None:
-            while len(self._scopes) >= KEPT_FILTERS:
-                self._scopes.pop(next(iter(self._scopes)), None)
+            # Outside the lock: who searches with another filter need not wait for it.
             scope = scope_of(self.blocks, self.dead, allowed, self.structure)
-            self._scopes[name] = scope
+            with self._lock:
+                self._keep(name, scope)
         return scope
+
+    def _keep(self, name: str, scope: Scope) -> None:
+        """Keep a scope; forget the oldest of what is too much, never the one without a filter."""
+        self._scopes[name] = scope
+        sizes = {one: kept.size for one, kept in self._scopes.items() if one}
+        while len(sizes) > KEPT_FILTERS or sum(sizes.values()) > KEPT_BYTES:
+            oldest = next(iter(sizes))
+            del self._scopes[oldest], sizes[oldest]
 
     @cached_property
     def rows(self) -> int:
@@ -142,7 +154,7 @@ class Views:
         self._views: dict[str, View] = {}
         # By checksum: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
-        self._structures: dict[str, ann.AnnIndex] = {}
+        self._structures: dict[tuple[str, str], ann.AnnIndex] = {}
         # What changes with the documents only, not with every shard that a writer commits.
         self._content = -1
         self._allowed: dict[str, Allowed] = {}
@@ -230,11 +242,12 @@ class Views:
         return block
 
     def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> ann.AnnIndex:
-        file = str(index.file)
-        structure = self._structures.get(file)
+        name = str(index.file), index.sealed.checksum
+        structure = self._structures.get(name)
         if structure is None:
-            verify(self._folder / file, index.sealed)
-            structure = self._structures[file] = ann.load(self._folder / file, embedding.dim)
+            path = self._folder / name[0]
+            verify(path, index.sealed)
+            structure = self._structures[name] = ann.load(path, embedding.dim)
         return structure
 
     def _forget_old_files(self) -> None:
@@ -243,6 +256,6 @@ class Views:
             for embedding in self._registry.embeddings()
             for shard in self._registry.shards(embedding.number)
         }
-        files = {row.file for row in self._registry.indexes()}
+        files = {(row.file, row.sealed.checksum) for row in self._registry.indexes()}
         self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
-        self._structures = {f: index for f, index in self._structures.items() if f in files}
+        self._structures = {n: index for n, index in self._structures.items() if n in files}

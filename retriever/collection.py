@@ -7,13 +7,19 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from indexes.builder import Encode, Progress
 from indexes.documents import Document
-from indexes.errors import InputError, MismatchError, unknown_name
+from indexes.errors import (
+    CollectionError,
+    InputError,
+    MismatchError,
+    unknown_name,
+    unknown_names,
+)
 from indexes.intake import Added
 from indexes.registry import EmbeddingRow
 from indexes.store import Checked, Compacted, Repaired, Store, is_free
@@ -89,7 +95,12 @@ class Collection:
         """
         folder = Path(path)
         if is_free(folder):
-            return cls.create(folder, split=split)
+            try:
+                return cls.create(folder, split=split)
+            except CollectionError:
+                # Another process may have been faster: then there is one to open.
+                if is_free(folder):
+                    raise
         collection = cls.open(folder)
         if split is not None and split != collection.split:
             has = f"splits documents into {collection.split}" if collection.split else "splits none"
@@ -175,7 +186,7 @@ class Collection:
 
         Raises:
             InputError: neither or both were given, or one text instead of a list.
-            UnknownNameError: an id that is not there; nothing was removed.
+            UnknownNameError: ids that are not there; nothing was removed.
         """
         if (doc_ids is None) == (where is None):
             raise InputError("Say what to delete: either document ids, or a filter (where).")
@@ -188,8 +199,13 @@ class Collection:
             raise InputError("delete was given one text; expected a list of document ids.")
         doc_ids = list(doc_ids)
         strange = [doc_id for doc_id in doc_ids if not isinstance(doc_id, str)]
-        for doc_id in strange or self.unknown_ids(doc_ids):
-            self.document(doc_id)  # raises, and says what there is
+        if strange:
+            self.document(strange[0])  # raises, and says what was expected
+        unknown = list(dict.fromkeys(self.unknown_ids(doc_ids)))
+        if unknown:
+            some = self._some_ids()
+            more = len(self) > len(some)
+            raise unknown_names("document", unknown, f"{self.path}/", some, more=more)
         return self._store.delete(doc_ids)
 
     def index_fields(self, *names: str) -> None:
@@ -213,11 +229,9 @@ class Collection:
             raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
         found = self._store.document(doc_id)
         if found is None:
-            some = [
-                document.doc_id for _, document in zip(range(5), self.documents(), strict=False)
-            ]
-            more = [*some, "..."] if len(self) > len(some) else some
-            raise unknown_name("document", doc_id, f"{self.path}/", more)
+            some = self._some_ids()
+            more = len(self) > len(some)
+            raise unknown_name("document", doc_id, f"{self.path}/", some, more=more)
         return found
 
     def documents(self) -> Iterator[Document]:
@@ -410,6 +424,10 @@ class Collection:
     def _quoted(self) -> str:
         """The folder as a shell takes it, for advice."""
         return shlex.quote(str(self.path))
+
+    def _some_ids(self) -> list[str]:
+        """A few ids, to show what there is."""
+        return [document.doc_id for document in islice(self.documents(), 5)]
 
     def _only_index(self) -> str:
         names = self.index_names()

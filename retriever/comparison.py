@@ -156,7 +156,8 @@ def compare(
     latencies = latency.measure(retrievers, list(asked.values()), k)
     infos = {info.name: info for info in collection.info().indexes}
     runs = {trial.run.name: trial.run for trial in trials}
-    notes += [note for name in runs for note in index_notes(infos[name], collection.path)]
+    split = collection.split is not None
+    notes += [n for name in runs for n in index_notes(infos[name], collection.path, split=split)]
     per_query = {
         name: evaluate(run.ranking, judged, measures) if judged else {}
         for name, run in runs.items()

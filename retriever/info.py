@@ -115,17 +115,25 @@ def split_of(store: Store) -> str:
     return "" if spec is None else str(splitter_of(spec))
 
 
-def index_notes(info: IndexInfo, folder: Path) -> list[str]:
-    """What a person should know before trusting an index: documents that it lacks or cut off."""
+def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
+    """What a person should know before trusting an index: documents that it lacks or cut off.
+
+    `split` says whether the collection cuts documents into passages.
+    """
     notes = []
     if info.missing:
         notes.append(missing_note(folder, info.name, info.missing))
     if info.unfindable:
-        empty = many(info.unfindable, "document has", "documents have")
+        noun = "passage" if split else "document"
+        empty = many(info.unfindable, f"{noun} has", f"{noun}s have")
         notes.append(f"'{info.name}': {empty} nothing that {info.model} can embed.")
     if info.text.truncated:
-        cut = many(info.text.truncated, "document was", "documents were")
-        notes.append(f"'{info.name}': {cut} cut off at {info.max_length} tokens.")
+        # Texts, not documents: some may have been removed or changed since they were embedded.
+        texts = many(info.text.texts, "text", "texts")
+        cut = many(info.text.truncated, "was", "were")
+        notes.append(
+            f"'{info.name}': of {texts} embedded so far, {cut} cut off at {info.max_length} tokens."
+        )
     return notes
 
 

@@ -17,6 +17,7 @@ from indexes.store import Snapshot, Store
 from retriever.embedders.base import Embedder, Matrix
 from retriever.formats import read_run, write_run
 from retriever.info import missing_note
+from retriever.nothingfits import nothing_fits
 from retriever.provenance import check_same
 from retriever.where import filter_of
 
@@ -124,7 +125,8 @@ class DenseRetriever:
         """The `k` documents nearest to each query, in the order of the queries.
 
         `where` is a filter on metadata, see `where.filter_of`. Fewer than `k` documents give all
-        that the index can find. A query without a known word gets no hits, and a note that says so.
+        that the index can find. A query without a known word gets no hits, and a note that says so;
+        so does a filter that no document fits.
 
         Raises:
             InputError: an empty query, a `k` below 1, or a filter that cannot be read.
@@ -147,7 +149,7 @@ class DenseRetriever:
             started = time.perf_counter()
             neighbours = self._nearest(snapshot, queries, k, wanted)
             searched = time.perf_counter()
-            hits = self._hits(snapshot, neighbours, texts, queries)
+            hits = self._hits(snapshot, neighbours, texts, queries, wanted)
             return hits, searched - started, time.perf_counter() - searched
 
         hits, searching, fetching = self._store.ask(question)
@@ -209,10 +211,17 @@ class DenseRetriever:
         return snapshot.search(self.name, queries, k, where=where, exact=exact)
 
     def _hits(
-        self, snapshot: Snapshot, neighbours: Neighbours, texts: Sequence[str], queries: Matrix
+        self,
+        snapshot: Snapshot,
+        neighbours: Neighbours,
+        texts: Sequence[str],
+        queries: Matrix,
+        where: Filter | None,
     ) -> list[Hits]:
         found = snapshot.found(np.unique(neighbours.keys).tolist())
-        missing = self._missing_note(snapshot)
+        for_all = self._missing_note(snapshot)
+        if where is not None and not found and not snapshot.lets_through(where):
+            for_all = (nothing_fits(snapshot.lets_through, where), *for_all)
         unknown = [not query.any() for query in queries]
         answers = []
         for text, nothing, (keys, scores) in zip(texts, unknown, neighbours, strict=True):
@@ -222,7 +231,7 @@ class DenseRetriever:
                     zip(keys.tolist(), scores.tolist(), strict=True), start=1
                 )
             )
-            notes = (self._unknown_note(text), *missing) if nothing else missing
+            notes = (self._unknown_note(text), *for_all) if nothing else for_all
             answers.append(Hits(hits, notes))
         return answers
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import indexes.builder
-import indexes.store
+import indexes.taking
 from retriever import Collection, Document, HashingEmbedder
 
 EMBEDDER, OTHER = HashingEmbedder(16), HashingEmbedder(8)
@@ -41,7 +41,7 @@ EDITED = [
 
 def small() -> None:
     """Commit after every batch, and make batches small: many steps over few documents."""
-    indexes.store.ADD_BATCH, indexes.store.COMMIT_SECONDS = 3, 0.0
+    indexes.taking.PORTION_RECORDS = 3
     indexes.builder.FIRST_BATCH = indexes.builder.LARGEST_BATCH = 4
     indexes.builder.COMMIT_SECONDS = 0.0
 

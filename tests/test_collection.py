@@ -382,13 +382,13 @@ def test_no_index_at_all_says_how_to_build_one(tmp_path):
             collection.search("kitten")
 
 
-def test_one_statement_fetches_a_page_of_hits(library):
+def test_two_statements_fetch_a_page_of_hits(library):
     statements = []
     library._store._catalog._database.conn.set_trace_callback(statements.append)
     library.search_many(["kitten", "engine", "deadline"], index="floor", k=3)
     library._store._catalog._database.conn.set_trace_callback(None)
-    fetching = [sql for sql in statements if "JOIN documents" in sql]
-    assert len(fetching) == 1
+    fetching = [sql for sql in statements if "JOIN passages ON" in sql or "JOIN texts" in sql]
+    assert len(fetching) == 2
 
 
 def test_many_queries_answer_like_one_at_a_time(library):

@@ -359,3 +359,84 @@ def test_a_forked_process_reads_and_writes_beside_its_parent(tmp_path):
         collection.build("axes", Axes())
         assert sorted(hit.doc_id for hit in collection.search("north")) == ["a", "b"]
         assert collection.verify().ok
+
+
+FORKED_IN_USE = """
+import os, sys, threading
+from retriever import Collection, Document, RetrieverError
+
+collection = Collection.open(sys.argv[1])
+inside, done = threading.Event(), threading.Event()
+
+def hold():
+    with collection._store.snapshot():
+        inside.set()
+        done.wait()
+
+thread = threading.Thread(target=hold)
+thread.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    try:
+        len(collection)
+    except RetrieverError as error:
+        print(error, flush=True)
+    sys.exit(0)  # what a child inherited is closed at its end, unless somebody sees to it
+os.waitpid(child, 0)
+done.set()
+thread.join()
+collection.add([Document("b", "east")])
+print(len(collection), collection.verify().ok)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_another_thread_has_open_at_a_fork_is_refused_in_the_child(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("a", "north")])
+    command = [sys.executable, "-W", "ignore", "-c", FORKED_IN_USE, str(tmp_path / "c")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    said, found = ran.stdout.splitlines()
+    assert "was opened before this process was forked, and was in use" in said
+    assert (found, ran.stderr) == ("2 True", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_in_the_source_of_an_add_takes_nothing_back(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+
+        def source():
+            yield Document("a", "north")
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if len(collection) == 0 else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            yield Document("b", "east")
+
+        assert collection.add(source()).new == 2
+        assert (len(collection), collection.verify().ok) == (2, True)
+
+
+def make_and_add(folder, number):
+    with Collection.open_or_create(folder) as collection:
+        for _ in range(100):
+            try:
+                collection.add([Document(f"d{number}", "text")])
+                return
+            except LockedError:
+                time.sleep(0.02)
+
+
+def test_processes_that_make_the_same_collection_at_once_make_one(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    folder = tmp_path / "c"
+    makers = [context.Process(target=make_and_add, args=(folder, n)) for n in range(3)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join(60)
+    assert [maker.exitcode for maker in makers] == [0, 0, 0]
+    with Collection.open(folder) as collection:
+        assert sorted(d.doc_id for d in collection.documents()) == ["d0", "d1", "d2"]
+        assert collection.verify().ok

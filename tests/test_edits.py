@@ -10,7 +10,7 @@ from indexes import ann
 from indexes.errors import BadRecordsError, InputError, MismatchError
 from retriever import Collection, Document, HashingEmbedder
 
-# What `indexes.store` reads at once; with COMMIT_SECONDS = 0 each is a portion of its own.
+# What is committed at once.
 BATCH = 1000
 
 
@@ -29,7 +29,7 @@ def numbered(start, stop, text="text"):
 @pytest.fixture
 def portions(tmp_path, monkeypatch):
     """An empty collection that keeps every batch of an add at once."""
-    monkeypatch.setattr("indexes.store.COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr("indexes.taking.PORTION_RECORDS", BATCH)
     with Collection.create(tmp_path / "c") as collection:
         yield collection
 
@@ -147,7 +147,9 @@ def test_a_file_that_was_added_whole_is_not_read_again(tmp_path, file, readings)
         again = collection.add(file, progress=lambda *done: told.append(done))
         assert (counts(again), readings.count, told) == ((0, 0, 3), 1, [(3, 3)])
     with Collection.open(tmp_path / "c") as collection:
-        copy = tmp_path / "copy.jsonl"
+        # Of the same name: the name of a text is its id.
+        copy = tmp_path / "copy" / file.name
+        copy.parent.mkdir()
         copy.write_bytes(file.read_bytes())
         assert counts(collection.add(copy)) == (0, 0, 3)
         assert readings.count == 1
@@ -423,3 +425,53 @@ def test_a_field_is_indexed_for_documents_before_and_after(tmp_path):
         assert collection.verify().ok
     with pytest.raises(InputError, match="The field 'a..b' is no name"):
         Collection.open(tmp_path / "c").index_fields("a..b")
+
+
+def test_a_slow_source_is_committed_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.taking.COMMIT_SECONDS", 0.0)
+    with Collection.create(tmp_path / "c") as collection:
+        seen = []
+
+        def source():
+            for document in numbered(0, 3):
+                yield document
+                # What is told of in the middle is what would be there after a crash.
+                seen.append((len(collection), collection.unknown_ids([document.doc_id])))
+
+        collection.add(source())
+    assert seen == [(1, []), (2, []), (3, [])]
+
+
+def test_the_source_of_an_add_sees_nothing_that_may_be_taken_back(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+
+        def source():
+            yield from numbered(0, 1500)
+            assert (len(collection), collection.unknown_ids(["d0"])) == (0, ["d0"])
+            yield {"id": "bad"}
+
+        with pytest.raises(BadRecordsError, match="nothing was kept"):
+            collection.add(source())
+        assert len(collection) == 0
+
+
+def test_after_a_bad_record_ids_that_come_twice_are_told_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.taking.PORTION_RECORDS", 2)
+    records = [*numbered(0, 2), {"id": "bad"}, *numbered(1, 4), *numbered(3, 4)]
+    with Collection.create(tmp_path / "c") as collection:
+        with pytest.raises(BadRecordsError) as caught:
+            collection.add(records)
+        assert [str(record) for record in caught.value.records] == [
+            "record 3: no 'text'",
+            "record 4: id 'd1' came before, at record 2",
+            "record 7: id 'd3' came before, at record 6",
+        ]
+        assert (caught.value.kept, len(collection)) == (2, 2)
+
+
+def test_what_is_unchanged_is_no_commit(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(numbered(0, 10))
+        before = collection._store._catalog.generation()
+        assert counts(collection.add(numbered(0, 10))) == (0, 0, 10)
+        assert collection._store._catalog.generation() == before

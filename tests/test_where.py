@@ -166,7 +166,8 @@ def test_a_k_beyond_what_fits_brings_all_of_it(library, index, count):
 def test_a_filter_that_matches_nothing_gives_no_hits(library, index):
     for where in ({"place": -1}, {"nothing": {"exists": True}}, {"place": {"in": []}}):
         hits = library.search(QUERIES[0], index=index, where=where)
-        assert (list(hits), hits.notes) == ([], ())
+        assert (list(hits), len(hits.notes)) == ([], 1)
+        assert hits.notes[0].startswith("No document fits the filter.")
     # A document that is deleted matches no more.
     assert not library.search(QUERIES[0], index=index, where={"place": 5000})
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from retriever.cli.options import as_json, library, where
 from retriever.cli.output import note, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from retriever.collection import Added
 
 __all__ = ["add", "delete", "show"]
 
@@ -18,7 +22,7 @@ LISTED = 10
 
 @click.command()
 @library
-@click.argument("sources", nargs=-1, required=True)
+@click.argument("sources", nargs=-1)
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="What the sources hold.")
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
@@ -51,24 +55,50 @@ def add(
     SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, folders of .txt and .md, each also
     gzipped, or - for standard input. A document that is there already (by its id) is updated; an id
     may come once in a call. Finished work is kept every few seconds: run the same again to go on.
+    Without SOURCES, --index-field indexes fields of the documents that are there.
     """
     from retriever.collection import Collection
     from retriever.formats import check_source
-    from retriever.report.numbers import many
     from retriever.splitting import parse_split
     from retriever.where import field_path
 
+    if not sources and (not fields or split or format_ or skip_bad):
+        raise click.UsageError("Give SOURCES to add; only --index-field NAME does without.")
     for source in sources:
         check_source(source, format=format_)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
+    if not sources:
+        _index_fields(library, fields, as_json)
+        return
     with Collection.open_or_create(library, split=splitter) as collection:
         if fields:
             collection.index_fields(*fields)
         with progress_bar("adding documents") as progress:
             added = collection.add(*sources, format=format_, skip_bad=skip_bad, progress=progress)
         documents = len(collection)
+    _report(library, added, documents, as_json)
+
+
+def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
+    from retriever.collection import Added, Collection
+    from retriever.report.numbers import many
+
+    with Collection.open(library) as collection:
+        collection.index_fields(*fields)
+        documents = len(collection)
+    if as_json:
+        _report(library, Added(), documents, as_json)
+        return
+    click.echo(
+        f"{', '.join(fields)} indexed; {library}/ has {many(documents, 'document', 'documents')}"
+    )
+
+
+def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
+    from retriever.report.numbers import many
+
     for record in added.skipped[:LISTED]:
         note(f"left out {record}")
     if added.skipped_total > LISTED:

@@ -82,7 +82,7 @@ def build(
         )
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
-    for text in index_notes(index, library):
+    for text in index_notes(index, library, split=split is not None):
         note(text)
 
 

@@ -95,8 +95,14 @@ def compact(library: Path, as_json: bool) -> None:
 
     with Collection.open(library) as collection, progress_bar("compacting") as progress:
         compacted = collection.compact(progress=progress)
+    for name in compacted.exact:
+        note(
+            f"'{name}' is searched exactly from now on: too few vectors are left for its "
+            "structure. Build it again when there are more."
+        )
     if as_json:
-        print_json({"vectors": compacted.rows, "freed": compacted.freed})
+        told = {"vectors": compacted.rows, "freed": compacted.freed, "exact": compacted.exact}
+        print_json(told)
         return
     gone = many(compacted.rows, "vector", "vectors")
     freed = size(compacted.freed) if compacted.freed else "nothing"

@@ -20,8 +20,8 @@ class SourceFingerprint:
     """The fingerprint of the sources of one call, and of all that decides how they are read.
 
     Calling it gives 32 bytes, or None where a source is no file: of a folder, standard input or an
-    iterable nobody can know beforehand what it will give. A file is read again only when it was
-    written to meanwhile.
+    iterable nobody can know beforehand what it will give. None also where a file cannot be read:
+    its reader says so better. A file is read again only when it was written to meanwhile.
     """
 
     sources: Sequence[object]
@@ -30,6 +30,12 @@ class SourceFingerprint:
 
     def __call__(self) -> bytes | None:
         """The fingerprint of the files as they are now."""
+        try:
+            return self._total()
+        except OSError:
+            return None
+
+    def _total(self) -> bytes | None:
         total = hashlib.sha256(self.reading.encode())
         for source in self.sources:
             if not isinstance(source, str | os.PathLike) or source == STDIN:
@@ -37,8 +43,9 @@ class SourceFingerprint:
             path = Path(source)
             if not path.is_file():
                 return None
-            # The ending says how it is read, the order which of two equal ids is the bad one.
-            total.update("".join(path.suffixes).lower().encode("utf-8", "surrogatepass"))
+            # The name is the id of a text, its ending says how it is read, and the order which of
+            # two equal ids is the bad one. No name holds a NUL: each ends where it does.
+            total.update(path.name.encode("utf-8", "surrogatepass") + b"\0")
             total.update(self._checksum(path))
         return total.digest()
 
