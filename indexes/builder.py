@@ -73,7 +73,7 @@ class Builder:
         committed = time.monotonic()
         while batch := self.corpus.passages(position, stop_key, size):
             position = batch[-1].key + 1
-            size = _next_size(size, _encode_into(draft, encode, batch))
+            size = _next_size(len(batch), _encode_into(draft, encode, batch))
             yield len(batch)
             if draft.size >= MERGED_BYTES or time.monotonic() - committed >= COMMIT_SECONDS:
                 self._commit_shard(draft, position)
