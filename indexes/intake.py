@@ -7,6 +7,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 
@@ -21,8 +22,8 @@ __all__ = ["Added", "Intake", "Looked", "Spans", "index_values"]
 
 # The stretches of a text that are embedded, as (start, end) in characters.
 Spans = Callable[[str], Sequence[tuple[int, int]]]
-# number, checksum of title and text, metadata
-Known = tuple[int, bytes, str]
+# id, number, checksum of title and text, metadata
+Known = tuple[str, int, bytes, str]
 Numbered = list[tuple[int, Document]]
 
 
@@ -62,9 +63,9 @@ class Intake:
         for doc_id, document in fresh.items():
             row = known.get(doc_id)
             checksum = document.content_checksum()
-            if row is None or row[1] != checksum or row[2] != document.metadata_json():
+            if row is None or row[2] != checksum or row[3] != document.metadata_json():
                 changes.take(row, document, checksum)
-        numbers = [known[doc_id][0] if doc_id in known else None for doc_id in fresh]
+        numbers = [known[doc_id][1] if doc_id in known else None for doc_id in fresh]
         return Looked(changes, list(fresh), places, numbers, repeated)
 
     def take(self, looked: Looked) -> None:
@@ -86,14 +87,14 @@ class Intake:
             SELECT doc_id, document, checksum, metadata
             FROM json_each(?) JOIN documents ON doc_id = value
         """
-        rows = self._catalog.rows(sql, [json.dumps(doc_ids)])
-        return {row[0]: row[1:] for row in rows}
+        rows = cast(list[Known], self._catalog.rows(sql, [json.dumps(doc_ids)]))
+        return {row[0]: row for row in rows}
 
     def _first_time(
         self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
     ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
         fresh = {document.doc_id: document for _, document in portion}
-        again = self._seen.any_of([row[0] for row in known.values()])
+        again = self._seen.any_of([row[1] for row in known.values()])
         if len(fresh) < len(portion) or again or self._passed:
             return self._without_repeated(portion, known)
         return fresh, [place for place, _ in portion], []
@@ -108,7 +109,7 @@ class Intake:
             doc_id = document.doc_id
             row = known.get(doc_id)
             first = places.get(doc_id) or self._passed.get(doc_id)
-            first = first or (self._seen.place(row[0]) if row else "")
+            first = first or (self._seen.place(row[1]) if row else "")
             if first:
                 repeated.append(BadRecord(place, f"id '{doc_id}' came before, at {first}"))
             else:
@@ -215,11 +216,11 @@ class _Changes:
             self.new.append((self.next_document, document))
             self.with_new_text.append((self.next_document, document))
             self.next_document += 1
-        elif known[1] != checksum:
-            self.moved.append((known[0], document))
-            self.with_new_text.append((known[0], document))
+        elif known[2] != checksum:
+            self.moved.append((known[1], document))
+            self.with_new_text.append((known[1], document))
         else:
-            self.edited.append((known[0], document))
+            self.edited.append((known[1], document))
 
     @property
     def count(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 from indexes.builder import Progress
 from indexes.documents import Document
@@ -61,10 +62,11 @@ class Taking:
     def _gathered(self) -> list[Record]:
         portion: list[Record] = []
         characters, until = 0, time.monotonic() + COMMIT_SECONDS
-        for place, record in self.records:
-            portion.append((place, record))
-            if isinstance(record, Document):
-                characters += len(record.text)
+        for item in self.records:
+            # The item itself: a tuple more for each would double the garbage collector's work.
+            portion.append(item)
+            if isinstance(item[1], Document):
+                characters += len(item[1].text)
             full = len(portion) >= PORTION_RECORDS or characters >= PORTION_CHARACTERS
             if full or time.monotonic() >= until:
                 break
@@ -72,9 +74,9 @@ class Taking:
 
     def look(self, portion: list[Record]) -> Looked:
         """What a portion would change: nothing, once a record was bad."""
-        documents = [(place, one) for place, one in portion if isinstance(one, Document)]
         bad = [record for _, record in portion if isinstance(record, BadRecord)]
-        looked = self.intake.look(documents)
+        good = [item for item in portion if isinstance(item[1], Document)] if bad else portion
+        looked = self.intake.look(cast(list[tuple[str, Document]], good))
         bad += looked.repeated
         self.total_bad += len(bad)
         self.bad += bad[: KEPT_BAD_RECORDS - len(self.bad)]
