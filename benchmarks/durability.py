@@ -223,7 +223,9 @@ def filtering(folder: Path) -> dict[str, Any]:
         scan = repeated(
             lambda: retriever.search(QUERY, 10, where={"half": {"!=": next(new) + 2}}), repeats=9
         )
-        result["nearly all, by a field without an index, a new filter each time"] = {"ms": 1000 * scan["median"]}
+        result["nearly all, by a field without an index, a new filter each time"] = {
+            "ms": 1000 * scan["median"]
+        }
     return result
 
 
