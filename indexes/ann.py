@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.blocks import Block, rows_of
+from indexes.blocks import Block, count_living, living
 from indexes.errors import DamageError, InputError
 from indexes.neighbours import (
     NO_KEY,
@@ -168,7 +168,7 @@ def build(factory: str, dim: int, blocks: Sequence[Block], dead: Keys = NO_KEYS)
             more memory than there is.
     """
     inner = check_factory(factory, dim)
-    rows = _count_living(blocks, dead)
+    rows = count_living(blocks, dead)
     if not rows:
         raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
     try:
@@ -179,7 +179,7 @@ def build(factory: str, dim: int, blocks: Sequence[Block], dead: Keys = NO_KEYS)
         _try_a_copy(inner, sample)
         index = faiss.IndexIDMap2(inner)
         for block in blocks:
-            _add(index, _living(block, dead))
+            _add(index, living(block, dead))
         _ask(inner, sample[:1], 1, None)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -409,29 +409,15 @@ def _add(index: Any, block: Block) -> None:
 
 def _sample(blocks: Sequence[Block], dead: Keys, rows: int) -> Matrix:
     """About `rows` vectors (rows, dim) spread evenly over the living rows of all blocks."""
-    step = max(1, -(-_count_living(blocks, dead) // rows))
-    counts = [-(-_count_living([block], dead) // step) for block in blocks]
+    step = max(1, -(-count_living(blocks, dead) // rows))
+    counts = [-(-count_living([block], dead) // step) for block in blocks]
     # Filled a block at a time: the parts and the whole would be there at once.
     sample = np.empty((sum(counts), blocks[0].vectors.shape[1]), np.float32)
     stop = 0
     for block, count in zip(blocks, counts, strict=True):
         start, stop = stop, stop + count
-        sample[start:stop] = _living(block, dead, step).vectors
+        sample[start:stop] = living(block, dead, step).vectors
     return sample
-
-
-def _count_living(blocks: Sequence[Block], dead: Keys) -> int:
-    """How many rows have a key that is not in `dead`; no vector is looked at."""
-    return sum(len(block.keys) - len(rows_of(dead, block.keys)) for block in blocks)
-
-
-def _living(block: Block, dead: Keys, step: int = 1) -> Block:
-    """Every `step`th of a block's rows whose keys are not in `dead`; a view where none is."""
-    gone = rows_of(dead, block.keys)
-    if not len(gone):
-        return Block(block.keys[::step], block.vectors[::step])
-    rows = np.delete(np.arange(len(block.keys)), gone)[::step]
-    return Block(block.keys[rows], block.vectors[rows])
 
 
 def _reason(error: BaseException) -> str:

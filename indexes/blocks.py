@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from indexes.neighbours import Keys
 
-__all__ = ["Block", "rows_of"]
+__all__ = ["Block", "count_living", "living", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,17 @@ def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
     at: NDArray[np.intp] = np.searchsorted(keys, here)
     found: NDArray[np.intp] = at[keys[at] == here]
     return found
+
+
+def count_living(blocks: Sequence[Block], dead: Keys) -> int:
+    """How many rows have a key that is not in `dead`; no vector is looked at."""
+    return sum(len(block.keys) - len(rows_of(dead, block.keys)) for block in blocks)
+
+
+def living(block: Block, dead: Keys, step: int = 1) -> Block:
+    """Every `step`th of a block's rows whose keys are not in `dead`; a view where none is."""
+    gone = rows_of(dead, block.keys)
+    if not len(gone):
+        return Block(block.keys[::step], block.vectors[::step])
+    rows = np.delete(np.arange(len(block.keys)), gone)[::step]
+    return Block(block.keys[rows], block.vectors[rows])

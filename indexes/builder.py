@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from indexes import ann
+from indexes.blocks import rows_of
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus, Passage
 from indexes.errors import DamageError, InputError
@@ -126,7 +127,7 @@ class Builder:
         gone = 0
         for shard in shards:
             keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
-            if here := int(np.isin(keys, dead, assume_unique=True).sum()):
+            if here := len(rows_of(dead, keys)):
                 self._rewrite([shard], embedding, dead)
                 gone += here
         self._merge(embedding)
@@ -209,8 +210,7 @@ def living_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
     """How many passages an embedding can find, by the catalog alone: no file is opened."""
     dead = corpus.tombstones()
     return sum(
-        shard.rows
-        - int(np.isin(dead, unpack_keys(shard.present, shard.first_key, shard.stop_key)).sum())
+        shard.rows - len(rows_of(dead, unpack_keys(shard.present, shard.first_key, shard.stop_key)))
         for shard in shards
     )
 

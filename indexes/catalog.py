@@ -295,11 +295,9 @@ class Catalog:
         try:
             with self._writer():
                 for table in tables:
-                    self._database.conn.execute(f"REINDEX {table}")
+                    self.execute(f"REINDEX {table}")
         except sqlite3.IntegrityError:
             return False  # two rows with what must be unique
-        except sqlite3.Error as error:
-            raise self._explained(error) from None
         return True
 
     # -- statements -----------------------------------------------------------------------------

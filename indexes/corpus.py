@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, islice, takewhile
 
 import numpy as np
@@ -16,7 +17,7 @@ from indexes.filters import Filter, fields_of
 from indexes.neighbours import NO_KEY, Keys
 from indexes.seals import is_whole_document, is_whole_passage
 
-__all__ = ["Corpus", "FoundPassage", "Passage", "is_possible"]
+__all__ = ["Corpus", "FoundPassage", "Passage"]
 
 
 # Rows of documents without their texts, and with them: those may be a megabyte each.
@@ -68,6 +69,11 @@ class Corpus:
         """The JSON of how documents are cut into passages; `null`: one passage a document."""
         return str(self._catalog.value("SELECT split FROM state"))
 
+    @cached_property
+    def is_split(self) -> bool:
+        """Whether documents are cut: set when a collection is made, so it is asked for once."""
+        return self.split() != "null"
+
     def stop_key(self) -> int:
         """The key that the next passage will get; every key before it is taken for good."""
         return int(self._catalog.value("SELECT next_key FROM state"))
@@ -83,7 +89,7 @@ class Corpus:
 
     def count_documents(self, gaps: Sequence[tuple[int, int]]) -> int:
         """How many documents have a passage whose key lies in one of some intervals."""
-        if self.split() == "null":
+        if not self.is_split:
             return sum(self.count_passages(*gap) for gap in gaps)
         sql = """
             SELECT COUNT(DISTINCT document) FROM json_each(?) AS gap JOIN passages
@@ -108,7 +114,7 @@ class Corpus:
 
     def document(self, doc_id: str) -> Document | None:
         """The document of that id, or None."""
-        if not is_possible(doc_id):
+        if not _is_possible(doc_id):
             return None
         sql = f"""
             SELECT {_DOCUMENT} FROM documents {{}} LEFT JOIN texts USING (document)
@@ -126,13 +132,13 @@ class Corpus:
             SELECT value FROM json_each(?)
             WHERE NOT EXISTS (SELECT 1 FROM documents WHERE doc_id = value)
         """
-        possible = json.dumps([doc_id for doc_id in doc_ids if is_possible(doc_id)])
+        possible = json.dumps([doc_id for doc_id in doc_ids if _is_possible(doc_id)])
         unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [possible])}
         if unknown:
             # As in `document`: the rows themselves have the last word.
             sql = "SELECT doc_id FROM documents NOT INDEXED WHERE doc_id IN " + _CHOSEN
             unknown -= {row[0] for row in self._catalog.rows(sql, [json.dumps(sorted(unknown))])}
-        return [doc_id for doc_id in doc_ids if doc_id in unknown or not is_possible(doc_id)]
+        return [doc_id for doc_id in doc_ids if doc_id in unknown or not _is_possible(doc_id)]
 
     def documents(self) -> Iterator[Document]:
         """Every document that there is now, in the order in which they came.
@@ -156,6 +162,11 @@ class Corpus:
 
     def numbered(self) -> Iterator[tuple[int, Document]]:
         """Every document's number, and the document without its text."""
+        for number, doc_id, _, metadata, _ in self._rows():
+            yield number, Document(doc_id, "", "", json.loads(metadata))
+
+    def _rows(self) -> Iterator[Row]:
+        """Every document's row without its text, checked."""
         sql = """
             SELECT document, doc_id, checksum, metadata, seal FROM documents
             WHERE document > ? ORDER BY document LIMIT ?
@@ -163,7 +174,7 @@ class Corpus:
         for page in self._catalog.pages(sql, [], PAGE):
             for row in page:
                 self._check_document(row)
-                yield row[0], Document(row[1], "", "", json.loads(row[3]))
+                yield row
 
     # -- passages -------------------------------------------------------------------------------
 
@@ -317,13 +328,8 @@ class Corpus:
 
     def _check_metadata(self) -> None:
         """Check the rows that a filter on a field without an index reads one by one."""
-        sql = """
-            SELECT document, doc_id, checksum, metadata, seal FROM documents
-            WHERE document > ? ORDER BY document LIMIT ?
-        """
-        for page in self._catalog.pages(sql, [], PAGE):
-            for row in page:
-                self._check_document(row)
+        for _ in self._rows():
+            pass
 
     def fields(self) -> dict[tuple[str, ...], int]:
         """The metadata fields that are indexed, and their numbers."""
@@ -332,20 +338,22 @@ class Corpus:
 
     # -- removing -------------------------------------------------------------------------------
 
-    def delete(self, doc_ids: Sequence[str]) -> int:
+    def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents by id; how many there were."""
-        sql = "SELECT DISTINCT document FROM json_each(?) JOIN documents ON doc_id = value"
-        return self._remove(self._catalog.stream(sql, [json.dumps(list(doc_ids))]))
+        sql = "SELECT document FROM json_each(?) JOIN documents ON doc_id = value"
+        waiting, rows = iter(dict.fromkeys(doc_ids)), list[Row]()
+        while some := list(islice(waiting, DELETED_AT_ONCE)):
+            rows += self._catalog.rows(sql, [json.dumps(some)])
+        return self._remove(rows)
 
     def delete_where(self, where: Filter) -> int:
         """Remove the documents that a filter lets through; how many there were."""
         sql, parameters = self._condition(where)
         rows = self._catalog.rows(f"SELECT document FROM documents WHERE {sql}", parameters)
-        return self._remove(iter(rows))
+        return self._remove(rows)
 
-    def _remove(self, rows: Iterator[Row]) -> int:
-        numbers = [number for (number,) in rows]
-        waiting = iter(numbers)
+    def _remove(self, rows: Sequence[Row]) -> int:
+        waiting = (number for (number,) in rows)
         while some := list(islice(waiting, DELETED_AT_ONCE)):
             buried = self.bury_passages(some)
             chosen = [json.dumps(some)]
@@ -356,7 +364,7 @@ class Corpus:
                 " content = generation + 1",
                 [len(some), buried],
             )
-        return len(numbers)
+        return len(rows)
 
     def bury_passages(self, documents: Sequence[int]) -> int:
         """Remove the passages of documents and remember their keys; how many those were."""
@@ -432,7 +440,7 @@ def _merged(intervals: Iterable[Row]) -> list[tuple[int, int]]:
     return merged
 
 
-def is_possible(doc_id: str) -> bool:
+def _is_possible(doc_id: str) -> bool:
     """Whether a document could have this id: JSON and SQLite can hold it whole."""
     try:
         doc_id.encode()

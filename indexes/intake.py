@@ -7,6 +7,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -18,8 +19,9 @@ from indexes.documents import Document
 from indexes.errors import BadRecord
 from indexes.seals import document_seal, passage_seal
 
-__all__ = ["Added", "Intake", "Looked", "Spans", "index_values"]
+__all__ = ["Added", "Intake", "Looked", "Spans", "index_anew"]
 
+INDEXED_AT_ONCE = 1_000
 # The stretches of a text that are embedded, as (start, end) in characters.
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 # id, number, checksum of title and text, metadata
@@ -246,6 +248,14 @@ def index_values(
             for kind, value in values_of(document.metadata, path)
         ],
     )
+
+
+def index_anew(catalog: Catalog, corpus: Corpus) -> None:
+    """Write what all documents hold in the fields that are indexed; inside `catalog.writing()`."""
+    catalog.execute("DELETE FROM field_values")
+    fields, numbered = corpus.fields(), corpus.numbered()
+    while some := list(islice(numbered, INDEXED_AT_ONCE)):
+        index_values(catalog, fields, some)
 
 
 def _row(document: Document) -> tuple[str, bytes, str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from indexes.builder import Builder, Encode, Progress, planned
 from indexes.errors import counted
-from indexes.intake import index_values
+from indexes.intake import index_anew
 from indexes.registry import EmbeddingRow, IndexRow, ShardRow
 from indexes.verify import Problem
 
@@ -17,7 +16,6 @@ __all__ = ["Encoder", "Repaired", "Repairer"]
 
 # The encoder of the index of that name.
 Encoder = Callable[[str], Encode]
-PAGE = 1_000
 # Not the table of schema steps: an index of it is not worth more than the table.
 TABLES = ("documents", "passages", "fields", "field_values", "embeddings", "shards", "indexes")
 
@@ -94,8 +92,5 @@ class Repairer:
     def _index_fields(self) -> str:
         corpus, catalog = self.builder.corpus, self.builder.catalog
         with catalog.writing():
-            catalog.execute("DELETE FROM field_values")
-            fields, numbered = corpus.fields(), corpus.numbered()
-            while some := list(islice(numbered, PAGE)):
-                index_values(catalog, fields, some)
-        return f"indexed the fields {json.dumps(['.'.join(path) for path in fields])} again"
+            index_anew(catalog, corpus)
+        return f"indexed the fields {json.dumps(['.'.join(p) for p in corpus.fields()])} again"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexes.ann import AnnIndex, Mask
-from indexes.blocks import Block, rows_of
+from indexes.blocks import Block, count_living, rows_of
 from indexes.neighbours import Keys
 
 __all__ = ["Allowed", "Scope", "scope_of"]
@@ -54,14 +54,12 @@ def scope_of(
     blocks: Sequence[Block], dead: Keys, allowed: Allowed | None, structure: AnnIndex | None
 ) -> Scope:
     """The scope of a search over `blocks`, without the keys in `dead`."""
-    total = sum(len(block.keys) for block in blocks)
     if allowed is None:
-        hidden = dead
-        gone = sum(len(rows_of(dead, block.keys)) for block in blocks)
-        return Scope(total - gone, None, hidden, structure.mask(hidden) if structure else None)
+        mask = structure.mask(dead) if structure else None
+        return Scope(count_living(blocks, dead), None, dead, mask)
     # The keys of a filter are those of documents that are there: none of them is dead.
     rows = [rows_of(allowed.keys, block.keys) for block in blocks]
-    count = sum(map(len, rows))
+    count, total = sum(map(len, rows)), sum(len(block.keys) for block in blocks)
     if _is_few(count, total, blocks, structure):
         few = [
             Block(block.keys[some], np.asarray(block.vectors[some]))

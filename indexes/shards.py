@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.blocks import Block
+from indexes.blocks import Block, living
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.files import Sealed, new_file, verify
 from indexes.neighbours import Keys, Matrix
@@ -172,18 +172,12 @@ def rewritten(
     """One shard with the rows of one or several neighbours, less those of the keys in `dead`."""
     draft = ShardDraft(embedding, run[0].first_key)
     for shard in run:
-        block = without(open_shard(shard, embedding, folder), dead)
+        block = living(open_shard(shard, embedding, folder), dead)
         draft.keys.append(block.keys)
         draft.vectors.append(block.vectors)
         draft.seconds += shard.seconds
         draft.report = add_reports(draft.report, shard.report)
     return draft.write(number, run[-1].stop_key, folder)
-
-
-def without(block: Block, dead: Keys) -> Block:
-    """A block less the rows of some keys (ascending); the block itself where it has none."""
-    gone = np.isin(block.keys, dead, assume_unique=True)
-    return Block(block.keys[~gone], block.vectors[~gone]) if gone.any() else block
 
 
 def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

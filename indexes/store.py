@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ from indexes.errors import (
 from indexes.files import LOCK_FILES, remove_file, size_of, writer_lock
 from indexes.filters import Filter
 from indexes.grouping import best_passages
-from indexes.intake import Added, Intake, Spans, index_values
+from indexes.intake import Added, Intake, Spans, index_anew
 from indexes.neighbours import Matrix, Neighbours, checked_k
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
 from indexes.repair import Encoder, Repaired, Repairer
@@ -40,8 +39,6 @@ Answer = TypeVar("Answer")
 
 CATALOG = "catalog.db"
 FOLDERS = ("vectors", "ann")
-ADD_BATCH = 1_000
-DELETED_AT_ONCE = 10_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -72,7 +69,7 @@ class Snapshot:
         view = self.view(index)
         search = view.exact_search if exact else view.search
         allowed = self._views.allowed(where)
-        if self._corpus.split() == "null":
+        if not self._corpus.is_split:
             return search(queries, k, allowed)
         nearest = partial(search, allowed=allowed)
         rows = view.scope(allowed).rows
@@ -84,7 +81,7 @@ class Snapshot:
         return allowed is None or len(allowed.keys) > 0
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of keys with their documents, by one SQL statement; see `Corpus.found`."""
+        """The passages of keys with their documents, by two SQL statements; see `Corpus.found`."""
         return self._corpus.found(keys)
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
@@ -287,10 +284,8 @@ class Store:
             for portion in taking.portions():
                 # The user's own code is done with these: no transaction waits for it.
                 looked = taking.look(portion)
-                if looked.changes.count:
-                    with self._catalog.writing():
-                        taking.take(looked)
-                else:
+                writes = looked.changes.count > 0
+                with self._catalog.writing() if writes else contextlib.nullcontext():
                     taking.take(looked)
             if not taking.total_bad:
                 # Asked again: a file may have been changed while it was read.
@@ -316,11 +311,8 @@ class Store:
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents from the corpus, and so from every index; how many there were."""
-        removed, waiting = 0, iter(doc_ids)
         with self._writing(), self._catalog.writing():
-            while some := list(islice(waiting, DELETED_AT_ONCE)):
-                removed += self._corpus.delete(some)
-        return removed
+            return self._corpus.delete(doc_ids)
 
     def delete_where(self, where: Filter) -> int:
         """Remove the documents that a filter lets through; how many there were."""
@@ -338,10 +330,7 @@ class Store:
                 self._catalog.execute_many(
                     "INSERT INTO fields (path) VALUES (?)", [(json.dumps(path),) for path in new]
                 )
-                fields = self._corpus.fields()
-                numbered = self._corpus.numbered()
-                while some := list(islice(numbered, ADD_BATCH)):
-                    index_values(self._catalog, fields, some)
+                index_anew(self._catalog, self._corpus)
 
     # -- indexes --------------------------------------------------------------------------------
 
@@ -477,8 +466,7 @@ class Store:
         problems = self.verify(progress).problems
         # Without a whole list of files nothing may be touched.
         try:
-            with writer_lock(self.folder):
-                swept = self._sweep()
+            with self._writing() as swept:
                 done = [f"removed {path}, which nothing names" for path in swept]
                 done += Repairer(self._builder()).mend(problems, encoder, progress)
                 self._sweep()
@@ -492,10 +480,10 @@ class Store:
     # -- files ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Iterator[list[Path]]:
+        """Be the only writer, over nothing but files that count; gives those that were removed."""
         with writer_lock(self.folder):
-            self._sweep()
-            yield
+            yield self._sweep()
 
     def _sweep(self) -> list[Path]:
         """Remove the files that the catalog does not name: left by a crash, or replaced."""

@@ -32,9 +32,9 @@ TEXT_PAGE = 100
 class Problem:
     """Something that does not add up.
 
-    `what` says it in a sentence. `cure` is what `repair` can do about it: `file` (remove it),
-    `structure` (build it again), `shard` (embed it again), `fields` (index them again), `tables`
-    (build SQLite's own indexes again), or nothing. `name` is what it would be done to.
+    `what` says it in a sentence. `cure` is what `repair` can do about it: `structure` (build it
+    again), `shard` (embed it again), `fields` (index them again), `tables` (build SQLite's own
+    indexes again), or nothing. `name` is what it would be done to.
     """
 
     what: str

@@ -203,8 +203,7 @@ class Collection:
             self.document(strange[0])  # raises, and says what was expected
         unknown = list(dict.fromkeys(self.unknown_ids(doc_ids)))
         if unknown:
-            some = self._some_ids()
-            more = len(self) > len(some)
+            some, more = self._some_ids()
             raise unknown_names("document", unknown, f"{self.path}/", some, more=more)
         return self._store.delete(doc_ids)
 
@@ -229,8 +228,7 @@ class Collection:
             raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
         found = self._store.document(doc_id)
         if found is None:
-            some = self._some_ids()
-            more = len(self) > len(some)
+            some, more = self._some_ids()
             raise unknown_name("document", doc_id, f"{self.path}/", some, more=more)
         return found
 
@@ -425,9 +423,10 @@ class Collection:
         """The folder as a shell takes it, for advice."""
         return shlex.quote(str(self.path))
 
-    def _some_ids(self) -> list[str]:
-        """A few ids, to show what there is."""
-        return [document.doc_id for document in islice(self.documents(), 5)]
+    def _some_ids(self) -> tuple[list[str], bool]:
+        """A few ids, to show what there is, and whether there are more."""
+        some = [document.doc_id for document in islice(self.documents(), 5)]
+        return some, len(self) > len(some)
 
     def _only_index(self) -> str:
         names = self.index_names()

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from commands import invoke
 
 from indexes.errors import RetrieverError
 from indexes.taking import PORTION_RECORDS
@@ -38,13 +39,6 @@ def run(tmp_path, monkeypatch):
     Path("corpus.jsonl").write_text(CORPUS)
     Path("queries.jsonl").write_text(QUERIES)
     Path("qrels.tsv").write_text(QRELS)
-
-    def invoke(*arguments, stdin=None):
-        result = CliRunner().invoke(cli, list(arguments), input=stdin, prog_name="retriever")
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-        assert "Traceback" not in result.output
-        return result
-
     return invoke
 
 

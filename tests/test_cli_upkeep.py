@@ -8,10 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from commands import invoke
 
 from retriever import Collection
-from retriever.cli import cli
 
 CORPUS = """\
 {"_id": "cat", "text": "A kitten purrs when it is content.", "year": 2021, "source": "web"}
@@ -25,13 +24,6 @@ def run(tmp_path, monkeypatch):
     """The command line, in a fresh folder that holds a corpus."""
     monkeypatch.chdir(tmp_path)
     Path("corpus.jsonl").write_text(CORPUS)
-
-    def invoke(*arguments, stdin=None):
-        result = CliRunner().invoke(cli, list(arguments), input=stdin, prog_name="retriever")
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-        assert "Traceback" not in result.output
-        return result
-
     return invoke
 
 
