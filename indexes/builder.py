@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from indexes import ann
+from indexes import ann, lexical
 from indexes.blocks import rows_of
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus, Passage
 from indexes.errors import DamageError, InputError
-from indexes.files import new_file, verify
+from indexes.files import new_file, seal, verify
+from indexes.memory import Peak
 from indexes.neighbours import Keys, Matrix
-from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.registry import NOTHING, EmbeddingRow, IndexRow, Registry, ShardRow, gaps
 from indexes.shards import (
     MERGED_BYTES,
-    NO_FILE,
+    PEAK,
     ShardDraft,
     mergeable,
     open_shard,
@@ -35,6 +36,8 @@ Encode = Callable[[Sequence[str]], tuple[Matrix, Mapping[str, int]]]
 # Called with how many passages are done, and how many there are in all.
 Progress = Callable[[int, int], None]
 
+# What a report calls the most memory that the process held.
+PEAK_MEMORY = f"{PEAK}memory"
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
 FIRST_BATCH, LARGEST_BATCH = 64, 4096
@@ -60,15 +63,16 @@ class Builder:
         todo = gaps(self.registry.shards(embedding.number), stop)
         total = sum(self.corpus.count_passages(*gap) for gap in todo)
         done = 0
-        for first_key, stop_key in todo:
-            for count in self._embed_gap(embedding, encode, first_key, stop_key):
-                done += count
-                progress(done, total)
+        with Peak() as peak:
+            for first_key, stop_key in todo:
+                for count in self._embed_gap(embedding, encode, peak, first_key, stop_key):
+                    done += count
+                    progress(done, total)
         self._merge(embedding)
         return done
 
     def _embed_gap(
-        self, embedding: EmbeddingRow, encode: Encode, first_key: int, stop_key: int
+        self, embedding: EmbeddingRow, encode: Encode, peak: Peak, first_key: int, stop_key: int
     ) -> Iterator[int]:
         draft, size, position = ShardDraft(embedding, first_key), FIRST_BATCH, first_key
         committed = time.monotonic()
@@ -76,6 +80,7 @@ class Builder:
             position = batch[-1].key + 1
             size = _next_size(len(batch), _encode_into(draft, encode, batch))
             yield len(batch)
+            draft.report[PEAK_MEMORY] = peak.bytes
             if draft.size >= MERGED_BYTES or time.monotonic() - committed >= COMMIT_SECONDS:
                 self._commit_shard(draft, position)
                 draft, committed = ShardDraft(embedding, position), time.monotonic()
@@ -93,7 +98,9 @@ class Builder:
         The old files stay until the next writer sweeps, for readers that are about to open them.
         """
         shards = self.registry.shards(embedding.number)
-        boundaries = {row.stop_key for row in self.registry.indexes()}
+        boundaries = {
+            row.stop_key for row in self.registry.indexes() if row.embedding == embedding.number
+        }
         row_bytes = embedding.dim * (2 if embedding.dtype == "float16" else 4)
         for run in list(mergeable(shards, boundaries, row_bytes)):
             self._rewrite(run, embedding, NO_KEYS)
@@ -147,7 +154,7 @@ class Builder:
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Whether a structure lacks living rows, or has others than those."""
-        if index.file is None:
+        if index.file is None or index.embedding is None:
             return False
         shards = self.registry.shards(index.embedding)
         seen = max((shard.stop_key for shard in shards), default=1)
@@ -160,7 +167,7 @@ class Builder:
         """
         old = next((row for row in self.registry.indexes() if row.name == name), None)
         row = planned(name, embedding, factory)
-        if old and self._is_current(old, row):
+        if old and self._is_current(old, row, embedding):
             return old
         if factory is not None:
             row = self._build_ann(row, embedding)
@@ -171,13 +178,64 @@ class Builder:
         with self.catalog.writing():
             self.registry.set_index(row)
 
-    def _is_current(self, old: IndexRow, new: IndexRow) -> bool:
+    def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
         same = (old.kind, old.embedding, old.recipe) == (new.kind, new.embedding, new.recipe)
-        seen = max((s.stop_key for s in self.registry.shards(old.embedding)), default=1)
+        seen = max((s.stop_key for s in self.registry.shards(embedding.number)), default=1)
         return same and (old.kind == "flat" or (old.stop_key == seen and self._is_whole(old)))
 
+    def words(
+        self, name: str, language: str, progress: Progress, *, anew: bool = False
+    ) -> IndexRow:
+        """Build the BM25 index of that name over all texts, or leave it where it has read all.
+
+        Always from the start: its scores go by how often words are in the corpus, and so are those
+        of an index that was built at once.
+        """
+        old = next((row for row in self.registry.indexes() if row.name == name), None)
+        if old and not anew and self._has_read_all(old):
+            return old
+        stop, total = self.corpus.stop_key(), self.corpus.count_all_passages()
+        generation = self.catalog.generation() + 1
+        file = f"lexical/{name}-{generation}"
+        started = time.perf_counter()
+        with Peak() as peak:
+            rows = lexical.build(
+                self.folder / file, language, self._texts(stop), lambda done: progress(done, total)
+            )
+        row = replace(
+            NOTHING,
+            name=name,
+            kind="lexical",
+            recipe={"language": language},
+            generation=generation,
+            stop_key=stop,
+            rows=rows,
+            file=file,
+            sealed=seal(self.folder / file),
+            seconds=time.perf_counter() - started,
+            report={PEAK_MEMORY: peak.bytes},
+        )
+        self._set(row)
+        return self.registry.index(name)
+
+    def words_again(self, progress: Progress) -> None:
+        """Build every BM25 index anew that has not seen all texts, or holds removed ones."""
+        for row in self.registry.of_kind("lexical"):
+            self.words(row.name, str(row.recipe["language"]), progress)
+
+    def _has_read_all(self, index: IndexRow) -> bool:
+        there = self.corpus.count_passages(1, index.stop_key)
+        current = index.stop_key == self.corpus.stop_key() and index.rows == there
+        return current and self._is_whole(index)
+
+    def _texts(self, stop_key: int) -> Iterator[Passage]:
+        position = 1
+        while batch := self.corpus.passages(position, stop_key, LARGEST_BATCH):
+            yield from batch
+            position = batch[-1].key + 1
+
     def _is_whole(self, index: IndexRow) -> bool:
-        """Whether an index has its file, undamaged: it can be made again from the shards."""
+        """Whether an index has its file, undamaged: it can be made again from what there is."""
         try:
             verify(self.folder / str(index.file), index.sealed)
         except DamageError:
@@ -189,7 +247,8 @@ class Builder:
         dead = self.corpus.tombstones()
         blocks = [open_shard(shard, embedding, self.folder) for shard in shards]
         started = time.perf_counter()
-        index = ann.build(planned.recipe["factory"], embedding.dim, blocks, dead)
+        with Peak() as peak:
+            index = ann.build(planned.recipe["factory"], embedding.dim, blocks, dead)
         seconds = time.perf_counter() - started
         generation = self.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}.faiss"
@@ -203,6 +262,7 @@ class Builder:
             file=file,
             sealed=new.sealed,
             seconds=seconds,
+            report={PEAK_MEMORY: peak.bytes},
         )
 
 
@@ -217,18 +277,12 @@ def living_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
 
 def planned(name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:
     """An index without a file yet, searched straight from the shards until it has one."""
-    return IndexRow(
-        number=0,
+    return replace(
+        NOTHING,
         name=name,
         kind="flat" if factory is None else "ann",
         embedding=embedding.number,
         recipe={} if factory is None else {"factory": factory},
-        generation=0,
-        stop_key=1,
-        rows=0,
-        file=None,
-        sealed=NO_FILE,
-        seconds=0.0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,21 @@ class Corpus:
             given += len(page)
         if given != there and self.content() == content:
             raise self._catalog.damage(f"of {there:,} documents, {given:,} are there")
+
+    def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:
+        """The documents of some ids, in no order; ids that no document has are left out."""
+        sql = "SELECT document FROM json_each(?) JOIN documents ON doc_id = value"
+        possible = json.dumps([doc_id for doc_id in doc_ids if _is_possible(doc_id)])
+        numbers = [number for (number,) in self._catalog.rows(sql, [possible])]
+        yield from map(_document_of, self._with_texts(numbers))
+
+    def checksum(self) -> str:
+        """SHA-256 over all ids and the checksums of their texts, ordered by id; 16 digits."""
+        digest = hashlib.sha256()
+        sql = "SELECT doc_id, checksum FROM documents ORDER BY doc_id"
+        for doc_id, checksum in self._catalog.stream(sql, []):
+            digest.update(doc_id.encode() + b"\0" + checksum)
+        return digest.hexdigest()[:16]
 
     def numbered(self) -> Iterator[tuple[int, Document]]:
         """Every document's number, and the document without its text."""
@@ -384,12 +400,23 @@ class Corpus:
         return self._catalog.execute(f"DELETE FROM passages WHERE document IN {_CHOSEN}", [chosen])
 
     def _held_keys(self) -> list[tuple[int, int]]:
-        """The intervals of keys that a shard answers for, of whichever embedding.
+        """The intervals of keys that a shard answers for, or that BM25 has read.
 
         There may be thousands of shards, but they stand beside each other: few intervals are left
         to compare each removed key with.
         """
-        return _merged(self._catalog.rows("SELECT first_key, stop_key FROM shards NOT INDEXED"))
+        sql = """
+            SELECT first_key, stop_key FROM shards NOT INDEXED
+            UNION ALL SELECT 1, stop_key FROM indexes WHERE kind = 'lexical' AND stop_key > 1
+        """
+        return _merged(self._catalog.rows(sql))
+
+    def passages_of(self, documents: Keys) -> tuple[Keys, Keys]:
+        """The keys of all passages of some documents, and the document of each, by key."""
+        sql = f"SELECT key, document FROM passages WHERE document IN {_CHOSEN} ORDER BY key"
+        rows = self._catalog.rows(sql, [json.dumps(np.unique(documents).tolist())])
+        table = np.array(rows, np.int64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
 
     # -- seals ----------------------------------------------------------------------------------
 

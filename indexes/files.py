@@ -18,9 +18,12 @@ import filelock
 from indexes.errors import CollectionError, DamageError, LockedError
 
 __all__ = [
+    "LOCAL_LOCKS",
     "LOCK_FILES",
+    "NO_FILE",
     "NewFile",
     "Sealed",
+    "advice",
     "new_file",
     "remove_file",
     "seal",
@@ -32,6 +35,8 @@ __all__ = [
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
+# What tantivy leaves beside an index: it says nothing of what the index holds.
+LOCAL_LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class Sealed:
 
     size: int
     checksum: str
+
+
+NO_FILE = Sealed(0, "")
 
 
 class NewFile:
@@ -130,14 +138,23 @@ def _make_folder(folder: Path) -> None:
 
 
 def seal(path: Path) -> Sealed:
-    """Size and checksum of a finished file."""
+    """Size and checksum of a finished file; of a folder, over its files by name."""
+    if path.is_dir():
+        return _seal_folder(path)
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
         return Sealed(os.fstat(file.fileno()).st_size, checksum)
 
 
+def _seal_folder(folder: Path) -> Sealed:
+    names = sorted(path.name for path in folder.iterdir() if path.name not in LOCAL_LOCKS)
+    sealed = [(name, seal(folder / name)) for name in names]
+    lines = "".join(f"{name} {one.size} {one.checksum}\n" for name, one in sealed)
+    return Sealed(sum(one.size for _, one in sealed), hashlib.sha256(lines.encode()).hexdigest())
+
+
 def verify(path: Path, expected: Sealed) -> None:
-    """Check that a file is the one that the catalog names.
+    """Check that a file, or a folder of files, is the one that the catalog names.
 
     Raises:
         DamageError: it is missing, cannot be read, has another size, or its bytes changed.
@@ -146,20 +163,21 @@ def verify(path: Path, expected: Sealed) -> None:
         found = seal(path)
     except FileNotFoundError:
         raise DamageError(
-            f"{path} is missing, though the catalog names it. {_advice(path)}"
+            f"{path} is missing, though the catalog names it. {advice(path)}"
         ) from None
     except OSError as error:
-        raise DamageError(f"{path} cannot be read: {error.strerror}. {_advice(path)}") from None
+        raise DamageError(f"{path} cannot be read: {error.strerror}. {advice(path)}") from None
     if found != expected:
         raise DamageError(
             f"{path} is damaged: expected {expected.size:,} bytes with SHA-256 "
             f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}. "
-            f"{_advice(path)}"
+            f"{advice(path)}"
         )
 
 
-def _advice(path: Path) -> str:
-    # A file of a collection lies in vectors/NAME/ or in ann/.
+def advice(path: Path) -> str:
+    """How to mend a damaged file of a collection."""
+    # It lies in vectors/NAME/, in ann/ or in lexical/.
     above = path.parents[1]
     folder = above.parent if above.name == "vectors" else above
     return f"Make it again from what is whole: retriever repair {shlex.quote(str(folder))}"

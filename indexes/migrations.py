@@ -13,8 +13,10 @@ steps = Migrations("retriever")
 FIRST = "0001_documents_embeddings_indexes"
 SECOND = "0002_sealed_rows_passages_fields"
 
+THIRD = "0003_words_and_combinations"
+
 # A step that a catalog has and this list has not comes from a newer version.
-NAMES = frozenset({FIRST, SECOND})
+NAMES = frozenset({FIRST, SECOND, THIRD})
 
 
 @steps(name=FIRST)
@@ -209,4 +211,13 @@ def _move_passages(db: Database) -> None:
     db.conn.executemany(
         "INSERT INTO passages_2 VALUES (?, ?, ?, ?, ?)",
         ((*row, passage_seal(*row)) for row in rows),
+    )
+
+
+@steps(name=THIRD)
+def words_and_combinations(db: Database) -> None:
+    """Indexes of the kinds `lexical` and `combined`, which older versions do not know."""
+    db.conn.execute(
+        # JSON: what was counted while the index was built.
+        "ALTER TABLE indexes ADD COLUMN report TEXT NOT NULL DEFAULT '{}'"
     )

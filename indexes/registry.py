@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexes.catalog import Catalog, Row
-from indexes.errors import DamageError, unknown_name
-from indexes.files import Sealed
+from indexes.errors import DamageError, InputError, unknown_name
+from indexes.files import NO_FILE, Sealed
 
-__all__ = ["EmbeddingRow", "IndexRow", "Registry", "ShardRow", "gaps"]
+__all__ = ["NOTHING", "EmbeddingRow", "IndexRow", "Registry", "ShardRow", "gaps"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,17 @@ class ShardRow:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """A named way to search an embedding: `flat` over the shards, or `ann` through a FAISS file."""
+    """A named way to search.
+
+    `flat` goes over an embedding's shards, `ann` through a FAISS file, `lexical` through a folder
+    that BM25 made of the texts. `combined` has nothing of its own: `recipe["parts"]` names the
+    indexes that it is made of, and the rest of the recipe is its owner's.
+    """
 
     number: int
     name: str
     kind: str
-    embedding: int
+    embedding: int | None
     recipe: Mapping[str, Any]
     generation: int
     stop_key: int
@@ -61,6 +66,16 @@ class IndexRow:
     file: str | None
     sealed: Sealed
     seconds: float
+    report: Mapping[str, int]
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The names of the indexes that it is made of."""
+        return tuple(self.recipe.get("parts", ()))
+
+
+# An index that has nothing yet: what others are made from.
+NOTHING = IndexRow(0, "", "", None, {}, 0, 1, 0, None, NO_FILE, 0.0, {})
 
 
 class Registry:
@@ -98,6 +113,16 @@ class Registry:
     def embedding(self, number: int) -> EmbeddingRow:
         """The embedding of that number."""
         return next(row for row in self.embeddings() if row.number == number)
+
+    def embedding_of(self, index: IndexRow) -> EmbeddingRow:
+        """The embedding that an index searches.
+
+        Raises:
+            InputError: it searches none.
+        """
+        if index.embedding is None:
+            raise InputError(f"Index '{index.name}' is {index.kind}: it has no vectors of its own.")
+        return self.embedding(index.embedding)
 
     def embeddings(self) -> list[EmbeddingRow]:
         """All embeddings, oldest first."""
@@ -168,13 +193,14 @@ class Registry:
         self._catalog.execute(
             """
             INSERT INTO indexes (name, kind, embedding, recipe, generation, stop_key, rows, file,
-                                 size, checksum, seconds)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                 size, checksum, seconds, report)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (name) DO UPDATE SET
                 kind = excluded.kind, embedding = excluded.embedding, recipe = excluded.recipe,
                 generation = excluded.generation, stop_key = excluded.stop_key,
                 rows = excluded.rows, file = excluded.file, size = excluded.size,
-                checksum = excluded.checksum, seconds = excluded.seconds
+                checksum = excluded.checksum, seconds = excluded.seconds,
+                report = excluded.report
             """,
             [
                 index.name,
@@ -188,8 +214,13 @@ class Registry:
                 index.sealed.size,
                 index.sealed.checksum,
                 index.seconds,
+                json.dumps(dict(index.report)),
             ],
         )
+
+    def of_kind(self, kind: str) -> list[IndexRow]:
+        """All indexes of a kind, oldest first."""
+        return [row for row in self.indexes() if row.kind == kind]
 
     def drop_index(self, name: str) -> None:
         """Forget an index."""
@@ -199,7 +230,7 @@ class Registry:
         """All indexes, oldest first."""
         sql = """
             SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size,
-                   checksum, seconds
+                   checksum, seconds, report
             FROM indexes ORDER BY number
         """
         return [_index(row) for row in self._catalog.rows(sql)]
@@ -225,11 +256,21 @@ def _shard(row: Row) -> ShardRow:
 
 
 def _index(row: Row) -> IndexRow:
-    number, name, kind, embedding, recipe, generation, stop, rows, file, size, checksum, spent = row
-    sealed = Sealed(size, checksum)
-    plan = json.loads(recipe)
+    (number, name, kind, embedding, recipe, generation, stop, rows, *rest) = row
+    file, size, checksum, seconds, report = rest
     return IndexRow(
-        number, name, kind, embedding, plan, generation, stop, rows, file, sealed, spent
+        number=number,
+        name=name,
+        kind=kind,
+        embedding=embedding,
+        recipe=json.loads(recipe),
+        generation=generation,
+        stop_key=stop,
+        rows=rows,
+        file=file,
+        sealed=Sealed(size, checksum),
+        seconds=seconds,
+        report=json.loads(report),
     )
 
 

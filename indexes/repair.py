@@ -52,6 +52,14 @@ class Repairer:
         damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
         for embedding in self.builder.registry.embeddings():
             yield from self._mend_embedding(embedding, lost, damaged, encoder, progress)
+        yield from self._mend_words(lost, progress)
+
+    def _mend_words(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
+        registry = self.builder.registry
+        for row in registry.of_kind("lexical"):
+            if row.name in lost:
+                self.builder.words(row.name, str(row.recipe["language"]), progress, anew=True)
+                yield f"read all texts for '{row.name}' again"
 
     def _mend_embedding(
         self,

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from indexes.blocks import Block, living
 from indexes.errors import DamageError, InputError, MismatchError
-from indexes.files import Sealed, new_file, verify
+from indexes.files import NO_FILE, Sealed, new_file, verify
 from indexes.neighbours import Keys, Matrix
 from indexes.registry import EmbeddingRow, ShardRow
 
 __all__ = [
     "MERGED_BYTES",
-    "NO_FILE",
     "ShardDraft",
     "add_reports",
     "mergeable",
@@ -29,10 +28,10 @@ __all__ = [
     "unpack_keys",
 ]
 
+PEAK = "peak_"
 MERGED_BYTES = 64 << 20
 WRITTEN_BYTES = 4 << 20
 UNIT_TOLERANCE = 1e-5
-NO_FILE = Sealed(0, "")
 
 
 def pack_keys(keys: Keys, first_key: int, stop_key: int) -> bytes | None:
@@ -181,8 +180,15 @@ def rewritten(
 
 
 def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    """Counts of two parts, added name by name."""
-    return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
+    """Counts of two parts, added name by name; of peaks, the higher one."""
+    return {
+        name: (max if name.startswith(PEAK) else _sum)(first.get(name, 0), second.get(name, 0))
+        for name in {**first, **second}
+    }
+
+
+def _sum(a: int, b: int) -> int:
+    return a + b
 
 
 def _as_rows(vectors: Any) -> Matrix:

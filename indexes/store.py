@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from indexes.ann import check_factory, default_effort
 from indexes.builder import Builder, Encode, Progress, living_rows, planned
@@ -21,24 +25,29 @@ from indexes.errors import (
     CollectionError,
     DamageError,
     InputError,
+    MismatchError,
 )
 from indexes.files import LOCK_FILES, remove_file, size_of, writer_lock
 from indexes.filters import Filter
-from indexes.grouping import best_passages
+from indexes.grouping import best_passages, best_scores
 from indexes.intake import Added, Intake, Spans, index_anew
-from indexes.neighbours import Matrix, Neighbours, checked_k
-from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.lexical import Terms, check_language
+from indexes.neighbours import Keys, Matrix, Neighbours, checked_k
+from indexes.registry import NOTHING, EmbeddingRow, IndexRow, Registry, ShardRow, gaps
 from indexes.repair import Encoder, Repaired, Repairer
 from indexes.taking import Taking
 from indexes.verify import Checked, Checker, Problem
-from indexes.views import View, Views
+from indexes.views import LexicalView, View, Views
 
 __all__ = ["Checked", "Compacted", "Counts", "Repaired", "Snapshot", "Store", "is_free"]
 
 Answer = TypeVar("Answer")
 
+# Vectors (n, dim), or the terms of n queries.
+Queries = Matrix | Sequence[Terms]
+
 CATALOG = "catalog.db"
-FOLDERS = ("vectors", "ann")
+FOLDERS = ("vectors", "ann", "lexical")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -49,14 +58,19 @@ class Snapshot:
     _corpus: Corpus
     _views: Views
 
-    def view(self, index: str) -> View:
+    def view(self, index: str) -> View | LexicalView:
         """An index, ready to search; see `Views.of` for errors."""
         return self._views.of(index)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether a document may have several passages."""
+        return self._corpus.is_split
 
     def search(
         self,
         index: str,
-        queries: Matrix,
+        queries: Queries,
         k: int,
         *,
         where: Filter | None = None,
@@ -64,16 +78,40 @@ class Snapshot:
     ) -> Neighbours:
         """The `k` nearest documents of each query in one index, each by its best passage.
 
-        `where` picks the documents; `exact` searches the same vectors by brute force.
+        Queries are vectors (n, dim), or `lexical.Terms` where the index is one of words. `where`
+        picks the documents; `exact` searches the same vectors by brute force.
         """
         view = self.view(index)
-        search = view.exact_search if exact else view.search
+        # Which of the two the queries are for, their owner knows.
+        search: Callable[..., Neighbours] = view.exact_search if exact else view.search
         allowed = self._views.allowed(where)
         if not self._corpus.is_split:
             return search(queries, k, allowed)
-        nearest = partial(search, allowed=allowed)
-        rows = view.scope(allowed).rows
-        return best_passages(nearest, self._corpus.owners, queries, checked_k(k), rows)
+        count = len(queries)
+
+        def nearest(rows: NDArray[np.intp], wanted: int) -> Neighbours:
+            some = queries if len(rows) == count else _taken(queries, rows)
+            return search(some, wanted, allowed)
+
+        rows = view.count(allowed)
+        return best_passages(nearest, self._corpus.owners, count, checked_k(k), rows)
+
+    def scores(self, index: str, queries: Queries, keys: Keys) -> Neighbours:
+        """What one index makes of documents that were found elsewhere, given by keys (n, m).
+
+        Each document comes back, in its place, with its passage that is best in this index, and
+        that one's score; with -inf where the index has nothing of it.
+        """
+        score: Callable[..., Matrix] = self.view(index).scores
+        if not self._corpus.is_split:
+            return Neighbours(keys, score(queries, keys))
+        documents = self.owners(keys)
+        passages = self._corpus.passages_of(documents)
+        return best_scores(partial(score, queries), passages, documents)
+
+    def owners(self, keys: Keys) -> Keys:
+        """The number of the document of each of some keys (any shape); -1 for key -1."""
+        return self._corpus.owners(keys)
 
     def lets_through(self, where: Filter) -> bool:
         """Whether any document fits a filter."""
@@ -204,6 +242,16 @@ class Store:
         """Every document, in the order in which they came."""
         return self._corpus.documents()
 
+    def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
+        """The documents of some ids, in no order; ids that no document has are left out."""
+        with self._catalog.reading():
+            return list(self._corpus.documents_of(doc_ids))
+
+    def content_checksum(self) -> str:
+        """What tells two corpora apart: see `Corpus.checksum`."""
+        with self._catalog.reading():
+            return self._corpus.checksum()
+
     def index(self, name: str) -> IndexRow:
         """The index of that name, or an `UnknownNameError` that lists what there is."""
         with self._catalog.reading():
@@ -215,9 +263,9 @@ class Store:
             return self._registry.indexes()
 
     def embedding(self, index: str) -> EmbeddingRow:
-        """The embedding that an index searches."""
+        """The embedding that an index searches; an `InputError` where it searches none."""
         with self._catalog.reading():
-            return self._registry.embedding(self._registry.index(index).embedding)
+            return self._registry.embedding_of(self._registry.index(index))
 
     def shards(self, embedding: EmbeddingRow) -> list[ShardRow]:
         """The shards of an embedding, in key order."""
@@ -235,11 +283,17 @@ class Store:
                 missing_documents=self._corpus.count_documents(left),
             )
 
+    def unread(self, index: IndexRow) -> tuple[int, int]:
+        """How many passages, and how many documents, a BM25 index has not read yet."""
+        with self._catalog.reading():
+            left = [(index.stop_key, self._corpus.stop_key())]
+            return self._corpus.count_passages(*left[0]), self._corpus.count_documents(left)
+
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """The search parameters that an index gets for `k` neighbours, by FAISS's names."""
         if index.kind != "ann":
             return {}
-        dim = self._registry.embedding(index.embedding).dim
+        dim = self._registry.embedding_of(index).dim
         return default_effort(str(index.recipe["factory"]), dim, k)
 
     def size(self) -> int:
@@ -334,7 +388,7 @@ class Store:
 
     # -- indexes --------------------------------------------------------------------------------
 
-    def check_new(self, name: str, *, factory: str | None, dim: int) -> None:
+    def check_new(self, name: str, *, factory: str | None = None, dim: int = 0) -> None:
         """Check an index's name and factory string before any work is spent on it.
 
         Raises:
@@ -382,6 +436,45 @@ class Store:
                 raise
             return builder.index(name, embedding, factory), embedded
 
+    def build_words(self, name: str, language: str, progress: Progress) -> IndexRow:
+        """Build a BM25 index over all texts, or bring it up to date; see `Builder.words`.
+
+        Raises:
+            LockedError: another process is writing.
+            InputError: no such language.
+            MismatchError: an index of that name is there, and another.
+        """
+        check_language(language)
+        with self._writing():
+            self._check_same(name, "lexical", {"language": language})
+            return self._builder().words(name, language, progress)
+
+    def combine(self, name: str, parts: Sequence[str], recipe: Mapping[str, Any]) -> IndexRow:
+        """Name a combination of indexes; `recipe` says how, and is its owner's.
+
+        Raises:
+            LockedError: another process is writing.
+            UnknownNameError: a part is not there.
+            MismatchError: an index of that name is there, and another.
+        """
+        whole = {**recipe, "parts": list(parts)}
+        with self._writing():
+            for part in parts:
+                self.index(part)
+            self._check_same(name, "combined", whole)
+            with self._catalog.writing():
+                row = replace(NOTHING, name=name, kind="combined", recipe=whole)
+                self._registry.set_index(row)
+        return self.index(name)
+
+    def _check_same(self, name: str, kind: str, recipe: Mapping[str, Any]) -> None:
+        for row in self.indexes():
+            if row.name == name and (row.kind, row.recipe) != (kind, recipe):
+                raise MismatchError(
+                    f"Index '{name}' is there already, and another ({row.kind}). Choose another "
+                    f"name, or first: retriever drop {shlex.quote(str(self.folder))} {name}"
+                )
+
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
         """Take back an index that failed before any of its work was kept."""
         if not self.shards(embedding):
@@ -403,13 +496,23 @@ class Store:
             )
 
     def drop(self, name: str) -> int:
-        """Forget an index, and its embedding when no other index uses it; the bytes set free."""
+        """Forget an index, and its embedding when no other index uses it; the bytes set free.
+
+        Raises:
+            InputError: a combination is made of it.
+        """
         with self._writing():
             index = self.index(name)
+            users = [row.name for row in self.indexes() if name in row.parts]
+            if users:
+                raise InputError(
+                    f"Index '{name}' is part of: {', '.join(users)}. Drop what is made of it first."
+                )
             freed = index.sealed.size
             with self._catalog.writing():
                 self._registry.drop_index(name)
-                if all(other.embedding != index.embedding for other in self._registry.indexes()):
+                others = {other.embedding for other in self._registry.indexes()}
+                if index.embedding is not None and index.embedding not in others:
                     shards = self._registry.shards(index.embedding)
                     freed += sum(shard.sealed.size for shard in shards)
                     self._registry.drop_embedding(index.embedding)
@@ -431,6 +534,7 @@ class Store:
                 gone, without_structure = builder.compact(embedding)
                 rows, exact = rows + gone, exact + without_structure
                 progress(done, len(embeddings) + 1)
+            builder.words_again(_unwatched)
             if len(self._corpus.tombstones()):
                 # No file holds a removed key any more.
                 with self._catalog.writing():
@@ -499,8 +603,23 @@ class Store:
             path
             for folder in FOLDERS
             for path in sorted((self.folder / folder).rglob("*"))
-            if path.is_file() and path.relative_to(self.folder).as_posix() not in named
+            if path.is_file() and not named & _names_of(path.relative_to(self.folder))
         ]
+
+
+def _names_of(path: Path) -> set[str]:
+    """What names a file: itself, or the folder that counts as one."""
+    return {path.as_posix(), path.parent.as_posix()}
+
+
+def _taken(queries: Queries, rows: NDArray[np.intp]) -> Queries:
+    if isinstance(queries, np.ndarray):
+        return queries[rows]
+    return [queries[row] for row in rows.tolist()]
+
+
+def _unwatched(done: int, total: int) -> None:
+    """Progress that nobody sees."""
 
 
 def is_free(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexes import ann
+from indexes import ann, lexical
 from indexes.catalog import Catalog
 from indexes.conditions import values_of
 from indexes.corpus import Corpus
@@ -78,7 +78,8 @@ class Checker:
         """Look at everything; files are read once, rows in pages."""
         problems: list[Problem] = []
         embeddings = self.registry.embeddings()
-        structures = [index for index in self.registry.indexes() if index.file]
+        indexes = self.registry.indexes()
+        structures = [index for index in indexes if index.file]
         steps = 3 + len(embeddings) + len(structures)
         vectors = files = done = 0
 
@@ -97,7 +98,8 @@ class Checker:
             files += sum(shard.file is not None for shard in shards)
             step(self._embedding(embedding, shards))
         for index in structures:
-            step(self._structure(index))
+            step(self._words(index) if index.kind == "lexical" else self._structure(index))
+        problems.extend(_lost_parts(indexes))
         return Checked(
             documents=self.corpus.count(),
             passages=self.corpus.count_all_passages(),
@@ -255,7 +257,7 @@ class Checker:
 
     def _structure(self, index: IndexRow) -> Iterator[Problem]:
         """A FAISS file: whole, and with the keys that the shards had when it was made."""
-        embedding = self.registry.embedding(index.embedding)
+        embedding = self.registry.embedding_of(index)
         try:
             verify_file(self.folder / str(index.file), index.sealed)
             structure = ann.load(self.folder / str(index.file), embedding.dim)
@@ -276,6 +278,36 @@ class Checker:
                 "structure",
                 index.name,
             )
+
+    def _words(self, index: IndexRow) -> Iterator[Problem]:
+        """A BM25 index: whole, and with the keys of all texts that it says it has read."""
+        folder = self.folder / str(index.file)
+        try:
+            verify_file(folder, index.sealed)
+            words = lexical.load(folder, str(index.recipe["language"]))
+            keys = words.keys
+        except DamageError as error:
+            yield Problem(str(error), "structure", index.name)
+            return
+        rows = self.catalog.stream(
+            "SELECT key FROM passages WHERE key < ? ORDER BY key", [index.stop_key]
+        )
+        there = np.fromiter((key for (key,) in rows), np.int64)
+        dead = self.corpus.tombstones()
+        if len(keys) != index.rows or not np.array_equal(np.setdiff1d(keys, dead), there):
+            yield Problem(
+                f"Index '{index.name}' does not hold the passages that it should.",
+                "structure",
+                index.name,
+            )
+
+
+def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:
+    names = {index.name for index in indexes}
+    for index in indexes:
+        for part in index.parts:
+            if part not in names:
+                yield Problem(f"Index '{index.name}' is made of '{part}', which is not there.")
 
 
 def _fault_of(row: Sequence[object], next_document: int) -> str:

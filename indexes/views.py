@@ -5,23 +5,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from indexes import ann, exact
+from indexes import ann, exact, lexical
 from indexes.blocks import Block
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus
 from indexes.files import verify
 from indexes.filters import Filter
-from indexes.neighbours import NO_KEY, Keys, Matrix, Neighbours, best, checked_queries, merge
+from indexes.neighbours import (
+    NO_KEY,
+    Keys,
+    Matrix,
+    Neighbours,
+    best,
+    checked_k,
+    checked_queries,
+    merge,
+)
 from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
 from indexes.scopes import Allowed, Scope, scope_of
 from indexes.shards import open_shard
 
-__all__ = ["View", "Views"]
+__all__ = ["LexicalView", "View", "Views"]
 
 KEPT_FILTERS = 32
 KEPT_FILTER_KEYS = 8_000_000
@@ -94,10 +102,18 @@ class View:
             oldest = next(iter(sizes))
             del self._scopes[oldest], sizes[oldest]
 
-    @cached_property
-    def rows(self) -> int:
-        """How many passages the index can find."""
-        return self.scope(None).rows
+    def count(self, allowed: Allowed | None = None) -> int:
+        """How many passages a search can find."""
+        return self.scope(allowed).rows
+
+    def scores(self, queries: Matrix, keys: Keys) -> Matrix:
+        """The exact cosine of `keys` (n, m) for each of n queries; -inf for key -1, for a key
+        without a vector, and for a query of zeros.
+        """
+        checked = checked_queries(queries, self.embedding.dim)
+        scores = exact.rescore(checked, keys, self.blocks)
+        scores[~checked.any(axis=1)] = -np.inf
+        return scores
 
     def _brute_force(self, queries: Matrix, k: int, scope: Scope) -> Neighbours:
         if scope.few is not None:
@@ -138,6 +154,39 @@ class View:
         return Neighbours(keys, scores)
 
 
+@dataclass(frozen=True)
+class LexicalView:
+    """A BM25 index, ready to search; `dead` and `missing` as in `View`."""
+
+    index: IndexRow
+    words: lexical.LexicalIndex
+    dead: Keys
+    missing: int
+
+    def search(
+        self, queries: Sequence[lexical.Terms], k: int, allowed: Allowed | None = None
+    ) -> Neighbours:
+        """The `k` best passages of each query that share a term with it."""
+        keys = None if allowed is None else allowed.keys
+        return self.words.search(queries, checked_k(k), dead=self.dead, allowed=keys)
+
+    def exact_search(
+        self, queries: Sequence[lexical.Terms], k: int, allowed: Allowed | None = None
+    ) -> Neighbours:
+        """The same as `search`: it leaves nothing out."""
+        return self.search(queries, k, allowed)
+
+    def count(self, allowed: Allowed | None = None) -> int:
+        """How many passages a search can find at most, were all to share a term with the query."""
+        return self.words.rows if allowed is None else min(self.words.rows, len(allowed.keys))
+
+    def scores(self, queries: Sequence[lexical.Terms], keys: Keys) -> Matrix:
+        """The BM25 of `keys` (n, m) for each of n queries; 0 where they share no term, -inf for
+        key -1 and a key that was not read yet.
+        """
+        return self.words.scores(queries, keys)
+
+
 class Views:
     """The views of a collection, kept from one search to the next as long as nothing changed.
 
@@ -151,20 +200,22 @@ class Views:
         self._folder = folder
         self._lock = threading.Lock()
         self._generation = -1
-        self._views: dict[str, View] = {}
+        self._views: dict[str, View | LexicalView] = {}
         # By checksum: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
         self._structures: dict[tuple[str, str], ann.AnnIndex] = {}
+        self._words: dict[tuple[str, str], lexical.LexicalIndex] = {}
         # What changes with the documents only, not with every shard that a writer commits.
         self._content = -1
         self._allowed: dict[str, Allowed] = {}
         self._dead: Keys | None = None
 
-    def of(self, name: str) -> View:
+    def of(self, name: str) -> View | LexicalView:
         """The view of an index at the generation of the running `catalog.reading()`.
 
         Raises:
             UnknownNameError: no such index.
+            InputError: it is a combination of others, and has no vectors or words of its own.
             DamageError: one of its files is not what the catalog says.
         """
         generation = self._catalog.generation()
@@ -211,12 +262,17 @@ class Views:
             self._content = content
         return content
 
-    def _open(self, name: str) -> View:
+    def _open(self, name: str) -> View | LexicalView:
         self._at_this_content()
         if self._dead is None:
             self._dead = self._corpus.tombstones()
         index = self._registry.index(name)
-        embedding = self._registry.embedding(index.embedding)
+        if index.kind == "lexical":
+            left = [(index.stop_key, self._corpus.stop_key())]
+            return LexicalView(
+                index, self._open_words(index), self._dead, self._corpus.count_documents(left)
+            )
+        embedding = self._registry.embedding_of(index)
         shards = self._registry.shards(embedding.number)
         blocks = [self._block(shard, embedding) for shard in shards]
         later = [
@@ -250,6 +306,16 @@ class Views:
             structure = self._structures[name] = ann.load(path, embedding.dim)
         return structure
 
+    def _open_words(self, index: IndexRow) -> lexical.LexicalIndex:
+        name = str(index.file), index.sealed.checksum
+        words = self._words.get(name)
+        if words is None:
+            folder = self._folder / name[0]
+            verify(folder, index.sealed)
+            language = str(index.recipe["language"])
+            words = self._words[name] = lexical.load(folder, language)
+        return words
+
     def _forget_old_files(self) -> None:
         shards = {
             shard.number
@@ -259,3 +325,4 @@ class Views:
         files = {(row.file, row.sealed.checksum) for row in self._registry.indexes()}
         self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
         self._structures = {n: index for n, index in self._structures.items() if n in files}
+        self._words = {n: words for n, words in self._words.items() if n in files}

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from indexes.documents import Document
     from indexes.errors import RetrieverError
     from retriever.collection import Collection
-    from retriever.comparison import Comparison, compare
+    from retriever.comparing import compare
+    from retriever.comparison import Comparison
     from retriever.embedders import (
         ContextualEmbedder,
         Embedder,
@@ -68,7 +69,7 @@ _HOMES = {
     "Sentences": "retriever.splitting",
     "StaticEmbedder": "retriever.embedders",
     "Words": "retriever.splitting",
-    "compare": "retriever.comparison",
+    "compare": "retriever.comparing",
     "load_embedder": "retriever.embedders",
     "read_qrels": "retriever.formats",
     "read_queries": "retriever.formats",

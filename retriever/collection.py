@@ -21,11 +21,14 @@ from indexes.errors import (
     unknown_names,
 )
 from indexes.intake import Added
-from indexes.registry import EmbeddingRow
+from indexes.registry import EmbeddingRow, IndexRow
 from indexes.store import Checked, Compacted, Repaired, Store, is_free
-from retriever.embedders import Embedder, Reporting, load_embedder
+from retriever.combined import combined_finder
+from retriever.embedders import Embedder, Reporting, TextReport, load_embedder
 from retriever.embedders.base import Matrix
+from retriever.finders import DenseFinder, Finder, LexicalFinder
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
+from retriever.fusion import DEPTH, RRF, RRF_K, cascade_recipe, fusion_recipe
 from retriever.info import (
     BuildReport,
     CollectionInfo,
@@ -36,13 +39,14 @@ from retriever.info import (
     text_report,
 )
 from retriever.provenance import check_same, facts_of, spec_of
-from retriever.search import DenseRetriever, Hits
+from retriever.search import Hits, Retriever
 from retriever.splitting import Sentences, Splitter, Words, splitter_of
 from retriever.where import field_path, filter_of
 
 __all__ = ["Added", "Checked", "Collection", "Compacted", "Repaired"]
 
 DTYPES = ("float32", "float16")
+DEFAULT_LANGUAGE = "english"
 
 
 class Collection:
@@ -236,6 +240,14 @@ class Collection:
         """Every document, in the order in which they came."""
         return self._store.documents()
 
+    def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
+        """The documents of some ids, in no order; ids that no document has are left out."""
+        return self._store.documents_of(doc_ids)
+
+    def content_checksum(self) -> str:
+        """16 digits over all ids, titles and texts, whatever the order in which they came."""
+        return self._store.content_checksum()
+
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
         """Those of some ids that no document has, in the order given."""
         return self._store.unknown_ids(doc_ids)
@@ -248,20 +260,25 @@ class Collection:
         embedder: Embedder | None = None,
         *,
         vectors: str | None = None,
+        lexical: bool = False,
         ann: str | None = None,
         dtype: str | None = None,
+        language: str | None = None,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
 
         A new index needs an `embedder`, or `vectors`: the name of an index whose vectors it shares,
-        so that nothing is embedded again. `ann` is a FAISS factory string (`HNSW32`, `IVF256,SQ8`);
-        without it, or with `Flat`, search is exact. `dtype` says how vectors are stored: `float32`,
-        or `float16` in half the room. An interrupted build goes on when called again.
+        so that nothing is embedded again; or `lexical`: BM25 over the texts, words stemmed by
+        `language` (`english` without it, `none` for no stemming). `ann` is a FAISS factory string
+        (`HNSW32`, `IVF256,SQ8`); without it, or with `Flat`, search is exact. `dtype` says how
+        vectors are stored: `float32`, or `float16` in half the room. An interrupted build goes on
+        when called again; BM25, which embeds nothing, starts again. For a combination, its parts
+        are brought up to date.
 
         Raises:
-            InputError: neither or both were given, the corpus is empty, or FAISS refuses the
-                factory string.
+            InputError: none or several of them were given, the corpus is empty, FAISS refuses the
+                factory string, or there is no stemmer for the language.
             MismatchError: the index exists, made by another embedder or with another structure.
             UnknownNameError: no index called `vectors`.
             LockedError: another process is writing.
@@ -271,6 +288,98 @@ class Collection:
                 f"{self.path}/ has no documents yet. Add some first: "
                 f"retriever add {self._quoted} FILE"
             )
+        there = {row.name: row for row in self._store.indexes()}.get(name)
+        own = (embedder, vectors, ann, dtype)
+        if lexical or (there and there.kind == "lexical" and own == (None,) * 4):
+            if own != (None,) * 4:
+                raise InputError("BM25 has no vectors: leave out embedder, vectors, ann and dtype.")
+            return self._build_words(name, there, language, progress or _silent)
+        if language is not None:
+            raise InputError("A language is for BM25: give --lexical (lexical=True) with it.")
+        if there and there.parts and own == (None,) * 4:
+            return self._build_parts(there, progress or _silent)
+        if there and there.embedding is None:
+            raise MismatchError(self._is_another(there))
+        return self._build_vectors(name, there, _Wanted(*own), progress or _silent)
+
+    def fuse(
+        self,
+        name: str,
+        parts: Sequence[str],
+        *,
+        method: str = RRF,
+        weights: Sequence[float] | None = None,
+        rrf_k: float = RRF_K,
+        depth: int = DEPTH,
+    ) -> BuildReport:
+        """Name a fusion of several indexes, usable wherever an index is; see `combined.Fusion`.
+
+        Each part is asked for `depth` documents, whatever k is.
+
+        Raises:
+            InputError: fewer than two parts, no such method, weights or a depth that do not fit.
+            UnknownNameError: a part is not there.
+            MismatchError: an index of that name is there, and another.
+        """
+        _refuse_text("parts", parts)
+        recipe = fusion_recipe(len(parts), method=method, weights=weights, rrf_k=rrf_k, depth=depth)
+        return self._combine(name, parts, recipe)
+
+    def cascade(self, name: str, first: str, second: str, *, depth: int = DEPTH) -> BuildReport:
+        """Name a cascade: `first` finds `depth` candidates, `second` ranks exactly those.
+
+        The second scores them from its stored vectors, or by BM25; see `combined.CascadedFinder`.
+
+        Raises:
+            InputError: a depth that does not fit.
+            UnknownNameError: a part is not there.
+            MismatchError: an index of that name is there, and another.
+        """
+        return self._combine(name, [first, second], cascade_recipe(depth=depth))
+
+    def _combine(self, name: str, parts: Sequence[str], recipe: Mapping[str, Any]) -> BuildReport:
+        self._store.check_new(name)
+        if len(set(parts)) < len(parts):
+            raise InputError(f"An index is named twice: {', '.join(parts)}.")
+        self._store.combine(name, parts, recipe)
+        return BuildReport(name, 0, self._store.count_passages(), 0.0, 0.0, TextReport())
+
+    def _build_words(
+        self, name: str, there: IndexRow | None, language: str | None, progress: Progress
+    ) -> BuildReport:
+        self._store.check_new(name)
+        known = str(there.recipe.get("language", "")) if there else ""
+        row = self._store.build_words(name, language or known or DEFAULT_LANGUAGE, progress)
+        return BuildReport(
+            name=name,
+            embedded=0,
+            already=self._store.count_passages(),
+            embedding_seconds=0.0,
+            indexing_seconds=0.0 if row == there else row.seconds,
+            text=TextReport(),
+        )
+
+    def _build_parts(self, index: IndexRow, progress: Progress) -> BuildReport:
+        reports = [self.build(part, progress=progress) for part in index.parts]
+        return BuildReport(
+            name=index.name,
+            embedded=sum(report.embedded for report in reports),
+            already=self._store.count_passages(),
+            embedding_seconds=sum(report.embedding_seconds for report in reports),
+            indexing_seconds=sum(report.indexing_seconds for report in reports),
+            text=TextReport(),
+        )
+
+    def _is_another(self, there: IndexRow) -> str:
+        return (
+            f"Index '{there.name}' is there already, and another ({there.kind}). Choose another "
+            f"name, or first: retriever drop {self._quoted} {there.name}"
+        )
+
+    def _build_vectors(
+        self, name: str, there: IndexRow | None, wanted: _Wanted, progress: Progress
+    ) -> BuildReport:
+        embedder, vectors, ann, dtype = wanted.embedder, wanted.vectors, wanted.ann, wanted.dtype
         if embedder is not None and not isinstance(embedder, Embedder):
             kind = type(embedder).__name__
             raise InputError(
@@ -289,14 +398,13 @@ class Collection:
         if plan.embedder:
             self._embedders[plan.embedder.fingerprint] = plan.embedder
         seconds = embedding_seconds(self._store, plan.embedding) if plan.embedding else 0.0
-        old = {row.name: row for row in self._store.indexes()}.get(name)
         index, embedded = self._store.build(
             name,
             embedding=plan.embedding,
             new_embedding=facts_of(plan.embedder, dtype or DTYPES[0]) if plan.embedder else None,
             factory=plan.factory,
             encode=lambda texts: _encode(plan.embedder or self._embedder(vectors or name), texts),
-            progress=progress or _silent,
+            progress=progress,
         )
         embedding = self._store.embedding(name)
         return BuildReport(
@@ -304,7 +412,7 @@ class Collection:
             embedded=embedded,
             already=self._store.count_passages() - embedded,
             embedding_seconds=embedding_seconds(self._store, embedding) - seconds,
-            indexing_seconds=0.0 if index == old else index.seconds,
+            indexing_seconds=0.0 if index == there else index.seconds,
             text=text_report(self._store, embedding),
         )
 
@@ -397,10 +505,21 @@ class Collection:
         """The `k` documents nearest to each query; errors as in `search`."""
         return self.retriever(index).search_many(texts, k, where=where)
 
-    def retriever(self, index: str | None = None) -> DenseRetriever:
-        """An index with its embedder loaded, ready for many questions; errors as in `search`."""
+    def retriever(self, index: str | None = None) -> Retriever:
+        """An index with its embedder loaded, ready for many questions; errors as in `search`.
+
+        A combination comes with the embedders of all its parts.
+        """
         name = index if index is not None else self._only_index()
-        return DenseRetriever(name, self._embedder(name), self._store)
+        return Retriever(self._finder(name), self._store)
+
+    def _finder(self, name: str) -> Finder:
+        row = self._store.index(name)
+        if row.kind == "lexical":
+            return LexicalFinder(name, str(row.recipe["language"]))
+        if row.kind == "combined":
+            return combined_finder(name, row.recipe, [self._finder(part) for part in row.parts])
+        return DenseFinder(name, self._embedder(name))
 
     def use(self, index: str, embedder: Embedder) -> None:
         """Answer an index's queries with this embedder: needed for one of your own after `open`.
@@ -459,7 +578,7 @@ class Collection:
         if (embedder is None) == (vectors is None):
             raise InputError(
                 f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
-                "or --vectors INDEX to share another index's vectors."
+                "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
             )
         if embedder is not None:
             return _Plan(embedder, None, ann)
@@ -484,6 +603,16 @@ class Collection:
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """How a call of `build` asked for an index of vectors."""
+
+    embedder: Embedder | None
+    vectors: str | None
+    ann: str | None
+    dtype: str | None
+
+
+@dataclass(frozen=True)
 class _Plan:
     """How to build: with a new embedder, or on an embedding that there is; its own embedder is
     loaded only when there is something to embed.
@@ -505,6 +634,11 @@ class _Plan:
         return known.dim if known else 0
 
 
+def _refuse_text(what: str, given: object) -> None:
+    if isinstance(given, str):
+        raise InputError(f"The {what} are one text, '{given}'; expected a list of names.")
+
+
 def _silent(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -517,5 +651,6 @@ def _encode(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str,
         "words": report.words,
         "known_words": report.known_words,
         "truncated": report.truncated,
+        "tokens": report.tokens,
     }
     return vectors, counts

@@ -1,59 +1,88 @@
-"""The same queries through several indexes of one collection: what each finds and costs."""
+"""The same queries through several systems: what each found, what is chance, what it costs, why.
+
+These are the values; `comparing.compare` makes them.
+"""
 
 from __future__ import annotations
 
-import json
-import platform
-import shlex
-import time
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib import metadata
-from itertools import combinations
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from indexes.builder import Progress
-from indexes.errors import InputError
-from retriever import latency
-from retriever.collection import Collection
-from retriever.embedders import Embedder, Reporting
-from retriever.info import IndexInfo, index_notes
-from retriever.measures import (
-    DEFAULT_MEASURES,
-    ann_recall,
-    canonical,
-    deepest_cutoff,
-    drop_self,
-    evaluate,
-    mean,
-    overlap,
-    parse_measures,
-)
-from retriever.report.numbers import many
-from retriever.search import DenseRetriever, Run, Timing
+from indexes.errors import InputError, unknown_name
+from retriever.formats import write_label_file
+from retriever.fronts import front
+from retriever.latency import Latency
+from retriever.measures import canonical
+from retriever.search import Run
+from retriever.significance import Difference
 
-__all__ = ["Comparison", "Row", "compare"]
+__all__ = ["QUERIES_TO_LABEL", "Agreement", "Comparison", "Cost", "Excerpt", "Query", "Row"]
 
-LIBRARIES = ("faiss-cpu", "sentence-transformers", "torch", "gensim", "numpy", "ir-measures")
+# Queries that a label file asks about, where nobody says how many.
+QUERIES_TO_LABEL = 20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a system costs to build and to keep; a combined one, what its parts cost together.
+
+    Seconds, bytes, and rates a second. `tokens_per_second` are words for static embedders, word
+    pieces for contextual ones; None where nobody counted. `building_memory` is the most that the
+    building process held, `open_memory` what a fresh process holds with it open and one query
+    answered, above what it held before; None where they were not measured.
+    """
+
+    embedding_seconds: float
+    indexing_seconds: float
+    documents_per_second: float | None
+    tokens_per_second: float | None
+    building_memory: int | None
+    open_memory: int | None
+    disk_size: int
+    disk_size_per_document: float
+
+    @property
+    def building_seconds(self) -> float:
+        """Embedding and indexing together."""
+        return self.embedding_seconds + self.indexing_seconds
 
 
 @dataclass(frozen=True)
 class Row:
-    """One index in a comparison.
+    """One system in a comparison: an index, a combination of some, or a run from elsewhere.
+
+    `kind` is `exact`, `ann`, `lexical`, `fused`, `cascaded` or `run`; `family` is `static`,
+    `contextual`, `hashing`, `custom`, `lexical`, `combined` or `run`; `description` says the rest,
+    such as `static:glove-6b-50d`, `bm25 + minilm, reciprocal rank`.
 
     `quality` maps a measure to its mean over the judged queries; empty without judgments.
-    `throughput` is in queries a second, all of them as one batch; times in seconds, sizes in bytes.
-    `ann_recall` is the share of the true nearest vectors that the index found, 1 for an exact one.
-    Coverages are shares of known words, None for embedders that do not count words.
+    `exact_quality` is what exact search over the same vectors reaches: given for `ann` only, where
+    the difference to `quality` is what the index lost, and the rest is the embedding's.
+    `ann_recall` is the share of the exact top k that was found, 1.0 for an exact index; None where
+    there are no vectors of its own. `differences` compare with the baseline, measure by measure:
+    empty without one, and for the baseline itself.
+
+    `throughput` is in queries a second, all of them as one batch. A run from elsewhere has neither
+    latency nor throughput nor cost. Coverages are shares of known words in queries and corpus, None
+    for systems that do not count words.
     """
 
     name: str
+    kind: str
+    family: str
+    description: str
     quality: Mapping[str, float]
-    ann_recall: float
-    latency: latency.Latency
-    throughput: float
+    exact_quality: Mapping[str, float]
+    ann_recall: float | None
+    differences: Mapping[str, Difference]
+    latency: Latency | None
+    throughput: float | None
+    cost: Cost | None
     query_coverage: float | None
-    index: IndexInfo
+    corpus_coverage: float | None
 
     def __getitem__(self, measure: str) -> float:
         """The mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
@@ -61,20 +90,57 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The same queries through several indexes; `print` it, or read its fields.
+class Agreement:
+    """How alike two systems' answers are: `overlap` of the top k, and rank-biased overlap of it."""
 
-    `per_query` maps index, measure and query id to a value; `pairwise` maps two index names to the
-    share of the top `k` that they have in common; `runs` hold the rankings that were judged.
+    overlap: float
+    rbo: float
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The beginning of a document, for people to read."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query: its text, its judgments (doc_id to grade), and what explains its answers.
+
+    `unknown` maps a system that counts words to the query's words that it does not know; `matched`
+    are the words of found or judged documents, lower-cased, that are the query's own or other forms
+    of them.
+    """
+
+    query_id: str
+    text: str
+    judgments: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    matched: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The same queries through several systems; `print` it, write it, or read its fields.
+
+    `measures` are ir_measures' names, the first of them the one that wins go by; `per_query` maps
+    system, measure and query id to a value; `pairwise` maps two names to how alike their answers
+    are; `runs` hold the rankings that were judged, `queries` the queries by id, in order;
+    `documents` excerpts of those that a system has in its top `k`, or that were judged relevant.
+    `environment` is the birth certificate: versions, machine, checksums, seed, the command.
     """
 
     k: int
-    queries: int
-    judged: bool
+    measures: Sequence[str]
+    baseline: str | None
     rows: Mapping[str, Row]
     per_query: Mapping[str, Mapping[str, Mapping[str, float]]]
-    pairwise: Mapping[tuple[str, str], float]
+    pairwise: Mapping[tuple[str, str], Agreement]
     runs: Mapping[str, Run]
+    queries: Mapping[str, Query]
+    documents: Mapping[str, Excerpt]
     notes: Sequence[str]
     environment: Mapping[str, str]
 
@@ -83,14 +149,174 @@ class Comparison:
 
         return plain_comparison(self)
 
-    def to_json(self) -> str:
-        """One JSON object a line: an index each, with its quality, its cost and its overlaps."""
-        return "\n".join(
-            json.dumps(self._object(row), ensure_ascii=False) for row in self.rows.values()
+    @property
+    def judged(self) -> bool:
+        """Whether there are judgments, and so qualities."""
+        return bool(self.per_query) and bool(self.measures)
+
+    @property
+    def measure(self) -> str:
+        """The measure that wins and contrasts go by: the first.
+
+        Raises:
+            InputError: there are no judgments.
+        """
+        if not self.judged:
+            raise InputError("There are no judgments to go by. Give qrels, or a label file.")
+        return self.measures[0]
+
+    # -- what to read off -----------------------------------------------------------------------
+
+    def agreement(self, a: str, b: str) -> Agreement:
+        """How alike the answers of two systems are, in whichever order they are named."""
+        return self.pairwise[(a, b)] if (a, b) in self.pairwise else self.pairwise[(b, a)]
+
+    def fronts(self) -> Mapping[str, Sequence[str]]:
+        """The systems that no other beats in quality at the same or a lower cost, cheapest first.
+
+        `latency`: the first measure against the median milliseconds of a query; `building`: against
+        the seconds that embedding and indexing took. Empty without judgments.
+        """
+        if not self.judged:
+            return {}
+        latency = {
+            name: (row.quality[self.measure], row.latency.total.p50)
+            for name, row in self.rows.items()
+            if row.latency
+        }
+        building = {
+            name: (row.quality[self.measure], row.cost.building_seconds)
+            for name, row in self.rows.items()
+            if row.cost
+        }
+        return {"latency": front(latency), "building": front(building)}
+
+    def ranks(self, query_id: str) -> Mapping[str, Mapping[str, int | None]]:
+        """For each relevant document of a query, its rank in each system's run; None: not in it."""
+        judgments = self.queries[query_id].judgments
+        places = {
+            name: {
+                doc_id: rank for rank, (doc_id, _) in enumerate(run.ranking.get(query_id, ()), 1)
+            }
+            for name, run in self.runs.items()
+        }
+        return {
+            doc_id: {name: found.get(doc_id) for name, found in places.items()}
+            for doc_id, grade in judgments.items()
+            if grade > 0
+        }
+
+    def winners(self, query_id: str) -> tuple[Sequence[str], float]:
+        """The systems that are best at a query in the first measure, and their lead over the next.
+
+        The lead is 0 where all are alike.
+        """
+        values = {name: self.per_query[name][self.measure][query_id] for name in self.rows}
+        highest = max(values.values())
+        others = [value for value in values.values() if value < highest]
+        return [name for name, value in values.items() if value == highest], (
+            highest - max(others) if others else 0.0
         )
 
+    def missed(self) -> Sequence[str]:
+        """The queries of which no system found any relevant document: check the label."""
+        return [
+            query_id
+            for query_id, query in self.queries.items()
+            if any(grade > 0 for grade in query.judgments.values())
+            and all(rank is None for of in self.ranks(query_id).values() for rank in of.values())
+        ]
+
+    def contrasts(self, a: str, b: str) -> Sequence[tuple[str, float]]:
+        """Queries with the value of `a` less that of `b` in the first measure, largest first.
+
+        Ties keep the order of the queries.
+
+        Raises:
+            UnknownNameError: no such system.
+        """
+        for name in (a, b):
+            if name not in self.rows:
+                raise unknown_name("system", name, "this comparison", list(self.rows))
+        ours, theirs = (self.per_query[name][self.measure] for name in (a, b))
+        gains = [(query_id, ours[query_id] - theirs[query_id]) for query_id in self.queries]
+        return sorted(gains, key=lambda gain: -gain[1])
+
+    def contrasted(self) -> tuple[str, str] | None:
+        """The two systems that are set against each other: the best static and contextual ones.
+
+        Where one of the kinds is missing, the baseline (or else the first) and the best other. None
+        where there are not two.
+        """
+        if len(self.rows) < 2:
+            return None
+        static, contextual = (self._best(family) for family in ("static", "contextual"))
+        if static and contextual:
+            return static, contextual
+        first = self.baseline or next(iter(self.rows))
+        others = [name for name in self.rows if name != first]
+        return first, max(others, key=self._value)
+
+    def _best(self, family: str) -> str | None:
+        names = [name for name, row in self.rows.items() if row.family == family]
+        return max(names, key=self._value) if names else None
+
+    def _value(self, name: str) -> float:
+        return self.rows[name].quality[self.measure] if self.judged else 0.0
+
+    # -- out of here ----------------------------------------------------------------------------
+
+    def to_json(self) -> str:
+        """One JSON object a line: a system each, with its quality, its cost and its agreements."""
+        from retriever.report.exports import json_lines
+
+        return json_lines(self)
+
+    def to_csv(self) -> str:
+        """Comma-separated values: a line for every number, under `system,what,value`."""
+        from retriever.report.exports import csv_lines
+
+        return csv_lines(self)
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame: a system a row, a number a column, named as in `to_csv`.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        from retriever.report.exports import data_frame
+
+        return data_frame(self)
+
+    def write_html(self, path: str | os.PathLike[str]) -> None:
+        """One self-contained page: tables, plots, every query with its answers.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        from retriever.report.page import write_page
+
+        write_page(self, path)
+
+    def write_label_file(
+        self, path: str | os.PathLike[str], queries: int = QUERIES_TO_LABEL
+    ) -> int:
+        """Write what to judge first, as a CSV file to fill in; how many documents those are.
+
+        The top `k` of every system for the queries on which they disagree most; `read_qrels` reads
+        the file with its grades back.
+
+        Raises:
+            InputError: fewer than two systems, or the file is there or cannot be written.
+        """
+        from retriever.labelling import to_label
+
+        rows = list(to_label(self, queries))
+        write_label_file(path, rows)
+        return len(rows)
+
     def write_runs(self, folder: Path) -> list[Path]:
-        """Write each run as `folder/INDEX.trec`; the paths.
+        """Write each run as `folder/NAME.trec`; the paths.
 
         Raises:
             InputError: an id that TREC's format cannot hold, or the folder cannot be written to.
@@ -103,195 +329,3 @@ class Comparison:
         for name, run in self.runs.items():
             run.write(paths[name])
         return list(paths.values())
-
-    def _object(self, row: Row) -> dict[str, object]:
-        fields = asdict(row)
-        fields["index"]["vectors_shared_with"] = list(row.index.vectors_shared_with)
-        overlaps = {
-            other: share
-            for pair, share in self.pairwise.items()
-            for other in pair
-            if row.name in pair and other != row.name
-        }
-        return {
-            **fields,
-            f"overlap@{self.k}": overlaps,
-            "queries": self.queries,
-            "environment": dict(self.environment),
-        }
-
-
-def compare(
-    collection: Collection,
-    indexes: Sequence[str],
-    queries: Mapping[str, str],
-    qrels: Mapping[str, Mapping[str, int]] | None = None,
-    *,
-    k: int = 10,
-    measures: Sequence[str] = DEFAULT_MEASURES,
-    progress: Progress | None = None,
-) -> Comparison:
-    """Ask every index the same queries, judge the answers, and measure what they cost.
-
-    `queries` maps ids to texts; `qrels` maps query ids to graded documents. With judgments, only
-    the queries that they name are asked, and hits whose id equals the query's are dropped; without,
-    the table has overlap and cost. Measures are trec_eval's, by their ir_measures names.
-
-    Raises:
-        InputError: no queries, an empty query, an index named twice, or judgments that name none
-            of the queries.
-        UnknownNameError: no such index, or no such measure.
-    """
-    measures = parse_measures(measures)
-    retrievers = _retrievers(collection, indexes)
-    asked, notes = _asked(queries, qrels)
-    judged = {query_id: qrels[query_id] for query_id in asked} if qrels else {}
-    notes += _unknown_documents(collection, judged)
-    depth = max(k, deepest_cutoff(measures) or 1000) if judged else k
-    trials = []
-    for done, retriever in enumerate(retrievers, start=1):
-        trials.append(_try(retriever, asked, depth, k, judged=bool(judged)))
-        if progress:
-            progress(done, len(retrievers) + 1)
-    latencies = latency.measure(retrievers, list(asked.values()), k)
-    infos = {info.name: info for info in collection.info().indexes}
-    runs = {trial.run.name: trial.run for trial in trials}
-    split = collection.split is not None
-    notes += [n for name in runs for n in index_notes(infos[name], collection.path, split=split)]
-    per_query = {
-        name: evaluate(run.ranking, judged, measures) if judged else {}
-        for name, run in runs.items()
-    }
-    rows = {
-        trial.run.name: Row(
-            name=trial.run.name,
-            quality={name: mean(values) for name, values in per_query[trial.run.name].items()},
-            ann_recall=trial.ann_recall,
-            latency=latencies[trial.run.name],
-            throughput=len(asked) / max(trial.run.timing.total, 1e-9),
-            query_coverage=trial.query_coverage,
-            index=infos[trial.run.name],
-        )
-        for trial in trials
-    }
-    return Comparison(
-        k=k,
-        queries=len(asked),
-        judged=bool(judged),
-        rows=rows,
-        per_query=per_query,
-        pairwise={
-            (a, b): overlap(runs[a].ranking, runs[b].ranking, k) for a, b in combinations(runs, 2)
-        },
-        runs=runs,
-        notes=tuple(notes),
-        environment=_environment(collection),
-    )
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """What one index answered to all queries as a batch."""
-
-    run: Run
-    ann_recall: float
-    query_coverage: float | None
-
-
-def _try(
-    retriever: DenseRetriever, queries: Mapping[str, str], depth: int, k: int, *, judged: bool
-) -> _Trial:
-    """Ask all queries; with judgments for one hit more each, in case one is the query itself."""
-    ids, texts = list(queries), list(queries.values())
-    retriever.run(dict(zip(ids[:1], texts[:1], strict=True)), 1)  # opens files before the clock
-    started = time.perf_counter()
-    vectors = retriever.encode(texts)
-    encoding = Timing(time.perf_counter() - started)
-    run = retriever.rank(ids, vectors, depth + 1 if judged else depth)
-    ranking = run.ranking
-    if judged:
-        ranking = {query_id: hits[:depth] for query_id, hits in drop_self(ranking).items()}
-    return _Trial(
-        run=Run(run.name, depth, ranking, encoding + run.timing),
-        ann_recall=ann_recall(*retriever.scores(vectors, k), k),
-        query_coverage=_coverage(retriever.embedder, texts),
-    )
-
-
-def _coverage(embedder: Embedder, texts: Sequence[str]) -> float | None:
-    return embedder.report_queries(texts).coverage if isinstance(embedder, Reporting) else None
-
-
-def _retrievers(collection: Collection, indexes: Sequence[str]) -> list[DenseRetriever]:
-    if isinstance(indexes, str):
-        raise InputError(f"The indexes are one text, '{indexes}'; expected a list of their names.")
-    if not indexes:
-        has = ", ".join(collection.index_names())
-        path = collection.path
-        raise InputError(
-            f"Say which indexes to compare. {path}/ has: {has}."
-            if has
-            else f"{path}/ has no index yet. "
-            f"Build one: retriever build {shlex.quote(str(path))} NAME --embedder KIND:MODEL"
-        )
-    if len(set(indexes)) < len(indexes):
-        raise InputError(f"An index is named twice: {', '.join(indexes)}.")
-    return [collection.retriever(name) for name in indexes]
-
-
-def _asked(
-    queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]] | None
-) -> tuple[dict[str, str], list[str]]:
-    """The queries to ask, and notes on those that are left out."""
-    if not queries:
-        raise InputError("There are no queries to compare with. Give at least one.")
-    if qrels is None:
-        return dict(queries), []
-    asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
-    if not asked:
-        given = many(len(queries), "query", "queries")
-        raise InputError(
-            f"The judgments name none of the {given} given: they name {_some(list(qrels))}; "
-            f"given were {_some(list(queries))}. Give the queries and qrels of one collection."
-        )
-    notes = []
-    if left_out := len(queries) - len(asked):
-        unjudged = many(left_out, "query without judgments was", "queries without judgments were")
-        notes.append(f"{unjudged} not asked.")
-    if textless := [query_id for query_id in qrels if query_id not in queries]:
-        judged = many(len(textless), "judged query has", "judged queries have")
-        notes.append(f"{judged} no text, left out: {_some(textless)}.")
-    return asked, notes
-
-
-def _unknown_documents(collection: Collection, qrels: Mapping[str, Mapping[str, int]]) -> list[str]:
-    judged = dict.fromkeys(
-        doc_id for grades in qrels.values() for doc_id, grade in grades.items() if grade > 0
-    )
-    unknown = collection.unknown_ids(list(judged))
-    if not unknown:
-        return []
-    relevant = many(len(unknown), "relevant document is", "relevant documents are")
-    return [f"{relevant} not in the collection: {_some(unknown)}."]
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3]) or 'none'}{more}"
-
-
-def _environment(collection: Collection) -> dict[str, str]:
-    versions = {name: metadata.version(name) for name in LIBRARIES}
-    return {
-        "collection": many(len(collection), "document", "documents"),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {_cores()} cores",
-        **versions,
-    }
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

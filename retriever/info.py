@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexes.builder import PEAK_MEMORY
 from indexes.registry import EmbeddingRow, IndexRow
 from indexes.shards import add_reports
 from indexes.store import Store
 from retriever.embedders import EmbedderSpec, TextReport
+from retriever.fusion import description
 from retriever.provenance import fingerprint_parts
 from retriever.report.numbers import many
 from retriever.splitting import splitter_of
@@ -49,11 +51,16 @@ class BuildReport:
 class IndexInfo:
     """What is known of an index.
 
+    `kind` is `flat` (exact search), `ann`, `lexical` (BM25) or `combined`; `parts` are the indexes
+    that a combination is made of. Only the first two have a model, vectors and their width; for
+    the others `embedder` says what they are.
+
     `rows` passages can be found through it, `unfindable` ones have nothing to embed (an empty text,
     no known word); `missing` documents are not embedded yet. A document that is not split is one
     passage. Sizes in bytes, times in seconds.
     `max_length` is where the embedder cuts texts off, in tokens; None where it does not.
-    `vectors_shared_with` names the indexes over the same vectors.
+    `vectors_shared_with` names the indexes over the same vectors. `building_memory` is the most
+    that the process held while it embedded or built the structure; None where it is not known.
     """
 
     name: str
@@ -76,6 +83,8 @@ class IndexInfo:
     max_length: int | None
     text: TextReport
     vectors_shared_with: tuple[str, ...]
+    building_memory: int | None = None
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,10 +157,16 @@ def missing_note(folder: Path, index: str, missing: int) -> str:
 
 def text_report(store: Store, embedding: EmbeddingRow) -> TextReport:
     """What an embedder made of all texts that it has embedded in a collection."""
+    counts = _counts(store, embedding)
+    counts.pop(PEAK_MEMORY, None)
+    return TextReport(**counts)
+
+
+def _counts(store: Store, embedding: EmbeddingRow) -> dict[str, int]:
     counts: dict[str, int] = {}
     for shard in store.shards(embedding):
         counts = add_reports(counts, shard.report)
-    return TextReport(**counts)
+    return counts
 
 
 def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
@@ -159,8 +174,41 @@ def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
     return sum(shard.seconds for shard in store.shards(embedding))
 
 
+def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
+    """What is known of BM25, or of a combination."""
+    words = index.kind == "lexical"
+    what = f"BM25, {index.recipe['language']}" if words else description(index.recipe)
+    missing_passages, missing = store.unread(index) if words else (0, 0)
+    return IndexInfo(
+        name=index.name,
+        kind=index.kind,
+        factory="",
+        effort={},
+        embedder=what,
+        options=dict(index.recipe),
+        model=what,
+        dim=0,
+        dtype="",
+        fingerprint="",
+        rows=store.count_passages() - missing_passages if words else 0,
+        missing=missing,
+        unfindable=0,
+        vectors_size=0,
+        structure_size=index.sealed.size,
+        embedding_seconds=0.0,
+        indexing_seconds=index.seconds,
+        max_length=None,
+        text=TextReport(),
+        vectors_shared_with=(),
+        building_memory=index.report.get(PEAK_MEMORY) or None,
+        parts=tuple(index.parts),
+    )
+
+
 def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
     """What is known of one of the indexes, from the catalog alone: damaged files hide nothing."""
+    if index.embedding is None:
+        return _without_vectors(store, index)
     embedding = store.embedding(index.name)
     spec = EmbedderSpec(**embedding.embedder)
     counts = store.counts(embedding)
@@ -189,4 +237,6 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
             for other in others
             if other.embedding == index.embedding and other.name != index.name
         ),
+        building_memory=add_reports(index.report, _counts(store, embedding)).get(PEAK_MEMORY)
+        or None,
     )

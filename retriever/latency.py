@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retriever.search import DenseRetriever, Timing
+from retriever.search import Retriever, Timing
 
-__all__ = ["Latency", "measure"]
+__all__ = ["Latency", "Spread", "measure"]
 
 WARM_UP = 3
 MOST_QUERIES = 200
@@ -17,26 +18,31 @@ LEAST_SAMPLES = 30
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds of single queries, one after another: medians (p50) and 95th percentiles.
+class Spread:
+    """Milliseconds of one step: the median, the 95th and the 99th percentile."""
 
-    `searching` finds the nearest vectors, `fetching` reads the hits' text; `total` is all three.
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of single queries, one after another, warm.
+
+    `encoding` makes a query's vector or terms, `searching` finds the best documents, `fetching`
+    reads the hits' text; `total` is all three. `totals` are all totals that were measured,
+    ascending.
     """
 
-    samples: int
-    encoding_p50: float
-    encoding_p95: float
-    searching_p50: float
-    searching_p95: float
-    fetching_p50: float
-    fetching_p95: float
-    total_p50: float
-    total_p95: float
+    encoding: Spread
+    searching: Spread
+    fetching: Spread
+    total: Spread
+    totals: tuple[float, ...]
 
 
-def measure(
-    retrievers: Sequence[DenseRetriever], texts: Sequence[str], k: int
-) -> Mapping[str, Latency]:
+def measure(retrievers: Sequence[Retriever], texts: Sequence[str], k: int) -> Mapping[str, Latency]:
     """The latency of each retriever over the same queries, by name.
 
     Systems take turns query by query, so that a slow moment of the machine hits all of them. Up to
@@ -57,15 +63,9 @@ def measure(
 
 def _summary(timings: Sequence[Timing]) -> Latency:
     steps = np.array([(t.encoding, t.searching, t.fetching, t.total) for t in timings]) * 1000
-    middle, high = np.percentile(steps, [50, 95], axis=0).tolist()
-    return Latency(
-        samples=len(timings),
-        encoding_p50=middle[0],
-        encoding_p95=high[0],
-        searching_p50=middle[1],
-        searching_p95=high[1],
-        fetching_p50=middle[2],
-        fetching_p95=high[2],
-        total_p50=middle[3],
-        total_p95=high[3],
-    )
+    encoding, searching, fetching, total = map(_spread, steps.T)
+    return Latency(encoding, searching, fetching, total, tuple(np.sort(steps[:, 3]).tolist()))
+
+
+def _spread(milliseconds: NDArray[np.float64]) -> Spread:
+    return Spread(*np.percentile(milliseconds, [50, 95, 99]).tolist())

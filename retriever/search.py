@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,16 +12,14 @@ import numpy as np
 
 from indexes.errors import InputError
 from indexes.filters import Filter
-from indexes.neighbours import Neighbours
+from indexes.neighbours import Neighbours, checked_k
 from indexes.store import Snapshot, Store
-from retriever.embedders.base import Embedder, Matrix
+from retriever.finders import Finder, Queries
 from retriever.formats import read_run, write_run
-from retriever.info import missing_note
 from retriever.nothingfits import nothing_fits
-from retriever.provenance import check_same
 from retriever.where import filter_of
 
-__all__ = ["DenseRetriever", "Hit", "Hits", "Run", "Timing", "checked_texts"]
+__all__ = ["Hit", "Hits", "Retriever", "Run", "Timing", "checked_texts"]
 
 
 @dataclass(frozen=True)
@@ -97,36 +95,44 @@ class Run:
         write_run(path, self.ranking, self.name)
 
     @classmethod
+    def of(cls, name: str, ranking: Mapping[str, Sequence[tuple[str, float]]]) -> Run:
+        """A ranking from elsewhere, as deep as its longest list."""
+        return cls(name, max(map(len, ranking.values()), default=0), ranking)
+
+    @classmethod
     def read(cls, path: Path, name: str = "") -> Run:
         """A run from a TREC file, called `name` or else as the file."""
-        ranking = read_run(path)
-        longest = max(map(len, ranking.values()), default=0)
-        return cls(name or path.stem, longest, ranking)
+        return cls.of(name or path.stem, read_run(path))
 
 
 @dataclass(frozen=True)
-class DenseRetriever:
-    """An index together with the embedder that made its vectors.
+class Retriever:
+    """A named way to answer queries: an index with its embedder, BM25, or a combination of some.
 
     Queries are always answered in batches underneath; the methods for one are the same with one.
     """
 
-    name: str
-    embedder: Embedder
+    finder: Finder
     _store: Store
 
+    @property
+    def name(self) -> str:
+        """What it is called in its collection."""
+        return self.finder.name
+
     def search(self, text: str, k: int = 10, *, where: Mapping[str, Any] | None = None) -> Hits:
-        """The `k` documents nearest to one query; see `search_many`."""
+        """The `k` best documents for one query; see `search_many`."""
         return self.search_many([text], k, where=where)[0]
 
     def search_many(
         self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
     ) -> list[Hits]:
-        """The `k` documents nearest to each query, in the order of the queries.
+        """The `k` best documents for each query, in the order of the queries.
 
         `where` is a filter on metadata, see `where.filter_of`. Fewer than `k` documents give all
-        that the index can find. A query without a known word gets no hits, and a note that says so;
-        so does a filter that no document fits.
+        that the index can find; BM25 finds only those that share a word with the query. A query
+        without a known word gets no hits, and a note that says so; so does a filter that no
+        document fits.
 
         Raises:
             InputError: an empty query, a `k` below 1, or a filter that cannot be read.
@@ -140,108 +146,66 @@ class DenseRetriever:
     ) -> tuple[list[Hits], Timing]:
         """`search_many`, and the time that its three steps took."""
         started = time.perf_counter()
-        texts = checked_texts(texts)
+        queries = Queries(checked_texts(texts))
+        checked_k(k)
         wanted = None if where is None else filter_of(where)
-        queries = self.embedder.encode_queries(texts)
+        self.finder.prepare(queries)
         encoded = time.perf_counter()
 
         def question(snapshot: Snapshot) -> tuple[list[Hits], float, float]:
             started = time.perf_counter()
-            neighbours = self._nearest(snapshot, queries, k, wanted)
+            neighbours = self.finder.nearest(snapshot, queries, k, wanted)
             searched = time.perf_counter()
-            hits = self._hits(snapshot, neighbours, texts, queries, wanted)
+            hits = self._hits(snapshot, neighbours, queries, wanted)
             return hits, searched - started, time.perf_counter() - searched
 
         hits, searching, fetching = self._store.ask(question)
         return hits, Timing(encoded - started, searching, fetching)
 
-    def encode(self, texts: Sequence[str]) -> Matrix:
-        """The vectors of queries (len(texts), dim); errors as in `search_many`."""
-        return self.embedder.encode_queries(checked_texts(texts))
+    def run(self, queries: Mapping[str, str], k: int) -> Run:
+        """The `k` best documents of every query, by query id, without fetching any text.
 
-    def rank(self, query_ids: Sequence[str], vectors: Matrix, k: int) -> Run:
-        """The `k` best documents of queries that are encoded already, without fetching any text."""
+        Errors as in `search_many`.
+        """
+        started = time.perf_counter()
+        asked = Queries(checked_texts(list(queries.values())))
+        checked_k(k)
+        self.finder.prepare(asked)
+        encoded = time.perf_counter()
 
         def question(snapshot: Snapshot) -> tuple[Neighbours, dict[int, str], float]:
-            neighbours = self._nearest(snapshot, vectors, k)
+            neighbours = self.finder.nearest(snapshot, asked, k)
             searched = time.perf_counter()
             return neighbours, snapshot.doc_ids(np.unique(neighbours.keys).tolist()), searched
 
-        started = time.perf_counter()
         neighbours, doc_ids, searched = self._store.ask(question)
         ranking = {
             query_id: [
                 (doc_ids[key], score)
                 for key, score in zip(keys.tolist(), scores.tolist(), strict=True)
             ]
-            for query_id, (keys, scores) in zip(query_ids, neighbours, strict=True)
+            for query_id, (keys, scores) in zip(queries, neighbours, strict=True)
         }
-        timing = Timing(0.0, searched - started, time.perf_counter() - searched)
+        timing = Timing(encoded - started, searched - encoded, time.perf_counter() - searched)
         return Run(self.name, k, ranking, timing)
 
-    def run(self, queries: Mapping[str, str], k: int) -> Run:
-        """The `k` best documents of every query, by query id; errors as in `search_many`."""
-        started = time.perf_counter()
-        vectors = self.encode(list(queries.values()))
-        encoding = Timing(time.perf_counter() - started)
-        run = self.rank(list(queries), vectors, k)
-        return replace(run, timing=encoding + run.timing)
-
-    def scores(self, vectors: Matrix, k: int) -> tuple[list[list[float]], list[list[float]]]:
-        """The scores that the index finds for some queries, and those of the true `k` nearest."""
-
-        def question(snapshot: Snapshot) -> tuple[Neighbours, Neighbours]:
-            exact = self._nearest(snapshot, vectors, k, exact=True)
-            return self._nearest(snapshot, vectors, k), exact
-
-        found, exact = self._store.ask(question)
-        return [s.tolist() for _, s in found], [s.tolist() for _, s in exact]
-
-    def _nearest(
-        self,
-        snapshot: Snapshot,
-        queries: Matrix,
-        k: int,
-        where: Filter | None = None,
-        *,
-        exact: bool = False,
-    ) -> Neighbours:
-        # Another process may have dropped the index and built it anew with another model.
-        check_same(self.name, snapshot.view(self.name).embedding, self.embedder)
-        return snapshot.search(self.name, queries, k, where=where, exact=exact)
-
     def _hits(
-        self,
-        snapshot: Snapshot,
-        neighbours: Neighbours,
-        texts: Sequence[str],
-        queries: Matrix,
-        where: Filter | None,
+        self, snapshot: Snapshot, neighbours: Neighbours, queries: Queries, where: Filter | None
     ) -> list[Hits]:
         found = snapshot.found(np.unique(neighbours.keys).tolist())
-        for_all = self._missing_note(snapshot)
+        for_all = tuple(self.finder.missing(snapshot, self._store.folder))
         if where is not None and not found and not snapshot.lets_through(where):
             for_all = (nothing_fits(snapshot.lets_through, where), *for_all)
-        unknown = [not query.any() for query in queries]
         answers = []
-        for text, nothing, (keys, scores) in zip(texts, unknown, neighbours, strict=True):
+        for notes, (keys, scores) in zip(self.finder.notes(queries), neighbours, strict=True):
             hits = tuple(
                 _hit(rank, score, found[key])
                 for rank, (key, score) in enumerate(
                     zip(keys.tolist(), scores.tolist(), strict=True), start=1
                 )
             )
-            notes = (self._unknown_note(text), *for_all) if nothing else for_all
-            answers.append(Hits(hits, notes))
+            answers.append(Hits(hits, (*notes, *for_all)))
         return answers
-
-    def _missing_note(self, snapshot: Snapshot) -> tuple[str, ...]:
-        missing = snapshot.view(self.name).missing
-        return (missing_note(self._store.folder, self.name, missing),) if missing else ()
-
-    def _unknown_note(self, text: str) -> str:
-        shown = text if len(text) <= 60 else f"{text[:57]}..."
-        return f"No known word in {shown!r}: {self.embedder.name} finds nothing for it."
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:

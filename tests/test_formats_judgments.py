@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexes.errors import BadRecord, BadRecordsError, FileFormatError, InputError
@@ -21,6 +21,9 @@ QUERIES = {"q2": "why does my cat hum?", "1": "second"}
 QRELS = {"q2": {"cat": 2, "car": 0}, "1": {"tax": -1}}
 
 FILLED = st.text(min_size=1).filter(str.strip)
+TOKENS = st.text(min_size=1).filter(
+    lambda text: text.split() == [text] and not text.startswith("\ufeff")
+)
 GRADES = st.integers(min_value=-(10**9), max_value=10**9)
 
 
@@ -120,15 +123,15 @@ def test_a_file_without_queries_is_refused(tmp_path: Path, name: str, content: s
 
 
 def test_queries_of_an_unknown_ending_or_a_missing_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match=r"Known endings: .*\.txt, each also with \.gz"):
-        read_queries(write(tmp_path / "q.xml", "x"))
+    with pytest.raises(FileFormatError, match=r"Known endings: .*\.trec, .*each also with \.gz"):
+        read_queries(write(tmp_path / "q.doc", "x"))
     with pytest.raises(InputError, match=r"No file or folder 'no\.jsonl'"):
         read_queries("no.jsonl")
     with pytest.raises(FileFormatError, match="has no column 'text'"):
         read_queries(write(tmp_path / "q.csv", "id,query\n"))
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "ndjson", "json", "csv", "tsv", "csv.gz"])
 @given(queries=st.dictionaries(FILLED, FILLED, min_size=1))
 def test_queries_written_are_read_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, ending: str, queries: dict[str, str]
@@ -145,6 +148,28 @@ def test_queries_that_could_not_be_read_again_are_not_written(tmp_path: Path) ->
             write_queries(path, queries)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["q.jsonl"]  # noqa: PTH208
+
+
+def test_queries_are_written_as_the_ending_says(tmp_path: Path) -> None:
+    queries = {"q2": 'why "hum",\nmy cat?', "1": "second"}
+    expected = {
+        "q.jsonl": '{"_id": "q2", "text": "why \\"hum\\",\\nmy cat?"}\n'
+        '{"_id": "1", "text": "second"}\n',
+        "q.csv": 'query_id,text\nq2,"why ""hum"",\nmy cat?"\n1,second\n',
+        "q.TSV": 'query_id\ttext\nq2\t"why ""hum"",\nmy cat?"\n1\tsecond\n',
+    }
+    for name, content in expected.items():
+        write_queries(tmp_path / name, queries)
+        assert (tmp_path / name).read_text() == content
+
+
+@pytest.mark.parametrize("name", ["q.txt", "q.parquet", "q", "q.gz"])
+def test_queries_are_not_written_under_an_ending_that_reads_otherwise(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(InputError, match=r"its ending is none of \.jsonl, .*\.trec, each also"):
+        write_queries(tmp_path / name, QUERIES)
+    assert list(tmp_path.iterdir()) == []
 
 
 # Judgments
@@ -219,13 +244,55 @@ def test_files_that_are_no_judgments_are_refused(tmp_path: Path) -> None:
         read_qrels(tmp_path / "none.tsv")
 
 
+@pytest.mark.parametrize("ending", ["tsv", "tsv.gz", "csv", "csv.gz", "other"])
 @given(qrels=st.dictionaries(FILLED, st.dictionaries(FILLED, GRADES, min_size=1), min_size=1))
+@example(qrels={"score": {"relevance": 3}, "a;b": {"x,y\tz\r": -1}})
 def test_judgments_written_are_read_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, qrels: dict[str, dict[str, int]]
+    tmp_path_factory: pytest.TempPathFactory, ending: str, qrels: dict[str, dict[str, int]]
 ) -> None:
-    path = tmp_path_factory.mktemp("law") / "q.tsv"
+    path = tmp_path_factory.mktemp("law") / f"q.{ending}"
     write_qrels(path, qrels)
     assert read_qrels(path) == qrels
+
+
+@pytest.mark.parametrize("ending", ["qrels", "trec", "qrels.gz"])
+@given(qrels=st.dictionaries(TOKENS, st.dictionaries(TOKENS, GRADES, min_size=1), min_size=1))
+@example(qrels={"score,1": {"query-id": 2}, "relevance": {"doc_id": 0}})
+def test_judgments_written_in_trecs_columns_are_read_as_they_were(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, qrels: dict[str, dict[str, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("law") / f"q.{ending}"
+    write_qrels(path, qrels)
+    assert read_qrels(path) == qrels
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("q.csv", "query_id,doc_id,relevance\nq2,cat,2\nq2,car,0\n1,tax,-1\n"),
+        ("q.qrels", "q2 0 cat 2\nq2 0 car 0\n1 0 tax -1\n"),
+        ("q.TREC", "q2 0 cat 2\nq2 0 car 0\n1 0 tax -1\n"),
+    ],
+)
+def test_judgments_are_written_as_the_ending_says(tmp_path: Path, name: str, content: str) -> None:
+    write_qrels(tmp_path / name, QRELS)
+    assert (tmp_path / name).read_text() == content
+
+
+@pytest.mark.parametrize("qrels", [{"my q": {"d": 1}}, {"q": {"d": 1, "my\u2003d": 1}}])
+def test_ids_with_white_space_do_not_go_into_trecs_columns(
+    tmp_path: Path, qrels: dict[str, dict[str, int]]
+) -> None:
+    with pytest.raises(InputError, match=r"The (query|document) id .* holds white space, which"):
+        write_qrels(tmp_path / "q.qrels", qrels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_columns_are_not_read_and_semicolons_will_do(tmp_path: Path) -> None:
+    rows = ["note,query_id,doc_id,relevance,by", '"a; b",q,d,2,me', ",q,e,0,"]
+    assert read_qrels(write(tmp_path / "q.csv", "\n".join(rows))) == {"q": {"d": 2, "e": 0}}
+    rows = ["query_id;doc_id;relevance", "q;d,e;2"]
+    assert read_qrels(write(tmp_path / "q.csv", "\n".join(rows))) == {"q": {"d,e": 2}}
 
 
 def test_judgments_are_written_as_beir_has_them(tmp_path: Path) -> None:

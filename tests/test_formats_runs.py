@@ -17,7 +17,9 @@ from retriever.formats import read_run, write_run
 
 RUN = {"q1": [("b", 0.5), ("a", 0.5), ("c", -1.0)], "q0": [("a", 0.1)]}
 
-TOKENS = st.text(min_size=1).filter(lambda text: text.split() == [text])
+TOKENS = st.text(min_size=1).filter(
+    lambda text: text.split() == [text] and not text.startswith("\ufeff")
+)
 SCORES = st.floats(allow_nan=False, allow_infinity=False) | st.floats(
     allow_nan=False, allow_infinity=False, width=32
 )
@@ -75,6 +77,7 @@ def test_a_query_without_hits_leaves_no_line(tmp_path: Path) -> None:
         ({"q": [("", 1.0)]}, "t", "The document id is empty"),
         ({}, "", "The tag is empty"),
         ({}, "my run", "The tag 'my run' holds white space"),
+        ({"\ufeffq": []}, "t", "The query id .* begins with a byte-order mark"),
         ({"\ud800": []}, "t", r"The query id '\\ud800' is not valid Unicode"),
         ({"q": [("d", math.nan)]}, "t", "The score of 'd' for query 'q' is nan"),
         ({"q": [("d", math.inf)]}, "t", "The score of 'd' for query 'q' is inf"),
@@ -102,6 +105,16 @@ def test_hits_are_sorted_by_score_then_by_rank(tmp_path: Path) -> None:
     path = tmp_path / "run.trec"
     path.write_text("q 0 c 9 .5 t\nr Q0 x 1 1e-3 t\nq 0 a 2 1 t\n\nq 0 b 1 0.5 t\n")
     assert read_run(path) == {"q": [("a", 1.0), ("b", 0.5), ("c", 0.5)], "r": [("x", 0.001)]}
+
+
+@pytest.mark.parametrize("name", ["run.trec", "run.txt.gz", "input.bm25"])
+def test_runs_of_other_tools_are_read(tmp_path: Path, name: str) -> None:
+    # Tabs, ranks from 0, a byte-order mark, exponents, ties whose ranks go the other way.
+    raw = b"\xef\xbb\xbf301\tQ0\tFBIS3-1\t0\t-1.25e+01\tanserini\r\n"
+    raw += b"301\tITER\tFT911-3\t2\t4\tanserini\r\n301 0 LA-2 1 +4E0 x\r\n\r\n"
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    hits = [("LA-2", 4.0), ("FT911-3", 4.0), ("FBIS3-1", -12.5)]
+    assert read_run(tmp_path / name) == {"301": hits}
 
 
 def test_all_bad_lines_are_reported_together(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import click
 
 from indexes.errors import RetrieverError
 from retriever import __version__
+from retriever.cli.build import build
 from retriever.cli.compare import compare
 from retriever.cli.completion import completion
 from retriever.cli.corpus import add, delete, show
 from retriever.cli.demo import demo
-from retriever.cli.indexing import build, drop, info
+from retriever.cli.evaluate import evaluate
+from retriever.cli.indexing import drop, info
 from retriever.cli.search import search
 from retriever.cli.upkeep import compact, repair, verify
 
@@ -86,6 +88,7 @@ for command in (
     build,
     search,
     compare,
+    evaluate,
     info,
     show,
     delete,

@@ -1,13 +1,19 @@
-"""`compare`: the same queries through several indexes, in one table."""
+"""`compare`: the same queries through several systems, in one table or on one page."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from retriever.cli.options import as_json, index_names, library
 from retriever.cli.output import note, printer, progress_bar
+
+if TYPE_CHECKING:
+    from retriever.comparison import Comparison
 
 __all__ = ["compare"]
 
@@ -20,58 +26,119 @@ __all__ = ["compare"]
     "indexes",
     multiple=True,
     shell_complete=index_names,
-    help="An index to compare. Default: all.",
+    help="An index, fusion or cascade to compare. Default: all.",
 )
 @click.option(
     "--queries",
-    required=True,
     metavar="FILE",
-    help="JSON lines, CSV, TSV, or text with one query a line.",
+    help="JSON lines, CSV, TSV, TREC topics, or text with one query a line.",
 )
 @click.option(
     "--qrels",
     metavar="FILE",
-    help="Judgments, BEIR's TSV or TREC's four columns. Without: overlap and cost.",
+    help="Judgments: BEIR's TSV, TREC's four columns, CSV, or a label file filled in. Without: "
+    "agreement and cost.",
+)
+@click.option(
+    "--dataset",
+    metavar="NAME",
+    help="Queries and judgments by an ir_datasets name, such as beir/scifact/test.",
 )
 @click.option(
     "-m",
     "--measure",
     "measures",
     multiple=True,
-    help="A measure by its ir_measures name, such as nDCG@10, R@100, AP@100.",
+    help="A measure by its ir_measures name, such as nDCG@10, R@100, AP@100. The first one counts "
+    "for wins.",
+)
+@click.option(
+    "--baseline",
+    metavar="SYSTEM",
+    shell_complete=index_names,
+    help="Compare every other system with this one: difference, interval, p, wins.",
+)
+@click.option(
+    "--run",
+    "others",
+    multiple=True,
+    metavar="FILE",
+    help="Another system's TREC run, to join the table under its file's name.",
 )
 @click.option(
     "-k",
     default=10,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Depth of overlap, ann_recall and timed searches.",
+    help="Depth of agreement, ann_recall and timed searches.",
+)
+@click.option(
+    "--keep-self",
+    is_flag=True,
+    help="Count hits whose document has the query's id. Default: they are left out.",
+)
+@click.option("--memory", is_flag=True, help="Measure what each holds when it is open.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the resampling. Default: a fixed one.")
+@click.option(
+    "--why",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Show the N queries on which the best static beats the best contextual system most, and "
+    "the other way round.",
 )
 @click.option(
     "--runs",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write one TREC run an index, DIR/INDEX.trec.",
+    help="Write one TREC run a system, DIR/NAME.trec.",
+)
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write one self-contained page: tables, plots, every query with its answers.",
+)
+@click.option(
+    "--label-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what to judge first as CSV: queries on which the systems disagree most.",
 )
 @as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line a number.")
 def compare(
     library: Path,
     indexes: tuple[str, ...],
-    queries: str,
+    queries: str | None,
     qrels: str | None,
+    dataset: str | None,
     measures: tuple[str, ...],
+    baseline: str | None,
+    others: tuple[str, ...],
     k: int,
+    keep_self: bool,
+    memory: bool,
+    seed: int | None,
+    why: int | None,
     runs: Path | None,
+    html: Path | None,
+    label_file: Path | None,
     as_json: bool,
+    as_csv: bool,
 ) -> None:
     """Ask the indexes of the collection LIBRARY the same queries; show quality, speed and size."""
     from retriever.collection import Collection
-    from retriever.comparison import compare as library_compare
-    from retriever.formats import read_qrels, read_queries
+    from retriever.comparing import compare as library_compare
+    from retriever.evaluation import read_runs
     from retriever.measures import DEFAULT_MEASURES
+    from retriever.search import Run
+    from retriever.significance import SEED
 
+    if as_json and as_csv:
+        raise click.UsageError("Give --json or --csv, not both.")
+    texts, judgments = _asked(queries, qrels, dataset)
     with Collection.open(library) as collection:
-        texts, judgments = read_queries(queries), read_qrels(qrels) if qrels else None
+        joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
         with progress_bar("comparing") as progress:
             result = library_compare(
                 collection,
@@ -80,18 +147,60 @@ def compare(
                 judgments,
                 k=k,
                 measures=measures or DEFAULT_MEASURES,
+                baseline=baseline,
+                runs=joining,
+                keep_self=keep_self,
+                memory=memory,
+                seed=SEED if seed is None else seed,
+                command=shlex.join(["retriever", *sys.argv[1:]]),
                 progress=progress,
             )
+    _print(result, why, as_json=as_json, as_csv=as_csv)
+    for text in result.notes:
+        note(text)
+    # After the numbers, which must not be lost when a file cannot be written.
+    for path in result.write_runs(runs) if runs else ():
+        note(f"wrote {path}")
+    if html:
+        result.write_html(html)
+        note(f"wrote {html}")
+    if label_file:
+        count = result.write_label_file(label_file)
+        note(
+            f"wrote {label_file}: {count:,} documents to judge. Fill in the column relevance, and "
+            f"give it back: --qrels {shlex.quote(str(label_file))}"
+        )
+
+
+def _asked(
+    queries: str | None, qrels: str | None, dataset: str | None
+) -> tuple[dict[str, str], dict[str, dict[str, int]] | None]:
+    """Queries and judgments; files take the place of a named collection's own."""
+    from retriever.formats import read_qrels, read_queries
+
+    if queries is None and dataset is None:
+        raise click.UsageError("Give --queries FILE, or --dataset NAME.")
+    named = None
+    if dataset is not None:
+        from retriever.named import load_named
+
+        named = load_named(dataset)
+    texts = read_queries(queries) if queries else (named.queries if named else {})
+    judgments = read_qrels(qrels) if qrels else (named.qrels if named else {})
+    return texts, judgments or None
+
+
+def _print(result: Comparison, why: int | None, *, as_json: bool, as_csv: bool) -> None:
     if as_json:
         click.echo(result.to_json())
+    elif as_csv:
+        click.echo(result.to_csv())
     else:
         from retriever.report.comparison import comparison_tables
+        from retriever.report.why import why_lines
 
         show = printer()
         for table in comparison_tables(result):
             show(table)
-    for text in result.notes:
-        note(text)
-    # After the numbers, which must not be lost when a run cannot be written.
-    for path in result.write_runs(runs) if runs else ():
-        note(f"wrote {path}")
+        for line in why_lines(result, why) if why else ():
+            show(line)

@@ -23,6 +23,9 @@ LISTED = 10
 @click.command()
 @library
 @click.argument("sources", nargs=-1)
+@click.option(
+    "--dataset", metavar="NAME", help="The documents of an ir_datasets name, such as beir/scifact."
+)
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="What the sources hold.")
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
@@ -44,6 +47,7 @@ LISTED = 10
 def add(
     library: Path,
     sources: tuple[str, ...],
+    dataset: str | None,
     format_: str | None,
     skip_bad: bool,
     split: str | None,
@@ -62,23 +66,32 @@ def add(
     from retriever.splitting import parse_split
     from retriever.where import field_path
 
-    if not sources and (not fields or split or format_ or skip_bad):
+    if dataset and (sources or format_):
+        raise click.UsageError("Give either SOURCES or --dataset NAME, which has its own format.")
+    if not sources and not dataset and (not fields or split or format_ or skip_bad):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME does without.")
     for source in sources:
         check_source(source, format=format_)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
-    if not sources:
+    given = _named_documents(dataset) if dataset else sources
+    if not given:
         _index_fields(library, fields, as_json)
         return
     with Collection.open_or_create(library, split=splitter) as collection:
         if fields:
             collection.index_fields(*fields)
         with progress_bar("adding documents") as progress:
-            added = collection.add(*sources, format=format_, skip_bad=skip_bad, progress=progress)
+            added = collection.add(*given, format=format_, skip_bad=skip_bad, progress=progress)
         documents = len(collection)
     _report(library, added, documents, as_json)
+
+
+def _named_documents(name: str) -> Sequence[Any]:
+    from retriever.named import load_named
+
+    return [load_named(name).documents()]
 
 
 def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:

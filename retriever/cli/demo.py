@@ -11,37 +11,38 @@ from retriever.cli.output import note, printer, progress_bar
 
 __all__ = ["demo"]
 
+CONTRASTS = 2
+
 
 @click.command()
 @click.argument(
     "folder", default="retriever-demo", type=click.Path(path_type=Path, file_okay=False)
 )
 def demo(folder: Path) -> None:
-    """Index 350 news stories two ways, ask both the same, and show where they differ.
+    """Index 350 news stories three ways, ask all the same, and show where they differ.
 
     The stories, and how alike people found 50 of them, come with gensim (Lee, Pincombe and Welsh
     2005). FOLDER is left behind to try things on. Needs the extra: pip install
     'retriever-compare[demo]'.
     """
-    from retriever.demo import prepare
+    from retriever.demo import CONTEXTUAL, STATIC, prepare
     from retriever.report.comparison import comparison_tables
-    from retriever.report.hits import contrast_lines
+    from retriever.report.why import why_lines
 
-    note("350 news stories; 50 of them judged by people; averaged GloVe against MiniLM sentences")
+    note("350 news stories; 50 of them judged by people; BM25, averaged GloVe and MiniLM sentences")
     result = prepare(folder, progress_bar)
     show = printer()
     for table in comparison_tables(result.comparison):
         show(table)
     for text in result.comparison.notes:
         note(text)
-    for contrast in result.contrasts:
-        for line in contrast_lines(contrast):
-            show(line)
+    for line in why_lines(result.comparison, CONTRASTS, (STATIC, CONTEXTUAL)):
+        show(line)
     place = shlex.quote(str(result.library))
     show(f"\nTry next, on {result.library}/:")
     for command in (
         f'search  {place} "a plane crash in the mountains" -i glove -i minilm -k 5',
-        f"build   {place} minilm-hnsw --vectors minilm --ann HNSW32",
+        f"build   {place} hybrid --fuse bm25 --fuse minilm",
         f"compare {place} --queries {shlex.quote(str(result.queries))}"
         f" --qrels {shlex.quote(str(result.qrels))}",
         f"info    {place}",

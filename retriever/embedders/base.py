@@ -16,6 +16,7 @@ __all__ = [
     "Matrix",
     "Reporting",
     "TextReport",
+    "WordCounting",
     "fingerprint_of",
     "unit",
 ]
@@ -59,13 +60,14 @@ class TextReport:
     """What an embedder could make of some texts; reports of parts add up.
 
     `words` and `known_words` count word occurrences (static embedders). `truncated` counts texts
-    cut off at `max_length` tokens (contextual embedders).
+    cut off at `max_length` tokens, `tokens` the word pieces that were read (contextual embedders).
     """
 
     texts: int = 0
     words: int = 0
     known_words: int = 0
     truncated: int = 0
+    tokens: int = 0
 
     @property
     def coverage(self) -> float | None:
@@ -78,6 +80,7 @@ class TextReport:
             self.words + other.words,
             self.known_words + other.known_words,
             self.truncated + other.truncated,
+            self.tokens + other.tokens,
         )
 
 
@@ -90,6 +93,14 @@ class Reporting(Protocol):
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """The report of some queries."""
+
+
+@runtime_checkable
+class WordCounting(Protocol):
+    """An embedder that knows some words and others not."""
+
+    def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
+        """For each text, its words that it does not know, each once, in their order."""
 
 
 @dataclass(frozen=True)

@@ -143,15 +143,17 @@ class ContextualEmbedder:
         return next((prompt for name in names if (prompt := self._model.prompts.get(name))), "")
 
     def _report(self, texts: Sequence[str], prompt: str) -> TextReport:
-        limit = self.max_length
-        if limit is None:
-            return TextReport(texts=len(texts))
+        limit = math.inf if self.max_length is None else self.max_length
         batches = (
             [prompt + text for text in texts[start : start + COUNTED_TOGETHER]]
             for start in range(0, len(texts), COUNTED_TOGETHER)
         )
-        truncated = sum(length > limit for batch in batches for length in self._lengths(batch))
-        return TextReport(texts=len(texts), truncated=truncated)
+        lengths = [length for batch in batches for length in self._lengths(batch)]
+        return TextReport(
+            texts=len(texts),
+            truncated=sum(length > limit for length in lengths),
+            tokens=int(sum(min(length, limit) for length in lengths)),
+        )
 
     def _lengths(self, texts: list[str]) -> list[int]:
         """The tokens of each whole text. `verbose` would warn of every long one."""

@@ -123,6 +123,17 @@ class StaticEmbedder:
         """How many words occur in some queries, and how many of them are known."""
         return self.encode_and_report(texts)[1]
 
+    def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
+        """For each text, its words that have no vector, each once, in their order."""
+        check_texts(texts)
+        words = split(texts, lower=self.lower)
+        rows, _ = self._words.table(words.distinct)
+        missing = {word for word, row in zip(words.distinct, rows.tolist(), strict=True) if row < 0}
+        return [
+            [word for word in dict.fromkeys(words.of(text)) if word in missing]
+            for text in range(len(words))
+        ]
+
     def coverage(self, texts: Sequence[str]) -> float:
         """Share of word occurrences that are known; 0.0 where there is no word at all."""
         return self.report_queries(texts).coverage or 0.0

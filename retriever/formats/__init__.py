@@ -1,4 +1,4 @@
-"""Documents, queries, judgments and runs: from files and into them."""
+"""Documents, queries, judgments, labels and runs: from files and into them."""
 
 from retriever.formats.documents import (
     DocumentSource,
@@ -8,12 +8,15 @@ from retriever.formats.documents import (
 )
 from retriever.formats.fingerprints import SourceFingerprint
 from retriever.formats.ids import read_ids
-from retriever.formats.judgments import read_qrels, read_queries, write_qrels, write_queries
+from retriever.formats.judgments import read_qrels, write_qrels
+from retriever.formats.labels import ToLabel, write_label_file
+from retriever.formats.queries import read_queries, write_queries
 from retriever.formats.runs import read_run, write_run
 
 __all__ = [
     "DocumentSource",
     "SourceFingerprint",
+    "ToLabel",
     "check_source",
     "read_documents",
     "read_ids",
@@ -21,6 +24,7 @@ __all__ = [
     "read_queries",
     "read_records",
     "read_run",
+    "write_label_file",
     "write_qrels",
     "write_queries",
     "write_run",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from indexes.errors import BadRecord
 
-__all__ = ["invalid_utf8", "is_unicode", "read_lines", "strip_bom"]
+__all__ = ["invalid_utf8", "is_unicode", "read_lines", "strip_bom", "text_fault"]
 
 
 def read_lines(stream: Iterable[bytes], name: str) -> Iterator[tuple[str, str | BadRecord]]:
@@ -44,3 +44,10 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def text_fault(what: str, value: str) -> str:
+    """What is wrong with an id or a text called `what`: it is empty or no Unicode; or nothing."""
+    if not value.strip():
+        return f"{what} is empty"
+    return "" if is_unicode(value) else f"{what} is not valid Unicode"

@@ -9,8 +9,9 @@ from itertools import pairwise
 
 from indexes.errors import BadRecord, InputError
 from retriever.formats.faults import Faults
-from retriever.formats.lines import is_unicode, read_lines
+from retriever.formats.lines import read_lines
 from retriever.formats.sources import Source, open_source, require_path
+from retriever.formats.trec import check_token
 from retriever.formats.writing import replacing
 
 __all__ = ["read_run", "write_run"]
@@ -25,11 +26,11 @@ def write_run(
     as the very same number. A query without hits leaves no line. Gzipped if `path` ends in `.gz`.
 
     Raises:
-        InputError: an id or the tag is empty or holds white space, a document comes twice, scores
-            are not finite or rise along the ranks (tools that judge runs go by score), or `path`
-            cannot be written. Nothing is written then.
+        InputError: an id or the tag does not stay in its column (`check_token`), a document comes
+            twice, scores are not finite or rise along the ranks (tools that judge runs go by
+            score), or `path` cannot be written. Nothing is written then.
     """
-    _check_token("tag", tag)
+    check_token("tag", tag)
     for query_id, hits in run.items():
         _check_hits(query_id, hits)
     with replacing(path) as file:
@@ -65,9 +66,9 @@ def read_run(path: str | os.PathLike[str]) -> dict[str, list[tuple[str, float]]]
 
 
 def _check_hits(query_id: str, hits: Sequence[tuple[str, float]]) -> None:
-    _check_token("query id", query_id)
+    check_token("query id", query_id)
     for doc_id, score in hits:
-        _check_token("document id", doc_id)
+        check_token("document id", doc_id)
         if not math.isfinite(score):
             raise InputError(f"The score of '{doc_id}' for query '{query_id}' is {score}.")
     for (above, higher), (below, lower) in pairwise(hits):
@@ -78,17 +79,6 @@ def _check_hits(query_id: str, hits: Sequence[tuple[str, float]]) -> None:
             )
     if len({doc_id for doc_id, _ in hits}) < len(hits):
         raise InputError(f"Query '{query_id}' has the same document at two ranks.")
-
-
-def _check_token(what: str, value: str) -> None:
-    """Refuse an id or a tag that would not stay in its column."""
-    if not value.strip():
-        raise InputError(f"The {what} is empty; TREC's columns are separated by white space.")
-    if value.split() != [value]:
-        problem = "holds white space, which separates TREC's columns"
-        raise InputError(f"The {what} {value!r} {problem}. Give it another without.")
-    if not is_unicode(value):
-        raise InputError(f"The {what} {value!r} is not valid Unicode.")
 
 
 def _take_line(

@@ -52,10 +52,10 @@ def _truncated(index: IndexInfo) -> str:
 
 INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("embedder", lambda index: index.embedder),
-    ("structure", lambda index: index.factory),
+    ("structure", lambda index: index.factory or "-"),
     ("effort at k=10", _effort),
-    ("width", lambda index: f"{index.dim} {index.dtype}"),
-    ("passages found", lambda index: f"{index.rows:,}"),
+    ("width", lambda index: f"{index.dim} {index.dtype}" if index.dim else "-"),
+    ("passages found", lambda index: "-" if index.parts else f"{index.rows:,}"),
     ("documents not embedded yet", lambda index: f"{index.missing:,}"),
     ("nothing to embed", lambda index: f"{index.unfindable:,}"),
     ("cut off, at tokens", _truncated),

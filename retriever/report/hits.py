@@ -12,10 +12,9 @@ from retriever.report.numbers import WIDTH
 from retriever.report.terminal import one_line
 
 if TYPE_CHECKING:
-    from retriever.demo import Contrast
     from retriever.search import Hit, Hits
 
-__all__ = ["contrast_lines", "hits_list", "side_by_side"]
+__all__ = ["LONGEST_ID", "fit", "hits_list", "side_by_side"]
 
 LONGEST_ID = 24
 # Below this a text says nothing.
@@ -30,7 +29,7 @@ def hits_list(hits: Hits) -> Iterator[Text]:
     width = _id_width([hit.doc_id for hit in hits])
     for hit in hits:
         head = Text(f"{hit.rank:>3}  {hit.score:6.3f}  ")
-        yield _line(head + Text(_fit(hit.doc_id, width), style="bold"), hit)
+        yield _line(head + Text(fit(hit.doc_id, width), style="bold"), hit)
     if not hits:
         yield Text("  no hits", style="dim")
 
@@ -54,7 +53,7 @@ def side_by_side(answers: Mapping[str, Hits]) -> Iterator[Text]:
             columns = "  ".join(
                 f"{label} {ranks[name].get(doc_id, '-'):>3}" for name, label in labels.items()
             )
-            head = Text(f"  {columns}  ") + Text(_fit(doc_id, width), style="bold")
+            head = Text(f"  {columns}  ") + Text(fit(doc_id, width), style="bold")
             yield _line(head, documents[doc_id])
     if not documents:
         yield Text("  no hits", style="dim")
@@ -101,7 +100,7 @@ def _line(head: Text, hit: Hit) -> Text:
     room = WIDTH - head.cell_len - 2
     if room < SHORTEST_TEXT:
         return head
-    return head + Text(f"  {_fit(f'{hit.title} {hit.text}', room)}".rstrip())
+    return head + Text(f"  {fit(f'{hit.title} {hit.text}', room)}".rstrip())
 
 
 def _id_width(doc_ids: Sequence[str]) -> int:
@@ -109,26 +108,9 @@ def _id_width(doc_ids: Sequence[str]) -> int:
     return min(LONGEST_ID, longest)
 
 
-def _fit(text: str, width: int) -> str:
+def fit(text: str, width: int) -> str:
     """Exactly `width` columns of a terminal on one line: cut with an ellipsis, or filled up."""
     line = one_line(text)
     if cell_len(line) <= width:
         return set_cell_size(line, width)
     return set_cell_size(line, width - 1) + "…"
-
-
-def contrast_lines(contrast: Contrast) -> Iterator[Text]:
-    """A query on which two indexes differ: values, then the hits of each, right ones marked."""
-    yield Text()
-    yield Text(_fit(f"query {contrast.query_id}: {contrast.text}", WIDTH).rstrip(), style="bold")
-    values = ", ".join(f"{name} {value:.3f}" for name, value in contrast.values.items())
-    right = ", ".join(f"{doc_id} ({grade})" for doc_id, grade in contrast.relevant.items())
-    told = f"nDCG@10: {values}; people say (grade): {right}"
-    yield Text(f"  {_fit(told, WIDTH - 2).rstrip()}")
-    for name, hits in contrast.hits.items():
-        yield Text(f"  {name}", style="bold cyan")
-        width = _id_width([hit.doc_id for hit in hits])
-        for hit in hits:
-            mark = "*" if hit.doc_id in contrast.relevant else " "
-            head = Text(f"  {mark} {hit.rank}  {hit.score:.3f}  ")
-            yield _line(head + Text(_fit(hit.doc_id, width), style="bold"), hit)

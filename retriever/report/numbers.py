@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["WIDTH", "count", "decimals", "many", "share", "size"]
+__all__ = ["WIDTH", "count", "decimals", "many", "share", "signed", "size"]
 
 # Columns that every table and line fits into.
 WIDTH = 100
@@ -13,6 +13,11 @@ WIDTH = 100
 def decimals(places: int) -> Callable[[float], str]:
     """A function that draws a number with so many decimals."""
     return lambda value: f"{value:,.{places}f}"
+
+
+def signed(places: int) -> Callable[[float], str]:
+    """A function that draws a number with its sign and so many decimals."""
+    return lambda value: f"{value:+,.{places}f}"
 
 
 def count(value: float) -> str:

@@ -1,0 +1,90 @@
+"""The birth certificate of a comparison: versions, machine, data, seed, commands to repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from retriever.collection import Collection
+from retriever.info import IndexInfo
+from retriever.report.numbers import many
+
+__all__ = ["environment_of"]
+
+LIBRARIES = (
+    *("retriever-compare", "faiss-cpu", "tantivy", "sentence-transformers", "torch", "gensim"),
+    *("numpy", "ir-measures"),
+)
+
+
+def environment_of(
+    collection: Collection,
+    indexes: Sequence[IndexInfo],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Mapping[str, int]],
+    seed: int,
+    command: str,
+) -> dict[str, str]:
+    """Where and when a comparison was made, on what, and how to make it again."""
+    place = shlex.quote(str(collection.path))
+    facts = {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "collection": many(len(collection), "document", "documents"),
+        "documents checksum": collection.content_checksum(),
+        "queries checksum": _checksum(queries),
+        "judgments checksum": _checksum(qrels) if qrels else "none",
+        "seed": str(seed),
+        "machine": f"{_processor()}, {platform.machine()}, {_cores()} cores",
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+    facts |= {f"index {info.name}": _command(place, info) for info in indexes}
+    return facts | ({"command": command} if command else {})
+
+
+def _command(place: str, info: IndexInfo) -> str:
+    """How an index is built."""
+    start = f"retriever build {place} {info.name}"
+    if info.kind == "lexical":
+        return f"{start} --lexical --language {info.options['language']}"
+    if info.options.get("cascade"):
+        first, second = info.parts
+        return f"{start} --cascade {first} --rerank {second} --depth {info.options['depth']}"
+    if info.parts:
+        fused = zip(info.parts, info.options["weights"], strict=True)
+        parts = " ".join(f"--fuse {name}={weight:g}" for name, weight in fused)
+        rank = f" --rrf-k {info.options['rrf_k']:g}" if info.options["fuse"] == "rrf" else ""
+        how = f"--method {info.options['fuse']}{rank} --depth {info.options['depth']}"
+        return f"{start} {parts} {how}"
+    options = "".join(
+        f" -o {name} {shlex.quote(str(value))}" for name, value in info.options.items()
+    )
+    half = " -o dtype float16" if info.dtype == "float16" else ""
+    ann = f" --ann {shlex.quote(info.factory)}" if info.kind == "ann" else ""
+    return f"{start} --embedder {shlex.quote(info.embedder)}{options}{half}{ann}"
+
+
+def _checksum(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

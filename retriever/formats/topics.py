@@ -1,0 +1,183 @@
+"""TREC topics: queries between tags, as the tracks hand them out."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from indexes.errors import BadRecord, FileFormatError
+from retriever.formats.lines import invalid_utf8, strip_bom
+from retriever.formats.rows import Row
+from retriever.formats.trec import check_token
+
+__all__ = ["looks_like_topics", "read_topics", "topic_text"]
+
+# What a query is asked with: the first of these that a topic has.
+QUERY_FIELDS = ("title", "query")
+ID_FIELDS = ("num", "number")
+ID_ATTRIBUTES = ("number", "num", "id", "qid")
+
+# Markup within a text: no fields of a topic.
+INLINE = frozenset({"b", "br", "em", "i", "p", "strong", "sub", "sup", "tt", "u"})
+
+# TREC's own labels, which stand before the text of a field.
+LABELS = {"num": "Number:", "number": "Number:", "title": "Topic:"}
+
+_START = re.compile(r"\s*<(?:top|topics?|\?xml)[\s>]", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+# A "<" in front of anything but a letter belongs to the text: "p < 0.05".
+_TAG = re.compile(r"<([/?!]?)([A-Za-z][\w-]*)(\s[^<>]*)?/?>")
+_ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_REFERENCE = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
+_NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
+_LAST_CHARACTER = 0x10FFFF
+# One space between words is kept; all other white space would be drawn together.
+_SPACE = re.compile(r"((?<=\S) (?=\S))|\s")
+
+
+def looks_like_topics(line: bytes) -> bool:
+    """Whether the first line of a file that is not blank begins a file of topics."""
+    return bool(_START.match(strip_bom(line).decode(errors="replace") + "\n"))
+
+
+def read_topics(stream: Iterable[bytes], name: str) -> Iterator[Row]:
+    """Yield `(place, row)` with `_id` and `text` for every topic, or why it is no query.
+
+    A topic is `<top>` with `<num>`, or `<topic number="1">`; the closing tags may be missing, and a
+    field may go over several lines: runs of white space become one space. The text is the title;
+    where there is none the `<query>`, and in a topic without fields all of it. TREC's labels
+    (`Number:`, `Topic:`) are left out; `&lt;` and its like are read as the characters they stand
+    for. The place is the line where the topic starts.
+
+    Raises:
+        FileFormatError: there is no topic in the file.
+    """
+    faults: list[tuple[str, BadRecord]] = []
+    text = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), _decoded(stream, name, faults))
+    yield from faults
+    topics = list(_topics(text, name))
+    if not topics and not faults:
+        raise FileFormatError(
+            f"{name} holds no TREC topics. Expected <top> with <num> and <title>, "
+            'or <topic number="1"> with <title> or <query>.'
+        )
+    yield from ((topic.place, _row(topic)) for topic in topics)
+
+
+def topic_text(query_id: str, text: str) -> str:
+    """A query as a TREC topic that reads back as it was.
+
+    Characters that would be taken for a tag or lost with the white space are written as XML's
+    references: `&lt;` for `<`, `&#10;` for a line feed.
+
+    Raises:
+        InputError: the id is empty or holds white space, or is not valid Unicode.
+    """
+    check_token("query id", query_id)
+    number, title = _written(query_id, "Number:"), _written(text, "Topic:")
+    return f"<top>\n<num> Number: {number}\n<title> {title}\n</top>\n\n"
+
+
+@dataclass
+class _Topic:
+    """A topic while it is read: `pieces` maps a field, or "" for none, to its parts."""
+
+    place: str
+    attributes: dict[str, str]
+    pieces: dict[str, list[str]] = field(default_factory=dict)
+    fault: str = ""
+
+    def open_field(self, name: str) -> None:
+        """The text of the field `name` begins; a topic has one number and one title."""
+        if name in self.pieces and name in (*ID_FIELDS, *QUERY_FIELDS):
+            self.fault = self.fault or f"<{name}> twice in a topic; is a <top> missing?"
+        self.pieces.setdefault(name, [])
+
+    def text_of(self, names: Iterable[str]) -> str | None:
+        """The text of the first of `names` that it has."""
+        for name in names:
+            if name in self.pieces:
+                return _read(" ".join(self.pieces[name]), LABELS.get(name, ""))
+        return None
+
+
+def _topics(text: str, name: str) -> Iterator[_Topic]:
+    """The topics of a whole file, each when its end is met."""
+    topic: _Topic | None = None
+    inside, end, line = "", 0, 1
+    for tag in _TAG.finditer(text):
+        if topic:
+            topic.pieces.setdefault(inside, []).append(text[end : tag.start()])
+        line += text.count("\n", end, tag.start())
+        closing, kind = bool(tag[1]), tag[2].lower()
+        if kind in ("top", "topic"):
+            if topic:
+                yield topic
+            topic = None if closing else _Topic(f"{name}:{line}", _attributes(tag[3] or ""))
+            inside = ""
+        elif topic and kind not in INLINE:
+            inside = "" if closing else kind
+            topic.open_field(inside)
+        elif kind in ID_FIELDS and not closing:
+            yield _Topic(f"{name}:{line}", {}, fault=f"<{kind}> outside of a topic; no <top>")
+        line += text.count("\n", tag.start(), tag.end())
+        end = tag.end()
+    if topic:
+        topic.pieces.setdefault(inside, []).append(text[end:])
+        yield topic
+
+
+def _attributes(text: str) -> dict[str, str]:
+    return {name.lower(): a or b for name, a, b in _ATTRIBUTE.findall(text)}
+
+
+def _row(topic: _Topic) -> dict[str, str] | BadRecord:
+    if topic.fault:
+        return BadRecord(topic.place, topic.fault)
+    number = topic.text_of(ID_FIELDS)
+    if number is None:
+        number = next((topic.attributes[k] for k in ID_ATTRIBUTES if k in topic.attributes), "")
+    if not number:
+        return BadRecord(topic.place, "a topic without a number: expected <num>, or number= in it")
+    text = topic.text_of(QUERY_FIELDS)
+    if text is None and topic.pieces.keys() <= {"", *ID_FIELDS}:
+        text = topic.text_of([""]) or None
+    if text is None:
+        return BadRecord(topic.place, f"topic '{number}' has no <title> and no <query>")
+    return {"_id": number, "text": text}
+
+
+def _decoded(stream: Iterable[bytes], name: str, faults: list[tuple[str, BadRecord]]) -> str:
+    lines = []
+    for number, raw in enumerate(stream, 1):
+        raw = strip_bom(raw) if number == 1 else raw
+        try:
+            lines.append(raw.decode())
+        except UnicodeDecodeError as error:
+            place = f"{name}:{number}"
+            faults.append((place, BadRecord(place, invalid_utf8(error))))
+            lines.append(raw.decode(errors="replace"))
+    return "".join(lines)
+
+
+def _read(text: str, label: str) -> str:
+    """A field's text in one line, without its label, references read."""
+    line = " ".join(text.split())
+    return _REFERENCE.sub(_character, line.removeprefix(label).lstrip())
+
+
+def _character(found: re.Match[str]) -> str:
+    if found[1]:
+        return _NAMED[found[1]]
+    code = int(found[2]) if found[2] else int(found[3], 16)
+    return chr(code) if code <= _LAST_CHARACTER else found[0]
+
+
+def _written(text: str, label: str) -> str:
+    """`text` so that `_read` gives it back."""
+    # The label's first letter, so that the text's own is not taken for TREC's.
+    own = text.startswith(label)
+    spaced = _SPACE.sub(lambda found: found[1] or f"&#{ord(found[0])};", html.escape(text, False))
+    return f"&#{ord(label[0])};{spaced[1:]}" if own else spaced

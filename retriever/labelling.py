@@ -1,0 +1,38 @@
+"""What to judge first: the queries on which systems disagree most, with what each of them found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from indexes.errors import InputError
+from retriever.agreement import disagreement
+from retriever.comparison import QUERIES_TO_LABEL, Comparison
+from retriever.formats.labels import ToLabel
+
+__all__ = ["to_label"]
+
+
+def to_label(comparison: Comparison, queries: int = QUERIES_TO_LABEL) -> Iterator[ToLabel]:
+    """The first `k` of every system for so many queries, the most disputed query first.
+
+    Documents that are judged already are left out. A judge should not see who found what first:
+    within a query, documents are in the order of their ids.
+
+    Raises:
+        InputError: fewer than two systems, or fewer than one query.
+    """
+    if queries < 1:
+        raise InputError(f"The number of queries to label is {queries}; expected at least 1.")
+    runs = {name: run.ranking for name, run in comparison.runs.items()}
+    for query_id, _ in islice(disagreement(runs, comparison.k), queries):
+        query = comparison.queries[query_id]
+        finders: dict[str, list[str]] = {}
+        for name, ranking in runs.items():
+            for doc_id, _score in ranking.get(query_id, ())[: comparison.k]:
+                finders.setdefault(doc_id, []).append(name)
+        for doc_id in sorted(finders):
+            shown = comparison.documents.get(doc_id)
+            if doc_id not in query.judgments and shown:
+                found_by = " ".join(finders[doc_id])
+                yield ToLabel(query_id, query.text, doc_id, shown.title, shown.text, found_by)

@@ -1,0 +1,105 @@
+"""A comparison's numbers for other programs: JSON lines, CSV, a pandas DataFrame."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from indexes.errors import InputError
+from retriever.comparison import Comparison, Row
+
+__all__ = ["csv_lines", "data_frame", "json_lines"]
+
+
+def json_lines(comparison: Comparison) -> str:
+    """One JSON object a line: a system each."""
+    return "\n".join(
+        json.dumps(_object(comparison, row), ensure_ascii=False) for row in comparison.rows.values()
+    )
+
+
+def csv_lines(comparison: Comparison) -> str:
+    """A line for every number: `system,what,value`."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("system", "what", "value"))
+    for row in comparison.rows.values():
+        for what, value in _numbers(comparison, row):
+            writer.writerow((row.name, what, value))
+    return file.getvalue().rstrip("\n")
+
+
+def data_frame(comparison: Comparison) -> Any:
+    """A system a row, a number a column.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise InputError("A DataFrame needs pandas. Run: pip install pandas") from None
+    rows = {row.name: dict(_numbers(comparison, row)) for row in comparison.rows.values()}
+    return pandas.DataFrame.from_dict(rows, orient="index")
+
+
+def _object(comparison: Comparison, row: Row) -> dict[str, object]:
+    fields = asdict(row)
+    if row.latency:
+        # The distribution is for plots: thousands of numbers.
+        del fields["latency"]["totals"]
+    fronts = comparison.fronts()
+    return {
+        **fields,
+        "differences": {
+            measure: {**asdict(one), "significant": one.significant}
+            for measure, one in row.differences.items()
+        },
+        "baseline": comparison.baseline,
+        "on_front": [cost for cost, names in fronts.items() if row.name in names],
+        "agreement": {
+            other: asdict(comparison.agreement(row.name, other))
+            for other in comparison.rows
+            if other != row.name
+        },
+        "k": comparison.k,
+        "queries": len(comparison.queries),
+        "environment": dict(comparison.environment),
+    }
+
+
+def _numbers(comparison: Comparison, row: Row) -> Iterator[tuple[str, float | int | bool]]:
+    """Every number of a system that is there, under a name with dots."""
+    yield from _flat("", {"quality": row.quality, "exact_quality": row.exact_quality})
+    for measure, one in row.differences.items():
+        yield from _flat(f"difference.{measure}", {**asdict(one), "significant": one.significant})
+    single = {
+        f"ann_recall@{comparison.k}": row.ann_recall,
+        "throughput": row.throughput,
+        "query_coverage": row.query_coverage,
+        "corpus_coverage": row.corpus_coverage,
+    }
+    yield from _flat("", single)
+    if row.latency:
+        steps = asdict(row.latency)
+        del steps["totals"]
+        yield from _flat("latency_ms", steps)
+    if row.cost:
+        yield from _flat("cost", asdict(row.cost))
+    for cost, names in comparison.fronts().items():
+        yield f"on_front.{cost}", row.name in names
+    for other in comparison.rows:
+        if other != row.name:
+            yield from _flat(f"agreement.{other}", asdict(comparison.agreement(row.name, other)))
+
+
+def _flat(name: str, values: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(values, dict) or hasattr(values, "items"):
+        for key, value in values.items():
+            yield from _flat(f"{name}.{key}" if name else key, value)
+    elif values is not None:
+        yield name, values

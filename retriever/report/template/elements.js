@@ -1,0 +1,32 @@
+// The page's data, and elements made without ever reading markup from a text.
+
+const data = JSON.parse(document.getElementById('data').textContent);
+const judged = data.judged;
+const byId = new Map(data.queries.map((query) => [query.id, query]));
+
+const $ = (id) => document.getElementById(id);
+
+// An element with attributes and children; texts become text nodes, false ones nothing.
+function make(name, attributes, ...children) {
+  return filled(document.createElement(name), attributes, children);
+}
+
+function draw(name, attributes, ...children) {
+  return filled(document.createElementNS('http://www.w3.org/2000/svg', name), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [key, value] of Object.entries(attributes || {})) element.setAttribute(key, value);
+  element.append(...children.flat(Infinity).filter((child) => child !== false && child != null));
+  return element;
+}
+
+function number(value, places) {
+  return value == null ? '-' : value.toFixed(places);
+}
+
+function signed(value, places) {
+  const text = Math.abs(value).toFixed(places);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? '\u2212' : '+') + text;
+}
