@@ -24,13 +24,13 @@ from retriever import (
 INDEXES = ("hashing", "glove", "minilm", "minilm-hnsw")
 
 
-def build(folder: Path, data: Path) -> Collection:
+def build(folder: Path, data: Path, precision: str = "float32") -> Collection:
     """SciFact under four indexes, in a folder that may hold some of it already."""
     collection = Collection.open_or_create(folder)
     collection.add(data / "corpus.jsonl")
     collection.build("hashing", HashingEmbedder())
     collection.build("glove", StaticEmbedder("glove-6b-50d"))
-    collection.build("minilm", ContextualEmbedder("all-MiniLM-L6-v2"))
+    collection.build("minilm", ContextualEmbedder("all-MiniLM-L6-v2", precision=precision))
     collection.build("minilm-hnsw", vectors="minilm", ann="HNSW32")
     return collection
 

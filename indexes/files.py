@@ -192,11 +192,14 @@ def size_of(path: Path) -> int:
 
 
 def remove_file(path: Path) -> bool:
-    """Remove a file that nothing names any more, and its folder when that leaves it empty.
+    """Remove a file or an empty folder that nothing names any more, and the folder that it was in
+    when that leaves it empty.
 
     Whether it is gone: a file that cannot be removed now does no harm, and is tried again later.
     """
     with contextlib.suppress(OSError):
+        if path.is_dir():
+            path.rmdir()
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or gone already
             path.parent.rmdir()

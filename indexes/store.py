@@ -603,8 +603,16 @@ class Store:
             path
             for folder in FOLDERS
             for path in sorted((self.folder / folder).rglob("*"))
-            if path.is_file() and not named & _names_of(path.relative_to(self.folder))
+            if _is_leaf(path) and not named & _names_of(path.relative_to(self.folder))
         ]
+
+
+def _is_leaf(path: Path) -> bool:
+    """Whether it is a file, or a folder with nothing in it: a crash may leave one."""
+    try:
+        return path.is_file() or not any(path.iterdir())
+    except OSError:  # gone meanwhile
+        return False
 
 
 def _names_of(path: Path) -> set[str]:

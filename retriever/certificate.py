@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from retriever.collection import Collection
 from retriever.info import IndexInfo
 from retriever.report.numbers import many
 
-__all__ = ["environment_of"]
+__all__ = ["environment_of", "with_parts"]
 
 LIBRARIES = (
     *("retriever-compare", "faiss-cpu", "tantivy", "sentence-transformers", "torch", "gensim"),
@@ -50,6 +50,13 @@ def environment_of(
     return facts | ({"command": command} if command else {})
 
 
+def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]:
+    """An index, and before it all that it is made of: what to build, in order."""
+    for part in infos[name].parts:
+        yield from with_parts(part, infos)
+    yield infos[name]
+
+
 def _command(place: str, info: IndexInfo) -> str:
     """How an index is built."""
     start = f"retriever build {place} {info.name}"
@@ -60,8 +67,8 @@ def _command(place: str, info: IndexInfo) -> str:
         return f"{start} --cascade {first} --rerank {second} --depth {info.options['depth']}"
     if info.parts:
         fused = zip(info.parts, info.options["weights"], strict=True)
-        parts = " ".join(f"--fuse {name}={weight:g}" for name, weight in fused)
-        rank = f" --rrf-k {info.options['rrf_k']:g}" if info.options["fuse"] == "rrf" else ""
+        parts = " ".join(f"--fuse {name}={_short(weight)}" for name, weight in fused)
+        rank = f" --rrf-k {_short(info.options['rrf_k'])}" if info.options["fuse"] == "rrf" else ""
         how = f"--method {info.options['fuse']}{rank} --depth {info.options['depth']}"
         return f"{start} {parts} {how}"
     options = "".join(
@@ -70,6 +77,11 @@ def _command(place: str, info: IndexInfo) -> str:
     half = " -o dtype float16" if info.dtype == "float16" else ""
     ann = f" --ann {shlex.quote(info.factory)}" if info.kind == "ann" else ""
     return f"{start} --embedder {shlex.quote(info.embedder)}{options}{half}{ann}"
+
+
+def _short(number: float) -> str:
+    """A number without a needless `.0`, but with all its digits."""
+    return repr(number).removesuffix(".0")
 
 
 def _checksum(value: object) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from indexes.filters import Filter
 from indexes.neighbours import NO_KEY, Keys, Neighbours, best
 from indexes.store import Snapshot
-from retriever.finders import Finder, Queries
+from retriever.finders import Finder, LexicalFinder, Queries
 from retriever.fusion import DEPTH, Fusion
 
 __all__ = ["CascadedFinder", "FusedFinder", "combined_finder"]
@@ -42,7 +42,7 @@ class FusedFinder:
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbours:
         """Given documents, ranked among themselves by every part, and those ranks fused."""
-        answers = [part.scores(snapshot, queries, keys) for part in self.parts]
+        answers = [_of_its_own(part, snapshot, queries, keys) for part in self.parts]
         ordered = [_best_first(answer) for answer in answers]
         fused = self._fused(snapshot, ordered, keys.shape[1])
         return _in_place(snapshot, fused, keys)
@@ -125,6 +125,16 @@ def combined_finder(name: str, recipe: Mapping[str, Any], parts: Sequence[Finder
         return CascadedFinder(name, first, second, recipe["depth"])
     fusion = Fusion(recipe["fuse"], tuple(recipe["weights"]), recipe["rrf_k"], recipe["depth"])
     return FusedFinder(name, parts, fusion)
+
+
+def _of_its_own(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbours:
+    """A part's scores of given documents, for those that it would have found by itself."""
+    found = part.scores(snapshot, queries, keys)
+    if isinstance(part, LexicalFinder):
+        # BM25 finds nothing without a shared term: such documents have no rank, least of all by
+        # the order in which they came.
+        return Neighbours(found.keys, np.where(found.scores > 0, found.scores, -np.inf))
+    return found
 
 
 def _documents(snapshot: Snapshot, keys: Keys) -> Keys:

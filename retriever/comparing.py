@@ -12,13 +12,13 @@ from indexes.builder import Progress
 from indexes.errors import InputError, unknown_name
 from retriever import latency, significance
 from retriever.agreement import mean_rbo
-from retriever.certificate import environment_of
-from retriever.collection import Collection
+from retriever.certificate import environment_of, with_parts
+from retriever.collection import DEFAULT_LANGUAGE, Collection
 from retriever.comparison import Agreement, Comparison, Cost, Excerpt, Query, Row
-from retriever.cost import cost_of, open_memory
+from retriever.cost import cost_of, leaves, open_memory
 from retriever.embedders import Embedder, Reporting
 from retriever.embedders.base import WordCounting
-from retriever.finders import DenseFinder, LexicalFinder
+from retriever.finders import DenseFinder
 from retriever.info import IndexInfo, index_notes
 from retriever.measures import (
     DEFAULT_MEASURES,
@@ -103,9 +103,12 @@ def compare(
     info = collection.info()
     infos = {one.name: one for one in info.indexes}
     split = collection.split is not None
-    notes += [n for t in trials for n in index_notes(infos[t.run.name], info.path, split=split)]
-    per_query = {name: evaluate(run.ranking, judged, measures) for name, run in answers.items()}
-    per_query = per_query if judged else {}
+    asked_of = dict.fromkeys(leaf for t in trials for leaf in leaves(t.run.name, infos))
+    notes += [n for leaf in asked_of for n in index_notes(infos[leaf], info.path, split=split)]
+    per_query = {
+        name: evaluate(run.ranking, judged, measures) if judged else {}
+        for name, run in answers.items()
+    }
     differing = _differences(per_query, measures, baseline, seed)
     rows = {
         trial.run.name: _row(
@@ -113,14 +116,15 @@ def compare(
             infos,
             cost_of(trial.run.name, infos, info.documents, held[trial.run.name]),
             latencies[trial.run.name],
-            per_query.get(trial.run.name, {}),
+            per_query[trial.run.name],
             judged,
             measures,
         )
         for trial in trials
     }
-    rows |= {name: _run_row(name, per_query.get(name, {})) for name in runs}
+    rows |= {name: _run_row(name, per_query[name]) for name in runs}
     documents = _documents(collection, answers, judged, k)
+    shared = SharedWords(documents, _language([infos[leaf] for leaf in asked_of]))
     return steps.done(
         Comparison(
             k=k,
@@ -133,11 +137,16 @@ def compare(
                 for pair in combinations(answers, 2)
             },
             runs=answers,
-            queries=_queries(retrievers, answers, asked, judged, documents, k),
+            queries=_queries(retrievers, answers, asked, judged, shared, k),
             documents=documents,
             notes=tuple(notes),
             environment=environment_of(
-                collection, [infos[t.run.name] for t in trials], asked, judged, seed, command
+                collection,
+                [one for t in trials for one in with_parts(t.run.name, infos)],
+                asked,
+                judged,
+                seed,
+                command,
             ),
         )
     )
@@ -177,11 +186,12 @@ def _try(
     first = next(iter(queries.items()))
     retriever.run(dict([first]), 1)  # opens files before the clock
     wanted = depth + 1 if drops else depth
-    run = retriever.run(queries, wanted)
+    encoded, run = retriever.encode_and_run(queries, wanted)
     exact = recall = coverage = None
     finder = retriever.finder
     if isinstance(finder, DenseFinder):
-        exact = replace(retriever, finder=replace(finder, exact=True)).run(queries, wanted)
+        by_force = replace(retriever, finder=replace(finder, exact=True))
+        exact = by_force.rank(list(queries), encoded, wanted)
         recall = ann_recall(_scores(run), _scores(exact), k)
         coverage = _coverage(finder.embedder, list(queries.values()))
         exact = _cut(exact, depth, drops=drops)
@@ -216,20 +226,13 @@ def _differences(
     """Each system's differences from the baseline, measure by measure."""
     found: dict[str, dict[str, Difference]] = {name: {} for name in per_query}
     if baseline is None:
-        return found or _Nothing()
+        return found
     for measure in measures:
         others = {name: of[measure] for name, of in per_query.items() if name != baseline}
         told = significance.differences(per_query[baseline][measure], others, seed=seed)
         for name, difference in told.items():
             found[name][measure] = difference
     return found
-
-
-class _Nothing(dict[str, dict[str, Difference]]):
-    """No differences for anybody: there are no judgments."""
-
-    def __missing__(self, name: str) -> dict[str, Difference]:
-        return {}
 
 
 def _row(
@@ -262,6 +265,7 @@ def _row(
         cost=cost,
         query_coverage=trial.query_coverage,
         corpus_coverage=info.text.coverage,
+        index=info,
     )
 
 
@@ -311,18 +315,22 @@ def _documents(
     }
 
 
+def _language(leaves: Sequence[IndexInfo]) -> str:
+    """Whose stems tell which words are the same: BM25's, where it is among the systems."""
+    languages = [str(info.options["language"]) for info in leaves if info.kind == "lexical"]
+    return languages[0] if languages else DEFAULT_LANGUAGE
+
+
 def _queries(
     retrievers: Sequence[Retriever],
     runs: Mapping[str, Run],
     asked: Mapping[str, str],
     judged: Qrels,
-    documents: Mapping[str, Excerpt],
+    shared: SharedWords,
     k: int,
 ) -> dict[str, Query]:
     """Each query with what explains its answers."""
     texts = list(asked.values())
-    languages = [r.finder.language for r in retrievers if isinstance(r.finder, LexicalFinder)]
-    shared = SharedWords(documents, languages[0] if languages else "english")
     unknown = {
         retriever.name: retriever.finder.embedder.unknown_words(texts)
         for retriever in retrievers
@@ -359,7 +367,12 @@ def _retrievers(
         )
     names = [*indexes, *runs]
     if len(set(names)) < len(names):
-        raise InputError(f"An index is named twice: {', '.join(names)}.")
+        raise InputError(
+            f"A system is named twice: {', '.join(names)}. A run goes by its file's name: leave "
+            "one out, or give the file another name."
+            if runs.keys() & set(indexes)
+            else f"An index is named twice: {', '.join(names)}."
+        )
     return [collection.retriever(name) for name in indexes]
 
 

@@ -6,14 +6,16 @@ These are the values; `comparing.compare` makes them.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from indexes.errors import InputError, unknown_name
 from retriever.formats import write_label_file
 from retriever.fronts import front
+from retriever.info import IndexInfo
 from retriever.latency import Latency
 from retriever.measures import canonical
 from retriever.search import Run
@@ -23,6 +25,7 @@ __all__ = ["QUERIES_TO_LABEL", "Agreement", "Comparison", "Cost", "Excerpt", "Qu
 
 # Queries that a label file asks about, where nobody says how many.
 QUERIES_TO_LABEL = 20
+UNFIT = re.compile(r'[\s/\\:*?"<>|\x00-\x1f]')
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Row:
 
     `throughput` is in queries a second, all of them as one batch. A run from elsewhere has neither
     latency nor throughput nor cost. Coverages are shares of known words in queries and corpus, None
-    for systems that do not count words.
+    for systems that do not count words. `index` is all that is known of the index.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Row:
     cost: Cost | None
     query_coverage: float | None
     corpus_coverage: float | None
+    index: IndexInfo | None = None
 
     def __getitem__(self, measure: str) -> float:
         """The mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
@@ -152,7 +156,7 @@ class Comparison:
     @property
     def judged(self) -> bool:
         """Whether there are judgments, and so qualities."""
-        return bool(self.per_query) and bool(self.measures)
+        return bool(self.measures)
 
     @property
     def measure(self) -> str:
@@ -318,6 +322,9 @@ class Comparison:
     def write_runs(self, folder: Path) -> list[Path]:
         """Write each run as `folder/NAME.trec`; the paths.
 
+        In the name of a run from elsewhere, `_` stands for what no file's name can hold, and for
+        white space.
+
         Raises:
             InputError: an id that TREC's format cannot hold, or the folder cannot be written to.
         """
@@ -325,7 +332,10 @@ class Comparison:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{folder} cannot be made: {error.strerror or error}.") from None
-        paths = {name: folder / f"{name}.trec" for name in self.runs}
+        names = {name: UNFIT.sub("_", name) for name in self.runs}
+        if len(set(names.values())) < len(names):
+            raise InputError(f"Two of the runs would get one file: {', '.join(names)}.")
+        paths = {name: folder / f"{fit}.trec" for name, fit in names.items()}
         for name, run in self.runs.items():
-            run.write(paths[name])
+            replace(run, name=names[name]).write(paths[name])
         return list(paths.values())

@@ -50,7 +50,8 @@ def cost_of(
         embedding_seconds=embedding,
         indexing_seconds=indexing,
         documents_per_second=documents / (embedding + indexing) if embedding + indexing else None,
-        tokens_per_second=tokens / embedding if tokens and embedding else None,
+        # Word pieces of one model and words of another do not add up.
+        tokens_per_second=tokens / embedding if tokens and len(embeddings) == 1 else None,
         building_memory=max((peak for peak in peaks if peak), default=None),
         open_memory=memory,
         disk_size=disk,

@@ -5,14 +5,17 @@ A recipe is what the catalog keeps: plain JSON.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import InputError
+from retriever.report.numbers import many
 
 __all__ = [
     "DEPTH",
@@ -83,15 +86,17 @@ def fusion_recipe(
         raise InputError("A fusion needs at least two indexes: --fuse A --fuse B.")
     if method not in METHODS:
         raise InputError(f"No way to fuse '{method}'. It can be: {', '.join(METHODS)}.")
-    weights = [1.0] * parts if weights is None else [float(weight) for weight in weights]
+    weights = [1.0] * parts if weights is None else list(weights)
     if len(weights) != parts:
-        raise InputError(f"There are {len(weights)} weights for {parts} indexes; give one each.")
-    if not all(np.isfinite(weight) and weight > 0 for weight in weights):
+        given = many(len(weights), "weight", "weights")
+        raise InputError(f"The fusion has {given} for {parts} indexes; give one each.")
+    if not all(_is_number(weight) and weight > 0 for weight in weights):
         raise InputError(f"The weights are {weights}; expected numbers above 0.")
-    if not np.isfinite(rrf_k) or rrf_k < 0:
-        raise InputError(f"rrf_k is {rrf_k}; expected a number of at least 0.")
-    _check_depth(depth)
-    return {"fuse": method, "weights": weights, "rrf_k": rrf_k, "depth": depth}
+    if not _is_number(rrf_k) or rrf_k < 0:
+        raise InputError(f"rrf_k is {rrf_k!r}; expected a number of at least 0.")
+    numbers = [float(weight) for weight in weights]
+    depth = _checked_depth(depth)
+    return {"fuse": method, "weights": numbers, "rrf_k": float(rrf_k), "depth": depth}
 
 
 def cascade_recipe(*, depth: int = DEPTH) -> Mapping[str, Any]:
@@ -100,13 +105,17 @@ def cascade_recipe(*, depth: int = DEPTH) -> Mapping[str, Any]:
     Raises:
         InputError: `depth` is not a whole number of at least 1.
     """
-    _check_depth(depth)
-    return {"cascade": True, "depth": depth}
+    return {"cascade": True, "depth": _checked_depth(depth)}
 
 
-def _check_depth(depth: int) -> None:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _checked_depth(depth: int) -> int:
+    if isinstance(depth, bool) or not isinstance(depth, Integral) or depth < 1:
         raise InputError(f"depth is {depth!r}; expected a whole number of at least 1.")
+    return int(depth)
 
 
 def description(recipe: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -167,14 +167,24 @@ class Retriever:
 
         Errors as in `search_many`.
         """
+        return self.encode_and_run(queries, k)[1]
+
+    def encode_and_run(self, queries: Mapping[str, str], k: int) -> tuple[Queries, Run]:
+        """`run`, and the encoded queries, for another to rank."""
         started = time.perf_counter()
         asked = Queries(checked_texts(list(queries.values())))
         checked_k(k)
         self.finder.prepare(asked)
-        encoded = time.perf_counter()
+        encoding = Timing(time.perf_counter() - started)
+        run = self.rank(list(queries), asked, k)
+        return asked, replace(run, timing=encoding + run.timing)
+
+    def rank(self, query_ids: Sequence[str], queries: Queries, k: int) -> Run:
+        """`run` for queries that are encoded already, under their ids."""
+        started = time.perf_counter()
 
         def question(snapshot: Snapshot) -> tuple[Neighbours, dict[int, str], float]:
-            neighbours = self.finder.nearest(snapshot, asked, k)
+            neighbours = self.finder.nearest(snapshot, queries, k)
             searched = time.perf_counter()
             return neighbours, snapshot.doc_ids(np.unique(neighbours.keys).tolist()), searched
 
@@ -184,9 +194,9 @@ class Retriever:
                 (doc_ids[key], score)
                 for key, score in zip(keys.tolist(), scores.tolist(), strict=True)
             ]
-            for query_id, (keys, scores) in zip(queries, neighbours, strict=True)
+            for query_id, (keys, scores) in zip(query_ids, neighbours, strict=True)
         }
-        timing = Timing(encoded - started, searched - encoded, time.perf_counter() - searched)
+        timing = Timing(0.0, searched - started, time.perf_counter() - searched)
         return Run(self.name, k, ranking, timing)
 
     def _hits(

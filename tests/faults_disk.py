@@ -90,6 +90,13 @@ class Disk:
             node = node.now[part]
         return node
 
+    def knows(self, path: str) -> bool:
+        try:
+            self.node(path)
+        except KeyError:
+            return False
+        return True
+
     def change(self, path: str, node: File | Folder | None) -> None:
         self.node(os.path.dirname(path)).change({os.path.basename(path): node})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import indexes.builder
+import indexes.lexical
 import indexes.taking
 from retriever import Collection, Document, HashingEmbedder
 
@@ -44,6 +45,7 @@ def small() -> None:
     indexes.taking.PORTION_RECORDS = 3
     indexes.builder.FIRST_BATCH = indexes.builder.LARGEST_BATCH = 4
     indexes.builder.COMMIT_SECONDS = 0.0
+    indexes.lexical.THREADS = 1  # the same files at every run
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,30 @@ def _drop(collection: Collection, extra: Path) -> None:
         collection.drop("other")
 
 
+def _words_behind(folder: Path) -> None:
+    """BM25 alone, with edits and new documents that it has not read."""
+    _documents(folder)
+    with Collection.open(folder) as collection:
+        collection.build("bm25", lexical=True)
+        collection.delete([])  # sweeps
+        collection.add(EDITED)
+
+
+def _words_worn(folder: Path) -> None:
+    """BM25 alone, up to date."""
+    _words_behind(folder)
+    with Collection.open(folder) as collection:
+        collection.build("bm25")
+        collection.delete([])
+
+
+def _wear_out_words(collection: Collection, extra: Path) -> None:
+    _delete(collection, extra)
+    collection.compact()
+    if "bm25" in collection.index_names():
+        collection.drop("bm25")
+
+
 OPERATIONS = {
     "create": Operation(lambda folder: None, lambda c, extra: None),
     "add": Operation(_documents, _add_file),
@@ -124,6 +150,8 @@ OPERATIONS = {
         _documents, lambda c, extra: c.build("graph", EMBEDDER, ann="HNSW8"), takes_back=True
     ),
     "rebuild": Operation(_behind, lambda c, extra: c.build("graph")),
+    "words": Operation(_words_behind, lambda c, extra: c.build("bm25")),
+    "words-worn": Operation(_words_worn, _wear_out_words),
     "delete": Operation(_indexed, _delete),
     "delete-where": Operation(_indexed, lambda c, extra: c.delete(where={"kind": "old"})),
     "compact": Operation(_worn, lambda c, extra: c.compact()),

@@ -1,7 +1,8 @@
 """The durable steps of this process: each is counted, and one of them goes wrong.
 
 A durable step is a call that changes what is on the disk, or waits until the disk has it: of our
-own files through the `os` module, of the catalog through SQLite's VFS (see `faults_sqlite`).
+own files through the `os` module, of the catalog through SQLite's VFS (see `faults_sqlite`). What
+tantivy writes is seen when we sync it, and until then a power cut takes it.
 Nothing waits for the real disk: what a power cut takes is worked out by `faults_disk.Disk`.
 """
 
@@ -16,6 +17,7 @@ import io
 import mmap
 import os
 import random
+import re
 import signal
 import struct
 import time
@@ -111,7 +113,9 @@ class Faults:
 
     def step(self, kind: str, path: str, torn: Callable[[], object] | None = None) -> int:
         """Count a step; an error number when it has to fail, else 0. It may be the last."""
-        self.steps.append((kind, os.path.relpath(path, self._root)))
+        # tantivy draws the names of its files.
+        name = re.sub("[0-9a-f]{32}", "segment", os.path.relpath(path, self._root))
+        self.steps.append((kind, name))
         here = len(self.steps) == self._at
         if here:
             self._happened, self._before = True, self._commits
@@ -153,6 +157,11 @@ class Faults:
     def node(self, path: str) -> Any:
         return self._disk.node(path) if self._disk else None
 
+    def found(self, path: str) -> None:
+        """Take in a file that others have written: neither its name nor its bytes are synced."""
+        if self._disk and not self._disk.knows(path):
+            self._disk.change(path, File(since=[(0, Path(path).read_bytes())]))
+
     def _patch_files(self) -> None:
         real_open, real_write, real_close = os.open, os.write, os.close
         real_io_open = io.open
@@ -172,6 +181,8 @@ class Faults:
                 if node := self.node(name):
                     node.truncate(0)
             descriptor = real_open(path, flags, mode)
+            if not flags & os.O_CREAT:
+                self.found(name)
             self._paths[descriptor], self._nodes[descriptor] = name, self.node(name)
             return descriptor
 

@@ -118,7 +118,7 @@ def three(**rest):
         Query("q2", "When are taxes due?", {"tax": 1}, {"glove": ["taxes"]}, frozenset({"due"})),
     ]
     documents = {
-        "cat": Excerpt("The cat", "A kitten purrs; a CAT concatenates."),
+        "cat": Excerpt("The cat", "A kitten purrs; a CAT is no bobcat, nor caterpillar."),
         "dog": Excerpt("", "A dog barks."),
         "car": Excerpt("Cars", "The engine idles."),
         "tax": Excerpt("", "The filing deadline is due in April."),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
-from samples import MEASURE, compared, cost, difference, latency, row, three
+from samples import MEASURE, compared, cost, difference, latency, only, row, three, unjudged
 
 from retriever.comparison import Agreement, Excerpt, Query
 from retriever.report.page import write_page
@@ -66,7 +66,10 @@ def crowded(tmp_path_factory):
 
 
 def nine(queries, words):
-    """Nine systems of all families over some queries, each with ten hits of its own."""
+    """Nine systems of all families over some queries, each with ten hits of its own.
+
+    Four measures, all alike; some systems better than the baseline, some worse, some neither.
+    """
     families = ("static", "contextual", "lexical", "combined", "hashing", "custom")
     names = [LONG, *(f"system-{n}" for n in range(8))]
     ids = [f"q{n}" for n in range(queries)]
@@ -85,7 +88,9 @@ def nine(queries, words):
             throughput=100,
             exact_quality={MEASURE: 0.6} if at == 3 else {},
             ann_recall=0.95,
-            differences={MEASURE: difference(at / 200, -0.05, 0.1, 0.5, 100)} if at else {},
+            differences={MEASURE: difference((at - 4) / 200, -0.05, 0.1, at % 3 / 4 + 0.01, 100)}
+            if at
+            else {},
         )
         for at, name in enumerate(names)
     ]
@@ -93,12 +98,18 @@ def nine(queries, words):
         name: {q: [f"d{(at + n + rank) % 40}" for rank in range(10)] for n, q in enumerate(ids)}
         for at, name in enumerate(names)
     }
-    return compared(
+    made = compared(
         rows,
         values,
         hits,
         [
-            Query(q, f"{words[n % len(words)]} {q}", {f"d{n % 40}": 1}, {LONG: ["x" * 200]})
+            Query(
+                q,
+                f"{words[n % len(words)]} {q}",
+                {f"d{n % 40}": 1},
+                {LONG: ["x" * 200]},
+                frozenset({"words", "script"}),
+            )
             for n, q in enumerate(ids)
         ],
         baseline=LONG,
@@ -109,6 +120,20 @@ def nine(queries, words):
         k=10,
         notes=["y" * 300, HOSTILE],
         environment={"collection": LONG, "command": "z" * 300, "w" * 100: "v" * 300},
+    )
+    measures = (MEASURE, "R@10", "R@100", "RR@10")
+
+    def for_all(of_one):
+        return {measure: value for measure in measures for value in of_one.values()}
+
+    return replace(
+        made,
+        measures=measures,
+        rows={
+            name: replace(r, quality=for_all(r.quality), differences=for_all(r.differences))
+            for name, r in made.rows.items()
+        },
+        per_query={name: for_all(found) for name, found in made.per_query.items()},
     )
 
 
@@ -257,6 +282,9 @@ def test_everything_fits_and_can_be_read(driver, crowded, width, height, scheme)
     opened(driver, f"{crowded}#q=q1", width=width, height=height, scheme=scheme)
     # The query in the link is open, with texts that nothing can break but the style.
     assert len(texts(driver, ".query[open] .hits li")) == 20
+    driver.execute_script(
+        "document.querySelectorAll('.more').forEach((more) => { more.open = true })"
+    )
     assert driver.execute_script(CUT_OFF) == []
     assert driver.execute_script(BAD_PLOTS) == [5, []]
     assert driver.execute_script(FAINT) == []
@@ -291,7 +319,7 @@ def test_a_query_is_opened_with_the_mouse(driver, small):
     assert texts(driver, ".column:first-of-type .title, .column:first-of-type .excerpt") == [
         "A dog barks.",
         "The cat",
-        "A kitten purrs; a CAT concatenates.",
+        "A kitten purrs; a CAT is no bobcat, nor caterpillar.",
     ]
     # Whole words in any case, in the title too; both columns have the cat.
     assert texts(driver, "mark") == ["cat", "purrs", "CAT"] * 2
@@ -393,6 +421,44 @@ def test_a_link_opens_its_query(driver, crowded):
     assert text == f"{'x' * 300} q7"
     focused = driver.execute_script("return document.activeElement.parentElement.dataset.id")
     assert focused == "q7"
+
+
+@pytest.mark.parametrize(
+    ("made", "filters", "values"),
+    [
+        (
+            unjudged(),
+            ["All (2)", "Same answers (0)"],
+            # Of two hits and three, two are the same; of none and two, none.
+            ["q2\noverlap of glove and minilm 0.00", "q1\noverlap of glove and minilm 0.67"],
+        ),
+        (
+            only(three(), "minilm"),
+            ["All (2)", "No system found it: check the label (0)"],
+            ["q1\nminilm 0.250", "q2\nminilm 1.000"],
+        ),
+        (
+            replace(three(), queries={"q2": three().queries["q2"]}),
+            [
+                "All (1)",
+                "glove beats minilm (0)",
+                "minilm beats glove (1)",
+                "Tied (0)",
+                "No system found it: check the label (0)",
+            ],
+            ["q2\ndifference −1.000\nbm25 0.000\nglove 0.000\nminilm 1.000"],
+        ),
+        (compared([], {}, {}, []), [], []),
+    ],
+    ids=["unjudged", "one system", "one query", "nothing"],
+)
+def test_what_is_not_there_is_not_asked_for(driver, tmp_path, made, filters, values):
+    write_page(made, tmp_path / "page.html")
+    opened(driver, (tmp_path / "page.html").as_uri(), width=360)
+    assert texts(driver, "#quick button") == filters
+    assert texts(driver, "#queries .values") == values
+    assert driver.execute_script(CUT_OFF) == []
+    assert nothing_went_wrong(driver)
 
 
 def test_hostile_texts_stay_texts(driver, crowded):

@@ -443,7 +443,7 @@ def test_compare_prints_a_table(two, done):
     cells = {" ".join(line.split()[:-2]): line.split()[-2:] for line in out.splitlines()}
     assert out.splitlines()[0].rstrip() == "2 judged queries, 3 documents"
     assert cells["nDCG@10"] == cells["recall@100"] == cells["MRR@10"] == ["1.0000", "1.0000"]
-    assert cells["overlap@10 with graph"] == ["1.000", "-"]
+    assert "  overlap@10 / RBO with graph      1.00 / 1.00                -" in out
     assert max(map(len, out.splitlines())) <= 100
 
 
@@ -452,7 +452,7 @@ def test_compare_without_judgments_tells_overlap_and_cost(two, done):
         "compare", two, "--queries", "queries.jsonl", "-i", "graph", "-i", "floor", "-k", "2"
     )
     assert "quality" not in out
-    assert "  overlap@2 with floor" in out
+    assert "  overlap@2 / RBO with floor" in out
     assert out.splitlines()[1].split() == ["graph", "floor"]
 
 
@@ -498,7 +498,7 @@ def test_numbers_are_printed_even_if_a_run_cannot_be_written(done, run):
 
 def test_what_cannot_be_compared_is_said(two, done, failed, misused):
     queries = ("--queries", "queries.jsonl")
-    assert misused("compare", two) == "Missing option '--queries'."
+    assert misused("compare", two) == "Give --queries FILE, or --dataset NAME."
     assert failed("compare", two, *queries, "-i", "floor", "-i", "floor") == (
         "An index is named twice: floor, floor."
     )
@@ -629,6 +629,7 @@ def test_the_commands_are_those_that_there_are(done):
         "build",
         "search",
         "compare",
+        "evaluate",
         "info",
         "show",
         "delete",

@@ -215,7 +215,7 @@ def test_built_in_increments_answers_like_built_at_once(tmp_path_factory, texts,
 
 
 def test_a_second_structure_embeds_nothing_again(library):
-    embedder = library.retriever("floor").embedder
+    embedder = library.retriever("floor").finder.embedder
     library.build("graph", vectors="floor", ann="HNSW16")
     report = library.build("graph")
     assert report.embedded == 0

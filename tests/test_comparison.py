@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import subprocess
@@ -9,6 +10,7 @@ from toy import COMPASS, HALF, Axes
 
 from indexes.errors import InputError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, compare
+from retriever.comparison import Agreement
 from retriever.latency import measure
 
 QUERIES = {"q1": "north", "q2": "east east up"}
@@ -42,7 +44,8 @@ def test_quality_is_as_worked_out_by_hand(compass):
     assert report.rows["axes"]["RR@10"] == 0.5
     assert report.per_query["half"]["RR@10"] == {"q1": 0.0, "q2": 1.0}
     assert report.per_query["axes"]["nDCG@10"] == pytest.approx({"q1": SECOND, "q2": SECOND})
-    assert (report.judged, report.queries, report.k, report.notes[2:]) == (True, 2, 10, ())
+    assert (report.judged, list(report.queries), report.k) == (True, ["q1", "q2"], 10)
+    assert report.notes[2:] == ()
 
 
 def test_grades_weigh_as_they_do_in_trec_eval(compass):
@@ -94,11 +97,11 @@ def notes_of(compass, queries, qrels):
 
 def test_queries_without_judgments_are_left_out_with_a_note(compass):
     report = compare(compass, ["axes"], {**QUERIES, "q3": "up", "q4": "up"}, QRELS)
-    assert report.queries == 2
+    assert list(report.queries) == ["q1", "q2"]
     assert list(report.runs["axes"].ranking) == ["q1", "q2"]
-    assert "2 queries without judgments were not asked." in report.notes
+    assert "2 queries without judgments were not asked: q3, q4." in report.notes
     assert notes_of(compass, {**QUERIES, "q3": "up"}, QRELS) == [
-        "1 query without judgments was not asked."
+        "1 query without judgments was not asked: q3."
     ]
 
 
@@ -147,14 +150,16 @@ def test_what_an_index_cannot_find_is_noted(compass):
 )
 def test_overlap_is_as_worked_out_by_hand(compass, k, shared):
     report = compare(compass, ["axes", "half"], QUERIES, k=k)
-    assert report.pairwise == {("axes", "half"): shared}
+    assert list(report.pairwise) == [("axes", "half")]
+    assert report.agreement("axes", "half").overlap == shared
+    assert report.agreement("half", "axes") is report.agreement("axes", "half")
 
 
 def test_every_pair_is_there_once(compass):
     compass.build("graph", vectors="axes", ann="HNSW8")
     report = compare(compass, ["graph", "half", "axes"], QUERIES)
     assert list(report.pairwise) == [("graph", "half"), ("graph", "axes"), ("half", "axes")]
-    assert report.pairwise["graph", "axes"] == 1
+    assert report.pairwise["graph", "axes"] == Agreement(1, 1)
     assert [report.rows[name].ann_recall for name in report.rows] == [1.0, 1.0, 1.0]
 
 
@@ -178,16 +183,17 @@ def test_latency_tells_encoding_searching_and_fetching_apart(compass):
     report = compare(compass, ["axes", "half"], QUERIES)
     for row in report.rows.values():
         latency = row.latency
-        assert latency.samples == 30  # two queries, fifteen times each
-        for step in ("encoding", "searching", "fetching", "total"):
-            assert 0 < getattr(latency, f"{step}_p50") <= getattr(latency, f"{step}_p95")
+        assert len(latency.totals) == 30  # two queries, fifteen times each
+        assert list(latency.totals) == sorted(latency.totals)
+        for step in (latency.encoding, latency.searching, latency.fetching, latency.total):
+            assert 0 < step.p50 <= step.p95 <= step.p99
         assert row.throughput > 0
 
 
 @pytest.mark.parametrize(("queries", "samples"), [(1, 30), (7, 35), (31, 31), (250, 125)])
 def test_latency_is_sampled_evenly(compass, queries, samples):
     latencies = measure([compass.retriever("axes")], ["north"] * queries, 1)
-    assert latencies["axes"].samples == samples
+    assert len(latencies["axes"].totals) == samples
 
 
 def test_the_index_and_the_machine_are_told(compass):
@@ -208,10 +214,10 @@ def test_json_is_one_object_a_line(compass):
     axes, half = map(json.loads, report.to_json().splitlines())
     assert (axes["name"], half["name"]) == ("axes", "half")
     assert axes["quality"] == dict(report.rows["axes"].quality)
-    assert axes["overlap@10"] == {"half": report.pairwise["axes", "half"]}
-    assert half["overlap@10"] == {"axes": report.pairwise["axes", "half"]}
+    alike = dataclasses.asdict(report.agreement("axes", "half"))
+    assert (axes["agreement"], half["agreement"]) == ({"half": alike}, {"axes": alike})
     assert (axes["queries"], axes["ann_recall"], axes["query_coverage"]) == (2, 1.0, None)
-    assert axes["latency"]["samples"] == 30
+    assert axes["latency"]["total"]["p50"] == report.rows["axes"].latency.total.p50
     assert axes["index"]["rows"] == 4
     assert axes["environment"] == report.environment
 

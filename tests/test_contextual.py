@@ -123,7 +123,8 @@ def test_truncated_texts_are_counted(minilm, caplog):
     texts = ["word " * 254, "word " * 255, "word " * 3000, "", "🙂"]
     with caplog.at_level(logging.WARNING):
         vectors, report = minilm.encode_and_report(texts)
-    assert report == TextReport(texts=5, truncated=2)
+    # An empty text has the two marks, an emoji is one piece between them.
+    assert report == TextReport(texts=5, truncated=2, tokens=3 * 256 + 2 + 3)
     assert minilm.report_queries(texts) == report
     assert not caplog.records
     np.testing.assert_allclose(vectors[1], vectors[2], atol=1e-6)
@@ -250,3 +251,15 @@ def test_what_is_no_list_of_texts_is_refused(tiny):
 
 def test_a_path_object_and_its_text_mean_the_same(tiny):
     assert ContextualEmbedder(Path(tiny)).fingerprint == ContextualEmbedder(str(tiny)).fingerprint
+
+
+def test_half_precision_is_another_embedder_that_says_nearly_the_same(minilm):
+    half = ContextualEmbedder("all-MiniLM-L6-v2", precision="bfloat16")
+    texts = [text for text in TEXTS if text.strip()]
+    cosines = (half.encode_documents(texts) * minilm.encode_documents(texts)).sum(axis=1)
+    assert cosines.min() > 0.999
+    assert half.fingerprint != minilm.fingerprint
+    assert half.spec.options["precision"] == "bfloat16"
+    assert "precision" not in minilm.spec.options
+    with pytest.raises(InputError, match="precision is 'int7'; expected one of: float32, bfloat16"):
+        ContextualEmbedder("all-MiniLM-L6-v2", precision="int7")

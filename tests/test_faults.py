@@ -1,7 +1,8 @@
 """A writer dies, loses power, or fails at every durable step; and is stopped by its user.
 
 Every step is tried of each case that is run. `flicker` and `full` (see `faults_steps.MODES`),
-`delete-where`, and what else can become of `create`, are run where RETRIEVER_SOAK is set.
+`delete-where`, and what else can become of `create` and of BM25, are run where RETRIEVER_SOAK is
+set.
 """
 
 import functools
@@ -24,7 +25,12 @@ from retriever import Collection, Document
 TESTS = Path(__file__).parent
 SOAK = bool(os.environ.get("RETRIEVER_SOAK"))
 USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
-FEWER = {"create": ["kill", "power"], "delete-where": []}
+FEWER = {
+    "create": ["kill", "power"],
+    "delete-where": [],
+    "words": ["kill", "power", "EIO"],
+    "words-worn": ["kill"],
+}
 
 
 def reaches_sqlite():

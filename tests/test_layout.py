@@ -23,13 +23,17 @@ ENGINES = (
     "faiss",
     "filelock",
     "gensim",
+    "ir_datasets",
     "ir_measures",
+    "jinja2",
+    "markupsafe",
     "pyarrow",
     "rich",
     "sentence_transformers",
     "sentencex",
     "sqlite3",
     "sqlite_utils",
+    "tantivy",
     "torch",
     "transformers",
 )
@@ -122,7 +126,7 @@ import retriever.comparison, retriever.cli.compare, retriever.search
 from retriever import compare
 print(type(compare).__name__, compare.__module__)
 """
-    assert python(code) == "function retriever.comparison"
+    assert python(code) == "function retriever.comparing"
 
 
 def test_versions_agree():

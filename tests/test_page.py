@@ -228,6 +228,7 @@ def test_without_judgments_there_are_agreement_cost_and_queries():
     assert sections(html) == ["cost", "agreement", "explorer", "certificate"]
     assert "nDCG" not in html.split("<script")[0]
     assert data_of(html)["queries"][0]["values"] == []
+    assert "On the front" not in html
 
 
 def test_without_a_baseline_nothing_is_compared_with_it():

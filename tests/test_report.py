@@ -7,11 +7,12 @@ from rich.console import Console
 from toy import COMPASS, HALF, Axes
 
 from retriever import Collection, Hit, Hits, compare
-from retriever.demo import Contrast
-from retriever.latency import Latency
+from retriever.comparison import Agreement, Query
+from retriever.latency import Latency, Spread
 from retriever.report.collection import info_table
-from retriever.report.comparison import comparison_tables, label_of, plain_comparison
-from retriever.report.hits import contrast_lines, hits_list, side_by_side
+from retriever.report.comparison import comparison_tables, plain_comparison
+from retriever.report.hits import hits_list, side_by_side
+from retriever.report.lines import label_of
 from retriever.report.numbers import count, decimals, many, share, size
 
 CJK = "検索エンジンは文書を探す。" * 20
@@ -202,29 +203,6 @@ def test_no_line_side_by_side_is_wider_than_100_columns(indexes, name, doc_id):
     assert sum("found by" in line.plain for line in lines) == (indexes + 1 if indexes > 1 else 1)
 
 
-def test_a_contrast_shows_values_and_marks_what_is_right():
-    contrast = Contrast(
-        query_id="q",
-        text="a query " * 40,
-        values={"glove": 0.25, "minilm": 1.0},
-        hits={"glove": hits_of("wrong", "right"), "minilm": hits_of("right")},
-        relevant={"right": 3},
-    )
-    lines = drawn(contrast_lines(contrast))
-    assert lines[1].startswith("query q: a query a query")
-    assert (cell_len(lines[1]), lines[1][-1]) == (100, "…")
-    assert lines[2:] == [
-        "  nDCG@10: glove 0.250, minilm 1.000; people say (grade): right (3)",
-        "  glove",
-        "    1  0.500  wrong  text of wrong",
-        "  * 2  0.500  right  text of right",
-        "  minilm",
-        "  * 1  0.500  right  text of right",
-    ]
-    wide = replace(contrast, hits={"x": Hits((hit(1, "長い" * 40, CJK),))}, text=CJK)
-    assert max(line.cell_len for line in contrast_lines(wide)) <= 100
-
-
 # -- comparisons --------------------------------------------------------------------------------
 
 
@@ -243,16 +221,19 @@ def base(tmp_path_factory):
 def several(base, names, quality):
     """A comparison like `base` of indexes of those names, with these values of one measure."""
     row = base.rows["axes"]
-    latency = Latency(30, *[12345.678] * 8)
-    index = replace(row.index, embedding_seconds=1.5, indexing_seconds=0.25, vectors_size=2048)
+    spread = Spread(*[12345.678] * 3)
+    latency = Latency(spread, spread, spread, spread, (12345.678,) * 30)
+    cost = replace(row.cost, embedding_seconds=1.5, indexing_seconds=0.25, disk_size=2048)
+    cost = replace(cost, building_memory=1, documents_per_second=2, disk_size_per_document=3)
     rows = {
         name: replace(
-            row, name=name, quality={"nDCG@10": value}, latency=latency, index=index, throughput=7
+            row, name=name, quality={"nDCG@10": value}, latency=latency, cost=cost, throughput=7
         )
         for name, value in zip(names, quality, strict=True)
     }
-    pairs = {(a, b): 0.125 for a in names for b in names if a < b}
-    return replace(base, rows=rows, pairwise=pairs, notes=("a note " * 40,))
+    pairs = {(a, b): Agreement(0.125, 0.25) for a in names for b in names if a < b}
+    notes = ("a note " * 40,)
+    return replace(base, measures=("nDCG@10",), rows=rows, pairwise=pairs, notes=notes)
 
 
 def test_print_shows_every_value(base):
@@ -264,21 +245,24 @@ def test_print_shows_every_value(base):
     assert lines["nDCG@10"] == ["0.6309", "0.5000"]
     assert lines["recall@10"] == lines["recall@100"] == ["1.0000", "0.5000"]
     assert lines["MRR@10"] == ["0.5000", "0.5000"]
-    assert lines["overlap@10 with axes"] == ["-", "0.375"]
-    assert lines["overlap@10 with half"] == ["0.375", "-"]
+    alike = report.agreement("axes", "half")
+    shown = f"{alike.overlap:.2f} / {alike.rbo:.2f}"
+    pair = next(line for line in text.splitlines() if "RBO with axes" in line)
+    assert pair.split() == ["overlap@10", "/", "RBO", "with", "axes", "-", *shown.split()]
+    assert alike.overlap == 0.375
     assert lines["ann_recall@10 (of exact)"] == ["1.000", "1.000"]
-    assert lines["query words known"] == ["-", "-"]
+    assert "words known" not in text  # neither of them counts words
     assert text.splitlines()[-2:] == [f"note: {note}" for note in report.notes]
     latency = report.rows["half"].latency
     total = next(line for line in text.splitlines() if line.startswith("  total"))
-    assert total.endswith(f"{latency.total_p50:.2f} / {latency.total_p95:.2f}")
+    assert total.endswith(f"{latency.total.p50:.2f} / {latency.total.p95:.2f}")
     assert text == plain_comparison(report)
 
 
 def test_without_judgments_there_is_no_quality(base):
     report, _ = base
     rows = {name: replace(row, quality={}) for name, row in report.rows.items()}
-    text = str(replace(report, judged=False, rows=rows, queries=1))
+    text = str(replace(report, measures=(), rows=rows, queries={"q": Query("q", "north")}))
     assert "quality" not in text
     assert text.splitlines()[0] == "1 query, 5 documents"
 
@@ -292,9 +276,10 @@ def test_no_line_of_a_comparison_is_wider_than_100_columns(base, indexes, name):
     assert max(map(cell_len, lines)) <= 100
     # Nothing is cut off: every index has its value in a line, four of them in a table.
     values = [line.split()[1:] for line in lines if line.startswith("  nDCG@10")]
-    assert [len(row) for row in values] == [min(4, indexes - at) for at in range(0, indexes, 4)]
+    shared_out = {1: [1], 2: [2], 5: [3, 2], 9: [3, 3, 3]}
+    assert [len(row) for row in values] == shared_out[indexes]
     assert "…" not in str(report)
-    assert str(report).count("12,345.68") == 8 * indexes
+    assert str(report).count("12,345.68") == 9 * indexes
 
 
 def test_names_are_told_in_full_over_several_lines(base):
@@ -325,7 +310,7 @@ def test_the_best_of_all_is_bold_whichever_table_it_is_in(base):
 
 def test_less_time_is_better(base):
     report = several(base[0], ["a", "b"], [0.5, 0.5])
-    quick = replace(report.rows["b"].latency, total_p50=1.0)
+    quick = replace(report.rows["b"].latency, total=Spread(1.0, 12345.678, 12345.678))
     rows = {**report.rows, "b": replace(report.rows["b"], latency=quick)}
     (table,) = comparison_tables(replace(report, rows=rows))
     assert [text.strip() for text in bold(table)] == ["1.00"]

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -131,12 +132,13 @@ def test_no_queries_get_no_answers(compass):
     assert retriever.run({}, 5).ranking == {}
 
 
-def test_scores_are_those_found_and_those_that_are_true(compass):
+def test_a_structure_can_be_asked_for_what_its_vectors_would_find_exactly(compass):
     graph = compass.retriever("graph")
-    found, exact = graph.scores(graph.encode(["north", "fog"]), 2)
-    assert [len(row) for row in found] == [2, 0]
-    assert found[0] == pytest.approx([1.0, 1 / math.sqrt(3)], abs=1e-6)
-    assert exact == found
+    queries = {"a": "north", "b": "fog"}
+    found = graph.run(queries, 2).ranking
+    assert found == {"a": [("n", 1.0), ("all", pytest.approx(1 / math.sqrt(3)))], "b": []}
+    exact = dataclasses.replace(graph, finder=dataclasses.replace(graph.finder, exact=True))
+    assert exact.run(queries, 2).ranking == found
 
 
 def test_a_run_is_written_and_read_back_as_it_was(compass, tmp_path):

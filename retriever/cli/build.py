@@ -169,27 +169,30 @@ class _Combination:
     depth: int | None
 
     def __bool__(self) -> bool:
-        return any((self.fused, self.first, self.second))
+        return bool(self.fused) or self.first is not None or self.second is not None
 
     def check(self, *others: object) -> None:
         """Refuse options that do not belong together."""
-        if not self and (self.method or self.rrf_k is not None or self.depth):
+        own = (self.method, self.rrf_k, self.depth)
+        if not self and own != (None,) * 3:
             raise click.UsageError("--method, --rrf-k and --depth belong to --fuse or --cascade.")
         if self and any(others):
             raise click.UsageError("--fuse and --cascade are of indexes that there are: no others.")
         if (self.first is None) != (self.second is None):
             raise click.UsageError("A cascade needs both: --cascade FIRST --rerank SECOND.")
-        if self.first and (self.fused or self.method or self.rrf_k is not None):
+        cascade = self.first is not None
+        if cascade and (self.fused or (self.method, self.rrf_k) != (None, None)):
             raise click.UsageError("A combination is either --fuse or --cascade.")
 
     def build(self, collection: Collection, name: str) -> BuildReport:
         from retriever.fusion import DEPTH, RRF, RRF_K
 
         depth = self.depth or DEPTH
-        if self.first and self.second:
+        if self.first is not None and self.second is not None:
             return collection.cascade(name, self.first, self.second, depth=depth)
         names, weights = zip(*map(_part, self.fused), strict=True)
-        method, rrf_k = self.method or RRF, RRF_K if self.rrf_k is None else self.rrf_k
+        method = RRF if self.method is None else self.method
+        rrf_k = RRF_K if self.rrf_k is None else self.rrf_k
         return collection.fuse(
             name, names, method=method, weights=weights, rrf_k=rrf_k, depth=depth
         )
@@ -197,9 +200,9 @@ class _Combination:
 
 def _part(text: str) -> tuple[str, float]:
     """An index and its weight: `bm25` or `bm25=0.3`."""
-    name, _, weight = text.partition("=")
+    name, weighs, weight = text.partition("=")
     try:
-        return name, float(weight or 1)
+        return name, float(weight) if weighs else 1.0
     except ValueError:
         raise click.UsageError(f"The weight in --fuse {text} is no number.") from None
 

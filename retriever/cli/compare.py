@@ -136,6 +136,8 @@ def compare(
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
+    if runs:
+        _keep_apart(runs, others)
     texts, judgments = _asked(queries, qrels, dataset)
     with Collection.open(library) as collection:
         joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
@@ -170,6 +172,13 @@ def compare(
             f"wrote {label_file}: {count:,} documents to judge. Fill in the column relevance, and "
             f"give it back: --qrels {shlex.quote(str(label_file))}"
         )
+
+
+def _keep_apart(runs: Path, others: tuple[str, ...]) -> None:
+    """What joins must not be written over with what was judged of it."""
+    for path in map(Path, others):
+        if path.suffix == ".trec" and path.resolve().parent == runs.resolve():
+            raise click.UsageError(f"--runs {runs} would write over --run {path}. Give another.")
 
 
 def _asked(

@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """Judge TREC runs, of any system, with trec_eval's numbers; needs no collection.
 
-    RUN is a file of TREC's six columns, also gzipped. Every query that the judgments name counts,
+    RUNS are files of TREC's six columns, also gzipped. Every query that the judgments name counts,
     and one without hits counts 0. With --csv, --per-query prints a line a run, measure and query
     instead.
     """

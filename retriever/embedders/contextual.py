@@ -30,6 +30,7 @@ __all__ = ["ContextualEmbedder"]
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 COUNTED_TOGETHER = 1024
+PRECISIONS = ("float32", "bfloat16")
 
 
 class ContextualEmbedder:
@@ -38,12 +39,15 @@ class ContextualEmbedder:
     `model` is a path, a model carried by an installed package, or a name on Hugging Face (see
     `locate.py`). The model's own prompts are put before queries and documents. A text of more than
     `max_length` tokens is cut off there; the default is the model's own limit. `device` is a torch
-    device such as `cpu` or `cuda:0`; without it torch's best one is taken. Vectors are float32 of
-    length 1; a text of nothing but white space gets zeros.
+    device such as `cpu` or `cuda:0`; without it torch's best one is taken. `precision` is that of
+    the weights and of the computing: `float32`, or `bfloat16`, faster on processors that have it,
+    with vectors that hardly differ. They come out as float32 of length 1; a text of nothing but
+    white space gets zeros.
 
     Raises:
         ModelNotAvailableError: the model cannot be had: what was tried, and how to get it.
-        InputError: no such device, or `batch_size` or `max_length` is not a whole number from 1 up.
+        InputError: no such device or precision, or `batch_size` or `max_length` is not a whole
+            number from 1 up.
     """
 
     def __init__(
@@ -53,13 +57,21 @@ class ContextualEmbedder:
         device: str | None = None,
         batch_size: int = 32,
         max_length: int | None = None,
+        precision: str = "float32",
     ) -> None:
         _check_count("batch_size", batch_size)
+        if precision not in PRECISIONS:
+            raise InputError(
+                f"precision is {precision!r}; expected one of: {', '.join(PRECISIONS)}."
+            )
         if max_length is not None:
             _check_count("max_length", max_length)
         self._name, self._batch_size, self._device = model, batch_size, device
         self._asked_length = max_length
         self._model = _load(model, _checked_device(device))
+        self._precision = precision
+        if precision != "float32":
+            self._model = _in_precision(self._model, precision)
         if max_length is not None:
             self._model.max_seq_length = _within_limit(self._model, max_length)
 
@@ -94,6 +106,8 @@ class ContextualEmbedder:
             options["device"] = self._device
         if self._asked_length is not None:
             options["max_length"] = self._asked_length
+        if self._precision != "float32":
+            options["precision"] = self._precision
         return EmbedderSpec("contextual", model, options)
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
@@ -230,6 +244,12 @@ def _checked_device(device: str | None) -> str | None:
             "taken; 'cpu' is always there."
         ) from None
     return device
+
+
+def _in_precision(model: Any, precision: str) -> Any:
+    import torch
+
+    return model.to(getattr(torch, precision))
 
 
 def _check_count(name: str, value: int) -> None:

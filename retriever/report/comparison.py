@@ -229,7 +229,7 @@ def _fronts(
     """Which systems no other beats at the same or a lower cost."""
     fronts = comparison.fronts()
     lines = [
-        Words(label, [("●", "bold") if row.name in fronts[cost] else ("-", "dim") for row in rows])
+        Words(label, [("●", "") if row.name in fronts[cost] else ("-", "dim") for row in rows])
         for cost, label in (("latency", "latency"), ("building", "building time"))
         if fronts.get(cost)
     ]

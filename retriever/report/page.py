@@ -14,10 +14,11 @@ from markupsafe import Markup
 
 from retriever.comparison import Comparison, Row
 from retriever.formats.writing import replacing
+from retriever.report.cells import milliseconds
 from retriever.report.explorer import explorer_json
 from retriever.report.headline import headline, signed, verdict
 from retriever.report.lines import label_of
-from retriever.report.pagetables import TONES, milliseconds, page_tables
+from retriever.report.pagetables import TONES, page_tables
 from retriever.report.plots import SHAPES_KEY, Point, Strip, Words, points_plot, strips_plot
 
 __all__ = ["page", "write_page"]

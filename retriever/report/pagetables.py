@@ -3,48 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from retriever.comparison import Comparison, Cost, Row
 from retriever.latency import Latency, Spread
+from retriever.report.cells import (
+    NOTHING,
+    Better,
+    Cell,
+    Draw,
+    Table,
+    column,
+    drawn,
+    milliseconds,
+    seconds,
+)
 from retriever.report.headline import needed, signed, verdict
 from retriever.report.lines import label_of
 from retriever.report.numbers import count, decimals, share, size
 from retriever.significance import Difference
 
-__all__ = ["Cell", "Table", "milliseconds", "page_tables"]
+__all__ = ["TONES", "page_tables"]
 
 MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "≈"}
 TONES = {"better": "better", "worse": "worse", "not distinguishable": "same"}
-NOTHING = "-"
 value_of = decimals(4)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell: its text, bold if it is the best, and a smaller `note` under it.
-
-    `spoken` is for who hears the page, `tone` colours the note, `heat` (0 to 10) the ground.
-    """
-
-    text: str
-    best: bool = False
-    note: str = ""
-    spoken: str = ""
-    tone: str = ""
-    heat: int | None = None
-    words: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: a system a row. `folded` ones are shown when asked for."""
-
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Cell]]]
-    remark: str = ""
-    folded: bool = False
 
 
 def page_tables(comparison: Comparison) -> dict[str, list[Table]]:
@@ -65,7 +47,7 @@ def page_tables(comparison: Comparison) -> dict[str, list[Table]]:
 def _quality(comparison: Comparison) -> Table:
     rows = list(comparison.rows.values())
     columns = {
-        measure: _column([row.quality.get(measure) for row in rows], value_of, max)
+        measure: column([row.quality.get(measure) for row in rows], value_of, max)
         for measure in comparison.measures
     }
     against = f"; under it the difference to {comparison.baseline}" if _key(comparison) else ""
@@ -125,7 +107,7 @@ def _losses(comparison: Comparison) -> Table:
                     Cell(value_of(row.exact_quality[measure])),
                     Cell(value_of(row.quality[measure])),
                     Cell(signed(row.exact_quality[measure] - row.quality[measure], 4)),
-                    Cell(_drawn(row.ann_recall, decimals(3))),
+                    Cell(drawn(row.ann_recall, decimals(3))),
                 ],
             )
             for row in comparison.rows.values()
@@ -182,17 +164,17 @@ def _answering(comparison: Comparison) -> Table:
         ("All", lambda latency: latency.total),
     )
     columns = [_spreads([step(latency) for _, latency in timed]) for _, step in steps]
-    columns.append(_column([row.throughput for row, _ in timed], count, max))
+    columns.append(column([row.throughput for row, _ in timed], count, max))
     return Table(
         "Answering: one query alone, milliseconds, p50 / p95 / p99",
-        [*(name for name, _ in steps), "Queries/s, as a batch", "On the front"],
+        [*(name for name, _ in steps), "Queries/s, as a batch", *_front_column(comparison)],
         _with_front(comparison, "latency", [row for row, _ in timed], columns),
         _front_key(comparison, "a query's median time"),
     )
 
 
 def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
-    medians = _column([spread.p50 for spread in spreads], milliseconds, min)
+    medians = column([spread.p50 for spread in spreads], milliseconds, min)
     return [
         Cell(cell.text, cell.best, note=f"{milliseconds(s.p95)} / {milliseconds(s.p99)}")
         for cell, s in zip(medians, spreads, strict=True)
@@ -202,8 +184,8 @@ def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
 def _building(comparison: Comparison) -> Table:
     priced = [(row, row.cost) for row in comparison.rows.values() if row.cost]
     lines: Sequence[tuple[str, Callable[[Cost], float | None], Draw, Better]] = (
-        ("Embedding, s", lambda cost: cost.embedding_seconds, _seconds, min),
-        ("Indexing, s", lambda cost: cost.indexing_seconds, _seconds, min),
+        ("Embedding, s", lambda cost: cost.embedding_seconds, seconds, min),
+        ("Indexing, s", lambda cost: cost.indexing_seconds, seconds, min),
         ("Documents/s", lambda cost: cost.documents_per_second, count, max),
         ("Tokens/s", lambda cost: cost.tokens_per_second, count, max),
         ("Memory, building", lambda cost: cost.building_memory, size, min),
@@ -212,26 +194,28 @@ def _building(comparison: Comparison) -> Table:
         ("Bytes a document", lambda cost: cost.disk_size_per_document, count, min),
     )
     columns = [
-        _column([of(cost) for _, cost in priced], draw, better) for _, of, draw, better in lines
+        column([of(cost) for _, cost in priced], draw, better) for _, of, draw, better in lines
     ]
     return Table(
         "Building and keeping",
-        [*(label for label, *_ in lines), "On the front"],
+        [*(label for label, *_ in lines), *_front_column(comparison)],
         _with_front(comparison, "building", [row for row, _ in priced], columns),
         _front_key(comparison, "the time to build"),
     )
 
 
+def _front_column(comparison: Comparison) -> list[str]:
+    return ["On the front"] if comparison.judged else []
+
+
 def _with_front(
     comparison: Comparison, front: str, rows: Sequence[Row], columns: Sequence[Sequence[Cell]]
 ) -> list[tuple[str, Sequence[Cell]]]:
-    """The rows of some columns, and behind them who is on a front."""
-    on = comparison.fronts().get(front, ())
+    """The rows of some columns, and behind them who is on a front, where there is one."""
+    on = comparison.fronts().get(front)
+    last = {row.name: [Cell("yes" if row.name in on else NOTHING)] if on else [] for row in rows}
     return [
-        (
-            row.name,
-            [*(column[at] for column in columns), Cell("yes" if row.name in on else NOTHING)],
-        )
+        (row.name, [*(column[at] for column in columns), *last[row.name]])
         for at, row in enumerate(rows)
     ]
 
@@ -285,37 +269,10 @@ def _systems(comparison: Comparison) -> Table:
                     Cell(row.description, words=True),
                     Cell(share(row.query_coverage)),
                     Cell(share(row.corpus_coverage)),
-                    Cell(_drawn(row.ann_recall, decimals(3))),
+                    Cell(drawn(row.ann_recall, decimals(3))),
                 ],
             )
             for row in comparison.rows.values()
         ],
         f"{_recall(comparison)}: the share of the exact top {comparison.k} that an index finds.",
     )
-
-
-# -- cells ----------------------------------------------------------------------------------------
-
-Draw = Callable[[float], str]
-Better = Callable[[Sequence[float]], float]
-
-
-def _column(values: Sequence[float | None], draw: Draw, better: Better) -> list[Cell]:
-    """Cells for values, the best in bold: all that are drawn alike, none if all are."""
-    known = [value for value in values if value is not None]
-    best = draw(better(known)) if len({draw(value) for value in known}) > 1 else None
-    drawn = [_drawn(value, draw) for value in values]
-    return [Cell(text, best=text == best) for text in drawn]
-
-
-def _drawn(value: float | None, draw: Draw) -> str:
-    return NOTHING if value is None else draw(value)
-
-
-def milliseconds(value: float) -> str:
-    """Milliseconds with two decimals, without any from 100 on."""
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"

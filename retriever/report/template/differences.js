@@ -17,17 +17,15 @@ function drawDifferences(place, gaps, a, b, measure, open) {
   const text = (words, x, at, anchor) => draw('text', { x, y: at, 'text-anchor': anchor }, words);
   const line = (at, kind) =>
     draw('line', { x1: MARGIN.left, x2: width - MARGIN.right, y1: at, y2: at, class: kind });
-  const bars = gaps.map(([query, gap], at) => {
-    const x = MARGIN.left + at * step;
-    return [
-      draw('rect', {
-        x, y: Math.min(y(gap), middle), width: Math.max(step - (step > 3 ? 1 : 0), 0.5),
-        height: Math.abs(y(gap) - middle), class: gap > 0 ? 'up' : 'down',
-      }),
-      draw('rect', { x, y: MARGIN.top, width: step, height: HEIGHT - 2 * MARGIN.top, class: 'hit', 'data-query': query.id },
-        draw('title', {}, `${query.text.slice(0, 80)}: ${signed(gap, 3)}`)),
-    ];
-  });
+  const bars = gaps.map(([, gap], at) => draw('rect', {
+    x: MARGIN.left + at * step, width: Math.max(step - (step > 3 ? 1 : 0), 0.5),
+    y: Math.min(y(gap), middle), height: Math.abs(y(gap) - middle), class: gap > 0 ? 'up' : 'down',
+  }));
+  // A small bar is hard to hit: its whole column counts, and lies above everything else.
+  const columns = gaps.map(([query, gap], at) => draw('rect', {
+    x: MARGIN.left + at * step, width: step, y: MARGIN.top, height: HEIGHT - 2 * MARGIN.top,
+    class: 'hit', 'data-query': query.id,
+  }, draw('title', {}, `${query.text.slice(0, 80)}: ${signed(gap, 3)}`)));
   const svg = draw('svg', {
     viewBox: `0 0 ${width} ${HEIGHT}`, role: 'img', class: 'plot',
     'aria-labelledby': 'bars-title', 'aria-describedby': 'bars-desc',
@@ -41,11 +39,11 @@ function drawDifferences(place, gaps, a, b, measure, open) {
   text('0', MARGIN.left - 6, middle + 4, 'end'),
   text(signed(-reach, 2), MARGIN.left - 6, y(-reach) + 4, 'end'),
   text(`better on ${ahead}`, MARGIN.left, 12, 'start'),
-  text(`worse on ${behind}`, width - MARGIN.right, HEIGHT - 6, 'end'));
+  text(`worse on ${behind}`, width - MARGIN.right, HEIGHT - 6, 'end'),
+  columns);
   svg.addEventListener('click', (event) => {
     const id = event.target.getAttribute && event.target.getAttribute('data-query');
     if (id != null) open(byId.get(id));
   });
   place.replaceChildren(svg);
-  return said;
 }

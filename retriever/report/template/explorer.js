@@ -57,7 +57,7 @@ function orderNames() {
     names.b = `${nameB()} ahead first`;
     names.a = `${nameA()} ahead first`;
   }
-  if (!judged && several) names.a = 'Most different answers first';
+  if (!judged && several) names.a = 'Most different first';
   if (judged) names.hard = 'Hardest first';
   names.query = 'As given';
   return names;

@@ -47,7 +47,7 @@ function hitsOf(query, system, a, b) {
   const elsewhere = new Map(query.hits[other].map(([at], rank) => [at, rank + 1]));
   const words = wordsOf(query);
   const hits = query.hits[system];
-  return make('section', { 'aria-label': `Hits of ${data.systems[system].name}`, class: 'column' },
+  return make('div', { role: 'group', 'aria-label': `Hits of ${data.systems[system].name}`, class: 'column' },
     make('h4', {}, data.systems[system].name),
     hits.length === 0 && make('p', { class: 'remark' }, 'No hits.'),
     make('ol', { class: 'hits' }, hits.map(([at, score], rank) => {
