@@ -3,7 +3,7 @@
 Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", with Lucene's
 idf = ln(1 + (N - n + 0.5) / (n + 0.5)): a term that comes f times among a passage's l adds
 idf (k1 + 1) f / (f + k1 (1 - b + b l / mean l)), k1 = 1.2, b = 0.75. As in Lucene, l is kept in one
-byte: exact up to 40, and rounded down to some 12 % beyond. The mean is exact.
+byte: exact up to 40, and rounded down by up to a ninth beyond. The mean is exact.
 """
 
 from __future__ import annotations

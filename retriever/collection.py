@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from indexes.builder import Encode, Progress
+from indexes.builder import Progress
 from indexes.documents import Document
 from indexes.errors import (
     CollectionError,
@@ -21,11 +20,10 @@ from indexes.errors import (
     unknown_names,
 )
 from indexes.intake import Added
-from indexes.registry import EmbeddingRow, IndexRow
 from indexes.store import Checked, Compacted, Repaired, Store, is_free
+from retriever.building import Building, Wanted, refuse_text
 from retriever.combined import combined_finder
-from retriever.embedders import Embedder, Reporting, TextReport, load_embedder
-from retriever.embedders.base import Matrix
+from retriever.embedders import Embedder
 from retriever.finders import DenseFinder, Finder, LexicalFinder
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
 from retriever.fusion import DEPTH, RRF, RRF_K, cascade_recipe, fusion_recipe
@@ -34,19 +32,14 @@ from retriever.info import (
     CollectionInfo,
     IndexInfo,
     collection_info,
-    embedding_seconds,
     index_info,
-    text_report,
 )
-from retriever.provenance import check_same, facts_of, spec_of
+from retriever.models import Models
 from retriever.search import Hits, Retriever
 from retriever.splitting import Sentences, Splitter, Words, splitter_of
 from retriever.where import field_path, filter_of
 
 __all__ = ["Added", "Checked", "Collection", "Compacted", "Repaired"]
-
-DTYPES = ("float32", "float16")
-DEFAULT_LANGUAGE = "english"
 
 
 class Collection:
@@ -58,7 +51,8 @@ class Collection:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._embedders: dict[str, Embedder] = {}
+        self._models = Models(store)
+        self._building = Building(store, self._models)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, split: Splitter | None = None) -> Collection:
@@ -283,24 +277,8 @@ class Collection:
             UnknownNameError: no index called `vectors`.
             LockedError: another process is writing.
         """
-        if not len(self):
-            raise InputError(
-                f"{self.path}/ has no documents yet. Add some first: "
-                f"retriever add {self._quoted} FILE"
-            )
-        there = {row.name: row for row in self._store.indexes()}.get(name)
-        own = (embedder, vectors, ann, dtype)
-        if lexical or (there and there.kind == "lexical" and own == (None,) * 4):
-            if own != (None,) * 4:
-                raise InputError("BM25 has no vectors: leave out embedder, vectors, ann and dtype.")
-            return self._build_words(name, there, language, progress or _silent)
-        if language is not None:
-            raise InputError("A language is for BM25: give --lexical (lexical=True) with it.")
-        if there and there.parts and own == (None,) * 4:
-            return self._build_parts(there, progress or _silent)
-        if there and there.embedding is None:
-            raise MismatchError(self._is_another(there))
-        return self._build_vectors(name, there, _Wanted(*own), progress or _silent)
+        wanted = Wanted(embedder, vectors, ann, dtype, lexical, language)
+        return self._building.build(name, wanted, progress or _silent)
 
     def fuse(
         self,
@@ -321,9 +299,9 @@ class Collection:
             UnknownNameError: a part is not there.
             MismatchError: an index of that name is there, and another.
         """
-        _refuse_text("parts", parts)
+        refuse_text("parts", parts)
         recipe = fusion_recipe(len(parts), method=method, weights=weights, rrf_k=rrf_k, depth=depth)
-        return self._combine(name, parts, recipe)
+        return self._building.combine(name, parts, recipe)
 
     def cascade(self, name: str, first: str, second: str, *, depth: int = DEPTH) -> BuildReport:
         """Name a cascade: `first` finds `depth` candidates, `second` ranks exactly those.
@@ -335,86 +313,7 @@ class Collection:
             UnknownNameError: a part is not there.
             MismatchError: an index of that name is there, and another.
         """
-        return self._combine(name, [first, second], cascade_recipe(depth=depth))
-
-    def _combine(self, name: str, parts: Sequence[str], recipe: Mapping[str, Any]) -> BuildReport:
-        self._store.check_new(name)
-        if len(set(parts)) < len(parts):
-            raise InputError(f"An index is named twice: {', '.join(parts)}.")
-        self._store.combine(name, parts, recipe)
-        return BuildReport(name, 0, self._store.count_passages(), 0.0, 0.0, TextReport())
-
-    def _build_words(
-        self, name: str, there: IndexRow | None, language: str | None, progress: Progress
-    ) -> BuildReport:
-        self._store.check_new(name)
-        known = str(there.recipe.get("language", "")) if there else ""
-        row = self._store.build_words(name, language or known or DEFAULT_LANGUAGE, progress)
-        return BuildReport(
-            name=name,
-            embedded=0,
-            already=self._store.count_passages(),
-            embedding_seconds=0.0,
-            indexing_seconds=0.0 if row == there else row.seconds,
-            text=TextReport(),
-        )
-
-    def _build_parts(self, index: IndexRow, progress: Progress) -> BuildReport:
-        reports = [self.build(part, progress=progress) for part in index.parts]
-        return BuildReport(
-            name=index.name,
-            embedded=sum(report.embedded for report in reports),
-            already=self._store.count_passages(),
-            embedding_seconds=sum(report.embedding_seconds for report in reports),
-            indexing_seconds=sum(report.indexing_seconds for report in reports),
-            text=TextReport(),
-        )
-
-    def _is_another(self, there: IndexRow) -> str:
-        return (
-            f"Index '{there.name}' is there already, and another ({there.kind}). Choose another "
-            f"name, or first: retriever drop {self._quoted} {there.name}"
-        )
-
-    def _build_vectors(
-        self, name: str, there: IndexRow | None, wanted: _Wanted, progress: Progress
-    ) -> BuildReport:
-        embedder, vectors, ann, dtype = wanted.embedder, wanted.vectors, wanted.ann, wanted.dtype
-        if embedder is not None and not isinstance(embedder, Embedder):
-            kind = type(embedder).__name__
-            raise InputError(
-                f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
-                "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
-            )
-        if dtype is not None and dtype not in DTYPES:
-            raise InputError(f"dtype is {dtype!r}; expected one of: {', '.join(DTYPES)}.")
-        plan = self._plan(name, embedder, vectors, ann)
-        if plan.embedding and dtype not in (None, plan.embedding.dtype):
-            raise MismatchError(
-                f"The vectors of '{vectors or name}' are stored as {plan.embedding.dtype}, not "
-                f"{dtype}. Leave dtype out, or build another index with an embedder."
-            )
-        self._store.check_new(name, factory=plan.factory, dim=plan.dim)
-        if plan.embedder:
-            self._embedders[plan.embedder.fingerprint] = plan.embedder
-        seconds = embedding_seconds(self._store, plan.embedding) if plan.embedding else 0.0
-        index, embedded = self._store.build(
-            name,
-            embedding=plan.embedding,
-            new_embedding=facts_of(plan.embedder, dtype or DTYPES[0]) if plan.embedder else None,
-            factory=plan.factory,
-            encode=lambda texts: _encode(plan.embedder or self._embedder(vectors or name), texts),
-            progress=progress,
-        )
-        embedding = self._store.embedding(name)
-        return BuildReport(
-            name=name,
-            embedded=embedded,
-            already=self._store.count_passages() - embedded,
-            embedding_seconds=embedding_seconds(self._store, embedding) - seconds,
-            indexing_seconds=0.0 if index == there else index.seconds,
-            text=text_report(self._store, embedding),
-        )
+        return self._building.combine(name, [first, second], cascade_recipe(depth=depth))
 
     def index_info(self, name: str) -> IndexInfo:
         """What is known of one index.
@@ -466,12 +365,7 @@ class Collection:
             ModelNotAvailableError: the model of damaged vectors cannot be had; nothing was changed.
             InputError: it was an embedder of your own; give it first, with `use`.
         """
-
-        def encoder(index: str) -> Encode:
-            embedder = self._embedder(index)
-            return lambda texts: _encode(embedder, texts)
-
-        return self._store.repair(encoder, progress or _silent)
+        return self._store.repair(self._models.encoder, progress or _silent)
 
     def search(
         self,
@@ -519,7 +413,7 @@ class Collection:
             return LexicalFinder(name, str(row.recipe["language"]))
         if row.kind == "combined":
             return combined_finder(name, row.recipe, [self._finder(part) for part in row.parts])
-        return DenseFinder(name, self._embedder(name))
+        return DenseFinder(name, self._models.of(name))
 
     def use(self, index: str, embedder: Embedder) -> None:
         """Answer an index's queries with this embedder: needed for one of your own after `open`.
@@ -528,8 +422,7 @@ class Collection:
             UnknownNameError: no such index.
             MismatchError: it is not the embedder that made the index's vectors.
         """
-        check_same(index, self._store.embedding(index), embedder)
-        self._embedders[embedder.fingerprint] = embedder
+        self._models.use(index, embedder)
 
     def info(self) -> CollectionInfo:
         """Documents, indexes, sizes and times."""
@@ -560,97 +453,6 @@ class Collection:
             f"Say which index to search with -i. {self.path}/ has: {', '.join(names)}."
         )
 
-    def _embedder(self, index: str) -> Embedder:
-        embedding = self._store.embedding(index)
-        embedder = self._embedders.get(embedding.fingerprint)
-        if embedder is None:
-            embedder = load_embedder(spec_of(index, embedding))
-            check_same(index, embedding, embedder)
-            self._embedders[embedding.fingerprint] = embedder
-        return embedder
-
-    def _plan(
-        self, name: str, embedder: Embedder | None, vectors: str | None, ann: str | None
-    ) -> _Plan:
-        """What to build on: an index that is there, another's vectors, or a new embedding."""
-        if name in self.index_names():
-            return self._plan_again(name, embedder, vectors, ann)
-        if (embedder is None) == (vectors is None):
-            raise InputError(
-                f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
-                "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
-            )
-        if embedder is not None:
-            return _Plan(embedder, None, ann)
-        return _Plan(None, self._store.embedding(str(vectors)), ann)
-
-    def _plan_again(
-        self, name: str, embedder: Embedder | None, vectors: str | None, ann: str | None
-    ) -> _Plan:
-        index, embedding = self._store.index(name), self._store.embedding(name)
-        if embedder is not None:
-            check_same(name, embedding, embedder)
-        has = index.recipe.get("factory", "Flat")
-        shares = vectors is None or self._store.embedding(vectors).number == embedding.number
-        # A structure that FAISS refused or that was cut short may be exchanged for another.
-        settled = index.kind == "flat" or index.file is not None
-        if not shares or (settled and ann not in (None, has)):
-            raise MismatchError(
-                f"Index '{name}' is there already ({has} over {embedding.model}). "
-                f"Choose another name, or first: retriever drop {self._quoted} {name}"
-            )
-        return _Plan(embedder, embedding, ann or has)
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """How a call of `build` asked for an index of vectors."""
-
-    embedder: Embedder | None
-    vectors: str | None
-    ann: str | None
-    dtype: str | None
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How to build: with a new embedder, or on an embedding that there is; its own embedder is
-    loaded only when there is something to embed.
-    """
-
-    embedder: Embedder | None
-    embedding: EmbeddingRow | None
-    ann: str | None
-
-    @property
-    def factory(self) -> str | None:
-        """The FAISS factory string; None for exact search."""
-        return None if self.ann == "Flat" else self.ann
-
-    @property
-    def dim(self) -> int:
-        """The width of the vectors."""
-        known = self.embedder or self.embedding
-        return known.dim if known else 0
-
-
-def _refuse_text(what: str, given: object) -> None:
-    if isinstance(given, str):
-        raise InputError(f"The {what} are one text, '{given}'; expected a list of names.")
-
 
 def _silent(done: int, total: int) -> None:
     """Progress that nobody watches."""
-
-
-def _encode(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
-    if not isinstance(embedder, Reporting):
-        return embedder.encode_documents(texts), {}
-    vectors, report = embedder.encode_and_report(texts)
-    counts = {
-        "words": report.words,
-        "known_words": report.known_words,
-        "truncated": report.truncated,
-        "tokens": report.tokens,
-    }
-    return vectors, counts

@@ -12,8 +12,9 @@ from indexes.builder import Progress
 from indexes.errors import InputError, unknown_name
 from retriever import latency, significance
 from retriever.agreement import mean_rbo
+from retriever.building import DEFAULT_LANGUAGE
 from retriever.certificate import environment_of, with_parts
-from retriever.collection import DEFAULT_LANGUAGE, Collection
+from retriever.collection import Collection
 from retriever.comparison import Agreement, Comparison, Cost, Excerpt, Query, Row
 from retriever.cost import cost_of, leaves, open_memory
 from retriever.embedders import Embedder, Reporting

@@ -45,13 +45,14 @@ def cost_of(
     disk = sum(info.vectors_size for info in embeddings)
     disk += sum(info.structure_size for info in parts)
     tokens = sum(info.text.tokens or info.text.words for info in embeddings)
+    one_model = len(embeddings) == 1
     peaks = [info.building_memory for info in parts]
     return Cost(
         embedding_seconds=embedding,
         indexing_seconds=indexing,
         documents_per_second=documents / (embedding + indexing) if embedding + indexing else None,
         # Word pieces of one model and words of another do not add up.
-        tokens_per_second=tokens / embedding if tokens and len(embeddings) == 1 else None,
+        tokens_per_second=tokens / embedding if embedding and tokens and one_model else None,
         building_memory=max((peak for peak in peaks if peak), default=None),
         open_memory=memory,
         disk_size=disk,
@@ -72,15 +73,20 @@ def open_memory(collection: Collection, name: str, query: str) -> int | None:
     """Bytes that a fresh process holds with an index open and one query answered.
 
     Above what Python held before: libraries and the model are in it. None where the system does not
-    tell, or the process cannot load the index, which is made by an embedder of the user's own.
+    tell, the process cannot load the index, which is made by an embedder of the user's own, or it
+    takes more than five minutes.
     """
     task = json.dumps([str(collection.path.resolve()), name, query])
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, task],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, task],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return None
     last = done.stdout.strip().rpartition("\n")[2]
     return int(last) or None if done.returncode == 0 and last.isdigit() else None

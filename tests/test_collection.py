@@ -223,7 +223,7 @@ def test_a_second_structure_embeds_nothing_again(library):
     assert graph.vectors_shared_with == ("floor",)
     assert graph.effort == {"efSearch": 128}
     assert ids(library.search("kitten", index="graph", k=1)) == ["cat"]
-    assert library.retriever("graph").embedder is embedder
+    assert library.retriever("graph").finder.embedder is embedder
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ FEWER = {
     "create": ["kill", "power"],
     "delete-where": [],
     "words": ["kill", "power", "EIO"],
-    "words-worn": ["kill"],
+    "words-worn": [],
 }
 
 

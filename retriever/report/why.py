@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from retriever.comparison import Comparison, Query
@@ -30,6 +31,8 @@ def why_lines(
     """
     pair = pair or comparison.contrasted()
     if not comparison.judged or pair is None:
+        yield Text()
+        yield Text("No queries to contrast: that takes judgments, and two systems at least.")
         return
     for winner, loser in (pair, pair[::-1]):
         gains = comparison.contrasts(winner, loser)
@@ -86,14 +89,18 @@ def _underlined(said: str, query: Query) -> Text:
 
 def _missed(comparison: Comparison) -> Iterator[Text]:
     missed = comparison.missed()
-    if missed:
-        more = f" and {len(missed) - NAMED:,} more" if len(missed) > NAMED else ""
-        queries = many(len(missed), "query", "queries")
-        yield Text()
-        yield Text(
-            fit(
-                f"No system found anything relevant to {queries}; check the label: "
-                f"{', '.join(missed[:NAMED])}{more}",
-                WIDTH,
-            ).rstrip()
+    if not missed:
+        return
+    queries = many(len(missed), "query", "queries")
+    line = ""
+    # As many as fit: half an id would be another query's.
+    for named in range(min(NAMED, len(missed)), 0, -1):
+        more = f" and {len(missed) - named:,} more" if len(missed) > named else ""
+        line = (
+            f"No system found anything relevant to {queries}; check the label: "
+            f"{', '.join(missed[:named])}{more}"
         )
+        if cell_len(line) <= WIDTH:
+            break
+    yield Text()
+    yield Text(fit(line, WIDTH).rstrip())
