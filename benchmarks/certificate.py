@@ -88,7 +88,8 @@ def save(name: str, result: Mapping[str, Any]) -> None:
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False)
+    root = HERE.parent
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 

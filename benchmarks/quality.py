@@ -1,79 +1,171 @@
-"""What each embedding finds on SciFact: `python -m benchmarks.quality`, needs RETRIEVER_DATA.
+"""What each system finds on SciFact and Cranfield: `python -m benchmarks.quality`.
 
-Writes `results/quality-scifact.json`. The collection is kept in `.cache/`, so that only the first
-run embeds the documents (about four minutes for MiniLM on two cores).
+Needs RETRIEVER_DATA. Writes `results/quality-NAME.json`, the report page `results/NAME.html`, and
+with Chromium a picture of it, `results/scifact.png`. The collections are kept in `.cache/`, so that
+only the first run embeds the documents (about five minutes for MiniLM on two cores).
 """
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.certificate import certificate, checksum, collection_folder, data_folder, save
-from retriever import (
-    Collection,
-    Comparison,
-    ContextualEmbedder,
-    HashingEmbedder,
-    StaticEmbedder,
-    compare,
-    read_qrels,
-    read_queries,
+from benchmarks.certificate import (
+    RESULTS,
+    certificate,
+    checksum,
+    collection_folder,
+    data_folder,
+    save,
+)
+from retriever import Collection, Comparison, compare, read_qrels, read_queries
+from retriever.cli import cli
+
+# How each system is built: what follows `retriever build LIBRARY NAME`.
+RECIPES = {
+    "hashing": ("--embedder", "hashing"),
+    "glove": ("--embedder", "static:glove-6b-50d"),
+    "minilm": ("--embedder", "contextual:all-MiniLM-L6-v2"),
+    "minilm-hnsw": ("--vectors", "minilm", "--ann", "HNSW32"),
+    "bm25": ("--lexical",),
+    "fused": ("--fuse", "bm25", "--fuse", "minilm", "--method", "minmax"),
+    "cascaded": ("--cascade", "bm25", "--rerank", "minilm", "--depth", "100"),
+}
+SYSTEMS = tuple(RECIPES)
+MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
+BASELINE = "bm25"
+COMMAND = "python -m benchmarks.quality"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A test collection: its folder, its judgments, and what it is."""
+
+    name: str
+    qrels: str
+    label: str
+
+    def file(self, name: str) -> Path:
+        """A file of it."""
+        return data_folder() / self.name / name
+
+
+SCIFACT = Data("scifact", "qrels/test.tsv", "BEIR SciFact, 5,183 documents, 300 test queries")
+CRANFIELD = Data(
+    "cranfield", "qrels/test_graded.tsv", "Cranfield, 1,400 documents, 225 queries, grades 1 to 4"
 )
 
-INDEXES = ("hashing", "glove", "minilm", "minilm-hnsw")
+
+def build(folder: Path, data: Data, *options: str, apart: bool = False) -> Collection:
+    """A collection under all systems, in a folder that may hold some of it already.
+
+    `options` are MiniLM's. With `apart`, each is built by the command in a process of its own, so
+    that the memory of one is not counted for another.
+    """
+    with Collection.open_or_create(folder) as collection:
+        collection.add(data.file("corpus.jsonl"))
+        missing = set(SYSTEMS) - set(collection.index_names())
+    for name in SYSTEMS:
+        if name in missing:
+            more = options if name == "minilm" else ()
+            command = [str(folder), name, *RECIPES[name], *more]
+            if apart:
+                subprocess.run([sys.executable, "-m", "retriever", "build", *command], check=True)
+            else:
+                cli.commands["build"].main(command, standalone_mode=False)
+    return Collection.open(folder)
 
 
-def build(folder: Path, data: Path, precision: str = "float32") -> Collection:
-    """SciFact under four indexes, in a folder that may hold some of it already."""
-    collection = Collection.open_or_create(folder)
-    collection.add(data / "corpus.jsonl")
-    collection.build("hashing", HashingEmbedder())
-    collection.build("glove", StaticEmbedder("glove-6b-50d"))
-    collection.build("minilm", ContextualEmbedder("all-MiniLM-L6-v2", precision=precision))
-    collection.build("minilm-hnsw", vectors="minilm", ann="HNSW32")
-    return collection
-
-
-def judge(collection: Collection, data: Path) -> Comparison:
-    """The 300 test queries through all four."""
-    queries, qrels = read_queries(data / "queries.jsonl"), read_qrels(data / "qrels" / "test.tsv")
-    return compare(collection, INDEXES, queries, qrels)
+def judge(collection: Collection, data: Data, *, memory: bool = False) -> Comparison:
+    """The test queries through all systems."""
+    return compare(
+        collection,
+        SYSTEMS,
+        read_queries(data.file("queries.jsonl")),
+        read_qrels(data.file(data.qrels)),
+        measures=MEASURES,
+        baseline=BASELINE,
+        memory=memory,
+        command=COMMAND,
+    )
 
 
 def main() -> None:
     """Build, compare, print, save."""
-    data = data_folder() / "scifact"
-    with build(collection_folder("scifact"), data) as collection:
-        comparison = judge(collection, data)
-    print(comparison)
-    files = (data / "corpus.jsonl", data / "queries.jsonl", data / "qrels" / "test.tsv")
+    for data in (SCIFACT, CRANFIELD):
+        with build(collection_folder(data.name), data, apart=True) as collection:
+            comparison = judge(collection, data, memory=True)
+        print(comparison)
+        _save(data, comparison)
+    _picture(RESULTS / "scifact.html", RESULTS / "scifact.png")
+
+
+def _save(data: Data, comparison: Comparison) -> None:
+    files = [data.file(name) for name in ("corpus.jsonl", "queries.jsonl", data.qrels)]
     facts: dict[str, Any] = {
-        "data": "BEIR SciFact, 5,183 documents, 300 test queries",
+        "data": data.label,
         "data_checksum": checksum(*files),
-        "command": "python -m benchmarks.quality",
+        "command": COMMAND,
         "latency": "one query at a time, warm, systems taking turns query by query",
+        "seed": comparison.environment["seed"],
     }
-    rows = {name: _figures(comparison, name) for name in INDEXES}
-    save("quality-scifact", {"certificate": certificate(**facts), "rows": rows})
+    rows = {name: _figures(comparison, name) for name in SYSTEMS}
+    save(f"quality-{data.name}", {"certificate": certificate(**facts), "rows": rows})
+    comparison.write_html(RESULTS / f"{data.name}.html")
 
 
 def _figures(comparison: Comparison, name: str) -> dict[str, Any]:
     row = comparison.rows[name]
+    assert row.latency
+    assert row.cost
     return {
         **row.quality,
+        "differences": {
+            measure: {
+                "mean": one.mean,
+                "low": one.low,
+                "high": one.high,
+                "p_holm": one.p_holm,
+                "significant": one.significant,
+            }
+            for measure, one in row.differences.items()
+        },
+        "exact_nDCG@10": row.exact_quality.get("nDCG@10"),
         "ann_recall@10": row.ann_recall,
-        "encoding_p50_ms": row.latency.encoding_p50,
-        "searching_p50_ms": row.latency.searching_p50,
-        "fetching_p50_ms": row.latency.fetching_p50,
-        "total_p50_ms": row.latency.total_p50,
-        "total_p95_ms": row.latency.total_p95,
+        "encoding_p50_ms": row.latency.encoding.p50,
+        "searching_p50_ms": row.latency.searching.p50,
+        "fetching_p50_ms": row.latency.fetching.p50,
+        "total_p50_ms": row.latency.total.p50,
+        "total_p95_ms": row.latency.total.p95,
+        "total_p99_ms": row.latency.total.p99,
         "queries_per_second_in_a_batch": row.throughput,
-        "embedding_s": row.index.embedding_seconds,
-        "indexing_s": row.index.indexing_seconds,
-        "vectors_bytes": row.index.vectors_size,
-        "index_file_bytes": row.index.structure_size,
+        "embedding_s": row.cost.embedding_seconds,
+        "indexing_s": row.cost.indexing_seconds,
+        "building_memory_bytes": row.cost.building_memory,
+        "open_memory_bytes": row.cost.open_memory,
+        "disk_bytes": row.cost.disk_size,
+        "on_front": [cost for cost, names in comparison.fronts().items() if name in names],
     }
+
+
+def _picture(page: Path, picture: Path) -> None:
+    """The top of a report page as PNG, by headless Chromium, where there is one."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        print(f"no chromium here: {picture.name} is left as it is")
+        return
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        command += ["--disable-background-networking", "--disable-component-update"]
+        command += ["--disable-sync", "--no-first-run", f"--user-data-dir={profile}"]
+        command += ["--window-size=1280,1640", f"--screenshot={picture}", page.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    print(f"wrote benchmarks/results/{picture.name}")
 
 
 if __name__ == "__main__":

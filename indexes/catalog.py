@@ -205,10 +205,11 @@ class Catalog:
         try:
             self._local.reading = True
             with self._begun("BEGIN"):
-                self._check_manifest()
+                self._local.generation = self._check_manifest()
                 yield
         finally:
             self._local.reading = False
+            self._local.generation = None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -252,18 +253,20 @@ class Catalog:
                 if os.getpid() == process and connection.in_transaction:
                     connection.rollback()
 
-    def _check_manifest(self) -> None:
+    def _check_manifest(self) -> int:
         """Check, once a generation, that the tables that name files are as they were committed.
+
+        Gives the generation.
 
         Raises:
             DamageError: they are not.
         """
         row = self.row("SELECT generation, digest FROM state")
-        if row is not None and row == self._whole:
-            return
-        if row is None or row[1] != self._digest():
-            raise self.damage("its list of files is not what was committed")
-        self._whole = row
+        if row is None or row != self._whole:
+            if row is None or row[1] != self._digest():
+                raise self.damage("its list of files is not what was committed")
+            self._whole = row
+        return int(row[0])
 
     def once(self, name: str, check: Callable[[], None]) -> None:
         """Run a check the first time that it is asked for: damage comes while files lie still."""
@@ -390,8 +393,9 @@ class Catalog:
         return error
 
     def generation(self) -> int:
-        """How many commits have changed what a search can see."""
-        return int(self.value("SELECT generation FROM state"))
+        """How many commits have changed what a search can see; inside `reading()`, up to there."""
+        known: int | None = getattr(self._local, "generation", None)
+        return int(self.value("SELECT generation FROM state")) if known is None else known
 
     # -- connections ----------------------------------------------------------------------------
 

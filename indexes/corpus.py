@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, islice, takewhile
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,8 +38,7 @@ class Passage:
     text: str
 
 
-@dataclass(frozen=True)
-class FoundPassage:
+class FoundPassage(NamedTuple):
     """A passage with the document that it comes from; `start` and `end` count its characters."""
 
     key: int
@@ -195,10 +195,30 @@ class Corpus:
     # -- passages -------------------------------------------------------------------------------
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of `keys` with their documents, by two statements; key -1 is left out.
+        """The passages of `keys` with their documents; key -1 is left out.
 
         Raises:
             DamageError: a key has no passage, or a passage has no document.
+        """
+        if self.is_split:
+            return self._found_of_split(keys)
+        sql = f"""
+            SELECT passages.key, passages.document, start, stop, passages.seal, {_DOCUMENT}
+            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
+            LEFT JOIN documents USING (document) LEFT JOIN texts USING (document)
+        """
+        found = {}
+        for row in self._wanted(sql, keys):
+            key, number, start, stop, _ = row[:5]
+            self._check_passage(*row[:5])
+            if row[6] is None:
+                raise self._catalog.damage(f"document {number} is lost")
+            found[key] = FoundPassage(key, self._document(row[5:]), start, stop)
+        return found
+
+    def _found_of_split(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
+        """`found`, by two statements: a text is fetched once, however many of its passages are
+        there, and they share it.
         """
         sql = """
             SELECT passages.key, document, start, stop, seal
@@ -207,11 +227,7 @@ class Corpus:
         rows = self._wanted(sql, keys)
         for row in rows:
             self._check_passage(*row)
-        # A text is fetched once, however many of its passages are there, and they share it.
-        owners = {row[1] for row in rows}
-        documents = {}
-        for row in self._with_texts(owners):
-            documents[row[0]] = _document_of(row)
+        documents = {row[0]: _document_of(row) for row in self._with_texts(row[1] for row in rows)}
         return {
             key: FoundPassage(key, documents[number], start, stop)
             for key, number, start, stop, _ in rows
@@ -446,7 +462,7 @@ _CHOSEN = "(SELECT value FROM json_each(?))"
 
 def _document_of(row: Sequence[object]) -> Document:
     _, doc_id, _, metadata, _, title, text = row
-    return Document(str(doc_id), str(text), str(title), json.loads(str(metadata)))
+    return Document.stored(str(doc_id), str(text), str(title), str(metadata))
 
 
 def _fitting(lengths: Iterable[int]) -> int:

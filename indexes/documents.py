@@ -42,6 +42,14 @@ class Document:
             raise InputError("'doc_id' holds a NUL character; use another id")
         self.metadata_json()
 
+    @classmethod
+    def stored(cls, doc_id: str, text: str, title: str, metadata: str) -> Document:
+        """A document as it was taken in, `metadata` as JSON: what was checked then is not again."""
+        document = object.__new__(cls)
+        known = {} if metadata == "{}" else json.loads(metadata)
+        vars(document).update(doc_id=doc_id, text=text, title=title, metadata=known)
+        return document
+
     def metadata_json(self) -> str:
         """The metadata as JSON text, keys in the user's order.
 

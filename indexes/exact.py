@@ -7,7 +7,7 @@ queries or rows were in the same product, so equal texts get equal scores and ti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from indexes.neighbours import (
     Keys,
     Matrix,
     Neighbours,
-    best,
     checked_k,
     checked_queries,
     nothing,
@@ -29,10 +28,18 @@ __all__ = ["QUERY_ROWS", "rescore", "search", "stack"]
 
 CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
 QUERY_ROWS = 256
-SLACK = 16
 RESCORED_BYTES = 16 << 20
-# Relative error of one half-precision number.
-HALF = 2.0**-11
+# Rows whose best score stands for all of them, and how many such groups there are at least for each
+# neighbour: two of the best seldom fall into one.
+GROUP_ROWS = 32
+GROUPS = 4
+# How far a row in half precision may be from unit length: by the rounding of its numbers, and by
+# what it may have been off before (`shards.UNIT_TOLERANCE`).
+HALF = 2.0**-11 + 2.0**-16
+LOWEST = np.finfo(np.float32).min
+
+# Of some queries' rows: the query, the key and the score of each, (pairs,).
+Pairs = tuple[NDArray[np.intp], Keys, Matrix]
 
 
 def search(
@@ -49,15 +56,16 @@ def search(
     if not blocks:
         return nothing(len(queries))
     queries = checked_queries(queries, blocks[0].vectors.shape[1])
-    rows = sum(len(block.keys) for block in blocks)
-    if not rows:
-        return nothing(len(queries))
-    k = min(k, rows)
-    parts = [
-        _search_some(queries[start : start + QUERY_ROWS], blocks, k, dead, k + SLACK)
-        for start in range(0, len(queries), QUERY_ROWS)
-    ]
-    return _without_zero_queries(stack(parts), queries) if parts else nothing(0)
+    k = min(k, sum(len(block.keys) for block in blocks))
+    keys = np.full((len(queries), k), NO_KEY)
+    scores = np.full((len(queries), k), -np.inf, np.float32)
+    # A query of zeros is equally far from everything; an unknown text should find nothing.
+    known = np.flatnonzero(queries.any(axis=1))
+    for start in range(0, len(known) if k else 0, QUERY_ROWS):
+        some = known[start : start + QUERY_ROWS]
+        query, place, *best = _ranked(_candidates(queries[some], blocks, k, dead), k)
+        keys[some[query], place], scores[some[query], place] = best
+    return Neighbours(keys, scores)
 
 
 def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
@@ -69,56 +77,71 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
     for block in blocks:
         at = np.minimum(np.searchsorted(block.keys, keys), len(block.keys) - 1)
         query, column = np.nonzero(block.keys[at] == keys)
-        rows = at[query, column]
-        step = max(1, RESCORED_BYTES // (8 * queries.shape[1]))
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            vectors = block.vectors[rows[part]].astype(np.float64)
-            if block.vectors.dtype == np.float16:
-                vectors /= np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-            vectors *= queries[query[part]]
-            scores[query[part], column[part]] = vectors.sum(axis=1)
+        scores[query, column] = _cosines(queries, query, block.vectors, at[query, column])
     return scores
 
 
-def _search_some(
-    queries: Matrix, blocks: Sequence[Block], k: int, dead: Keys | None, wanted: int
-) -> Neighbours:
-    """The `k` best of each query, from at least the `wanted` best by single precision."""
-    keys, rough = _candidates(queries, blocks, wanted, dead)
-    rounding = 4 * np.sqrt(queries.shape[1]) * np.finfo(np.float32).eps
-    if blocks[0].vectors.dtype == np.float16:
-        rounding += HALF
-    # What lies below this cannot belong to the best: not by rounding, and not by a tie.
-    bound = np.partition(rough, -k, axis=1)[:, -k] - 2 * rounding
-    keys = np.where(rough >= bound[:, None], keys, NO_KEY)
-    found = best(keys, rescore(queries, keys, blocks), k)
-    unsettled = (rough.min(axis=1) >= bound) & np.isfinite(bound) & queries.any(axis=1)
-    if wanted < sum(len(block.keys) for block in blocks) and unsettled.any():
-        wider = _search_some(queries[unsettled], blocks, k, dead, 4 * wanted)
-        found.keys[unsettled], found.scores[unsettled] = wider.keys, wider.scores
+def _cosines(
+    queries: Matrix,
+    query: NDArray[np.intp],
+    vectors: NDArray[np.floating],
+    rows: NDArray[np.intp],
+) -> Matrix:
+    """The exact score of each of some rows of `vectors` for the query beside it, (pairs,)."""
+    scores = np.empty(len(rows), np.float32)
+    step = max(1, RESCORED_BYTES // (8 * queries.shape[1]))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        some = vectors[rows[part]].astype(np.float64)
+        if vectors.dtype == np.float16:
+            some /= np.sqrt(np.einsum("ij,ij->i", some, some))[:, None]
+        some *= queries[query[part]]
+        scores[part] = some.sum(axis=1)
+    return scores
+
+
+def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, dead: Keys | None) -> Pairs:
+    """Rows with their exact scores, in no order; the `k` best of each query, and their ties, are
+    among them.
+    """
+    slack = 2 * _rounding(blocks[0].vectors)
+    highest = np.empty((len(queries), 0), np.float32)
+    found: Pairs | None = None
+    for keys, vectors in _chunks(blocks):
+        rough = _products(queries, single_precision(vectors))
+        if dead is not None and len(dead):
+            rough[:, rows_of(dead, keys)] = -np.inf
+        highest = _highest(rough, k, highest)
+        # What lies below this cannot belong to the best: not by rounding, and not by a tie.
+        floor = np.full(len(queries), LOWEST)
+        if highest.shape[1] == k:
+            floor = np.maximum(highest[:, 0] - slack, LOWEST)
+        query, row = divmod(np.flatnonzero(rough >= floor[:, None]), len(keys))
+        more = query, keys[row], _cosines(queries, query, vectors, row)
+        found = more if found is None else _joined(found, more, floor)
+    assert found is not None
     return found
 
 
-def _candidates(
-    queries: Matrix, blocks: Sequence[Block], wanted: int, dead: Keys | None
-) -> tuple[Keys, Matrix]:
-    """At least the `wanted` best keys of each query by single-precision scores, in no order."""
-    best_so_far: tuple[Keys, Matrix] | None = None
+def _chunks(blocks: Sequence[Block]) -> Iterator[tuple[Keys, NDArray[np.floating]]]:
+    """The keys and the vectors of all blocks, not too many at a time."""
     for block in blocks:
+        # A view of the mapped file as a plain array: to cut that takes a third of the time.
+        vectors = np.asarray(block.vectors)
         for start in range(0, len(block.keys), CHUNK_ROWS):
-            part = block.keys[start : start + CHUNK_ROWS]
-            vectors = single_precision(block.vectors[start : start + CHUNK_ROWS])
-            scores = _products(queries, vectors)
-            if dead is not None and len(dead):
-                scores[:, rows_of(dead, part)] = -np.inf
-            columns = _top(scores, wanted)
-            found = part[columns], np.take_along_axis(scores, columns, axis=1)
-            best_so_far = found if best_so_far is None else _better(best_so_far, found, wanted)
-    if best_so_far is None:
-        return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-    keys, scores = best_so_far
-    return np.where(np.isneginf(scores), NO_KEY, keys), scores
+            part = slice(start, start + CHUNK_ROWS)
+            yield block.keys[part], vectors[part]
+
+
+def _rounding(vectors: NDArray[np.floating]) -> float:
+    """How far a score by a matrix product may lie from the exact one, at most.
+
+    In single precision and any order of summation dim / 2 * eps for unit vectors (Higham, Accuracy
+    and Stability of Numerical Algorithms, 3.1); twice that covers lengths that are not quite 1, and
+    the two roundings besides.
+    """
+    rounding = (vectors.shape[1] + 2) * float(np.finfo(np.float32).eps)
+    return rounding + HALF if vectors.dtype == np.float16 else rounding
 
 
 def _products(queries: Matrix, vectors: Matrix) -> Matrix:
@@ -127,30 +150,39 @@ def _products(queries: Matrix, vectors: Matrix) -> Matrix:
     return inner_products(queries, vectors) if len(queries) == 1 else queries @ vectors.T
 
 
-def _better(
-    first: tuple[Keys, Matrix], second: tuple[Keys, Matrix], wanted: int
-) -> tuple[Keys, Matrix]:
-    keys = np.concatenate([first[0], second[0]], axis=1)
-    scores = np.concatenate([first[1], second[1]], axis=1)
-    columns = _top(scores, wanted)
-    return np.take_along_axis(keys, columns, axis=1), np.take_along_axis(scores, columns, axis=1)
+def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
+    """Scores of `k` different rows for each query, the lowest first: none of the `k` best is lower.
+
+    They are nearly the best of all: the rows are looked at in groups, of which each gives its best
+    one. `before` are those of other rows, which stay in the choice. Fewer than `k` rows give all.
+    """
+    rows = scores.shape[1]
+    size = min(GROUP_ROWS, rows // (GROUPS * k))
+    if size > 1:
+        # Neighbours, which are often alike, fall into different groups.
+        groups = rows // size
+        scores = scores[:, : size * groups].reshape(len(scores), size, groups).max(axis=1)
+    if before.size:
+        scores = np.concatenate([before, scores], axis=1)
+    return np.partition(scores, -k, axis=1)[:, -k:] if scores.shape[1] >= k else scores
 
 
-def _top(scores: Matrix, wanted: int) -> NDArray[np.intp]:
-    """The columns of the `wanted` highest scores of each row, in no order."""
-    if scores.shape[1] <= wanted:
-        return np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    return np.argpartition(scores, -wanted, axis=1)[:, -wanted:]
+def _joined(first: Pairs, second: Pairs, floor: Matrix) -> Pairs:
+    """Two parts together, without what lies below the floor of its query."""
+    query, keys, scores = (np.concatenate(two) for two in zip(first, second, strict=True))
+    kept = scores >= floor[query]
+    return query[kept], keys[kept], scores[kept]
 
 
-def _without_zero_queries(found: Neighbours, queries: Matrix) -> Neighbours:
-    # A query of zeros is equally far from everything; an unknown text should find nothing.
-    empty = ~queries.any(axis=1)
-    if not empty.any():
-        return found
-    keys, scores = found.keys.copy(), found.scores.copy()
-    keys[empty], scores[empty] = NO_KEY, -np.inf
-    return Neighbours(keys, scores)
+def _ranked(pairs: Pairs, k: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Keys, Matrix]:
+    """Of each query the `k` best: the query, the place from 0, the key and the score of each."""
+    query, keys, scores = pairs
+    order = np.lexsort((keys, -scores, query))
+    query = query[order]
+    places = np.arange(len(query)) - np.searchsorted(query, query)
+    first = places < k
+    order = order[first]
+    return query[first], places[first], keys[order], scores[order]
 
 
 def stack(parts: Sequence[Neighbours]) -> Neighbours:

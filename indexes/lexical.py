@@ -240,6 +240,7 @@ def load(folder: Path, language: str) -> LexicalIndex:
 
     Raises:
         DamageError: it cannot be read.
+        CollectionError: there is no folder for the links.
     """
     try:
         with _links_to(folder) as links:
@@ -255,7 +256,13 @@ def load(folder: Path, language: str) -> LexicalIndex:
 @contextlib.contextmanager
 def _links_to(folder: Path) -> Iterator[Path]:
     """A folder elsewhere, with links to the files of another, for a moment."""
-    links = Path(tempfile.mkdtemp(prefix="retriever-"))
+    try:
+        links = Path(tempfile.mkdtemp(prefix="retriever-"))
+    except OSError as error:
+        raise CollectionError(
+            f"An index of words needs a temporary folder to be opened: {_reason(error)}. "
+            "Set TMPDIR to a folder that can be written to."
+        ) from None
     try:
         for path in folder.iterdir():
             (links / path.name).symlink_to(path.resolve())

@@ -119,7 +119,7 @@ class Snapshot:
         return allowed is None or len(allowed.keys) > 0
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of keys with their documents, by two SQL statements; see `Corpus.found`."""
+        """The passages of keys with their documents; see `Corpus.found`."""
         return self._corpus.found(keys)
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
@@ -195,14 +195,18 @@ class Store:
         A writer may retire a file between the moment that a reader sees its name and the moment
         that it opens it. The question is then asked again, of the state that there is now.
         """
+        asked = None
         while True:
-            generation = self._catalog.generation()
             try:
                 with self.snapshot() as snapshot:
+                    asked = self._catalog.generation()
                     return question(snapshot)
             except DamageError:
-                if self._catalog.generation() == generation:
+                now = self._catalog.generation()
+                if now == asked:
                     raise
+                # Where not even the snapshot came about, it is tried once more.
+                asked = now
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Snapshot]:

@@ -283,6 +283,8 @@ def _work_folder() -> Iterator[Path]:
     memory = Path("/dev/shm")
     place = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="faults-", dir=place) as folder:
+        # Through links in temporary folders, indexes of words are opened.
+        tempfile.tempdir = folder
         yield Path(folder).resolve()
 
 

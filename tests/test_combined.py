@@ -246,7 +246,7 @@ def same(found, counts):
 
 
 @given(text=texts)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_fusions_are_what_their_formulas_say(mixed, text):
     deep = {name: answer(mixed, text, name, DEPTH) for name in mixed.index_names()}
     same(answer(mixed, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]], [1, 2]))
@@ -265,7 +265,7 @@ def cosines(text, doc_ids):
 
 
 @given(text=texts)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_cascade_is_the_seconds_scores_of_the_firsts_candidates(mixed, text):
     candidates = ids(mixed, text, "bm25", DEPTH)
     expected = cosines(text, candidates) if HashingEmbedder().encode_queries([text]).any() else {}
@@ -287,13 +287,13 @@ def test_a_fusion_as_the_second_ranks_the_candidates_among_themselves(mixed, tex
 
 
 @given(text=texts, name=st.sampled_from(COMBINED), k=st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_k_hits_are_the_first_k_of_one_more(mixed, text, name, k):
     assert answer(mixed, text, name, k) == answer(mixed, text, name, k + 1)[:k]
 
 
 @given(queries=st.lists(texts, min_size=1, max_size=4), name=st.sampled_from(COMBINED))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_batch_answers_like_one_at_a_time(mixed, queries, name):
     together = mixed.search_many(queries, index=name, k=7)
     assert together == [mixed.search(text, index=name, k=7) for text in queries]
@@ -314,7 +314,7 @@ def test_an_index_fused_with_its_own_vectors_ranks_like_itself(mixed, text):
 
 
 @given(text=texts, name=st.sampled_from(COMBINED), most=st.integers(0, 120))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_filter_is_as_if_only_its_documents_could_be_found(mixed, text, name, most):
     where = {"n": {"<": most}}
     found = answer(mixed, text, name, 99, where)
@@ -389,6 +389,46 @@ def test_a_fusion_as_the_second_counts_split_documents_once(split):
     split.fuse("both", ["axes", "bm25"])
     split.cascade("again", "axes", "both")
     assert answer(split, "east", "again") == answer(split, "east", "both")
+
+
+@pytest.fixture(scope="module")
+def mixed_split(tmp_path_factory):
+    """60 texts of 1 to 30 words, in stretches of five."""
+    draw = random.Random(8)
+    with Collection.create(tmp_path_factory.mktemp("split") / "c", split=Words(5)) as collection:
+        collection.add(
+            Document(f"d{n}", " ".join(draw.choices(VOCABULARY, k=draw.randint(1, 30))))
+            for n in range(60)
+        )
+        collection.build("wide", HashingEmbedder())
+        collection.build("bm25", lexical=True)
+        collection.fuse("rrf", ["bm25", "wide"], depth=DEPTH)
+        collection.fuse("mean", ["bm25", "wide"], method="minmax", weights=[1, 2], depth=DEPTH)
+        collection.cascade("vectors", "bm25", "wide", depth=DEPTH)
+        collection.cascade("words", "wide", "bm25", depth=DEPTH)
+        yield collection
+
+
+@given(text=texts)
+@settings(max_examples=20, deadline=None)
+def test_split_documents_are_combined_as_the_formulas_say(mixed_split, text):
+    deep = {name: answer(mixed_split, text, name, DEPTH) for name in ("bm25", "wide")}
+    same(answer(mixed_split, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]]))
+    same(answer(mixed_split, text, "mean", 99), by_score([deep["bm25"], deep["wide"]], [1, 2]))
+    for name, first, second in (("vectors", "bm25", "wide"), ("words", "wide", "bm25")):
+        candidates = [doc_id for doc_id, _ in deep[first]]
+        every = {hit.doc_id: hit for hit in mixed_split.search(text, index=second, k=60)}
+        hits = mixed_split.search(text, index=name, k=60)
+        if second == "bm25":
+            assert {hit.doc_id for hit in hits} == set(candidates)
+        else:
+            assert {hit.doc_id for hit in hits} == every.keys() & set(candidates)
+        for hit in hits:
+            if hit.doc_id in every:
+                expected = every[hit.doc_id]
+                assert (hit.score, hit.passage) == (expected.score, expected.passage)
+            else:
+                assert hit.score == 0.0
 
 
 # -- documents that come and go -------------------------------------------------------------------

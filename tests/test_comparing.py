@@ -11,6 +11,7 @@ from toy import COMPASS, HALF, Axes
 from indexes.errors import InputError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, Run, compare
 from retriever.cost import cost_of, leaves
+from retriever.latency import measure
 from retriever.measures import ann_recall, mean
 from retriever.report.comparison import plain_comparison
 from retriever.significance import differences
@@ -133,12 +134,12 @@ def test_differences_are_those_of_the_values_by_query(large):
         measures=["AP", "P@5"],
     )
     assert (made.baseline, dict(made.rows["bm25"].differences)) == ("bm25", {})
-    for measure in ("AP", "P@5"):
-        values = {name: made.per_query[name][measure] for name in ("exact", "cells")}
-        told = differences(made.per_query["bm25"][measure], values, seed=7)
+    for of in ("AP", "P@5"):
+        values = {name: made.per_query[name][of] for name in ("exact", "cells")}
+        told = differences(made.per_query["bm25"][of], values, seed=7)
         for name in values:
-            assert made.rows[name].differences[measure] == told[name]
-            lead = mean(values[name]) - mean(made.per_query["bm25"][measure])
+            assert made.rows[name].differences[of] == told[name]
+            lead = mean(values[name]) - mean(made.per_query["bm25"][of])
             assert told[name].mean == pytest.approx(lead)
     again = compare(large, ["exact", "bm25"], queries, qrels, baseline="bm25", measures=["AP"])
     assert again.environment["seed"] == "20240517"
@@ -278,6 +279,31 @@ def test_latencies_ascend_and_every_system_was_asked_as_often(compass):
             spread = getattr(row.latency, step)
             assert 0 < spread.p50 <= spread.p95 <= spread.p99
         assert np.percentile(row.latency.totals, 95) == pytest.approx(row.latency.total.p95)
+
+
+class Telling(Axes):
+    """Tells when it is asked to encode queries."""
+
+    def __init__(self, name, told, words):
+        super().__init__(name, words=words)
+        self.told = told
+
+    def encode_queries(self, texts):
+        self.told.append((self.name, *texts))
+        return super().encode_queries(texts)
+
+
+def test_systems_take_turns_query_by_query(compass):
+    told = []
+    compass.build("a", Telling("a", told, ("north", "up", "fog")))
+    compass.build("b", Telling("b", told, ("fog", "up")))
+    retrievers = [compass.retriever(name) for name in ("a", "b")]
+    told.clear()
+    latencies = measure(retrievers, ["north", "up"], 1)
+    turns = [("a", "north"), ("b", "north"), ("a", "up"), ("b", "up")]
+    # Once unmeasured, then as often as gives thirty samples of each.
+    assert told == turns + 15 * turns
+    assert {name: len(one.totals) for name, one in latencies.items()} == {"a": 30, "b": 30}
 
 
 def test_shared_vectors_are_counted_once(compass):

@@ -55,6 +55,7 @@ class Writer:
         self.collection.add(state(0))
         self.collection.build("flat", EMBEDDER)
         self.collection.build("graph", vectors="flat", ann="HNSW8")
+        self.collection.build("bm25", lexical=True)
 
     def step(self):
         """One change of all documents, then one of what is kept beside them."""
@@ -66,6 +67,7 @@ class Writer:
                 self.collection.delete(where={"half": 1})
             case 2 | 6:
                 self.collection.build("flat")
+                self.collection.build("bm25")
             case 3:
                 self.collection.build("flat")
                 self.collection.compact()
@@ -113,7 +115,7 @@ def parts(hits):
 
 def ask(collection, turn):
     """One question, and what is wrong with its answer."""
-    match turn % 6:
+    match turn % 7:
         case 0:
             hits = collection.search("wind common", index="flat", k=100)
             return fault_of(parts(hits), whole=True)
@@ -146,6 +148,9 @@ def ask(collection, turn):
             if found is None:
                 return ""
             return fault_of([(found.doc_id, found.text, found.title, found.metadata)], whole=False)
+        case 6:
+            hits = collection.search("common", index="bm25", k=100)
+            return fault_of(parts(hits), whole=True)
     raise AssertionError
 
 
@@ -217,7 +222,7 @@ def test_four_threads_read_only_committed_states_while_another_writes(tmp_path):
                     if fault := ask(collection, turn):
                         faults.append(fault)
                 except Exception as error:
-                    faults.append(f"turn {turn % 6}: {type(error).__name__}: {error}")
+                    faults.append(f"turn {turn % 7}: {type(error).__name__}: {error}")
                 turn += 1
             answers.append(turn)
 

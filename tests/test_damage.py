@@ -16,6 +16,7 @@ from indexes.errors import CollectionError, DamageError, InputError, NewerFormat
 from retriever import Collection, Document, HashingEmbedder, RetrieverError, Words
 
 CASES = 1_000
+LEXICAL_CASES = 150
 SECONDS_A_CASE = 10
 WORDS = ["wind", "sand", "tide", "moon", "fern", "moss", "owl", "elk"]
 WORDS += ["salt", "iron", "rope", "sail", "lamp", "bell", "clay", "reed"]
@@ -297,6 +298,48 @@ def test_files_of_vectors_and_structures_are_checked_before_their_first_use(samp
                             collection.search_many(QUERIES, index="flat", k=3)
                             == (whole.answers["flat, 3"])
                         )
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """Documents that BM25 has read, one of them deleted since; its files, and its answers."""
+    folder = tmp_path_factory.mktemp("words") / "c"
+    with Collection.create(folder) as collection:
+        collection.add(document(n) for n in range(60))
+        collection.build("bm25", lexical=True)
+        collection.delete(["doc-07"])
+        answers = collection.search_many(QUERIES, index="bm25", k=100)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted((folder / "lexical").rglob("*"))
+        if path.is_file()
+    }
+    return Sample(folder, files, {"bm25": answers})
+
+
+def test_whatever_is_changed_in_a_file_of_words_is_noticed(words):
+    drawn = random.Random(3)
+    for n in range(LEXICAL_CASES):
+        name = sorted(words.files)[n % len(words.files)]
+        data = words.files[name]
+        at = drawn.randrange(len(data))
+        damage = Damage(name, "flip" if n % 3 else "cut", at, 1 << drawn.randrange(8))
+        with (
+            words.with_file(name, damage.done_to(data)),
+            limited(SECONDS_A_CASE),
+            Collection.open(words.folder) as collection,
+        ):
+            with pytest.raises(DamageError) as caught:
+                collection.search("wind", index="bm25")
+            (folder,) = (words.folder / "lexical").iterdir()
+            assert str(folder) in str(caught.value)
+            assert [str(folder) in str(one) for one in collection.verify().problems] == [True]
+    for name in words.files:
+        with words.with_file(name, None), Collection.open(words.folder) as collection:
+            with pytest.raises(DamageError):
+                collection.search("wind", index="bm25")
+    with Collection.open(words.folder) as collection:
+        assert collection.search_many(QUERIES, index="bm25", k=100) == words.answers["bm25"]
 
 
 # -- by eye -------------------------------------------------------------------------------------

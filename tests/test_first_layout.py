@@ -112,6 +112,10 @@ def test_what_is_new_works_on_it(folder):
         assert rounded(collection.search("the motor", index="graph", where=where)) == [("tax", 0.5)]
         collection.index_fields("year")
         assert rounded(collection.search("the motor", index="floor", where=where)) == [("tax", 0.5)]
+        collection.build("bm25", lexical=True)
+        hits = collection.search("motors and kittens", index="bm25")
+        assert ({hit.doc_id for hit in hits}, hits.notes) == ({"car", "cat"}, ())
+        assert collection.index_info("floor").building_memory is None
         assert collection.verify().ok
 
 

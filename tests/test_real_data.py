@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.certificate import collection_folder
-from benchmarks.quality import INDEXES, build, judge
+from benchmarks.quality import SCIFACT, SYSTEMS, build, judge
 from retriever.embedders import StaticEmbedder
 from retriever.report.why import why_lines
 
@@ -19,13 +19,14 @@ def scifact(data):
 
     In half the time that single precision takes: what it costs in quality is less than is allowed.
     """
-    with build(collection_folder("scifact-half"), data / "scifact", "bfloat16") as collection:
+    half = ("-o", "precision", "bfloat16")
+    with build(collection_folder("scifact-half"), SCIFACT, *half) as collection:
         yield collection
 
 
 @pytest.fixture(scope="module")
 def comparison(scifact, data):
-    return judge(scifact, data / "scifact")
+    return judge(scifact, SCIFACT)
 
 
 def test_minilm_finds_what_it_is_known_to_find(comparison):
@@ -69,7 +70,7 @@ def test_two_thirds_of_the_documents_are_cut_off_and_said_to_be(comparison):
 
 
 def test_rows_come_in_the_order_asked(comparison):
-    assert tuple(comparison.rows) == INDEXES
+    assert tuple(comparison.rows) == SYSTEMS
 
 
 def test_two_documents_of_cranfield_are_empty_and_cannot_be_found(data, tmp_path):

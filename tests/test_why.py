@@ -162,7 +162,7 @@ def test_queries_that_nobody_answers_are_listed_at_the_end():
     made = replace(made, queries=made.queries | lost, per_query=values)
     assert plain(why_lines(made, 1))[-1] == (
         "No system found anything relevant to 12 queries; check the label: "
-        "x0, x1, x2, x3, x4 and 7 more"
+        "x0, x1, x2, x3, x4, x5 and 6 more"
     )
 
 
