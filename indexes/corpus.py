@@ -345,12 +345,20 @@ class Corpus:
         fields = self.fields()
         looked_up = [field in fields for field in fields_of(where)]
         self._catalog.once("documents", lambda: self._check_tree("quick_check(documents)"))
-        self._catalog.once("passages", lambda: self._check_tree("integrity_check(passages)"))
+        self.check_passages()
         if any(looked_up):
             self._catalog.once("values", lambda: self._check_tree("integrity_check(field_values)"))
         if not all(looked_up):
             self._catalog.once("metadata", self._check_metadata)
         return condition(where, fields)
+
+    def check_passages(self) -> None:
+        """Check once, as long as the collection is open, that what counts passages is whole.
+
+        Raises:
+            DamageError: a row is lost, or stands under another key.
+        """
+        self._catalog.once("passages", lambda: self._check_tree("integrity_check(passages)"))
 
     def _check_tree(self, check: str) -> None:
         """Check a table's tree, and by `integrity_check` also its indexes against it."""

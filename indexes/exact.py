@@ -63,8 +63,10 @@ def search(
     known = np.flatnonzero(queries.any(axis=1))
     for start in range(0, len(known) if k else 0, QUERY_ROWS):
         some = known[start : start + QUERY_ROWS]
-        query, place, *best = _ranked(_candidates(queries[some], blocks, k, dead), k)
-        keys[some[query], place], scores[some[query], place] = best
+        query, place, best_keys, best_scores = _ranked(
+            _candidates(queries[some], blocks, k, dead), k
+        )
+        keys[some[query], place], scores[some[query], place] = best_keys, best_scores
     return Neighbours(keys, scores)
 
 
@@ -140,7 +142,7 @@ def _rounding(vectors: NDArray[np.floating]) -> float:
     and Stability of Numerical Algorithms, 3.1); twice that covers lengths that are not quite 1, and
     the two roundings besides.
     """
-    rounding = (vectors.shape[1] + 2) * float(np.finfo(np.float32).eps)
+    rounding: float = (vectors.shape[1] + 2) * float(np.finfo(np.float32).eps)
     return rounding + HALF if vectors.dtype == np.float16 else rounding
 
 
@@ -151,10 +153,10 @@ def _products(queries: Matrix, vectors: Matrix) -> Matrix:
 
 
 def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
-    """Scores of `k` different rows for each query, the lowest first: none of the `k` best is lower.
+    """Scores of `k` different rows for each query, the lowest first; fewer rows give all there are.
 
-    They are nearly the best of all: the rows are looked at in groups, of which each gives its best
-    one. `before` are those of other rows, which stay in the choice. Fewer than `k` rows give all.
+    So none of the `k` best is lower than the lowest of them. They are nearly the best themselves:
+    rows are looked at in groups, of which each gives its best. `before` are those of other rows.
     """
     rows = scores.shape[1]
     size = min(GROUP_ROWS, rows // (GROUPS * k))
@@ -169,7 +171,9 @@ def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
 
 def _joined(first: Pairs, second: Pairs, floor: Matrix) -> Pairs:
     """Two parts together, without what lies below the floor of its query."""
-    query, keys, scores = (np.concatenate(two) for two in zip(first, second, strict=True))
+    query = np.concatenate([first[0], second[0]])
+    keys = np.concatenate([first[1], second[1]])
+    scores = np.concatenate([first[2], second[2]])
     kept = scores >= floor[query]
     return query[kept], keys[kept], scores[kept]
 

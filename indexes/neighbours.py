@@ -88,11 +88,12 @@ def checked_queries(queries: ArrayLike, dim: int) -> Matrix:
             f"Queries are {matrix.shape[1]} wide; the index holds vectors that are {dim} wide. "
             "Encode the queries with the embedder that made the index."
         )
-    finite = np.isfinite(matrix).all(axis=1)
+    # Squares of single-precision numbers are far from too large for double precision.
+    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    finite = np.isfinite(lengths)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
         raise InputError(f"Query vector {row} holds a value that is not finite.")
-    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
     lengths[lengths == 0] = 1.0
     return np.asarray(matrix / lengths[:, None], np.float32)
 

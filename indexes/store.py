@@ -279,6 +279,7 @@ class Store:
     def counts(self, embedding: EmbeddingRow) -> Counts:
         """How far an embedding is."""
         with self._catalog.reading():
+            self._corpus.check_passages()
             shards = self._registry.shards(embedding.number)
             left = gaps(shards, self._corpus.stop_key())
             return Counts(
@@ -290,6 +291,7 @@ class Store:
     def unread(self, index: IndexRow) -> tuple[int, int]:
         """How many passages, and how many documents, a BM25 index has not read yet."""
         with self._catalog.reading():
+            self._corpus.check_passages()
             left = [(index.stop_key, self._corpus.stop_key())]
             return self._corpus.count_passages(*left[0]), self._corpus.count_documents(left)
 

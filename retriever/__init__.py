@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         StaticEmbedder,
         load_embedder,
     )
-    from retriever.formats import read_qrels, read_queries
-    from retriever.search import Hit, Hits, Run
+    from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
+    from retriever.search import Hit, Hits, Retriever, Run
     from retriever.splitting import Sentences, Words
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "HashingEmbedder",
     "Hit",
     "Hits",
+    "Retriever",
     "RetrieverError",
     "Run",
     "Sentences",
@@ -51,6 +52,8 @@ __all__ = [
     "load_embedder",
     "read_qrels",
     "read_queries",
+    "write_qrels",
+    "write_queries",
 ]
 
 __version__ = "0.1.0"
@@ -64,6 +67,7 @@ _HOMES = {
     "HashingEmbedder": "retriever.embedders",
     "Hit": "retriever.search",
     "Hits": "retriever.search",
+    "Retriever": "retriever.search",
     "RetrieverError": "indexes.errors",
     "Run": "retriever.search",
     "Sentences": "retriever.splitting",
@@ -73,6 +77,8 @@ _HOMES = {
     "load_embedder": "retriever.embedders",
     "read_qrels": "retriever.formats",
     "read_queries": "retriever.formats",
+    "write_qrels": "retriever.formats",
+    "write_queries": "retriever.formats",
 }
 
 

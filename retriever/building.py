@@ -93,10 +93,11 @@ class Building:
 
     def _parts(self, index: IndexRow, progress: Progress) -> BuildReport:
         reports = [self.build(part, Wanted(), progress) for part in index.parts]
+        embedded = sum(report.embedded for report in reports)
         return BuildReport(
             name=index.name,
-            embedded=sum(report.embedded for report in reports),
-            already=self.store.count_passages(),
+            embedded=embedded,
+            already=max(0, self.store.count_passages() - embedded),
             embedding_seconds=sum(report.embedding_seconds for report in reports),
             indexing_seconds=sum(report.indexing_seconds for report in reports),
             text=TextReport(),

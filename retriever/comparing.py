@@ -5,44 +5,40 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, combinations
+from itertools import combinations
 from typing import TypeVar
 
 from indexes.builder import Progress
 from indexes.errors import InputError, unknown_name
 from retriever import latency, significance
-from retriever.agreement import mean_rbo
+from retriever.agreement import disagreement, mean_rbo
+from retriever.asked import Asked, Qrels
 from retriever.building import DEFAULT_LANGUAGE
 from retriever.certificate import environment_of, with_parts
 from retriever.collection import Collection
 from retriever.comparison import Agreement, Comparison, Cost, Excerpt, Query, Row
-from retriever.cost import cost_of, leaves, open_memory
-from retriever.embedders import Embedder, Reporting
+from retriever.cost import cost_of, open_memory
 from retriever.embedders.base import WordCounting
 from retriever.finders import DenseFinder
 from retriever.info import IndexInfo, index_notes
 from retriever.measures import (
     DEFAULT_MEASURES,
-    ann_recall,
-    deepest_cutoff,
-    drop_self,
     evaluate,
     mean,
     overlap,
-    parse_measures,
 )
-from retriever.report.numbers import many
 from retriever.search import Retriever, Run
 from retriever.significance import Difference
+from retriever.trials import Trial, silent_queries, taken_in, try_out
 from retriever.why import SharedWords, excerpt
 
 __all__ = ["compare"]
 
 Result = TypeVar("Result")
-Qrels = Mapping[str, Mapping[str, int]]
+PerQuery = Mapping[str, Mapping[str, float]]
 
-# Where a measure looks at the whole run.
-WHOLE_RUN = 1_000
+# Excerpts that a comparison holds: some 20 MB.
+MOST_EXCERPTS = 50_000
 KINDS = {"flat": "exact", "ann": "ann", "lexical": "lexical"}
 
 
@@ -77,59 +73,41 @@ def compare(
             or judgments that name none of the queries.
         UnknownNameError: no such index, no such measure, or the baseline is none of the systems.
     """
-    measures = parse_measures(measures)
     runs = dict(runs or {})
     retrievers = _retrievers(collection, indexes, runs)
-    names = [*(retriever.name for retriever in retrievers), *runs]
-    if baseline is not None and baseline not in names:
-        raise unknown_name("system", baseline, "this comparison", names)
-    if baseline is not None and qrels is None:
-        raise InputError("A baseline needs judgments to compare by. Give qrels, or leave it out.")
-    asked, notes = _asked(queries, qrels)
-    judged = {query_id: qrels[query_id] for query_id in asked} if qrels else {}
-    notes += _unknown_documents(collection, judged)
-    depth = max(k, deepest_cutoff(measures) or WHOLE_RUN) if judged else k
-    drops = bool(judged) and not keep_self
+    _check_baseline(baseline, [*(one.name for one in retrievers), *runs], qrels)
+    asked = Asked.of(collection, queries, qrels, measures=measures, k=k, keep_self=keep_self)
     steps = _Steps(progress, len(retrievers) * (2 if memory else 1) + 2)
-    trials = [steps.done(_try(one, asked, depth, k, drops=drops)) for one in retrievers]
+    trials = [steps.done(try_out(one, asked)) for one in retrievers]
     answers = {trial.run.name: trial.run for trial in trials}
-    answers |= {name: _taken_in(run, name, asked, drops=drops) for name, run in runs.items()}
-    notes += [note for name in runs for note in _silent_queries(answers[name], asked)]
-    latencies = steps.done(latency.measure(retrievers, list(asked.values()), k))
-    first = next(iter(asked.values()))
+    answers |= {name: taken_in(run, name, asked) for name, run in runs.items()}
+    latencies = steps.done(latency.measure(retrievers, asked.texts, k))
     held = {
-        one.name: steps.done(open_memory(collection, one.name, first)) if memory else None
+        one.name: steps.done(open_memory(collection, one.name, asked.texts[0])) if memory else None
         for one in retrievers
     }
     info = collection.info()
     infos = {one.name: one for one in info.indexes}
-    split = collection.split is not None
-    asked_of = dict.fromkeys(leaf for t in trials for leaf in leaves(t.run.name, infos))
-    notes += [n for leaf in asked_of for n in index_notes(infos[leaf], info.path, split=split)]
     per_query = {
-        name: evaluate(run.ranking, judged, measures) if judged else {}
+        name: evaluate(run.ranking, asked.qrels, asked.measures) if asked.qrels else {}
         for name, run in answers.items()
     }
-    differing = _differences(per_query, measures, baseline, seed)
-    rows = {
-        trial.run.name: _row(
-            trial,
-            infos,
-            cost_of(trial.run.name, infos, info.documents, held[trial.run.name]),
-            latencies[trial.run.name],
-            per_query[trial.run.name],
-            judged,
-            measures,
-        )
-        for trial in trials
-    }
-    rows |= {name: _run_row(name, per_query[name]) for name in runs}
-    documents = _documents(collection, answers, judged, k)
-    shared = SharedWords(documents, _language([infos[leaf] for leaf in asked_of]))
+    rows = {name: _run_row(name, per_query[name]) for name in answers}
+    for trial in trials:
+        name = trial.run.name
+        cost = cost_of(name, infos, info.documents, held[name])
+        rows[name] = _row(trial, infos[name], cost, latencies[name], per_query[name], asked)
+    differing = _differences(per_query, asked.measures, baseline, seed)
+    documents = _documents(collection, answers, asked)
+    parts = _with_parts([trial.run.name for trial in trials], infos)
+    shared = SharedWords(documents, _language(parts))
+    silent = [note for name in runs for note in silent_queries(answers[name])]
+    split = collection.split is not None
+    known = [note for part in parts for note in index_notes(part, info.path, split=split)]
     return steps.done(
         Comparison(
             k=k,
-            measures=measures if judged else (),
+            measures=asked.measures,
             baseline=baseline,
             rows={name: replace(row, differences=differing[name]) for name, row in rows.items()},
             per_query=per_query,
@@ -138,19 +116,52 @@ def compare(
                 for pair in combinations(answers, 2)
             },
             runs=answers,
-            queries=_queries(retrievers, answers, asked, judged, shared, k),
+            queries=_queries(retrievers, answers, asked, shared),
             documents=documents,
-            notes=tuple(notes),
+            notes=(
+                *asked.notes,
+                *silent,
+                *known,
+                *_depth_notes(parts, asked),
+                *_seeded(baseline, seed),
+            ),
             environment=environment_of(
-                collection,
-                [one for t in trials for one in with_parts(t.run.name, infos)],
-                asked,
-                judged,
-                seed,
-                command,
+                collection, parts, asked.queries, asked.qrels, seed, command
             ),
         )
     )
+
+
+def _check_baseline(baseline: str | None, names: Sequence[str], qrels: Qrels | None) -> None:
+    if baseline is not None and baseline not in names:
+        raise unknown_name("system", baseline, "this comparison", names)
+    if baseline is not None and qrels is None:
+        raise InputError("A baseline needs judgments to compare by. Give qrels, or leave it out.")
+
+
+def _with_parts(names: Sequence[str], infos: Mapping[str, IndexInfo]) -> list[IndexInfo]:
+    """Some indexes and what they are made of, parts first, each once."""
+    found = (one for name in names for one in with_parts(name, infos))
+    return list({one.name: one for one in found}.values())
+
+
+def _depth_notes(parts: Sequence[IndexInfo], asked: Asked) -> list[str]:
+    """Says of combinations that they do not look as deep as the measures do."""
+    return [
+        f"'{info.name}' asks its parts for {info.options['depth']} documents each; the measures "
+        f"look {asked.depth} deep."
+        for info in parts
+        if info.parts and asked.qrels and info.options["depth"] < asked.depth
+    ]
+
+
+def _seeded(baseline: str | None, seed: int) -> list[str]:
+    if baseline is None:
+        return []
+    return [
+        f"Intervals are of {significance.RESAMPLES:,} bootstrap resamples, p of "
+        f"{significance.FLIPS:,} sign flips (of all, up to 16 queries); seed {seed}."
+    ]
 
 
 @dataclass
@@ -167,55 +178,6 @@ class _Steps:
         if self.progress:
             self.progress(self.count, self.total)
         return result
-
-
-@dataclass(frozen=True)
-class _Trial:
-    """What one system answered to all queries as a batch; `exact` is what its vectors could."""
-
-    retriever: Retriever
-    run: Run
-    exact: Run | None
-    ann_recall: float | None
-    query_coverage: float | None
-
-
-def _try(
-    retriever: Retriever, queries: Mapping[str, str], depth: int, k: int, *, drops: bool
-) -> _Trial:
-    """Ask all queries; for one hit more each, in case one is the query itself."""
-    first = next(iter(queries.items()))
-    retriever.run(dict([first]), 1)  # opens files before the clock
-    wanted = depth + 1 if drops else depth
-    encoded, run = retriever.encode_and_run(queries, wanted)
-    exact = recall = coverage = None
-    finder = retriever.finder
-    if isinstance(finder, DenseFinder):
-        by_force = replace(retriever, finder=replace(finder, exact=True))
-        exact = by_force.rank(list(queries), encoded, wanted)
-        recall = ann_recall(_scores(run), _scores(exact), k)
-        coverage = _coverage(finder.embedder, list(queries.values()))
-        exact = _cut(exact, depth, drops=drops)
-    return _Trial(retriever, _cut(run, depth, drops=drops), exact, recall, coverage)
-
-
-def _scores(run: Run) -> list[list[float]]:
-    return [[score for _, score in hits] for hits in run.ranking.values()]
-
-
-def _cut(run: Run, depth: int, *, drops: bool) -> Run:
-    ranking = drop_self(run.ranking) if drops else run.ranking
-    return replace(run, k=depth, ranking={key: hits[:depth] for key, hits in ranking.items()})
-
-
-def _taken_in(run: Run, name: str, asked: Mapping[str, str], *, drops: bool) -> Run:
-    """A run from elsewhere, for the queries that are asked, under the name it was given."""
-    ranking = {query_id: run.ranking.get(query_id, []) for query_id in asked}
-    return Run(name, run.k, drop_self(ranking) if drops else ranking)
-
-
-def _coverage(embedder: Embedder, texts: Sequence[str]) -> float | None:
-    return embedder.report_queries(texts).coverage if isinstance(embedder, Reporting) else None
 
 
 def _differences(
@@ -237,19 +199,13 @@ def _differences(
 
 
 def _row(
-    trial: _Trial,
-    infos: Mapping[str, IndexInfo],
+    trial: Trial,
+    info: IndexInfo,
     cost: Cost,
     took: latency.Latency,
-    per_query: Mapping[str, Mapping[str, float]],
-    judged: Qrels,
-    measures: Sequence[str],
+    per_query: PerQuery,
+    asked: Asked,
 ) -> Row:
-    info = infos[trial.run.name]
-    exact_quality: dict[str, float] = {}
-    if info.kind == "ann" and trial.exact is not None and judged:
-        exact = evaluate(trial.exact.ranking, judged, measures)
-        exact_quality = {measure: mean(values) for measure, values in exact.items()}
     combined = "cascaded" if info.options.get("cascade") else "fused"
     structure = f", {info.factory}" if info.kind == "ann" else ""
     return Row(
@@ -257,8 +213,8 @@ def _row(
         kind=KINDS.get(info.kind, combined),
         family=_family(info),
         description=f"{info.embedder}{structure}",
-        quality={measure: mean(values) for measure, values in per_query.items()},
-        exact_quality=exact_quality,
+        quality=_means(per_query),
+        exact_quality=_exact_quality(trial, asked) if info.kind == "ann" else {},
         ann_recall=trial.ann_recall,
         differences={},
         latency=took,
@@ -270,19 +226,30 @@ def _row(
     )
 
 
+def _exact_quality(trial: Trial, asked: Asked) -> dict[str, float]:
+    """What exact search over the same vectors reaches."""
+    if trial.exact is None or not asked.qrels:
+        return {}
+    return _means(evaluate(trial.exact.ranking, asked.qrels, asked.measures))
+
+
+def _means(per_query: PerQuery) -> dict[str, float]:
+    return {measure: mean(values) for measure, values in per_query.items()}
+
+
 def _family(info: IndexInfo) -> str:
     if info.kind in ("lexical", "combined"):
         return info.kind
     return info.embedder.partition(":")[0]
 
 
-def _run_row(name: str, per_query: Mapping[str, Mapping[str, float]]) -> Row:
+def _run_row(name: str, per_query: PerQuery) -> Row:
     return Row(
         name=name,
         kind="run",
         family="run",
         description="a run from elsewhere",
-        quality={measure: mean(values) for measure, values in per_query.items()},
+        quality=_means(per_query),
         exact_quality={},
         ann_recall=None,
         differences={},
@@ -301,18 +268,25 @@ def _agreement(a: Run, b: Run, k: int) -> Agreement:
     return Agreement(overlap(first, second, k), mean_rbo(first, second))
 
 
-def _documents(
-    collection: Collection, runs: Mapping[str, Run], judged: Qrels, k: int
-) -> dict[str, Excerpt]:
-    """Excerpts of what stands in a top `k`, or is judged relevant; what is not there, left out."""
-    found = (
-        doc_id for run in runs.values() for hits in run.ranking.values() for doc_id, _ in hits[:k]
-    )
-    relevant = (d for grades in judged.values() for d, grade in grades.items() if grade > 0)
-    wanted = list(dict.fromkeys(chain(found, relevant)))
+def _documents(collection: Collection, runs: Mapping[str, Run], asked: Asked) -> dict[str, Excerpt]:
+    """Excerpts of what stands in a top `k`, or is judged relevant; what is not there, left out.
+
+    Of very many queries, those on which the systems disagree most come first.
+    """
+    rankings = {name: run.ranking for name, run in runs.items()}
+    disputed = disagreement(rankings, asked.k) if len(runs) > 1 else ()
+    order = dict.fromkeys([*(query_id for query_id, _ in disputed), *asked.queries])
+    wanted: dict[str, None] = {}
+    for query_id in order:
+        if len(wanted) >= MOST_EXCERPTS:
+            break
+        grades = asked.qrels.get(query_id, {})
+        wanted |= dict.fromkeys(doc_id for doc_id, grade in grades.items() if grade > 0)
+        for ranking in rankings.values():
+            wanted |= dict.fromkeys(doc_id for doc_id, _ in ranking.get(query_id, ())[: asked.k])
     return {
         document.doc_id: excerpt(document.title, document.text)
-        for document in collection.documents_of(wanted)
+        for document in collection.documents_of(list(wanted))
     }
 
 
@@ -325,13 +299,11 @@ def _language(leaves: Sequence[IndexInfo]) -> str:
 def _queries(
     retrievers: Sequence[Retriever],
     runs: Mapping[str, Run],
-    asked: Mapping[str, str],
-    judged: Qrels,
+    asked: Asked,
     shared: SharedWords,
-    k: int,
 ) -> dict[str, Query]:
     """Each query with what explains its answers."""
-    texts = list(asked.values())
+    texts = asked.texts
     unknown = {
         retriever.name: retriever.finder.embedder.unknown_words(texts)
         for retriever in retrievers
@@ -339,9 +311,9 @@ def _queries(
         and isinstance(retriever.finder.embedder, WordCounting)
     }
     queries = {}
-    for place, (query_id, text) in enumerate(asked.items()):
-        shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[:k]}
-        judgments = dict(judged.get(query_id, {}))
+    for place, (query_id, text) in enumerate(asked.queries.items()):
+        shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[: asked.k]}
+        judgments = dict(asked.qrels.get(query_id, {}))
         queries[query_id] = Query(
             query_id=query_id,
             text=text,
@@ -375,51 +347,3 @@ def _retrievers(
             else f"An index is named twice: {', '.join(names)}."
         )
     return [collection.retriever(name) for name in indexes]
-
-
-def _asked(queries: Mapping[str, str], qrels: Qrels | None) -> tuple[dict[str, str], list[str]]:
-    """The queries to ask, and notes on those that are left out."""
-    if not queries:
-        raise InputError("There are no queries to compare with. Give at least one.")
-    if qrels is None:
-        return dict(queries), []
-    asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
-    if not asked:
-        given = many(len(queries), "query", "queries")
-        raise InputError(
-            f"The judgments name none of the {given} given: they name {_some(list(qrels))}; "
-            f"given were {_some(list(queries))}. Give the queries and qrels of one collection."
-        )
-    notes = []
-    if unjudged := [query_id for query_id in queries if query_id not in qrels]:
-        were = many(len(unjudged), "query without judgments was", "queries without judgments were")
-        notes.append(f"{were} not asked: {_some(unjudged)}.")
-    if textless := [query_id for query_id in qrels if query_id not in queries]:
-        judged = many(len(textless), "judged query has", "judged queries have")
-        notes.append(f"{judged} no text, left out: {_some(textless)}.")
-    return asked, notes
-
-
-def _silent_queries(run: Run, asked: Mapping[str, str]) -> list[str]:
-    silent = [query_id for query_id in asked if not run.ranking.get(query_id)]
-    if not silent:
-        return []
-    queries = many(len(silent), "query", "queries")
-    return [f"Run '{run.name}' has no hits for {queries}, which count 0: {_some(silent)}."]
-
-
-def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:
-    judged = dict.fromkeys(
-        doc_id for grades in qrels.values() for doc_id, grade in grades.items() if grade > 0
-    )
-    unknown = collection.unknown_ids(list(judged))
-    if not unknown:
-        return []
-    relevant = many(len(unknown), "relevant document is", "relevant documents are")
-    return [f"{relevant} not in the collection: {_some(unknown)}."]
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3]) or 'none'}{more}"

@@ -576,6 +576,27 @@ def test_drop_says_what_it_freed(two, done, failed):
     assert failed("drop", two, "graph") == "No index 'graph' in library/. It has: none."
 
 
+def test_drop_takes_what_is_made_of_others_before_them(two, done, failed):
+    done("build", two, "both", "--fuse", "floor", "--fuse", "graph")
+    done("build", two, "deep", "--cascade", "floor", "--rerank", "both")
+    assert failed("drop", two, "floor", "graph") == (
+        "Index 'floor' is part of: both, deep. Drop what is made of it first."
+    )
+    told = done("drop", two, "floor", "both", "graph", "deep")
+    assert [line.split(":")[0] for line in told.splitlines()] == [
+        f"dropped {name}" for name in ("deep", "both", "floor", "graph")
+    ]
+
+
+def test_a_combination_built_again_brings_its_parts_up_to_date(two, done):
+    done("build", two, "both", "--fuse", "floor", "--fuse", "graph")
+    done("add", two, "-", stdin='{"_id": "new", "text": "a kitten sleeps"}\n')
+    told = done("build", two, "both")
+    assert told.startswith("both: 1 document embedded in ")
+    assert "s, 3 there already, indexed in " in told
+    assert done("build", two, "both").endswith("; nothing of its own to build\n")
+
+
 @pytest.mark.parametrize(
     ("reason", "told"),
     [

@@ -382,13 +382,40 @@ def test_no_index_at_all_says_how_to_build_one(tmp_path):
             collection.search("kitten")
 
 
-def test_two_statements_fetch_a_page_of_hits(library):
+def test_one_statement_fetches_a_page_of_hits(library):
     statements = []
     library._store._catalog._database.conn.set_trace_callback(statements.append)
     library.search_many(["kitten", "engine", "deadline"], index="floor", k=3)
     library._store._catalog._database.conn.set_trace_callback(None)
     fetching = [sql for sql in statements if "JOIN passages ON" in sql or "JOIN texts" in sql]
-    assert len(fetching) == 2
+    assert len(fetching) == 1
+
+
+def test_a_stored_document_is_like_one_made_by_hand(library):
+    for metadata in ({}, {"a": [1, None, {"b": "ä"}]}):
+        by_hand = Document("new", "Some text", "A title", metadata)
+        library.add([by_hand])
+        stored = library.get("new")
+        assert (stored, repr(stored), vars(stored)) == (by_hand, repr(by_hand), vars(by_hand))
+        with pytest.raises(AttributeError):
+            stored.text = "another"
+
+
+def test_a_question_that_meets_damage_is_asked_again_only_of_a_later_state(library):
+    asked = []
+
+    def question(snapshot):
+        asked.append(snapshot)
+        if len(asked) == 1:
+            # Committed by another connection, while this state is held.
+            other = Collection.open(library.path)
+            other.add([Document(f"new {len(asked)}", "text")])
+            other.close()
+        raise DamageError("a file is missing")
+
+    with pytest.raises(DamageError, match="a file is missing"):
+        library._store.ask(question)
+    assert len(asked) == 2
 
 
 def test_many_queries_answer_like_one_at_a_time(library):

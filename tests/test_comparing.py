@@ -460,3 +460,20 @@ def test_without_judgments_nothing_can_be_won(compass):
 def test_what_cannot_be_compared_is_refused(compass, call, fault):
     with pytest.raises((InputError, UnknownNameError), match=fault):
         call(compass)
+
+
+def test_measures_that_look_deeper_than_a_combination_are_noted(compass):
+    compass.fuse("both", ["axes", "half"], depth=2)
+    deep = compare(compass, ["both"], QUERIES, QRELS, measures=["R@3"]).notes
+    assert "'both' asks its parts for 2 documents each; the measures look 10 deep." in deep
+    shallow = compare(compass, ["both"], QUERIES, QRELS, measures=["R@2"], k=2).notes
+    assert not any("asks its parts" in note for note in shallow)
+
+
+def test_of_very_many_queries_the_most_disputed_have_excerpts(compass, monkeypatch):
+    monkeypatch.setattr("retriever.comparing.MOST_EXCERPTS", 1)
+    queries = {"same": "up", "apart": "north up"}
+    report = compare(compass, ["axes", "half"], queries, k=1)
+    tops = {name: [run.ranking[q][0][0] for q in queries] for name, run in report.runs.items()}
+    assert tops == {"axes": ["u", "all"], "half": ["u", "u"]}
+    assert list(report.documents) == ["all", "u"]

@@ -82,6 +82,25 @@ def test_what_cannot_be_searched_is_named(queries, k, error, says):
         exact.search(queries, [block([1], [[1, 0]])], k)
 
 
+def test_the_best_that_all_stand_in_one_group_of_rows_are_found():
+    # 400 rows for 2 neighbours are 16 groups of 25, by every sixteenth row.
+    angles = np.full(400, 1.5)
+    angles[[3, 19, 35, 51]] = 0.3, 0.1, 0.2, 0.4
+    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    found = exact.search(np.array([[1, 0]], np.float32), [block(range(400), rows)], k=2)
+    assert found.keys.tolist() == [[19, 35]]
+
+
+def test_many_small_blocks_and_all_rows_dead_but_some():
+    blocks = [block([n], [[1, 0] if n % 7 else [0, 1]]) for n in range(60)]
+    dead = np.array([n for n in range(60) if n not in (13, 14, 58)])
+    queries = np.array([[1, 0], [0, 1]], np.float32)
+    found = exact.search(queries, blocks, k=5, dead=dead)
+    assert [keys.tolist() for keys, _ in found] == [[13, 58, 14], [14, 13, 58]]
+    assert found.keys.shape == (2, 5)
+    assert exact.search(queries, blocks, k=5, dead=np.arange(60)).keys.tolist() == [[-1] * 5] * 2
+
+
 vectors = arrays.arrays(
     np.float32,
     st.tuples(st.integers(1, 40), st.just(4)),
@@ -113,6 +132,45 @@ def test_scaling_a_query_changes_nothing(rows, factor):
     query = np.array([[1, 2, 3, 4]], np.float32)
     one, other = exact.search(query, blocks, 5), exact.search(query * np.float32(factor), blocks, 5)
     assert other.scores == pytest.approx(one.scores, abs=1e-6)
+
+
+@st.composite
+def near_ties(draw):
+    """Unit rows that differ by next to nothing, with twins among them; and queries beside them."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    count, dim = draw(st.integers(1, 300)), draw(st.sampled_from([1, 2, 7, 48, 384]))
+    noise = 10.0 ** -random.integers(0, 9, (count, 1))
+    rows = random.standard_normal(dim) + noise * random.standard_normal((count, dim))
+    rows[random.integers(0, count, count // 3)] = rows[random.integers(0, count, count // 3)]
+    queries = rows[random.integers(0, count, 5)] + 1e-3 * random.standard_normal((5, dim))
+    queries[draw(st.integers(0, 4))] = 0
+    dead = np.flatnonzero(random.random(count) < draw(st.sampled_from([0, 0.1, 0.9])))
+    cuts = np.sort(random.integers(0, count, draw(st.integers(0, 4))))
+    dtype = draw(st.sampled_from([np.float32, np.float16]))
+    return unit(rows).astype(dtype), queries.astype(np.float32), dead, cuts
+
+
+@given(near_ties(), st.integers(1, 40), st.sampled_from([9, 64, 16_384]))
+def test_near_ties_are_told_apart_in_double_precision(case, k, chunk_rows):
+    rows, queries, dead, cuts = case
+    keys = np.arange(len(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "CHUNK_ROWS", chunk_rows)
+        patch.setattr(exact, "QUERY_ROWS", 3)
+        blocks = [*map(Block, np.split(keys, cuts), np.split(rows, cuts))]
+        found = exact.search(queries, blocks, k, dead)
+    exactly = rows.astype(np.float64)
+    if rows.dtype == np.float16:
+        exactly /= np.sqrt((exactly * exactly).sum(axis=1, keepdims=True))
+    living = np.setdiff1d(keys, dead)
+    for query, (got_keys, got_scores) in zip(queries, found, strict=True):
+        if not query.any():
+            assert not len(got_keys)
+            continue
+        cosines = (exactly * unit([query])).sum(axis=1).astype(np.float32)
+        order = sorted(living.tolist(), key=lambda row: (-cosines[row], row))[:k]
+        assert got_keys.tolist() == order
+        assert got_scores == pytest.approx(cosines[order], abs=1e-7)
 
 
 def test_float16_vectors_are_searched_to_their_own_precision():

@@ -50,6 +50,18 @@ def test_hits_cannot_be_written_to():
         Hits().notes = ("x",)
 
 
+def test_a_hit_of_a_search_is_like_one_made_by_hand(compass):
+    (found,) = compass.search("up", index="axes", k=1)
+    document = compass.get("u")
+    by_hand = Hit(1, "u", 1.0, document.text, document.title, document.metadata, found.passage)
+    assert found == by_hand
+    assert repr(found) == repr(by_hand)
+    assert vars(found) == vars(by_hand)
+    assert dataclasses.replace(found, rank=2) == dataclasses.replace(by_hand, rank=2)
+    with pytest.raises(AttributeError):
+        found.rank = 2
+
+
 # -- timing -------------------------------------------------------------------------------------
 
 

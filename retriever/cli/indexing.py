@@ -45,8 +45,10 @@ def drop(library: Path, names: tuple[str, ...]) -> None:
 
     with Collection.open(library) as collection:
         # All of them or none: an unknown name is said before the first is gone.
-        for name in names:
-            collection.index_info(name)
-        for name in names:
+        infos = {name: collection.index_info(name) for name in names}
+        # What is made of others goes before them, the latest first: it may be part of one as well.
+        latest_first = collection.index_names()[::-1]
+        made = [name for name in latest_first if name in infos and infos[name].parts]
+        for name in dict.fromkeys((*made, *names)):
             freed = collection.drop(name)
             click.echo(f"dropped {name}: {size(freed) if freed else 'nothing'} freed")

@@ -1,0 +1,72 @@
+"""One system of a comparison, asked all queries as a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from retriever.asked import Asked, some
+from retriever.embedders import Embedder, Reporting
+from retriever.finders import DenseFinder
+from retriever.measures import ann_recall, drop_self
+from retriever.report.numbers import many
+from retriever.search import Retriever, Run
+
+__all__ = ["Trial", "silent_queries", "taken_in", "try_out"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one system answered to all queries as a batch; `exact` is what its vectors could."""
+
+    retriever: Retriever
+    run: Run
+    exact: Run | None
+    ann_recall: float | None
+    query_coverage: float | None
+
+
+def try_out(retriever: Retriever, asked: Asked) -> Trial:
+    """Ask all queries; for one hit more each, in case one is the query itself."""
+    first = next(iter(asked.queries.items()))
+    retriever.run(dict([first]), 1)  # opens files before the clock
+    wanted = asked.depth + 1 if asked.drops else asked.depth
+    encoded, run = retriever.encode_and_run(asked.queries, wanted)
+    exact = recall = coverage = None
+    finder = retriever.finder
+    if isinstance(finder, DenseFinder):
+        by_force = replace(retriever, finder=replace(finder, exact=True))
+        exact = by_force.rank(list(asked.queries), encoded, wanted)
+        recall = ann_recall(_scores(run), _scores(exact), asked.k)
+        coverage = _coverage(finder.embedder, asked.texts)
+        exact = _cut(exact, asked)
+    return Trial(retriever, _cut(run, asked), exact, recall, coverage)
+
+
+def taken_in(run: Run, name: str, asked: Asked) -> Run:
+    """A run from elsewhere, for the queries that are asked, under the name it was given."""
+    ranking = {query_id: run.ranking.get(query_id, []) for query_id in asked.queries}
+    return Run(name, run.k, drop_self(ranking) if asked.drops else ranking)
+
+
+def silent_queries(run: Run) -> list[str]:
+    """A note on the queries for which a run has nothing, where there are any."""
+    silent = [query_id for query_id, hits in run.ranking.items() if not hits]
+    if not silent:
+        return []
+    queries = many(len(silent), "query", "queries")
+    return [f"Run '{run.name}' has no hits for {queries}, which count 0: {some(silent)}."]
+
+
+def _scores(run: Run) -> list[list[float]]:
+    return [[score for _, score in hits] for hits in run.ranking.values()]
+
+
+def _cut(run: Run, asked: Asked) -> Run:
+    ranking = drop_self(run.ranking) if asked.drops else run.ranking
+    shortened = {query_id: hits[: asked.depth] for query_id, hits in ranking.items()}
+    return replace(run, k=asked.depth, ranking=shortened)
+
+
+def _coverage(embedder: Embedder, texts: Sequence[str]) -> float | None:
+    return embedder.report_queries(texts).coverage if isinstance(embedder, Reporting) else None
