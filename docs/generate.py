@@ -103,6 +103,14 @@ def _seconds(label: str, times: dict[str, float]) -> str:
     return f"| {label} | {times['median']:.3f} s | {spread} |"
 
 
+def peers_table() -> str:
+    """Retriever beside its peers, and the certificate of the numbers."""
+    from benchmarks.peers.table import table
+
+    kept = result("peers")
+    return "\n".join([table(kept), "", certificate_line(kept["certificate"])])
+
+
 def command_help() -> str:
     """`--help` of `retriever` and of each of its commands, as a terminal of 80 columns shows it."""
     import click

@@ -36,10 +36,10 @@ GROUPS = 4
 # How far a row in half precision may be from unit length: by the rounding of its numbers, and by
 # what it may have been off before (`shards.UNIT_TOLERANCE`).
 HALF = 2.0**-11 + 2.0**-16
-LOWEST = np.finfo(np.float32).min
 
 # Of some queries' rows: the query, the key and the score of each, (pairs,).
 Pairs = tuple[NDArray[np.intp], Keys, Matrix]
+NO_PAIRS: Pairs = np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 def search(
@@ -57,17 +57,10 @@ def search(
         return nothing(len(queries))
     queries = checked_queries(queries, blocks[0].vectors.shape[1])
     k = min(k, sum(len(block.keys) for block in blocks))
-    keys = np.full((len(queries), k), NO_KEY)
-    scores = np.full((len(queries), k), -np.inf, np.float32)
-    # A query of zeros is equally far from everything; an unknown text should find nothing.
-    known = np.flatnonzero(queries.any(axis=1))
-    for start in range(0, len(known) if k else 0, QUERY_ROWS):
-        some = known[start : start + QUERY_ROWS]
-        query, place, best_keys, best_scores = _ranked(
-            _candidates(queries[some], blocks, k, dead), k
-        )
-        keys[some[query], place], scores[some[query], place] = best_keys, best_scores
-    return Neighbours(keys, scores)
+    if not k or not len(queries):
+        return nothing(len(queries))
+    parts = [queries[start : start + QUERY_ROWS] for start in range(0, len(queries), QUERY_ROWS)]
+    return stack([_ranked(_candidates(part, blocks, k, dead), len(part), k) for part in parts])
 
 
 def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
@@ -107,21 +100,21 @@ def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, dead: Keys | N
     among them.
     """
     slack = 2 * _rounding(blocks[0].vectors)
+    # A query of zeros is equally far from everything; an unknown text should find nothing. What is
+    # dead is never found.
+    lowest = np.where(queries.any(axis=1), np.finfo(np.float32).min, np.inf).astype(np.float32)
     highest = np.empty((len(queries), 0), np.float32)
-    found: Pairs | None = None
+    found = NO_PAIRS
     for keys, vectors in _chunks(blocks):
         rough = _products(queries, single_precision(vectors))
         if dead is not None and len(dead):
             rough[:, rows_of(dead, keys)] = -np.inf
         highest = _highest(rough, k, highest)
         # What lies below this cannot belong to the best: not by rounding, and not by a tie.
-        floor = np.full(len(queries), LOWEST)
-        if highest.shape[1] == k:
-            floor = np.maximum(highest[:, 0] - slack, LOWEST)
+        floor = np.maximum(highest[:, 0] - slack, lowest) if highest.shape[1] == k else lowest
         query, row = divmod(np.flatnonzero(rough >= floor[:, None]), len(keys))
         more = query, keys[row], _cosines(queries, query, vectors, row)
-        found = more if found is None else _joined(found, more, floor)
-    assert found is not None
+        found = _joined(found, more, floor)
     return found
 
 
@@ -171,6 +164,8 @@ def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
 
 def _joined(first: Pairs, second: Pairs, floor: Matrix) -> Pairs:
     """Two parts together, without what lies below the floor of its query."""
+    if not len(first[0]):
+        return second
     query = np.concatenate([first[0], second[0]])
     keys = np.concatenate([first[1], second[1]])
     scores = np.concatenate([first[2], second[2]])
@@ -178,15 +173,20 @@ def _joined(first: Pairs, second: Pairs, floor: Matrix) -> Pairs:
     return query[kept], keys[kept], scores[kept]
 
 
-def _ranked(pairs: Pairs, k: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Keys, Matrix]:
-    """Of each query the `k` best: the query, the place from 0, the key and the score of each."""
+def _ranked(pairs: Pairs, queries: int, k: int) -> Neighbours:
+    """The `k` best of each of so many queries."""
     query, keys, scores = pairs
     order = np.lexsort((keys, -scores, query))
     query = query[order]
-    places = np.arange(len(query)) - np.searchsorted(query, query)
-    first = places < k
+    place = np.arange(len(query)) - np.searchsorted(query, query)
+    first = place < k
     order = order[first]
-    return query[first], places[first], keys[order], scores[order]
+    if len(order) == queries * k:
+        return Neighbours(keys[order].reshape(queries, k), scores[order].reshape(queries, k))
+    found = np.full((queries, k), NO_KEY), np.full((queries, k), -np.inf, np.float32)
+    cells = query[first], place[first]
+    found[0][cells], found[1][cells] = keys[order], scores[order]
+    return Neighbours(*found)
 
 
 def stack(parts: Sequence[Neighbours]) -> Neighbours:

@@ -90,11 +90,11 @@ def checked_queries(queries: ArrayLike, dim: int) -> Matrix:
         )
     # Squares of single-precision numbers are far from too large for double precision.
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
-    finite = np.isfinite(lengths)
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
+    if not np.isfinite(lengths.sum()):
+        row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise InputError(f"Query vector {row} holds a value that is not finite.")
-    lengths[lengths == 0] = 1.0
+    if not lengths.all():
+        lengths[lengths == 0] = 1.0
     return np.asarray(matrix / lengths[:, None], np.float32)
 
 

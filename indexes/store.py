@@ -8,17 +8,13 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from indexes.ann import check_factory, default_effort
 from indexes.builder import Builder, Encode, Progress, living_rows, planned
 from indexes.catalog import UNFINISHED, Catalog
-from indexes.corpus import Corpus, FoundPassage
+from indexes.corpus import Corpus
 from indexes.documents import Document
 from indexes.errors import (
     BadRecord,
@@ -29,102 +25,22 @@ from indexes.errors import (
 )
 from indexes.files import LOCK_FILES, remove_file, size_of, writer_lock
 from indexes.filters import Filter
-from indexes.grouping import best_passages, best_scores
 from indexes.intake import Added, Intake, Spans, index_anew
-from indexes.lexical import Terms, check_language
-from indexes.neighbours import Keys, Matrix, Neighbours, checked_k
+from indexes.lexical import check_language
 from indexes.registry import NOTHING, EmbeddingRow, IndexRow, Registry, ShardRow, gaps
 from indexes.repair import Encoder, Repaired, Repairer
+from indexes.snapshot import Snapshot
 from indexes.taking import Taking
 from indexes.verify import Checked, Checker, Problem
-from indexes.views import LexicalView, View, Views
+from indexes.views import Views
 
-__all__ = ["Checked", "Compacted", "Counts", "Repaired", "Snapshot", "Store", "is_free"]
+__all__ = ["Checked", "Compacted", "Counts", "Repaired", "Store", "is_free"]
 
 Answer = TypeVar("Answer")
-
-# Vectors (n, dim), or the terms of n queries.
-Queries = Matrix | Sequence[Terms]
 
 CATALOG = "catalog.db"
 FOLDERS = ("vectors", "ann", "lexical")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One state of a collection, unchanged while it is held, whatever a writer commits."""
-
-    _corpus: Corpus
-    _views: Views
-
-    def view(self, index: str) -> View | LexicalView:
-        """An index, ready to search; see `Views.of` for errors."""
-        return self._views.of(index)
-
-    @property
-    def is_split(self) -> bool:
-        """Whether a document may have several passages."""
-        return self._corpus.is_split
-
-    def search(
-        self,
-        index: str,
-        queries: Queries,
-        k: int,
-        *,
-        where: Filter | None = None,
-        exact: bool = False,
-    ) -> Neighbours:
-        """The `k` nearest documents of each query in one index, each by its best passage.
-
-        Queries are vectors (n, dim), or `lexical.Terms` where the index is one of words. `where`
-        picks the documents; `exact` searches the same vectors by brute force.
-        """
-        view = self.view(index)
-        # Which of the two the queries are for, their owner knows.
-        search: Callable[..., Neighbours] = view.exact_search if exact else view.search
-        allowed = self._views.allowed(where)
-        if not self._corpus.is_split:
-            return search(queries, k, allowed)
-        count = len(queries)
-
-        def nearest(rows: NDArray[np.intp], wanted: int) -> Neighbours:
-            some = queries if len(rows) == count else _taken(queries, rows)
-            return search(some, wanted, allowed)
-
-        rows = view.count(allowed)
-        return best_passages(nearest, self._corpus.owners, count, checked_k(k), rows)
-
-    def scores(self, index: str, queries: Queries, keys: Keys) -> Neighbours:
-        """What one index makes of documents that were found elsewhere, given by keys (n, m).
-
-        Each document comes back, in its place, with its passage that is best in this index, and
-        that one's score; with -inf where the index has nothing of it.
-        """
-        score: Callable[..., Matrix] = self.view(index).scores
-        if not self._corpus.is_split:
-            return Neighbours(keys, score(queries, keys))
-        documents = self.owners(keys)
-        passages = self._corpus.passages_of(documents)
-        return best_scores(partial(score, queries), passages, documents)
-
-    def owners(self, keys: Keys) -> Keys:
-        """The number of the document of each of some keys (any shape); -1 for key -1."""
-        return self._corpus.owners(keys)
-
-    def lets_through(self, where: Filter) -> bool:
-        """Whether any document fits a filter."""
-        allowed = self._views.allowed(where)
-        return allowed is None or len(allowed.keys) > 0
-
-    def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of keys with their documents; see `Corpus.found`."""
-        return self._corpus.found(keys)
-
-    def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
-        """The document ids of keys, by one SQL statement."""
-        return self._corpus.doc_ids(keys)
 
 
 @dataclass(frozen=True)
@@ -624,12 +540,6 @@ def _is_leaf(path: Path) -> bool:
 def _names_of(path: Path) -> set[str]:
     """What names a file: itself, or the folder that counts as one."""
     return {path.as_posix(), path.parent.as_posix()}
-
-
-def _taken(queries: Queries, rows: NDArray[np.intp]) -> Queries:
-    if isinstance(queries, np.ndarray):
-        return queries[rows]
-    return [queries[row] for row in rows.tolist()]
 
 
 def _unwatched(done: int, total: int) -> None:

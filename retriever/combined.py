@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from indexes.filters import Filter
 from indexes.neighbours import NO_KEY, Keys, Neighbours, best
-from indexes.store import Snapshot
+from indexes.snapshot import Snapshot
 from retriever.finders import Finder, LexicalFinder, Queries
 from retriever.fusion import DEPTH, Fusion
 

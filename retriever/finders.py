@@ -13,7 +13,7 @@ from indexes.errors import MismatchError
 from indexes.filters import Filter
 from indexes.lexical import Terms, terms_of
 from indexes.neighbours import Keys, Neighbours
-from indexes.store import Snapshot
+from indexes.snapshot import Snapshot
 from indexes.views import View
 from retriever.embedders.base import Embedder, Matrix
 from retriever.info import missing_note

@@ -12,7 +12,8 @@ from indexes.corpus import FoundPassage
 from indexes.errors import InputError
 from indexes.filters import Filter
 from indexes.neighbours import Neighbours, checked_k
-from indexes.store import Snapshot, Store
+from indexes.snapshot import Snapshot
+from indexes.store import Store
 from retriever.finders import Finder, Queries
 from retriever.formats import read_run, write_run
 from retriever.nothingfits import nothing_fits

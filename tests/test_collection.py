@@ -393,9 +393,9 @@ def test_one_statement_fetches_a_page_of_hits(library):
 
 def test_a_stored_document_is_like_one_made_by_hand(library):
     for metadata in ({}, {"a": [1, None, {"b": "ä"}]}):
+        library.add([Document("new", "Some text", "A title", metadata)])
         by_hand = Document("new", "Some text", "A title", metadata)
-        library.add([by_hand])
-        stored = library.get("new")
+        stored = library.document("new")
         assert (stored, repr(stored), vars(stored)) == (by_hand, repr(by_hand), vars(by_hand))
         with pytest.raises(AttributeError):
             stored.text = "another"

@@ -205,7 +205,8 @@ class Machine(RuleBasedStateMachine):
     def add(self, batch):
         before = {name: known.document for name, known in self.known.items()}
         added = self.collection.add(batch)
-        same = sum(before.get(document.doc_id) == document for document in batch)
+        # The keys of metadata are kept in the user's order: in another, they are another's.
+        same = sum(repr(before.get(document.doc_id)) == repr(document) for document in batch)
         new = sum(document.doc_id not in before for document in batch)
         assert (added.new, added.changed, added.unchanged) == (new, len(batch) - new - same, same)
         self.take(batch)

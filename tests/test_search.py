@@ -52,7 +52,7 @@ def test_hits_cannot_be_written_to():
 
 def test_a_hit_of_a_search_is_like_one_made_by_hand(compass):
     (found,) = compass.search("up", index="axes", k=1)
-    document = compass.get("u")
+    document = compass.document("u")
     by_hand = Hit(1, "u", 1.0, document.text, document.title, document.metadata, found.passage)
     assert found == by_hand
     assert repr(found) == repr(by_hand)

@@ -1,0 +1,126 @@
+"""Systems taking turns at the same queries in one process, and whether they answer rightly."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import TypeVar
+
+import numpy as np
+
+from benchmarks.peers.material import Corpus, Queries
+from benchmarks.peers.system import Found, System
+
+__all__ = ["K", "agreement", "one_by_one", "together"]
+
+K = 10
+# A turn: so many queries in a row, the first of which find the caches and threads of others.
+TURN = 25
+UNCOUNTED = 5
+# Of a score in single precision, and of a tie.
+TOLERANCE = 1e-5
+
+Item = TypeVar("Item")
+Times = dict[str, dict[str, float]]
+
+
+def one_by_one(
+    systems: Mapping[str, System], texts: Sequence[str], repeats: int
+) -> dict[str, Times]:
+    """Milliseconds that one query takes: of each round's p50 and p95, median, least and most.
+
+    Each round asks every system every query, in turns; who begins changes from turn to turn. A
+    turn's first queries are asked twice, and only the second time counts; before all, each system
+    answers a turn as warm-up.
+    """
+    for one in systems.values():
+        for text in texts[:TURN]:
+            one.search_one(text, K)
+    _settle()
+    seconds: dict[str, list[list[float]]] = {name: [] for name in systems}
+    for _ in range(repeats):
+        for name in systems:
+            seconds[name].append([])
+        for number, turn in enumerate(_turns(texts)):
+            for name in _rotated(list(systems), number):
+                search = systems[name].search_one
+                for text in turn[:UNCOUNTED]:
+                    search(text, K)
+                seconds[name][-1] += [_seconds(search, text) for text in turn]
+    return {
+        name: {
+            "p50_ms": _spread([1000 * float(np.percentile(one, 50)) for one in some]),
+            "p95_ms": _spread([1000 * float(np.percentile(one, 95)) for one in some]),
+        }
+        for name, some in seconds.items()
+    }
+
+
+def together(systems: Mapping[str, System], texts: Sequence[str], repeats: int) -> dict[str, Times]:
+    """Queries a second, all of them at once; systems take turns, after one turn that is warm-up."""
+    _settle()
+    rates: dict[str, list[float]] = {name: [] for name in systems}
+    for number in range(repeats + 1):
+        for name in _rotated(list(systems), number):
+            rates[name].append(len(texts) / _seconds(systems[name].search_batch, texts))
+    return {name: {"queries_per_second": _spread(some[1:])} for name, some in rates.items()}
+
+
+def agreement(system: System, corpus: Corpus, queries: Queries) -> dict[str, float]:
+    """Compare a system's answers to all queries with the truth, one by one and in a batch.
+
+    `recall` is the share of hits whose true cosine is at least the true k-th's, ties counted;
+    `overlap` the share of the true ids; `wrong` counts hits with another text or score than they
+    should have, and queries that a batch answers otherwise than one by one.
+    """
+    truth = queries.vectors.astype(np.float64) @ corpus.vectors.astype(np.float64).T
+    rows = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
+    recalls, overlaps, wrong = [], [], 0
+    answers = system.read_batch(system.search_batch(queries.texts, K))
+    for text, scores, in_batch in zip(queries.texts, truth, answers, strict=True):
+        hits = system.read_one(system.search_one(text, K))
+        found = [rows[doc_id] for doc_id, _, _ in hits]
+        best = np.argsort(-scores, kind="stable")[:K]
+        recalls.append(float((scores[found] >= scores[best[-1]] - TOLERANCE).sum()) / K)
+        overlaps.append(len({*found} & {*best.tolist()}) / K)
+        wrong += sum(not _is_right(hit, corpus, scores, rows) for hit in hits)
+        wrong += {doc_id for doc_id, _, _ in hits} != {doc_id for doc_id, _, _ in in_batch}
+    return {
+        "recall": float(np.mean(recalls)),
+        "overlap": float(np.mean(overlaps)),
+        "wrong": wrong,
+    }
+
+
+def _is_right(hit: Found, corpus: Corpus, scores: np.ndarray, rows: Mapping[str, int]) -> bool:
+    doc_id, text, score = hit
+    row = rows[doc_id]
+    return text == corpus.texts[row] and abs(score - scores[row]) < TOLERANCE
+
+
+def _settle() -> None:
+    """Many libraries' objects in one process make a collection of garbage slow for everyone."""
+    gc.collect()
+    gc.freeze()
+
+
+def _turns(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + TURN] for start in range(0, len(texts), TURN))
+
+
+def _rotated(items: list[Item], by: int) -> list[Item]:
+    by %= len(items)
+    return items[by:] + items[:by]
+
+
+def _seconds(search: object, asked: object) -> float:
+    assert callable(search)
+    started = time.perf_counter()
+    search(asked, K)
+    return time.perf_counter() - started
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": median(values), "least": min(values), "most": max(values)}
