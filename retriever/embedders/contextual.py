@@ -80,7 +80,7 @@ class ContextualEmbedder:
         """The model's name without the organisation, or its folder's."""
         return Path(self._name).resolve().name if Path(self._name).exists() else _last(self._name)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """The width of every vector."""
         return int(self._model.get_embedding_dimension())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ class StaticEmbedder:
         """Whether texts are lower-cased: the vocabulary has no upper-case letter."""
         return not self._words.has_upper_case
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Names the source by its content, so that a file may move and be renamed."""
         return fingerprint_of(
