@@ -116,7 +116,8 @@ def _save(data: Data, comparison: Comparison) -> None:
     }
     rows = {name: _figures(comparison, name) for name in SYSTEMS}
     save(f"quality-{data.name}", {"certificate": certificate(**facts), "rows": rows})
-    comparison.write_html(RESULTS / f"{data.name}.html")
+    # The collections are not ours to give away: ids only.
+    comparison.without_texts().write_html(RESULTS / f"{data.name}.html")
 
 
 def _figures(comparison: Comparison, name: str) -> dict[str, Any]:

@@ -268,6 +268,14 @@ class Comparison:
     def _value(self, name: str) -> float:
         return self.rows[name].quality[self.measure] if self.judged else 0.0
 
+    def without_texts(self) -> Comparison:
+        """The same numbers with ids only: what may be shown where queries and documents may not."""
+        queries = {
+            query_id: Query(query_id, f"query {query_id}", query.judgments)
+            for query_id, query in self.queries.items()
+        }
+        return replace(self, queries=queries, documents={})
+
     # -- out of here ----------------------------------------------------------------------------
 
     def to_json(self) -> str:

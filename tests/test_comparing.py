@@ -477,3 +477,23 @@ def test_of_very_many_queries_the_most_disputed_have_excerpts(compass, monkeypat
     tops = {name: [run.ranking[q][0][0] for q in queries] for name, run in report.runs.items()}
     assert tops == {"axes": ["u", "all"], "half": ["u", "u"]}
     assert list(report.documents) == ["all", "u"]
+
+
+def test_numbers_can_be_shown_without_any_text(compass):
+    report = compare(compass, ["axes", "half"], QUERIES, QRELS)
+    bare = report.without_texts()
+    assert (bare.rows, bare.per_query, bare.runs) == (report.rows, report.per_query, report.runs)
+    assert bare.documents == {}
+    assert [query.text for query in bare.queries.values()] == ["query q1", "query q2"]
+    assert [query.judgments for query in bare.queries.values()] == list(QRELS.values())
+    assert bare.ranks("q1") == report.ranks("q1")
+
+
+def test_a_page_without_texts_has_none(compass, tmp_path):
+    report = compare(compass, ["axes", "half"], {"q1": "north of nowhere"}, {"q1": {"all": 1}})
+    report.write_html(tmp_path / "whole.html")
+    report.without_texts().write_html(tmp_path / "bare.html")
+    whole, bare = ((tmp_path / f"{name}.html").read_text() for name in ("whole", "bare"))
+    for text in ("north of nowhere", "north east up"):
+        assert text in whole
+        assert text not in bare

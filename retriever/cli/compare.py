@@ -99,6 +99,11 @@ __all__ = ["compare"]
     help="Write one self-contained page: tables, plots, every query with its answers.",
 )
 @click.option(
+    "--no-texts",
+    is_flag=True,
+    help="For --html: ids instead of the texts of queries and documents, to show it to others.",
+)
+@click.option(
     "--label-file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -122,6 +127,7 @@ def compare(
     why: int | None,
     runs: Path | None,
     html: Path | None,
+    no_texts: bool,
     label_file: Path | None,
     as_json: bool,
     as_csv: bool,
@@ -136,6 +142,8 @@ def compare(
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
+    if no_texts and not html:
+        raise click.UsageError("--no-texts is for the page: give --html FILE with it.")
     if runs:
         _keep_apart(runs, others)
     texts, judgments = _asked(queries, qrels, dataset)
@@ -164,7 +172,7 @@ def compare(
     for path in result.write_runs(runs) if runs else ():
         note(f"wrote {path}")
     if html:
-        result.write_html(html)
+        (result.without_texts() if no_texts else result).write_html(html)
         note(f"wrote {html}")
     if label_file:
         count = result.write_label_file(label_file)
