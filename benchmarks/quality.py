@@ -7,6 +7,7 @@ only the first run embeds the documents (about five minutes for MiniLM on two co
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -98,7 +99,9 @@ def judge(collection: Collection, data: Data, *, memory: bool = False) -> Compar
 def main() -> None:
     """Build, compare, print, save."""
     for data in (SCIFACT, CRANFIELD):
-        with build(collection_folder(data.name), data, apart=True) as collection:
+        # From here: the page tells how each index was built, and where.
+        folder = Path(os.path.relpath(collection_folder(data.name)))
+        with build(folder, data, apart=True) as collection:
             comparison = judge(collection, data, memory=True)
         print(comparison)
         _save(data, comparison)
