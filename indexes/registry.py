@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from indexes.catalog import Catalog, Row
-from indexes.errors import DamageError, InputError, unknown_name
+from indexes.errors import DamageError, InputError, MismatchError, unknown_name
 from indexes.files import NO_FILE, Sealed
 
-__all__ = ["NOTHING", "EmbeddingRow", "IndexRow", "Registry", "ShardRow", "gaps"]
+__all__ = ["NOTHING", "EmbeddingRow", "IndexRow", "Registry", "ShardRow", "another_index", "gaps"]
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,14 @@ def _index(row: Row) -> IndexRow:
         sealed=Sealed(size, checksum),
         seconds=seconds,
         report=json.loads(report),
+    )
+
+
+def another_index(folder: Path, row: IndexRow) -> MismatchError:
+    """The error for a name that an index has which was made in another way."""
+    return MismatchError(
+        f"Index '{row.name}' is there already, made in another way ({row.kind}). Choose another "
+        f"name, or first: retriever drop {shlex.quote(str(folder))} {row.name}"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +20,20 @@ from indexes.errors import (
     CollectionError,
     DamageError,
     InputError,
-    MismatchError,
 )
 from indexes.files import LOCK_FILES, remove_file, size_of, writer_lock
 from indexes.filters import Filter
 from indexes.intake import Added, Intake, Spans, index_anew
 from indexes.lexical import check_language
-from indexes.registry import NOTHING, EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.registry import (
+    NOTHING,
+    EmbeddingRow,
+    IndexRow,
+    Registry,
+    ShardRow,
+    another_index,
+    gaps,
+)
 from indexes.repair import Encoder, Repaired, Repairer
 from indexes.snapshot import Snapshot
 from indexes.taking import Taking
@@ -392,10 +398,7 @@ class Store:
     def _check_same(self, name: str, kind: str, recipe: Mapping[str, Any]) -> None:
         for row in self.indexes():
             if row.name == name and (row.kind, row.recipe) != (kind, recipe):
-                raise MismatchError(
-                    f"Index '{name}' is there already, and another ({row.kind}). Choose another "
-                    f"name, or first: retriever drop {shlex.quote(str(self.folder))} {name}"
-                )
+                raise another_index(self.folder, row)
 
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
         """Take back an index that failed before any of its work was kept."""

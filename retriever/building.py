@@ -9,7 +9,7 @@ from typing import Any
 
 from indexes.builder import Progress
 from indexes.errors import InputError, MismatchError
-from indexes.registry import EmbeddingRow, IndexRow
+from indexes.registry import EmbeddingRow, IndexRow, another_index
 from indexes.store import Store
 from retriever.embedders import Embedder, TextReport
 from retriever.info import BuildReport, embedding_seconds, text_report
@@ -65,7 +65,7 @@ class Building:
         if there and there.parts and by_name:
             return self._parts(there, progress)
         if there and there.embedding is None:
-            raise MismatchError(self._is_another(there))
+            raise another_index(self.store.folder, there)
         return self._vectors(name, there, wanted, progress)
 
     def combine(self, name: str, parts: Sequence[str], recipe: Mapping[str, Any]) -> BuildReport:
@@ -101,12 +101,6 @@ class Building:
             embedding_seconds=sum(report.embedding_seconds for report in reports),
             indexing_seconds=sum(report.indexing_seconds for report in reports),
             text=TextReport(),
-        )
-
-    def _is_another(self, there: IndexRow) -> str:
-        return (
-            f"Index '{there.name}' is there already, and another ({there.kind}). Choose another "
-            f"name, or first: retriever drop {self._quoted} {there.name}"
         )
 
     def _vectors(

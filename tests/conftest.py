@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from toy import COMPASS, HALF, Axes
 
 from retriever import Collection, Document, HashingEmbedder
 
@@ -36,6 +37,16 @@ def library(tmp_path: Path) -> Iterator[Collection]:
     with Collection.create(tmp_path / "library") as collection:
         collection.add(ANIMALS)
         collection.build("floor", HashingEmbedder())
+        yield collection
+
+
+@pytest.fixture
+def compass(tmp_path: Path) -> Iterator[Collection]:
+    """The compass, under the indexes `axes` and `half` that it was made for."""
+    with Collection.create(tmp_path / "compass") as collection:
+        collection.add(COMPASS)
+        collection.build("axes", Axes())
+        collection.build("half", Axes("half", words=HALF))
         yield collection
 
 

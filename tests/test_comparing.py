@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy import COMPASS, HALF, Axes
+from toy import COMPASS, QRELS, QUERIES, SECOND, Axes
 
 from indexes.errors import InputError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, Run, compare
@@ -15,23 +15,6 @@ from retriever.latency import measure
 from retriever.measures import ann_recall, mean
 from retriever.report.comparison import plain_comparison
 from retriever.significance import differences
-
-QUERIES = {"q1": "north", "q2": "east east up"}
-QRELS = {"q1": {"all": 1}, "q2": {"all": 1}}
-SECOND = 1 / math.log2(3)  # nDCG of one relevant document in the second place
-
-# axes answers q1 with n, all, e, u and q2 with e, all, u, n.
-# half answers q1 with nothing (it does not know north) and q2 with all, e, u.
-
-
-@pytest.fixture
-def compass(tmp_path):
-    with Collection.create(tmp_path / "compass") as collection:
-        collection.add(COMPASS)
-        collection.build("axes", Axes())
-        collection.build("half", Axes("half", words=HALF))
-        yield collection
-
 
 WORDS = [f"w{n}" for n in range(300)]
 

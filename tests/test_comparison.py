@@ -6,29 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import COMPASS, HALF, Axes
+from toy import COMPASS, QRELS, QUERIES, SECOND, Axes
 
 from indexes.errors import InputError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, compare
 from retriever.comparison import Agreement
 from retriever.latency import measure
-
-QUERIES = {"q1": "north", "q2": "east east up"}
-QRELS = {"q1": {"all": 1}, "q2": {"all": 1}}
-
-# axes answers q1 with n, all, e, u and q2 with e, all, u, n: `all` stands second in both.
-# half answers q1 with nothing (it does not know north) and q2 with all, e, u.
-SECOND = 1 / math.log2(3)  # nDCG of one relevant document in the second place
-
-
-@pytest.fixture
-def compass(tmp_path):
-    with Collection.create(tmp_path / "compass") as collection:
-        collection.add(COMPASS)
-        collection.build("axes", Axes())
-        collection.build("half", Axes("half", words=HALF))
-        yield collection
-
 
 # -- quality ------------------------------------------------------------------------------------
 

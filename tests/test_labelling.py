@@ -7,22 +7,11 @@ from pathlib import Path
 import pytest
 from commands import invoke
 from samples import only, three
-from toy import COMPASS, HALF, Axes
 
 from indexes.errors import InputError
-from retriever import Collection, compare, read_qrels
+from retriever import compare, read_qrels
 from retriever.agreement import rank_biased_overlap
 from retriever.labelling import to_label
-
-
-@pytest.fixture
-def compass(tmp_path):
-    with Collection.create(tmp_path / "compass") as collection:
-        collection.add(COMPASS)
-        collection.build("axes", Axes())
-        collection.build("half", Axes("half", words=HALF))
-        yield collection
-
 
 # same: both find u first and all second. east: e, all against all, e. north: half has nothing.
 QUERIES = {"same": "up", "east": "east east up", "north": "north"}

@@ -1,5 +1,7 @@
 """Embedders and corpora to work out in the head."""
 
+import math
+
 import numpy as np
 
 from retriever import Document
@@ -37,3 +39,9 @@ COMPASS = [
     Document("fog", "fog"),  #                 nothing               nothing
 ]
 HALF = ("east", "up")
+
+QUERIES = {"q1": "north", "q2": "east east up"}
+QRELS = {"q1": {"all": 1}, "q2": {"all": 1}}
+# `Axes()` answers q1 with n, all, e, u and q2 with e, all, u, n: `all` stands second in both.
+# The other one answers q1 with nothing (it does not know north) and q2 with all, e, u.
+SECOND = 1 / math.log2(3)  # nDCG of one relevant document in the second place
