@@ -543,7 +543,9 @@ def test_the_same_again_changes_nothing_and_another_is_refused(compass):
         lambda: compass.build("both", lexical=True),
     ]
     for other in others:
-        with pytest.raises(MismatchError, match=r"is there already, made in another way \(\w+\)\. Choose"):
+        with pytest.raises(
+            MismatchError, match=r"is there already, made in another way \(\w+\)\. Choose"
+        ):
             other()
 
 

@@ -315,7 +315,9 @@ def test_an_unknown_language_is_refused_with_those_there_are(tmp_path):
         collection.build("bm25", lexical=True)
         assert collection.info().indexes[0].options == {"language": "english"}
         for again in ({"language": "german"}, {"language": "none", "lexical": True}):
-            with pytest.raises(MismatchError, match="Index 'bm25' is there already, made in another way"):
+            with pytest.raises(
+                MismatchError, match="Index 'bm25' is there already, made in another way"
+            ):
                 collection.build("bm25", **again)
         with pytest.raises(InputError, match="BM25 has no vectors"):
             collection.build("bm25", HashingEmbedder(), lexical=True)
