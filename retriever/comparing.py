@@ -160,7 +160,8 @@ def _seeded(baseline: str | None, seed: int) -> list[str]:
         return []
     return [
         f"Intervals are of {significance.RESAMPLES:,} bootstrap resamples, p of "
-        f"{significance.FLIPS:,} sign flips (of all, up to 16 queries); seed {seed}."
+        f"{significance.FLIPS:,} sign flips (of all, up to 16 queries), corrected "
+        f"by Holm over the systems of each measure; seed {seed}."
     ]
 
 

@@ -281,7 +281,7 @@ def test_json_and_csv_alone_stand_on_stdout(folder):
         "note: 1 query without judgments was not asked: q3.",
         "note: Run 'other' has no hits for 1 query, which count 0: q2.",
         "note: Intervals are of 10,000 bootstrap resamples, p of 100,000 sign flips (of all, up to "
-        "16 queries); seed 20240517.",
+        "16 queries), corrected by Holm over the systems of each measure; seed 20240517.",
         *(f"note: wrote runs/{name}.trec" for name in ("floor", "bm25", "other")),
     ]
     done = invoke(*arguments, "--csv")
