@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from indexes.errors import InputError
 from retriever.collection import Collection
+from retriever.formats.lines import is_unicode
 from retriever.measures import deepest_cutoff, parse_measures
 from retriever.report.numbers import many
 
@@ -71,6 +72,9 @@ def _judged_queries(
     queries: Mapping[str, str], qrels: Qrels | None
 ) -> tuple[dict[str, str], list[str]]:
     """The queries to ask, and notes on those that are left out."""
+    for query_id in queries:
+        if not is_unicode(query_id):
+            raise InputError(f"The query id {query_id!r} is not valid Unicode.")
     if not queries:
         raise InputError("There are no queries to compare with. Give at least one.")
     if qrels is None:

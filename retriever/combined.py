@@ -100,10 +100,14 @@ class CascadedFinder:
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbours:
-        """The `k` best candidates by the second's scores."""
+        """The `k` best candidates by the second's scores; equal ones as the first ranks them."""
         found = self.first.nearest(snapshot, queries, self.depth, where)
         scored = self.second.scores(snapshot, queries, found.keys)
-        return best(*_without_nothing(scored), k)
+        keys, scores = _without_nothing(scored)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return Neighbours(
+            np.take_along_axis(keys, order, axis=1), np.take_along_axis(scores, order, axis=1)
+        )
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbours:
         """The second's scores: which documents are looked at is settled already."""

@@ -29,7 +29,7 @@ from retriever.measures import (
 )
 from retriever.search import Retriever, Run
 from retriever.significance import Difference
-from retriever.trials import Trial, silent_queries, taken_in, try_out
+from retriever.trials import Trial, self_notes, silent_queries, taken_in, try_out
 from retriever.why import SharedWords, excerpt
 
 __all__ = ["compare"]
@@ -103,7 +103,8 @@ def compare(
     shared = SharedWords(documents, _language(parts))
     silent = [note for name in runs for note in silent_queries(answers[name])]
     split = collection.split is not None
-    known = [note for part in parts for note in index_notes(part, info.path, split=split)]
+    leaves = [part for part in parts if not part.parts]
+    known = [note for leaf in leaves for note in index_notes(leaf, info.path, split=split)]
     return steps.done(
         Comparison(
             k=k,
@@ -120,6 +121,7 @@ def compare(
             documents=documents,
             notes=(
                 *asked.notes,
+                *self_notes(asked),
                 *silent,
                 *known,
                 *_depth_notes(parts, asked),
@@ -314,7 +316,7 @@ def _queries(
     queries = {}
     for place, (query_id, text) in enumerate(asked.queries.items()):
         shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[: asked.k]}
-        judgments = dict(asked.qrels.get(query_id, {}))
+        judgments = {d: int(grade) for d, grade in asked.qrels.get(query_id, {}).items()}
         queries[query_id] = Query(
             query_id=query_id,
             text=text,

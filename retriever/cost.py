@@ -20,7 +20,7 @@ import json, sys
 from indexes.memory import resident
 before = resident()
 from retriever.collection import Collection
-path, name, query = json.loads(sys.argv[1])
+path, name, query = json.loads(sys.stdin.read())
 with Collection.open(path) as collection:
     collection.search(query, index=name)
     print(max(0, resident() - before))
@@ -79,14 +79,15 @@ def open_memory(collection: Collection, name: str, query: str) -> int | None:
     task = json.dumps([str(collection.path.resolve()), name, query])
     try:
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, task],
-            stdin=subprocess.DEVNULL,
+            # -P: nothing of the folder that the user happens to be in is run.
+            [sys.executable, "-P", "-c", CHILD],
+            input=task,
             capture_output=True,
             text=True,
             check=False,
             timeout=PATIENCE,
         )
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, OSError):
         return None
     last = done.stdout.strip().rpartition("\n")[2]
     return int(last) or None if done.returncode == 0 and last.isdigit() else None

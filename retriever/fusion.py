@@ -31,6 +31,8 @@ __all__ = [
 RRF, MINMAX = "rrf", "minmax"
 METHODS = (RRF, MINMAX)
 RRF_K = 60
+# Beyond these, scores in single precision could not be told apart.
+WIDEST, FLATTEST = 1e6, 10_000
 # How many documents each part is asked for: the same for every k, so that more hits are the fewer
 # ones and some.
 DEPTH = 100
@@ -92,8 +94,10 @@ def fusion_recipe(
         raise InputError(f"The fusion has {given} for {parts} indexes; give one each.")
     if not all(_is_number(weight) and weight > 0 for weight in weights):
         raise InputError(f"The weights are {weights}; expected numbers above 0.")
-    if not _is_number(rrf_k) or rrf_k < 0:
-        raise InputError(f"rrf_k is {rrf_k!r}; expected a number of at least 0.")
+    if max(weights) > WIDEST * min(weights) or not 1 / WIDEST <= max(weights) <= WIDEST:
+        raise InputError(f"The weights are {weights}; expected numbers from 0.000001 to 1000000.")
+    if not _is_number(rrf_k) or not 0 <= rrf_k <= FLATTEST:
+        raise InputError(f"rrf_k is {rrf_k!r}; expected a number from 0 to {FLATTEST}.")
     numbers = [float(weight) for weight in weights]
     depth = _checked_depth(depth)
     return {"fuse": method, "weights": numbers, "rrf_k": float(rrf_k), "depth": depth}

@@ -178,7 +178,7 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
     """What is known of BM25, or of a combination."""
     words = index.kind == "lexical"
     what = f"BM25, {index.recipe['language']}" if words else description(index.recipe)
-    missing_passages, missing = store.unread(index) if words else (0, 0)
+    missing_passages, missing = store.unread(index) if words else (0, _missing_of(store, index))
     return IndexInfo(
         name=index.name,
         kind=index.kind,
@@ -203,6 +203,12 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
         building_memory=index.report.get(PEAK_MEMORY) or None,
         parts=tuple(index.parts),
     )
+
+
+def _missing_of(store: Store, index: IndexRow) -> int:
+    """How many documents the part of a combination lacks that lacks most."""
+    rows = [store.index(part) for part in index.parts]
+    return max((index_info(store, row, ()).missing for row in rows), default=0)
 
 
 def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from indexes.errors import InputError, UnknownNameError
+from retriever.formats.judgments import HIGHEST_GRADE
 
 __all__ = [
     "DEFAULT_MEASURES",
@@ -32,6 +33,9 @@ DEFAULT_MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
 ALIASES = {"recall": "R", "mrr": "RR", "map": "AP", "precision": "P", "ndcg": "nDCG"}
 
 KNOWN = "nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, P@5 or precision@5, Success@1"
+
+# Beyond a C int, trec_eval answers for another cutoff.
+DEEPEST = 2**31 - 1
 
 # Scores of one pair, computed in another order, differ by about this much in float32.
 SCORE_TOLERANCE = 1e-6
@@ -93,11 +97,12 @@ def evaluate(
 
     Raises:
         UnknownNameError: as `parse_measures`.
-        InputError: a document comes twice for one query.
+        InputError: a document comes twice for one query, a score is not finite, or a grade is
+            beyond a million.
     """
     names = parse_measures(measures)
     values = {name: dict.fromkeys(qrels, 0.0) for name in names}
-    judged = {query_id: dict(grades) for query_id, grades in qrels.items()}
+    judged = {query_id: _grades(query_id, grades) for query_id, grades in qrels.items()}
     # A provider may divide by the number of hits: a query without any is left out, and counts 0.
     scores = {key: _scores(key, hits) for key, hits in run.items() if len(hits) and key in judged}
     if names and judged and scores:
@@ -191,16 +196,33 @@ def _scores(query_id: str, hits: Sequence[tuple[str, float]]) -> dict[str, float
     scores = {doc_id: float(score) for doc_id, score in hits}
     if len(scores) < len(hits):
         raise InputError(f"Query '{query_id}' has the same document at two ranks.")
+    for doc_id, score in scores.items():
+        if not math.isfinite(score):
+            raise InputError(f"The score of '{doc_id}' for query '{query_id}' is {score}.")
     return scores
+
+
+def _grades(query_id: str, judgments: Mapping[str, int]) -> dict[str, int]:
+    """The grades as trec_eval takes them: it makes room for every grade up to the highest."""
+    grades = {doc_id: int(grade) for doc_id, grade in judgments.items()}
+    for doc_id, grade in grades.items():
+        if abs(grade) > HIGHEST_GRADE:
+            raise InputError(
+                f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
+                f"{HIGHEST_GRADE:,}."
+            )
+    return grades
 
 
 def _pipeline() -> Any:
     """ir_measures' own choice among its providers, less one."""
     import ir_measures
 
-    # gdeval is a Perl script that takes only numbers for query ids and writes to our stderr.
+    # gdeval is a Perl script that takes only numbers for query ids and writes to our stderr;
+    # accuracy divides by zero where nothing irrelevant was judged.
+    left_out = ("gdeval", "accuracy")
     everyone = ir_measures.DefaultPipeline.providers
-    return ir_measures.providers.FallbackProvider([p for p in everyone if p.NAME != "gdeval"])
+    return ir_measures.providers.FallbackProvider([p for p in everyone if p.NAME not in left_out])
 
 
 _SPELLING = re.compile(r"(?P<family>\w+)(?:\((?P<options>.*)\))?(?:@(?P<at>[0-9.]+))?")
@@ -245,7 +267,7 @@ def _is_computable(measure: Any) -> bool:
 
     cutoff = measure.params.get("cutoff", 1)
     # trec_eval's C code ends the process on a cutoff of 0.
-    if isinstance(cutoff, bool) or not isinstance(cutoff, int) or cutoff < 1:
+    if isinstance(cutoff, bool) or not isinstance(cutoff, int) or not 1 <= cutoff <= DEEPEST:
         return False
     try:
         _pipeline().calc_aggregate([measure], {"q": {"d": 1}}, {"q": {"d": 1.0}})

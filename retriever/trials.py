@@ -12,7 +12,7 @@ from retriever.measures import ann_recall, drop_self
 from retriever.report.numbers import many
 from retriever.search import Retriever, Run
 
-__all__ = ["Trial", "silent_queries", "taken_in", "try_out"]
+__all__ = ["Trial", "self_notes", "silent_queries", "taken_in", "try_out"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,21 @@ def try_out(retriever: Retriever, asked: Asked) -> Trial:
         coverage = _coverage(finder.embedder, asked.texts)
         exact = _cut(exact, asked)
     return Trial(retriever, _cut(run, asked), exact, recall, coverage)
+
+
+def self_notes(asked: Asked) -> list[str]:
+    """A note on documents that were judged for a query of the same id, and are not counted."""
+    if not asked.drops:
+        return []
+    judged = [q for q, grades in asked.qrels.items() if grades.get(q, 0) > 0]
+    if not judged:
+        return []
+    queries = many(len(judged), "query", "queries")
+    return [
+        f"A document of the query's own id is judged relevant for {queries} and left out of the "
+        f"hits, as if it were the query: {some(judged)}. Where it is another, use --keep-self "
+        "(keep_self=True)."
+    ]
 
 
 def taken_in(run: Run, name: str, asked: Asked) -> Run:

@@ -20,11 +20,15 @@ COMMON_SHARE, FEWEST_EXCERPTS = 0.3, 20
 
 
 def excerpt(title: str, text: str) -> Excerpt:
-    """The beginning of a document, cut at a space."""
-    if len(text) > EXCERPT_CHARACTERS:
-        cut = text[:EXCERPT_CHARACTERS]
-        text = f"{cut.rpartition(' ')[0] or cut} …"
-    return Excerpt(title, text)
+    """The beginning of a document: its title and its text, each cut at a space."""
+    return Excerpt(_beginning(title), _beginning(text))
+
+
+def _beginning(text: str) -> str:
+    if len(text) <= EXCERPT_CHARACTERS:
+        return text
+    cut = text[:EXCERPT_CHARACTERS]
+    return f"{cut.rpartition(' ')[0] or cut} …"
 
 
 class SharedWords:

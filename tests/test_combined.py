@@ -236,13 +236,17 @@ def by_score(lists, weights):
     return counts
 
 
-def same(found, counts):
-    """Whether an answer is what an oracle counts, best first, and equal ones as they came."""
+def same(found, counts, order=None):
+    """Whether an answer is what an oracle counts, best first, and equal ones in `order`; without
+    one, as they came.
+    """
+    place = {doc_id: rank for rank, doc_id in enumerate(order or ())}
     assert dict(found) == pytest.approx(dict(counts), abs=1e-6)
     scores = [score for _, score in found]
     assert scores == sorted(scores, reverse=True)
     for (a, score_a), (b, score_b) in pairwise(found):
-        assert score_a > score_b or int(a[1:]) < int(b[1:])
+        earlier = place[a] < place[b] if order else int(a[1:]) < int(b[1:])
+        assert score_a > score_b or earlier
 
 
 @given(text=texts)
@@ -269,10 +273,11 @@ def cosines(text, doc_ids):
 def test_a_cascade_is_the_seconds_scores_of_the_firsts_candidates(mixed, text):
     candidates = ids(mixed, text, "bm25", DEPTH)
     expected = cosines(text, candidates) if HashingEmbedder().encode_queries([text]).any() else {}
-    same(answer(mixed, text, "cascade", 99), expected)
+    same(answer(mixed, text, "cascade", 99), expected, candidates)
     every = dict(answer(mixed, text, "bm25", 120))
     near = ids(mixed, text, "narrow", DEPTH)
-    same(answer(mixed, text, "words", 99), {doc_id: every.get(doc_id, 0.0) for doc_id in near})
+    found = answer(mixed, text, "words", 99)
+    same(found, {doc_id: every.get(doc_id, 0.0) for doc_id in near}, near)
 
 
 @given(text=texts)
@@ -599,8 +604,8 @@ def test_another_process_answers_alike(mixed):
         ({"weights": [0, 1]}, "The weights are [0, 1]; expected numbers above 0."),
         ({"weights": ["a", 1]}, "The weights are ['a', 1]; expected numbers above 0."),
         ({"weights": [math.nan, 1]}, "The weights are [nan, 1]; expected numbers above 0."),
-        ({"rrf_k": -1}, "rrf_k is -1; expected a number of at least 0."),
-        ({"rrf_k": "60"}, "rrf_k is '60'; expected a number of at least 0."),
+        ({"rrf_k": -1}, "rrf_k is -1; expected a number from 0 to 10000."),
+        ({"rrf_k": "60"}, "rrf_k is '60'; expected a number from 0 to 10000."),
         ({"depth": 0}, "depth is 0; expected a whole number of at least 1."),
         ({"depth": 2.5}, "depth is 2.5; expected a whole number of at least 1."),
     ],
@@ -721,3 +726,38 @@ def test_the_command_line_builds_searches_and_drops_combinations(folder):
     )
     assert invoke("drop", "library", "deep", "both").exit_code == 0
     assert invoke("build", "library", "bm25").exit_code == 0
+
+
+def test_what_the_second_cannot_tell_apart_stays_as_the_first_ranks_it(compass):
+    compass.build("bm25", lexical=True)
+    compass.cascade("words", "axes", "bm25", depth=4)
+    first = [hit.doc_id for hit in compass.search("up east east", index="axes")]
+    assert first == ["e", "all", "u", "n"]
+    # BM25 knows no `sky`: all four share nothing with it, and stay in their order.
+    compass.use("axes", Axes())
+    ranked = [(hit.doc_id, hit.score) for hit in compass.search("east sky", index="words")]
+    assert [doc_id for doc_id, score in ranked if score == 0] == ["n", "u"]
+    assert [doc_id for doc_id, _ in ranked][:2] == ["e", "all"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weights": [1e308, 1e308], "method": "minmax"},
+        {"weights": [1e-50, 1e-50]},
+        {"weights": [1.0, 1e-9]},
+        {"rrf_k": 1e12},
+    ],
+)
+def test_what_single_precision_could_not_tell_apart_is_refused(compass, wrong):
+    with pytest.raises(InputError, match="expected numbers? from 0|expected a number from 0"):
+        compass.fuse("both", ["axes", "half"], **wrong)
+
+
+def test_a_combination_lacks_what_its_parts_lack(compass):
+    compass.fuse("both", ["axes", "half"])
+    compass.add([Document("new", "up"), Document("newer", "east")])
+    compass.build("axes")
+    assert compass.index_info("both").missing == compass.index_info("half").missing == 2
+    compass.build("half")
+    assert compass.index_info("both").missing == 0

@@ -480,3 +480,23 @@ def test_a_page_without_texts_has_none(compass, tmp_path):
     for text in ("north of nowhere", "north east up"):
         assert text in whole
         assert text not in bare
+
+
+def test_a_judged_document_of_the_querys_own_id_is_noted(compass):
+    queries, qrels = {"n": "north", "q": "up"}, {"n": {"n": 1, "all": 1}, "q": {"u": 1}}
+    dropped = compare(compass, ["axes"], queries, qrels)
+    note = next(note for note in dropped.notes if "own id" in note)
+    assert note.startswith("A document of the query's own id is judged relevant for 1 query and")
+    assert not any("own id" in n for n in compare(compass, ["axes"], QUERIES, QRELS).notes)
+    kept = compare(compass, ["axes"], queries, qrels, keep_self=True)
+    assert not any("own id" in note for note in kept.notes)
+
+
+def test_memory_is_measured_whatever_the_query_and_the_folder_hold(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("raise SystemExit('not mine')")
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("d", "word")])
+        collection.build("floor", HashingEmbedder(8))
+        monkeypatch.chdir(tmp_path)
+        row = compare(collection, ["floor"], {"q": "word " * 60_000}, memory=True).rows["floor"]
+    assert row.cost.open_memory > 1_000_000

@@ -324,9 +324,23 @@ def test_queries_must_be_given_and_a_baseline_takes_judgments(folder):
 
 
 def test_a_file_that_cannot_be_written_loses_no_numbers(folder):
-    Path("labels.csv").write_text("mine")
-    done = invoke(*ASK, "--label-file", "labels.csv")
+    done = invoke(*ASK, "--html", "no/such/folder.html")
     assert done.exit_code == 1
     assert "nDCG@10" in done.stdout
+    assert "Error: no/such/folder.html cannot be written" in done.stderr
+
+
+def test_a_label_file_that_is_there_is_told_before_the_work(folder):
+    Path("labels.csv").write_text("mine")
+    done = invoke(*ASK, "--label-file", "labels.csv")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert "labels.csv is there already and may hold labels." in done.stderr
     assert Path("labels.csv").read_text() == "mine"
+
+
+def test_a_page_is_not_written_over_what_it_was_made_from(folder):
+    before = Path("q.tsv").read_text()
+    done = invoke(*ASK, "--html", "q.tsv")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--html q.tsv would write over q.tsv. Give another." in done.stderr
+    assert Path("q.tsv").read_text() == before

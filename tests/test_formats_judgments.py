@@ -24,7 +24,7 @@ FILLED = st.text(min_size=1).filter(str.strip)
 TOKENS = st.text(min_size=1).filter(
     lambda text: text.split() == [text] and not text.startswith("\ufeff")
 )
-GRADES = st.integers(min_value=-(10**9), max_value=10**9)
+GRADES = st.integers(min_value=-(10**6), max_value=10**6)
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -318,3 +318,14 @@ def test_the_real_collections(tmp_path: Path) -> None:
     graded = read_qrels(cranfield / "qrels" / "test_graded.tsv")
     assert {grade for grades in graded.values() for grade in grades.values()} == {1, 2, 3, 4}
     assert len(read_queries(cranfield / "queries.jsonl")) == 225
+
+
+def test_a_grade_that_is_a_time_or_an_id_is_refused(tmp_path):
+    path = tmp_path / "qrels.txt"
+    path.write_text("1 0 d1 1000000\n1 0 d2 1732406400\n1 0 d3 -1000001\n")
+    with pytest.raises(BadRecordsError) as caught:
+        read_qrels(path)
+    assert [record.reason for record in caught.value.records] == [
+        "grade '1732406400' is beyond 1,000,000; is it a grade?",
+        "grade '-1000001' is beyond 1,000,000; is it a grade?",
+    ]

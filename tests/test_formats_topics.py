@@ -182,3 +182,12 @@ def test_an_id_that_no_column_of_trec_holds_is_not_written(
     with pytest.raises(InputError, match=message):
         write_queries(tmp_path / "q.topics", {"a": "x", query_id: "x"})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_character_data_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "queries.xml"
+    path.write_text(
+        '<topic number="1"><title><![CDATA[ mice & men <b> ]]></title></topic>\n'
+        '<topic number="2"><title>plain</title></topic>\n'
+    )
+    assert read_queries(path) == {"1": "mice & men <b>", "2": "plain"}

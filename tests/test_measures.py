@@ -335,3 +335,19 @@ def test_importing_the_module_imports_no_engine() -> None:
     code = "import sys, retriever.measures; print('ir_measures' in sys.modules)"
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False\n"
+
+
+def test_grades_that_are_none_and_scores_without_an_order_are_refused():
+    run = {"q": [("a", 1.0)]}
+    with pytest.raises(InputError, match=r"The grade of 'a' for query 'q' is 5000000000; expected"):
+        evaluate(run, {"q": {"a": 5_000_000_000}}, ["nDCG@10"])
+    with pytest.raises(InputError, match="The score of 'b' for query 'q' is nan"):
+        evaluate({"q": [("b", math.nan), ("a", 1.0)]}, {"q": {"a": 1}}, ["RR@10"])
+    graded = evaluate(run, {"q": {"a": np.int64(2), "b": np.int32(0)}}, ["nDCG@10"])
+    assert graded == {"nDCG@10": {"q": 1.0}}
+
+
+@pytest.mark.parametrize("name", ["Accuracy@5", "Accuracy(rel=2)@5", f"R@{2**31}", f"R@{2**70}"])
+def test_measures_that_break_where_they_should_count_are_none(name):
+    with pytest.raises(UnknownNameError, match="No measure"):
+        parse_measures([name])

@@ -218,3 +218,9 @@ def test_the_command_line_shows_them_under_the_table(tmp_path, monkeypatch):
         "plain beats bm25 on 0 queries",
     ]
     assert invoke(*command).stdout.endswith("that takes judgments, and two systems at least.\n")
+
+
+def test_a_long_title_is_cut_like_a_long_text():
+    shown = excerpt("word " * 1000, "text " * 1000)
+    assert shown == Excerpt("word " * 79 + "word …", "text " * 79 + "text …")
+    assert excerpt("title", "text") == Excerpt("title", "text")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,7 @@ def compare(
     from retriever.collection import Collection
     from retriever.comparing import compare as library_compare
     from retriever.evaluation import read_runs
+    from retriever.formats.labels import refuse_labelled
     from retriever.measures import DEFAULT_MEASURES
     from retriever.search import Run
     from retriever.significance import SEED
@@ -146,6 +148,10 @@ def compare(
         raise click.UsageError("--no-texts is for the page: give --html FILE with it.")
     if runs:
         _keep_apart(runs, others)
+    if html:
+        _keep_inputs(html, (queries, qrels, label_file, *others))
+    if label_file:
+        refuse_labelled(label_file)
     texts, judgments = _asked(queries, qrels, dataset)
     with Collection.open(library) as collection:
         joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
@@ -187,6 +193,13 @@ def _keep_apart(runs: Path, others: tuple[str, ...]) -> None:
     for path in map(Path, others):
         if path.suffix == ".trec" and path.resolve().parent == runs.resolve():
             raise click.UsageError(f"--runs {runs} would write over --run {path}. Give another.")
+
+
+def _keep_inputs(html: Path, others: Iterable[str | Path | None]) -> None:
+    """The page must not be written over what it was made from."""
+    for path in others:
+        if path is not None and Path(path).resolve() == html.resolve():
+            raise click.UsageError(f"--html {html} would write over {path}. Give another.")
 
 
 def _asked(

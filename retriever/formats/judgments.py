@@ -21,8 +21,11 @@ from retriever.formats.sources import STDIN, Source, open_source, require_path, 
 from retriever.formats.trec import check_token
 from retriever.formats.writing import replacing
 
-__all__ = ["read_qrels", "write_qrels"]
+__all__ = ["HIGHEST_GRADE", "read_qrels", "write_qrels"]
 
+# trec_eval makes room for every grade up to the highest, in every call: a time or an id that stands
+# where a grade should would take all memory.
+HIGHEST_GRADE = 1_000_000
 QREL_COLUMNS = (("query-id", "query_id"), ("corpus-id", "doc_id"), ("score", "relevance"))
 BEIR_HEADER = ("query-id", "corpus-id", "score")
 CSV_HEADER = ("query_id", "doc_id", "relevance")
@@ -72,14 +75,19 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
 
     Raises:
         InputError: an id is empty or no valid Unicode, or holds white space where the columns are
-            TREC's; or `path` cannot be written. Nothing is written then.
+            TREC's; a grade is beyond a million; `path` cannot be written. Nothing is written then.
     """
     ending = Path(without_gz(os.fspath(path))).suffix.lower()
     check = check_token if ending in TREC_ENDINGS else _check_id
     for query_id, grades in qrels.items():
         check("query id", query_id)
-        for doc_id in grades:
+        for doc_id, grade in grades.items():
             check("document id", doc_id)
+            if abs(grade) > HIGHEST_GRADE:
+                raise InputError(
+                    f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
+                    f"{HIGHEST_GRADE:,}."
+                )
     with replacing(path) as file:
         file.writelines(_lines(ending, qrels))
 
@@ -161,6 +169,8 @@ def _take_judgment(
     query_id, doc_id, grade = cells
     if not _GRADE.fullmatch(grade.strip()):
         return BadRecord(place, f"grade '{grade}' is not a whole number")
+    if abs(int(grade)) > HIGHEST_GRADE:
+        return BadRecord(place, f"grade '{grade}' is beyond {HIGHEST_GRADE:,}; is it a grade?")
     grades = qrels.setdefault(query_id, {})
     if grades.setdefault(doc_id, int(grade)) != int(grade):
         reason = f"query '{query_id}' and document '{doc_id}' were judged {grades[doc_id]} before"
@@ -168,5 +178,5 @@ def _take_judgment(
     return None
 
 
-# Python's int() would also take "1_000" and other scripts' digits; 18 digits are a C long.
+# Python's int() would also take "1_000" and other scripts' digits.
 _GRADE = re.compile(r"[+-]?[0-9]{1,18}")

@@ -15,7 +15,14 @@ from retriever.formats.lines import is_unicode, text_fault
 from retriever.formats.rows import Row
 from retriever.formats.writing import replacing
 
-__all__ = ["LABEL_COLUMNS", "ToLabel", "is_label_file", "label_rows", "write_label_file"]
+__all__ = [
+    "LABEL_COLUMNS",
+    "ToLabel",
+    "is_label_file",
+    "label_rows",
+    "refuse_labelled",
+    "write_label_file",
+]
 
 LABEL_COLUMNS = ("query_id", "doc_id", "relevance", "query", "title", "text", "found_by")
 # The rest may have been taken out, so that nobody sees what was found by which index.
@@ -27,14 +34,14 @@ SHOWN_CHARACTERS = 500
 FORMULA = ("=", "+", "-", "@")
 MARK = "'"
 
-# What a spreadsheet leaves as it is: a whole number that a double holds, or a text that begins
+# What a spreadsheet leaves as it is: a whole number that it shows whole, or a text that begins
 # with a letter and is neither a month's day ("MAR1") nor a truth value.
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,10}")
 _MONTH = (
     "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(t(ember)?)?|"
     "oct(ober)?|nov(ember)?|dec(ember)?"
 )
-_CONVERTED = re.compile(rf"true|false|({_MONTH})[-/. ]?[0-9]+", re.IGNORECASE)
+_CONVERTED = re.compile(rf"true|false|({_MONTH})([-/., ]*[0-9]+)+", re.IGNORECASE)
 # A spreadsheet may make 1.0, or 1,0 where decimals have commas, of a whole number.
 _WHOLE_DECIMAL = re.compile(r"([+-]?[0-9]+)[.,]0+")
 
@@ -49,6 +56,19 @@ class ToLabel:
     title: str
     text: str
     found_by: str
+
+
+def refuse_labelled(path: str | os.PathLike[str]) -> None:
+    """Refuse to write a label file over another.
+
+    Raises:
+        InputError: `path` exists.
+    """
+    if Path(path).exists():
+        raise InputError(
+            f"{os.fspath(path)} is there already and may hold labels. Give another name, or "
+            "remove it first."
+        )
 
 
 def write_label_file(path: str | os.PathLike[str], rows: Iterable[ToLabel]) -> None:
@@ -67,11 +87,7 @@ def write_label_file(path: str | os.PathLike[str], rows: Iterable[ToLabel]) -> N
             a document comes twice for one query, or `path` cannot be written. Nothing is written
             then.
     """
-    if Path(path).exists():
-        raise InputError(
-            f"{os.fspath(path)} is there already and may hold labels. Give another name, or "
-            "remove it first."
-        )
+    refuse_labelled(path)
     lines = [_line(row) for row in _checked(rows)]
     with replacing(path) as file:
         file.write("\ufeff" + delimited_line(LABEL_COLUMNS, ",", "\r\n"))

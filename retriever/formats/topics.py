@@ -26,6 +26,7 @@ INLINE = frozenset({"b", "br", "em", "i", "p", "strong", "sub", "sup", "tt", "u"
 LABELS = {"num": "Number:", "number": "Number:", "title": "Topic:"}
 
 _START = re.compile(r"\s*<(?:top|topics?|\?xml)[\s>]", re.IGNORECASE)
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 # A "<" in front of anything but a letter belongs to the text: "p < 0.05".
 _TAG = re.compile(r"<([/?!]?)([A-Za-z][\w-]*)(\s[^<>]*)?/?>")
@@ -55,7 +56,9 @@ def read_topics(stream: Iterable[bytes], name: str) -> Iterator[Row]:
         FileFormatError: there is no topic in the file.
     """
     faults: list[tuple[str, BadRecord]] = []
-    text = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), _decoded(stream, name, faults))
+    text = _decoded(stream, name, faults)
+    text = _CDATA.sub(lambda found: html.escape(found[1], quote=False), text)
+    text = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text)
     yield from faults
     topics = list(_topics(text, name))
     if not topics and not faults:
