@@ -66,12 +66,15 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
 
 def certificate(**facts: Any) -> dict[str, Any]:
     """Where and when a number was made; `facts` say what was measured, on which data, how often."""
+    # Here, so that a process that only measures does not load the library.
+    from retriever.certificate import processor
+
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "clean": not _git("status", "--porcelain", "--", "retriever", "indexes", "benchmarks/*.py"),
         "python": platform.python_version(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "versions": {name: metadata.version(name) for name in LIBRARIES},
@@ -91,12 +94,3 @@ def _git(*words: str) -> str:
     root = HERE.parent
     done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -273,11 +273,7 @@ class Checker:
         dead = self.corpus.tombstones()
         living, found = np.setdiff1d(keys, dead), np.setdiff1d(structure.keys, dead)
         if structure.rows != index.rows or not np.array_equal(living, found):
-            yield Problem(
-                f"Index '{index.name}' does not hold the passages that it should.",
-                "structure",
-                index.name,
-            )
+            yield _other_passages(index)
 
     def _words(self, index: IndexRow) -> Iterator[Problem]:
         """A BM25 index: whole, and with the keys of all texts that it says it has read."""
@@ -295,11 +291,12 @@ class Checker:
         there = np.fromiter((key for (key,) in rows), np.int64)
         dead = self.corpus.tombstones()
         if len(keys) != index.rows or not np.array_equal(np.setdiff1d(keys, dead), there):
-            yield Problem(
-                f"Index '{index.name}' does not hold the passages that it should.",
-                "structure",
-                index.name,
-            )
+            yield _other_passages(index)
+
+
+def _other_passages(index: IndexRow) -> Problem:
+    what = f"Index '{index.name}' does not hold the passages that it should."
+    return Problem(what, "structure", index.name)
 
 
 def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:

@@ -9,9 +9,9 @@ from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.formats.lines import is_unicode
 from retriever.measures import deepest_cutoff, parse_measures
-from retriever.report.numbers import many
+from retriever.report.numbers import many, some
 
-__all__ = ["Asked", "Qrels", "some"]
+__all__ = ["Asked", "Qrels"]
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -105,9 +105,3 @@ def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:
         return []
     relevant = many(len(unknown), "relevant document is", "relevant documents are")
     return [f"{relevant} not in the collection: {some(unknown)}."]
-
-
-def some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3]) or 'none'}{more}"

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from retriever.collection import Collection
 from retriever.info import IndexInfo
 from retriever.report.numbers import many
 
-__all__ = ["environment_of", "with_parts"]
+__all__ = ["environment_of", "processor"]
 
 LIBRARIES = (
     *("retriever-compare", "faiss-cpu", "tantivy", "sentence-transformers", "torch", "gensim"),
@@ -41,20 +41,13 @@ def environment_of(
         "queries checksum": _checksum(queries),
         "judgments checksum": _checksum(qrels) if qrels else "none",
         "seed": str(seed),
-        "machine": f"{_processor()}, {platform.machine()}, {_cores()} cores",
+        "machine": f"{processor()}, {platform.machine()}, {_cores()} cores",
         "system": platform.system(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in LIBRARIES},
     }
     facts |= {f"index {info.name}": _command(place, info) for info in indexes}
     return facts | ({"command": command} if command else {})
-
-
-def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]:
-    """An index, and before it all that it is made of: what to build, in order."""
-    for part in infos[name].parts:
-        yield from with_parts(part, infos)
-    yield infos[name]
 
 
 def _command(place: str, info: IndexInfo) -> str:
@@ -89,7 +82,8 @@ def _checksum(value: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What this machine computes with, in words."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -14,17 +14,17 @@ from retriever import latency, significance
 from retriever.agreement import disagreement, mean_rbo
 from retriever.asked import Asked, Qrels
 from retriever.building import DEFAULT_LANGUAGE
-from retriever.certificate import environment_of, with_parts
+from retriever.certificate import environment_of
 from retriever.collection import Collection
 from retriever.comparison import Agreement, Comparison, Cost, Excerpt, Query, Row
 from retriever.cost import cost_of, open_memory
 from retriever.embedders.base import WordCounting
 from retriever.finders import DenseFinder
-from retriever.info import IndexInfo, index_notes
+from retriever.info import IndexInfo, index_notes, with_parts
 from retriever.measures import (
     DEFAULT_MEASURES,
     evaluate,
-    mean,
+    means,
     overlap,
 )
 from retriever.search import Retriever, Run
@@ -216,7 +216,7 @@ def _row(
         kind=KINDS.get(info.kind, combined),
         family=_family(info),
         description=f"{info.embedder}{structure}",
-        quality=_means(per_query),
+        quality=means(per_query),
         exact_quality=_exact_quality(trial, asked) if info.kind == "ann" else {},
         ann_recall=trial.ann_recall,
         differences={},
@@ -233,11 +233,7 @@ def _exact_quality(trial: Trial, asked: Asked) -> dict[str, float]:
     """What exact search over the same vectors reaches."""
     if trial.exact is None or not asked.qrels:
         return {}
-    return _means(evaluate(trial.exact.ranking, asked.qrels, asked.measures))
-
-
-def _means(per_query: PerQuery) -> dict[str, float]:
-    return {measure: mean(values) for measure, values in per_query.items()}
+    return means(evaluate(trial.exact.ranking, asked.qrels, asked.measures))
 
 
 def _family(info: IndexInfo) -> str:
@@ -252,7 +248,7 @@ def _run_row(name: str, per_query: PerQuery) -> Row:
         kind="run",
         family="run",
         description="a run from elsewhere",
-        quality=_means(per_query),
+        quality=means(per_query),
         exact_quality={},
         ann_recall=None,
         differences={},

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from retriever.collection import Collection
 from retriever.comparison import Cost
-from retriever.info import IndexInfo
+from retriever.info import IndexInfo, with_parts
 
 __all__ = ["cost_of", "leaves", "open_memory"]
 
@@ -29,9 +29,7 @@ with Collection.open(path) as collection:
 
 def leaves(name: str, infos: Mapping[str, IndexInfo]) -> list[str]:
     """The indexes with something of their own that a system is made of, each once."""
-    parts = infos[name].parts
-    found = [leaf for part in parts for leaf in leaves(part, infos)] if parts else [name]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(one.name for one in with_parts(name, infos) if not one.parts))
 
 
 def cost_of(

@@ -18,14 +18,12 @@ from retriever.measures import (
     canonical,
     drop_self,
     evaluate,
-    mean,
+    means,
     parse_measures,
 )
-from retriever.report.numbers import many
+from retriever.report.numbers import many, some
 
 __all__ = ["EvaluatedRun", "Evaluation", "evaluate_runs", "read_runs"]
-
-NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -138,14 +136,14 @@ def _evaluate_run(
 ) -> EvaluatedRun:
     if run and not run.keys() & qrels.keys():
         raise InputError(
-            f"Run '{name}' answers none of the judged queries: it has {_some(list(run))}; judged "
-            f"are {_some(list(qrels))}. Give the run and the qrels of one set of queries."
+            f"Run '{name}' answers none of the judged queries: it has {some(list(run))}; judged "
+            f"are {some(list(qrels))}. Give the run and the qrels of one set of queries."
         )
     kept = run if keep_self else drop_self(run)
     per_query = evaluate(kept, qrels, measures)
     return EvaluatedRun(
         name=name,
-        quality={measure: mean(values) for measure, values in per_query.items()},
+        quality=means(per_query),
         per_query=per_query,
         without_hits=tuple(key for key in qrels if not len(kept.get(key, ()))),
         not_judged=tuple(key for key in run if key not in qrels),
@@ -156,10 +154,10 @@ def _evaluate_run(
 def _notes(run: EvaluatedRun, queries: int) -> Iterator[str]:
     if run.without_hits:
         missing = f"{len(run.without_hits):,} of {many(queries, 'judged query', 'judged queries')}"
-        yield f"{run.name} has no hits for {missing}, which count 0: {_some(run.without_hits)}."
+        yield f"{run.name} has no hits for {missing}, which count 0: {some(run.without_hits)}."
     if run.not_judged:
         left_out = many(len(run.not_judged), "query", "queries")
-        yield f"{run.name} has {left_out} without judgments, left out: {_some(run.not_judged)}."
+        yield f"{run.name} has {left_out} without judgments, left out: {some(run.not_judged)}."
     if run.dropped:
         dropped = many(run.dropped, "hit that is its query", "hits that are their queries")
         yield f"{run.name} has {dropped}, left out (the document has the query's id)."
@@ -193,9 +191,3 @@ def _values_by_query(evaluation: Evaluation) -> Iterator[list[str]]:
 def _short_name(path: str) -> str:
     name = Path(path).name
     return Path(name[:-3] if name.lower().endswith(".gz") else name).stem
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more}"

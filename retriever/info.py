@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ __all__ = [
     "index_notes",
     "missing_note",
     "text_report",
+    "with_parts",
 ]
 
 
@@ -153,6 +154,13 @@ def missing_note(folder: Path, index: str, missing: int) -> str:
         f"{what} not in index '{index}' yet. "
         f"Run: retriever build {shlex.quote(str(folder))} {index}"
     )
+
+
+def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]:
+    """An index, and before it all that it is made of: what to build, in order."""
+    for part in infos[name].parts:
+        yield from with_parts(part, infos)
+    yield infos[name]
 
 
 def text_report(store: Store, embedding: EmbeddingRow) -> TextReport:

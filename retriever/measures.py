@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from indexes.errors import InputError, UnknownNameError
-from retriever.formats.judgments import HIGHEST_GRADE
+from retriever.formats.judgments import check_grade
 
 __all__ = [
     "DEFAULT_MEASURES",
@@ -23,6 +23,7 @@ __all__ = [
     "drop_self",
     "evaluate",
     "mean",
+    "means",
     "overlap",
     "parse_measures",
 ]
@@ -125,6 +126,11 @@ def mean(per_query: Mapping[str, float]) -> float:
     return _average(per_query.values())
 
 
+def means(per_query: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The average of each measure of what `evaluate` gives; empty where there is no measure."""
+    return {measure: mean(values) for measure, values in per_query.items()}
+
+
 def drop_self(run: RunHits) -> dict[str, list[tuple[str, float]]]:
     """`run` without the hits whose doc_id is the query_id, for queries that are documents too.
 
@@ -206,11 +212,7 @@ def _grades(query_id: str, judgments: Mapping[str, int]) -> dict[str, int]:
     """The grades as trec_eval takes them: it makes room for every grade up to the highest."""
     grades = {doc_id: int(grade) for doc_id, grade in judgments.items()}
     for doc_id, grade in grades.items():
-        if abs(grade) > HIGHEST_GRADE:
-            raise InputError(
-                f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
-                f"{HIGHEST_GRADE:,}."
-            )
+        check_grade(query_id, doc_id, grade)
     return grades
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from retriever.asked import Asked, some
+from retriever.asked import Asked
 from retriever.embedders import Embedder, Reporting
 from retriever.finders import DenseFinder
 from retriever.measures import ann_recall, drop_self
-from retriever.report.numbers import many
+from retriever.report.numbers import many, some
 from retriever.search import Retriever, Run
 
 __all__ = ["Trial", "self_notes", "silent_queries", "taken_in", "try_out"]

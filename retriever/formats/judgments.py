@@ -21,7 +21,7 @@ from retriever.formats.sources import STDIN, Source, open_source, require_path, 
 from retriever.formats.trec import check_token
 from retriever.formats.writing import replacing
 
-__all__ = ["HIGHEST_GRADE", "read_qrels", "write_qrels"]
+__all__ = ["check_grade", "read_qrels", "write_qrels"]
 
 # trec_eval makes room for every grade up to the highest, in every call: a time or an id that stands
 # where a grade should would take all memory.
@@ -83,13 +83,18 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
         check("query id", query_id)
         for doc_id, grade in grades.items():
             check("document id", doc_id)
-            if abs(grade) > HIGHEST_GRADE:
-                raise InputError(
-                    f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
-                    f"{HIGHEST_GRADE:,}."
-                )
+            check_grade(query_id, doc_id, grade)
     with replacing(path) as file:
         file.writelines(_lines(ending, qrels))
+
+
+def check_grade(query_id: str, doc_id: str, grade: int) -> None:
+    """Refuse a grade beyond `HIGHEST_GRADE`, in either direction."""
+    if abs(grade) > HIGHEST_GRADE:
+        raise InputError(
+            f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
+            f"{HIGHEST_GRADE:,}."
+        )
 
 
 def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

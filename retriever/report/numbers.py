@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-__all__ = ["WIDTH", "count", "decimals", "many", "share", "signed", "size"]
+__all__ = ["WIDTH", "count", "decimals", "many", "share", "signed", "size", "some"]
 
 # Columns that every table and line fits into.
 WIDTH = 100
@@ -28,6 +28,12 @@ def count(value: float) -> str:
 def many(number: int, one: str, more: str) -> str:
     """A count with its noun: `1 query`, `2,000 queries`."""
     return f"{number:,} {one if number == 1 else more}"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3]) or 'none'}{more}"
 
 
 def share(value: float | None) -> str:
