@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from indexes.errors import DamageError, InputError
 from indexes.files import new_file, seal, verify
 from indexes.memory import Peak
 from indexes.neighbours import Keys, Matrix
-from indexes.registry import NOTHING, EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.registry import Registry, gaps
+from indexes.rows import NOTHING, EmbeddingRow, IndexRow, ShardRow
 from indexes.shards import (
     MERGED_BYTES,
     PEAK,
@@ -145,12 +147,22 @@ class Builder:
 
         Where they are not, the index is searched exactly until it is built again.
         """
-        row = planned(index.name, embedding, str(index.recipe["factory"]))
+        row = self.structure_over(index, embedding)
+        self._set(row)
+        return row.file is not None
+
+    def structure_over(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
+        """An index over an embedding as it is now, whose new file nothing names yet.
+
+        Where it has a structure that FAISS cannot build over so few vectors, it goes without.
+        """
+        row = planned(index.name, embedding, index.recipe)
+        if row.kind == "flat":
+            return row
         # FAISS refuses, most often, because there are too few to train on; the caller says it.
         with contextlib.suppress(InputError):
             row = self._build_ann(row, embedding)
-        self._set(row)
-        return row.file is not None
+        return row
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Whether a structure lacks living rows, or has others than those."""
@@ -160,16 +172,18 @@ class Builder:
         seen = max((shard.stop_key for shard in shards), default=1)
         return index.stop_key != seen or index.rows != living_rows(self.corpus, shards)
 
-    def index(self, name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:
+    def index(self, name: str, embedding: EmbeddingRow, recipe: Mapping[str, Any]) -> IndexRow:
         """Build the index of that name over an embedding, or leave it where it has seen all.
 
-        Without a `factory`, searching goes straight through the shards.
+        Without a factory in its recipe, searching goes straight through the shards.
         """
         old = next((row for row in self.registry.indexes() if row.name == name), None)
-        row = planned(name, embedding, factory)
+        row = planned(name, embedding, recipe)
         if old and self._is_current(old, row, embedding):
-            return old
-        if factory is not None:
+            if old.recipe != row.recipe:
+                self._set(replace(old, recipe=row.recipe))
+            return self.registry.index(name)
+        if row.kind == "ann":
             row = self._build_ann(row, embedding)
         self._set(row)
         return self.registry.index(name)
@@ -179,7 +193,8 @@ class Builder:
             self.registry.set_index(row)
 
     def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
-        same = (old.kind, old.embedding, old.recipe) == (new.kind, new.embedding, new.recipe)
+        factories = old.recipe.get("factory"), new.recipe.get("factory")
+        same = (old.embedding, factories[0]) == (new.embedding, factories[1])
         seen = max((s.stop_key for s in self.registry.shards(embedding.number)), default=1)
         return same and (old.kind == "flat" or (old.stop_key == seen and self._is_whole(old)))
 
@@ -200,7 +215,7 @@ class Builder:
         started = time.perf_counter()
         with Peak() as peak:
             rows = lexical.build(
-                self.folder / file, language, self._texts(stop), lambda done: progress(done, total)
+                self.folder / file, language, self.texts(stop), lambda done: progress(done, total)
             )
         row = replace(
             NOTHING,
@@ -228,7 +243,8 @@ class Builder:
         current = index.stop_key == self.corpus.stop_key() and index.rows == there
         return current and self._is_whole(index)
 
-    def _texts(self, stop_key: int) -> Iterator[Passage]:
+    def texts(self, stop_key: int) -> Iterator[Passage]:
+        """All passages before a key, in key order, read a few thousand at a time."""
         position = 1
         while batch := self.corpus.passages(position, stop_key, LARGEST_BATCH):
             yield from batch
@@ -275,15 +291,16 @@ def living_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
     )
 
 
-def planned(name: str, embedding: EmbeddingRow, factory: str | None) -> IndexRow:
-    """An index without a file yet, searched straight from the shards until it has one."""
-    return replace(
-        NOTHING,
-        name=name,
-        kind="flat" if factory is None else "ann",
-        embedding=embedding.number,
-        recipe={} if factory is None else {"factory": factory},
-    )
+def planned(
+    name: str, embedding: EmbeddingRow, recipe: Mapping[str, Any] | None = None
+) -> IndexRow:
+    """An index without a file yet, searched straight from the shards until it has one.
+
+    In its recipe, `factory` is a FAISS factory string; the rest is its owner's.
+    """
+    recipe = recipe or {}
+    kind = "ann" if "factory" in recipe else "flat"
+    return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, recipe=recipe)
 
 
 def _encode_into(draft: ShardDraft, encode: Encode, batch: Sequence[Passage]) -> float:

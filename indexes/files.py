@@ -25,6 +25,7 @@ __all__ = [
     "Sealed",
     "advice",
     "new_file",
+    "read_sealed",
     "remove_file",
     "seal",
     "size_of",
@@ -159,19 +160,37 @@ def verify(path: Path, expected: Sealed) -> None:
     Raises:
         DamageError: it is missing, cannot be read, has another size, or its bytes changed.
     """
+    with _read(path, advice(path)):
+        _compare(path, seal(path), expected, advice(path))
+
+
+def read_sealed(path: Path, expected: Sealed, cure: str) -> bytes:
+    """The bytes of a small file, if they are those that the catalog names; `cure` says what to do.
+
+    Raises:
+        DamageError: see `verify`.
+    """
+    with _read(path, cure):
+        data = path.read_bytes()
+    _compare(path, Sealed(len(data), hashlib.sha256(data).hexdigest()), expected, cure)
+    return data
+
+
+@contextlib.contextmanager
+def _read(path: Path, cure: str) -> Iterator[None]:
     try:
-        found = seal(path)
+        yield
     except FileNotFoundError:
-        raise DamageError(
-            f"{path} is missing, though the catalog names it. {advice(path)}"
-        ) from None
+        raise DamageError(f"{path} is missing, though the catalog names it. {cure}") from None
     except OSError as error:
-        raise DamageError(f"{path} cannot be read: {error.strerror}. {advice(path)}") from None
+        raise DamageError(f"{path} cannot be read: {error.strerror}. {cure}") from None
+
+
+def _compare(path: Path, found: Sealed, expected: Sealed, cure: str) -> None:
     if found != expected:
         raise DamageError(
             f"{path} is damaged: expected {expected.size:,} bytes with SHA-256 "
-            f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}. "
-            f"{advice(path)}"
+            f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}. {cure}"
         )
 
 

@@ -14,9 +14,10 @@ FIRST = "0001_documents_embeddings_indexes"
 SECOND = "0002_sealed_rows_passages_fields"
 
 THIRD = "0003_words_and_combinations"
+FOURTH = "0004_fitted_parameters"
 
 # A step that a catalog has and this list has not comes from a newer version.
-NAMES = frozenset({FIRST, SECOND, THIRD})
+NAMES = frozenset({FIRST, SECOND, THIRD, FOURTH})
 
 
 @steps(name=FIRST)
@@ -221,3 +222,16 @@ def words_and_combinations(db: Database) -> None:
         # JSON: what was counted while the index was built.
         "ALTER TABLE indexes ADD COLUMN report TEXT NOT NULL DEFAULT '{}'"
     )
+
+
+@steps(name=FOURTH)
+def fitted_parameters(db: Database) -> None:
+    """Embeddings that depend on the corpus, with the file of what was fitted on it."""
+    for column in (
+        "fitted TEXT",  # its file; NULL: nothing was fitted
+        "fitted_size INTEGER NOT NULL DEFAULT 0",
+        "fitted_checksum TEXT NOT NULL DEFAULT ''",
+        "facts TEXT NOT NULL DEFAULT '{}'",  # JSON: what its owner tells people of it
+        "replaces INTEGER",  # the embedding that it will stand for once it is whole
+    ):
+        db.conn.execute(f"ALTER TABLE embeddings ADD COLUMN {column}")

@@ -5,79 +5,23 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog import Catalog, Row
+from indexes.catalog import Catalog
 from indexes.errors import DamageError, InputError, MismatchError, unknown_name
-from indexes.files import NO_FILE, Sealed
+from indexes.rows import (
+    EmbeddingRow,
+    Fitted,
+    IndexRow,
+    NewEmbedding,
+    ShardRow,
+    embedding_row,
+    index_row,
+    shard_row,
+)
 
-__all__ = ["NOTHING", "EmbeddingRow", "IndexRow", "Registry", "ShardRow", "another_index", "gaps"]
-
-
-@dataclass(frozen=True)
-class EmbeddingRow:
-    """One embedder's vectors for the passages of a collection.
-
-    `embedder` says how to load the embedder again; to this room it is any JSON object.
-    """
-
-    number: int
-    name: str
-    embedder: Mapping[str, Any]
-    model: str
-    fingerprint: str
-    dim: int
-    dtype: str
-
-
-@dataclass(frozen=True)
-class ShardRow:
-    """A file of vectors that answers for the keys from `first_key` to before `stop_key`."""
-
-    number: int
-    embedding: int
-    first_key: int
-    stop_key: int
-    rows: int
-    present: bytes | None
-    file: str | None
-    sealed: Sealed
-    seconds: float
-    report: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class IndexRow:
-    """A named way to search.
-
-    `flat` goes over an embedding's shards, `ann` through a FAISS file, `lexical` through a folder
-    that BM25 made of the texts. `combined` has nothing of its own: `recipe["parts"]` names the
-    indexes that it is made of, and the rest of the recipe is its owner's.
-    """
-
-    number: int
-    name: str
-    kind: str
-    embedding: int | None
-    recipe: Mapping[str, Any]
-    generation: int
-    stop_key: int
-    rows: int
-    file: str | None
-    sealed: Sealed
-    seconds: float
-    report: Mapping[str, int]
-
-    @property
-    def parts(self) -> Sequence[str]:
-        """The names of the indexes that it is made of."""
-        return tuple(self.recipe.get("parts", ()))
-
-
-# An index that has nothing yet: what others are made from.
-NOTHING = IndexRow(0, "", "", None, {}, 0, 1, 0, None, NO_FILE, 0.0, {})
+__all__ = ["Registry", "another_index", "gaps"]
 
 
 class Registry:
@@ -90,14 +34,7 @@ class Registry:
     # -- embeddings -----------------------------------------------------------------------------
 
     def add_embedding(
-        self,
-        name: str,
-        *,
-        embedder: Mapping[str, Any],
-        model: str,
-        fingerprint: str,
-        dim: int,
-        dtype: str,
+        self, name: str, new: NewEmbedding, fitted: Fitted, replaces: int | None = None
     ) -> EmbeddingRow:
         """A new embedding, named after its first index where that name is free."""
         taken = {row.name for row in self.embeddings()}
@@ -106,11 +43,48 @@ class Registry:
         while unique in taken:
             unique, count = f"{name}-{count}", count + 1
         number = self._catalog.insert(
-            "INSERT INTO embeddings (name, embedder, model, fingerprint, dim, dtype)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            [unique, json.dumps(dict(embedder)), model, fingerprint, dim, dtype],
+            """
+            INSERT INTO embeddings (name, embedder, model, fingerprint, dim, dtype, facts, replaces,
+                                    fitted, fitted_size, fitted_checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                unique,
+                json.dumps(dict(new.embedder)),
+                new.model,
+                new.fingerprint,
+                new.dim,
+                new.dtype,
+                json.dumps(dict(new.facts)),
+                replaces,
+                fitted.file,
+                fitted.sealed.size,
+                fitted.sealed.checksum,
+            ],
         )
         return self.embedding(number)
+
+    def set_fitted(self, number: int, fitted: Fitted, facts: Mapping[str, Any]) -> None:
+        """Name another file of what an embedding was fitted with."""
+        self._catalog.execute(
+            """
+            UPDATE embeddings SET fitted = ?, fitted_size = ?, fitted_checksum = ?, facts = ?
+            WHERE embedding = ?
+            """,
+            [fitted.file, fitted.sealed.size, fitted.sealed.checksum, json.dumps(facts), number],
+        )
+
+    def begun(self, number: int) -> list[EmbeddingRow]:
+        """What is half made, and will replace the embedding of that number."""
+        return [row for row in self.embeddings() if row.replaces == number]
+
+    def replace_embedding(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
+        """Let an embedding stand for another from now on, by its name; no index uses that one."""
+        self.drop_embedding(old.number, but=new.number)
+        self._catalog.execute(
+            "UPDATE embeddings SET replaces = NULL, name = ? WHERE embedding = ?",
+            [old.name, new.number],
+        )
 
     def embedding(self, number: int) -> EmbeddingRow:
         """The embedding of that number."""
@@ -129,18 +103,18 @@ class Registry:
     def embeddings(self) -> list[EmbeddingRow]:
         """All embeddings, oldest first."""
         sql = """
-            SELECT embedding, name, embedder, model, fingerprint, dim, dtype
+            SELECT embedding, name, embedder, model, fingerprint, dim, dtype, facts, replaces,
+                   fitted, fitted_size, fitted_checksum
             FROM embeddings ORDER BY embedding
         """
-        return [
-            EmbeddingRow(number, name, json.loads(embedder), *rest)
-            for number, name, embedder, *rest in self._catalog.rows(sql)
-        ]
+        return [embedding_row(row) for row in self._catalog.rows(sql)]
 
-    def drop_embedding(self, number: int) -> None:
-        """Forget an embedding and its shards."""
-        self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [number])
-        self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [number])
+    def drop_embedding(self, number: int, *, but: int = 0) -> None:
+        """Forget an embedding, what would have replaced it except for `but`, and their shards."""
+        gone = [number, *(row.number for row in self.begun(number) if row.number != but)]
+        for one in gone:
+            self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
+            self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])
 
     # -- shards ---------------------------------------------------------------------------------
 
@@ -186,7 +160,7 @@ class Registry:
                    seconds, report
             FROM shards NOT INDEXED WHERE embedding = ? ORDER BY first_key
         """
-        return [_shard(row) for row in self._catalog.rows(sql, [embedding])]
+        return [shard_row(row) for row in self._catalog.rows(sql, [embedding])]
 
     # -- indexes --------------------------------------------------------------------------------
 
@@ -235,7 +209,7 @@ class Registry:
                    checksum, seconds, report
             FROM indexes ORDER BY number
         """
-        return [_index(row) for row in self._catalog.rows(sql)]
+        return [index_row(row) for row in self._catalog.rows(sql)]
 
     def index(self, name: str) -> IndexRow:
         """The index of that name.
@@ -248,32 +222,6 @@ class Registry:
             if row.name == name:
                 return row
         raise unknown_name("index", name, self._place, [row.name for row in rows])
-
-
-def _shard(row: Row) -> ShardRow:
-    number, embedding, first, stop, rows, present, file, size, checksum, seconds, report = row
-    sealed = Sealed(size, checksum)
-    counts = json.loads(report)
-    return ShardRow(number, embedding, first, stop, rows, present, file, sealed, seconds, counts)
-
-
-def _index(row: Row) -> IndexRow:
-    (number, name, kind, embedding, recipe, generation, stop, rows, *rest) = row
-    file, size, checksum, seconds, report = rest
-    return IndexRow(
-        number=number,
-        name=name,
-        kind=kind,
-        embedding=embedding,
-        recipe=json.loads(recipe),
-        generation=generation,
-        stop_key=stop,
-        rows=rows,
-        file=file,
-        sealed=Sealed(size, checksum),
-        seconds=seconds,
-        report=json.loads(report),
-    )
 
 
 def another_index(folder: Path, row: IndexRow) -> MismatchError:

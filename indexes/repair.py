@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from indexes.builder import Builder, Encode, Progress, planned
 from indexes.errors import counted
 from indexes.intake import index_anew
-from indexes.registry import EmbeddingRow, IndexRow, ShardRow
+from indexes.rows import EmbeddingRow, IndexRow, ShardRow
 from indexes.verify import Problem
 
 __all__ = ["Encoder", "Repaired", "Repairer"]
@@ -50,9 +50,18 @@ class Repairer:
             yield self._index_fields()
         lost = [problem.name for problem in problems if problem.cure == "structure"]
         damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
+        begun = {int(problem.name) for problem in problems if problem.cure == "begun"}
         for embedding in self.builder.registry.embeddings():
-            yield from self._mend_embedding(embedding, lost, damaged, encoder, progress)
+            if embedding.number in begun:
+                yield self._forget(embedding)
+            else:
+                yield from self._mend_embedding(embedding, lost, damaged, encoder, progress)
         yield from self._mend_words(lost, progress)
+
+    def _forget(self, embedding: EmbeddingRow) -> str:
+        with self.builder.catalog.writing():
+            self.builder.registry.drop_embedding(embedding.number)
+        return f"forgot '{embedding.name}', fitted anew but not finished"
 
     def _mend_words(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
         registry = self.builder.registry
@@ -95,7 +104,7 @@ class Repairer:
         with self.builder.catalog.writing():
             registry.drop_shards(shards)
             for row in structures:
-                registry.set_index(planned(row.name, embedding, str(row.recipe["factory"])))
+                registry.set_index(planned(row.name, embedding, row.recipe))
 
     def _index_fields(self) -> str:
         corpus, catalog = self.builder.corpus, self.builder.catalog

@@ -15,7 +15,7 @@ from indexes.blocks import Block, living
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.files import NO_FILE, Sealed, new_file, verify
 from indexes.neighbours import Keys, Matrix
-from indexes.registry import EmbeddingRow, ShardRow
+from indexes.rows import EmbeddingRow, ShardRow
 
 __all__ = [
     "MERGED_BYTES",

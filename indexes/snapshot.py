@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,26 @@ Queries = Matrix | Sequence[Terms]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One state of a collection, unchanged while it is held, whatever a writer commits."""
+    """One state of a collection, unchanged while it is held, whatever a writer commits.
+
+    Which state that is, the running `catalog.reading()` says.
+    """
 
     _corpus: Corpus
     _views: Views
 
+    @property
+    def generation(self) -> int:
+        """How many commits have changed what a search can see, up to this state."""
+        return self._views.generation()
+
     def view(self, index: str) -> View | LexicalView:
         """An index, ready to search; see `Views.of` for errors."""
         return self._views.of(index)
+
+    def recipe(self, index: str) -> Mapping[str, Any]:
+        """How an index is made, a combination too."""
+        return self._views.recipe(index)
 
     @property
     def is_split(self) -> bool:

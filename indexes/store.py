@@ -8,12 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from indexes.ann import check_factory, default_effort
-from indexes.builder import Builder, Encode, Progress, living_rows, planned
+from indexes.ann import check_factory
+from indexes.builder import Builder, Encode, Progress
 from indexes.catalog import UNFINISHED, Catalog
-from indexes.corpus import Corpus
 from indexes.documents import Document
 from indexes.errors import (
     BadRecord,
@@ -21,41 +20,21 @@ from indexes.errors import (
     DamageError,
     InputError,
 )
-from indexes.files import LOCK_FILES, remove_file, size_of, writer_lock
+from indexes.files import LOCK_FILES, remove_file, writer_lock
 from indexes.filters import Filter
+from indexes.fitting import Fitting, Make
 from indexes.intake import Added, Intake, Spans, index_anew
 from indexes.lexical import check_language
-from indexes.registry import (
-    NOTHING,
-    EmbeddingRow,
-    IndexRow,
-    Registry,
-    ShardRow,
-    another_index,
-    gaps,
-)
+from indexes.reader import CATALOG, FOLDERS, Counts, Reader
+from indexes.registry import another_index
 from indexes.repair import Encoder, Repaired, Repairer
-from indexes.snapshot import Snapshot
+from indexes.rows import NOTHING, EmbeddingRow, IndexRow
 from indexes.taking import Taking
 from indexes.verify import Checked, Checker, Problem
-from indexes.views import Views
 
 __all__ = ["Checked", "Compacted", "Counts", "Repaired", "Store", "is_free"]
 
-Answer = TypeVar("Answer")
-
-CATALOG = "catalog.db"
-FOLDERS = ("vectors", "ann", "lexical")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How far an embedding is: passages that it can find, and what it has not embedded yet."""
-
-    rows: int
-    missing_passages: int
-    missing_documents: int
 
 
 @dataclass(frozen=True)
@@ -71,18 +50,11 @@ class Compacted:
     exact: tuple[str, ...] = ()
 
 
-class Store:
+class Store(Reader):
     """A collection on disk. Every method commits fully or changes nothing.
 
     One process writes at a time; any number read. Threads may share a store.
     """
-
-    def __init__(self, folder: Path, catalog: Catalog) -> None:
-        self.folder = folder
-        self._catalog = catalog
-        self._corpus = Corpus(catalog)
-        self._registry = Registry(catalog, f"{folder}/")
-        self._views = Views(catalog, self._registry, folder)
 
     @classmethod
     def create(cls, folder: Path, split: Any = None) -> Store:
@@ -104,134 +76,6 @@ class Store:
     def open(cls, folder: Path) -> Store:
         """The collection in a folder; see `Catalog.open` for errors."""
         return cls(folder, Catalog.open(folder / CATALOG))
-
-    def close(self) -> None:
-        """Close the catalog."""
-        self._catalog.close()
-
-    # -- reading --------------------------------------------------------------------------------
-
-    def ask(self, question: Callable[[Snapshot], Answer]) -> Answer:
-        """The answer to a question about one state of the collection.
-
-        A writer may retire a file between the moment that a reader sees its name and the moment
-        that it opens it. The question is then asked again, of the state that there is now.
-        """
-        asked = None
-        while True:
-            try:
-                with self.snapshot() as snapshot:
-                    asked = self._catalog.generation()
-                    return question(snapshot)
-            except DamageError:
-                now = self._catalog.generation()
-                if now == asked:
-                    raise
-                # Where not even the snapshot came about, it is tried once more.
-                asked = now
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """One state of the collection for several questions."""
-        with self._catalog.reading():
-            yield Snapshot(self._corpus, self._views)
-
-    def count(self) -> int:
-        """How many documents there are."""
-        with self._catalog.reading():
-            return self._corpus.count()
-
-    def count_passages(self) -> int:
-        """How many passages there are."""
-        with self._catalog.reading():
-            return self._corpus.count_all_passages()
-
-    def split(self) -> Any:
-        """How documents are cut into passages, as it was given to `create`."""
-        with self._catalog.reading():
-            return json.loads(self._corpus.split())
-
-    def fields(self) -> list[tuple[str, ...]]:
-        """The metadata fields that are indexed, as paths."""
-        with self._catalog.reading():
-            return list(self._corpus.fields())
-
-    def document(self, doc_id: str) -> Document | None:
-        """The document of that id, or None."""
-        return self._corpus.document(doc_id)
-
-    def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
-        """Those of some ids that no document has, in the order given."""
-        return self._corpus.unknown_ids(doc_ids)
-
-    def documents(self) -> Iterator[Document]:
-        """Every document, in the order in which they came."""
-        return self._corpus.documents()
-
-    def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
-        """The documents of some ids, in no order; ids that no document has are left out."""
-        with self._catalog.reading():
-            return list(self._corpus.documents_of(doc_ids))
-
-    def content_checksum(self) -> str:
-        """What tells two corpora apart: see `Corpus.checksum`."""
-        with self._catalog.reading():
-            return self._corpus.checksum()
-
-    def index(self, name: str) -> IndexRow:
-        """The index of that name, or an `UnknownNameError` that lists what there is."""
-        with self._catalog.reading():
-            return self._registry.index(name)
-
-    def indexes(self) -> list[IndexRow]:
-        """All indexes, oldest first."""
-        with self._catalog.reading():
-            return self._registry.indexes()
-
-    def embedding(self, index: str) -> EmbeddingRow:
-        """The embedding that an index searches; an `InputError` where it searches none."""
-        with self._catalog.reading():
-            return self._registry.embedding_of(self._registry.index(index))
-
-    def shards(self, embedding: EmbeddingRow) -> list[ShardRow]:
-        """The shards of an embedding, in key order."""
-        with self._catalog.reading():
-            return self._registry.shards(embedding.number)
-
-    def counts(self, embedding: EmbeddingRow) -> Counts:
-        """How far an embedding is."""
-        with self._catalog.reading():
-            self._corpus.check_passages()
-            shards = self._registry.shards(embedding.number)
-            left = gaps(shards, self._corpus.stop_key())
-            return Counts(
-                rows=living_rows(self._corpus, shards),
-                missing_passages=sum(self._corpus.count_passages(*gap) for gap in left),
-                missing_documents=self._corpus.count_documents(left),
-            )
-
-    def unread(self, index: IndexRow) -> tuple[int, int]:
-        """How many passages, and how many documents, a BM25 index has not read yet."""
-        with self._catalog.reading():
-            self._corpus.check_passages()
-            left = [(index.stop_key, self._corpus.stop_key())]
-            return self._corpus.count_passages(*left[0]), self._corpus.count_documents(left)
-
-    def effort(self, index: IndexRow, k: int) -> dict[str, float]:
-        """The search parameters that an index gets for `k` neighbours, by FAISS's names."""
-        if index.kind != "ann":
-            return {}
-        dim = self._registry.embedding_of(index).dim
-        return default_effort(str(index.recipe["factory"]), dim, k)
-
-    def size(self) -> int:
-        """Bytes of all files that the collection keeps."""
-        kept = [path for folder in FOLDERS for path in (self.folder / folder).rglob("*.*")]
-        return self.catalog_size() + sum(map(size_of, kept))
-
-    def catalog_size(self) -> int:
-        """Bytes of the catalog, which holds every document's text."""
-        return sum(map(size_of, self.folder.glob(f"{CATALOG}*")))
 
     # -- documents ------------------------------------------------------------------------------
 
@@ -335,15 +179,16 @@ class Store:
         name: str,
         *,
         embedding: EmbeddingRow | None,
-        new_embedding: dict[str, Any] | None,
-        factory: str | None,
+        make: Make,
+        recipe: Mapping[str, Any],
         encode: Encode,
         progress: Progress,
     ) -> tuple[IndexRow, int]:
         """Embed what has no vector yet, then build the index; it, and how many were embedded.
 
-        The embedding is one that there is, or `new_embedding` says what `Registry.add_embedding`
-        takes. It is registered with its index at once, so that an interrupted build goes on.
+        The embedding is one that there is, or `make` makes a new one, fitted on the corpus or not.
+        It is registered with its index at once, so that an interrupted build goes on. In the
+        `recipe` of the index, `factory` is a FAISS factory string; the rest is its owner's.
 
         Raises:
             LockedError: another process is writing.
@@ -351,18 +196,33 @@ class Store:
         """
         with self._writing():
             self._check_plan(name, embedding)
-            if embedding is None:
-                # Named before the work starts: an interrupted build is found again, and goes on.
-                with self._catalog.writing():
-                    embedding = self._registry.add_embedding(name, **(new_embedding or {}))
-                    self._registry.set_index(planned(name, embedding, factory))
             builder = self._builder()
+            if embedding is None:
+                embedding = Fitting(builder).begin(name, make, recipe, progress)
             try:
                 embedded = builder.embed(embedding, encode, progress)
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            return builder.index(name, embedding, factory), embedded
+            return builder.index(name, embedding, recipe), embedded
+
+    def refit(
+        self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
+    ) -> tuple[IndexRow, int]:
+        """Fit the embedding of an index anew, and embed all again; see `Fitting.refit`.
+
+        Raises:
+            LockedError: another process is writing.
+            InputError: another process has changed the index since the caller looked.
+        """
+        with self._writing():
+            self._check_plan(name, embedding)
+            builder = self._builder()
+            embedded = Fitting(builder).refit(name, embedding, make, encode, progress)
+            index = self.index(name)
+            index = builder.index(name, self._registry.embedding_of(index), index.recipe)
+            self._sweep()
+        return index, embedded
 
     def build_words(self, name: str, language: str, progress: Progress) -> IndexRow:
         """Build a BM25 index over all texts, or bring it up to date; see `Builder.words`.
@@ -438,11 +298,17 @@ class Store:
                 self._registry.drop_index(name)
                 others = {other.embedding for other in self._registry.indexes()}
                 if index.embedding is not None and index.embedding not in others:
-                    shards = self._registry.shards(index.embedding)
-                    freed += sum(shard.sealed.size for shard in shards)
+                    freed += self._size_of_embedding(index.embedding)
                     self._registry.drop_embedding(index.embedding)
             self._sweep()
         return freed
+
+    def _size_of_embedding(self, number: int) -> int:
+        """Bytes of an embedding's files, and of what would have replaced it."""
+        rows = [self._registry.embedding(number), *self._registry.begun(number)]
+        shards = [shard for row in rows for shard in self._registry.shards(row.number)]
+        fitted = sum(row.fitted.sealed.size for row in rows)
+        return fitted + sum(shard.sealed.size for shard in shards)
 
     def compact(self, progress: Progress) -> Compacted:
         """Drop what removed documents left behind, and give its room back to the disk.
@@ -523,6 +389,7 @@ class Store:
         with self._catalog.reading():
             named = {row.file for row in self._registry.indexes()}
             for embedding in self._registry.embeddings():
+                named.add(embedding.fitted.file)
                 named |= {shard.file for shard in self._registry.shards(embedding.number)}
         return [
             path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from indexes.corpus import Corpus
 from indexes.documents import content_checksum
 from indexes.errors import DamageError, counted
 from indexes.files import verify as verify_file
+from indexes.fitting import read_parameters
 from indexes.neighbours import Keys
-from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow
+from indexes.registry import Registry
+from indexes.rows import EmbeddingRow, IndexRow, ShardRow
 from indexes.seals import is_whole_document, is_whole_passage
 from indexes.shards import open_shard, unpack_keys
 
@@ -34,7 +37,8 @@ class Problem:
 
     `what` says it in a sentence. `cure` is what `repair` can do about it: `structure` (build it
     again), `shard` (embed it again), `fields` (index them again), `tables` (build SQLite's own
-    indexes again), or nothing. `name` is what it would be done to.
+    indexes again), `begun` (forget a refit that was not finished), or nothing. `name` is what it
+    would be done to.
     """
 
     what: str
@@ -96,7 +100,8 @@ class Checker:
             shards = self.registry.shards(embedding.number)
             vectors += sum(shard.rows for shard in shards)
             files += sum(shard.file is not None for shard in shards)
-            step(self._embedding(embedding, shards))
+            files += embedding.fitted.file is not None
+            step(self._embedding(embedding, shards, indexes))
         for index in structures:
             step(self._words(index) if index.kind == "lexical" else self._structure(index))
         problems.extend(_lost_parts(indexes))
@@ -217,7 +222,23 @@ class Checker:
 
     # -- files ----------------------------------------------------------------------------------
 
-    def _embedding(self, embedding: EmbeddingRow, shards: Sequence[ShardRow]) -> Iterator[Problem]:
+    def _embedding(
+        self, embedding: EmbeddingRow, shards: Sequence[ShardRow], indexes: Sequence[IndexRow]
+    ) -> Iterator[Problem]:
+        """What was fitted, and every shard; of what is half made, all has the same cure."""
+        users = [index.name for index in indexes if index.embedding == embedding.number]
+        found = chain(self._fitted(embedding, users), self._shards(embedding, shards))
+        for problem in found:
+            begun = embedding.replaces is not None
+            yield Problem(problem.what, "begun", str(embedding.number)) if begun else problem
+
+    def _fitted(self, embedding: EmbeddingRow, users: Sequence[str]) -> Iterator[Problem]:
+        try:
+            read_parameters(self.folder, embedding, next(iter(users), embedding.name))
+        except DamageError as error:
+            yield Problem(str(error))
+
+    def _shards(self, embedding: EmbeddingRow, shards: Sequence[ShardRow]) -> Iterator[Problem]:
         """Every shard's file, and its keys: each a passage's, or known as removed."""
         stop_key = self.corpus.stop_key()
         position = 1

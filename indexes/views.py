@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ from indexes.neighbours import (
     checked_queries,
     merge,
 )
-from indexes.registry import EmbeddingRow, IndexRow, Registry, ShardRow, gaps
+from indexes.registry import Registry, gaps
+from indexes.rows import EmbeddingRow, IndexRow, ShardRow
 from indexes.scopes import Allowed, Scope, scope_of
 from indexes.shards import open_shard
 
@@ -201,6 +203,7 @@ class Views:
         self._lock = threading.Lock()
         self._generation = -1
         self._views: dict[str, View | LexicalView] = {}
+        self._recipes: dict[str, Mapping[str, Any]] = {}
         # By checksum: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
         self._structures: dict[tuple[str, str], ann.AnnIndex] = {}
@@ -218,16 +221,33 @@ class Views:
             InputError: it is a combination of others, and has no vectors or words of its own.
             DamageError: one of its files is not what the catalog says.
         """
-        generation = self._catalog.generation()
         with self._lock:
-            if generation != self._generation:
-                self._views.clear()
-                self._generation = generation
+            self._at_this_generation()
             view = self._views.get(name)
             if view is None:
                 view = self._views[name] = self._open(name)
                 self._forget_old_files()
         return view
+
+    def recipe(self, name: str) -> Mapping[str, Any]:
+        """How an index is made; errors as in `of`, but for combinations there is an answer."""
+        with self._lock:
+            self._at_this_generation()
+            if name not in self._recipes:
+                self._recipes[name] = self._registry.index(name).recipe
+            return self._recipes[name]
+
+    def generation(self) -> int:
+        """The generation of the running `catalog.reading()`."""
+        return self._catalog.generation()
+
+    def _at_this_generation(self) -> None:
+        """Forget what is older than the running `catalog.reading()`."""
+        generation = self._catalog.generation()
+        if generation != self._generation:
+            self._views.clear()
+            self._recipes.clear()
+            self._generation = generation
 
     def allowed(self, where: Filter | None) -> Allowed | None:
         """The passages that a filter lets through, kept as long as no document changes."""

@@ -69,6 +69,9 @@ def _command(place: str, info: IndexInfo) -> str:
     )
     half = " -o dtype float16" if info.dtype == "float16" else ""
     ann = f" --ann {shlex.quote(info.factory)}" if info.kind == "ann" else ""
+    if info.queries_by:
+        vectors = next(iter(info.vectors_shared_with), info.embedding)
+        return f"{start} --vectors {vectors} --queries-by {info.queries_by}{ann}"
     return f"{start} --embedder {shlex.quote(info.embedder)}{options}{half}{ann}"
 
 

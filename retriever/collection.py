@@ -5,27 +5,24 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import chain, islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from indexes.builder import Progress
-from indexes.documents import Document
 from indexes.errors import (
     CollectionError,
     InputError,
     MismatchError,
-    unknown_name,
-    unknown_names,
 )
 from indexes.intake import Added
 from indexes.store import Checked, Compacted, Repaired, Store, is_free
 from retriever.building import Building, Wanted, refuse_text
 from retriever.combined import combined_finder
+from retriever.documents import Documents, silent
 from retriever.embedders import Embedder
+from retriever.embedders.base import Matrix
 from retriever.finders import DenseFinder, Finder, LexicalFinder
-from retriever.formats import DocumentSource, SourceFingerprint, read_records
 from retriever.fusion import DEPTH, RRF, RRF_K, cascade_recipe, fusion_recipe
 from retriever.info import (
     BuildReport,
@@ -34,15 +31,14 @@ from retriever.info import (
     collection_info,
     index_info,
 )
-from retriever.models import Models
+from retriever.models import Models, missing_models
 from retriever.search import Hits, Retriever
-from retriever.splitting import Sentences, Splitter, Words, splitter_of
-from retriever.where import field_path, filter_of
+from retriever.splitting import Sentences, Splitter, Words
 
 __all__ = ["Added", "Checked", "Collection", "Compacted", "Repaired"]
 
 
-class Collection:
+class Collection(Documents):
     """One corpus, many ways to embed it, the same queries through all of them.
 
     Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may
@@ -50,9 +46,11 @@ class Collection:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self._models = Models(store)
         self._building = Building(store, self._models)
+        # As long as nothing is committed: to look up what an index is takes as long as a search.
+        self._retrievers: dict[str | None, tuple[int, Retriever]] = {}
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, split: Splitter | None = None) -> Collection:
@@ -109,17 +107,6 @@ class Collection:
             )
         return collection
 
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        return self._store.folder
-
-    @cached_property
-    def split(self) -> Splitter | None:
-        """How documents are cut into passages; None: not at all."""
-        spec = self._store.split()
-        return None if spec is None else splitter_of(spec)
-
     def close(self) -> None:
         """Close the catalog; a closed collection answers nothing."""
         self._store.close()
@@ -130,121 +117,8 @@ class Collection:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def __len__(self) -> int:
-        """How many documents there are."""
-        return self._store.count()
-
     def __repr__(self) -> str:
         return f"Collection({str(self.path)!r})"
-
-    # -- documents ------------------------------------------------------------------------------
-
-    def add(
-        self,
-        *sources: DocumentSource,
-        format: str | None = None,  # noqa: A002 - the field's word, and --format on the command line
-        skip_bad: bool = False,
-        progress: Progress | None = None,
-    ) -> Added:
-        """Insert or update documents by `doc_id`.
-
-        A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), a folder of
-        `.txt` and `.md`, `-` for standard input, or any iterable of documents or mappings. Sources
-        are streamed, and committed every few seconds: an interrupted call goes on by content when
-        it is made again. An unchanged document costs nothing; a changed one is embedded anew by the
-        next `build`. An id may come once in a call.
-
-        Raises:
-            BadRecordsError: records that cannot be used, ids that come twice; nothing was kept but
-                what was committed before the first of them, which the error counts. With `skip_bad`
-                they are left out and listed in the result.
-            FileFormatError: a file is not what its ending says.
-            LockedError: another process is writing.
-        """
-        if not sources:
-            raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
-        # Every path is checked here, before the first document of any is read.
-        records = chain.from_iterable([read_records(one, format=format) for one in sources])
-        split = self.split
-        reading = f"1 {format} {skip_bad} {split}"
-        return self._store.add(
-            records,
-            spans=split.spans if split else None,
-            source=SourceFingerprint(sources, reading),
-            skip_bad=skip_bad,
-            progress=progress or _silent,
-        )
-
-    def delete(
-        self, doc_ids: Sequence[str] | None = None, *, where: Mapping[str, Any] | None = None
-    ) -> int:
-        """Remove documents from the corpus, and so from every index at once; how many there were.
-
-        Either those of some ids, or those that a filter lets through (see `where.filter_of`).
-
-        Raises:
-            InputError: neither or both were given, or one text instead of a list.
-            UnknownNameError: ids that are not there; nothing was removed.
-        """
-        if (doc_ids is None) == (where is None):
-            raise InputError("Say what to delete: either document ids, or a filter (where).")
-        if where is not None:
-            return self._store.delete_where(filter_of(where))
-        return self._delete(doc_ids or [])
-
-    def _delete(self, doc_ids: Sequence[str]) -> int:
-        if isinstance(doc_ids, str):
-            raise InputError("delete was given one text; expected a list of document ids.")
-        doc_ids = list(doc_ids)
-        strange = [doc_id for doc_id in doc_ids if not isinstance(doc_id, str)]
-        if strange:
-            self.document(strange[0])  # raises, and says what was expected
-        unknown = list(dict.fromkeys(self.unknown_ids(doc_ids)))
-        if unknown:
-            some, more = self._some_ids()
-            raise unknown_names("document", unknown, f"{self.path}/", some, more=more)
-        return self._store.delete(doc_ids)
-
-    def index_fields(self, *names: str) -> None:
-        """Index metadata fields, so that a filter on them need not look at every document.
-
-        Dots lead into nested objects. A field that is indexed already stays so.
-
-        Raises:
-            InputError: no field has such a name.
-            LockedError: another process is writing.
-        """
-        self._store.index_fields([field_path(name) for name in names])
-
-    def document(self, doc_id: str) -> Document:
-        """The document of that id.
-
-        Raises:
-            UnknownNameError: there is none.
-        """
-        if not isinstance(doc_id, str):
-            raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
-        found = self._store.document(doc_id)
-        if found is None:
-            some, more = self._some_ids()
-            raise unknown_name("document", doc_id, f"{self.path}/", some, more=more)
-        return found
-
-    def documents(self) -> Iterator[Document]:
-        """Every document, in the order in which they came."""
-        return self._store.documents()
-
-    def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
-        """The documents of some ids, in no order; ids that no document has are left out."""
-        return self._store.documents_of(doc_ids)
-
-    def content_checksum(self) -> str:
-        """16 digits over all ids, titles and texts, whatever the order in which they came."""
-        return self._store.content_checksum()
-
-    def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
-        """Those of some ids that no document has, in the order given."""
-        return self._store.unknown_ids(doc_ids)
 
     # -- indexes --------------------------------------------------------------------------------
 
@@ -258,6 +132,8 @@ class Collection:
         ann: str | None = None,
         dtype: str | None = None,
         language: str | None = None,
+        queries_by: str | None = None,
+        refit: bool = False,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
@@ -270,15 +146,28 @@ class Collection:
         when called again; BM25, which embeds nothing, starts again. For a combination, its parts
         are brought up to date.
 
+        With `vectors`, `queries_by` names an embedder that was distilled from the one of those
+        vectors, and encodes the queries instead of it: a model in the collection's `models/`, or
+        else an index built by it.
+
+        An embedder that depends on the corpus (on how often words occur, say) is fitted on all
+        documents that are there, and used unchanged for what is added later. With `refit`, it is
+        fitted on the documents that are there now, and all are embedded again; an embedder of your
+        own is given with it, unfitted. Until all is done, every index over the old vectors answers
+        from them; then all change to the new ones at once, their structures built before.
+        Interrupted, it goes on when called again, unless documents have changed meanwhile.
+
         Raises:
             InputError: none or several of them were given, the corpus is empty, FAISS refuses the
-                factory string, or there is no stemmer for the language.
-            MismatchError: the index exists, made by another embedder or with another structure.
-            UnknownNameError: no index called `vectors`.
+                factory string, there is no stemmer for the language, or nothing is fitted there.
+            MismatchError: the index exists, made by another embedder or with another structure; or
+                `queries_by` was distilled from another embedder than that of the vectors.
+            UnknownNameError: no index called `vectors`, no model or index called `queries_by`.
             LockedError: another process is writing.
         """
-        wanted = Wanted(embedder, vectors, ann, dtype, lexical, language)
-        return self._building.build(name, wanted, progress or _silent)
+        wanted = Wanted(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
+        self._retrievers.clear()
+        return self._building.build(name, wanted, progress or silent)
 
     def fuse(
         self,
@@ -326,6 +215,8 @@ class Collection:
     def drop(self, name: str) -> int:
         """Forget an index, and its vectors when no other index uses them; the bytes set free.
 
+        A model in the collection's `models/` stays.
+
         Raises:
             UnknownNameError: no such index.
             LockedError: another process is writing.
@@ -348,14 +239,18 @@ class Collection:
             LockedError: another process is writing.
             DamageError: a file is not what the catalog says; `repair` first.
         """
-        return self._store.compact(progress or _silent)
+        return self._store.compact(progress or silent)
 
     def verify(self, *, progress: Progress | None = None) -> Checked:
         """Check every checksum, every key on both sides and every count; changes nothing."""
-        return self._store.verify(progress or _silent)
+        checked = self._store.verify(progress or silent)
+        return replace(checked, problems=(*checked.problems, *missing_models(self._store)))
 
     def repair(self, *, progress: Progress | None = None) -> Repaired:
         """Make again what can be derived: search structures from vectors, vectors by embedding.
+
+        What an embedder was fitted to cannot be derived: where its file is damaged, `build` with
+        `refit`.
 
         Files that nothing names are removed. A document that is damaged is left as it is, and
         named: delete it and add it again, or restore the catalog from a backup.
@@ -365,7 +260,8 @@ class Collection:
             ModelNotAvailableError: the model of damaged vectors cannot be had; nothing was changed.
             InputError: it was an embedder of your own; give it first, with `use`.
         """
-        return self._store.repair(self._models.encoder, progress or _silent)
+        repaired = self._store.repair(self._models.encoder, progress or silent)
+        return replace(repaired, left=(*repaired.left, *missing_models(self._store)))
 
     def search(
         self,
@@ -386,7 +282,7 @@ class Collection:
             UnknownNameError: no such index.
             MismatchError: the model is no longer the one that made the vectors.
         """
-        return self.retriever(index).search(text, k, where=where)
+        return self.search_many([text], index=index, k=k, where=where)[0]
 
     def search_many(
         self,
@@ -397,15 +293,33 @@ class Collection:
         where: Mapping[str, Any] | None = None,
     ) -> list[Hits]:
         """The `k` documents nearest to each query; errors as in `search`."""
-        return self.retriever(index).search_many(texts, k, where=where)
+        known = self._retrievers.get(index)
+        if known is not None and isinstance(texts, list):  # what is read twice
+            answered = known[1].answer_at(known[0], texts, k, where=where)
+            if answered is not None:
+                return answered
+        retriever = self.retriever(index)
+        try:
+            return retriever.search_many(texts, k, where=where)
+        except MismatchError:
+            # Fitted anew since it was loaded? Then it is asked again, as it is now.
+            again = self.retriever(index)
+            if again.finder == retriever.finder:
+                raise
+            return again.search_many(texts, k, where=where)
 
     def retriever(self, index: str | None = None) -> Retriever:
         """An index with its embedder loaded, ready for many questions; errors as in `search`.
 
         A combination comes with the embedders of all its parts.
         """
-        name = index if index is not None else self._only_index()
-        return Retriever(self._finder(name), self._store)
+        generation = self._store.generation()
+        known = self._retrievers.get(index)
+        if known is None or known[0] != generation:
+            name = index if index is not None else self._only_index()
+            known = generation, Retriever(self._finder(name), self._store)
+            self._retrievers[index] = known
+        return known[1]
 
     def _finder(self, name: str) -> Finder:
         row = self._store.index(name)
@@ -413,16 +327,38 @@ class Collection:
             return LexicalFinder(name, str(row.recipe["language"]))
         if row.kind == "combined":
             return combined_finder(name, row.recipe, [self._finder(part) for part in row.parts])
-        return DenseFinder(name, self._models.of(name))
+        return DenseFinder(name, self._models.for_queries(row))
 
     def use(self, index: str, embedder: Embedder) -> None:
         """Answer an index's queries with this embedder: needed for one of your own after `open`.
+
+        One that has to be fitted is given what it was fitted to when the index was built. Where an
+        index has its queries encoded by another embedder than its documents, either can be given.
 
         Raises:
             UnknownNameError: no such index.
             MismatchError: it is not the embedder that made the index's vectors.
         """
         self._models.use(index, embedder)
+        self._retrievers.clear()
+
+    def embedder(self, index: str) -> Embedder:
+        """The embedder that made an index's vectors.
+
+        Raises:
+            UnknownNameError: no such index.
+            InputError: it has no vectors of its own.
+            MismatchError: the model is no longer the one that made them.
+        """
+        return self._models.of(index)
+
+    def embedded(self, index: str, *, most: int) -> Iterator[tuple[list[str], Matrix]]:
+        """Passages that an index has vectors of, with these: texts and vectors (n, dim), in turn.
+
+        At most `most` of them, evenly spread over the corpus, in its order; errors as in
+        `embedder`.
+        """
+        return self._store.embedded(index, most)
 
     def info(self) -> CollectionInfo:
         """Documents, indexes, sizes and times."""
@@ -434,11 +370,6 @@ class Collection:
     def _quoted(self) -> str:
         """The folder as a shell takes it, for advice."""
         return shlex.quote(str(self.path))
-
-    def _some_ids(self) -> tuple[list[str], bool]:
-        """A few ids, to show what there is, and whether there are more."""
-        some = [document.doc_id for document in islice(self.documents(), 5)]
-        return some, len(self) > len(some)
 
     def _only_index(self) -> str:
         names = self.index_names()
@@ -452,7 +383,3 @@ class Collection:
         raise InputError(
             f"Say which index to search with -i. {self.path}/ has: {', '.join(names)}."
         )
-
-
-def _silent(done: int, total: int) -> None:
-    """Progress that nobody watches."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.errors import MismatchError
 from indexes.filters import Filter
 from indexes.neighbours import NO_KEY, Keys, Neighbours, best
 from indexes.snapshot import Snapshot
@@ -26,6 +27,7 @@ class FusedFinder:
     name: str
     parts: Sequence[Finder]
     fusion: Fusion
+    recipe: Mapping[str, Any]
 
     def prepare(self, queries: Queries) -> None:
         """Encode the queries for every part."""
@@ -36,12 +38,14 @@ class FusedFinder:
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbours:
         """The `k` documents that count most in all parts together."""
+        _check(snapshot, self.name, self.recipe)
         depth = self.fusion.depth
         answers = [part.nearest(snapshot, queries, depth, where) for part in self.parts]
         return self._fused(snapshot, answers, k)
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbours:
         """Given documents, ranked among themselves by every part, and those ranks fused."""
+        _check(snapshot, self.name, self.recipe)
         answers = [_of_its_own(part, snapshot, queries, keys) for part in self.parts]
         ordered = [_best_first(answer) for answer in answers]
         fused = self._fused(snapshot, ordered, keys.shape[1])
@@ -85,6 +89,7 @@ class CascadedFinder:
     name: str
     first: Finder
     second: Finder
+    recipe: Mapping[str, Any]
     depth: int = DEPTH
 
     @property
@@ -101,6 +106,7 @@ class CascadedFinder:
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbours:
         """The `k` best candidates by the second's scores; equal ones as the first ranks them."""
+        _check(snapshot, self.name, self.recipe)
         found = self.first.nearest(snapshot, queries, self.depth, where)
         scored = self.second.scores(snapshot, queries, found.keys)
         keys, scores = _without_nothing(scored)
@@ -111,6 +117,7 @@ class CascadedFinder:
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbours:
         """The second's scores: which documents are looked at is settled already."""
+        _check(snapshot, self.name, self.recipe)
         return self.second.scores(snapshot, queries, keys)
 
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
@@ -126,9 +133,15 @@ def combined_finder(name: str, recipe: Mapping[str, Any], parts: Sequence[Finder
     """The finder that a recipe tells of, over its parts in their order."""
     if "cascade" in recipe:
         first, second = parts
-        return CascadedFinder(name, first, second, recipe["depth"])
+        return CascadedFinder(name, first, second, recipe, recipe["depth"])
     fusion = Fusion(recipe["fuse"], tuple(recipe["weights"]), recipe["rrf_k"], recipe["depth"])
-    return FusedFinder(name, parts, fusion)
+    return FusedFinder(name, parts, fusion, recipe)
+
+
+def _check(snapshot: Snapshot, name: str, recipe: Mapping[str, Any]) -> None:
+    """Another process may have dropped a combination and made another under its name."""
+    if snapshot.recipe(name) != recipe:
+        raise MismatchError(f"'{name}' has been made anew, of other parts or in another way.")
 
 
 def _of_its_own(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbours:

@@ -215,7 +215,7 @@ def _row(
         name=info.name,
         kind=KINDS.get(info.kind, combined),
         family=_family(info),
-        description=f"{info.embedder}{structure}",
+        description=f"{info.description}{structure}",
         quality=means(per_query),
         exact_quality=_exact_quality(trial, asked) if info.kind == "ann" else {},
         ann_recall=trial.ann_recall,

@@ -40,7 +40,7 @@ def cost_of(
     embeddings = _distinct_embeddings(parts)
     embedding = sum(info.embedding_seconds for info in embeddings)
     indexing = sum(info.indexing_seconds for info in parts)
-    disk = sum(info.vectors_size for info in embeddings)
+    disk = sum(info.vectors_size + info.fitted_size for info in embeddings)
     disk += sum(info.structure_size for info in parts)
     tokens = sum(info.text.tokens or info.text.words for info in embeddings)
     one_model = len(embeddings) == 1

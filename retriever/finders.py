@@ -17,7 +17,7 @@ from indexes.snapshot import Snapshot
 from indexes.views import View
 from retriever.embedders.base import Embedder, Matrix
 from retriever.info import missing_note
-from retriever.provenance import check_same
+from retriever.provenance import check_answers
 
 __all__ = ["DenseFinder", "Finder", "LexicalFinder", "Queries"]
 
@@ -74,7 +74,9 @@ class Finder(Protocol):
 
 @dataclass(frozen=True)
 class DenseFinder:
-    """An index of vectors, with the embedder that made them; `exact` searches by brute force."""
+    """An index of vectors, with the embedder that encodes its queries: most often the one that made
+    the vectors. `exact` searches by brute force.
+    """
 
     name: str
     embedder: Embedder
@@ -99,10 +101,13 @@ class DenseFinder:
 
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
         """Says of a query of zeros that nothing in it is known."""
-        known = np.any(queries.vectors(self.embedder), axis=1)
+        vectors = queries.vectors(self.embedder)
+        if len(vectors) == 1 and vectors.item(0):  # the usual case needs no more than one number
+            return [()]
+        known = np.any(vectors, axis=1).tolist()
         return [
             () if found else (_unknown(text, f"{self.embedder.name} finds nothing for it"),)
-            for text, found in zip(queries.texts, known.tolist(), strict=True)
+            for text, found in zip(queries.texts, known, strict=True)
         ]
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
@@ -114,7 +119,7 @@ class DenseFinder:
         view = snapshot.view(self.name)
         if not isinstance(view, View):
             raise MismatchError(f"Index '{self.name}' is one of words now. Open it again.")
-        check_same(self.name, view.embedding, self.embedder)
+        check_answers(view.index, view.embedding, self.embedder)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from indexes.builder import PEAK_MEMORY
-from indexes.registry import EmbeddingRow, IndexRow
+from indexes.rows import EmbeddingRow, IndexRow
 from indexes.shards import add_reports
 from indexes.store import Store
-from retriever.embedders import EmbedderSpec, TextReport
+from retriever.embedders import TextReport
 from retriever.fusion import description
-from retriever.provenance import fingerprint_parts
+from retriever.provenance import QUERIES, fingerprint_parts, shown_spec
 from retriever.report.numbers import many
 from retriever.splitting import splitter_of
 
@@ -24,6 +24,8 @@ __all__ = [
     "IndexInfo",
     "collection_info",
     "embedding_seconds",
+    "fitted_texts",
+    "fitting_notes",
     "index_info",
     "index_notes",
     "missing_note",
@@ -31,13 +33,17 @@ __all__ = [
     "with_parts",
 ]
 
+# A corpus that has grown by more than this since something was fitted on it is another.
+GROWN = 4 / 3
+
 
 @dataclass(frozen=True)
 class BuildReport:
     """What a call of `build` did: `embedded` passages now, `already` before, seconds spent now.
 
     A document that is not split is one passage. `text` reports on the whole corpus as the embedder
-    saw it.
+    saw it. `fitted_texts` are how many passages the embedder was fitted on; None where it was not,
+    or elsewhere.
     """
 
     name: str
@@ -46,6 +52,7 @@ class BuildReport:
     embedding_seconds: float
     indexing_seconds: float
     text: TextReport
+    fitted_texts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,13 @@ class IndexInfo:
     `max_length` is where the embedder cuts texts off, in tokens; None where it does not.
     `vectors_shared_with` names the indexes over the same vectors. `building_memory` is the most
     that the process held while it embedded or built the structure; None where it is not known.
+
+    `embedding` is what its vectors are called: the first index over them. `queries_by` names the
+    embedder of its queries where that is not the one of its vectors. `fitted_size` are the bytes of
+    what the embedder was fitted to, `fitted_documents` and `fitted_texts` the documents and
+    passages that it was fitted on, of the `documents` that there are now; None where it was not
+    fitted here. `refitting` says that it is being fitted anew, or that this was interrupted. `case`
+    says whether words are read as written or in lower case, where the embedder tells.
     """
 
     name: str
@@ -86,6 +100,21 @@ class IndexInfo:
     vectors_shared_with: tuple[str, ...]
     building_memory: int | None = None
     parts: tuple[str, ...] = ()
+    embedding: str = ""
+    queries_by: str = ""
+    documents: int = 0
+    fitted_size: int = 0
+    fitted_documents: int | None = None
+    fitted_texts: int | None = None
+    refitting: bool = False
+    case: str = ""
+
+    @property
+    def description(self) -> str:
+        """What encodes documents and queries, in words."""
+        if not self.queries_by:
+            return self.embedder
+        return f"{self.embedding} vectors, queries by {self.queries_by}"
 
 
 @dataclass(frozen=True)
@@ -144,7 +173,19 @@ def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
         notes.append(
             f"'{info.name}': of {texts} embedded so far, {cut} cut off at {info.max_length} tokens."
         )
-    return notes
+    return [*notes, *fitting_notes(info, folder)]
+
+
+def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
+    """Says that an embedder was fitted on much less than there is now, or is being fitted anew."""
+    refit = f"retriever build {shlex.quote(str(folder))} {info.name} --refit"
+    if info.refitting:
+        yield f"'{info.name}' is being fitted anew, or this was interrupted; go on with: {refit}"
+    elif info.fitted_documents and info.documents > GROWN * info.fitted_documents:
+        yield (
+            f"'{info.name}' was fitted on {info.fitted_documents:,} of now "
+            f"{info.documents:,} documents; refit with: {refit}"
+        )
 
 
 def missing_note(folder: Path, index: str, missing: int) -> str:
@@ -175,6 +216,16 @@ def _counts(store: Store, embedding: EmbeddingRow) -> dict[str, int]:
     for shard in store.shards(embedding):
         counts = add_reports(counts, shard.report)
     return counts
+
+
+def fitted_texts(embedding: EmbeddingRow) -> int | None:
+    """How many passages an embedder was fitted on; None where it was not, or elsewhere."""
+    return _fitted(embedding).get("texts")
+
+
+def _fitted(embedding: EmbeddingRow) -> Mapping[str, int]:
+    found: Mapping[str, int] = embedding.facts.get("fitted", {})
+    return found
 
 
 def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
@@ -224,7 +275,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
     if index.embedding is None:
         return _without_vectors(store, index)
     embedding = store.embedding(index.name)
-    spec = EmbedderSpec(**embedding.embedder)
+    spec = shown_spec(embedding.embedder)
     counts = store.counts(embedding)
     return IndexInfo(
         name=index.name,
@@ -253,4 +304,12 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         ),
         building_memory=add_reports(index.report, _counts(store, embedding)).get(PEAK_MEMORY)
         or None,
+        embedding=embedding.name,
+        queries_by=index.recipe.get(QUERIES, {}).get("name", ""),
+        documents=store.count(),
+        fitted_size=embedding.fitted.sealed.size,
+        fitted_documents=_fitted(embedding).get("documents"),
+        fitted_texts=fitted_texts(embedding),
+        refitting=store.is_refitting(embedding),
+        case=embedding.facts.get("case", ""),
     )

@@ -3,43 +3,97 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from indexes.errors import InputError, MismatchError
-from indexes.registry import EmbeddingRow
+from indexes.rows import EmbeddingRow, IndexRow, NewEmbedding
 from retriever.embedders import Embedder, EmbedderSpec
+from retriever.embedders.base import Fittable
 
-__all__ = ["check_same", "facts_of", "fingerprint_parts", "spec_of"]
+__all__ = [
+    "CUSTOM",
+    "QUERIES",
+    "check_answers",
+    "check_same",
+    "check_teacher",
+    "fingerprint_parts",
+    "kept_of",
+    "model_inside",
+    "new_embedding",
+    "parameters_of",
+    "shown_spec",
+    "spec_of",
+]
 
 # The kind of an embedder that is the user's own object: only the user can make it again.
 CUSTOM = "custom"
+# Of what is kept of an embedder: its model lies in the collection's own folder, and moves with it.
+INSIDE = "inside"
+# In an index's recipe: the embedder that encodes its queries, where that is not its vectors' own.
+QUERIES = "queries"
 
 
-def facts_of(embedder: Embedder, dtype: str) -> dict[str, Any]:
+def new_embedding(
+    embedder: Embedder, dtype: str, folder: Path, facts: Mapping[str, Any]
+) -> NewEmbedding:
     """What the catalog keeps of an embedder, and of how its vectors are stored."""
+    case = getattr(embedder, "case", None)
+    return NewEmbedding(
+        embedder=kept_of(embedder, folder),
+        model=embedder.name,
+        fingerprint=embedder.fingerprint,
+        dim=embedder.dim,
+        dtype=dtype,
+        facts={**facts, **({"case": case} if isinstance(case, str) else {})},
+        parameters=parameters_of(embedder),
+    )
+
+
+def parameters_of(embedder: Embedder) -> bytes | None:
+    """What an embedder was fitted to; None where it was fitted to nothing."""
+    return embedder.parameters if isinstance(embedder, Fittable) else None
+
+
+def kept_of(embedder: Embedder, folder: Path) -> dict[str, Any]:
+    """How to load an embedder again, as JSON; a model inside the collection by its place there."""
     spec = getattr(embedder, "spec", None) or EmbedderSpec(CUSTOM, type(embedder).__name__)
-    return {
-        "embedder": {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)},
-        "model": embedder.name,
-        "fingerprint": embedder.fingerprint,
-        "dim": embedder.dim,
-        "dtype": dtype,
-    }
+    kept = {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)}
+    path = Path(spec.model).expanduser()
+    if spec.kind != CUSTOM and spec.model and path.exists():
+        path, folder = path.resolve(), folder.resolve()
+        if path.is_relative_to(folder):
+            kept |= {"model": path.relative_to(folder).as_posix(), INSIDE: True}
+    return kept
 
 
-def spec_of(index: str, embedding: EmbeddingRow) -> EmbedderSpec:
-    """How to load the embedder of an index again.
+def model_inside(kept: Mapping[str, Any]) -> str | None:
+    """Where in the collection's folder an embedder's model lies; None where it lies elsewhere."""
+    return str(kept["model"]) if kept.get(INSIDE) else None
+
+
+def shown_spec(kept: Mapping[str, Any]) -> EmbedderSpec:
+    """What is kept of an embedder, for people."""
+    return EmbedderSpec(kept["kind"], kept["model"], kept["options"])
+
+
+def spec_of(index: str, kept: Mapping[str, Any], folder: Path) -> EmbedderSpec:
+    """How to load an embedder of an index again, wherever the collection stands now.
 
     Raises:
         InputError: it is one of the user's own.
     """
-    spec = EmbedderSpec(**embedding.embedder)
+    spec = shown_spec(kept)
     if spec.kind == CUSTOM:
         raise InputError(
             f"Index '{index}' was made by an embedder of your own, {spec.model}. "
             f"Give it first: collection.use({index!r}, embedder)."
         )
-    return spec
+    inside = model_inside(kept)
+    if inside is None:
+        return spec
+    return EmbedderSpec(spec.kind, str(folder.resolve() / inside), spec.options)
 
 
 def check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
@@ -59,6 +113,53 @@ def check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
             f"Index '{index}' holds vectors of another {embedder.name}: "
             f"{_differences(embedding.fingerprint, embedder.fingerprint)}. "
             "Use the model that made the index, or drop the index and build it with this one."
+        )
+
+
+def check_answers(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) -> None:
+    """Check that an embedder is the one that encodes an index's queries.
+
+    That is the one that made its vectors, or else the one that the index was given for them.
+
+    Raises:
+        MismatchError: it is not; says where the two differ.
+    """
+    asked = index.recipe.get(QUERIES)
+    if asked is None:
+        check_same(index.name, embedding, embedder)
+        return
+    if embedder.fingerprint != asked["fingerprint"]:
+        raise MismatchError(
+            f"Index '{index.name}' has its queries encoded by '{asked['name']}', and this is "
+            f"another: {_differences(asked['fingerprint'], embedder.fingerprint)}. To take it as "
+            f"it is now, build '{index.name}' again with --queries-by {asked['name']}."
+        )
+    check_teacher(asked["name"], embedder, index.name, embedding)
+
+
+def check_teacher(name: str, student: Embedder, index: str, embedding: EmbeddingRow) -> None:
+    """Check that an embedder was made to encode queries for the vectors of an index.
+
+    Raises:
+        MismatchError: it was distilled from nothing, or from another; names both sides.
+    """
+    teacher = getattr(student, "teacher", None)
+    if teacher is None:
+        raise MismatchError(
+            f"'{name}' ({student.name}) was not distilled from any embedder: it cannot encode "
+            f"queries for the {embedding.model} vectors of '{index}'. Distil one from '{index}' "
+            "first."
+        )
+    if teacher != embedding.fingerprint:
+        raise MismatchError(
+            f"'{name}' was distilled from another embedder than the {embedding.model} that made "
+            f"the vectors of '{index}': {_differences(str(teacher), embedding.fingerprint)}. "
+            f"Give --vectors of the index that it was distilled from, or distil '{index}' anew."
+        )
+    if student.dim != embedding.dim:
+        raise MismatchError(
+            f"'{name}' gives vectors {student.dim} wide, but those of '{index}' are "
+            f"{embedding.dim} wide. Distil '{index}' anew."
         )
 
 

@@ -211,7 +211,7 @@ class Bench:
 def _strange_files(library: Path) -> list[str]:
     """What lies beside the catalog and its files, and does not belong there."""
     known = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "writer.lock"}
-    known |= {"vectors", "ann", "lexical"}
+    known |= {"vectors", "ann", "lexical", "fitted"}
     return [path.name for path in library.iterdir() if path.name not in known]
 
 

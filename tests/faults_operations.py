@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fittable import Rare
+
 import indexes.builder
 import indexes.lexical
 import indexes.taking
 from retriever import Collection, Document, HashingEmbedder
 
 EMBEDDER, OTHER = HashingEmbedder(16), HashingEmbedder(8)
+# Its vectors depend on the corpus: it is fitted on that when an index is built.
+RARE = Rare(words=("cat", "dog", "sea", "night", "road", "fish"))
 QUERIES = ["cat and dog", "the sea at night", "an old road home", "fish"]
 TEXTS = {
     "cat": "A cat sleeps on the mat.",
@@ -135,6 +139,21 @@ def _words_worn(folder: Path) -> None:
         collection.delete([])
 
 
+def _few(folder: Path) -> None:
+    with Collection.create(folder) as collection:
+        collection.add(BASE[:2])
+
+
+def _fitted(folder: Path) -> None:
+    """Two indexes over vectors that were fitted on another corpus than there is now."""
+    _few(folder)
+    with Collection.open(folder) as collection:
+        collection.build("flat", RARE)
+        collection.build("graph", vectors="flat", ann="HNSW8")
+        collection.delete([])  # sweeps
+        collection.add(NEW[1:2])
+
+
 def _wear_out_words(collection: Collection, extra: Path) -> None:
     _delete(collection, extra)
     collection.compact()
@@ -156,12 +175,17 @@ OPERATIONS = {
     "delete-where": Operation(_indexed, lambda c, extra: c.delete(where={"kind": "old"})),
     "compact": Operation(_worn, lambda c, extra: c.compact()),
     "drop": Operation(_two, _drop),
+    "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
+    "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
 }
 
 
 def state_of(collection: Collection) -> Any:
     """All that a user can see: documents, indexes, and what each finds, to the last score."""
     documents = [[d.doc_id, d.title, d.text, d.metadata] for d in collection.documents()]
+    for index in collection.info().indexes:
+        if index.embedder == "custom:Rare":
+            collection.use(index.name, RARE)
     answers = {
         f"{name} {where}": [
             [[[hit.doc_id, hit.score, hit.text] for hit in hits], hits.notes]

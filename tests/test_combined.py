@@ -761,3 +761,19 @@ def test_a_combination_lacks_what_its_parts_lack(compass):
     assert compass.index_info("both").missing == compass.index_info("half").missing == 2
     compass.build("half")
     assert compass.index_info("both").missing == 0
+
+
+def test_a_combination_that_was_made_anew_is_not_asked_in_the_old_way(compass):
+    compass.fuse("both", ["axes", "half"])
+    held = compass.retriever("both")
+    assert held.search("east") == compass.search("east", index="both")
+    compass.fuse("more", ["both", "axes"])
+    outer = compass.retriever("more")
+    compass.drop("more")
+    compass.drop("both")
+    compass.cascade("both", "half", "axes")
+    compass.fuse("more", ["both", "axes"])
+    for retriever in (held, outer):
+        with pytest.raises(MismatchError, match="'both' has been made anew, of other parts"):
+            retriever.search("east")
+    assert ids(compass, "north", "both") == []

@@ -1,8 +1,8 @@
 """A writer dies, loses power, or fails at every durable step; and is stopped by its user.
 
 Every step is tried of each case that is run. `flicker` and `full` (see `faults_steps.MODES`),
-`delete-where`, and what else can become of `create` and of BM25, are run where RETRIEVER_SOAK is
-set.
+`delete-where`, and what else can become of `create`, of BM25 and of fitting, are run where
+RETRIEVER_SOAK is set.
 """
 
 import functools
@@ -30,6 +30,8 @@ FEWER = {
     "delete-where": [],
     "words": ["kill", "power", "EIO"],
     "words-worn": [],
+    "fit": ["power"],
+    "refit": ["kill"],
 }
 
 

@@ -721,7 +721,7 @@ def test_keys_too_many_or_too_few_are_noticed_and_mended(words, keys, monkeypatc
     true = words._store._builder().corpus.passages(1, 99, 99)
     other = [Passage(key, true[n % 30].text) for n, key in enumerate(keys)]
     with monkeypatch.context() as wrong:
-        wrong.setattr("indexes.builder.Builder._texts", lambda self, stop: iter(other))
+        wrong.setattr("indexes.builder.Builder.texts", lambda self, stop: iter(other))
         words._store._builder().words("bm25", "none", lambda *done: None, anew=True)
     only(words)
     whole = list(keys) == list(range(1, 31))

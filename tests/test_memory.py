@@ -14,7 +14,7 @@ from indexes import ann, builder, shards, views
 from indexes.blocks import Block
 from indexes.errors import DamageError, InputError
 from indexes.files import Sealed
-from indexes.registry import EmbeddingRow
+from indexes.rows import EmbeddingRow
 from indexes.scopes import Allowed
 from retriever import Collection, Document, HashingEmbedder
 from retriever.cli import cli

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.files import Sealed
-from indexes.registry import EmbeddingRow, ShardRow, gaps
+from indexes.registry import gaps
+from indexes.rows import EmbeddingRow, ShardRow
 from indexes.shards import ShardDraft, mergeable, open_shard, pack_keys, rewritten, unpack_keys
 
 EMBEDDING = EmbeddingRow(1, "toy", {}, "toy", "f", 2, "float32")

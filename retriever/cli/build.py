@@ -41,9 +41,20 @@ __all__ = ["build"]
     help="Share the vectors of that index; nothing is embedded again.",
 )
 @click.option(
+    "--queries-by",
+    metavar="NAME",
+    shell_complete=index_names,
+    help="With --vectors: encode queries by the model NAME, distilled from the one of the vectors.",
+)
+@click.option(
     "--ann",
     metavar="FACTORY",
     help="A FAISS factory string, such as HNSW32 or IVF256,SQ8. Default: exact search.",
+)
+@click.option(
+    "--refit",
+    is_flag=True,
+    help="Fit the index's embedder anew on the documents that are there, and embed all again.",
 )
 @click.option("--lexical", is_flag=True, help="BM25 over the words of the texts; no embedder.")
 @click.option("--language", help="For --lexical: whose stems. Default: english; none: no stems.")
@@ -86,7 +97,9 @@ def build(
     spec: str | None,
     options: tuple[tuple[str, str], ...],
     vectors: str | None,
+    queries_by: str | None,
     ann: str | None,
+    refit: bool,
     lexical: bool,
     language: str | None,
     fused: tuple[str, ...],
@@ -107,19 +120,21 @@ def build(
     from retriever.info import index_notes
 
     combination = _Combination(fused, method, rrf_k, first, second, depth)
-    combination.check(spec, options, vectors, ann, lexical, language)
+    combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
     with Collection.open(library) as collection:
         if combination:
             report = combination.build(collection, name)
         else:
             with progress_bar(f"building {name}") as progress:
-                own = _Own(spec, dict(options), vectors, ann, lexical, language)
+                own = _Own(spec, dict(options), vectors, queries_by, ann, refit, lexical, language)
                 report = own.build(collection, name, progress)
         index, split = collection.index_info(name), collection.split
     if as_json:
         print_json(asdict(report))
     else:
         click.echo(_told(report, index, "passage" if split else "document"))
+    if report.fitted_texts is not None:
+        note(f"{index.model} was fitted on {report.fitted_texts:,} of the corpus's texts")
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
     for text in index_notes(index, library, split=split is not None):
@@ -133,7 +148,9 @@ class _Own:
     spec: str | None
     options: dict[str, str]
     vectors: str | None
+    queries_by: str | None
     ann: str | None
+    refit: bool
     lexical: bool
     language: str | None
 
@@ -153,6 +170,8 @@ class _Own:
             ann=self.ann,
             dtype=dtype,
             language=self.language,
+            queries_by=self.queries_by,
+            refit=self.refit,
             progress=progress,
         )
 

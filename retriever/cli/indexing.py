@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from retriever.cli.options import as_json, index_names, library
-from retriever.cli.output import print_json, printer
+from retriever.cli.output import note, print_json, printer
 
 __all__ = ["drop", "info"]
 
@@ -19,9 +19,13 @@ __all__ = ["drop", "info"]
 def info(library: Path, as_json: bool) -> None:
     """Show what the collection LIBRARY holds: documents, indexes, sizes, times."""
     from retriever.collection import Collection
+    from retriever.info import fitting_notes
 
     with Collection.open(library) as collection:
         facts = collection.info()
+    for index in facts.indexes:
+        for text in fitting_notes(index, library):
+            note(text)
     if as_json:
         print_json(asdict(facts))
         return
@@ -38,7 +42,7 @@ def info(library: Path, as_json: bool) -> None:
 def drop(library: Path, names: tuple[str, ...]) -> None:
     """Remove the indexes NAMES from the collection LIBRARY; its documents stay.
 
-    Vectors go with the last index that uses them.
+    Vectors go with the last index that uses them. A model that lies in LIBRARY/models stays.
     """
     from retriever.collection import Collection
     from retriever.report.numbers import size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Embedder",
     "EmbedderSpec",
+    "Fittable",
     "Matrix",
     "Reporting",
     "TextReport",
@@ -101,6 +102,33 @@ class WordCounting(Protocol):
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
         """For each text, its words that it does not know, each once, in their order."""
+
+
+@runtime_checkable
+class Fittable(Protocol):
+    """An embedder whose vectors depend on a corpus: on how often its words occur, say.
+
+    What was fitted is kept beside the vectors and used unchanged for what is added later; it is
+    part of the fingerprint.
+    """
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether its options ask for a corpus, and it has seen none."""
+
+    @property
+    def parameters(self) -> bytes | None:
+        """What was fitted, to be kept; None where nothing was."""
+
+    def fitted(self, texts: Iterable[str]) -> Embedder:
+        """The same embedder fitted on the texts of a corpus, read once; this one stays as it is."""
+
+    def with_parameters(self, parameters: bytes) -> Embedder:
+        """The same embedder with what was fitted before.
+
+        Raises:
+            DamageError: the bytes are not such parameters.
+        """
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,18 @@ def _info_table(indexes: Sequence[IndexInfo]) -> Table:
         table.add_column(Text(index.name), justify="right", overflow="fold")
     for label, draw in INFO_LINES:
         table.add_row(label, *[Text(draw(index)) for index in indexes])
+    for label, draw in SOME_INFO_LINES:
+        told = [draw(index) for index in indexes]
+        if any(told):
+            table.add_row(label, *[Text(one or "-") for one in told])
     return table
+
+
+def _fitted(index: IndexInfo) -> str:
+    if not index.fitted_size:
+        return ""
+    texts = index.fitted_texts
+    return "elsewhere" if texts is None else many(texts, "passage", "passages")
 
 
 def _effort(index: IndexInfo) -> str:
@@ -51,7 +62,7 @@ def _truncated(index: IndexInfo) -> str:
 
 
 INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
-    ("embedder", lambda index: index.embedder),
+    ("embedder", lambda index: index.description),
     ("structure", lambda index: index.factory or "-"),
     ("effort at k=10", _effort),
     ("width", lambda index: f"{index.dim} {index.dtype}" if index.dim else "-"),
@@ -65,4 +76,13 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("embedding took", lambda index: f"{index.embedding_seconds:.1f} s"),
     ("indexing took", lambda index: f"{index.indexing_seconds:.2f} s"),
     ("vectors shared with", lambda index: ", ".join(index.vectors_shared_with) or "-"),
+)
+# Only where an index has something to say.
+SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
+    ("fitted on", _fitted),
+    (
+        "what was fitted, on disk",
+        lambda index: size(index.fitted_size) if index.fitted_size else "",
+    ),
+    ("case", lambda index: index.case),
 )

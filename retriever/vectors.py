@@ -1,0 +1,243 @@
+"""How an index of vectors comes to be: embedded, over vectors that are there, or fitted anew."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexes.builder import Progress
+from indexes.errors import InputError, MismatchError
+from indexes.rows import EmbeddingRow, IndexRow, NewEmbedding
+from indexes.store import Store
+from retriever.embedders import Embedder
+from retriever.embedders.base import Fittable, Matrix
+from retriever.info import BuildReport, embedding_seconds, fitted_texts, text_report
+from retriever.models import Models, encode
+from retriever.provenance import QUERIES, check_same, new_embedding
+
+__all__ = ["VectorBuilding", "Wanted"]
+
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a call of `build` asked for; see `Collection.build`."""
+
+    embedder: Embedder | None = None
+    vectors: str | None = None
+    ann: str | None = None
+    dtype: str | None = None
+    lexical: bool = False
+    language: str | None = None
+    queries_by: str | None = None
+    refit: bool = False
+
+    @property
+    def nothing_of_vectors(self) -> bool:
+        """Whether it says nothing that only an index of vectors has."""
+        own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by)
+        return all(one is None for one in own)
+
+
+@dataclass(frozen=True)
+class VectorBuilding:
+    """Builds the indexes of vectors of one collection."""
+
+    store: Store
+    models: Models
+
+    def build(
+        self, name: str, there: IndexRow | None, wanted: Wanted, progress: Progress
+    ) -> BuildReport:
+        """Build an index of vectors, or bring one up to date; see `Collection.build`."""
+        _check(wanted)
+        plan = self._plan(name, wanted)
+        if plan.embedding and wanted.dtype not in (None, plan.embedding.dtype):
+            raise MismatchError(
+                f"The vectors of '{wanted.vectors or name}' are stored as "
+                f"{plan.embedding.dtype}, not {wanted.dtype}. "
+                "Leave dtype out, or build another index with an embedder."
+            )
+        self.store.check_new(name, factory=plan.recipe.get("factory"), dim=plan.dim)
+        seconds = embedding_seconds(self.store, plan.embedding) if plan.embedding else 0.0
+        maker = _Maker(self.store, self.models, plan.embedder, wanted.dtype or DTYPES[0])
+        of = wanted.vectors or name
+        index, embedded = self.store.build(
+            name,
+            embedding=plan.embedding,
+            make=maker.make,
+            recipe=plan.recipe,
+            encode=lambda texts: encode(maker.embedder or self.models.of(of), texts),
+            progress=progress,
+        )
+        return self._report(index, there, embedded, seconds)
+
+    def refit(self, name: str, given: Embedder | None, progress: Progress) -> BuildReport:
+        """Fit an index's embedder anew, and embed all again; see `Collection.build`."""
+        embedding, there = self.store.embedding(name), self.store.index(name)
+        embedder = self.models.to_fit(name, given)
+        self._check_pupils(embedding)
+        maker = _Maker(self.store, self.models, embedder, embedding.dtype, refit=True)
+        index, embedded = self.store.refit(name, embedding, maker.make, maker.encode, progress)
+        now = self.store.embedding(name)
+        before = embedding_seconds(self.store, now) if now.number == embedding.number else 0.0
+        return self._report(index, there, embedded, before)
+
+    def _report(
+        self, index: IndexRow, there: IndexRow | None, embedded: int, seconds: float
+    ) -> BuildReport:
+        embedding = self.store.embedding(index.name)
+        return BuildReport(
+            name=index.name,
+            embedded=embedded,
+            already=max(0, self.store.count_passages() - embedded),
+            embedding_seconds=embedding_seconds(self.store, embedding) - seconds,
+            indexing_seconds=0.0 if index == there else index.seconds,
+            text=text_report(self.store, embedding),
+            fitted_texts=fitted_texts(embedding),
+        )
+
+    def _check_pupils(self, embedding: EmbeddingRow) -> None:
+        """Refuse to change vectors that others' queries are made for."""
+        pupils = [
+            row.name
+            for row in self.store.indexes()
+            if row.embedding == embedding.number and QUERIES in row.recipe
+        ]
+        if pupils:
+            raise InputError(
+                f"The queries of {', '.join(pupils)} are encoded for the vectors that "
+                f"'{embedding.name}' has now, and would not fit others. Drop what is asked in "
+                "that way first, and distil anew afterwards."
+            )
+
+    def _plan(self, name: str, wanted: Wanted) -> _Plan:
+        """What to build on: an index that is there, another's vectors, or a new embedding."""
+        if name in [row.name for row in self.store.indexes()]:
+            return self._plan_again(name, wanted)
+        if (wanted.embedder is None) == (wanted.vectors is None):
+            raise InputError(
+                f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
+                "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
+            )
+        recipe = _recipe(wanted.ann)
+        if wanted.embedder is not None:
+            if wanted.queries_by is not None:
+                raise InputError(
+                    "--queries-by (queries_by) belongs to --vectors INDEX: it encodes queries for "
+                    "vectors that are there."
+                )
+            return _Plan(wanted.embedder, None, recipe)
+        embedding = self.store.embedding(str(wanted.vectors))
+        if wanted.queries_by is not None:
+            of, by = str(wanted.vectors), wanted.queries_by
+            recipe |= {QUERIES: self.models.for_queries_of(of, embedding, by)}
+        return _Plan(None, embedding, recipe)
+
+    def _plan_again(self, name: str, wanted: Wanted) -> _Plan:
+        index, embedding = self.store.index(name), self.store.embedding(name)
+        embedder = wanted.embedder
+        if embedder is not None:
+            embedder = self.models.as_fitted(name, embedder)
+            check_same(name, embedding, embedder)
+            self.models.keep(embedder)
+        has = index.recipe.get("factory", "Flat")
+        by = index.recipe.get(QUERIES, {}).get("name")
+        vectors = wanted.vectors
+        shares = vectors is None or self.store.embedding(vectors).number == embedding.number
+        # A structure that FAISS refused or that was cut short may be exchanged for another.
+        settled = index.kind == "flat" or index.file is not None
+        other = not shares or (settled and wanted.ann not in (None, has))
+        if other or wanted.queries_by not in (None, by):
+            queries = f", queries by {by}" if by else ""
+            raise MismatchError(
+                f"Index '{name}' is there already ({has} over {embedding.model}{queries}). "
+                f"Choose another name, or first: retriever drop {self._quoted} {name}"
+            )
+        recipe = _recipe(wanted.ann or has)
+        if QUERIES in index.recipe:
+            recipe[QUERIES] = index.recipe[QUERIES]
+        if wanted.queries_by is not None:
+            # Named again, the model is taken as it is now.
+            recipe[QUERIES] = self.models.for_queries_of(name, embedding, wanted.queries_by)
+        return _Plan(embedder, embedding, recipe)
+
+    @property
+    def _quoted(self) -> str:
+        """The folder as a shell takes it, for advice."""
+        return shlex.quote(str(self.store.folder))
+
+
+@dataclass
+class _Maker:
+    """An embedder on its way into a collection: fitted on its texts where it has to be."""
+
+    store: Store
+    models: Models
+    embedder: Any
+    dtype: str
+    refit: bool = False
+
+    def make(self, texts: Iterator[str]) -> NewEmbedding:
+        """What the catalog keeps of it, when it was fitted on the texts."""
+        facts: dict[str, Any] = {}
+        if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
+            read = _Counted(texts)
+            self.embedder = self.embedder.fitted(read)
+            facts["fitted"] = {"documents": self.store.count(), "texts": read.count}
+        self.models.keep(self.embedder)
+        return new_embedding(self.embedder, self.dtype, self.store.folder, facts)
+
+    def encode(self, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
+        """The vectors of documents; see `models.encode`."""
+        return encode(self.embedder, texts)
+
+
+@dataclass
+class _Counted:
+    """Some texts, counted while they are read."""
+
+    texts: Iterator[str]
+    count: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self.texts:
+            self.count += 1
+            yield text
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How to build: with a new embedder, or on an embedding that there is; its own embedder is
+    loaded only when there is something to embed.
+    """
+
+    embedder: Embedder | None
+    embedding: EmbeddingRow | None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        """The width of the vectors."""
+        known = self.embedder or self.embedding
+        return known.dim if known else 0
+
+
+def _recipe(ann: str | None) -> dict[str, Any]:
+    """With a FAISS factory string; without one for exact search."""
+    return {} if ann in (None, "Flat") else {"factory": ann}
+
+
+def _check(wanted: Wanted) -> None:
+    embedder, dtype = wanted.embedder, wanted.dtype
+    if embedder is not None and not isinstance(embedder, Embedder):
+        kind = type(embedder).__name__
+        raise InputError(
+            f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
+            "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
+        )
+    if dtype is not None and dtype not in DTYPES:
+        raise InputError(f"dtype is {dtype!r}; expected one of: {', '.join(DTYPES)}.")
