@@ -253,7 +253,7 @@ def test_what_cannot_be_built_is_said(library, failed, misused):
         return failed("build", library, "new", *arguments)
 
     assert build("--embedder", "hash") == (
-        "No kind of embedder 'hash'. There are: static, contextual, hashing."
+        "No kind of embedder 'hash'. There are: static, contextual, elmo, hashing."
     )
     assert build("--embedder", "hashing", "-o", "dims", "64") == (
         "No option 'dims' for hashing. It has: dim."
@@ -649,6 +649,8 @@ def test_the_commands_are_those_that_there_are(done):
         "demo",
         "add",
         "build",
+        "train",
+        "distill",
         "search",
         "compare",
         "evaluate",

@@ -23,6 +23,8 @@ ENGINES = (
     "faiss",
     "filelock",
     "gensim",
+    "h5py",
+    "huggingface_hub",
     "ir_datasets",
     "ir_measures",
     "jinja2",
@@ -34,6 +36,7 @@ ENGINES = (
     "sqlite3",
     "sqlite_utils",
     "tantivy",
+    "tokenizers",
     "torch",
     "transformers",
 )
@@ -246,8 +249,14 @@ def test_an_engine_has_few_doors():
             doors.setdefault(engine, []).append(name_of(path))
     single = {e: names for e, names in doors.items() if e not in WHOLE_FOLDERS}
     assert {engine: names for engine, names in single.items() if len(names) > 1} == {
+        # Word vectors are read by the one and trained by the other.
+        "gensim": ["retriever.embedders.words", "retriever.training.neural"],
         # The catalog's schema steps are its own file.
         "sqlite_utils": ["indexes.catalog", "indexes.migrations"],
+        # Sentence models, and the network of ELMo.
+        "torch": ["retriever.embedders.contextual", "retriever.embedders.elmonet"],
+        # A tokenizer is made by the one and read by the other.
+        "tokenizers": ["retriever.distilling.tokenizing", "retriever.embedders.tokenizer"],
     }
     assert {name.rsplit(".", 1)[0] for name in doors["click"]} <= {"retriever", "retriever.cli"}
 

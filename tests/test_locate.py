@@ -88,6 +88,38 @@ def test_words_that_cannot_be_had_say_what_was_tried():
         assert part in text
 
 
+def test_a_name_of_two_parts_is_a_static_model_of_hugging_face():
+    with pytest.raises(ModelNotAvailableError) as error:
+        locate_words("minishlab/potion-base-8M")
+    text = str(error.value)
+    for part in ("path minishlab/potion-base-8M: not there", "Hugging Face cache: "):
+        assert part in text
+    assert "Hugging Face hub: not asked, HF_HUB_OFFLINE is set" in text
+    assert "gensim" not in text
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A cache of Hugging Face with a part of one model."""
+    import huggingface_hub.constants
+
+    cache = tmp_path / "hub" / "models--somebody--small"
+    snapshot = cache / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text("abc")
+    (snapshot / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return snapshot
+
+
+def test_a_static_model_in_the_cache_of_hugging_face_is_found(hub):
+    with pytest.raises(ModelNotAvailableError, match="cache: there is only a part of it"):
+        locate_words("somebody/small")
+    (hub / "model.safetensors").touch()
+    assert locate_words("somebody/small") == hub
+
+
 @pytest.mark.parametrize("locate", [locate_words, locate_sentence_model])
 @pytest.mark.parametrize("path", [Path("gone"), "./gone", "/gone/too"])
 def test_what_can_only_be_a_path_is_looked_for_nowhere_else(locate, path):
@@ -133,7 +165,9 @@ def test_a_spec_loads_its_embedder_again(tmp_path):
     "read", [lambda: parse_spec("magic:x", {}), lambda: load_embedder(EmbedderSpec("magic"))]
 )
 def test_an_unknown_kind_names_the_kinds(read):
-    with pytest.raises(UnknownNameError, match=r"'magic'\. There are: static, contextual, hash"):
+    with pytest.raises(
+        UnknownNameError, match=r"'magic'\. There are: static, contextual, elmo, hash"
+    ):
         read()
 
 
@@ -142,7 +176,11 @@ def test_an_unknown_kind_names_the_kinds(read):
     [
         ("static", {}, "names no model. Write static:NAME"),
         ("hashing:x", {}, "'hashing' takes no model"),
-        ("static:x", {"waiting": "mean"}, "No option 'waiting' for static. It has: weighting, tru"),
+        (
+            "static:x",
+            {"waiting": "mean"},
+            "No option 'waiting' for static. It has: weighting, ",
+        ),
         ("hashing", {"dim": "wide"}, "'dim' of hashing is 'wide'; expected a whole number"),
         ("hashing", {"dim": 2.5}, "'dim' of hashing is 2.5; expected a whole number"),
         ("hashing", {"dim": True}, "'dim' of hashing is True; expected a whole number"),

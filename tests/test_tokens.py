@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.embedders import tokens
-from retriever.embedders.tokens import split
+from retriever.embedders import pieces
+from retriever.embedders.characters import lowered
+from retriever.embedders.tokens import split, words_of
 
 
-def words_of(texts, *, lower=True):
+def split_words(texts, *, lower=True):
     words = split(texts, lower=lower)
     return [words.of(text) for text in range(len(words))]
 
@@ -33,11 +34,12 @@ def words_of(texts, *, lower=True):
     ],
 )
 def test_a_word_is_a_run_of_letters_marks_and_digits(text, expected):
-    assert words_of([text]) == [expected]
+    assert split_words([text]) == [expected]
+    assert words_of(text, lower=True) == expected
 
 
 def test_case_is_kept_on_request():
-    assert words_of(["New_York NEW"], lower=False) == [["New", "York", "NEW"]]
+    assert split_words(["New_York NEW"], lower=False) == [["New", "York", "NEW"]]
 
 
 def test_empty_texts_have_empty_stretches():
@@ -55,8 +57,8 @@ def test_no_texts_have_no_words():
 
 def test_chunks_share_one_list_of_words(monkeypatch):
     texts = ["red apple", "green – apple", "", "red"] * 5
-    whole = words_of(texts)
-    monkeypatch.setattr(tokens, "CHUNK_CHARACTERS", 12)
+    whole = split_words(texts)
+    monkeypatch.setattr(pieces, "CHUNK_CHARACTERS", 12)
     words = split(texts, lower=True)
     assert [words.of(text) for text in range(len(words))] == whole
     assert sorted(words.distinct) == ["apple", "green", "red"]
@@ -71,6 +73,25 @@ def test_a_very_long_text():
 def test_a_lone_surrogate_is_refused():
     with pytest.raises(UnicodeEncodeError):
         split(["\ud800"], lower=True)
+    with pytest.raises(UnicodeEncodeError):
+        words_of("\ud800", lower=True)
+
+
+def test_two_threads_split_like_one(monkeypatch):
+    texts = ["Red apple–pie", "", "naïve ÉCOLE", "pie", "– …"] * 7
+    whole = split_words(texts)
+    monkeypatch.setattr(pieces, "BLOCK_CHARACTERS", 4)
+    assert split_words(texts) == whole
+
+
+def test_words_do_not_run_from_one_text_into_the_next():
+    assert split_words(["new", "york", "é", "a –", "b"]) == [["new"], ["york"], ["é"], ["a"], ["b"]]
+
+
+def test_lower_case_is_that_of_single_characters():
+    # Python's own takes the end of a word and a dot above into account.
+    assert split_words(["ΣΑΣ İ K"]) == [["σασ", "i", "k"]]
+    assert [lowered(word) for word in ("ΣΑΣ", "İ", "K", "US")] == ["σασ", "i", "k", "us"]
 
 
 def kept(character):
@@ -87,4 +108,14 @@ CHARACTERS = st.one_of(
 @given(st.lists(st.text(CHARACTERS, max_size=30), max_size=6))
 def test_batches_split_like_a_plain_reference(texts):
     reference = [re.findall(r"\S+", "".join(c if kept(c) else " " for c in text)) for text in texts]
-    assert words_of(texts, lower=False) == reference
+    assert split_words(texts, lower=False) == reference
+
+
+@given(st.lists(st.text(CHARACTERS, max_size=30), max_size=6), st.booleans())
+def test_one_text_is_split_as_in_a_batch(texts, lower):
+    assert [words_of(text, lower=lower) for text in texts] == split_words(texts, lower=lower)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=6), st.booleans())
+def test_every_character_is_read_alike_in_both(texts, lower):
+    assert [words_of(text, lower=lower) for text in texts] == split_words(texts, lower=lower)

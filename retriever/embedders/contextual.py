@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import os
@@ -90,6 +91,39 @@ class ContextualEmbedder:
         """Tokens of a text that the model reads, its marks included; None where there is no end."""
         length = self._model.max_seq_length
         return None if length is None or math.isinf(length) else int(length)
+
+    @property
+    def precision(self) -> str:
+        """In which numbers it computes: `float32` or `bfloat16`."""
+        return self._precision
+
+    def in_precision(self, precision: str | None = None) -> ContextualEmbedder:
+        """The same model at another precision; without one, at that which this machine is best at.
+
+        That is bfloat16 where the processor computes with it.
+        """
+        wanted = precision or ("bfloat16" if _computes_bfloat16() else self._precision)
+        if wanted == self._precision:
+            return self
+        spec = self.spec
+        return ContextualEmbedder(spec.model, **{**spec.options, "precision": wanted})
+
+    def in_batches(self, batch_size: int) -> ContextualEmbedder:
+        """The same loaded model, reading so many texts at once.
+
+        Raises:
+            InputError: `batch_size` is not a whole number from 1 up.
+        """
+        _check_count("batch_size", batch_size)
+        other = copy.copy(self)
+        other._batch_size = batch_size
+        return other
+
+    @property
+    def tokenizer_json(self) -> str | None:
+        """The model's tokenizer as the text of a `tokenizer.json`; None where it has none."""
+        backend = getattr(self._model.tokenizer, "backend_tokenizer", None)
+        return None if backend is None else str(backend.to_str())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -244,6 +278,16 @@ def _checked_device(device: str | None) -> str | None:
             "taken; 'cpu' is always there."
         ) from None
     return device
+
+
+def _computes_bfloat16() -> bool:
+    """Whether the processor, or a GPU in its place, has instructions for bfloat16."""
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    processor = torch.cpu.get_capabilities()
+    return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
 
 
 def _in_precision(model: Any, precision: str) -> Any:

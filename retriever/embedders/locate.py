@@ -28,6 +28,12 @@ SENTENCE_PACKAGES = {
 }
 # The same vectors under another name.
 GENSIM_NAMES = {"glove-6b-50d": "glove-wiki-gigaword-50"}
+# What a static sentence model is made of: of a larger model in the same place, nothing else.
+STATIC_FILES = [
+    f"{folder}{name}"
+    for folder in ("", "0_StaticEmbedding/")
+    for name in ("*.json", "model.safetensors")
+]
 NO = {"", "0", "false", "no", "off"}
 
 
@@ -45,11 +51,14 @@ def is_offline() -> bool:
 
 
 def locate_words(model: str | os.PathLike[str]) -> Path:
-    """The file of word vectors that `model` means, or the folder of a package that carries them.
+    """The file of word vectors or the folder that `model` means: a package's, or a static model's.
+
+    A name of two parts, such as `minishlab/potion-base-8M`, is a static sentence model's on the hub
+    of Hugging Face; any other is looked for in gensim-data.
 
     Raises:
-        ModelNotAvailableError: it is no path, no installed package has it, and the hub of
-            gensim-data does not, or cannot be asked.
+        ModelNotAvailableError: it is no path, no installed package has it, and its hub does not, or
+            cannot be asked.
         InputError: the name is empty.
     """
     name = _name(model)
@@ -62,7 +71,10 @@ def locate_words(model: str | os.PathLike[str]) -> Path:
         if found := _in_package(package, "_emb.npy"):
             return found
         tried.append(f"package {package}: not installed, or without word vectors")
-        downloaded = _from_gensim(GENSIM_NAMES.get(name, name), tried)
+        if name.count("/") == 1:
+            downloaded = _from_hugging_face(name, tried)
+        else:
+            downloaded = _from_gensim(GENSIM_NAMES.get(name, name), tried)
         if downloaded:
             return downloaded
     raise not_available("word vectors", name, tried, WORD_PACKAGES)
@@ -127,6 +139,29 @@ def _in_package(package: str, ending: str) -> Path | None:
         return None
     folders = [Path(str(file.locate())).parent for file in files if file.name.endswith(ending)]
     return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _from_hugging_face(name: str, tried: list[str]) -> Path | None:
+    """The folder of a static sentence model: from the user's cache, or else from the hub."""
+    # It takes a moment to import, and most models are found without it.
+    import huggingface_hub
+
+    for here in (True, False):
+        if not here and is_offline():
+            tried.append("Hugging Face hub: not asked, HF_HUB_OFFLINE is set")
+            return None
+        try:
+            folder = huggingface_hub.snapshot_download(
+                name, allow_patterns=STATIC_FILES, local_files_only=here
+            )
+            # A cache may hold a part of a model only: what another program once needed.
+            if not here or any(Path(folder).rglob("model.safetensors")):
+                return Path(folder)
+            reason = "there is only a part of it"
+        except Exception as error:  # the hub's client raises errors of several libraries
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+        tried.append(f"Hugging Face {'cache' if here else 'hub'}: {reason}")
+    return None
 
 
 def _from_gensim(name: str, tried: list[str]) -> Path | None:

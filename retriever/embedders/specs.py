@@ -13,6 +13,7 @@ from typing import Any, get_args, get_type_hints
 from indexes.errors import InputError, UnknownNameError
 from retriever.embedders.base import Embedder, EmbedderSpec
 from retriever.embedders.contextual import ContextualEmbedder
+from retriever.embedders.elmo import ElmoEmbedder
 from retriever.embedders.hashing import HashingEmbedder
 from retriever.embedders.static import StaticEmbedder
 
@@ -21,6 +22,7 @@ __all__ = ["load_embedder", "parse_spec"]
 KINDS: dict[str, type[Any]] = {
     "static": StaticEmbedder,
     "contextual": ContextualEmbedder,
+    "elmo": ElmoEmbedder,
     "hashing": HashingEmbedder,
 }
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

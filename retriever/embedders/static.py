@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from indexes.errors import InputError
-from retriever.embedders import pooling
-from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, fingerprint_of, unit
-from retriever.embedders.locate import locate_words
+from indexes.errors import DamageError, InputError
+from retriever.embedders.averaging import Averages, fit_on
+from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, fingerprint_of
+from retriever.embedders.fitting import Fit
+from retriever.embedders.staticoptions import StaticOptions
 from retriever.embedders.texts import check_texts
-from retriever.embedders.tokens import chunks, split
-from retriever.embedders.words import WordVectors, load_words
+from retriever.embedders.tokens import chunks
+from retriever.embedders.vocabularies import load_vocabulary
+from retriever.embedders.vocabulary import Bags
+from retriever.embedders.words import WordVectors
 
 __all__ = ["StaticEmbedder"]
 
-WEIGHTINGS = ("mean",)
 ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}
 
 
 class StaticEmbedder:
-    """Embeds a text as the mean of the vectors of its words, scaled to length 1.
+    """Embeds a text as the weighted mean of the vectors of its words, scaled to length 1.
 
-    `model` is a path or a name (see `locate.py`); `words` gives the vector of a single word, as in
-    `embedder.words["apple"]`. Words are runs of letters, marks and digits (see `tokens.py`),
-    lower-cased exactly where the vocabulary has no upper-case letter. How words are averaged is
-    said by `pooling.mean`. Unknown words count for nothing, except that a fastText model with
-    subwords knows every word of a few letters. A text without a known word gets zeros.
+    `model` is a path or a name (see `locate.py`): a file of word vectors, or the folder of a static
+    sentence model, whose tokens are then the words. Unknown words count for nothing, except that a
+    fastText model with subwords knows every word of a few letters; stop words count as any other. A
+    text without a known word gets zeros. In this order:
+
+    - `all_but_top` N: from the vector of every word, the mean over all words is taken away, and
+      then the projections on their N principal components (Mu and Viswanath 2018; 0: neither).
+      Fitted: over the words of the corpus.
+    - `unit_words`: the vector of every word is scaled to length 1; else long ones count for more.
+    - `weighting`: what a word weighs (see `weights.py`). `mean`: 1. `idf`: by how many texts of the
+      corpus have it. `sif`, `usif`: by how often it occurs (Arora et al. 2017, Ethayarajh 2018).
+    - `components`: so many common components of the corpus's texts are taken away from the vector
+      of a text; by default as the weighting's paper does: 1 for `sif`, 5 for `usif`, else none.
+    - `phrases`: whether neighbouring words are joined where the vocabulary has them as one word.
+
+    Building an index fits all but the plain mean on the corpus first. An embedder that was not
+    fitted takes the frequency of a word from its rank in the file; it takes away no components, and
+    refuses to encode where they were asked for in so many words.
 
     Raises:
-        InputError: an unknown weighting, or a pickle without `trust_pickle`.
+        InputError: an unknown weighting, a bad number, or a pickle without `trust_pickle`.
         FileFormatError: a file that holds no word vectors, or a damaged one.
         ModelNotAvailableError: no such path or name.
     """
@@ -43,13 +60,19 @@ class StaticEmbedder:
         model: str | os.PathLike[str],
         *,
         weighting: str = "mean",
+        components: int | None = None,
+        unit_words: bool = False,
+        all_but_top: int = 0,
+        phrases: bool | None = None,
         trust_pickle: bool = False,
     ) -> None:
-        if weighting not in WEIGHTINGS:
-            known = ", ".join(WEIGHTINGS)
-            raise InputError(f"Unknown weighting '{weighting}'. It can be: {known}.")
-        self._model, self._weighting = model, weighting
-        self._words = load_words(locate_words(model), trust_pickle=trust_pickle)
+        options = StaticOptions(weighting, components, unit_words, all_but_top)
+        vocabulary = load_vocabulary(model, trust_pickle=trust_pickle, phrases=phrases)
+        options.check_width(vocabulary.dim)
+        self._model, self._phrases = model, phrases
+        self._options, self._vocabulary = options, vocabulary
+        self._averages = Averages(vocabulary, options)
+        self._parameters: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -62,52 +85,138 @@ class StaticEmbedder:
     @property
     def dim(self) -> int:
         """The width of the word vectors."""
-        return self._words.dim
+        return self._vocabulary.dim
 
     @property
     def words(self) -> WordVectors:
-        """The vectors of single words: as they are in the source, not scaled."""
-        return self._words
+        """The vectors of single words: as they are in the source, not scaled.
+
+        Raises:
+            InputError: the model has tokens instead of words.
+        """
+        words = getattr(self._vocabulary, "words", None)
+        if isinstance(words, WordVectors):
+            return words
+        raise InputError(
+            f"{self.name} is a table of tokens and has no vectors of words. "
+            "To embed a single word, encode it as a text: encode_documents([word])."
+        )
 
     @property
     def lower(self) -> bool:
         """Whether texts are lower-cased: the vocabulary has no upper-case letter."""
-        return not self._words.has_upper_case
+        return bool(self._vocabulary.facts.get("lower", False))
+
+    @property
+    def case(self) -> str:
+        """How capital letters are treated, in a few words for people."""
+        return self._vocabulary.case
+
+    @property
+    def teacher(self) -> str | None:
+        """The fingerprint of the embedder that this one was distilled from, where it was."""
+        return self._vocabulary.teacher
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the source by its content, so that a file may move and be renamed."""
+        """Names the source by its content, so that a file may move and be renamed.
+
+        What was fitted is named by its SHA-256.
+        """
+        options = self._options
+        more: dict[str, Any] = {}
+        if options.all_but_top:
+            more["all_but_top"] = options.all_but_top
+        if options.unit_words:
+            more["unit_words"] = True
+        if options.removed and (self._parameters is not None or options.components):
+            more["components"] = options.removed
+        if self._parameters is not None:
+            more["fitted"] = hashlib.sha256(self._parameters).hexdigest()
+        elif options.weighting != "mean":
+            more["frequencies"] = "rank"
         return fingerprint_of(
-            kind="static",
-            source=self._words.checksum,
-            weighting=self._weighting,
-            words="unicode L, M, N",
-            lower=self.lower,
-            subwords=self._words.subwords is not None,
-            unit=True,
+            kind="static", weighting=options.weighting, unit=True, **self._vocabulary.facts, **more
         )
 
     @property
     def spec(self) -> EmbedderSpec:
-        """How to load this embedder again; a path is absolute.
+        """How to load this embedder again, but for what was fitted; a path is absolute.
 
         Trust in a pickle is not kept: a collection may come from somebody else. Its converted form
         in this user's cache needs none.
         """
         path = Path(self._model).expanduser()
         model = str(path.resolve()) if path.exists() else os.fspath(self._model)
-        return EmbedderSpec("static", model, {"weighting": self._weighting})
+        phrases = {} if self._phrases is None else {"phrases": self._phrases}
+        return EmbedderSpec("static", model, {**self._options.chosen(), **phrases})
+
+    # -- fitting --------------------------------------------------------------------------------
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether something is to be learnt from a corpus, and has not been."""
+        return self._options.needs_corpus and self._parameters is None
+
+    @property
+    def parameters(self) -> bytes | None:
+        """What was fitted, to be kept; None where nothing was."""
+        return self._parameters
+
+    def fitted(self, texts: Iterable[str]) -> StaticEmbedder:
+        """The same embedder fitted on the texts of a corpus, read once; this one stays as it is.
+
+        The plain mean has nothing to learn, and is given back as it is.
+
+        Raises:
+            InputError: something that is no text; see `check_texts`.
+        """
+        if not self._options.needs_corpus:
+            return self
+        return self._with(fit_on(texts, self._vocabulary, self._options))
+
+    def with_parameters(self, parameters: bytes) -> StaticEmbedder:
+        """The same embedder with what was fitted before.
+
+        Raises:
+            DamageError: the bytes are not such parameters, or those of other options.
+        """
+        fit = Fit.from_bytes(parameters)
+        options = self._options
+        asked = bool(options.all_but_top), bool(options.removed)
+        if asked != (fit.top is not None, fit.common is not None):
+            raise DamageError(
+                f"What was fitted on the corpus was fitted for other options than those of "
+                f"{self.name}: {options.chosen()}. Fit it again: build the index with --refit."
+            )
+        return self._with(fit, parameters)
+
+    def _with(self, fit: Fit, parameters: bytes | None = None) -> StaticEmbedder:
+        other = object.__new__(StaticEmbedder)
+        other._model, other._phrases = self._model, self._phrases
+        other._options, other._vocabulary = self._options, self._vocabulary
+        other._averages = Averages(self._vocabulary, self._options, fit)
+        other._parameters = parameters or fit.to_bytes()
+        return other
+
+    # -- encoding -------------------------------------------------------------------------------
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors (len(texts), dim) float32; zeros where no word is known.
 
         Raises:
-            InputError: something that is no text; see `check_texts`.
+            InputError: something that is no text (see `check_texts`); or components are to be taken
+                away, and nothing was fitted.
         """
         return self.encode_and_report(texts)[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """The same as `encode_documents`: words mean the same in a query."""
+        """The same as `encode_documents`, to the last bit: words mean the same in a query."""
+        check_texts(texts)
+        if len(texts) == 1:
+            rows = self._vocabulary.rows_of(texts[0])
+            if rows is not None:
+                return self._averages.of_rows(rows)
         return self.encode_and_report(texts)[0]
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
@@ -115,33 +224,27 @@ class StaticEmbedder:
         check_texts(texts)
         vectors, report = np.empty((len(texts), self.dim), np.float32), TextReport()
         for chunk in chunks(texts):
-            means, part = self._encode_chunk(chunk)
-            vectors[report.texts : report.texts + len(chunk)] = unit(means)
-            report += part
+            bags = self._vocabulary.bags(chunk)
+            done = slice(report.texts, report.texts + len(chunk))
+            vectors[done] = self._averages.of_bags(bags)
+            report += _report(bags)
         return vectors, report
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """How many words occur in some queries, and how many of them are known."""
-        return self.encode_and_report(texts)[1]
+        check_texts(texts)
+        parts = (_report(self._vocabulary.bags(chunk)) for chunk in chunks(texts))
+        return sum(parts, TextReport())
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
         """For each text, its words that have no vector, each once, in their order."""
         check_texts(texts)
-        words = split(texts, lower=self.lower)
-        rows, _ = self._words.table(words.distinct)
-        missing = {word for word, row in zip(words.distinct, rows.tolist(), strict=True) if row < 0}
-        return [
-            [word for word in dict.fromkeys(words.of(text)) if word in missing]
-            for text in range(len(words))
-        ]
+        return self._vocabulary.unknown_words(texts)
 
     def coverage(self, texts: Sequence[str]) -> float:
         """Share of word occurrences that are known; 0.0 where there is no word at all."""
         return self.report_queries(texts).coverage or 0.0
 
-    def _encode_chunk(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
-        words = split(texts, lower=self.lower)
-        rows, table = self._words.table(words.distinct)
-        occurring, known = pooling.counts_of(words, rows)
-        report = TextReport(texts=len(texts), words=occurring, known_words=known)
-        return pooling.mean(words, rows, table), report
+
+def _report(bags: Bags) -> TextReport:
+    return TextReport(texts=len(bags), words=bags.occurring, known_words=len(bags.rows))

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, cast
@@ -89,10 +90,22 @@ class WordVectors:
             f"No word '{word}' among these {len(self):,} word vectors.{self._hint(word)}"
         )
 
+    def row(self, word: str) -> int | None:
+        """The row of a word in `vectors`, spelt as it is there; None where it has none."""
+        return self._ids.get(word)
+
+    def occurrences(self, letter: str) -> int:
+        """How often a letter occurs in all words together, told sooner than a word is found."""
+        return (self._folder / WORDS).read_bytes().count(letter.encode())
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The words in the order of their rows."""
+        return list(self._ids)
+
     def ids(self, distinct: Sequence[str]) -> NDArray[np.int64]:
         """The row of each word, -1 where it has none."""
-        get = self._ids.get
-        return np.fromiter((get(word, -1) for word in distinct), np.int64, len(distinct))
+        return np.fromiter(map(self._ids.get, distinct, repeat(-1)), np.int64, len(distinct))
 
     def table(self, distinct: Sequence[str]) -> tuple[NDArray[np.int64], Matrix]:
         """The vectors of those words that have one: (each word's row or -1, the rows).

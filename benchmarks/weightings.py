@@ -1,0 +1,182 @@
+"""What each weighting of GloVe finds on three collections: `python -m benchmarks.weightings`.
+
+Needs RETRIEVER_DATA. Writes `results/weightings.json`. Everything is done in memory, with exact
+search: documents are embedded as a collection does it, title and text, by an embedder fitted on
+them, and the measures are trec_eval's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from benchmarks.certificate import certificate, checksum, save
+from benchmarks.quality import CRANFIELD, SCIFACT, Data
+from indexes.documents import Document, passage_text
+from retriever import StaticEmbedder, read_qrels, read_queries
+from retriever.formats import read_documents
+from retriever.measures import evaluate, means
+
+COMMAND = "python -m benchmarks.weightings"
+MODEL = "glove-6b-50d"
+MEASURES = ("nDCG@10", "R@100")
+DEPTH = 100
+
+WEIGHTINGS = ("mean", "idf", "sif", "usif")
+ALL_BUT_TOP = (0, 3, 5)
+COMPONENTS = (0, 1, 5)
+
+ADI = Data("adi", "qrels/test.tsv", "ADI, 82 documents, 35 queries")
+BINARY = "qrels/test.tsv"
+
+# The columns of the table: a collection, the file of its judgments, and a name for both.
+JUDGED = (
+    (SCIFACT, SCIFACT.qrels, "scifact"),
+    (CRANFIELD, BINARY, "cranfield"),
+    (CRANFIELD, CRANFIELD.qrels, "cranfield-graded"),
+    (ADI, ADI.qrels, "adi"),
+)
+TITLES = {
+    "scifact": "SciFact",
+    "cranfield": "Cranfield",
+    "cranfield-graded": "... graded",
+    "adi": "ADI",
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A test collection in memory: texts as they are embedded, queries, and all its judgments."""
+
+    doc_ids: list[str]
+    texts: list[str]
+    queries: dict[str, str]
+    qrels: dict[str, dict[str, dict[str, int]]]
+
+
+def load(data: Data) -> Loaded:
+    """The documents and the judged queries of a test collection."""
+    records = read_documents(data.file("corpus.jsonl"))
+    documents = [record for record in records if isinstance(record, Document)]
+    qrels = {name: read_qrels(data.file(path)) for one, path, name in JUDGED if one == data}
+    judged = {query_id for grades in qrels.values() for query_id in grades}
+    queries = read_queries(data.file("queries.jsonl"))
+    return Loaded(
+        [document.doc_id for document in documents],
+        [passage_text(one.title, one.text, 0, len(one.text)) for one in documents],
+        {query_id: queries[query_id] for query_id in sorted(judged)},
+        qrels,
+    )
+
+
+def variants() -> Iterator[dict[str, Any]]:
+    """The options of all that is measured; `fitted` says whether the corpus was seen."""
+    for weighting, unit_words, all_but_top, components in product(
+        WEIGHTINGS, (False, True), ALL_BUT_TOP, COMPONENTS
+    ):
+        yield {
+            "weighting": weighting,
+            "unit_words": unit_words,
+            "all_but_top": all_but_top,
+            "components": components,
+            "fitted": True,
+        }
+    for weighting in WEIGHTINGS[1:]:
+        yield {
+            "weighting": weighting,
+            "unit_words": False,
+            "all_but_top": 0,
+            "components": 0,
+            "fitted": False,
+        }
+
+
+def judge(embedder: StaticEmbedder, data: Loaded) -> dict[str, dict[str, float]]:
+    """The measures of exact search, by the name of the judgments."""
+    scores = embedder.encode_queries(list(data.queries.values()))
+    scores = scores @ embedder.encode_documents(data.texts).T
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
+    run = {
+        query_id: [(data.doc_ids[place], float(row[place])) for place in places.tolist()]
+        for query_id, row, places in zip(data.queries, scores, best, strict=True)
+        # A query without a known word finds nothing.
+        if row.any()
+    }
+    return {name: means(evaluate(run, qrels, MEASURES)) for name, qrels in data.qrels.items()}
+
+
+def measure(options: dict[str, Any], collections: list[Loaded]) -> dict[str, Any]:
+    """One choice of options on all collections."""
+    chosen = {name: value for name, value in options.items() if name != "fitted"}
+    results: dict[str, Any] = {}
+    for data in collections:
+        embedder = StaticEmbedder(MODEL, **chosen)
+        results |= judge(embedder.fitted(data.texts) if options["fitted"] else embedder, data)
+    return {**options, "quality": results}
+
+
+def main() -> None:
+    """Measure, print, save."""
+    collections = [load(data) for data in (SCIFACT, CRANFIELD, ADI)]
+    rows = []
+    for options in variants():
+        rows.append(measure(options, collections))
+        figures = [
+            f"{row['nDCG@10']:.3f} {row['R@100']:.3f}" for row in rows[-1]["quality"].values()
+        ]
+        print(*options.values(), "|", " | ".join(figures), flush=True)
+    files = [data.file(path) for data, path, _ in JUDGED]
+    files += [data.file("corpus.jsonl") for data in (SCIFACT, CRANFIELD, ADI)]
+    facts = {
+        "data": "; ".join(data.label for data in (SCIFACT, CRANFIELD, ADI)),
+        "data_checksum": checksum(*files),
+        "command": COMMAND,
+        "model": MODEL,
+    }
+    save("weightings", {"certificate": certificate(**facts), "rows": rows})
+
+
+def table(kept: dict[str, Any], measure_name: str = "nDCG@10") -> str:
+    """The results as Markdown: a line for each way to weigh words, a column for each number of
+    components taken away from texts; the best of each collection in bold.
+    """
+    found: dict[str, dict[tuple[str, int], float]] = {}
+    for row in kept["rows"]:
+        for name in TITLES:
+            value = row["quality"][name][measure_name]
+            found.setdefault(_label(row), {})[name, row["components"]] = value
+    best = {
+        name: max(values.get((name, n), 0.0) for values in found.values() for n in COMPONENTS)
+        for name in TITLES
+    }
+    columns = list(product(TITLES, COMPONENTS))
+    titles = [
+        f"{TITLES[name]} {number}" if number == 0 else str(number) for name, number in columns
+    ]
+    lines = [f"| {measure_name} | {' | '.join(titles)} |", f"|---|{'---:|' * len(columns)}"]
+    for label, values in found.items():
+        cells = [_cell(values.get(column), best[column[0]]) for column in columns]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _label(row: dict[str, Any]) -> str:
+    parts = [row["weighting"]]
+    parts += ["unit words"] if row["unit_words"] else []
+    parts += [f"all but top {row['all_but_top']}"] if row["all_but_top"] else []
+    parts += [] if row["fitted"] else ["by rank"]
+    return ", ".join(parts)
+
+
+def _cell(value: float | None, best: float) -> str:
+    if value is None:
+        return ""
+    return f"**{value:.3f}**" if value == best else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    main()
