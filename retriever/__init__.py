@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from retriever.collection import Collection
     from retriever.comparing import compare
     from retriever.comparison import Comparison
+    from retriever.distilling import distill
     from retriever.embedders import (
         ContextualEmbedder,
         Embedder,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
     from retriever.search import Hit, Hits, Retriever, Run
     from retriever.splitting import Sentences, Words
+    from retriever.training import train
 
 __all__ = [
     "Collection",
@@ -49,9 +51,11 @@ __all__ = [
     "StaticEmbedder",
     "Words",
     "compare",
+    "distill",
     "load_embedder",
     "read_qrels",
     "read_queries",
+    "train",
     "write_qrels",
     "write_queries",
 ]
@@ -74,9 +78,11 @@ _HOMES = {
     "StaticEmbedder": "retriever.embedders",
     "Words": "retriever.splitting",
     "compare": "retriever.comparing",
+    "distill": "retriever.distilling",
     "load_embedder": "retriever.embedders",
     "read_qrels": "retriever.formats",
     "read_queries": "retriever.formats",
+    "train": "retriever.training",
     "write_qrels": "retriever.formats",
     "write_queries": "retriever.formats",
 }

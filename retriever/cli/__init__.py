@@ -14,9 +14,11 @@ from retriever.cli.compare import compare
 from retriever.cli.completion import completion
 from retriever.cli.corpus import add, delete, show
 from retriever.cli.demo import demo
+from retriever.cli.distill import distill
 from retriever.cli.evaluate import evaluate
 from retriever.cli.indexing import drop, info
 from retriever.cli.search import search
+from retriever.cli.train import train
 from retriever.cli.upkeep import compact, repair, verify
 
 __all__ = ["cli", "main"]
@@ -86,6 +88,8 @@ for command in (
     demo,
     add,
     build,
+    train,
+    distill,
     search,
     compare,
     evaluate,
