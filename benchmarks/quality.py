@@ -2,7 +2,7 @@
 
 Needs RETRIEVER_DATA. Writes `results/quality-NAME.json`, the report page `results/NAME.html`, and
 with Chromium a picture of it, `results/scifact.png`. The collections are kept in `.cache/`, so that
-only the first run embeds the documents (about five minutes for MiniLM on two cores).
+only the first run embeds the documents (about four minutes for MiniLM on two cores) and distils.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,23 @@ from benchmarks.certificate import (
 from retriever import Collection, Comparison, compare, read_qrels, read_queries
 from retriever.cli import cli
 
-# How each system is built: what follows `retriever build LIBRARY NAME`.
+# How each system is made: a command, and what follows `LIBRARY NAME`.
 RECIPES = {
-    "hashing": ("--embedder", "hashing"),
-    "glove": ("--embedder", "static:glove-6b-50d"),
-    "minilm": ("--embedder", "contextual:all-MiniLM-L6-v2"),
-    "minilm-hnsw": ("--vectors", "minilm", "--ann", "HNSW32"),
-    "bm25": ("--lexical",),
-    "fused": ("--fuse", "bm25", "--fuse", "minilm", "--method", "minmax"),
-    "cascaded": ("--cascade", "bm25", "--rerank", "minilm", "--depth", "100"),
+    "hashing": ("build", "--embedder", "hashing"),
+    "glove": ("build", "--embedder", "static:glove-6b-50d"),
+    "glove-idf": (
+        *("build", "--embedder", "static:glove-6b-50d"),
+        *("-o", "weighting", "idf", "-o", "all_but_top", "5"),
+    ),
+    "minilm": ("build", "--embedder", "contextual:all-MiniLM-L6-v2"),
+    "minilm-hnsw": ("build", "--vectors", "minilm", "--ann", "HNSW32"),
+    "student": ("distill", "--teacher", "minilm"),
+    "fast": ("build", "--vectors", "minilm", "--queries-by", "student"),
+    "bm25": ("build", "--lexical"),
+    "fused": ("build", "--fuse", "bm25", "--fuse", "minilm", "--method", "minmax"),
+    "fused-fast": ("build", "--fuse", "bm25", "--fuse", "fast", "--method", "minmax"),
+    "cascaded": ("build", "--cascade", "bm25", "--rerank", "minilm", "--depth", "100"),
+    "student-cascaded": ("build", "--cascade", "student", "--rerank", "minilm", "--depth", "100"),
 }
 SYSTEMS = tuple(RECIPES)
 MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
@@ -62,31 +71,40 @@ CRANFIELD = Data(
 )
 
 
-def build(folder: Path, data: Data, *options: str, apart: bool = False) -> Collection:
-    """A collection under all systems, in a folder that may hold some of it already.
+def build(
+    folder: Path,
+    data: Data,
+    systems: Sequence[str] = SYSTEMS,
+    *,
+    options: Mapping[str, Sequence[str]] = {},
+    apart: bool = False,
+) -> Collection:
+    """A collection under some systems, in a folder that may hold some of it already.
 
-    `options` are MiniLM's. With `apart`, each is built by the command in a process of its own, so
-    that the memory of one is not counted for another.
+    `options` are more of some systems' options. With `apart`, each is made by the command in a
+    process of its own, so that the memory of one is not counted for another.
     """
     with Collection.open_or_create(folder) as collection:
         collection.add(data.file("corpus.jsonl"))
-        missing = set(SYSTEMS) - set(collection.index_names())
-    for name in SYSTEMS:
+        missing = set(systems) - set(collection.index_names())
+    for name in systems:
         if name in missing:
-            more = options if name == "minilm" else ()
-            command = [str(folder), name, *RECIPES[name], *more]
+            verb, *recipe = RECIPES[name]
+            command = [str(folder), name, *recipe, *options.get(name, ())]
             if apart:
-                subprocess.run([sys.executable, "-m", "retriever", "build", *command], check=True)
+                subprocess.run([sys.executable, "-m", "retriever", verb, *command], check=True)
             else:
-                cli.commands["build"].main(command, standalone_mode=False)
+                cli.commands[verb].main(command, standalone_mode=False)
     return Collection.open(folder)
 
 
-def judge(collection: Collection, data: Data, *, memory: bool = False) -> Comparison:
-    """The test queries through all systems."""
+def judge(
+    collection: Collection, data: Data, systems: Sequence[str] = SYSTEMS, *, memory: bool = False
+) -> Comparison:
+    """The test queries through some systems."""
     return compare(
         collection,
-        SYSTEMS,
+        systems,
         read_queries(data.file("queries.jsonl")),
         read_qrels(data.file(data.qrels)),
         measures=MEASURES,

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from indexes.errors import InputError, NewerFormatError
 
-__all__ = ["Sentences", "Splitter", "Words", "parse_split", "splitter_of"]
+__all__ = ["Sentences", "Splitter", "Words", "parse_split", "sentences", "splitter_of"]
 
 WINDOW = 2_000
 WIDEST_WINDOW = 16_000
@@ -245,6 +245,15 @@ def _packed(edges: Sequence[int], size: int, overlap: int) -> Iterator[tuple[int
         # Never back to `begin`: from there the next sentence did not fit.
         earliest = max(edges[end] - overlap, edges[end + 1] - size)
         begin = min(end, bisect_left(edges, earliest))
+
+
+def sentences(text: str, language: str = "en") -> list[str]:
+    """The sentences of a text, in order, without the whitespace around them."""
+    begin, found = 0, list[str]()
+    for end in _sentence_ends(text, language):
+        found.append(text[begin:end].strip())
+        begin = end
+    return [sentence for sentence in found if sentence]
 
 
 def _sentence_ends(text: str, language: str) -> Iterator[int]:

@@ -1,0 +1,367 @@
+"""How near a distilled table comes to its teacher, and what in the recipe helps:
+`python -m benchmarks.distilling`.
+
+Needs RETRIEVER_DATA. Writes `results/distilling.json`: the command as it is, with three seeds, on
+four collections; and an ablation, one thing changed at a time. MiniLM is the teacher throughout.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.certificate import certificate, checksum, collection_folder, save
+from benchmarks.quality import CRANFIELD, SCIFACT, Data
+from indexes.documents import Document
+from retriever import Collection, ContextualEmbedder, distill
+from retriever.distilling.bags import Bags, start_of
+from retriever.distilling.distiller import (
+    ANCHORS,
+    ENOUGH,
+    HELD_OUT,
+    HELD_OUT_SHARE,
+)
+from retriever.distilling.judging import MEASURE
+from retriever.distilling.table import Lessons, Recipe, fit
+from retriever.distilling.teaching import Budget, Taught, teach
+from retriever.distilling.texts import general, of_documents, shuffled
+from retriever.distilling.tokenizing import meanings, student_tokenizer
+from retriever.embedders.base import Matrix, unit
+from retriever.formats import read_documents, read_qrels, read_queries
+from retriever.measures import drop_self, evaluate
+from retriever.measures import mean as mean_of
+
+COMMAND = "python -m benchmarks.distilling"
+BINARY = "qrels/test.tsv"
+SEEDS = (1, 2, 3)
+SECONDS = 120.0
+FRAGMENTS = 10_000
+OFTEN = 20
+
+
+def silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A collection to distil on: its name, where its documents come from, what becomes of them."""
+
+    name: str
+    label: str
+    data: Data
+    only_judged: int | None = None
+    titles: bool = False
+
+    def documents(self) -> list[Document]:
+        """The documents; of `only_judged` so many, all judged ones among them."""
+        records = read_documents(self.data.file("corpus.jsonl"))
+        documents = [record for record in records if isinstance(record, Document)]
+        if self.titles:
+            documents = [Document(one.doc_id, one.title) for one in documents if one.title]
+        if self.only_judged is None:
+            return documents
+        judged = {doc_id for grades in self.qrels().values() for doc_id in grades}
+        others = [one.doc_id for one in documents if one.doc_id not in judged]
+        chosen = judged | set(random.Random(7).sample(others, self.only_judged - len(judged)))
+        return [one for one in documents if one.doc_id in chosen]
+
+    def queries(self) -> dict[str, str]:
+        """The judged queries."""
+        judged = self.qrels()
+        queries = read_queries(self.data.file("queries.jsonl"))
+        return {key: text for key, text in queries.items() if key in judged}
+
+    def qrels(self) -> dict[str, dict[str, int]]:
+        """The judgments, relevant or not."""
+        return read_qrels(self.data.file(BINARY))
+
+
+TASKS = (
+    Task("scifact", "SciFact", SCIFACT),
+    Task("cranfield", "Cranfield", CRANFIELD),
+    Task("scifact-1000", "SciFact, 1,000 documents", SCIFACT, only_judged=1_000),
+    Task("cranfield-titles", "Cranfield, titles only", CRANFIELD, titles=True),
+)
+
+
+def collection_of(task: Task) -> Collection:
+    """The collection with MiniLM's vectors, kept from one run to the next."""
+    library = Collection.open_or_create(collection_folder(task.name))
+    if not len(library):
+        library.add(task.documents())
+    if "minilm" not in library.index_names():
+        library.build("minilm", ContextualEmbedder("all-MiniLM-L6-v2"))
+    return library
+
+
+# -- the command as it is -------------------------------------------------------------------------
+
+
+def distilled(library: Collection, task: Task, seed: int) -> dict[str, Any]:
+    """One distillation from nothing to an index, and what judgments say of it."""
+    name = f"distilled-{seed}"
+    if name in library.index_names():
+        library.drop(name)
+    for folder in (library.path / "models").glob(f"*{name}*"):
+        shutil.rmtree(folder)
+    started = perf_counter()
+    report = distill(
+        library,
+        name,
+        teacher="minilm",
+        seconds=SECONDS,
+        seed=seed,
+        queries=task.queries(),
+        qrels=task.qrels(),
+    )
+    seconds = perf_counter() - started
+    assert report.judged
+    library.drop(name)
+    shutil.rmtree(report.path)
+    return {
+        "teacher": report.judged.teacher,
+        "queries_only": report.judged.student_queries,
+        "both_sides": report.judged.student,
+        "cosine": report.cosine,
+        "texts": report.texts,
+        "passages": report.passages,
+        "encoding_s": report.encoding_seconds,
+        "fitting_s": report.fitting_seconds,
+        "whole_s": seconds,
+        "precision": report.precision,
+    }
+
+
+def summed_up(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds, and the least and the most share of the teacher's quality."""
+    teacher = runs[0]["teacher"]
+    shares = {
+        side: [run[side] / teacher for run in runs] for side in ("queries_only", "both_sides")
+    }
+    return {
+        "teacher": teacher,
+        **{key: mean(run[key] for run in runs) for key in ("queries_only", "both_sides")},
+        **{f"{side}_share": mean(values) for side, values in shares.items()},
+        **{f"{side}_spread": [min(values), max(values)] for side, values in shares.items()},
+        "cosine": mean(run["cosine"] for run in runs),
+        "whole_s": mean(run["whole_s"] for run in runs),
+        "runs": list(runs),
+    }
+
+
+# -- one thing changed at a time ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Read:
+    """All that some variant needs of a collection, read by the teacher."""
+
+    tokenizer: Path
+    pieces: Matrix
+    texts: Taught
+    own: int
+    fragments: Taught
+    passages: list[str]
+    vectors: Matrix
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a variant learns from, and how; see `variants`."""
+
+    label: str
+    recipe: Recipe = Recipe()  # noqa: RUF009 - frozen
+    sentences: float = 1.0
+    general: bool = True
+    fragments: bool = False
+    passages: bool = True
+    start: str = "teacher"
+    words: bool = False
+
+
+def variants() -> Iterator[Variant]:
+    """The recipe, and each of its parts left out or exchanged."""
+    plain = Variant("as it is")
+    yield plain
+    yield replace(plain, label="no ranking of the index", recipe=Recipe(contrast=0.0))
+    yield replace(plain, label="without the index's vectors", passages=False)
+    yield replace(plain, label="the index's vectors alone", sentences=0.0, general=False)
+    yield replace(plain, label="half of the sentences", sentences=0.5)
+    yield replace(plain, label="without general sentences", general=False)
+    yield replace(plain, label=f"and {FRAGMENTS:,} fragments of 3 to 16 words", fragments=True)
+    yield replace(plain, label="start: random", start="random")
+    yield replace(plain, label="start: not shortened by frequency", start="even")
+    yield replace(plain, label=f"whole words that come {OFTEN} times as tokens", words=True)
+    yield replace(plain, label="twice the rate", recipe=Recipe(rate=4e-3, last_rate=5e-4))
+    yield replace(plain, label="always 5 epochs", recipe=Recipe(epochs=5, most_epochs=5))
+    yield replace(plain, label="always 20 epochs", recipe=Recipe(epochs=20))
+
+
+def fragments(texts: Sequence[str], count: int, seed: int) -> list[str]:
+    """Stretches of 3 to 16 words of the texts; a text is drawn as often as it has words."""
+    rng = random.Random(seed)
+    words = [text.split() for text in texts]
+    found = []
+    for text in rng.choices(words, weights=list(map(len, words)), k=count):
+        size = min(len(text), rng.randint(3, 16))
+        begin = rng.randint(0, len(text) - size)
+        found.append(" ".join(text[begin : begin + size]))
+    return found
+
+
+def read(library: Collection, task: Task) -> Read:
+    """What the command would have the teacher read, and fragments; kept for the next run."""
+    folder = collection_folder(f"distilling-{task.name}")
+    folder.mkdir(exist_ok=True)
+    embedder = library.embedder("minilm")
+    assert isinstance(embedder, ContextualEmbedder)
+    teacher = embedder.in_precision()
+    own = shuffled(of_documents(library.documents()), 1)
+    texts = own + general(ENOUGH - len(own))
+    tokenizer = student_tokenizer(teacher.tokenizer_json, texts)
+    (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
+    encode = teacher.encode_queries
+    parts = list(library.embedded("minilm", most=20_000))
+    names = meanings(tokenizer)
+    pieces = teach(
+        folder, "tokens", names, teacher.in_batches(256).encode_queries, Budget(), silent
+    )
+    taught = teach(folder, "texts", texts, encode, Budget(SECONDS), silent)
+    others = fragments(own, FRAGMENTS, 2)
+    return Read(
+        tokenizer=folder / "tokenizer.json",
+        pieces=pieces.vectors,
+        texts=taught,
+        own=min(len(own), len(taught.texts)),
+        fragments=teach(folder, "fragments", others, encode, Budget(), silent),
+        passages=[text for some, _ in parts for text in some],
+        vectors=np.concatenate([vectors for _, vectors in parts]),
+    )
+
+
+class Words(Bags):
+    """Bags of a tokenizer to which frequent words of the corpus were added as tokens."""
+
+    def __init__(self, path: Path, texts: Sequence[str], pieces: Matrix) -> None:
+        from tokenizers import Tokenizer
+
+        plain = Tokenizer.from_file(str(path))
+        parts = json.loads(path.read_text("utf-8"))
+        vocabulary = parts["model"]["vocab"]
+        counts = Counter(re.findall(r"[a-z0-9]+", " ".join(texts).lower()))
+        rows = [pieces]
+        for word, count in counts.items():
+            tokens = plain.encode(word, add_special_tokens=False).ids
+            if count >= OFTEN and len(tokens) > 1 and word not in vocabulary:
+                vocabulary[word] = len(vocabulary)
+                rows.append(pieces[tokens].sum(axis=0, keepdims=True))
+        larger = path.with_name("words.json")
+        larger.write_text(json.dumps(parts), "utf-8")
+        self.pieces = np.concatenate(rows)
+        super().__init__(larger)
+
+
+def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
+    """Fit one variant, and ask it."""
+    bags, pieces = Bags(some.tokenizer), some.pieces
+    if variant.words:
+        bags = larger = Words(some.tokenizer, some.passages, pieces)
+        pieces = larger.pieces
+    held = min(HELD_OUT, len(some.texts.texts) // HELD_OUT_SHARE)
+    seen = Lessons(bags.of(some.passages), some.vectors)
+    texts = Lessons(bags.of(some.texts.texts), some.texts.vectors)
+    stop = held + int((some.own - held) * variant.sentences)
+    lessons = texts[held:stop]
+    if variant.general:
+        lessons = lessons.and_also(texts[some.own :])
+    if variant.passages:
+        lessons = lessons.and_also(seen)
+    if variant.fragments:
+        lessons = lessons.and_also(Lessons(bags.of(some.fragments.texts), some.fragments.vectors))
+    start = start_of(pieces, seen.tokens)
+    if variant.start == "random":
+        scale = np.sqrt(1 / pieces.shape[1])
+        start = np.random.default_rng(1).normal(0, scale, pieces.shape).astype(np.float32)
+    elif variant.start == "even":
+        start = pieces
+    anchors = some.vectors[:: max(1, len(some.vectors) // ANCHORS)]
+    fitted = fit(start, lessons, texts[:held], anchors, variant.recipe, 1, silent)
+    queries = unit(np.asarray(bags.of(judge.texts) @ fitted.table, np.float32))
+    documents = unit(np.asarray(seen.tokens @ fitted.table, np.float32))
+    return {
+        "queries_only": judge.value(queries, some.vectors),
+        "both_sides": judge.value(queries, documents),
+        "cosine": fitted.cosine,
+    }
+
+
+class Judge:
+    """Asks vectors in memory, exactly."""
+
+    def __init__(self, library: Collection, task: Task) -> None:
+        queries = task.queries()
+        self._ids, self.texts, self._qrels = list(queries), list(queries.values()), task.qrels()
+        # Passages without a vector are the empty ones.
+        self._doc_ids = [
+            one.doc_id for one in library.documents() if (one.title + one.text).strip()
+        ]
+
+    def value(self, queries: Matrix, documents: Matrix) -> float:
+        """nDCG@10."""
+        scores = queries @ documents.T
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :11]
+        run = {
+            query: [(self._doc_ids[place], float(row[place])) for place in places.tolist()]
+            for query, row, places in zip(self._ids, scores, best, strict=True)
+        }
+        return mean_of(evaluate(drop_self(run), self._qrels, [MEASURE])[MEASURE])
+
+
+# -- all of it ------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Distil, judge, take apart, save."""
+    results: dict[str, Any] = {}
+    for task in TASKS:
+        with collection_of(task) as library:
+            runs = [distilled(library, task, seed) for seed in SEEDS]
+            results[task.name] = {"label": task.label, **summed_up(runs), "ablation": {}}
+            some, judge = read(library, task), Judge(library, task)
+            for variant in variants():
+                found = measured(variant, some, judge)
+                results[task.name]["ablation"][variant.label] = found
+                print(
+                    task.name, variant.label, {k: round(v, 4) for k, v in found.items()}, flush=True
+                )
+        gc.collect()
+    files = [
+        data.file(name)
+        for data in (SCIFACT, CRANFIELD)
+        for name in ("corpus.jsonl", "queries.jsonl", BINARY)
+    ]
+    facts: dict[str, Any] = {
+        "data": "BEIR SciFact and Cranfield, binary judgments",
+        "data_checksum": checksum(*files),
+        "command": COMMAND,
+        "seeds": list(SEEDS),
+        "seconds": SECONDS,
+    }
+    save("distilling", {"certificate": certificate(**facts), "tasks": results})
+
+
+if __name__ == "__main__":
+    main()
