@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import sqlite_utils
@@ -59,6 +59,7 @@ CATALOGS: weakref.WeakSet[Catalog] = weakref.WeakSet()
 UNFINISHED = ".creating"
 
 Row = tuple[Any, ...]
+Answer = TypeVar("Answer")
 
 
 class Catalog:
@@ -203,13 +204,38 @@ class Catalog:
             yield
             return
         try:
-            self._local.reading = True
-            with self._begun("BEGIN"):
-                self._local.generation = self._check_manifest()
-                yield
+            self._begin_reading()
+            yield
         finally:
-            self._local.reading = False
-            self._local.generation = None
+            self._end_reading()
+
+    def read(self, question: Callable[[], Answer]) -> Answer:
+        """The answer to a question that is asked inside `reading()`, with fewer steps around it."""
+        if self._flag("reading"):
+            return question()
+        try:
+            self._begin_reading()
+            return question()
+        finally:
+            self._end_reading()
+
+    def _begin_reading(self) -> None:
+        local = self._local
+        local.reading = True
+        connection = self._database.conn
+        local.begun = connection, os.getpid()
+        self._begin(connection, "BEGIN")
+        local.generation = self._check_manifest()
+
+    def _end_reading(self) -> None:
+        # In a child that was forked inside, `_local` is another.
+        local = self._local
+        begun, local.begun, local.generation = getattr(local, "begun", None), None, None
+        try:
+            if begun is not None:
+                _roll_back(*begun)
+        finally:
+            local.reading = False
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -241,17 +267,18 @@ class Catalog:
         """A transaction; what is not committed inside is rolled back, wherever Ctrl-C strikes."""
         connection, process = self._database.conn, os.getpid()
         try:
-            if connection.in_transaction:
-                connection.rollback()
-            with self._told():
-                connection.execute(statement)
+            self._begin(connection, statement)
             yield
         finally:
-            # Closed meanwhile, or rolled back by SQLite, there is nothing left to do; in a child
-            # that was forked inside, it is the parent's.
-            with contextlib.suppress(sqlite3.Error):
-                if os.getpid() == process and connection.in_transaction:
-                    connection.rollback()
+            _roll_back(connection, process)
+
+    def _begin(self, connection: sqlite3.Connection, statement: str) -> None:
+        if connection.in_transaction:
+            connection.rollback()
+        try:
+            connection.execute(statement)
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
 
     def _check_manifest(self) -> int:
         """Check, once a generation, that the tables that name files are as they were committed.
@@ -309,14 +336,16 @@ class Catalog:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
-        with self._told():
-            found: list[Row] = self._database.conn.execute(sql, parameters).fetchall()
+        try:  # every search comes by here: sooner than by `_told`
+            found: list[Row] = self._connection.execute(sql, parameters).fetchall()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._explained(error) from error
         return found
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         """The rows of a query, one at a time."""
         with self._told():
-            yield from self._database.conn.execute(sql, parameters)
+            yield from self._connection.execute(sql, parameters)
 
     def pages(self, sql: str, parameters: Sequence[Any], limit: int) -> Iterator[list[Row]]:
         """The rows of a query in pages, by their first column, a number that ascends from above 0.
@@ -336,8 +365,10 @@ class Catalog:
 
     def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
-        with self._told():
-            found: Row | None = self._database.conn.execute(sql, parameters).fetchone()
+        try:
+            found: Row | None = self._connection.execute(sql, parameters).fetchone()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._explained(error) from error
         return found
 
     def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
@@ -350,26 +381,24 @@ class Catalog:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; the number of rows that it changed."""
         with self._told():
-            return int(self._database.conn.execute(sql, parameters).rowcount)
+            return int(self._connection.execute(sql, parameters).rowcount)
 
     def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one INSERT; the key of the new row."""
         with self._told():
-            return int(self._database.conn.execute(sql, parameters).lastrowid or 0)
+            return int(self._connection.execute(sql, parameters).lastrowid or 0)
 
     def execute_many(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters."""
         with self._told():
-            self._database.conn.executemany(sql, parameters)
+            self._connection.executemany(sql, parameters)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._explained(error) from error
-        except UnicodeDecodeError as error:
-            raise self.damage("text that is no text") from error
 
     def damage(self, what: str) -> DamageError:
         """The error for a catalog that is not what was committed."""
@@ -378,8 +407,10 @@ class Catalog:
             f"or see what is wrong with: retriever verify {self.quoted_folder}"
         )
 
-    def _explained(self, error: sqlite3.Error) -> Exception:
+    def _explained(self, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
         """SQLite's error in our words; one that only a bug of ours can cause stays as it is."""
+        if isinstance(error, UnicodeDecodeError):
+            return self.damage("text that is no text")
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in PASSING:
             return CollectionError(
@@ -398,6 +429,16 @@ class Catalog:
         return int(self.value("SELECT generation FROM state")) if known is None else known
 
     # -- connections ----------------------------------------------------------------------------
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """That of `_database`; inside `reading()` it is known already."""
+        begun = getattr(self._local, "begun", None)
+        if begun is None or self._closed:
+            connection: sqlite3.Connection = self._database.conn
+        else:
+            connection = begun[0]
+        return connection
 
     @property
     def _database(self) -> sqlite_utils.Database:
@@ -492,6 +533,17 @@ class Catalog:
             for database in list(self._opened):
                 database.close()
             self._opened.clear()
+
+
+def _roll_back(connection: sqlite3.Connection, process: int) -> None:
+    """End a transaction that was begun in a process, if it is still open."""
+    # Closed meanwhile, or rolled back by SQLite, there is nothing left to do; in a child that was
+    # forked inside, it is the parent's.
+    try:
+        if os.getpid() == process and connection.in_transaction:
+            connection.rollback()
+    except sqlite3.Error:
+        pass
 
 
 # Connections that are open while this process forks: kept, and in the child for good.

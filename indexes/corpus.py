@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate, islice, takewhile
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from indexes.conditions import condition
 from indexes.documents import Document, content_checksum, passage_text
 from indexes.filters import Filter, fields_of
 from indexes.neighbours import NO_KEY, Keys
-from indexes.seals import is_whole_document, is_whole_passage
+from indexes.seals import are_whole_hits, is_whole_document, is_whole_passage
 
 __all__ = ["Corpus", "FoundPassage", "Passage"]
 
@@ -28,6 +28,9 @@ TEXT_PAGE = 100
 # What a batch of passages may hold, unless a single one is longer.
 BATCH_CHARACTERS = 8_000_000
 DELETED_AT_ONCE = 10_000
+# Of so many passages, the usual answer to a query, the keys are parameters of a statement, one for
+# each number of them; of more, they are one parameter in JSON.
+KEYS_BY_NAME = 32
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Corpus:
         """The JSON of how documents are cut into passages; `null`: one passage a document."""
         return str(self._catalog.value("SELECT split FROM state"))
 
-    @cached_property
+    @functools.cached_property
     def is_split(self) -> bool:
         """Whether documents are cut: set when a collection is made, so it is asked for once."""
         return self.split() != "null"
@@ -202,19 +205,25 @@ class Corpus:
         """
         if self.is_split:
             return self._found_of_split(keys)
-        sql = f"""
-            SELECT passages.key, passages.document, start, stop, passages.seal, {_DOCUMENT}
-            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
-            LEFT JOIN documents USING (document) LEFT JOIN texts USING (document)
-        """
-        found = {}
-        for row in self._wanted(sql, keys):
-            key, number, start, stop, _ = row[:5]
+        wanted = [key for key in keys if key != NO_KEY]
+        if 0 < len(wanted) <= KEYS_BY_NAME:
+            rows = self._all_of(wanted, self._catalog.rows(_found_by_name(len(wanted)), wanted))
+        else:
+            rows = self._wanted(_FOUND.format("json_each(?) AS wanted"), wanted)
+        if not are_whole_hits(rows):
+            self._check_found(rows)
+        return {
+            key: FoundPassage(key, Document.stored(str(doc_id), text, title, metadata), start, stop)
+            for key, _, start, stop, _, _, doc_id, _, metadata, _, title, text in rows
+        }
+
+    def _check_found(self, rows: Sequence[Row]) -> None:
+        """Check rows of `_FOUND` one by one, to say which of them is damaged."""
+        for row in rows:
             self._check_passage(*row[:5])
             if row[6] is None:
-                raise self._catalog.damage(f"document {number} is lost")
-            found[key] = FoundPassage(key, self._document(row[5:]), start, stop)
-        return found
+                raise self._catalog.damage(f"document {row[1]} is lost")
+            self._check_text(row[5:])
 
     def _found_of_split(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
         """`found`, by two statements: a text is fetched once, however many of its passages are
@@ -265,7 +274,10 @@ class Corpus:
 
     def _wanted(self, sql: str, keys: Sequence[int]) -> list[Row]:
         wanted = [key for key in keys if key != NO_KEY]
-        rows = self._catalog.rows(sql, [json.dumps(wanted)])
+        return self._all_of(wanted, self._catalog.rows(sql, [json.dumps(wanted)]))
+
+    def _all_of(self, wanted: Sequence[int], rows: list[Row]) -> list[Row]:
+        """The rows of some keys, if none is lost."""
         if len(rows) != len(wanted):
             lost = sorted(set(wanted) - {row[0] for row in rows})
             raise self._catalog.damage(f"passage {lost[0] if lost else wanted[0]} is lost")
@@ -466,6 +478,18 @@ class Corpus:
 
 _DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
 _CHOSEN = "(SELECT value FROM json_each(?))"
+_FOUND = f"""
+    SELECT passages.key, passages.document, start, stop, passages.seal, {_DOCUMENT}
+    FROM {{}} JOIN passages ON passages.key = wanted.value
+    LEFT JOIN documents USING (document) LEFT JOIN texts USING (document)
+"""
+
+
+@functools.cache
+def _found_by_name(count: int) -> str:
+    """`_FOUND` of so many keys, each a parameter: SQLite then need not read JSON."""
+    rows = ", ".join(["(?)"] * count)
+    return f"WITH wanted (value) AS (VALUES {rows}) {_FOUND.format('wanted')}"
 
 
 def _document_of(row: Sequence[object]) -> Document:

@@ -145,22 +145,53 @@ class Retriever:
         self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
     ) -> tuple[list[Hits], Timing]:
         """`search_many`, and the time that its three steps took."""
+        queries, wanted, encoding = self._prepared(texts, k, where)
+        hits, searching, fetching = self._store.ask(
+            lambda snapshot: self._found(snapshot, queries, k, wanted)
+        )
+        return hits, Timing(encoding, searching, fetching)
+
+    def answer_at(
+        self,
+        generation: int,
+        texts: Sequence[str],
+        k: int,
+        *,
+        where: Mapping[str, Any] | None = None,
+    ) -> list[Hits] | None:
+        """`search_many`, where the collection is still at a generation; else None.
+
+        So who keeps a retriever need not ask for the generation first, in another transaction.
+        """
+        queries, wanted, _ = self._prepared(texts, k, where)
+
+        def question(snapshot: Snapshot) -> list[Hits] | None:
+            if snapshot.generation != generation:
+                return None
+            return self._found(snapshot, queries, k, wanted)[0]
+
+        return self._store.ask(question)
+
+    def _prepared(
+        self, texts: Sequence[str], k: int, where: Mapping[str, Any] | None
+    ) -> tuple[Queries, Filter | None, float]:
+        """What is asked, checked and encoded, and the seconds that this took."""
         started = time.perf_counter()
         queries = Queries(checked_texts(texts))
         checked_k(k)
         wanted = None if where is None else filter_of(where)
         self.finder.prepare(queries)
-        encoded = time.perf_counter()
+        return queries, wanted, time.perf_counter() - started
 
-        def question(snapshot: Snapshot) -> tuple[list[Hits], float, float]:
-            started = time.perf_counter()
-            neighbours = self.finder.nearest(snapshot, queries, k, wanted)
-            searched = time.perf_counter()
-            hits = self._hits(snapshot, neighbours, queries, wanted)
-            return hits, searched - started, time.perf_counter() - searched
-
-        hits, searching, fetching = self._store.ask(question)
-        return hits, Timing(encoded - started, searching, fetching)
+    def _found(
+        self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None
+    ) -> tuple[list[Hits], float, float]:
+        """The hits, and the seconds of searching and of fetching."""
+        started = time.perf_counter()
+        neighbours = self.finder.nearest(snapshot, queries, k, where)
+        searched = time.perf_counter()
+        hits = self._hits(snapshot, neighbours, queries, where)
+        return hits, searched - started, time.perf_counter() - searched
 
     def run(self, queries: Mapping[str, str], k: int) -> Run:
         """The `k` best documents of every query, by query id, without fetching any text.
@@ -190,11 +221,8 @@ class Retriever:
 
         neighbours, doc_ids, searched = self._store.ask(question)
         ranking = {
-            query_id: [
-                (doc_ids[key], score)
-                for key, score in zip(keys.tolist(), scores.tolist(), strict=True)
-            ]
-            for query_id, (keys, scores) in zip(query_ids, neighbours, strict=True)
+            query_id: [(doc_ids[key], score) for key, score in zip(keys, scores, strict=True)]
+            for query_id, (keys, scores) in zip(query_ids, neighbours.lists(), strict=True)
         }
         timing = Timing(0.0, searched - started, time.perf_counter() - searched)
         return Run(self.name, k, ranking, timing)
@@ -207,13 +235,11 @@ class Retriever:
         if where is not None and not found and not snapshot.lets_through(where):
             for_all = (nothing_fits(snapshot.lets_through, where), *for_all)
         answers = []
-        for notes, (keys, scores) in zip(self.finder.notes(queries), neighbours, strict=True):
-            hits = tuple(
-                _hit(rank, score, found[key])
-                for rank, (key, score) in enumerate(
-                    zip(keys.tolist(), scores.tolist(), strict=True), start=1
-                )
-            )
+        for notes, (keys, scores) in zip(
+            self.finder.notes(queries), neighbours.lists(), strict=True
+        ):
+            passages = map(found.__getitem__, keys)
+            hits = tuple(map(_hit, range(1, len(keys) + 1), scores, passages))
             answers.append(Hits(hits, (*notes, *for_all)))
         return answers
 
@@ -245,15 +271,14 @@ def _distinct(neighbours: Neighbours) -> list[int]:
 
 def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
     """`Hit(...)`, in a third of the time: a frozen dataclass sets its fields one by one."""
-    document = passage.document
+    _, document, start, end = passage
     hit = object.__new__(Hit)
-    vars(hit).update(
-        rank=rank,
-        doc_id=document.doc_id,
-        score=score,
-        text=document.text[passage.start : passage.end],
-        title=document.title,
-        metadata=document.metadata,
-        passage=(passage.start, passage.end),
-    )
+    fields = hit.__dict__
+    fields["rank"] = rank
+    fields["doc_id"] = document.doc_id
+    fields["score"] = score
+    fields["text"] = document.text[start:end]
+    fields["title"] = document.title
+    fields["metadata"] = document.metadata
+    fields["passage"] = start, end
     return hit

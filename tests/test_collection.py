@@ -391,6 +391,48 @@ def test_one_statement_fetches_a_page_of_hits(library):
     assert len(fetching) == 1
 
 
+def test_a_search_asks_the_catalog_twice_in_one_transaction(library):
+    library.search("kitten", index="floor")
+    statements = []
+    library._store._catalog._database.conn.set_trace_callback(statements.append)
+    library.search("kitten", index="floor")
+    library._store._catalog._database.conn.set_trace_callback(None)
+    begin, state, hits, end = statements
+    assert (begin, state, end) == ("BEGIN", "SELECT generation, digest FROM state", "ROLLBACK")
+    assert "JOIN texts" in hits
+
+
+def test_any_number_of_passages_is_found_as_one_at_a_time(tmp_path):
+    # Few keys are parameters of the statement, more of them come as JSON.
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document(f"d{n}", f"text {n}", metadata={"n": n}) for n in range(100)])
+        corpus = collection._store._corpus
+        one_by_one = [corpus.found([key]) for key in range(1, 101)]
+        for count in (0, 1, 10, 31, 32, 33, 100):
+            keys = range(1, count + 1)
+            found = corpus.found([-1, *keys])
+            assert found == {key: one_by_one[key - 1][key] for key in keys}
+            with pytest.raises(DamageError, match="passage 101 is lost"):
+                corpus.found([*keys, 101])
+
+
+def test_what_an_index_is_now_is_asked_though_it_was_asked_before(library):
+    assert library.search("kitten", index="floor", k=1)[0].score < 1
+    with Collection.open(library.path) as other:
+        other.drop("floor")
+        other.build("floor", lexical=True)
+    assert ids(library.search("kitten", index="floor")) == ["cat"]
+    with Collection.open(library.path) as other:
+        other.drop("floor")
+    with pytest.raises(UnknownNameError):
+        library.search("kitten", index="floor")
+    # A question that comes only once is read only once.
+    library.build("floor", lexical=True)
+    library.search("kitten", index="floor")
+    library.add([Document("new", "another kitten")])
+    assert [ids(hits) for hits in library.search_many(iter(["kitten"]), index="floor")] == [["cat"]]
+
+
 def test_a_stored_document_is_like_one_made_by_hand(library):
     for metadata in ({}, {"a": [1, None, {"b": "ä"}]}):
         library.add([Document("new", "Some text", "A title", metadata)])

@@ -174,6 +174,25 @@ def test_near_ties_are_told_apart_in_double_precision(case, k, chunk_rows):
         assert got_scores.tolist() == cosines[order].tolist()
 
 
+@given(near_ties(), st.integers(1, 400))
+def test_one_query_is_answered_as_in_a_batch_to_the_last_bit(case, k):
+    # By itself, over one block, it takes fewer steps.
+    rows, queries, dead, _ = case
+    blocks = [Block(np.arange(len(rows)) * 3, rows)]
+    together = exact.search(queries, blocks, k, dead * 3)
+    for row in range(len(queries)):
+        alone = exact.search(queries[row : row + 1], blocks, k, dead * 3)
+        assert (alone.keys.dtype, alone.scores.dtype) == (np.int64, np.float32)
+        assert alone.keys.tolist() == together.keys[row : row + 1].tolist()
+        assert alone.scores.tolist() == together.scores[row : row + 1].tolist()
+
+
+def test_the_answers_as_lists_leave_out_the_filling():
+    found = exact.search(np.array([[0, 0], [0, 1]], np.float32), [block([4], [[0, 1]])], k=1)
+    assert list(found.lists()) == [([], []), ([4], [1.0])]
+    assert [(k.tolist(), s.tolist()) for k, s in found] == list(found.lists())
+
+
 def test_float16_vectors_are_searched_to_their_own_precision():
     rows = unit(np.random.default_rng(3).standard_normal((200, 8))).astype(np.float16)
     found = exact.search(rows[:20].astype(np.float32), [Block(np.arange(200), rows)], k=1)
