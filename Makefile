@@ -28,6 +28,10 @@ docs: .venv/.dev  ## write the generated parts of the docs anew
 bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/results
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.quality
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.speed
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.static
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.weightings
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.distilling
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.training
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.durability
 
 smoke: .venv/.dev  ## build the wheel, install it alone in a fresh environment, run one search

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import reprlib
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,13 +82,14 @@ class Document:
 
 
 _BLAKE = hashlib.blake2b(digest_size=16)
+_LENGTH = struct.Struct("<Q").pack
 
 
 def content_checksum(title: str, text: str) -> bytes:
     """BLAKE2b of the title's length in bytes, the title and the text, 16 bytes."""
     start = title.encode()
     digest = _BLAKE.copy()  # cheaper than a new one
-    digest.update(len(start).to_bytes(8, "little") + start + text.encode())
+    digest.update(_LENGTH(len(start)) + start + text.encode())
     return digest.digest()
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from retriever.distilling import distill
     from retriever.embedders import (
         ContextualEmbedder,
+        ElmoEmbedder,
         Embedder,
         HashingEmbedder,
         StaticEmbedder,
@@ -40,6 +41,7 @@ __all__ = [
     "Comparison",
     "ContextualEmbedder",
     "Document",
+    "ElmoEmbedder",
     "Embedder",
     "HashingEmbedder",
     "Hit",
@@ -67,6 +69,7 @@ _HOMES = {
     "Comparison": "retriever.comparison",
     "ContextualEmbedder": "retriever.embedders",
     "Document": "indexes.documents",
+    "ElmoEmbedder": "retriever.embedders",
     "Embedder": "retriever.embedders",
     "HashingEmbedder": "retriever.embedders",
     "Hit": "retriever.search",

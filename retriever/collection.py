@@ -294,7 +294,8 @@ class Collection(Documents):
     ) -> list[Hits]:
         """The `k` documents nearest to each query; errors as in `search`."""
         known = self._retrievers.get(index)
-        if known is not None and isinstance(texts, list):  # what is read twice
+        # Of a single query: to encode many twice, where something has changed, would take long.
+        if known is not None and isinstance(texts, list) and len(texts) == 1:
             answered = known[1].answer_at(known[0], texts, k, where=where)
             if answered is not None:
                 return answered

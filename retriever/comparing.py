@@ -40,6 +40,8 @@ PerQuery = Mapping[str, Mapping[str, float]]
 # Excerpts that a comparison holds: some 20 MB.
 MOST_EXCERPTS = 50_000
 KINDS = {"flat": "exact", "ann": "ann", "lexical": "lexical"}
+# Kinds of embedders that read a word in its sentence.
+CONTEXTUAL_KINDS = {"elmo": "contextual"}
 
 
 def compare(
@@ -239,7 +241,8 @@ def _exact_quality(trial: Trial, asked: Asked) -> dict[str, float]:
 def _family(info: IndexInfo) -> str:
     if info.kind in ("lexical", "combined"):
         return info.kind
-    return info.embedder.partition(":")[0]
+    kind = info.embedder.partition(":")[0]
+    return CONTEXTUAL_KINDS.get(kind, kind)
 
 
 def _run_row(name: str, per_query: PerQuery) -> Row:

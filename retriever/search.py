@@ -21,6 +21,9 @@ from retriever.where import filter_of
 
 __all__ = ["Hit", "Hits", "Retriever", "Run", "Timing", "checked_texts"]
 
+# What one query finds: keys and scores.
+Answer = tuple[list[int], list[float]]
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -214,15 +217,16 @@ class Retriever:
         """`run` for queries that are encoded already, under their ids."""
         started = time.perf_counter()
 
-        def question(snapshot: Snapshot) -> tuple[Neighbours, dict[int, str], float]:
+        def question(snapshot: Snapshot) -> tuple[list[Answer], dict[int, str], float]:
             neighbours = self.finder.nearest(snapshot, queries, k)
             searched = time.perf_counter()
-            return neighbours, snapshot.doc_ids(_distinct(neighbours)), searched
+            lists = list(neighbours.lists())
+            return lists, snapshot.doc_ids(_distinct(lists)), searched
 
-        neighbours, doc_ids, searched = self._store.ask(question)
+        lists, doc_ids, searched = self._store.ask(question)
         ranking = {
             query_id: [(doc_ids[key], score) for key, score in zip(keys, scores, strict=True)]
-            for query_id, (keys, scores) in zip(query_ids, neighbours.lists(), strict=True)
+            for query_id, (keys, scores) in zip(query_ids, lists, strict=True)
         }
         timing = Timing(0.0, searched - started, time.perf_counter() - searched)
         return Run(self.name, k, ranking, timing)
@@ -230,14 +234,13 @@ class Retriever:
     def _hits(
         self, snapshot: Snapshot, neighbours: Neighbours, queries: Queries, where: Filter | None
     ) -> list[Hits]:
-        found = snapshot.found(_distinct(neighbours))
+        lists = list(neighbours.lists())
+        found = snapshot.found(_distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
         if where is not None and not found and not snapshot.lets_through(where):
             for_all = (nothing_fits(snapshot.lets_through, where), *for_all)
         answers = []
-        for notes, (keys, scores) in zip(
-            self.finder.notes(queries), neighbours.lists(), strict=True
-        ):
+        for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
             passages = map(found.__getitem__, keys)
             hits = tuple(map(_hit, range(1, len(keys) + 1), scores, passages))
             answers.append(Hits(hits, (*notes, *for_all)))
@@ -252,7 +255,7 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     """
     if isinstance(texts, str):
         raise InputError("Queries are one text; expected a list of texts. Use search for one.")
-    if isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+    if type(texts) is not list and (isinstance(texts, Mapping) or not isinstance(texts, Iterable)):
         raise InputError(f"Queries are {type(texts).__name__}; expected a list of texts.")
     texts = list(texts)
     for position, text in enumerate(texts):
@@ -264,9 +267,9 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
     return texts
 
 
-def _distinct(neighbours: Neighbours) -> list[int]:
+def _distinct(answers: Sequence[Answer]) -> list[int]:
     """Each key once, ascending. (`np.unique` brings in masked arrays, 8 ms at the first search.)"""
-    return sorted(set(neighbours.keys.ravel().tolist()))
+    return sorted({key for keys, _ in answers for key in keys})
 
 
 def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:

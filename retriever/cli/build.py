@@ -23,7 +23,10 @@ __all__ = ["build"]
 @library
 @click.argument("name")
 @click.option(
-    "--embedder", "spec", metavar="KIND:MODEL", help="static:MODEL, contextual:MODEL, hashing."
+    "--embedder",
+    "spec",
+    metavar="KIND:MODEL",
+    help="static:MODEL, contextual:MODEL, elmo:FOLDER, hashing.",
 )
 @click.option(
     "-o",

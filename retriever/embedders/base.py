@@ -135,7 +135,8 @@ class Fittable(Protocol):
 class EmbedderSpec:
     """How to load an embedder again: `kind:model` and options; kept beside its vectors.
 
-    `kind` is `static`, `contextual` or `hashing`; `model` is a path or a name, empty for `hashing`.
+    `kind` is `static`, `contextual`, `elmo` or `hashing`; `model` is a path or a name, empty for
+    `hashing`.
     """
 
     kind: str
