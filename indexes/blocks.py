@@ -37,10 +37,13 @@ def count_living(blocks: Sequence[Block], dead: Keys) -> int:
     return sum(len(block.keys) - len(rows_of(dead, block.keys)) for block in blocks)
 
 
-def living(block: Block, dead: Keys, step: int = 1) -> Block:
-    """Every `step`th of a block's rows whose keys are not in `dead`; a view where none is."""
+def living(block: Block, dead: Keys, step: int = 1, start: int = 0) -> Block:
+    """Every `step`th of a block's rows whose keys are not in `dead`; a view where none is.
+
+    The first is that of number `start` among them.
+    """
     gone = rows_of(dead, block.keys)
     if not len(gone):
-        return Block(block.keys[::step], block.vectors[::step])
-    rows = np.delete(np.arange(len(block.keys)), gone)[::step]
+        return Block(block.keys[start::step], block.vectors[start::step])
+    rows = np.delete(np.arange(len(block.keys)), gone)[start::step]
     return Block(block.keys[rows], block.vectors[rows])

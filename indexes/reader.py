@@ -178,8 +178,10 @@ class Reader:
             shards = self._registry.shards(embedding.number)
             blocks = [open_shard(shard, embedding, self.folder) for shard in shards]
             step = max(1, -(-count_living(blocks, dead) // most))
+            start = 0
             for block in blocks:
-                yield from self._embedded(living(block, dead, step))
+                yield from self._embedded(living(block, dead, step, start))
+                start = (start - count_living([block], dead)) % step
 
     def _embedded(self, block: Block) -> Iterator[tuple[list[str], Matrix]]:
         for start in range(0, len(block.keys), ROWS):

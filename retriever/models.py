@@ -13,6 +13,7 @@ from indexes.store import Store
 from indexes.verify import Problem
 from retriever.embedders import Embedder, EmbedderSpec, Reporting, load_embedder
 from retriever.embedders.base import Fittable, Matrix
+from retriever.embedders.tokentables import is_token_table
 from retriever.provenance import (
     CUSTOM,
     QUERIES,
@@ -155,10 +156,16 @@ class Models:
     def _named(self, name: str) -> tuple[Mapping[str, Any], Embedder]:
         folder = self._store.folder / MODELS
         models = _names_in(folder)
-        if name in models:
+        rows = {row.name: row for row in self._store.indexes()}
+        # Word vectors that were trained lie there, too: their index says what they are.
+        if name in models and not is_token_table(folder / name) and name not in rows:
+            raise MismatchError(
+                f"'{name}' (in {folder}/) was not distilled from any embedder: it cannot encode "
+                "queries for others' vectors."
+            )
+        if name in models and is_token_table(folder / name):
             student = load_embedder(EmbedderSpec("static", str(folder.resolve() / name)))
             return kept_of(student, self._store.folder), student
-        rows = {row.name: row for row in self._store.indexes()}
         if name not in rows:
             place = f"{self._store.folder}/"
             raise unknown_name("model or index", name, place, sorted({*models, *rows}))

@@ -17,7 +17,7 @@ from retriever.info import BuildReport, embedding_seconds, fitted_texts, text_re
 from retriever.models import Models, encode
 from retriever.provenance import QUERIES, check_same, new_embedding
 
-__all__ = ["VectorBuilding", "Wanted"]
+__all__ = ["VectorBuilding", "Wanted", "check_dtype"]
 
 DTYPES = ("float32", "float16")
 
@@ -231,13 +231,22 @@ def _recipe(ann: str | None) -> dict[str, Any]:
     return {} if ann in (None, "Flat") else {"factory": ann}
 
 
+def check_dtype(dtype: str | None) -> None:
+    """Check how vectors are to be stored; None leaves it to the default.
+
+    Raises:
+        InputError: not one of `DTYPES`.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise InputError(f"dtype is {dtype!r}; expected one of: {', '.join(DTYPES)}.")
+
+
 def _check(wanted: Wanted) -> None:
-    embedder, dtype = wanted.embedder, wanted.dtype
+    embedder = wanted.embedder
     if embedder is not None and not isinstance(embedder, Embedder):
         kind = type(embedder).__name__
         raise InputError(
             f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
             "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
         )
-    if dtype is not None and dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}; expected one of: {', '.join(DTYPES)}.")
+    check_dtype(wanted.dtype)

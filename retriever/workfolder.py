@@ -64,7 +64,8 @@ class WorkFolder:
                     work._clear()
                     (path / SETTINGS).write_text(json.dumps(identity))
                 yield work
-            shutil.rmtree(path, ignore_errors=True)
+                # While it is locked: the next one may begin the moment that it is not.
+                shutil.rmtree(path, ignore_errors=True)
 
     def state(self, fresh: Mapping[str, NDArray[Any]]) -> State | None:
         """What was kept last; None where nothing was, or where it cannot be read or used.
@@ -98,7 +99,7 @@ class WorkFolder:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         yield folder
-        for path in (*folder.iterdir(), folder):
+        for path in (*folder.rglob("*"), folder):
             sync(path)
         folder.rename(place)
         sync(place.parent)

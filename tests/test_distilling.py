@@ -174,9 +174,46 @@ def test_a_teachers_word_pieces_are_taken_over_and_cut_nothing_off():
             "vocab": {"[PAD]": 0, "[UNK]": 1, "cat": 2, "##s": 3, "##": 4},
         },
     }
-    made = student_tokenizer(json.dumps(parts), [])
+    made = student_tokenizer(json.dumps(parts), [], often=None)
     assert json.loads(made)["truncation"] is None
     assert meanings(made) == ["", "", "cat", "s", "##"]
+    # One that was added behind the vocabulary has a row as well.
+    parts["added_tokens"].append({"id": 6, "content": "[QUERY]", "special": True})
+    made = student_tokenizer(json.dumps(parts), [], often=None)
+    assert meanings(made) == ["", "", "cat", "s", "##", "", ""]
+
+
+def test_a_word_that_comes_often_gets_a_token_of_its_own(tmp_path):
+    parts = {
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {"[UNK]": 0, "cat": 1, "##s": 2, "dog": 3, "##like": 4},
+        },
+    }
+    texts = ["Cats! cats? (cats)", "catlike dogs", "dog dog dog"]
+    plain, made = (student_tokenizer(json.dumps(parts), texts, often=n) for n in (None, 3))
+    assert "cats" not in json.loads(plain)["model"]["vocab"]
+    assert json.loads(made)["model"]["vocab"] == {**parts["model"]["vocab"], "cats": 5}
+    assert meanings(made)[5] == "cats"
+    (tmp_path / "tokenizer.json").write_text(made)
+    assert TextTokenizer(tmp_path / "tokenizer.json").tokens_of("CATS catlike dogs") == [
+        5,
+        1,
+        4,
+        3,
+        2,
+    ]
 
 
 # -- the teacher --------------------------------------------------------------------------------
@@ -213,6 +250,14 @@ def test_an_interrupted_teacher_goes_on_and_reads_nothing_twice(tmp_path):
     assert again.texts == 0
 
 
+def test_no_more_than_was_asked_for_is_taken_of_what_an_interrupted_call_kept(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        teach(tmp_path, "texts", TEXTS, Counting(stops_after=400), Budget(texts=900), silent)
+    taught = teach(tmp_path, "texts", TEXTS, Counting(), Budget(texts=100), silent)
+    assert taught.texts == TEXTS[:100]
+    assert taught.vectors[:, 0].tolist() == list(range(1, 101))
+
+
 def test_what_was_kept_of_other_texts_or_is_damaged_does_not_count(tmp_path):
     teach(tmp_path, "texts", TEXTS, Counting(), Budget(texts=500), silent)
     others = [text.upper() for text in TEXTS]
@@ -232,6 +277,21 @@ def test_a_budget_of_seconds_ends_the_reading(tmp_path):
     taught = teach(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
     assert 0 < len(taught.texts) < len(TEXTS)
     assert len(teach(tmp_path, "none", [], Counting(), Budget(seconds=1), silent).texts) == 0
+
+
+def test_passages_are_spread_evenly_however_the_index_came_to_be(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.builder.MERGED_BYTES", 1)
+    monkeypatch.setattr("indexes.shards.MERGED_BYTES", 1)
+    documents = [Document(str(number), f"number {number}") for number in range(30)]
+    with Collection.create(tmp_path / "library") as library:
+        for start in range(0, 30, 7):
+            library.add(documents[start : start + 7])
+            library.build("index", HashingEmbedder(64))
+        library.delete(["0", "11"])
+        every = [f"number {number}" for number in range(30) if number not in (0, 11)]
+        for most in range(1, 31):
+            taken = [text for some, _ in library.embedded("index", most=most) for text in some]
+            assert taken == every[:: -(-len(every) // most)]
 
 
 # -- the whole ----------------------------------------------------------------------------------
@@ -303,6 +363,18 @@ def test_what_stands_there_is_not_written_over(news, report):
         distill(news, "teacher", teacher="teacher", texts=500)
 
 
+def test_a_precision_is_not_passed_over_where_the_student_is_there(news, report):
+    with pytest.raises(InputError, match="has no precision to choose"):
+        distill(news, "student", teacher="teacher", precision="float32")
+
+
+def test_so_many_texts_are_read_however_long_it_takes(news):
+    """The number of texts alone gives the same table on a slow machine."""
+    assert Budget.of(None, None) == Budget(seconds=120.0)
+    assert Budget.of(None, 500) == Budget(texts=500)
+    assert Budget.of(60.0, 500) == Budget(60.0, 500)
+
+
 def test_an_interrupted_distillation_comes_to_the_same_table(news, report, tmp_path, monkeypatch):
     with Collection.create(tmp_path / "library") as library:
         library.add(lee().documents[:60])
@@ -339,7 +411,9 @@ def test_judgments_are_of_teacher_and_student(news, report):
     [
         ({"seconds": 0}, "seconds is 0; expected a number above 0"),
         ({"texts": 0}, "texts is 0; expected a whole number from 1 up"),
-        ({"seconds": None}, "Say how long to encode"),
+        ({"texts": 2.5}, "texts is 2.5; expected a whole number from 1 up"),
+        ({"texts": True}, "texts is True; expected a whole number from 1 up"),
+        ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
         ({"precision": "float32"}, "has no precision to choose"),
         ({"queries": {"q": "rain"}}, "belong together"),
     ],

@@ -9,7 +9,7 @@ from retriever.training import cooccurrence
 from retriever.training.cooccurrence import PAIR, count_file, count_pairs
 from retriever.training.glove import Factors, factorise, x_max_of
 from retriever.training.settings import settings_of
-from retriever.training.work import WorkFolder
+from retriever.workfolder import WorkFolder
 
 
 def silent(done, total):

@@ -12,7 +12,6 @@ from benchmarks.quality import CRANFIELD, SCIFACT, SYSTEMS, build, judge
 from retriever.embedders import StaticEmbedder
 from retriever.report.why import why_lines
 
-
 # Half the time that single precision takes, for less than is allowed to be lost.
 HALF = ("-o", "precision", "bfloat16")
 TAUGHT = ("--texts", "3000", "--precision", "bfloat16")

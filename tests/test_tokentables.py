@@ -312,6 +312,7 @@ def test_a_default_prompt_is_refused(write):
         ({"embedding.weight": table() * np.nan}, "no finite number"),
         ({"embeddings": table(), "weights": table()}, "shapes that do not fit"),
         ({"embeddings": table(), "mapping": np.full(23, 99)}, "'mapping' leads to rows"),
+        ({"embeddings": table(), "mapping": np.zeros(0, np.int64)}, "do not fit together"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(write, arrays, message):

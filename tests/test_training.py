@@ -1,7 +1,10 @@
 """Training on a collection's own texts: the words, the tools, the files, what goes wrong."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,10 +19,11 @@ from indexes.errors import (
     FileFormatError,
     InputError,
     LockedError,
+    MismatchError,
     UnknownNameError,
 )
 from indexes.files import writer_lock
-from retriever import Collection, Document, StaticEmbedder, train
+from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, train
 from retriever.datasets import lee
 from retriever.embedders.words import load_words
 from retriever.training import words as words_module
@@ -222,7 +226,64 @@ def test_work_of_another_identity_is_not_gone_on_with(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nobody_else_is_at_a_work_while_its_folder_goes(tmp_path, monkeypatch):
+    refused = []
+
+    def removed(path, **_):
+        with pytest.raises(LockedError), writer_lock(path):
+            pass
+        refused.append(path)
+        real(path)
+
+    real = shutil.rmtree
+    with WorkFolder.opened(tmp_path, "x", {}) as work:
+        monkeypatch.setattr(shutil, "rmtree", removed)
+    assert refused == [work.path]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_is_on_the_disk_to_its_last_file_before_it_stands_in_its_place(
+    tmp_path, monkeypatch
+):
+    synced = []
+
+    def recorded(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    real = os.fsync
+    with WorkFolder.opened(tmp_path, "x", {}) as work:
+        monkeypatch.setattr(os, "fsync", recorded)
+        with work.result(tmp_path / "x") as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "table").write_text("vectors")
+            (folder / "facts").write_text("facts")
+    assert synced[-2:] == ["result", tmp_path.name]
+    assert sorted(synced[:-2]) == ["facts", "inner", "table"]
+
+
 # -- files --------------------------------------------------------------------------------------
+
+
+def test_words_are_utf_8_whatever_the_locale_is(tmp_path):
+    code = r"""
+import sys
+from pathlib import Path
+from indexes.documents import Document
+from retriever.training.cooccurrence import count_file
+from retriever.training.saving import read_facts, write_facts
+from retriever.training.words import read_word_files, write_word_files
+folder, zeus = Path(sys.argv[1]), "\u03b6\u03b5\u03cd\u03c2"
+words = write_word_files(folder, [Document("1", f"{zeus} {zeus}")], 1, lambda *_: None)
+assert read_word_files(folder) == words and list(words.counts) == [zeus]
+assert count_file(words.files[0], {zeus: 0}, 5)[1].tolist() == [2.0]
+write_facts(folder, {"word": zeus})
+assert read_facts(folder) == {"word": zeus}
+"""
+    plain = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(run, env={**os.environ, **plain}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_vectors_are_read_by_gensim_and_by_us_as_they_were_written(tmp_path):
@@ -278,10 +339,33 @@ def test_a_fasttext_model_keeps_its_subwords(library):
     assert np.linalg.norm(peer["bushfirefighters"]) > 0
 
 
+def test_a_trained_model_encodes_no_queries_for_others_vectors(library):
+    train(library, "glove", "mine", **SMALL)
+    train(library, "glove", "other", **SMALL, build=False)
+    library.build("hashing", HashingEmbedder(12))
+    for name in ("mine", "other"):
+        with pytest.raises(MismatchError, match=f"'{name}'.* was not distilled from any embedder"):
+            library.build("fast", vectors="hashing", queries_by=name)
+
+
 def test_options_of_the_embedder_reach_the_index(library):
     train(library, "glove", "mine", **SMALL, options={"weighting": "sif", "dtype": "float16"})
     assert library.index_info("mine").dtype == "float16"
     assert library.index_info("mine").options["weighting"] == "sif"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weighting": "foo"}, "Unknown weighting 'foo'"),
+        ({"components": 10**6}, "nothing would be left"),
+        ({"dtype": "float64"}, "dtype is 'float64'; expected one of: float32, float16"),
+    ],
+)
+def test_wrong_options_of_the_embedder_are_refused_before_hours_of_work(library, options, said):
+    with pytest.raises(InputError, match=said):
+        train(library, "glove", "mine", **SMALL, options=options)
+    assert not (library.path / "models").exists()
 
 
 def test_the_same_training_is_not_made_twice_and_another_does_not_take_its_place(library):

@@ -30,9 +30,7 @@ __all__ = ["distill"]
 @click.option(
     "--seconds",
     type=float,
-    default=120.0,
-    show_default=True,
-    help="How long the teacher may read sentences.",
+    help="How long the teacher may read sentences. Default: 120, or no limit with --texts.",
 )
 @click.option("--texts", type=int, help="How many it may read at most; the same on any machine.")
 @click.option(
@@ -48,7 +46,7 @@ def distill(
     library: Path,
     name: str,
     teacher: str,
-    seconds: float,
+    seconds: float | None,
     texts: int | None,
     precision: str | None,
     seed: int,
@@ -100,7 +98,8 @@ def _told(report: DistillReport) -> list[str]:
     held = many(report.held_out, "held-out sentence", "held-out sentences")
     near = f"cosine {report.cosine:.3f} with {report.teacher} on {held}"
     if report.already:
-        lines = [f"{report.name}: there already, {near}: {report.path}"]
+        texts = many(report.texts, "sentence", "sentences")
+        lines = [f"{report.name}: there already, of {texts}, {near}: {report.path}"]
     else:
         texts = many(report.texts, "sentence", "sentences")
         passages = many(report.passages, "vector", "vectors")

@@ -22,6 +22,11 @@ class Bags:
     def __init__(self, path: Path) -> None:
         self._tokenizer = TextTokenizer(path)
 
+    @property
+    def size(self) -> int:
+        """How many tokens there are."""
+        return self._tokenizer.size
+
     def of(self, texts: Sequence[str]) -> Any:
         """How often each token is in each text: sparse, (len(texts), vocabulary)."""
         from scipy.sparse import csr_array

@@ -33,7 +33,6 @@ from retriever.workfolder import WorkFolder
 
 __all__ = ["DistillReport", "distill"]
 
-SECONDS = 120.0
 # The order of everything that is drawn, and what is fitted to it: another one begins anew.
 VERSION = 1
 HELD_OUT, HELD_OUT_SHARE = 1_000, 20
@@ -84,7 +83,7 @@ def distill(
     name: str,
     *,
     teacher: str,
-    seconds: float | None = SECONDS,
+    seconds: float | None = None,
     texts: int | None = None,
     precision: str | None = None,
     seed: int = 1,
@@ -97,9 +96,10 @@ def distill(
     """Fit a table of token vectors to the embedder of an index, on the collection's own texts.
 
     `teacher` is the index. Its embedder encodes titles and sentences of the documents, as queries
-    are encoded, for `seconds` or until there are `texts` of them, whichever comes first; the
-    vectors that the index has already are used as they are. `precision` is that of the encoding,
-    see `ContextualEmbedder`; without one it is bfloat16 where the processor computes with it.
+    are encoded, for `seconds` or until there are `texts` of them, whichever comes first; for 120
+    seconds where neither is given. The vectors that the index has already are used as they are.
+    `precision` is that of the encoding, see `ContextualEmbedder`; without one it is bfloat16 where
+    the processor computes with it.
 
     The student lies in the collection's folder `models/NAME`: a sentence-transformers
     `StaticEmbedding`, which loads without this library. An index `name` over it is built, too,
@@ -107,7 +107,8 @@ def distill(
     the queries of its teacher's vectors. With `queries` and `qrels`, both are judged.
 
     An interrupted call goes on with what was encoded when it is made again; a finished one is not
-    done again. The same seed, `texts` and precision give the same table on the same machine.
+    done again, whatever its `seconds` and `texts` were. The same seed, `texts` and precision give
+    the same table on the same machine, unless `seconds` cut it short.
 
     Raises:
         UnknownNameError: no such index.
@@ -116,8 +117,9 @@ def distill(
         CollectionError: a model or an index of that name is there, or the disk is full.
         LockedError: another process is at it.
     """
-    budget = Budget(seconds, texts)
-    budget.check()
+    budget = Budget.of(seconds, texts)
+    if type(seed) is not int or seed < 0:
+        raise InputError(f"seed is {seed!r}; expected a whole number of at least 0.")
     if (queries is None) != (qrels is None):
         raise InputError("Queries and judgments (qrels) belong together: give both, or neither.")
     work = _Distilling(Making(library, name), teacher, seed, recipe, stages or silent_stages)
@@ -147,11 +149,12 @@ class _Distilling:
         self.making.check()
         embedder = self.making.library.embedder(self.teacher)
         identity = self._identity(embedder)
+        fast = _at_precision(embedder, precision)
         if self.making.place.exists():
-            return self._found(identity)
+            asked = {} if precision is None else {"precision": _precision_of(fast)}
+            return self._found({**identity, **asked})
         if indexed:
             self.making.check_index()
-        fast = _at_precision(embedder, precision)
         kept = {**identity, "precision": _precision_of(fast)}
         with WorkFolder.opened(self.making.place.parent, self.making.name, kept) as work:
             return self._fitted(work, self._lessons(work.path, fast, budget), fast, kept)

@@ -19,6 +19,7 @@ from retriever.embedders.base import Matrix
 
 __all__ = ["Budget", "Taught", "teach"]
 
+SECONDS = 120.0
 FIRST_BATCH, LARGEST_BATCH = 64, 2048
 BATCH_SECONDS = 4.0
 
@@ -33,18 +34,18 @@ class Budget:
     seconds: float | None = None
     texts: int | None = None
 
-    def check(self) -> None:
-        """Refuse numbers that are none.
+    @classmethod
+    def of(cls, seconds: float | None, texts: int | None) -> Budget:
+        """What was asked for; where nothing was, `SECONDS`.
 
         Raises:
-            InputError: seconds or texts below nothing, or neither given.
+            InputError: seconds or texts below nothing, or no numbers.
         """
-        if self.seconds is None and self.texts is None:
-            raise InputError("Say how long to encode: seconds, or how many texts, or both.")
-        if self.seconds is not None and not 0 < self.seconds < float("inf"):
-            raise InputError(f"seconds is {self.seconds!r}; expected a number above 0.")
-        if self.texts is not None and self.texts < 1:
-            raise InputError(f"texts is {self.texts!r}; expected a whole number from 1 up.")
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise InputError(f"seconds is {seconds!r}; expected a number above 0.")
+        if texts is not None and (type(texts) is not int or texts < 1):
+            raise InputError(f"texts is {texts!r}; expected a whole number from 1 up.")
+        return cls(SECONDS if seconds is None and texts is None else seconds, texts)
 
     def is_spent(self, seconds: float, texts: int) -> bool:
         """Whether there is no more to spend."""
@@ -77,7 +78,8 @@ def teach(
     """Encode texts in their order until the budget is spent or they end.
 
     Every few seconds of work are kept in the folder, as `NAME-00000.npy` and a note with the
-    checksum of their texts; what an earlier call kept is taken up as far as the texts are the same.
+    checksum of their texts; what an earlier call kept is taken up as far as the texts are the same,
+    and as far as the budget of texts goes.
     """
     parts = list(_kept(folder, name, texts))
     seconds = sum(part.seconds for part in parts)
@@ -93,10 +95,12 @@ def teach(
         seconds, done = seconds + part.seconds, done + len(batch)
         size = _next_size(len(batch), part.seconds)
         progress(*_progress(budget, seconds, done, len(texts)))
-    every = [text for part in parts for text in part.texts]
     if not parts:
         return Taught([], np.zeros((0, 0), np.float32), 0.0)
-    return Taught(every, np.concatenate([part.vectors for part in parts]), seconds)
+    vectors = np.concatenate([part.vectors for part in parts])
+    # An interrupted call that was given a larger budget may have left more.
+    taken = budget.fitting(done, 0)
+    return Taught(list(texts[:taken]), vectors[:taken], seconds)
 
 
 def _next_size(size: int, seconds: float) -> int:

@@ -13,20 +13,27 @@ from typing import Any
 __all__ = ["meanings", "student_tokenizer"]
 
 WORDS = 30_000
+# A word that comes so often has enough lessons for a vector of its own.
+OFTEN = 20
 PART = "##"
 UNKNOWN = "[UNK]"
 
 
-def student_tokenizer(teacher: str | None, texts: Sequence[str]) -> str:
+def student_tokenizer(
+    teacher: str | None, texts: Sequence[str], *, often: int | None = OFTEN
+) -> str:
     """A `tokenizer.json` of word pieces (Wu et al. 2016), which never cuts a text off.
 
     `teacher` is the `tokenizer.json` of the teacher: taken over where it has word pieces, as BERT's
-    has. For any other, the tokens are the words that come twice in `texts`, in small letters and
+    has, with one token more for each word that comes `often` in `texts` and was cut to pieces
+    before. For any other, the tokens are the words that come twice in `texts`, in small letters and
     without accents, and single characters, of which all other words are made.
     """
     parts: dict[str, Any] = json.loads(teacher) if teacher else {}
     if parts.get("model", {}).get("type") != "WordPiece":
         parts = json.loads(_of_words(texts))
+    elif often is not None:
+        _add_words(parts, texts, often)
     # A student reads whole texts, one at a time, and nothing but them.
     parts.update(truncation=None, padding=None, post_processor=None)
     return json.dumps(parts, ensure_ascii=False)
@@ -36,14 +43,38 @@ def meanings(tokenizer: str) -> list[str]:
     """For each token, by its number, the text that it stands for; none for special tokens."""
     parts = json.loads(tokenizer)
     prefix = parts["model"].get("continuing_subword_prefix", PART)
-    special = {token["content"] for token in parts.get("added_tokens") or []}
+    added = parts.get("added_tokens") or []
+    special = {token["content"] for token in added}
     vocabulary: dict[str, int] = parts["model"]["vocab"]
-    found = [""] * (1 + max(vocabulary.values()))
+    # Some are added behind the vocabulary: they have rows, too.
+    found = [""] * (1 + max((*vocabulary.values(), *(token["id"] for token in added))))
     for token, number in vocabulary.items():
         unused = token.startswith("[unused") and token.endswith("]")
         if token not in special and not unused and token != UNKNOWN:
             found[number] = token.removeprefix(prefix) or token
     return found
+
+
+def _add_words(parts: dict[str, Any], texts: Sequence[str], often: int) -> None:
+    """Give whole words a token, at the end of the vocabulary: the longest piece is taken first."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(json.dumps({**parts, "truncation": None, "padding": None}))
+    counts: Counter[str] = Counter()
+    for text in texts:
+        if tokenizer.normalizer is not None:
+            text = tokenizer.normalizer.normalize_str(text)
+        counts.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
+    vocabulary = parts["model"]["vocab"]
+    # Some tokens are added behind the vocabulary.
+    behind = (token["id"] for token in parts.get("added_tokens") or [])
+    number = max((*vocabulary.values(), *behind)) + 1
+    for word in sorted(counts, key=lambda word: (-counts[word], word)):
+        if counts[word] < often:
+            break
+        cut = len(tokenizer.encode(word, add_special_tokens=False).ids) > 1
+        if cut and word.isalnum() and word not in vocabulary:
+            vocabulary[word], number = number, number + 1
 
 
 def _of_words(texts: Sequence[str]) -> str:

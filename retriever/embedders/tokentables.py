@@ -141,7 +141,8 @@ def _plain(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]], checksum: s
     others = {name: tensors.get(name, ("", None))[1] for name in ("mapping", "weights")}
     mapping, weights = others["mapping"], others["weights"]
     count = len(table) if mapping is None else len(mapping)
-    if table.ndim != 2 or not table.size or (weights is not None and weights.shape != (count,)):
+    odd = weights is not None and weights.shape != (count,)
+    if table.ndim != 2 or not table.size or not count or odd:
         raise FileFormatError(f"{path} holds arrays of shapes that do not fit together.")
     if mapping is not None and not 0 <= mapping.min() <= mapping.max() < len(table):
         raise FileFormatError(f"{path}: 'mapping' leads to rows that there are not.")

@@ -85,7 +85,7 @@ def count_file(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The pairs of one file: (keys, counts), keys ascending; a key is first * words + second."""
     window = min(window, LONGEST_LINE)  # No two words are further apart; keys must fit 63 bits.
-    words = split(file.read_text().splitlines(), lower=False)
+    words = split(file.read_text("utf-8").splitlines(), lower=False)
     row_of = np.array([rows.get(word, -1) for word in words.distinct], dtype=np.int64)
     codes = row_of[words.codes]
     lines = np.repeat(np.arange(len(words)), np.diff(words.offsets))

@@ -27,7 +27,7 @@ def write_vectors(path: Path, words: Iterable[str], vectors: Matrix) -> None:
 
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write `training.json`."""
-    (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from indexes.errors import CollectionError, InputError
 from retriever.collection import Collection
 from retriever.embedders.base import Matrix
 from retriever.embedders.specs import load_embedder, parse_spec
+from retriever.embedders.staticoptions import StaticOptions
 from retriever.making import Making, Stages, silent_stages
 from retriever.training.cooccurrence import count_pairs
 from retriever.training.glove import factorise, x_max_of
@@ -29,6 +30,7 @@ from retriever.training.saving import (
 from retriever.training.scores import ScoreFiles, WordScore, score_words
 from retriever.training.settings import FASTTEXT, GLOVE, Settings, epochs_of, settings_of
 from retriever.training.words import WordFiles, read_word_files, vocabulary_of, write_word_files
+from retriever.vectors import check_dtype
 from retriever.workfolder import WorkFolder
 
 __all__ = ["train"]
@@ -89,7 +91,7 @@ def train(
     )
     embedding = dict(options or {})
     dtype = embedding.pop("dtype", None)  # How vectors are stored is no matter of the embedder's.
-    parse_spec("static:checked-before-hours-of-work", embedding)
+    _check_before_hours_of_work(embedding, dtype, settings.dim)
     files = ScoreFiles.read(analogies, similarities)
     training = _Training(Making(library, name), settings, stages or silent_stages)
     report = training.run(files, indexed=build)
@@ -99,6 +101,16 @@ def train(
         embedder = load_embedder(parse_spec(f"static:{report.path}", embedding))
         built = library.build(name, embedder, dtype=dtype, progress=progress)
     return replace(report, build=built)
+
+
+def _check_before_hours_of_work(options: Mapping[str, Any], dtype: str | None, dim: int) -> None:
+    """Refuse what the index would be refused for, when all is trained."""
+    known = dict(parse_spec("static:of-no-name-yet", options).options)
+    known = {
+        name: value for name, value in known.items() if name not in {"phrases", "trust_pickle"}
+    }
+    StaticOptions(**known).check_width(dim)
+    check_dtype(dtype)
 
 
 @dataclass(frozen=True)

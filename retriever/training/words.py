@@ -142,7 +142,7 @@ class _Writer:
             "texts": self._texts,
             "counts": self._counts,
         }
-        (self._folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False))
+        (self._folder / FACTS).write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
         files = tuple(_file(self._folder, number) for number in range(len(self._words_of)))
         return WordFiles(files, tuple(self._words_of), self._texts, self._counts)
 
