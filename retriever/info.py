@@ -33,6 +33,8 @@ __all__ = [
     "with_parts",
 ]
 
+# Options of embedders that change no vector.
+UNSEEN = {"batch_size", "device", "trust_pickle"}
 # A corpus that has grown by more than this since something was fitted on it is another.
 GROWN = 4 / 3
 
@@ -113,8 +115,19 @@ class IndexInfo:
     def description(self) -> str:
         """What encodes documents and queries, in words."""
         if not self.queries_by:
-            return self.embedder
+            return ", ".join([self.embedder, *self._choices()])
         return f"{self.embedding} vectors, queries by {self.queries_by}"
+
+    def _choices(self) -> list[str]:
+        """The options that decide what is found, where they are not the usual ones."""
+        if self.kind in ("lexical", "combined"):
+            return []
+        usual = {"weighting": "mean", "precision": "float32", "dim": self.dim}
+        return [
+            name if value is True else str(value) if name == "weighting" else f"{name} {value}"
+            for name, value in self.options.items()
+            if name not in UNSEEN and usual.get(name) != value
+        ]
 
 
 @dataclass(frozen=True)

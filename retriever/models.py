@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from indexes.builder import Encode
-from indexes.errors import DamageError, InputError, MismatchError, unknown_name
+from indexes.errors import (
+    DamageError,
+    InputError,
+    MismatchError,
+    ModelNotAvailableError,
+    unknown_name,
+)
 from indexes.rows import EmbeddingRow, IndexRow
 from indexes.store import Store
 from indexes.verify import Problem
@@ -49,7 +55,7 @@ class Models:
         embedder = self._loaded.get(self._store.embedding(index).fingerprint)
         if embedder is None:
             embedding, parameters = self._store.fitted(index)
-            embedder = load_embedder(spec_of(index, embedding.embedder, self._store.folder))
+            embedder = self._load(index, embedding.embedder)
             if parameters is not None and isinstance(embedder, Fittable):
                 embedder = embedder.with_parameters(parameters)
             check_same(index, embedding, embedder)
@@ -68,10 +74,21 @@ class Models:
             return self.of(index.name)
         embedder = self._loaded.get(asked["fingerprint"])
         if embedder is None:
-            embedder = load_embedder(spec_of(index.name, asked["embedder"], self._store.folder))
+            embedder = self._load(index.name, asked["embedder"])
         check_answers(index, self._store.embedding(index.name), embedder)
         self.keep(embedder)
         return embedder
+
+    def _load(self, index: str, kept: Mapping[str, Any]) -> Embedder:
+        """An embedder as it is kept; one whose model lay in the collection may be gone.
+
+        Raises:
+            ModelNotAvailableError: it cannot be had.
+        """
+        inside = model_inside(kept)
+        if inside is not None and not (self._store.folder / inside).exists():
+            raise ModelNotAvailableError(_gone(index, self._store.folder / inside))
+        return load_embedder(spec_of(index, kept, self._store.folder))
 
     def keep(self, embedder: Embedder) -> None:
         """Have an embedder at hand for the indexes that it made."""
@@ -185,6 +202,13 @@ def _names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
+def _gone(index: str, place: Path) -> str:
+    return (
+        f"Index '{index}' needs the model in {place}, which is not there. "
+        "Restore it from a backup, or make it again in the same way."
+    )
+
+
 def missing_models(store: Store) -> list[Problem]:
     """The models in the collection's own folder that an index needs, and that are not there."""
     try:
@@ -194,10 +218,7 @@ def missing_models(store: Store) -> list[Problem]:
     except DamageError:  # told of already
         return []
     return [
-        Problem(
-            f"Index '{name}' needs the model in {store.folder / inside}, which is not there. "
-            "Restore it from a backup, or make it again in the same way."
-        )
+        Problem(_gone(name, store.folder / inside))
         for name, kept in needed
         if (inside := model_inside(kept)) and not Path(store.folder / inside).exists()
     ]

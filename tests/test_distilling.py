@@ -398,6 +398,31 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
+def test_documents_that_come_while_the_teacher_reads_are_noticed(tmp_path):
+    with Collection.create(tmp_path / "library") as library:
+        library.add(lee().documents[:30])
+        teacher = Adding(library)
+        library.build("teacher", teacher)
+        library.use("teacher", teacher)
+        teacher.adds = True
+        with pytest.raises(CollectionError, match="changed while they were read"):
+            distill(library, "student", teacher="teacher", texts=100)
+        assert "student" not in [path.name for path in (library.path / "models").iterdir()]
+
+
+class Adding(HashingEmbedder):
+    """Somebody adds a document the moment that this one is asked."""
+
+    def __init__(self, library):
+        super().__init__(16)
+        self.library, self.adds = library, False
+
+    def encode_queries(self, texts):
+        if self.adds:
+            self.library.add([Document("late", "It came too late.")])
+        return super().encode_queries(texts)
+
+
 def test_judgments_are_of_teacher_and_student(news, report):
     queries = {"q": lee().documents[7].text[:200]}
     qrels = {"q": {lee().documents[7].doc_id: 1}}

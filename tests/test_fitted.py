@@ -426,6 +426,7 @@ def test_the_command_line_fits_refits_and_says_so(tmp_path, words, monkeypatch):
     with Collection.open("library") as collection:
         assert collection.index_info("idf").fingerprint != before
         assert collection.index_info("idf").case
+        assert collection.index_info("idf").description.endswith("toy.txt, idf")
         at_once = StaticEmbedder(words, weighting="idf").fitted([d.text for d in [*CORPUS, *MORE]])
         assert collection.index_info("idf").fingerprint == at_once.fingerprint
         assert found(collection, "idf")[0] == ("both", 1.0)

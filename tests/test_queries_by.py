@@ -11,7 +11,7 @@ from commands import invoke
 from fittable import Pupil, Rare
 from toy import COMPASS, QRELS, QUERIES, Axes
 
-from indexes.errors import InputError, MismatchError, UnknownNameError
+from indexes.errors import InputError, MismatchError, ModelNotAvailableError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare
 
 # To the pupil, `sunrise` means east; to the teacher, nothing.
@@ -245,6 +245,11 @@ def test_a_table_in_models_encodes_queries_wherever_the_collection_stands(folder
         assert again.verify().ok
         shutil.rmtree(moved / "models" / "table")
         assert "Index 'fast' needs the model in" in again.verify().problems[0].what
+    with (
+        Collection.open(moved) as again,
+        pytest.raises(ModelNotAvailableError, match="'fast' needs"),
+    ):
+        again.search("Sunrise", index="fast")
 
 
 def test_a_table_distilled_anew_is_taken_only_when_it_is_named_again(folder):

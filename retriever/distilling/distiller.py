@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.errors import InputError
+from indexes.errors import CollectionError, InputError
 from retriever.asked import Qrels
 from retriever.collection import Collection
 from retriever.distilling.bags import Bags, start_of
@@ -157,7 +157,9 @@ class _Distilling:
             self.making.check_index()
         kept = {**identity, "precision": _precision_of(fast)}
         with WorkFolder.opened(self.making.place.parent, self.making.name, kept) as work:
-            return self._fitted(work, self._lessons(work.path, fast, budget), fast, kept)
+            lessons = self._lessons(work.path, fast, budget)
+            self._check_unchanged(identity)
+            return self._fitted(work, lessons, fast, kept)
 
     def _identity(self, teacher: Embedder) -> dict[str, Any]:
         """What decides a student, but for how much it was taught."""
@@ -171,6 +173,13 @@ class _Distilling:
             "seed": self.seed,
             "version": VERSION,
         }
+
+    def _check_unchanged(self, identity: Mapping[str, Any]) -> None:
+        if self.making.library.content_checksum() != identity["corpus"]["checksum"]:
+            raise CollectionError(
+                f"The documents of {self.making.library.path}/ changed while they were read. "
+                "Run the same again when nothing is being added."
+            )
 
     def _found(self, identity: Mapping[str, Any]) -> DistillReport:
         """The report of a student that is there, where it is the one that was asked for."""
