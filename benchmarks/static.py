@@ -28,6 +28,7 @@ from benchmarks.certificate import (
     save,
     summary,
 )
+from benchmarks.speed import gensim_means
 from retriever import Collection, StaticEmbedder, read_queries
 from retriever.embedders.locate import locate_sentence_model
 
@@ -63,20 +64,9 @@ def rates(seconds: Mapping[str, Mapping[str, float]], texts: int) -> dict[str, A
 
 def glove(texts: list[str]) -> dict[str, Any]:
     """GloVe 50d: ours, model2vec over the same vectors, gensim's mean of words that are split."""
-    from gensim.models import KeyedVectors
-
-    from retriever.embedders.tokens import split
-
     embedder = StaticEmbedder("glove-6b-50d")
     words = embedder.words
-    keyed = KeyedVectors(words.dim)
-    keyed.add_vectors(list(words), np.asarray(words.vectors))
-    tokens = split(texts, lower=True)
-    lists = [tokens.of(text) for text in range(len(texts))]
-
-    def gensim_loop() -> Any:
-        return np.array([keyed.get_mean_vector(text, pre_normalize=False) for text in lists])
-
+    gensim_loop = gensim_means(words, texts)
     systems: dict[str, Callable[[], object]] = {
         "ours": lambda: embedder.encode_documents(texts),
         "gensim_without_tokenizing": gensim_loop,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from indexes.builder import Progress
 from indexes.errors import CollectionError, InputError
@@ -71,6 +72,22 @@ class Making:
             raise CollectionError(
                 f"Index '{self.name}' is there already. "
                 f"Choose another name, or first: retriever drop {self.quoted} {self.name}"
+            )
+
+    def corpus(self) -> dict[str, Any]:
+        """Which documents it is made from, for what identifies it."""
+        return {"checksum": self.library.content_checksum(), "documents": len(self.library)}
+
+    def check_unchanged(self, corpus: Mapping[str, Any]) -> None:
+        """Refuse to go on with documents that are others now than when `corpus` was told.
+
+        Raises:
+            CollectionError: they are.
+        """
+        if self.library.content_checksum() != corpus["checksum"]:
+            raise CollectionError(
+                f"The documents of {self.library.path}/ changed while they were read. "
+                "Run the same again when nothing is being added."
             )
 
     def is_another(self, made_by: str) -> CollectionError:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.errors import CollectionError, InputError
+from indexes.errors import InputError
 from retriever.asked import Qrels
 from retriever.collection import Collection
 from retriever.distilling.bags import Bags, start_of
@@ -149,37 +149,29 @@ class _Distilling:
         self.making.check()
         embedder = self.making.library.embedder(self.teacher)
         identity = self._identity(embedder)
-        fast = _at_precision(embedder, precision)
         if self.making.place.exists():
-            asked = {} if precision is None else {"precision": _precision_of(fast)}
-            return self._found({**identity, **asked})
+            if precision is not None:
+                identity["precision"] = _precision_of(_at_precision(embedder, precision))
+            return self._found(identity)
         if indexed:
             self.making.check_index()
+        # It may have to load the model again: not before that is needed.
+        fast = _at_precision(embedder, precision)
         kept = {**identity, "precision": _precision_of(fast)}
         with WorkFolder.opened(self.making.place.parent, self.making.name, kept) as work:
             lessons = self._lessons(work.path, fast, budget)
-            self._check_unchanged(identity)
+            self.making.check_unchanged(identity["corpus"])
             return self._fitted(work, lessons, fast, kept)
 
     def _identity(self, teacher: Embedder) -> dict[str, Any]:
         """What decides a student, but for how much it was taught."""
         return {
             "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
-            "corpus": {
-                "checksum": self.making.library.content_checksum(),
-                "documents": len(self.making.library),
-            },
+            "corpus": self.making.corpus(),
             "recipe": asdict(self.recipe),
             "seed": self.seed,
             "version": VERSION,
         }
-
-    def _check_unchanged(self, identity: Mapping[str, Any]) -> None:
-        if self.making.library.content_checksum() != identity["corpus"]["checksum"]:
-            raise CollectionError(
-                f"The documents of {self.making.library.path}/ changed while they were read. "
-                "Run the same again when nothing is being added."
-            )
 
     def _found(self, identity: Mapping[str, Any]) -> DistillReport:
         """The report of a student that is there, where it is the one that was asked for."""

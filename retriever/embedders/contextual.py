@@ -25,7 +25,7 @@ from retriever.embedders.locate import (
 )
 from retriever.embedders.texts import check_texts
 
-__all__ = ["ContextualEmbedder"]
+__all__ = ["ContextualEmbedder", "checked_device"]
 
 # The names that models give their prompts, first come first served.
 QUERY_PROMPTS = ("query",)
@@ -69,7 +69,7 @@ class ContextualEmbedder:
             _check_count("max_length", max_length)
         self._name, self._batch_size, self._device = model, batch_size, device
         self._asked_length = max_length
-        self._model = _load(model, _checked_device(device))
+        self._model = _load(model, checked_device(device))
         self._precision = precision
         if precision != "float32":
             self._model = _in_precision(self._model, precision)
@@ -259,7 +259,7 @@ def _quiet(*, progress: bool) -> Iterator[None]:
             chatter.enable_progress_bar()
 
 
-def _checked_device(device: str | None) -> str | None:
+def checked_device(device: str | None) -> str | None:
     """The device, once it has held a number.
 
     Raises:

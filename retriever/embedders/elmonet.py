@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError
+from retriever.embedders.contextual import checked_device
 from retriever.embedders.elmoformat import ElmoOptions, ElmoWeights, Floats, cell_name
 from retriever.embedders.elmosteps import Ids, Steps, blocks, side_by_side
 
@@ -244,18 +244,10 @@ def best_device(asked: str | None) -> str:
     """
     import torch
 
-    if asked is None:
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return "cpu" if found is None else found.type
-    try:
-        torch.zeros(1, device=asked).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"Device '{asked}' cannot be used here: {reason}. Without a device, the best one is "
-            "taken; 'cpu' is always there."
-        ) from None
-    return asked
+    if device := checked_device(asked):
+        return device
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return "cpu" if found is None else found.type
 
 
 def _tensor(array: NDArray[Any], device: str) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from indexes.errors import CollectionError, InputError
+from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.embedders.base import Matrix
 from retriever.embedders.specs import load_embedder, parse_spec
@@ -137,19 +137,13 @@ class _Training:
     def run(self, files: ScoreFiles, *, indexed: bool) -> TrainReport:
         """Train and put the model in its place, unless the same one stands there."""
         self.making.check()
-        identity = {
-            "settings": self.settings.facts(),
-            "corpus": {
-                "checksum": self.making.library.content_checksum(),
-                "documents": len(self.making.library),
-            },
-        }
+        identity = {"settings": self.settings.facts(), "corpus": self.making.corpus()}
         if self.making.place.exists():
             return self._found(identity)
         if indexed:
             self.making.check_index()
         with WorkFolder.opened(self.making.place.parent, self.making.name, identity) as work:
-            words = self._words(work, identity["corpus"]["checksum"])
+            words = self._words(work, identity["corpus"])
             learnt = self._learn(work, words)
             scores = score_words(files, list(learnt.vocabulary), learnt.vectors)
             report = self._report(words, learnt, scores)
@@ -169,18 +163,14 @@ class _Training:
 
     # -- the work -------------------------------------------------------------------------------
 
-    def _words(self, work: WorkFolder, checksum: str) -> WordFiles:
+    def _words(self, work: WorkFolder, corpus: Mapping[str, Any]) -> WordFiles:
         words = read_word_files(work.path)
         if words is not None:
             return words
         with self.stages("reading texts") as progress:
             documents = self.making.library.documents()
             words = write_word_files(work.path, documents, len(self.making.library), progress)
-        if self.making.library.content_checksum() != checksum:
-            raise CollectionError(
-                f"The documents of {self.making.library.path}/ changed while they were read. "
-                "Run the same again when nothing is being added."
-            )
+        self.making.check_unchanged(corpus)
         return words
 
     def _learn(self, work: WorkFolder, words: WordFiles) -> _Learnt:
