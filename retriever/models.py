@@ -29,6 +29,7 @@ from retriever.provenance import (
     kept_of,
     model_inside,
     spec_of,
+    vectors_of,
 )
 
 __all__ = ["MODELS", "Models", "encode", "missing_models"]
@@ -52,7 +53,7 @@ class Models:
             InputError: it is one of the user's own, and was not given.
             DamageError: what it was fitted to is not what the catalog says.
         """
-        embedder = self._loaded.get(self._store.embedding(index).fingerprint)
+        embedder = self._loaded.get(vectors_of(self._store.embedding(index).fingerprint))
         if embedder is None:
             embedding, parameters = self._store.fitted(index)
             embedder = self._load(index, embedding.embedder)
@@ -72,7 +73,7 @@ class Models:
         asked = index.recipe.get(QUERIES)
         if asked is None:
             return self.of(index.name)
-        embedder = self._loaded.get(asked["fingerprint"])
+        embedder = self._loaded.get(vectors_of(asked["fingerprint"]))
         if embedder is None:
             embedder = self._load(index.name, asked["embedder"])
         check_answers(index, self._store.embedding(index.name), embedder)
@@ -92,7 +93,7 @@ class Models:
 
     def keep(self, embedder: Embedder) -> None:
         """Have an embedder at hand for the indexes that it made."""
-        self._loaded[embedder.fingerprint] = embedder
+        self._loaded[vectors_of(embedder.fingerprint)] = embedder
 
     def use(self, index: str, embedder: Embedder) -> None:
         """Answer an index's queries with this embedder, or embed its documents with it.
@@ -103,7 +104,8 @@ class Models:
         """
         row, embedding = self._store.index(index), self._store.embedding(index)
         embedder = self.as_fitted(index, embedder)
-        if QUERIES in row.recipe and embedder.fingerprint != embedding.fingerprint:
+        others = vectors_of(embedder.fingerprint) != vectors_of(embedding.fingerprint)
+        if QUERIES in row.recipe and others:
             check_answers(row, embedding, embedder)
         else:
             check_same(index, embedding, embedder)
@@ -145,7 +147,7 @@ class Models:
 
     def _own(self, index: str, embedding: EmbeddingRow) -> Embedder:
         """As it was before it was fitted: what it was fitted to may be damaged."""
-        loaded = self._loaded.get(embedding.fingerprint)
+        loaded = self._loaded.get(vectors_of(embedding.fingerprint))
         if loaded is not None and embedding.embedder["kind"] == CUSTOM:
             return loaded
         return load_embedder(spec_of(index, embedding.embedder, self._store.folder))

@@ -10,7 +10,7 @@ from typing import Any
 from indexes.errors import InputError, MismatchError
 from indexes.rows import EmbeddingRow, IndexRow, NewEmbedding
 from retriever.embedders import Embedder, EmbedderSpec
-from retriever.embedders.base import Fittable
+from retriever.embedders.base import Fittable, fingerprint_of
 
 __all__ = [
     "CUSTOM",
@@ -25,6 +25,7 @@ __all__ = [
     "parameters_of",
     "shown_spec",
     "spec_of",
+    "vectors_of",
 ]
 
 # The kind of an embedder that is the user's own object: only the user can make it again.
@@ -108,7 +109,7 @@ def check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
             f"the query came from {embedder.name} ({embedder.dim} wide). "
             "Use the model that made the index, or build another index with this one."
         )
-    if embedder.fingerprint != embedding.fingerprint:
+    if vectors_of(embedder.fingerprint) != vectors_of(embedding.fingerprint):
         raise MismatchError(
             f"Index '{index}' holds vectors of another {embedder.name}: "
             f"{_differences(embedding.fingerprint, embedder.fingerprint)}. "
@@ -128,7 +129,7 @@ def check_answers(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) 
     if asked is None:
         check_same(index.name, embedding, embedder)
         return
-    if embedder.fingerprint != asked["fingerprint"]:
+    if vectors_of(embedder.fingerprint) != vectors_of(asked["fingerprint"]):
         raise MismatchError(
             f"Index '{index.name}' has its queries encoded by '{asked['name']}', and this is "
             f"another: {_differences(asked['fingerprint'], embedder.fingerprint)}. To take it as "
@@ -150,7 +151,7 @@ def check_teacher(name: str, student: Embedder, index: str, embedding: Embedding
             f"queries for the {embedding.model} vectors of '{index}'. Distil one from '{index}' "
             "first."
         )
-    if teacher != embedding.fingerprint:
+    if vectors_of(str(teacher)) != vectors_of(embedding.fingerprint):
         raise MismatchError(
             f"'{name}' was distilled from another embedder than the {embedding.model} that made "
             f"the vectors of '{index}': {_differences(str(teacher), embedding.fingerprint)}. "
@@ -170,6 +171,18 @@ def _differences(made_with: str, now: str) -> str:
     return "; ".join(
         f"{name} was {_short(old.get(name))}, is {_short(new.get(name))}" for name in differing
     )
+
+
+def vectors_of(fingerprint: str) -> str:
+    """What a fingerprint says of the vectors alone, to be compared.
+
+    The runtimes of a model are interchangeable in single precision: an exported copy was compared
+    with the model before it was trusted. In any other precision they are not.
+    """
+    parts = fingerprint_parts(fingerprint)
+    if "runtime" not in parts or "precision" in parts:
+        return fingerprint
+    return fingerprint_of(**{name: part for name, part in parts.items() if name != "runtime"})
 
 
 def fingerprint_parts(fingerprint: str) -> dict[str, Any]:

@@ -29,6 +29,8 @@ ENGINES = (
     "ir_measures",
     "jinja2",
     "markupsafe",
+    "onnx",
+    "onnxruntime",
     "pyarrow",
     "rich",
     "sentence_transformers",

@@ -29,6 +29,7 @@ from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
 from retriever.embedders.base import Matrix
 from retriever.info import BuildReport
 from retriever.making import Making, Stages, silent_stages
+from retriever.provenance import vectors_of
 from retriever.workfolder import WorkFolder
 
 __all__ = ["DistillReport", "distill"]
@@ -166,7 +167,7 @@ class _Distilling:
     def _identity(self, teacher: Embedder) -> dict[str, Any]:
         """What decides a student, but for how much it was taught."""
         return {
-            "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
+            "teacher": {"name": teacher.name, "fingerprint": vectors_of(teacher.fingerprint)},
             "corpus": self.making.corpus(),
             "recipe": asdict(self.recipe),
             "seed": self.seed,

@@ -15,9 +15,12 @@ __all__ = [
     "EmbedderSpec",
     "Fittable",
     "Matrix",
+    "Noting",
     "Reporting",
     "TextReport",
     "WordCounting",
+    "WordEncoding",
+    "WordVectors",
     "fingerprint_of",
     "unit",
 ]
@@ -61,7 +64,8 @@ class TextReport:
     """What an embedder could make of some texts; reports of parts add up.
 
     `words` and `known_words` count word occurrences (static embedders). `truncated` counts texts
-    cut off at `max_length` tokens, `tokens` the word pieces that were read (contextual embedders).
+    cut off at `max_length` tokens, `tokens` the word pieces that were read, `padded` the places
+    that were computed for them, those of texts that ended sooner included (contextual embedders).
     """
 
     texts: int = 0
@@ -69,11 +73,17 @@ class TextReport:
     known_words: int = 0
     truncated: int = 0
     tokens: int = 0
+    padded: int = 0
 
     @property
     def coverage(self) -> float | None:
         """Share of word occurrences that the embedder knows; None where it does not count words."""
         return self.known_words / self.words if self.words else None
+
+    @property
+    def padding(self) -> float | None:
+        """Share of the computed places that held no token; None where nothing was computed."""
+        return 1 - self.tokens / self.padded if self.padded else None
 
     def __add__(self, other: TextReport) -> TextReport:
         return TextReport(
@@ -82,6 +92,7 @@ class TextReport:
             self.known_words + other.known_words,
             self.truncated + other.truncated,
             self.tokens + other.tokens,
+            self.padded + other.padded,
         )
 
 
@@ -102,6 +113,48 @@ class WordCounting(Protocol):
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
         """For each text, its words that it does not know, each once, in their order."""
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """The words of one text, in order: where each begins and ends (in characters), and its vector.
+
+    `vectors` is (len(spans), dim) float32, rows of length 1. Words are runs of letters, marks and
+    digits, in any script (see `characters.py`).
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    vectors: Matrix
+
+
+@runtime_checkable
+class WordEncoding(Protocol):
+    """An embedder that also has a vector for every word of a text, in its context."""
+
+    @property
+    def layers(self) -> int:
+        """Hidden layers: layer 0 is what goes into the first, `layers` what the last one gives."""
+
+    def encode_words(
+        self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
+    ) -> list[WordVectors]:
+        """The words of each text that are read, with their vectors.
+
+        `layer` counts from 0, or from the end if negative; None leaves it to the embedder. `pieces`
+        says how the pieces of a word become one vector: `mean`, `first` or `last`.
+
+        Raises:
+            InputError: no such layer, or no such way with pieces.
+        """
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """An embedder that has something to say to the person who builds with it."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence each, such as what it computes with on this machine."""
 
 
 @runtime_checkable

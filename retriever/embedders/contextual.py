@@ -1,37 +1,32 @@
-"""Sentence embeddings from transformers: the door to sentence-transformers and torch."""
+"""Sentence embeddings from transformers, which read every word in its context."""
 
 from __future__ import annotations
 
 import copy
-import logging
-import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from indexes.errors import InputError
-from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, unit
-from retriever.embedders.identity import fingerprint_of_model
-from retriever.embedders.locate import (
-    SENTENCE_PACKAGES,
-    is_offline,
-    locate_sentence_model,
-    not_available,
-)
+from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, WordVectors, unit
+from retriever.embedders.batches import Batch, batches
+from retriever.embedders.inwords import check_pieces, pooled_words, word_spans
+from retriever.embedders.modelcard import PRECISIONS, RUNTIMES, Choices
+from retriever.embedders.modeltokens import ModelTokenizer, Read
+from retriever.embedders.runtimes import opened
 from retriever.embedders.texts import check_texts
 
-__all__ = ["ContextualEmbedder", "checked_device"]
+__all__ = ["ContextualEmbedder"]
 
 # The names that models give their prompts, first come first served.
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-COUNTED_TOGETHER = 1024
-PRECISIONS = ("float32", "bfloat16")
+# So many texts are read together, sorted by length, while the next ones are split into tokens.
+TOGETHER = 4096
 
 
 class ContextualEmbedder:
@@ -39,16 +34,22 @@ class ContextualEmbedder:
 
     `model` is a path, a model carried by an installed package, or a name on Hugging Face (see
     `locate.py`). The model's own prompts are put before queries and documents. A text of more than
-    `max_length` tokens is cut off there; the default is the model's own limit. `device` is a torch
-    device such as `cpu` or `cuda:0`; without it torch's best one is taken. `precision` is that of
-    the weights and of the computing: `float32`, or `bfloat16`, faster on processors that have it,
-    with vectors that hardly differ. They come out as float32 of length 1; a text of nothing but
-    white space gets zeros.
+    `max_length` tokens is cut off there; the default is the model's own limit.
+
+    `runtime` is what computes: `torch`, `onnx` (onnxruntime over a copy that is exported once,
+    into the user's cache, and compared with torch before it is trusted), or `auto`, which is the
+    faster one on this machine (see `notes`). `device` is a torch device such as `cpu` or `cuda:0`;
+    without it torch's best one is taken. `precision` is that of the weights and of the computing:
+    `float32`; `bfloat16` (torch), or `int8` (onnx), faster on processors that have it, with
+    vectors that hardly differ; `float16` on GPUs; or `auto`, the fastest of them here. `batch_size`
+    is the most texts that are computed at once; without it, as many as are fastest.
+
+    Vectors come out as float32 of length 1; a text of nothing but white space gets zeros.
 
     Raises:
         ModelNotAvailableError: the model cannot be had: what was tried, and how to get it.
-        InputError: no such device or precision, or `batch_size` or `max_length` is not a whole
-            number from 1 up.
+        InputError: no such device, runtime or precision, or they do not go together; `batch_size`
+            or `max_length` is not a whole number from 1 up.
     """
 
     def __init__(
@@ -56,60 +57,80 @@ class ContextualEmbedder:
         model: str | os.PathLike[str],
         *,
         device: str | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         max_length: int | None = None,
+        runtime: str = "auto",
         precision: str = "float32",
     ) -> None:
         _check_count("batch_size", batch_size)
-        if precision not in PRECISIONS:
-            raise InputError(
-                f"precision is {precision!r}; expected one of: {', '.join(PRECISIONS)}."
-            )
-        if max_length is not None:
-            _check_count("max_length", max_length)
-        self._name, self._batch_size, self._device = model, batch_size, device
-        self._asked_length = max_length
-        self._model = _load(model, checked_device(device))
-        self._precision = precision
-        if precision != "float32":
-            self._model = _in_precision(self._model, precision)
-        if max_length is not None:
-            self._model.max_seq_length = _within_limit(self._model, max_length)
+        _check_count("max_length", max_length)
+        _check_one_of("runtime", runtime, RUNTIMES)
+        _check_one_of("precision", precision, PRECISIONS)
+        self._name, self._device, self._batch_size = model, device, batch_size
+        self._runtime = runtime
+        self._choices = Choices(max_length=max_length, precision=precision)
+        self._opened = opened(model, device=device, runtime=runtime, choices=self._choices)
+        card = self._opened.card
+        self._tokenizer = (
+            ModelTokenizer(card.tokenizer, card.max_length, card.side)
+            if card.tokenizer is not None
+            else None
+        )
 
     @property
     def name(self) -> str:
         """The model's name without the organisation, or its folder's."""
         return Path(self._name).resolve().name if Path(self._name).exists() else _last(self._name)
 
-    @cached_property
+    @property
     def dim(self) -> int:
         """The width of every vector."""
-        return int(self._model.get_embedding_dimension())
+        return self._opened.card.dim
 
     @property
     def max_length(self) -> int | None:
         """Tokens of a text that the model reads, its marks included; None where there is no end."""
-        length = self._model.max_seq_length
-        return None if length is None or math.isinf(length) else int(length)
+        return self._opened.card.max_length
+
+    @property
+    def layers(self) -> int:
+        """Hidden layers of the transformer."""
+        return self._opened.card.layers
+
+    @property
+    def runtime(self) -> str:
+        """What computes: `torch` or `onnx`."""
+        return self._opened.engine.runtime
 
     @property
     def precision(self) -> str:
-        """In which numbers it computes: `float32` or `bfloat16`."""
-        return self._precision
+        """In which numbers it computes: `float32`, `bfloat16`, `float16` or `int8`."""
+        return self._opened.engine.precision
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What computes on this machine, where that was picked, and why; what else is to be known.
+
+        A sentence each.
+        """
+        return self._opened.notes
 
     def in_precision(self, precision: str | None = None) -> ContextualEmbedder:
-        """The same model at another precision; without one, at that which this machine is best at.
+        """The same model at another precision, by the runtime that is faster with it here.
 
-        That is bfloat16 where the processor computes with it.
+        Without one, at that which this machine is best at in torch: bfloat16 where the processor
+        computes with it.
         """
-        wanted = precision or ("bfloat16" if _computes_bfloat16() else self._precision)
-        if wanted == self._precision:
+        from retriever.embedders.sentencemodel import computes_bfloat16
+
+        wanted = precision or ("bfloat16" if computes_bfloat16() else self.precision)
+        if wanted == self.precision:
             return self
-        spec = self.spec
-        return ContextualEmbedder(spec.model, **{**spec.options, "precision": wanted})
+        options = {**self.spec.options, "precision": wanted, "runtime": "auto"}
+        return ContextualEmbedder(self.spec.model, **options)
 
     def in_batches(self, batch_size: int) -> ContextualEmbedder:
-        """The same loaded model, reading so many texts at once.
+        """The same loaded model, reading at most so many texts at once.
 
         Raises:
             InputError: `batch_size` is not a whole number from 1 up.
@@ -122,27 +143,34 @@ class ContextualEmbedder:
     @property
     def tokenizer_json(self) -> str | None:
         """The model's tokenizer as the text of a `tokenizer.json`; None where it has none."""
-        backend = getattr(self._model.tokenizer, "backend_tokenizer", None)
-        return None if backend is None else str(backend.to_str())
+        return self._opened.card.tokenizer
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Names the model by what it computes: weights, modules, prompts, vocabulary, length."""
-        return fingerprint_of_model(self._model, self.max_length)
+        """Names the model by what it computes: weights, modules, prompts, vocabulary, length.
+
+        And by runtime and precision, where they are others than torch and float32.
+        """
+        return self._opened.card.fingerprint
 
     @property
     def spec(self) -> EmbedderSpec:
-        """How to load this embedder again; a path is absolute. The device is chosen anew."""
+        """How to load this embedder again; a path is absolute.
+
+        Device and runtime are chosen anew where they were not given; a precision that was picked
+        stays, since it decides the vectors.
+        """
         path = Path(self._name).expanduser()
         model = str(path.resolve()) if path.exists() else os.fspath(self._name)
-        options: dict[str, Any] = {"batch_size": self._batch_size}
-        if self._device is not None:
-            options["device"] = self._device
-        if self._asked_length is not None:
-            options["max_length"] = self._asked_length
-        if self._precision != "float32":
-            options["precision"] = self._precision
-        return EmbedderSpec("contextual", model, options)
+        options: dict[str, Any] = {
+            "device": self._device,
+            "batch_size": self._batch_size,
+            "max_length": self._choices.max_length,
+            "runtime": None if self._runtime == "auto" else self._runtime,
+            "precision": None if self.precision == "float32" else self.precision,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        return EmbedderSpec("contextual", model, given)
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors (len(texts), dim) float32, with the model's prompt for documents.
@@ -150,168 +178,182 @@ class ContextualEmbedder:
         Raises:
             InputError: something that is no text; see `check_texts`.
         """
-        return self._encode(texts, self._model.encode_document, DOCUMENT_PROMPTS)
+        return self._encode(texts, "document")[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors (len(texts), dim) float32, with the model's prompt for queries."""
-        return self._encode(texts, self._model.encode_query, QUERY_PROMPTS)
+        return self._encode(texts, "query")[0]
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
-        """`encode_documents(texts)`, and how many texts were cut off at `max_length`."""
-        vectors = self.encode_documents(texts)
-        return vectors, self._report(texts, self._prompt(DOCUMENT_PROMPTS))
+        """`encode_documents(texts)`, and how many texts were cut off at `max_length`.
+
+        Also the tokens that were read, and the places that were computed for them.
+        """
+        return self._encode(texts, "document")
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """How many of some queries are cut off at `max_length`, their prompt included."""
         check_texts(texts)
-        return self._report(texts, self._prompt(QUERY_PROMPTS))
+        prompt = self._prompt("query")
+        if self._tokenizer is None:
+            return self._counted(texts, prompt)
+        parts = self._read(texts, prompt)
+        return sum(
+            (_report(read, _filled(texts[at : at + len(read.tokens)])) for at, read in parts),
+            TextReport(),
+        )
 
-    def _encode(self, texts: Sequence[str], encode: Any, prompts: Sequence[str]) -> Matrix:
+    def encode_words(
+        self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
+    ) -> list[WordVectors]:
+        """The words of each text that are read, with their vectors in this context.
+
+        `layer` counts from 0 (what goes into the first) or from the end if negative; without it,
+        the middle one is taken, whose vectors tell meanings apart best (benchmarks/README.md).
+        `pieces` says how the pieces of a word become one vector: `mean`, `first` or `last`.
+
+        Raises:
+            InputError: no such layer, no such way with pieces, or the model's tokenizer does not
+                say where its tokens stand in a text.
+        """
         check_texts(texts)
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        filled = [position for position, text in enumerate(texts) if text.strip()]
-        if filled:
-            # Sorts by length itself; the vectors come back in the order of the texts.
-            encoded = encode(
-                [texts[position] for position in filled],
-                prompt=self._prompt(prompts),
-                batch_size=self._batch_size,
-                show_progress_bar=False,
-                convert_to_tensor=True,
+        check_pieces(pieces)
+        tokenizer, taken = self._tokenizer, self._layer(layer)
+        if tokenizer is None or not self._opened.card.plain:
+            raise InputError(
+                f"{self.name} has no vectors of words: it does not say where its tokens stand."
             )
-            vectors[filled] = unit(encoded.float().cpu().numpy())
-        return vectors
+        read = tokenizer.read(texts, offsets=True)
+        model = self._opened.model()
+        found: dict[int, WordVectors] = {}
+        for batch in self._batches(read, range(len(texts)), model.budget):
+            hidden = model.hidden(batch, taken)
+            for place, vectors in zip(batch.places, hidden, strict=True):
+                offsets = read.offsets[place]
+                spans = word_spans(texts[place])
+                found[place] = pooled_words(spans, offsets, vectors[: len(offsets)], pieces)
+        return [found[place] for place in range(len(texts))]
 
-    def _prompt(self, names: Sequence[str]) -> str:
-        """The first prompt of these names that says anything.
+    def _layer(self, layer: int | None) -> int:
+        """A layer from 0 up.
+
+        Raises:
+            InputError: there is no such layer.
+        """
+        if layer is None:
+            return (self.layers + 1) // 2
+        if isinstance(layer, bool) or not -self.layers <= layer + 1 <= self.layers + 1:
+            raise InputError(
+                f"layer is {layer!r}; {self.name} has {self.layers}: expected 0 to {self.layers}, "
+                f"or -1 for the last to -{self.layers + 1}."
+            )
+        return layer % (self.layers + 1)
+
+    def _encode(self, texts: Sequence[str], task: str) -> tuple[Matrix, TextReport]:
+        """Unit vectors of texts, and what was made of them."""
+        check_texts(texts)
+        prompt = self._prompt(task)
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        if self._tokenizer is None or not self._opened.card.plain:
+            filled = _filled(texts)
+            if filled:
+                some = [texts[place] for place in filled]
+                vectors[filled] = self._opened.model().embed_texts(some, prompt, task)
+            return unit(vectors), self._counted(texts, prompt)
+        report = TextReport()
+        skipped = self._skipped(prompt)
+        for start, read in self._read(texts, prompt):
+            part = vectors[start : start + len(read.tokens)]
+            filled = _filled(texts[start : start + len(part)])
+            padded = self._fill(part, read, filled, skipped)
+            report += _report(read, filled, padded)
+        return unit(vectors), report
+
+    def _fill(self, vectors: Matrix, read: Read, filled: list[int], skipped: int) -> int:
+        """Put the vectors of the `filled` texts into their rows; how many places were computed."""
+        engine, padded = self._opened.engine, 0
+        parts = self._batches(read, filled, engine.budget)
+        for batch, found in engine.embed_all(parts, skipped):
+            vectors[batch.places] = found
+            padded += batch.ids.size
+        return padded
+
+    def _batches(self, read: Read, places: Sequence[int], budget: int) -> Iterator[Batch]:
+        pad = self._opened.card.pad
+        return batches(read.tokens, places, pad=pad, budget=budget, most=self._batch_size)
+
+    def _read(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[int, Read]]:
+        """The tokens of some thousand texts at a time, and where these begin among all.
+
+        The next ones are split into tokens while the caller has to do with those before.
+        """
+        tokenizer = self._tokenizer
+        if tokenizer is None:
+            return
+        starts = range(0, len(texts), TOGETHER)
+        if len(starts) < 2:
+            yield 0, tokenizer.read([prompt + text for text in texts])
+            return
+        with ThreadPoolExecutor(1, "tokens") as ahead:
+            coming = None
+            for start in starts:
+                some = [prompt + text for text in texts[start : start + TOGETHER]]
+                ready, coming = coming, (start, ahead.submit(tokenizer.read, some))
+                if ready is not None:
+                    yield ready[0], ready[1].result()
+            if coming is not None:
+                yield coming[0], coming[1].result()
+
+    def _prompt(self, task: str) -> str:
+        """The first prompt for a task that says anything.
 
         sentence-transformers 6.2 fills in an empty `document` prompt, finds that first, and so
         never uses a `passage` or `corpus` prompt.
         """
-        return next((prompt for name in names if (prompt := self._model.prompts.get(name))), "")
+        names = QUERY_PROMPTS if task == "query" else DOCUMENT_PROMPTS
+        prompts = self._opened.card.prompts
+        return next((prompts[name] for name in names if prompts.get(name)), "")
 
-    def _report(self, texts: Sequence[str], prompt: str) -> TextReport:
-        limit = math.inf if self.max_length is None else self.max_length
-        batches = (
-            [prompt + text for text in texts[start : start + COUNTED_TOGETHER]]
-            for start in range(0, len(texts), COUNTED_TOGETHER)
-        )
-        lengths = [length for batch in batches for length in self._lengths(batch)]
+    def _skipped(self, prompt: str) -> int:
+        """How many tokens of a prompt are read, but not pooled."""
+        if not prompt or self._opened.card.pools_prompt or self._tokenizer is None:
+            return 0
+        return self._tokenizer.length_of_prompt(prompt)
+
+    def _counted(self, texts: Sequence[str], prompt: str) -> TextReport:
+        """What a model makes of texts that it reads in its own way."""
+        limit, filled = self.max_length, _filled(texts)
+        lengths = self._opened.model().lengths([prompt + texts[place] for place in filled])
         return TextReport(
             texts=len(texts),
-            truncated=sum(length > limit for length in lengths),
-            tokens=int(sum(min(length, limit) for length in lengths)),
+            truncated=0 if limit is None else sum(length > limit for length in lengths),
+            tokens=sum(lengths if limit is None else (min(one, limit) for one in lengths)),
         )
 
-    def _lengths(self, texts: list[str]) -> list[int]:
-        """The tokens of each whole text. `verbose` would warn of every long one."""
-        tokens = self._model.tokenizer(texts, truncation=False, padding=False, verbose=False)
-        return [len(ids) for ids in tokens["input_ids"]]
+
+def _filled(texts: Sequence[str]) -> list[int]:
+    """The positions of the texts that are more than white space."""
+    return [place for place, text in enumerate(texts) if text.strip()]
 
 
-def _load(model: str | os.PathLike[str], device: str | None) -> Any:
-    place, tried = locate_sentence_model(model)
-    for where, local in _attempts(place):
-        try:
-            return _sentence_transformer(str(place), device, local)
-        except Exception as error:  # each library below raises its own kinds
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            tried.append(f"{where} {place}: {reason[:200]}")
-    if not isinstance(place, Path) and is_offline():
-        tried.append("Hugging Face: not asked, HF_HUB_OFFLINE is set")
-    raise not_available("sentence model", os.fspath(model), tried, SENTENCE_PACKAGES)
+def _report(read: Read, filled: Sequence[int], padded: int = 0) -> TextReport:
+    """What was made of some texts, of which only the `filled` ones are read."""
+    return TextReport(
+        texts=len(read.tokens),
+        truncated=sum(read.cut[place] for place in filled),
+        tokens=sum(len(read.tokens[place]) for place in filled),
+        padded=padded,
+    )
 
 
-def _attempts(place: Path | str) -> list[tuple[str, bool]]:
-    """Where to load from, in turn, and whether only what is on this machine may be read."""
-    if isinstance(place, Path):
-        return [("folder", True)]
-    cache = ("Hugging Face cache", True)
-    return [cache] if is_offline() else [cache, ("Hugging Face", False)]
-
-
-def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:
-    from sentence_transformers import SentenceTransformer
-
-    with _quiet(progress=not local):
-        return SentenceTransformer(place, device=device, local_files_only=local)
-
-
-@contextmanager
-def _quiet(*, progress: bool) -> Iterator[None]:
-    """Without the load report and the bar of transformers; downloads may show theirs."""
-    from transformers.utils import logging as chatter
-
-    bars = chatter.is_progress_bar_enabled()
-    names = ("transformers", "sentence_transformers")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    if not progress:
-        chatter.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if bars and not progress:
-            chatter.enable_progress_bar()
-
-
-def checked_device(device: str | None) -> str | None:
-    """The device, once it has held a number.
-
-    Raises:
-        InputError: torch does not know it, or this machine does not have it.
-    """
-    if device is None:
-        return None
-    import torch
-
-    try:
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"Device '{device}' cannot be used here: {reason}. Without a device, the best one is "
-            "taken; 'cpu' is always there."
-        ) from None
-    return device
-
-
-def _computes_bfloat16() -> bool:
-    """Whether the processor, or a GPU in its place, has instructions for bfloat16."""
-    import torch
-
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    processor = torch.cpu.get_capabilities()
-    return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
-
-
-def _in_precision(model: Any, precision: str) -> Any:
-    import torch
-
-    return model.to(getattr(torch, precision))
-
-
-def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _check_count(name: str, value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise InputError(f"{name} is {value!r}; expected a whole number from 1 up.")
 
 
-def _within_limit(model: Any, asked: int) -> int:
-    """The asked number of tokens, if the model has positions for so many.
-
-    Raises:
-        InputError: it has not.
-    """
-    config = getattr(model.transformers_model, "config", None)
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and asked > positions:
-        raise InputError(f"max_length is {asked}; this model reads at most {positions} tokens.")
-    return asked
+def _check_one_of(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InputError(f"{name} is {value!r}; expected one of: {', '.join(known)}.")
 
 
 def _last(name: str | os.PathLike[str]) -> str:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedders.contextual import checked_device
 from retriever.embedders.elmoformat import ElmoOptions, ElmoWeights, Floats, cell_name
 from retriever.embedders.elmosteps import Ids, Steps, blocks, side_by_side
+from retriever.embedders.sentencemodel import checked_device
 
 __all__ = ["BEGIN_ROW", "END_ROW", "FIRST_WORD", "ElmoNet", "LstmState", "Reading", "best_device"]
 
