@@ -15,31 +15,18 @@ from indexes import ann, lexical
 from indexes.blocks import rows_of
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus, Passage
-from indexes.errors import DamageError, InputError
+from indexes.embedding import PEAK_MEMORY, Draft, Drafts, Embedded, Embedding, Pace, Progress
+from indexes.encoding import Encode, Encoding, FailedPassage
+from indexes.errors import DamageError, FailedText, InputError
 from indexes.files import new_file, seal, verify
 from indexes.memory import Peak
-from indexes.neighbours import Keys, Matrix
+from indexes.neighbours import Keys
 from indexes.registry import Registry, gaps
 from indexes.rows import NOTHING, EmbeddingRow, IndexRow, ShardRow
-from indexes.shards import (
-    MERGED_BYTES,
-    PEAK,
-    ShardDraft,
-    mergeable,
-    open_shard,
-    rewritten,
-    unpack_keys,
-)
+from indexes.shards import MERGED_BYTES, mergeable, open_shard, rewritten, unpack_keys
 
-__all__ = ["Builder", "Encode", "Progress", "living_rows", "planned"]
+__all__ = ["PEAK_MEMORY", "Builder", "Embedded", "Encode", "Progress", "living_rows", "planned"]
 
-# Texts in; vectors (len(texts), dim) and counts to remember out.
-Encode = Callable[[Sequence[str]], tuple[Matrix, Mapping[str, int]]]
-# Called with how many passages are done, and how many there are in all.
-Progress = Callable[[int, int], None]
-
-# What a report calls the most memory that the process held.
-PEAK_MEMORY = f"{PEAK}memory"
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
 FIRST_BATCH, LARGEST_BATCH = 64, 4096
@@ -55,44 +42,84 @@ class Builder:
     registry: Registry
     folder: Path
 
-    def embed(self, embedding: EmbeddingRow, encode: Encode, progress: Progress) -> int:
-        """Embed every passage that has no vector yet; how many those were.
+    def embed(
+        self, embedding: EmbeddingRow, encoder: Callable[[], Encode], progress: Progress
+    ) -> Embedded:
+        """Embed every passage that has no vector yet; how many those were, and which failed.
 
         Finished work is committed every few seconds, so that an interrupted call goes on where it
-        stopped: what is left to do is read off the keys that the shards answer for.
+        stopped: what is left to do is read off the keys that the shards answer for. `encoder` is
+        called where there is something to do; what it gives is called by one thread at a time, a
+        slow one by another than the caller's. Passages that it fails for are left out, for the next
+        call to try again; see `Encoding` for when it is given up instead.
         """
-        stop = self.corpus.stop_key()
-        todo = gaps(self.registry.shards(embedding.number), stop)
-        total = sum(self.corpus.count_passages(*gap) for gap in todo)
-        done = 0
-        with Peak() as peak:
-            for first_key, stop_key in todo:
-                for count in self._embed_gap(embedding, encode, peak, first_key, stop_key):
-                    done += count
-                    progress(done, total)
+        todo = gaps(self.registry.shards(embedding.number), self.corpus.stop_key())
+        todo = [gap for gap in todo if self.corpus.count_passages(*gap)]
+        if not todo:
+            self._merge(embedding)
+            return Embedded()
+        pace = Pace(FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES)
+        encoding = Encoding(encoder(), embedding.dim, self._proven(embedding))
+        outdated = dict[str, IndexRow]()
+        work = Embedding(
+            self.corpus,
+            encoding,
+            Drafts(embedding),
+            pace,
+            lambda drafts: outdated.update(self._commit_shards(embedding, drafts)),
+        )
+        work.run(todo, progress)
         self._merge(embedding)
-        return done
+        for row in outdated.values():
+            self.build_again(row, embedding)
+        return Embedded(work.embedded, self._failed_documents(work.failed), len(work.failed))
 
-    def _embed_gap(
-        self, embedding: EmbeddingRow, encode: Encode, peak: Peak, first_key: int, stop_key: int
-    ) -> Iterator[int]:
-        draft, size, position = ShardDraft(embedding, first_key), FIRST_BATCH, first_key
-        committed = time.monotonic()
-        while batch := self.corpus.passages(position, stop_key, size):
-            position = batch[-1].key + 1
-            size = _next_size(len(batch), _encode_into(draft, encode, batch))
-            yield len(batch)
-            draft.report[PEAK_MEMORY] = peak.bytes
-            if draft.size >= MERGED_BYTES or time.monotonic() - committed >= COMMIT_SECONDS:
-                self._commit_shard(draft, position)
-                draft, committed = ShardDraft(embedding, position), time.monotonic()
-        if draft.texts:
-            self._commit_shard(draft, stop_key)
+    def _proven(self, embedding: EmbeddingRow) -> str | None:
+        """A text that has been embedded before; None where there is none."""
+        dead = self.corpus.tombstones()
+        for shard in self.registry.shards(embedding.number):
+            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            for key in np.setdiff1d(keys, dead)[:1].tolist():
+                # Damage here is no matter of what is to be embedded now.
+                with contextlib.suppress(DamageError):
+                    return self.corpus.passages(key, key + 1, 1)[0].text
+        return None
 
-    def _commit_shard(self, draft: ShardDraft, stop_key: int) -> None:
-        shard = draft.write(self.registry.next_shard(), stop_key, self.folder)
+    def _failed_documents(self, failed: Sequence[FailedPassage]) -> tuple[FailedText, ...]:
+        """The documents of passages that failed, each once, by the reason of the first of these."""
+        if not failed:
+            return ()
+        doc_ids = self.corpus.doc_ids([passage.key for passage in failed])
+        reasons: dict[str, str] = {}
+        for passage in failed:
+            reasons.setdefault(doc_ids[passage.key], passage.reason)
+        return tuple(FailedText(doc_id, reason) for doc_id, reason in reasons.items())
+
+    def _commit_shards(
+        self, embedding: EmbeddingRow, drafts: Sequence[Draft]
+    ) -> dict[str, IndexRow]:
+        """Write shards, and let them count from one commit on.
+
+        Structures that end behind one of them have not seen it: it answers for passages that had
+        failed. They are given up in the same commit, and are what this gives, by name.
+        """
+        number = self.registry.next_shard()
+        shards = [
+            draft.write(number + place, stop_key, self.folder)
+            for place, (draft, stop_key) in enumerate(drafts)
+        ]
+        first_key = min(shard.first_key for shard in shards)
+        outdated = {
+            row.name: row
+            for row in self.registry.indexes()
+            if row.embedding == embedding.number and row.file and row.stop_key > first_key
+        }
         with self.catalog.writing():
-            self.registry.add_shard(shard)
+            for shard in shards:
+                self.registry.add_shard(shard)
+            for row in outdated.values():
+                self.registry.set_index(planned(row.name, embedding, row.recipe))
+        return outdated
 
     def _merge(self, embedding: EmbeddingRow) -> None:
         """Replace runs of small shards by one: searching then takes fewer, larger steps.
@@ -104,8 +131,12 @@ class Builder:
             row.stop_key for row in self.registry.indexes() if row.embedding == embedding.number
         }
         row_bytes = embedding.dim * (2 if embedding.dtype == "float16" else 4)
-        for run in list(mergeable(shards, boundaries, row_bytes)):
+        for run in list(mergeable(shards, boundaries, row_bytes, self._is_bare)):
             self._rewrite(run, embedding, NO_KEYS)
+
+    def _is_bare(self, first_key: int, stop_key: int) -> bool:
+        """Whether no passage has a key of an interval, nor ever will have."""
+        return not self.corpus.count_passages(first_key, stop_key)
 
     def _rewrite(self, run: Sequence[ShardRow], embedding: EmbeddingRow, dead: Keys) -> None:
         shard = rewritten(run, self.registry.next_shard(), embedding, self.folder, dead)
@@ -301,18 +332,3 @@ def planned(
     recipe = recipe or {}
     kind = "ann" if "factory" in recipe else "flat"
     return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, recipe=recipe)
-
-
-def _encode_into(draft: ShardDraft, encode: Encode, batch: Sequence[Passage]) -> float:
-    started = time.perf_counter()
-    vectors, report = encode([passage.text for passage in batch])
-    seconds = time.perf_counter() - started
-    keys = [passage.key for passage in batch]
-    draft.append(keys, vectors, seconds=seconds, report={"texts": len(batch), **report})
-    return seconds
-
-
-def _next_size(size: int, seconds: float) -> int:
-    """The batch that takes about `BATCH_SECONDS` at the speed just seen, grown by steps."""
-    fitting = int(size * BATCH_SECONDS / max(seconds, 1e-3))
-    return max(FIRST_BATCH // 2, min(fitting, 4 * size, LARGEST_BATCH))

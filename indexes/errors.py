@@ -3,6 +3,7 @@
     RetrieverError                 one clear line for the user; the command line exits with 1
     ├── InputError                 what was given cannot be used: a query, an option, a width
     │   ├── BadRecordsError        records of a source, all of them together, with file and line
+    │   ├── FailedTextsError       documents that an embedder failed for; the others were embedded
     │   └── FileFormatError        a file that is not what its ending says, or is cut off
     ├── UnknownNameError           no index, embedder, document or measure of that name
     ├── ModelNotAvailableError     a model that could not be found: what was tried, how to get it
@@ -21,12 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "BadRecord",
     "BadRecordsError",
     "CollectionError",
     "DamageError",
+    "FailedText",
+    "FailedTextsError",
     "FileFormatError",
     "InputError",
     "LockedError",
@@ -86,6 +90,36 @@ class BadRecordsError(InputError):
         noun = "record" if total == 1 else "records"
         done = f"the {kept:,} before them were kept" if kept else "nothing was kept"
         super().__init__("\n".join([f"{total:,} bad {noun}; {done}:", *shown, advice]))
+
+
+@dataclass(frozen=True)
+class FailedText:
+    """A document that an embedder failed for; `reason` is the first line of what it raised."""
+
+    doc_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.doc_id!r}: {self.reason}"
+
+
+class FailedTextsError(InputError):
+    """Documents that could not be embedded, raised when all else was done and committed.
+
+    Up to ten are in the message, all in `failed`. `report` is what the call would have given
+    without them.
+    """
+
+    def __init__(
+        self, failed: Sequence[FailedText], done: str, *, advice: str, report: Any = None
+    ) -> None:
+        self.failed = tuple(failed)
+        self.report = report
+        shown = [f"  {text}" for text in self.failed[:SHOWN_RECORDS]]
+        if len(self.failed) > len(shown):
+            shown.append(f"  ... and {len(self.failed) - len(shown):,} more")
+        what = f"{counted(len(self.failed), 'document')} could not be embedded, {done}:"
+        super().__init__("\n".join([what, *shown, advice]))
 
 
 class FileFormatError(InputError):

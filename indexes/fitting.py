@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.builder import Builder, Encode, Progress, planned
+import numpy as np
+
+from indexes.builder import Builder, Embedded, Encode, Progress, planned
 from indexes.errors import DamageError
 from indexes.files import new_file, read_sealed
+from indexes.registry import gaps
 from indexes.rows import EmbeddingRow, Fitted, NewEmbedding
+from indexes.shards import unpack_keys
 
 __all__ = ["Fitting", "Make", "read_parameters"]
 
@@ -61,21 +65,36 @@ class Fitting:
 
     def refit(
         self, name: str, old: EmbeddingRow, make: Make, encode: Encode, progress: Progress
-    ) -> int:
-        """Fit anew on the corpus as it is, and embed it all again; how many passages those were.
+    ) -> Embedded:
+        """Fit anew on the corpus as it is, and embed it all again; what `Builder.embed` says of it.
 
         The old vectors answer until the new ones are whole; then all indexes over them change to
         the new in one commit, with their structures. A call that was stopped goes on as long as it
         would fit the same, and begins again where the corpus has changed.
+
+        A passage that failed now, and is found by its old vector, must not be lost: then nothing
+        changes, and the call can be made again. One that the old ones lack, too, holds up nothing.
         """
         new = make(self._texts(progress))
         if new.fingerprint == old.fingerprint:
             self._keep_again(name, old, new)
-            return self.builder.embed(old, encode, progress)
+            return self.builder.embed(old, lambda: encode, progress)
         embedding = self._begin_again(name, old, new)
-        embedded = self.builder.embed(embedding, encode, progress)
-        self._change(old, embedding)
+        embedded = self.builder.embed(embedding, lambda: encode, progress)
+        if not self._loses(old, embedding):
+            self._change(old, embedding)
         return embedded
+
+    def _loses(self, old: EmbeddingRow, new: EmbeddingRow) -> bool:
+        """Whether a passage has an old vector, and could not be embedded anew."""
+        registry, dead = self.builder.registry, self.builder.corpus.tombstones()
+        left = gaps(registry.shards(new.number), self.builder.corpus.stop_key())
+        for row in registry.shards(old.number) if left else ():
+            keys = unpack_keys(row.present, row.first_key, row.stop_key)
+            here = np.concatenate([keys[(keys >= first) & (keys < stop)] for first, stop in left])
+            if len(np.setdiff1d(here, dead)):
+                return True
+        return False
 
     def _keep_again(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> None:
         """The vectors are what they would be: only the file is made again, where it is damaged."""

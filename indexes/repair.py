@@ -86,8 +86,10 @@ class Repairer:
         again = [row for row in indexes if row.file and (shards or row.name in lost)]
         self._give_up(embedding, shards, again)
         if encode is not None:
-            embedded = self.builder.embed(embedding, encode, progress)
-            yield f"embedded {counted(embedded, 'passage')} of '{embedding.name}' again"
+            embedded = self.builder.embed(embedding, lambda: encode, progress)
+            yield f"embedded {counted(embedded.count, 'passage')} of '{embedding.name}' again"
+            for failed in embedded.failed:
+                yield f"left out of '{embedding.name}', since it cannot be embedded: {failed}"
         for row in again:
             if self.builder.build_again(row, embedding):
                 yield f"built the structure of '{row.name}' again"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = [
     "MERGED_BYTES",
     "ShardDraft",
     "add_reports",
+    "as_rows",
     "mergeable",
     "open_shard",
     "pack_keys",
@@ -99,19 +101,7 @@ class ShardDraft:
             MismatchError: the embedder gave another number of rows, or another width.
             InputError: a vector holds a value that is not finite.
         """
-        wanted = (len(keys), self.embedding.dim)
-        vectors = _as_rows(vectors)
-        if vectors.shape != wanted:
-            raise MismatchError(
-                f"The embedder gave vectors of shape {vectors.shape} for {len(keys)} texts; "
-                f"expected {wanted}. Mend the embedder."
-            )
-        if not np.isfinite(vectors).all():
-            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise InputError(
-                f"The vector of passage {keys[row]} holds a value that is not finite. "
-                "Mend the embedder, or remove the document."
-            )
+        vectors = as_rows(keys, vectors, self.embedding.dim)
         some = vectors.any(axis=1)
         vectors = _of_unit_length(vectors)
         self.keys.append(np.asarray(keys, np.int64)[some])
@@ -142,18 +132,22 @@ class ShardDraft:
 
 
 def mergeable(
-    shards: Sequence[ShardRow], boundaries: set[int], row_bytes: int
+    shards: Sequence[ShardRow],
+    boundaries: set[int],
+    row_bytes: int,
+    is_bare: Callable[[int, int], bool] = operator.eq,
 ) -> Iterator[list[ShardRow]]:
     """Runs of neighbouring small shards that together fill one file of at most `MERGED_BYTES`.
 
     No run crosses one of the `boundaries`, the keys up to which some index has seen everything.
+    Neighbours may have keys between them that no passage has: `is_bare` says so of an interval.
     """
     run: list[ShardRow] = []
     for shard in sorted(shards, key=lambda shard: shard.first_key):
         joins = (
             run
-            and run[-1].stop_key == shard.first_key
-            and shard.first_key not in boundaries
+            and not any(run[-1].stop_key <= key <= shard.first_key for key in boundaries)
+            and is_bare(run[-1].stop_key, shard.first_key)
             and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
         )
         if not joins:
@@ -191,9 +185,28 @@ def _sum(a: int, b: int) -> int:
     return a + b
 
 
-def _as_rows(vectors: Any) -> Matrix:
+def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
+    """What an embedder gave for the passages `keys`, as a matrix (len(keys), dim).
+
+    Raises:
+        MismatchError: it gave another number of rows, or another width.
+        InputError: a vector holds a value that is not finite.
+    """
     with np.errstate(over="ignore"):  # too large for single precision: refused as not finite
-        return np.asarray(vectors, np.float32)
+        rows = np.asarray(vectors, np.float32)
+    wanted = (len(keys), dim)
+    if rows.shape != wanted:
+        raise MismatchError(
+            f"The embedder gave vectors of shape {rows.shape} for {len(keys)} texts; "
+            f"expected {wanted}. Mend the embedder."
+        )
+    if not np.isfinite(rows).all():
+        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise InputError(
+            f"The vector of passage {keys[row]} holds a value that is not finite. "
+            "Mend the embedder, or remove the document."
+        )
+    return rows
 
 
 def _of_unit_length(vectors: Matrix) -> Matrix:

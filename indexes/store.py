@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.ann import check_factory
-from indexes.builder import Builder, Encode, Progress
+from indexes.builder import Builder, Embedded, Encode, Progress
 from indexes.catalog import UNFINISHED, Catalog
 from indexes.documents import Document
 from indexes.errors import (
@@ -181,14 +181,15 @@ class Store(Reader):
         embedding: EmbeddingRow | None,
         make: Make,
         recipe: Mapping[str, Any],
-        encode: Encode,
+        encoder: Callable[[], Encode],
         progress: Progress,
-    ) -> tuple[IndexRow, int]:
-        """Embed what has no vector yet, then build the index; it, and how many were embedded.
+    ) -> tuple[IndexRow, Embedded]:
+        """Embed what has no vector yet, then build the index; it, and what was embedded.
 
         The embedding is one that there is, or `make` makes a new one, fitted on the corpus or not.
         It is registered with its index at once, so that an interrupted build goes on. In the
-        `recipe` of the index, `factory` is a FAISS factory string; the rest is its owner's.
+        `recipe` of the index, `factory` is a FAISS factory string; the rest is its owner's. Texts
+        that `encoder`'s encode fails for are left out, and told of; see `Builder.embed`.
 
         Raises:
             LockedError: another process is writing.
@@ -200,7 +201,7 @@ class Store(Reader):
             if embedding is None:
                 embedding = Fitting(builder).begin(name, make, recipe, progress)
             try:
-                embedded = builder.embed(embedding, encode, progress)
+                embedded = builder.embed(embedding, encoder, progress)
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
@@ -208,7 +209,7 @@ class Store(Reader):
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
-    ) -> tuple[IndexRow, int]:
+    ) -> tuple[IndexRow, Embedded]:
         """Fit the embedding of an index anew, and embed all again; see `Fitting.refit`.
 
         Raises:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from indexes.documents import Document
-    from indexes.errors import RetrieverError
+    from indexes.errors import FailedTextsError, RetrieverError
     from retriever.collection import Collection
     from retriever.comparing import compare
     from retriever.comparison import Comparison
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from retriever.search import Hit, Hits, Retriever, Run
     from retriever.splitting import Sentences, Words
     from retriever.training import train
+    from retriever.wordsenses import WordSenses, WordUses
 
 __all__ = [
     "Collection",
@@ -43,6 +44,7 @@ __all__ = [
     "Document",
     "ElmoEmbedder",
     "Embedder",
+    "FailedTextsError",
     "HashingEmbedder",
     "Hit",
     "Hits",
@@ -51,6 +53,8 @@ __all__ = [
     "Run",
     "Sentences",
     "StaticEmbedder",
+    "WordSenses",
+    "WordUses",
     "Words",
     "compare",
     "distill",
@@ -71,6 +75,7 @@ _HOMES = {
     "Document": "indexes.documents",
     "ElmoEmbedder": "retriever.embedders",
     "Embedder": "retriever.embedders",
+    "FailedTextsError": "indexes.errors",
     "HashingEmbedder": "retriever.embedders",
     "Hit": "retriever.search",
     "Hits": "retriever.search",
@@ -79,6 +84,8 @@ _HOMES = {
     "Run": "retriever.search",
     "Sentences": "retriever.splitting",
     "StaticEmbedder": "retriever.embedders",
+    "WordSenses": "retriever.wordsenses",
+    "WordUses": "retriever.wordsenses",
     "Words": "retriever.splitting",
     "compare": "retriever.comparing",
     "distill": "retriever.distilling",

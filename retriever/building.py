@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexes.builder import Progress
-from indexes.errors import InputError
+from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.registry import another_index
 from indexes.rows import IndexRow
 from indexes.store import Store
 from retriever.embedders import TextReport
 from retriever.info import BuildReport
 from retriever.models import Models
-from retriever.vectors import VectorBuilding, Wanted
+from retriever.vectors import VectorBuilding, Wanted, checked
 
 __all__ = ["DEFAULT_LANGUAGE", "Building", "Wanted", "refuse_text"]
 
@@ -86,16 +86,25 @@ class Building:
         )
 
     def _parts(self, index: IndexRow, progress: Progress) -> BuildReport:
-        reports = [self.build(part, Wanted(), progress) for part in index.parts]
+        # All parts are brought up to date before the failed texts of any are told of.
+        reports, failed = list[BuildReport](), dict[str, FailedText]()
+        for part in index.parts:
+            try:
+                reports.append(self.build(part, Wanted(), progress))
+            except FailedTextsError as error:
+                reports.append(error.report)
+                failed = {one.doc_id: one for one in error.failed} | failed
         embedded = sum(report.embedded for report in reports)
-        return BuildReport(
+        report = BuildReport(
             name=index.name,
             embedded=embedded,
             already=max(0, self.store.count_passages() - embedded),
             embedding_seconds=sum(report.embedding_seconds for report in reports),
             indexing_seconds=sum(report.indexing_seconds for report in reports),
             text=TextReport(),
+            notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
         )
+        return checked(self.store, report, list(failed.values()))
 
     @property
     def _quoted(self) -> str:

@@ -10,10 +10,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 
 from retriever.collection import Collection
 from retriever.info import IndexInfo
+from retriever.machine import processor
 from retriever.report.numbers import many
 
 __all__ = ["environment_of", "processor"]
@@ -83,16 +83,6 @@ def _short(number: float) -> str:
 def _checksum(value: object) -> str:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def processor() -> str:
-    """What this machine computes with, in words."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown processor"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _cores() -> int:

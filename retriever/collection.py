@@ -34,11 +34,12 @@ from retriever.info import (
 from retriever.models import Models, missing_models
 from retriever.search import Hits, Retriever
 from retriever.splitting import Sentences, Splitter, Words
+from retriever.wordsenses.questions import WordQuestions
 
 __all__ = ["Added", "Checked", "Collection", "Compacted", "Repaired"]
 
 
-class Collection(Documents):
+class Collection(Documents, WordQuestions):
     """One corpus, many ways to embed it, the same queries through all of them.
 
     Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may
@@ -157,6 +158,8 @@ class Collection(Documents):
         from them; then all change to the new ones at once, their structures built before.
         Interrupted, it goes on when called again, unless documents have changed meanwhile.
 
+        A slow embedder is called in a thread of its own, while the batch before is written.
+
         Raises:
             InputError: none or several of them were given, the corpus is empty, FAISS refuses the
                 factory string, there is no stemmer for the language, or nothing is fitted there.
@@ -164,6 +167,8 @@ class Collection(Documents):
                 `queries_by` was distilled from another embedder than that of the vectors.
             UnknownNameError: no index called `vectors`, no model or index called `queries_by`.
             LockedError: another process is writing.
+            FailedTextsError: some documents could not be embedded; says which. All others were, and
+                all else is done. Called again, just those are tried.
         """
         wanted = Wanted(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
         self._retrievers.clear()

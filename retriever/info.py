@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ __all__ = [
     "index_info",
     "index_notes",
     "missing_note",
+    "read_since",
     "text_report",
     "with_parts",
 ]
 
 # Options of embedders that change no vector.
 UNSEEN = {"batch_size", "device", "trust_pickle"}
+_TEXT_COUNTS = tuple(one.name for one in fields(TextReport))
 # A corpus that has grown by more than this since something was fitted on it is another.
 GROWN = 4 / 3
 
@@ -45,7 +47,8 @@ class BuildReport:
 
     A document that is not split is one passage. `text` reports on the whole corpus as the embedder
     saw it. `fitted_texts` are how many passages the embedder was fitted on; None where it was not,
-    or elsewhere.
+    or elsewhere. `read` reports on the texts that were embedded now. `notes` are what the embedder
+    has to say to who builds with it, where it had to be loaded; see `Noting`.
     """
 
     name: str
@@ -55,6 +58,8 @@ class BuildReport:
     indexing_seconds: float
     text: TextReport
     fitted_texts: int | None = None
+    read: TextReport = field(default_factory=TextReport)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -220,8 +225,12 @@ def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]
 def text_report(store: Store, embedding: EmbeddingRow) -> TextReport:
     """What an embedder made of all texts that it has embedded in a collection."""
     counts = _counts(store, embedding)
-    counts.pop(PEAK_MEMORY, None)
-    return TextReport(**counts)
+    return TextReport(**{name: counts.get(name, 0) for name in _TEXT_COUNTS})
+
+
+def read_since(before: TextReport, now: TextReport) -> TextReport:
+    """What was added to a report."""
+    return TextReport(**{name: getattr(now, name) - getattr(before, name) for name in _TEXT_COUNTS})
 
 
 def _counts(store: Store, embedding: EmbeddingRow) -> dict[str, int]:

@@ -242,5 +242,6 @@ def encode(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str, 
         "known_words": report.known_words,
         "truncated": report.truncated,
         "tokens": report.tokens,
+        "padded": report.padded,
     }
     return vectors, counts

@@ -7,17 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexes.builder import Progress
-from indexes.errors import InputError, MismatchError
+from indexes.builder import Embedded, Encode, Progress
+from indexes.errors import FailedText, FailedTextsError, InputError, MismatchError, counted
 from indexes.rows import EmbeddingRow, IndexRow, NewEmbedding
 from indexes.store import Store
-from retriever.embedders import Embedder
-from retriever.embedders.base import Fittable, Matrix
-from retriever.info import BuildReport, embedding_seconds, fitted_texts, text_report
+from retriever.embedders import Embedder, TextReport
+from retriever.embedders.base import Fittable, Matrix, Noting
+from retriever.info import (
+    BuildReport,
+    embedding_seconds,
+    fitted_texts,
+    read_since,
+    text_report,
+)
 from retriever.models import Models, encode
 from retriever.provenance import QUERIES, check_same, new_embedding
 
-__all__ = ["VectorBuilding", "Wanted", "check_dtype"]
+__all__ = ["VectorBuilding", "Wanted", "check_dtype", "checked"]
 
 DTYPES = ("float32", "float16")
 
@@ -62,7 +68,7 @@ class VectorBuilding:
                 "Leave dtype out, or build another index with an embedder."
             )
         self.store.check_new(name, factory=plan.recipe.get("factory"), dim=plan.dim)
-        seconds = embedding_seconds(self.store, plan.embedding) if plan.embedding else 0.0
+        before = _Before.of(self.store, plan.embedding)
         maker = _Maker(self.store, self.models, plan.embedder, wanted.dtype or DTYPES[0])
         of = wanted.vectors or name
         index, embedded = self.store.build(
@@ -70,34 +76,52 @@ class VectorBuilding:
             embedding=plan.embedding,
             make=maker.make,
             recipe=plan.recipe,
-            encode=lambda texts: encode(maker.embedder or self.models.of(of), texts),
+            encoder=lambda: maker.encoder(of),
             progress=progress,
         )
-        return self._report(index, there, embedded, seconds)
+        report = self._report(index, there, embedded, before, maker.notes)
+        return checked(self.store, report, embedded.failed)
 
     def refit(self, name: str, given: Embedder | None, progress: Progress) -> BuildReport:
-        """Fit an index's embedder anew, and embed all again; see `Collection.build`."""
+        """Fit an index's embedder anew, and embed all again; see `Collection.build`.
+
+        Raises:
+            FailedTextsError: some texts could not be embedded anew. Where the old vectors have
+                them, those go on answering.
+        """
         embedding, there = self.store.embedding(name), self.store.index(name)
         embedder = self.models.to_fit(name, given)
         self._check_pupils(embedding)
+        before = _Before.of(self.store, embedding)
         maker = _Maker(self.store, self.models, embedder, embedding.dtype, refit=True)
         index, embedded = self.store.refit(name, embedding, maker.make, maker.encode, progress)
-        now = self.store.embedding(name)
-        before = embedding_seconds(self.store, now) if now.number == embedding.number else 0.0
-        return self._report(index, there, embedded, before)
+        if self.store.embedding(name).number != embedding.number:
+            before = _Before()
+        report = self._report(index, there, embedded, before, maker.notes)
+        half = self.store.is_refitting(self.store.embedding(name))
+        return checked(self.store, report, embedded.failed, half=half)
 
     def _report(
-        self, index: IndexRow, there: IndexRow | None, embedded: int, seconds: float
+        self,
+        index: IndexRow,
+        there: IndexRow | None,
+        embedded: Embedded,
+        before: _Before,
+        notes: tuple[str, ...],
     ) -> BuildReport:
         embedding = self.store.embedding(index.name)
+        text = text_report(self.store, embedding)
+        there_before = self.store.count_passages() - embedded.count - embedded.failed_passages
         return BuildReport(
             name=index.name,
-            embedded=embedded,
-            already=max(0, self.store.count_passages() - embedded),
-            embedding_seconds=embedding_seconds(self.store, embedding) - seconds,
+            embedded=embedded.count,
+            already=max(0, there_before),
+            embedding_seconds=embedding_seconds(self.store, embedding) - before.seconds,
             indexing_seconds=0.0 if index == there else index.seconds,
-            text=text_report(self.store, embedding),
+            text=text,
             fitted_texts=fitted_texts(embedding),
+            read=read_since(before.text, text),
+            notes=notes,
         )
 
     def _check_pupils(self, embedding: EmbeddingRow) -> None:
@@ -195,6 +219,31 @@ class _Maker:
         """The vectors of documents; see `models.encode`."""
         return encode(self.embedder, texts)
 
+    def encoder(self, index: str) -> Encode:
+        """What embeds documents: the embedder of an index is loaded where none was given."""
+        if self.embedder is None:
+            self.embedder = self.models.of(index)
+        return self.encode
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the embedder has to say, where it was loaded."""
+        return tuple(self.embedder.notes) if isinstance(self.embedder, Noting) else ()
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What had been embedded before a build, and how long that had taken."""
+
+    seconds: float = 0.0
+    text: TextReport = field(default_factory=TextReport)
+
+    @classmethod
+    def of(cls, store: Store, embedding: EmbeddingRow | None) -> _Before:
+        if embedding is None:
+            return cls()
+        return cls(embedding_seconds(store, embedding), text_report(store, embedding))
+
 
 @dataclass
 class _Counted:
@@ -224,6 +273,26 @@ class _Plan:
         """The width of the vectors."""
         known = self.embedder or self.embedding
         return known.dim if known else 0
+
+
+def checked(
+    store: Store, report: BuildReport, failed: Sequence[FailedText], *, half: bool = False
+) -> BuildReport:
+    """The report of a build, unless some texts failed in it; `half`: so the old vectors stay.
+
+    Raises:
+        FailedTextsError: they did; all else was done.
+    """
+    if not failed:
+        return report
+    again = f"retriever build {shlex.quote(str(store.folder))} {report.name}"
+    were = "was" if report.embedded == 1 else "were"
+    done = f"{counted(report.embedded, 'passage')} {were}"
+    if half:
+        again += " --refit"
+        done += ". What was there before answers until all are"
+    advice = f"Change or delete them, or run the same again: {again}"
+    raise FailedTextsError(failed, done, advice=advice, report=report)
 
 
 def _recipe(ann: str | None) -> dict[str, Any]:

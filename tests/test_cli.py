@@ -652,6 +652,7 @@ def test_the_commands_are_those_that_there_are(done):
         "train",
         "distill",
         "search",
+        "word",
         "compare",
         "evaluate",
         "info",

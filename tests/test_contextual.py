@@ -177,6 +177,32 @@ def test_what_a_model_computes_is_in_its_fingerprint(tiny, tmp_path):
         assert f'"{name}"' in before
 
 
+def test_the_fingerprint_of_collections_that_are_there_stays_as_it_was():
+    parts = json.loads(ContextualEmbedder("all-MiniLM-L6-v2", runtime="torch").fingerprint)
+    probe = parts.pop("probe")
+    assert (probe[:6], probe[-3:]) == ([101, 1996, 7668, 1005, 1055, 15743], [2078, 1012, 102])
+    assert parts == {
+        "config": {
+            "hidden_act": "gelu",
+            "layer_norm_eps": 1e-12,
+            "model_type": "bert",
+            "num_attention_heads": 12,
+        },
+        "default_prompt": None,
+        "kind": "contextual",
+        "max_length": 256,
+        "modules": [
+            {"class": "Transformer"},
+            {"class": "Pooling", "include_prompt": True, "pooling": ["mean"]},
+            {"class": "Normalize"},
+        ],
+        "prompts": {},
+        "unit": True,
+        "vocabulary": "a240c9abbd82e5b969f5681fb7c3f633609db3e4383964ade85bd16f03fbda9b",
+        "weights": "92f9c83165d406f9c075f832686e6b161e7d0e7dadfa396e009d131d0200c1d1",
+    }
+
+
 def test_a_raw_checkpoint_is_averaged(tiny):
     embedder = ContextualEmbedder(tiny.with_name("raw"))
     assert embedder.dim == 8

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
 from retriever.embedders import Embedder, Reporting, TextReport, load_embedder, parse_spec
+from retriever.embedders.base import WordEncoding
 from retriever.embedders.elmo import ElmoEmbedder
 from retriever.embedders.elmoformat import expected_shapes, read_elmo
 from retriever.embedders.elmonet import BEGIN_ROW, END_ROW, FIRST_WORD, ElmoNet
 from retriever.embedders.elmosteps import blocks, side_by_side
-from retriever.embedders.elmowords import _pattern, tokenized
+from retriever.embedders.elmowords import _pattern, spans_of, tokenized
+from retriever.embedders.inwords import word_spans
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: no ELMo can be read")
 
@@ -399,6 +401,11 @@ def test_no_character_is_lost(text):
     assert "".join(tokenized(text)) == "".join(text.split())
 
 
+@given(st.text())
+def test_the_places_of_words_are_theirs(text):
+    assert [text[begin:end] for begin, end in spans_of(text)] == tokenized(text)
+
+
 @given(st.text(st.characters(codec="ascii")))
 def test_ascii_is_read_like_the_rest(text):
     assert tokenized(text) == [match.group() for match in _pattern(False).finditer(text)]
@@ -407,6 +414,83 @@ def test_ascii_is_read_like_the_rest(text):
 def test_case_is_kept(tiny):
     lower, upper = ElmoEmbedder(tiny).encode_documents(["he", "He"])
     assert not np.allclose(lower, upper, atol=1e-3)
+
+
+# -- words in context -----------------------------------------------------------------------------
+
+
+def directions(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_words_in_context_are_what_the_layer_gives(tiny, layer):
+    embedder, by_hand = ElmoEmbedder(tiny, batch_size=2), ByHand(tiny)
+    assert isinstance(embedder, WordEncoding)
+    found = embedder.encode_words(TEXTS, layer=layer)
+    for text, words in zip(TEXTS, found, strict=True):
+        assert words.spans == word_spans(text)
+        if not words.spans:
+            assert words.vectors.shape == (0, 6)
+            continue
+        read = by_hand.layers(tokenized(text))[layer]
+        # Which of its words each of ours is: t of 't, U and S of U.S., 6 and 3 of 6-3.
+        if text.startswith("He didn"):
+            read = read[[0, 1, 2, 3, 4, 5, 6, 6, 8, 8]]
+        elif text.startswith("an"):  # , and the emoji are none of ours
+            read = np.delete(read, [4, 10], axis=0)
+        else:
+            read = read[: len(words.spans)]
+        np.testing.assert_allclose(words.vectors, directions(read), atol=1e-5)
+
+
+def test_several_of_its_words_may_be_one_of_ours(tiny):
+    # A mark goes with the sign before it there, and with the letter behind it here.
+    text = "a \u2764\ufe0fb"
+    assert tokenized(text) == ["a", "\u2764\ufe0f", "b"]
+    assert word_spans(text) == ((0, 1), (3, 5))
+    read = ByHand(tiny).layers(tokenized(text))[2]
+    for pieces, own in (("mean", read[1] + read[2]), ("first", read[1]), ("last", read[2])):
+        (words,) = ElmoEmbedder(tiny).encode_words([text], pieces=pieces)
+        assert words.spans == ((0, 1), (3, 5))
+        expected = directions(np.stack([read[0], own]))
+        np.testing.assert_allclose(words.vectors, expected, atol=1e-5)
+
+
+def test_the_layers_of_words(tiny):
+    embedder = ElmoEmbedder(tiny, layers="1,0,0")
+    assert embedder.layers == 2
+    text = ["He he He he."]
+    (top,) = embedder.encode_words(text)
+    for layer, same in ((2, 2), (-1, 2), (1, -2), (0, -3)):
+        (one,), (other,) = (embedder.encode_words(text, layer=n) for n in (layer, same))
+        np.testing.assert_array_equal(one.vectors, other.vectors)
+    (same,) = embedder.encode_words(text, layer=2)
+    np.testing.assert_array_equal(top.vectors, same.vectors)
+    # Without context the same word is the same; in context it is not.
+    (own,) = embedder.encode_words(text, layer=0)
+    np.testing.assert_allclose(own.vectors[0], own.vectors[2], atol=1e-6)
+    assert not np.allclose(top.vectors[0], top.vectors[2], atol=1e-3)
+    for layer in (3, -4, True, 1.0, "top"):
+        with pytest.raises(InputError, match=f"layer is {layer!r}; tiny has 2: expected 0 to 2"):
+            embedder.encode_words(text, layer=layer)
+    with pytest.raises(InputError, match="pieces is 'all'; expected mean, first or last"):
+        embedder.encode_words(text, pieces="all")
+    with pytest.raises(InputError, match="Text 0 is bytes"):
+        embedder.encode_words([b"a"])
+
+
+def test_words_beyond_the_longest_text_are_left_out(tiny, monkeypatch):
+    monkeypatch.setattr("retriever.embedders.elmo.WORDS_TOGETHER", 4)
+    texts = ["a b c d", "e", "", "f.g h"]
+    found = ElmoEmbedder(tiny, max_length=2).encode_words(texts)
+    assert [words.spans for words in found] == [
+        ((0, 1), (2, 3)),
+        ((0, 1),),
+        (),
+        ((0, 1), (2, 3), (4, 5)),
+    ]
+    assert ElmoEmbedder(tiny).encode_words([]) == []
 
 
 # -- the embedder ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
@@ -43,6 +43,7 @@ def test_word_spans_by_eye(text, words):
     assert [text[begin:end] for begin, end in word_spans(text)] == words.split()
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_the_words_are_those_of_the_static_side(text):
     spans = word_spans(text)
@@ -111,6 +112,7 @@ def cut_texts(draw):
     return text, pieces
 
 
+@settings(deadline=None)
 @given(cut_texts())
 def test_every_word_gets_what_overlaps_it(cut):
     text, pieces = cut
@@ -134,6 +136,7 @@ def test_every_word_gets_what_overlaps_it(cut):
         np.testing.assert_allclose(found.vectors, wanted, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_words_as_pieces_are_themselves(text):
     spans = word_spans(text)

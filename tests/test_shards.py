@@ -67,6 +67,18 @@ def test_runs_to_merge_stop_at_gaps_boundaries_and_size():
     assert list(mergeable(large, set(), row_bytes=1)) == []
 
 
+def test_runs_to_merge_go_over_keys_that_no_passage_has():
+    shards = [shard(1, 1, 5), shard(2, 7, 9), shard(3, 10, 12)]
+
+    def merged(boundaries):
+        runs = mergeable(shards, boundaries, 4, lambda first, stop: (first, stop) == (5, 7))
+        return [[s.number for s in run] for run in runs]
+
+    assert merged(set()) == [[1, 2]]
+    # An index has seen all before key 5, which may have been taken since.
+    assert merged({5}) == merged({6}) == []
+
+
 def test_gaps_are_the_keys_that_no_shard_answers_for():
     assert gaps([], 10) == [(1, 10)]
     assert gaps([shard(1, 1, 10)], 10) == []

@@ -20,6 +20,7 @@ from retriever.cli.indexing import drop, info
 from retriever.cli.search import search
 from retriever.cli.train import train
 from retriever.cli.upkeep import compact, repair, verify
+from retriever.cli.word import word
 
 __all__ = ["cli", "main"]
 
@@ -91,6 +92,7 @@ for command in (
     train,
     distill,
     search,
+    word,
     compare,
     evaluate,
     info,

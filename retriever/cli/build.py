@@ -121,6 +121,7 @@ def build(
     """
     from retriever.collection import Collection
     from retriever.info import index_notes
+    from retriever.report.numbers import many
 
     combination = _Combination(fused, method, rrf_k, first, second, depth)
     combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
@@ -140,7 +141,12 @@ def build(
         note(f"{index.model} was fitted on {report.fitted_texts:,} of the corpus's texts")
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
-    for text in index_notes(index, library, split=split is not None):
+    if report.read.padding is not None:
+        note(
+            f"{index.model} read {many(report.read.tokens, 'token', 'tokens')}, "
+            f"{100 * report.read.padding:.1f} % padding"
+        )
+    for text in (*report.notes, *index_notes(index, library, split=split is not None)):
         note(text)
 
 

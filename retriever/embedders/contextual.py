@@ -14,17 +14,22 @@ import numpy as np
 from indexes.errors import InputError
 from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, WordVectors, unit
 from retriever.embedders.batches import Batch, batches
+from retriever.embedders.contextualoptions import (
+    check_count,
+    check_one_of,
+    check_room,
+    checked_choices,
+    options_of,
+)
 from retriever.embedders.inwords import check_pieces, pooled_words, word_spans
-from retriever.embedders.modelcard import PRECISIONS, RUNTIMES, Choices
+from retriever.embedders.layers import resolved_layers
+from retriever.embedders.modelcard import DOCUMENT_PROMPTS, QUERY_PROMPTS, RUNTIMES
 from retriever.embedders.modeltokens import ModelTokenizer, Read
 from retriever.embedders.runtimes import opened
 from retriever.embedders.texts import check_texts
 
 __all__ = ["ContextualEmbedder"]
 
-# The names that models give their prompts, first come first served.
-QUERY_PROMPTS = ("query",)
-DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 # So many texts are read together, sorted by length, while the next ones are split into tokens.
 TOGETHER = 4096
 
@@ -33,8 +38,21 @@ class ContextualEmbedder:
     """Embeds a text by a sentence-transformers model, which reads every word in its context.
 
     `model` is a path, a model carried by an installed package, or a name on Hugging Face (see
-    `locate.py`). The model's own prompts are put before queries and documents. A text of more than
-    `max_length` tokens is cut off there; the default is the model's own limit.
+    `locate.py`). A text of more than `max_length` tokens is cut off there; the default is the
+    model's own limit, or 4,096 where it states none.
+
+    The parts that a sentence model's own folder names decide how tokens become a vector. A raw
+    checkpoint, which has none (see `notes`), is averaged; but of a decoder that was saved to write
+    text (`...ForCausalLM`) the last token is taken, as sentence-transformers does. These choices
+    go before both:
+
+    `pooling`: `mean`; `cls`, the first token; `last`, the last token; `weighted_mean`, where later
+    tokens weigh more; or `max`. `layer`: whose vectors of tokens are pooled: one such as `-2` (0
+    is what goes into the first layer, -1 the last), or several to be averaged, `-4,-3,-2,-1` or
+    `-4..-1`. `query_prompt` and `document_prompt`: put before every text in the place of the
+    model's own prompts; an empty one leaves the prompt out. `dim`: only so many numbers of a
+    vector are kept, its first, which models trained for that (Matryoshka) allow. `normalize`:
+    scores are cosines, so vectors always come out as long as 1, and only true is taken.
 
     `runtime` is what computes: `torch`, `onnx` (onnxruntime over a copy that is exported once,
     into the user's cache, and compared with torch before it is trusted), or `auto`, which is the
@@ -48,8 +66,9 @@ class ContextualEmbedder:
 
     Raises:
         ModelNotAvailableError: the model cannot be had: what was tried, and how to get it.
-        InputError: no such device, runtime or precision, or they do not go together; `batch_size`
-            or `max_length` is not a whole number from 1 up.
+        InputError: no such device, runtime or precision, or they do not go together; `batch_size`,
+            `max_length` or `dim` is not a whole number from 1 up; or a choice that there is not, or
+            that this model cannot have.
     """
 
     def __init__(
@@ -61,14 +80,27 @@ class ContextualEmbedder:
         max_length: int | None = None,
         runtime: str = "auto",
         precision: str = "float32",
+        pooling: str | None = None,
+        layer: str | int | None = None,
+        dim: int | None = None,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+        normalize: bool = True,
     ) -> None:
-        _check_count("batch_size", batch_size)
-        _check_count("max_length", max_length)
-        _check_one_of("runtime", runtime, RUNTIMES)
-        _check_one_of("precision", precision, PRECISIONS)
+        check_count("batch_size", batch_size)
+        check_one_of("runtime", runtime, RUNTIMES)
         self._name, self._device, self._batch_size = model, device, batch_size
         self._runtime = runtime
-        self._choices = Choices(max_length=max_length, precision=precision)
+        self._choices = checked_choices(
+            max_length=max_length,
+            precision=precision,
+            pooling=pooling,
+            layer=layer,
+            dim=dim,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
+            normalize=normalize,
+        )
         self._opened = opened(model, device=device, runtime=runtime, choices=self._choices)
         card = self._opened.card
         self._tokenizer = (
@@ -76,6 +108,9 @@ class ContextualEmbedder:
             if card.tokenizer is not None
             else None
         )
+        if self._tokenizer is not None:
+            prompts = [self._prompt(task) for task in ("query", "document")]
+            check_room(self._tokenizer, prompts, card.max_length)
 
     @property
     def name(self) -> str:
@@ -135,7 +170,7 @@ class ContextualEmbedder:
         Raises:
             InputError: `batch_size` is not a whole number from 1 up.
         """
-        _check_count("batch_size", batch_size)
+        check_count("batch_size", batch_size)
         other = copy.copy(self)
         other._batch_size = batch_size
         return other
@@ -165,9 +200,9 @@ class ContextualEmbedder:
         options: dict[str, Any] = {
             "device": self._device,
             "batch_size": self._batch_size,
-            "max_length": self._choices.max_length,
             "runtime": None if self._runtime == "auto" else self._runtime,
             "precision": None if self.precision == "float32" else self.precision,
+            **options_of(self._choices),
         }
         given = {name: value for name, value in options.items() if value is not None}
         return EmbedderSpec("contextual", model, given)
@@ -209,7 +244,8 @@ class ContextualEmbedder:
         """The words of each text that are read, with their vectors in this context.
 
         `layer` counts from 0 (what goes into the first) or from the end if negative; without it,
-        the middle one is taken, whose vectors tell meanings apart best (benchmarks/README.md).
+        the middle one is taken, which told meanings apart best in MiniLM, by little
+        (benchmarks/README.md).
         `pieces` says how the pieces of a word become one vector: `mean`, `first` or `last`.
 
         Raises:
@@ -242,12 +278,7 @@ class ContextualEmbedder:
         """
         if layer is None:
             return (self.layers + 1) // 2
-        if isinstance(layer, bool) or not -self.layers <= layer + 1 <= self.layers + 1:
-            raise InputError(
-                f"layer is {layer!r}; {self.name} has {self.layers}: expected 0 to {self.layers}, "
-                f"or -1 for the last to -{self.layers + 1}."
-            )
-        return layer % (self.layers + 1)
+        return resolved_layers((layer,), self.layers, self.name)[0]
 
     def _encode(self, texts: Sequence[str], task: str) -> tuple[Matrix, TextReport]:
         """Unit vectors of texts, and what was made of them."""
@@ -258,13 +289,16 @@ class ContextualEmbedder:
             filled = _filled(texts)
             if filled:
                 some = [texts[place] for place in filled]
-                vectors[filled] = self._opened.model().embed_texts(some, prompt, task)
+                model, most = self._opened.model(), self._batch_size
+                vectors[filled] = model.embed_texts(some, prompt, task, most)
             return unit(vectors), self._counted(texts, prompt)
         report = TextReport()
         skipped = self._skipped(prompt)
         for start, read in self._read(texts, prompt):
             part = vectors[start : start + len(read.tokens)]
-            filled = _filled(texts[start : start + len(part)])
+            # Without marks, a text of nothing but control signs has no token.
+            spoken = _filled(texts[start : start + len(part)])
+            filled = [place for place in spoken if read.tokens[place]]
             padded = self._fill(part, read, filled, skipped)
             report += _report(read, filled, padded)
         return unit(vectors), report
@@ -344,16 +378,6 @@ def _report(read: Read, filled: Sequence[int], padded: int = 0) -> TextReport:
         tokens=sum(len(read.tokens[place]) for place in filled),
         padded=padded,
     )
-
-
-def _check_count(name: str, value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"{name} is {value!r}; expected a whole number from 1 up.")
-
-
-def _check_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise InputError(f"{name} is {value!r}; expected one of: {', '.join(known)}.")
 
 
 def _last(name: str | os.PathLike[str]) -> str:

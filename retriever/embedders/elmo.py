@@ -1,4 +1,4 @@
-"""ELMo as an embedder: the mean over a text's words of what the network's layers make of them."""
+"""ELMo as an embedder: every word in its context, and a text as the mean over its words."""
 
 from __future__ import annotations
 
@@ -12,10 +12,20 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError
-from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, fingerprint_of, unit
+from retriever.embedders.base import (
+    EmbedderSpec,
+    Matrix,
+    TextReport,
+    WordVectors,
+    fingerprint_of,
+    unit,
+)
 from retriever.embedders.elmoformat import read_elmo
 from retriever.embedders.elmonet import FIRST_WORD, ElmoNet, best_device
-from retriever.embedders.elmowords import tokenized
+from retriever.embedders.elmosteps import Ids
+from retriever.embedders.elmowords import spans_of, tokenized
+from retriever.embedders.inwords import check_pieces, pooled_words, word_spans
+from retriever.embedders.layers import resolved_layers
 from retriever.embedders.texts import check_texts
 
 __all__ = ["ElmoEmbedder"]
@@ -78,6 +88,11 @@ class ElmoEmbedder:
         return self._max_length
 
     @property
+    def layers(self) -> int:
+        """LSTM layers; layer 0 is the words' own, which knows no context."""
+        return self._net.options.layers
+
+    @property
     def fingerprint(self) -> str:
         """Names the weights, the options, the mixing of layers, the pooling and the length."""
         return fingerprint_of(
@@ -130,6 +145,39 @@ class ElmoEmbedder:
         check_texts(texts)
         return sum((reported for _, reported in self._stretches(texts)), TextReport())
 
+    def encode_words(
+        self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
+    ) -> list[WordVectors]:
+        """The words of each text that are read, with their vectors in this context.
+
+        `layer` counts from 0 (the words without context) or from the end if negative; without it,
+        the top one is taken, which tells meanings apart best (Peters et al. 2018, table 5). What
+        ELMo reads as one word may be several here, `well-known`, or the other way round; `pieces`
+        says how several become one vector: `mean`, `first` or `last`.
+
+        Raises:
+            InputError: no such layer, no such way with pieces, or something that is no text.
+        """
+        check_texts(texts)
+        check_pieces(pieces)
+        taken, found = self._layer(layer), list[WordVectors]()
+        for some, _ in self._stretches(texts):
+            stretch = texts[len(found) : len(found) + len(some)]
+            for text, read in zip(stretch, self._read(some, taken), strict=True):
+                offsets = np.array(spans_of(text)[: len(read)], np.int64).reshape(-1, 2)
+                found.append(pooled_words(word_spans(text), offsets, read, pieces))
+        return found
+
+    def _layer(self, layer: int | None) -> int:
+        """A layer from 0 up.
+
+        Raises:
+            InputError: there is no such layer.
+        """
+        if layer is None:
+            return self.layers
+        return resolved_layers((layer,), self.layers, self.name)[0]
+
     def _stretches(self, texts: Sequence[str]) -> Iterator[tuple[list[list[str]], TextReport]]:
         """The words that are read of some thousand texts at a time, and the report of those."""
         some, words, truncated = list[list[str]](), 0, 0
@@ -146,22 +194,40 @@ class ElmoEmbedder:
 
     def _encode(self, texts: list[list[str]]) -> Matrix:
         """Unit vectors of texts that are split into words."""
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        for table, places, together in self._batches(texts):
+            vectors[places] = self._net.means(table, together, self._mixing)
+        return unit(vectors)
+
+    def _read(self, texts: list[list[str]], layer: int) -> list[Matrix]:
+        """What one layer makes of each text's words: (words, dim)."""
+        read = [np.zeros((0, self.dim), np.float32)] * len(texts)
+        for table, places, together in self._batches(texts):
+            words = self._net.layer(table, together, layer)
+            ends = np.cumsum([len(text) for text in together])
+            for place, part in zip(places, np.split(words, ends[:-1]), strict=True):
+                read[place] = part
+        return read
+
+    def _batches(self, texts: list[list[str]]) -> Iterator[tuple[Any, list[int], list[Ids]]]:
+        """A table of words, the places of texts that are read together, and their rows in it.
+
+        Texts without words are left out.
+        """
         rows: dict[str, int] = {}
         numbered = [
             np.array([rows.setdefault(word, FIRST_WORD + len(rows)) for word in text], np.int64)
             for text in texts
         ]
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        if rows:
-            table = self._net.table(list(rows))
-            # Texts of about the same length are read together, so that few run on alone.
-            order = sorted(range(len(texts)), key=lambda place: -len(numbered[place]))
-            filled = [place for place in order if len(numbered[place])]
-            for start in range(0, len(filled), self._batch_size):
-                batch = filled[start : start + self._batch_size]
-                together = [numbered[place] for place in batch]
-                vectors[batch] = self._net.means(table, together, self._mixing)
-        return unit(vectors)
+        if not rows:
+            return
+        table = self._net.table(list(rows))
+        # Texts of about the same length are read together, so that few run on alone.
+        order = sorted(range(len(texts)), key=lambda place: -len(numbered[place]))
+        filled = [place for place in order if len(numbered[place])]
+        for start in range(0, len(filled), self._batch_size):
+            batch = filled[start : start + self._batch_size]
+            yield table, batch, [numbered[place] for place in batch]
 
 
 def _mixing(layers: str, count: int) -> list[float]:

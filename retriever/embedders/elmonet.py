@@ -157,6 +157,21 @@ class ElmoNet:
         )
         return mixed
 
+    def layer(self, table: Any, texts: Sequence[Ids], layer: int) -> Floats:
+        """What one layer makes of the words of all texts: (words, 2 x projection); 0: no context.
+
+        Every text begins from zero; layers above are not computed.
+        """
+        kept = list[Any]()
+
+        def last(layer: Any) -> None:
+            # One layer's words in memory at a time.
+            kept[:] = [layer]
+
+        self._read(table, texts, layer, None, last)
+        found: Floats = kept[0].cpu().numpy()
+        return found
+
     def _read(
         self,
         table: Any,

@@ -12,7 +12,7 @@ import unicodedata
 from functools import cache
 from itertools import groupby
 
-__all__ = ["tokenized"]
+__all__ = ["spans_of", "tokenized"]
 
 
 def tokenized(text: str) -> list[str]:
@@ -26,6 +26,11 @@ def tokenized(text: str) -> list[str]:
     other character, with the marks upon it, is a word of its own, repeated ones together (`...`).
     """
     return [match.group() for match in _pattern(text.isascii()).finditer(text)]
+
+
+def spans_of(text: str) -> list[tuple[int, int]]:
+    """Where each of the words that `tokenized` gives begins and ends in the text, in characters."""
+    return [match.span() for match in _pattern(text.isascii()).finditer(text)]
 
 
 @cache

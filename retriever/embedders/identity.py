@@ -35,12 +35,16 @@ CONFIG = (
 )
 
 
-def fingerprint_of_model(model: Any, max_length: int | None) -> str:
+def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = None) -> str:
     """One line of JSON over weights, modules, prompts, length, vocabulary and a probe's tokens.
 
-    Not over the path, the name, the device or the batch size.
+    Not over the path, the name, the device or the batch size. `dim` is how many numbers of a vector
+    are kept, where that is not the model's own choice.
     """
+    # A model as it is keeps the fingerprint that it had before there was a choice.
+    chosen = {} if dim is None else {"dim": dim}
     return fingerprint_of(
+        **chosen,
         kind="contextual",
         weights=_weights_checksum(model),
         modules=[_describe(module) for module in model],
@@ -66,8 +70,11 @@ def _weights_checksum(model: Any) -> str:
 
 
 def _describe(module: Any) -> dict[str, Any]:
-    """A module's class, and how it pools or what it applies, where it does either."""
+    """A module's class; which layers it takes, how it pools, what it applies, where it does."""
     described: dict[str, Any] = {"class": type(module).__name__}
+    layers = getattr(getattr(module, "model", None), "layers", None)
+    if isinstance(layers, tuple):
+        described["layers"] = list(layers)
     pooling = getattr(module, "pooling_mode", None)
     if pooling is not None:
         described["pooling"] = [pooling] if isinstance(pooling, str) else list(pooling)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from indexes.errors import InputError, ModelNotAvailableError
 __all__ = [
     "SENTENCE_PACKAGES",
     "cache_folder",
+    "files_of_sentence_model",
     "is_offline",
     "locate_sentence_model",
     "locate_words",
@@ -34,6 +36,11 @@ STATIC_FILES = [
     for folder in ("", "0_StaticEmbedding/")
     for name in ("*.json", "model.safetensors")
 ]
+# One of these is in the folder of every model of transformers; this one makes it a part of one.
+SENTENCE_FILES = ("modules.json", "config.json")
+ADAPTER_FILE = "adapter_config.json"
+# What lies in a model's folder and decides nothing: descriptions, and code, which is never run.
+NO_PART = {".md", ".py", ".pyc"}
 NO = {"", "0", "false", "no", "off"}
 
 
@@ -98,6 +105,40 @@ def locate_sentence_model(model: str | os.PathLike[str]) -> tuple[Path | str, li
     if found := _in_package(package, "modules.json"):
         return found, []
     return name, [*tried, f"package {package}: not installed, or without a sentence model"]
+
+
+def files_of_sentence_model(model: str | os.PathLike[str]) -> dict[str, Path]:
+    """The files on this machine that a sentence model is made of, by their names in its folder.
+
+    Nobody is asked for any. Empty where there are none yet, or where they are not all of it: an
+    adapter changes a model that lies elsewhere.
+
+    Raises:
+        ModelNotAvailableError, InputError: as `locate_sentence_model`.
+    """
+    place, _ = locate_sentence_model(model)
+    folder = place if isinstance(place, Path) else _in_hub_cache(place)
+    if folder is None or not any((folder / name).is_file() for name in SENTENCE_FILES):
+        return {}
+    paths = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    files = {
+        name.as_posix(): path
+        for name, path in sorted(paths.items())
+        if name.suffix not in NO_PART and not any(part.startswith(".") for part in name.parts)
+    }
+    return {} if any(name.endswith(ADAPTER_FILE) for name in files) else files
+
+
+def _in_hub_cache(name: str) -> Path | None:
+    """The folder of what the user's cache holds of a model on the hub of Hugging Face."""
+    # It takes a moment to import, and models in folders need none of it.
+    import huggingface_hub
+
+    # A bare name is taken for one of sentence-transformers' own first, as that library does.
+    for full in [name] if "/" in name else [f"sentence-transformers/{name}", name]:
+        with suppress(Exception):  # the hub's client raises errors of several libraries
+            return Path(huggingface_hub.snapshot_download(full, local_files_only=True))
+    return None
 
 
 def not_available(

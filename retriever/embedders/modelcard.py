@@ -5,21 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["PRECISIONS", "RUNTIMES", "Choices", "ModelCard"]
+__all__ = [
+    "DOCUMENT_PROMPTS",
+    "POOLINGS",
+    "PRECISIONS",
+    "QUERY_PROMPTS",
+    "RUNTIMES",
+    "Choices",
+    "ModelCard",
+]
 
 RUNTIMES = ("auto", "torch", "onnx")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8", "auto")
+# How the vectors of tokens become one, by our names and by those of sentence-transformers.
+POOLINGS = {
+    "mean": "mean",
+    "cls": "cls",
+    "last": "lasttoken",
+    "weighted_mean": "weightedmean",
+    "max": "max",
+}
+# The names that models give their prompts, first come first served.
+QUERY_PROMPTS = ("query",)
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
 @dataclass(frozen=True)
 class Choices:
     """What a user chooses of how a model turns tokens into a vector; None leaves it to the model.
 
-    `precision` is that of the weights and of the computing.
+    `precision` is that of the weights and of the computing. `pooling` is one of `POOLINGS`; `layer`
+    names the layers that are averaged, as `parsed_layers` gives them; `dim` is how many numbers of
+    a vector are kept. An empty prompt stands for none.
     """
 
     max_length: int | None = None
     precision: str = "float32"
+    pooling: str | None = None
+    layer: tuple[int, ...] | None = None
+    dim: int | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +55,7 @@ class ModelCard:
     `fingerprint` is that of the vectors. `tokenizer` is the text of a `tokenizer.json`, `pad` the
     token for places that hold nothing, `side` the end at which long texts are cut. `plain` models
     read tokens and a mask, and nothing else. Where `pools_prompt` is false, the tokens of a prompt
-    are read, but not pooled.
+    are read, but not pooled. `notes` are sentences for whoever builds with the model.
     """
 
     dim: int
@@ -42,3 +68,4 @@ class ModelCard:
     plain: bool
     pools_prompt: bool
     layers: int
+    notes: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,11 +24,30 @@ from retriever.embedders.locate import (
     not_available,
 )
 from retriever.embedders.modelcard import Choices, ModelCard
+from retriever.embedders.modelnotes import prompt_notes, raw_notes
+from retriever.embedders.modelreading import (
+    enable_padding,
+    is_plain,
+    limit_of,
+    padding_of,
+    stated_limit,
+    within_limit,
+)
+from retriever.embedders.overrides import count_layers, layer_of_tokens, override
 
-__all__ = ["SentenceModel", "checked_device", "computes_bfloat16", "load"]
+__all__ = [
+    "SentenceModel",
+    "checked_device",
+    "computes_bfloat16",
+    "fastest_precision",
+    "load",
+    "on_processor",
+]
 
 # Places of a batch: on a processor small ones stay in its caches, a GPU wants to be filled.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
+# Texts that a model reads together in its own way: the default of sentence-transformers.
+OWN_BATCH = 32
 
 
 class SentenceModel:
@@ -38,12 +56,16 @@ class SentenceModel:
     `model` is a `SentenceTransformer` that belongs to this object alone.
     """
 
-    def __init__(self, model: Any, choices: Choices) -> None:
-        self._model, self._choices = model, choices
+    def __init__(self, model: Any, choices: Choices, *, raw: bool = False) -> None:
+        self._model, self._choices, self._raw = model, choices, raw
+        # All its layers, whichever make the vectors of texts.
+        self._transformer = model.transformers_model
         if choices.max_length is not None:
-            model.max_seq_length = _within_limit(model, choices.max_length)
+            model.max_seq_length = within_limit(model, choices.max_length)
         if choices.precision != "float32":
             model.to(_dtype(choices.precision, model.device))
+        self._chosen_dim = override(model, choices)
+        enable_padding(model)
         model.eval()
 
     @property
@@ -65,30 +87,26 @@ class SentenceModel:
     def card(self) -> ModelCard:
         """What is to be known of the model without its weights at hand."""
         model = self._model
-        length = model.max_seq_length
-        limit = None if length is None or math.isinf(length) else int(length)
         tokenizer = model.tokenizer
         backend = getattr(tokenizer, "backend_tokenizer", None)
-        pad = getattr(tokenizer, "pad_token_id", None)
         return ModelCard(
             dim=int(model.truncate_dim or model.get_embedding_dimension()),
-            max_length=limit,
+            max_length=limit_of(model),
             prompts={name: text for name, text in sorted(model.prompts.items()) if text},
-            fingerprint=fingerprint_of_model(model, limit),
+            fingerprint=fingerprint_of_model(model, stated_limit(model), self._chosen_dim),
             tokenizer=None if backend is None else str(backend.to_str()),
-            pad=0 if pad is None else int(pad),
+            pad=padding_of(model),
             side=str(getattr(tokenizer, "truncation_side", "right")),
-            plain=self._is_plain(),
+            plain=is_plain(model),
             pools_prompt=all(getattr(module, "include_prompt", True) for module in model),
-            layers=self.layers,
+            layers=count_layers(self._transformer),
+            notes=self._notes(),
         )
 
-    @property
-    def layers(self) -> int:
-        """Hidden layers of the transformer; 0 where there is none."""
-        config = getattr(self._model.transformers_model, "config", None)
-        count = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", None)
-        return int(count or 0)
+    def _notes(self) -> tuple[str, ...]:
+        kind = type(self._transformer).__name__
+        raw = raw_notes(self._model, kind) if self._raw else ()
+        return (*raw, *prompt_notes(self._model.prompts, self._choices))
 
     def embed(self, batch: Batch, skipped: int = 0) -> Matrix:
         """The vectors (n, dim) of a batch, as long as they are.
@@ -101,11 +119,19 @@ class SentenceModel:
             features = self._features(batch)
             if skipped:
                 features["prompt_length"] = skipped
-            for module in self._model:
-                features = module(features)
-            found = features["sentence_embedding"][:, : self.card.dim]
-            vectors: Matrix = found.float().cpu().numpy()
+            vectors: Matrix = self.chain(features).float().cpu().numpy()
         return vectors
+
+    def chain(self, features: dict[str, Any]) -> Any:
+        """The vectors (n, dim) of tokens, a tensor: what the parts make of them, in their order."""
+        for module in self._model:
+            features = module(features)
+        return features["sentence_embedding"][:, : self.card.dim]
+
+    @property
+    def parts(self) -> Any:
+        """The parts, as the one `torch.nn.Module` that they are: a `SentenceTransformer`."""
+        return self._model
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
@@ -120,19 +146,25 @@ class SentenceModel:
 
         with torch.inference_mode():
             features = self._features(batch)
-            states = self._model.transformers_model(
-                input_ids=features["input_ids"],
-                attention_mask=features["attention_mask"],
-                output_hidden_states=True,
-            ).hidden_states
-            found: NDArray[np.float32] = states[layer].float().cpu().numpy()
+            del features["modality"]
+            states = layer_of_tokens(self._transformer, layer, **features)
+            found: NDArray[np.float32] = states.float().cpu().numpy()
         return found
 
-    def embed_texts(self, texts: Sequence[str], prompt: str, task: str) -> Matrix:
-        """The vectors of texts by the model's own way to read them, which is not just tokens."""
+    def embed_texts(
+        self, texts: Sequence[str], prompt: str, task: str, batch_size: int | None = None
+    ) -> Matrix:
+        """The vectors of texts by the model's own way to read them, which is not just tokens.
+
+        Texts of about the same length are read together, at most `batch_size` at once.
+        """
         encode = self._model.encode_query if task == "query" else self._model.encode_document
         encoded = encode(
-            list(texts), prompt=prompt, show_progress_bar=False, convert_to_tensor=True
+            list(texts),
+            prompt=prompt,
+            batch_size=batch_size or OWN_BATCH,
+            show_progress_bar=False,
+            convert_to_tensor=True,
         )
         vectors: Matrix = encoded.float().cpu().numpy()
         return vectors
@@ -152,25 +184,6 @@ class SentenceModel:
             "modality": "text",
         }
 
-    def _is_plain(self) -> bool:
-        """Whether it reads a text as its tokens and a mask, and nothing else."""
-        first, tokenizer = self._model[0], self._model.tokenizer
-        if type(first).__name__ != "Transformer" or len(list(self._model)) < 2:
-            return False
-        own = (
-            getattr(first, "query_length", None),
-            getattr(first, "document_length", None),
-            getattr(first, "query_expansion", None),
-            (getattr(first, "processing_kwargs", None) or {}).get("text"),
-        )
-        if any(own) or "message" in getattr(first, "modality_config", {}):
-            return False
-        if getattr(tokenizer, "backend_tokenizer", None) is None:
-            return False
-        # Types other than 0 say which of two texts a token is from; some mark more by them.
-        types = tokenizer("a probe").get("token_type_ids") or [0]
-        return first.module_output_name == "token_embeddings" and not any(types)
-
 
 def load(model: str | os.PathLike[str], device: str | None, choices: Choices) -> SentenceModel:
     """The model at a path, in an installed package or on the hub of Hugging Face.
@@ -183,11 +196,12 @@ def load(model: str | os.PathLike[str], device: str | None, choices: Choices) ->
     for where, local in _attempts(place):
         try:
             loaded = _sentence_transformer(str(place), device, local)
+            raw = _is_raw(str(place))
         except Exception as error:  # each library below raises its own kinds
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             tried.append(f"{where} {place}: {reason[:200]}")
         else:
-            return SentenceModel(loaded, choices)
+            return SentenceModel(loaded, choices, raw=raw)
     if not isinstance(place, Path) and is_offline():
         tried.append("Hugging Face: not asked, HF_HUB_OFFLINE is set")
     raise not_available("sentence model", os.fspath(model), tried, SENTENCE_PACKAGES)
@@ -206,6 +220,13 @@ def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:
 
     with _quiet(progress=not local):
         return SentenceTransformer(place, device=device, local_files_only=local)
+
+
+def _is_raw(place: str) -> bool:
+    """Whether what was loaded from a place is no sentence model, but what one is made from."""
+    from sentence_transformers.util import is_sentence_transformer_model
+
+    return not is_sentence_transformer_model(place, local_files_only=True)
 
 
 @contextmanager
@@ -251,14 +272,28 @@ def checked_device(device: str | None) -> str | None:
     return device
 
 
-def computes_bfloat16() -> bool:
-    """Whether the processor, or a GPU in its place, has instructions for bfloat16."""
+def on_processor(device: str | None) -> bool:
+    """Whether a model for this device computes on the processor; None: on the best device."""
+    from sentence_transformers.util import get_device_name
+
+    return (device or str(get_device_name())).partition(":")[0] == "cpu"
+
+
+def computes_bfloat16(device: str | None = None) -> bool:
+    """Whether a device, or else the best one, has instructions for bfloat16."""
     import torch
 
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+    if not on_processor(device):
+        return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
     processor = torch.cpu.get_capabilities()
     return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
+
+
+def fastest_precision(device: str | None) -> str:
+    """The precision that torch is fastest in on a device."""
+    if computes_bfloat16(device):
+        return "bfloat16"
+    return "float32" if on_processor(device) else "float16"
 
 
 def _dtype(precision: str, device: Any) -> Any:
@@ -270,16 +305,3 @@ def _dtype(precision: str, device: Any) -> Any:
             "bfloat16, int8."
         )
     return getattr(torch, precision)
-
-
-def _within_limit(model: Any, asked: int) -> int:
-    """The asked number of tokens, if the model has positions for so many.
-
-    Raises:
-        InputError: it has not.
-    """
-    config = getattr(model.transformers_model, "config", None)
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and asked > positions:
-        raise InputError(f"max_length is {asked}; this model reads at most {positions} tokens.")
-    return asked

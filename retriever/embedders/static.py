@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import DamageError, InputError
+from indexes.neighbours import checked_k
 from retriever.embedders.averaging import Averages, fit_on
 from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, fingerprint_of
 from retriever.embedders.fitting import Fit
+from retriever.embedders.nearwords import neighbours_of
 from retriever.embedders.staticoptions import StaticOptions
 from retriever.embedders.texts import check_texts
 from retriever.embedders.tokens import chunks
@@ -240,6 +242,19 @@ class StaticEmbedder:
         """For each text, its words that have no vector, each once, in their order."""
         check_texts(texts)
         return self._vocabulary.unknown_words(texts)
+
+    def neighbours(self, word: str, k: int = 10) -> list[tuple[str, float]]:
+        """The `k` words, or tokens, whose vectors are nearest to a word's, with their cosines.
+
+        The best first, without other spellings of the word itself; none where it is not known.
+        Vectors are taken as they are in the source, whatever the options.
+
+        Raises:
+            InputError: `k` below 1.
+        """
+        check_texts([word])
+        checked_k(k)
+        return neighbours_of(self._vocabulary, word, k)
 
     def coverage(self, texts: Sequence[str]) -> float:
         """Share of word occurrences that are known; 0.0 where there is no word at all."""

@@ -41,6 +41,10 @@ class TokenVocabulary:
         unknown = "pooled" if self._dropped is None else "dropped"
         return {"source": self.checksum, "words": "tokens", "unknown": unknown}
 
+    def name(self, row: int) -> str:
+        """What a token is called, such as `##ing`."""
+        return self._tokenizer.name(row)
+
     def bags(self, texts: Sequence[str]) -> Bags:
         """The rows of the tokens of all texts."""
         tokens, offsets = self._tokenizer.tokens(texts)

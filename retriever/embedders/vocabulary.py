@@ -93,6 +93,9 @@ class Vocabulary(Protocol):
     def vectors(self) -> Matrix:
         """The vectors (rows, dim) float32, memory-mapped and read-only."""
 
+    def name(self, row: int) -> str:
+        """What a row of `vectors` is the vector of: a word, a phrase or a token."""
+
     def bags(self, texts: Sequence[str]) -> Bags:
         """The rows of the known words of all texts.
 

@@ -4,29 +4,24 @@
 <cache>/words/seen/<...>     the SHA-256 of a source by its path and what the system says of the
                              file, so that a source is read once and not at every opening
 
-A folder is made under a temporary name and renamed, so that a crash, or two processes at once,
-leave a whole one or none. One that is damaged is made again.
+A crash, or two processes at once, leave a whole folder or none. One that is damaged is made again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from indexes.errors import InputError
 from retriever.embedders.locate import cache_folder
+from retriever.embedders.wholefolders import make_whole, write_whole
 from retriever.embedders.wordwriter import WordMeta, WordWriter, is_whole, read_meta
 
 __all__ = ["cached", "checksum_of", "converted_before"]
 
 HEX_DIGITS = 64
-ABANDONED_SECONDS = 24 * 3600
 Convert = Callable[[WordWriter, str], None]
 
 
@@ -54,8 +49,8 @@ def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
 def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
     """The folder of the sources' converted form where there is a whole one."""
     folder = cache_folder() / "words" / checksum_of(sources)
-    meta = read_meta(folder)
-    return (folder, meta) if meta is not None and is_whole(folder, meta) else None
+    meta = _whole_meta(folder)
+    return None if meta is None else (folder, meta)
 
 
 def checksum_of(sources: Sequence[Path]) -> str:
@@ -78,7 +73,7 @@ def checksum_of(sources: Sequence[Path]) -> str:
     checksum = _hash(sources)
     # A cache that cannot be written may still hold what is looked for.
     with suppress(OSError):
-        _remember(memory, checksum)
+        write_whole(memory, checksum)
     return checksum
 
 
@@ -92,22 +87,11 @@ def _hash(sources: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
 
 
-def _remember(memory: Path, checksum: str) -> None:
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=memory.parent)
-    with os.fdopen(handle, "w") as file:
-        file.write(checksum)
-    Path(temporary).replace(memory)
-
-
 def _make(folder: Path, source: Path, convert: Convert) -> WordMeta:
-    _sweep(folder.parent)
-    work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-    try:
+    def fill(work: Path) -> None:
         _convert(WordWriter(work, source), convert, folder.name)
-        _put(work, folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+
+    make_whole(folder, fill, lambda made: _whole_meta(made) is not None)
     meta = read_meta(folder)
     if meta is None:
         raise InputError(f"{folder} was changed by someone else while it was made. Try again.")
@@ -121,30 +105,7 @@ def _convert(writer: WordWriter, convert: Convert, checksum: str) -> None:
         writer.close()
 
 
-def _put(work: Path, folder: Path) -> None:
-    """Renames `work` to `folder`; a damaged `folder` makes way, another process's whole one stays.
-
-    A folder cannot be renamed onto one that is not empty, so nobody's files are ever mixed.
-    """
-    for _ in range(2):
-        try:
-            work.rename(folder)
-        except OSError:
-            meta = read_meta(folder)
-            if meta is not None and is_whole(folder, meta):
-                return
-            with suppress(OSError):
-                # Out of the way at once, then deleted: readers never see half of it.
-                folder.rename(work.with_name(work.name + "-damaged"))
-            shutil.rmtree(work.with_name(work.name + "-damaged"), ignore_errors=True)
-        else:
-            return
-    work.rename(folder)
-
-
-def _sweep(root: Path) -> None:
-    """Deletes what a crash left behind, once it is so old that nobody can be working on it."""
-    for leftover in root.glob(".making-*"):
-        with suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(leftover, ignore_errors=True)
+def _whole_meta(folder: Path) -> WordMeta | None:
+    """What is to be known of a converted source; None where its folder is damaged or not there."""
+    meta = read_meta(folder)
+    return meta if meta is not None and is_whole(folder, meta) else None

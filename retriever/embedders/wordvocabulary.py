@@ -94,6 +94,10 @@ class WordVocabulary:
             facts["phrases"] = True
         return facts
 
+    def name(self, row: int) -> str:
+        """The word or phrase of a row."""
+        return self.words.names[row]
+
     def bags(self, texts: Sequence[str]) -> Bags:
         """The rows of the known words and phrases of all texts."""
         found = self._found(texts)

@@ -1,0 +1,117 @@
+"""The vectors of words at every layer of MiniLM at once, and without what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.wordpairs import Occurrence
+from retriever import ContextualEmbedder
+from retriever.embedders.base import Matrix, unit
+from retriever.embedders.batches import Batch, batches
+from retriever.embedders.components import top_components
+from retriever.embedders.inwords import PIECES, pooled_words, word_spans
+from retriever.embedders.locate import locate_sentence_model
+from retriever.embedders.modeltokens import ModelTokenizer
+
+CONTEXTUAL = "all-MiniLM-L6-v2"
+AS_THEY_ARE = "as they are"
+TOP = 3
+# Places for tokens in a batch; and so many sentences are compared with `encode_words`.
+BUDGET, CHECKED = 2048, 64
+
+
+def of_all_layers(
+    embedder: ContextualEmbedder, occurrences: Sequence[Occurrence]
+) -> dict[str, Matrix]:
+    """The vectors (n, layers + 1, hidden) of words in their sentences, by the way with pieces.
+
+    The same as `encode_words` gives, which some of them are compared with; but each sentence is
+    read once for all layers. A place of several words has the mean of their vectors.
+    """
+    places: dict[str, list[int]] = {}
+    for row, (text, _) in enumerate(occurrences):
+        places.setdefault(text, []).append(row)
+    texts, width = list(places), embedder.layers + 1
+    found = {ways: np.zeros((len(occurrences), width, embedder.dim), np.float32) for ways in PIECES}
+    for text, offsets, states in _hidden(embedder, texts):
+        spans = word_spans(text)
+        for ways, row in product(PIECES, places[text]):
+            begin, end = occurrences[row][1]
+            inside = [span for span in spans if span[0] < end and span[1] > begin]
+            words = pooled_words(inside, offsets, states, ways).vectors
+            each = unit(words.reshape(-1, embedder.dim)).reshape(len(words), width, -1)
+            found[ways][row] = unit(each.mean(axis=0))
+    _check(embedder, occurrences, found)
+    return found
+
+
+def _hidden(
+    embedder: ContextualEmbedder, texts: Sequence[str]
+) -> Iterable[tuple[str, NDArray[np.int64], Matrix]]:
+    """Each text with the offsets of its tokens and, a row a token, the states of all layers."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    place, _ = locate_sentence_model(CONTEXTUAL)
+    model = SentenceTransformer(str(place), device="cpu").transformers_model.eval()
+    tokenizer = ModelTokenizer(embedder.tokenizer_json or "", embedder.max_length)
+    read = tokenizer.read(texts, offsets=True)
+
+    def states(batch: Batch) -> Any:
+        ids, mask = torch.from_numpy(batch.ids), torch.from_numpy(batch.mask)
+        with torch.inference_mode():
+            done = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        return torch.cat(done.hidden_states, dim=2).numpy()
+
+    for batch in batches(read.tokens, range(len(texts)), pad=0, budget=BUDGET):
+        for text, vectors in zip(batch.places, states(batch), strict=True):
+            offsets = read.offsets[text]
+            yield texts[text], offsets, vectors[: len(offsets)]
+
+
+def _check(
+    embedder: ContextualEmbedder, occurrences: Sequence[Occurrence], found: Mapping[str, Matrix]
+) -> None:
+    """Stops where `encode_words` gives another vector: then it would not be what is measured."""
+    some = range(0, len(occurrences), max(1, len(occurrences) // CHECKED))
+    texts = [occurrences[row][0] for row in some]
+    for layer, ways in product(range(embedder.layers + 1), PIECES):
+        encoded = embedder.encode_words(texts, layer=layer, pieces=ways)
+        for row, words in zip(some, encoded, strict=True):
+            span, ours = occurrences[row][1], found[ways][row, layer]
+            if span not in words.spans:  # several words
+                continue
+            worst = float(np.abs(ours - words.vectors[words.spans.index(span)]).max())
+            if worst > 1e-5:
+                raise SystemExit(f"encode_words, layer {layer}, {ways}: differs by {worst}.")
+
+
+def adjusted(vectors: Matrix, known: Matrix) -> dict[str, Matrix]:
+    """Vectors as they are, and without what is common to the `known` ones.
+
+    `centred` is without their mean; `all but the top` also without their principal components (Mu
+    and Viswanath 2018); `standardized` has mean 0 and deviation 1 in every number (Timkey and van
+    Schijndel 2021, "All Bark and No Bite").
+    """
+    common = top_components(known, TOP)
+    centred = vectors - common.mean
+    deviation = known.std(axis=0, dtype=np.float64)
+    varying = deviation > 1e-6
+    return {
+        AS_THEY_ARE: vectors,
+        "centred": centred,
+        f"all but the top {TOP}": centred - (centred @ common.directions.T) @ common.directions,
+        "standardized": centred[:, varying] / deviation[varying],
+    }
+
+
+def pieces_of(embedder: ContextualEmbedder, occurrences: Sequence[Occurrence]) -> NDArray[np.int64]:
+    """Of how many pieces each word is to the model, (n,); its two marks are none."""
+    tokenizer = ModelTokenizer(embedder.tokenizer_json or "", None)
+    forms = [text[begin:end] for text, (begin, end) in occurrences]
+    return np.array([len(tokens) - 2 for tokens in tokenizer.read(forms).tokens])

@@ -1,0 +1,110 @@
+"""Which indexes of a collection speak of words: one in their contexts, one without them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from indexes.errors import InputError
+from indexes.store import Store
+from retriever.embedders import Embedder
+from retriever.embedders.base import WordEncoding
+from retriever.embedders.static import StaticEmbedder
+from retriever.models import Models
+from retriever.provenance import CUSTOM
+
+__all__ = ["Named", "contextual_of", "static_of", "told_apart"]
+
+# Of embedders that give a word one vector, whatever its sentence.
+STATIC = ("static", "hashing")
+
+
+@dataclass(frozen=True)
+class Named:
+    """An index with its embedder: `words` is the same embedder, as one of words in context."""
+
+    name: str
+    embedder: Embedder
+    words: WordEncoding
+
+
+def contextual_of(store: Store, models: Models, name: str | None) -> Named:
+    """The index of that name with its embedder, or else the first whose embedder reads context.
+
+    Raises:
+        UnknownNameError: no such index.
+        InputError: it has no vectors of words in context, or no index has.
+    """
+    if name is not None:
+        embedder = models.of(name)
+        if not isinstance(embedder, WordEncoding):
+            raise InputError(
+                f"Index '{name}' ({embedder.name}) has no vectors of words in their contexts; "
+                f"expected one of a contextual embedder. {_advice(store)}"
+            )
+        return Named(name, embedder, embedder)
+    for candidate in _names(store, contextual=True):
+        found = _loaded(store, models, candidate)
+        if isinstance(found, WordEncoding):
+            return Named(candidate, found, found)
+    raise InputError(
+        f"{store.folder}/ has no index of a contextual embedder, which tells the senses of a word "
+        f"apart. {_advice(store)}"
+    )
+
+
+def static_of(store: Store, models: Models, name: str | None) -> tuple[str, StaticEmbedder] | None:
+    """The index of that name with its embedder, or else the first static one; None without any.
+
+    Raises:
+        UnknownNameError: no such index.
+        InputError: its embedder is not static.
+    """
+    for candidate in [name] if name is not None else _names(store, contextual=False):
+        embedder = models.of(candidate)
+        if isinstance(embedder, StaticEmbedder):
+            return candidate, embedder
+    if name is not None:
+        raise InputError(f"Index '{name}' has no table of word vectors; expected a static one.")
+    return None
+
+
+def told_apart(store: Store, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """Those of some indexes that are not static, in their order, and the one that is, if any.
+
+    Raises:
+        UnknownNameError: no such index.
+        InputError: two are static, or one has no vectors.
+    """
+    static = [name for name in names if _kind(store, name) in STATIC]
+    if len(static) > 1:
+        raise InputError(f"{' and '.join(static)} are both static; expected one at most.")
+    return [name for name in names if name not in static], next(iter(static), None)
+
+
+def _names(store: Store, *, contextual: bool) -> list[str]:
+    """The indexes of vectors whose embedder may be contextual, or those that are not; the oldest
+    first.
+    """
+    names = [row.name for row in store.indexes() if row.embedding is not None]
+    return [name for name in names if (_kind(store, name) not in STATIC) == contextual]
+
+
+def _kind(store: Store, name: str) -> str:
+    return str(store.embedding(name).embedder["kind"])
+
+
+def _loaded(store: Store, models: Models, name: str) -> Embedder | None:
+    """An index's embedder; None for one of the user's own that was not given."""
+    try:
+        return models.of(name)
+    except InputError:
+        if _kind(store, name) != CUSTOM:
+            raise
+        return None
+
+
+def _advice(store: Store) -> str:
+    folder = shlex.quote(str(store.folder))
+    return f"Build one: retriever build {folder} minilm --embedder contextual:all-MiniLM-L6-v2"

@@ -1,0 +1,164 @@
+"""Tiny checkpoints of random weights, one a family of transformers, saved as real ones are."""
+
+from functools import cache
+
+PROSE = """
+    a river runs past the old bank where people keep their money and boats lie on water slowly
+    under heavy rain we read books about engines kittens taxes light deadlines contracts
+"""
+WORDS = PROSE.split()
+# From one token to more than any of the models reads.
+TEXTS = [
+    "bank",
+    "The river runs.",
+    "People keep their money in the old bank, where boats lie!",
+    " ".join(WORDS),
+    "water",
+    "naïve café 🙂 東京",
+    " ".join(WORDS * 4),
+]
+NAMES = ("pad", "bos", "eos", "cls", "sep")
+SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+# The order of RoBERTa's: where nothing stands is token 1.
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+MARKS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+
+def wordpiece(side="right"):
+    from transformers import BertTokenizer
+
+    letters = "abcdefghijklmnopqrstuvwxyz.,!"
+    pieces = [*letters, *(f"##{letter}" for letter in letters), *WORDS[:20]]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(pieces)]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    return BertTokenizer(vocab=vocabulary, padding_side=side, model_max_length=40)
+
+
+@cache
+def trained(kind):
+    """The text of a tokenizer that was trained on the words: `bytes` (BPE) or `unigram`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if kind == "bytes":
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=330, initial_alphabet=alphabet, special_tokens=SPECIAL, show_progress=False
+        )
+    else:
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=90, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
+        )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    return tokenizer.to_str()
+
+
+def bpe(*, marks="", pad=None, side="right"):
+    """Byte-level BPE; `marks` is a template such as `<s> $A </s>`, `pad` the token for gaps."""
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer.from_str(trained("bytes"))
+    if marks:
+        numbers = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=marks, special_tokens=numbers
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=pad, padding_side=side, **MARKS
+    )
+
+
+def unigram(marks="$A </s>", side="right"):
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer.from_str(trained("unigram"))
+    numbers = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
+    tokenizer.post_processor = processors.TemplateProcessing(single=marks, special_tokens=numbers)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", padding_side=side, **MARKS
+    )
+
+
+def families():
+    """For each family: how its checkpoint is made from a tokenizer, and the tokenizer."""
+    import transformers as t
+
+    wide = {**SIZES, "intermediate_size": 24, "initializer_range": 0.4}
+    short = {**wide, "max_position_embeddings": 40}
+    rotary = {**short, "num_key_value_heads": 1}
+    t5 = {
+        "d_model": 16,
+        "d_kv": 8,
+        "d_ff": 24,
+        "num_layers": 3,
+        "num_heads": 2,
+        "initializer_factor": 3.0,
+    }
+    gpt2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40, "initializer_range": 0.4}
+    return {
+        "bert": (t.BertModel, t.BertConfig, short, wordpiece()),
+        "bert-left": (t.BertModel, t.BertConfig, short, wordpiece("left")),
+        "distilbert": (
+            t.DistilBertModel,
+            t.DistilBertConfig,
+            {
+                "dim": 16,
+                "n_layers": 3,
+                "n_heads": 2,
+                "hidden_dim": 24,
+                "max_position_embeddings": 40,
+                "initializer_range": 0.4,
+            },
+            wordpiece(),
+        ),
+        "electra": (t.ElectraModel, t.ElectraConfig, {**short, "embedding_size": 8}, wordpiece()),
+        "albert": (
+            t.AlbertModel,
+            t.AlbertConfig,
+            {**short, "embedding_size": 8},
+            unigram("<s> $A </s>"),
+        ),
+        # Positions of these count from the pad token's number.
+        "roberta": (t.RobertaModel, t.RobertaConfig, short, bpe(marks="<s> $A </s>", pad="<pad>")),
+        "xlm-roberta": (t.XLMRobertaModel, t.XLMRobertaConfig, short, unigram("<s> $A </s>")),
+        "mpnet": (t.MPNetModel, t.MPNetConfig, short, unigram("<s> $A </s>", "left")),
+        "modernbert": (
+            t.ModernBertModel,
+            t.ModernBertConfig,
+            {**short, "global_attn_every_n_layers": 2, "local_attention": 8},
+            bpe(marks="<s> $A </s>", pad="<pad>"),
+        ),
+        # Decoders: without a pad token, with one on either side, with marks at either end.
+        "gpt2": (t.GPT2LMHeadModel, t.GPT2Config, gpt2, bpe()),
+        "gpt2-left": (t.GPT2Model, t.GPT2Config, gpt2, bpe(pad="<pad>", side="left")),
+        "gpt-neox": (t.GPTNeoXForCausalLM, t.GPTNeoXConfig, short, bpe(marks="$A </s>")),
+        "llama": (t.LlamaForCausalLM, t.LlamaConfig, rotary, bpe(marks="<s> $A", side="left")),
+        "qwen2": (
+            t.Qwen2ForCausalLM,
+            t.Qwen2Config,
+            rotary,
+            bpe(marks="$A </s>", pad="<pad>", side="left"),
+        ),
+        "t5": (t.T5ForConditionalGeneration, t.T5Config, t5, unigram()),
+        "t5-encoder": (t.T5EncoderModel, t.T5Config, t5, unigram(side="left")),
+    }
+
+
+def save(name, folder):
+    """Save a raw checkpoint of a family, as real ones are saved."""
+    import torch
+
+    model, config, sizes, tokenizer = families()[name]
+    torch.manual_seed(7)
+    marks = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in NAMES}
+    known = {name: number for name, number in marks.items() if number is not None}
+    made = config(vocab_size=len(tokenizer), **sizes, **known)
+    model(made).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
