@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from importlib import metadata
 
 from retriever.collection import Collection
 from retriever.info import IndexInfo
-from retriever.machine import processor
+from retriever.machine import cores, processor
 from retriever.report.numbers import many
 
 __all__ = ["environment_of", "processor"]
@@ -41,7 +40,7 @@ def environment_of(
         "queries checksum": _checksum(queries),
         "judgments checksum": _checksum(qrels) if qrels else "none",
         "seed": str(seed),
-        "machine": f"{processor()}, {platform.machine()}, {_cores()} cores",
+        "machine": f"{processor()}, {platform.machine()}, {cores()} cores",
         "system": platform.system(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in LIBRARIES},
@@ -83,7 +82,3 @@ def _short(number: float) -> str:
 def _checksum(value: object) -> str:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

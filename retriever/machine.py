@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["accelerators", "processor", "threads"]
+__all__ = ["accelerators", "cores", "processor", "threads"]
 
 # Where Linux shows what torch may compute on: NVIDIA, AMD and WSL, Intel, Habana and the like.
 DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/render*", "accel/*", "davinci[0-9]*")
@@ -24,14 +24,15 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads() -> int:
     """How many threads this process may compute with: its cores, or OMP_NUM_THREADS if fewer."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
     wished = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return min(cores, int(wished)) if wished.isdecimal() and int(wished) > 0 else cores
+    return min(cores(), int(wished)) if wished.isdecimal() and int(wished) > 0 else cores()
 
 
 def accelerators() -> tuple[str, ...]:

@@ -14,9 +14,8 @@ import numpy as np
 from indexes.errors import InputError
 from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, WordVectors, unit
 from retriever.embedders.batches import Batch, batches
+from retriever.embedders.checks import check_count, check_one_of
 from retriever.embedders.contextualoptions import (
-    check_count,
-    check_one_of,
     check_room,
     checked_choices,
     options_of,

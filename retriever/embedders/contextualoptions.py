@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from indexes.errors import InputError
+from retriever.embedders.checks import check_count, check_one_of
 from retriever.embedders.layers import parsed_layers
 from retriever.embedders.modelcard import POOLINGS, PRECISIONS, Choices
 from retriever.embedders.modeltokens import ModelTokenizer
 
-__all__ = ["check_count", "check_one_of", "check_room", "checked_choices", "options_of"]
+__all__ = ["check_room", "checked_choices", "options_of"]
 
 
 def checked_choices(
@@ -85,26 +86,6 @@ def check_room(tokenizer: ModelTokenizer, prompts: Sequence[str], max_length: in
         f"The prompt {prompt!r} takes all {max_length} tokens that are read, so that nothing of a "
         "text is. Give a shorter prompt, or a larger max_length."
     )
-
-
-def check_count(name: str, value: int | None) -> None:
-    """Check a number that may be left out.
-
-    Raises:
-        InputError: it is not a whole number from 1 up.
-    """
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InputError(f"{name} is {value!r}; expected a whole number from 1 up.")
-
-
-def check_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Check a name against those that there are.
-
-    Raises:
-        InputError: it is none of them.
-    """
-    if value not in known:
-        raise InputError(f"{name} is {value!r}; expected one of: {', '.join(known)}.")
 
 
 def _check_prompt(name: str, value: str | None) -> None:

@@ -20,6 +20,7 @@ from retriever.embedders.base import (
     fingerprint_of,
     unit,
 )
+from retriever.embedders.checks import check_count
 from retriever.embedders.elmoformat import read_elmo
 from retriever.embedders.elmonet import FIRST_WORD, ElmoNet, best_device
 from retriever.embedders.elmosteps import Ids
@@ -62,8 +63,8 @@ class ElmoEmbedder:
         max_length: int = 512,
         device: str | None = None,
     ) -> None:
-        _check_count("batch_size", batch_size)
-        _check_count("max_length", max_length)
+        check_count("batch_size", batch_size)
+        check_count("max_length", max_length)
         self._path = Path(model).expanduser().resolve()
         self._layers, self._device = layers, device
         self._batch_size, self._max_length = batch_size, max_length
@@ -252,8 +253,3 @@ def _mixing(layers: str, count: int) -> list[float]:
             "between them, not all of them 0."
         )
     return [weight / total for weight in weights]
-
-
-def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} is {value!r}; expected a whole number from 1 up.")

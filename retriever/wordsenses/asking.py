@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from indexes.store import Store
 from retriever.documents import silent
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.characters import lowered
+from retriever.embedders.checks import check_count
 from retriever.embedders.inwords import check_pieces, word_spans
 from retriever.embedders.layers import resolved_layers
 from retriever.embedders.static import StaticEmbedder
@@ -62,7 +62,7 @@ class Asking:
         Raises:
             InputError: a number of occurrences that cannot be, or no such way with pieces.
         """
-        _check_count("occurrences", self.occurrences, MOST_OCCURRENCES)
+        check_count("occurrences", self.occurrences, MOST_OCCURRENCES)
         check_pieces(self.pieces)
 
 
@@ -73,7 +73,7 @@ def senses_of(
     asking.check()
     checked_k(k)
     if senses is not None:
-        _check_count("senses", senses, asking.occurrences)
+        check_count("senses", senses, asking.occurrences)
     asked = _Asked.of(store, models, word, asking)
     neighbours = tuple(Neighbour(*one) for one in asked.neighbours(k))
     clusters = clustered(asked.vectors, senses)
@@ -278,9 +278,3 @@ def _static_notes(word: str, static: tuple[str, StaticEmbedder] | None) -> list[
     if not embedder.encode_documents([word]).any():
         return [f"Index '{name}' ({embedder.name}) has no vector of '{word}'."]
     return []
-
-
-def _check_count(name: str, value: int, most: float = math.inf) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        up_to = "up" if most == math.inf else f"to {most:,}"
-        raise InputError(f"{name} is {value!r}; expected a whole number from 1 {up_to}.")
