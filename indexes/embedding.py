@@ -132,18 +132,19 @@ class Embedding:
         """
         total = sum(self._corpus.count_passages(*gap) for gap in todo)
         with Peak() as peak, Aside[Batch]("encoding") as aside:
-            for gap, passages, batch in self._encoded(todo, aside):
+            for gap, batch in self._encoded(todo, aside):
                 self._enter(gap)
-                self._take(passages, batch, peak)
+                self._take(batch, peak)
+                if batch.error is not None:
+                    self._write()
+                    raise batch.error
                 del batch
                 progress(self.embedded + len(self.failed), total)
             self._enter((self._gap[1], self._gap[1]))
             self._write()
         self._encoding.finish()
 
-    def _encoded(
-        self, todo: Sequence[Gap], aside: Aside[Batch]
-    ) -> Iterator[tuple[Gap, Sequence[Passage], Batch]]:
+    def _encoded(self, todo: Sequence[Gap], aside: Aside[Batch]) -> Iterator[tuple[Gap, Batch]]:
         """Batch after batch; of a slow embedder, the next one is encoded while the caller has one.
 
         It has been asked for where `beside` is true.
@@ -152,26 +153,17 @@ class Embedding:
         here = next(read, None)
         while here:
             following = next(read, None) if beside else None
-            encode = aside.fetch if beside else partial(self._encoding.batch, here[1])
-            batch = self._kept(encode)
+            batch = aside.fetch() if beside else self._encoding.batch(here[1])
             self._most = min(self._most, batch.most or self._most)
             self._size = min(self._pace.next_size(len(here[1]), batch.seconds), self._most)
             if not beside:
                 following = next(read, None)
-            beside = batch.seconds >= BESIDE_SECONDS
+            beside = batch.seconds >= BESIDE_SECONDS and batch.error is None
             if beside and following:
                 aside.ask(partial(self._encoding.batch, following[1]))
-            yield *here, batch
+            yield here[0], batch
             here = following
             del batch  # taken: its room is for the next one
-
-    def _kept(self, encode: Callable[[], Batch]) -> Batch:
-        """What encoding gives; where it fails for good, what was taken before is committed."""
-        try:
-            return encode()
-        except Exception:
-            self._write()
-            raise
 
     def _read(self, todo: Sequence[Gap]) -> Iterator[tuple[Gap, Sequence[Passage]]]:
         for gap in todo:
@@ -186,7 +178,7 @@ class Embedding:
             self._drafts.end(self._gap[1], gap[0])
             self._gap, self._position = gap, gap[0]
 
-    def _take(self, passages: Sequence[Passage], batch: Batch, peak: Peak) -> None:
+    def _take(self, batch: Batch, peak: Peak) -> None:
         for outcome in batch.outcomes:
             if isinstance(outcome, Part):
                 self._drafts.add(outcome, peak.bytes)
@@ -194,7 +186,7 @@ class Embedding:
             else:
                 self._drafts.end(outcome.key, outcome.key + 1)
                 self.failed.append(outcome)
-        self._position = passages[-1].key + 1
+        self._position = batch.stop_key or self._position
         waited = time.monotonic() - self._committed
         if self._drafts.size >= self._pace.commit_bytes or waited >= self._pace.commit_seconds:
             self._write()

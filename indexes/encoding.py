@@ -44,10 +44,14 @@ class FailedPassage:
 
 @dataclass(frozen=True)
 class Batch:
-    """What became of a batch, in key order; `seconds` are those of tries that failed, too."""
+    """What became of a batch, in key order; `seconds` are those of tries that failed, too.
+
+    Where the embedder was given up on the way, `error` says why, and `outcomes` end before that.
+    """
 
     outcomes: Sequence[Part | FailedPassage]
     seconds: float
+    error: Exception | None = None
 
     @property
     def most(self) -> int | None:
@@ -59,6 +63,14 @@ class Batch:
         sizes = [len(part.keys) for part in self.outcomes if isinstance(part, Part)]
         return max(sizes) if 1 < len(sizes) == len(self.outcomes) else None
 
+    @property
+    def stop_key(self) -> int | None:
+        """The key before which its passages have been dealt with; None where none has been."""
+        if not self.outcomes:
+            return None
+        last = self.outcomes[-1]
+        return (last.keys[-1] if isinstance(last, Part) else last.key) + 1
+
 
 @dataclass
 class Encoding:
@@ -67,8 +79,8 @@ class Encoding:
     A batch for which the embedder raises, or gives what no shard takes, is halved, and its halves
     likewise, until the texts that fail alone are known; the others go on. When several fail in a
     row, it is asked for a text again that it took before, or, where it has taken none yet, for
-    others of the batch. If it fails for these, too, no text is at fault, and its first error is
-    raised as it was. So are errors that tell of a model or of files, and what is no `Exception`.
+    others of the batch. If it fails for these, too, no text is at fault: the batch ends there, with
+    its first error as it was. So it does by an error that tells of a model or of files.
     """
 
     encode: Encode
@@ -80,11 +92,17 @@ class Encoding:
     _first: Exception | None = field(default=None, repr=False)
 
     def batch(self, passages: Sequence[Passage]) -> Batch:
-        """Encode some passages."""
+        """Encode some passages, as far as the embedder goes."""
         self._batch = passages
         started = time.perf_counter()
-        outcomes = list(self._outcomes(passages))
-        return Batch(outcomes, time.perf_counter() - started)
+        outcomes: list[Part | FailedPassage] = []
+        given_up: Exception | None = None
+        try:
+            # What came before an error stays in the list.
+            outcomes.extend(self._outcomes(passages))
+        except Exception as error:
+            given_up = error
+        return Batch(outcomes, time.perf_counter() - started, given_up)
 
     def finish(self) -> None:
         """Check, after the last batch, that the last texts failed by their own fault.

@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 from toy import Axes
 
 from indexes import embedding as embeddings
-from indexes.errors import FailedText, FailedTextsError, InputError, MismatchError
+from indexes.errors import (
+    FailedText,
+    FailedTextsError,
+    InputError,
+    MismatchError,
+    ModelNotAvailableError,
+)
 from retriever import (
     Collection,
     Document,
@@ -324,9 +330,38 @@ def test_an_embedder_that_breaks_on_the_way_names_no_document(tmp_path, monkeypa
         assert collection.build("axes", Picky()).embedded == left
 
 
-def test_an_error_that_is_no_texts_fault_is_not_tried_again(tmp_path):
-    from indexes.errors import ModelNotAvailableError
+@pytest.mark.parametrize("fault", [ConnectionError, ModelNotAvailableError])
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_an_embedder_gave_before_it_broke_is_kept_to_the_last_text(
+    tmp_path, monkeypatch, fault, beside
+):
+    """It takes 5 texts in all: the first quarter of its first batch of 16, and 1 more."""
 
+    class Breaks(Picky):
+        left = 5
+
+        def encode_documents(self, texts):
+            if len(texts) > 4:
+                raise MemoryError
+            if len(texts) > self.left:
+                raise fault("the server went away") if self.left == 0 else MemoryError
+            self.left -= len(texts)
+            return super().encode_documents(texts)
+
+    if beside:
+        monkeypatch.setattr(embeddings, "BESIDE_SECONDS", 0.0)
+    monkeypatch.setattr("indexes.builder.FIRST_BATCH", 16)
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(numbered(40))
+        with pytest.raises((fault, MemoryError)):
+            collection.build("axes", Breaks())
+        assert found(collection) == {"d0", "d1", "d2", "d3", "d4"}
+        assert collection.index_info("axes").missing == 35
+        assert collection.build("axes", Picky()).embedded == 35
+        assert found(collection) == {f"d{n}" for n in range(40)}
+
+
+def test_an_error_that_is_no_texts_fault_is_not_tried_again(tmp_path):
     embedder = Picky(ModelNotAvailableError)
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(6, {2}))
