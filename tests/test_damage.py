@@ -2,11 +2,14 @@
 
 import contextlib
 import dataclasses
+import itertools
+import multiprocessing
 import random
 import shutil
 import signal
 import sqlite3
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,12 @@ class Sample:
     folder: Path
     files: dict[str, bytes]
     answers: dict[str, object]
+
+    def copy(self):
+        """The same beside it."""
+        folder = self.folder.with_name(f"{self.folder.name} again")
+        shutil.copytree(self.folder, folder)
+        return Sample(folder, self.files, answers_of(folder))
 
     @contextlib.contextmanager
     def with_file(self, name, data):
@@ -252,6 +261,11 @@ def try_out(whole, damage):
                 return outcome, is_seen(collection)
 
 
+def try_all(whole, damages):
+    """What comes of each damage, one after another."""
+    return [(damage, *try_out(whole, damage)) for damage in damages]
+
+
 def is_seen(collection):
     """Whether `verify` says what is wrong; to fail with an error that is not ours is not to say."""
     try:
@@ -266,14 +280,19 @@ def test_a_thousand_damages_are_each_noticed_or_change_no_answer(
     samples, record_testsuite_property
 ):
     counts, wrong, unseen = Counter(), [], []
+    parts = []
     for n, whole in enumerate(samples):
-        for damage in damages(whole.files, CASES // len(samples), seed=n):
-            outcome, seen = try_out(whole, damage)
-            counts[outcome.word, damage.file.split("/")[0], damage.kind] += 1
-            if outcome.word == "WRONG":
-                wrong.append((damage, outcome))
-            if seen is False:
-                unseen.append((damage, outcome))
+        made = damages(whole.files, CASES // len(samples), seed=n)
+        parts += [(whole, made[::2]), (whole.copy(), made[1::2])]
+    # Fresh processes: what other tests have started must not be forked.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
+        tried = list(itertools.chain.from_iterable(workers.map(try_all, *zip(*parts, strict=True))))
+    for damage, outcome, seen in tried:
+        counts[outcome.word, damage.file.split("/")[0], damage.kind] += 1
+        if outcome.word == "WRONG":
+            wrong.append((damage, outcome))
+        if seen is False:
+            unseen.append((damage, outcome))
     for (word, file, kind), count in sorted(counts.items()):
         record_testsuite_property(f"{word} {kind} {file}", count)
     assert sum(counts.values()) == CASES

@@ -1,8 +1,8 @@
 """A writer dies, loses power, or fails at every durable step; and is stopped by its user.
 
-Every step is tried of each case that is run. `flicker` and `full` (see `faults_steps.MODES`),
-`delete-where`, and what else can become of `create`, of BM25 and of fitting, are run where
-RETRIEVER_SOAK is set.
+Every step is tried of each case that is run. All modes (see `faults_steps.MODES`) of all operations
+are run where RETRIEVER_SOAK is set; else `flicker` and `full` are left out, and of what is much like
+`add` and `build` also others.
 """
 
 import functools
@@ -27,7 +27,12 @@ SOAK = bool(os.environ.get("RETRIEVER_SOAK"))
 USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
 FEWER = {
     "create": ["kill", "power"],
+    "edit": ["kill", "power", "EIO"],
+    "rebuild": ["kill", "power", "EIO"],
+    "delete": ["kill", "power"],
     "delete-where": [],
+    "compact": ["kill", "power", "EIO"],
+    "drop": ["kill", "power"],
     "words": ["kill", "power", "EIO"],
     "words-worn": [],
     "fit": ["power"],
