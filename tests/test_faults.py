@@ -1,8 +1,8 @@
 """A writer dies, loses power, or fails at every durable step; and is stopped by its user.
 
 Every step is tried of each case that is run. All modes (see `faults_steps.MODES`) of all operations
-are run where RETRIEVER_SOAK is set; else `flicker` and `full` are left out, and of what is much like
-`add` and `build` also others.
+are run where RETRIEVER_SOAK is set; else `flicker` and `full` are left out, and of operations that
+are much like `add` and `build` also others.
 """
 
 import functools
