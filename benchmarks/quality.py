@@ -2,7 +2,7 @@
 
 Needs RETRIEVER_DATA. Writes `results/quality-NAME.json`, the report page `results/NAME.html`, and
 with Chromium a picture of it, `results/scifact.png`. The collections are kept in `.cache/`, so that
-only the first run embeds the documents (about four minutes for MiniLM on two cores) and distils.
+only the first run embeds the documents (some minutes for MiniLM on two cores) and distils.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ RECIPES = {
         *("-o", "weighting", "idf", "-o", "all_but_top", "5"),
     ),
     "minilm": ("build", "--embedder", "contextual:all-MiniLM-L6-v2"),
+    "minilm-int8": (
+        *("build", "--embedder", "contextual:all-MiniLM-L6-v2"),
+        *("-o", "precision", "int8"),
+    ),
     "minilm-hnsw": ("build", "--vectors", "minilm", "--ann", "HNSW32"),
     "student": ("distill", "--teacher", "minilm"),
     "fast": ("build", "--vectors", "minilm", "--queries-by", "student"),

@@ -16,6 +16,8 @@ from retriever.report.why import why_lines
 HALF = ("-o", "precision", "bfloat16")
 TAUGHT = ("--texts", "1500", "--precision", "bfloat16")
 TRUNCATED = 413
+# What reads the documents by a transformer once more is left to the benchmark.
+OF_CRANFIELD = tuple(name for name in SYSTEMS if name != "minilm-int8")
 WORDS_OF_SCIFACT = ("hashing", "glove", "glove-idf", "bm25")
 
 
@@ -23,13 +25,13 @@ WORDS_OF_SCIFACT = ("hashing", "glove", "glove-idf", "bm25")
 def cranfield(data):
     """The collection, embedded once and kept in the checkout's `.cache/`."""
     folder, options = collection_folder("cranfield-half"), {"minilm": HALF, "student": TAUGHT}
-    with build(folder, CRANFIELD, options=options) as collection:
+    with build(folder, CRANFIELD, OF_CRANFIELD, options=options) as collection:
         yield collection
 
 
 @pytest.fixture(scope="module")
 def comparison(cranfield, data):
-    return judge(cranfield, CRANFIELD)
+    return judge(cranfield, CRANFIELD, OF_CRANFIELD)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ def test_documents_that_are_cut_off_are_said_to_be(comparison):
 
 
 def test_rows_come_in_the_order_asked(comparison):
-    assert tuple(comparison.rows) == SYSTEMS
+    assert tuple(comparison.rows) == OF_CRANFIELD
 
 
 def test_two_documents_of_cranfield_are_empty_and_cannot_be_found(data, tmp_path):
