@@ -1,0 +1,1 @@
+"""What cog writes into the pages, by subject."""

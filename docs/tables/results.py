@@ -1,0 +1,31 @@
+"""What benchmarks have found, and where each number comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def result(name: str) -> Any:
+    """A benchmark's result."""
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def certificate_line(certificate: dict[str, Any]) -> str:
+    """Where a number comes from, in a sentence."""
+    versions = certificate["versions"]
+    return (
+        f"*`{certificate['command']}`, {certificate['date']}: {certificate['data']} (checksum "
+        f"{certificate['data_checksum']}); {certificate['processor']}, {certificate['cores']} "
+        f"cores; Python {certificate['python']}, faiss-cpu {versions['faiss-cpu']}, "
+        f"sentence-transformers {versions['sentence-transformers']}, torch {versions['torch']}.*"
+    )
+
+
+def seconds_row(label: str, times: dict[str, float]) -> str:
+    """A row of a table: a median of times, and their spread."""
+    spread = f"{times['fastest']:.3f} to {times['slowest']:.3f} s"
+    return f"| {label} | {times['median']:.3f} s | {spread} |"

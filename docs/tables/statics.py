@@ -1,0 +1,120 @@
+"""Tables of static vectors: weighted, trained, distilled, and beside peers."""
+
+from __future__ import annotations
+
+from docs.tables.results import certificate_line, result
+
+TASKS = {
+    "arxiv-100k": ("arXiv", "R@10"),
+    "scifact": ("SciFact", "nDCG@10"),
+    "cranfield": ("Cranfield", "nDCG@10"),
+}
+VECTORS = {
+    "word2vec": "word2vec, trained here",
+    "fasttext": "fastText, trained here",
+    "glove": "GloVe, trained here",
+    "glove-6b": "GloVe 6B 50d",
+    "hashing": "hashing",
+}
+PEERS = {
+    "ours": "Retriever",
+    "model2vec": "model2vec",
+    "gensim_without_tokenizing": "gensim `get_mean_vector`, words split before",
+    "sentence_transformers": "sentence-transformers `StaticEmbedding`",
+}
+
+
+def weightings_table() -> str:
+    """What each weighting of GloVe finds, and the certificate of the numbers."""
+    from benchmarks.weightings import table
+
+    kept = result("weightings")
+    return "\n".join([table(kept), "", certificate_line(kept["certificate"])])
+
+
+def training_table() -> str:
+    """Trained vectors beside GloVe 6B: training time, and what each weighting finds."""
+    kept = result("training")
+    heads = [f"{title}: {measure}" for title, measure in TASKS.values()]
+    lines = [
+        f"| vectors | weighting | trained in, s | words/s | {' | '.join(heads)} |",
+        f"|---|---|{'---:|' * (2 + len(heads))}",
+    ]
+    for row in kept["scifact"]:
+        vectors, _, weighting = row.rpartition("-") if row != "hashing" else (row, "", "")
+        facts = kept["training"].get(vectors, {})
+        time = f"{facts['seconds']:,.0f} | {facts['words_per_second']:,.0f}" if facts else "- | -"
+        values = " | ".join(f"{kept[task][row][m]:.3f}" for task, (_, m) in TASKS.items())
+        lines.append(f"| {VECTORS[vectors]} | {weighting or '-'} | {time} | {values} |")
+    said = (
+        "arXiv: 1,000 titles, each of one document that is right (made-up judgments). SciFact and "
+        "Cranfield are asked through the same vectors, which were not trained on them."
+    )
+    return "\n".join([*lines, "", said, "", certificate_line(kept["certificate"])])
+
+
+def distilling_table() -> str:
+    """How near a student comes to its teacher, on each collection."""
+    kept = result("distilling")
+    lines = [
+        "| | MiniLM, nDCG@10 | student's queries, MiniLM's documents | student on both sides "
+        "| cosine, held out | whole command, s |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for task in kept["tasks"].values():
+        sides = [
+            f"{task[side]:.3f}, {100 * task[f'{side}_share']:.1f} % "
+            f"({100 * least:.1f} to {100 * most:.1f})"
+            for side in ("queries_only", "both_sides")
+            for least, most in [task[f"{side}_spread"]]
+        ]
+        lines.append(
+            f"| {task['label']} | {task['teacher']:.3f} | {' | '.join(sides)} "
+            f"| {task['cosine']:.3f} | {task['whole_s']:.0f} |"
+        )
+    said = "Means over the seeds, with the least and the most of them."
+    return "\n".join([*lines, "", said, "", certificate_line(kept["certificate"])])
+
+
+def ablation_table() -> str:
+    """One thing of the recipe changed at a time: queries only / both sides, nDCG@10."""
+    tasks = [task for task in result("distilling")["tasks"].values() if task["ablation"]]
+    labels = [task["label"] for task in tasks]
+    lines = [f"| | {' | '.join(labels)} |", f"|---|{'---:|' * len(tasks)}"]
+    for variant in tasks[0]["ablation"]:
+        found = [task["ablation"][variant] for task in tasks]
+        values = [f"{one['queries_only']:.3f} / {one['both_sides']:.3f}" for one in found]
+        lines.append(f"| {variant} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def static_table() -> str:
+    """Static encoding and searching beside peers, with spreads."""
+    kept = result("static")
+    lines = ["| what | documents/s | ours is faster | spread, s |", "|---|---:|---:|---:|"]
+    for title, key in (("GloVe 50d", "glove_50d"), ("token table 256d", "token_table_256d")):
+        part = kept[key]
+        for name, rate in part["documents_per_second"].items():
+            times = part["ours_times"].get(name)
+            faster = f"{times:.1f} times" if times else "-"
+            spread = "{fastest:.2f} to {slowest:.2f}".format(**part["seconds"][name])
+            lines.append(f"| {title}: {PEERS[name]} | {rate:,.0f} | {faster} | {spread} |")
+    glove, table = kept["one_glove_query_us"], kept["token_table_256d"]["one_query_us"]
+    search, parts = kept["search_with_text"], kept["search_with_text"]["parts_p50_ms"]
+    lines += [
+        "",
+        "| one query | p50 | beside |",
+        "|---|---:|---|",
+        f"| encoded by GloVe 50d | {glove['p50']:.1f} µs | p95 {glove['p95']:.1f} µs |",
+        f"| encoded by a token table 256d | {table['p50']:.1f} µs | p95 {table['p95']:.1f} µs |",
+        f"| `library.search`, text fetched, of 5,183 documents | {search['ours_p50_ms']:.3f} ms "
+        f"| encoding {parts['encoding']:.3f}, searching {parts['searching']:.3f}, fetching "
+        f"{parts['fetching']:.3f} |",
+        f"| bare FAISS, and one SELECT of the same columns "
+        f"| {search['bare_faiss_and_the_same_columns_p50_ms']:.3f} ms "
+        f"| ours takes {search['ratio_to_the_same_columns']:.2f} times as long |",
+        f"| bare FAISS, and one SELECT from a table of keys and texts "
+        f"| {search['bare_faiss_and_table_of_texts_p50_ms']:.3f} ms "
+        f"| ours takes {search['ratio']:.2f} times as long |",
+    ]
+    return "\n".join([*lines, "", certificate_line(kept["certificate"])])
