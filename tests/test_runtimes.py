@@ -4,26 +4,31 @@ import gc
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from families import save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
+from retriever.embedders.batches import batches
 from retriever.embedders.choosing import Choice, Way, fastest, ways
 from retriever.embedders.exports import export, exported_before, source_of
 from retriever.embedders.locate import locate_sentence_model
 from retriever.embedders.modelcard import Choices
-from retriever.embedders.onnxmodel import side_by_side
+from retriever.embedders.onnxmodel import OnnxModel, side_by_side
 from retriever.embedders.probes import Likeness, likeness, probes_of, vectors_of
 from retriever.embedders.sentencemodel import SentenceModel, load
+from retriever.embedders.wholefolders import mark_used, remove_unused
 from retriever.machine import threads
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -273,6 +278,7 @@ print(embedder.encode_queries(["the cat"])[0].tolist())
     assert {path.name for folder in exports(cache) for path in folder.iterdir()} == {
         "model.onnx",
         "retriever.json",
+        "cards",
     }
 
 
@@ -294,6 +300,30 @@ def test_a_cache_that_cannot_be_written_leaves_torch(tiny, tmp_path, monkeypatch
     assert "RETRIEVER_CACHE" in note
     with pytest.raises(InputError, match=r"tiny cannot be computed by onnxruntime.*RETRIEVER_CAC"):
         ContextualEmbedder(tiny, runtime="onnx")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_full_disk_leaves_torch_until_there_is_room(tiny, cache, precision):
+    if precision == "int8":
+        # The graph in float32 is there, that in bytes does not fit.
+        export(source_of(tiny, Choices()), "float32", load(tiny, "cpu", Choices()))
+    before = exports(cache)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, hard))
+    try:
+        with pytest.raises(
+            InputError, match=r"cannot be written \(File too large\); set RETRIEVER"
+        ):
+            ContextualEmbedder(tiny, runtime="onnx", precision=precision)
+        full = ContextualEmbedder(tiny, precision="float32" if before == [] else "auto")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot be written (File too large)" in full.notes[0]
+    assert exports(cache) == before
+    # It is nothing to remember, and nothing half written is left.
+    assert not (cache / "onnx" / "choices").exists()
+    assert not list(cache.rglob("tmp*")) + list(cache.rglob(".making*"))
+    assert "cannot be written" not in ContextualEmbedder(tiny, precision="auto").notes[0]
 
 
 # -- nothing is trusted unseen ------------------------------------------------------------------
@@ -483,6 +513,40 @@ def test_an_error_in_a_thread_is_raised_where_its_turn_is():
     assert threading.active_count() == working
 
 
+class Watched(OnnxModel):
+    """Notes how many batches were computed at once, by whether their texts are long."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.lock, self.now, self.most = threading.Lock(), 0, {True: 0, False: 0}
+
+    def _run(self, session, batch):
+        with self.lock:
+            self.now += 1
+            wide = batch.ids.shape[1] > 1024
+            self.most[wide] = max(self.most[wide], self.now)
+        time.sleep(0.02)
+        found = super()._run(session, batch)
+        with self.lock:
+            self.now -= 1
+        return found
+
+
+def test_long_texts_are_computed_one_after_another(tmp_path):
+    # Each layer holds a number for every two tokens of a text, in every head.
+    folder = save("t5", tmp_path / "t5")
+    embedder = ContextualEmbedder(folder, runtime="onnx")
+    tokens = [[5 + place % 7] * length for place, length in enumerate([*[30] * 40, *[1100] * 3])]
+    watched = Watched(embedder._opened.engine._graph, "float32")
+    parts = list(batches(tokens, range(len(tokens)), pad=0, budget=watched.budget))
+    found = list(watched.embed_all(parts))
+    assert watched.most[True] == 1
+    assert [batch for batch, _ in found] == parts
+    for batch, vectors in found[:4]:
+        right = embedder._opened.model().embed(batch)
+        np.testing.assert_allclose(vectors, right, atol=1e-4)
+
+
 def test_no_more_threads_than_allowed(monkeypatch):
     cores = len(os.sched_getaffinity(0))
     for wished, given_ in (("1", 1), ("1,4", 1), ("9999", cores), ("0", cores), ("many", cores)):
@@ -490,3 +554,132 @@ def test_no_more_threads_than_allowed(monkeypatch):
         assert threads() == given_
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert threads() == cores
+
+
+# -- what is kept ---------------------------------------------------------------------------------
+
+
+def graphs(cache):
+    return sorted((cache / "onnx").glob("*/model.onnx"))
+
+
+def test_lengths_and_prompts_share_a_graph(tiny, cache):
+    first = ContextualEmbedder(tiny, runtime="onnx", max_length=8)
+    (graph,) = graphs(cache)
+    written = graph.stat()
+    for options in ({}, {"query_prompt": "in "}, {"document_prompt": "the ", "max_length": 47}):
+        other = ContextualEmbedder(tiny, runtime="onnx", **options)
+        torch = ContextualEmbedder(tiny, runtime="torch", **options)
+        for found, right in (
+            (other.encode_queries(TEXTS), torch.encode_queries(TEXTS)),
+            (other.encode_documents(TEXTS), torch.encode_documents(TEXTS)),
+        ):
+            np.testing.assert_allclose(found, right, atol=1e-5)
+        assert json.loads(other.fingerprint) == json.loads(torch.fingerprint) | {"runtime": "onnx"}
+        assert (other.max_length, other.fingerprint == first.fingerprint) == (
+            options.get("max_length", 40),
+            False,
+        )
+    assert (graphs(cache), graph.stat()) == ([graph], written)
+    # Pooling and layers are in the graph.
+    ContextualEmbedder(tiny, runtime="onnx", pooling="cls")
+    assert len(graphs(cache)) == 2
+
+
+def test_a_damaged_card_is_written_anew(tiny, cache):
+    ContextualEmbedder(tiny, runtime="onnx")
+    (card,) = (cache / "onnx").glob("*/cards/*.json")
+    whole = card.read_text()
+    for damage in (halve, flip, Path.unlink):
+        damage(card)
+        assert exported_before(source_of(tiny, Choices()), "float32") is None
+        ContextualEmbedder(tiny, runtime="onnx")
+        assert card.read_text() == whole
+    assert len(graphs(cache)) == 1
+
+
+def test_a_graph_that_is_there_is_of_use_where_nothing_can_be_written(tiny, cache):
+    ContextualEmbedder(tiny, runtime="onnx")
+    (folder,) = exports(cache)
+    shutil.rmtree(folder / "cards")
+    (folder / "cards").touch()
+    embedder = ContextualEmbedder(tiny, runtime="onnx", query_prompt="in ")
+    right = ContextualEmbedder(tiny, runtime="torch", query_prompt="in ").encode_queries(["the"])
+    np.testing.assert_allclose(embedder.encode_queries(["the"]), right, atol=1e-5)
+
+
+def aged(folder, days):
+    """Make a folder look as if it had been opened so long ago."""
+    then = time.time() - days * 24 * 3600
+    os.utime(folder, (then, then))
+
+
+def test_exports_that_nobody_opens_go_when_another_is_made(tiny, cache):
+    options = [{"pooling": pooling} for pooling in ("cls", "max", "last")]
+    opened = [ContextualEmbedder(tiny, runtime="onnx", **option) for option in options[:2]]
+    folders = [one._opened.engine._graph.parent for one in opened]
+    assert sorted(folders) == exports(cache)
+    for folder in folders:
+        aged(folder, 61)
+    (cache / "onnx" / "notes").mkdir()
+    aged(cache / "onnx" / "notes", 99)
+    # The second is opened again, and so stays.
+    ContextualEmbedder(tiny, runtime="onnx", **options[1])
+    right = opened[0].encode_queries(["the cat"])
+    ContextualEmbedder(tiny, runtime="onnx", **options[2])
+    assert [folder.exists() for folder in folders] == [False, True]
+    assert (cache / "onnx" / "notes").exists()
+    # Whoever has one open goes on; who would open a part of it now is told what to do.
+    np.testing.assert_array_equal(opened[0].encode_queries(["the cat"]), right)
+    with pytest.raises(ModelNotAvailableError, match="removed from the cache.*Open the model ag"):
+        opened[0].encode_queries(["the cat", "a dog that sleeps in the shade of an old tree"])
+    assert not list((cache / "onnx").glob(".making*"))
+
+
+def test_only_what_was_made_long_ago_and_named_by_us_is_removed(tmp_path):
+    names = [f"{digit * 64}{ending}" for digit, ending in (("a", ""), ("b", ".npy"), ("c", ".npy"))]
+    names += ["d" * 63, "seen", ".making-x"]
+    for name in names:
+        (tmp_path / name).touch()
+        aged(tmp_path / name, 61)
+    aged(tmp_path / names[2], 59)
+    kept = tmp_path / names[0]
+    remove_unused(tmp_path, kept)
+    assert {path.name for path in tmp_path.iterdir()} == {*names} - {names[1]}
+    mark_used(kept)
+    remove_unused(tmp_path, tmp_path / "another")
+    assert kept.exists()
+    remove_unused(tmp_path / "nowhere", kept)
+
+
+def test_exports_of_what_a_folder_held_before_go_after_a_day(tmp_path, cache):
+    folder = build(tmp_path / "model")
+    ContextualEmbedder(folder, runtime="onnx")
+    (old,) = exports(cache)
+    for seed, days, left in ((1, 0.9, True), (2, 1.1, False)):
+        build(tmp_path / f"other-{seed}", seed=seed)
+        shutil.copy(tmp_path / f"other-{seed}" / "model.safetensors", folder)
+        # That of another model stays.
+        aged(old, days)
+        ContextualEmbedder(folder, runtime="onnx")
+        assert old.exists() == left
+    assert len(exports(cache)) == 2
+
+
+def test_a_model_that_changes_while_it_is_loaded_is_not_exported_under_its_old_name(
+    tmp_path, cache, monkeypatch
+):
+    folder, other = build(tmp_path / "model"), build(tmp_path / "other", seed=1)
+    from retriever.embedders import sentencemodel
+
+    real = sentencemodel.load
+
+    def exchanged(*given):
+        loaded = real(*given)
+        shutil.copy(other / "model.safetensors", folder)
+        return loaded
+
+    monkeypatch.setattr(sentencemodel, "load", exchanged)
+    found = ContextualEmbedder(folder, runtime="onnx").encode_queries(["the cat"])
+    right = ContextualEmbedder(other, runtime="torch").encode_queries(["the cat"])
+    np.testing.assert_allclose(found, right, atol=1e-5)

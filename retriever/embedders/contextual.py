@@ -157,7 +157,8 @@ class ContextualEmbedder:
         """
         from retriever.embedders.sentencemodel import computes_bfloat16
 
-        wanted = precision or ("bfloat16" if computes_bfloat16() else self.precision)
+        best = "bfloat16" if computes_bfloat16(self._device) else self.precision
+        wanted = precision or best
         if wanted == self.precision:
             return self
         options = {**self.spec.options, "precision": wanted, "runtime": "auto"}
@@ -229,8 +230,8 @@ class ContextualEmbedder:
         """How many of some queries are cut off at `max_length`, their prompt included."""
         check_texts(texts)
         prompt = self._prompt("query")
-        if self._tokenizer is None:
-            return self._counted(texts, prompt)
+        if self._tokenizer is None or not self._opened.card.plain:
+            return self._counted(texts, "query")
         parts = self._read(texts, prompt)
         return sum(
             (_report(read, _filled(texts[at : at + len(read.tokens)])) for at, read in parts),
@@ -269,6 +270,11 @@ class ContextualEmbedder:
                 found[place] = pooled_words(spans, offsets, vectors[: len(offsets)], pieces)
         return [found[place] for place in range(len(texts))]
 
+    @property
+    def word_layer(self) -> int:
+        """The layer that `encode_words` takes unasked."""
+        return (self.layers + 1) // 2
+
     def _layer(self, layer: int | None) -> int:
         """A layer from 0 up.
 
@@ -276,7 +282,7 @@ class ContextualEmbedder:
             InputError: there is no such layer.
         """
         if layer is None:
-            return (self.layers + 1) // 2
+            return self.word_layer
         return resolved_layers((layer,), self.layers, self.name)[0]
 
     def _encode(self, texts: Sequence[str], task: str) -> tuple[Matrix, TextReport]:
@@ -290,7 +296,7 @@ class ContextualEmbedder:
                 some = [texts[place] for place in filled]
                 model, most = self._opened.model(), self._batch_size
                 vectors[filled] = model.embed_texts(some, prompt, task, most)
-            return unit(vectors), self._counted(texts, prompt)
+            return unit(vectors), self._counted(texts, task)
         report = TextReport()
         skipped = self._skipped(prompt)
         for start, read in self._read(texts, prompt):
@@ -353,14 +359,16 @@ class ContextualEmbedder:
             return 0
         return self._tokenizer.length_of_prompt(prompt)
 
-    def _counted(self, texts: Sequence[str], prompt: str) -> TextReport:
+    def _counted(self, texts: Sequence[str], task: str) -> TextReport:
         """What a model makes of texts that it reads in its own way."""
-        limit, filled = self.max_length, _filled(texts)
-        lengths = self._opened.model().lengths([prompt + texts[place] for place in filled])
+        prompted = [self._prompt(task) + texts[place] for place in _filled(texts)]
+        lengths = self._opened.model().lengths(prompted, task)
         return TextReport(
             texts=len(texts),
-            truncated=0 if limit is None else sum(length > limit for length in lengths),
-            tokens=sum(lengths if limit is None else (min(one, limit) for one in lengths)),
+            truncated=sum(limit is not None and length > limit for length, limit in lengths),
+            tokens=sum(
+                length if limit is None else min(length, limit) for length, limit in lengths
+            ),
         )
 
 

@@ -169,6 +169,11 @@ class ElmoEmbedder:
                 found.append(pooled_words(word_spans(text), offsets, read, pieces))
         return found
 
+    @property
+    def word_layer(self) -> int:
+        """The layer that `encode_words` takes unasked."""
+        return self.layers
+
     def _layer(self, layer: int | None) -> int:
         """A layer from 0 up.
 
@@ -176,7 +181,7 @@ class ElmoEmbedder:
             InputError: there is no such layer.
         """
         if layer is None:
-            return self.layers
+            return self.word_layer
         return resolved_layers((layer,), self.layers, self.name)[0]
 
     def _stretches(self, texts: Sequence[str]) -> Iterator[tuple[list[list[str]], TextReport]]:

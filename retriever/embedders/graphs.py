@@ -34,6 +34,7 @@ def write_graph(model: SentenceModel, path: Path) -> None:
 
     Raises:
         InputError: why this model cannot be exported, as a clause without a full stop.
+        OSError: the disk is full, or cannot be written to.
     """
     import torch
 
@@ -66,6 +67,9 @@ def write_graph(model: SentenceModel, path: Path) -> None:
                 output_names=[OUTPUT],
                 dynamic_axes={**axes, OUTPUT: {0: "texts"}},
             )
+    except OSError:
+        # That the disk is full says nothing of the model.
+        raise
     except Exception as error:  # torch raises many kinds, by what it cannot write
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise InputError(f"torch cannot write it as a graph: {reason[:200]}") from None
@@ -78,7 +82,7 @@ def _check_exportable(model: SentenceModel) -> None:
         InputError: why this model cannot be exported, as a clause without a full stop.
     """
     if not model.card.plain:
-        raise InputError("it reads more of a text than its tokens, or has no tokenizer in Rust")
+        raise InputError("it goes by more than tokens and a mask, or has no tokenizer in Rust")
     if not model.card.pools_prompt:
         raise InputError("it leaves its prompt out of the pooling, which differs by text")
     known = ("sentence_transformers", "retriever")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,15 @@ def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = N
         default_prompt=model.default_prompt_name,
         max_length=max_length,
         vocabulary=_vocabulary_checksum(model.tokenizer),
-        probe=np.asarray(model.preprocess([PROBE])["input_ids"].cpu()).ravel().tolist(),
+        probe=_probe(model),
         unit=True,
     )
+
+
+def _probe(model: Any) -> list[int]:
+    """The tokens of the probe; none where a model counts words instead of reading them."""
+    read = model.preprocess([PROBE]).get("input_ids")
+    return [] if read is None else np.asarray(read.cpu()).ravel().tolist()
 
 
 def _weights_checksum(model: Any) -> str:
@@ -93,5 +100,8 @@ def _config(model: Any) -> dict[str, Any]:
 
 def _vocabulary_checksum(tokenizer: Any) -> str:
     """SHA-256 over every token and its number."""
-    tokens = sorted(tokenizer.get_vocab().items())
+    known = tokenizer.get_vocab()
+    if not isinstance(known, Mapping):
+        known = {token: number for number, token in enumerate(known)}
+    tokens = sorted(known.items())
     return hashlib.sha256(json.dumps(tokens).encode()).hexdigest()

@@ -18,6 +18,7 @@ __all__ = [
     "cache_folder",
     "files_of_sentence_model",
     "is_offline",
+    "is_raw_checkpoint",
     "locate_sentence_model",
     "locate_words",
     "not_available",
@@ -37,7 +38,8 @@ STATIC_FILES = [
     for name in ("*.json", "model.safetensors")
 ]
 # One of these is in the folder of every model of transformers; this one makes it a part of one.
-SENTENCE_FILES = ("modules.json", "config.json")
+PARTS_FILE = "modules.json"
+SENTENCE_FILES = (PARTS_FILE, "config.json")
 ADAPTER_FILE = "adapter_config.json"
 # What lies in a model's folder and decides nothing: descriptions, and code, which is never run.
 NO_PART = {".md", ".py", ".pyc"}
@@ -129,16 +131,37 @@ def files_of_sentence_model(model: str | os.PathLike[str]) -> dict[str, Path]:
     return {} if any(name.endswith(ADAPTER_FILE) for name in files) else files
 
 
+def is_raw_checkpoint(place: Path | str) -> bool:
+    """Whether a folder, or what the user's cache holds of a model on the hub, names no parts."""
+    folder = place if isinstance(place, Path) else _snapshot(place)[0]
+    return folder is not None and not (folder / PARTS_FILE).is_file()
+
+
 def _in_hub_cache(name: str) -> Path | None:
-    """The folder of what the user's cache holds of a model on the hub of Hugging Face."""
+    """The folder of what the user's cache holds of a model on the hub of Hugging Face.
+
+    None also where the hub is to be asked first whether the model has parts of its own, which other
+    programs leave out when they fetch the transformer alone.
+    """
+    folder, full = _snapshot(name)
+    if folder is None or is_offline() or (folder / PARTS_FILE).is_file():
+        return folder
+    import huggingface_hub
+
+    # None: never asked for. That there is no such file is remembered as something else.
+    return folder if huggingface_hub.try_to_load_from_cache(full, PARTS_FILE) else None
+
+
+def _snapshot(name: str) -> tuple[Path | None, str]:
+    """The folder of what the user's cache holds of a model, or None; and its whole name."""
     # It takes a moment to import, and models in folders need none of it.
     import huggingface_hub
 
     # A bare name is taken for one of sentence-transformers' own first, as that library does.
     for full in [name] if "/" in name else [f"sentence-transformers/{name}", name]:
         with suppress(Exception):  # the hub's client raises errors of several libraries
-            return Path(huggingface_hub.snapshot_download(full, local_files_only=True))
-    return None
+            return Path(huggingface_hub.snapshot_download(full, local_files_only=True)), full
+    return None, name
 
 
 def not_available(

@@ -6,22 +6,67 @@ Only the model's own objects are asked here, so that torch is imported by whoeve
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from indexes.errors import InputError
 
-__all__ = ["enable_padding", "is_plain", "limit_of", "padding_of", "stated_limit", "within_limit"]
+__all__ = [
+    "count_tokens",
+    "enable_padding",
+    "is_plain",
+    "length_stated",
+    "limit_length",
+    "limit_of",
+    "most_tokens",
+    "padding_of",
+    "part_for",
+    "stated_limit",
+]
 
 # Libraries write no limit as infinity or as 10 to the 30th.
 NO_LIMIT = 10**9
 # Where nothing is stated (T5): what a layer holds of a text grows with the square of its length.
 UNSTATED = 4096
 
+# What goes by the tokens and their mask alone. Others are told more (a `Router` what a text is for,
+# an `LSTM` how long it is), or read the padding too (`CNN`).
+PLAIN_PARTS = {"Dense", "Dropout", "LayerNorm", "Normalize", "Pooling", "WordWeights"}
+
 
 def stated_limit(model: Any) -> int | None:
     """The tokens of a text that a `SentenceTransformer` says it reads; None for no end."""
-    length = model.max_seq_length
+    return length_stated(model.max_seq_length)
+
+
+def length_stated(length: float | None) -> int | None:
+    """A number of tokens as sentence-transformers states it; None for no end."""
     return None if length is None or math.isinf(length) else int(length)
+
+
+def part_for(model: Any, task: str) -> Any:
+    """The part of a `SentenceTransformer` that reads texts for a task, `query` or `document`.
+
+    A `Router` has some for each; where it names none for a task, those of its first are read.
+    """
+    routes = getattr(model[0], "sub_modules", None)
+    if routes is None:
+        return model[0]
+    route = task if task in routes else getattr(model[0], "default_route", None)
+    return routes[route if route in routes else next(iter(routes))][0]
+
+
+def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """The tokens of each whole text, by any kind of tokenizer that sentence models have."""
+    if callable(tokenizer):
+        # `verbose` would warn of every long one.
+        read = tokenizer(list(texts), truncation=False, padding=False, verbose=False)
+        return [len(ids) for ids in read["input_ids"]]
+    if hasattr(tokenizer, "encode_batch_fast"):
+        # In Rust, for tables of tokens: no marks stand around a text.
+        encoded = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(one.ids) for one in encoded]
+    return [len(tokenizer.tokenize(text)) for text in texts]
 
 
 def limit_of(model: Any) -> int | None:
@@ -36,20 +81,31 @@ def limit_of(model: Any) -> int | None:
     return min((one for one in limits if one is not None and one < NO_LIMIT), default=unstated)
 
 
-def within_limit(model: Any, asked: int) -> int:
-    """The asked number of tokens, if the model has positions for so many.
+def limit_length(model: Any, asked: int) -> None:
+    """Have a `SentenceTransformer` read so many tokens of a text, its marks included.
 
     Raises:
-        InputError: it has not.
+        InputError: it has no positions for so many, or reads whole texts.
     """
+    positions = most_tokens(model)
+    if positions is not None and asked > positions:
+        raise InputError(f"max_length is {asked}; this model reads at most {positions} tokens.")
+    try:
+        model.max_seq_length = asked
+    except AttributeError:
+        raise InputError(
+            "max_length cannot be chosen for this model, whose StaticEmbedding reads whole texts. "
+            "Leave max_length out."
+        ) from None
+
+
+def most_tokens(model: Any) -> int | None:
+    """For how many tokens a model has positions, whatever is stated; None where there is no end."""
     transformer = model.transformers_model
     config = getattr(transformer, "config", None)
     limits = (getattr(config, "max_position_embeddings", None), _positions(transformer))
     # -1 stands for no end (XLNet).
-    positions = min((one for one in limits if one is not None and one > 0), default=None)
-    if positions is not None and asked > positions:
-        raise InputError(f"max_length is {asked}; this model reads at most {positions} tokens.")
-    return asked
+    return min((one for one in limits if one is not None and one > 0), default=None)
 
 
 def _positions(transformer: Any) -> int | None:
@@ -86,6 +142,8 @@ def is_plain(model: Any) -> bool:
     """Whether it reads a text as its tokens and a mask, and nothing else."""
     first, tokenizer = model[0], model.tokenizer
     if type(first).__name__ != "Transformer" or len(list(model)) < 2:
+        return False
+    if not {type(part).__name__ for part in list(model)[1:]} <= PLAIN_PARTS:
         return False
     settings = getattr(first, "processing_kwargs", None) or {}
     own = (

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ Made = TypeVar("Made")
 
 # Two texts of 256 tokens: small enough for a core's own cache, and enough texts of a few words.
 BUDGET = 512
+# Longer texts are not computed side by side: one of 8,192 tokens takes 3 GB, with 12 heads.
+WIDE = 1024
 # So many batches for each thread are read ahead: none waits, and few are held.
 AHEAD = 2
 # Errors only: onnxruntime warns of what it makes of a graph on this machine.
@@ -34,7 +36,8 @@ class OnnxModel:
     """Computes the graph in a file (see `graphs.py`) on the processor.
 
     Many batches are computed side by side, each by one thread: that needs no waiting for each
-    other, and beats one batch in all threads by a fifth. A single batch gets all threads.
+    other, and beats one batch in all threads by a fifth. A single batch gets all threads, and so
+    does one of long texts, whose memory grows with the square of their length.
 
     An `int8` graph measures the numbers of a whole batch to find their scale, so that a text's
     vector would depend on its neighbours. There, each text is a batch of its own.
@@ -77,10 +80,13 @@ class OnnxModel:
             return
         run = partial(self._run, self._in_one_thread)
         every = chain(first, coming)
-        if threads() == 1:
-            yield from ((batch, run(batch)) for batch in every)
-        else:
-            yield from side_by_side(run, every, threads())
+        for wide, some in groupby(every, lambda batch: bool(batch.ids.shape[1] > WIDE)):
+            if threads() == 1:
+                yield from ((batch, run(batch)) for batch in some)
+            elif wide:
+                yield from ((batch, self._run(self._in_all_threads, batch)) for batch in some)
+            else:
+                yield from side_by_side(run, some, threads())
 
     def _run(self, session: Any, batch: Batch) -> Matrix:
         given = dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
@@ -96,7 +102,15 @@ class OnnxModel:
         return self._in_one_thread if threads() == 1 else self._session(threads())
 
     def _session(self, count: int) -> Any:
-        """The opened graph, computing in `count` threads, that of the caller included."""
+        """The opened graph, computing in `count` threads, that of the caller included.
+
+        Raises:
+            ModelNotAvailableError: it is gone from the cache, where nobody had opened it for long.
+        """
+        if not self._graph.is_file():
+            raise ModelNotAvailableError(
+                f"{self._graph} was removed from the cache while it was open. Open the model again."
+            )
         options = self._engine.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = count, 1
         options.log_severity_level = QUIET
@@ -117,6 +131,7 @@ def quantize(graph: Path, into: Path) -> None:
     Raises:
         ModelNotAvailableError: onnx is not installed, or cannot be imported.
         InputError: why this graph cannot be written so, as a clause without a full stop.
+        OSError: the disk is full, or cannot be written to.
     """
     onnx = check_exporting()
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -133,6 +148,8 @@ def quantize(graph: Path, into: Path) -> None:
             op_types_to_quantize=["MatMul"],
             nodes_to_exclude=_delicate(model),
         )
+    except OSError:
+        raise
     except Exception as error:  # both libraries raise many kinds
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise InputError(f"onnxruntime cannot put it into bytes: {reason[:200]}") from None

@@ -151,9 +151,8 @@ def _in_onnx(wanted: _Wanted, way: Way) -> Opened:
     source = wanted.source()
     if source and (there := exported_before(source, way.precision)):
         return wanted.exported(there)
-    loaded = wanted.load()
+    loaded, source = _loaded(wanted, source)
     try:
-        source = source or wanted.source()
         if source is None:
             raise InputError(NOT_HERE)
         return wanted.exported(export(source, way.precision, loaded))
@@ -178,8 +177,7 @@ def _picked(wanted: _Wanted, among: Sequence[Way]) -> Opened:
     exact = next((way for way in among if way.runtime == "torch"), None)
     if exact and not on_processor(wanted.device):
         return wanted.in_torch()
-    loaded = wanted.load()
-    source = source or wanted.source()
+    loaded, source = _loaded(wanted, source)
     if source is None:
         if exact is None:
             raise wanted.refused(NOT_HERE)
@@ -188,6 +186,19 @@ def _picked(wanted: _Wanted, among: Sequence[Way]) -> Opened:
         return _as_chosen(wanted, source, choose(source, among, loaded, wanted.load), loaded)
     except InputError as error:
         raise wanted.refused(str(error)) from None
+
+
+def _loaded(wanted: _Wanted, before: Source | None) -> tuple[SentenceModel, Source | None]:
+    """The model in torch, and what decides an export of it: of the very files that were loaded.
+
+    `before` is what decided until now. Loading may bring files from the hub, where some or none
+    were on this machine, and somebody may write a folder anew in the meantime.
+    """
+    loaded = wanted.load()
+    source = wanted.source()
+    if before and source != before:
+        return wanted.load(), wanted.source()
+    return loaded, source
 
 
 def _remembered(wanted: _Wanted, source: Source, choice: Choice) -> Opened | None:

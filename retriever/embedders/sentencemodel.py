@@ -19,19 +19,25 @@ from retriever.embedders.batches import Batch
 from retriever.embedders.identity import fingerprint_of_model
 from retriever.embedders.locate import (
     SENTENCE_PACKAGES,
+    files_of_sentence_model,
     is_offline,
+    is_raw_checkpoint,
     locate_sentence_model,
     not_available,
 )
 from retriever.embedders.modelcard import Choices, ModelCard
 from retriever.embedders.modelnotes import prompt_notes, raw_notes
 from retriever.embedders.modelreading import (
+    count_tokens,
     enable_padding,
     is_plain,
+    length_stated,
+    limit_length,
     limit_of,
+    most_tokens,
     padding_of,
+    part_for,
     stated_limit,
-    within_limit,
 )
 from retriever.embedders.overrides import count_layers, layer_of_tokens, override
 
@@ -60,10 +66,13 @@ class SentenceModel:
         self._model, self._choices, self._raw = model, choices, raw
         # All its layers, whichever make the vectors of texts.
         self._transformer = model.transformers_model
+        self._process = os.getpid()
+        # How many tokens it can read, whatever is chosen.
+        self.most = most_tokens(model)
         if choices.max_length is not None:
-            model.max_seq_length = within_limit(model, choices.max_length)
-        if choices.precision != "float32":
-            model.to(_dtype(choices.precision, model.device))
+            limit_length(model, choices.max_length)
+        # Also in float32: a checkpoint may be saved in fewer bits, and would be computed in them.
+        _compute_in(model, choices.precision)
         self._chosen_dim = override(model, choices)
         enable_padding(model)
         model.eval()
@@ -115,6 +124,7 @@ class SentenceModel:
         """
         import torch
 
+        self._mind_forks()
         with torch.inference_mode():
             features = self._features(batch)
             if skipped:
@@ -144,6 +154,7 @@ class SentenceModel:
         """What a layer (0 to `layers`) makes of each token of a batch, (n, width, hidden)."""
         import torch
 
+        self._mind_forks()
         with torch.inference_mode():
             features = self._features(batch)
             del features["modality"]
@@ -158,6 +169,7 @@ class SentenceModel:
 
         Texts of about the same length are read together, at most `batch_size` at once.
         """
+        self._mind_forks()
         encode = self._model.encode_query if task == "query" else self._model.encode_document
         encoded = encode(
             list(texts),
@@ -169,10 +181,23 @@ class SentenceModel:
         vectors: Matrix = encoded.float().cpu().numpy()
         return vectors
 
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each whole text. `verbose` would warn of every long one."""
-        tokens = self._model.tokenizer(list(texts), truncation=False, padding=False, verbose=False)
-        return [len(ids) for ids in tokens["input_ids"]]
+    def lengths(self, texts: Sequence[str], task: str) -> list[tuple[int, int | None]]:
+        """The tokens of each whole text, and how many of them are read at most, if not all."""
+        part = part_for(self._model, task)
+        own = getattr(part, "max_seq_length", None)
+        limit = limit_of(self._model) if part is self._model[0] else length_stated(own)
+        return [(length, limit) for length in count_tokens(part.tokenizer, texts)]
+
+    def _mind_forks(self) -> None:
+        """In a process that was forked from the one that loaded: compute in one thread.
+
+        torch would wait for ever for its other threads, which a fork leaves behind.
+        """
+        if self._process != os.getpid():
+            import torch
+
+            torch.set_num_threads(1)
+            self._process = os.getpid()
 
     def _features(self, batch: Batch) -> dict[str, Any]:
         import torch
@@ -196,10 +221,9 @@ def load(model: str | os.PathLike[str], device: str | None, choices: Choices) ->
     for where, local in _attempts(place):
         try:
             loaded = _sentence_transformer(str(place), device, local)
-            raw = _is_raw(str(place))
+            raw = is_raw_checkpoint(place)
         except Exception as error:  # each library below raises its own kinds
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            tried.append(f"{where} {place}: {reason[:200]}")
+            tried.append(f"{where} {place}: {_reason(error)}")
         else:
             return SentenceModel(loaded, choices, raw=raw)
     if not isinstance(place, Path) and is_offline():
@@ -207,12 +231,25 @@ def load(model: str | os.PathLike[str], device: str | None, choices: Choices) ->
     raise not_available("sentence model", os.fspath(model), tried, SENTENCE_PACKAGES)
 
 
+def _reason(error: Exception) -> str:
+    """Why a model could not be loaded, in a line."""
+    whole = str(error)
+    if "trust_remote_code" in whole:
+        return "it comes with code of its own, which is never run here"
+    if "weights_only" in whole:
+        return "a file of weights would run code (pickle), which is never read here"
+    return (next(iter(whole.splitlines()), "") or type(error).__name__)[:200]
+
+
 def _attempts(place: Path | str) -> list[tuple[str, bool]]:
     """Where to load from, in turn, and whether only what is on this machine may be read."""
     if isinstance(place, Path):
         return [("folder", True)]
-    cache = ("Hugging Face cache", True)
-    return [cache] if is_offline() else [cache, ("Hugging Face", False)]
+    cache, hub = ("Hugging Face cache", True), ("Hugging Face", False)
+    if is_offline():
+        return [cache]
+    # What is here may be a transformer alone, whose pooling nobody has asked the hub for.
+    return [cache, hub] if files_of_sentence_model(place) else [hub, cache]
 
 
 def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:
@@ -220,13 +257,6 @@ def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:
 
     with _quiet(progress=not local):
         return SentenceTransformer(place, device=device, local_files_only=local)
-
-
-def _is_raw(place: str) -> bool:
-    """Whether what was loaded from a place is no sentence model, but what one is made from."""
-    from sentence_transformers.util import is_sentence_transformer_model
-
-    return not is_sentence_transformer_model(place, local_files_only=True)
 
 
 @contextmanager
@@ -296,12 +326,24 @@ def fastest_precision(device: str | None) -> str:
     return "float32" if on_processor(device) else "float16"
 
 
-def _dtype(precision: str, device: Any) -> Any:
+def _compute_in(model: Any, precision: str) -> None:
+    """Have all weights in a precision."""
     import torch
 
+    device = model.device
     if precision == "float16" and device.type == "cpu":
         raise InputError(
             "precision is float16, which is for GPUs; on a processor expected one of: float32, "
             "bfloat16, int8."
         )
-    return getattr(torch, precision)
+    wanted, weights = getattr(torch, precision), model.state_dict()
+    if all(w.dtype == wanted for w in weights.values() if w.is_floating_point()):
+        return
+    # What is computed and not saved stays exact: in 8 bits, angles of far positions (rotary ones)
+    # are off by more than a radian.
+    made = {name: buffer for name, buffer in model.named_buffers() if name not in weights}
+    model.to(wanted)
+    for name, buffer in made.items():
+        place, _, last = name.rpartition(".")
+        if wanted.itemsize < buffer.dtype.itemsize:
+            model.get_submodule(place).register_buffer(last, buffer, persistent=False)

@@ -23,6 +23,7 @@ from indexes.errors import FileFormatError, InputError
 from retriever.embedders.base import Matrix
 from retriever.embedders.locate import cache_folder
 from retriever.embedders.tensors import as_float32, read_tensors
+from retriever.embedders.wholefolders import mark_used, remove_unused
 from retriever.embedders.wordcache import checksum_of
 
 __all__ = ["TokenTable", "is_token_table", "read_token_table"]
@@ -152,6 +153,8 @@ def _plain(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]], checksum: s
     if not _is_whole(made, (count, table.shape[1])):
         factors = None if weights is None else as_float32(tensors["weights"][0], weights)
         _convert(made, kind, table, mapping, factors)
+        remove_unused(made.parent, made)
+    mark_used(made)
     return _finite(path, np.asarray(np.load(made, mmap_mode="r")))
 
 

@@ -1,11 +1,13 @@
 """What lies in the user's cache is whole or absent, whatever crashes and whoever else writes.
 
-A folder is made under a temporary name and renamed. One that is damaged makes way.
+A folder is made under a temporary name and renamed. One that is damaged makes way. What is opened
+is marked by its own time of change, so that what nobody needs any more can go.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -13,9 +15,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["make_whole", "write_whole"]
+__all__ = ["make_whole", "mark_used", "remove_unused", "write_whole"]
 
-ABANDONED_SECONDS = 24 * 3600
+DAY = 24 * 3600
+ABANDONED_SECONDS = DAY
+UNUSED_SECONDS = 60 * DAY
+# What is made in the cache is called by a SHA-256; whatever else lies there is left alone.
+MADE = re.compile(r"[0-9a-f]{64}(\.npy)?")
 
 
 def make_whole(
@@ -71,7 +77,46 @@ def write_whole(path: Path, text: str) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(temporary).replace(path)
+    handle, temporary = tempfile.mkstemp(prefix=".making-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def mark_used(made: Path) -> None:
+    """Note that somebody opens a folder or a file of the cache; once a day is enough."""
+    with suppress(OSError):
+        if time.time() - made.stat().st_mtime > DAY:
+            os.utime(made)
+
+
+def remove_unused(
+    root: Path, kept: Path, is_outdated: Callable[[Path], bool] = lambda _: False
+) -> None:
+    """Remove what nobody has opened for 60 days, or for one day if it is outdated; not `kept`.
+
+    Whoever has a file of it open may go on reading: its space is freed when the last one is done,
+    or, where the system does not allow that, it stays for another time.
+    """
+    with suppress(OSError):
+        for made in root.iterdir():
+            if made == kept or not MADE.fullmatch(made.name):
+                continue
+            with suppress(OSError):
+                idle = time.time() - made.stat().st_mtime
+                if idle > UNUSED_SECONDS or (idle > DAY and is_outdated(made)):
+                    _remove(made)
+
+
+def _remove(made: Path) -> None:
+    """Remove a folder or a file at once for all who look for it."""
+    if not made.is_dir():
+        made.unlink()
+        return
+    gone = Path(tempfile.mkdtemp(prefix=".making-", dir=made.parent))
+    made.rename(gone / made.name)
+    shutil.rmtree(gone, ignore_errors=True)

@@ -4,7 +4,8 @@
 <cache>/words/seen/<...>     the SHA-256 of a source by its path and what the system says of the
                              file, so that a source is read once and not at every opening
 
-A crash, or two processes at once, leave a whole folder or none. One that is damaged is made again.
+A crash, or two processes at once, leave a whole folder or none. One that is damaged is made again,
+and one that nobody has opened for 60 days goes when another is made.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from indexes.errors import InputError
 from retriever.embedders.locate import cache_folder
-from retriever.embedders.wholefolders import make_whole, write_whole
+from retriever.embedders.wholefolders import make_whole, mark_used, remove_unused, write_whole
 from retriever.embedders.wordwriter import WordMeta, WordWriter, is_whole, read_meta
 
 __all__ = ["cached", "checksum_of", "converted_before"]
@@ -50,7 +51,10 @@ def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
     """The folder of the sources' converted form where there is a whole one."""
     folder = cache_folder() / "words" / checksum_of(sources)
     meta = _whole_meta(folder)
-    return None if meta is None else (folder, meta)
+    if meta is None:
+        return None
+    mark_used(folder)
+    return folder, meta
 
 
 def checksum_of(sources: Sequence[Path]) -> str:
@@ -92,6 +96,7 @@ def _make(folder: Path, source: Path, convert: Convert) -> WordMeta:
         _convert(WordWriter(work, source), convert, folder.name)
 
     make_whole(folder, fill, lambda made: _whole_meta(made) is not None)
+    remove_unused(folder.parent, folder)
     meta = read_meta(folder)
     if meta is None:
         raise InputError(f"{folder} was changed by someone else while it was made. Try again.")
