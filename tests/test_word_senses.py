@@ -3,13 +3,14 @@
 import hashlib
 import json
 
+import click
 import numpy as np
 import pytest
 from commands import invoke
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexes.errors import InputError, UnknownNameError
+from indexes.errors import InputError, ModelNotAvailableError, UnknownNameError
 from retriever import Collection, ContextualEmbedder, Document, HashingEmbedder, StaticEmbedder
 from retriever.embedders.base import WordEncoding, WordVectors, fingerprint_of, unit
 from retriever.embedders.characters import lowered
@@ -258,6 +259,16 @@ def test_more_than_are_wanted_are_spread_over_the_corpus(tmp_path, monkeypatch):
     assert "20 of 200 passages were looked through, evenly spread." in told.notes
 
 
+def test_a_word_longer_than_those_of_the_index_is_refused(tmp_path):
+    word = "x" * 300
+    with Collection.create(tmp_path / "long") as collection:
+        collection.add([Document("a", f"{word} bank"), Document("b", "y" * 254)])
+        collection.build("words", lexical=True)
+        with pytest.raises(InputError, match=r"'x{20}\.\.\.' has 300 bytes; index 'words' holds"):
+            find_occurrences(collection._store, word, 10)
+        assert find_occurrences(collection._store, "y" * 254, 10).found.used == 1
+
+
 # -- clusters -----------------------------------------------------------------------------------
 
 
@@ -398,6 +409,26 @@ def test_what_differs_is_encoded_apart(shop):
     assert set(seen) == {"Nothing."}
 
 
+def test_the_layer_that_is_taken_unasked_is_kept_by_its_number(shop, monkeypatch):
+    monkeypatch.setattr(Beside, "word_layer", 1, raising=False)
+    shop.word("bank", layer=1)
+    shop.toy.seen.clear()
+    first = shop.word("bank")
+    assert shop.toy.seen == []
+    # Another layer taken unasked, by a later release say, gives no vectors of the former one.
+    monkeypatch.setattr(Beside, "word_layer", 0)
+    assert shop.word("bank") != first
+    assert len(shop.toy.seen) == 9
+
+
+def test_embedders_say_which_layer_they_take_unasked(banks):
+    minilm = banks.embedder("minilm")
+    (told,) = minilm.encode_words(["the bank of the river"], layer=minilm.word_layer)
+    (unasked,) = minilm.encode_words(["the bank of the river"])
+    assert (minilm.word_layer, told.spans) == (3, unasked.spans)
+    assert (told.vectors == unasked.vectors).all()
+
+
 def test_a_damaged_file_is_made_anew(shop, cache):
     first = shop.word("bank")
     (path,) = (path for path in cache.rglob("*") if path.is_file())
@@ -452,7 +483,8 @@ def test_what_is_not_read_is_left_out_and_said(shop):
     shop.add([Document("long", " ".join(["word"] * 40) + " bank")])
     shop.build("words", lexical=True)
     told = shop.word("bank")
-    assert told.found.used == 10
+    # The answer rests on what was read.
+    assert told.found == values.Found(used=9, occurrences=10, read=10, passages=10)
     assert sum(sense.count for sense in told.senses) == 9
     assert "1 occurrence was left out: beside does not read so far into a sentence." in told.notes
     shop.toy.seen.clear()
@@ -606,6 +638,44 @@ def test_without_a_static_index_it_is_said(shop):
     assert shop.word_in("bank", "bank", k=1).uses[0].static is None
 
 
+def test_a_table_that_cannot_be_read_is_passed_by(shop, tmp_path, table):
+    shop.build("table", table)
+    (tmp_path / "other.txt").write_text(TABLE.replace("money", "purse"))
+    shop.build("other", StaticEmbedder(tmp_path / "other.txt"))
+    shop.close()
+    (tmp_path / "table.txt").unlink()
+    with Collection.open(shop.path) as again:
+        again.use("toy", Beside())
+        told = again.word("bank")
+        assert (told.static, told.neighbours[-2].word) == ("other", "purse")
+        (note,) = told.notes
+        assert note.startswith("Index 'table' is passed by: No word vectors '")
+        # Asked for by its name, it is an error.
+        with pytest.raises(ModelNotAvailableError):
+            again.word("bank", static="table")
+    (tmp_path / "other.txt").write_text("bank 1 2\n")
+    with Collection.open(shop.path) as again:
+        again.use("toy", Beside())
+        told = again.word_in("bank", "a bank beside the river")
+        assert (told.static, len(told.uses), len(told.notes)) == (None, 9, 2)
+        assert told.notes[1].startswith("Index 'other' is passed by: Index 'other' holds")
+
+
+def test_passages_are_of_different_documents_as_far_as_there_are(shop):
+    bank = "The bank of the river, number {}."
+    shop.delete([f"{kind}{n}" for kind in "rm" for n in range(5) if kind == "r" or n < 4])
+    shop.add([Document("all", " ".join(bank.format(n) for n in range(4)))])
+    shop.add([Document("own", bank.format(9))])
+    shop.build("words", lexical=True)
+    (only,) = shop.word("bank", senses=1).senses
+    assert only.count == 5
+    assert [use.rank for use in only.passages] == [1, 2, 3]
+    assert sorted(use.doc_id for use in only.passages) == ["all", "all", "own"]
+    assert len({use.text for use in only.passages}) == 3
+    cosines = [use.contextual for use in only.passages]
+    assert cosines == sorted(cosines, reverse=True)
+
+
 def test_a_word_that_is_not_there(shop):
     told = shop.word("numbers")
     assert (told.senses, told.found) == ((), values.Found(0, 0, 5, 5))
@@ -613,14 +683,26 @@ def test_a_word_that_is_not_there(shop):
     told = shop.word("zebra")
     assert "'zebra' occurs in no passage." in told.notes
     assert shop.word_in("zebra", "a zebra").uses == ()
+    # Between two words of these scripts nothing stands: all of it is one.
+    shop.add([Document("tokyo", "東京は日本の首都です。東京。")])
+    shop.build("words", lexical=True)
+    assert shop.word("東京").found.used == 1
+    for word in ("日本", "にほん", "ニホン", "กรุง"):
+        told = shop.word(word)
+        assert any("without spaces" in note for note in told.notes)
+    for word in ("москва", "zebra", "서울", "مدينة"):
+        assert not any("without spaces" in note for note in shop.word(word).notes)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"word": "new york"}, "'new york' is not one word; expected a run of letters"),
+        ({"word": "new york"}, r"such as bank\. Ask for one of its words: new, york\."),
+        ({"word": "bank's"}, r"Ask for one of its words: bank, s\."),
+        ({"word": "bank."}, r"Ask for one of its words: bank\."),
         ({"word": ""}, "'' is not one word"),
-        ({"word": "?!"}, "is not one word"),
+        ({"word": "?!"}, r"'\?!' is not one word; expected .* such as bank\.$"),
         ({"word": b"bank"}, "Text 0 is bytes"),
         ({"senses": 0}, "senses is 0; expected a whole number from 1 to 500"),
         ({"senses": 501}, "senses is 501; expected a whole number from 1 to 500"),
@@ -752,6 +834,35 @@ def test_a_word_without_uses_is_told(banks):
     assert notes == ["note: 'zebra' occurs in no passage."]
     lines, _ = told(str(banks.path), "zebra", "--in", "zebra")
     assert lines[-1] == "  no uses"
+
+
+@pytest.mark.parametrize("width", [1, 50, 80, 100])
+def test_the_word_is_seen_on_a_narrow_terminal(shop, table, width):
+    from retriever.report.words import word_lines
+
+    shop.build("table", table)
+    long = "wide" * 50
+    text = f"{'beforehand it ' * 4}bank{' behind it' * 4} {long}"
+    shop.add([Document("a-rather-long-name-of-a-document", text)])
+    shop.build("words", lexical=True)
+    every = [shop.word("bank", senses=1), shop.word_in("bank", text, k=20), shop.word(long)]
+    for found in [*every, shop.word_in(long, text)]:
+        lines = list(word_lines(found, width))
+        assert all(line.cell_len <= max(width, 35) for line in lines)
+        uses = [line.plain for line in lines if "[" in line.plain]
+        if width >= 50:
+            assert uses
+            assert all("[bank" in line or "[wide" in line for line in uses)
+
+
+def test_the_command_fits_the_terminal(banks, monkeypatch):
+    # rich takes any stream for a terminal that is told to have colours.
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "50"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    lines, _ = told(str(banks.path), "bank", "--in", "the bank of the river", "-k", "24")
+    lines = [click.unstyle(line) for line in lines]
+    assert max(map(len, lines)) == 50
+    assert sum("[bank]" in line for line in lines) == 24
 
 
 def test_texts_steer_no_terminal_and_fit(tmp_path, shop):

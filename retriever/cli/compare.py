@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retriever.cli.options import as_json, index_names, library
+from retriever.cli.options import as_json, how_many, index_names, indexes, library
 from retriever.cli.output import note, printer, progress_bar
 
 if TYPE_CHECKING:
@@ -21,14 +21,7 @@ __all__ = ["compare"]
 
 @click.command()
 @library
-@click.option(
-    "-i",
-    "--index",
-    "indexes",
-    multiple=True,
-    shell_complete=index_names,
-    help="An index, fusion or cascade to compare. Default: all.",
-)
+@indexes("An index, fusion or cascade to compare. Default: all.")
 @click.option(
     "--queries",
     metavar="FILE",
@@ -66,13 +59,7 @@ __all__ = ["compare"]
     metavar="FILE",
     help="Another system's TREC run, to join the table under its file's name.",
 )
-@click.option(
-    "-k",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Depth of agreement, ann_recall and timed searches.",
-)
+@how_many("Depth of agreement, ann_recall and timed searches.")
 @click.option(
     "--keep-self",
     is_flag=True,

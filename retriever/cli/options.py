@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-__all__ = ["as_json", "index_names", "library", "where"]
+__all__ = ["as_json", "how_many", "index_names", "indexes", "library", "where"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 library = click.argument("library", type=click.Path(path_type=Path))
@@ -42,3 +45,15 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     except (RetrieverError, OSError):
         return []
     return [name for name in names if name.startswith(incomplete)]
+
+
+def indexes(says: str) -> Callable[[Command], Command]:
+    """The option `-i`, given several times for several indexes, with its help."""
+    return click.option(
+        "-i", "--index", "indexes", multiple=True, shell_complete=index_names, help=says
+    )
+
+
+def how_many(says: str) -> Callable[[Command], Command]:
+    """The option `-k`, with its help."""
+    return click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help=says)

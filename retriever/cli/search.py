@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, index_names, library, where
+from retriever.cli.options import as_json, how_many, indexes, library, where
 from retriever.cli.output import note, print_json, printer
 
 if TYPE_CHECKING:
@@ -21,17 +21,8 @@ __all__ = ["search"]
 @click.command()
 @library
 @click.argument("query", required=False)
-@click.option(
-    "-i",
-    "--index",
-    "indexes",
-    multiple=True,
-    shell_complete=index_names,
-    help="An index; give several to see them side by side.",
-)
-@click.option(
-    "-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many hits."
-)
+@indexes("An index; give several to see them side by side.")
+@how_many("How many hits.")
 @click.option(
     "--queries",
     metavar="FILE",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, index_names, library
+from retriever.cli.options import as_json, how_many, indexes, library
 from retriever.cli.output import note, print_json, printer, progress_bar
 
 if TYPE_CHECKING:
@@ -25,14 +25,7 @@ __all__ = ["word"]
     metavar="TEXT",
     help="A text that uses WORD: find the passages that use it in the same sense.",
 )
-@click.option(
-    "-i",
-    "--index",
-    "indexes",
-    multiple=True,
-    shell_complete=index_names,
-    help="A contextual index, or the static one beside it; give several. Default: the first ones.",
-)
+@indexes("A contextual index, or the static one beside it; give several. Default: the first ones.")
 @click.option(
     "--senses",
     type=click.IntRange(min=1),
@@ -50,13 +43,7 @@ __all__ = ["word"]
     type=click.IntRange(min=1),
     help="How many uses of the word to look at, evenly spread over the corpus.",
 )
-@click.option(
-    "-k",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many neighbours of the word, or passages with --in.",
-)
+@how_many("How many neighbours of the word, or passages with --in.")
 @as_json
 def word(
     library: Path,
@@ -101,7 +88,17 @@ def _show(found: WordSenses | WordUses, as_json: bool) -> None:
             print_json(record)
     else:
         show = printer()
-        for line in word_lines(found):
+        for line in word_lines(found, _columns()):
             show(line)
     for text in found.notes:
         note(text)
+
+
+def _columns() -> int:
+    """How wide a line may be: as wide as the terminal, if that is narrower than a page."""
+    from rich.console import Console
+
+    from retriever.report.numbers import WIDTH
+
+    console = Console()
+    return min(WIDTH, console.width) if console.is_terminal else WIDTH

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +21,19 @@ from retriever.embedders.layers import resolved_layers
 from retriever.embedders.static import StaticEmbedder
 from retriever.embedders.texts import check_texts
 from retriever.models import Models
-from retriever.report.numbers import many
 from retriever.wordsenses.clusters import Clusters, clustered
 from retriever.wordsenses.contexts import context_of
-from retriever.wordsenses.embedders import Named, contextual_of, static_of
+from retriever.wordsenses.embedders import Named, OwnLayer, contextual_of, static_of
 from retriever.wordsenses.kept import Encoder, encoded
+from retriever.wordsenses.notes import of_static, of_uses
 from retriever.wordsenses.occurrences import (
     Occurrence,
-    Occurrences,
     checked_word,
     find_occurrences,
     places_of,
 )
 from retriever.wordsenses.typical import typical_words
-from retriever.wordsenses.values import Neighbour, Sense, Use, WordSenses, WordUses
+from retriever.wordsenses.values import Found, Neighbour, Sense, Use, WordSenses, WordUses
 
 __all__ = ["OCCURRENCES", "Asking", "senses_of", "uses_of"]
 
@@ -84,7 +83,7 @@ def senses_of(
         neighbours=neighbours,
         senses=asked.senses(clusters),
         silhouette=clusters.silhouette,
-        found=asked.found.found,
+        found=asked.facts,
         notes=asked.notes,
     )
 
@@ -113,7 +112,7 @@ def uses_of(
         index=asked.named.name,
         static=asked.static_name,
         uses=asked.uses(range(len(asked.read)), wanted, k, query=query),
-        found=asked.found.found,
+        found=asked.facts,
         notes=asked.notes,
     )
 
@@ -150,7 +149,7 @@ class _Asked:
     named: Named
     encoder: Encoder
     static: tuple[str, StaticEmbedder] | None
-    found: Occurrences
+    facts: Found
     read: tuple[Occurrence, ...]
     vectors: Matrix
     notes: tuple[str, ...]
@@ -160,22 +159,23 @@ class _Asked:
         word = checked_word(word)
         found = find_occurrences(store, word, asking.occurrences)
         named = contextual_of(store, models, asking.index)
-        static = static_of(store, models, asking.static)
+        static, passed_by = static_of(store, models, asking.static)
         layer = _layer(named, asking.layer)
         encoder = Encoder(named.words, named.embedder.fingerprint, layer, asking.pieces)
         places = [(one.text, one.span) for one in found.chosen]
         vectors, note = encoded(encoder, lowered(word), places, asking.progress)
         both = [(o, v) for o, v in zip(found.chosen, vectors, strict=True) if v is not None]
-        unread = len(places) - len(both)
+        facts = replace(found.found, used=len(both))
         notes = [
             *found.notes,
-            *_notes(word, found, unread, named),
+            *of_uses(word, facts, len(places) - len(both), named.embedder.name),
             *([note] if note else []),
-            *_static_notes(word, static),
+            *passed_by,
+            *(of_static(word, *static) if static else []),
         ]
         kept = np.stack([v for _, v in both]) if both else np.zeros((0, 0), np.float32)
         read = tuple(o for o, _ in both)
-        return cls(word, named, encoder, static, found, read, kept, tuple(notes))
+        return cls(word, named, encoder, static, facts, read, kept, tuple(notes))
 
     @property
     def static_name(self) -> str | None:
@@ -217,22 +217,17 @@ class _Asked:
         """The `k` of some occurrences nearest to a vector; `apart`: of different documents.
 
         The same context comes once. Equal ones are ordered as in the corpus. `query` is the word
-        as it was asked for.
+        as it was asked for. Where there are not so many documents, they come again.
         """
         cosines = self.vectors[members] @ wanted if len(members) else np.zeros(0, np.float32)
-        ranked, seen = list[Use](), set[object]()
-        for place in np.argsort(-cosines, kind="stable").tolist():
-            one = self.read[members[place]]
-            names = {one.text, ("document", one.doc_id)} if apart else {(one.text, one.span)}
-            if names & seen:
-                continue
-            seen |= names
-            near = float(cosines[place])
+        order = np.argsort(-cosines, kind="stable").tolist()
+        uses = [self.read[member] for member in members]
+        chosen = _apart(order, uses, k) if apart else _different(order, uses, k)
+        ranked = list[Use]()
+        for rank, place in enumerate(filter(chosen.__contains__, order), start=1):
+            one, near = uses[place], float(cosines[place])
             static = self._static_cosine(query, one.written)
-            rank = len(ranked) + 1
             ranked.append(Use(rank, one.doc_id, one.title, one.text, one.span, near, static))
-            if len(ranked) == k:
-                break
         return tuple(ranked)
 
     def _static_cosine(self, query: str, written: str) -> float | None:
@@ -243,6 +238,27 @@ class _Asked:
         return float(first @ second) if first.any() and second.any() else None
 
 
+def _different(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[int]:
+    """The first `k` of some places in an order, without those whose use came before."""
+    first = dict[object, int]()
+    for place in order:
+        first.setdefault((uses[place].text, uses[place].span), place)
+    return set(list(first.values())[:k])
+
+
+def _apart(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[int]:
+    """The first `k` of different documents and texts; then, of fewer, of different texts alone."""
+    chosen, seen = set[int](), set[object]()
+    for of_documents in (True, False):
+        for place in order:
+            one = uses[place]
+            names = {one.text, ("document", one.doc_id)} if of_documents else {one.text}
+            if len(chosen) < k and not names & seen:
+                seen |= names
+                chosen.add(place)
+    return chosen
+
+
 def _layer(named: Named, layer: int | None) -> int | None:
     """The layer counted from 0, so that one has one name in the cache.
 
@@ -250,31 +266,6 @@ def _layer(named: Named, layer: int | None) -> int | None:
         InputError: the embedder has no such layer.
     """
     if layer is None:
-        return None
+        own = named.embedder
+        return own.word_layer if isinstance(own, OwnLayer) else None
     return resolved_layers((layer,), named.words.layers, named.embedder.name)[0]
-
-
-def _notes(word: str, found: Occurrences, unread: int, named: Named) -> list[str]:
-    facts, notes = found.found, list[str]()
-    if not facts.occurrences:
-        some = f"passages have other forms of it: {facts.passages:,}" if facts.passages else ""
-        notes.append(f"'{word}' occurs in no passage{f'; {some}' if some else ''}.")
-    if facts.read < facts.passages:
-        notes.append(
-            f"{facts.read:,} of {facts.passages:,} passages were looked through, evenly spread."
-        )
-    if unread:
-        were = many(unread, "occurrence was", "occurrences were")
-        notes.append(
-            f"{were} left out: {named.embedder.name} does not read so far into a sentence."
-        )
-    return notes
-
-
-def _static_notes(word: str, static: tuple[str, StaticEmbedder] | None) -> list[str]:
-    if static is None:
-        return ["There is no index of static word vectors to show the word's neighbours by."]
-    name, embedder = static
-    if not embedder.encode_documents([word]).any():
-        return [f"Index '{name}' ({embedder.name}) has no vector of '{word}'."]
-    return []

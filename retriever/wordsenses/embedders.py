@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from indexes.errors import InputError
+from indexes.errors import InputError, RetrieverError
 from indexes.store import Store
 from retriever.embedders import Embedder
 from retriever.embedders.base import WordEncoding
@@ -14,10 +15,19 @@ from retriever.embedders.static import StaticEmbedder
 from retriever.models import Models
 from retriever.provenance import CUSTOM
 
-__all__ = ["Named", "contextual_of", "static_of", "told_apart"]
+__all__ = ["Named", "OwnLayer", "contextual_of", "static_of", "told_apart"]
 
 # Of embedders that give a word one vector, whatever its sentence.
 STATIC = ("static", "hashing")
+
+
+@runtime_checkable
+class OwnLayer(Protocol):
+    """An embedder that says which layer `encode_words` takes unasked."""
+
+    @property
+    def word_layer(self) -> int:
+        """That layer, counted from 0."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +64,34 @@ def contextual_of(store: Store, models: Models, name: str | None) -> Named:
     )
 
 
-def static_of(store: Store, models: Models, name: str | None) -> tuple[str, StaticEmbedder] | None:
+def static_of(
+    store: Store, models: Models, name: str | None
+) -> tuple[tuple[str, StaticEmbedder] | None, list[str]]:
     """The index of that name with its embedder, or else the first static one; None without any.
+
+    Also notes on those that were passed by, as their tables cannot be read: a word has its senses
+    without one.
 
     Raises:
         UnknownNameError: no such index.
         InputError: its embedder is not static.
+        RetrieverError: as when the index of that name is searched.
     """
-    for candidate in [name] if name is not None else _names(store, contextual=False):
-        embedder = models.of(candidate)
-        if isinstance(embedder, StaticEmbedder):
-            return candidate, embedder
     if name is not None:
-        raise InputError(f"Index '{name}' has no table of word vectors; expected a static one.")
-    return None
+        embedder = models.of(name)
+        if not isinstance(embedder, StaticEmbedder):
+            raise InputError(f"Index '{name}' has no table of word vectors; expected a static one.")
+        return (name, embedder), []
+    notes = []
+    for candidate in _names(store, contextual=False):
+        try:
+            embedder = models.of(candidate)
+        except RetrieverError as error:
+            notes.append(f"Index '{candidate}' is passed by: {' '.join(str(error).split())}")
+            continue
+        if isinstance(embedder, StaticEmbedder):
+            return (candidate, embedder), notes
+    return None, notes or ["There is no index of static word vectors to show its neighbours by."]
 
 
 def told_apart(store: Store, names: Sequence[str]) -> tuple[list[str], str | None]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from indexes.corpus import FoundPassage
 from indexes.errors import InputError, MismatchError
-from indexes.lexical import terms_of
+from indexes.lexical import LONGEST_WORD, terms_of
 from indexes.neighbours import NO_KEY, Keys
 from indexes.rows import IndexRow
 from indexes.snapshot import Snapshot
@@ -31,6 +31,7 @@ __all__ = ["Occurrence", "Occurrences", "checked_word", "evenly", "find_occurren
 # read, evenly spread.
 READ = 5_000
 FETCHED = 64
+NAMED, SHOWN = 12, 20
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,13 @@ def checked_word(word: str) -> str:
     """
     check_texts([word])
     bare = word.strip()
-    if word_spans(bare) != ((0, len(bare)),):
+    spans = word_spans(bare)
+    if spans != ((0, len(bare)),):
+        words = ", ".join(dict.fromkeys(bare[begin:end] for begin, end in spans[:NAMED]))
+        advice = f" Ask for one of its words: {words}." if words else ""
         raise InputError(
             f"{word!r} is not one word; expected a run of letters, marks and digits, such as bank."
+            f"{advice}"
         )
     return bare
 
@@ -110,10 +115,15 @@ def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
     """At most `most` occurrences of a word, evenly spread over the corpus.
 
     Raises:
-        InputError: the collection has no index of words.
+        InputError: the collection has no index of words, or the word is too long to be in one.
     """
     index = _index_of_words(store)
     terms = terms_of(word, str(index.recipe["language"]))
+    if not terms:
+        raise InputError(
+            f"'{word[:SHOWN]}...' has {len(word.encode()):,} bytes; index '{index.name}' holds "
+            f"words of fewer than {LONGEST_WORD}. Ask for a shorter one."
+        )
 
     def question(snapshot: Snapshot) -> Occurrences:
         view = snapshot.view(index.name)

@@ -20,7 +20,8 @@ class Found:
     """The occurrences of a word that an answer rests on.
 
     `used` of the `occurrences` that there are in `read` passages, of the `passages` that the index
-    of words names for the word; other forms of it are among these.
+    of words names for the word; other forms of it are among these. What the embedder did not read
+    is not used.
     """
 
     used: int
@@ -55,7 +56,8 @@ class Sense:
 
     `number` counts from 1, the most frequent first; `count` uses, `share` of all that were looked
     at. `words` come beside it more often than beside the other senses, the most telling first; a
-    word's only sense has none. `passages` are the most typical, of different documents.
+    word's only sense has none. `passages` are the most typical, of different documents
+    as far as there are.
     """
 
     number: int
