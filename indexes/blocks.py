@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 
 from indexes.neighbours import Keys
 
-__all__ = ["Block", "count_living", "living", "rows_of"]
+__all__ = ["Block", "count_living", "joined", "living", "rows_of"]
+
+# Blocks below the first size are searched as one up to the second: each costs a step of its own.
+SMALL_BYTES = 1 << 20
+JOINED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,31 @@ def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
 def count_living(blocks: Sequence[Block], dead: Keys) -> int:
     """How many rows have a key that is not in `dead`; no vector is looked at."""
     return sum(len(block.keys) - len(rows_of(dead, block.keys)) for block in blocks)
+
+
+def joined(blocks: Iterable[Block]) -> list[Block]:
+    """The same rows in fewer blocks: neighbours that are small are copied together.
+
+    Blocks ascend by key, one after another.
+    """
+    runs: list[list[Block]] = []
+    room = 0
+    for block in blocks:
+        size = block.vectors.nbytes
+        if size < min(room, SMALL_BYTES):
+            runs[-1].append(block)
+            room -= size
+        else:
+            runs.append([block])
+            room = JOINED_BYTES - size if size < SMALL_BYTES else 0
+    return [_as_one(run) for run in runs]
+
+
+def _as_one(run: Sequence[Block]) -> Block:
+    if len(run) == 1:
+        return run[0]
+    keys, vectors = zip(*((block.keys, block.vectors) for block in run), strict=True)
+    return Block(np.concatenate(keys), np.concatenate(vectors))
 
 
 def living(block: Block, dead: Keys, step: int = 1, start: int = 0) -> Block:

@@ -17,20 +17,31 @@ from indexes.catalog import Catalog
 from indexes.corpus import Corpus, Passage
 from indexes.embedding import PEAK_MEMORY, Draft, Drafts, Embedded, Embedding, Pace, Progress
 from indexes.encoding import Encode, Encoding, FailedPassage
-from indexes.errors import DamageError, FailedText, InputError
+from indexes.errors import DamageError, FailedText, InputError, RetrieverError
 from indexes.files import new_file, seal, verify
 from indexes.memory import Peak
 from indexes.neighbours import Keys
 from indexes.registry import Registry, gaps
 from indexes.rows import NOTHING, EmbeddingRow, IndexRow, ShardRow
-from indexes.shards import MERGED_BYTES, mergeable, open_shard, rewritten, unpack_keys
+from indexes.shards import MERGED_BYTES, mergeable, open_shards, rewritten, unpack_keys
 
-__all__ = ["PEAK_MEMORY", "Builder", "Embedded", "Encode", "Progress", "living_rows", "planned"]
+__all__ = [
+    "PEAK_MEMORY",
+    "Builder",
+    "Embedded",
+    "Encode",
+    "Progress",
+    "given_up",
+    "living_rows",
+    "planned",
+]
 
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
 FIRST_BATCH, LARGEST_BATCH = 64, 4096
 NO_KEYS: Keys = np.empty(0, np.int64)
+# In the report of an index: its structure is to be made again. One that FAISS refused is not.
+GIVEN_UP = "given_up"
 
 
 @dataclass
@@ -118,7 +129,7 @@ class Builder:
             for shard in shards:
                 self.registry.add_shard(shard)
             for row in outdated.values():
-                self.registry.set_index(planned(row.name, embedding, row.recipe))
+                self.registry.set_index(given_up(row, embedding))
         return outdated
 
     def _merge(self, embedding: EmbeddingRow) -> None:
@@ -182,6 +193,15 @@ class Builder:
         self._set(row)
         return row.file is not None
 
+    def restore(self, embedding: EmbeddingRow, *, but: str) -> None:
+        """Build the structures that were given up, but for one that is built anyway.
+
+        A call was stopped before it had made them again; see `_commit_shards`.
+        """
+        for row in self.registry.of_kind("ann"):
+            if row.embedding == embedding.number and GIVEN_UP in row.report and row.name != but:
+                self.build_again(row, embedding)
+
     def structure_over(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         """An index over an embedding as it is now, whose new file nothing names yet.
 
@@ -218,6 +238,21 @@ class Builder:
             row = self._build_ann(row, embedding)
         self._set(row)
         return self.registry.index(name)
+
+    def index_beside(
+        self, embedded: Embedded, name: str, embedding: EmbeddingRow, recipe: Mapping[str, Any]
+    ) -> tuple[IndexRow, Embedded]:
+        """`index`, and what was embedded before it; with why it is not built, where texts failed.
+
+        Raises:
+            InputError: FAISS refuses to build it, and no text failed.
+        """
+        try:
+            return self.index(name, embedding, recipe), embedded
+        except RetrieverError as error:
+            if not embedded.failed:
+                raise
+            return planned(name, embedding, recipe), replace(embedded, unbuilt=error)
 
     def _set(self, row: IndexRow) -> None:
         with self.catalog.writing():
@@ -292,7 +327,7 @@ class Builder:
     def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         shards = self.registry.shards(embedding.number)
         dead = self.corpus.tombstones()
-        blocks = [open_shard(shard, embedding, self.folder) for shard in shards]
+        blocks = open_shards(shards, embedding, self.folder)
         started = time.perf_counter()
         with Peak() as peak:
             index = ann.build(planned.recipe["factory"], embedding.dim, blocks, dead)
@@ -332,3 +367,8 @@ def planned(
     recipe = recipe or {}
     kind = "ann" if "factory" in recipe else "flat"
     return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, recipe=recipe)
+
+
+def given_up(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
+    """An index whose structure does not count any more, until it is built again."""
+    return replace(planned(index.name, embedding, index.recipe), report={GIVEN_UP: 1})

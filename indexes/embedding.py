@@ -14,7 +14,7 @@ from functools import partial
 from indexes.aside import Aside
 from indexes.corpus import Corpus, Passage
 from indexes.encoding import Batch, Encoding, FailedPassage, Part
-from indexes.errors import FailedText
+from indexes.errors import FailedText, RetrieverError
 from indexes.memory import Peak
 from indexes.rows import EmbeddingRow
 from indexes.shards import PEAK, ShardDraft
@@ -40,12 +40,14 @@ PEAK_MEMORY = f"{PEAK}memory"
 class Embedded:
     """What a call did: how many passages it embedded, and the documents that it could not.
 
-    Of these, `failed_passages` passages have no vector.
+    Of these, `failed_passages` passages have no vector. `unbuilt` is why there is no index over the
+    others, where some failed.
     """
 
     count: int = 0
     failed: tuple[FailedText, ...] = ()
     failed_passages: int = 0
+    unbuilt: RetrieverError | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Pace:
     def next_size(self, size: int, seconds: float) -> int:
         """The batch that fits the speed just seen, grown by steps."""
         fitting = int(size * self.seconds / max(seconds, 1e-3))
-        return max(self.first // 2, min(fitting, 4 * size, self.largest))
+        return max(1, self.first // 2, min(fitting, 4 * size, self.largest))
 
 
 class Drafts:
@@ -79,11 +81,12 @@ class Drafts:
         self._embedding = embedding
         self._open = ShardDraft(embedding, 1)
         self._ended: list[Draft] = []
+        self._ended_bytes = 0
 
     @property
     def size(self) -> int:
         """How many bytes of vectors they hold."""
-        return self._open.size + sum(draft.size for draft, _ in self._ended)
+        return self._open.size + self._ended_bytes
 
     def add(self, part: Part, memory: int) -> None:
         """Add vectors, and what the process held when they had been made."""
@@ -94,11 +97,12 @@ class Drafts:
         """Let the open shard answer for all keys before `stop_key`; begin one at `next_key`."""
         if self._open.texts:
             self._ended.append((self._open, stop_key))
+            self._ended_bytes += self._open.size
         self._open = ShardDraft(self._embedding, next_key)
 
     def take(self) -> list[Draft]:
         """What is ready to be written, and is not held any longer."""
-        ended, self._ended = self._ended, []
+        ended, self._ended, self._ended_bytes = self._ended, [], 0
         return ended
 
 

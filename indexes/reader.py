@@ -23,7 +23,7 @@ from indexes.fitting import read_parameters
 from indexes.neighbours import Matrix
 from indexes.registry import Registry, gaps
 from indexes.rows import EmbeddingRow, IndexRow, ShardRow
-from indexes.shards import open_shard
+from indexes.shards import open_shards
 from indexes.snapshot import Snapshot
 from indexes.views import Views
 
@@ -176,7 +176,7 @@ class Reader:
             embedding = self._registry.embedding_of(self._registry.index(index))
             dead = self._corpus.tombstones()
             shards = self._registry.shards(embedding.number)
-            blocks = [open_shard(shard, embedding, self.folder) for shard in shards]
+            blocks = open_shards(shards, embedding, self.folder)
             step = max(1, -(-count_living(blocks, dead) // most))
             start = 0
             for block in blocks:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from indexes.builder import Builder, Encode, Progress, planned
+from indexes.builder import Builder, Encode, Progress, given_up
 from indexes.errors import counted
 from indexes.intake import index_anew
 from indexes.rows import EmbeddingRow, IndexRow, ShardRow
@@ -106,7 +106,7 @@ class Repairer:
         with self.builder.catalog.writing():
             registry.drop_shards(shards)
             for row in structures:
-                registry.set_index(planned(row.name, embedding, row.recipe))
+                registry.set_index(given_up(row, embedding))
 
     def _index_fields(self) -> str:
         corpus, catalog = self.builder.corpus, self.builder.catalog

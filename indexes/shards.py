@@ -1,7 +1,9 @@
-"""Immutable, memory-mapped, checksummed vector shards of one embedding: written, opened, merged."""
+"""Immutable, checksummed vector shards of one embedding: written, opened, merged."""
 
 from __future__ import annotations
 
+import heapq
+import io
 import operator
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from indexes.blocks import Block, living
 from indexes.errors import DamageError, InputError, MismatchError
-from indexes.files import NO_FILE, Sealed, new_file, verify
+from indexes.files import NO_FILE, Sealed, advice, new_file, read_sealed, verify
 from indexes.neighbours import Keys, Matrix
 from indexes.rows import EmbeddingRow, ShardRow
 
@@ -25,14 +27,18 @@ __all__ = [
     "as_rows",
     "mergeable",
     "open_shard",
+    "open_shards",
     "pack_keys",
     "rewritten",
+    "to_map",
     "unpack_keys",
 ]
 
 PEAK = "peak_"
 MERGED_BYTES = 64 << 20
 WRITTEN_BYTES = 4 << 20
+# Of one embedding, so many files are mapped, which keeps them open; a process may not open many.
+MAPPED_FILES = 128
 UNIT_TOLERANCE = 1e-5
 
 
@@ -53,8 +59,25 @@ def unpack_keys(present: bytes | None, first_key: int, stop_key: int) -> Keys:
     return np.flatnonzero(np.unpackbits(packed, count=stop_key - first_key)) + first_key
 
 
-def open_shard(shard: ShardRow, embedding: EmbeddingRow, folder: Path) -> Block:
-    """A shard's keys and its vectors, memory-mapped after the file's checksum was checked.
+def open_shards(shards: Sequence[ShardRow], embedding: EmbeddingRow, folder: Path) -> list[Block]:
+    """Several shards of an embedding, in their order; see `open_shard`."""
+    mapped = to_map(shards)
+    return [open_shard(one, embedding, folder, mapped=one.number in mapped) for one in shards]
+
+
+def to_map(shards: Sequence[ShardRow]) -> set[int]:
+    """The numbers of those that are memory-mapped: all, or of very many the largest.
+
+    A text that failed splits a shard in two, so that there may be thousands.
+    """
+    largest = heapq.nlargest(MAPPED_FILES, shards, key=lambda shard: shard.sealed.size)
+    return {shard.number for shard in largest}
+
+
+def open_shard(
+    shard: ShardRow, embedding: EmbeddingRow, folder: Path, *, mapped: bool = True
+) -> Block:
+    """A shard's keys and its vectors, mapped or read, after the file's checksum was checked.
 
     Raises:
         DamageError: the file is not the one that the catalog names.
@@ -63,6 +86,9 @@ def open_shard(shard: ShardRow, embedding: EmbeddingRow, folder: Path) -> Block:
     if shard.file is None:
         return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
     path = folder / shard.file
+    if not mapped:
+        data = read_sealed(path, shard.sealed, advice(path))
+        return Block(keys, np.load(io.BytesIO(data), allow_pickle=False))
     verify(path, shard.sealed)
     try:
         vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -164,8 +190,8 @@ def rewritten(
 ) -> ShardRow:
     """One shard with the rows of one or several neighbours, less those of the keys in `dead`."""
     draft = ShardDraft(embedding, run[0].first_key)
-    for shard in run:
-        block = living(open_shard(shard, embedding, folder), dead)
+    for shard, whole in zip(run, open_shards(run, embedding, folder), strict=True):
+        block = living(whole, dead)
         draft.keys.append(block.keys)
         draft.vectors.append(block.vectors)
         draft.seconds += shard.seconds

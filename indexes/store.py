@@ -189,7 +189,8 @@ class Store(Reader):
         The embedding is one that there is, or `make` makes a new one, fitted on the corpus or not.
         It is registered with its index at once, so that an interrupted build goes on. In the
         `recipe` of the index, `factory` is a FAISS factory string; the rest is its owner's. Texts
-        that `encoder`'s encode fails for are left out, and told of; see `Builder.embed`.
+        that `encoder`'s encode fails for are left out, and told of; see `Builder.embed` and
+        `Builder.index_beside`.
 
         Raises:
             LockedError: another process is writing.
@@ -205,7 +206,8 @@ class Store(Reader):
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            return builder.index(name, embedding, recipe), embedded
+            builder.restore(embedding, but=name)
+            return builder.index_beside(embedded, name, embedding, recipe)
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -221,7 +223,8 @@ class Store(Reader):
             builder = self._builder()
             embedded = Fitting(builder).refit(name, embedding, make, encode, progress)
             index = self.index(name)
-            index = builder.index(name, self._registry.embedding_of(index), index.recipe)
+            now = self._registry.embedding_of(index)
+            index, embedded = builder.index_beside(embedded, name, now, index.recipe)
             self._sweep()
         return index, embedded
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from indexes import ann, exact, lexical
-from indexes.blocks import Block
+from indexes.blocks import Block, joined
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus
 from indexes.files import verify
@@ -29,7 +29,7 @@ from indexes.neighbours import (
 from indexes.registry import Registry, gaps
 from indexes.rows import EmbeddingRow, IndexRow, ShardRow
 from indexes.scopes import Allowed, Scope, scope_of
-from indexes.shards import open_shard
+from indexes.shards import open_shard, to_map
 
 __all__ = ["LexicalView", "View", "Views"]
 
@@ -294,7 +294,8 @@ class Views:
             )
         embedding = self._registry.embedding_of(index)
         shards = self._registry.shards(embedding.number)
-        blocks = [self._block(shard, embedding) for shard in shards]
+        mapped = to_map(shards)
+        blocks = [self._block(one, embedding, one.number in mapped) for one in shards]
         later = [
             block
             for block, shard in zip(blocks, shards, strict=True)
@@ -303,18 +304,19 @@ class Views:
         return View(
             index=index,
             embedding=embedding,
-            blocks=[block for block in blocks if len(block.keys)],
-            unseen=later if index.file else (),
+            blocks=joined(block for block in blocks if len(block.keys)),
+            unseen=joined(later) if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
             dead=self._dead,
             missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),
         )
 
-    def _block(self, shard: ShardRow, embedding: EmbeddingRow) -> Block:
+    def _block(self, shard: ShardRow, embedding: EmbeddingRow, mapped: bool) -> Block:
         name = shard.number, shard.sealed.checksum
         block = self._blocks.get(name)
         if block is None:
-            block = self._blocks[name] = open_shard(shard, embedding, self._folder)
+            block = open_shard(shard, embedding, self._folder, mapped=mapped)
+            self._blocks[name] = block
         return block
 
     def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> ann.AnnIndex:

@@ -88,23 +88,31 @@ class Building:
     def _parts(self, index: IndexRow, progress: Progress) -> BuildReport:
         # All parts are brought up to date before the failed texts of any are told of.
         reports, failed = list[BuildReport](), dict[str, FailedText]()
+        unbuilt, name = None, ""
         for part in index.parts:
             try:
                 reports.append(self.build(part, Wanted(), progress))
             except FailedTextsError as error:
                 reports.append(error.report)
                 failed = {one.doc_id: one for one in error.failed} | failed
+                if unbuilt is None and isinstance(error.__cause__, Exception):
+                    unbuilt, name = error.__cause__, part
+            except Exception as error:
+                if not failed:
+                    raise
+                unbuilt, name = error, part
+                break
         embedded = sum(report.embedded for report in reports)
         report = BuildReport(
             name=index.name,
             embedded=embedded,
-            already=max(0, self.store.count_passages() - embedded),
+            already=min(report.already for report in reports),
             embedding_seconds=sum(report.embedding_seconds for report in reports),
             indexing_seconds=sum(report.indexing_seconds for report in reports),
             text=TextReport(),
             notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
         )
-        return checked(self.store, report, list(failed.values()))
+        return checked(self.store, report, list(failed.values()), unbuilt=unbuilt, name=name)
 
     @property
     def _quoted(self) -> str:

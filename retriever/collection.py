@@ -168,7 +168,8 @@ class Collection(Documents, WordQuestions):
             UnknownNameError: no index called `vectors`, no model or index called `queries_by`.
             LockedError: another process is writing.
             FailedTextsError: some documents could not be embedded; says which. All others were, and
-                all else is done. Called again, just those are tried.
+                all else is done, or it says what besides could not be. Called again, just those are
+                tried.
         """
         wanted = Wanted(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
         self._retrievers.clear()

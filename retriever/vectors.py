@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from indexes.builder import Embedded, Encode, Progress
-from indexes.errors import FailedText, FailedTextsError, InputError, MismatchError, counted
+from indexes.errors import (
+    FailedText,
+    FailedTextsError,
+    InputError,
+    MismatchError,
+    RetrieverError,
+    counted,
+)
 from indexes.rows import EmbeddingRow, IndexRow, NewEmbedding
 from indexes.store import Store
 from retriever.embedders import Embedder, TextReport
@@ -79,8 +86,8 @@ class VectorBuilding:
             encoder=lambda: maker.encoder(of),
             progress=progress,
         )
-        report = self._report(index, there, embedded, before, maker.notes)
-        return checked(self.store, report, embedded.failed)
+        report = self._report(of, index, there, embedded, before, maker.notes)
+        return checked(self.store, report, embedded.failed, unbuilt=embedded.unbuilt)
 
     def refit(self, name: str, given: Embedder | None, progress: Progress) -> BuildReport:
         """Fit an index's embedder anew, and embed all again; see `Collection.build`.
@@ -97,19 +104,20 @@ class VectorBuilding:
         index, embedded = self.store.refit(name, embedding, maker.make, maker.encode, progress)
         if self.store.embedding(name).number != embedding.number:
             before = _Before()
-        report = self._report(index, there, embedded, before, maker.notes)
+        report = self._report(name, index, there, embedded, before, maker.notes)
         half = self.store.is_refitting(self.store.embedding(name))
-        return checked(self.store, report, embedded.failed, half=half)
+        return checked(self.store, report, embedded.failed, half=half, unbuilt=embedded.unbuilt)
 
     def _report(
         self,
+        of: str,
         index: IndexRow,
         there: IndexRow | None,
         embedded: Embedded,
         before: _Before,
         notes: tuple[str, ...],
     ) -> BuildReport:
-        embedding = self.store.embedding(index.name)
+        embedding = self.store.embedding(of)
         text = text_report(self.store, embedding)
         there_before = self.store.count_passages() - embedded.count - embedded.failed_passages
         return BuildReport(
@@ -276,12 +284,20 @@ class _Plan:
 
 
 def checked(
-    store: Store, report: BuildReport, failed: Sequence[FailedText], *, half: bool = False
+    store: Store,
+    report: BuildReport,
+    failed: Sequence[FailedText],
+    *,
+    half: bool = False,
+    unbuilt: Exception | None = None,
+    name: str = "",
 ) -> BuildReport:
     """The report of a build, unless some texts failed in it; `half`: so the old vectors stay.
 
+    `unbuilt` is why, besides, the index or its part `name` could not be built.
+
     Raises:
-        FailedTextsError: they did; all else was done.
+        FailedTextsError: they did; all else was done, but for what is `unbuilt`.
     """
     if not failed:
         return report
@@ -291,8 +307,18 @@ def checked(
     if half:
         again += " --refit"
         done += ". What was there before answers until all are"
-    advice = f"Change or delete them, or run the same again: {again}"
-    raise FailedTextsError(failed, done, advice=advice, report=report)
+    there = report.name in [row.name for row in store.indexes()]
+    advice = "Change or delete them, or run the same again" + (f": {again}" if there else ".")
+    if unbuilt is not None:
+        advice += f"\nBesides, '{name or report.name}' could not be built: {_said(unbuilt)}"
+    raise FailedTextsError(failed, done, advice=advice, report=report) from unbuilt
+
+
+def _said(error: Exception) -> str:
+    """What an error says, after its kind where it is not one of ours."""
+    if isinstance(error, RetrieverError):
+        return str(error)
+    return ": ".join(filter(None, (type(error).__name__, str(error).strip())))
 
 
 def _recipe(ann: str | None) -> dict[str, Any]:

@@ -244,6 +244,7 @@ def test_build_prints_json_and_notes(run):
     (report,) = objects(result.stdout)
     assert (report["name"], report["embedded"], report["already"]) == ("floor", 4, 0)
     assert report["text"]["texts"] == 4
+    assert report["failed"] == []
     assert result.stderr == "note: 'floor': 1 document has nothing that hashing-256 can embed.\n"
     assert run("build", "library", "floor").stderr == result.stderr
 

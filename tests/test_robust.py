@@ -1,10 +1,12 @@
 """Texts that no embedder takes: they are named, the others go on, and the next build goes on."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from toy import Axes
 
 from indexes import embedding as embeddings
+from indexes.blocks import Block, joined
 from indexes.errors import (
     FailedText,
     FailedTextsError,
@@ -35,6 +38,7 @@ from retriever import (
 from retriever.embedders import TextReport, load_embedder, parse_spec
 
 MIB = 1 << 20
+MEMORY = "/dev/shm"
 WORDS = ("north", "east", "up")
 
 
@@ -172,6 +176,54 @@ def test_what_is_added_later_is_embedded_beside_many_that_fail_again(tmp_path):
         assert "new" in found(collection)
 
 
+def test_many_that_fail_cost_neither_open_files_nor_many_steps_of_a_search(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.shards.MAPPED_FILES", 20)
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(numbered(160, range(1, 160, 2)))
+        assert len(refused(lambda: collection.build("axes", Picky())).failed) == 80
+        opened = len(list(Path("/dev/fd").iterdir()))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 60, before[1]))
+        try:
+            assert found(collection) == {f"d{n}" for n in range(0, 160, 2)}
+            store = collection._store
+            with store.snapshot() as snapshot:
+                (block,) = snapshot.view("axes").blocks
+            assert block.keys.tolist() == list(range(1, 160, 2))
+            assert len(store.shards(store.embedding("axes"))) == 80
+            with contextlib.suppress(FailedTextsError):
+                collection.build("graph", vectors="axes", ann="HNSW8")
+            assert len(list(collection.embedded("axes", most=1000))) > 0
+            # Mended, they are all merged to one.
+            collection.delete([f"d{n}" for n in range(1, 160, 2)])
+            collection.build("axes")
+            collection.drop("graph")
+            collection.build("axes")
+            assert len(store.shards(store.embedding("axes"))) == 1
+            assert len(found(collection)) == 80
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_small_neighbours_are_searched_as_one_block(monkeypatch):
+    monkeypatch.setattr("indexes.blocks.SMALL_BYTES", 16)
+    monkeypatch.setattr("indexes.blocks.JOINED_BYTES", 24)
+    sizes, key, blocks = (1, 1, 4, 3, 2, 2, 2, 1, 9), 0, []
+    for size in sizes:
+        keys = np.arange(key, key + size)
+        blocks.append(Block(keys, keys[:, None].astype(np.float32)))
+        key += size + 1
+    together = joined(iter(blocks))
+    assert [len(block.keys) for block in together] == [2, 4, 5, 5, 9]
+    assert together[1] is blocks[2]
+    for block in together:
+        assert block.vectors[:, 0].tolist() == block.keys.tolist()
+    wanted = np.concatenate([block.keys for block in blocks]).tolist()
+    assert np.concatenate([block.keys for block in together]).tolist() == wanted
+    assert joined([]) == []
+
+
 @pytest.mark.parametrize("poisoned", [{"n3"}, {"n3", "n39"}])
 def test_a_structure_finds_what_failed_when_it_was_built(tmp_path, poisoned):
     documents = [
@@ -195,6 +247,87 @@ def test_a_structure_finds_what_failed_when_it_was_built(tmp_path, poisoned):
             assert len(collection.search("up", index=index, k=50)) == 40
             assert collection._store.index(index).file is not None
         assert collection.verify().ok
+
+
+def test_structures_that_were_given_up_in_a_build_that_stopped_are_made_by_the_next(
+    tmp_path, monkeypatch
+):
+    class Mended(Axes):
+        def encode_documents(self, texts):
+            if "halt" in texts:
+                raise KeyboardInterrupt
+            return self.encode_queries([text.replace("poison", "up") for text in texts])
+
+    monkeypatch.setattr("indexes.builder.COMMIT_SECONDS", 0.0)
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(numbered(40, {3}))
+        refused(lambda: collection.build("axes", Picky(), ann="HNSW8"))
+        refused(lambda: collection.build("other", vectors="axes", ann="HNSW16"))
+        collection.add([Document("stop", "halt")])
+        # What failed is embedded and committed, behind the back of both structures.
+        with pytest.raises(KeyboardInterrupt):
+            collection.build("axes", Mended())
+        assert [collection._store.index(name).file for name in ("axes", "other")] == [None, None]
+        collection.delete(["stop"])
+        assert collection.build("axes", Mended()).embedded == 0
+        for index in ("axes", "other"):
+            assert collection._store.index(index).file is not None
+            assert collection.search("up", index=index, k=1)[0].doc_id == "d3"
+        assert collection.verify().ok
+
+
+def test_texts_that_failed_are_told_of_beside_a_structure_that_was_refused(library):
+    error = refused(lambda: library.build("axes", Picky(), ann="IVF64,Flat"))
+    assert [failed.doc_id for failed in error.failed] == ["d2", "d5"]
+    assert (error.report.name, error.report.embedded) == ("axes", 4)
+    told = str(error).splitlines()
+    assert told[:3] == [
+        "2 documents could not be embedded, 4 passages were:",
+        "  'd2': RuntimeError: too bitter",
+        "  'd5': RuntimeError: too bitter",
+    ]
+    assert told[-1].startswith("Besides, 'axes' could not be built: ")
+    assert isinstance(error.__cause__, InputError)
+    assert str(error.__cause__) in told[-1]
+    # Over vectors that are there, it is no index at all; its texts were tried again.
+    error = refused(lambda: library.build("cells", vectors="axes", ann="IVF64,Flat"))
+    assert [failed.doc_id for failed in error.failed] == ["d2", "d5"]
+    assert (error.report.name, error.report.embedded, error.report.already) == ("cells", 0, 4)
+    told = str(error).splitlines()
+    assert told[-2] == "Change or delete them, or run the same again."
+    assert told[-1].startswith("Besides, 'cells' could not be built: ")
+    assert library.index_names() == ["axes"]
+
+
+def test_texts_that_failed_are_told_of_beside_a_part_that_could_not_be_built(library):
+    class Broken(Axes):
+        broken = False
+
+        def encode_documents(self, texts):
+            if self.broken:
+                raise ConnectionError("the server went away")
+            return super().encode_documents(texts)
+
+    refused(lambda: library.build("axes", Picky()))
+    down = Broken("down", words=(*WORDS, "down"))
+    library.build("down", down)
+    library.fuse("both", ["axes", "down"])
+    library.add([Document("new", "north")])
+    down.broken = True
+    error = refused(lambda: library.build("both"))
+    assert [failed.doc_id for failed in error.failed] == ["d2", "d5"]
+    assert (error.report.name, error.report.embedded) == ("both", 1)
+    assert isinstance(error.__cause__, ConnectionError)
+    assert str(error).endswith(
+        "Besides, 'down' could not be built: ConnectionError: the server went away"
+    )
+    # The other way round nothing has failed yet.
+    library.fuse("again", ["down", "axes"])
+    with pytest.raises(ConnectionError):
+        library.build("again")
+    down.broken = False
+    assert refused(lambda: library.build("again")).report.embedded == 1
+    assert "new" in found(library, "down")
 
 
 def test_a_failed_passage_names_its_document_once(tmp_path):
@@ -257,14 +390,18 @@ def test_an_error_that_cannot_be_printed_is_told_of_in_one_line(tmp_path):
     most=st.sampled_from([1, 3, 100]),
 )
 def test_exactly_the_texts_that_do_not_fail_are_found(
-    tmp_path_factory, monkeypatch, count, poisoned, first, aside, most
+    monkeypatch, count, poisoned, first, aside, most
 ):
     poisoned = {n for n in poisoned if n < count}
     monkeypatch.setattr("indexes.builder.FIRST_BATCH", first)
     monkeypatch.setattr("indexes.builder.LARGEST_BATCH", 2 * first)
     monkeypatch.setattr("indexes.builder.COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(embeddings, "BESIDE_SECONDS", 0.0 if aside else 9.0)
-    with Collection.create(tmp_path_factory.mktemp("law") / "c") as collection:
+    with (
+        # In memory where there is a place for it: here a disk would only be waited for.
+        tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder,
+        Collection.create(Path(folder) / "c") as collection,
+    ):
         collection.add(numbered(count, poisoned))
         wanted = {f"d{n}" for n in range(count) if n not in poisoned}
         named = ()
@@ -394,6 +531,11 @@ def test_a_batch_too_large_for_the_memory_is_not_tried_at_that_size_again(tmp_pa
     assert [size for size in sizes if size > 10] == [32, 16, 16]
 
 
+def test_a_batch_has_a_text_however_slow_the_embedder_is():
+    pace = embeddings.Pace(1, 8, seconds=2.0, commit_seconds=4.0, commit_bytes=MIB)
+    assert [pace.next_size(1, seconds) for seconds in (9.0, 1.0, 0.1)] == [1, 2, 4]
+
+
 # -- fitted anew ----------------------------------------------------------------------------------
 
 
@@ -499,6 +641,16 @@ def test_the_command_names_the_document_ends_with_1_and_goes_on(tmp_path, monkey
         "Mend the embedder, or remove the document.\n"
         "Change or delete them, or run the same again: retriever build library words\n"
     )
+    as_json = invoke("build", "library", "words", "--json")
+    assert (as_json.exit_code, as_json.stderr.splitlines()[0]) == (
+        1,
+        "Error: 1 document could not be embedded, 0 passages were:",
+    )
+    told = json.loads(as_json.stdout)
+    assert (told["name"], told["embedded"], told["already"]) == ("words", 0, 2)
+    (failed,) = told["failed"]
+    assert failed["doc_id"] == "b"
+    assert failed["reason"].startswith("The vector of passage 2 holds a value that is not finite.")
     searched = invoke("search", "library", "north", "-i", "words")
     assert searched.exit_code == 0
     assert "1 document in library/ is not in index 'words' yet" in searched.stderr

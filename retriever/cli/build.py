@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,7 @@ from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
     from indexes.builder import Progress
+    from indexes.errors import FailedText
     from retriever.collection import Collection
     from retriever.info import BuildReport, IndexInfo
 
@@ -119,6 +121,7 @@ def build(
     documents that the index lacks are embedded; an interrupted build goes on when run again. A
     fusion or a cascade of indexes is named like an index, and used like one.
     """
+    from indexes.errors import FailedTextsError
     from retriever.collection import Collection
     from retriever.info import index_notes
     from retriever.report.numbers import many
@@ -126,15 +129,22 @@ def build(
     combination = _Combination(fused, method, rrf_k, first, second, depth)
     combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
     with Collection.open(library) as collection:
-        if combination:
-            report = combination.build(collection, name)
-        else:
-            with progress_bar(f"building {name}") as progress:
-                own = _Own(spec, dict(options), vectors, queries_by, ann, refit, lexical, language)
-                report = own.build(collection, name, progress)
+        try:
+            if combination:
+                report = combination.build(collection, name)
+            else:
+                with progress_bar(f"building {name}") as progress:
+                    own = _Own(
+                        spec, dict(options), vectors, queries_by, ann, refit, lexical, language
+                    )
+                    report = own.build(collection, name, progress)
+        except FailedTextsError as error:
+            if as_json:
+                print_json(_as_json(error.report, error.failed))
+            raise
         index, split = collection.index_info(name), collection.split
     if as_json:
-        print_json(asdict(report))
+        print_json(_as_json(report))
     else:
         click.echo(_told(report, index, "passage" if split else "document"))
     if report.fitted_texts is not None:
@@ -233,6 +243,11 @@ def _part(text: str) -> tuple[str, float]:
         return name, float(weight) if weighs else 1.0
     except ValueError:
         raise click.UsageError(f"The weight in --fuse {text} is no number.") from None
+
+
+def _as_json(report: BuildReport, failed: Sequence[FailedText] = ()) -> dict[str, Any]:
+    """The report with the documents that could not be embedded."""
+    return {**asdict(report), "failed": [asdict(text) for text in failed]}
 
 
 def _told(report: BuildReport, index: IndexInfo, noun: str) -> str:
