@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from indexes.builder import Builder, Embedded, Encode, Progress, planned
+from indexes.builder import Builder, Embedded, Encode, Progress
 from indexes.errors import DamageError
 from indexes.files import new_file, read_sealed
 from indexes.registry import gaps
 from indexes.rows import EmbeddingRow, Fitted, NewEmbedding
 from indexes.shards import unpack_keys
+from indexes.structures import Structures, planned
+from indexes.writer import Writer
 
 __all__ = ["Fitting", "Make", "read_parameters"]
 
@@ -46,7 +48,7 @@ def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes 
 class Fitting:
     """Begins embeddings, fitted where they are; its caller holds the writer's lock."""
 
-    builder: Builder
+    writer: Writer
 
     def begin(
         self, name: str, make: Make, recipe: Mapping[str, Any], progress: Progress
@@ -55,10 +57,10 @@ class Fitting:
 
         What was fitted is kept before anything is embedded, so that all is embedded by the same.
         """
-        registry = self.builder.registry
+        registry = self.writer.registry
         new = make(self._texts(progress))
         fitted = self._keep(name, new)
-        with self.builder.catalog.writing():
+        with self.writer.catalog.writing():
             embedding = registry.add_embedding(name, new, fitted)
             registry.set_index(planned(name, embedding, recipe))
         return embedding
@@ -78,17 +80,17 @@ class Fitting:
         new = make(self._texts(progress))
         if new.fingerprint == old.fingerprint:
             self._keep_again(name, old, new)
-            return self.builder.embed(old, lambda: encode, progress)
+            return Builder(self.writer).embed(old, lambda: encode, progress)
         embedding = self._begin_again(name, old, new)
-        embedded = self.builder.embed(embedding, lambda: encode, progress)
+        embedded = Builder(self.writer).embed(embedding, lambda: encode, progress)
         if not self._loses(old, embedding):
             self._change(old, embedding)
         return embedded
 
     def _loses(self, old: EmbeddingRow, new: EmbeddingRow) -> bool:
         """Whether a passage has an old vector, and could not be embedded anew."""
-        registry, dead = self.builder.registry, self.builder.corpus.tombstones()
-        left = gaps(registry.shards(new.number), self.builder.corpus.stop_key())
+        registry, dead = self.writer.registry, self.writer.corpus.tombstones()
+        left = gaps(registry.shards(new.number), self.writer.corpus.stop_key())
         for row in registry.shards(old.number) if left else ():
             keys = unpack_keys(row.present, row.first_key, row.stop_key)
             here = np.concatenate([keys[(keys >= first) & (keys < stop)] for first, stop in left])
@@ -101,10 +103,10 @@ class Fitting:
         if old.facts == new.facts and self._is_whole(old) and not self._begun(old):
             return
         fitted = old.fitted if self._is_whole(old) else self._keep(name, new)
-        with self.builder.catalog.writing():
-            self.builder.registry.set_fitted(old.number, fitted, new.facts)
+        with self.writer.catalog.writing():
+            self.writer.registry.set_fitted(old.number, fitted, new.facts)
             for half in self._begun(old):
-                self.builder.registry.drop_embedding(half.number)
+                self.writer.registry.drop_embedding(half.number)
 
     def _begin_again(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> EmbeddingRow:
         """What was begun before, where it would be fitted the same; else from the start."""
@@ -113,43 +115,43 @@ class Fitting:
             if half.fingerprint == new.fingerprint and self._is_whole(half):
                 return half
         fitted = self._keep(name, new)
-        with self.builder.catalog.writing():
+        with self.writer.catalog.writing():
             for half in begun:
-                self.builder.registry.drop_embedding(half.number)
-            return self.builder.registry.add_embedding(old.name, new, fitted, old.number)
+                self.writer.registry.drop_embedding(half.number)
+            return self.writer.registry.add_embedding(old.name, new, fitted, old.number)
 
     def _change(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
-        registry = self.builder.registry
+        registry = self.writer.registry
         rows = [row for row in registry.indexes() if row.embedding == old.number]
-        rows = [self.builder.structure_over(row, new) for row in rows]
-        with self.builder.catalog.writing():
+        rows = [Structures(self.writer).over(row, new) for row in rows]
+        with self.writer.catalog.writing():
             for row in rows:
                 registry.set_index(row)
             registry.replace_embedding(old, new)
 
     def _begun(self, old: EmbeddingRow) -> list[EmbeddingRow]:
-        return self.builder.registry.begun(old.number)
+        return self.writer.registry.begun(old.number)
 
     def _keep(self, name: str, new: NewEmbedding) -> Fitted:
         """What was fitted as a file, whole on the disk, which counts once a row names it."""
         if new.parameters is None:
             return Fitted()
-        file = f"fitted/{name}-{self.builder.catalog.generation() + 1}.bin"
-        with new_file(self.builder.folder / file) as written:
+        file = f"fitted/{name}-{self.writer.catalog.generation() + 1}.bin"
+        with new_file(self.writer.folder / file) as written:
             written.write(new.parameters)
         return Fitted(file, written.sealed)
 
     def _is_whole(self, embedding: EmbeddingRow) -> bool:
         try:
-            read_parameters(self.builder.folder, embedding, embedding.name)
+            read_parameters(self.writer.folder, embedding, embedding.name)
         except DamageError:
             return False
         return True
 
     def _texts(self, progress: Progress) -> Iterator[str]:
-        corpus = self.builder.corpus
+        corpus = self.writer.corpus
         total = corpus.count_all_passages()
-        for done, passage in enumerate(self.builder.texts(corpus.stop_key()), start=1):
+        for done, passage in enumerate(self.writer.texts(corpus.stop_key()), start=1):
             yield passage.text
             if done % 1_000 == 0 or done == total:
                 progress(done, total)

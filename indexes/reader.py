@@ -13,7 +13,6 @@ import numpy as np
 
 from indexes.ann import default_effort
 from indexes.blocks import Block, count_living, living
-from indexes.builder import living_rows
 from indexes.catalog import Catalog
 from indexes.corpus import Corpus, FoundPassage
 from indexes.documents import Document, passage_text
@@ -25,6 +24,7 @@ from indexes.registry import Registry, gaps
 from indexes.rows import EmbeddingRow, IndexRow, ShardRow
 from indexes.shards import open_shards
 from indexes.snapshot import Snapshot
+from indexes.structures import living_rows
 from indexes.views import Views
 
 __all__ = ["CATALOG", "FOLDERS", "Counts", "Reader"]

@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from indexes.builder import Builder, Encode, Progress, given_up
+from indexes.builder import Builder, Encode, Progress
 from indexes.errors import counted
 from indexes.intake import index_anew
 from indexes.rows import EmbeddingRow, IndexRow, ShardRow
+from indexes.structures import Structures, given_up
 from indexes.verify import Problem
+from indexes.wordbuilder import WordBuilder
+from indexes.writer import Writer
 
 __all__ = ["Encoder", "Repaired", "Repairer"]
 
@@ -37,21 +40,21 @@ class Repaired:
 class Repairer:
     """Mends one collection; its caller holds the writer's lock."""
 
-    builder: Builder
+    writer: Writer
 
     def mend(
         self, problems: Sequence[Problem], encoder: Encoder, progress: Progress
     ) -> Iterator[str]:
         """Cure each problem that has a cure; yields what was done."""
         cures = {problem.cure for problem in problems}
-        if "tables" in cures and self.builder.catalog.reindex(TABLES):
+        if "tables" in cures and self.writer.catalog.reindex(TABLES):
             yield "built SQLite's own indexes again"
         if "fields" in cures:
             yield self._index_fields()
         lost = [problem.name for problem in problems if problem.cure == "structure"]
         damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
         begun = {int(problem.name) for problem in problems if problem.cure == "begun"}
-        for embedding in self.builder.registry.embeddings():
+        for embedding in self.writer.registry.embeddings():
             if embedding.number in begun:
                 yield self._forget(embedding)
             else:
@@ -59,15 +62,17 @@ class Repairer:
         yield from self._mend_words(lost, progress)
 
     def _forget(self, embedding: EmbeddingRow) -> str:
-        with self.builder.catalog.writing():
-            self.builder.registry.drop_embedding(embedding.number)
+        with self.writer.catalog.writing():
+            self.writer.registry.drop_embedding(embedding.number)
         return f"forgot '{embedding.name}', fitted anew but not finished"
 
     def _mend_words(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
-        registry = self.builder.registry
+        registry = self.writer.registry
         for row in registry.of_kind("lexical"):
             if row.name in lost:
-                self.builder.words(row.name, str(row.recipe["language"]), progress, anew=True)
+                WordBuilder(self.writer).build(
+                    row.name, str(row.recipe["language"]), progress, anew=True
+                )
                 yield f"read all texts for '{row.name}' again"
 
     def _mend_embedding(
@@ -78,7 +83,7 @@ class Repairer:
         encoder: Encoder,
         progress: Progress,
     ) -> Iterator[str]:
-        registry = self.builder.registry
+        registry = self.writer.registry
         indexes = [row for row in registry.indexes() if row.embedding == embedding.number]
         shards = [row for row in registry.shards(embedding.number) if row.number in damaged]
         # Made before anything is given up: without its model, things must stay as they are.
@@ -86,12 +91,12 @@ class Repairer:
         again = [row for row in indexes if row.file and (shards or row.name in lost)]
         self._give_up(embedding, shards, again)
         if encode is not None:
-            embedded = self.builder.embed(embedding, lambda: encode, progress)
+            embedded = Builder(self.writer).embed(embedding, lambda: encode, progress)
             yield f"embedded {counted(embedded.count, 'passage')} of '{embedding.name}' again"
             for failed in embedded.failed:
                 yield f"left out of '{embedding.name}', since it cannot be embedded: {failed}"
         for row in again:
-            if self.builder.build_again(row, embedding):
+            if Structures(self.writer).build_again(row, embedding):
                 yield f"built the structure of '{row.name}' again"
             else:
                 yield f"'{row.name}' is searched exactly: too few vectors for its structure"
@@ -102,14 +107,14 @@ class Repairer:
         """Forget damaged shards, and the structures that may hold what they held."""
         if not shards and not structures:
             return
-        registry = self.builder.registry
-        with self.builder.catalog.writing():
+        registry = self.writer.registry
+        with self.writer.catalog.writing():
             registry.drop_shards(shards)
             for row in structures:
                 registry.set_index(given_up(row, embedding))
 
     def _index_fields(self) -> str:
-        corpus, catalog = self.builder.corpus, self.builder.catalog
+        corpus, catalog = self.writer.corpus, self.writer.catalog
         with catalog.writing():
             index_anew(catalog, corpus)
         return f"indexed the fields {json.dumps(['.'.join(p) for p in corpus.fields()])} again"

@@ -29,8 +29,11 @@ from indexes.reader import CATALOG, FOLDERS, Counts, Reader
 from indexes.registry import another_index
 from indexes.repair import Encoder, Repaired, Repairer
 from indexes.rows import NOTHING, EmbeddingRow, IndexRow
+from indexes.structures import Structures
 from indexes.taking import Taking
 from indexes.verify import Checked, Checker, Problem
+from indexes.wordbuilder import WordBuilder
+from indexes.writer import Writer
 
 __all__ = ["Checked", "Compacted", "Counts", "Repaired", "Store", "is_free"]
 
@@ -190,7 +193,7 @@ class Store(Reader):
         It is registered with its index at once, so that an interrupted build goes on. In the
         `recipe` of the index, `factory` is a FAISS factory string; the rest is its owner's. Texts
         that `encoder`'s encode fails for are left out, and told of; see `Builder.embed` and
-        `Builder.index_beside`.
+        `Structures.build_beside`.
 
         Raises:
             LockedError: another process is writing.
@@ -198,16 +201,17 @@ class Store(Reader):
         """
         with self._writing():
             self._check_plan(name, embedding)
-            builder = self._builder()
+            writer = self._writer()
             if embedding is None:
-                embedding = Fitting(builder).begin(name, make, recipe, progress)
+                embedding = Fitting(writer).begin(name, make, recipe, progress)
             try:
-                embedded = builder.embed(embedding, encoder, progress)
+                embedded = Builder(writer).embed(embedding, encoder, progress)
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            builder.restore(embedding, but=name)
-            return builder.index_beside(embedded, name, embedding, recipe)
+            structures = Structures(writer)
+            structures.restore(embedding, but=name)
+            return structures.build_beside(embedded, name, embedding, recipe)
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -220,16 +224,17 @@ class Store(Reader):
         """
         with self._writing():
             self._check_plan(name, embedding)
-            builder = self._builder()
-            embedded = Fitting(builder).refit(name, embedding, make, encode, progress)
+            writer = self._writer()
+            embedded = Fitting(writer).refit(name, embedding, make, encode, progress)
             index = self.index(name)
             now = self._registry.embedding_of(index)
-            index, embedded = builder.index_beside(embedded, name, now, index.recipe)
+            structures = Structures(writer)
+            index, embedded = structures.build_beside(embedded, name, now, index.recipe)
             self._sweep()
         return index, embedded
 
     def build_words(self, name: str, language: str, progress: Progress) -> IndexRow:
-        """Build a BM25 index over all texts, or bring it up to date; see `Builder.words`.
+        """Build a BM25 index over all texts, or bring it up to date; see `WordBuilder`.
 
         Raises:
             LockedError: another process is writing.
@@ -239,7 +244,7 @@ class Store(Reader):
         check_language(language)
         with self._writing():
             self._check_same(name, "lexical", {"language": language})
-            return self._builder().words(name, language, progress)
+            return WordBuilder(self._writer()).build(name, language, progress)
 
     def combine(self, name: str, parts: Sequence[str], recipe: Mapping[str, Any]) -> IndexRow:
         """Name a combination of indexes; `recipe` says how, and is its owner's.
@@ -322,14 +327,14 @@ class Store(Reader):
         """
         with self._writing():
             before = self.size()
-            builder = self._builder()
+            writer = self._writer()
             embeddings = self._registry.embeddings()
             rows, exact = 0, list[str]()
             for done, embedding in enumerate(embeddings, start=1):
-                gone, without_structure = builder.compact(embedding)
+                gone, without_structure = Builder(writer).compact(embedding)
                 rows, exact = rows + gone, exact + without_structure
                 progress(done, len(embeddings) + 1)
-            builder.words_again(_unwatched)
+            WordBuilder(writer).build_behind(_unwatched)
             if len(self._corpus.tombstones()):
                 # No file holds a removed key any more.
                 with self._catalog.writing():
@@ -367,14 +372,14 @@ class Store(Reader):
         try:
             with self._writing() as swept:
                 done = [f"removed {path}, which nothing names" for path in swept]
-                done += Repairer(self._builder()).mend(problems, encoder, progress)
+                done += Repairer(self._writer()).mend(problems, encoder, progress)
                 self._sweep()
         except DamageError as error:
             return Repaired((), (Problem(str(error)),))
         return Repaired(tuple(done), self.verify(progress).problems)
 
-    def _builder(self) -> Builder:
-        return Builder(self._catalog, self._corpus, self._registry, self.folder)
+    def _writer(self) -> Writer:
+        return Writer(self._catalog, self._corpus, self._registry, self.folder)
 
     # -- files ----------------------------------------------------------------------------------
 

@@ -12,10 +12,12 @@ from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.registry import another_index
 from indexes.rows import IndexRow
 from indexes.store import Store
+from retriever.buildreports import checked
 from retriever.embedders import TextReport
 from retriever.info import BuildReport
 from retriever.models import Models
-from retriever.vectors import VectorBuilding, Wanted, checked
+from retriever.planning import Wanted
+from retriever.vectors import VectorBuilding
 
 __all__ = ["DEFAULT_LANGUAGE", "Building", "Wanted", "refuse_text"]
 

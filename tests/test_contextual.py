@@ -50,7 +50,7 @@ def tiny(tmp_path_factory):
     """A folder with a tiny BERT of random weights that has prompts and reads 12 tokens."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizer
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -111,6 +111,19 @@ def test_neither_order_nor_batch_size_changes_a_vector(minilm, batch_size):
     order = [3, 0, 5, 2, 1, 4]
     vectors = other.encode_documents([TEXTS[position] for position in order])
     np.testing.assert_allclose(vectors, expected[order], atol=1e-6)
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 6])
+def test_portions_read_ahead_are_put_back_in_their_places(two_batch_sizes, monkeypatch, together):
+    embedder = two_batch_sizes[1]
+    expected, whole = embedder.encode_and_report(TEXTS)
+    queries = embedder.report_queries(TEXTS)
+    monkeypatch.setattr("retriever.embedders.modeltokens.TOGETHER", together)
+    vectors, report = embedder.encode_and_report(TEXTS)
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    # What stands beside a text decides how many places are computed, and nothing else.
+    assert replace(report, padded=whole.padded) == whole
+    assert embedder.report_queries(TEXTS) == queries
 
 
 def test_it_is_an_embedder_that_reports(minilm):

@@ -255,8 +255,9 @@ def test_an_engine_has_few_doors():
         "gensim": ["retriever.embedders.words", "retriever.training.neural"],
         # The catalog's schema steps are its own file.
         "sqlite_utils": ["indexes.catalog", "indexes.migrations"],
-        # Sentence models (changed, exported, asked), and the network of ELMo.
+        # Devices, the network of ELMo, and sentence models (exported, changed, asked).
         "torch": [
+            "retriever.embedders.devices",
             "retriever.embedders.elmonet",
             "retriever.embedders.graphs",
             "retriever.embedders.overrides",

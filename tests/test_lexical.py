@@ -26,6 +26,7 @@ from indexes.errors import (
     NewerFormatError,
     UnknownNameError,
 )
+from indexes.wordbuilder import WordBuilder
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.formats import read_qrels, read_queries
 
@@ -718,11 +719,12 @@ def test_an_index_that_holds_other_keys_than_its_row_says_is_noticed_and_mended(
 @pytest.mark.parametrize("keys", [range(1, 31), range(2, 32), range(1, 30), range(1, 33)])
 def test_keys_too_many_or_too_few_are_noticed_and_mended(words, keys, monkeypatch):
     before = everything(words)
-    true = words._store._builder().corpus.passages(1, 99, 99)
+    true = words._store._corpus.passages(1, 99, 99)
     other = [Passage(key, true[n % 30].text) for n, key in enumerate(keys)]
     with monkeypatch.context() as wrong:
-        wrong.setattr("indexes.builder.Builder.texts", lambda self, stop: iter(other))
-        words._store._builder().words("bm25", "none", lambda *done: None, anew=True)
+        wrong.setattr("indexes.writer.Writer.texts", lambda self, stop: iter(other))
+        builder = WordBuilder(words._store._writer())
+        builder.build("bm25", "none", lambda *done: None, anew=True)
     only(words)
     whole = list(keys) == list(range(1, 31))
     assert words.verify().ok == whole

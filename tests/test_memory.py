@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from indexes import ann, builder, shards, views
+from indexes import ann, builder, shards, structures, views
 from indexes.blocks import Block
 from indexes.errors import DamageError, InputError
 from indexes.files import Sealed
@@ -45,7 +45,7 @@ def flat_view(block):
     dim = block.vectors.shape[1]
     embedding = EmbeddingRow(1, "flat", {}, "model", "fingerprint", dim, "float32")
     return views.View(
-        index=builder.planned("flat", embedding, None),
+        index=structures.planned("flat", embedding, None),
         embedding=embedding,
         blocks=[block],
         unseen=(),

@@ -25,9 +25,10 @@ from retriever.embedders.choosing import Choice, Way, fastest, ways
 from retriever.embedders.exports import export, exported_before, source_of
 from retriever.embedders.locate import locate_sentence_model
 from retriever.embedders.modelcard import Choices
+from retriever.embedders.modelloading import load
 from retriever.embedders.onnxmodel import OnnxModel, side_by_side
 from retriever.embedders.probes import Likeness, likeness, probes_of, vectors_of
-from retriever.embedders.sentencemodel import SentenceModel, load
+from retriever.embedders.sentencemodel import SentenceModel
 from retriever.embedders.wholefolders import mark_used, remove_unused
 from retriever.machine import threads
 
@@ -618,6 +619,7 @@ def test_exports_that_nobody_opens_go_when_another_is_made(tiny, cache):
     options = [{"pooling": pooling} for pooling in ("cls", "max", "last")]
     opened = [ContextualEmbedder(tiny, runtime="onnx", **option) for option in options[:2]]
     folders = [one._opened.engine._graph.parent for one in opened]
+    idle = ContextualEmbedder(tiny, runtime="onnx", **options[0])
     assert sorted(folders) == exports(cache)
     for folder in folders:
         aged(folder, 61)
@@ -629,10 +631,10 @@ def test_exports_that_nobody_opens_go_when_another_is_made(tiny, cache):
     ContextualEmbedder(tiny, runtime="onnx", **options[2])
     assert [folder.exists() for folder in folders] == [False, True]
     assert (cache / "onnx" / "notes").exists()
-    # Whoever has one open goes on; who would open a part of it now is told what to do.
+    # Whoever computes with one goes on; who would begin to is told what to do.
     np.testing.assert_array_equal(opened[0].encode_queries(["the cat"]), right)
     with pytest.raises(ModelNotAvailableError, match="removed from the cache.*Open the model ag"):
-        opened[0].encode_queries(["the cat", "a dog that sleeps in the shade of an old tree"])
+        idle.encode_queries(["the cat"])
     assert not list((cache / "onnx").glob(".making*"))
 
 
@@ -670,16 +672,13 @@ def test_a_model_that_changes_while_it_is_loaded_is_not_exported_under_its_old_n
     tmp_path, cache, monkeypatch
 ):
     folder, other = build(tmp_path / "model"), build(tmp_path / "other", seed=1)
-    from retriever.embedders import sentencemodel
-
-    real = sentencemodel.load
 
     def exchanged(*given):
-        loaded = real(*given)
+        loaded = load(*given)
         shutil.copy(other / "model.safetensors", folder)
         return loaded
 
-    monkeypatch.setattr(sentencemodel, "load", exchanged)
+    monkeypatch.setattr("retriever.embedders.runtimes.load", exchanged)
     found = ContextualEmbedder(folder, runtime="onnx").encode_queries(["the cat"])
     right = ContextualEmbedder(other, runtime="torch").encode_queries(["the cat"])
     np.testing.assert_allclose(found, right, atol=1e-5)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexes.errors import InputError, ModelNotAvailableError
+from retriever.embedders.devices import computes_bfloat16
 from retriever.embedders.engine import Engine
 from retriever.embedders.exports import Source, export, unwritable
 from retriever.embedders.locate import cache_folder
@@ -153,8 +154,6 @@ def _engine(
         return export(source, way.precision, model).engine
     if way.precision == model.precision:
         return model
-    from retriever.embedders.sentencemodel import computes_bfloat16
-
     if not computes_bfloat16("cpu"):
         raise InputError("this processor has no instructions for it")
     rough = other(way.precision)

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from indexes.errors import InputError
-from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, WordVectors, unit
-from retriever.embedders.batches import Batch, batches
+from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, WordVectors
 from retriever.embedders.checks import check_count, check_one_of
 from retriever.embedders.contextualoptions import (
     check_room,
     checked_choices,
     options_of,
 )
-from retriever.embedders.inwords import check_pieces, pooled_words, word_spans
+from retriever.embedders.devices import computes_bfloat16
+from retriever.embedders.inwords import check_pieces
 from retriever.embedders.layers import resolved_layers
-from retriever.embedders.modelcard import DOCUMENT_PROMPTS, QUERY_PROMPTS, RUNTIMES
-from retriever.embedders.modeltokens import ModelTokenizer, Read
+from retriever.embedders.modelcard import RUNTIMES
+from retriever.embedders.modeltexts import ModelTexts
+from retriever.embedders.modeltokens import ModelTokenizer
+from retriever.embedders.modelwords import words_in_context
 from retriever.embedders.runtimes import opened
 from retriever.embedders.texts import check_texts
 
 __all__ = ["ContextualEmbedder"]
-
-# So many texts are read together, sorted by length, while the next ones are split into tokens.
-TOGETHER = 4096
 
 
 class ContextualEmbedder:
@@ -88,8 +85,7 @@ class ContextualEmbedder:
     ) -> None:
         check_count("batch_size", batch_size)
         check_one_of("runtime", runtime, RUNTIMES)
-        self._name, self._device, self._batch_size = model, device, batch_size
-        self._runtime = runtime
+        self._name, self._device, self._runtime = model, device, runtime
         self._choices = checked_choices(
             max_length=max_length,
             precision=precision,
@@ -102,14 +98,13 @@ class ContextualEmbedder:
         )
         self._opened = opened(model, device=device, runtime=runtime, choices=self._choices)
         card = self._opened.card
-        self._tokenizer = (
-            ModelTokenizer(card.tokenizer, card.max_length, card.side)
-            if card.tokenizer is not None
-            else None
-        )
-        if self._tokenizer is not None:
-            prompts = [self._prompt(task) for task in ("query", "document")]
-            check_room(self._tokenizer, prompts, card.max_length)
+        tokenizer = None
+        if card.tokenizer is not None:
+            tokenizer = ModelTokenizer(card.tokenizer, card.max_length, card.side)
+            prompts = [card.prompt(task) for task in ("query", "document")]
+            check_room(tokenizer, prompts, card.max_length)
+        # A model that is told more than tokens reads texts itself.
+        self._texts = ModelTexts(self._opened, tokenizer if card.plain else None, batch_size)
 
     @property
     def name(self) -> str:
@@ -155,8 +150,6 @@ class ContextualEmbedder:
         Without one, at that which this machine is best at in torch: bfloat16 where the processor
         computes with it.
         """
-        from retriever.embedders.sentencemodel import computes_bfloat16
-
         best = "bfloat16" if computes_bfloat16(self._device) else self.precision
         wanted = precision or best
         if wanted == self.precision:
@@ -172,7 +165,7 @@ class ContextualEmbedder:
         """
         check_count("batch_size", batch_size)
         other = copy.copy(self)
-        other._batch_size = batch_size
+        other._texts = replace(self._texts, batch_size=batch_size)
         return other
 
     @property
@@ -199,7 +192,7 @@ class ContextualEmbedder:
         model = str(path.resolve()) if path.exists() else os.fspath(self._name)
         options: dict[str, Any] = {
             "device": self._device,
-            "batch_size": self._batch_size,
+            "batch_size": self._texts.batch_size,
             "runtime": None if self._runtime == "auto" else self._runtime,
             "precision": None if self.precision == "float32" else self.precision,
             **options_of(self._choices),
@@ -213,30 +206,22 @@ class ContextualEmbedder:
         Raises:
             InputError: something that is no text; see `check_texts`.
         """
-        return self._encode(texts, "document")[0]
+        return self._texts.encode(texts, "document")[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors (len(texts), dim) float32, with the model's prompt for queries."""
-        return self._encode(texts, "query")[0]
+        return self._texts.encode(texts, "query")[0]
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
         """`encode_documents(texts)`, and how many texts were cut off at `max_length`.
 
         Also the tokens that were read, and the places that were computed for them.
         """
-        return self._encode(texts, "document")
+        return self._texts.encode(texts, "document")
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """How many of some queries are cut off at `max_length`, their prompt included."""
-        check_texts(texts)
-        prompt = self._prompt("query")
-        if self._tokenizer is None or not self._opened.card.plain:
-            return self._counted(texts, "query")
-        parts = self._read(texts, prompt)
-        return sum(
-            (_report(read, _filled(texts[at : at + len(read.tokens)])) for at, read in parts),
-            TextReport(),
-        )
+        return self._texts.report(texts, "query")
 
     def encode_words(
         self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
@@ -254,21 +239,15 @@ class ContextualEmbedder:
         """
         check_texts(texts)
         check_pieces(pieces)
-        tokenizer, taken = self._tokenizer, self._layer(layer)
-        if tokenizer is None or not self._opened.card.plain:
+        taken, tokenizer = self._layer(layer), self._texts.tokenizer
+        if tokenizer is None:
             raise InputError(
                 f"{self.name} has no vectors of words: it does not say where its tokens stand."
             )
-        read = tokenizer.read(texts, offsets=True)
-        model = self._opened.model()
-        found: dict[int, WordVectors] = {}
-        for batch in self._batches(read, range(len(texts)), model.budget):
-            hidden = model.hidden(batch, taken)
-            for place, vectors in zip(batch.places, hidden, strict=True):
-                offsets = read.offsets[place]
-                spans = word_spans(texts[place])
-                found[place] = pooled_words(spans, offsets, vectors[: len(offsets)], pieces)
-        return [found[place] for place in range(len(texts))]
+        most = self._texts.batch_size
+        return words_in_context(
+            self._opened, tokenizer, texts, layer=taken, pieces=pieces, batch_size=most
+        )
 
     @property
     def word_layer(self) -> int:
@@ -284,107 +263,6 @@ class ContextualEmbedder:
         if layer is None:
             return self.word_layer
         return resolved_layers((layer,), self.layers, self.name)[0]
-
-    def _encode(self, texts: Sequence[str], task: str) -> tuple[Matrix, TextReport]:
-        """Unit vectors of texts, and what was made of them."""
-        check_texts(texts)
-        prompt = self._prompt(task)
-        vectors = np.zeros((len(texts), self.dim), np.float32)
-        if self._tokenizer is None or not self._opened.card.plain:
-            filled = _filled(texts)
-            if filled:
-                some = [texts[place] for place in filled]
-                model, most = self._opened.model(), self._batch_size
-                vectors[filled] = model.embed_texts(some, prompt, task, most)
-            return unit(vectors), self._counted(texts, task)
-        report = TextReport()
-        skipped = self._skipped(prompt)
-        for start, read in self._read(texts, prompt):
-            part = vectors[start : start + len(read.tokens)]
-            # Without marks, a text of nothing but control signs has no token.
-            spoken = _filled(texts[start : start + len(part)])
-            filled = [place for place in spoken if read.tokens[place]]
-            padded = self._fill(part, read, filled, skipped)
-            report += _report(read, filled, padded)
-        return unit(vectors), report
-
-    def _fill(self, vectors: Matrix, read: Read, filled: list[int], skipped: int) -> int:
-        """Put the vectors of the `filled` texts into their rows; how many places were computed."""
-        engine, padded = self._opened.engine, 0
-        parts = self._batches(read, filled, engine.budget)
-        for batch, found in engine.embed_all(parts, skipped):
-            vectors[batch.places] = found
-            padded += batch.ids.size
-        return padded
-
-    def _batches(self, read: Read, places: Sequence[int], budget: int) -> Iterator[Batch]:
-        pad = self._opened.card.pad
-        return batches(read.tokens, places, pad=pad, budget=budget, most=self._batch_size)
-
-    def _read(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[int, Read]]:
-        """The tokens of some thousand texts at a time, and where these begin among all.
-
-        The next ones are split into tokens while the caller has to do with those before.
-        """
-        tokenizer = self._tokenizer
-        if tokenizer is None:
-            return
-        starts = range(0, len(texts), TOGETHER)
-        if len(starts) < 2:
-            yield 0, tokenizer.read([prompt + text for text in texts])
-            return
-        with ThreadPoolExecutor(1, "tokens") as ahead:
-            coming = None
-            for start in starts:
-                some = [prompt + text for text in texts[start : start + TOGETHER]]
-                ready, coming = coming, (start, ahead.submit(tokenizer.read, some))
-                if ready is not None:
-                    yield ready[0], ready[1].result()
-            if coming is not None:
-                yield coming[0], coming[1].result()
-
-    def _prompt(self, task: str) -> str:
-        """The first prompt for a task that says anything.
-
-        sentence-transformers 6.2 fills in an empty `document` prompt, finds that first, and so
-        never uses a `passage` or `corpus` prompt.
-        """
-        names = QUERY_PROMPTS if task == "query" else DOCUMENT_PROMPTS
-        prompts = self._opened.card.prompts
-        return next((prompts[name] for name in names if prompts.get(name)), "")
-
-    def _skipped(self, prompt: str) -> int:
-        """How many tokens of a prompt are read, but not pooled."""
-        if not prompt or self._opened.card.pools_prompt or self._tokenizer is None:
-            return 0
-        return self._tokenizer.length_of_prompt(prompt)
-
-    def _counted(self, texts: Sequence[str], task: str) -> TextReport:
-        """What a model makes of texts that it reads in its own way."""
-        prompted = [self._prompt(task) + texts[place] for place in _filled(texts)]
-        lengths = self._opened.model().lengths(prompted, task)
-        return TextReport(
-            texts=len(texts),
-            truncated=sum(limit is not None and length > limit for length, limit in lengths),
-            tokens=sum(
-                length if limit is None else min(length, limit) for length, limit in lengths
-            ),
-        )
-
-
-def _filled(texts: Sequence[str]) -> list[int]:
-    """The positions of the texts that are more than white space."""
-    return [place for place, text in enumerate(texts) if text.strip()]
-
-
-def _report(read: Read, filled: Sequence[int], padded: int = 0) -> TextReport:
-    """What was made of some texts, of which only the `filled` ones are read."""
-    return TextReport(
-        texts=len(read.tokens),
-        truncated=sum(read.cut[place] for place in filled),
-        tokens=sum(len(read.tokens[place]) for place in filled),
-        padded=padded,
-    )
 
 
 def _last(name: str | os.PathLike[str]) -> str:

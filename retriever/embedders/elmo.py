@@ -21,8 +21,9 @@ from retriever.embedders.base import (
     unit,
 )
 from retriever.embedders.checks import check_count
+from retriever.embedders.devices import best_device
 from retriever.embedders.elmoformat import read_elmo
-from retriever.embedders.elmonet import FIRST_WORD, ElmoNet, best_device
+from retriever.embedders.elmonet import FIRST_WORD, ElmoNet
 from retriever.embedders.elmosteps import Ids
 from retriever.embedders.elmowords import spans_of, tokenized
 from retriever.embedders.inwords import check_pieces, pooled_words, word_spans

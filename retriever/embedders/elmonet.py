@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from retriever.embedders.elmoformat import ElmoOptions, ElmoWeights, Floats, cell_name
 from retriever.embedders.elmosteps import Ids, Steps, blocks, side_by_side
-from retriever.embedders.sentencemodel import checked_device
 
-__all__ = ["BEGIN_ROW", "END_ROW", "FIRST_WORD", "ElmoNet", "LstmState", "Reading", "best_device"]
+__all__ = ["BEGIN_ROW", "END_ROW", "FIRST_WORD", "ElmoNet", "LstmState", "Reading"]
 
 # Character ids beyond the 256 bytes.
 BEGIN_SENTENCE, END_SENTENCE, BEGIN_WORD, END_WORD, PADDING = range(256, 261)
@@ -249,20 +248,6 @@ class ElmoNet:
 
     def _moved(self, array: NDArray[Any]) -> Any:
         return _tensor(array, self.device)
-
-
-def best_device(asked: str | None) -> str:
-    """The device, once it has held a number; without one torch's best that is there.
-
-    Raises:
-        InputError: torch does not know it, or this machine does not have it.
-    """
-    import torch
-
-    if device := checked_device(asked):
-        return device
-    found = torch.accelerator.current_accelerator(check_available=True)
-    return "cpu" if found is None else found.type
 
 
 def _tensor(array: NDArray[Any], device: str) -> Any:

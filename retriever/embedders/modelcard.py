@@ -69,3 +69,12 @@ class ModelCard:
     pools_prompt: bool
     layers: int
     notes: tuple[str, ...] = ()
+
+    def prompt(self, task: str) -> str:
+        """The first prompt for a task, `query` or `document`, that says anything; or an empty one.
+
+        sentence-transformers 6.2 fills in an empty `document` prompt, finds that first, and so
+        never uses a `passage` or `corpus` prompt.
+        """
+        names = QUERY_PROMPTS if task == "query" else DOCUMENT_PROMPTS
+        return next((self.prompts[name] for name in names if self.prompts.get(name)), "")

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["ModelTokenizer", "Read"]
+
+# So many texts are read together, sorted by length, while the next ones are split into tokens.
+TOGETHER = 4096
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,26 @@ class ModelTokenizer:
             if offsets
             else [],
         )
+
+    def read_ahead(self, texts: Sequence[str], prompt: str) -> Iterator[tuple[int, Read]]:
+        """The tokens of some thousand texts at a time, and where these begin among all.
+
+        `prompt` is put before each text. The next ones are split into tokens while the caller has
+        to do with those before.
+        """
+        starts = range(0, len(texts), TOGETHER)
+        if len(starts) < 2:
+            yield 0, self.read([prompt + text for text in texts])
+            return
+        with ThreadPoolExecutor(1, "tokens") as ahead:
+            coming = None
+            for start in starts:
+                some = [prompt + text for text in texts[start : start + TOGETHER]]
+                ready, coming = coming, (start, ahead.submit(self.read, some))
+                if ready is not None:
+                    yield ready[0], ready[1].result()
+            if coming is not None:
+                yield coming[0], coming[1].result()
 
     def length_of_prompt(self, prompt: str) -> int:
         """The tokens that a prompt puts before a text, the marks before it included."""

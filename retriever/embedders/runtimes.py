@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders.choosing import Choice, Way, choose, chosen_before, ways
+from retriever.embedders.devices import checked_device, fastest_precision, on_processor
 from retriever.embedders.engine import Engine
 from retriever.embedders.exports import (
     Export,
@@ -21,9 +21,8 @@ from retriever.embedders.exports import (
     unwritable,
 )
 from retriever.embedders.modelcard import Choices, ModelCard
-
-if TYPE_CHECKING:
-    from retriever.embedders.sentencemodel import SentenceModel
+from retriever.embedders.modelloading import load
+from retriever.embedders.sentencemodel import SentenceModel
 
 __all__ = ["Opened", "opened"]
 
@@ -84,14 +83,10 @@ class _Wanted:
 
     def load(self, precision: str = "float32") -> SentenceModel:
         """It in torch, on the processor."""
-        from retriever.embedders.sentencemodel import load
-
         return load(self.model, "cpu", replace(self.choices, precision=precision))
 
     def in_torch(self) -> Opened:
         """Computed by torch on the device, in the precision that is best there if it is open."""
-        from retriever.embedders.sentencemodel import checked_device, fastest_precision, load
-
         device, precision = checked_device(self.device), self.choices.precision
         if precision == "auto":
             precision = fastest_precision(device)
@@ -172,8 +167,6 @@ def _picked(wanted: _Wanted, among: Sequence[Way]) -> Opened:
     choice = chosen_before(source, among) if source else None
     if source and choice and (found := _remembered(wanted, source, choice)):
         return found
-    from retriever.embedders.sentencemodel import on_processor
-
     exact = next((way for way in among if way.runtime == "torch"), None)
     if exact and not on_processor(wanted.device):
         return wanted.in_torch()

@@ -1,13 +1,10 @@
-"""A sentence model in torch: loaded, asked, and described: the door to sentence-transformers."""
+"""A loaded sentence model, computed by torch."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +14,6 @@ from indexes.errors import InputError
 from retriever.embedders.base import Matrix
 from retriever.embedders.batches import Batch
 from retriever.embedders.identity import fingerprint_of_model
-from retriever.embedders.locate import (
-    SENTENCE_PACKAGES,
-    files_of_sentence_model,
-    is_offline,
-    is_raw_checkpoint,
-    locate_sentence_model,
-    not_available,
-)
 from retriever.embedders.modelcard import Choices, ModelCard
 from retriever.embedders.modelnotes import prompt_notes, raw_notes
 from retriever.embedders.modelreading import (
@@ -41,14 +30,7 @@ from retriever.embedders.modelreading import (
 )
 from retriever.embedders.overrides import count_layers, layer_of_tokens, override
 
-__all__ = [
-    "SentenceModel",
-    "checked_device",
-    "computes_bfloat16",
-    "fastest_precision",
-    "load",
-    "on_processor",
-]
+__all__ = ["SentenceModel"]
 
 # Places of a batch: on a processor small ones stay in its caches, a GPU wants to be filled.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
@@ -208,122 +190,6 @@ class SentenceModel:
             "attention_mask": torch.from_numpy(batch.mask).to(device),
             "modality": "text",
         }
-
-
-def load(model: str | os.PathLike[str], device: str | None, choices: Choices) -> SentenceModel:
-    """The model at a path, in an installed package or on the hub of Hugging Face.
-
-    Raises:
-        ModelNotAvailableError: it cannot be had: what was tried, and how to get it.
-        InputError: a choice that this model cannot have.
-    """
-    place, tried = locate_sentence_model(model)
-    for where, local in _attempts(place):
-        try:
-            loaded = _sentence_transformer(str(place), device, local)
-            raw = is_raw_checkpoint(place)
-        except Exception as error:  # each library below raises its own kinds
-            tried.append(f"{where} {place}: {_reason(error)}")
-        else:
-            return SentenceModel(loaded, choices, raw=raw)
-    if not isinstance(place, Path) and is_offline():
-        tried.append("Hugging Face: not asked, HF_HUB_OFFLINE is set")
-    raise not_available("sentence model", os.fspath(model), tried, SENTENCE_PACKAGES)
-
-
-def _reason(error: Exception) -> str:
-    """Why a model could not be loaded, in a line."""
-    whole = str(error)
-    if "trust_remote_code" in whole:
-        return "it comes with code of its own, which is never run here"
-    if "weights_only" in whole:
-        return "a file of weights would run code (pickle), which is never read here"
-    return (next(iter(whole.splitlines()), "") or type(error).__name__)[:200]
-
-
-def _attempts(place: Path | str) -> list[tuple[str, bool]]:
-    """Where to load from, in turn, and whether only what is on this machine may be read."""
-    if isinstance(place, Path):
-        return [("folder", True)]
-    cache, hub = ("Hugging Face cache", True), ("Hugging Face", False)
-    if is_offline():
-        return [cache]
-    # What is here may be a transformer alone, whose pooling nobody has asked the hub for.
-    return [cache, hub] if files_of_sentence_model(place) else [hub, cache]
-
-
-def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:
-    from sentence_transformers import SentenceTransformer
-
-    with _quiet(progress=not local):
-        return SentenceTransformer(place, device=device, local_files_only=local)
-
-
-@contextmanager
-def _quiet(*, progress: bool) -> Iterator[None]:
-    """Without the load report and the bar of transformers; downloads may show theirs."""
-    from transformers.utils import logging as chatter
-
-    bars = chatter.is_progress_bar_enabled()
-    names = ("transformers", "sentence_transformers")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    if not progress:
-        chatter.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if bars and not progress:
-            chatter.enable_progress_bar()
-
-
-def checked_device(device: str | None) -> str | None:
-    """The device, once it has held a number.
-
-    Raises:
-        InputError: torch does not know it, or this machine does not have it.
-    """
-    if device is None:
-        return None
-    import torch
-
-    try:
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"Device '{device}' cannot be used here: {reason}. Without a device, the best one is "
-            "taken; 'cpu' is always there."
-        ) from None
-    return device
-
-
-def on_processor(device: str | None) -> bool:
-    """Whether a model for this device computes on the processor; None: on the best device."""
-    from sentence_transformers.util import get_device_name
-
-    return (device or str(get_device_name())).partition(":")[0] == "cpu"
-
-
-def computes_bfloat16(device: str | None = None) -> bool:
-    """Whether a device, or else the best one, has instructions for bfloat16."""
-    import torch
-
-    if not on_processor(device):
-        return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
-    processor = torch.cpu.get_capabilities()
-    return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
-
-
-def fastest_precision(device: str | None) -> str:
-    """The precision that torch is fastest in on a device."""
-    if computes_bfloat16(device):
-        return "bfloat16"
-    return "float32" if on_processor(device) else "float16"
 
 
 def _compute_in(model: Any, precision: str) -> None:

@@ -16,6 +16,7 @@ from retriever.embedders.base import Matrix
 from retriever.embedders.specs import load_embedder, parse_spec
 from retriever.embedders.staticoptions import StaticOptions
 from retriever.making import Making, Stages, silent_stages
+from retriever.planning import check_dtype
 from retriever.training.cooccurrence import count_pairs
 from retriever.training.glove import factorise, x_max_of
 from retriever.training.neural import NeuralModel
@@ -30,7 +31,6 @@ from retriever.training.saving import (
 from retriever.training.scores import ScoreFiles, WordScore, score_words
 from retriever.training.settings import FASTTEXT, GLOVE, Settings, epochs_of, settings_of
 from retriever.training.words import WordFiles, read_word_files, vocabulary_of, write_word_files
-from retriever.vectors import check_dtype
 from retriever.workfolder import WorkFolder
 
 __all__ = ["train"]
