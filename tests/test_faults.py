@@ -27,11 +27,11 @@ SOAK = bool(os.environ.get("RETRIEVER_SOAK"))
 USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
 FEWER = {
     "create": ["kill", "power"],
-    "edit": ["kill", "power", "EIO"],
-    "rebuild": ["kill", "power", "EIO"],
+    "edit": ["kill", "power"],
+    "rebuild": ["kill", "power"],
     "delete": ["kill", "power"],
     "delete-where": [],
-    "compact": ["kill", "power", "EIO"],
+    "compact": ["kill", "power"],
     "drop": ["kill", "power"],
     "words": ["kill", "power", "EIO"],
     "words-worn": [],

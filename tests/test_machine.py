@@ -421,7 +421,7 @@ def to_four_decimals(row):
 
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=45,
     stateful_step_count=40,
     deadline=None,
     # Each step writes to the disk: to shrink a failure takes minutes. Add Phase.shrink to do so.
