@@ -35,26 +35,32 @@ def wordpiece(side="right"):
 
 
 @cache
-def trained(kind):
-    """The text of a tokenizer that was trained on the words: `bytes` (BPE) or `unigram`."""
+def byte_pairs():
+    """The text of a tokenizer of bytes (BPE) that was trained on the words."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    if kind == "bytes":
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(
-            vocab_size=330, initial_alphabet=alphabet, special_tokens=SPECIAL, show_progress=False
-        )
-    else:
-        tokenizer = Tokenizer(models.Unigram())
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-        trainer = trainers.UnigramTrainer(
-            vocab_size=90, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
-        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=330, initial_alphabet=alphabet, special_tokens=SPECIAL, show_progress=False
+    )
     tokenizer.train_from_iterator(TEXTS, trainer)
     return tokenizer.to_str()
+
+
+def likely_pieces():
+    """A tokenizer by how likely pieces are (Unigram). Trained, it would be another at every run."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = dict.fromkeys(WORDS)
+    likely = {f"▁{word}": -4.0 for word in words} | {word[-3:]: -6.0 for word in words}
+    letters = dict.fromkeys("▁abcdefghijklmnopqrstuvwxyzTPB.,!", -8.0)
+    pieces = dict.fromkeys(SPECIAL, 0.0) | letters | likely
+    tokenizer = Tokenizer(models.Unigram(list(pieces.items()), unk_id=SPECIAL.index("<unk>")))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    return tokenizer
 
 
 def bpe(*, marks="", pad=None, side="right"):
@@ -62,7 +68,7 @@ def bpe(*, marks="", pad=None, side="right"):
     from tokenizers import Tokenizer, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer.from_str(trained("bytes"))
+    tokenizer = Tokenizer.from_str(byte_pairs())
     if marks:
         numbers = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
         tokenizer.post_processor = processors.TemplateProcessing(
@@ -74,10 +80,10 @@ def bpe(*, marks="", pad=None, side="right"):
 
 
 def unigram(marks="$A </s>", side="right"):
-    from tokenizers import Tokenizer, processors
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer.from_str(trained("unigram"))
+    tokenizer = likely_pieces()
     numbers = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
     tokenizer.post_processor = processors.TemplateProcessing(single=marks, special_tokens=numbers)
     return PreTrainedTokenizerFast(
