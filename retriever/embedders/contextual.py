@@ -19,7 +19,7 @@ from retriever.embedders.contextualoptions import (
 )
 from retriever.embedders.devices import computes_bfloat16
 from retriever.embedders.inwords import check_pieces
-from retriever.embedders.layers import resolved_layers
+from retriever.embedders.layers import resolved_layer
 from retriever.embedders.modelcard import RUNTIMES
 from retriever.embedders.modeltexts import ModelTexts
 from retriever.embedders.modeltokens import ModelTokenizer
@@ -239,7 +239,8 @@ class ContextualEmbedder:
         """
         check_texts(texts)
         check_pieces(pieces)
-        taken, tokenizer = self._layer(layer), self._texts.tokenizer
+        taken = self.word_layer if layer is None else layer
+        taken, tokenizer = resolved_layer(taken, self.layers, self.name), self._texts.tokenizer
         if tokenizer is None:
             raise InputError(
                 f"{self.name} has no vectors of words: it does not say where its tokens stand."
@@ -253,16 +254,6 @@ class ContextualEmbedder:
     def word_layer(self) -> int:
         """The layer that `encode_words` takes unasked."""
         return (self.layers + 1) // 2
-
-    def _layer(self, layer: int | None) -> int:
-        """A layer from 0 up.
-
-        Raises:
-            InputError: there is no such layer.
-        """
-        if layer is None:
-            return self.word_layer
-        return resolved_layers((layer,), self.layers, self.name)[0]
 
 
 def _last(name: str | os.PathLike[str]) -> str:

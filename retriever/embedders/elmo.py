@@ -27,7 +27,7 @@ from retriever.embedders.elmonet import FIRST_WORD, ElmoNet
 from retriever.embedders.elmosteps import Ids
 from retriever.embedders.elmowords import spans_of, tokenized
 from retriever.embedders.inwords import check_pieces, pooled_words, word_spans
-from retriever.embedders.layers import resolved_layers
+from retriever.embedders.layers import resolved_layer
 from retriever.embedders.texts import check_texts
 
 __all__ = ["ElmoEmbedder"]
@@ -162,7 +162,8 @@ class ElmoEmbedder:
         """
         check_texts(texts)
         check_pieces(pieces)
-        taken, found = self._layer(layer), list[WordVectors]()
+        taken = self.word_layer if layer is None else layer
+        taken, found = resolved_layer(taken, self.layers, self.name), list[WordVectors]()
         for some, _ in self._stretches(texts):
             stretch = texts[len(found) : len(found) + len(some)]
             for text, read in zip(stretch, self._read(some, taken), strict=True):
@@ -174,16 +175,6 @@ class ElmoEmbedder:
     def word_layer(self) -> int:
         """The layer that `encode_words` takes unasked."""
         return self.layers
-
-    def _layer(self, layer: int | None) -> int:
-        """A layer from 0 up.
-
-        Raises:
-            InputError: there is no such layer.
-        """
-        if layer is None:
-            return self.word_layer
-        return resolved_layers((layer,), self.layers, self.name)[0]
 
     def _stretches(self, texts: Sequence[str]) -> Iterator[tuple[list[list[str]], TextReport]]:
         """The words that are read of some thousand texts at a time, and the report of those."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from indexes.errors import InputError
 
-__all__ = ["parsed_layers", "resolved_layers"]
+__all__ = ["parsed_layers", "resolved_layer", "resolved_layers"]
 
 ONE, SEVERAL = re.compile(r"-?\d+"), re.compile(r"(-?\d+)\.\.(-?\d+)")
 # No transformer has so many: a range over more is a slip.
@@ -73,3 +73,12 @@ def resolved_layers(layers: Sequence[int], count: int, name: str) -> tuple[int, 
             f"layer names a layer twice: {','.join(map(str, layers))}, of {count}. Name each once."
         )
     return tuple(found)
+
+
+def resolved_layer(layer: int, count: int, name: str) -> int:
+    """One layer from 0 to `count` of a model that has `count`.
+
+    Raises:
+        InputError: the model, which is called `name`, has no such layer.
+    """
+    return resolved_layers((layer,), count, name)[0]

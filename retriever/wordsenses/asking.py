@@ -17,7 +17,7 @@ from retriever.embedders.base import Matrix, unit
 from retriever.embedders.characters import lowered
 from retriever.embedders.checks import check_count
 from retriever.embedders.inwords import check_pieces, word_spans
-from retriever.embedders.layers import resolved_layers
+from retriever.embedders.layers import resolved_layer
 from retriever.embedders.static import StaticEmbedder
 from retriever.embedders.texts import check_texts
 from retriever.models import Models
@@ -268,4 +268,4 @@ def _layer(named: Named, layer: int | None) -> int | None:
     if layer is None:
         own = named.embedder
         return own.word_layer if isinstance(own, OwnLayer) else None
-    return resolved_layers((layer,), named.words.layers, named.embedder.name)[0]
+    return resolved_layer(layer, named.words.layers, named.embedder.name)
