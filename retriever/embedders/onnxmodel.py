@@ -78,15 +78,12 @@ class OnnxModel:
             for batch in first:
                 yield batch, self._run(self._in_all_threads, batch)
             return
-        run = partial(self._run, self._in_one_thread)
-        every = chain(first, coming)
+        count, every = threads(), chain(first, coming)
         for wide, some in groupby(every, lambda batch: bool(batch.ids.shape[1] > WIDE)):
-            if threads() == 1:
-                yield from ((batch, run(batch)) for batch in some)
-            elif wide:
+            if wide or count == 1:
                 yield from ((batch, self._run(self._in_all_threads, batch)) for batch in some)
             else:
-                yield from side_by_side(run, some, threads())
+                yield from side_by_side(partial(self._run, self._in_one_thread), some, count)
 
     def _run(self, session: Any, batch: Batch) -> Matrix:
         given = dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
