@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toy import COMPASS, HALF, Axes
 
 from retriever import Collection, Document, HashingEmbedder
+from retriever.embedders.locate import locate_sentence_model
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -57,3 +59,11 @@ def data() -> Path:
     if not folder:
         pytest.skip("RETRIEVER_DATA is not set: no real test collections")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def plain_minilm() -> Any:
+    """all-MiniLM-L6-v2 as sentence-transformers itself has it: what ours must equal."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(locate_sentence_model("all-MiniLM-L6-v2")[0]), device="cpu")

@@ -39,13 +39,6 @@ def minilm():
 
 
 @pytest.fixture(scope="module")
-def plain():
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(locate_sentence_model("all-MiniLM-L6-v2")[0]), device="cpu")
-
-
-@pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A folder with a tiny BERT of random weights that has prompts and reads 12 tokens."""
     import torch
@@ -87,10 +80,12 @@ def filled(texts):
     return [position for position, text in enumerate(texts) if text.strip()]
 
 
-def test_it_equals_plain_sentence_transformers(minilm, plain):
+def test_it_equals_plain_sentence_transformers(minilm, plain_minilm):
     vectors = minilm.encode_documents(TEXTS)
     kept = filled(TEXTS)
-    expected = plain.encode([TEXTS[position] for position in kept], normalize_embeddings=True)
+    expected = plain_minilm.encode(
+        [TEXTS[position] for position in kept], normalize_embeddings=True
+    )
     np.testing.assert_allclose(vectors[kept], expected, atol=1e-6)
     np.testing.assert_allclose(minilm.encode_queries(TEXTS)[kept], expected, atol=1e-6)
     assert (vectors.dtype, vectors.shape) == (np.float32, (6, 384))

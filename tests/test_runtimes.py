@@ -23,7 +23,6 @@ from retriever.embedders import ContextualEmbedder
 from retriever.embedders.batches import batches
 from retriever.embedders.choosing import Choice, Way, fastest, ways
 from retriever.embedders.exports import export, exported_before, source_of
-from retriever.embedders.locate import locate_sentence_model
 from retriever.embedders.modelcard import Choices
 from retriever.embedders.modelloading import load
 from retriever.embedders.onnxmodel import OnnxModel, side_by_side
@@ -60,13 +59,6 @@ def two_threads():
 @pytest.fixture(scope="module")
 def minilm():
     return ContextualEmbedder("all-MiniLM-L6-v2", runtime="onnx")
-
-
-@pytest.fixture(scope="module")
-def plain():
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(locate_sentence_model("all-MiniLM-L6-v2")[0]), device="cpu")
 
 
 def build(folder, *, seed=0, **pooling):
@@ -129,10 +121,10 @@ def python(code, **environment):
 # -- the same vectors ---------------------------------------------------------------------------
 
 
-def test_an_exported_model_equals_plain_sentence_transformers(minilm, plain):
+def test_an_exported_model_equals_plain_sentence_transformers(minilm, plain_minilm):
     assert (minilm.runtime, minilm.precision, minilm.dim) == ("onnx", "float32", 384)
     vectors = minilm.encode_documents(TEXTS)
-    expected = plain.encode([TEXTS[place] for place in FILLED], normalize_embeddings=True)
+    expected = plain_minilm.encode([TEXTS[place] for place in FILLED], normalize_embeddings=True)
     np.testing.assert_allclose(vectors[FILLED], expected, atol=1e-5)
     assert not vectors[1].any()
     for place in FILLED:
@@ -140,11 +132,11 @@ def test_an_exported_model_equals_plain_sentence_transformers(minilm, plain):
         np.testing.assert_allclose(alone[0], vectors[place], atol=1e-5)
 
 
-def test_bytes_say_nearly_the_same_whoever_stands_beside_a_text(plain):
+def test_bytes_say_nearly_the_same_whoever_stands_beside_a_text(plain_minilm):
     rough = ContextualEmbedder("all-MiniLM-L6-v2", precision="int8")
     assert (rough.runtime, rough.precision) == ("onnx", "int8")
     vectors = rough.encode_documents(TEXTS)
-    expected = plain.encode([TEXTS[place] for place in FILLED], normalize_embeddings=True)
+    expected = plain_minilm.encode([TEXTS[place] for place in FILLED], normalize_embeddings=True)
     cosines = np.einsum("ij,ij->i", vectors[FILLED], expected)
     assert cosines.min() > 0.98
     assert cosines.max() < 0.9999
