@@ -5,25 +5,29 @@ BIN := .venv/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 SMOKE := build/smoke
 
-.PHONY: demo test check docs bench smoke clean
+.PHONY: demo test test-fast check docs bench smoke clean
 .DEFAULT_GOAL := demo
 
-demo: .venv/.demo  ## set up, then index a corpus two ways and ask both the same
+demo: .venv/.demo  ## set up, then index a corpus in several ways and compare them
 	@$(BIN)/retriever demo demo
 	@echo "(In this checkout the command is $(BIN)/retriever; after . $(BIN)/activate it is retriever.)"
 
-test: .venv/.dev  ## set up, then run the tests
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+test: .venv/.dev  ## set up, then run all tests, in parallel
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto
 
-check: .venv/.dev  ## format, lint, types, and that generated docs are current
+test-fast: .venv/.dev  ## the tests that need no model and enumerate no faults: under a minute
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m 'not model and not exhaustive'
+
+check: .venv/.dev  ## format, lint, types, import order, and that generated docs are current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp --check README.md docs/cli.md benchmarks/README.md
+	$(BIN)/lint-imports --no-cache
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp --check README.md docs/architecture.md docs/cli.md benchmarks/README.md
 
-docs: .venv/.dev  ## write the generated parts of the docs anew
+docs: .venv/.dev  ## regenerate the generated parts of the docs
 	HF_HUB_OFFLINE=1 $(BIN)/python -m docs.session
-	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp -r README.md docs/cli.md benchmarks/README.md
+	HF_HUB_OFFLINE=1 $(BIN)/python -m cogapp -r README.md docs/architecture.md docs/cli.md benchmarks/README.md
 
 bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/results
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.quality
@@ -35,6 +39,7 @@ bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/re
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.words
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.training
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.durability
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.callpath
 
 smoke: .venv/.dev  ## build the wheel, install it alone in a fresh environment, run one search
 	rm -rf dist $(SMOKE)
@@ -46,7 +51,7 @@ smoke: .venv/.dev  ## build the wheel, install it alone in a fresh environment, 
 clean:  ## remove what was built and set up
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# A stamp is newer than what it was made from: a second run sets nothing up again.
+# A stamp is newer than what it was made from, so a second run does not set up again.
 .venv/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Retriever needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
