@@ -1,1 +1,1 @@
-"""Measurements: every figure in the README comes from here, with its birth certificate."""
+"""Benchmarks: every figure in the README comes from here, with its provenance."""

@@ -1,8 +1,9 @@
-"""How long the way from a call to its answer is: `python -m benchmarks.callpath [--against CHECKOUT]`.
+"""Frames and calls from a query to its answer: `python -m benchmarks.callpath [--against CHECKOUT]`.
 
-Counts, for this checkout: stack frames of ours from `Collection.search` to FAISS, Python calls of one
-warm query, and source files that a first build enters. With `--against`, the same of another checkout
-of this repository, and the time of one warm query in both, in turns of fresh processes, as ratios.
+Counts, for this checkout: our stack frames from `Collection.search` to FAISS, Python calls of one
+warm query, and source files that a first build enters. With `--against`, the same for another
+checkout of this repository, and the time of one warm query in both, in turns of fresh processes,
+as ratios.
 
 Needs RETRIEVER_DATA. Writes `results/callpath.json`.
 """

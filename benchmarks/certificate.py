@@ -1,4 +1,4 @@
-"""A number's birth certificate: commit, versions, data, machine; and the file that keeps both."""
+"""The provenance of a figure (commit, versions, data, machine), and the files of results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIBRARIES = ("faiss-cpu", "sentence-transformers", "torch", "gensim", "numpy", "
 
 
 def data_folder() -> Path:
-    """The real test collections; stops with a message where there are none."""
+    """Return the folder of real test collections; exit with a message if there is none."""
     folder = os.environ.get("RETRIEVER_DATA")
     if not folder:
         raise SystemExit("Set RETRIEVER_DATA to the folder of test collections.")
@@ -31,14 +31,14 @@ def data_folder() -> Path:
 
 
 def collection_folder(name: str) -> Path:
-    """Where a benchmark keeps a collection from one run to the next (embedding takes minutes)."""
+    """Return the folder in which a benchmark keeps a collection between runs."""
     folder = HERE.parent / ".cache" / "benchmarks" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def checksum(*paths: Path) -> str:
-    """SHA-256 over some files, the first 16 digits."""
+    """Return the first 16 digits of the SHA-256 over some files."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.read_bytes())
@@ -48,7 +48,7 @@ def checksum(*paths: Path) -> str:
 def repeated(
     action: Callable[[], object], *, repeats: int = 7, warm_up: int = 1
 ) -> dict[str, float]:
-    """Seconds that an action takes: median, fastest and slowest of `repeats`, after a warm-up."""
+    """Time an action: median, fastest and slowest of `repeats` in seconds, after a warm-up."""
     for _ in range(warm_up):
         action()
     seconds = []
@@ -60,13 +60,13 @@ def repeated(
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:
-    """Median, fastest and slowest of some times."""
+    """Return median, fastest and slowest of some times."""
     return {"median": median(seconds), "fastest": min(seconds), "slowest": max(seconds)}
 
 
 def certificate(**facts: Any) -> dict[str, Any]:
-    """Where and when a number was made; `facts` say what was measured, on which data, how often."""
-    # Here, so that a process that only measures does not load the library.
+    """Return where and when a figure was measured; `facts` say what, on which data, how often."""
+    # Imported here, so that a process that only measures does not load the library.
     from retriever.certificate import processor
 
     return {
@@ -83,7 +83,7 @@ def certificate(**facts: Any) -> dict[str, Any]:
 
 
 def save(name: str, result: Mapping[str, Any]) -> None:
-    """Keep a result beside the script that made it."""
+    """Save a result next to the script that made it."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")

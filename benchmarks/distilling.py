@@ -1,8 +1,8 @@
-"""How near a distilled table comes to its teacher, and what in the recipe helps:
+"""How close a distilled table comes to its teacher, and an ablation:
 `python -m benchmarks.distilling`.
 
-Needs RETRIEVER_DATA. Writes `results/distilling.json`: the command as it is, with several seeds, on
-four collections; and an ablation on each, one thing changed at a time. MiniLM is the teacher
+Needs RETRIEVER_DATA. Writes `results/distilling.json`: the command with its defaults, with several
+seeds, on four collections; and an ablation on each, one change at a time. MiniLM is the teacher
 throughout.
 """
 
@@ -49,12 +49,12 @@ FRAGMENTS = 10_000
 
 
 def silent(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A collection to distil on: its name, where its documents come from, what becomes of them."""
+    """A collection to distill on: its name, the source of its documents, its role."""
 
     name: str
     label: str
@@ -64,7 +64,7 @@ class Task:
     seeds: Sequence[int] = SEEDS
 
     def documents(self) -> list[Document]:
-        """The documents; of `only_judged` so many, all judged ones among them."""
+        """Return the documents; with `only_judged`, that many, all judged ones included."""
         records = read_documents(self.data.file("corpus.jsonl"))
         documents = [record for record in records if isinstance(record, Document)]
         if self.titles:
@@ -77,13 +77,13 @@ class Task:
         return [one for one in documents if one.doc_id in chosen]
 
     def queries(self) -> dict[str, str]:
-        """The judged queries."""
+        """Return the judged queries."""
         judged = self.qrels()
         queries = read_queries(self.data.file("queries.jsonl"))
         return {key: text for key, text in queries.items() if key in judged}
 
     def qrels(self) -> dict[str, dict[str, int]]:
-        """The judgments, relevant or not."""
+        """Return the judgments, relevant or not."""
         return read_qrels(self.data.file(BINARY))
 
 
@@ -96,7 +96,7 @@ TASKS = (
 
 
 def collection_of(task: Task) -> Collection:
-    """The collection with MiniLM's vectors, kept from one run to the next."""
+    """Return the collection with MiniLM's vectors, kept between runs."""
     library = Collection.open_or_create(collection_folder(task.name))
     if not len(library):
         library.add(task.documents())
@@ -105,11 +105,11 @@ def collection_of(task: Task) -> Collection:
     return library
 
 
-# -- the command as it is -------------------------------------------------------------------------
+# -- the command ---------------------------------------------------------------------------------
 
 
 def distilled(library: Collection, task: Task, seed: int) -> dict[str, Any]:
-    """One distillation from nothing to an index, and what judgments say of it."""
+    """Distill once from scratch to an index, and evaluate it."""
     name = f"distilled-{seed}"
     if name in library.index_names():
         library.drop(name)
@@ -144,7 +144,7 @@ def distilled(library: Collection, task: Task, seed: int) -> dict[str, Any]:
 
 
 def summed_up(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over the seeds, and the least and the most share of the teacher's quality."""
+    """Return means over the seeds, and the range of the share of the teacher's quality."""
     teacher = runs[0]["teacher"]
     shares = {
         side: [run[side] / teacher for run in runs] for side in ("queries_only", "both_sides")
@@ -160,12 +160,12 @@ def summed_up(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-# -- one thing changed at a time ------------------------------------------------------------------
+# -- ablation -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Read:
-    """All that some variant needs of a collection, read by the teacher."""
+    """What the variants need of a collection, encoded by the teacher."""
 
     tokenizer: Path
     plain: Path
@@ -179,7 +179,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Variant:
-    """What a variant learns from, and how; see `variants`."""
+    """The training data and the settings of a variant; see `variants`."""
 
     label: str
     recipe: Recipe = Recipe()  # noqa: RUF009 - frozen
@@ -192,7 +192,7 @@ class Variant:
 
 
 def variants() -> Iterator[Variant]:
-    """The recipe, and each of its parts left out or exchanged."""
+    """Return the default settings, and each of their parts left out or replaced."""
     plain = Variant("as it is")
     yield plain
     yield replace(plain, label="no ranking of the index", recipe=Recipe(contrast=0.0))
@@ -210,7 +210,7 @@ def variants() -> Iterator[Variant]:
 
 
 def fragments(texts: Sequence[str], count: int, seed: int) -> list[str]:
-    """Stretches of 3 to 16 words of the texts; a text is drawn as often as it has words."""
+    """Draw fragments of 3 to 16 words; a text is drawn in proportion to its length."""
     rng = random.Random(seed)
     words = [text.split() for text in texts]
     found = []
@@ -222,7 +222,7 @@ def fragments(texts: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def read(library: Collection, task: Task) -> Read:
-    """What the command would have the teacher read, and fragments; kept for the next run."""
+    """Return the command's training texts and fragments, kept between runs."""
     folder = collection_folder(f"distilling-{task.name}")
     folder.mkdir(exist_ok=True)
     embedder = library.embedder("minilm")
@@ -255,9 +255,9 @@ def read(library: Collection, task: Task) -> Read:
 
 
 def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
-    """Fit one variant, and ask it."""
+    """Fit one variant and evaluate it."""
     bags = Bags(some.tokenizer if variant.words else some.plain)
-    # Whole words come after all pieces.
+    # Whole words come after all subwords.
     pieces = some.pieces[: bags.size]
     held = min(HELD_OUT, len(some.texts.texts) // HELD_OUT_SHARE)
     seen = Lessons(bags.of(some.passages), some.vectors)
@@ -288,18 +288,18 @@ def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
 
 
 class Judge:
-    """Asks vectors in memory, exactly."""
+    """Exact search over vectors in memory."""
 
     def __init__(self, library: Collection, task: Task) -> None:
         queries = task.queries()
         self._ids, self.texts, self._qrels = list(queries), list(queries.values()), task.qrels()
-        # Passages without a vector are the empty ones.
+        # Only empty passages have no vector.
         self._doc_ids = [
             one.doc_id for one in library.documents() if (one.title + one.text).strip()
         ]
 
     def value(self, queries: Matrix, documents: Matrix) -> float:
-        """nDCG@10."""
+        """Return nDCG@10."""
         scores = queries @ documents.T
         best = np.argsort(-scores, axis=1, kind="stable")[:, :11]
         run = {
@@ -309,11 +309,11 @@ class Judge:
         return mean_of(evaluate(drop_self(run), self._qrels, [MEASURE])[MEASURE])
 
 
-# -- all of it ------------------------------------------------------------------------------------
+# -- everything -----------------------------------------------------------------------------------
 
 
 def main() -> None:
-    """Distil, judge, take apart, save."""
+    """Distill, evaluate, ablate, save."""
     results: dict[str, Any] = {}
     for task in TASKS:
         with collection_of(task) as library:

@@ -1,4 +1,4 @@
-"""What safety costs: `python -m benchmarks.durability`.
+"""The cost of durability: `python -m benchmarks.durability`.
 
 Needs RETRIEVER_DATA. Writes `results/durability.json`. Times are ratios side by side in one run,
 medians of several repeats with their spread; memory is the peak of a process of its own.
@@ -37,7 +37,7 @@ STATIC = "glove-6b-50d"
 
 
 def abstracts(count: int) -> Iterator[Document]:
-    """So many documents: the arXiv abstracts, again and again under other ids."""
+    """Yield that many documents: the arXiv abstracts, repeated under new ids."""
     for turn in range(1 + count // HUNDRED_THOUSAND):
         left = count - turn * HUNDRED_THOUSAND
         for number, document in enumerate(
@@ -53,11 +53,11 @@ def abstracts(count: int) -> Iterator[Document]:
             )
 
 
-# -- what runs in a process of its own ----------------------------------------------------------
+# -- tasks in separate processes ---------------------------------------------------------------
 
 
 def add(folder: Path, count: int) -> dict[str, Any]:
-    """Add so many documents."""
+    """Add that many documents."""
     with Collection.create(folder) as library:
         library.index_fields("number")
         seconds = _seconds(lambda: library.add(abstracts(count)))
@@ -71,7 +71,7 @@ def build(folder: Path, _: int) -> dict[str, Any]:
 
 
 def search(folder: Path, _: int) -> dict[str, Any]:
-    """Open it, and ask one query."""
+    """Open the collection and run one query."""
     opened = time.perf_counter()
     with Collection.open(folder) as library:
         opened = time.perf_counter() - opened
@@ -80,7 +80,7 @@ def search(folder: Path, _: int) -> dict[str, Any]:
 
 
 def compact(folder: Path, _: int) -> dict[str, Any]:
-    """Delete half of the documents, and give their room back."""
+    """Delete half of the documents, and compact."""
     with Collection.open(folder) as library:
         deleting = _seconds(lambda: library.delete(where={"half": 1}))
         before = _size(folder)
@@ -95,7 +95,7 @@ def compact(folder: Path, _: int) -> dict[str, Any]:
 
 
 def write_on(folder: Path, _: int) -> dict[str, Any]:
-    """Build over and over, until killed."""
+    """Build repeatedly until killed."""
     with Collection.open(folder) as library:
         embedder = StaticEmbedder(STATIC)
         while True:
@@ -110,7 +110,7 @@ QUERY = "galaxy clusters and dark matter"
 
 
 def in_a_process(task: str, folder: Path, count: int = 0) -> dict[str, Any]:
-    """What a task measured in a process of its own, with the most memory that it held, in MB."""
+    """Run a task in a separate process; return its result and its peak memory in MB."""
     done = subprocess.run(_command(task, folder, count), stdout=subprocess.PIPE, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -124,7 +124,7 @@ def _command(task: str, folder: Path, count: int = 0) -> list[str]:
 
 
 def memory(counts: tuple[int, ...]) -> dict[str, Any]:
-    """Peaks of memory of each step, for corpora of several sizes."""
+    """Measure peak memory of each step, for corpora of several sizes."""
     result: dict[str, Any] = {}
     for count in counts:
         with tempfile.TemporaryDirectory() as parent:
@@ -138,7 +138,7 @@ def memory(counts: tuple[int, ...]) -> dict[str, Any]:
 
 
 def adding(documents: list[Document]) -> dict[str, Any]:
-    """Adding with and without waiting for the disk; adding the same again, in memory and a file."""
+    """Time adding with and without fsync, and adding the same again from memory and a file."""
     source = data_folder() / ABSTRACTS
     times: dict[str, list[float]] = {}
 
@@ -166,7 +166,7 @@ def adding(documents: list[Document]) -> dict[str, Any]:
 
 
 def building(folder: Path) -> dict[str, Any]:
-    """Embedding with and without waiting for the disk."""
+    """Time embedding with and without fsync."""
     times: dict[str, list[float]] = {"safe": [], "unsafe": []}
     embedder = StaticEmbedder(STATIC)
     with Collection.open(folder) as library:
@@ -181,7 +181,7 @@ def building(folder: Path) -> dict[str, Any]:
 
 
 def opening(folder: Path) -> dict[str, dict[str, float]]:
-    """Seconds to open a collection, after imports, each in a fresh process."""
+    """Time opening a collection, after imports, each time in a fresh process."""
     runs = [in_a_process("search", folder) for _ in range(REPEATS + 1)][1:]
     return {
         "open_s": summary([run["open_s"] for run in runs]),
@@ -190,7 +190,7 @@ def opening(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def querying(folder: Path, queries: list[str]) -> dict[str, Any]:
-    """One query at a time on a quiet collection, and while another process builds."""
+    """Time single queries on an idle collection, and while another process builds."""
     with Collection.open(folder) as library:
         quiet = _p50(library, queries)
         writer = subprocess.Popen(_command("write_on", folder), stdout=subprocess.DEVNULL)
@@ -204,7 +204,7 @@ def querying(folder: Path, queries: list[str]) -> dict[str, Any]:
 
 
 def filtering(folder: Path) -> dict[str, Any]:
-    """One query with filters that keep few, half and nearly all, beside the same without."""
+    """Time queries with filters that keep few, half and nearly all, and without a filter."""
     few, half = {"number": {"<": 10}}, {"half": 1}
     most = {"number": {">=": 10}}
     with Collection.open(folder) as library:
@@ -216,7 +216,7 @@ def filtering(folder: Path) -> dict[str, Any]:
                 partial(retriever.search, QUERY, 10, where=where), repeats=51, warm_up=5
             )
             result[name] = {"ms": 1000 * warm["median"]}
-        # A filter that was never asked before: another ten documents each time.
+        # A filter that was never used before: another ten documents each time.
         new = iter(range(1000))
         cold = repeated(lambda: retriever.search(QUERY, 10, where=_ten(next(new))), repeats=51)
         result["10, a new filter each time"] = {"ms": 1000 * cold["median"]}
@@ -247,7 +247,7 @@ def _wait_for_a_writer(library: Collection) -> None:
 
 @contextmanager
 def _unsafe() -> Iterator[None]:
-    """Without waiting for the disk, as nobody should run it."""
+    """Disable fsync, for comparison only."""
     connect = Catalog._connect
 
     def connect_unsafely(catalog: Catalog) -> Any:
@@ -291,9 +291,9 @@ def _child(task: str, folder: str, count: str) -> None:
 
 
 def _peak() -> float:
-    """The most memory that this process held, in MB, files that it has mapped included.
+    """Return the peak memory of this process in MB, mapped files included.
 
-    Not `ru_maxrss`: that counts what the process which started this one held at that moment.
+    Not `ru_maxrss`: that includes the memory of the parent process at the fork.
     """
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1000

@@ -1,9 +1,9 @@
-"""How fast a sentence model is on a processor, and what it costs: `python -m benchmarks.encode`.
+"""The speed and quality of a sentence model on a CPU: `python -m benchmarks.encode`.
 
 Needs RETRIEVER_DATA. Writes `results/encode.json`. MiniLM by `SentenceTransformer.encode` at its
 defaults and by each of our runtimes, in one process, taking turns; each figure is the median of
 several repeats with its spread. The vectors of the whole corpus, by which the precisions are
-judged, are kept in `.cache/`: an interrupted run goes on from there. `--without-quality` leaves
+judged, are kept in `.cache/`: an interrupted run resumes from there. `--without-quality` leaves
 them out.
 """
 
@@ -44,22 +44,22 @@ WAYS: dict[str, dict[str, Any]] = {
     "onnx_int8": {"runtime": "onnx", "precision": "int8"},
     "auto": {"precision": "auto"},
 }
-# By which way the whole corpus is embedded in each precision.
+# The runtime that embeds the whole corpus in each precision.
 JUDGED = {"float32": "onnx_float32", "bfloat16": "torch_bfloat16", "int8": "onnx_int8"}
 DOCUMENTS, REPEATS = 128, 7
-# A system answers so many queries in a row, after some more to fill the caches, as a process does
-# that has but one model; then it is the next one's turn.
+# A system answers this many queries in a row, after some more to fill the caches, as a process with
+# a single model does; then it is the next one's turn.
 QUERY_TURNS, QUERIES_IN_A_ROW, WARM_UP = 12, 20, 5
 FIRST_ANSWERS = 5
 PART = 512
-# Threads of torch wait busily for a while after each call: the next system must not pay for that.
+# torch's threads spin for a while after each call: the next system must not pay for that.
 PAUSE = 0.05
 QUERY = "does vitamin d deficiency raise the risk of falls in older women"
 Encode = Callable[[list[str]], Matrix]
 
 
 def systems() -> tuple[dict[str, Encode], dict[str, ContextualEmbedder]]:
-    """What encodes documents, sentence-transformers first; and our embedders alone."""
+    """Return the systems, sentence-transformers first; and our embedders alone."""
     from sentence_transformers import SentenceTransformer
 
     place, _ = locate_sentence_model(MODEL)
@@ -72,9 +72,9 @@ def systems() -> tuple[dict[str, Encode], dict[str, ContextualEmbedder]]:
 def in_turns(
     encoders: Mapping[str, Encode], texts: list[str], repeats: int, warm_up: Sequence[str]
 ) -> tuple[dict[str, list[float]], dict[str, Matrix]]:
-    """Seconds of each system for the texts, taking turns, after a warm-up; and its vectors.
+    """Time each system over the texts, taking turns, after a warm-up; return its vectors too.
 
-    Each turn begins when the threads of the one before have come to rest.
+    Each turn starts after the threads of the previous one are idle.
     """
     seconds: dict[str, list[float]] = {name: [] for name in encoders}
     vectors: dict[str, Matrix] = {}
@@ -92,7 +92,7 @@ def in_turns(
 def documents(
     encoders: Mapping[str, Encode], ours: Mapping[str, ContextualEmbedder], texts: list[str]
 ) -> dict[str, Any]:
-    """Documents a second, how many times as fast as sentence-transformers, how like its vectors."""
+    """Return documents per second, speedup over sentence-transformers, and cosines to it."""
     seconds, vectors = in_turns(encoders, texts, REPEATS, texts[:16])
     rows = {}
     for name, some in seconds.items():
@@ -114,7 +114,7 @@ def documents(
 
 
 def padding_of_theirs(ours: Mapping[str, ContextualEmbedder], texts: list[str]) -> float:
-    """The share of places without a token in batches of 32, sorted by the length of the text."""
+    """Return the share of padding in batches of 32, sorted by text length."""
     order = sorted(texts, key=len, reverse=True)
     embedder = next(iter(ours.values()))
     lengths = [embedder.report_queries([text]).tokens for text in order]
@@ -123,7 +123,7 @@ def padding_of_theirs(ours: Mapping[str, ContextualEmbedder], texts: list[str]) 
 
 
 def one_query(encoders: Mapping[str, Encode], ours: Mapping[str, Any]) -> dict[str, Any]:
-    """Milliseconds for one query of a dozen words; systems take turns with a few in a row."""
+    """Time one query of a dozen words in ms; systems take turns with a few in a row."""
     asked: dict[str, Encode] = {THEIRS: encoders[THEIRS]}
     asked |= {name: each.encode_queries for name, each in ours.items()}
     turns: dict[str, list[list[float]]] = {name: [] for name in asked}
@@ -143,7 +143,7 @@ def one_query(encoders: Mapping[str, Encode], ours: Mapping[str, Any]) -> dict[s
 
 
 def _in_a_row(encode: Encode) -> list[float]:
-    """Seconds of a query, and of the next."""
+    """Return the seconds of a query, and of the next."""
     seconds = []
     for _ in range(WARM_UP + QUERIES_IN_A_ROW):
         started = perf_counter()
@@ -153,7 +153,7 @@ def _in_a_row(encode: Encode) -> list[float]:
 
 
 def first_answer(texts: list[str]) -> dict[str, Any]:
-    """Seconds of `retriever search` in a fresh process, with torch and with an exported copy."""
+    """Time `retriever search` in a fresh process, with torch and with an exported graph."""
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "library"
         with Collection.create(library) as collection:
@@ -172,7 +172,7 @@ def first_answer(texts: list[str]) -> dict[str, Any]:
 
 
 def quality(ours: Mapping[str, ContextualEmbedder], data: Path) -> dict[str, Any]:
-    """nDCG@10 on SciFact in each precision: documents and queries by the same embedder."""
+    """Return nDCG@10 on SciFact in each precision, documents and queries by the same embedder."""
     texts = corpus_of(data)
     queries = read_queries(data / "queries.jsonl")
     qrels = read_qrels(data / "qrels" / "test.tsv")
@@ -196,13 +196,13 @@ def quality(ours: Mapping[str, ContextualEmbedder], data: Path) -> dict[str, Any
 
 
 def ranked(names: Sequence[str], scores: Matrix) -> list[tuple[str, float]]:
-    """The ten best documents of one query."""
+    """Return the ten best documents of one query."""
     best = np.argsort(-scores, kind="stable")[:10]
     return [(names[place], float(scores[place])) for place in best]
 
 
 def whole_corpus(embedder: ContextualEmbedder, texts: list[str]) -> Matrix:
-    """The vectors of all texts; parts that an interrupted run left are not made again."""
+    """Return the vectors of all texts; parts of an interrupted run are reused."""
     key = sha256("\0".join([embedder.fingerprint, *texts]).encode()).hexdigest()[:16]
     folder = collection_folder("encode") / key
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,7 +218,7 @@ def whole_corpus(embedder: ContextualEmbedder, texts: list[str]) -> Matrix:
 
 
 def corpus_of(data: Path) -> dict[str, str]:
-    """The texts of a collection by their ids: title and text, joined by a space."""
+    """Return the texts of a collection by id: title and text, joined by a space."""
     lines = (data / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     return {row["_id"]: f"{row['title']} {row['text']}".strip() for row in rows}

@@ -1,4 +1,4 @@
-"""What each system finds on SciFact and Cranfield: `python -m benchmarks.quality`.
+"""The quality of every system on SciFact and Cranfield: `python -m benchmarks.quality`.
 
 Needs RETRIEVER_DATA. Writes `results/quality-NAME.json`, the report page `results/NAME.html`, and
 with Chromium a picture of it, `results/scifact.png`. The collections are kept in `.cache/`, so that
@@ -28,7 +28,7 @@ from benchmarks.certificate import (
 from retriever import Collection, Comparison, compare, read_qrels, read_queries
 from retriever.cli import cli
 
-# How each system is made: a command, and what follows `LIBRARY NAME`.
+# How each system is built: a command, and what follows `LIBRARY NAME`.
 RECIPES = {
     "hashing": ("build", "--embedder", "hashing"),
     "glove": ("build", "--embedder", "static:glove-6b-50d"),
@@ -58,14 +58,14 @@ COMMAND = "python -m benchmarks.quality"
 
 @dataclass(frozen=True)
 class Data:
-    """A test collection: its folder, its judgments, and what it is."""
+    """A test collection: its folder, its judgments, its description."""
 
     name: str
     qrels: str
     label: str
 
     def file(self, name: str) -> Path:
-        """A file of it."""
+        """Return the path of one of its files."""
         return data_folder() / self.name / name
 
 
@@ -83,10 +83,10 @@ def build(
     options: Mapping[str, Sequence[str]] = {},
     apart: bool = False,
 ) -> Collection:
-    """A collection under some systems, in a folder that may hold some of it already.
+    """Return a collection with some systems, in a folder that may have some of them already.
 
-    `options` are more of some systems' options. With `apart`, each is made by the command in a
-    process of its own, so that the memory of one is not counted for another.
+    `options` are additional options of some systems. With `apart`, each is built by the command in
+    a separate process, so that the memory of one is not counted for another.
     """
     with Collection.open_or_create(folder) as collection:
         collection.add(data.file("corpus.jsonl"))
@@ -105,7 +105,7 @@ def build(
 def judge(
     collection: Collection, data: Data, systems: Sequence[str] = SYSTEMS, *, memory: bool = False
 ) -> Comparison:
-    """The test queries through some systems."""
+    """Run the test queries through some systems."""
     return compare(
         collection,
         systems,
@@ -121,7 +121,7 @@ def judge(
 def main() -> None:
     """Build, compare, print, save."""
     for data in (SCIFACT, CRANFIELD):
-        # From here: the page tells how each index was built, and where.
+        # From here: the page says how each index was built, and where.
         folder = Path(os.path.relpath(collection_folder(data.name)))
         with build(folder, data, apart=True) as collection:
             comparison = judge(collection, data, memory=True)
@@ -141,7 +141,7 @@ def _save(data: Data, comparison: Comparison) -> None:
     }
     rows = {name: _figures(comparison, name) for name in SYSTEMS}
     save(f"quality-{data.name}", {"certificate": certificate(**facts), "rows": rows})
-    # The collections are not ours to give away: ids only.
+    # The collections are not ours to redistribute: ids only.
     comparison.without_texts().write_html(RESULTS / f"{data.name}.html")
 
 
@@ -180,7 +180,7 @@ def _figures(comparison: Comparison, name: str) -> dict[str, Any]:
 
 
 def _picture(page: Path, picture: Path) -> None:
-    """The top of a report page as PNG, by headless Chromium, where there is one."""
+    """Save the top of a report page as PNG, with headless Chromium where available."""
     browser = shutil.which("chromium")
     if browser is None:
         print(f"no chromium here: {picture.name} is left as it is")

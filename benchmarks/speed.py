@@ -1,4 +1,4 @@
-"""How fast the parts are, as ratios side by side: `python -m benchmarks.speed`.
+"""The speed of the parts, as ratios side by side: `python -m benchmarks.speed`.
 
 Needs RETRIEVER_DATA. Writes `results/speed.json`. Both sides of a ratio run in this process, taking
 turns, with the same threads; each figure is the median of several repeats with its spread.
@@ -47,14 +47,14 @@ sys.exit(len(hits) != 10)
 
 
 def opening(folder: Path) -> dict[str, float]:
-    """Seconds from imported modules to the first static query's hits, each in a fresh process."""
+    """Time imported modules to the first static query's hits, each in a fresh process."""
     command = [sys.executable, "-c", OPENING, str(folder)]
     runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(8)]
     return summary([float(run.stdout) for run in runs[1:]])
 
 
 def adding(documents: list[Document]) -> dict[str, dict[str, float]]:
-    """Seconds to add a corpus to a new collection, and to add the same again."""
+    """Time adding a corpus to a new collection, and adding the same again."""
     first, again = [], []
     for _ in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder, Collection.create(f"{folder}/c") as library:
@@ -64,7 +64,7 @@ def adding(documents: list[Document]) -> dict[str, dict[str, float]]:
 
 
 def gensim_means(words: WordVectors, texts: list[str]) -> Callable[[], Any]:
-    """gensim's `get_mean_vector` over some texts, one by one; their words are split before."""
+    """Return gensim's `get_mean_vector` over texts, one by one, their words split in advance."""
     from gensim.models import KeyedVectors
 
     from retriever.embedders.tokens import split
@@ -77,7 +77,7 @@ def gensim_means(words: WordVectors, texts: list[str]) -> Callable[[], Any]:
 
 
 def static_encoding(texts: list[str]) -> dict[str, Any]:
-    """Averaging GloVe: ours against gensim's `get_mean_vector` over the same words, one by one."""
+    """Time averaging GloVe: ours against gensim's `get_mean_vector` over the same words."""
     embedder = StaticEmbedder("glove-6b-50d")
     gensim_loop = gensim_means(embedder.words, texts)
     ours = repeated(lambda: embedder.encode_documents(texts), repeats=REPEATS)
@@ -92,7 +92,7 @@ def static_encoding(texts: list[str]) -> dict[str, Any]:
 
 
 def exact_search(vectors: Any, queries: Any) -> dict[str, Any]:
-    """Our brute force (with exact scores and ordered ties) against FAISS's flat index."""
+    """Time our brute force (exact scores, ordered ties) against FAISS's flat index."""
     block = [Block(np.arange(len(vectors)), vectors)]
     flat = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(np.ascontiguousarray(vectors))
@@ -110,13 +110,13 @@ def exact_search(vectors: Any, queries: Any) -> dict[str, Any]:
 
 
 def _matrices(texts: list[str], queries: list[str]) -> Iterator[tuple[int, Any, Any]]:
-    """Unit vectors of documents and queries, 50 and 384 wide (only their shape matters here)."""
+    """Yield unit vectors of documents and queries, 50 and 384 wide (only their shape matters)."""
     for width, embedder in ((50, StaticEmbedder("glove-6b-50d")), (384, HashingEmbedder(384))):
         yield width, embedder.encode_documents(texts), embedder.encode_queries(queries)
 
 
 def static_query(library: Collection, texts: list[str]) -> dict[str, float]:
-    """One warm static query with its text fetched, and its three parts, in milliseconds (p50)."""
+    """Time one warm static query with its text, and its three stages, in ms (p50)."""
     retriever = library.retriever("glove")
     timings = [retriever.answer([text], 10)[1] for text in texts for _ in range(3)]
     parts = np.array([(t.encoding, t.searching, t.fetching, t.total) for t in timings]) * 1000

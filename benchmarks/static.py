@@ -1,7 +1,7 @@
-"""How fast static embedding is, beside its peers: `python -m benchmarks.static`.
+"""The speed of static embedding against its peers: `python -m benchmarks.static`.
 
 Needs RETRIEVER_DATA. Writes `results/static.json`. All systems run in this process, taking turns;
-each figure is the median of several repeats with its spread. model2vec is asked if it is there:
+each figure is the median of several repeats with its spread. model2vec is measured if it is installed:
 `pip install model2vec --no-deps` (its `distill` extra would change transformers).
 """
 
@@ -39,7 +39,7 @@ Systems = Mapping[str, Callable[[], object]]
 
 
 def in_turns(systems: Systems) -> dict[str, dict[str, float]]:
-    """Seconds of each system, taking turns, after one round that does not count."""
+    """Time each system in seconds, taking turns, after one round of warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     for turn in range(REPEATS + 1):
         for name, run in systems.items():
@@ -51,7 +51,7 @@ def in_turns(systems: Systems) -> dict[str, dict[str, float]]:
 
 
 def rates(seconds: Mapping[str, Mapping[str, float]], texts: int) -> dict[str, Any]:
-    """Documents a second of each system, and how many times as fast as the others ours is."""
+    """Return documents per second of each system, and our speedup over the others."""
     ours = seconds["ours"]["median"]
     return {
         "documents_per_second": {name: texts / some["median"] for name, some in seconds.items()},
@@ -63,7 +63,7 @@ def rates(seconds: Mapping[str, Mapping[str, float]], texts: int) -> dict[str, A
 
 
 def glove(texts: list[str]) -> dict[str, Any]:
-    """GloVe 50d: ours, model2vec over the same vectors, gensim's mean of words that are split."""
+    """Time GloVe 50d: ours, model2vec over the same vectors, gensim's mean of split words."""
     embedder = StaticEmbedder("glove-6b-50d")
     words = embedder.words
     gensim_loop = gensim_means(words, texts)
@@ -78,7 +78,7 @@ def glove(texts: list[str]) -> dict[str, Any]:
 
 
 def token_table(texts: list[str]) -> dict[str, Any]:
-    """A table of 256 numbers a word piece: ours, sentence-transformers, model2vec."""
+    """Time a table of 256 numbers per token: ours, sentence-transformers, model2vec."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
@@ -112,7 +112,7 @@ def token_table(texts: list[str]) -> dict[str, Any]:
 
 
 def one_query(embedder: StaticEmbedder) -> dict[str, float]:
-    """Microseconds to encode one query of a dozen words, in a warm process."""
+    """Time encoding one query of a dozen words in microseconds, in a warm process."""
     seconds = []
     for turn in range(5_100):
         started = perf_counter()
@@ -131,10 +131,10 @@ SELECT_HITS = f"""
 
 
 def search(library: Collection, folder: Path, queries: list[str]) -> dict[str, Any]:
-    """`library.search` with its text, against bare FAISS over the same vectors and one SQL select.
+    """Time `library.search` with its text, against bare FAISS over the same vectors and one SELECT.
 
-    The select is from a table of nothing but keys and texts, and, beside that, of the same columns
-    from the collection's own tables.
+    The SELECT is from a table of only keys and texts, and also of the same columns from the
+    collection's own tables.
     """
     embedder = StaticEmbedder("glove-6b-50d")
     texts = [f"{d.title} {d.text}".strip() for d in library.documents()]
@@ -184,7 +184,7 @@ def search(library: Collection, folder: Path, queries: list[str]) -> dict[str, A
 
 
 def _model2vec(tokenizer: Any, table: Any) -> Any:
-    """model2vec's model over a tokenizer and a table; None where it is not installed."""
+    """Return model2vec's model over a tokenizer and a table; None where it is not installed."""
     if util.find_spec("model2vec") is None:
         return None
     from model2vec import StaticModel
@@ -193,7 +193,7 @@ def _model2vec(tokenizer: Any, table: Any) -> Any:
 
 
 def _word_tokenizer(words: list[str]) -> Any:
-    """Whole words, cut at whatever is neither letter nor digit, for model2vec."""
+    """Return a tokenizer of whole words, split at everything but letters and digits."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     vocabulary = {word: row for row, word in enumerate([*words, "[UNK]"])}
@@ -209,7 +209,7 @@ def _with_unknown(vectors: Any) -> Any:
 
 
 def _check_equal(peer: str, ours: Any, theirs: Any) -> None:
-    """Stops where the two do not compute the same: then their times say nothing."""
+    """Exit where the two do not compute the same: then their times mean nothing."""
     theirs = theirs / np.maximum(np.linalg.norm(theirs, axis=1, keepdims=True), 1e-12)
     worst = float(np.abs(ours - theirs).max())
     if worst > 1e-4:
@@ -233,7 +233,7 @@ def main() -> None:
         }
     there = util.find_spec("model2vec") is not None
     if not there:
-        print("model2vec was left out; to have it beside: pip install model2vec --no-deps")
+        print("model2vec was skipped; to include it: pip install model2vec --no-deps")
     print(json.dumps(result, indent=2))
     facts = {
         "data": "BEIR SciFact, 5,183 documents",

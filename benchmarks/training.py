@@ -1,10 +1,10 @@
-"""Word vectors trained on 100,000 abstracts beside GloVe 6B: `python -m benchmarks.training`.
+"""Word vectors trained on 100,000 abstracts against GloVe 6B: `python -m benchmarks.training`.
 
 Needs RETRIEVER_DATA. Writes `results/training.json`. The abstracts are indexed without their
 titles, and the queries are titles of theirs (made-up judgments: a known-item search, for scale, not
-for quality); SciFact and Cranfield are asked through the same vectors, trained elsewhere.
-One thread trains, so that the same vectors come out again. `python -m benchmarks.training 20000`
-takes only so many abstracts, and saves nothing; kinds may follow the number.
+for quality); SciFact and Cranfield are searched with the same vectors, trained elsewhere. Training
+uses one thread, so that it is reproducible. `python -m benchmarks.training 20000` takes only that
+many abstracts, and saves nothing; kinds may follow the number.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ TASKS = {"arxiv-100k": "qrels/test.tsv", "scifact": "qrels/test.tsv", "cranfield
 
 @dataclass(frozen=True)
 class Model:
-    """Word vectors by name, and where they are."""
+    """Word vectors by name, and their files."""
 
     name: str
     path: str
 
 
 def abstracts(count: int) -> Iterator[Document]:
-    """The first documents of the corpus, texts only: their titles are what is asked."""
+    """Return the first documents of the corpus, texts only: their titles are the queries."""
     for document in islice(read_documents(data_folder() / ABSTRACTS), count):
         assert isinstance(document, Document)
         yield Document(document.doc_id, document.text)
 
 
 def trained(library: Collection, kinds: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Some kinds trained with their defaults, by one thread; what that took and gave."""
+    """Train some kinds with their defaults on one thread; return times and reports."""
     facts = {}
     for kind in kinds:
         report = train(library, kind, f"{kind}-mean", seed=SEED, workers=1)
@@ -76,7 +76,7 @@ def trained(library: Collection, kinds: Sequence[str]) -> dict[str, dict[str, An
 
 
 def quality(library: Collection, task: str, models: list[Model]) -> dict[str, dict[str, float]]:
-    """What each model finds under each weighting, and hashing, which knows no word."""
+    """Evaluate each model under each weighting, and hashing, which knows no words."""
     for model in models:
         for weighting in WEIGHTINGS:
             if f"{model.name}-{weighting}" not in library.index_names():
@@ -103,7 +103,7 @@ def quality(library: Collection, task: str, models: list[Model]) -> dict[str, di
 
 
 def main() -> None:
-    """Train, ask, print, save."""
+    """Train, evaluate, print, save."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else ALL
     result: dict[str, Any] = {}
     folder = collection_folder("training-arxiv-100k")
@@ -122,7 +122,7 @@ def main() -> None:
 
 
 def _elsewhere(task: str, models: list[Model]) -> dict[str, dict[str, float]]:
-    """The same vectors over a collection that they were not trained on."""
+    """Evaluate the same vectors on a collection that they were not trained on."""
     folder = collection_folder(f"training-{task}")
     shutil.rmtree(folder, ignore_errors=True)
     with Collection.create(folder) as library:

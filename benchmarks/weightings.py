@@ -1,4 +1,4 @@
-"""What each weighting of GloVe finds on three collections: `python -m benchmarks.weightings`.
+"""Every weighting of GloVe on three collections: `python -m benchmarks.weightings`.
 
 Needs RETRIEVER_DATA. Writes `results/weightings.json`. Everything is done in memory, with exact
 search: documents are embedded as a collection does it, title and text, by an embedder fitted on
@@ -50,7 +50,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """A test collection in memory: texts as they are embedded, queries, and all its judgments."""
+    """A test collection in memory: embedded texts, queries, and all its judgments."""
 
     doc_ids: list[str]
     texts: list[str]
@@ -59,7 +59,7 @@ class Loaded:
 
 
 def load(data: Data) -> Loaded:
-    """The documents and the judged queries of a test collection."""
+    """Return the documents and the judged queries of a test collection."""
     records = read_documents(data.file("corpus.jsonl"))
     documents = [record for record in records if isinstance(record, Document)]
     qrels = {name: read_qrels(data.file(path)) for one, path, name in JUDGED if one == data}
@@ -74,7 +74,7 @@ def load(data: Data) -> Loaded:
 
 
 def variants() -> Iterator[dict[str, Any]]:
-    """The options of all that is measured; `fitted` says whether the corpus was seen."""
+    """Return the options of all variants; `fitted` says whether the corpus was seen."""
     for weighting, unit_words, all_but_top, components in product(
         WEIGHTINGS, (False, True), ALL_BUT_TOP, COMPONENTS
     ):
@@ -96,7 +96,7 @@ def variants() -> Iterator[dict[str, Any]]:
 
 
 def judge(embedder: StaticEmbedder, data: Loaded) -> dict[str, dict[str, float]]:
-    """The measures of exact search, by the name of the judgments."""
+    """Evaluate exact search, by the name of the judgments."""
     scores = embedder.encode_queries(list(data.queries.values()))
     scores = scores @ embedder.encode_documents(data.texts).T
     best = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
@@ -110,7 +110,7 @@ def judge(embedder: StaticEmbedder, data: Loaded) -> dict[str, dict[str, float]]
 
 
 def measure(options: dict[str, Any], collections: list[Loaded]) -> dict[str, Any]:
-    """One choice of options on all collections."""
+    """Evaluate one set of options on all collections."""
     chosen = {name: value for name, value in options.items() if name != "fitted"}
     results: dict[str, Any] = {}
     for data in collections:
@@ -141,8 +141,8 @@ def main() -> None:
 
 
 def table(kept: dict[str, Any], measure_name: str = "nDCG@10") -> str:
-    """The results as Markdown: a line for each way to weigh words, a column for each number of
-    components taken away from texts; the best of each collection in bold.
+    """Return the results as Markdown: one row per weighting, one column per number of components
+    removed from texts; the best of each collection in bold.
     """
     found: dict[str, dict[tuple[str, int], float]] = {}
     for row in kept["rows"]:

@@ -1,4 +1,4 @@
-"""The vectors of words at every layer of MiniLM at once, and without what all of them share."""
+"""The vectors of words at every layer of MiniLM at once, with and without common components."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from retriever.embedders.modeltokens import ModelTokenizer
 CONTEXTUAL = "all-MiniLM-L6-v2"
 AS_THEY_ARE = "as they are"
 TOP = 3
-# Places for tokens in a batch; and so many sentences are compared with `encode_words`.
+# Tokens in a batch; and how many sentences are compared with `encode_words`.
 BUDGET, CHECKED = 2048, 64
 
 
 def of_all_layers(
     embedder: ContextualEmbedder, occurrences: Sequence[Occurrence]
 ) -> dict[str, Matrix]:
-    """The vectors (n, layers + 1, hidden) of words in their sentences, by the way with pieces.
+    """Return the vectors (n, layers + 1, hidden) of words in their sentences, by pooling.
 
-    The same as `encode_words` gives, which some of them are compared with; but each sentence is
-    read once for all layers. A place of several words has the mean of their vectors.
+    They equal those of `encode_words`, which some are compared with; but each sentence is encoded
+    once for all layers. A span of several words has the mean of their vectors.
     """
     places: dict[str, list[int]] = {}
     for row, (text, _) in enumerate(occurrences):
@@ -53,7 +53,7 @@ def of_all_layers(
 def _hidden(
     embedder: ContextualEmbedder, texts: Sequence[str]
 ) -> Iterable[tuple[str, NDArray[np.int64], Matrix]]:
-    """Each text with the offsets of its tokens and, a row a token, the states of all layers."""
+    """Yield each text with the offsets of its tokens and, one row per token, all hidden states."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -77,7 +77,7 @@ def _hidden(
 def _check(
     embedder: ContextualEmbedder, occurrences: Sequence[Occurrence], found: Mapping[str, Matrix]
 ) -> None:
-    """Stops where `encode_words` gives another vector: then it would not be what is measured."""
+    """Exit where `encode_words` gives another vector: then it is not what is measured."""
     some = range(0, len(occurrences), max(1, len(occurrences) // CHECKED))
     texts = [occurrences[row][0] for row in some]
     for layer, ways in product(range(embedder.layers + 1), PIECES):
@@ -92,11 +92,11 @@ def _check(
 
 
 def adjusted(vectors: Matrix, known: Matrix) -> dict[str, Matrix]:
-    """Vectors as they are, and without what is common to the `known` ones.
+    """Return the vectors unchanged, and without what is common to the `known` ones.
 
     `centred` is without their mean; `all but the top` also without their principal components (Mu
-    and Viswanath 2018); `standardized` has mean 0 and deviation 1 in every number (Timkey and van
-    Schijndel 2021, "All Bark and No Bite").
+    and Viswanath 2018); `standardized` has mean 0 and deviation 1 in every dimension (Timkey and
+    van Schijndel 2021, "All Bark and No Bite").
     """
     common = top_components(known, TOP)
     centred = vectors - common.mean
@@ -111,7 +111,7 @@ def adjusted(vectors: Matrix, known: Matrix) -> dict[str, Matrix]:
 
 
 def pieces_of(embedder: ContextualEmbedder, occurrences: Sequence[Occurrence]) -> NDArray[np.int64]:
-    """Of how many pieces each word is to the model, (n,); its two marks are none."""
+    """Return the number of tokens of each word, (n,), without the two special tokens."""
     tokenizer = ModelTokenizer(embedder.tokenizer_json or "", None)
     forms = [text[begin:end] for text, (begin, end) in occurrences]
     return np.array([len(tokens) - 2 for tokens in tokenizer.read(forms).tokens])

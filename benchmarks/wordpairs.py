@@ -1,4 +1,4 @@
-"""Pairs of sentences with one word in both, and how often cosines say rightly if its sense is one.
+"""Pairs of sentences that share a word, and how well cosines tell whether its sense is the same.
 
 Word-in-Context: Pilehvar and Camacho-Collados, NAACL 2019.
 """
@@ -18,7 +18,7 @@ from scipy.stats import rankdata
 from retriever.embedders.base import unit
 
 SPLITS = ("train", "dev", "test")
-# Cosines that are alike to so many digits are the same: a vector has length 1 only to float32.
+# Cosines equal to this many digits are the same: a vector has length 1 only in float32.
 DIGITS = 6
 
 Span = tuple[int, int]
@@ -30,9 +30,9 @@ Rows = Mapping[str, NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Pair:
-    """A word in two sentences, each with its place there; and whether it has the same sense.
+    """A word in two sentences, with its position in each, and whether it has the same sense.
 
-    `spans` are characters. `lemma` is the word as a dictionary has it.
+    `spans` are in characters. `lemma` is the dictionary form of the word.
     """
 
     lemma: str
@@ -42,18 +42,18 @@ class Pair:
 
     @property
     def occurrences(self) -> tuple[Occurrence, Occurrence]:
-        """Each sentence, with the place of the word in it."""
+        """Return each sentence, with the position of the word in it."""
         return (self.texts[0], self.spans[0]), (self.texts[1], self.spans[1])
 
     @property
     def forms(self) -> tuple[str, str]:
-        """The word as each sentence has it, in lower case."""
+        """Return the word as each sentence has it, in lower case."""
         (one, (begin, end)), (other, (start, stop)) = self.occurrences
         return one[begin:end].lower(), other[start:stop].lower()
 
     @property
     def lemmas(self) -> tuple[str, str]:
-        """The word as a dictionary has it, for both sentences."""
+        """Return the lemma, for both sentences."""
         return self.lemma, self.lemma
 
 
@@ -61,10 +61,10 @@ Pairs = Mapping[str, Sequence[Pair]]
 
 
 def read_pairs(folder: Path, split: str) -> list[Pair]:
-    """The pairs of `train`, `dev` or `test`, in the order of the file.
+    """Read the pairs of `train`, `dev` or `test`, in the order of the file.
 
     Raises:
-        ValueError: a line is not as those of WiC are, or there are not as many answers as pairs.
+        ValueError: a line does not have WiC's format, or the numbers of answers and pairs differ.
     """
     lines = (folder / f"{split}.data.txt").read_text("utf-8").rstrip("\n").split("\n")
     answers = (folder / f"{split}.gold.txt").read_text("utf-8").split()
@@ -81,7 +81,7 @@ def _pair(line: str, answer: str) -> Pair:
 
 
 def token_span(text: str, index: int) -> Span:
-    """Where a token begins and ends, of those between white space, counted from 0."""
+    """Return the start and end of a whitespace-separated token, counted from 0."""
     return [match.span() for match in re.finditer(r"\S+", text)][index]
 
 
@@ -89,13 +89,13 @@ def token_span(text: str, index: int) -> Span:
 
 
 def best_threshold(cosines: Floats, same: Truths) -> float:
-    """The threshold from which on "the same sense" is right most often.
+    """Return the threshold above which "the same sense" is right most often.
 
-    It lies between two cosines, or beyond them all; of several as good, the middle one is taken.
+    It lies between two cosines, or beyond all of them; of several equally good, the middle one.
     """
     values, places = np.unique(cosines, return_inverse=True)
     right = np.bincount(places, np.where(same, -1, 1), len(values))
-    # With the lowest threshold all that is the same is right; each step up loses or wins some.
+    # At the lowest threshold every positive pair is right; each step up loses or gains some.
     right = np.concatenate([[0], np.cumsum(right)])
     best = np.flatnonzero(right == right.max())
     bounds = np.concatenate([[values[0] - 1], values, [values[-1] + 1]])
@@ -104,7 +104,7 @@ def best_threshold(cosines: Floats, same: Truths) -> float:
 
 
 def area(cosines: Floats, same: Truths) -> float:
-    """How often a pair of one sense has a higher cosine than one of two; ties are half.
+    """Return how often a pair of the same sense has a higher cosine than another; ties are half.
 
     The area under the ROC curve, which needs no threshold.
     """
@@ -113,12 +113,12 @@ def area(cosines: Floats, same: Truths) -> float:
 
 
 def same_sense(pairs: Sequence[Pair]) -> Truths:
-    """Whether the word has the same sense, (pairs,)."""
+    """Return whether the word has the same sense, (pairs,)."""
     return np.array([pair.same for pair in pairs])
 
 
 def answers(cosines: Floats, same: Truths, threshold: float) -> dict[str, float]:
-    """The share of answers that are right, and that are yes; that of the truth; and the area."""
+    """Return accuracy, the share of yes answers, that of the truth, and the area."""
     yes = np.round(cosines, DIGITS) >= threshold
     return {
         "accuracy": float((yes == same).mean()),
@@ -129,13 +129,13 @@ def answers(cosines: Floats, same: Truths, threshold: float) -> dict[str, float]
 
 
 def judge(cosines: Mapping[str, Floats], pairs: Pairs) -> dict[str, Any]:
-    """The share of right answers of each split, at the threshold of train; and the areas."""
+    """Return the accuracy of each split at the threshold of train, and the areas."""
     same = same_sense(pairs["train"])
     return _judged(cosines, pairs, best_threshold(np.round(cosines["train"], DIGITS), same))
 
 
 def at_two_digits(cosines: Mapping[str, Floats], pairs: Pairs) -> dict[str, Any]:
-    """The same with the best threshold of 0.00, 0.01, ... 1.00, the lowest of several as good."""
+    """Return the same with the best threshold of 0.00, 0.01, ... 1.00, ties going to the lowest."""
     same, steps = same_sense(pairs["train"]), np.arange(101) / 100
     right = [int(((cosines["train"] >= step) == same).sum()) for step in steps]
     return _judged(cosines, pairs, float(steps[int(np.argmax(right))]))
@@ -152,7 +152,7 @@ def _judged(cosines: Mapping[str, Floats], pairs: Pairs, threshold: float) -> di
 
 
 def sides(pairs: Pairs, name: Callable[[Pair], tuple[Any, Any]]) -> tuple[list[Any], Rows]:
-    """What the pairs have on either side, each once, in order; and its rows, (pairs, 2) a split."""
+    """Return the distinct items of the pairs in order, and their rows, (pairs, 2) per split."""
     names: list[Any] = sorted({one for some in pairs.values() for p in some for one in name(p)})
     place = {one: row for row, one in enumerate(names)}
     rows = {
@@ -163,7 +163,7 @@ def sides(pairs: Pairs, name: Callable[[Pair], tuple[Any, Any]]) -> tuple[list[A
 
 
 def cosines_of(vectors: Floats, rows: Rows) -> dict[str, Floats]:
-    """The cosine of both sides of each pair; 0 where one has a vector of zeros."""
+    """Return the cosine of both sides of each pair; 0 where one is a vector of zeros."""
     units = unit(np.asarray(vectors, np.float32))
     return {
         split: np.einsum("ij,ij->i", units[both[:, 0]], units[both[:, 1]])

@@ -1,11 +1,11 @@
-"""How well vectors of words agree with people: `python -m benchmarks.words`.
+"""Agreement of word vectors with human judgments: `python -m benchmarks.words`.
 
 Needs RETRIEVER_DATA. Writes `results/words.json`.
 
 Word-in-Context (Pilehvar and Camacho-Collados 2019): two sentences have the same word; is it used
 in the same sense? The answer here is yes where the cosine of the word's two vectors reaches a
-threshold: the one that is right most often on the training pairs, of which nothing else is learnt.
-Word similarity: Spearman's correlation of cosines with people's ratings.
+threshold: the most accurate one on the training pairs, from which nothing else is learned.
+Word similarity: Spearman's correlation of cosines with human ratings.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ RATINGS = ("wordsim353.tsv", "simlex999.txt")
 
 
 def static_rows(embedder: StaticEmbedder, pairs: Pairs) -> dict[str, Any]:
-    """A word that is one vector everywhere: the dictionary's form of it, or those of the texts."""
+    """Evaluate a word that is one vector everywhere: its lemma, or its forms in the texts."""
     found = {}
     for label, name in (("lemma", lambda pair: pair.lemmas), ("form", lambda pair: pair.forms)):
         words, rows = sides(pairs, name)
@@ -58,7 +58,7 @@ def static_rows(embedder: StaticEmbedder, pairs: Pairs) -> dict[str, Any]:
 
 
 def contextual_rows(embedder: ContextualEmbedder, pairs: Pairs) -> dict[str, Any]:
-    """Every layer, way with pieces and adjustment; layers together; and the sentences instead."""
+    """Evaluate every layer, pooling and adjustment; layers together; and the sentences instead."""
     occurrences, rows = sides(pairs, lambda pair: pair.occurrences)
     started = perf_counter()
     vectors = of_all_layers(embedder, occurrences)
@@ -87,16 +87,16 @@ def contextual_rows(embedder: ContextualEmbedder, pairs: Pairs) -> dict[str, Any
 
 
 def best_on_train(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The row that the training pairs choose: the most right answers, then the largest area."""
+    """Return the row that the training pairs choose: best accuracy, then largest area."""
     return max(rows, key=lambda row: (row["accuracy"]["train"], row["area"]["train"]))
 
 
 def joined(
     vectors: Matrix, rows: Rows, sentences: Mapping[str, Floats], pairs: Pairs
 ) -> dict[str, Any]:
-    """Several layers together, their vectors averaged or side by side; and sentences.
+    """Evaluate several layers together, averaged or concatenated, and sentences.
 
-    The cosine of unit vectors side by side is the mean of their cosines.
+    The cosine of concatenated unit vectors is the mean of their cosines.
     """
     middle = vectors.shape[1] // 2
     found = {"sentence alone": judge(sentences, pairs)}
@@ -128,9 +128,9 @@ def default_row(
     rows: Rows,
     pairs: Pairs,
 ) -> dict[str, Any]:
-    """The layer that `encode_words` takes unasked: by the way with pieces, where it matters.
+    """Evaluate the default layer of `encode_words`: by pooling of tokens, where it matters.
 
-    That is in the pairs with a word of several pieces. Also what a threshold of two digits gives.
+    That is in the pairs with a word of several tokens. Also with a threshold of two digits.
     """
     layer = (embedder.layers + 1) // 2
     several = pieces_of(embedder, occurrences) > 1
@@ -156,7 +156,7 @@ def default_row(
 def similarity_rows(
     static: StaticEmbedder, contextual: ContextualEmbedder, files: ScoreFiles
 ) -> list[dict[str, Any]]:
-    """Spearman's correlation with people's ratings of words, by vectors and by file."""
+    """Return Spearman's correlation with human ratings of words, by vectors and by file."""
     words = sorted({word for _, lines in files.similarities for line in lines for word in line[:2]})
     known = [word for word in words if word in static.words]
     given = adjusted(np.stack([static.words[word] for word in known]), static.words.vectors)
@@ -181,7 +181,7 @@ def _scored(
 
 
 def rating_files() -> list[Path]:
-    """The files of rated pairs that gensim ships for its own tests."""
+    """Return the files of rated pairs that gensim ships for its own tests."""
     found = util.find_spec("gensim")
     if found is None or not found.submodule_search_locations:
         raise SystemExit("gensim is not installed.")

@@ -1,4 +1,4 @@
-"""The drawing of the packages in docs/architecture.md, from the code's own imports."""
+"""The drawing of the packages in docs/architecture.md, from the imports in the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import grimp
 
 Graph = dict[str, set[str]]
-# Packages that are one box each; so is every module that lies beside them.
+# Packages that are one box each; so is every module next to them.
 PACKAGES = ("indexes", "retriever")
 
 
@@ -38,7 +38,7 @@ def _box(module: str) -> str:
 
 
 def reduced(graph: Mapping[str, set[str]]) -> Graph:
-    """Return a graph without the arrows that a longer way implies.
+    """Return a graph without the arrows that a longer path implies (its transitive reduction).
 
     Raises:
         graphlib.CycleError: it has a cycle.

@@ -1,6 +1,6 @@
-"""The shell session in README.md: run for real, and written back with what it printed.
+"""The shell session in README.md: run, and written back with its real output.
 
-`python -m docs.session` rewrites it; `tests/test_readme.py` runs it and compares, times aside.
+`python -m docs.session` rewrites it; `tests/docs/test_readme.py` runs it and compares all but times.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 
 
 def session_of(readme: str) -> str:
-    """The console block of a page."""
+    """Return the console block of a page."""
     found = BLOCK.search(readme)
     if found is None:
         raise SystemExit("README.md has no console block")
@@ -25,9 +25,9 @@ def session_of(readme: str) -> str:
 
 
 def run(session: str) -> str:
-    """The same commands with what they print now, in a fresh folder.
+    """Run the same commands in a fresh folder, and return them with their output.
 
-    `cat FILE` stands for the file's content: it is what the file is made from.
+    `cat FILE` shows the content that the file is created with.
     """
     folder = Path(tempfile.mkdtemp())
     output = []

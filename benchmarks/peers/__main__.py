@@ -1,9 +1,9 @@
-"""Retriever beside its peers: `python -m benchmarks.peers`, in the environment of `peers.txt`.
+"""Retriever against its peers: `python -m benchmarks.peers`, in the environment of `peers.txt`.
 
 Needs RETRIEVER_DATA. Writes `results/peers.json`. Everything is measured in child processes,
-with the same threads: building and opening in a fresh one each, systems taking turns; queries in
+with the same threads: building and opening each in a fresh one, systems taking turns; queries in
 one process that holds all systems. The first run embeds the corpus, minutes on two cores; the
-vectors are kept in `.cache/`, together with the time that this took.
+vectors are kept in `.cache/` with the time that this took.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ENVIRONMENT = {
 
 
 def in_a_process(task: str, **arguments: Any) -> dict[str, Any]:
-    """What a task measured in a process of its own."""
+    """Run a task in a separate process and return its measurements."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.peers.child", task],
         input=json.dumps(arguments),
@@ -64,9 +64,9 @@ def in_a_process(task: str, **arguments: Any) -> dict[str, Any]:
 
 
 def building(parent: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Build every system several times over; what was measured, and why some were left out.
+    """Build every system several times; return the measurements, and why some were skipped.
 
-    The last build of each stays, in a folder of the system's name.
+    The last build of each is kept, in a folder of the system's name.
     """
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in NAMES}
     left_out: dict[str, str] = {}
@@ -91,7 +91,7 @@ def building(parent: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
 
 
 def opening(folders: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Open every system in fresh processes, systems taking turns, and ask the first query."""
+    """Open every system in fresh processes, systems taking turns, and run the first query."""
     modules = {
         name: in_a_process("first", name=name, folder=folder, modules=[])["modules"]
         for name, folder in folders.items()
@@ -111,7 +111,7 @@ def _summaries(runs: list[dict[str, Any]], *facts: str) -> dict[str, dict[str, f
 
 
 def measured() -> dict[str, Any]:
-    """All measurements, by system."""
+    """Return all measurements, by system."""
     embedding = in_a_process("embed")
     with tempfile.TemporaryDirectory() as parent:
         rows, left_out = building(Path(parent))

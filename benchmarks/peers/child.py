@@ -1,4 +1,4 @@
-"""What is measured in a process of its own: `python -m benchmarks.peers.child TASK`.
+"""Measurements in a separate process: `python -m benchmarks.peers.child TASK`.
 
 The task's arguments come as JSON on standard input, its result goes as JSON to standard output.
 """
@@ -23,7 +23,7 @@ K = rounds.K
 
 
 def embed() -> dict[str, float]:
-    """Embed documents and queries, unless they are kept from an earlier run."""
+    """Embed documents and queries, unless an earlier run has stored them."""
     return material.embedded()
 
 
@@ -53,7 +53,7 @@ def first(name: str, folder: str, modules: Sequence[str]) -> dict[str, Any]:
     """Open what is stored, and answer one query whose vector is given.
 
     `modules` are imported before the clock starts: all that this system has loaded by its first
-    answer, as a run without any found out. Whatever a system imports late costs it nothing here.
+    answer, as found by a run without any. So a late import costs a system nothing here.
     """
     asked = material.queries()
     text, encode = asked.texts[0], material.given(asked)
@@ -81,7 +81,7 @@ def first(name: str, folder: str, modules: Sequence[str]) -> dict[str, Any]:
 
 
 def ask(folders: dict[str, str], repeats: int) -> dict[str, Any]:
-    """The queries through all systems in turns, their vectors given; and what they found."""
+    """Run the queries through all systems in turns, their vectors given; return the hits too."""
     asked = material.queries()
     encode = material.given(asked)
     with _open(folders, encode) as opened:
@@ -96,7 +96,7 @@ def ask(folders: dict[str, str], repeats: int) -> dict[str, Any]:
 
 
 def whole(folders: dict[str, str], repeats: int, count: int) -> dict[str, Any]:
-    """Queries through all systems in turns, from their text on: the model encodes each."""
+    """Run queries through all systems in turns, from their text: the model encodes each."""
     with _open(folders, material.model()) as opened:
         return {"one": rounds.one_by_one(opened, material.queries().texts[:count], repeats)}
 
@@ -123,7 +123,7 @@ def _timed() -> Iterator[list[float]]:
 
 
 def _memory(what: str) -> float:
-    """`VmRSS`, what this process holds, or `VmHWM`, the most that it held, in MB."""
+    """Return `VmRSS` (current) or `VmHWM` (peak) memory of this process, in MB."""
     status = Path("/proc/self/status").read_text()
     return int(status.split(f"{what}:")[1].split()[0]) / 1000
 
@@ -140,7 +140,7 @@ def _version(package: str) -> str:
 
 
 if __name__ == "__main__":
-    # What a library prints must not come between.
+    # What a library prints must not mix with the result.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with answer:

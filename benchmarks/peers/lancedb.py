@@ -1,4 +1,4 @@
-"""LanceDB: one table; without an index of its own it searches exactly."""
+"""LanceDB: one table; without an index it searches exactly."""
 
 from __future__ import annotations
 

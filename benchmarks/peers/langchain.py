@@ -16,7 +16,7 @@ __all__ = ["LangChain"]
 
 
 class Encoding(Embeddings):  # type: ignore[misc]
-    """An encoder as LangChain wants it."""
+    """An encoder with LangChain's interface."""
 
     def __init__(self, encode: Encode) -> None:
         self.encode = encode

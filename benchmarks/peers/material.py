@@ -1,4 +1,4 @@
-"""What every system is given: documents, queries, and the vectors of both, embedded once."""
+"""The input of every system: documents, queries, and the vectors of both, embedded once."""
 
 from __future__ import annotations
 
@@ -52,25 +52,25 @@ class Queries:
 
 
 def files() -> list[Path]:
-    """The files that the material comes from."""
+    """The files that the input comes from."""
     scifact = data_folder() / "scifact"
     return [scifact / name for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")]
 
 
 def corpus() -> Corpus:
-    """The documents of SciFact; `embedded` must have run."""
+    """Return the documents of SciFact; `embedded` must have run."""
     records = _records(files()[0])
     texts = [f"{record['title']} {record['text']}" for record in records]
     return Corpus([record["_id"] for record in records], texts, np.load(_kept("documents.npy")))
 
 
 def queries() -> Queries:
-    """The test queries of SciFact; `embedded` must have run."""
+    """Return the test queries of SciFact; `embedded` must have run."""
     return Queries(_query_texts(), np.load(_kept("queries.npy")))
 
 
 def given(asked: Queries) -> Encode:
-    """An encoder that knows the vectors of these queries, and so costs nothing."""
+    """An encoder that has the vectors of these queries, and so costs nothing."""
     rows = {text: asked.vectors[at : at + 1] for at, text in enumerate(asked.texts)}
 
     def encode(texts: Sequence[str]) -> Matrix:
@@ -82,7 +82,7 @@ def given(asked: Queries) -> Encode:
 
 
 def model() -> Encode:
-    """The model itself, by sentence-transformers, from the package that carries it."""
+    """Return the model itself, by sentence-transformers, from the package that carries it."""
     from sentence_transformers import SentenceTransformer
 
     from retriever.embedders.locate import locate_sentence_model
@@ -100,7 +100,7 @@ def model() -> Encode:
 
 
 def embedded() -> dict[str, float]:
-    """Seconds that the model took for all documents and queries; embeds them the first time."""
+    """Return the model's seconds for all documents and queries; embeds them the first time."""
     facts, now = _kept("facts.json"), checksum(*files())
     if facts.is_file():
         known: dict[str, Any] = json.loads(facts.read_text())

@@ -1,4 +1,4 @@
-"""Retriever itself, by its front door."""
+"""Retriever itself, through its public API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Retriever", "RetrieverHNSW"]
 
 
 class Given:
-    """An embedder of one's own: vectors of documents are given, those of queries encoded."""
+    """A user's embedder: vectors of documents are given, those of queries encoded."""
 
     name = MODEL
     dim = 384
@@ -68,7 +68,7 @@ class Retriever(System):
 
 
 class RetrieverHNSW(Retriever):
-    """The same with a search structure, as one has it over a large corpus."""
+    """The same with an ANN index, as one would use over a large corpus."""
 
     name = "Retriever, HNSW"
     how = "HNSW in memory, exact scores; texts in SQLite, vectors mapped"

@@ -1,4 +1,4 @@
-"""What one writes without a library: a flat FAISS index, and a file of JSON lines beside it."""
+"""Without a library: a flat FAISS index, and a file of JSON lines next to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems taking turns at the same queries in one process, and whether they answer rightly."""
+"""Systems taking turns at the same queries in one process, and whether their answers are right."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from benchmarks.peers.system import Found, System
 __all__ = ["K", "agreement", "one_by_one", "together"]
 
 K = 10
-# A turn: so many queries in a row, the first of which find the caches and threads of others.
+# A turn: this many queries in a row, the first of which find the caches and threads of others.
 TURN = 25
 UNCOUNTED = 5
-# Of a score in single precision, and of a tie.
+# Tolerances of a score in single precision, and of a tie.
 TOLERANCE = 1e-5
 
 Item = TypeVar("Item")
@@ -29,11 +29,11 @@ Times = dict[str, dict[str, float]]
 def one_by_one(
     systems: Mapping[str, System], texts: Sequence[str], repeats: int
 ) -> dict[str, Times]:
-    """Milliseconds that one query takes: of each round's p50 and p95, median, least and most.
+    """Time one query in ms: median, least and most of each round's p50 and p95.
 
-    Each round asks every system every query, in turns; who begins changes from turn to turn. A
-    turn's first queries are asked twice, and only the second time counts; before all, each system
-    answers a turn as warm-up.
+    Each round runs every query through every system, in turns; the first system changes from turn
+    to turn. A turn's first queries run twice, and only the second time counts; before the first
+    round, each system has a turn as warm-up.
     """
     for one in systems.values():
         for text in texts[:TURN]:
@@ -59,7 +59,7 @@ def one_by_one(
 
 
 def together(systems: Mapping[str, System], texts: Sequence[str], repeats: int) -> dict[str, Times]:
-    """Queries a second, all of them at once; systems take turns, after one turn that is warm-up."""
+    """Return queries per second in one batch; systems take turns, after one turn of warm-up."""
     _settle()
     rates: dict[str, list[float]] = {name: [] for name in systems}
     for number in range(repeats + 1):
@@ -72,8 +72,8 @@ def agreement(system: System, corpus: Corpus, queries: Queries) -> dict[str, flo
     """Compare a system's answers to all queries with the truth, one by one and in a batch.
 
     `recall` is the share of hits whose true cosine is at least the true k-th's, ties counted;
-    `overlap` the share of the true ids; `wrong` counts hits with another text or score than they
-    should have, and queries that a batch answers otherwise than one by one.
+    `overlap` the share of the true ids; `wrong` counts hits with a wrong text or score, and queries
+    whose answers in a batch differ from those one by one.
     """
     truth = queries.vectors.astype(np.float64) @ corpus.vectors.astype(np.float64).T
     rows = {doc_id: row for row, doc_id in enumerate(corpus.doc_ids)}
@@ -101,7 +101,7 @@ def _is_right(hit: Found, corpus: Corpus, scores: np.ndarray, rows: Mapping[str,
 
 
 def _settle() -> None:
-    """Many libraries' objects in one process make a collection of garbage slow for everyone."""
+    """Disable garbage collection: many libraries' objects would slow it down for everyone."""
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""The systems that are compared; each is imported only where it is measured."""
+"""The systems of the comparison; each is imported only where it is measured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = tuple(_CLASSES)
 
 
 def system(name: str) -> System:
-    """A system by its name, its module imported now."""
+    """Return a system by its name, its module imported now."""
     module, kind = _CLASSES[name]
     made: System = getattr(importlib.import_module(f"benchmarks.peers.{module}"), kind)()
     return made

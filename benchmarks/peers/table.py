@@ -1,4 +1,4 @@
-"""The comparison as a table, a line for each figure and a column for each system."""
+"""The comparison as a table, one row per figure and one column per system."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LINES: dict[str, Callable[[Row], str]] = {
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """All systems side by side, in Markdown."""
+    """Return all systems side by side, in Markdown."""
     rows = result["systems"].values()
     lines = [["", *(row["name"] for row in rows)], ["---", *("---:" for _ in rows)]]
     lines += [[name, *map(show, rows)] for name, show in LINES.items()]

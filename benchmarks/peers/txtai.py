@@ -15,7 +15,7 @@ __all__ = ["Txtai"]
 
 
 class Txtai(System):
-    """Over 5,000 documents txtai takes an inverted file (IVF) by itself, which is approximate."""
+    """Over 5,000 documents txtai chooses an inverted file (IVF) by itself, which is approximate."""
 
     name = "txtai"
     package = "txtai"
@@ -51,7 +51,7 @@ class Txtai(System):
 
 
 def _function(encode: Any) -> Any:
-    """txtai takes a function, and of anything else that can be called makes an object first."""
+    """Return a function: txtai wraps any other callable in an object first."""
 
     def transform(texts: Any) -> Any:
         return encode(texts)

@@ -1,1 +1,1 @@
-"""What cog writes into the pages, by subject."""
+"""Tables that cog writes into the pages, by subject."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def command_help() -> str:
-    """`--help` of `retriever` and of each of its commands, as a terminal of 80 columns shows it."""
+    """Return `--help` of `retriever` and of each of its commands, in 80 columns."""
     import click
 
     from retriever.cli import cli

@@ -1,4 +1,4 @@
-"""Tables of contextual embeddings: how fast they are made, and what they say of words."""
+"""Tables of contextual embeddings: their speed, and their vectors of words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from docs.tables.results import certificate_line, result
 
 
 def encode_table() -> str:
-    """A sentence model by each runtime and precision, beside sentence-transformers."""
+    """Return a sentence model in each runtime and precision, against sentence-transformers."""
     kept = result("encode")
     documents, queries = kept["documents"], kept["one_query"]
     lines = [
@@ -40,14 +40,14 @@ def encode_table() -> str:
 
 
 def _way(name: str, row: dict[str, Any]) -> str:
-    """What computes, for people."""
+    """Return the name of a runtime for display."""
     if "computes" not in row:
         return "`SentenceTransformer.encode`"
     return f"`-o precision auto`: {row['computes']}" if name == "auto" else str(row["computes"])
 
 
 def words_table() -> str:
-    """Word-in-Context at every layer, adjusted or not, and the same by its sides."""
+    """Return Word-in-Context at every layer, adjusted or not, and of the sentences."""
     kept = result("words")
     rows, splits = kept["contextual"]["single"], list(kept["pairs"])
     ways = list(dict.fromkeys(row["adjusted"] for row in rows))
@@ -79,7 +79,7 @@ def words_table() -> str:
 
 
 def pieces_table() -> str:
-    """Word-in-Context by how the pieces of a word become one vector, and where it matters."""
+    """Return Word-in-Context by how the tokens of a word are pooled, and where it matters."""
     kept = result("words")
     default, rows = kept["contextual"]["default"], kept["contextual"]["single"]
     ways, splits = list(default["in_these_pairs"]), list(kept["pairs"])
@@ -107,7 +107,7 @@ def _of_splits(values: dict[str, float]) -> str:
 
 
 def similarity_table() -> str:
-    """Spearman's correlation of cosines with people's ratings of words."""
+    """Return Spearman's correlation of cosines with human ratings of words."""
     kept = result("words")["similarity"]
     files = {"wordsim353.tsv": "WordSim-353", "simlex999.txt": "SimLex-999"}
     names = {"static": "GloVe 6B 50d", "contextual": "MiniLM"}

@@ -1,4 +1,4 @@
-"""Tables of time and room: searching, adding, building; and beside peers."""
+"""Tables of time and space: searching, adding, building, and peers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from docs.tables.results import certificate_line, result, seconds_row
 
 
 def speed_list() -> str:
-    """The figures of `benchmarks/speed.py`, a line each, with their spread."""
+    """Return the figures of `benchmarks/speed.py`, one row each, with their spread."""
     kept = result("speed")
     start, adding = kept["open_to_first_static_query_s"], kept["add_5183_documents_s"]
     static, query = kept["static_encoding"], kept["one_static_query"]
@@ -36,7 +36,7 @@ def speed_list() -> str:
 
 
 def peers_table() -> str:
-    """Retriever beside its peers, and the certificate of the numbers."""
+    """Return Retriever next to its peers, with the provenance of the figures."""
     from benchmarks.peers.table import table
 
     kept = result("peers")
@@ -44,7 +44,7 @@ def peers_table() -> str:
 
 
 def durability_list() -> str:
-    """The figures of `benchmarks/durability.py`, a line each."""
+    """Return the figures of `benchmarks/durability.py`, one row each."""
     kept = result("durability")
     adding, building, querying = kept["adding"], kept["building"], kept["querying"]
     opening = kept["opening"]
@@ -79,7 +79,7 @@ def _times(label: str, times: dict[str, float], faster: float) -> str:
 
 
 def _memory(kept: dict[str, Any]) -> list[str]:
-    """Peaks of memory by step and corpus; and what compacting after deleting half gives back."""
+    """Return peak memory by step and corpus, and what compacting frees after deleting half."""
     lines = [f"| peak memory, MB | {' | '.join(kept)} |", f"|---|{'---:|' * len(kept)}"]
     for step in ("add", "build", "search", "compact"):
         peaks = [f"{sizes[step]['peak_MB']:,.0f}" for sizes in kept.values()]

@@ -1,4 +1,4 @@
-"""Tables of what systems find."""
+"""Tables of the quality of systems."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ COLUMNS = (
     ("open, MB", "open_memory_bytes", "{:,.0f}"),
     ("on disk, MB", "disk_bytes", "{:.1f}"),
 )
-# What decides, for a page that not everybody reads to the end.
+# The deciding columns, for a short page.
 SHORT = ("nDCG@10", "R@100", "total_p50_ms", "encoding_p50_ms", "disk_bytes")
 TITLES = {"scifact": "SciFact", "cranfield": "Cranfield"}
 
 
 def quality_table(name: str, *, short: bool = False) -> str:
-    """A test collection through all systems, and the certificate of the numbers.
+    """Return a test collection through all systems, with the provenance of the figures.
 
-    Marked is what differs significantly from BM25.
+    Significant differences from BM25 are marked.
     """
     kept = result(f"quality-{name}")
     columns = [one for one in COLUMNS if not short or one[1] in SHORT]

@@ -1,4 +1,4 @@
-"""What benchmarks have found, and where each number comes from."""
+"""Results of benchmarks, and the provenance of each figure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def result(name: str) -> Any:
-    """A benchmark's result."""
+    """Return a benchmark's result."""
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
 
 
 def certificate_line(certificate: dict[str, Any]) -> str:
-    """Where a number comes from, in a sentence."""
+    """Return the provenance of a figure in a sentence."""
     versions = certificate["versions"]
     return (
         f"*`{certificate['command']}`, {certificate['date']}: {certificate['data']} (checksum "
@@ -26,6 +26,6 @@ def certificate_line(certificate: dict[str, Any]) -> str:
 
 
 def seconds_row(label: str, times: dict[str, float]) -> str:
-    """A row of a table: a median of times, and their spread."""
+    """Return a row of a table: a median of times, and their spread."""
     spread = f"{times['fastest']:.3f} to {times['slowest']:.3f} s"
     return f"| {label} | {times['median']:.3f} s | {spread} |"

@@ -1,4 +1,4 @@
-"""Tables of static vectors: weighted, trained, distilled, and beside peers."""
+"""Tables of static vectors: weighted, trained, distilled, and peers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PEERS = {
 
 
 def weightings_table() -> str:
-    """What each weighting of GloVe finds, and the certificate of the numbers."""
+    """Return the quality of each weighting of GloVe, with the provenance of the figures."""
     from benchmarks.weightings import table
 
     kept = result("weightings")
@@ -33,7 +33,7 @@ def weightings_table() -> str:
 
 
 def training_table() -> str:
-    """Trained vectors beside GloVe 6B: training time, and what each weighting finds."""
+    """Return trained vectors next to GloVe 6B: training time, and quality by weighting."""
     kept = result("training")
     heads = [f"{title}: {measure}" for title, measure in TASKS.values()]
     lines = [
@@ -48,13 +48,13 @@ def training_table() -> str:
         lines.append(f"| {VECTORS[vectors]} | {weighting or '-'} | {time} | {values} |")
     said = (
         "arXiv: 1,000 titles, each of one document that is right (made-up judgments). SciFact and "
-        "Cranfield are asked through the same vectors, which were not trained on them."
+        "Cranfield are searched with the same vectors, which were not trained on them."
     )
     return "\n".join([*lines, "", said, "", certificate_line(kept["certificate"])])
 
 
 def distilling_table() -> str:
-    """How near a student comes to its teacher, on each collection."""
+    """Return how close a student comes to its teacher, on each collection."""
     kept = result("distilling")
     lines = [
         "| | MiniLM, nDCG@10 | student's queries, MiniLM's documents | student on both sides "
@@ -77,7 +77,7 @@ def distilling_table() -> str:
 
 
 def ablation_table() -> str:
-    """One thing of the recipe changed at a time: queries only / both sides, nDCG@10."""
+    """Return the ablation: queries only / both sides, nDCG@10."""
     tasks = [task for task in result("distilling")["tasks"].values() if task["ablation"]]
     labels = [task["label"] for task in tasks]
     lines = [f"| | {' | '.join(labels)} |", f"|---|{'---:|' * len(tasks)}"]
@@ -89,7 +89,7 @@ def ablation_table() -> str:
 
 
 def static_table() -> str:
-    """Static encoding and searching beside peers, with spreads."""
+    """Return static encoding and search next to peers, with spreads."""
     kept = result("static")
     lines = ["| what | documents/s | ours is faster | spread, s |", "|---|---:|---:|---:|"]
     for title, key in (("GloVe 50d", "glove_50d"), ("token table 256d", "token_table_256d")):
@@ -103,7 +103,7 @@ def static_table() -> str:
     search, parts = kept["search_with_text"], kept["search_with_text"]["parts_p50_ms"]
     lines += [
         "",
-        "| one query | p50 | beside |",
+        "| one query | p50 | compared with |",
         "|---|---:|---|",
         f"| encoded by GloVe 50d | {glove['p50']:.1f} µs | p95 {glove['p95']:.1f} µs |",
         f"| encoded by a token table 256d | {table['p50']:.1f} µs | p95 {table['p95']:.1f} µs |",
