@@ -67,7 +67,7 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
 def certificate(**facts: Any) -> dict[str, Any]:
     """Return where and when a figure was measured; `facts` say what, on which data, how often."""
     # Imported here, so that a process that only measures does not load the library.
-    from retriever.certificate import processor
+    from retriever.hardware import processor
 
     return {
         "date": datetime.now(UTC).date().isoformat(),

@@ -22,24 +22,19 @@ import numpy as np
 
 from benchmarks.certificate import certificate, checksum, collection_folder, save
 from benchmarks.quality import CRANFIELD, SCIFACT, Data
-from indexes.documents import Document
+from indexes.document import Document
 from retriever import Collection, ContextualEmbedder, distill
-from retriever.distilling.bags import Bags, start_of
-from retriever.distilling.distiller import (
-    ANCHORS,
-    ENOUGH,
-    HELD_OUT,
-    HELD_OUT_SHARE,
-)
-from retriever.distilling.judging import MEASURE
-from retriever.distilling.table import Lessons, Recipe, fit
-from retriever.distilling.teaching import Budget, Taught, teach
-from retriever.distilling.texts import general, of_documents, shuffled
-from retriever.distilling.tokenizing import meanings, student_tokenizer
 from retriever.embedders.base import Matrix, unit
+from retriever.evaluation.measures import drop_self, evaluate
+from retriever.evaluation.measures import mean as mean_of
 from retriever.formats import read_documents, read_qrels, read_queries
-from retriever.measures import drop_self, evaluate
-from retriever.measures import mean as mean_of
+from retriever.training.distillation.bags import Bags, start_of
+from retriever.training.distillation.distill import ANCHORS, ENOUGH, HELD_OUT, HELD_OUT_SHARE
+from retriever.training.distillation.evaluate import MEASURE
+from retriever.training.distillation.student import Recipe, TrainingSet, fit
+from retriever.training.distillation.teacher import Budget, TeacherVectors, teach
+from retriever.training.distillation.tokenizer import meanings, student_tokenizer
+from retriever.training.distillation.training_texts import general, of_documents, shuffled
 
 COMMAND = "python -m benchmarks.distilling"
 BINARY = "qrels/test.tsv"
@@ -170,9 +165,9 @@ class Read:
     tokenizer: Path
     plain: Path
     pieces: Matrix
-    texts: Taught
+    texts: TeacherVectors
     own: int
-    fragments: Taught
+    fragments: TeacherVectors
     passages: list[str]
     vectors: Matrix
 
@@ -260,8 +255,8 @@ def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
     # Whole words come after all subwords.
     pieces = some.pieces[: bags.size]
     held = min(HELD_OUT, len(some.texts.texts) // HELD_OUT_SHARE)
-    seen = Lessons(bags.of(some.passages), some.vectors)
-    texts = Lessons(bags.of(some.texts.texts), some.texts.vectors)
+    seen = TrainingSet(bags.of(some.passages), some.vectors)
+    texts = TrainingSet(bags.of(some.texts.texts), some.texts.vectors)
     stop = held + int((some.own - held) * variant.sentences)
     lessons = texts[held:stop]
     if variant.general:
@@ -269,7 +264,9 @@ def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
     if variant.passages:
         lessons = lessons.and_also(seen)
     if variant.fragments:
-        lessons = lessons.and_also(Lessons(bags.of(some.fragments.texts), some.fragments.vectors))
+        lessons = lessons.and_also(
+            TrainingSet(bags.of(some.fragments.texts), some.fragments.vectors)
+        )
     start = start_of(pieces, seen.tokens)
     if variant.start == "random":
         scale = np.sqrt(1 / pieces.shape[1])

@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.certificate import certificate, checksum, data_folder, repeated, save, summary
-from indexes.catalog import Catalog
+from indexes.catalog.database import Catalog
 from retriever import Collection, Document, StaticEmbedder, read_queries
 from retriever.formats import read_documents
 

@@ -32,8 +32,8 @@ from benchmarks.certificate import (
 )
 from retriever import Collection, ContextualEmbedder, Document, read_qrels, read_queries
 from retriever.embedders.base import Matrix, unit
-from retriever.embedders.locate import locate_sentence_model
-from retriever.measures import evaluate, mean
+from retriever.embedders.hub import locate_sentence_model
+from retriever.evaluation.measures import evaluate, mean
 
 MODEL = "all-MiniLM-L6-v2"
 THEIRS = "sentence_transformers"

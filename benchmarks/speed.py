@@ -27,17 +27,17 @@ from benchmarks.certificate import (
     save,
     summary,
 )
-from indexes import exact
-from indexes.blocks import Block
+from indexes.vectors import exact
+from indexes.vectors.blocks import Block
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, read_queries
-from retriever.embedders.words import WordVectors
+from retriever.embedders.word_vectors.vectors import WordVectors
 
 REPEATS = 7
 OPENING = """
 import sys, time
 import indexes.ann, numpy, pyarrow.compute, scipy.sparse
-import retriever.collection, retriever.embedders.static, retriever.embedders.words
-import retriever.embedders.tokens, retriever.embedders.pooling
+import retriever.collection, retriever.embedders.static.embedder, retriever.embedders.word_vectors.vectors
+import retriever.embedders.tokenization.words, retriever.embedders.static.pooling
 started = time.perf_counter()
 library = retriever.collection.Collection.open(sys.argv[1])
 hits = library.search("vitamin D deficiency", index="glove", k=10)
@@ -67,7 +67,7 @@ def gensim_means(words: WordVectors, texts: list[str]) -> Callable[[], Any]:
     """Return gensim's `get_mean_vector` over texts, one by one, their words split in advance."""
     from gensim.models import KeyedVectors
 
-    from retriever.embedders.tokens import split
+    from retriever.embedders.tokenization.words import split
 
     keyed = KeyedVectors(words.dim)
     keyed.add_vectors(list(words), np.asarray(words.vectors))

@@ -30,7 +30,7 @@ from benchmarks.certificate import (
 )
 from benchmarks.speed import gensim_means
 from retriever import Collection, StaticEmbedder, read_queries
-from retriever.embedders.locate import locate_sentence_model
+from retriever.embedders.hub import locate_sentence_model
 
 REPEATS = 5
 WIDTH = 256

@@ -28,8 +28,8 @@ from retriever import (
     read_queries,
     train,
 )
+from retriever.evaluation.measures import evaluate, means
 from retriever.formats import read_documents
-from retriever.measures import evaluate, means
 
 ABSTRACTS = "arxiv-100k/corpus.jsonl.gz"
 ALL = 100_000

@@ -16,10 +16,10 @@ import numpy as np
 
 from benchmarks.certificate import certificate, checksum, save
 from benchmarks.quality import CRANFIELD, SCIFACT, Data
-from indexes.documents import Document, passage_text
+from indexes.document import Document, passage_text
 from retriever import StaticEmbedder, read_qrels, read_queries
+from retriever.evaluation.measures import evaluate, means
 from retriever.formats import read_documents
-from retriever.measures import evaluate, means
 
 COMMAND = "python -m benchmarks.weightings"
 MODEL = "glove-6b-50d"

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from benchmarks.wordpairs import Occurrence
 from retriever import ContextualEmbedder
 from retriever.embedders.base import Matrix, unit
-from retriever.embedders.batches import Batch, batches
-from retriever.embedders.components import top_components
-from retriever.embedders.inwords import PIECES, pooled_words, word_spans
-from retriever.embedders.locate import locate_sentence_model
-from retriever.embedders.modeltokens import ModelTokenizer
+from retriever.embedders.contextual.batching import Batch, batches
+from retriever.embedders.contextual.tokenizer import ModelTokenizer
+from retriever.embedders.hub import locate_sentence_model
+from retriever.embedders.static.components import top_components
+from retriever.embedders.tokenization.alignment import PIECES, pooled_words, word_spans
 
 CONTEXTUAL = "all-MiniLM-L6-v2"
 AS_THEY_ARE = "as they are"

@@ -37,8 +37,8 @@ from benchmarks.wordpairs import (
 )
 from retriever import ContextualEmbedder, StaticEmbedder
 from retriever.embedders.base import Matrix
-from retriever.embedders.inwords import PIECES
-from retriever.training.scores import ScoreFiles, score_words
+from retriever.embedders.tokenization.alignment import PIECES
+from retriever.training.word_vectors.intrinsic_scores import ScoreFiles, score_words
 
 COMMAND = "python -m benchmarks.words"
 STATIC = "glove-6b-50d"

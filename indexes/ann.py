@@ -17,29 +17,18 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.blocks import Block, count_living, living
 from indexes.errors import DamageError, InputError
-from indexes.neighbours import (
+from indexes.neighbors import (
     NO_KEY,
     Keys,
     Matrix,
-    Neighbours,
+    Neighbors,
     best,
-    checked_k,
-    checked_queries,
+    normalize_queries,
     nothing,
+    validate_k,
 )
-
-__all__ = [
-    "AnnIndex",
-    "Mask",
-    "build",
-    "check_factory",
-    "default_effort",
-    "inner_products",
-    "load",
-    "single_precision",
-]
+from indexes.vectors.blocks import Block, count_live, live
 
 NO_ROW = -1
 NO_KEYS: Keys = np.empty(0, np.int64)
@@ -129,22 +118,22 @@ class AnnIndex:
             return False
         return True
 
-    def candidates(self, queries: Matrix, k: int, mask: Mask | None = None) -> Neighbours:
+    def candidates(self, queries: Matrix, k: int, mask: Mask | None = None) -> Neighbors:
         """About `k` nearest keys for each query, by FAISS's own scores, none that is masked.
 
         A query of zeros finds nothing. Fewer than `k` may come back where the structure sees fewer.
 
         Raises:
-            InputError, MismatchError: see `checked_queries` and `checked_k`.
+            InputError, MismatchError: see `normalize_queries` and `validate_k`.
         """
-        k = min(checked_k(k), self.rows)
-        queries = checked_queries(queries, int(self._index.d))
+        k = min(validate_k(k), self.rows)
+        queries = normalize_queries(queries, int(self._index.d))
         if not k or not len(queries) or (mask and not mask.visible.any()):
             return nothing(len(queries))
         rows, scores = self._search(queries, k, mask)
         rows[~queries.any(axis=1)] = NO_ROW
         keys = np.where(rows == NO_ROW, NO_KEY, self._keys[rows])
-        return Neighbours(keys, np.where(rows == NO_ROW, -np.inf, scores))
+        return Neighbors(keys, np.where(rows == NO_ROW, -np.inf, scores))
 
     def _search(self, queries: Matrix, k: int, mask: Mask | None) -> tuple[Keys, Matrix]:
         try:
@@ -158,7 +147,7 @@ class AnnIndex:
             ) from None
 
 
-def build(factory: str, dim: int, blocks: Sequence[Block], dead: Keys = NO_KEYS) -> AnnIndex:
+def build(factory: str, dim: int, blocks: Sequence[Block], deleted: Keys = NO_KEYS) -> AnnIndex:
     """Train and fill an index; FAISS's inner product of unit vectors is the cosine.
 
     The rows of the keys in `dead` (ascending) are left out, a block at a time.
@@ -168,18 +157,18 @@ def build(factory: str, dim: int, blocks: Sequence[Block], dead: Keys = NO_KEYS)
             more memory than there is.
     """
     inner = check_factory(factory, dim)
-    rows = count_living(blocks, dead)
+    rows = count_live(blocks, deleted)
     if not rows:
         raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
     try:
         _prepare_training(inner)
         if not inner.is_trained:
-            inner.train(_sample(blocks, dead, TRAINING_ROWS))
-        sample = _sample(blocks, dead, TRIAL_ROWS)[:TRIAL_ROWS]
+            inner.train(_sample(blocks, deleted, TRAINING_ROWS))
+        sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample)
         index = faiss.IndexIDMap2(inner)
         for block in blocks:
-            _add(index, living(block, dead))
+            _add(index, live(block, deleted))
         _ask(inner, sample[:1], 1, None)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -407,16 +396,16 @@ def _add(index: Any, block: Block) -> None:
     index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
 
 
-def _sample(blocks: Sequence[Block], dead: Keys, rows: int) -> Matrix:
+def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:
     """About `rows` vectors (rows, dim) spread evenly over the living rows of all blocks."""
-    step = max(1, -(-count_living(blocks, dead) // rows))
-    counts = [-(-count_living([block], dead) // step) for block in blocks]
+    step = max(1, -(-count_live(blocks, deleted) // rows))
+    counts = [-(-count_live([block], deleted) // step) for block in blocks]
     # Filled a block at a time: the parts and the whole would be there at once.
     sample = np.empty((sum(counts), blocks[0].vectors.shape[1]), np.float32)
     stop = 0
     for block, count in zip(blocks, counts, strict=True):
         start, stop = stop, stop + count
-        sample[start:stop] = living(block, dead, step).vectors
+        sample[start:stop] = live(block, deleted, step).vectors
     return sample
 
 

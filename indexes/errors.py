@@ -24,27 +24,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = [
-    "BadRecord",
-    "BadRecordsError",
-    "CollectionError",
-    "DamageError",
-    "FailedText",
-    "FailedTextsError",
-    "FileFormatError",
-    "InputError",
-    "LockedError",
-    "MismatchError",
-    "ModelNotAvailableError",
-    "NewerFormatError",
-    "NotACollectionError",
-    "RetrieverError",
-    "UnknownNameError",
-    "counted",
-    "unknown_name",
-    "unknown_names",
-]
-
 SHOWN_RECORDS = 10
 NAMED = 3
 

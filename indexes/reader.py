@@ -12,22 +12,20 @@ from typing import Any, TypeVar
 import numpy as np
 
 from indexes.ann import default_effort
-from indexes.blocks import Block, count_living, living
-from indexes.catalog import Catalog
-from indexes.corpus import Corpus, FoundPassage
-from indexes.documents import Document, passage_text
+from indexes.catalog.corpus import Corpus, FoundPassage
+from indexes.catalog.database import Catalog
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.registry import Registry, gaps
+from indexes.document import Document, passage_text
 from indexes.errors import DamageError
-from indexes.files import size_of
-from indexes.fitting import read_parameters
-from indexes.neighbours import Matrix
-from indexes.registry import Registry, gaps
-from indexes.rows import EmbeddingRow, IndexRow, ShardRow
-from indexes.shards import open_shards
-from indexes.snapshot import Snapshot
-from indexes.structures import living_rows
-from indexes.views import Views
-
-__all__ = ["CATALOG", "FOLDERS", "Counts", "Reader"]
+from indexes.neighbors import Matrix
+from indexes.pipeline.ann_builder import live_rows
+from indexes.pipeline.fitting import read_parameters
+from indexes.search.searchers import SearcherCache
+from indexes.search.snapshot import Snapshot
+from indexes.storage.files import size_of
+from indexes.vectors.blocks import Block, count_live, live
+from indexes.vectors.shards import open_shards
 
 Answer = TypeVar("Answer")
 
@@ -54,14 +52,14 @@ class Reader:
         self._catalog = catalog
         self._corpus = Corpus(catalog)
         self._registry = Registry(catalog, f"{folder}/")
-        self._views = Views(catalog, self._registry, folder)
+        self._views = SearcherCache(catalog, self._registry, folder)
         self._snapshot = Snapshot(self._corpus, self._views)
 
     def close(self) -> None:
         """Close the catalog."""
         self._catalog.close()
 
-    def ask(self, question: Callable[[Snapshot], Answer]) -> Answer:
+    def read(self, question: Callable[[Snapshot], Answer]) -> Answer:
         """The answer to a question about one state of the collection.
 
         A writer may retire a file between the moment that a reader sees its name and the moment
@@ -162,7 +160,7 @@ class Reader:
             embedding = self.embedding(index)
             return embedding, read_parameters(self.folder, embedding, index)
 
-        return self.ask(question)
+        return self.read(question)
 
     def embedded(self, index: str, most: int) -> Iterator[tuple[list[str], Matrix]]:
         """Passages that an index has vectors of, with these: (texts, vectors (n, dim)), in order.
@@ -174,14 +172,14 @@ class Reader:
         """
         with self._catalog.reading():
             embedding = self._registry.embedding_of(self._registry.index(index))
-            dead = self._corpus.tombstones()
+            deleted = self._corpus.tombstones()
             shards = self._registry.shards(embedding.number)
             blocks = open_shards(shards, embedding, self.folder)
-            step = max(1, -(-count_living(blocks, dead) // most))
+            step = max(1, -(-count_live(blocks, deleted) // most))
             start = 0
             for block in blocks:
-                yield from self._embedded(living(block, dead, step, start))
-                start = (start - count_living([block], dead)) % step
+                yield from self._embedded(live(block, deleted, step, start))
+                start = (start - count_live([block], deleted)) % step
 
     def _embedded(self, block: Block) -> Iterator[tuple[list[str], Matrix]]:
         for start in range(0, len(block.keys), ROWS):
@@ -208,7 +206,7 @@ class Reader:
             shards = self._registry.shards(embedding.number)
             left = gaps(shards, self._corpus.stop_key())
             return Counts(
-                rows=living_rows(self._corpus, shards),
+                rows=live_rows(self._corpus, shards),
                 missing_passages=sum(self._corpus.count_passages(*gap) for gap in left),
                 missing_documents=self._corpus.count_documents(left),
             )
@@ -225,7 +223,7 @@ class Reader:
         if index.kind != "ann":
             return {}
         dim = self._registry.embedding_of(index).dim
-        return default_effort(str(index.recipe["factory"]), dim, k)
+        return default_effort(str(index.definition["factory"]), dim, k)
 
     def size(self) -> int:
         """Bytes of all files that the collection keeps."""

@@ -11,31 +11,31 @@ from pathlib import Path
 from typing import Any
 
 from indexes.ann import check_factory
-from indexes.builder import Builder, Embedded, Encode, Progress
-from indexes.catalog import UNFINISHED, Catalog
-from indexes.documents import Document
+from indexes.catalog.database import UNFINISHED, Catalog
+from indexes.catalog.filters import Filter
+from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow
+from indexes.catalog.registry import another_index
+from indexes.document import Document
 from indexes.errors import (
     BadRecord,
     CollectionError,
     DamageError,
     InputError,
 )
-from indexes.files import LOCK_FILES, remove_file, writer_lock
-from indexes.filters import Filter
-from indexes.fitting import Fitting, Make
-from indexes.intake import Added, Intake, Spans, index_anew
-from indexes.lexical import check_language
-from indexes.reader import CATALOG, FOLDERS, Counts, Reader
-from indexes.registry import another_index
-from indexes.repair import Encoder, Repaired, Repairer
-from indexes.rows import NOTHING, EmbeddingRow, IndexRow
-from indexes.structures import Structures
-from indexes.taking import Taking
-from indexes.verify import Checked, Checker, Problem
-from indexes.wordbuilder import WordBuilder
-from indexes.writer import Writer
-
-__all__ = ["Checked", "Compacted", "Counts", "Repaired", "Store", "is_free"]
+from indexes.ingest.batches import IngestBatches
+from indexes.ingest.upsert import Added, Spans, Upsert, index_anew
+from indexes.lexical.bm25 import check_language
+from indexes.maintenance.repair import Encoder, Repaired, Repairer
+from indexes.maintenance.verify import Checked, Checker, Problem
+from indexes.pipeline.ann_builder import AnnBuilder
+from indexes.pipeline.bm25_builder import Bm25Builder
+from indexes.pipeline.builder import Builder
+from indexes.pipeline.embedding_job import EmbeddingResult, Progress
+from indexes.pipeline.encoder import Encode
+from indexes.pipeline.fitting import Fitting, Make
+from indexes.pipeline.session import WriteSession
+from indexes.reader import CATALOG, FOLDERS, Reader
+from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -109,13 +109,13 @@ class Store(Reader):
             if known is not None:
                 progress(known, known)
                 return Added(unchanged=known)
-            taking = Taking(Intake(self._catalog, spans), iter(records), skip_bad, progress)
+            taking = IngestBatches(Upsert(self._catalog, spans), iter(records), skip_bad, progress)
             for portion in taking.portions():
                 # The user's own code is done with these: no transaction waits for it.
-                looked = taking.look(portion)
+                looked = taking.diff(portion)
                 writes = looked.changes.count > 0
                 with self._catalog.writing() if writes else contextlib.nullcontext():
-                    taking.take(looked)
+                    taking.apply(looked)
             if not taking.total_bad:
                 # Asked again: a file may have been changed while it was read.
                 self._remember_source(fingerprint, source(), taking.count)
@@ -183,17 +183,17 @@ class Store(Reader):
         *,
         embedding: EmbeddingRow | None,
         make: Make,
-        recipe: Mapping[str, Any],
+        definition: Mapping[str, Any],
         encoder: Callable[[], Encode],
         progress: Progress,
-    ) -> tuple[IndexRow, Embedded]:
+    ) -> tuple[IndexRow, EmbeddingResult]:
         """Embed what has no vector yet, then build the index; it, and what was embedded.
 
         The embedding is one that there is, or `make` makes a new one, fitted on the corpus or not.
         It is registered with its index at once, so that an interrupted build goes on. In the
         `recipe` of the index, `factory` is a FAISS factory string; the rest is its owner's. Texts
         that `encoder`'s encode fails for are left out, and told of; see `Builder.embed` and
-        `Structures.build_beside`.
+        `AnnBuilder.build_beside`.
 
         Raises:
             LockedError: another process is writing.
@@ -203,19 +203,19 @@ class Store(Reader):
             self._check_plan(name, embedding)
             writer = self._writer()
             if embedding is None:
-                embedding = Fitting(writer).begin(name, make, recipe, progress)
+                embedding = Fitting(writer).begin(name, make, definition, progress)
             try:
                 embedded = Builder(writer).embed(embedding, encoder, progress)
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            structures = Structures(writer)
+            structures = AnnBuilder(writer)
             structures.restore(embedding, but=name)
-            return structures.build_beside(embedded, name, embedding, recipe)
+            return structures.build_beside(embedded, name, embedding, definition)
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
-    ) -> tuple[IndexRow, Embedded]:
+    ) -> tuple[IndexRow, EmbeddingResult]:
         """Fit the embedding of an index anew, and embed all again; see `Fitting.refit`.
 
         Raises:
@@ -228,13 +228,13 @@ class Store(Reader):
             embedded = Fitting(writer).refit(name, embedding, make, encode, progress)
             index = self.index(name)
             now = self._registry.embedding_of(index)
-            structures = Structures(writer)
-            index, embedded = structures.build_beside(embedded, name, now, index.recipe)
+            structures = AnnBuilder(writer)
+            index, embedded = structures.build_beside(embedded, name, now, index.definition)
             self._sweep()
         return index, embedded
 
     def build_words(self, name: str, language: str, progress: Progress) -> IndexRow:
-        """Build a BM25 index over all texts, or bring it up to date; see `WordBuilder`.
+        """Build a BM25 index over all texts, or bring it up to date; see `Bm25Builder`.
 
         Raises:
             LockedError: another process is writing.
@@ -244,9 +244,9 @@ class Store(Reader):
         check_language(language)
         with self._writing():
             self._check_same(name, "lexical", {"language": language})
-            return WordBuilder(self._writer()).build(name, language, progress)
+            return Bm25Builder(self._writer()).build(name, language, progress)
 
-    def combine(self, name: str, parts: Sequence[str], recipe: Mapping[str, Any]) -> IndexRow:
+    def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
         """Name a combination of indexes; `recipe` says how, and is its owner's.
 
         Raises:
@@ -254,19 +254,19 @@ class Store(Reader):
             UnknownNameError: a part is not there.
             MismatchError: an index of that name is there, and another.
         """
-        whole = {**recipe, "parts": list(parts)}
+        whole = {**definition, "parts": list(parts)}
         with self._writing():
             for part in parts:
                 self.index(part)
             self._check_same(name, "combined", whole)
             with self._catalog.writing():
-                row = replace(NOTHING, name=name, kind="combined", recipe=whole)
+                row = replace(NOTHING, name=name, kind="combined", definition=whole)
                 self._registry.set_index(row)
         return self.index(name)
 
-    def _check_same(self, name: str, kind: str, recipe: Mapping[str, Any]) -> None:
+    def _check_same(self, name: str, kind: str, definition: Mapping[str, Any]) -> None:
         for row in self.indexes():
-            if row.name == name and (row.kind, row.recipe) != (kind, recipe):
+            if row.name == name and (row.kind, row.definition) != (kind, definition):
                 raise another_index(self.folder, row)
 
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
@@ -302,7 +302,7 @@ class Store(Reader):
                 raise InputError(
                     f"Index '{name}' is part of: {', '.join(users)}. Drop what is made of it first."
                 )
-            freed = index.sealed.size
+            freed = index.digest.size
             with self._catalog.writing():
                 self._registry.drop_index(name)
                 others = {other.embedding for other in self._registry.indexes()}
@@ -316,8 +316,8 @@ class Store(Reader):
         """Bytes of an embedding's files, and of what would have replaced it."""
         rows = [self._registry.embedding(number), *self._registry.begun(number)]
         shards = [shard for row in rows for shard in self._registry.shards(row.number)]
-        fitted = sum(row.fitted.sealed.size for row in rows)
-        return fitted + sum(shard.sealed.size for shard in shards)
+        fitted = sum(row.fitted.digest.size for row in rows)
+        return fitted + sum(shard.digest.size for shard in shards)
 
     def compact(self, progress: Progress) -> Compacted:
         """Drop what removed documents left behind, and give its room back to the disk.
@@ -334,7 +334,7 @@ class Store(Reader):
                 gone, without_structure = Builder(writer).compact(embedding)
                 rows, exact = rows + gone, exact + without_structure
                 progress(done, len(embeddings) + 1)
-            WordBuilder(writer).build_behind(_unwatched)
+            Bm25Builder(writer).build_behind(_unwatched)
             if len(self._corpus.tombstones()):
                 # No file holds a removed key any more.
                 with self._catalog.writing():
@@ -378,8 +378,8 @@ class Store(Reader):
             return Repaired((), (Problem(str(error)),))
         return Repaired(tuple(done), self.verify(progress).problems)
 
-    def _writer(self) -> Writer:
-        return Writer(self._catalog, self._corpus, self._registry, self.folder)
+    def _writer(self) -> WriteSession:
+        return WriteSession(self._catalog, self._corpus, self._registry, self.folder)
 
     # -- files ----------------------------------------------------------------------------------
 

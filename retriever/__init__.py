@@ -17,12 +17,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexes.documents import Document
+    from indexes.document import Document
     from indexes.errors import FailedTextsError, RetrieverError
     from retriever.collection import Collection
-    from retriever.comparing import compare
-    from retriever.comparison import Comparison
-    from retriever.distilling import distill
+    from retriever.comparison.compare import compare
     from retriever.embedders import (
         ContextualEmbedder,
         ElmoEmbedder,
@@ -31,11 +29,14 @@ if TYPE_CHECKING:
         StaticEmbedder,
         load_embedder,
     )
+    from retriever.evaluation.results import Comparison
     from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
-    from retriever.search import Hit, Hits, Retriever, Run
+    from retriever.search.results import Hit, Hits, Run
+    from retriever.search.retriever import Retriever
     from retriever.splitting import Sentences, Words
-    from retriever.training import train
-    from retriever.wordsenses import WordSenses, WordUses
+    from retriever.training.distillation import distill
+    from retriever.training.word_vectors import train
+    from retriever.word_senses import WordSenses, WordUses
 
 __all__ = [
     "Collection",
@@ -70,29 +71,29 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Collection": "retriever.collection",
-    "Comparison": "retriever.comparison",
+    "Comparison": "retriever.evaluation.results",
     "ContextualEmbedder": "retriever.embedders",
-    "Document": "indexes.documents",
+    "Document": "indexes.document",
     "ElmoEmbedder": "retriever.embedders",
     "Embedder": "retriever.embedders",
     "FailedTextsError": "indexes.errors",
     "HashingEmbedder": "retriever.embedders",
-    "Hit": "retriever.search",
-    "Hits": "retriever.search",
-    "Retriever": "retriever.search",
+    "Hit": "retriever.search.retriever",
+    "Hits": "retriever.search.retriever",
+    "Retriever": "retriever.search.retriever",
     "RetrieverError": "indexes.errors",
-    "Run": "retriever.search",
+    "Run": "retriever.search.retriever",
     "Sentences": "retriever.splitting",
     "StaticEmbedder": "retriever.embedders",
-    "WordSenses": "retriever.wordsenses",
-    "WordUses": "retriever.wordsenses",
+    "WordSenses": "retriever.word_senses",
+    "WordUses": "retriever.word_senses",
     "Words": "retriever.splitting",
-    "compare": "retriever.comparing",
-    "distill": "retriever.distilling",
+    "compare": "retriever.comparison.compare",
+    "distill": "retriever.training.distillation",
     "load_embedder": "retriever.embedders",
     "read_qrels": "retriever.formats",
     "read_queries": "retriever.formats",
-    "train": "retriever.training",
+    "train": "retriever.training.word_vectors",
     "write_qrels": "retriever.formats",
     "write_queries": "retriever.formats",
 }

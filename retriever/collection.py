@@ -9,34 +9,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from indexes.builder import Progress
 from indexes.errors import (
     CollectionError,
     InputError,
     MismatchError,
 )
-from indexes.intake import Added
-from indexes.store import Checked, Compacted, Repaired, Store, is_free
-from retriever.building import Building, Wanted, refuse_text
-from retriever.combined import combined_finder
+from indexes.maintenance.repair import Repaired
+from indexes.maintenance.verify import Checked
+from indexes.pipeline.embedding_job import Progress
+from indexes.store import Compacted, Store, is_free
 from retriever.documents import Documents, silent
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
-from retriever.finders import DenseFinder, Finder, LexicalFinder
-from retriever.fusion import DEPTH, RRF, RRF_K, cascade_recipe, fusion_recipe
-from retriever.info import (
+from retriever.indexing.builder import Building, refuse_text
+from retriever.indexing.embedder_pool import EmbedderPool, missing_models
+from retriever.indexing.info import (
     BuildReport,
     CollectionInfo,
     IndexInfo,
     collection_info,
     index_info,
 )
-from retriever.models import Models, missing_models
-from retriever.search import Hits, Retriever
+from retriever.indexing.plan import BuildRequest
+from retriever.search.finders import DenseFinder, Finder, LexicalFinder
+from retriever.search.fusion import DEPTH, RRF, RRF_K, cascade_recipe, fusion_recipe
+from retriever.search.hybrid import combined_finder
+from retriever.search.results import Hits
+from retriever.search.retriever import Retriever
 from retriever.splitting import Sentences, Splitter, Words
-from retriever.wordsenses.questions import WordQuestions
-
-__all__ = ["Added", "Checked", "Collection", "Compacted", "Repaired"]
+from retriever.word_senses.api import WordQuestions
 
 
 class Collection(Documents, WordQuestions):
@@ -48,7 +49,7 @@ class Collection(Documents, WordQuestions):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self._models = Models(store)
+        self._models = EmbedderPool(store)
         self._building = Building(store, self._models)
         # As long as nothing is committed: to look up what an index is takes as long as a search.
         self._retrievers: dict[str | None, tuple[int, Retriever]] = {}
@@ -171,7 +172,7 @@ class Collection(Documents, WordQuestions):
                 all else is done, or it says what besides could not be. Called again, just those are
                 tried.
         """
-        wanted = Wanted(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
+        wanted = BuildRequest(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
         self._retrievers.clear()
         return self._building.build(name, wanted, progress or silent)
 
@@ -195,8 +196,10 @@ class Collection(Documents, WordQuestions):
             MismatchError: an index of that name is there, and another.
         """
         refuse_text("parts", parts)
-        recipe = fusion_recipe(len(parts), method=method, weights=weights, rrf_k=rrf_k, depth=depth)
-        return self._building.combine(name, parts, recipe)
+        definition = fusion_recipe(
+            len(parts), method=method, weights=weights, rrf_k=rrf_k, depth=depth
+        )
+        return self._building.combine(name, parts, definition)
 
     def cascade(self, name: str, first: str, second: str, *, depth: int = DEPTH) -> BuildReport:
         """Name a cascade: `first` finds `depth` candidates, `second` ranks exactly those.
@@ -331,9 +334,9 @@ class Collection(Documents, WordQuestions):
     def _finder(self, name: str) -> Finder:
         row = self._store.index(name)
         if row.kind == "lexical":
-            return LexicalFinder(name, str(row.recipe["language"]))
+            return LexicalFinder(name, str(row.definition["language"]))
         if row.kind == "combined":
-            return combined_finder(name, row.recipe, [self._finder(part) for part in row.parts])
+            return combined_finder(name, row.definition, [self._finder(part) for part in row.parts])
         return DenseFinder(name, self._models.for_queries(row))
 
     def use(self, index: str, embedder: Embedder) -> None:

@@ -8,16 +8,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from indexes.builder import Progress
-from indexes.documents import Document
+from indexes.document import Document
 from indexes.errors import InputError, unknown_name, unknown_names
-from indexes.intake import Added
+from indexes.ingest.upsert import Added
+from indexes.pipeline.embedding_job import Progress
 from indexes.store import Store
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
+from retriever.search.where import field_path, filter_of
 from retriever.splitting import Splitter, splitter_of
-from retriever.where import field_path, filter_of
-
-__all__ = ["Documents", "silent"]
 
 
 class Documents:

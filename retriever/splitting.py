@@ -16,8 +16,6 @@ from typing import Any, Protocol
 
 from indexes.errors import InputError, NewerFormatError
 
-__all__ = ["Sentences", "Splitter", "Words", "parse_split", "sentences", "splitter_of"]
-
 WINDOW = 2_000
 WIDEST_WINDOW = 16_000
 # How far a boundary depends on what follows it: the next word, a bracket or quote that closes.

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import COMPASS, HALF, Axes
 
 from retriever import Collection, Document, HashingEmbedder
-from retriever.embedders.locate import locate_sentence_model
+from retriever.embedders.hub import locate_sentence_model
+from tests.support.toy import COMPASS, HALF, Axes
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 

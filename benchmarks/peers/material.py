@@ -85,7 +85,7 @@ def model() -> Encode:
     """Return the model itself, by sentence-transformers, from the package that carries it."""
     from sentence_transformers import SentenceTransformer
 
-    from retriever.embedders.locate import locate_sentence_model
+    from retriever.embedders.hub import locate_sentence_model
 
     place, _ = locate_sentence_model(MODEL)
     loaded: Any = SentenceTransformer(str(place), device="cpu", local_files_only=True)

@@ -12,14 +12,14 @@ from retriever import __version__
 from retriever.cli.build import build
 from retriever.cli.compare import compare
 from retriever.cli.completion import completion
-from retriever.cli.corpus import add, delete, show
 from retriever.cli.demo import demo
 from retriever.cli.distill import distill
+from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
-from retriever.cli.indexing import drop, info
+from retriever.cli.indexes import drop, info
+from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.search import search
 from retriever.cli.train import train
-from retriever.cli.upkeep import compact, repair, verify
 from retriever.cli.word import word
 
 __all__ = ["cli", "main"]

@@ -13,12 +13,10 @@ from retriever.cli.options import as_json, index_names, library
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from indexes.builder import Progress
     from indexes.errors import FailedText
+    from indexes.pipeline.embedding_job import Progress
     from retriever.collection import Collection
-    from retriever.info import BuildReport, IndexInfo
-
-__all__ = ["build"]
+    from retriever.indexing.info import BuildReport, IndexInfo
 
 
 @click.command()
@@ -123,8 +121,8 @@ def build(
     """
     from indexes.errors import FailedTextsError
     from retriever.collection import Collection
-    from retriever.info import index_notes
-    from retriever.report.numbers import many
+    from retriever.formatting import many
+    from retriever.indexing.info import index_notes
 
     combination = _Combination(fused, method, rrf_k, first, second, depth)
     combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
@@ -223,7 +221,7 @@ class _Combination:
             raise click.UsageError("A combination is either --fuse or --cascade.")
 
     def build(self, collection: Collection, name: str) -> BuildReport:
-        from retriever.fusion import DEPTH, RRF, RRF_K
+        from retriever.search.fusion import DEPTH, RRF, RRF_K
 
         depth = self.depth or DEPTH
         if self.first is not None and self.second is not None:
@@ -251,7 +249,7 @@ def _as_json(report: BuildReport, failed: Sequence[FailedText] = ()) -> dict[str
 
 
 def _told(report: BuildReport, index: IndexInfo, noun: str) -> str:
-    from retriever.report.numbers import many
+    from retriever.formatting import many
 
     if index.kind == "combined" and not report.embedded:
         return f"{report.name}: {index.embedder}; nothing of its own to build"

@@ -14,9 +14,7 @@ from retriever.cli.options import as_json, how_many, index_names, indexes, libra
 from retriever.cli.output import note, printer, progress_bar
 
 if TYPE_CHECKING:
-    from retriever.comparison import Comparison
-
-__all__ = ["compare"]
+    from retriever.evaluation.results import Comparison
 
 
 @click.command()
@@ -122,12 +120,12 @@ def compare(
 ) -> None:
     """Ask the indexes of the collection LIBRARY the same queries; show quality, speed and size."""
     from retriever.collection import Collection
-    from retriever.comparing import compare as library_compare
-    from retriever.evaluation import read_runs
+    from retriever.comparison.compare import compare as library_compare
+    from retriever.evaluation.evaluate_runs import read_runs
+    from retriever.evaluation.measures import DEFAULT_MEASURES
+    from retriever.evaluation.significance import SEED
     from retriever.formats.labels import refuse_labelled
-    from retriever.measures import DEFAULT_MEASURES
-    from retriever.search import Run
-    from retriever.significance import SEED
+    from retriever.search.results import Run
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
@@ -199,7 +197,7 @@ def _asked(
         raise click.UsageError("Give --queries FILE, or --dataset NAME.")
     named = None
     if dataset is not None:
-        from retriever.named import load_named
+        from retriever.datasets.ir_datasets_loader import load_named
 
         named = load_named(dataset)
     texts = read_queries(queries) if queries else (named.queries if named else {})
@@ -213,8 +211,8 @@ def _print(result: Comparison, why: int | None, *, as_json: bool, as_csv: bool) 
     elif as_csv:
         click.echo(result.to_csv())
     else:
-        from retriever.report.comparison import comparison_tables
-        from retriever.report.why import why_lines
+        from retriever.report.terminal.comparison import comparison_tables
+        from retriever.report.terminal.contrasts import why_lines
 
         show = printer()
         for table in comparison_tables(result):

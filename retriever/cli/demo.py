@@ -9,8 +9,6 @@ import click
 
 from retriever.cli.output import note, printer, progress_bar
 
-__all__ = ["demo"]
-
 CONTRASTS = 2
 
 
@@ -25,9 +23,9 @@ def demo(folder: Path) -> None:
     2005). FOLDER is left behind to try things on. Needs the extra: pip install
     'retriever-compare[demo]'.
     """
-    from retriever.demo import CONTEXTUAL, STATIC, prepare
-    from retriever.report.comparison import comparison_tables
-    from retriever.report.why import why_lines
+    from retriever.datasets.demo import CONTEXTUAL, STATIC, prepare
+    from retriever.report.terminal.comparison import comparison_tables
+    from retriever.report.terminal.contrasts import why_lines
 
     note("350 news stories; 50 of them judged by people; BM25, averaged GloVe and MiniLM sentences")
     result = prepare(folder, progress_bar)

@@ -12,9 +12,7 @@ from retriever.cli.options import as_json, index_names, library
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from retriever.distilling import DistillReport
-
-__all__ = ["distill"]
+    from retriever.training.distillation import DistillReport
 
 
 @click.command()
@@ -64,8 +62,8 @@ def distill(
     interrupted distillation goes on when run again.
     """
     from retriever.collection import Collection
-    from retriever.distilling import distill as distill_from
     from retriever.formats import read_qrels, read_queries
+    from retriever.training.distillation import distill as distill_from
 
     if (queries is None) != (qrels is None):
         raise click.UsageError("--queries and --qrels belong together: give both, or neither.")
@@ -93,7 +91,7 @@ def distill(
 
 
 def _told(report: DistillReport) -> list[str]:
-    from retriever.report.numbers import many
+    from retriever.formatting import many
 
     held = many(report.held_out, "held-out sentence", "held-out sentences")
     near = f"cosine {report.cosine:.3f} with {report.teacher} on {held}"

@@ -7,8 +7,6 @@ import click
 from retriever.cli.options import as_json
 from retriever.cli.output import note, printer
 
-__all__ = ["evaluate"]
-
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
@@ -48,9 +46,9 @@ def evaluate(
     and one without hits counts 0. With --csv, --per-query prints a line a run, measure and query
     instead.
     """
-    from retriever.evaluation import evaluate_runs, read_runs
+    from retriever.evaluation.evaluate_runs import evaluate_runs, read_runs
+    from retriever.evaluation.measures import DEFAULT_MEASURES, parse_measures
     from retriever.formats import read_qrels
-    from retriever.measures import DEFAULT_MEASURES, parse_measures
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
@@ -62,7 +60,7 @@ def evaluate(
     elif as_csv:
         click.echo(result.to_csv(per_query=per_query))
     else:
-        from retriever.report.evaluation import evaluation_tables, per_query_tables
+        from retriever.report.terminal.evaluation import evaluation_tables, per_query_tables
 
         show = printer()
         for table in evaluation_tables(result):

@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["as_json", "how_many", "index_names", "indexes", "library", "where"]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
@@ -17,7 +15,7 @@ library = click.argument("library", type=click.Path(path_type=Path))
 
 
 def _filter(_: click.Context, __: click.Parameter, text: str | None) -> dict[str, Any] | None:
-    from retriever.wheretext import parse_where
+    from retriever.search.where_parser import parse_where
 
     return None if text is None else parse_where(text)
 

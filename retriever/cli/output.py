@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-__all__ = ["note", "print_json", "printer", "progress_bar"]
-
 
 def note(text: str) -> None:
     """A line for the person who asked, on stderr."""
@@ -27,7 +25,7 @@ def printer() -> Callable[[Any], None]:
     from rich.console import Console
     from rich.text import Text
 
-    from retriever.report.numbers import WIDTH
+    from retriever.formatting import WIDTH
 
     # No markup: a text may hold "[/b]" or ":cat:", and is shown as it is.
     console = Console(highlight=False, markup=False, emoji=False)

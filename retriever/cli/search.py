@@ -13,9 +13,7 @@ from retriever.cli.options import as_json, how_many, indexes, library, where
 from retriever.cli.output import note, print_json, printer
 
 if TYPE_CHECKING:
-    from retriever.search import Hits
-
-__all__ = ["search"]
+    from retriever.search.results import Hits
 
 
 @click.command()
@@ -45,8 +43,8 @@ def search(
     """
     from retriever.collection import Collection
     from retriever.formats import read_queries
-    from retriever.report.hits import hits_list, side_by_side
-    from retriever.report.terminal import one_line
+    from retriever.report.terminal.escape import one_line
+    from retriever.report.terminal.hits import hits_list, side_by_side
 
     if (query is None) == (queries is None):
         raise click.UsageError("Give a QUERY, or --queries FILE.")

@@ -12,9 +12,7 @@ from retriever.cli.options import as_json, library
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from retriever.training import TrainReport
-
-__all__ = ["train"]
+    from retriever.training.word_vectors import TrainReport
 
 
 @click.command()
@@ -105,7 +103,7 @@ def train(
     interrupted training goes on after its last whole epoch when run again.
     """
     from retriever.collection import Collection
-    from retriever.training import train as train_on
+    from retriever.training.word_vectors import train as train_on
 
     with Collection.open(library) as collection:
         report = train_on(
@@ -138,7 +136,7 @@ def train(
 
 
 def _told(report: TrainReport) -> list[str]:
-    from retriever.report.numbers import many
+    from retriever.formatting import many
 
     words = many(report.vocabulary, "word", "words")
     learnt = f"{report.name}: {words} learnt from {many(report.words, 'occurrence', 'occurrences')}"

@@ -11,9 +11,7 @@ from retriever.cli.options import as_json, how_many, indexes, library
 from retriever.cli.output import note, print_json, printer, progress_bar
 
 if TYPE_CHECKING:
-    from retriever.wordsenses import WordSenses, WordUses
-
-__all__ = ["word"]
+    from retriever.word_senses import WordSenses, WordUses
 
 
 @click.command()
@@ -68,7 +66,7 @@ def word(
         raise click.UsageError("--senses groups all uses of a word; with --in there is nothing to.")
     options: dict[str, Any] = {"layer": layer, "occurrences": occurrences, "k": k}
     with Collection.open(library) as collection:
-        contextual, options["static"] = collection.told_apart(indexes)
+        contextual, options["static"] = collection.split_by_kind(indexes)
         for index in contextual or (None,):
             with progress_bar("reading") as progress:
                 options |= {"index": index, "progress": progress}
@@ -81,7 +79,7 @@ def word(
 
 
 def _show(found: WordSenses | WordUses, as_json: bool) -> None:
-    from retriever.report.words import word_lines, word_records
+    from retriever.report.terminal.word_senses import word_lines, word_records
 
     if as_json:
         for record in word_records(found):
@@ -98,7 +96,7 @@ def _columns() -> int:
     """How wide a line may be: as wide as the terminal, if that is narrower than a page."""
     from rich.console import Console
 
-    from retriever.report.numbers import WIDTH
+    from retriever.formatting import WIDTH
 
     console = Console()
     return min(WIDTH, console.width) if console.is_terminal else WIDTH

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from retriever.embedders.base import Embedder, EmbedderSpec, Reporting, TextReport
-from retriever.embedders.contextual import ContextualEmbedder
-from retriever.embedders.elmo import ElmoEmbedder
+from retriever.embedders.base import Embedder, EmbedderSpec, ReportsCoverage, TextReport
+from retriever.embedders.contextual.embedder import ContextualEmbedder
+from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.hashing import HashingEmbedder
-from retriever.embedders.specs import load_embedder, parse_spec
-from retriever.embedders.static import StaticEmbedder
+from retriever.embedders.registry import load_embedder, parse_spec
+from retriever.embedders.static.embedder import StaticEmbedder
 
 __all__ = [
     "ContextualEmbedder",
@@ -15,7 +15,7 @@ __all__ = [
     "Embedder",
     "EmbedderSpec",
     "HashingEmbedder",
-    "Reporting",
+    "ReportsCoverage",
     "StaticEmbedder",
     "TextReport",
     "load_embedder",

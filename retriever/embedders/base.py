@@ -10,21 +10,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Embedder",
-    "EmbedderSpec",
-    "Fittable",
-    "Matrix",
-    "Noting",
-    "Reporting",
-    "TextReport",
-    "WordCounting",
-    "WordEncoding",
-    "WordVectors",
-    "fingerprint_of",
-    "unit",
-]
-
 Matrix = NDArray[np.float32]
 
 
@@ -97,7 +82,7 @@ class TextReport:
 
 
 @runtime_checkable
-class Reporting(Protocol):
+class ReportsCoverage(Protocol):
     """An embedder that also says what it made of the texts, in the same pass."""
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
@@ -149,7 +134,7 @@ class WordEncoding(Protocol):
 
 
 @runtime_checkable
-class Noting(Protocol):
+class HasNotes(Protocol):
     """An embedder that has something to say to the person who builds with it."""
 
     @property

@@ -3,15 +3,6 @@
 from __future__ import annotations
 
 from indexes.errors import InputError
-from retriever.embedders.modelloading import usual_device
-
-__all__ = [
-    "best_device",
-    "checked_device",
-    "computes_bfloat16",
-    "fastest_precision",
-    "on_processor",
-]
 
 
 def checked_device(device: str | None) -> str | None:
@@ -69,3 +60,10 @@ def fastest_precision(device: str | None) -> str:
     if computes_bfloat16(device):
         return "bfloat16"
     return "float32" if on_processor(device) else "float16"
+
+
+def usual_device() -> str:
+    """The torch device that a model is put on where none is named, such as `cpu` or `cuda:0`."""
+    from sentence_transformers.util import get_device_name
+
+    return str(get_device_name())

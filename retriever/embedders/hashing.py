@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from indexes.errors import InputError
 from retriever.embedders.base import EmbedderSpec, Matrix, fingerprint_of, unit
 from retriever.embedders.texts import check_texts
-from retriever.embedders.tokens import Words, chunks, split
-
-__all__ = ["HashingEmbedder"]
+from retriever.embedders.tokenization.batch_split import chunks
+from retriever.embedders.tokenization.words import Words, split
 
 # This is 256 KiB a document already: a digit too many must not fill the memory.
 WIDEST = 1 << 16

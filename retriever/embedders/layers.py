@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from indexes.errors import InputError
 
-__all__ = ["parsed_layers", "resolved_layer", "resolved_layers"]
-
 ONE, SEVERAL = re.compile(r"-?\d+"), re.compile(r"(-?\d+)\.\.(-?\d+)")
 # No transformer has so many: a range over more is a slip.
 MOST = 1000

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from retriever.embedders.modelcard import DOCUMENT_PROMPTS, POOLINGS, QUERY_PROMPTS, Choices
-
-__all__ = ["prompt_notes", "raw_notes"]
+from retriever.embedders.contextual.model_info import (
+    DOCUMENT_PROMPTS,
+    POOLINGS,
+    QUERY_PROMPTS,
+    EncodingOptions,
+)
 
 # Published nDCG@10 on SciFact, test queries: https://github.com/embeddings-benchmark/results.
 BERT_ON_SCIFACT, GLOVE_ON_SCIFACT = 13.3, 29.6
@@ -31,7 +34,7 @@ def raw_notes(model: Any, kind: str) -> tuple[str, ...]:
     )
 
 
-def prompt_notes(prompts: Mapping[str, str], choices: Choices) -> tuple[str, ...]:
+def prompt_notes(prompts: Mapping[str, str], choices: EncodingOptions) -> tuple[str, ...]:
     """What to say of a model whose prompts are for other tasks, so that none is used."""
     named = [name for name, text in sorted(prompts.items()) if text]
     chosen = choices.query_prompt is not None or choices.document_prompt is not None

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from indexes.errors import InputError
 
-__all__ = ["check_texts"]
-
 
 def check_texts(texts: Sequence[str]) -> None:
     """Refuses what is no list of texts.

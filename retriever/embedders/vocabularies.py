@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 
-from retriever.embedders.locate import locate_words
-from retriever.embedders.tokentables import is_token_table
-from retriever.embedders.tokenvocabulary import load_tokens
-from retriever.embedders.vocabulary import Vocabulary
-from retriever.embedders.words import load_words
-from retriever.embedders.wordvocabulary import WordVocabulary
-
-__all__ = ["load_vocabulary"]
+from retriever.embedders.hub import locate_words
+from retriever.embedders.static.token_table import is_token_table
+from retriever.embedders.static.token_vocabulary import load_tokens
+from retriever.embedders.static.vocabulary import Vocabulary
+from retriever.embedders.static.word_vocabulary import WordVocabulary
+from retriever.embedders.word_vectors.vectors import load_words
 
 
 def load_vocabulary(

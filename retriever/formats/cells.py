@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["delimited_line"]
-
 
 def delimited_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> str:
     """One row with its end, cells quoted as in RFC 4180 where they have to be."""

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from indexes.errors import FileFormatError
 
-__all__ = ["Required", "check_columns", "one_of"]
-
 # Each entry is one needed column, under any of its names.
 Required = Sequence[Sequence[str]]
 

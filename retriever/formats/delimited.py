@@ -9,8 +9,6 @@ from indexes.errors import BadRecord, FileFormatError
 from retriever.formats.columns import Required, check_columns
 from retriever.formats.lines import invalid_utf8, strip_bom
 
-__all__ = ["read_delimited"]
-
 # Long cells are fine; a quote that is never closed must not take the rest of a big file with it.
 LONGEST_CELL = 1 << 26
 # What `csv` says of a quote that is open at the end; its errors have no codes.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from indexes.documents import Document
+from indexes.document import Document
 from indexes.errors import BadRecord, InputError
 from retriever.formats.folders import TEXT_ENDINGS, read_folder, read_text_file
 from retriever.formats.records import DOCUMENT_COLUMNS, document_or_bad
@@ -20,8 +20,6 @@ from retriever.formats.sources import (
     require_path,
     without_gz,
 )
-
-__all__ = ["DocumentSource", "check_source", "read_documents", "read_records"]
 
 DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
 Item = tuple[str, Document | BadRecord]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from indexes.errors import BadRecord, BadRecordsError
 
-__all__ = ["Faults"]
-
 # Enough to see what is wrong; a big file of another format must not fill the memory.
 KEPT = 1_000
 

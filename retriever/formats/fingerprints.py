@@ -10,8 +10,6 @@ from pathlib import Path
 
 from retriever.formats.sources import STDIN
 
-__all__ = ["SourceFingerprint"]
-
 Stamp = tuple[int, int, int, int]
 
 

@@ -6,13 +6,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexes.documents import Document
+from indexes.document import Document
 from indexes.errors import BadRecord, InputError
 from retriever.formats.lines import invalid_utf8, strip_bom
 from retriever.formats.records import document_or_bad
 from retriever.formats.sources import Source, open_source, without_gz
-
-__all__ = ["TEXT_ENDINGS", "read_folder", "read_text_file"]
 
 TEXT_ENDINGS = (".txt", ".md")
 

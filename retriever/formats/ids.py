@@ -6,8 +6,6 @@ from indexes.errors import BadRecord, FileFormatError
 from retriever.formats.lines import read_lines
 from retriever.formats.sources import STDIN, Source, open_source, require_path
 
-__all__ = ["read_ids"]
-
 
 def read_ids(name: str) -> list[str]:
     """The ids in a file, in its order; `-` is standard input, gzip is unpacked.

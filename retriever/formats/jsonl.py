@@ -9,8 +9,6 @@ from typing import Any
 from indexes.errors import BadRecord
 from retriever.formats.lines import read_lines
 
-__all__ = ["read_jsonl"]
-
 
 def read_jsonl(
     stream: Iterable[bytes], name: str

@@ -21,8 +21,6 @@ from retriever.formats.sources import STDIN, Source, open_source, require_path, 
 from retriever.formats.trec import check_token
 from retriever.formats.writing import replacing
 
-__all__ = ["check_grade", "read_qrels", "write_qrels"]
-
 # trec_eval makes room for every grade up to the highest, in every call: a time or an id that stands
 # where a grade should would take all memory.
 HIGHEST_GRADE = 1_000_000

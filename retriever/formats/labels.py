@@ -15,15 +15,6 @@ from retriever.formats.lines import is_unicode, text_fault
 from retriever.formats.rows import Row
 from retriever.formats.writing import replacing
 
-__all__ = [
-    "LABEL_COLUMNS",
-    "ToLabel",
-    "is_label_file",
-    "label_rows",
-    "refuse_labelled",
-    "write_label_file",
-]
-
 LABEL_COLUMNS = ("query_id", "doc_id", "relevance", "query", "title", "text", "found_by")
 # The rest may have been taken out, so that nobody sees what was found by which index.
 TELLING_COLUMNS = frozenset({"query_id", "doc_id", "relevance", "query", "text"})
@@ -47,7 +38,7 @@ _WHOLE_DECIMAL = re.compile(r"([+-]?[0-9]+)[.,]0+")
 
 
 @dataclass(frozen=True)
-class ToLabel:
+class PooledJudgment:
     """A document that was found for a query, and by what; nobody has judged it yet."""
 
     query_id: str
@@ -71,7 +62,7 @@ def refuse_labelled(path: str | os.PathLike[str]) -> None:
         )
 
 
-def write_label_file(path: str | os.PathLike[str], rows: Iterable[ToLabel]) -> None:
+def write_label_file(path: str | os.PathLike[str], rows: Iterable[PooledJudgment]) -> None:
     """Write `rows`, in their order, as a CSV file with the columns `LABEL_COLUMNS`.
 
     The column `relevance` is empty: a person enters a whole number, 0 for a document that does not
@@ -123,7 +114,7 @@ def label_rows(rows: Iterable[Row], name: str) -> Iterator[Row]:
         )
 
 
-def _checked(rows: Iterable[ToLabel]) -> Iterator[ToLabel]:
+def _checked(rows: Iterable[PooledJudgment]) -> Iterator[PooledJudgment]:
     seen = set()
     for row in rows:
         fault = text_fault("query id", row.query_id) or text_fault("document id", row.doc_id)
@@ -142,7 +133,7 @@ def _checked(rows: Iterable[ToLabel]) -> Iterator[ToLabel]:
         yield row
 
 
-def _line(row: ToLabel) -> str:
+def _line(row: PooledJudgment) -> str:
     ids = _marked_id(row.query_id), _marked_id(row.doc_id)
     texts = [_shown(text) for text in (row.query, row.title, row.text, row.found_by)]
     return delimited_line((*ids, "", *texts), ",", "\r\n")

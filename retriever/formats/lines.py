@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 
 from indexes.errors import BadRecord
 
-__all__ = ["invalid_utf8", "is_unicode", "read_lines", "strip_bom", "text_fault"]
-
 
 def read_lines(stream: Iterable[bytes], name: str) -> Iterator[tuple[str, str | BadRecord]]:
     """Yield `(place, line)` for every line that is not blank; place is `name:number`, from 1.

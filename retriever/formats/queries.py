@@ -20,8 +20,6 @@ from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
 from retriever.formats.writing import replacing
 
-__all__ = ["read_queries", "write_queries"]
-
 QUERY_IDS = ("_id", "query_id", "qid", "id")
 QUERY_COLUMNS = (QUERY_IDS, ("text",))
 TOPIC_ENDINGS = dict.fromkeys((".topics", ".trec", ".xml", ".sgml"), "trec")

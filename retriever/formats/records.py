@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
-from indexes.documents import Document
+from indexes.document import Document
 from indexes.errors import BadRecord, InputError
 from retriever.formats.columns import one_of
-
-__all__ = ["DOCUMENT_COLUMNS", "DOCUMENT_IDS", "document_or_bad", "take_id"]
 
 # Where several are given, the first is the id and the others are metadata.
 DOCUMENT_IDS = ("_id", "doc_id", "id")

@@ -13,8 +13,6 @@ from retriever.formats.jsonl import read_jsonl
 from retriever.formats.sources import Source
 from retriever.formats.tables import read_parquet
 
-__all__ = ["ROW_ENDINGS", "Row", "read_rows"]
-
 Row = tuple[str, dict[str, Any] | BadRecord]
 
 ROW_ENDINGS = {

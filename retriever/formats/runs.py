@@ -14,8 +14,6 @@ from retriever.formats.sources import Source, open_source, require_path
 from retriever.formats.trec import check_token
 from retriever.formats.writing import replacing
 
-__all__ = ["read_run", "write_run"]
-
 
 def write_run(
     path: str | os.PathLike[str], run: Mapping[str, Sequence[tuple[str, float]]], tag: str

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["GZIP", "HEAD_BYTES", "PARQUET", "Signature", "recognise"]
-
 HEAD_BYTES = 16
 
 

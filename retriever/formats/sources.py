@@ -15,8 +15,6 @@ from typing import BinaryIO, cast
 from indexes.errors import FileFormatError, InputError
 from retriever.formats.signatures import GZIP, HEAD_BYTES, PARQUET, recognise
 
-__all__ = ["STDIN", "Source", "locate", "open_source", "require_path", "without_gz"]
-
 STDIN = "-"
 SHOWN_CHARACTERS = 80
 

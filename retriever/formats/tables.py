@@ -14,8 +14,6 @@ from typing import Any, BinaryIO, cast
 from indexes.errors import FileFormatError
 from retriever.formats.columns import Required, check_columns
 
-__all__ = ["read_parquet"]
-
 # Rows decoded at a time, and bytes of a column held at a time: memory follows these, not the file.
 BATCH_ROWS = 256
 BUFFER_BYTES = 1 << 18

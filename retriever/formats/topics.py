@@ -12,8 +12,6 @@ from retriever.formats.lines import invalid_utf8, strip_bom
 from retriever.formats.rows import Row
 from retriever.formats.trec import check_token
 
-__all__ = ["looks_like_topics", "read_topics", "topic_text"]
-
 # What a query is asked with: the first of these that a topic has.
 QUERY_FIELDS = ("title", "query")
 ID_FIELDS = ("num", "number")

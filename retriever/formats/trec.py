@@ -5,8 +5,6 @@ from __future__ import annotations
 from indexes.errors import InputError
 from retriever.formats.lines import is_unicode
 
-__all__ = ["check_token"]
-
 BOM = "\ufeff"
 
 

@@ -12,8 +12,6 @@ from typing import TextIO, cast
 
 from indexes.errors import InputError
 
-__all__ = ["replacing"]
-
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:

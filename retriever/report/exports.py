@@ -10,9 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.comparison import Comparison, Row
-
-__all__ = ["csv_lines", "data_frame", "json_lines"]
+from retriever.evaluation.results import Comparison, Row
 
 
 def json_lines(comparison: Comparison) -> str:

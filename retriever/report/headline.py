@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retriever.comparison import Comparison
-from retriever.report.lines import label_of
-from retriever.report.numbers import decimals, many
-from retriever.significance import Difference
-
-__all__ = ["Headline", "headline", "listed", "needed", "signed", "verdict"]
+from retriever.evaluation.results import Comparison
+from retriever.evaluation.significance import Difference
+from retriever.formatting import decimals, many
+from retriever.report.terminal.lines import label_of
 
 short = decimals(3)
 

@@ -1,0 +1,213 @@
+"""The SQL that picks the documents which satisfy a filter, and what it looks values up in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
+
+from indexes.catalog.filters import (
+    AllOf,
+    AnyOf,
+    Exists,
+    FieldCondition,
+    Filter,
+    Not,
+    OneOf,
+    as_float,
+)
+
+# What the table `field_values` calls the type of a value. Objects and empty lists are OTHER;
+# SEVERAL marks a document whose list has different elements.
+NULL, BOOLEAN, NUMBER, TEXT, OTHER, SEVERAL = range(6)
+_JSON_TYPES = {
+    NULL: ("null",),
+    BOOLEAN: ("true", "false"),
+    NUMBER: ("integer", "real"),
+    TEXT: ("text",),
+}
+
+_Sql = tuple[str, list[Any]]
+# For each kind that can match: SQL with {} for the value, and what is bound in it.
+_Tests = dict[int, _Sql]
+
+
+def condition(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> tuple[str, list[Any]]:
+    """An SQL expression that is 1 for the rows of `documents` that match, else 0; never NULL.
+
+    `indexed` numbers the fields whose values are in `field_values`; others are read from the JSON
+    of `documents.metadata`, which must be as `Document.metadata_json` writes it. The second value
+    is what to bind to the question marks, in their order.
+    """
+    match wanted:
+        case AllOf(parts):
+            return _all(parts, indexed)
+        case AnyOf(parts):
+            return _joined(" OR ", parts, indexed, empty="0")
+        case Not(part):
+            sql, values = condition(part, indexed)
+            return f"NOT ({sql})", values
+        case FieldCondition(field, "!=", value):
+            same = FieldCondition(field, "=", value)
+            return condition(AllOf((Exists(field), Not(same))), indexed)
+        case Exists(field):
+            return _exists(field, indexed.get(field))
+    tests = _tests(wanted)
+    if not tests:
+        return "0", []
+    number = indexed.get(wanted.field)
+    return _scan(wanted.field, tests) if number is None else _look_up(number, tests)
+
+
+def values_of(metadata: Mapping[str, Any], field: tuple[str, ...]) -> list[tuple[int, Any]]:
+    """The distinct (kind, value) rows of `field_values` for one document; none without the field.
+
+    A list gives a row an element. Text ends at a NUL, as it does for SQLite's JSON functions.
+    """
+    value: Any = metadata
+    for label in field:
+        if not isinstance(value, Mapping) or label not in value:
+            return []
+        value = value[label]
+    items = value if isinstance(value, list | tuple) and value else [value]
+    rows = list(dict.fromkeys(_stored(item) for item in items))
+    return [*rows, (SEVERAL, 0)] if len(rows) > 1 else rows
+
+
+def _stored(value: Any) -> tuple[int, Any]:
+    """A value of metadata or of a filter, as its kind and what SQLite compares."""
+    # A bool is an int to Python, so it is asked for first.
+    if value is None:
+        return NULL, 0
+    if isinstance(value, bool):
+        return BOOLEAN, int(value)
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return NUMBER, int(value)
+    if isinstance(value, int | float):
+        return NUMBER, as_float(value)
+    if isinstance(value, str):
+        return TEXT, value.partition("\0")[0]
+    return OTHER, 0
+
+
+# -- SQL ----------------------------------------------------------------------------------------
+
+
+def _joined(
+    word: str, parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int], *, empty: str
+) -> _Sql:
+    pieces = [condition(part, indexed) for part in parts]
+    sql = word.join(sql for sql, _ in pieces) or empty
+    return f"({sql})", [value for _, values in pieces for value in values]
+
+
+def _all(parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int]) -> _Sql:
+    """All of some conditions; those between two bounds of an indexed field take one look-up."""
+    between = []
+    for low in [part for part in parts if _bounds(part, (">", ">="))]:
+        for high in [part for part in parts if _bounds(part, ("<", "<="))]:
+            same = low.field == high.field and _stored(low.value)[0] == _stored(high.value)[0]
+            if same and low.field in indexed and low in parts and high in parts:
+                between.append(_between(low, high, indexed))
+                parts = [part for part in parts if part not in (low, high)]
+    sql, values = _joined(" AND ", parts, indexed, empty="1")
+    for piece, operands in between:
+        sql, values = f"({piece} AND {sql})", [*operands, *values]
+    return sql, values
+
+
+def _bounds(part: Filter, operators: tuple[str, ...]) -> TypeGuard[FieldCondition]:
+    return isinstance(part, FieldCondition) and part.operator in operators
+
+
+def _between(
+    low: FieldCondition, high: FieldCondition, indexed: Mapping[tuple[str, ...], int]
+) -> _Sql:
+    """Documents with a value between both, or with several of which each bound is met by one."""
+    number, (kind, least), (_, most) = indexed[low.field], _stored(low.value), _stored(high.value)
+    found = "documents.document IN (SELECT document FROM field_values WHERE field = ? AND kind = ?"
+    each, values = _joined(" AND ", (low, high), indexed, empty="1")
+    return (
+        f"({found} AND value {low.operator} ? AND value {high.operator} ?) OR {found}) AND {each})",
+        [number, kind, least, most, number, SEVERAL, *values],
+    )
+
+
+def _tests(wanted: FieldCondition | OneOf) -> _Tests:
+    values = (wanted.value,) if isinstance(wanted, FieldCondition) else wanted.values
+    by_kind: dict[int, list[Any]] = {}
+    for kind, value in map(_stored, values):
+        by_kind.setdefault(kind, []).append(value)
+    tests: _Tests = {}
+    for kind, of_kind in by_kind.items():
+        if kind == NULL:
+            # SQL's null out of JSON, 0 in the table.
+            tests[kind] = ("ifnull({}, 0) = 0", [])
+        elif isinstance(wanted, FieldCondition):
+            tests[kind] = (f"{{}} {wanted.operator} ?", of_kind)
+        else:
+            # One parameter for all of them: SQLite allows only so many.
+            tests[kind] = ("{} IN (SELECT value FROM json_each(?))", [json.dumps(of_kind)])
+    return tests
+
+
+def _look_up(number: int, tests: _Tests) -> _Sql:
+    """Documents with such a value in `field_values`, found through its primary key."""
+    pieces, values = [], []
+    for kind, (test, operands) in tests.items():
+        pieces.append(
+            "documents.document IN (SELECT document FROM field_values"
+            f" WHERE field = ? AND kind = ? AND {test.format('value')})"
+        )
+        values += [number, kind, *operands]
+    return f"({' OR '.join(pieces)})", values
+
+
+def _scan(field: tuple[str, ...], tests: _Tests) -> _Sql:
+    """Documents with such a value in their JSON; only a list is taken apart by `json_each`."""
+    source, path = _place(field)
+    item_sql, item_values = _by_type("item.type", "item.value", [], tests)
+    of_items = f"EXISTS (SELECT 1 FROM json_each({source}, ?) AS item WHERE {item_sql})"
+    return _by_type(
+        f"json_type({source}, ?)",
+        f"json_extract({source}, ?)",
+        [path],
+        tests,
+        of_list=(f" WHEN 'array' THEN {of_items}", [path, *item_values]),
+    )
+
+
+def _by_type(
+    type_sql: str, value_sql: str, path: list[Any], tests: _Tests, *, of_list: _Sql = ("", [])
+) -> _Sql:
+    """A CASE over the JSON type; both `type_sql` and `value_sql` bind `path`."""
+    sql, values = f"CASE {type_sql}", [*path]
+    for kind, (test, operands) in tests.items():
+        for name in _JSON_TYPES[kind]:
+            sql += f" WHEN '{name}' THEN {test.format(value_sql)}"
+            values += [*path, *operands]
+    return f"{sql}{of_list[0]} ELSE 0 END", values + of_list[1]
+
+
+def _exists(field: tuple[str, ...], number: int | None) -> _Sql:
+    if number is None:
+        source, path = _place(field)
+        return f"json_type({source}, ?) IS NOT NULL", [path]
+    found = "documents.document IN (SELECT document FROM field_values WHERE field = ?)"
+    return found, [number]
+
+
+def _place(field: tuple[str, ...]) -> tuple[str, str]:
+    r"""The JSON text to look in, as SQL, and the path in it.
+
+    SQLite 3.40 compares a path's label with the escaped label of the JSON, and its paths cannot
+    hold a quotation mark. So for such a label both backslashes and quotation marks are written by
+    their numbers, in the path and in the JSON; the backslashes first, since only then is every
+    `\"` a quotation mark.
+    """
+    labels = [json.dumps(label, ensure_ascii=False)[1:-1] for label in field]
+    source = "documents.metadata"
+    if any('"' in label for label in field):
+        labels = [label.replace(r"\\", r"\u005c").replace(r"\"", r"\u0022") for label in labels]
+        source = rf"""replace(replace({source}, '\\', '\u005c'), '\"', '\u0022')"""
+    return source, "$" + "".join(f'."{label}"' for label in labels)

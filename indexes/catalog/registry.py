@@ -1,0 +1,250 @@
+"""Embeddings, shards and indexes in the catalog: which files count, and what they cover."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from indexes.catalog.database import Catalog
+from indexes.catalog.records import (
+    EmbeddingRow,
+    Fitted,
+    IndexRow,
+    NewEmbedding,
+    ShardRow,
+    embedding_row,
+    index_row,
+    shard_row,
+)
+from indexes.errors import DamageError, InputError, MismatchError, unknown_name
+
+
+class Registry:
+    """What the catalog knows of vectors. Methods that write must run inside `catalog.writing()`."""
+
+    def __init__(self, catalog: Catalog, place: str) -> None:
+        self._catalog = catalog
+        self._place = place
+
+    # -- embeddings -----------------------------------------------------------------------------
+
+    def add_embedding(
+        self, name: str, new: NewEmbedding, fitted: Fitted, replaces: int | None = None
+    ) -> EmbeddingRow:
+        """A new embedding, named after its first index where that name is free."""
+        taken = {row.name for row in self.embeddings()}
+        unique = name
+        count = 2
+        while unique in taken:
+            unique, count = f"{name}-{count}", count + 1
+        number = self._catalog.insert(
+            """
+            INSERT INTO embeddings (name, embedder, model, fingerprint, dim, dtype, facts, replaces,
+                                    fitted, fitted_size, fitted_checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                unique,
+                json.dumps(dict(new.embedder)),
+                new.model,
+                new.fingerprint,
+                new.dim,
+                new.dtype,
+                json.dumps(dict(new.attributes)),
+                replaces,
+                fitted.file,
+                fitted.digest.size,
+                fitted.digest.checksum,
+            ],
+        )
+        return self.embedding(number)
+
+    def set_fitted(self, number: int, fitted: Fitted, attributes: Mapping[str, Any]) -> None:
+        """Name another file of what an embedding was fitted with."""
+        self._catalog.execute(
+            """
+            UPDATE embeddings SET fitted = ?, fitted_size = ?, fitted_checksum = ?, facts = ?
+            WHERE embedding = ?
+            """,
+            [
+                fitted.file,
+                fitted.digest.size,
+                fitted.digest.checksum,
+                json.dumps(attributes),
+                number,
+            ],
+        )
+
+    def begun(self, number: int) -> list[EmbeddingRow]:
+        """What is half made, and will replace the embedding of that number."""
+        return [row for row in self.embeddings() if row.replaces == number]
+
+    def replace_embedding(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
+        """Let an embedding stand for another from now on, by its name; no index uses that one."""
+        self.drop_embedding(old.number, but=new.number)
+        self._catalog.execute(
+            "UPDATE embeddings SET replaces = NULL, name = ? WHERE embedding = ?",
+            [old.name, new.number],
+        )
+
+    def embedding(self, number: int) -> EmbeddingRow:
+        """The embedding of that number."""
+        return next(row for row in self.embeddings() if row.number == number)
+
+    def embedding_of(self, index: IndexRow) -> EmbeddingRow:
+        """The embedding that an index searches.
+
+        Raises:
+            InputError: it searches none.
+        """
+        if index.embedding is None:
+            raise InputError(f"Index '{index.name}' is {index.kind}: it has no vectors of its own.")
+        return self.embedding(index.embedding)
+
+    def embeddings(self) -> list[EmbeddingRow]:
+        """All embeddings, oldest first."""
+        sql = """
+            SELECT embedding, name, embedder, model, fingerprint, dim, dtype, facts, replaces,
+                   fitted, fitted_size, fitted_checksum
+            FROM embeddings ORDER BY embedding
+        """
+        return [embedding_row(row) for row in self._catalog.rows(sql)]
+
+    def drop_embedding(self, number: int, *, but: int = 0) -> None:
+        """Forget an embedding, what would have replaced it except for `but`, and their shards."""
+        gone = [number, *(row.number for row in self.begun(number) if row.number != but)]
+        for one in gone:
+            self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
+            self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])
+
+    # -- shards ---------------------------------------------------------------------------------
+
+    def next_shard(self) -> int:
+        """The number that the next shard will get, for its file's name; never used before."""
+        sql = """
+            SELECT MAX(number) FROM (
+                SELECT COALESCE(MAX(shard), 0) AS number FROM shards UNION ALL
+                SELECT seq FROM sqlite_sequence WHERE name = 'shards'
+            )
+        """
+        return int(self._catalog.value(sql)) + 1
+
+    def add_shard(self, shard: ShardRow) -> None:
+        """Name a finished file: from this commit on it counts."""
+        self._catalog.execute(
+            "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                shard.number,
+                shard.embedding,
+                shard.first_key,
+                shard.stop_key,
+                shard.rows,
+                shard.present,
+                shard.file,
+                shard.digest.size,
+                shard.digest.checksum,
+                shard.seconds,
+                json.dumps(dict(shard.report)),
+            ],
+        )
+
+    def drop_shards(self, shards: Sequence[ShardRow]) -> None:
+        """Forget shards that another one answers for from now on."""
+        self._catalog.execute_many(
+            "DELETE FROM shards WHERE shard = ?", [(shard.number,) for shard in shards]
+        )
+
+    def shards(self, embedding: int) -> list[ShardRow]:
+        """The shards of an embedding, in key order."""
+        sql = """
+            SELECT shard, embedding, first_key, stop_key, rows, present, file, size, checksum,
+                   seconds, report
+            FROM shards NOT INDEXED WHERE embedding = ? ORDER BY first_key
+        """
+        return [shard_row(row) for row in self._catalog.rows(sql, [embedding])]
+
+    # -- indexes --------------------------------------------------------------------------------
+
+    def set_index(self, index: IndexRow) -> None:
+        """Name an index, in place of an older one of the same name."""
+        self._catalog.execute(
+            """
+            INSERT INTO indexes (name, kind, embedding, recipe, generation, stop_key, rows, file,
+                                 size, checksum, seconds, report)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET
+                kind = excluded.kind, embedding = excluded.embedding, recipe = excluded.recipe,
+                generation = excluded.generation, stop_key = excluded.stop_key,
+                rows = excluded.rows, file = excluded.file, size = excluded.size,
+                checksum = excluded.checksum, seconds = excluded.seconds,
+                report = excluded.report
+            """,
+            [
+                index.name,
+                index.kind,
+                index.embedding,
+                json.dumps(dict(index.definition)),
+                index.generation,
+                index.stop_key,
+                index.rows,
+                index.file,
+                index.digest.size,
+                index.digest.checksum,
+                index.seconds,
+                json.dumps(dict(index.report)),
+            ],
+        )
+
+    def of_kind(self, kind: str) -> list[IndexRow]:
+        """All indexes of a kind, oldest first."""
+        return [row for row in self.indexes() if row.kind == kind]
+
+    def drop_index(self, name: str) -> None:
+        """Forget an index."""
+        self._catalog.execute("DELETE FROM indexes WHERE name = ?", [name])
+
+    def indexes(self) -> list[IndexRow]:
+        """All indexes, oldest first."""
+        sql = """
+            SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size,
+                   checksum, seconds, report
+            FROM indexes ORDER BY number
+        """
+        return [index_row(row) for row in self._catalog.rows(sql)]
+
+    def index(self, name: str) -> IndexRow:
+        """The index of that name.
+
+        Raises:
+            UnknownNameError: there is none; lists those that there are.
+        """
+        rows = self.indexes()
+        for row in rows:
+            if row.name == name:
+                return row
+        raise unknown_name("index", name, self._place, [row.name for row in rows])
+
+
+def another_index(folder: Path, row: IndexRow) -> MismatchError:
+    """The error for a name that an index has which was made in another way."""
+    return MismatchError(
+        f"Index '{row.name}' is there already, made in another way ({row.kind}). Choose another "
+        f"name, or first: retriever drop {shlex.quote(str(folder))} {row.name}"
+    )
+
+
+def gaps(shards: Sequence[ShardRow], stop_key: int) -> list[tuple[int, int]]:
+    """The intervals of keys before `stop_key` that no shard answers for: what is left to embed."""
+    left, position = [], 1
+    for shard in sorted(shards, key=lambda shard: shard.first_key):
+        if shard.first_key < position:
+            raise DamageError(f"Shard {shard.number} and one before it answer for the same keys.")
+        if shard.first_key > position:
+            left.append((position, shard.first_key))
+        position = shard.stop_key
+    if position < stop_key:
+        left.append((position, stop_key))
+    return left

@@ -1,0 +1,160 @@
+"""A document as the user gave it, and the text that is embedded for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import reprlib
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from indexes.errors import InputError
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a corpus.
+
+    `doc_id` is the user's name for it, unique in a collection. `metadata` holds anything that JSON
+    can hold. Text may be empty: such a document is kept and shown, and no embedding can find it.
+
+    Raises:
+        InputError: a field has the wrong type, `doc_id` is empty, a text is not valid Unicode, or
+            `metadata` holds a value that JSON cannot hold.
+    """
+
+    doc_id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("doc_id", "text", "title"):
+            _check_text(name, getattr(self, name))
+        if not self.doc_id.strip():
+            raise InputError("'doc_id' is empty; every document needs an id")
+        if "\0" in self.doc_id:
+            # SQLite's JSON functions would take it for the end of the id.
+            raise InputError("'doc_id' holds a NUL character; use another id")
+        self.metadata_json()
+
+    @classmethod
+    def stored(cls, doc_id: str, text: str, title: str, metadata: str) -> Document:
+        """A document as it was taken in, `metadata` as JSON: what was checked then is not again."""
+        document = object.__new__(cls)
+        fields = document.__dict__  # one by one: the fastest way past a frozen class
+        fields["doc_id"] = doc_id
+        fields["text"] = text
+        fields["title"] = title
+        fields["metadata"] = {} if metadata == "{}" else json.loads(metadata)
+        return document
+
+    def metadata_json(self) -> str:
+        """The metadata as JSON text, keys in the user's order.
+
+        Raises:
+            InputError: a value that JSON cannot hold, named by its key.
+        """
+        if type(self.metadata) is dict and not self.metadata:
+            return "{}"
+        if not isinstance(self.metadata, Mapping):
+            kind = type(self.metadata).__name__
+            raise InputError(f"'metadata' is a {kind}; expected a mapping of names to values")
+        try:
+            _check_keys(self.metadata)
+            return _to_json(dict(self.metadata))
+        except _NOT_JSON:
+            raise _bad_metadata(self.metadata) from None
+
+    def content_checksum(self) -> bytes:
+        """16 bytes that change when the title or the text does: what has to be embedded again."""
+        return self._checksum
+
+    @cached_property
+    def _checksum(self) -> bytes:
+        # Kept: neither text can change. (The metadata may be a dict that does.)
+        return content_checksum(self.title, self.text)
+
+
+_BLAKE = hashlib.blake2b(digest_size=16)
+_LENGTH = struct.Struct("<Q").pack
+
+
+def content_checksum(title: str, text: str) -> bytes:
+    """BLAKE2b of the title's length in bytes, the title and the text, 16 bytes."""
+    start = title.encode()
+    digest = _BLAKE.copy()  # cheaper than a new one
+    digest.update(_LENGTH(len(start)) + start + text.encode())
+    return digest.digest()
+
+
+def passage_text(title: str, text: str, start: int, end: int) -> str:
+    """What is embedded for the characters `start` to `end` of a document: title, a space, text.
+
+    This is BEIR's convention, which published scores follow.
+    """
+    stretch = text if start == 0 and end == len(text) else text[start:end]
+    return f"{title} {stretch}" if title else stretch
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InputError(f"'{name}' is {type(value).__name__}; expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"'{name}' is not valid Unicode at character {error.start}") from None
+
+
+# UnicodeEncodeError, from a lone surrogate, is a ValueError.
+_NOT_JSON = (TypeError, ValueError, RecursionError)
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _check_keys(value: Any) -> None:
+    """Refuse keys that are no text: JSON would turn them into text, one upon another."""
+    if type(value) in _SCALARS:  # asking an abstract class takes longer than all the rest
+        return
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError
+        for part in value.values():
+            _check_keys(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_keys(part)
+
+
+def _to_json(value: Any) -> str:
+    text = _ENCODER.encode(value)
+    text.encode()
+    return text
+
+
+def _bad_metadata(metadata: Mapping[str, Any]) -> InputError:
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            kind = type(key).__name__
+            return InputError(f"metadata key {_shown(key)} is {kind}; expected text")
+        try:
+            _check_keys(value)
+            _to_json(value)
+        except _NOT_JSON:
+            kind = type(value).__name__
+            shown = _shown(value)
+            return InputError(f"metadata '{key}' holds {shown} ({kind}), which JSON cannot hold")
+    return InputError("metadata holds a value that JSON cannot hold")
+
+
+def _shown(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        # Python writes out no whole numbers of more than 4,300 digits.
+        return "a number of too many digits"

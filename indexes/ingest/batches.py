@@ -1,0 +1,99 @@
+"""The records of one `add`: gathered first, then committed, a few seconds of them at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from indexes.document import Document
+from indexes.errors import BadRecord, BadRecordsError
+from indexes.ingest.upsert import Added, PendingChanges, Upsert
+from indexes.pipeline.embedding_job import Progress
+
+# A portion ends with whichever comes first.
+COMMIT_SECONDS = 2.0
+PORTION_RECORDS = 10_000
+PORTION_CHARACTERS = 16 << 20
+
+KEPT_BAD_RECORDS = 1_000
+
+Record = tuple[str, Document | BadRecord]
+
+
+@dataclass
+class IngestBatches:
+    """Records on their way in, each with its place; bad ones are counted, the first of them kept.
+
+    Unless `skip_bad`, nothing more is taken in from the portion of the first bad record on: the
+    rest is only read, to name all that are bad.
+    """
+
+    intake: Upsert
+    records: Iterator[Record]
+    skip_bad: bool
+    progress: Progress
+    count: int = 0
+    kept: int = 0
+    total_bad: int = 0
+    bad: list[BadRecord] = field(default_factory=list)
+
+    def portions(self) -> Iterator[list[Record]]:
+        """The records, in portions that are worth a commit.
+
+        Raises:
+            BadRecordsError: at the end, if some were bad and are not to be left out.
+        """
+        while portion := self._gathered():
+            yield portion
+            self.count += len(portion)
+            self.progress(self.count, 0)
+        if self._refuses:
+            raise BadRecordsError(
+                self.bad,
+                self.total_bad,
+                kept=self.kept,
+                advice="Mend them, or leave them out with --skip-bad (skip_bad=True).",
+            )
+
+    def _gathered(self) -> list[Record]:
+        portion: list[Record] = []
+        characters, until = 0, time.monotonic() + COMMIT_SECONDS
+        for item in self.records:
+            # The item itself: a tuple more for each would double the garbage collector's work.
+            portion.append(item)
+            if isinstance(item[1], Document):
+                characters += len(item[1].text)
+            full = len(portion) >= PORTION_RECORDS or characters >= PORTION_CHARACTERS
+            if full or time.monotonic() >= until:
+                break
+        return portion
+
+    def diff(self, portion: list[Record]) -> PendingChanges:
+        """What a portion would change: nothing, once a record was bad."""
+        bad = [record for _, record in portion if isinstance(record, BadRecord)]
+        good = [item for item in portion if isinstance(item[1], Document)] if bad else portion
+        looked = self.intake.diff(cast(list[tuple[str, Document]], good))
+        bad += looked.repeated
+        self.total_bad += len(bad)
+        self.bad += bad[: KEPT_BAD_RECORDS - len(self.bad)]
+        if not self._refuses:
+            return looked
+        self.intake.pass_by(looked)
+        return PendingChanges.nothing()
+
+    def apply(self, looked: PendingChanges) -> None:
+        """Take in what was looked at; inside a transaction if it changes anything."""
+        self.intake.apply(looked)
+        if not self._refuses:
+            self.kept = self.count + len(looked.doc_ids)
+
+    @property
+    def _refuses(self) -> bool:
+        return bool(self.total_bad) and not self.skip_bad
+
+    def added(self) -> Added:
+        """What the call did."""
+        intake = self.intake
+        return Added(intake.new, intake.changed, intake.unchanged, tuple(self.bad), self.total_bad)

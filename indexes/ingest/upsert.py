@@ -1,0 +1,305 @@
+"""Documents taken into the catalog: new ones inserted, changed ones given new keys."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import cast
+
+import numpy as np
+
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.database import Catalog
+from indexes.catalog.filter_sql import values_of
+from indexes.catalog.row_checksums import document_row_checksum, passage_row_checksum
+from indexes.document import Document
+from indexes.errors import BadRecord
+
+INDEXED_AT_ONCE = 1_000
+# The stretches of a text that are embedded, as (start, end) in characters.
+Spans = Callable[[str], Sequence[tuple[int, int]]]
+# id, number, checksum of title and text, metadata
+Known = tuple[str, int, bytes, str]
+Numbered = list[tuple[int, Document]]
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a call of `add` did, in documents; `skipped` are the records that it left out."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    skipped: tuple[BadRecord, ...] = ()
+    skipped_total: int = 0
+
+
+class Upsert:
+    """One call of `add`: portions of documents go in, an id may come once.
+
+    A document is known by its id and its content, never by its position. To tell ids that come
+    twice, memory grows by some bytes a document, whatever its length.
+    """
+
+    def __init__(self, catalog: Catalog, spans: Spans | None) -> None:
+        self._catalog = catalog
+        self._corpus = Corpus(catalog)
+        self._spans = spans
+        self._fields = self._corpus.fields()
+        self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
+        self._passed: dict[str, str] = {}
+        self.new = self.changed = self.unchanged = 0
+
+    def diff(self, portion: Sequence[tuple[str, Document]]) -> PendingChanges:
+        """What some (place, document) would change, and which ids came before; changes nothing."""
+        known = self._known([document.doc_id for _, document in portion])
+        fresh, places, repeated = self._first_time(portion, known)
+        number = int(self._catalog.value("SELECT next_document FROM state"))
+        changes = _Changes([], [], [], number)
+        for doc_id, document in fresh.items():
+            row = known.get(doc_id)
+            checksum = document.content_checksum()
+            if row is None or row[2] != checksum or row[3] != document.metadata_json():
+                changes.apply(row, document, checksum)
+        numbers = [known[doc_id][1] if doc_id in known else None for doc_id in fresh]
+        return PendingChanges(changes, list(fresh), places, numbers, repeated)
+
+    def apply(self, looked: PendingChanges) -> None:
+        """Write what was looked at last; inside `catalog.writing()` if it changes anything."""
+        changes = looked.changes
+        if changes.count:
+            self._write(changes)
+        self._seen.add(looked.places, looked.numbers)
+        self.new += len(changes.new)
+        self.changed += len(changes.moved) + len(changes.edited)
+        self.unchanged += len(looked.doc_ids) - changes.count
+
+    def pass_by(self, looked: PendingChanges) -> None:
+        """Keep only the ids of what was looked at, to know them when they come again."""
+        self._passed |= zip(looked.doc_ids, looked.places, strict=True)
+
+    def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
+        sql = """
+            SELECT doc_id, document, checksum, metadata
+            FROM json_each(?) JOIN documents ON doc_id = value
+        """
+        rows = cast(list[Known], self._catalog.rows(sql, [json.dumps(doc_ids)]))
+        return {row[0]: row for row in rows}
+
+    def _first_time(
+        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
+    ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
+        fresh = {document.doc_id: document for _, document in portion}
+        again = self._seen.any_of([row[1] for row in known.values()])
+        if len(fresh) < len(portion) or again or self._passed:
+            return self._without_repeated(portion, known)
+        return fresh, [place for place, _ in portion], []
+
+    def _without_repeated(
+        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
+    ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
+        fresh: dict[str, Document] = {}
+        places: dict[str, str] = {}
+        repeated = []
+        for place, document in portion:
+            doc_id = document.doc_id
+            row = known.get(doc_id)
+            first = places.get(doc_id) or self._passed.get(doc_id)
+            first = first or (self._seen.place(row[1]) if row else "")
+            if first:
+                repeated.append(BadRecord(place, f"id '{doc_id}' came before, at {first}"))
+            else:
+                fresh[doc_id], places[doc_id] = document, place
+        return fresh, list(places.values()), repeated
+
+    def _write(self, changes: _Changes) -> None:
+        self._insert(changes.new)
+        self._update(changes.moved + changes.edited)
+        buried = self._replace_texts(changes.moved)
+        key = int(self._catalog.value("SELECT next_key FROM state"))
+        # A key's text never changes: a changed document gets new keys.
+        passages = self._insert_passages(changes.with_new_text, key)
+        if self._fields:
+            index_values(self._catalog, self._fields, changes.with_new_text + changes.edited)
+        self._catalog.execute(
+            "UPDATE state SET documents = documents + ?, passages = passages + ?,"
+            " next_document = ?, next_key = ?, content = generation + 1",
+            [len(changes.new), passages - buried, changes.next_document, key + passages],
+        )
+
+    def _insert(self, documents: Numbered) -> None:
+        self._catalog.execute_many(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
+            [
+                (number, *row, document_row_checksum(number, *row))
+                for number, document in documents
+                for row in [_row(document)]
+            ],
+        )
+        self._catalog.execute_many(
+            "INSERT INTO texts VALUES (?, ?, ?)",
+            [(number, document.title, document.text) for number, document in documents],
+        )
+
+    def _update(self, documents: Numbered) -> None:
+        self._catalog.execute_many(
+            "UPDATE documents SET checksum = ?, metadata = ?, seal = ? WHERE document = ?",
+            [
+                (row[1], row[2], document_row_checksum(number, *row), number)
+                for number, document in documents
+                for row in [_row(document)]
+            ],
+        )
+
+    def _replace_texts(self, documents: Numbered) -> int:
+        self._catalog.execute_many(
+            "UPDATE texts SET title = ?, text = ? WHERE document = ?",
+            [(document.title, document.text, number) for number, document in documents],
+        )
+        return self._corpus.tombstone_passages([number for number, _ in documents])
+
+    def _insert_passages(self, documents: Numbered, first_key: int) -> int:
+        spans = (
+            (number, start, stop)
+            for number, document in documents
+            for start, stop in (
+                self._spans(document.text) if self._spans else ((0, len(document.text)),)
+            )
+        )
+        rows = [
+            (key, number, start, stop, passage_row_checksum(key, number, start, stop))
+            for key, (number, start, stop) in enumerate(spans, start=first_key)
+        ]
+        self._catalog.execute_many("INSERT INTO passages VALUES (?, ?, ?, ?, ?)", rows)
+        return len(rows)
+
+
+@dataclass(frozen=True)
+class PendingChanges:
+    """What a portion of documents would do: `changes`, and the ids that came for the first time,
+    their places, their numbers (None: new ones); `repeated` are the records whose id came before.
+    """
+
+    changes: _Changes
+    doc_ids: Sequence[str]
+    places: Sequence[str]
+    numbers: Sequence[int | None]
+    repeated: Sequence[BadRecord]
+
+    @classmethod
+    def nothing(cls) -> PendingChanges:
+        """What no document would do."""
+        return cls(_Changes([], [], [], 0), (), (), (), ())
+
+
+@dataclass
+class _Changes:
+    """What a portion brings, by document numbers: new documents, those whose text changed (moved),
+    those of which only the metadata did (edited).
+
+    `with_new_text` are the first two together, in the order in which they came.
+    """
+
+    new: Numbered
+    moved: Numbered
+    edited: Numbered
+    next_document: int
+    with_new_text: Numbered = field(default_factory=list)
+
+    def apply(self, known: Known | None, document: Document, checksum: bytes) -> None:
+        """Sort a document in that is new, or not as it was."""
+        if known is None:
+            self.new.append((self.next_document, document))
+            self.with_new_text.append((self.next_document, document))
+            self.next_document += 1
+        elif known[2] != checksum:
+            self.moved.append((known[1], document))
+            self.with_new_text.append((known[1], document))
+        else:
+            self.edited.append((known[1], document))
+
+    @property
+    def count(self) -> int:
+        """How many documents change."""
+        return len(self.with_new_text) + len(self.edited)
+
+
+def index_values(
+    catalog: Catalog, fields: dict[tuple[str, ...], int], documents: Iterable[tuple[int, Document]]
+) -> None:
+    """Write what some documents hold in the fields that are indexed, in place of what they held."""
+    documents = list(documents)
+    numbers = json.dumps([number for number, _ in documents])
+    catalog.execute(
+        "DELETE FROM field_values WHERE document IN (SELECT value FROM json_each(?))", [numbers]
+    )
+    catalog.execute_many(
+        "INSERT INTO field_values VALUES (?, ?, ?, ?)",
+        [
+            (numbered, kind, value, number)
+            for number, document in documents
+            for path, numbered in fields.items()
+            for kind, value in values_of(document.metadata, path)
+        ],
+    )
+
+
+def index_anew(catalog: Catalog, corpus: Corpus) -> None:
+    """Write what all documents hold in the fields that are indexed; inside `catalog.writing()`."""
+    catalog.execute("DELETE FROM field_values")
+    fields, numbered = corpus.fields(), corpus.numbered()
+    while some := list(islice(numbered, INDEXED_AT_ONCE)):
+        index_values(catalog, fields, some)
+
+
+def _row(document: Document) -> tuple[str, bytes, str]:
+    return document.doc_id, document.content_checksum(), document.metadata_json()
+
+
+class _Seen:
+    """Where each document of a call came from: four bytes a document, and its place, packed."""
+
+    def __init__(self, next_document: int) -> None:
+        # By number: 1 + its position in this call, 0 for those that have not come yet. Those that
+        # are new in this call have the numbers from there on.
+        self._positions = np.zeros(next_document, np.uint32)
+        self._new = bytearray()
+        self._count = 0
+        self._starts: list[int] = []
+        self._blocks: list[bytes] = []
+
+    def add(self, places: Sequence[str], numbers: Sequence[int | None]) -> None:
+        """Remember the places of a batch; None for a document that gets the next number."""
+        self._starts.append(self._count)
+        # No place holds a NUL: file names cannot.
+        self._blocks.append(zlib.compress("\0".join(places).encode("utf-8", "surrogatepass"), 1))
+        positions = np.arange(self._count + 1, self._count + 1 + len(places), dtype=np.uint32)
+        new = np.array([number is None for number in numbers], np.bool_)
+        old = [number for number in numbers if number is not None]
+        self._positions[old] = positions[~new]
+        self._new.extend(positions[new].tobytes())
+        self._count += len(places)
+
+    def any_of(self, numbers: Sequence[int]) -> bool:
+        """Whether any of some documents has come."""
+        return bool(numbers) and (
+            max(numbers) >= len(self._positions) or bool(self._positions[list(numbers)].any())
+        )
+
+    def place(self, number: int) -> str:
+        """Where a document came from in this call; empty when it has not come."""
+        position = self._position(number) - 1
+        if position < 0:
+            return ""
+        block = bisect_right(self._starts, position) - 1
+        places = zlib.decompress(self._blocks[block]).decode("utf-8", "surrogatepass").split("\0")
+        return places[position - self._starts[block]]
+
+    def _position(self, number: int) -> int:
+        if number < len(self._positions):
+            return int(self._positions[number])
+        return int(np.frombuffer(self._new, np.uint32)[number - len(self._positions)])

@@ -1,0 +1,310 @@
+"""BM25 over the texts of passages: built whole, then immutable, and asked by terms.
+
+Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", with Lucene's
+idf = ln(1 + (N - n + 0.5) / (n + 0.5)): a term that comes f times among a passage's l adds
+idf (k1 + 1) f / (f + k1 (1 - b + b l / mean l)), k1 = 1.2, b = 0.75. As in Lucene, l is kept in one
+byte: exact up to 40, and rounded down by up to a ninth beyond. The mean is exact.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tantivy
+from numpy.typing import NDArray
+
+from indexes.catalog.corpus import Passage
+from indexes.errors import CollectionError, DamageError, InputError
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
+from indexes.storage.files import LOCAL_LOCKS, advice, sync
+
+LANGUAGES = (
+    *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
+    *("italian", "norwegian", "portuguese", "romanian", "russian", "spanish", "swedish", "tamil"),
+    *("turkish", "none"),
+)
+
+# The terms of a query, and how often each comes.
+Terms = Mapping[str, int]
+
+KEY, TEXT, ANALYZER = "key", "text", "passages"
+# The same words as the embedders': runs of letters, marks and digits, in any script.
+WORD = r"[\p{L}\p{M}\p{N}]+"
+LONGEST_WORD = 255  # bytes; longer ones are no words of any language
+THREADS, HEAP_BYTES = 2, 96 << 20
+# Beyond this, terms are added up in another order for another document, and equal texts would not
+# tie: tantivy adds in single precision.
+DECIMALS = 4
+# As a clause of the query, so many keys at once are still faster than going through all matches:
+# 3 ms of 100,000 passages, where going through them may take 60.
+FEW_KEYS = 500
+MORE, NEXT_FACTOR = 8, 4
+CLEARINGS, CLEARING_SECONDS = 20, 0.005
+
+
+def check_language(language: str) -> None:
+    """Check that there is a stemmer for a language; `none` stems nothing.
+
+    Raises:
+        InputError: there is none; lists those that there are.
+    """
+    if language not in LANGUAGES:
+        raise InputError(f"No stemmer for '{language}'. It can be: {', '.join(LANGUAGES)}.")
+
+
+def terms_of(text: str, language: str) -> Terms:
+    """The terms of a text as they stand in an index: its words in lower case, stemmed.
+
+    Whatever the text holds is text: there is no query language. Sorted, so that scores are added
+    up in one order.
+    """
+    # Half of a surrogate pair is no word, but tantivy could not be given it.
+    whole = text.encode(errors="replace").decode()
+    return dict(sorted(Counter(_analyzer(language).analyze(whole)).items()))
+
+
+class LexicalIndex:
+    """BM25 over passages, open for searching; it never changes."""
+
+    def __init__(self, index: Any, language: str) -> None:
+        self.language = language
+        self._index = index
+        self._searcher = index.searcher()
+
+    @property
+    def rows(self) -> int:
+        """How many passages it holds, removed ones included."""
+        return int(self._searcher.num_docs)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The keys of its passages, ascending."""
+        return np.sort(self._hits(tantivy.Query.all_query(), self.rows)[0])
+
+    def search(
+        self, queries: Sequence[Terms], k: int, *, deleted: Keys, allowed: Keys | None = None
+    ) -> Neighbors:
+        """The `k` best passages of each query that share a term with it.
+
+        Without the keys in `dead`, and only those in `allowed`, both ascending. Scores are BM25,
+        to four decimals; equal ones are ordered by key.
+        """
+        k = min(k, max(self.rows, 1))
+        keys = np.full((len(queries), k), NO_KEY)
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        few = allowed is not None and len(allowed) <= FEW_KEYS
+        among = _one_of(allowed) if allowed is not None and few else None
+        for row, terms in enumerate(queries):
+            found = self._best(_any_of(terms, among), k, deleted, None if few else allowed)
+            width = len(found[0])
+            keys[row, :width], scores[row, :width] = found
+        return Neighbors(keys, scores)
+
+    def scores(self, queries: Sequence[Terms], keys: Keys) -> Matrix:
+        """BM25 of each of `keys` (n, m) for each of n queries; 0 where they share no term.
+
+        -inf for key -1 and for a key that is not in the index.
+        """
+        known = _is_among(keys, self.keys)
+        scores = np.where(known, np.float32(0), np.float32(-np.inf))
+        for row, terms in enumerate(queries):
+            wanted = np.unique(keys[row][known[row]])
+            for start in range(0, len(wanted), FEW_KEYS):
+                query = _any_of(terms, _one_of(wanted[start : start + FEW_KEYS]))
+                found, values = self._hits(query, FEW_KEYS)
+                order = np.argsort(found)
+                found, values = found[order], values[order]
+                here = _is_among(keys[row], found)
+                scores[row, here] = values[np.searchsorted(found, keys[row][here])]
+        return scores
+
+    def _best(self, query: Any, k: int, deleted: Keys, allowed: Keys | None) -> tuple[Keys, Matrix]:
+        """Asks for more until `k` are found that may be, and everything that ties with the last."""
+        visible = self.rows - len(deleted) if allowed is None else len(allowed)
+        # As many as should do, if what may be found is spread evenly.
+        wanted = min((k + MORE) * self.rows // max(visible, 1) + 1, self.rows + 1)
+        while True:
+            found, scores = self._hits(query, wanted)
+            may = ~_is_among(found, deleted)
+            if allowed is not None:
+                may &= _is_among(found, allowed)
+            # What came last may tie with what did not come any more.
+            complete = len(found) < wanted
+            settled = complete or (may.sum() >= k and scores[may][k - 1] > scores[-1])
+            if settled:
+                order = np.lexsort((found[may], -scores[may]))[:k]
+                return found[may][order], scores[may][order]
+            wanted = min(NEXT_FACTOR * wanted, self.rows + 1)
+
+    def _hits(self, query: Any, limit: int) -> tuple[Keys, Matrix]:
+        try:
+            hits = self._searcher.search(query, max(limit, 1), count=False).hits
+            keys = self._searcher.fast_field_values(KEY, [address for _, address in hits])
+        except ValueError as error:
+            raise DamageError(f"The index of words cannot be read: {_reason(error)}.") from None
+        scores = np.array([score for score, _ in hits], np.float64)
+        return np.array(keys, np.int64), np.round(scores, DECIMALS).astype(np.float32)
+
+
+def _any_of(terms: Terms, among: Any | None) -> Any:
+    """A query for passages with any of some terms, scored by them; only those `among` fits."""
+    query, schema = tantivy.Query, _schema()
+    if not terms:
+        return query.empty_query()
+    should = [
+        query.term_query(schema, TEXT, term, "freq")
+        if count == 1
+        else query.boost_query(query.term_query(schema, TEXT, term, "freq"), float(count))
+        for term, count in terms.items()
+    ]
+    any_of = query.boolean_query([(tantivy.Occur.Should, one) for one in should])
+    if among is None:
+        return any_of
+    return query.boolean_query([(tantivy.Occur.Must, any_of), (tantivy.Occur.Must, among)])
+
+
+def _one_of(keys: Keys) -> Any:
+    """A clause that the passages of some keys fit; it adds nothing to their scores."""
+    query, schema = tantivy.Query, _schema()
+    # tantivy has a query for a set of terms: measured twice as slow.
+    one_of = [(tantivy.Occur.Should, query.term_query(schema, KEY, key)) for key in keys.tolist()]
+    return query.const_score_query(query.boolean_query(one_of), 0.0)
+
+
+def _is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
+    """Which of some keys (any shape) are among others, which ascend."""
+    if not len(keys):
+        return np.zeros(some.shape, np.bool_)
+    among: NDArray[np.bool_] = keys[np.searchsorted(keys, some) % len(keys)] == some
+    return among
+
+
+def build(
+    folder: Path, language: str, passages: Iterable[Passage], progress: Callable[[int], None]
+) -> int:
+    """Index passages into a folder of its own; how many those were. The disk has it all then.
+
+    When it fails, nothing is left behind.
+
+    Raises:
+        CollectionError: the disk is full, or cannot be written to.
+    """
+    try:
+        with _translate(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            count = _write(folder, language, passages, progress)
+            for path in sorted(folder.iterdir()):
+                if path.name in LOCAL_LOCKS:
+                    path.unlink()
+                else:
+                    sync(path)
+            for path in (folder, folder.parent, folder.parent.parent):
+                sync(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return count
+
+
+def _write(
+    folder: Path, language: str, passages: Iterable[Passage], progress: Callable[[int], None]
+) -> int:
+    index = tantivy.Index(_schema(), path=str(folder))
+    index.register_tokenizer(ANALYZER, _analyzer(language))
+    writer = index.writer(HEAP_BYTES, THREADS)
+    count = 0
+    try:
+        for count, passage in enumerate(passages, start=1):
+            writer.add_document(tantivy.Document(**{KEY: passage.key, TEXT: passage.text}))
+            progress(count)
+        writer.commit()
+    finally:
+        writer.wait_merging_threads()
+    return count
+
+
+def load(folder: Path, language: str) -> LexicalIndex:
+    """A finished index, by links from elsewhere: tantivy wants to write locks beside what it opens.
+
+    Raises:
+        DamageError: it cannot be read.
+        CollectionError: there is no folder for the links.
+    """
+    try:
+        with _links_to(folder) as links:
+            index = tantivy.Index.open(str(links))
+            index.register_tokenizer(ANALYZER, _analyzer(language))
+            index.config_reader("manual", 0)
+            # It holds every file open from here on.
+            return LexicalIndex(index, language)
+    except (ValueError, OSError) as error:
+        raise DamageError(f"{folder} cannot be read: {_reason(error)}. {advice(folder)}") from None
+
+
+@contextlib.contextmanager
+def _links_to(folder: Path) -> Iterator[Path]:
+    """A folder elsewhere, with links to the files of another, for a moment."""
+    try:
+        links = Path(tempfile.mkdtemp(prefix="retriever-"))
+    except OSError as error:
+        raise CollectionError(
+            f"An index of words needs a temporary folder to be opened: {_reason(error)}. "
+            "Set TMPDIR to a folder that can be written to."
+        ) from None
+    try:
+        for path in folder.iterdir():
+            (links / path.name).symlink_to(path.resolve())
+        yield links
+    finally:
+        # A thread of tantivy's looks in once, and may put a lock there while we clear up.
+        for _ in range(CLEARINGS):
+            shutil.rmtree(links, ignore_errors=True)
+            if not links.exists():
+                break
+            time.sleep(CLEARING_SECONDS)
+
+
+@contextlib.contextmanager
+def _translate(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    # tantivy's own errors are ValueErrors; a passage that cannot be read raises another kind.
+    except (ValueError, OSError) as error:
+        raise CollectionError(
+            f"{folder} cannot be written: {_reason(error)}. What was committed is kept; check that "
+            "the disk has room and that you may write there, and run the same again."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+@lru_cache(maxsize=1)
+def _schema() -> Any:
+    builder = tantivy.SchemaBuilder()
+    builder.add_integer_field(KEY, indexed=True, fast=True)
+    # Frequencies without positions: nothing here asks for phrases.
+    builder.add_text_field(TEXT, tokenizer_name=ANALYZER, index_option="freq")
+    return builder.build()
+
+
+@lru_cache(maxsize=4)
+def _analyzer(language: str) -> Any:
+    check_language(language)
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(WORD))
+    builder = builder.filter(tantivy.Filter.remove_long(LONGEST_WORD))
+    builder = builder.filter(tantivy.Filter.lowercase())
+    if language != "none":
+        builder = builder.filter(tantivy.Filter.stemmer(language))
+    return builder.build()

@@ -1,0 +1,120 @@
+"""What can be derived is made again: structures from vectors, vectors by embedding, indexes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.errors import counted
+from indexes.ingest.upsert import index_anew
+from indexes.maintenance.verify import Problem
+from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
+from indexes.pipeline.bm25_builder import Bm25Builder
+from indexes.pipeline.builder import Builder
+from indexes.pipeline.embedding_job import Progress
+from indexes.pipeline.encoder import Encode
+from indexes.pipeline.session import WriteSession
+
+# The encoder of the index of that name.
+Encoder = Callable[[str], Encode]
+# Not the table of schema steps: an index of it is not worth more than the table.
+TABLES = ("documents", "passages", "fields", "field_values", "embeddings", "shards", "indexes")
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a call of `repair` did, a sentence each, and the problems that it could not help."""
+
+    done: tuple[str, ...]
+    left: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all adds up now."""
+        return not self.left
+
+
+@dataclass
+class Repairer:
+    """Mends one collection; its caller holds the writer's lock."""
+
+    writer: WriteSession
+
+    def mend(
+        self, problems: Sequence[Problem], encoder: Encoder, progress: Progress
+    ) -> Iterator[str]:
+        """Cure each problem that has a cure; yields what was done."""
+        cures = {problem.cure for problem in problems}
+        if "tables" in cures and self.writer.catalog.reindex(TABLES):
+            yield "built SQLite's own indexes again"
+        if "fields" in cures:
+            yield self._index_fields()
+        lost = [problem.name for problem in problems if problem.cure == "structure"]
+        damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
+        begun = {int(problem.name) for problem in problems if problem.cure == "begun"}
+        for embedding in self.writer.registry.embeddings():
+            if embedding.number in begun:
+                yield self._forget(embedding)
+            else:
+                yield from self._mend_embedding(embedding, lost, damaged, encoder, progress)
+        yield from self._mend_words(lost, progress)
+
+    def _forget(self, embedding: EmbeddingRow) -> str:
+        with self.writer.catalog.writing():
+            self.writer.registry.drop_embedding(embedding.number)
+        return f"forgot '{embedding.name}', fitted anew but not finished"
+
+    def _mend_words(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
+        registry = self.writer.registry
+        for row in registry.of_kind("lexical"):
+            if row.name in lost:
+                Bm25Builder(self.writer).build(
+                    row.name, str(row.definition["language"]), progress, anew=True
+                )
+                yield f"read all texts for '{row.name}' again"
+
+    def _mend_embedding(
+        self,
+        embedding: EmbeddingRow,
+        lost: Sequence[str],
+        damaged: set[int],
+        encoder: Encoder,
+        progress: Progress,
+    ) -> Iterator[str]:
+        registry = self.writer.registry
+        indexes = [row for row in registry.indexes() if row.embedding == embedding.number]
+        shards = [row for row in registry.shards(embedding.number) if row.number in damaged]
+        # Made before anything is given up: without its model, things must stay as they are.
+        encode = encoder(indexes[0].name) if shards else None
+        again = [row for row in indexes if row.file and (shards or row.name in lost)]
+        self._give_up(embedding, shards, again)
+        if encode is not None:
+            embedded = Builder(self.writer).embed(embedding, lambda: encode, progress)
+            yield f"embedded {counted(embedded.count, 'passage')} of '{embedding.name}' again"
+            for failed in embedded.failed:
+                yield f"left out of '{embedding.name}', since it cannot be embedded: {failed}"
+        for row in again:
+            if AnnBuilder(self.writer).build_again(row, embedding):
+                yield f"built the structure of '{row.name}' again"
+            else:
+                yield f"'{row.name}' is searched exactly: too few vectors for its structure"
+
+    def _give_up(
+        self, embedding: EmbeddingRow, shards: Sequence[ShardRow], structures: Sequence[IndexRow]
+    ) -> None:
+        """Forget damaged shards, and the structures that may hold what they held."""
+        if not shards and not structures:
+            return
+        registry = self.writer.registry
+        with self.writer.catalog.writing():
+            registry.drop_shards(shards)
+            for row in structures:
+                registry.set_index(mark_stale(row, embedding))
+
+    def _index_fields(self) -> str:
+        corpus, catalog = self.writer.corpus, self.writer.catalog
+        with catalog.writing():
+            index_anew(catalog, corpus)
+        return f"indexed the fields {json.dumps(['.'.join(p) for p in corpus.fields()])} again"

@@ -1,0 +1,342 @@
+"""What does not add up in a collection: every checksum, every key on both sides, every count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from indexes import ann
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.database import Catalog
+from indexes.catalog.filter_sql import values_of
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.registry import Registry
+from indexes.catalog.row_checksums import is_whole_document, is_whole_passage
+from indexes.document import content_checksum
+from indexes.errors import DamageError, counted
+from indexes.lexical import bm25 as lexical
+from indexes.neighbors import Keys
+from indexes.pipeline.fitting import read_parameters
+from indexes.storage.files import verify as verify_file
+from indexes.vectors.shards import open_shard, unpack_keys
+
+# Rows of passages, and rows of documents with their texts: those may be a megabyte each.
+PAGE = 2_000
+TEXT_PAGE = 100
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that does not add up.
+
+    `what` says it in a sentence. `cure` is what `repair` can do about it: `structure` (build it
+    again), `shard` (embed it again), `fields` (index them again), `tables` (build SQLite's own
+    indexes again), `begun` (forget a refit that was not finished), or nothing. `name` is what it
+    would be done to.
+    """
+
+    what: str
+    cure: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check went through, and what it found; `leftovers` are files that nothing names.
+
+    Leftovers are harmless: a writer that was stopped left them, and the next one removes them.
+    """
+
+    documents: int
+    passages: int
+    vectors: int
+    files: int
+    problems: tuple[Problem, ...]
+    leftovers: tuple[Path, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all adds up."""
+        return not self.problems
+
+
+@dataclass
+class Checker:
+    """Goes through a collection inside one `catalog.reading()`; see `check`."""
+
+    catalog: Catalog
+    corpus: Corpus
+    registry: Registry
+    folder: Path
+
+    def check(self, leftovers: Sequence[Path], progress: Callable[[int, int], None]) -> Checked:
+        """Look at everything; files are read once, rows in pages."""
+        problems: list[Problem] = []
+        embeddings = self.registry.embeddings()
+        indexes = self.registry.indexes()
+        structures = [index for index in indexes if index.file]
+        steps = 3 + len(embeddings) + len(structures)
+        vectors = files = done = 0
+
+        def step(found: Iterator[Problem]) -> None:
+            nonlocal done
+            problems.extend(found)
+            done += 1
+            progress(done, steps)
+
+        step(self._tables())
+        step(self._documents())
+        step(self._passages())
+        for embedding in embeddings:
+            shards = self.registry.shards(embedding.number)
+            vectors += sum(shard.rows for shard in shards)
+            files += sum(shard.file is not None for shard in shards)
+            files += embedding.fitted.file is not None
+            step(self._embedding(embedding, shards, indexes))
+        for index in structures:
+            step(self._words(index) if index.kind == "lexical" else self._structure(index))
+        problems.extend(_lost_parts(indexes))
+        return Checked(
+            documents=self.corpus.count(),
+            passages=self.corpus.count_all_passages(),
+            vectors=vectors,
+            files=files + len(structures),
+            problems=tuple(problems),
+            leftovers=tuple(leftovers),
+        )
+
+    # -- the catalog ----------------------------------------------------------------------------
+
+    def _tables(self) -> Iterator[Problem]:
+        for (said,) in self.catalog.rows("PRAGMA integrity_check(20)"):
+            if said != "ok":
+                yield Problem(f"SQLite says of {self.catalog.path.name}: {said}.", "tables")
+        for table, *_ in self.catalog.rows("PRAGMA foreign_key_check"):
+            yield Problem(f"A row of the table {table} belongs to nothing.")
+        for table, column in (("documents", "documents"), ("passages", "passages")):
+            there = self.catalog.value(f"SELECT COUNT(*) FROM {table}")
+            expected = self.catalog.value(f"SELECT {column} FROM state")
+            if there != expected:
+                yield Problem(f"{table}: {there:,} are there, {expected:,} were committed.")
+        yield from self._tombstones()
+
+    def _tombstones(self) -> Iterator[Problem]:
+        try:
+            deleted = self.corpus.tombstones()
+        except DamageError as error:
+            yield Problem(str(error))
+            return
+        if len(deleted) and (deleted[0] < 1 or deleted[-1] >= self.corpus.stop_key()):
+            yield Problem("A passage that is gone has a key that was never given.")
+
+    def _documents(self) -> Iterator[Problem]:
+        """Every document's row, text and indexed fields."""
+        sql = """
+            SELECT document, doc_id, checksum, metadata, documents.seal, title, text
+            FROM documents LEFT JOIN texts USING (document)
+            WHERE document > ? ORDER BY document LIMIT ?
+        """
+        fields = self.corpus.fields()
+        next_document = self.catalog.value("SELECT next_document FROM state")
+        for page in self.catalog.pages(sql, [], TEXT_PAGE):
+            for row in page:
+                if fault := _fault_of(row, next_document):
+                    yield Problem(f"Document {row[1]!r} is damaged: {fault}.")
+            if fields:
+                yield from self._fields(fields, page)
+        strays = "SELECT COUNT(*) FROM texts WHERE document NOT IN (SELECT document FROM documents)"
+        if count := self.catalog.value(strays):
+            yield Problem(f"No document owns {counted(count, 'text')}.")
+
+    def _fields(
+        self, fields: dict[tuple[str, ...], int], page: Sequence[Sequence[object]]
+    ) -> Iterator[Problem]:
+        sql = """
+            SELECT document, field, kind, value FROM field_values
+            WHERE document IN (SELECT value FROM json_each(?))
+        """
+        numbers = json.dumps([row[0] for row in page])
+        kept: dict[object, set[tuple[object, ...]]] = {}
+        for document, *rest in self.catalog.rows(sql, [numbers]):
+            kept.setdefault(document, set()).add(tuple(rest))
+        for row in page:
+            try:
+                metadata = json.loads(str(row[3]))
+            except ValueError:
+                continue  # told of already: its row is damaged
+            expected = {
+                (field, kind, value)
+                for path, field in fields.items()
+                for kind, value in values_of(metadata, path)
+            }
+            if kept.get(row[0], set()) != expected:
+                yield Problem(f"Document {row[1]!r} is not in the index of its fields.", "fields")
+
+    def _passages(self) -> Iterator[Problem]:
+        """Every passage's row, its document, its stretch of the text."""
+        sql = """
+            SELECT key, document, start, stop, seal FROM passages
+            WHERE key > ? ORDER BY key LIMIT ?
+        """
+        stop_key = self.corpus.stop_key()
+        sizes: dict[object, int] = {}
+        for page in self.catalog.pages(sql, [], PAGE):
+            sizes = self._sizes({row[1] for row in page}, sizes)
+            for key, document, start, stop, row_checksum in page:
+                size = sizes.get(document)
+                if (
+                    not is_whole_passage((key, document, start, stop, row_checksum))
+                    or key >= stop_key
+                ):
+                    yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
+                elif size is None:
+                    yield Problem(f"Passage {key} belongs to no document.")
+                elif not 0 <= start <= stop <= size:
+                    yield Problem(f"Passage {key} is no stretch of its document's text.")
+        sql = """
+            SELECT COUNT(*) FROM documents
+            WHERE document NOT IN (SELECT document FROM passages)
+        """
+        if count := self.catalog.value(sql):
+            yield Problem(f"No passage belongs to {counted(count, 'document')}.")
+
+    def _sizes(self, documents: set[object], known: dict[object, int]) -> dict[object, int]:
+        """The bytes of the texts of some documents, those that are `known` without another look.
+
+        A document of many passages reaches over pages; to measure a text, SQLite reads it whole.
+        """
+        sql = """
+            SELECT document, COALESCE(length(CAST(text AS BLOB)), 0) FROM texts
+            WHERE document IN (SELECT value FROM json_each(?))
+        """
+        sizes = {document: known[document] for document in documents & known.keys()}
+        # In a damaged row, anything may stand for a number.
+        new = [number for number in documents - known.keys() if isinstance(number, int)]
+        return sizes | dict(self.catalog.rows(sql, [json.dumps(new)]))
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def _embedding(
+        self, embedding: EmbeddingRow, shards: Sequence[ShardRow], indexes: Sequence[IndexRow]
+    ) -> Iterator[Problem]:
+        """What was fitted, and every shard; of what is half made, all has the same cure."""
+        users = [index.name for index in indexes if index.embedding == embedding.number]
+        found = chain(self._fitted(embedding, users), self._shards(embedding, shards))
+        for problem in found:
+            begun = embedding.replaces is not None
+            yield Problem(problem.what, "begun", str(embedding.number)) if begun else problem
+
+    def _fitted(self, embedding: EmbeddingRow, users: Sequence[str]) -> Iterator[Problem]:
+        try:
+            read_parameters(self.folder, embedding, next(iter(users), embedding.name))
+        except DamageError as error:
+            yield Problem(str(error))
+
+    def _shards(self, embedding: EmbeddingRow, shards: Sequence[ShardRow]) -> Iterator[Problem]:
+        """Every shard's file, and its keys: each a passage's, or known as removed."""
+        stop_key = self.corpus.stop_key()
+        position = 1
+        for shard in shards:
+            if shard.first_key < position or shard.stop_key > stop_key:
+                yield Problem(f"Shard {shard.number} answers for keys that are not its own.")
+            position = shard.stop_key
+            yield from self._shard(shard, embedding)
+
+    def _shard(self, shard: ShardRow, embedding: EmbeddingRow) -> Iterator[Problem]:
+        try:
+            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            block = open_shard(shard, embedding, self.folder)
+            fits = block.vectors.shape == (len(keys), embedding.dim) and len(keys) == shard.rows
+            if not fits or block.vectors.dtype != embedding.dtype:
+                raise DamageError(f"{shard.file} does not hold what the catalog says.")
+        except DamageError as error:
+            yield Problem(str(error), "shard", str(shard.number))
+            return
+        if lost := self._strangers(keys, shard):
+            yield Problem(
+                f"{shard.file} has {counted(lost, 'vector')} of passages that never were."
+            )
+
+    def _strangers(self, keys: Keys, shard: ShardRow) -> int:
+        """How many keys belong neither to a passage nor to one that was removed."""
+        interval = [shard.first_key, shard.stop_key] * 2
+        rows = self.catalog.stream(
+            """
+            SELECT key FROM passages WHERE key >= ? AND key < ?
+            UNION ALL SELECT key FROM tombstones WHERE key >= ? AND key < ?
+            """,
+            interval,
+        )
+        known = np.fromiter((key for (key,) in rows), np.int64)
+        return int((~np.isin(keys, known)).sum())
+
+    def _structure(self, index: IndexRow) -> Iterator[Problem]:
+        """A FAISS file: whole, and with the keys that the shards had when it was made."""
+        embedding = self.registry.embedding_of(index)
+        try:
+            verify_file(self.folder / str(index.file), index.digest)
+            structure = ann.load(self.folder / str(index.file), embedding.dim)
+        except DamageError as error:
+            yield Problem(str(error), "structure", index.name)
+            return
+        held = [
+            unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            for shard in self.registry.shards(embedding.number)
+            if shard.first_key < index.stop_key
+        ]
+        keys = np.concatenate(held) if held else np.empty(0, np.int64)
+        deleted = self.corpus.tombstones()
+        live, found = np.setdiff1d(keys, deleted), np.setdiff1d(structure.keys, deleted)
+        if structure.rows != index.rows or not np.array_equal(live, found):
+            yield _other_passages(index)
+
+    def _words(self, index: IndexRow) -> Iterator[Problem]:
+        """A BM25 index: whole, and with the keys of all texts that it says it has read."""
+        folder = self.folder / str(index.file)
+        try:
+            verify_file(folder, index.digest)
+            words = lexical.load(folder, str(index.definition["language"]))
+            keys = words.keys
+        except DamageError as error:
+            yield Problem(str(error), "structure", index.name)
+            return
+        rows = self.catalog.stream(
+            "SELECT key FROM passages WHERE key < ? ORDER BY key", [index.stop_key]
+        )
+        there = np.fromiter((key for (key,) in rows), np.int64)
+        deleted = self.corpus.tombstones()
+        if len(keys) != index.rows or not np.array_equal(np.setdiff1d(keys, deleted), there):
+            yield _other_passages(index)
+
+
+def _other_passages(index: IndexRow) -> Problem:
+    what = f"Index '{index.name}' does not hold the passages that it should."
+    return Problem(what, "structure", index.name)
+
+
+def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:
+    names = {index.name for index in indexes}
+    for index in indexes:
+        for part in index.parts:
+            if part not in names:
+                yield Problem(f"Index '{index.name}' is made of '{part}', which is not there.")
+
+
+def _fault_of(row: Sequence[object], next_document: int) -> str:
+    """What is wrong with a row (document, doc_id, checksum, metadata, seal, title, text)."""
+    *own, title, text = row
+    if not is_whole_document(own) or not 0 < int(str(row[0])) < next_document:
+        return "its row is not what was committed"
+    if title is None:
+        return "its text is lost"
+    if content_checksum(str(title), str(text)) != row[2]:
+        return "its text is not what was added"
+    return ""

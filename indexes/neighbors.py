@@ -1,0 +1,108 @@
+"""Nearest neighbours of queries: keys and scores, best first, ties by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from indexes.errors import InputError, MismatchError
+
+Keys = NDArray[np.int64]
+Matrix = NDArray[np.float32]
+
+NO_KEY = -1
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The nearest passages of n queries, best first; equal scores are ordered by key.
+
+    `keys` and `scores` are (n, k). A query with fewer neighbours is filled up with key -1 and score
+    -inf at the end; iterating gives each query's own, without the filling.
+    """
+
+    keys: Keys
+    scores: Matrix
+
+    def __iter__(self) -> Iterator[tuple[Keys, Matrix]]:
+        for keys, scores in zip(self.keys, self.scores, strict=True):
+            found = int(np.count_nonzero(keys != NO_KEY))
+            yield keys[:found], scores[:found]
+
+    def lists(self) -> Iterator[tuple[list[int], list[float]]]:
+        """The same as lists of plain numbers: at once, which takes less than row by row."""
+        for keys, scores in zip(self.keys.tolist(), self.scores.tolist(), strict=True):
+            found = keys.index(NO_KEY) if NO_KEY in keys else len(keys)
+            yield keys[:found], scores[:found]
+
+
+def nothing(queries: int) -> Neighbors:
+    """No neighbour for any of so many queries."""
+    return Neighbors(np.empty((queries, 0), np.int64), np.empty((queries, 0), np.float32))
+
+
+def best(keys: Keys, scores: Matrix, k: int) -> Neighbors:
+    """The `k` best columns of each row, in order; columns with key -1 come last."""
+    scores = np.where(keys == NO_KEY, -np.inf, scores).astype(np.float32, copy=False)
+    order = np.lexsort((keys, -scores), axis=-1)[:, :k]
+    return Neighbors(
+        np.take_along_axis(keys, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    )
+
+
+def merge(parts: Sequence[Neighbors], k: int) -> Neighbors:
+    """The `k` best of several answers to the same queries, which share no key."""
+    if len(parts) == 1 and parts[0].keys.shape[1] <= k:
+        return parts[0]
+    return best(
+        np.concatenate([part.keys for part in parts], axis=1),
+        np.concatenate([part.scores for part in parts], axis=1),
+        k,
+    )
+
+
+def normalize_queries(queries: ArrayLike, dim: int) -> Matrix:
+    """The queries as a contiguous float32 matrix (n, dim) of unit rows; rows of zeros stay zeros.
+
+    Raises:
+        InputError: not a matrix, or a value that is not finite (FAISS answers such a query with
+            nothing, or with anything).
+        MismatchError: of another width.
+    """
+    matrix = np.ascontiguousarray(queries, dtype=np.float32)
+    if matrix.ndim != 2:
+        raise InputError(
+            f"Queries have the shape {matrix.shape}; expected (number of queries, {dim})."
+        )
+    if matrix.shape[1] != dim:
+        raise MismatchError(
+            f"Queries are {matrix.shape[1]} wide; the index holds vectors that are {dim} wide. "
+            "Encode the queries with the embedder that made the index."
+        )
+    # Squares of single-precision numbers are far from too large for double precision.
+    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    if len(lengths) == 1 and 0.0 < lengths.item() < INFINITY:
+        return np.asarray(matrix / lengths, np.float32)  # the same, for one query, with less
+    if not np.isfinite(lengths.sum()):
+        row = int(np.flatnonzero(~np.isfinite(lengths))[0])
+        raise InputError(f"Query vector {row} holds a value that is not finite.")
+    if not lengths.all():
+        lengths[lengths == 0] = 1.0
+    return np.asarray(matrix / lengths[:, None], np.float32)
+
+
+def validate_k(k: int) -> int:
+    """`k`, when it is a whole number of at least 1.
+
+    Raises:
+        InputError: it is not.
+    """
+    if type(k) is int and k >= 1:  # nearly always, and asked for at every door
+        return k
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise InputError(f"k is {k!r}; expected a whole number of at least 1.")
+    return int(k)

@@ -1,0 +1,84 @@
+"""Work that is done in a thread of its own, one piece at a time, while its owner does another."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
+Work = Callable[[], Answer]
+
+
+class BackgroundWorker(Generic[Answer]):
+    """A thread that does what it is asked; at most one piece of work is asked for and not fetched.
+
+    The work sees the context variables of the owner, such as NumPy's error state. The thread begins
+    with the first piece, and has ended when the `with` block is left. Where that is left by an
+    error or by Ctrl-C, the work in hand is interrupted as Ctrl-C interrupts a main thread: at its
+    next step in Python; what C code does until then is waited for.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._asked: SimpleQueue[Work[Answer] | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Answer, None] | tuple[None, BaseException]] = SimpleQueue()
+        context = contextvars.copy_context()
+        # A daemon: a second Ctrl-C must be able to end the process.
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name=name, daemon=True
+        )
+        self._busy = False
+
+    def submit(self, work: Work[Answer]) -> None:
+        """Begin a piece of work; the one before must have been fetched."""
+        if self._thread.ident is None:
+            self._thread.start()
+        self._busy = True
+        self._asked.put(work)
+
+    def result(self) -> Answer:
+        """Wait for the work to end; what it gave, or what it raised."""
+        answer, error = self._answers.get()
+        self._busy = False
+        if error is not None:
+            raise error
+        return answer  # type: ignore[return-value]  # without an error, it is one
+
+    def __enter__(self) -> BackgroundWorker[Answer]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._thread.ident is None:
+            return
+        if self._busy:
+            self._interrupt(self._thread.ident)
+        self._asked.put(None)
+        self._thread.join()
+
+    def _interrupt(self, thread: int) -> None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+        )
+
+    def _run(self) -> None:
+        # It may be interrupted between two pieces as well.
+        with contextlib.suppress(KeyboardInterrupt):
+            while work := self._asked.get():
+                try:
+                    done = work()
+                except BaseException as error:
+                    self._answers.put((None, error))
+                else:
+                    self._answers.put((done, None))
+                    del done
+                del work

@@ -1,0 +1,66 @@
+"""BM25 indexes are built over all texts, or left as they are where they have read all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from indexes.catalog.records import NOTHING, IndexRow
+from indexes.lexical import bm25 as lexical
+from indexes.pipeline.embedding_job import PEAK_MEMORY, Progress
+from indexes.pipeline.session import WriteSession
+from indexes.storage.files import digest_of
+from indexes.storage.memory import Peak
+
+
+@dataclass(frozen=True)
+class Bm25Builder:
+    """Builds the BM25 indexes of one collection; its caller holds the writer's lock."""
+
+    writer: WriteSession
+
+    def build(
+        self, name: str, language: str, progress: Progress, *, anew: bool = False
+    ) -> IndexRow:
+        """Build the BM25 index of that name over all texts, or leave it where it has read all.
+
+        Always from the start: its scores go by how often words are in the corpus, and so are those
+        of an index that was built at once.
+        """
+        registry, folder = self.writer.registry, self.writer.folder
+        old = next((row for row in registry.indexes() if row.name == name), None)
+        if old and not anew and self._has_read_all(old):
+            return old
+        stop, total = self.writer.corpus.stop_key(), self.writer.corpus.count_all_passages()
+        generation = self.writer.catalog.generation() + 1
+        file = f"lexical/{name}-{generation}"
+        started = time.perf_counter()
+        with Peak() as peak:
+            texts = self.writer.texts(stop)
+            rows = lexical.build(folder / file, language, texts, lambda done: progress(done, total))
+        row = replace(
+            NOTHING,
+            name=name,
+            kind="lexical",
+            definition={"language": language},
+            generation=generation,
+            stop_key=stop,
+            rows=rows,
+            file=file,
+            digest=digest_of(folder / file),
+            seconds=time.perf_counter() - started,
+            report={PEAK_MEMORY: peak.bytes},
+        )
+        self.writer.set_index(row)
+        return registry.index(name)
+
+    def build_behind(self, progress: Progress) -> None:
+        """Build every BM25 index anew that has not seen all texts, or holds removed ones."""
+        for row in self.writer.registry.of_kind("lexical"):
+            self.build(row.name, str(row.definition["language"]), progress)
+
+    def _has_read_all(self, index: IndexRow) -> bool:
+        corpus = self.writer.corpus
+        there = corpus.count_passages(1, index.stop_key)
+        current = index.stop_key == corpus.stop_key() and index.rows == there
+        return current and self.writer.is_whole(index)

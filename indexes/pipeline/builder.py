@@ -1,0 +1,171 @@
+"""Passages that no shard answers for become shards, and shards lose the rows of removed ones."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.registry import gaps
+from indexes.errors import DamageError, FailedText
+from indexes.neighbors import Keys
+from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
+from indexes.pipeline.embedding_job import (
+    BatchSchedule,
+    Draft,
+    Drafts,
+    EmbeddingJob,
+    EmbeddingResult,
+    Progress,
+)
+from indexes.pipeline.encoder import Encode, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.session import WriteSession
+from indexes.vectors.blocks import rows_of
+from indexes.vectors.shards import MERGED_BYTES, mergeable, rewritten, unpack_keys
+
+COMMIT_SECONDS = 4.0
+BATCH_SECONDS = 2.0
+FIRST_BATCH, LARGEST_BATCH = 64, 4096
+NO_KEYS: Keys = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Writes the shards of one collection; its caller holds the writer's lock."""
+
+    writer: WriteSession
+
+    def embed(
+        self, embedding: EmbeddingRow, encoder: Callable[[], Encode], progress: Progress
+    ) -> EmbeddingResult:
+        """Embed every passage that has no vector yet; how many those were, and which failed.
+
+        Finished work is committed every few seconds, so that an interrupted call goes on where it
+        stopped: what is left to do is read off the keys that the shards answer for. `encoder` is
+        called where there is something to do; what it gives is called by one thread at a time, a
+        slow one by another than the caller's. Passages that it fails for are left out, for the next
+        call to try again; see `Encoding` for when it is given up instead.
+        """
+        todo = gaps(self.writer.registry.shards(embedding.number), self.writer.corpus.stop_key())
+        todo = [gap for gap in todo if self.writer.corpus.count_passages(*gap)]
+        if not todo:
+            self._merge(embedding)
+            return EmbeddingResult()
+        pace = BatchSchedule(
+            FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
+        )
+        encoding = FaultTolerantEncoder(encoder(), embedding.dim, self._proven(embedding))
+        outdated = dict[str, IndexRow]()
+        work = EmbeddingJob(
+            self.writer.corpus,
+            encoding,
+            Drafts(embedding),
+            pace,
+            lambda drafts: outdated.update(self._commit_shards(embedding, drafts)),
+        )
+        work.run(todo, progress)
+        self._merge(embedding)
+        for row in outdated.values():
+            AnnBuilder(self.writer).build_again(row, embedding)
+        return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
+
+    def _proven(self, embedding: EmbeddingRow) -> str | None:
+        """A text that has been embedded before; None where there is none."""
+        deleted = self.writer.corpus.tombstones()
+        for shard in self.writer.registry.shards(embedding.number):
+            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            for key in np.setdiff1d(keys, deleted)[:1].tolist():
+                # Damage here is no matter of what is to be embedded now.
+                with contextlib.suppress(DamageError):
+                    return self.writer.corpus.passages(key, key + 1, 1)[0].text
+        return None
+
+    def _failed_documents(self, failed: Sequence[FailedPassage]) -> tuple[FailedText, ...]:
+        """The documents of passages that failed, each once, by the reason of the first of these."""
+        if not failed:
+            return ()
+        doc_ids = self.writer.corpus.doc_ids([passage.key for passage in failed])
+        reasons: dict[str, str] = {}
+        for passage in failed:
+            reasons.setdefault(doc_ids[passage.key], passage.reason)
+        return tuple(FailedText(doc_id, reason) for doc_id, reason in reasons.items())
+
+    def _commit_shards(
+        self, embedding: EmbeddingRow, drafts: Sequence[Draft]
+    ) -> dict[str, IndexRow]:
+        """Write shards, and let them count from one commit on.
+
+        Structures that end behind one of them have not seen it: it answers for passages that had
+        failed. They are given up in the same commit, and are what this gives, by name.
+        """
+        number = self.writer.registry.next_shard()
+        shards = [
+            draft.write(number + place, stop_key, self.writer.folder)
+            for place, (draft, stop_key) in enumerate(drafts)
+        ]
+        first_key = min(shard.first_key for shard in shards)
+        outdated = {
+            row.name: row
+            for row in self.writer.registry.indexes()
+            if row.embedding == embedding.number and row.file and row.stop_key > first_key
+        }
+        with self.writer.catalog.writing():
+            for shard in shards:
+                self.writer.registry.add_shard(shard)
+            for row in outdated.values():
+                self.writer.registry.set_index(mark_stale(row, embedding))
+        return outdated
+
+    def _merge(self, embedding: EmbeddingRow) -> None:
+        """Replace runs of small shards by one: searching then takes fewer, larger steps.
+
+        The old files stay until the next writer sweeps, for readers that are about to open them.
+        """
+        shards = self.writer.registry.shards(embedding.number)
+        boundaries = {
+            row.stop_key
+            for row in self.writer.registry.indexes()
+            if row.embedding == embedding.number
+        }
+        row_bytes = embedding.dim * (2 if embedding.dtype == "float16" else 4)
+        for run in list(mergeable(shards, boundaries, row_bytes, self._is_bare)):
+            self._rewrite(run, embedding, NO_KEYS)
+
+    def _is_bare(self, first_key: int, stop_key: int) -> bool:
+        """Whether no passage has a key of an interval, nor ever will have."""
+        return not self.writer.corpus.count_passages(first_key, stop_key)
+
+    def _rewrite(self, run: Sequence[ShardRow], embedding: EmbeddingRow, deleted: Keys) -> None:
+        shard = rewritten(
+            run, self.writer.registry.next_shard(), embedding, self.writer.folder, deleted
+        )
+        with self.writer.catalog.writing():
+            self.writer.registry.drop_shards(run)
+            self.writer.registry.add_shard(shard)
+
+    def compact(self, embedding: EmbeddingRow) -> tuple[int, list[str]]:
+        """Take the rows of removed passages out of an embedding's files; how many those were.
+
+        Nothing is embedded. The structures are made anew first: as long as one has a removed row,
+        its key must stay known as removed. So are those that are merely behind, having not seen
+        all vectors yet. Second come the names of the indexes that lost theirs by it: FAISS could
+        not build it over what is left, and they are searched exactly from now on.
+        """
+        deleted = self.writer.corpus.tombstones()
+        exact = AnnBuilder(self.writer).build_behind(embedding)
+        return self._drop_rows(embedding, deleted), exact
+
+    def _drop_rows(self, embedding: EmbeddingRow, deleted: Keys) -> int:
+        """Rewrite the shards that hold rows of the keys in `dead`; how many rows those were."""
+        shards = self.writer.registry.shards(embedding.number)
+        gone = 0
+        for shard in shards:
+            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            if here := len(rows_of(deleted, keys)):
+                self._rewrite([shard], embedding, deleted)
+                gone += here
+        self._merge(embedding)
+        return gone

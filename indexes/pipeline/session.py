@@ -1,0 +1,46 @@
+"""One collection as its only writer has it: the catalog, what is in it, and the folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexes.catalog.corpus import Corpus, Passage
+from indexes.catalog.database import Catalog
+from indexes.catalog.records import IndexRow
+from indexes.catalog.registry import Registry
+from indexes.errors import DamageError
+from indexes.storage.files import verify
+
+READ_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class WriteSession:
+    """What all that builds writes to; its caller holds the writer's lock."""
+
+    catalog: Catalog
+    corpus: Corpus
+    registry: Registry
+    folder: Path
+
+    def set_index(self, row: IndexRow) -> None:
+        """Let an index be as a row says, from one commit on."""
+        with self.catalog.writing():
+            self.registry.set_index(row)
+
+    def is_whole(self, index: IndexRow) -> bool:
+        """Whether an index has its file, undamaged: it can be made again from what there is."""
+        try:
+            verify(self.folder / str(index.file), index.digest)
+        except DamageError:
+            return False
+        return index.file is not None
+
+    def texts(self, stop_key: int) -> Iterator[Passage]:
+        """All passages before a key, in key order, read a few thousand at a time."""
+        position = 1
+        while batch := self.corpus.passages(position, stop_key, READ_AT_ONCE):
+            yield from batch
+            position = batch[-1].key + 1

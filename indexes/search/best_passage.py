@@ -1,0 +1,93 @@
+"""Documents ranked by their best passage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best
+
+FIRST_FACTOR, NEXT_FACTOR = 3, 4
+
+
+def best_passages(
+    search: Callable[[NDArray[np.intp], int], Neighbors],
+    owners: Callable[[Keys], Keys],
+    queries: int,
+    k: int,
+    rows: int,
+) -> Neighbors:
+    """The best passage of each of the `k` best documents, for each of so many queries.
+
+    `search` gives the nearest passages of the queries at some positions, `owners` the document of
+    each key (-1 for key -1). It is asked for more until `k` documents are among them, or all `rows`
+    passages.
+    """
+    k = min(k, max(rows, 1))
+    keys = np.full((queries, k), NO_KEY)
+    scores = np.full((queries, k), -np.inf, np.float32)
+    waiting = np.arange(queries)
+    wanted = min(FIRST_FACTOR * k, rows)
+    while len(waiting) and wanted:
+        found = search(waiting, wanted)
+        first = _first_of_each(owners(found.keys))
+        ranked = best(np.where(first, found.keys, NO_KEY), found.scores, k)
+        width = ranked.keys.shape[1]
+        keys[waiting, :width], scores[waiting, :width] = ranked.keys, ranked.scores
+        # A query of zeros finds less than it asks for, and would not find more.
+        short = (first.sum(axis=1) < k) & ((found.keys != NO_KEY).sum(axis=1) >= wanted)
+        waiting = waiting[short] if wanted < rows else waiting[:0]
+        wanted = min(NEXT_FACTOR * wanted, rows)
+    return Neighbors(keys, scores)
+
+
+def best_scores(
+    score: Callable[[Keys], Matrix], passages: tuple[Keys, Keys], documents: Keys
+) -> Neighbors:
+    """For each of some documents (n, m), -1 for none: its best passage, and that one's score.
+
+    `passages` are the keys of all passages of those documents, ascending, and the document of each;
+    `score` gives the scores of keys (n, p). What has no score comes back with -inf.
+    """
+    keys, owners = passages
+    order = np.argsort(owners, kind="stable")
+    keys, owners = keys[order], owners[order]
+    start = np.searchsorted(owners, documents, side="left").ravel()
+    counts = np.searchsorted(owners, documents, side="right").ravel() - start
+    # A cell is a document of a query; its passages stand beside each other.
+    cells = np.repeat(np.arange(documents.size), counts)
+    within = np.arange(len(cells)) - np.repeat(counts.cumsum() - counts, counts)
+    candidates = keys[np.repeat(start, counts) + within]
+    scores = _ragged_scores(score, cells // max(documents.shape[1], 1), candidates, len(documents))
+    best_first = np.lexsort((candidates, -scores, cells))
+    filled, first = np.unique(cells[best_first], return_index=True)
+    best_keys = np.full(documents.shape, NO_KEY)
+    values = np.full(documents.shape, -np.inf, np.float32)
+    best_keys.flat[filled] = candidates[best_first][first]
+    values.flat[filled] = scores[best_first][first]
+    return Neighbors(best_keys, values)
+
+
+def _ragged_scores(
+    score: Callable[[Keys], Matrix], rows: NDArray[np.intp], keys: Keys, queries: int
+) -> Matrix:
+    """The score of each of some keys for the query of its row; rows ascend, and differ in size."""
+    sizes = np.bincount(rows, minlength=queries)
+    place = np.arange(len(rows)) - np.repeat(sizes.cumsum() - sizes, sizes)
+    padded = np.full((queries, int(sizes.max(initial=0))), NO_KEY)
+    padded[rows, place] = keys
+    return score(padded)[rows, place]
+
+
+def _first_of_each(owners: Keys) -> NDArray[np.bool_]:
+    """Where in each row an owner stands for the first time; never for owner -1."""
+    order = np.argsort(owners, axis=1, kind="stable")
+    ordered = np.take_along_axis(owners, order, axis=1)
+    fresh = np.ones(owners.shape, np.bool_)
+    fresh[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.empty(owners.shape, np.bool_)
+    np.put_along_axis(first, order, fresh, axis=1)
+    first &= owners != NO_KEY
+    return first

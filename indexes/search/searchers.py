@@ -1,0 +1,350 @@
+"""What a reader holds open: the shards and the search structure of an index, at one generation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexes import ann
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.database import Catalog
+from indexes.catalog.filters import Filter
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.registry import Registry, gaps
+from indexes.lexical import bm25 as lexical
+from indexes.neighbors import (
+    NO_KEY,
+    Keys,
+    Matrix,
+    Neighbors,
+    best,
+    merge,
+    normalize_queries,
+    validate_k,
+)
+from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
+from indexes.storage.files import verify
+from indexes.vectors import exact
+from indexes.vectors.blocks import Block, joined
+from indexes.vectors.shards import open_shard, to_map
+
+KEPT_FILTERS = 32
+KEPT_FILTER_KEYS = 8_000_000
+# Of what a view keeps for its filters.
+KEPT_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class VectorSearcher:
+    """One index, ready to search.
+
+    `blocks` are all vectors of its embedding, `unseen` those that the search structure has not seen
+    yet, `dead` the keys that a shard holds but no document any more, `missing` how many documents
+    the embedding has no answer for yet.
+    """
+
+    index: IndexRow
+    embedding: EmbeddingRow
+    blocks: Sequence[Block]
+    unseen: Sequence[Block]
+    structure: ann.AnnIndex | None
+    deleted: Keys
+    missing: int
+    _scopes: dict[str, Prefilter] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def search(self, queries: Matrix, k: int, allowed: AllowList | None = None) -> Neighbors:
+        """The `k` nearest passages of each query; scores are exact cosines for every index.
+
+        `allowed` are the keys that a filter lets through; None: no filter.
+
+        Raises:
+            InputError, MismatchError: see `neighbors.normalize_queries` and `validate_k`.
+        """
+        scope = self.scope(allowed)
+        if self.structure is None or scope.few is not None:
+            return self._brute_force(queries, k, scope)
+        if len(queries) <= exact.QUERY_ROWS:
+            return self._search_structure(self.structure, queries, k, scope)
+        return exact.stack(
+            [
+                self._search_structure(
+                    self.structure, queries[start : start + exact.QUERY_ROWS], k, scope
+                )
+                for start in range(0, len(queries), exact.QUERY_ROWS)
+            ]
+        )
+
+    def exact_search(self, queries: Matrix, k: int, allowed: AllowList | None = None) -> Neighbors:
+        """The true `k` nearest passages over the same vectors, by brute force."""
+        return self._brute_force(queries, k, self.scope(allowed))
+
+    def scope(self, allowed: AllowList | None) -> Prefilter:
+        """What a search may find; kept for the next search with the same filter."""
+        name = allowed.name if allowed else ""
+        with self._lock:
+            scope = self._scopes.get(name)
+        if scope is None:
+            # Outside the lock: who searches with another filter need not wait for it.
+            scope = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
+            with self._lock:
+                self._keep(name, scope)
+        return scope
+
+    def _keep(self, name: str, scope: Prefilter) -> None:
+        """Keep a scope; forget the oldest of what is too much, never the one without a filter."""
+        self._scopes[name] = scope
+        sizes = {one: kept.size for one, kept in self._scopes.items() if one}
+        while len(sizes) > KEPT_FILTERS or sum(sizes.values()) > KEPT_BYTES:
+            oldest = next(iter(sizes))
+            del self._scopes[oldest], sizes[oldest]
+
+    def count(self, allowed: AllowList | None = None) -> int:
+        """How many passages a search can find."""
+        return self.scope(allowed).rows
+
+    def scores(self, queries: Matrix, keys: Keys) -> Matrix:
+        """The exact cosine of `keys` (n, m) for each of n queries; -inf for key -1, for a key
+        without a vector, and for a query of zeros.
+        """
+        checked = normalize_queries(queries, self.embedding.dim)
+        scores = exact.rescore(checked, keys, self.blocks)
+        scores[~checked.any(axis=1)] = -np.inf
+        return scores
+
+    def _brute_force(self, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
+        if scope.few is not None:
+            return exact.search(queries, scope.few, k)
+        return exact.search(queries, self.blocks, min(k, max(scope.rows, 1)), scope.hidden)
+
+    def _search_structure(
+        self, structure: ann.AnnIndex, queries: Matrix, k: int, scope: Prefilter
+    ) -> Neighbors:
+        if scope.mask and not structure.can_hide(scope.mask):
+            return self._brute_force(queries, k, scope)
+        found = structure.candidates(queries, k, scope.mask)
+        scores = exact.rescore(
+            normalize_queries(queries, self.embedding.dim), found.keys, self.blocks
+        )
+        # A key without a vector stood in a shard that is being embedded anew.
+        parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
+        if self.unseen:
+            parts.append(exact.search(queries, self.unseen, k, scope.hidden))
+        return self._filled_up(merge(parts, k), queries, k, scope)
+
+    def _filled_up(self, found: Neighbors, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
+        """`found`, with exact answers where the structure saw fewer than `k` though there are more.
+
+        Cells not visited, or a part of a graph that cannot be reached, must not hide documents.
+        """
+        wanted = min(k, scope.rows)
+        counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
+        short = (counts < wanted) & np.asarray(queries).any(axis=1)
+        if not short.any():
+            return Neighbors(found.keys[:, :wanted], found.scores[:, :wanted])
+        whole = self._brute_force(np.asarray(queries)[short], k, scope)
+        keys = np.full((len(queries), wanted), NO_KEY)
+        scores = np.full((len(queries), wanted), -np.inf, np.float32)
+        width = min(wanted, found.keys.shape[1])
+        keys[:, :width], scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
+        keys[short], scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]
+        return Neighbors(keys, scores)
+
+
+@dataclass(frozen=True)
+class LexicalSearcher:
+    """A BM25 index, ready to search; `dead` and `missing` as in `VectorSearcher`."""
+
+    index: IndexRow
+    words: lexical.LexicalIndex
+    deleted: Keys
+    missing: int
+
+    def search(
+        self, queries: Sequence[lexical.Terms], k: int, allowed: AllowList | None = None
+    ) -> Neighbors:
+        """The `k` best passages of each query that share a term with it."""
+        keys = None if allowed is None else allowed.keys
+        return self.words.search(queries, validate_k(k), deleted=self.deleted, allowed=keys)
+
+    def exact_search(
+        self, queries: Sequence[lexical.Terms], k: int, allowed: AllowList | None = None
+    ) -> Neighbors:
+        """The same as `search`: it leaves nothing out."""
+        return self.search(queries, k, allowed)
+
+    def count(self, allowed: AllowList | None = None) -> int:
+        """How many passages a search can find at most, were all to share a term with the query."""
+        return self.words.rows if allowed is None else min(self.words.rows, len(allowed.keys))
+
+    def scores(self, queries: Sequence[lexical.Terms], keys: Keys) -> Matrix:
+        """The BM25 of `keys` (n, m) for each of n queries; 0 where they share no term, -inf for
+        key -1 and a key that was not read yet.
+        """
+        return self.words.scores(queries, keys)
+
+
+class SearcherCache:
+    """The views of a collection, kept from one search to the next as long as nothing changed.
+
+    Files are immutable, so a new generation opens only the files that are new in it.
+    """
+
+    def __init__(self, catalog: Catalog, registry: Registry, folder: Path) -> None:
+        self._catalog = catalog
+        self._corpus = Corpus(catalog)
+        self._registry = registry
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._generation = -1
+        self._views: dict[str, VectorSearcher | LexicalSearcher] = {}
+        self._recipes: dict[str, Mapping[str, Any]] = {}
+        # By checksum: a damaged catalog cannot make one file's vectors pass for another's.
+        self._blocks: dict[tuple[int, str], Block] = {}
+        self._structures: dict[tuple[str, str], ann.AnnIndex] = {}
+        self._words: dict[tuple[str, str], lexical.LexicalIndex] = {}
+        # What changes with the documents only, not with every shard that a writer commits.
+        self._content = -1
+        self._allowed: dict[str, AllowList] = {}
+        self._dead: Keys | None = None
+
+    def of(self, name: str) -> VectorSearcher | LexicalSearcher:
+        """The view of an index at the generation of the running `catalog.reading()`.
+
+        Raises:
+            UnknownNameError: no such index.
+            InputError: it is a combination of others, and has no vectors or words of its own.
+            DamageError: one of its files is not what the catalog says.
+        """
+        with self._lock:
+            self._at_this_generation()
+            view = self._views.get(name)
+            if view is None:
+                view = self._views[name] = self._open(name)
+                self._forget_old_files()
+        return view
+
+    def definition(self, name: str) -> Mapping[str, Any]:
+        """How an index is made; errors as in `of`, but for combinations there is an answer."""
+        with self._lock:
+            self._at_this_generation()
+            if name not in self._recipes:
+                self._recipes[name] = self._registry.index(name).definition
+            return self._recipes[name]
+
+    def generation(self) -> int:
+        """The generation of the running `catalog.reading()`."""
+        return self._catalog.generation()
+
+    def _at_this_generation(self) -> None:
+        """Forget what is older than the running `catalog.reading()`."""
+        generation = self._catalog.generation()
+        if generation != self._generation:
+            self._views.clear()
+            self._recipes.clear()
+            self._generation = generation
+
+    def allowed(self, where: Filter | None) -> AllowList | None:
+        """The passages that a filter lets through, kept as long as no document changes."""
+        if where is None:
+            return None
+        with self._lock:
+            content = self._at_this_content()
+            found = self._allowed.get(where.key)
+        if found is None:
+            # A filter's name tells it apart from others, and from itself at another time.
+            found = AllowList(f"{content} {where.key}", self._corpus.matching(where))
+            self._keep(content, where.key, found)
+        return found
+
+    def _keep(self, content: int, name: str, allowed: AllowList) -> None:
+        with self._lock:
+            if content != self._content:
+                return
+            self._allowed[name] = allowed
+            while (
+                len(self._allowed) > KEPT_FILTERS
+                or sum(len(one.keys) for one in self._allowed.values()) > KEPT_FILTER_KEYS
+            ):
+                del self._allowed[next(iter(self._allowed))]
+
+    def _at_this_content(self) -> int:
+        """The generation in which a document changed last; forgets what is older."""
+        content = self._corpus.content()
+        if content != self._content:
+            self._allowed.clear()
+            self._dead = None
+            self._content = content
+        return content
+
+    def _open(self, name: str) -> VectorSearcher | LexicalSearcher:
+        self._at_this_content()
+        if self._dead is None:
+            self._dead = self._corpus.tombstones()
+        index = self._registry.index(name)
+        if index.kind == "lexical":
+            left = [(index.stop_key, self._corpus.stop_key())]
+            return LexicalSearcher(
+                index, self._open_words(index), self._dead, self._corpus.count_documents(left)
+            )
+        embedding = self._registry.embedding_of(index)
+        shards = self._registry.shards(embedding.number)
+        mapped = to_map(shards)
+        blocks = [self._block(one, embedding, one.number in mapped) for one in shards]
+        later = [
+            block
+            for block, shard in zip(blocks, shards, strict=True)
+            if shard.first_key >= index.stop_key and shard.rows
+        ]
+        return VectorSearcher(
+            index=index,
+            embedding=embedding,
+            blocks=joined(block for block in blocks if len(block.keys)),
+            unseen=joined(later) if index.file else (),
+            structure=self._structure(index, embedding) if index.file else None,
+            deleted=self._dead,
+            missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),
+        )
+
+    def _block(self, shard: ShardRow, embedding: EmbeddingRow, mapped: bool) -> Block:
+        name = shard.number, shard.digest.checksum
+        block = self._blocks.get(name)
+        if block is None:
+            block = open_shard(shard, embedding, self._folder, mapped=mapped)
+            self._blocks[name] = block
+        return block
+
+    def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> ann.AnnIndex:
+        name = str(index.file), index.digest.checksum
+        structure = self._structures.get(name)
+        if structure is None:
+            path = self._folder / name[0]
+            verify(path, index.digest)
+            structure = self._structures[name] = ann.load(path, embedding.dim)
+        return structure
+
+    def _open_words(self, index: IndexRow) -> lexical.LexicalIndex:
+        name = str(index.file), index.digest.checksum
+        words = self._words.get(name)
+        if words is None:
+            folder = self._folder / name[0]
+            verify(folder, index.digest)
+            language = str(index.definition["language"])
+            words = self._words[name] = lexical.load(folder, language)
+        return words
+
+    def _forget_old_files(self) -> None:
+        shards = {
+            shard.number
+            for embedding in self._registry.embeddings()
+            for shard in self._registry.shards(embedding.number)
+        }
+        files = {(row.file, row.digest.checksum) for row in self._registry.indexes()}
+        self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
+        self._structures = {n: index for n, index in self._structures.items() if n in files}
+        self._words = {n: words for n, words in self._words.items() if n in files}

@@ -1,0 +1,115 @@
+"""One state of a collection, to be searched: what every question of one answer sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.catalog.corpus import Corpus, FoundPassage
+from indexes.catalog.filters import Filter
+from indexes.lexical.bm25 import Terms
+from indexes.neighbors import Keys, Matrix, Neighbors, validate_k
+from indexes.search.best_passage import best_passages, best_scores
+from indexes.search.searchers import LexicalSearcher, SearcherCache, VectorSearcher
+
+# Vectors (n, dim), or the terms of n queries.
+Queries = Matrix | Sequence[Terms]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One state of a collection, unchanged while it is held, whatever a writer commits.
+
+    Which state that is, the running `catalog.reading()` says.
+    """
+
+    _corpus: Corpus
+    _views: SearcherCache
+
+    @property
+    def generation(self) -> int:
+        """How many commits have changed what a search can see, up to this state."""
+        return self._views.generation()
+
+    def view(self, index: str) -> VectorSearcher | LexicalSearcher:
+        """An index, ready to search; see `SearcherCache.of` for errors."""
+        return self._views.of(index)
+
+    def definition(self, index: str) -> Mapping[str, Any]:
+        """How an index is made, a combination too."""
+        return self._views.definition(index)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether a document may have several passages."""
+        return self._corpus.is_split
+
+    def search(
+        self,
+        index: str,
+        queries: Queries,
+        k: int,
+        *,
+        where: Filter | None = None,
+        exact: bool = False,
+    ) -> Neighbors:
+        """The `k` nearest documents of each query in one index, each by its best passage.
+
+        Queries are vectors (n, dim), or `lexical.Terms` where the index is one of words. `where`
+        picks the documents; `exact` searches the same vectors by brute force.
+        """
+        view = self.view(index)
+        # Which of the two the queries are for, their owner knows.
+        search: Callable[..., Neighbors] = view.exact_search if exact else view.search
+        allowed = self._views.allowed(where)
+        if not self._corpus.is_split:
+            return search(queries, k, allowed)
+        count = len(queries)
+
+        def nearest(rows: NDArray[np.intp], wanted: int) -> Neighbors:
+            some = queries if len(rows) == count else _taken(queries, rows)
+            return search(some, wanted, allowed)
+
+        rows = view.count(allowed)
+        return best_passages(nearest, self._corpus.owners, count, validate_k(k), rows)
+
+    def scores(self, index: str, queries: Queries, keys: Keys) -> Neighbors:
+        """What one index makes of documents that were found elsewhere, given by keys (n, m).
+
+        Each document comes back, in its place, with its passage that is best in this index, and
+        that one's score; with -inf where the index has nothing of it.
+        """
+        score: Callable[..., Matrix] = self.view(index).scores
+        if not self._corpus.is_split:
+            return Neighbors(keys, score(queries, keys))
+        documents = self.owners(keys)
+        passages = self._corpus.passages_of(documents)
+        return best_scores(partial(score, queries), passages, documents)
+
+    def owners(self, keys: Keys) -> Keys:
+        """The number of the document of each of some keys (any shape); -1 for key -1."""
+        return self._corpus.owners(keys)
+
+    def lets_through(self, where: Filter) -> bool:
+        """Whether any document fits a filter."""
+        allowed = self._views.allowed(where)
+        return allowed is None or len(allowed.keys) > 0
+
+    def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
+        """The passages of keys with their documents; see `Corpus.found`."""
+        return self._corpus.found(keys)
+
+    def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
+        """The document ids of keys, by one SQL statement."""
+        return self._corpus.doc_ids(keys)
+
+
+def _taken(queries: Queries, rows: NDArray[np.intp]) -> Queries:
+    if isinstance(queries, np.ndarray):
+        return queries[rows]
+    return [queries[row] for row in rows.tolist()]

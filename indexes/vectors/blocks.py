@@ -1,0 +1,76 @@
+"""Vectors under their keys: what is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.neighbors import Keys
+
+# Blocks below the first size are searched as one up to the second: each costs a step of its own.
+SMALL_BYTES = 1 << 20
+JOINED_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some vectors: `keys` (rows,) ascending, `vectors` (rows, dim), float32 or float16."""
+
+    keys: Keys
+    vectors: NDArray[np.floating]
+
+
+def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
+    """Where some wanted keys stand among the keys of a block; both ascend."""
+    if not len(keys):
+        return np.empty(0, np.intp)
+    first, stop = np.searchsorted(wanted, [keys[0], keys[-1] + 1])
+    here = wanted[first:stop]
+    at: NDArray[np.intp] = np.searchsorted(keys, here)
+    found: NDArray[np.intp] = at[keys[at] == here]
+    return found
+
+
+def count_live(blocks: Sequence[Block], deleted: Keys) -> int:
+    """How many rows have a key that is not in `dead`; no vector is looked at."""
+    return sum(len(block.keys) - len(rows_of(deleted, block.keys)) for block in blocks)
+
+
+def joined(blocks: Iterable[Block]) -> list[Block]:
+    """The same rows in fewer blocks: neighbours that are small are copied together.
+
+    Blocks ascend by key, one after another.
+    """
+    runs: list[list[Block]] = []
+    room = 0
+    for block in blocks:
+        size = block.vectors.nbytes
+        if size < min(room, SMALL_BYTES):
+            runs[-1].append(block)
+            room -= size
+        else:
+            runs.append([block])
+            room = JOINED_BYTES - size if size < SMALL_BYTES else 0
+    return [_as_one(run) for run in runs]
+
+
+def _as_one(run: Sequence[Block]) -> Block:
+    if len(run) == 1:
+        return run[0]
+    keys, vectors = zip(*((block.keys, block.vectors) for block in run), strict=True)
+    return Block(np.concatenate(keys), np.concatenate(vectors))
+
+
+def live(block: Block, deleted: Keys, step: int = 1, start: int = 0) -> Block:
+    """Every `step`th of a block's rows whose keys are not in `dead`; a view where none is.
+
+    The first is that of number `start` among them.
+    """
+    gone = rows_of(deleted, block.keys)
+    if not len(gone):
+        return Block(block.keys[start::step], block.vectors[start::step])
+    rows = np.delete(np.arange(len(block.keys)), gone)[start::step]
+    return Block(block.keys[rows], block.vectors[rows])

@@ -1,0 +1,244 @@
+"""Brute force over memory-mapped blocks: what every other index is measured against.
+
+Scores are cosines of unit vectors. Candidates are found by matrix products in single precision,
+then scored again in double precision, one row at a time: a score does not depend on which other
+queries or rows were in the same product, so equal texts get equal scores and ties are really ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.ann import inner_products, single_precision
+from indexes.neighbors import (
+    NO_KEY,
+    Keys,
+    Matrix,
+    Neighbors,
+    normalize_queries,
+    nothing,
+    validate_k,
+)
+from indexes.vectors.blocks import Block, rows_of
+
+CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
+QUERY_ROWS = 256
+RESCORED_BYTES = 16 << 20
+# Rows whose best score stands for all of them, and how many such groups there are at least for each
+# neighbour: two of the best seldom fall into one.
+GROUP_ROWS = 32
+GROUPS = 4
+# How far a row in half precision may be from unit length: by the rounding of its numbers, and by
+# what it may have been off before (`shards.UNIT_TOLERANCE`).
+HALF = 2.0**-11 + 2.0**-16
+
+LOWEST = np.finfo(np.float32).min
+EPSILON = float(np.finfo(np.float32).eps)
+
+# Of some queries' rows: the query, the key and the score of each, (pairs,).
+Pairs = tuple[NDArray[np.intp], Keys, Matrix]
+NO_PAIRS: Pairs = np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.float32)
+
+
+def search(
+    queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None = None
+) -> Neighbors:
+    """The `k` nearest rows of all blocks for each query, without the keys in `dead` (ascending).
+
+    Fewer than `k` rows give all of them. A query of zeros finds nothing.
+
+    Raises:
+        InputError, MismatchError: see `normalize_queries` and `validate_k`.
+    """
+    k = validate_k(k)
+    if not blocks:
+        return nothing(len(queries))
+    queries = normalize_queries(queries, blocks[0].vectors.shape[1])
+    if len(queries) == 1 and len(blocks) == 1 and 0 < len(blocks[0].keys) <= CHUNK_ROWS:
+        return _search_one(queries, blocks[0], min(k, len(blocks[0].keys)), deleted)
+    k = min(k, sum(len(block.keys) for block in blocks))
+    if not k or not len(queries):
+        return nothing(len(queries))
+    parts = [queries[start : start + QUERY_ROWS] for start in range(0, len(queries), QUERY_ROWS)]
+    return stack([_ranked(_candidates(part, blocks, k, deleted), len(part), k) for part in parts])
+
+
+def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Neighbors:
+    """`search` for the most frequent case, one query over few rows: the same, with fewer steps."""
+    vectors = np.asarray(block.vectors)
+    rough = inner_products(query, single_precision(vectors))[0]
+    if deleted is not None and len(deleted):
+        rough[rows_of(deleted, block.keys)] = -np.inf
+    highest = _kth_highest(rough, k)
+    if highest <= 0 and not query.any():  # of zeros, no score is higher
+        return Neighbors(np.full((1, k), NO_KEY), np.full((1, k), -np.inf, np.float32))
+    floor = max(highest - 2 * _rounding(vectors), LOWEST)
+    rows = (rough >= floor).nonzero()[0]
+    scores = _cosines_of_one(query, vectors, rows)
+    # Rows ascend by key, and so do ties in a stable order.
+    order = (-scores).argsort(kind="stable")[:k]
+    keys, scores = block.keys[rows[order]], scores[order]
+    if len(order) < k:
+        keys = np.concatenate([keys, np.full(k - len(order), NO_KEY)])
+        scores = np.concatenate([scores, np.full(k - len(order), -np.inf, np.float32)])
+    return Neighbors(keys[None], scores[None])
+
+
+def _cosines_of_one(query: Matrix, vectors: NDArray[np.floating], rows: NDArray[np.intp]) -> Matrix:
+    """`_cosines` of some rows for one query (1, dim), to the last bit."""
+    if vectors.dtype == np.float16 or 8 * len(rows) * vectors.shape[1] > RESCORED_BYTES:
+        return _cosines(query, np.zeros(len(rows), np.intp), vectors, rows)
+    some = vectors.take(rows, axis=0).astype(np.float64)
+    some *= query
+    return np.asarray(np.add.reduce(some, axis=1), np.float32)
+
+
+def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
+    """The exact score of `keys` (n, m) for each of n queries; -inf for key -1 or a key not here.
+
+    Rows in half precision are not of unit length any more; their cosine is taken all the same.
+    """
+    scores = np.full(keys.shape, -np.inf, np.float32)
+    for block in blocks:
+        at = np.minimum(np.searchsorted(block.keys, keys), len(block.keys) - 1)
+        query, column = np.nonzero(block.keys[at] == keys)
+        scores[query, column] = _cosines(queries, query, block.vectors, at[query, column])
+    return scores
+
+
+def _cosines(
+    queries: Matrix,
+    query: NDArray[np.intp],
+    vectors: NDArray[np.floating],
+    rows: NDArray[np.intp],
+) -> Matrix:
+    """The exact score of each of some rows of `vectors` for the query beside it, (pairs,)."""
+    scores = np.empty(len(rows), np.float32)
+    step = max(1, RESCORED_BYTES // (8 * queries.shape[1]))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        some = vectors[rows[part]].astype(np.float64)
+        if vectors.dtype == np.float16:
+            some /= np.sqrt(np.einsum("ij,ij->i", some, some))[:, None]
+        some *= queries[query[part]]
+        scores[part] = some.sum(axis=1)
+    return scores
+
+
+def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None) -> Pairs:
+    """Rows with their exact scores, in no order; the `k` best of each query, and their ties, are
+    among them.
+    """
+    slack = 2 * _rounding(blocks[0].vectors)
+    # A query of zeros is equally far from everything; an unknown text should find nothing. What is
+    # dead is never found.
+    lowest = np.where(queries.any(axis=1), LOWEST, np.inf).astype(np.float32)
+    highest = np.empty((len(queries), 0), np.float32)
+    found = NO_PAIRS
+    for keys, vectors in _chunks(blocks):
+        rough = _products(queries, single_precision(vectors))
+        if deleted is not None and len(deleted):
+            rough[:, rows_of(deleted, keys)] = -np.inf
+        highest = _highest(rough, k, highest)
+        # What lies below this cannot belong to the best: not by rounding, and not by a tie.
+        floor = np.maximum(highest[:, 0] - slack, lowest) if highest.shape[1] == k else lowest
+        query, row = divmod(np.flatnonzero(rough >= floor[:, None]), len(keys))
+        more = query, keys[row], _cosines(queries, query, vectors, row)
+        found = _joined(found, more, floor)
+    return found
+
+
+def _chunks(blocks: Sequence[Block]) -> Iterator[tuple[Keys, NDArray[np.floating]]]:
+    """The keys and the vectors of all blocks, not too many at a time."""
+    for block in blocks:
+        # A view of the mapped file as a plain array: to cut that takes a third of the time.
+        vectors = np.asarray(block.vectors)
+        for start in range(0, len(block.keys), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            yield block.keys[part], vectors[part]
+
+
+def _rounding(vectors: NDArray[np.floating]) -> float:
+    """How far a score by a matrix product may lie from the exact one, at most.
+
+    In single precision and any order of summation dim / 2 * eps for unit vectors (Higham, Accuracy
+    and Stability of Numerical Algorithms, 3.1); twice that covers lengths that are not quite 1, and
+    the two roundings besides.
+    """
+    rounding: float = (vectors.shape[1] + 2) * EPSILON
+    return rounding + HALF if vectors.dtype == np.float16 else rounding
+
+
+def _products(queries: Matrix, vectors: Matrix) -> Matrix:
+    # A matrix product for one query would wake BLAS's threads. They spin for a while afterwards,
+    # and hold up a torch model that encodes the next query on the same cores.
+    return inner_products(queries, vectors) if len(queries) == 1 else queries @ vectors.T
+
+
+def _kth_highest(scores: NDArray[np.float32], k: int) -> float:
+    """The first of what `_highest` gives for the scores of one query, (rows,)."""
+    size = min(GROUP_ROWS, len(scores) // (GROUPS * k))
+    if size > 1:
+        groups = len(scores) // size
+        best_of_each = np.maximum.reduce(scores[: size * groups].reshape(size, groups))
+    else:
+        best_of_each = scores.copy()
+    best_of_each.partition(-k)
+    return float(best_of_each[-k])
+
+
+def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
+    """Scores of `k` different rows for each query, the lowest first; fewer rows give all there are.
+
+    So none of the `k` best is lower than the lowest of them. They are nearly the best themselves:
+    rows are looked at in groups, of which each gives its best. `before` are those of other rows.
+    """
+    rows = scores.shape[1]
+    size = min(GROUP_ROWS, rows // (GROUPS * k))
+    if size > 1:
+        # Neighbours, which are often alike, fall into different groups.
+        groups = rows // size
+        scores = scores[:, : size * groups].reshape(len(scores), size, groups).max(axis=1)
+    if before.size:
+        scores = np.concatenate([before, scores], axis=1)
+    return np.partition(scores, -k, axis=1)[:, -k:] if scores.shape[1] >= k else scores
+
+
+def _joined(first: Pairs, second: Pairs, floor: Matrix) -> Pairs:
+    """Two parts together, without what lies below the floor of its query."""
+    if not len(first[0]):
+        return second
+    query = np.concatenate([first[0], second[0]])
+    keys = np.concatenate([first[1], second[1]])
+    scores = np.concatenate([first[2], second[2]])
+    kept = scores >= floor[query]
+    return query[kept], keys[kept], scores[kept]
+
+
+def _ranked(pairs: Pairs, queries: int, k: int) -> Neighbors:
+    """The `k` best of each of so many queries."""
+    query, keys, scores = pairs
+    order = np.lexsort((keys, -scores, query))
+    query = query[order]
+    place = np.arange(len(query)) - np.searchsorted(query, query)
+    first = place < k
+    order = order[first]
+    if len(order) == queries * k:
+        return Neighbors(keys[order].reshape(queries, k), scores[order].reshape(queries, k))
+    found = np.full((queries, k), NO_KEY), np.full((queries, k), -np.inf, np.float32)
+    cells = query[first], place[first]
+    found[0][cells], found[1][cells] = keys[order], scores[order]
+    return Neighbors(*found)
+
+
+def stack(parts: Sequence[Neighbors]) -> Neighbors:
+    """The answers to several batches of queries, as one; all are equally wide."""
+    if len(parts) == 1:
+        return parts[0]
+    return Neighbors(
+        np.concatenate([part.keys for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )

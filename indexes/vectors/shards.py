@@ -1,0 +1,247 @@
+"""Immutable, checksummed vector shards of one embedding: written, opened, merged."""
+
+from __future__ import annotations
+
+import heapq
+import io
+import operator
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.catalog.records import EmbeddingRow, ShardRow
+from indexes.errors import DamageError, InputError, MismatchError
+from indexes.neighbors import Keys, Matrix
+from indexes.storage.files import NO_FILE, FileDigest, advice, new_file, read_sealed, verify
+from indexes.vectors.blocks import Block, live
+
+PEAK = "peak_"
+MERGED_BYTES = 64 << 20
+WRITTEN_BYTES = 4 << 20
+# Of one embedding, so many files are mapped, which keeps them open; a process may not open many.
+MAPPED_FILES = 128
+UNIT_TOLERANCE = 1e-5
+
+
+def pack_keys(keys: Keys, first_key: int, stop_key: int) -> bytes | None:
+    """Which keys of an interval have a row: a compressed bitmap, or None when all of them do."""
+    if len(keys) == stop_key - first_key:
+        return None
+    bitmap = np.zeros(stop_key - first_key, np.bool_)
+    bitmap[keys - first_key] = True
+    return zlib.compress(np.packbits(bitmap).tobytes())
+
+
+def unpack_keys(present: bytes | None, first_key: int, stop_key: int) -> Keys:
+    """The keys with a row, ascending."""
+    if present is None:
+        return np.arange(first_key, stop_key, dtype=np.int64)
+    packed = np.frombuffer(zlib.decompress(present), np.uint8)
+    return np.flatnonzero(np.unpackbits(packed, count=stop_key - first_key)) + first_key
+
+
+def open_shards(shards: Sequence[ShardRow], embedding: EmbeddingRow, folder: Path) -> list[Block]:
+    """Several shards of an embedding, in their order; see `open_shard`."""
+    mapped = to_map(shards)
+    return [open_shard(one, embedding, folder, mapped=one.number in mapped) for one in shards]
+
+
+def to_map(shards: Sequence[ShardRow]) -> set[int]:
+    """The numbers of those that are memory-mapped: all, or of very many the largest.
+
+    A text that failed splits a shard in two, so that there may be thousands.
+    """
+    largest = heapq.nlargest(MAPPED_FILES, shards, key=lambda shard: shard.digest.size)
+    return {shard.number for shard in largest}
+
+
+def open_shard(
+    shard: ShardRow, embedding: EmbeddingRow, folder: Path, *, mapped: bool = True
+) -> Block:
+    """A shard's keys and its vectors, mapped or read, after the file's checksum was checked.
+
+    Raises:
+        DamageError: the file is not the one that the catalog names.
+    """
+    keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+    if shard.file is None:
+        return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
+    path = folder / shard.file
+    if not mapped:
+        data = read_sealed(path, shard.digest, advice(path))
+        return Block(keys, np.load(io.BytesIO(data), allow_pickle=False))
+    verify(path, shard.digest)
+    try:
+        vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:  # swept since it was verified
+        raise DamageError(f"{path} cannot be read: {error}.") from None
+    return Block(keys, vectors)
+
+
+@dataclass
+class ShardDraft:
+    """Vectors on their way into a shard: batches go in, in key order; `write` makes the file.
+
+    A row of zeros says that there was nothing to embed: its key is answered for, but has no row, so
+    that no search can find it.
+    """
+
+    embedding: EmbeddingRow
+    first_key: int
+    keys: list[Keys] = field(default_factory=list)
+    vectors: list[NDArray[np.floating]] = field(default_factory=list)
+    seconds: float = 0.0
+    report: dict[str, int] = field(default_factory=dict)
+    texts: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes they take."""
+        return sum(part.nbytes for part in self.vectors)
+
+    def append(
+        self, keys: Sequence[int], vectors: Matrix, *, seconds: float, report: Mapping[str, int]
+    ) -> None:
+        """Add the vectors (n, dim) of `keys`; `seconds` and `report` add up.
+
+        Raises:
+            MismatchError: the embedder gave another number of rows, or another width.
+            InputError: a vector holds a value that is not finite.
+        """
+        vectors = as_rows(keys, vectors, self.embedding.dim)
+        some = vectors.any(axis=1)
+        vectors = _of_unit_length(vectors)
+        self.keys.append(np.asarray(keys, np.int64)[some])
+        self.vectors.append(vectors[some].astype(self.embedding.dtype, copy=False))
+        self.seconds += seconds
+        self.texts += len(keys)
+        self.report = add_reports(self.report, report)
+
+    def write(self, number: int, stop_key: int, folder: Path) -> ShardRow:
+        """Write the file that answers for all keys from `first_key` to before `stop_key`."""
+        keys = np.concatenate(self.keys) if self.keys else np.empty(0, np.int64)
+        file, digest = None, NO_FILE
+        if len(keys):
+            file = f"vectors/{self.embedding.name}/{number:08d}.npy"
+            digest = _write_vectors(folder / file, self.vectors, len(keys), self.embedding)
+        return ShardRow(
+            number=number,
+            embedding=self.embedding.number,
+            first_key=self.first_key,
+            stop_key=stop_key,
+            rows=len(keys),
+            present=pack_keys(keys, self.first_key, stop_key),
+            file=file,
+            digest=digest,
+            seconds=self.seconds,
+            report=self.report,
+        )
+
+
+def mergeable(
+    shards: Sequence[ShardRow],
+    boundaries: set[int],
+    row_bytes: int,
+    is_bare: Callable[[int, int], bool] = operator.eq,
+) -> Iterator[list[ShardRow]]:
+    """Runs of neighbouring small shards that together fill one file of at most `MERGED_BYTES`.
+
+    No run crosses one of the `boundaries`, the keys up to which some index has seen everything.
+    Neighbours may have keys between them that no passage has: `is_bare` says so of an interval.
+    """
+    run: list[ShardRow] = []
+    for shard in sorted(shards, key=lambda shard: shard.first_key):
+        joins = (
+            run
+            and not any(run[-1].stop_key <= key <= shard.first_key for key in boundaries)
+            and is_bare(run[-1].stop_key, shard.first_key)
+            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
+        )
+        if not joins:
+            if len(run) > 1:
+                yield run
+            run = []
+        run.append(shard)
+    if len(run) > 1:
+        yield run
+
+
+def rewritten(
+    run: Sequence[ShardRow], number: int, embedding: EmbeddingRow, folder: Path, deleted: Keys
+) -> ShardRow:
+    """One shard with the rows of one or several neighbours, less those of the keys in `dead`."""
+    draft = ShardDraft(embedding, run[0].first_key)
+    for shard, whole in zip(run, open_shards(run, embedding, folder), strict=True):
+        block = live(whole, deleted)
+        draft.keys.append(block.keys)
+        draft.vectors.append(block.vectors)
+        draft.seconds += shard.seconds
+        draft.report = add_reports(draft.report, shard.report)
+    return draft.write(number, run[-1].stop_key, folder)
+
+
+def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    """Counts of two parts, added name by name; of peaks, the higher one."""
+    return {
+        name: (max if name.startswith(PEAK) else _sum)(first.get(name, 0), second.get(name, 0))
+        for name in {**first, **second}
+    }
+
+
+def _sum(a: int, b: int) -> int:
+    return a + b
+
+
+def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
+    """What an embedder gave for the passages `keys`, as a matrix (len(keys), dim).
+
+    Raises:
+        MismatchError: it gave another number of rows, or another width.
+        InputError: a vector holds a value that is not finite.
+    """
+    with np.errstate(over="ignore"):  # too large for single precision: refused as not finite
+        rows = np.asarray(vectors, np.float32)
+    wanted = (len(keys), dim)
+    if rows.shape != wanted:
+        raise MismatchError(
+            f"The embedder gave vectors of shape {rows.shape} for {len(keys)} texts; "
+            f"expected {wanted}. Mend the embedder."
+        )
+    if not np.isfinite(rows).all():
+        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise InputError(
+            f"The vector of passage {keys[row]} holds a value that is not finite. "
+            "Mend the embedder, or remove the document."
+        )
+    return rows
+
+
+def _of_unit_length(vectors: Matrix) -> Matrix:
+    """Rows scaled to length 1 where they are not, so that scores are cosines in any case."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    off = (np.abs(lengths - 1) > UNIT_TOLERANCE) & (lengths > 0)
+    if not off.any():
+        return vectors
+    scaled = vectors.copy()
+    scaled[off] = vectors[off] / lengths[off, None]
+    return scaled
+
+
+def _write_vectors(
+    path: Path, parts: Sequence[NDArray[np.floating]], rows: int, embedding: EmbeddingRow
+) -> FileDigest:
+    """Write rows in NumPy's format, a few MiB at a time."""
+    dtype = np.dtype(embedding.dtype)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (rows, embedding.dim)}
+    step = max(1, WRITTEN_BYTES // (dtype.itemsize * embedding.dim))
+    with new_file(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            for start in range(0, len(part), step):
+                file.write(np.ascontiguousarray(part[start : start + step]).data)
+    return file.digest

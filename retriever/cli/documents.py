@@ -1,0 +1,187 @@
+"""`add`, `show`, `delete`: documents in, looked at, out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from retriever.cli.options import as_json, library, where
+from retriever.cli.output import note, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from indexes.ingest.upsert import Added
+
+FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
+LISTED = 10
+
+
+@click.command()
+@library
+@click.argument("sources", nargs=-1)
+@click.option(
+    "--dataset", metavar="NAME", help="The documents of an ir_datasets name, such as beir/scifact."
+)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="What the sources hold.")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
+)
+@click.option(
+    "--split",
+    metavar="WORDS/OVERLAP",
+    help="When the collection is made: embed long documents in stretches, such as 200/50 or "
+    "sentences:200/50.",
+)
+@click.option(
+    "--index-field",
+    "fields",
+    multiple=True,
+    metavar="NAME",
+    help="Index a metadata field, so that filters on it are fast.",
+)
+@as_json
+def add(
+    library: Path,
+    sources: tuple[str, ...],
+    dataset: str | None,
+    format_: str | None,
+    skip_bad: bool,
+    split: str | None,
+    fields: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Add documents to the collection LIBRARY, which is made where there is none.
+
+    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, folders of .txt and .md, each also
+    gzipped, or - for standard input. A document that is there already (by its id) is updated; an id
+    may come once in a call. Finished work is kept every few seconds: run the same again to go on.
+    Without SOURCES, --index-field indexes fields of the documents that are there.
+    """
+    from retriever.collection import Collection
+    from retriever.formats import check_source
+    from retriever.search.where import field_path
+    from retriever.splitting import parse_split
+
+    if dataset and (sources or format_):
+        raise click.UsageError("Give either SOURCES or --dataset NAME, which has its own format.")
+    if not sources and not dataset and (not fields or split or format_ or skip_bad):
+        raise click.UsageError("Give SOURCES to add; only --index-field NAME does without.")
+    for source in sources:
+        check_source(source, format=format_)
+    for name in fields:
+        field_path(name)
+    splitter = parse_split(split) if split else None
+    given = _named_documents(dataset) if dataset else sources
+    if not given:
+        _index_fields(library, fields, as_json)
+        return
+    with Collection.open_or_create(library, split=splitter) as collection:
+        if fields:
+            collection.index_fields(*fields)
+        with progress_bar("adding documents") as progress:
+            added = collection.add(*given, format=format_, skip_bad=skip_bad, progress=progress)
+        documents = len(collection)
+    _report(library, added, documents, as_json)
+
+
+def _named_documents(name: str) -> Sequence[Any]:
+    from retriever.datasets.ir_datasets_loader import load_named
+
+    return [load_named(name).documents()]
+
+
+def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
+    from indexes.ingest.upsert import Added
+    from retriever.collection import Collection
+    from retriever.formatting import many
+
+    with Collection.open(library) as collection:
+        collection.index_fields(*fields)
+        documents = len(collection)
+    if as_json:
+        _report(library, Added(), documents, as_json)
+        return
+    click.echo(
+        f"{', '.join(fields)} indexed; {library}/ has {many(documents, 'document', 'documents')}"
+    )
+
+
+def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
+    from retriever.formatting import many
+
+    for record in added.skipped[:LISTED]:
+        note(f"left out {record}")
+    if added.skipped_total > LISTED:
+        note(f"left out {added.skipped_total - LISTED:,} more")
+    if as_json:
+        print_json(
+            {
+                "new": added.new,
+                "changed": added.changed,
+                "unchanged": added.unchanged,
+                "skipped": added.skipped_total,
+                "documents": documents,
+            }
+        )
+        return
+    click.echo(
+        f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged, "
+        f"{added.skipped_total:,} left out; "
+        f"{library}/ has {many(documents, 'document', 'documents')}"
+    )
+
+
+@click.command()
+@library
+@click.argument("doc_ids", nargs=-1, required=True)
+@as_json
+def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
+    """Show the documents DOC_IDS of the collection LIBRARY."""
+    from retriever.collection import Collection
+    from retriever.report.terminal.escape import one_line, printable
+
+    with Collection.open(library) as collection:
+        for doc_id in doc_ids:
+            document = collection.document(doc_id)
+            if as_json:
+                print_json(
+                    {
+                        "doc_id": document.doc_id,
+                        "title": document.title,
+                        "text": document.text,
+                        "metadata": dict(document.metadata),
+                    }
+                )
+            else:
+                click.echo(f"{one_line(document.doc_id)}  {one_line(document.title)}".rstrip())
+                for name, value in document.metadata.items():
+                    click.echo(one_line(f"{name}: {value}"))
+                click.echo(f"\n{printable(document.text)}\n")
+
+
+@click.command()
+@library
+@click.argument("doc_ids", nargs=-1)
+@click.option("--ids", "file", metavar="FILE", help="A file with one id a line; - for stdin.")
+@where
+def delete(
+    library: Path, doc_ids: tuple[str, ...], file: str | None, where: dict[str, Any] | None
+) -> None:
+    """Remove the documents DOC_IDS from the collection LIBRARY and from all its indexes.
+
+    Or those of a file of ids, or those that a filter lets through. When one id is not there, none
+    is removed.
+    """
+    from retriever.collection import Collection
+    from retriever.formats import read_ids
+    from retriever.formatting import many
+
+    if [bool(doc_ids), file is not None, where is not None].count(True) != 1:
+        raise click.UsageError("Give one of these: DOC_IDS, --ids FILE, --where FILTER.")
+    with Collection.open(library) as collection:
+        ids = read_ids(file) if file is not None else list(doc_ids)
+        removed = collection.delete(None if where else ids, where=where)
+        gone = many(removed, "document", "documents")
+        click.echo(f"removed {gone}; {library}/ has {len(collection):,}")

@@ -1,0 +1,56 @@
+"""`info`, `drop`: indexes looked at, removed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from retriever.cli.options import as_json, index_names, library
+from retriever.cli.output import note, print_json, printer
+
+
+@click.command()
+@library
+@as_json
+def info(library: Path, as_json: bool) -> None:
+    """Show what the collection LIBRARY holds: documents, indexes, sizes, times."""
+    from retriever.collection import Collection
+    from retriever.indexing.info import fitting_notes
+
+    with Collection.open(library) as collection:
+        facts = collection.info()
+    for index in facts.indexes:
+        for text in fitting_notes(index, library):
+            note(text)
+    if as_json:
+        print_json(asdict(facts))
+        return
+    from retriever.report.terminal.collection import info_table
+
+    show = printer()
+    for part in info_table(facts):
+        show(part)
+
+
+@click.command()
+@library
+@click.argument("names", nargs=-1, required=True, shell_complete=index_names)
+def drop(library: Path, names: tuple[str, ...]) -> None:
+    """Remove the indexes NAMES from the collection LIBRARY; its documents stay.
+
+    Vectors go with the last index that uses them. A model that lies in LIBRARY/models stays.
+    """
+    from retriever.collection import Collection
+    from retriever.formatting import size
+
+    with Collection.open(library) as collection:
+        # All of them or none: an unknown name is said before the first is gone.
+        infos = {name: collection.index_info(name) for name in names}
+        # What is made of others goes before them, the latest first: it may be part of one as well.
+        latest_first = collection.index_names()[::-1]
+        made = [name for name in latest_first if name in infos and infos[name].parts]
+        for name in dict.fromkeys((*made, *names)):
+            freed = collection.drop(name)
+            click.echo(f"dropped {name}: {size(freed) if freed else 'nothing'} freed")

@@ -1,0 +1,89 @@
+"""What systems cost: read off the catalog, and measured in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from retriever.collection import Collection
+from retriever.evaluation.results import Cost
+from retriever.indexing.info import IndexInfo, with_parts
+
+PATIENCE = 300.0
+# Looks before anything is imported that an open index needs.
+CHILD = """
+import json, sys
+from indexes.storage.memory import resident
+before = resident()
+from retriever.collection import Collection
+path, name, query = json.loads(sys.stdin.read())
+with Collection.open(path) as collection:
+    collection.search(query, index=name)
+    print(max(0, resident() - before))
+"""
+
+
+def leaves(name: str, infos: Mapping[str, IndexInfo]) -> list[str]:
+    """The indexes with something of their own that a system is made of, each once."""
+    return list(dict.fromkeys(one.name for one in with_parts(name, infos) if not one.parts))
+
+
+def cost_of(
+    name: str, infos: Mapping[str, IndexInfo], documents: int, memory: int | None = None
+) -> Cost:
+    """The cost of a system: what its parts cost together, vectors that they share counted once."""
+    parts = [infos[leaf] for leaf in leaves(name, infos)]
+    embeddings = _distinct_embeddings(parts)
+    embedding = sum(info.embedding_seconds for info in embeddings)
+    indexing = sum(info.indexing_seconds for info in parts)
+    disk = sum(info.vectors_size + info.fitted_size for info in embeddings)
+    disk += sum(info.structure_size for info in parts)
+    tokens = sum(info.text.tokens or info.text.words for info in embeddings)
+    one_model = len(embeddings) == 1
+    peaks = [info.building_memory for info in parts]
+    return Cost(
+        embedding_seconds=embedding,
+        indexing_seconds=indexing,
+        documents_per_second=documents / (embedding + indexing) if embedding + indexing else None,
+        # Word pieces of one model and words of another do not add up.
+        tokens_per_second=tokens / embedding if embedding and tokens and one_model else None,
+        building_memory=max((peak for peak in peaks if peak), default=None),
+        open_memory=memory,
+        disk_size=disk,
+        disk_size_per_document=disk / max(documents, 1),
+    )
+
+
+def _distinct_embeddings(parts: Sequence[IndexInfo]) -> list[IndexInfo]:
+    """One index of each embedding among some."""
+    found: dict[str, IndexInfo] = {}
+    for info in parts:
+        if info.dim and not found.keys() & {info.name, *info.vectors_shared_with}:
+            found[info.name] = info
+    return list(found.values())
+
+
+def open_memory(collection: Collection, name: str, query: str) -> int | None:
+    """Bytes that a fresh process holds with an index open and one query answered.
+
+    Above what Python held before: libraries and the model are in it. None where the system does not
+    tell, the process cannot load the index, which is made by an embedder of the user's own, or it
+    takes more than five minutes.
+    """
+    task = json.dumps([str(collection.path.resolve()), name, query])
+    try:
+        done = subprocess.run(
+            # -P: nothing of the folder that the user happens to be in is run.
+            [sys.executable, "-P", "-c", CHILD],
+            input=task,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    except (subprocess.TimeoutExpired, OSError):
+        return None
+    last = done.stdout.strip().rpartition("\n")[2]
+    return int(last) or None if done.returncode == 0 and last.isdigit() else None

@@ -1,0 +1,82 @@
+"""The birth certificate of a comparison: versions, machine, data, seed, commands to repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+
+from retriever.collection import Collection
+from retriever.formatting import many
+from retriever.hardware import cores, processor
+from retriever.indexing.info import IndexInfo
+
+LIBRARIES = (
+    *("retriever-compare", "faiss-cpu", "tantivy", "sentence-transformers", "torch", "gensim"),
+    *("numpy", "ir-measures"),
+)
+
+
+def collect_environment(
+    collection: Collection,
+    indexes: Sequence[IndexInfo],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Mapping[str, int]],
+    seed: int,
+    command: str,
+) -> dict[str, str]:
+    """Where and when a comparison was made, on what, and how to make it again."""
+    place = shlex.quote(str(collection.path))
+    facts = {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "collection": many(len(collection), "document", "documents"),
+        "documents checksum": collection.content_checksum(),
+        "queries checksum": _checksum(queries),
+        "judgments checksum": _checksum(qrels) if qrels else "none",
+        "seed": str(seed),
+        "machine": f"{processor()}, {platform.machine()}, {cores()} cores",
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+    facts |= {f"index {info.name}": _command(place, info) for info in indexes}
+    return facts | ({"command": command} if command else {})
+
+
+def _command(place: str, info: IndexInfo) -> str:
+    """How an index is built."""
+    start = f"retriever build {place} {info.name}"
+    if info.kind == "lexical":
+        return f"{start} --lexical --language {info.options['language']}"
+    if info.options.get("cascade"):
+        first, second = info.parts
+        return f"{start} --cascade {first} --rerank {second} --depth {info.options['depth']}"
+    if info.parts:
+        fused = zip(info.parts, info.options["weights"], strict=True)
+        parts = " ".join(f"--fuse {name}={_short(weight)}" for name, weight in fused)
+        rank = f" --rrf-k {_short(info.options['rrf_k'])}" if info.options["fuse"] == "rrf" else ""
+        how = f"--method {info.options['fuse']}{rank} --depth {info.options['depth']}"
+        return f"{start} {parts} {how}"
+    options = "".join(
+        f" -o {name} {shlex.quote(str(value))}" for name, value in info.options.items()
+    )
+    half = " -o dtype float16" if info.dtype == "float16" else ""
+    ann = f" --ann {shlex.quote(info.factory)}" if info.kind == "ann" else ""
+    if info.queries_by:
+        vectors = next(iter(info.vectors_shared_with), info.embedding)
+        return f"{start} --vectors {vectors} --queries-by {info.queries_by}{ann}"
+    return f"{start} --embedder {shlex.quote(info.embedder)}{options}{half}{ann}"
+
+
+def _short(number: float) -> str:
+    """A number without a needless `.0`, but with all its digits."""
+    return repr(number).removesuffix(".0")
+
+
+def _checksum(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,105 @@
+"""What is asked in a comparison: which queries, judged how, how deep; and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from indexes.errors import InputError
+from retriever.collection import Collection
+from retriever.evaluation.measures import deepest_cutoff, parse_measures
+from retriever.formats.lines import is_unicode
+from retriever.formatting import many, some
+
+Qrels = Mapping[str, Mapping[str, int]]
+
+# Where a measure looks at the whole run.
+WHOLE_RUN = 1_000
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The queries of a comparison, by id, with their judgments; `measures` are canonical.
+
+    Rankings are `depth` deep; `drops` says that hits whose id is the query's are left out. `notes`
+    name what does not fit together.
+    """
+
+    queries: Mapping[str, str]
+    qrels: Qrels
+    measures: Sequence[str]
+    k: int
+    depth: int
+    drops: bool
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        collection: Collection,
+        queries: Mapping[str, str],
+        qrels: Qrels | None,
+        *,
+        measures: Sequence[str],
+        k: int,
+        keep_self: bool,
+    ) -> TestSet:
+        """With judgments, only the queries that they name; see `comparing.compare` for errors."""
+        names = parse_measures(measures)
+        texts, notes = _judged_queries(queries, qrels)
+        judged = {query_id: qrels[query_id] for query_id in texts} if qrels else {}
+        notes += _unknown_documents(collection, judged)
+        depth = max(k, deepest_cutoff(names) or WHOLE_RUN) if judged else k
+        return cls(
+            queries=texts,
+            qrels=judged,
+            measures=names if judged else (),
+            k=k,
+            depth=depth,
+            drops=bool(judged) and not keep_self,
+            notes=tuple(notes),
+        )
+
+    @property
+    def texts(self) -> list[str]:
+        """The queries' texts, in order."""
+        return list(self.queries.values())
+
+
+def _judged_queries(
+    queries: Mapping[str, str], qrels: Qrels | None
+) -> tuple[dict[str, str], list[str]]:
+    """The queries to ask, and notes on those that are left out."""
+    for query_id in queries:
+        if not is_unicode(query_id):
+            raise InputError(f"The query id {query_id!r} is not valid Unicode.")
+    if not queries:
+        raise InputError("There are no queries to compare with. Give at least one.")
+    if qrels is None:
+        return dict(queries), []
+    asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+    if not asked:
+        given = many(len(queries), "query", "queries")
+        raise InputError(
+            f"The judgments name none of the {given} given: they name {some(list(qrels))}; "
+            f"given were {some(list(queries))}. Give the queries and qrels of one collection."
+        )
+    notes = []
+    if unjudged := [query_id for query_id in queries if query_id not in qrels]:
+        were = many(len(unjudged), "query without judgments was", "queries without judgments were")
+        notes.append(f"{were} not asked: {some(unjudged)}.")
+    if textless := [query_id for query_id in qrels if query_id not in queries]:
+        judged = many(len(textless), "judged query has", "judged queries have")
+        notes.append(f"{judged} no text, left out: {some(textless)}.")
+    return asked, notes
+
+
+def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:
+    judged = dict.fromkeys(
+        doc_id for grades in qrels.values() for doc_id, grade in grades.items() if grade > 0
+    )
+    unknown = collection.unknown_ids(list(judged))
+    if not unknown:
+        return []
+    relevant = many(len(unknown), "relevant document is", "relevant documents are")
+    return [f"{relevant} not in the collection: {some(unknown)}."]

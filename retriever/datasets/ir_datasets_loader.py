@@ -1,0 +1,130 @@
+"""Test collections by name, such as `beir/scifact/test`, through ir_datasets."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from indexes.document import Document
+from indexes.errors import InputError, RetrieverError, UnknownNameError
+
+CATALOGUE = "https://ir-datasets.com"
+SHOWN_REASON = 200
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """A test collection that ir_datasets knows.
+
+    `documents()` begins a new pass over the documents, in the collection's order; `queries` map
+    query_id to text, `qrels` query_id to doc_id to grade. Either is empty where the collection has
+    none under this name, and `qrels` may judge fewer queries than there are.
+    """
+
+    name: str
+    documents: Callable[[], Iterator[Document]]
+    queries: dict[str, str]
+    qrels: dict[str, dict[str, int]]
+
+
+def load_named(name: str) -> NamedDataset:
+    """The test collection that ir_datasets calls `name`; it fetches what is not on this machine.
+
+    ir_datasets keeps what it fetches (in `~/.ir_datasets`, or where `IR_DATASETS_HOME` says), and
+    tells of it on stderr. Queries and judgments are read now, documents when they are asked for.
+
+    A document's text is what ir_datasets calls its default text, less the title that it begins
+    with, which becomes the document's title. A query's text is its default text, for TREC's topics
+    the title. Where a document is judged several times for one query, the highest grade counts.
+
+    Raises:
+        InputError: ir_datasets is not installed, the collection has no documents, or something
+            cannot be fetched or read. `documents()` raises it too, while it is read.
+        UnknownNameError: no collection of that name.
+    """
+    dataset = _find(name)
+    if not dataset.has_docs():
+        raise InputError(
+            f"'{name}' has no documents in ir_datasets; it stands for several collections. "
+            f"Choose one of them: {CATALOGUE}"
+        )
+    return NamedDataset(
+        name=name,
+        documents=lambda: _documents(name, dataset),
+        queries=_queries(name, dataset) if dataset.has_queries() else {},
+        qrels=_qrels(name, dataset) if dataset.has_qrels() else {},
+    )
+
+
+def _find(name: str) -> Any:
+    try:
+        import ir_datasets
+    except ImportError as error:
+        raise InputError(
+            f"'{name}' comes through ir_datasets, which cannot be imported ({error}). "
+            "Run: pip install 'retriever-compare[datasets]'"
+        ) from None
+    try:
+        return ir_datasets.load(name)
+    except KeyError:
+        near = difflib.get_close_matches(name, list(ir_datasets.registry), n=3)
+        meant = f" Near it are: {', '.join(near)}." if near else ""
+        raise UnknownNameError(
+            f"No test collection '{name}' in ir_datasets {ir_datasets.__version__}.{meant} "
+            f"The names are listed at {CATALOGUE}"
+        ) from None
+
+
+def _documents(name: str, dataset: Any) -> Iterator[Document]:
+    with _reading(name, "documents"):
+        for doc in dataset.docs_iter():
+            yield _document(doc)
+
+
+def _document(doc: Any) -> Document:
+    text, title = _text(doc), getattr(doc, "title", None)
+    if not isinstance(title, str) or not title.strip():
+        return Document(doc.doc_id, text)
+    if not text.startswith(title):
+        # It stands elsewhere in the text, if at all, and is not said twice.
+        return Document(doc.doc_id, text, "" if title in text else title)
+    return Document(doc.doc_id, text.removeprefix(title).lstrip(), title)
+
+
+def _queries(name: str, dataset: Any) -> dict[str, str]:
+    with _reading(name, "queries"):
+        return {query.query_id: _text(query) for query in dataset.queries_iter()}
+
+
+def _qrels(name: str, dataset: Any) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    with _reading(name, "judgments"):
+        for judged in dataset.qrels_iter():
+            grades, grade = qrels.setdefault(judged.query_id, {}), int(judged.relevance)
+            grades[judged.doc_id] = max(grade, grades.get(judged.doc_id, grade))
+    return qrels
+
+
+def _text(record: Any) -> str:
+    default = getattr(record, "default_text", None)
+    return str(default() if default else record.text)
+
+
+@contextmanager
+def _reading(name: str, what: str) -> Iterator[None]:
+    """Tell of whatever goes wrong in ir_datasets in one sentence."""
+    try:
+        yield
+    except RetrieverError:
+        raise
+    # Each collection raises what its own download and its own reader happen to raise.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:SHOWN_REASON] or "no reason given"
+        raise InputError(
+            f"The {what} of '{name}' could not be fetched or read ({type(error).__name__}: "
+            f"{reason}). Check the network, or put the files where ir_datasets looks for them: "
+            f"{CATALOGUE}/{name.split('/')[0]}.html"
+        ) from None

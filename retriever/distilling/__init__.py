@@ -1,7 +1,0 @@
-"""Distilling: a contextual embedding's knowledge of a corpus put into a table of token vectors."""
-
-from __future__ import annotations
-
-from retriever.distilling.distiller import DistillReport, distill
-
-__all__ = ["DistillReport", "distill"]

@@ -1,0 +1,190 @@
+"""What computes a model best on this machine: tried once on a few texts, then remembered.
+
+<cache>/onnx/choices/<key>.json    what was picked, and the figures
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexes.errors import InputError, ModelNotAvailableError
+from retriever.embedders.cache import cache_folder, write_whole
+from retriever.embedders.contextual.engine import Engine
+from retriever.embedders.contextual.onnx_engine.export_cache import Source, export, unwritable
+from retriever.embedders.contextual.probes import Probes, likeness, probes_of, seconds, vectors_of
+from retriever.embedders.devices import computes_bfloat16
+from retriever.hardware import accelerators, threads
+
+if TYPE_CHECKING:
+    from retriever.embedders.contextual.torch_model import SentenceModel
+
+# The libraries' own names, for people.
+NAMES = {"onnx": "onnxruntime", "torch": "torch"}
+# A way must be so much faster than those before it: timings on a busy machine differ by less, and
+# what opens without torch saves seconds in every process.
+FASTER = 1.25
+# Timing ends after so many seconds, or so many turns.
+SECONDS, TURNS = 0.7, 3
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """A runtime, and the numbers in which it computes."""
+
+    runtime: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{NAMES[self.runtime]}, {self.precision}"
+
+
+# The most exact first; of two that are equally so, the one that opens without loading torch.
+WAYS = (
+    RuntimeConfig("onnx", "float32"),
+    RuntimeConfig("torch", "float32"),
+    RuntimeConfig("torch", "bfloat16"),
+    RuntimeConfig("onnx", "int8"),
+)
+
+
+@dataclass(frozen=True)
+class RuntimeChoice:
+    """The way that was picked, the texts a second of all that were tried, and why others were not.
+
+    Keys are the ways as text. Nothing is timed where only one way is open.
+    """
+
+    way: RuntimeConfig
+    rates: Mapping[str, float] = field(default_factory=dict)
+    ruled_out: Mapping[str, str] = field(default_factory=dict)
+
+    def note(self, model: str) -> str:
+        """What was picked, and why, in a sentence."""
+        start = f"{model} computes in {self.way}"
+        others = {way: rate for way, rate in self.rates.items() if way != str(self.way)}
+        if others:
+            slower = "; ".join(f"{way}: {rate:,.0f}" for way, rate in others.items())
+            start += f": {self.rates[str(self.way)]:,.0f} texts/s here ({slower})"
+        reasons = "".join(f"; not {way}: {reason}" for way, reason in self.ruled_out.items())
+        return f"{start}{reasons}."
+
+
+def ways(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
+    """The ways that a runtime and a precision leave open on a processor, best first."""
+    return tuple(
+        way
+        for way in WAYS
+        if runtime in ("auto", way.runtime) and precision in ("auto", way.precision)
+    )
+
+
+def chosen_before(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoice | None:
+    """What was picked for a model on this machine, if anything was."""
+    try:
+        kept = json.loads(_memory(source, among).read_text(encoding="utf-8"))
+        choice = RuntimeChoice(RuntimeConfig(**kept["way"]), kept["rates"], kept["ruled_out"])
+        choice.note("")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return choice if choice.way in among else None
+
+
+def choose(
+    source: Source,
+    among: Sequence[RuntimeConfig],
+    model: SentenceModel,
+    other: Callable[[str], SentenceModel],
+) -> RuntimeChoice:
+    """The fastest way here, tried on a few texts.
+
+    It is remembered, unless another way was not open for a reason that may pass: a library that is
+    not there, or a cache that cannot be written.
+
+    A way that is less exact must be a quarter faster than those before it. `model` is in torch, in
+    float32, on the processor; `other(precision)` is the same in another precision.
+
+    Raises:
+        InputError: no way is open: why, as a clause without a full stop.
+    """
+    probes = probes_of(model.card) if model.card.plain and model.card.tokenizer else None
+    open_ways: dict[RuntimeConfig, Engine] = {}
+    ruled_out: dict[str, str] = {}
+    lasting = True
+    for way in among:
+        try:
+            open_ways[way] = _engine(way, source, model, other, probes)
+        except InputError as error:
+            ruled_out[str(way)] = str(error)
+        except ModelNotAvailableError as error:
+            ruled_out[str(way)], lasting = str(error).rstrip("."), False
+        except OSError as error:
+            ruled_out[str(way)], lasting = unwritable(error), False
+    if not open_ways:
+        raise InputError("; ".join(ruled_out.values()))
+    choice = _timed(open_ways, probes, ruled_out)
+    if lasting:
+        with suppress(OSError):
+            write_whole(_memory(source, among), json.dumps(asdict(choice)))
+    return choice
+
+
+def _engine(
+    way: RuntimeConfig,
+    source: Source,
+    model: SentenceModel,
+    other: Callable[[str], SentenceModel],
+    probes: Probes | None,
+) -> Engine:
+    """What computes in a way.
+
+    Raises:
+        InputError: why it is not open, as a clause.
+        ModelNotAvailableError: a library is not there.
+        OSError: the cache cannot be written.
+    """
+    if way.runtime == "onnx":
+        return export(source, way.precision, model).engine
+    if way.precision == model.precision:
+        return model
+    if not computes_bfloat16("cpu"):
+        raise InputError("this processor has no instructions for it")
+    rough = other(way.precision)
+    if probes is not None:
+        found = likeness(rough, probes, vectors_of(model, probes))
+        if not found.is_enough(way.precision):
+            raise InputError(f"its vectors are others: {found}")
+    return rough
+
+
+def _timed(
+    engines: Mapping[RuntimeConfig, Engine], probes: Probes | None, ruled_out: Mapping[str, str]
+) -> RuntimeChoice:
+    if len(engines) == 1 or probes is None:
+        return RuntimeChoice(next(iter(engines)), {}, ruled_out)
+    taken = seconds(list(engines.values()), probes, most=SECONDS, turns=TURNS)
+    rates = {way: len(probes.tokens) / each for way, each in zip(engines, taken, strict=True)}
+    return RuntimeChoice(
+        fastest(rates), {str(way): round(rate, 2) for way, rate in rates.items()}, ruled_out
+    )
+
+
+def fastest(rates: Mapping[RuntimeConfig, float]) -> RuntimeConfig:
+    """The way to take, by texts a second: another than the first must be a quarter faster."""
+    best = next(iter(rates))
+    for way, rate in rates.items():
+        if rate > FASTER * rates[best]:
+            best = way
+    return best
+
+
+def _memory(source: Source, among: Sequence[RuntimeConfig]) -> Path:
+    """Where a choice is kept; another number of threads or another accelerator asks anew."""
+    key = source.key(
+        ways=[str(way) for way in among], threads=threads(), accelerators=accelerators()
+    )
+    return cache_folder() / "onnx" / "choices" / f"{key}.json"

@@ -1,0 +1,39 @@
+"""The vectors of words in their context, by a model that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from retriever.embedders.base import WordVectors
+from retriever.embedders.contextual.batching import batches
+from retriever.embedders.contextual.runtime import LoadedModel
+from retriever.embedders.contextual.tokenizer import ModelTokenizer
+from retriever.embedders.tokenization.alignment import pooled_words, word_spans
+
+
+def words_in_context(
+    opened: LoadedModel,
+    tokenizer: ModelTokenizer,
+    texts: Sequence[str],
+    *,
+    layer: int,
+    pieces: str,
+    batch_size: int | None,
+) -> list[WordVectors]:
+    """The words of each text that are read, without a prompt, with their vectors of a layer.
+
+    `layer` counts from 0, what goes into the first. `pieces` says how the pieces of a word become
+    one vector, see `pooled_words`. At most `batch_size` texts are computed at once.
+    """
+    read = tokenizer.read(texts, offsets=True)
+    # An exported copy gives no layers: they are those of the whole model in torch.
+    model, pad = opened.model(), opened.card.pad
+    places = range(len(texts))
+    found: dict[int, WordVectors] = {}
+    for batch in batches(read.tokens, places, pad=pad, budget=model.budget, most=batch_size):
+        hidden = model.hidden(batch, layer)
+        for place, vectors in zip(batch.places, hidden, strict=True):
+            offsets = read.offsets[place]
+            spans = word_spans(texts[place])
+            found[place] = pooled_words(spans, offsets, vectors[: len(offsets)], pieces)
+    return [found[place] for place in places]

@@ -1,0 +1,111 @@
+"""A sentence model in torch written as one ONNX graph: tokens and a mask in, vectors out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.errors import InputError
+
+if TYPE_CHECKING:
+    from retriever.embedders.contextual.torch_model import SentenceModel
+
+INPUTS = ("input_ids", "attention_mask")
+OUTPUT = "sentence_embedding"
+OPSET = 17
+# A file of protocol buffers holds less than 2 GiB; some is needed for the graph itself.
+MOST_BYTES = 2_000_000_000
+# The shape that is traced: neither number may be 1, which would be taken for a constant.
+TRACED = (2, 9)
+
+
+def write_graph(model: SentenceModel, path: Path) -> None:
+    """Write what the whole model computes, from tokens to the vectors (n, dim), to a file.
+
+    Both axes of the inputs stay open. The graph is recorded from one run, so a model whose steps
+    depend on what it reads comes out wrong without a word: compare before you trust it.
+
+    Raises:
+        InputError: why this model cannot be exported, as a clause without a full stop.
+        OSError: the disk is full, or cannot be written to.
+    """
+    import torch
+
+    _check_exportable(model)
+
+    class Chain(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+        """The model's parts under the names of the graph's inputs."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = model.parts
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            features = {"input_ids": input_ids, "attention_mask": attention_mask}
+            return model.chain({**features, "modality": "text"})
+
+    ids = torch.from_numpy(np.full(TRACED, model.card.pad, np.int64))
+    mask = torch.ones(TRACED, dtype=torch.int64)
+    mask[1, 5:] = 0
+    axes = {name: {0: "texts", 1: "width"} for name in INPUTS}
+    try:
+        with _recordable(model.parts), torch.inference_mode():
+            torch.onnx.export(
+                Chain().eval(),
+                (ids, mask),
+                str(path),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=list(INPUTS),
+                output_names=[OUTPUT],
+                dynamic_axes={**axes, OUTPUT: {0: "texts"}},
+            )
+    except OSError:
+        # That the disk is full says nothing of the model.
+        raise
+    except Exception as error:  # torch raises many kinds, by what it cannot write
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise InputError(f"torch cannot write it as a graph: {reason[:200]}") from None
+
+
+def _check_exportable(model: SentenceModel) -> None:
+    """Check what can be told before the work.
+
+    Raises:
+        InputError: why this model cannot be exported, as a clause without a full stop.
+    """
+    if not model.card.plain:
+        raise InputError("it goes by more than tokens and a mask, or has no tokenizer in Rust")
+    if not model.card.pools_prompt:
+        raise InputError("it leaves its prompt out of the pooling, which differs by text")
+    known = ("sentence_transformers", "retriever")
+    own = [part for part in model.parts if type(part).__module__.partition(".")[0] not in known]
+    if own:
+        raise InputError(f"{type(own[0]).__name__} is a part that brings code of its own")
+    weights = list(model.parts.state_dict().values())
+    kinds = {str(w.dtype).removeprefix("torch.") for w in weights if w.is_floating_point()}
+    if kinds - {"float32"}:
+        raise InputError(f"its weights are {', '.join(sorted(kinds))}, not float32")
+    if sum(w.numel() * w.element_size() for w in weights) > MOST_BYTES:
+        raise InputError("its weights are 2 GB or more, too large for one graph")
+
+
+@contextmanager
+def _recordable(parts: Any) -> Iterator[None]:
+    """With attention in its plain form, and without torch's warnings about recording."""
+    network = parts.transformers_model
+    before = network.config._attn_implementation
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if before != "eager":
+                network.set_attn_implementation("eager")
+            yield
+    finally:
+        if network.config._attn_implementation != before:
+            network.set_attn_implementation(before)

@@ -1,0 +1,140 @@
+"""What an engine is tried on before it is taken: whether it is right, and how fast it is here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from retriever.embedders.base import Matrix
+from retriever.embedders.contextual.batching import batches
+from retriever.embedders.contextual.engine import Engine
+from retriever.embedders.contextual.model_info import ModelInfo
+from retriever.embedders.contextual.tokenizer import ModelTokenizer
+
+# Of many subjects, lengths and scripts, so that most of what a model does is done once.
+SENTENCES = (
+    "Rain.",
+    "how deep is the lake",
+    "A kitten purrs when it is content, and so does its mother.",
+    "The filing deadline is the end of April; late forms cost 5 % of what is owed.",
+    "Statins lower LDL cholesterol by blocking HMG-CoA reductase in the liver.",
+    "Der Zug nach Köln fährt heute von Gleis 9 ab, zwölf Minuten später als sonst.",
+    "She sold the bank's shares, walked down to the bank of the river, and read all afternoon.",
+    "def add(a, b): return a + b  # TypeError: unsupported operand type(s) for +: 'int' and 'str'",
+    "La bibliothèque ferme à dix-huit heures, sauf le jeudi.",
+    "東京都は日本の首都です。 Москва — столица России. 🙂",
+    "In 1969 two people walked on the Moon while a third went on circling it alone, 110 km above.",
+    "Boil the lentils for twenty minutes with a bay leaf, then add salt, lemon and a little oil.",
+)
+# Long texts are tried up to so many tokens: those of a usual passage.
+LONG = 256
+# The least that the mean cosine, and each single one, must be. An exact copy differs in the sixth
+# digit after rounding otherwise; bytes in the place of numbers cost some thousandths, and what
+# costs more than these has broken a layer.
+ENOUGH = {
+    "float32": (0.99999, 0.99999),
+    "bfloat16": (0.98, 0.95),
+    "int8": (0.98, 0.95),
+}
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Tokens of texts, short ones and long ones, and the token for places that hold none."""
+
+    tokens: list[list[int]]
+    pad: int
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """The cosines between an engine's vectors and the right ones: their mean and the least."""
+
+    mean: float
+    least: float
+
+    def is_enough(self, precision: str) -> bool:
+        """Whether these are the right vectors, as near as a precision comes to them."""
+        mean, least = ENOUGH[precision]
+        return self.mean >= mean and self.least >= least
+
+    @staticmethod
+    def expected(precision: str) -> str:
+        """What `is_enough` expects, in words."""
+        mean, least = ENOUGH[precision]
+        return f"{mean} on average, {least} at the least"
+
+    def __str__(self) -> str:
+        return f"cosine {self.mean:.6f} on average, {self.least:.6f} at the least"
+
+
+def probes_of(card: ModelInfo) -> Probes:
+    """Every sentence alone, and six long texts of several of them, as the model reads them.
+
+    Raises:
+        ValueError: the model has no tokenizer.
+    """
+    if card.tokenizer is None:
+        raise ValueError("a model without a tokenizer cannot be tried on tokens")
+    count = len(SENTENCES)
+    turned = [SENTENCES[start:] + SENTENCES[:start] for start in range(0, count, 2)]
+    long = [" ".join(some[: 3 + 2 * place]) for place, some in enumerate(turned)]
+    limit = min(card.max_length or LONG, LONG)
+    read = ModelTokenizer(card.tokenizer, limit, card.side).read([*SENTENCES, *long])
+    return Probes([tokens for tokens in read.tokens if tokens], card.pad)
+
+
+def vectors_of(engine: Engine, probes: Probes, budget: int | None = None) -> Matrix:
+    """The vectors of all probes, (n, dim), in batches of so many places or of the engine's own."""
+    everything = range(len(probes.tokens))
+    parts = batches(probes.tokens, everything, pad=probes.pad, budget=budget or engine.budget)
+    found = {
+        place: vector
+        for batch, vectors in engine.embed_all(parts)
+        for place, vector in zip(batch.places, vectors, strict=True)
+    }
+    return np.stack([found[place] for place in everything])
+
+
+def likeness(engine: Engine, probes: Probes, right: Matrix) -> Likeness:
+    """How near an engine's vectors are to the right ones, alone and with others in a batch.
+
+    A vector that is not finite, or zero where the right one is not, counts as a cosine of -1.
+    """
+    ways = [vectors_of(engine, probes)]
+    if engine.budget > 1:
+        ways.append(vectors_of(engine, probes, budget=1))
+    cosines = np.concatenate([_cosines(vectors, right) for vectors in ways])
+    return Likeness(float(cosines.mean()), float(cosines.min()))
+
+
+def _cosines(a: Matrix, b: Matrix) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    a64, b64 = a.astype(np.float64), b.astype(np.float64)
+    with np.errstate(all="ignore"):
+        products = np.einsum("ij,ij->i", a64, b64)
+        cosines = products / (np.linalg.norm(a64, axis=1) * np.linalg.norm(b64, axis=1))
+    same = (a64 == b64).all(axis=1)
+    return np.where(same, 1.0, np.where(np.isfinite(cosines), cosines, -1.0))
+
+
+def seconds(engines: Sequence[Engine], probes: Probes, *, most: float, turns: int) -> list[float]:
+    """Seconds that each engine needs for all probes: the median of some turns, one after another.
+
+    There are up to `turns`, but none begins after `most` seconds. The first is always complete.
+    """
+    warm = Probes(probes.tokens[:2], probes.pad)
+    for engine in engines:
+        vectors_of(engine, warm)
+    taken: list[list[float]] = []
+    begun = perf_counter()
+    while len(taken) < turns and (not taken or perf_counter() - begun < most):
+        row = []
+        for engine in engines:
+            started = perf_counter()
+            vectors_of(engine, probes)
+            row.append(perf_counter() - started)
+        taken.append(row)
+    return [float(value) for value in np.median(taken, axis=0)]

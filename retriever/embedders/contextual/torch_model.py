@@ -1,0 +1,213 @@
+"""A loaded sentence model, computed by torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import InputError
+from retriever.embedders.base import Matrix
+from retriever.embedders.contextual.batching import Batch
+from retriever.embedders.contextual.fingerprint import fingerprint_of_model
+from retriever.embedders.contextual.inspection import (
+    count_tokens,
+    enable_padding,
+    is_plain,
+    length_stated,
+    limit_length,
+    limit_of,
+    most_tokens,
+    padding_of,
+    part_for,
+    stated_limit,
+)
+from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
+from retriever.embedders.contextual.overrides import count_layers, layer_of_tokens, override
+from retriever.embedders.modelnotes import prompt_notes, raw_notes
+
+# Places of a batch: on a processor small ones stay in its caches, a GPU wants to be filled.
+BUDGET_CPU, BUDGET_GPU = 2048, 65_536
+# Texts that a model reads together in its own way: the default of sentence-transformers.
+OWN_BATCH = 32
+
+
+class SentenceModel:
+    """A loaded model: its parts turn tokens into vectors, as its own folder says or `choices` do.
+
+    `model` is a `SentenceTransformer` that belongs to this object alone.
+    """
+
+    def __init__(self, model: Any, choices: EncodingOptions, *, raw: bool = False) -> None:
+        self._model, self._choices, self._raw = model, choices, raw
+        # All its layers, whichever make the vectors of texts.
+        self._transformer = model.transformers_model
+        self._process = os.getpid()
+        # How many tokens it can read, whatever is chosen.
+        self.most = most_tokens(model)
+        if choices.max_length is not None:
+            limit_length(model, choices.max_length)
+        # Also in float32: a checkpoint may be saved in fewer bits, and would be computed in them.
+        _compute_in(model, choices.precision)
+        self._chosen_dim = override(model, choices)
+        enable_padding(model)
+        model.eval()
+
+    @property
+    def runtime(self) -> str:
+        """What computes."""
+        return "torch"
+
+    @property
+    def precision(self) -> str:
+        """In which numbers it computes."""
+        return self._choices.precision
+
+    @property
+    def budget(self) -> int:
+        """How many places for tokens a batch should have, at most."""
+        return BUDGET_CPU if self._model.device.type == "cpu" else BUDGET_GPU
+
+    @cached_property
+    def card(self) -> ModelInfo:
+        """What is to be known of the model without its weights at hand."""
+        model = self._model
+        tokenizer = model.tokenizer
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        return ModelInfo(
+            dim=int(model.truncate_dim or model.get_embedding_dimension()),
+            max_length=limit_of(model),
+            prompts={name: text for name, text in sorted(model.prompts.items()) if text},
+            fingerprint=fingerprint_of_model(model, stated_limit(model), self._chosen_dim),
+            tokenizer=None if backend is None else str(backend.to_str()),
+            pad=padding_of(model),
+            side=str(getattr(tokenizer, "truncation_side", "right")),
+            plain=is_plain(model),
+            pools_prompt=all(getattr(module, "include_prompt", True) for module in model),
+            layers=count_layers(self._transformer),
+            notes=self._notes(),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        kind = type(self._transformer).__name__
+        raw = raw_notes(self._model, kind) if self._raw else ()
+        return (*raw, *prompt_notes(self._model.prompts, self._choices))
+
+    def embed(self, batch: Batch, skipped: int = 0) -> Matrix:
+        """The vectors (n, dim) of a batch, as long as they are.
+
+        `skipped` tokens at the beginning are a prompt's, which some models leave out in pooling.
+        """
+        import torch
+
+        self._mind_forks()
+        with torch.inference_mode():
+            features = self._features(batch)
+            if skipped:
+                features["prompt_length"] = skipped
+            vectors: Matrix = self.chain(features).float().cpu().numpy()
+        return vectors
+
+    def chain(self, features: dict[str, Any]) -> Any:
+        """The vectors (n, dim) of tokens, a tensor: what the parts make of them, in their order."""
+        for module in self._model:
+            features = module(features)
+        return features["sentence_embedding"][:, : self.card.dim]
+
+    @property
+    def parts(self) -> Any:
+        """The parts, as the one `torch.nn.Module` that they are: a `SentenceTransformer`."""
+        return self._model
+
+    def embed_all(
+        self, batches: Iterable[Batch], skipped: int = 0
+    ) -> Iterator[tuple[Batch, Matrix]]:
+        """Each batch with its vectors; torch itself uses all threads."""
+        for batch in batches:
+            yield batch, self.embed(batch, skipped)
+
+    def hidden(self, batch: Batch, layer: int) -> NDArray[np.float32]:
+        """What a layer (0 to `layers`) makes of each token of a batch, (n, width, hidden)."""
+        import torch
+
+        self._mind_forks()
+        with torch.inference_mode():
+            features = self._features(batch)
+            del features["modality"]
+            states = layer_of_tokens(self._transformer, layer, **features)
+            found: NDArray[np.float32] = states.float().cpu().numpy()
+        return found
+
+    def embed_texts(
+        self, texts: Sequence[str], prompt: str, task: str, batch_size: int | None = None
+    ) -> Matrix:
+        """The vectors of texts by the model's own way to read them, which is not just tokens.
+
+        Texts of about the same length are read together, at most `batch_size` at once.
+        """
+        self._mind_forks()
+        encode = self._model.encode_query if task == "query" else self._model.encode_document
+        encoded = encode(
+            list(texts),
+            prompt=prompt,
+            batch_size=batch_size or OWN_BATCH,
+            show_progress_bar=False,
+            convert_to_tensor=True,
+        )
+        vectors: Matrix = encoded.float().cpu().numpy()
+        return vectors
+
+    def lengths(self, texts: Sequence[str], task: str) -> list[tuple[int, int | None]]:
+        """The tokens of each whole text, and how many of them are read at most, if not all."""
+        part = part_for(self._model, task)
+        own = getattr(part, "max_seq_length", None)
+        limit = limit_of(self._model) if part is self._model[0] else length_stated(own)
+        return [(length, limit) for length in count_tokens(part.tokenizer, texts)]
+
+    def _mind_forks(self) -> None:
+        """In a process that was forked from the one that loaded: compute in one thread.
+
+        torch would wait for ever for its other threads, which a fork leaves behind.
+        """
+        if self._process != os.getpid():
+            import torch
+
+            torch.set_num_threads(1)
+            self._process = os.getpid()
+
+    def _features(self, batch: Batch) -> dict[str, Any]:
+        import torch
+
+        device = self._model.device
+        return {
+            "input_ids": torch.from_numpy(batch.ids).to(device),
+            "attention_mask": torch.from_numpy(batch.mask).to(device),
+            "modality": "text",
+        }
+
+
+def _compute_in(model: Any, precision: str) -> None:
+    """Have all weights in a precision."""
+    import torch
+
+    device = model.device
+    if precision == "float16" and device.type == "cpu":
+        raise InputError(
+            "precision is float16, which is for GPUs; on a processor expected one of: float32, "
+            "bfloat16, int8."
+        )
+    wanted, weights = getattr(torch, precision), model.state_dict()
+    if all(w.dtype == wanted for w in weights.values() if w.is_floating_point()):
+        return
+    # What is computed and not saved stays exact: in 8 bits, angles of far positions (rotary ones)
+    # are off by more than a radian.
+    made = {name: buffer for name, buffer in model.named_buffers() if name not in weights}
+    model.to(wanted)
+    for name, buffer in made.items():
+        place, _, last = name.rpartition(".")
+        if wanted.itemsize < buffer.dtype.itemsize:
+            model.get_submodule(place).register_buffer(last, buffer, persistent=False)

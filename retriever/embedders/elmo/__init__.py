@@ -1,0 +1,1 @@
+"""ELMo in its authors' format: a character CNN and two bidirectional LSTM layers."""

@@ -1,0 +1,117 @@
+"""Embedders by name: `static:glove-6b-50d` and options, as the command line and the catalog say it.
+
+The options of a kind are its constructor's keywords, so they are stated in one place only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from indexes.errors import InputError, UnknownNameError
+from retriever.embedders.base import Embedder, EmbedderSpec
+from retriever.embedders.contextual.embedder import ContextualEmbedder
+from retriever.embedders.elmo.embedder import ElmoEmbedder
+from retriever.embedders.hashing import HashingEmbedder
+from retriever.embedders.static.embedder import StaticEmbedder
+
+KINDS: dict[str, type[Any]] = {
+    "static": StaticEmbedder,
+    "contextual": ContextualEmbedder,
+    "elmo": ElmoEmbedder,
+    "hashing": HashingEmbedder,
+}
+BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def parse_spec(text: str, options: Mapping[str, Any]) -> EmbedderSpec:
+    """A spec from `kind:model` and options, whose values may be text as on a command line.
+
+    A path that exists is made absolute.
+
+    Raises:
+        UnknownNameError: a kind that there is not.
+        InputError: a model is missing or too much, or an option is unknown or of the wrong type.
+    """
+    kind, _, model = text.partition(":")
+    takes_model = "model" in _parameters(kind)
+    if takes_model and not model:
+        raise InputError(f"'{text}' names no model. Write {kind}:NAME or {kind}:PATH.")
+    if model and not takes_model:
+        raise InputError(f"'{kind}' takes no model, but got '{model}'. Write only: {kind}.")
+    path = Path(model).expanduser()
+    absolute = str(path.resolve()) if model and path.exists() else model
+    return EmbedderSpec(kind, absolute, _checked(kind, options))
+
+
+def load_embedder(spec: EmbedderSpec) -> Embedder:
+    """The embedder that a spec describes.
+
+    Raises:
+        UnknownNameError: a kind that there is not.
+        InputError: an option is unknown or of the wrong type, or `spec` is no spec but text.
+        ModelNotAvailableError: the model cannot be had.
+    """
+    if not isinstance(spec, EmbedderSpec):
+        raise InputError(
+            f"The spec is {spec!r}; expected an EmbedderSpec. "
+            "For one from text, use parse_spec(text, {}) first."
+        )
+    takes_model = "model" in _parameters(spec.kind)
+    arguments = [spec.model] if takes_model else []
+    embedder: Embedder = KINDS[spec.kind](*arguments, **_checked(spec.kind, spec.options))
+    return embedder
+
+
+def _parameters(kind: str) -> dict[str, Any]:
+    """The constructor's parameters and their types.
+
+    Raises:
+        UnknownNameError: a kind that there is not.
+    """
+    if kind not in KINDS:
+        raise UnknownNameError(f"No kind of embedder '{kind}'. There are: {', '.join(KINDS)}.")
+    constructor = KINDS[kind].__init__
+    types = get_type_hints(constructor)
+    names = list(inspect.signature(constructor).parameters)[1:]
+    return {name: types[name] for name in names}
+
+
+def _checked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    types = {name: type_ for name, type_ in _parameters(kind).items() if name != "model"}
+    for name in options:
+        if name not in types:
+            raise InputError(f"No option '{name}' for {kind}. It has: {', '.join(types)}.")
+    return {name: _value(kind, name, value, types[name]) for name, value in options.items()}
+
+
+def _value(kind: str, name: str, value: Any, declared: Any) -> Any:
+    """The value in one of the declared types; text is read as such where it is not text."""
+    allowed = get_args(declared) or (declared,)
+    if type(value) in allowed:
+        return value
+    for type_ in allowed:
+        read = _read(value, type_)
+        if read is not None:
+            return read
+    if isinstance(value, str) and value.lower() == "none" and type(None) in allowed:
+        return None
+    expected = " or ".join(EXPECTED[type_] for type_ in allowed if type_ in EXPECTED)
+    raise InputError(f"Option '{name}' of {kind} is {value!r}; expected {expected}.")
+
+
+def _read(value: Any, type_: type) -> Any:
+    """The value that a text means as a type; None where it means none."""
+    if type_ is float and type(value) is int:
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    if type_ is bool:
+        return BOOLEANS.get(value.lower())
+    try:
+        return type_(value) if type_ in (int, float) else None
+    except ValueError:
+        return None

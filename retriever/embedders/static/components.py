@@ -1,0 +1,123 @@
+"""Directions that all vectors share, found and taken away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.embedders.base import Matrix
+
+Floats = NDArray[np.float64]
+
+ROWS = 65_536
+
+# Of the largest eigenvalue: what is less is what rounding left of a zero.
+RELATIVE_ZERO = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class CommonComponents:
+    """What vectors have in common: a mean (dim,), and orthonormal directions (n, dim).
+
+    `shares` (n,) says how much of the projection on each is taken away: 1 is all of it.
+    """
+
+    mean: Floats
+    directions: Floats
+    shares: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentRemoval:
+    """Taking away what is common, as one step: v - t mean - (v left) right.
+
+    A sum v of word vectors, whose weights add up to t, loses as much as if each word had lost its
+    part before. `left` is (dim, n), `right` (n, dim); with a mean, `right` has it as one row more.
+    """
+
+    left: Floats
+    right: Floats
+    has_mean: bool
+    mean_length: float
+
+
+def removal(
+    words: CommonComponents | None, texts: CommonComponents | None
+) -> ComponentRemoval | None:
+    """What words have in common is taken away, and then what texts have; None where neither is.
+
+    With A and B the matrices that project on either, (v - t m)(1 - A)(1 - B) is what is left. Its
+    right side multiplied out is 1 - left right.
+    """
+    given = [common for common in (words, texts) if common is not None]
+    if words is None and not any(len(common.directions) for common in given):
+        return None
+    width = len(given[0].mean)
+    remaining, lefts = np.eye(width), [np.zeros((width, 0))]
+    for common in given:
+        lefts.append(remaining @ (common.directions.T * common.shares))
+        remaining = remaining - lefts[-1] @ common.directions
+    right = np.concatenate([common.directions for common in given])
+    mean = np.zeros(width) if words is None else words.mean
+    if words is not None:
+        right = np.concatenate([right, [mean @ remaining]])
+    left = np.ascontiguousarray(np.concatenate(lefts, axis=1))
+    return ComponentRemoval(left, right, words is not None, float(np.sqrt(mean @ mean)))
+
+
+def top_components(
+    table: Matrix, number: int, *, rows_of_words: NDArray[np.int64] | None = None
+) -> CommonComponents:
+    """The mean of the vectors of words, and the `number` directions in which they vary most.
+
+    Mu and Viswanath, "All-but-the-Top", ICLR 2018: both are taken away from every word's vector, as
+    v - mean - sum of (u_i . (v - mean)) u_i. The words are all in the table, or `rows_of_words`.
+    The table, which may be mapped from a file larger than memory, is read once, in blocks, and
+    summed in double precision.
+    """
+    count = len(table) if rows_of_words is None else len(rows_of_words)
+    width = table.shape[1]
+    total, square = np.zeros(width), np.zeros((width, width))
+    for start in range(0, count, ROWS):
+        place = slice(start, start + ROWS)
+        block = table[place] if rows_of_words is None else table[rows_of_words[place]]
+        exact = np.asarray(block, dtype=np.float64)
+        total += exact.sum(axis=0)
+        square += exact.T @ exact
+    mean = total / max(count, 1)
+    _, directions = _leading(square - count * np.outer(mean, mean), number)
+    return CommonComponents(mean, directions, np.ones(len(directions)))
+
+
+def common_components(
+    vectors: NDArray[np.floating], number: int, *, weighted: bool
+) -> CommonComponents:
+    """The first `number` right singular vectors of the matrix of text vectors, not centred.
+
+    Arora et al. 2017 (SIF) take away the whole projection on the first. With `weighted`, as
+    Ethayarajh 2018 (uSIF), only its share lambda_i = sigma_i^2 / (sigma_1^2 + ... + sigma_m^2).
+    There are never as many as the rank of the matrix: something of a text must remain, even where
+    a corpus has fewer texts than `number`.
+    """
+    rows = np.asarray(vectors, np.float64)
+    values, directions = _leading(rows.T @ rows, rows.shape[1])
+    kept = min(number, max(len(values) - 1, 0))
+    values, directions = values[:kept], directions[:kept]
+    shares = values / values.sum() if weighted and kept else np.ones(kept)
+    return CommonComponents(np.zeros(rows.shape[1]), directions, shares)
+
+
+def _leading(symmetric: Floats, number: int) -> tuple[Floats, Floats]:
+    """The largest `number` eigenvalues that are not zero, in descending order; and their vectors.
+
+    The largest entry of each vector is positive, since either sign would do.
+    """
+    values, vectors = np.linalg.eigh(symmetric)
+    values, vectors = values[::-1][:number], vectors.T[::-1][:number]
+    kept = values > RELATIVE_ZERO * max(float(values[0]), 0.0) if len(values) else values > 0
+    values, vectors = values[kept], vectors[kept]
+    largest = np.abs(vectors).argmax(axis=1, keepdims=True)
+    signs = np.sign(np.take_along_axis(vectors, largest, axis=1))
+    return values, np.ascontiguousarray(vectors * signs)

@@ -1,0 +1,113 @@
+"""How often the words of a corpus occur, and some of its texts, in one pass over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
+from retriever.embedders.texts import check_texts
+
+BATCH_CHARACTERS = 1 << 22
+SAMPLED_TEXTS = 20_000
+SAMPLED_CHARACTERS = 1 << 25
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """How often the known words of a corpus occur.
+
+    `occurrences` and `texts_with` (vocabulary,) int64 count each word's occurrences and the texts
+    that have it, by its row; `others` counts both for words without a row, made of subwords.
+    `words` counts all occurrences of all `texts`, known or not. `sample` has every text of a short
+    corpus, and every second, fourth, ... of a longer one.
+    """
+
+    texts: int
+    words: int
+    occurrences: NDArray[np.int64]
+    texts_with: NDArray[np.int64]
+    others: dict[str, tuple[int, int]]
+    sample: list[str]
+
+
+class _Sample:
+    """At most so many texts of a stream, evenly spread, and the same ones each time."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._stride, self._met, self._characters = 1, 0, 0
+
+    def add(self, text: str) -> None:
+        """Take a text, or pass it by."""
+        if self._met % self._stride == 0:
+            self.texts.append(text)
+            self._characters += len(text)
+            while len(self.texts) > 1 and self._full():
+                self.texts = self.texts[::2]
+                self._stride *= 2
+                self._characters = sum(map(len, self.texts))
+        self._met += 1
+
+    def _full(self) -> bool:
+        return len(self.texts) > SAMPLED_TEXTS or self._characters > SAMPLED_CHARACTERS
+
+
+def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> WordCounts:
+    """Counts the words of texts, which are read once and not kept but for a sample.
+
+    Raises:
+        InputError: something that is no text; see `check_texts`.
+    """
+    if isinstance(texts, str | bytes):
+        check_texts(texts)  # which says why not
+    rows = len(vocabulary.vectors)
+    occurrences, texts_with = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    others: dict[str, tuple[int, int]] = {}
+    number, words, sample = 0, 0, _Sample()
+    for batch in _batches(texts):
+        check_texts(batch)
+        for text in batch:
+            sample.add(text)
+        bags = vocabulary.bags(batch)
+        number, words = number + len(batch), words + bags.occurring
+        occurring, with_word = _counts(bags)
+        own = bags.ids >= 0
+        # Two words of a batch may be one row: a table of tokens may have synonyms.
+        np.add.at(occurrences, bags.ids[own], occurring[own])
+        np.add.at(texts_with, bags.ids[own], with_word[own])
+        for place in np.flatnonzero(~own).tolist():
+            word = bags.words[place]
+            before = others.get(word, (0, 0))
+            others[word] = before[0] + int(occurring[place]), before[1] + int(with_word[place])
+    return WordCounts(number, words, occurrences, texts_with, others, sample.texts)
+
+
+def _counts(bags: TokenRows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each distinct word of some texts: its occurrences, and the texts that have it."""
+    from scipy.sparse import csr_array
+
+    size = len(bags.ids)
+    occurring = np.bincount(bags.rows, minlength=size)
+    # Adding up duplicates leaves each word of a text once.
+    ones, shape = np.ones(len(bags.rows), np.int8), (len(bags), size)
+    once = csr_array((ones, bags.rows, bags.offsets), shape=shape, copy=True)
+    once.sum_duplicates()
+    return occurring, np.bincount(once.indices, minlength=size)
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Lists of texts of `BATCH_CHARACTERS` or a little more together."""
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        batch.append(text)
+        characters += len(text) if isinstance(text, str) else 0
+        if characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

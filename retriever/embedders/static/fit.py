@@ -1,0 +1,193 @@
+"""What a static embedder learns from a corpus: kept as bytes, and turned into weights of words."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import DamageError
+from retriever.embedders.base import Matrix
+from retriever.embedders.static import weighting as weights
+from retriever.embedders.static.components import CommonComponents, top_components
+from retriever.embedders.static.corpus_counts import WordCounts
+from retriever.embedders.static.vocabulary import Vocabulary
+
+# The first bytes: a name and a version, then SHA-256 of all that follows.
+HEAD = b"retriever fit 1\n"
+DIGEST = 32
+
+# A word that a corpus has once weighs like one that it does not have: no need to keep it.
+KEPT = 2
+
+# A corpus with fewer words than this many times the width says little of their common directions.
+WORDS_PER_DIMENSION = 10
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What was learnt from a corpus of `texts` with `words` occurrences of words, known or not.
+
+    `rows` (kept,) int64 are the vocabulary's rows that occur at least twice, ascending;
+    `occurrences` and `texts_with` go with them. `others` are words made of subwords, with
+    `other_occurrences` and `other_texts_with`. `usif_a` is uSIF's parameter. `top` is what the
+    vectors of words have in common, `common` those of texts; None where it was not asked for.
+    """
+
+    texts: int
+    words: int
+    usif_a: float
+    rows: Integers
+    occurrences: Integers
+    texts_with: Integers
+    others: tuple[str, ...]
+    other_occurrences: Integers
+    other_texts_with: Integers
+    top: CommonComponents | None = None
+    common: CommonComponents | None = None
+
+    def weigh(self, weighting: str, occurrences: Any, texts_with: Any) -> NDArray[np.float64]:
+        """The weights of words that occur so often, in so many of the texts."""
+        if weighting == "idf":
+            return weights.idf(np.asarray(texts_with), self.texts)
+        often = np.maximum(np.asarray(occurrences, np.float64), 1.0)
+        return _of_probabilities(weighting, often / max(self.words, 1), self.usif_a)
+
+    def weight_of_others(self, weighting: str) -> dict[str, float]:
+        """The weight of each of `others`."""
+        found = self.weigh(weighting, self.other_occurrences, self.other_texts_with)
+        return dict(zip(self.others, found.astype(np.float32).tolist(), strict=True))
+
+    def to_bytes(self) -> bytes:
+        """All of it; the same bytes for the same values, and nothing in them is ever unpickled."""
+        arrays = {
+            "counts": np.array([self.texts, self.words], np.int64),
+            "usif_a": np.array([self.usif_a]),
+            "rows": self.rows,
+            "occurrences": self.occurrences,
+            "texts_with": self.texts_with,
+            # No word has a line break.
+            "others": np.frombuffer("\n".join(self.others).encode(), np.uint8),
+            "other_occurrences": self.other_occurrences,
+            "other_texts_with": self.other_texts_with,
+            **_arrays_of("top", self.top),
+            **_arrays_of("common", self.common),
+        }
+        file = BytesIO()
+        np.savez(file, allow_pickle=False, **arrays)
+        payload = file.getvalue()
+        return HEAD + hashlib.sha256(payload).digest() + payload
+
+    @staticmethod
+    def from_bytes(kept: bytes) -> Fit:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            DamageError: the bytes are not such, or not all of them.
+        """
+        start = len(HEAD) + DIGEST
+        payload = kept[start:]
+        digest = hashlib.sha256(payload).digest()
+        if kept[: len(HEAD)] != HEAD or kept[len(HEAD) : start] != digest:
+            raise DamageError(
+                "What was fitted on the corpus is damaged, or was not made by this version. "
+                "Fit it again: build the index with --refit."
+            )
+        with np.load(BytesIO(payload), allow_pickle=False) as arrays:
+            joined = arrays["others"].tobytes().decode()
+            return Fit(
+                texts=int(arrays["counts"][0]),
+                words=int(arrays["counts"][1]),
+                usif_a=float(arrays["usif_a"][0]),
+                rows=arrays["rows"],
+                occurrences=arrays["occurrences"],
+                texts_with=arrays["texts_with"],
+                others=tuple(joined.split("\n")) if joined else (),
+                other_occurrences=arrays["other_occurrences"],
+                other_texts_with=arrays["other_texts_with"],
+                top=_common_of("top", arrays),
+                common=_common_of("common", arrays),
+            )
+
+
+def fit_of_counts(counts: WordCounts, top: CommonComponents | None) -> Fit:
+    """What the counts of a corpus say; without common components of texts."""
+    rows = np.flatnonzero(counts.occurrences >= KEPT)
+    others = sorted(word for word, (often, _) in counts.others.items() if often >= KEPT)
+    pairs = np.array([counts.others[word] for word in others], np.int64).reshape(-1, 2)
+    own = counts.occurrences[counts.occurrences > 0]
+    every = np.concatenate([own, [often for often, _ in counts.others.values()]])
+    probabilities = every / max(counts.words, 1)
+    return Fit(
+        texts=counts.texts,
+        words=counts.words,
+        usif_a=weights.usif_a(probabilities, counts.words / max(counts.texts, 1)),
+        rows=rows.astype(np.int64),
+        occurrences=counts.occurrences[rows],
+        texts_with=counts.texts_with[rows],
+        others=tuple(others),
+        other_occurrences=np.ascontiguousarray(pairs[:, 0]),
+        other_texts_with=np.ascontiguousarray(pairs[:, 1]),
+        top=top,
+    )
+
+
+def top_of_corpus(counts: WordCounts, vocabulary: Vocabulary, number: int) -> CommonComponents:
+    """All-but-the-top over the words that a corpus has, each once, however often it occurs.
+
+    Its authors take the words of the whole file; those of the corpus at hand find more
+    (benchmarks/README.md). A corpus with few words takes all of the file too.
+    """
+    rows = np.flatnonzero(counts.occurrences)
+    if len(rows) < WORDS_PER_DIMENSION * vocabulary.dim:
+        return top_components(vocabulary.vectors, number)
+    return top_components(vocabulary.vectors, number, rows_of_words=rows)
+
+
+def row_weights(weighting: str, fit: Fit | None, number: int) -> Matrix:
+    """The weight of each of a vocabulary's `number` rows, float32; never for `mean`, all ones.
+
+    Without a fit, the probability of a word is that of its rank (`weights.zipf`): SIF and uSIF
+    weigh by it, uSIF for texts of 11 words, and `idf` is its information, -ln p.
+    """
+    if fit is None:
+        p = weights.zipf(number)
+        a = weights.usif_a(p, weights.WORDS_OF_A_SENTENCE)
+        return _of_probabilities(weighting, p, a).astype(np.float32)
+    result = np.full(number, fit.weigh(weighting, 1, 1), np.float32)
+    # Another file may have fewer rows; that it is another is for the fingerprint to say.
+    here = fit.rows < number
+    found = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
+    result[fit.rows[here]] = found
+    return result
+
+
+def _of_probabilities(
+    weighting: str, probabilities: NDArray[np.float64], usif_a: float
+) -> NDArray[np.float64]:
+    if weighting == "sif":
+        return weights.sif(probabilities)
+    if weighting == "usif":
+        return weights.usif(probabilities, usif_a)
+    return np.asarray(-np.log(probabilities), np.float64)
+
+
+def _arrays_of(name: str, common: CommonComponents | None) -> dict[str, NDArray[Any]]:
+    if common is None:
+        return {}
+    parts = ("mean", "directions", "shares")
+    return {f"{name}_{part}": getattr(common, part) for part in parts}
+
+
+def _common_of(name: str, arrays: Any) -> CommonComponents | None:
+    if f"{name}_mean" not in arrays:
+        return None
+    return CommonComponents(
+        *(arrays[f"{name}_{part}"] for part in ("mean", "directions", "shares"))
+    )

@@ -1,0 +1,69 @@
+"""Arrays in a safetensors file, memory-mapped.
+
+The file is the length of a header (uint64), the header as JSON, and the bytes of the arrays:
+https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import FileFormatError
+
+TYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "|i1",
+    "U8": "|u1",
+}
+HEADER_BYTES = 100_000_000
+
+
+def read_tensors(path: Path) -> dict[str, tuple[str, NDArray[Any]]]:
+    """Name to (type as the file calls it, array) of every array; BF16 comes as its bits, `<u2`.
+
+    Raises:
+        FileFormatError: no safetensors file, a damaged one, or a type that is none of `TYPES`.
+    """
+    try:
+        with path.open("rb") as file:
+            size = struct.unpack("<Q", file.read(8))[0]
+            if size > HEADER_BYTES:
+                raise ValueError("its header is too long")
+            header = json.loads(file.read(size))
+        header.pop("__metadata__", None)
+        return {
+            name: (entry["dtype"], _mapped(path, 8 + size, entry)) for name, entry in header.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise FileFormatError(f"{path} is no whole safetensors file ({reason}).") from None
+
+
+def as_float32(kind: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """The numbers as float32; the array itself where it is that already."""
+    if kind == "BF16":
+        # The upper half of a float32.
+        return (array.astype("<u4") << 16).view("<f4")
+    return np.asarray(array, dtype="<f4")
+
+
+def _mapped(path: Path, base: int, entry: dict[str, Any]) -> NDArray[Any]:
+    begin, end = entry["data_offsets"]
+    kind, shape = np.dtype(TYPES[entry["dtype"]]), tuple(entry["shape"])
+    if end - begin != kind.itemsize * int(np.prod(shape, dtype=np.int64)):
+        raise ValueError("an array's size is not that of its shape")
+    if begin == end:
+        return np.zeros(shape, kind)
+    return np.asarray(np.memmap(path, kind, "r", offset=base + begin, shape=shape))

@@ -1,0 +1,198 @@
+"""The token table of a ready static sentence model: a folder of sentence-transformers or model2vec.
+
+sentence-transformers: `modules.json` whose only embedding module is `StaticEmbedding`, with
+`model.safetensors` (`embedding.weight`, a row a token) and `tokenizer.json`. model2vec: the same
+files, with `embeddings`, and optionally `mapping` (the row of each token) and `weights` (a factor
+for each token). A table that is not plain float32 is converted once, into the user's cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from indexes.errors import FileFormatError, InputError
+from retriever.embedders.base import Matrix
+from retriever.embedders.cache import cache_folder, mark_used, remove_unused
+from retriever.embedders.static.safetensors_file import as_float32, read_tensors
+from retriever.embedders.word_vectors.cache import checksum_of
+
+MODULES, WEIGHTS, TOKENIZER = "modules.json", "model.safetensors", "tokenizer.json"
+PROMPTS, EXTRAS = "config_sentence_transformers.json", "retriever.json"
+ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """A row of `vectors` (tokens, dim) for each token of `tokenizer`, and by which rules.
+
+    `drops_unknown`: the unknown token counts for nothing (model2vec's rule; sentence-transformers
+    takes it like any other). `truncates`: the tokenizer's own limit of tokens holds. `teacher` is
+    the fingerprint of the embedder that the table was fitted to, where `retriever.json` names it.
+    """
+
+    vectors: Matrix
+    tokenizer: Path
+    checksum: str
+    drops_unknown: bool
+    truncates: bool
+    teacher: str | None
+
+
+def is_token_table(folder: Path) -> bool:
+    """Whether a folder is meant for a sentence model, static or not."""
+    return any((folder / name).is_file() for name in (MODULES, TOKENIZER))
+
+
+def read_token_table(folder: Path) -> TokenTable:
+    """The token table in a folder.
+
+    Raises:
+        FileFormatError: a model with other parts than a token table, or a damaged one.
+        InputError: a file that cannot be read, or a cache that cannot be written.
+    """
+    try:
+        inner = folder / _place(folder)
+        weights, tokenizer = inner / WEIGHTS, inner / TOKENIZER
+        for path in (weights, tokenizer):
+            if not path.is_file():
+                raise FileFormatError(
+                    f"{folder} has no {path.relative_to(folder)}; expected the folder of a static "
+                    f"sentence model, with {WEIGHTS} and {TOKENIZER}."
+                )
+        tensors, checksum = read_tensors(weights), checksum_of([weights, tokenizer])
+        ours = "embedding.weight" in tensors
+        if not ours and "embeddings" not in tensors:
+            raise FileFormatError(
+                f"{weights} has the arrays {', '.join(tensors)}; expected 'embedding.weight' "
+                "(sentence-transformers) or 'embeddings' (model2vec)."
+            )
+        vectors = _plain(weights, tensors, checksum)
+        return TokenTable(vectors, tokenizer, checksum, not ours, ours, _teacher(folder))
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+
+
+def _place(folder: Path) -> str:
+    """Where the table lies inside the folder."""
+    if not (folder / MODULES).is_file():
+        return ""
+    modules = _json(folder / MODULES, list)
+    try:
+        kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+        place = str(modules[0]["path"])
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise FileFormatError(f"{folder / MODULES} is no list of modules.") from None
+    if kinds[0] != "StaticEmbedding" or not set(kinds[1:]) <= {"Normalize"}:
+        raise FileFormatError(
+            f"{folder} is a model of {', '.join(kinds)}; expected a static one: StaticEmbedding, "
+            f"then at most Normalize. For any other sentence model, say contextual:{folder}."
+        )
+    if prompt := _default_prompt(folder):
+        raise FileFormatError(
+            f"{folder} puts the prompt '{prompt}' before every text; static tables are read "
+            f"without prompts. Say contextual:{folder}."
+        )
+    if Path(place).is_absolute() or ".." in Path(place).parts:
+        raise FileFormatError(f"{folder / MODULES} leads out of its folder: {place}.")
+    return place
+
+
+def _default_prompt(folder: Path) -> str:
+    path = folder / PROMPTS
+    if not path.is_file():
+        return ""
+    config = _json(path, dict)
+    return (config.get("prompts") or {}).get(config.get("default_prompt_name")) or ""
+
+
+def _teacher(folder: Path) -> str | None:
+    path = folder / EXTRAS
+    if not path.is_file():
+        return None
+    teacher = _json(path, dict).get("teacher")
+    fingerprint = teacher.get("fingerprint") if isinstance(teacher, dict) else None
+    return fingerprint if isinstance(fingerprint, str) else None
+
+
+def _json(path: Path, kind: type) -> Any:
+    try:
+        read = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise FileFormatError(f"{path} is no JSON: {error}") from None
+    if not isinstance(read, kind):
+        raise FileFormatError(f"{path} holds a {type(read).__name__}; expected a {kind.__name__}.")
+    return read
+
+
+def _plain(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]], checksum: str) -> Matrix:
+    """A float32 row for each token, memory-mapped."""
+    kind, table = tensors.get("embedding.weight") or tensors["embeddings"]
+    others = {name: tensors.get(name, ("", None))[1] for name in ("mapping", "weights")}
+    mapping, weights = others["mapping"], others["weights"]
+    count = len(table) if mapping is None else len(mapping)
+    odd = weights is not None and weights.shape != (count,)
+    if table.ndim != 2 or not table.size or not count or odd:
+        raise FileFormatError(f"{path} holds arrays of shapes that do not fit together.")
+    if mapping is not None and not 0 <= mapping.min() <= mapping.max() < len(table):
+        raise FileFormatError(f"{path}: 'mapping' leads to rows that there are not.")
+    if kind == "F32" and mapping is None and weights is None:
+        return _finite(path, table)
+    made = cache_folder() / "tables" / f"{checksum}.npy"
+    if not _is_whole(made, (count, table.shape[1])):
+        factors = None if weights is None else as_float32(tensors["weights"][0], weights)
+        _convert(made, kind, table, mapping, factors)
+        remove_unused(made.parent, made)
+    mark_used(made)
+    return _finite(path, np.asarray(np.load(made, mmap_mode="r")))
+
+
+def _convert(
+    made: Path,
+    kind: str,
+    table: NDArray[Any],
+    mapping: NDArray[Any] | None,
+    weights: Matrix | None,
+) -> None:
+    """Writes the table under another name, then renames it: it is whole or not there."""
+    made.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".making-", dir=made.parent)
+    count = len(table) if mapping is None else len(mapping)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (count, table.shape[1])}
+            npy.write_array_header_1_0(file, header)
+            for start in range(0, count, ROWS):
+                part = slice(start, min(start + ROWS, count))
+                rows = table[part] if mapping is None else table[mapping[part]]
+                block = as_float32(kind, rows)
+                if weights is not None:
+                    block = block * weights[part, None]
+                file.write(np.ascontiguousarray(block, "<f4").data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(made)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _is_whole(made: Path, shape: tuple[int, int]) -> bool:
+    try:
+        return bool(np.load(made, mmap_mode="r").shape == shape)
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def _finite(path: Path, table: Matrix) -> Matrix:
+    for start in range(0, len(table), ROWS):
+        if not np.isfinite(table[start : start + ROWS]).all():
+            raise FileFormatError(f"{path} holds a value that is no finite number.")
+    return table

@@ -1,0 +1,92 @@
+"""A token table as a vocabulary: a text is the tokens that a tokenizer makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from indexes.errors import FileFormatError
+from retriever.embedders.static.token_table import TokenTable, read_token_table
+from retriever.embedders.static.vocabulary import Names, TokenRows
+from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
+
+
+class TokenVocabulary:
+    """The tokens of texts, without special ones; a token's number is its row.
+
+    A text is read to its end, as sentence-transformers does; model2vec's own `encode` stops after
+    512 tokens unless it is told otherwise. Where the tokenizer of a sentence-transformers folder
+    has a limit of its own, that holds, as it does there.
+    """
+
+    def __init__(self, table: TokenTable, tokenizer: TextTokenizer) -> None:
+        self.vectors, self.checksum, self.teacher = table.vectors, table.checksum, table.teacher
+        self.dim = self.vectors.shape[1]
+        self._tokenizer = tokenizer
+        self._limit = tokenizer.limit if table.truncates else None
+        self._dropped = tokenizer.unknown if table.drops_unknown else None
+
+    @property
+    def case(self) -> str:
+        """Case is the tokenizer's affair."""
+        return "as its tokenizer does"
+
+    @property
+    def attributes(self) -> Mapping[str, object]:
+        """What decides which vectors a text gets; the checksum covers table and tokenizer."""
+        unknown = "pooled" if self._dropped is None else "dropped"
+        return {"source": self.checksum, "words": "tokens", "unknown": unknown}
+
+    def name(self, row: int) -> str:
+        """What a token is called, such as `##ing`."""
+        return self._tokenizer.name(row)
+
+    def bags(self, texts: Sequence[str]) -> TokenRows:
+        """The rows of the tokens of all texts."""
+        tokens, offsets = self._tokenizer.tokens(texts)
+        if self._limit is not None and len(tokens):
+            counts = np.diff(offsets)
+            place = np.arange(len(tokens)) - np.repeat(offsets[:-1], counts)
+            tokens = tokens[place < self._limit]
+            offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, self._limit))])
+        occurring = len(tokens)
+        if self._dropped is not None and (kept := tokens != self._dropped).sum() < occurring:
+            tokens, offsets = tokens[kept], np.concatenate([[0], np.cumsum(kept)])[offsets]
+        used = np.zeros(len(self.vectors), np.bool_)
+        used[tokens] = True
+        ids = np.flatnonzero(used)
+        rows = (np.cumsum(used, dtype=np.int32) - 1)[tokens]
+        names = Names(len(ids), lambda: [self._tokenizer.name(token) for token in ids.tolist()])
+        return TokenRows(rows, offsets, ids, names, self.vectors[ids], occurring)
+
+    def rows_of(self, text: str) -> list[int] | None:
+        """The rows of one text's tokens."""
+        tokens = self._tokenizer.tokens_of(text)[: self._limit]
+        if self._dropped is not None and self._dropped in tokens:
+            return [token for token in tokens if token != self._dropped]
+        return tokens
+
+    def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
+        """For each text, what became the unknown token, each once; none where that has a vector."""
+        if self._dropped is None:
+            return [[] for _ in texts]
+        return [self._tokenizer.unknown_in(text) for text in texts]
+
+
+def load_tokens(folder: Path) -> TokenVocabulary:
+    """The token table of a static sentence model.
+
+    Raises:
+        FileFormatError: no such model, or a damaged one.
+        InputError: a file that cannot be read, or a cache that cannot be written.
+    """
+    table = read_token_table(folder)
+    tokenizer = TextTokenizer(table.tokenizer)
+    if tokenizer.size > len(table.vectors):
+        raise FileFormatError(
+            f"{table.tokenizer} knows {tokenizer.size:,} tokens, but the table in {folder} has "
+            f"{len(table.vectors):,} rows; expected a row for each."
+        )
+    return TokenVocabulary(table, tokenizer)

@@ -1,0 +1,166 @@
+"""The weighted average of a text's words, by a static embedder's options and what was fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import InputError
+from retriever.embedders.base import Matrix
+from retriever.embedders.static import pooling
+from retriever.embedders.static.components import (
+    CommonComponents,
+    ComponentRemoval,
+    common_components,
+    removal,
+    top_components,
+)
+from retriever.embedders.static.corpus_counts import count_words
+from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
+from retriever.embedders.static.options import StaticOptions
+from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
+from retriever.embedders.tokenization.batch_split import chunks
+
+NO_TOTALS = np.zeros(0)
+
+
+class Averages:
+    """From rows of a vocabulary to unit vectors of texts.
+
+    What is needed of the whole vocabulary is made at its first use: a weight for each row, and,
+    where nothing was fitted, what all vectors have in common. Beyond that, no row is touched that
+    no text has.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, options: StaticOptions, fit: Fit | None = None
+    ) -> None:
+        self._vocabulary, self._options, self._fit = vocabulary, options, fit
+        # Then what is common to words can be taken away from their sum: far fewer of these.
+        self._linear = not options.unit_words and options.weighting != "usif"
+        self._needs_totals = options.all_but_top > 0 and self._linear
+
+    def of_bags(self, bags: TokenRows) -> Matrix:
+        """The vectors of texts, (texts, dim) float32 of length 1; zeros where nothing is left.
+
+        Raises:
+            InputError: components are to be taken away, and nothing was fitted.
+        """
+        return pooling.length_one(*self.sums(bags))
+
+    def of_rows(self, rows: list[int]) -> Matrix:
+        """The vector of one text of these rows, (1, dim): as `of_bags` to the last bit, and sooner.
+
+        Raises:
+            InputError: as `of_bags`.
+        """
+        places = np.array(rows, np.int32)
+        offsets = np.array([0, len(rows)], np.int32)
+        weights = None if self._weights is None else self._weights[places]
+        table = self._vocabulary.vectors
+        if not self._linear:
+            # Something is done to every word: only to these, and not to the whole table.
+            table, places = self._changed(table[places]), np.arange(len(rows), dtype=np.int32)
+        return pooling.length_one(*self._pooled(places, offsets, weights, table))
+
+    def sums(self, bags: TokenRows) -> tuple[NDArray[np.float64], NDArray[np.float64] | float]:
+        """The weighted sums of the words of texts without what is common, (texts, dim), unscaled.
+
+        And the length of what rounding leaves where nothing is; see `pooling.without`.
+        """
+        weights = self._weights
+        if weights is not None:
+            weights = self._weights_of(bags, weights)[bags.rows]
+        table = bags.table if self._linear else self._changed(bags.table)
+        return self._pooled(bags.rows, bags.offsets, weights, table)
+
+    def _pooled(
+        self, rows: NDArray[np.int32], offsets: NDArray[Any], weights: Matrix | None, table: Matrix
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | float]:
+        sums = pooling.sums(rows, offsets, weights, table)
+        if self._options.weighting == "usif":
+            sums = pooling.per_dimension(sums, rows, offsets, table)
+        totals = pooling.totals_of(offsets, weights) if self._needs_totals else NO_TOTALS
+        return pooling.without(sums, totals, self._common)
+
+    def _changed(self, table: Matrix) -> Matrix:
+        return pooling.changed_words(table, self._common_of_words, unit=self._options.unit_words)
+
+    @cached_property
+    def _weights(self) -> Matrix | None:
+        """The weight of each row of the vocabulary; None where all weigh the same."""
+        if self._options.weighting == "mean":
+            return None
+        return row_weights(self._options.weighting, self._fit, len(self._vocabulary.vectors))
+
+    def _weights_of(self, bags: TokenRows, weights_of_rows: Matrix) -> Matrix:
+        """The weight of each distinct word of some texts."""
+        # Without a corpus, a word made of subwords (row -1) is as rare as the file's last.
+        weights = weights_of_rows[bags.ids]
+        if self._fit is not None and (bags.ids < 0).any():
+            once = float(self._fit.weigh(self._options.weighting, 1, 1))
+            for place in np.flatnonzero(bags.ids < 0).tolist():
+                weights[place] = self._other_weights.get(bags.words[place], once)
+        return weights
+
+    @cached_property
+    def _other_weights(self) -> dict[str, float]:
+        return self._fit.weight_of_others(self._options.weighting) if self._fit else {}
+
+    @cached_property
+    def _common(self) -> ComponentRemoval | None:
+        """What is taken away from the sums: that of texts, and that of words where that can be."""
+        texts = None if self._fit is None else self._fit.common
+        if self._fit is None and self._options.components:
+            raise InputError(
+                f"{self._options.components} common components are to be taken away, and nothing "
+                "was fitted yet. Fit it first, embedder.fitted(texts); building an index does so."
+            )
+        return removal(self._top if self._linear else None, texts)
+
+    @cached_property
+    def _common_of_words(self) -> ComponentRemoval | None:
+        return removal(self._top, None)
+
+    @cached_property
+    def _top(self) -> CommonComponents | None:
+        """What all words have in common: as fitted, or else over the whole vocabulary."""
+        if not self._options.all_but_top:
+            return None
+        if self._fit is not None:
+            return self._fit.top
+        return top_components(self._vocabulary.vectors, self._options.all_but_top)
+
+
+def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions) -> Fit:
+    """What the options ask to be learnt from the texts of a corpus, read once.
+
+    Common components are those of a sample of the texts, as they come out with the final weights.
+
+    Raises:
+        InputError: something that is no text; see `check_texts`.
+    """
+    counts = count_words(texts, vocabulary)
+    number = options.all_but_top
+    top = top_of_corpus(counts, vocabulary, number) if number else None
+    fit = fit_of_counts(counts, top)
+    if not options.removed:
+        return fit
+    means = _means(counts.sample, vocabulary, Averages(vocabulary, options, fit))
+    weighted = options.weighting == "usif"
+    return replace(fit, common=common_components(means, options.removed, weighted=weighted))
+
+
+def _means(texts: Sequence[str], vocabulary: Vocabulary, averages: Averages) -> NDArray[np.float64]:
+    """The weighted means of the words of texts (texts, dim): as the papers have them, unscaled."""
+    parts = [np.zeros((0, vocabulary.dim))]
+    for chunk in chunks(texts):
+        bags = vocabulary.bags(chunk)
+        counts = np.maximum(np.diff(bags.offsets), 1)
+        parts.append(averages.sums(bags)[0] / counts[:, None])
+    return np.concatenate(parts)

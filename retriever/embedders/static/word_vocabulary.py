@@ -1,0 +1,223 @@
+"""Word vectors as a vocabulary: a text is the words and phrases that it is split into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.embedders.base import Matrix
+from retriever.embedders.static.vocabulary import Names, TokenRows
+from retriever.embedders.tokenization.characters import lowered
+from retriever.embedders.tokenization.phrases import JOINT, Phrases, units
+from retriever.embedders.tokenization.words import Words, split, words_of
+from retriever.embedders.word_vectors.vectors import WordVectors
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The words and phrases of some texts, and the row of each distinct one, -1 where unknown."""
+
+    words: Words
+    rows: NDArray[np.int64]
+
+
+# GoogleNews has two phrases for every word; lists of plain words have a few odd entries with `_`.
+SHARE = 0.01
+DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
+
+
+class WordVocabulary:
+    """The words of texts, and the rows of `words` that they have.
+
+    Texts are lower-cased where the vocabulary has no upper-case letter. Where it has some, a word
+    is looked up as it is written, and in lower case if it is unknown. Where the vocabulary writes
+    numbers as GoogleNews does, `##` for 10 to 99, an unknown word with digits is looked up with `#`
+    for each. Where at least one entry in a hundred is a phrase such as `New_York`, or `phrases`
+    says so, words that make one are taken together.
+    """
+
+    def __init__(self, words: WordVectors, *, phrases: bool | None = None) -> None:
+        self.words = words
+        self.dim, self.checksum = words.dim, words.checksum
+        self.vectors: Matrix = np.asarray(words.vectors)
+        self.teacher: str | None = None
+        self._phrases_wanted = phrases
+        self._lower = not words.has_upper_case
+
+    @property
+    def lower(self) -> bool:
+        """Whether texts are lower-cased: the vocabulary has no upper-case letter."""
+        return self._lower
+
+    @property
+    def case(self) -> str:
+        """`lower`, or `as written, else lower`."""
+        return "lower" if self.lower else "as written, else lower"
+
+    @cached_property
+    def marks_digits(self) -> bool:
+        """Whether numbers of two digits and more are written with `#` for each digit."""
+        # Most files have no such sign: told without a look at every word.
+        if not self.words.occurrences("#"):
+            return False
+        return "##" in self.words and not any(str(n) in self.words for n in range(10, 100))
+
+    @cached_property
+    def phrases(self) -> Phrases | None:
+        """The phrases of the vocabulary, where it has them or they were asked for."""
+        least = 1 if self._phrases_wanted else max(1, int(np.ceil(SHARE * len(self.words))))
+        if self._phrases_wanted is False or self.words.occurrences(JOINT) < least:
+            return None
+        found = Phrases(self.words.names)
+        return found if len(found) >= least else None
+
+    @property
+    def attributes(self) -> Mapping[str, object]:
+        """What decides which vectors a text gets."""
+        attributes: dict[str, object] = {
+            "source": self.checksum,
+            "words": "unicode L, M, N",
+            "lower": self.lower,
+            "subwords": self.words.subwords is not None,
+        }
+        if not self.lower:
+            attributes["case"] = self.case
+        if self.marks_digits:
+            attributes["digits"] = "#"
+        if self.phrases is not None:
+            attributes["phrases"] = True
+        return attributes
+
+    def name(self, row: int) -> str:
+        """The word or phrase of a row."""
+        return self.words.names[row]
+
+    def bags(self, texts: Sequence[str]) -> TokenRows:
+        """The rows of the known words and phrases of all texts."""
+        found = self._found(texts)
+        known = found.rows >= 0
+        ids, places = np.unique(found.rows[known], return_inverse=True)
+        rows = np.full(len(known), -1, np.int32)
+        rows[known] = places
+        table, made = self.vectors[ids], list[str]()
+        if self.words.subwords is not None and not known.all():
+            unknown = np.flatnonzero(~known)
+            words = [found.words.distinct[place] for place in unknown.tolist()]
+            extra, any_known = self.words.subwords.vectors_of(words)
+            table = np.concatenate([table, extra[any_known]])
+            made = [words[place] for place in np.flatnonzero(any_known).tolist()]
+            rows[unknown[any_known]] = len(ids) + np.arange(len(made))
+        occurrences, offsets = rows[found.words.codes], found.words.offsets
+        there = occurrences >= 0
+        if not there.all():
+            occurrences = occurrences[there]
+            offsets = np.concatenate([[0], np.cumsum(there)])[offsets]
+        return TokenRows(
+            rows=occurrences,
+            offsets=offsets,
+            ids=np.concatenate([ids, np.full(len(made), -1)]),
+            words=Names(len(table), lambda: [*(self.words.names[row] for row in ids), *made]),
+            table=table,
+            occurring=len(found.words.codes),
+        )
+
+    def rows_of(self, text: str) -> list[int] | None:
+        """The rows of one text's known words and phrases; None where a word may have subwords."""
+        words = words_of(text, lower=self._lower)
+        if self.phrases is not None:
+            found = self._taken_together(words, self.phrases)
+        else:
+            found = [self._row(word) for word in words]
+        rows = [row for row in found if row >= 0]
+        return rows if self.words.subwords is None or len(rows) == len(found) else None
+
+    def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
+        """For each text, its words that have no vector, each once, in their order."""
+        found = self._found(texts)
+        missing = np.flatnonzero(found.rows < 0)
+        if self.words.subwords is not None and len(missing):
+            words = [found.words.distinct[place] for place in missing.tolist()]
+            missing = missing[~self.words.subwords.vectors_of(words)[1]]
+        unknown = {found.words.distinct[place] for place in missing.tolist()}
+        return [
+            [word for word in dict.fromkeys(found.words.of(text)) if word in unknown]
+            for text in range(len(texts))
+        ]
+
+    def _row(self, word: str) -> int:
+        """The row of a word in the first of its spellings that is known, or -1."""
+        row = self.words.row(word)
+        return self._respelt(word) if row is None else row
+
+    def _respelt(self, word: str) -> int:
+        small = word if self._lower else lowered(word)
+        spellings = [small]
+        if self.marks_digits:
+            spellings += [word.translate(DIGITS_TO_MARKS), small.translate(DIGITS_TO_MARKS)]
+        rows = (self.words.row(spelling) for spelling in spellings)
+        return next((row for row in rows if row is not None), -1)
+
+    def _part(self, word: str) -> str:
+        """The word as it stands in phrases: with `#` for digits where it is written so alone."""
+        if self.marks_digits and word not in self.words:
+            return word.translate(DIGITS_TO_MARKS)
+        return word
+
+    def _taken_together(self, words: list[str], phrases: Phrases) -> list[int]:
+        """The row of every word or phrase of one text, -1 for an unknown one."""
+        spellings = [[self._part(word) for word in words]]
+        if not self._lower:
+            spellings.append([self._part(lowered(word)) for word in words])
+        rows, at = [], 0
+        while at < len(words):
+            longest = max(phrases.reach(spelling[at]) for spelling in spellings)
+            size, row = 1, -1
+            for size in range(min(longest, len(words) - at), 1, -1):
+                joined = (JOINT.join(spelling[at : at + size]) for spelling in spellings)
+                known = (self.words.row(phrase) for phrase in joined)
+                row = next((row for row in known if row is not None), -1)
+                if row >= 0:
+                    break
+            else:
+                size, row = 1, self._row(words[at])
+            rows.append(row)
+            at += size
+        return rows
+
+    def _found(self, texts: Sequence[str]) -> _Found:
+        words = split(texts, lower=self._lower)
+        rows = self.words.ids(words.distinct)
+        if not self._lower or self.marks_digits:
+            for place in np.flatnonzero(rows < 0).tolist():
+                rows[place] = self._respelt(words.distinct[place])
+        found = _Found(words, rows)
+        return found if self.phrases is None else self._joined(found, self.phrases)
+
+    def _joined(self, found: _Found, phrases: Phrases) -> _Found:
+        """The same with phrases in the place of their words."""
+        words, distinct = found.words, found.words.distinct
+        ends = np.repeat(words.offsets[1:], np.diff(words.offsets))
+        parts = phrases.numbers([self._part(word) for word in distinct])
+        lengths, rows = phrases.longest_at(parts[words.codes], ends)
+        if not self._lower:
+            small = phrases.numbers([self._part(lowered(word)) for word in distinct])
+            others, other_rows = phrases.longest_at(small[words.codes], ends)
+            rows = np.where(others > lengths, other_rows, rows)
+            lengths = np.maximum(lengths, others)
+        begin = units(lengths)
+        joined = begin & (lengths > 1)
+        ids, places = np.unique(rows[joined], return_inverse=True)
+        codes = words.codes.copy()
+        codes[joined] = len(distinct) + places
+        offsets = np.concatenate([[0], np.cumsum(begin)])[words.offsets]
+        names = [*distinct, *(self.words.names[row] for row in ids.tolist())]
+        # A word may stand in phrases only: then it is none of the words that occur.
+        left, places = np.unique(codes[begin], return_inverse=True)
+        return _Found(
+            Words(places.astype(np.int32), offsets, [names[place] for place in left.tolist()]),
+            np.concatenate([found.rows, ids])[left],
+        )

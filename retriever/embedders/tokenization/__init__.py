@@ -1,0 +1,1 @@
+"""Texts into words and subword tokens, a whole batch at a time."""

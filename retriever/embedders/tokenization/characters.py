@@ -1,0 +1,99 @@
+"""Which characters make up words, and how each is written in lower case.
+
+A word is a maximal run of Unicode letters, marks and digits (the general categories L, M and N).
+Categories and lower case are those of arrow (RE2 and utf8proc), so that a batch and a single text
+are read alike; what was asked once is remembered.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPACE = ord(" ")
+# RE2 classes: https://github.com/google/re2/wiki/Syntax
+A_WORD = r"[\pL\pM\pN]"
+UNKNOWN, WORD, SEPARATOR = range(3)
+
+# UTF-8 writes no character beyond ASCII with a byte below 128: bytes can be translated one by one.
+ASCII_WORDS = bytes(code if code >= 128 or chr(code).isalnum() else SPACE for code in range(256))
+ASCII_LOWER = ASCII_WORDS.lower()
+
+
+def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
+    """Whether each character, by its code point, is part of no word; its small form if `lower`."""
+    table = _table(lower)
+    asked = np.zeros(len(table), np.bool_)
+    asked[codes] = True
+    new = np.flatnonzero(asked & (table == UNKNOWN))
+    if len(new):
+        table[new] = _classes(new.tolist(), lower)
+    found: NDArray[np.bool_] = table[codes] == SEPARATOR
+    return found
+
+
+def lowered(word: str) -> str:
+    """The word in lower case, character by character."""
+    return word.lower() if word.isascii() else word.translate(_Lower.of())
+
+
+@cache
+def letters(lower: bool) -> dict[int, str]:
+    """For `str.translate`: every separator as a space, and letters in lower case if `lower`."""
+    return _Letters(lower)
+
+
+class _Lower(dict[int, str]):
+    """Characters to lower case, each asked for once."""
+
+    @staticmethod
+    @cache
+    def of() -> _Lower:
+        return _Lower()
+
+    def __missing__(self, code: int) -> str:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        small = str(pc.utf8_lower(pa.scalar(chr(code))).as_py())
+        self[code] = small
+        return small
+
+
+class _Letters(dict[int, str]):
+    """Characters to themselves, to lower case, or to a space; each asked for once."""
+
+    def __init__(self, lower: bool) -> None:
+        super().__init__((code, chr(byte)) for code, byte in enumerate(ASCII_LOWER[:128]))
+        self._lower = lower
+        if not lower:
+            self.update((code, chr(byte)) for code, byte in enumerate(ASCII_WORDS[:128]))
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if _classes([code], self._lower)[0] == SEPARATOR:
+            character = " "
+        elif self._lower:
+            character = _Lower.of()[code]
+        self[code] = character
+        return character
+
+
+@cache
+def _table(lower: bool) -> NDArray[np.uint8]:
+    """The class of every code point, as far as it is known. Filling it twice does no harm."""
+    return np.full(0x110000, UNKNOWN, np.uint8)
+
+
+def _classes(codes: list[int], lower: bool) -> NDArray[np.uint8]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    characters = pa.array([chr(code) for code in codes], pa.string())
+    if lower:
+        # Younger capital letters may be known to utf8proc, and to RE2 only in their small form.
+        characters = pc.utf8_lower(characters)
+    words = pc.match_substring_regex(characters, A_WORD).to_numpy(zero_copy_only=False)
+    return np.where(words, WORD, SEPARATOR).astype(np.uint8)

@@ -1,0 +1,131 @@
+"""Phrases among the words of texts: entries of a vocabulary such as `New_York`.
+
+The longest phrase that begins at a word wins, from left to right; phrases do not overlap and do not
+reach from one text into the next. As in Mikolov et al. 2013, "Distributed Representations of Words
+and Phrases and their Compositionality", a phrase is written as its words joined by `_`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+JOINT = "_"
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The beginnings of some length that phrases have: sorted keys, and whole phrases' rows."""
+
+    keys: Integers
+    rows: Integers
+
+
+class Phrases:
+    """The phrases of a vocabulary, by the words they are made of.
+
+    A beginning of k words is known by its position in the sorted keys of level k; its key is made
+    of the beginning of k - 1 words and the last word.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        array = pa.array(words, pa.large_string())
+        rows = np.flatnonzero(pc.match_substring(array, JOINT).to_numpy(zero_copy_only=False))
+        lists = pc.split_pattern(array.take(pa.array(rows)), JOINT)
+        encoded = lists.flatten().dictionary_encode()
+        names, parts = encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
+        lengths = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+        # `__`, `_a` and `a__b` are no words joined by `_`.
+        empty = names.index("") if "" in names else -1
+        owners = np.repeat(np.arange(len(rows)), lengths)
+        whole = np.bincount(owners[parts == empty], minlength=len(rows)) == 0
+        parts, rows, lengths = parts[whole[owners]], rows[whole], lengths[whole]
+        self._count, self.longest = len(rows), int(lengths.max(initial=0))
+        self.parts = dict(zip(names, range(len(names)), strict=True))
+        firsts = np.cumsum(lengths) - lengths
+        reach = np.ones(len(names), np.int64)
+        np.maximum.at(reach, parts[firsts], lengths)
+        self._reach = reach.tolist()
+        self._levels = self._built(parts, firsts, lengths, rows)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _built(
+        self, parts: Integers, firsts: Integers, lengths: Integers, rows: Integers
+    ) -> list[_Level]:
+        beginnings, levels = parts[firsts], []
+        for size in range(2, self.longest + 1):
+            kept = lengths >= size
+            lengths, rows, firsts = lengths[kept], rows[kept], firsts[kept]
+            keys = self._keys(beginnings[kept], parts[firsts + size - 1])
+            distinct, beginnings = np.unique(keys, return_inverse=True)
+            ends = np.full(len(distinct), -1, np.int64)
+            ends[beginnings[lengths == size]] = rows[lengths == size]
+            levels.append(_Level(distinct, ends))
+        return levels
+
+    def _keys(self, beginnings: Integers, parts: Integers) -> Integers:
+        return beginnings * np.int64(len(self.parts)) + parts
+
+    def reach(self, word: str) -> int:
+        """How many words the longest phrase that begins with this one has; 1 for no phrase."""
+        part = self.parts.get(word)
+        return 1 if part is None else int(self._reach[part])
+
+    def numbers(self, words: Sequence[str]) -> Integers:
+        """The number of each word among the parts of phrases, -1 for none."""
+        get = self.parts.get
+        return np.fromiter((get(word, -1) for word in words), np.int64, len(words))
+
+    def longest_at(self, parts: Integers, ends: Integers) -> tuple[Integers, Integers]:
+        """The longest phrase that begins at each word: (its words, at least 1; its row or -1).
+
+        `parts` are the numbers of the words of all texts; `ends` says for each word where its text
+        ends.
+        """
+        lengths, rows = np.ones(len(parts), np.int64), np.full(len(parts), -1, np.int64)
+        at = np.flatnonzero(parts >= 0)
+        beginnings = parts[at]
+        for size, level in enumerate(self._levels, start=2):
+            last = at + size - 1
+            inside = last < ends[at]
+            at, beginnings, last = at[inside], beginnings[inside], last[inside]
+            known = parts[last] >= 0
+            at, keys = at[known], self._keys(beginnings[known], parts[last[known]])
+            places = np.minimum(np.searchsorted(level.keys, keys), len(level.keys) - 1)
+            found = level.keys[places] == keys
+            at, beginnings = at[found], places[found]
+            whole = level.rows[beginnings] >= 0
+            lengths[at[whole]], rows[at[whole]] = size, level.rows[beginnings[whole]]
+        return lengths, rows
+
+
+def units(lengths: Integers) -> NDArray[np.bool_]:
+    """Whether each word begins a word or phrase, when phrases are taken from left to right.
+
+    `lengths` are those of the phrases that begin at each word, none of which leaves its text. A
+    word that no earlier phrase reaches is one. From these the others are found by doubling the
+    jumps, so that the steps are the logarithm of the longest stretch of phrases that overlap.
+    """
+    count = len(lengths)
+    if not count:
+        return np.zeros(0, np.bool_)
+    # One place more, behind the last word, which leads to itself.
+    jumps = np.append(np.arange(count) + lengths, count)
+    reached = np.ones(count + 1, np.bool_)
+    reached[1:] = np.maximum.accumulate(jumps[:-1]) <= np.arange(1, count + 1)
+    steps = int(np.diff(np.flatnonzero(reached)).max(initial=1))
+    while steps > 1:
+        reached[jumps[np.flatnonzero(reached)]] = True
+        jumps = jumps[jumps]
+        steps = (steps + 1) // 2
+    return reached[:-1]

@@ -1,0 +1,89 @@
+"""Texts to words, a whole batch at a time or a single text at once.
+
+A word is a maximal run of Unicode letters, marks and digits (see `characters.py`); everything else
+separates: `don't` is `don` and `t`, `COVID-19` is `COVID` and `19`, `snake_case` is two words.
+Nothing is stemmed and no word is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, cut
+from retriever.embedders.tokenization.characters import (
+    ASCII_LOWER,
+    ASCII_WORDS,
+    letters,
+    separators,
+)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of some texts, in order.
+
+    `codes` (total,) int32 are positions in `distinct`; the words of text `i` are
+    `codes[offsets[i]:offsets[i + 1]]`; `offsets` (texts + 1,) int64. An empty text has no words.
+    """
+
+    codes: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    distinct: list[str]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def of(self, text: int) -> list[str]:
+        """The words of one text, by its position."""
+        stretch = self.codes[self.offsets[text] : self.offsets[text + 1]]
+        return [self.distinct[code] for code in stretch]
+
+
+def words_of(text: str, *, lower: bool) -> list[str]:
+    """The words of one text: what `split` says, and sooner.
+
+    Raises:
+        UnicodeEncodeError: the text holds a lone surrogate.
+    """
+    if text.isascii():
+        return text.encode().translate(ASCII_LOWER if lower else ASCII_WORDS).decode().split()
+    return text.translate(letters(lower)).split()
+
+
+def split(texts: Sequence[str], *, lower: bool) -> Words:
+    """The words of every text; `lower` lower-cases them first (character by character, no locale).
+
+    Raises:
+        UnicodeEncodeError: a text holds a lone surrogate.
+    """
+    import pyarrow.compute as pc
+
+    translation = ASCII_LOWER if lower else ASCII_WORDS
+    pieces = cut(texts, SplitRules(translation, blank=partial(_blank_separators, lower=lower)))
+    if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
+        return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
+    small = pc.utf8_lower(pieces.distinct).dictionary_encode()
+    codes = small.indices.to_numpy()[pieces.codes]
+    return Words(codes, pieces.offsets, small.dictionary.to_pylist())
+
+
+def _blank_separators(text: NDArray[np.uint8], *, lower: bool) -> None:
+    """Puts spaces for the bytes of separators beyond ASCII, in UTF-8."""
+    first = np.flatnonzero(text >= 0xC0)
+    if not len(first):
+        return
+    lead = text[first]
+    size = 2 + (lead >= 0xE0).astype(np.uint8) + (lead >= 0xF0)
+    codes = (lead & (0xFF >> (size + 1))).astype(np.int32)
+    for step in (1, 2, 3):
+        longer = np.flatnonzero(size > step)
+        codes[longer] = codes[longer] << 6 | text[first[longer] + step] & 0x3F
+    blank = separators(codes, lower)
+    first, size = first[blank], size[blank]
+    for step in (0, 1, 2, 3):
+        text[first[size > step] + step] = SPACE

@@ -1,0 +1,119 @@
+"""The cache of converted word vectors: one folder a source, named by the source's SHA-256.
+
+<cache>/words/<SHA-256>/     see wordwriter.py
+<cache>/words/seen/<...>     the SHA-256 of a source by its path and what the system says of the
+                             file, so that a source is read once and not at every opening
+
+A crash, or two processes at once, leave a whole folder or none. One that is damaged is made again,
+and one that nobody has opened for 60 days goes when another is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from indexes.errors import InputError
+from retriever.embedders.cache import (
+    cache_folder,
+    make_whole,
+    mark_used,
+    remove_unused,
+    write_whole,
+)
+from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter, is_whole, read_meta
+
+HEX_DIGITS = 64
+Convert = Callable[[WordWriter, str], None]
+
+
+def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
+    """The folder of the sources' converted form, made by `convert(writer, checksum)` if need be.
+
+    Raises:
+        FileFormatError: from `convert`.
+        InputError: the cache folder cannot be written.
+    """
+    root = cache_folder() / "words"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if found := converted_before(sources):
+            return found
+        folder = root / checksum_of(sources)
+        return folder, _make(folder, sources[0], convert)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or root}: {error.strerror or error}. Models are converted into the "
+            "cache folder; set RETRIEVER_CACHE to a folder that can be written and has room."
+        ) from None
+
+
+def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
+    """The folder of the sources' converted form where there is a whole one."""
+    folder = cache_folder() / "words" / checksum_of(sources)
+    meta = _whole_meta(folder)
+    if meta is None:
+        return None
+    mark_used(folder)
+    return folder, meta
+
+
+def checksum_of(sources: Sequence[Path]) -> str:
+    """SHA-256, in hex, over the bytes of the files in their order; names do not count.
+
+    It is remembered by path, size, inode and both times of change, to the nanosecond: `cp -p` and
+    `rsync -t` give a new file the size and the time of an old one.
+    """
+    key = hashlib.sha256()
+    for source in sources:
+        state = source.stat()
+        times = (state.st_mtime_ns, state.st_ctime_ns)
+        facts = (source.resolve(), state.st_size, *times, state.st_ino, state.st_dev)
+        key.update("".join(f"{fact}\0" for fact in facts).encode())
+    memory = cache_folder() / "words" / "seen" / key.hexdigest()
+    with suppress(OSError):
+        remembered = memory.read_text("ascii", errors="replace")
+        if len(remembered) == HEX_DIGITS:
+            return remembered
+    checksum = _hash(sources)
+    # A cache that cannot be written may still hold what is looked for.
+    with suppress(OSError):
+        write_whole(memory, checksum)
+    return checksum
+
+
+def _hash(sources: Sequence[Path]) -> str:
+    digests = []
+    for source in sources:
+        with source.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256"))
+    if len(digests) == 1:
+        return digests[0].hexdigest()
+    return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
+
+
+def _make(folder: Path, source: Path, convert: Convert) -> WordMeta:
+    def fill(work: Path) -> None:
+        _convert(WordWriter(work, source), convert, folder.name)
+
+    make_whole(folder, fill, lambda made: _whole_meta(made) is not None)
+    remove_unused(folder.parent, folder)
+    meta = read_meta(folder)
+    if meta is None:
+        raise InputError(f"{folder} was changed by someone else while it was made. Try again.")
+    return meta
+
+
+def _convert(writer: WordWriter, convert: Convert, checksum: str) -> None:
+    try:
+        convert(writer, checksum)
+    finally:
+        writer.close()
+
+
+def _whole_meta(folder: Path) -> WordMeta | None:
+    """What is to be known of a converted source; None where its folder is damaged or not there."""
+    meta = read_meta(folder)
+    return meta if meta is not None and is_whole(folder, meta) else None

@@ -1,0 +1,83 @@
+"""Whether a file is a whole fastText model in Facebook's binary format.
+
+gensim reads such a file, but never comes back from one that ends inside its vocabulary, and takes a
+compressed model's numbers for plain ones: so its shape is checked first. The layout is that of
+`FastText::loadModel`, https://github.com/facebookresearch/fastText/blob/main/src/fasttext.cc
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+
+from indexes.errors import FileFormatError
+
+MAGIC = 793712314
+# epoch, minCount, neg, wordNgrams, loss, model, bucket, minn, maxn, lrUpdateRate, t
+ARGUMENTS = "<10id"
+LOSSES, MODELS = range(1, 5), range(1, 4)
+ENTRY_BYTES = 9  # after a word and its zero byte: count (int64) and kind (int8)
+
+
+def looks_like_fasttext(head: bytes) -> bool:
+    """Whether a file begins like a fastText model, of today's format or of that before 2017."""
+    if len(head) < 8 + struct.calcsize(ARGUMENTS):
+        return False
+    first, second = struct.unpack_from("<2i", head)
+    if first == MAGIC:
+        return True
+    # The old format begins with the width and the window, and has no mark of its own.
+    _, _, _, _, loss, model, *_ = struct.unpack_from(ARGUMENTS, head, 8)
+    return 0 < first < 1 << 16 and 0 <= second < 1 << 12 and loss in LOSSES and model in MODELS
+
+
+def check_fasttext(path: Path, name: Path) -> None:
+    """Refuses a model that gensim could not read, or would read wrong; errors call it `name`.
+
+    Raises:
+        FileFormatError: cut off, compressed (`.ftz`), or a classifier with labels.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            _check(name, data)
+        except struct.error:
+            raise _cut_off(name) from None
+
+
+def _check(path: Path, data: mmap.mmap) -> None:
+    new = struct.unpack_from("<i", data)[0] == MAGIC
+    position = (16 if new else 8) + struct.calcsize(ARGUMENTS)
+    entries, _, labels = struct.unpack_from("<3i", data, position)
+    position += 12 + 8
+    if labels > 0:
+        raise FileFormatError(f"{path} is a fastText classifier; expected a model of word vectors.")
+    pruned = struct.unpack_from("<q", data, position)[0] if new else 0
+    position = _after_entries(path, data, position + (8 if new else 0), entries)
+    position += 8 * max(pruned, 0)
+    _check_matrix(path, data, position, new)
+
+
+def _after_entries(path: Path, data: mmap.mmap, position: int, entries: int) -> int:
+    for _ in range(entries):
+        end = data.find(b"\0", position)
+        if end < 0:
+            raise _cut_off(path)
+        position = end + 1 + ENTRY_BYTES
+    return position
+
+
+def _check_matrix(path: Path, data: mmap.mmap, position: int, new: bool) -> None:
+    if new:
+        if struct.unpack_from("<?", data, position)[0]:
+            raise FileFormatError(
+                f"{path} is a compressed fastText model (.ftz); expected the full .bin."
+            )
+        position += 1
+    rows, width = struct.unpack_from("<2q", data, position)
+    if rows < 0 or width <= 0 or position + 16 + 4 * rows * width > len(data):
+        raise _cut_off(path)
+
+
+def _cut_off(path: Path) -> FileFormatError:
+    return FileFormatError(f"{path} begins as a fastText model, but ends too early. Get it again.")

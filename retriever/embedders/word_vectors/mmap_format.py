@@ -1,0 +1,185 @@
+"""The memory-mapped form of word vectors: how it is written, and what says that it is whole.
+
+vectors.npy    float32 (count, dim)
+words.txt      one word a line, in the order of the rows
+ngrams.npy     float32 (rows, dim), fastText's subwords only
+meta.json      written last; a folder without it does not count
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from indexes.errors import FileFormatError
+from retriever.embedders.base import Matrix
+from retriever.embedders.word_vectors.subwords import Subwords
+
+VECTORS, WORDS, NGRAMS, META = "vectors.npy", "words.txt", "ngrams.npy", "meta.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class WordMeta:
+    """What `meta.json` says of the files beside it.
+
+    `checksum` is the source's SHA-256; `duplicates` counts rows of words that had come before;
+    `ngrams` is the number of rows of subword vectors, 0 where there are none.
+    """
+
+    format: str
+    checksum: str
+    count: int
+    dim: int
+    duplicates: int
+    has_upper_case: bool
+    words_crc: int
+    ngrams: int = 0
+    min_n: int = 0
+    max_n: int = 0
+    version: int = VERSION
+
+
+class WordWriter:
+    """Writes words and their vectors into a folder, block by block.
+
+    Only the words themselves are held in memory. Of a word that comes twice the first row counts.
+    """
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        self.folder, self.source = folder, source
+        self.dim = self.count = self.duplicates = self.words_crc = 0
+        self.has_upper_case = False
+        self._seen: set[str] = set()
+        self._vectors = (folder / VECTORS).open("wb")
+        self._words = (folder / WORDS).open("wb")
+
+    def add(self, words: Sequence[str], vectors: Matrix) -> None:
+        """Adds rows; every block has the same width.
+
+        Raises:
+            FileFormatError: a word holds a line break, or its vector a number that is not finite.
+        """
+        self._check(words, vectors)
+        if not self.dim:
+            self.dim = vectors.shape[1]
+            _write_header(self._vectors, 0, self.dim)
+        fresh = [position for position, word in enumerate(words) if self._is_new(word)]
+        self.duplicates += len(words) - len(fresh)
+        if fresh:
+            self._vectors.write(np.ascontiguousarray(vectors[fresh], "<f4").data)
+            self._write_words([words[position] for position in fresh])
+
+    def finish(self, format_name: str, checksum: str, subwords: Subwords | None = None) -> None:
+        """Closes the files and writes `meta.json`.
+
+        Raises:
+            FileFormatError: no word was added.
+        """
+        if not self.count:
+            raise FileFormatError(f"{self.source} holds no words.")
+        self._vectors.seek(0)
+        _write_header(self._vectors, self.count, self.dim)
+        self.close()
+        meta = WordMeta(
+            format_name,
+            checksum,
+            self.count,
+            self.dim,
+            self.duplicates,
+            self.has_upper_case,
+            self.words_crc,
+            *_write_subwords(self.folder, subwords),
+        )
+        with (self.folder / META).open("wb") as file:
+            file.write(json.dumps(asdict(meta), indent=1).encode())
+            _sync(file)
+
+    def close(self) -> None:
+        """Closes both files; what was written is on the disk."""
+        for file in (self._vectors, self._words):
+            if not file.closed:
+                _sync(file)
+                file.close()
+
+    def _check(self, words: Sequence[str], vectors: Matrix) -> None:
+        infinite = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(infinite):
+            raise FileFormatError(
+                f"{self.source}: word {self.rows + infinite[0] + 1:,} {words[infinite[0]]!r} has a "
+                "value that is no finite number."
+            )
+        broken = next((word for word in words if "\n" in word), None)
+        if broken is not None:
+            raise FileFormatError(f"{self.source}: the word {broken!r} holds a line break.")
+
+    @property
+    def rows(self) -> int:
+        """Rows given so far, with those that were left out."""
+        return self.count + self.duplicates
+
+    def _is_new(self, word: str) -> bool:
+        before = len(self._seen)
+        self._seen.add(word)
+        return len(self._seen) > before
+
+    def _write_words(self, words: Sequence[str]) -> None:
+        text = "".join(f"{word}\n" for word in words)
+        self.has_upper_case = self.has_upper_case or text != text.lower()
+        self.words_crc = zlib.crc32(text.encode(), self.words_crc)
+        self._words.write(text.encode())
+        self.count += len(words)
+
+
+def read_meta(folder: Path) -> WordMeta | None:
+    """What `meta.json` says, or None where there is none of this version."""
+    try:
+        fields = json.loads((folder / META).read_bytes())
+        meta = WordMeta(**fields)
+    except (OSError, ValueError, TypeError):
+        return None
+    return meta if meta.version == VERSION else None
+
+
+def is_whole(folder: Path, meta: WordMeta) -> bool:
+    """Whether the files have the sizes that `meta` promises, and the words their checksum.
+
+    The bytes of the vectors are not read: they may be many gigabytes.
+    """
+    try:
+        crc = zlib.crc32((folder / WORDS).read_bytes())
+        shapes = [np.load(folder / VECTORS, mmap_mode="r").shape]
+        if meta.ngrams:
+            shapes.append(np.load(folder / NGRAMS, mmap_mode="r").shape)
+    except (OSError, ValueError, EOFError):
+        return False
+    rows = [meta.count, meta.ngrams] if meta.ngrams else [meta.count]
+    return crc == meta.words_crc and shapes == [(count, meta.dim) for count in rows]
+
+
+def _write_subwords(folder: Path, subwords: Subwords | None) -> tuple[int, int, int]:
+    if subwords is None:
+        return 0, 0, 0
+    with (folder / NGRAMS).open("wb") as file:
+        np.save(file, np.asarray(subwords.vectors, dtype="<f4"))
+        _sync(file)
+    return len(subwords.vectors), subwords.min_n, subwords.max_n
+
+
+def _write_header(file: BinaryIO, rows: int, width: int) -> None:
+    # numpy pads the header for any number of rows, so it can be written again in place.
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
+    npy.write_array_header_1_0(file, header)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

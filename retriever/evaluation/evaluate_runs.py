@@ -1,0 +1,191 @@
+"""Runs judged alone, without a collection: trec_eval's numbers for TREC's files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexes.errors import InputError
+from retriever.evaluation.measures import (
+    DEFAULT_MEASURES,
+    RunHits,
+    canonical,
+    drop_self,
+    evaluate,
+    means,
+    parse_measures,
+)
+from retriever.formats import read_run
+from retriever.formats.cells import delimited_line
+from retriever.formatting import many, some
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """One run against the judgments.
+
+    `quality` maps a measure to its mean over all judged queries, `per_query` a measure and a
+    query id to the value that the mean is of. `without_hits` are judged queries that the run found
+    nothing for, `not_judged` its queries that the judgments do not name; `dropped` counts hits that
+    were the query itself.
+    """
+
+    name: str
+    quality: Mapping[str, float]
+    per_query: Mapping[str, Mapping[str, float]]
+    without_hits: Sequence[str]
+    not_judged: Sequence[str]
+    dropped: int
+
+    def __getitem__(self, measure: str) -> float:
+        """The mean of a measure, such as `run["nDCG@10"]` or `run["recall@10"]`."""
+        return self.quality[canonical(measure)]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Runs by their names, judged alike: over the same `queries` judged queries.
+
+    `measures` are ir_measures' names, in the order asked for.
+    """
+
+    queries: int
+    measures: Sequence[str]
+    runs: Mapping[str, EvaluatedRun]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the means do not tell: queries that one side lacks, hits that were dropped."""
+        return [note for run in self.runs.values() for note in _notes(run, self.queries)]
+
+    def to_json(self, *, per_query: bool = False) -> str:
+        """One JSON object a line: a run each, with its means."""
+        return "\n".join(
+            json.dumps(_object(run, self.queries, per_query), ensure_ascii=False)
+            for run in self.runs.values()
+        )
+
+    def to_csv(self, *, per_query: bool = False) -> str:
+        """CSV with `run,measure,value` and a line a mean; numbers read back as they are.
+
+        With `per_query` the columns are `run,measure,query_id,value`, a line a query's value, and
+        the means are left out.
+        """
+        header = ["run", "measure", *(["query_id"] if per_query else []), "value"]
+        lines = [header, *(_values_by_query(self) if per_query else _means(self))]
+        return "".join(delimited_line(cells, ",") for cells in lines).removesuffix("\n")
+
+
+def read_runs(
+    paths: Sequence[str | os.PathLike[str]],
+) -> dict[str, dict[str, list[tuple[str, float]]]]:
+    """Read TREC runs: name to run. The name is the file's without its endings.
+
+    Where two files would have the same name, it is the path as given.
+
+    Raises:
+        InputError: a file is named twice, or as `read_run`.
+    """
+    given = [os.fspath(path) for path in paths]
+    for path, count in Counter(given).items():
+        if count > 1:
+            raise InputError(f"The run {path} is named {count} times; name it once.")
+    short = {path: _short_name(path) for path in given}
+    taken = Counter(short.values())
+    return {(name if taken[name] == 1 else path): read_run(path) for path, name in short.items()}
+
+
+def evaluate_runs(
+    runs: Mapping[str, RunHits],
+    qrels: Mapping[str, Mapping[str, int]],
+    measures: Sequence[str] = DEFAULT_MEASURES,
+    *,
+    keep_self: bool = False,
+) -> Evaluation:
+    """Judge `runs`, name to query_id to (doc_id, score), by `qrels`, query_id to doc_id to grade.
+
+    The values are `measures.evaluate`'s: trec_eval's, hits ranked by score. Every query of `qrels`
+    counts in the means, and one without hits counts 0. Queries that `qrels` do not name do not
+    count. Hits whose doc_id is the query_id are dropped, and the others move up, unless
+    `keep_self`.
+
+    Raises:
+        InputError: there are no runs, no judgments or no measures; or a run answers queries, but
+            none that is judged.
+        UnknownNameError: no such measure.
+    """
+    if not runs or not qrels or not measures:
+        raise InputError("Expected at least one run, one judged query and one measure.")
+    names = parse_measures(measures)
+    judged = {name: _evaluate_run(name, run, qrels, names, keep_self) for name, run in runs.items()}
+    return Evaluation(len(qrels), names, judged)
+
+
+def _evaluate_run(
+    name: str,
+    run: RunHits,
+    qrels: Mapping[str, Mapping[str, int]],
+    measures: Sequence[str],
+    keep_self: bool,
+) -> EvaluatedRun:
+    if run and not run.keys() & qrels.keys():
+        raise InputError(
+            f"Run '{name}' answers none of the judged queries: it has {some(list(run))}; judged "
+            f"are {some(list(qrels))}. Give the run and the qrels of one set of queries."
+        )
+    kept = run if keep_self else drop_self(run)
+    per_query = evaluate(kept, qrels, measures)
+    return EvaluatedRun(
+        name=name,
+        quality=means(per_query),
+        per_query=per_query,
+        without_hits=tuple(key for key in qrels if not len(kept.get(key, ()))),
+        not_judged=tuple(key for key in run if key not in qrels),
+        dropped=sum(len(run[key]) - len(kept[key]) for key in run if key in qrels),
+    )
+
+
+def _notes(run: EvaluatedRun, queries: int) -> Iterator[str]:
+    if run.without_hits:
+        missing = f"{len(run.without_hits):,} of {many(queries, 'judged query', 'judged queries')}"
+        yield f"{run.name} has no hits for {missing}, which count 0: {some(run.without_hits)}."
+    if run.not_judged:
+        left_out = many(len(run.not_judged), "query", "queries")
+        yield f"{run.name} has {left_out} without judgments, left out: {some(run.not_judged)}."
+    if run.dropped:
+        dropped = many(run.dropped, "hit that is its query", "hits that are their queries")
+        yield f"{run.name} has {dropped}, left out (the document has the query's id)."
+
+
+def _object(run: EvaluatedRun, queries: int, per_query: bool) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "run": run.name,
+        "queries": queries,
+        "quality": dict(run.quality),
+        "without_hits": len(run.without_hits),
+        "not_judged": len(run.not_judged),
+        "dropped": run.dropped,
+    }
+    return fields | ({"per_query": run.per_query} if per_query else {})
+
+
+def _means(evaluation: Evaluation) -> Iterator[list[str]]:
+    for run in evaluation.runs.values():
+        for measure, value in run.quality.items():
+            yield [run.name, measure, repr(value)]
+
+
+def _values_by_query(evaluation: Evaluation) -> Iterator[list[str]]:
+    for run in evaluation.runs.values():
+        for measure, values in run.per_query.items():
+            for query_id, value in values.items():
+                yield [run.name, measure, query_id, repr(value)]
+
+
+def _short_name(path: str) -> str:
+    name = Path(path).name
+    return Path(name[:-3] if name.lower().endswith(".gz") else name).stem

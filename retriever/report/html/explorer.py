@@ -1,0 +1,86 @@
+"""What the page's explorer knows: every query with its values, ranks and hits, as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from retriever.evaluation.results import Comparison, Query
+from retriever.report.terminal.lines import label_of
+
+
+def explorer_json(comparison: Comparison) -> str:
+    r"""The data of the explorer as JSON that can stand in a `<script>` element.
+
+    `<`, `>` and `&` are written as `\u003c` and so on: no document can end the element.
+    """
+    data = json.dumps(_data(comparison), separators=(",", ":"), allow_nan=False)
+    return data.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
+
+
+def _data(comparison: Comparison) -> dict[str, Any]:
+    numbers = {doc_id: at for at, doc_id in enumerate(_documents(comparison))}
+    missed = set(comparison.missed())
+    return {
+        "k": comparison.k,
+        "judged": comparison.judged,
+        "measures": [label_of(name) for name in comparison.measures] if comparison.judged else [],
+        "systems": [{"name": row.name, "family": row.family} for row in comparison.rows.values()],
+        "pair": comparison.default_pair(),
+        "documents": [_document(comparison, doc_id) for doc_id in numbers],
+        "queries": [
+            _query(comparison, query, numbers, query.query_id in missed)
+            for query in comparison.queries.values()
+        ],
+    }
+
+
+def _documents(comparison: Comparison) -> dict[str, None]:
+    """The ids of all documents that a query's part of the page names, each once."""
+    found: dict[str, None] = {}
+    for query_id, query in comparison.queries.items():
+        found.update(dict.fromkeys(d for d, grade in query.judgments.items() if grade > 0))
+        for run in comparison.runs.values():
+            found.update(dict.fromkeys(d for d, _ in run.ranking.get(query_id, ())[: comparison.k]))
+    return found
+
+
+def _document(comparison: Comparison, doc_id: str) -> list[str]:
+    excerpt = comparison.documents.get(doc_id)
+    return [doc_id, excerpt.title, excerpt.text] if excerpt else [doc_id, "", ""]
+
+
+def _query(
+    comparison: Comparison, query: Query, numbers: dict[str, int], missed: bool
+) -> dict[str, Any]:
+    """A query: `values` by measure and system, `ranks` and `hits` by system, both in row order."""
+    names = list(comparison.rows)
+    ranks = comparison.ranks(query.query_id) if comparison.judged else {}
+    rankings = [comparison.runs[n].ranking.get(query.query_id, ()) for n in names]
+    return {
+        "id": query.query_id,
+        "text": query.text,
+        "missed": missed,
+        "matched": sorted(query.matched),
+        "unknown": [[name, list(words)] for name, words in query.unknown.items() if words],
+        "values": [
+            [_number(comparison.per_query[n].get(measure, {}).get(query.query_id)) for n in names]
+            for measure in (comparison.measures if comparison.judged else ())
+        ],
+        "ranks": [
+            [numbers[doc_id], query.judgments[doc_id], [by_system.get(n) for n in names]]
+            for doc_id, by_system in ranks.items()
+        ],
+        "hits": [
+            [[numbers[doc_id], _number(score)] for doc_id, score in ranking[: comparison.k]]
+            for ranking in rankings
+        ],
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """A number with the digits that people look at; None for what JSON cannot hold."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.5g}")

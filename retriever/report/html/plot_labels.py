@@ -1,0 +1,109 @@
+"""Labels beside points, none on another, none on a point, none over the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+SIZE = 12
+LINE = 15
+MARKER = 7
+DISTANCES = (10, 16, 24, 36, 50, 66, 84, 104, 128)
+# Which way a label stands from its point: right first, as one reads.
+WAYS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
+# The shares of an em that letters take in the widest of the usual system fonts.
+NARROW_LETTERS, WIDE_LETTERS = frozenset("iljtfr.,:;|!'()[]-/ "), frozenset("mwMW@%")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle; `top` is less than `bottom`, as in SVG."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def touches(self, other: Box) -> bool:
+        """Whether the two have a point in common."""
+        return (
+            self.left <= other.right
+            and other.left <= self.right
+            and self.top <= other.bottom
+            and other.top <= self.bottom
+        )
+
+    def holds(self, other: Box) -> bool:
+        """Whether the other lies in this one."""
+        return (
+            self.left <= other.left
+            and other.right <= self.right
+            and self.top <= other.top
+            and other.bottom <= self.bottom
+        )
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a label stands, and at which end its text begins: `start`, `end` or `middle`."""
+
+    box: Box
+    distance: float
+    anchor: str
+
+
+def text_width(text: str) -> float:
+    """The width of a label, rather too much than too little: the reader's fonts are unknown."""
+    return sum(map(_letter_width, text)) * SIZE
+
+
+def _letter_width(letter: str) -> float:
+    if letter in NARROW_LETTERS:
+        return 0.42
+    if letter in WIDE_LETTERS:
+        return 1.0
+    if letter.isupper():
+        return 0.8
+    return 1.1 if cell_len(letter) > 1 else 0.65
+
+
+def cut(text: str, width: float) -> str:
+    """As much of a text as fits into a width, with an ellipsis where some is left out."""
+    if text_width(text) <= width:
+        return text
+    while text and text_width(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def place(labels: Sequence[tuple[tuple[float, float], str]], frame: Box) -> list[Spot | None]:
+    """A spot for each label, given as its point and text, in order; None where there is no room."""
+    taken = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for (x, y), _ in labels]
+    spots: list[Spot | None] = []
+    for (x, y), text in labels:
+        free = (
+            spot
+            for spot in _around(x, y, text_width(text))
+            if frame.holds(spot.box) and not any(spot.box.touches(other) for other in taken)
+        )
+        spot = next(free, None)
+        if spot:
+            taken.append(spot.box)
+        spots.append(spot)
+    return spots
+
+
+def _around(x: float, y: float, width: float) -> Iterator[Spot]:
+    """Where a label could stand around its point, the nearest first."""
+    for distance in DISTANCES:
+        for across, down in WAYS:
+            if across == 0:
+                left = x - width / 2
+            else:
+                reach = distance if down == 0 else distance * 0.7
+                left = x + reach if across > 0 else x - reach - width
+            middle = y + down * (distance + LINE / 2 if across == 0 else distance * 0.9)
+            box = Box(left, middle - LINE / 2, left + width, middle + LINE / 2)
+            yield Spot(box, distance, "end" if across < 0 else "start")

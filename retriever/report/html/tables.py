@@ -1,0 +1,279 @@
+"""The page's tables as values: what stands in each cell, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from retriever.comparison.latency import Latency, Spread
+from retriever.evaluation.results import Comparison, Cost, Row
+from retriever.evaluation.significance import Difference
+from retriever.formatting import count, decimals, share, size
+from retriever.report.headline import needed, signed, verdict
+from retriever.report.html.cells import (
+    NOTHING,
+    Better,
+    Cell,
+    Draw,
+    Table,
+    column,
+    drawn,
+    milliseconds,
+    seconds,
+)
+from retriever.report.terminal.lines import label_of
+
+MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "≈"}
+TONES = {"better": "better", "worse": "worse", "not distinguishable": "same"}
+value_of = decimals(4)
+
+
+def page_tables(comparison: Comparison) -> dict[str, list[Table]]:
+    """The tables of each part of the page; some have none."""
+    parts = {
+        "quality": [_quality(comparison), _losses(comparison)] if comparison.judged else [],
+        "chance": [_chance(comparison, measure) for measure in comparison.measures],
+        "cost": [_answering(comparison), _building(comparison)],
+        "agreement": [_agreement(comparison)],
+        "systems": [_systems(comparison)],
+    }
+    return {part: [table for table in tables if table.rows] for part, tables in parts.items()}
+
+
+# -- quality --------------------------------------------------------------------------------------
+
+
+def _quality(comparison: Comparison) -> Table:
+    rows = list(comparison.rows.values())
+    columns = {
+        measure: column([row.quality.get(measure) for row in rows], value_of, max)
+        for measure in comparison.measures
+    }
+    against = f"; under it the difference to {comparison.baseline}" if _key(comparison) else ""
+    return Table(
+        f"Quality, higher is better{against}",
+        [label_of(measure) for measure in comparison.measures],
+        [
+            (
+                row.name,
+                [_against(columns[m][at], row.differences.get(m), comparison) for m in columns],
+            )
+            for at, row in enumerate(rows)
+        ],
+        _key(comparison),
+    )
+
+
+def _key(comparison: Comparison) -> str:
+    if comparison.baseline is None or len(comparison.rows) < 2:
+        return ""
+    return (
+        f"▲ better and ▼ worse than {comparison.baseline} (p < 0.05, Holm-corrected); "
+        "≈ not distinguishable from it."
+    )
+
+
+def _against(cell: Cell, difference: Difference | None, comparison: Comparison) -> Cell:
+    if difference is None:
+        return Cell(cell.text, cell.best)
+    said = verdict(difference)
+    joined = "from" if said == "not distinguishable" else "than"
+    return Cell(
+        cell.text,
+        cell.best,
+        note=f"{MARKS[said]} {signed(difference.mean)}",
+        spoken=f"{said} {joined} {comparison.baseline}",
+        tone=TONES[said],
+    )
+
+
+def _losses(comparison: Comparison) -> Table:
+    """What the index lost apart from what the embedding lost, for approximate indexes."""
+    measure = comparison.measures[0]
+    label = label_of(measure)
+    return Table(
+        "What the model leaves and what the index loses",
+        [
+            f"{label}, exact search",
+            f"{label}, this index",
+            "lost by the index",
+            _recall(comparison),
+        ],
+        [
+            (
+                row.name,
+                [
+                    Cell(value_of(row.exact_quality[measure])),
+                    Cell(value_of(row.quality[measure])),
+                    Cell(signed(row.exact_quality[measure] - row.quality[measure], 4)),
+                    Cell(drawn(row.ann_recall, decimals(3))),
+                ],
+            )
+            for row in comparison.rows.values()
+            if measure in row.exact_quality
+        ],
+        "Exact search reads the same vectors: what it misses is the embedding's doing; "
+        "the rest is the index's.",
+    )
+
+
+def _recall(comparison: Comparison) -> str:
+    return f"ann_recall@{comparison.k}"
+
+
+def _chance(comparison: Comparison, measure: str) -> Table:
+    first = measure == comparison.measures[0]
+    return Table(
+        f"{label_of(measure)}, difference to {comparison.baseline}",
+        ["Difference", "95 % interval", "p", "p, Holm", "Wins / ties / losses", "Verdict"],
+        [
+            (row.name, _difference(row.differences[measure]))
+            for row in comparison.rows.values()
+            if measure in row.differences
+        ],
+        folded=not first,
+    )
+
+
+def _difference(difference: Difference) -> list[Cell]:
+    said = verdict(difference)
+    return [
+        Cell(signed(difference.mean, 4)),
+        Cell(f"{signed(difference.low)} to {signed(difference.high)}"),
+        Cell(_chance_of(difference.p)),
+        Cell(_chance_of(difference.p_holm)),
+        Cell(f"{difference.wins} / {difference.ties} / {difference.losses}"),
+        Cell(f"{MARKS[said]} {said}", note=needed(difference), tone=TONES[said], words=True),
+    ]
+
+
+def _chance_of(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+# -- cost -----------------------------------------------------------------------------------------
+
+
+def _answering(comparison: Comparison) -> Table:
+    timed = [(row, row.latency) for row in comparison.rows.values() if row.latency]
+    steps: Sequence[tuple[str, Callable[[Latency], Spread]]] = (
+        ("Encoding", lambda latency: latency.encoding),
+        ("Searching", lambda latency: latency.searching),
+        ("Fetching", lambda latency: latency.fetching),
+        ("All", lambda latency: latency.total),
+    )
+    columns = [_spreads([step(latency) for _, latency in timed]) for _, step in steps]
+    columns.append(column([row.throughput for row, _ in timed], count, max))
+    return Table(
+        "Answering: one query alone, milliseconds, p50 / p95 / p99",
+        [*(name for name, _ in steps), "Queries/s, as a batch", *_front_column(comparison)],
+        _with_front(comparison, "latency", [row for row, _ in timed], columns),
+        _front_key(comparison, "a query's median time"),
+    )
+
+
+def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
+    medians = column([spread.p50 for spread in spreads], milliseconds, min)
+    return [
+        Cell(cell.text, cell.best, note=f"{milliseconds(s.p95)} / {milliseconds(s.p99)}")
+        for cell, s in zip(medians, spreads, strict=True)
+    ]
+
+
+def _building(comparison: Comparison) -> Table:
+    priced = [(row, row.cost) for row in comparison.rows.values() if row.cost]
+    lines: Sequence[tuple[str, Callable[[Cost], float | None], Draw, Better]] = (
+        ("Embedding, s", lambda cost: cost.embedding_seconds, seconds, min),
+        ("Indexing, s", lambda cost: cost.indexing_seconds, seconds, min),
+        ("Documents/s", lambda cost: cost.documents_per_second, count, max),
+        ("Tokens/s", lambda cost: cost.tokens_per_second, count, max),
+        ("Memory, building", lambda cost: cost.building_memory, size, min),
+        ("Memory, open", lambda cost: cost.open_memory, size, min),
+        ("On disk", lambda cost: cost.disk_size, size, min),
+        ("Bytes a document", lambda cost: cost.disk_size_per_document, count, min),
+    )
+    columns = [
+        column([of(cost) for _, cost in priced], draw, better) for _, of, draw, better in lines
+    ]
+    return Table(
+        "Building and keeping",
+        [*(label for label, *_ in lines), *_front_column(comparison)],
+        _with_front(comparison, "building", [row for row, _ in priced], columns),
+        _front_key(comparison, "the time to build"),
+    )
+
+
+def _front_column(comparison: Comparison) -> list[str]:
+    return ["On the front"] if comparison.judged else []
+
+
+def _with_front(
+    comparison: Comparison,
+    pareto_front: str,
+    rows: Sequence[Row],
+    columns: Sequence[Sequence[Cell]],
+) -> list[tuple[str, Sequence[Cell]]]:
+    """The rows of some columns, and behind them who is on a front, where there is one."""
+    on = comparison.fronts().get(pareto_front)
+    last = {row.name: [Cell("yes" if row.name in on else NOTHING)] if on else [] for row in rows}
+    return [
+        (row.name, [*(column[at] for column in columns), *last[row.name]])
+        for at, row in enumerate(rows)
+    ]
+
+
+def _front_key(comparison: Comparison, cost: str) -> str:
+    if not comparison.judged:
+        return ""
+    measure = label_of(comparison.measures[0])
+    return f"On the front: no other system has a higher {measure} for the same or less of {cost}."
+
+
+# -- what is alike, what is compared --------------------------------------------------------------
+
+
+def _agreement(comparison: Comparison) -> Table:
+    names = list(comparison.rows)
+    k = comparison.k
+    return Table(
+        f"How alike the answers are: overlap@{k}, and rank-biased overlap under it",
+        names,
+        [(a, [_alike(comparison, a, b) for b in names]) for a in names] if len(names) > 1 else [],
+        f"overlap@{k}: the share of the top {k} that two systems have in common, in any order. "
+        "Rank-biased overlap weighs the first ranks more.",
+    )
+
+
+def _alike(comparison: Comparison, a: str, b: str) -> Cell:
+    if a == b:
+        return Cell(NOTHING)
+    pair = comparison.agreement(a, b)
+    return Cell(f"{pair.overlap:.3f}", note=f"{pair.rbo:.3f}", heat=round(10 * pair.overlap))
+
+
+def _systems(comparison: Comparison) -> Table:
+    return Table(
+        "What was compared",
+        [
+            "Kind",
+            "Family",
+            "What it is",
+            "Query words known",
+            "Corpus words known",
+            _recall(comparison),
+        ],
+        [
+            (
+                row.name,
+                [
+                    Cell(row.kind, words=True),
+                    Cell(row.family, words=True),
+                    Cell(row.description, words=True),
+                    Cell(share(row.query_coverage)),
+                    Cell(share(row.corpus_coverage)),
+                    Cell(drawn(row.ann_recall, decimals(3))),
+                ],
+            )
+            for row in comparison.rows.values()
+        ],
+        f"{_recall(comparison)}: the share of the exact top {comparison.k} that an index finds.",
+    )

@@ -1,0 +1,1 @@
+"""Tables and lists for a terminal, drawn by rich."""

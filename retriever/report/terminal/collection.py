@@ -1,0 +1,86 @@
+"""What a collection holds, as a table: an index a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from retriever.formatting import many, share, size
+from retriever.indexing.info import CollectionInfo, IndexInfo
+
+INDEXES_A_TABLE = 5
+
+
+def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
+    """What a collection holds, an index a column."""
+    yield Text(
+        f"{info.path}/: {many(info.documents, 'document', 'documents')}, "
+        f"catalog {size(info.catalog_size)}"
+    )
+    if info.split:
+        yield Text(f"{many(info.passages, 'passage', 'passages')}: {info.split}")
+    if info.fields:
+        yield Text(f"indexed fields: {', '.join(info.fields)}")
+    for start in range(0, len(info.indexes), INDEXES_A_TABLE):
+        yield _info_table(info.indexes[start : start + INDEXES_A_TABLE])
+    if not info.indexes:
+        yield Text("no index yet", style="dim")
+
+
+def _info_table(indexes: Sequence[IndexInfo]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for index in indexes:
+        table.add_column(Text(index.name), justify="right", overflow="fold")
+    for label, draw in INFO_LINES:
+        table.add_row(label, *[Text(draw(index)) for index in indexes])
+    for label, draw in SOME_INFO_LINES:
+        told = [draw(index) for index in indexes]
+        if any(told):
+            table.add_row(label, *[Text(one or "-") for one in told])
+    return table
+
+
+def _fitted(index: IndexInfo) -> str:
+    if not index.fitted_size:
+        return ""
+    texts = index.fitted_texts
+    return "elsewhere" if texts is None else many(texts, "passage", "passages")
+
+
+def _effort(index: IndexInfo) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in index.effort.items()) or "-"
+
+
+def _truncated(index: IndexInfo) -> str:
+    length = f" at {index.max_length}" if index.max_length else ""
+    return f"{index.text.truncated:,}{length}"
+
+
+INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
+    ("embedder", lambda index: index.description),
+    ("structure", lambda index: index.factory or "-"),
+    ("effort at k=10", _effort),
+    ("width", lambda index: f"{index.dim} {index.dtype}" if index.dim else "-"),
+    ("passages found", lambda index: "-" if index.parts else f"{index.rows:,}"),
+    ("documents not embedded yet", lambda index: f"{index.missing:,}"),
+    ("nothing to embed", lambda index: f"{index.unfindable:,}"),
+    ("cut off, at tokens", _truncated),
+    ("words known", lambda index: share(index.text.coverage)),
+    ("vectors on disk", lambda index: size(index.vectors_size)),
+    ("index file on disk", lambda index: size(index.structure_size)),
+    ("embedding took", lambda index: f"{index.embedding_seconds:.1f} s"),
+    ("indexing took", lambda index: f"{index.indexing_seconds:.2f} s"),
+    ("vectors shared with", lambda index: ", ".join(index.vectors_shared_with) or "-"),
+)
+# Only where an index has something to say.
+SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
+    ("fitted on", _fitted),
+    (
+        "what was fitted, on disk",
+        lambda index: size(index.fitted_size) if index.fitted_size else "",
+    ),
+    ("case", lambda index: index.case),
+)

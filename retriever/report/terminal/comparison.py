@@ -1,0 +1,235 @@
+"""A comparison as a table of at most 100 columns, the best values in bold."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from retriever.comparison.latency import Spread
+from retriever.evaluation.results import Comparison, Row
+from retriever.evaluation.significance import Difference
+from retriever.formatting import WIDTH, count, decimals, many, share, signed, size
+from retriever.report.terminal.lines import Line, Words, label_of
+
+SYSTEMS_A_TABLE = 4
+# What the labels get where the columns need the rest; longer ones go over several lines.
+LABEL_WIDTH = 32
+NARROWEST_COLUMN = 15
+BETTER, WORSE, SAME = "▲", "▼", " "
+
+# A heading, and for every line of the section its label and a cell for every system.
+Section = tuple[str, list[tuple[str, list[Text]]]]
+
+
+def plain_comparison(comparison: Comparison) -> str:
+    """The comparison as text without colours: the tables, then the notes."""
+    file = io.StringIO()
+    console = Console(file=file, width=WIDTH, force_terminal=False)
+    notes = (Text(f"note: {note}", overflow="fold") for note in comparison.notes)
+    for part in chain(comparison_tables(comparison), notes):
+        console.print(part)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+    """One table, a system a column; from five systems on several, alike in their lines.
+
+    The best value of a line is bold, whichever table it is in.
+    """
+    names = list(comparison.rows)
+    sections = [
+        (heading, [(line.label, line.cells()) for line in lines])
+        for heading, lines in _sections(comparison, list(comparison.rows.values()))
+        if lines
+    ]
+    tables = -(-len(names) // SYSTEMS_A_TABLE)
+    for table in range(tables):
+        # As many in each, or one less in the later ones.
+        part = slice(-(-table * len(names) // tables), -(-(table + 1) * len(names) // tables))
+        yield _comparison_table(_title(comparison), names, sections, part)
+
+
+def _title(comparison: Comparison) -> str:
+    judged = "judged " if comparison.judged else ""
+    queries = many(len(comparison.queries), f"{judged}query", f"{judged}queries")
+    against = comparison.baseline
+    marks = f"; {BETTER}{WORSE} significantly unlike {against}" if against else ""
+    return f"{queries}, {comparison.environment['collection']}{marks}"
+
+
+def _comparison_table(
+    title: str, names: Sequence[str], sections: Sequence[Section], part: slice
+) -> Table:
+    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    longest = max(
+        cell_len(str(text))
+        for texts in (names, *(cells for _, lines in sections for _, cells in lines))
+        for text in texts[part]
+    )
+    room = (WIDTH - LABEL_WIDTH) // len(names[part]) - 2
+    for name in names[part]:
+        width = max(NARROWEST_COLUMN, min(longest, room))
+        table.add_column(Text(name), justify="right", overflow="fold", width=width)
+    for heading, lines in sections:
+        table.add_row(Text(heading, style="bold cyan"))
+        for label, cells in lines:
+            table.add_row(Padding(Text(label), (0, 0, 0, 2)), *cells[part])
+    return table
+
+
+def _sections(
+    comparison: Comparison, rows: Sequence[Row]
+) -> Iterator[tuple[str, Sequence[Line | Words]]]:
+    yield from _qualities(comparison, rows)
+    yield "what they find", list(_agreement(comparison, rows))
+    yield "one query alone, ms p50 / p95", list(_latencies(rows))
+    throughput = Line("queries a second", [row.throughput for row in rows], count, max)
+    yield "all queries as one batch", [throughput] if _any([throughput]) else []
+    yield "building and keeping", _any(list(_costs(rows)))
+    yield from _fronts(comparison, rows)
+
+
+def _qualities(
+    comparison: Comparison, rows: Sequence[Row]
+) -> Iterator[tuple[str, Sequence[Line | Words]]]:
+    if not comparison.judged:
+        return
+    lines = [
+        Line(
+            label_of(name),
+            [row.quality[name] for row in rows],
+            decimals(4),
+            max,
+            marks=[_mark(row.differences.get(name)) for row in rows] if comparison.baseline else (),
+        )
+        for name in comparison.measures
+    ]
+    yield "quality (higher is better)", lines
+    measure = comparison.measure
+    if comparison.baseline:
+        heading = f"{label_of(measure)} against {comparison.baseline}"
+        yield heading, list(_against([row.differences.get(measure) for row in rows]))
+    if any(row.exact_quality for row in rows):
+        yield "lost by the index, not the model", list(_losses(comparison, rows))
+
+
+def _of(values: Sequence[object | None], name: str) -> list[float | None]:
+    """A number of each value; None where there is no value."""
+    return [None if value is None else getattr(value, name) for value in values]
+
+
+def _mark(difference: Difference | None) -> str:
+    if difference is None or not difference.significant:
+        return SAME
+    return BETTER if difference.mean > 0 else WORSE
+
+
+def _against(found: Sequence[Difference | None]) -> Iterator[Line | Words]:
+    yield Line("difference", _of(found, "mean"), signed(4))
+    yield Words("95 % interval", [_drawn(d, _interval) for d in found])
+    yield Line("p, by Holm", _of(found, "p_holm"), decimals(4))
+    yield Words("wins / ties / losses", [_drawn(d, _games) for d in found])
+    yield Words("", [_verdict(d) for d in found])
+    yield Words("queries to tell apart", [_drawn(d, _needed) for d in found])
+
+
+def _drawn(difference: Difference | None, draw: Callable[[Difference], str]) -> tuple[str, str]:
+    return ("-", "dim") if difference is None else (draw(difference), "")
+
+
+def _interval(difference: Difference) -> str:
+    return f"{difference.low:+.3f} {difference.high:+.3f}"
+
+
+def _games(difference: Difference) -> str:
+    return f"{difference.wins} / {difference.ties} / {difference.losses}"
+
+
+def _needed(difference: Difference) -> str:
+    needed = difference.queries_needed
+    return "-" if needed is None else f"{needed:,}"
+
+
+def _verdict(difference: Difference | None) -> tuple[str, str]:
+    if difference is None:
+        return "baseline", "dim"
+    if not difference.significant:
+        return "not distinguishable", "italic"
+    return ("better", "green") if difference.mean > 0 else ("worse", "red")
+
+
+def _losses(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
+    label = label_of(comparison.measure)
+    exact = [row.exact_quality.get(comparison.measure) for row in rows]
+    found = [row.quality[comparison.measure] for row in rows]
+    lost = [None if e is None else e - q for e, q in zip(exact, found, strict=True)]
+    yield Line(f"{label}, exact search", exact, decimals(4))
+    yield Line("... lost by the index", lost, decimals(4))
+
+
+def _agreement(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
+    k = comparison.k
+    for other in comparison.rows if len(rows) > 1 else ():
+        pairs = [
+            None if row.name == other else comparison.agreement(row.name, other) for row in rows
+        ]
+        overlaps = _of(pairs, "overlap")
+        beside = [_of(pairs, "rbo")]
+        yield Line(f"overlap@{k} / RBO with {other}", overlaps, decimals(2), beside=beside)
+    lines = [
+        Line(f"ann_recall@{k} (of exact)", [row.ann_recall for row in rows], decimals(3), max),
+        Line("query words known", [row.query_coverage for row in rows], share, max),
+        Line("corpus words known", [row.corpus_coverage for row in rows], share, max),
+    ]
+    yield from _any(lines)
+
+
+def _any(lines: Sequence[Line]) -> list[Line]:
+    """The lines that have a value for some system."""
+    return [line for line in lines if any(value is not None for value in line.values)]
+
+
+def _latencies(rows: Sequence[Row]) -> Iterator[Line]:
+    for step in ("encoding", "searching", "fetching", "total"):
+        spreads = _spreads(rows, step)
+        middle, high = _of(spreads, "p50"), _of(spreads, "p95")
+        yield from _any([Line(step, middle, decimals(2), min, beside=[high])])
+    yield from _any([Line("total, p99", _of(_spreads(rows, "total"), "p99"), decimals(2), min)])
+
+
+def _spreads(rows: Sequence[Row], step: str) -> list[Spread | None]:
+    return [getattr(row.latency, step) if row.latency else None for row in rows]
+
+
+def _costs(rows: Sequence[Row]) -> Iterator[Line]:
+    costs = [row.cost for row in rows]
+    yield Line("embedding, s", _of(costs, "embedding_seconds"), decimals(1))
+    yield Line("indexing, s", _of(costs, "indexing_seconds"), decimals(2))
+    yield Line("documents a second", _of(costs, "documents_per_second"), count, max)
+    yield Line("tokens a second", _of(costs, "tokens_per_second"), count, max)
+    yield Line("memory while building", _of(costs, "building_memory"), size, min)
+    yield Line("memory when open", _of(costs, "open_memory"), size, min)
+    yield Line("on disk", _of(costs, "disk_size"), size, min)
+    yield Line("... bytes a document", _of(costs, "disk_size_per_document"), count, min)
+
+
+def _fronts(
+    comparison: Comparison, rows: Sequence[Row]
+) -> Iterator[tuple[str, Sequence[Line | Words]]]:
+    """Which systems no other beats at the same or a lower cost."""
+    fronts = comparison.fronts()
+    lines = [
+        Words(label, [("●", "") if row.name in fronts[cost] else ("-", "dim") for row in rows])
+        for cost, label in (("latency", "latency"), ("building", "building time"))
+        if fronts.get(cost)
+    ]
+    if lines:
+        yield f"front of {label_of(comparison.measure)} against", lines

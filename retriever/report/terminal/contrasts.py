@@ -1,0 +1,104 @@
+"""Why two systems differ: queries on which one wins, with the hits of both side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from retriever.evaluation.results import Comparison, Query
+from retriever.evaluation.shared_words import WORD
+from retriever.formatting import WIDTH, many
+from retriever.report.terminal.hits import LONGEST_ID, fit
+from retriever.report.terminal.lines import label_of
+
+HITS_SHOWN = 5
+NAMED = 10
+RIGHT, SHARED = "*", "underline"
+
+
+def why_lines(
+    comparison: Comparison, count: int, pair: tuple[str, str] | None = None
+) -> Iterator[Text]:
+    """For two systems, up to `count` queries on which each beats the other, the widest gaps first.
+
+    Relevant hits are marked with a star, words that the query shares with a hit are underlined.
+    Then the queries of which no system found anything relevant.
+    """
+    pair = pair or comparison.default_pair()
+    if not comparison.judged or pair is None:
+        yield Text()
+        yield Text("No queries to contrast: that takes judgments, and two systems at least.")
+        return
+    for winner, loser in (pair, pair[::-1]):
+        gains = comparison.largest_differences(winner, loser)
+        wins = sum(gain > 0 for _, gain in gains)
+        yield Text()
+        yield Text(f"{winner} beats {loser} on {many(wins, 'query', 'queries')}", style="bold cyan")
+        for query_id, gain in islice(gains, count):
+            if gain > 0:
+                yield from _query(comparison, comparison.queries[query_id], (winner, loser))
+    yield from _missed(comparison)
+
+
+def _query(comparison: Comparison, query: Query, pair: Sequence[str]) -> Iterator[Text]:
+    measure = comparison.measure
+    yield Text()
+    yield Text(fit(f"query {query.query_id}: {query.text}", WIDTH).rstrip(), style="bold")
+    values = (f"{name} {comparison.per_query[name][measure][query.query_id]:.3f}" for name in pair)
+    yield _told(f"{label_of(measure)}: {', '.join(values)}")
+    for name in pair:
+        if words := query.unknown.get(name):
+            yield _told(f"{name} does not know: {', '.join(words)}")
+    for doc_id, ranks in islice(comparison.ranks(query.query_id).items(), HITS_SHOWN):
+        places = ", ".join(f"{name} {ranks[name] or '-'}" for name in pair)
+        yield _told(f"{doc_id} is relevant ({query.judgments[doc_id]}), rank: {places}")
+    for name in pair:
+        yield Text(f"  {name}", style="bold cyan")
+        yield from _hits(comparison, name, query)
+
+
+def _told(text: str) -> Text:
+    return Text(f"  {fit(text, WIDTH - 2).rstrip()}")
+
+
+def _hits(comparison: Comparison, name: str, query: Query) -> Iterator[Text]:
+    hits = comparison.runs[name].ranking.get(query.query_id, ())[:HITS_SHOWN]
+    width = min(LONGEST_ID, max((len(doc_id) for doc_id, _ in hits), default=0))
+    for rank, (doc_id, score) in enumerate(hits, start=1):
+        mark = RIGHT if query.judgments.get(doc_id, 0) > 0 else " "
+        head = Text(f"  {mark} {rank}  {score:6.3f}  ") + Text(fit(doc_id, width), style="bold")
+        shown = comparison.documents.get(doc_id)
+        said = f"{shown.title} {shown.text}" if shown else "(not in the collection)"
+        yield head + "  " + _underlined(fit(said, WIDTH - head.cell_len - 2).rstrip(), query)
+    if not hits:
+        yield Text("    no hits", style="dim")
+
+
+def _underlined(said: str, query: Query) -> Text:
+    text = Text(said)
+    for word in WORD.finditer(said):
+        if word[0].lower() in query.matched:
+            text.stylize(SHARED, *word.span())
+    return text
+
+
+def _missed(comparison: Comparison) -> Iterator[Text]:
+    missed = comparison.missed()
+    if not missed:
+        return
+    queries = many(len(missed), "query", "queries")
+    line = ""
+    # As many as fit: half an id would be another query's.
+    for named in range(min(NAMED, len(missed)), 0, -1):
+        more = f" and {len(missed) - named:,} more" if len(missed) > named else ""
+        line = (
+            f"No system found anything relevant to {queries}; check the label: "
+            f"{', '.join(missed[:named])}{more}"
+        )
+        if cell_len(line) <= WIDTH:
+            break
+    yield Text()
+    yield Text(fit(line, WIDTH).rstrip())

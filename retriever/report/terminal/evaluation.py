@@ -1,0 +1,63 @@
+"""Judged runs as tables of at most 100 columns, the best values in bold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from retriever.evaluation.evaluate_runs import Evaluation
+from retriever.formatting import WIDTH, decimals, many
+from retriever.report.terminal.escape import one_line
+from retriever.report.terminal.lines import Line, label_of
+
+COLUMNS_A_TABLE = 5
+LABEL_WIDTH = 32
+NARROWEST_COLUMN = 10
+PLACES = 4
+
+# The first column's texts, and for every other its heading and its cells.
+Column = tuple[str, Sequence[Text]]
+
+
+def evaluation_tables(evaluation: Evaluation) -> Iterator[Table]:
+    """The means: a run a line, a measure a column; from six measures on several tables."""
+    runs = list(evaluation.runs.values())
+    columns = [
+        (label_of(name), _cells([run.quality[name] for run in runs]))
+        for name in evaluation.measures
+    ]
+    title = many(evaluation.queries, "judged query", "judged queries")
+    yield from _tables(title, list(evaluation.runs), columns)
+
+
+def per_query_tables(evaluation: Evaluation) -> Iterator[Table]:
+    """The values of each measure: a query a line, a run a column; from six runs on several."""
+    for measure in evaluation.measures:
+        values = {name: run.per_query[measure] for name, run in evaluation.runs.items()}
+        queries = list(next(iter(values.values()), {}))
+        lines = [_cells([values[name][query] for name in values]) for query in queries]
+        columns = [(name, [line[number] for line in lines]) for number, name in enumerate(values)]
+        yield from _tables(label_of(measure), queries, columns)
+
+
+def _cells(values: Sequence[float]) -> list[Text]:
+    return Line("", values, decimals(PLACES), max).cells()
+
+
+def _tables(title: str, labels: Sequence[str], columns: Sequence[Column]) -> Iterator[Table]:
+    for start in range(0, len(columns), COLUMNS_A_TABLE):
+        yield _table(title, labels, columns[start : start + COLUMNS_A_TABLE])
+
+
+def _table(title: str, labels: Sequence[str], columns: Sequence[Column]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    room = (WIDTH - LABEL_WIDTH) // len(columns) - 2
+    for heading, _ in columns:
+        width = max(NARROWEST_COLUMN, min(len(heading), room))
+        table.add_column(Text(heading), justify="right", overflow="fold", width=width)
+    for number, label in enumerate(labels):
+        table.add_row(Text(one_line(label)), *(cells[number] for _, cells in columns))
+    return table

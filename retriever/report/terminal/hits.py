@@ -1,0 +1,114 @@
+"""Hits as lines of at most 100 columns: one index, or several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from retriever.formatting import WIDTH
+from retriever.report.terminal.escape import one_line
+
+if TYPE_CHECKING:
+    from retriever.search.results import Hit, Hits
+
+LONGEST_ID = 24
+# Below this a text says nothing.
+SHORTEST_TEXT = 4
+# The ranks beside a hit get this much at most with the names of their indexes, else with letters.
+RANK_COLUMNS = 48
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def hits_list(hits: Hits) -> Iterator[Text]:
+    """One hit a line: rank, score, id, and as much text as fits."""
+    width = _id_width([hit.doc_id for hit in hits])
+    for hit in hits:
+        head = Text(f"{hit.rank:>3}  {hit.score:6.3f}  ")
+        yield _line(head + Text(fit(hit.doc_id, width), style="bold"), hit)
+    if not hits:
+        yield Text("  no hits", style="dim")
+
+
+def side_by_side(answers: Mapping[str, Hits]) -> Iterator[Text]:
+    """What several indexes answered to one query: found by all, by some, by one alone.
+
+    Every line gives the document's rank in each index, `-` where it is not among the hits. Where
+    the names of the indexes leave no room for text, letters stand for them, explained on top.
+    """
+    ranks = {name: {hit.doc_id: hit.rank for hit in hits} for name, hits in answers.items()}
+    documents = {hit.doc_id: hit for hits in reversed(list(answers.values())) for hit in hits}
+    labels = _labels(list(answers))
+    if list(labels) != list(labels.values()) and documents:
+        yield from (Text(f"  {label} = {name}") for name, label in labels.items())
+    width = _id_width(list(documents))
+    for finders, found in _groups(ranks, list(documents)).items():
+        heading = _heading([labels[name] for name in finders], len(answers), len(found))
+        yield Text(heading, style="bold cyan")
+        for doc_id in found:
+            columns = "  ".join(
+                f"{label} {ranks[name].get(doc_id, '-'):>3}" for name, label in labels.items()
+            )
+            head = Text(f"  {columns}  ") + Text(fit(doc_id, width), style="bold")
+            yield _line(head, documents[doc_id])
+    if not documents:
+        yield Text("  no hits", style="dim")
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """Each name's label: the name itself, or a letter where the names are too long together."""
+    if sum(cell_len(name) + len("  123 ") for name in names) <= RANK_COLUMNS:
+        return {name: name for name in names}
+    rounds = [str(n) if n else "" for n in range(len(names) // len(LETTERS) + 1)]
+    letters = [letter + again for again in rounds for letter in LETTERS]
+    return dict(zip(names, letters, strict=False))
+
+
+def _groups(
+    ranks: Mapping[str, Mapping[str, int]], documents: Sequence[str]
+) -> dict[tuple[str, ...], list[str]]:
+    """The documents by who found them: most finders first, in each group the best rank first."""
+    names = list(ranks)
+    found_by: dict[tuple[str, ...], list[str]] = {}
+    for doc_id in documents:
+        finders = tuple(name for name in names if doc_id in ranks[name])
+        found_by.setdefault(finders, []).append(doc_id)
+
+    def place(doc_id: str) -> tuple[int, list[int]]:
+        # Equal best ranks are told apart by the indexes in their order.
+        all_ranks = [ranks[name].get(doc_id, 10**9) for name in names]
+        return min(all_ranks), all_ranks
+
+    order = sorted(found_by, key=lambda group: (-len(group), [names.index(n) for n in group]))
+    return {finders: sorted(found_by[finders], key=place) for finders in order}
+
+
+def _heading(finders: Sequence[str], answers: int, documents: int) -> str:
+    if len(finders) == answers:
+        return f"found by {'both' if answers == 2 else 'all'} ({documents})"
+    *others, last = finders
+    who = f"{', '.join(others)} and {last}" if others else last
+    return f"found by {who} only ({documents})"
+
+
+def _line(head: Text, hit: Hit) -> Text:
+    """The head and as much of the title and text as fits behind it."""
+    room = WIDTH - head.cell_len - 2
+    if room < SHORTEST_TEXT:
+        return head
+    return head + Text(f"  {fit(f'{hit.title} {hit.text}', room)}".rstrip())
+
+
+def _id_width(doc_ids: Sequence[str]) -> int:
+    longest = max((cell_len(one_line(doc_id)) for doc_id in doc_ids), default=0)
+    return min(LONGEST_ID, longest)
+
+
+def fit(text: str, width: int) -> str:
+    """Exactly `width` columns of a terminal on one line: cut with an ellipsis, or filled up."""
+    line = one_line(text)
+    if cell_len(line) <= width:
+        return set_cell_size(line, width)
+    return set_cell_size(line, width - 1) + "…"

@@ -1,0 +1,137 @@
+"""A word's neighbours and senses, or its uses in one sense, as lines no wider than a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from retriever.formatting import WIDTH, many, share
+from retriever.report.terminal.escape import one_line
+from retriever.report.terminal.hits import LONGEST_ID, fit
+from retriever.word_senses import Use, WordSenses, WordUses
+
+HEADING, MARKED = "bold cyan", "bold"
+
+
+def word_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
+    """One record a neighbour, a sense or a use; first one that says what was asked and found."""
+    asked = {"word": found.word, "index": found.index, "static_index": found.static}
+    if isinstance(found, WordUses):
+        asked["in"] = found.text
+        yield {**asked, "found": asdict(found.found), "notes": found.notes}
+        for use in found.uses:
+            yield {**asked, **asdict(use)}
+        return
+    silhouette = {"senses": len(found.senses), "silhouette": found.silhouette}
+    yield {**asked, "found": asdict(found.found), **silhouette, "notes": found.notes}
+    for rank, one in enumerate(found.neighbors, start=1):
+        yield {**asked, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
+    for sense in found.senses:
+        told = asdict(sense)
+        yield {**asked, "sense": told.pop("number"), **told}
+
+
+def word_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[Text]:
+    """The static side of a word, then the side of its contexts, in so many columns.
+
+    Every use is cut so that the word itself is seen, from some fifty columns on.
+    """
+    if isinstance(found, WordUses):
+        yield from _uses(found, columns)
+        return
+    if found.static is not None:
+        said = f"{found.word} in {found.static}: one vector, near to"
+        yield Text(_begin_of(said, columns), style=HEADING)
+        nearest = [f"{one.word} {one.cosine:.3f}" for one in found.neighbors]
+        yield from _wrapped(nearest, columns)
+    senses = many(len(found.senses), "sense", "senses")
+    apart = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f}"
+    said = f"{found.word} in {found.index}: {senses} in {_looked_at(found)}{apart}"
+    yield Text(_begin_of(said, columns), HEADING)
+    for sense in found.senses:
+        uses = many(sense.count, "use", "uses")
+        head = Text(f"sense {sense.number}: {uses}, {share(sense.share)}", style="bold")
+        beside = f"  beside it: {', '.join(map(one_line, sense.words))}" if sense.words else ""
+        yield Text.assemble(head, _begin_of(beside, columns - head.cell_len))
+        width = _id_width(sense.passages, columns)
+        for use in sense.passages:
+            yield _use(Text(f"  {use.contextual:6.3f}  "), use, width, columns)
+
+
+def _uses(found: WordUses, columns: int) -> Iterator[Text]:
+    said = fit(f"{found.word} as in: {found.text}", columns).rstrip()
+    yield Text(said, style=HEADING)
+    beside = f", and of its one vector in {found.static}" if found.static else ""
+    said = f"the nearest of {_looked_at(found)}, by the cosine in {found.index}{beside}"
+    yield Text(fit(said, columns).rstrip())
+    if found.uses:
+        yield Text("     contextual" + ("  static" if found.static else ""), style="dim")
+    width = _id_width(found.uses, columns)
+    for use in found.uses:
+        static = f"{_drawn(use.static):>6}  " if found.static else ""
+        yield _use(Text(f"{use.rank:>3}  {use.contextual:10.3f}  {static}"), use, width, columns)
+    if not found.uses:
+        yield Text("  no uses", style="dim")
+
+
+def _looked_at(found: WordSenses | WordUses) -> str:
+    facts = found.found
+    of = "" if facts.used == facts.occurrences else f" of {facts.occurrences:,}"
+    return f"{facts.used:,}{of} {'use' if facts.used == facts.occurrences == 1 else 'uses'}"
+
+
+def _drawn(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _wrapped(parts: Sequence[str], columns: int) -> Iterator[Text]:
+    """Parts with commas between them, on as many lines as they need."""
+    line = ""
+    for part in map(one_line, parts):
+        longer = f"{line}, {part}" if line else f"  {part}"
+        if line and cell_len(longer) >= columns:
+            yield Text(f"{line},")
+            longer = f"  {part}"
+        line = _begin_of(longer, columns - 1)
+    yield Text(line if parts else "  nothing")
+
+
+def _id_width(uses: Sequence[Use], columns: int) -> int:
+    longest = max((cell_len(one_line(use.doc_id)) for use in uses), default=0)
+    return min(LONGEST_ID, max(1, columns // 4), longest)
+
+
+def _use(head: Text, use: Use, width: int, columns: int) -> Text:
+    """A use on a line: the word is marked, and what is beside it cut as evenly as fits."""
+    head = head + Text(fit(use.doc_id, width), style="bold") + Text("  ")
+    begin, end = use.span
+    # One that ends in a blank keeps it: between a word and the next there is one, or nothing.
+    before = one_line(f"{use.text[:begin]}|")[:-1]
+    room = columns - head.cell_len
+    word = _begin_of(f"[{one_line(use.text[begin:end])}]", room)
+    after = one_line(f"|{use.text[end:]}")[1:]
+    room -= cell_len(word)
+    left = max(room // 2, room - cell_len(after))
+    before = _end_of(before, left)
+    after = _begin_of(after, room - cell_len(before))
+    return head + Text.assemble(before, (word, MARKED), after)
+
+
+def _begin_of(line: str, width: int) -> str:
+    """The begin of a line in at most `width` columns, with an ellipsis where it is cut."""
+    if cell_len(line) <= width:
+        return line
+    return f"{set_cell_size(line, width - 1)}…" if width > 0 else ""
+
+
+def _end_of(line: str, width: int) -> str:
+    """The end of a line in at most `width` columns, with an ellipsis where it is cut."""
+    if cell_len(line) <= width:
+        return line
+    while line and cell_len(line) >= width:
+        line = line[1:]
+    return f"…{line}" if width > 0 else ""

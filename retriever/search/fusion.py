@@ -1,0 +1,122 @@
+"""How several answers become one: reciprocal rank or min-max fusion, or a cascade; as recipes.
+
+A recipe is what the catalog keeps: plain JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import InputError
+from retriever.formatting import many
+
+RRF, MINMAX = "rrf", "minmax"
+METHODS = (RRF, MINMAX)
+RRF_K = 60
+# Beyond these, scores in single precision could not be told apart.
+WIDEST, FLATTEST = 1e6, 10_000
+# How many documents each part is asked for: the same for every k, so that more hits are the fewer
+# ones and some.
+DEPTH = 100
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How the answers of several finders become one.
+
+    `rrf`: the sum over the parts of weight / (rrf_k + rank), ranks from 1 (Cormack, Clarke and
+    Büttcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
+    Methods"). `minmax`: the weighted mean of scores, those of each part's list scaled to 0 for its
+    lowest and 1 for its highest (Lee 1997, "Analyses of Multiple Evidence Combination"); where all
+    are equal, they are 1. A document that a part does not have gets 0 from it. Each part is asked
+    for `depth` documents, whatever k is.
+    """
+
+    method: str
+    weights: tuple[float, ...]
+    rrf_k: float = RRF_K
+    depth: int = DEPTH
+
+    def values(self, scores: Values, part: int) -> Values:
+        """What each of a part's hits counts: (n, m), best first, -inf where there is none."""
+        there = np.isfinite(scores)
+        if self.method == RRF:
+            ranks = np.arange(1, scores.shape[1] + 1)
+            return np.where(there, self.weights[part] / (self.rrf_k + ranks), 0.0)
+        share = self.weights[part] / sum(self.weights)
+        low = np.where(there, scores, np.inf).min(axis=1, initial=np.inf)[:, None]
+        high = np.where(there, scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
+        width = np.where(high > low, high - low, 1.0)
+        scaled = np.where(high > low, (np.where(there, scores, 0.0) - low) / width, 1.0)
+        return np.where(there, share * scaled, 0.0)
+
+
+def fusion_recipe(
+    parts: int,
+    *,
+    method: str = RRF,
+    weights: Sequence[float] | None = None,
+    rrf_k: float = RRF_K,
+    depth: int = DEPTH,
+) -> Mapping[str, Any]:
+    """What the catalog keeps of a fusion of so many parts.
+
+    Raises:
+        InputError: fewer than two parts, no such method, weights that do not fit.
+    """
+    if parts < 2:
+        raise InputError("A fusion needs at least two indexes: --fuse A --fuse B.")
+    if method not in METHODS:
+        raise InputError(f"No way to fuse '{method}'. It can be: {', '.join(METHODS)}.")
+    weights = [1.0] * parts if weights is None else list(weights)
+    if len(weights) != parts:
+        given = many(len(weights), "weight", "weights")
+        raise InputError(f"The fusion has {given} for {parts} indexes; give one each.")
+    if not all(_is_number(weight) and weight > 0 for weight in weights):
+        raise InputError(f"The weights are {weights}; expected numbers above 0.")
+    if max(weights) > WIDEST * min(weights) or not 1 / WIDEST <= max(weights) <= WIDEST:
+        raise InputError(f"The weights are {weights}; expected numbers from 0.000001 to 1000000.")
+    if not _is_number(rrf_k) or not 0 <= rrf_k <= FLATTEST:
+        raise InputError(f"rrf_k is {rrf_k!r}; expected a number from 0 to {FLATTEST}.")
+    numbers = [float(weight) for weight in weights]
+    depth = _checked_depth(depth)
+    return {"fuse": method, "weights": numbers, "rrf_k": float(rrf_k), "depth": depth}
+
+
+def cascade_recipe(*, depth: int = DEPTH) -> Mapping[str, Any]:
+    """What the catalog keeps of a cascade.
+
+    Raises:
+        InputError: `depth` is not a whole number of at least 1.
+    """
+    return {"cascade": True, "depth": _checked_depth(depth)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _checked_depth(depth: int) -> int:
+    if isinstance(depth, bool) or not isinstance(depth, Integral) or depth < 1:
+        raise InputError(f"depth is {depth!r}; expected a whole number of at least 1.")
+    return int(depth)
+
+
+def description(definition: Mapping[str, Any]) -> str:
+    """A recipe for people: `bm25 + minilm, reciprocal rank`, `bm25, then minilm ranks its 100`."""
+    parts = definition["parts"]
+    if "cascade" in definition:
+        return f"{parts[0]}, then {parts[1]} ranks its best {definition['depth']}"
+    how = "reciprocal rank" if definition["fuse"] == RRF else "min-max"
+    weights = definition["weights"]
+    told = "" if len(set(weights)) == 1 else f", weights {', '.join(f'{w:g}' for w in weights)}"
+    return f"{' + '.join(parts)}, {how}{told}"

@@ -1,0 +1,96 @@
+"""TODO retriever/search/results.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+from retriever.formats import read_run, write_run
+
+# What one query finds: keys and scores.
+Answer = tuple[list[int], list[float]]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A document that was found: `rank` counts from 1, a higher `score` is better.
+
+    `text` is the passage that was found, and `passage` where it stands in the document's text, as
+    (start, end) in characters; a document that is not split is one passage.
+    """
+
+    rank: int
+    doc_id: str
+    score: float
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    passage: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Hits(Sequence[Hit]):
+    """The hits of one query, best first, and notes for the person who asked."""
+
+    hits: tuple[Hit, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, at: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.hits[at]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that some queries took, apart: encoding, searching, fetching text from SQLite."""
+
+    encoding: float = 0.0
+    searching: float = 0.0
+    fetching: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All three together."""
+        return self.encoding + self.searching + self.fetching
+
+    def __add__(self, other: Timing) -> Timing:
+        return Timing(
+            self.encoding + other.encoding,
+            self.searching + other.searching,
+            self.fetching + other.fetching,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one retriever answered to a set of queries: TREC's run, and the time of the batch.
+
+    `ranking` maps a query id to (doc_id, score), best first, at most `k` of them.
+    """
+
+    name: str
+    k: int
+    ranking: Mapping[str, Sequence[tuple[str, float]]]
+    timing: Timing = Timing()
+
+    def write(self, path: Path) -> None:
+        """Write the run in TREC's six columns; see `formats.write_run` for errors."""
+        write_run(path, self.ranking, self.name)
+
+    @classmethod
+    def of(cls, name: str, ranking: Mapping[str, Sequence[tuple[str, float]]]) -> Run:
+        """A ranking from elsewhere, as deep as its longest list."""
+        return cls(name, max(map(len, ranking.values()), default=0), ranking)
+
+    @classmethod
+    def read(cls, path: Path, name: str = "") -> Run:
+        """A run from a TREC file, called `name` or else as the file."""
+        return cls.of(name or path.stem, read_run(path))

@@ -1,0 +1,210 @@
+"""A filter by metadata that a user writes as text, read into the mapping that stands for it.
+
+    --where 'source = faq and year >= 2020'
+
+The text, from what binds least to what binds most:
+
+    any        all { "or" all }
+    all        one { "and" one }
+    one        "not" one | "(" any ")" | condition
+    condition  field OP value | field ["not"] "exists"
+               | field ["not"] "in" "(" [value {"," value}] ")"
+    OP         = == != <> < <= > >=
+
+A field is a bare word (letters, digits and _ - . / :) or quoted; its dots lead into nested objects.
+A value is a number, true, false, null, quoted text, or a bare word, which is text. In quoted text a
+backslash stands before a quotation mark or a backslash. Keywords may be in any case.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from indexes.catalog.filters import MOST_LEVELS, Scalar, too_deep
+from indexes.errors import InputError
+from retriever.search.where import OPERATORS
+
+TEXT_EXAMPLE = "year >= 2020 and source in (faq, 'press release')"
+LONGEST_SHOWN = 80
+
+_ALIASES = {"==": "=", "<>": "!="}
+_KEYWORDS = ("and", "or", "not", "in", "exists")
+_CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
+# A number stands alone: 2020-01-01, 1.2.3 and 007 are words, so that dates and codes stay text.
+_NUMBER = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w\-./:])"
+_TOKEN = re.compile(
+    rf"""\s*(?:
+        (?P<word>{_NUMBER}|[\w\-./:]+)
+      | (?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+      | (?P<operator>==|=|!=|<>|<=|<|>=|>)
+      | (?P<mark>[(),])
+      | (?P<end>\Z)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def parse_where(text: str) -> dict[str, Any]:
+    """The mapping, for `where.filter_of`, that a filter written as text stands for.
+
+    Raises:
+        InputError: says at which character, what was expected there and what was found.
+    """
+    parser = _Parser(text)
+    where = parser.any_of(1)
+    parser.expect("end", "", "'and', 'or' or the end")
+    return where
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A piece of the text, as it is written; `start` counts its characters from 0."""
+
+    kind: str
+    text: str
+    start: int
+
+    def is_keyword(self, *words: str) -> bool:
+        return self.kind == "word" and self.text.lower() in words
+
+    def name(self) -> str:
+        """The text that it stands for, without quotation marks."""
+        if self.kind == "quoted":
+            return re.sub(r"""\\(["'\\])""", r"\1", self.text[1:-1])
+        return self.text
+
+
+class _Parser:
+    """Reads one token after the other; every method leaves behind it what it has read."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._token = _Token("start", "", 0)
+        self._advance()
+
+    def any_of(self, level: int) -> dict[str, Any]:
+        return self._chain("or", level)
+
+    def expect(self, kind: str, text: str, expected: str) -> None:
+        if (self._token.kind, self._token.text) != (kind, text):
+            raise self._error(expected)
+        if kind != "end":
+            self._advance()
+
+    def _chain(self, word: str, level: int) -> dict[str, Any]:
+        """Parts with `word` between them."""
+        parts = [self._part(word, level)]
+        while self._take(word):
+            parts.append(self._part(word, level))
+        return parts[0] if len(parts) == 1 else {word: parts}
+
+    def _part(self, word: str, level: int) -> dict[str, Any]:
+        return self._chain("and", level) if word == "or" else self._one(level)
+
+    def _one(self, level: int) -> dict[str, Any]:
+        if level > MOST_LEVELS:
+            raise too_deep()
+        if self._take("not"):
+            part = self._one(level + 1)
+            # `filter_of` would take {"not": {"in": ...}} for an operation on a field called "not".
+            return {"not": {"and": [part]} if set(part) <= set(OPERATORS) else part}
+        if self._token.text == "(":
+            self._advance()
+            inside = self.any_of(level + 1)
+            self.expect("mark", ")", "'and', 'or' or ')'")
+            return inside
+        return self._condition()
+
+    def _condition(self) -> dict[str, Any]:
+        name = self._name("a field")
+        if self._take("not"):
+            if self._take("exists"):
+                return {name: {"exists": False}}
+            if self._take("in"):
+                return {name: {"not in": self._values()}}
+            raise self._error("'in' or 'exists' after 'not'")
+        if self._take("exists"):
+            return {name: {"exists": True}}
+        if self._take("in"):
+            return {name: {"in": self._values()}}
+        return {name: self._comparison(name)}
+
+    def _comparison(self, name: str) -> Any:
+        written = self._token.text
+        if self._token.kind != "operator":
+            raise self._error(f"=, !=, <, <=, >, >=, 'in' or 'exists' after '{_shown(name)}'")
+        self._advance()
+        value = self._value(f"a value after '{written}'")
+        operator = _ALIASES.get(written, written)
+        return value if operator == "=" else {operator: value}
+
+    def _values(self) -> list[Scalar]:
+        self.expect("mark", "(", "'(' after 'in'")
+        values: list[Scalar] = []
+        while not (self._token.text == ")" and not values):
+            values.append(self._value("a value"))
+            if self._token.text != ",":
+                break
+            self._advance()
+        self.expect("mark", ")", "',' or ')'")
+        return values
+
+    def _value(self, expected: str) -> Scalar:
+        token = self._token
+        if token.kind == "word" and token.text.lower() in _CONSTANTS:
+            self._advance()
+            return _CONSTANTS[token.text.lower()]
+        if token.kind == "word" and re.fullmatch(_NUMBER, token.text):
+            if not math.isfinite(float(token.text)):
+                raise self._error("a number below 1.8e308")
+            self._advance()
+            return float(token.text) if re.search("[.eE]", token.text) else int(token.text)
+        return self._name(expected)
+
+    def _name(self, expected: str) -> str:
+        token = self._token
+        if token.is_keyword(*_KEYWORDS) or token.kind not in ("word", "quoted"):
+            raise self._error(expected)
+        self._advance()
+        return token.name()
+
+    def _take(self, keyword: str) -> bool:
+        """Whether that keyword comes next; if so, it is read."""
+        if not self._token.is_keyword(keyword):
+            return False
+        self._advance()
+        return True
+
+    def _advance(self) -> None:
+        start = self._token.start + len(self._token.text)
+        found = _TOKEN.match(self._text, start)
+        if found is None:
+            rest = self._text[start:].lstrip()
+            start = len(self._text) - len(rest)
+            self._token = _Token("unknown", rest[0], start)
+            closing = f"a closing {rest[0]}" if rest[0] in "\"'" else "a field, value or operator"
+            raise self._error(closing)
+        kind = str(found.lastgroup)
+        self._token = _Token(kind, found[kind], found.start(kind))
+
+    def _error(self, expected: str) -> InputError:
+        token = self._token
+        found = "the end"
+        if token.kind != "end":
+            found = _shown(token.text) if token.kind == "quoted" else f"'{_shown(token.text)}'"
+        if token.is_keyword(*_KEYWORDS):
+            found += f" (a keyword; as a name or text, write {json.dumps(token.text)})"
+        return InputError(
+            f"The filter '{_shown(self._text)}': expected {expected} at character"
+            f" {token.start + 1}, found {found}. Example: {TEXT_EXAMPLE}"
+        )
+
+
+def _shown(text: str) -> str:
+    # What the shell could not decode cannot be printed either.
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 4]} ..."

@@ -1,0 +1,37 @@
+"""A trained model on disk: vectors as anyone's tools read them, and what they were made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retriever.embedders.base import Matrix
+
+VECTORS, SUBWORDS, FACTS = "vectors.bin", "model.bin", "training.json"
+
+
+def write_vectors(path: Path, words: Iterable[str], vectors: Matrix) -> None:
+    """Write the binary format of Mikolov's word2vec: `words width`, then word, space, floats."""
+    rows = np.ascontiguousarray(vectors, "<f4")
+    with path.open("wb") as file:
+        file.write(f"{len(rows)} {rows.shape[1]}\n".encode())
+        for word, row in zip(words, rows, strict=True):
+            file.write(f"{word} ".encode() + row.tobytes() + b"\n")
+
+
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write `training.json`."""
+    (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What `training.json` says; empty where there is none that can be read."""
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -1,0 +1,84 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.catalog.row_checksums import (
+    are_whole_hits,
+    document_row_checksum,
+    is_whole_document,
+    is_whole_passage,
+    passage_row_checksum,
+)
+from indexes.document import content_checksum
+
+
+def found(number, doc_id, title, text, metadata):
+    """A row as a search finds it: a passage of the whole text, and its document."""
+    key, checksum = number + 10, content_checksum(title, text)
+    return (
+        *(key, number, 0, len(text), passage_row_checksum(key, number, 0, len(text))),
+        *(
+            number,
+            doc_id,
+            checksum,
+            metadata,
+            document_row_checksum(number, doc_id, checksum, metadata),
+        ),
+        *(title, text),
+    )
+
+
+ROWS = [
+    found(1, "cat", "", "A kitten purrs.", "{}"),
+    found(2, "ä b", "Tïtle", "", '{"a":1}'),
+    found(3, "b'x'", "3", "7", "{}"),
+]
+WIDTH = len(ROWS[0])
+NUMBERS = st.integers(-(2**63), 2**63 - 1)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+# Whatever SQLite can hold in a cell.
+CELLS = st.one_of(NUMBERS, st.floats(allow_nan=False), TEXTS, st.binary(), st.none())
+
+
+def one_by_one(row):
+    title, text = row[10:]
+    return (
+        is_whole_passage(row[:5])
+        and is_whole_document(row[5:10])
+        and isinstance(title, str)
+        and isinstance(text, str)
+        and content_checksum(title, text) == row[7]
+    )
+
+
+def test_rows_that_were_committed_are_whole():
+    assert are_whole_hits([])
+    assert are_whole_hits(ROWS)
+    assert all(map(one_by_one, ROWS))
+
+
+@given(st.integers(0, len(ROWS) - 1), st.integers(0, WIDTH - 1), CELLS)
+def test_another_value_in_any_cell_is_noticed(at, column, value):
+    rows = [list(row) for row in ROWS]
+    same = type(value) is type(rows[at][column]) and value == rows[at][column]
+    rows[at][column] = value
+    assert are_whole_hits(rows) == same
+    # What is whole in one loop is so one by one.
+    assert one_by_one(rows[at]) or not same
+
+
+@given(NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, st.integers(0, 31), st.integers(0, 200))
+def test_any_row_is_whole_until_a_bit_of_its_seals_or_texts_turns(
+    number, doc_id, title, text, metadata, bit, place
+):
+    row = found(number // 2, doc_id, title, text, metadata)
+    assert are_whole_hits([row])
+    for column in (4, 9):
+        assert not are_whole_hits([(*row[:column], row[column] ^ 1 << bit, *row[column + 1 :])])
+    cut = place % (len(text) + 1)
+    assert not are_whole_hits([(*row[:11], f"{text[:cut]}\N{SNOWMAN}{text[cut:]}")])
+
+
+def test_a_lost_document_or_text_is_not_whole():
+    row = ROWS[0]
+    assert not are_whole_hits([ROWS[1], (*row[:5], *[None] * 7)])
+    assert not are_whole_hits([(*row[:10], None, None)])

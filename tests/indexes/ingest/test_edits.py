@@ -1,0 +1,477 @@
+"""Adding in portions, half precision, compacting, indexed fields: nothing is lost or done twice."""
+
+import os
+
+import numpy as np
+import pytest
+
+from indexes import ann
+from indexes.errors import BadRecordsError, InputError, MismatchError
+from retriever import Collection, Document, HashingEmbedder
+from tests.support.toy import COMPASS, Axes
+
+# What is committed at once.
+BATCH = 1000
+
+
+def pairs(hits):
+    return [(hit.doc_id, hit.score) for hit in hits]
+
+
+def counts(added):
+    return added.new, added.changed, added.unchanged
+
+
+def numbered(start, stop, text="text"):
+    return [Document(f"d{n}", f"{text} word{n}") for n in range(start, stop)]
+
+
+@pytest.fixture
+def portions(tmp_path, monkeypatch):
+    """An empty collection that keeps every batch of an add at once."""
+    monkeypatch.setattr("indexes.ingest.batches.PORTION_RECORDS", BATCH)
+    with Collection.create(tmp_path / "c") as collection:
+        yield collection
+
+
+# -- in portions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_add_keeps_whole_portions(portions, reason):
+    def source():
+        yield from numbered(0, 2500)
+        raise reason
+
+    with pytest.raises(reason):
+        portions.add(source())
+    assert [d.doc_id for d in portions.documents()] == [f"d{n}" for n in range(2 * BATCH)]
+    assert portions.verify().ok
+
+
+def test_an_add_that_goes_on_in_another_order_shifts_no_document(portions, tmp_path):
+    # txtai resumes by position: rows in another order get each other's vectors.
+    records = numbered(0, 2500)
+
+    def source():
+        yield from records[:2200]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        portions.add(source())
+    portions.build("floor", HashingEmbedder(dim=32))
+    assert counts(portions.add(reversed(records))) == (500, 0, 2000)
+    assert counts(portions.add(records)) == (0, 0, 2500)
+    portions.build("floor")
+    with Collection.create(tmp_path / "once") as once:
+        once.add(records)
+        once.build("floor", HashingEmbedder(dim=32))
+        for query in ("text word7", "text word2400", "word1999"):
+            found, expected = (c.search(query, k=2500) for c in (portions, once))
+            assert sorted(pairs(found)) == sorted(pairs(expected))
+    assert portions.verify().ok
+
+
+def test_bad_records_after_a_portion_are_told_with_what_was_kept(portions):
+    def source():
+        yield from numbered(0, 1500)
+        yield {"id": "bad"}
+        yield from numbered(1500, 4000)
+        yield {"text": "also bad"}
+
+    with pytest.raises(BadRecordsError) as caught:
+        portions.add(source())
+    assert str(caught.value).splitlines() == [
+        "2 bad records; the 1,000 before them were kept:",
+        "  record 1501: no 'text'",
+        "  record 4002: no id: expected '_id', 'doc_id' or 'id'",
+        "Mend them, or leave them out with --skip-bad (skip_bad=True).",
+    ]
+    assert (caught.value.kept, caught.value.total, len(portions)) == (1000, 2, 1000)
+    added = portions.add(source(), skip_bad=True)
+    assert (counts(added), added.skipped_total, len(portions)) == ((3000, 0, 1000), 2, 4000)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_ids_that_come_twice_are_found_across_portions(portions, known):
+    if known:
+        portions.add(reversed(numbered(0, 2500)))
+    records = [*numbered(0, 2500, "new"), Document("d3", "again"), Document("d2100", "again")]
+    with pytest.raises(BadRecordsError) as caught:
+        portions.add(records)
+    assert [str(record) for record in caught.value.records] == [
+        "record 2501: id 'd3' came before, at record 4",
+        "record 2502: id 'd2100' came before, at record 2101",
+    ]
+    assert caught.value.kept == 2000
+    added = portions.add(records, skip_bad=True)
+    assert added.skipped_total == 2
+    assert portions.document("d3").text == "new word3"
+
+
+# -- a file that was added whole ----------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Three records in a file."""
+    path = tmp_path / "records.jsonl"
+    path.write_text("".join(f'{{"id": "{n}", "text": "text {n}"}}\n' for n in "abc"))
+    return path
+
+
+class Readings:
+    """How often files were parsed: adding goes through the true parser, watched."""
+
+    def __init__(self, monkeypatch):
+        from retriever.formats import documents
+
+        self.count, read_rows = 0, documents.read_rows
+
+        def watched(*arguments):
+            self.count += 1
+            return read_rows(*arguments)
+
+        monkeypatch.setattr(documents, "read_rows", watched)
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    return Readings(monkeypatch)
+
+
+def test_a_file_that_was_added_whole_is_not_read_again(tmp_path, file, readings):
+    with Collection.create(tmp_path / "c") as collection:
+        assert counts(collection.add(file)) == (3, 0, 0)
+        told = []
+        again = collection.add(file, progress=lambda *done: told.append(done))
+        assert (counts(again), readings.count, told) == ((0, 0, 3), 1, [(3, 3)])
+    with Collection.open(tmp_path / "c") as collection:
+        # Of the same name: the name of a text is its id.
+        copy = tmp_path / "copy" / file.name
+        copy.parent.mkdir()
+        copy.write_bytes(file.read_bytes())
+        assert counts(collection.add(copy)) == (0, 0, 3)
+        assert readings.count == 1
+
+
+def test_it_is_read_again_after_a_document_changed_or_was_deleted(tmp_path, file, readings):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(file)
+        collection.add([Document("a", "another text")])
+        assert counts(collection.add(file)) == (0, 1, 2)
+        collection.add([Document("a", "text a", metadata={"new": 1})])
+        assert counts(collection.add(file)) == (0, 1, 2)
+        collection.delete(["b"])
+        assert counts(collection.add(file)) == (1, 0, 2)
+        assert readings.count == 4
+        collection.delete(where={"new": {"exists": False}})
+        assert counts(collection.add(file)) == (3, 0, 0)
+        # Building changes no document.
+        collection.build("floor", HashingEmbedder())
+        assert counts(collection.add(file)) == (0, 0, 3)
+        assert readings.count == 5
+
+
+def test_it_is_read_again_when_one_byte_changed_though_size_and_time_did_not(
+    tmp_path, file, readings
+):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(file)
+        facts = file.stat()
+        file.write_bytes(file.read_bytes().replace(b"text c", b"text C"))
+        os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        assert (file.stat().st_size, file.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+        assert counts(collection.add(file)) == (0, 1, 2)
+        assert collection.document("c").text == "text C"
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_read_again(tmp_path, file, readings):
+    with Collection.create(tmp_path / "c") as collection:
+
+        def overwrite(done, total):
+            facts = file.stat()
+            file.write_bytes(file.read_bytes().replace(b"text a", b"text A"))
+            os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+        assert counts(collection.add(file, progress=overwrite)) == (3, 0, 0)
+        assert collection.document("a").text == "text a"
+        assert counts(collection.add(file)) == (0, 1, 2)
+        assert collection.document("a").text == "text A"
+        assert readings.count == 2
+
+
+def test_a_file_with_bad_records_is_read_again(tmp_path, file, readings):
+    file.write_text(file.read_text() + '{"id": "bad"}\n')
+    with Collection.create(tmp_path / "c") as collection:
+        for expected in ((3, 0, 0), (0, 0, 3)):
+            added = collection.add(file, skip_bad=True)
+            assert (counts(added), added.skipped_total) == (expected, 1)
+        with pytest.raises(BadRecordsError):
+            collection.add(file)
+        assert readings.count == 3
+
+
+# -- half precision -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def precisions(tmp_path):
+    """300 documents, embedded in single and in half precision, and structures over the latter."""
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(
+            Document(f"d{n}", f"word{n} word{n % 7} word{n % 11} common") for n in range(300)
+        )
+        collection.build("single", HashingEmbedder(dim=64))
+        collection.build("half", HashingEmbedder(dim=64), dtype="float16")
+        yield collection
+
+
+def test_half_precision_takes_half_the_room(precisions):
+    single, half = precisions.info().indexes
+    assert (single.dtype, half.dtype) == ("float32", "float16")
+    assert single.vectors_size - half.vectors_size == 300 * 64 * 2
+    shard = next((precisions.path / "vectors" / "half").iterdir())
+    assert np.load(shard).dtype == np.float16
+
+
+def test_half_precision_scores_are_cosines_to_three_places(precisions):
+    for n in range(0, 300, 17):
+        text = precisions.document(f"d{n}").text
+        single = dict(pairs(precisions.search(text, index="single", k=300)))
+        half = dict(pairs(precisions.search(text, index="half", k=300)))
+        assert single.keys() == half.keys()
+        assert max(abs(single[doc_id] - half[doc_id]) for doc_id in single) < 1e-3
+        assert max(half.values()) <= 1 + 1e-6
+        assert half[f"d{n}"] == pytest.approx(single[f"d{n}"], abs=1e-6) == 1
+
+
+@pytest.mark.parametrize("factory", ["HNSW16", "IVF8,Flat", "SQ8", "PQ8x4fs,RFlat"])
+def test_structures_over_half_precision_answer_with_its_exact_scores(precisions, factory):
+    precisions.build("ann", vectors="half", ann=factory)
+    precisions.add([Document("new", "word3 common")])
+    precisions.build("half")
+    exact = dict(pairs(precisions.search("word3 common", index="half", k=301)))
+    hits = precisions.search("word3 common", index="ann", k=20)
+    assert (hits[0].doc_id, len(hits)) == ("new", 20)
+    assert all(hit.score == exact[hit.doc_id] for hit in hits)
+
+
+def test_another_precision_for_an_index_that_is_there_is_refused(precisions):
+    with pytest.raises(MismatchError) as caught:
+        precisions.build("half", dtype="float32")
+    assert str(caught.value) == (
+        "The vectors of 'half' are stored as float16, not float32. Leave dtype out, or build "
+        "another index with an embedder."
+    )
+    with pytest.raises(MismatchError, match="vectors of 'single' are stored as float32, not float"):
+        precisions.build("graph", vectors="single", ann="HNSW8", dtype="float16")
+    assert precisions.build("half", dtype="float16").embedded == 0
+    with pytest.raises(InputError, match="dtype is 'half'; expected one of: float32, float16"):
+        precisions.build("new", HashingEmbedder(), dtype="half")
+    assert precisions.index_names() == ["single", "half"]
+
+
+# -- compact ------------------------------------------------------------------------------------
+
+
+class Counting(HashingEmbedder):
+    """Counts the texts that it is given."""
+
+    def __init__(self, dim):
+        super().__init__(dim=dim)
+        self.texts = 0
+
+    def encode_documents(self, texts):
+        self.texts += len(texts)
+        return super().encode_documents(texts)
+
+
+@pytest.fixture(params=["float32", "float16"])
+def worn(tmp_path, request):
+    """600 long documents of 2,000 that were: two thirds deleted, some edited, some added later."""
+    with Collection.create(tmp_path / "worn") as collection:
+        filler = " filler" * 40
+        embedder = Counting(64)
+        collection.add(Document(f"d{n}", f"word{n % 50} word{n}{filler}") for n in range(1800))
+        collection.build("flat", embedder, dtype=request.param)
+        collection.build("graph", vectors="flat", ann="HNSW8")
+        collection.build("cells", vectors="flat", ann="IVF4,Flat")
+        collection.add(Document(f"d{n}", f"edited word{n}{filler}") for n in range(0, 300, 3))
+        collection.add(
+            Document(f"d{n}", f"word{n % 50} word{n}{filler}") for n in range(1800, 2000)
+        )
+        collection.delete([f"d{n}" for n in range(2000) if n % 3])
+        collection.build("flat")
+        collection.embedder = embedder
+        yield collection
+
+
+QUERIES = ["word7 word1203", "edited word30", "filler", "word1902"]
+
+
+def size_of(folder, pattern):
+    return sum(path.stat().st_size for path in folder.glob(pattern))
+
+
+def everything(collection):
+    # Cells that are not visited are of no moment here: all hits of all indexes.
+    return {
+        index: [sorted(pairs(hits)) for hits in collection.search_many(QUERIES, index=index, k=999)]
+        for index in ("flat", "graph", "cells")
+    }
+
+
+def test_compacting_gives_room_back_and_changes_no_answer(worn):
+    before, embedded = everything(worn), worn.embedder.texts
+    vectors, catalog = size_of(worn.path, "vectors/*/*"), worn.info().catalog_size
+    told = []
+    compacted = worn.compact(progress=lambda *done: told.append(done))
+    assert worn.embedder.texts == embedded
+    # 1,200 were embedded before they were deleted, 100 before they were edited.
+    assert compacted.rows == 1300
+    assert told[-1] == (2, 2)
+    assert size_of(worn.path, "vectors/*/*") < vectors / 2
+    assert worn.info().catalog_size < catalog / 2
+    assert compacted.freed > vectors / 2
+    assert everything(worn) == before
+    assert worn.search_many(QUERIES, index="flat") == worn.search_many(QUERIES, index="flat")
+    with worn._store._catalog.reading():
+        assert len(worn._store._corpus.tombstones()) == 0
+    rows = {index.name: index.rows for index in worn._store.indexes()}
+    assert (rows["graph"], rows["cells"]) == (len(worn), len(worn))
+    (file,) = (worn.path / "ann").glob("graph-*.faiss")
+    assert len(ann.load(file, 64).keys) == len(worn) == 667
+    assert worn.verify().ok
+
+
+def test_compacting_twice_changes_nothing_the_second_time(worn):
+    worn.compact()
+    worn._store._catalog.vacuum()
+    files = {path: path.stat().st_ino for path in worn.path.glob("*/**/*") if path.is_file()}
+    again = worn.compact()
+    assert again.rows == 0
+    assert files == {p: p.stat().st_ino for p in worn.path.glob("*/**/*") if p.is_file()}
+
+
+def test_an_open_reader_sees_it_in_its_next_query_and_work_goes_on(worn):
+    with Collection.open(worn.path) as reader:
+        before = everything(reader)
+        worn.compact()
+        assert everything(reader) == before
+        worn.add([Document("late", "word7 word1203")])
+        worn.build("flat")
+        assert reader.search("word7 word1203", index="graph", k=1)[0].doc_id == "late"
+        assert reader.verify().ok
+
+
+def test_compacting_what_has_no_document_left_leaves_a_collection_that_works(worn):
+    worn.delete(where={"nothing": {"exists": False}})
+    worn.compact()
+    assert (len(worn), size_of(worn.path, "ann/*")) == (0, 0)
+    for index in ("flat", "graph", "cells"):
+        assert not worn.search("word7", index=index)
+    assert worn.verify().ok
+    worn.add([Document("a", "word7"), Document("b", "word8")])
+    worn.build("flat")
+    for index in ("flat", "graph", "cells"):
+        assert pairs(worn.search("word7", index=index, k=1)) == [("a", pytest.approx(1, abs=1e-6))]
+    assert worn.verify().ok
+
+
+def test_documents_that_nothing_can_embed_survive_compacting(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(COMPASS)
+        collection.build("axes", Axes())
+        collection.build("graph", vectors="axes", ann="HNSW4")
+        collection.delete(["n"])
+        assert collection.compact().rows == 1
+        assert collection.info().indexes[0].unfindable == 1
+        for index in ("axes", "graph"):
+            found = pairs(collection.search("up", index=index))
+            assert [(doc_id, round(score, 6)) for doc_id, score in found] == [
+                ("u", 1.0),
+                ("all", 0.57735),
+                ("e", 0.0),
+            ]
+        assert collection.build("axes").embedded == 0
+        assert collection.verify().ok
+
+
+# -- indexed fields -----------------------------------------------------------------------------
+
+
+def test_a_field_is_indexed_for_documents_before_and_after(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(Document(f"d{n}", "text", metadata={"a": {"b": [n, "x"]}}) for n in range(5))
+        collection.build("floor", HashingEmbedder())
+        collection.index_fields("a.b", "never")
+        collection.index_fields("a.b")
+        assert collection.info().fields == ("a.b", "never")
+        collection.add([Document("new", "text", metadata={"a": {"b": 3}, "never": None})])
+        collection.add([Document("d4", "text", metadata={"a": {"b": 7}})])
+        collection.build("floor")
+
+        def found(where):
+            return [hit.doc_id for hit in collection.search("text", where=where)]
+
+        assert found({"a.b": 3}) == ["d3", "new"]
+        assert found({"a.b": {">": 2}}) == ["d3", "d4", "new"]
+        assert found({"a.b": "x"}) == ["d0", "d1", "d2", "d3"]
+        assert found({"never": None}) == ["new"]
+        assert found({"a.b": 4}) == []
+        collection.delete(["d3"])
+        assert found({"a.b": 3}) == ["new"]
+        assert collection.verify().ok
+    with pytest.raises(InputError, match="The field 'a..b' is no name"):
+        Collection.open(tmp_path / "c").index_fields("a..b")
+
+
+def test_a_slow_source_is_committed_while_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.ingest.batches.COMMIT_SECONDS", 0.0)
+    with Collection.create(tmp_path / "c") as collection:
+        seen = []
+
+        def source():
+            for document in numbered(0, 3):
+                yield document
+                # What is told of in the middle is what would be there after a crash.
+                seen.append((len(collection), collection.unknown_ids([document.doc_id])))
+
+        collection.add(source())
+    assert seen == [(1, []), (2, []), (3, [])]
+
+
+def test_the_source_of_an_add_sees_nothing_that_may_be_taken_back(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+
+        def source():
+            yield from numbered(0, 1500)
+            assert (len(collection), collection.unknown_ids(["d0"])) == (0, ["d0"])
+            yield {"id": "bad"}
+
+        with pytest.raises(BadRecordsError, match="nothing was kept"):
+            collection.add(source())
+        assert len(collection) == 0
+
+
+def test_after_a_bad_record_ids_that_come_twice_are_told_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.ingest.batches.PORTION_RECORDS", 2)
+    records = [*numbered(0, 2), {"id": "bad"}, *numbered(1, 4), *numbered(3, 4)]
+    with Collection.create(tmp_path / "c") as collection:
+        with pytest.raises(BadRecordsError) as caught:
+            collection.add(records)
+        assert [str(record) for record in caught.value.records] == [
+            "record 3: no 'text'",
+            "record 4: id 'd1' came before, at record 2",
+            "record 7: id 'd3' came before, at record 6",
+        ]
+        assert (caught.value.kept, len(collection)) == (2, 2)
+
+
+def test_what_is_unchanged_is_no_commit(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(numbered(0, 10))
+        before = collection._store._catalog.generation()
+        assert counts(collection.add(numbered(0, 10))) == (0, 0, 10)
+        assert collection._store._catalog.generation() == before

@@ -1,0 +1,658 @@
+"""What a damaged file can do to an answer: nothing. It is noticed, or it changes nothing."""
+
+import contextlib
+import dataclasses
+import itertools
+import multiprocessing
+import random
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from indexes.errors import CollectionError, DamageError, InputError, NewerFormatError
+from retriever import Collection, Document, HashingEmbedder, RetrieverError, Words
+from tests.support.toy import Axes
+
+CASES = 1_000
+LEXICAL_CASES = 150
+SECONDS_A_CASE = 10
+WORDS = ["wind", "sand", "tide", "moon", "fern", "moss", "owl", "elk"]
+WORDS += ["salt", "iron", "rope", "sail", "lamp", "bell", "clay", "reed"]
+QUERIES = ["wind and sand", "an iron bell", "moss fern owl", "tide moon salt", "nothing known"]
+INDEXES = ("flat", "graph")
+
+
+def text_of(n, words):
+    """Some words, drawn by number, with letters of one to four bytes."""
+    drawn = random.Random(n)
+    return " ".join([*drawn.choices(WORDS, k=words), f"nº{n}", drawn.choice("éßж漢😀")])
+
+
+def document(n, words=12):
+    metadata = {"year": 1990 + n % 7, "tags": [WORDS[n % 5], n % 3], "n": n}
+    return Document(f"doc-{n:02}", text_of(n, words), title=f"Title {n % 9}", metadata=metadata)
+
+
+def make_plain(folder):
+    """60 documents: one edited, three deleted, one not embedded; flat and HNSW, a field indexed."""
+    with Collection.create(folder) as collection:
+        collection.index_fields("year")
+        collection.add(document(n) for n in range(60))
+        collection.build("flat", HashingEmbedder(32))
+        collection.build("graph", vectors="flat", ann="HNSW8")
+        collection.delete(["doc-07", "doc-21", "doc-40"])
+        collection.add([dataclasses.replace(document(5), text="moss and an iron bell")])
+        collection.build("flat")
+        collection.add([document(60)])
+
+
+def make_split(folder):
+    """20 documents in passages of eight words: two deleted, one not embedded."""
+    with Collection.create(folder, split=Words(8, overlap=2)) as collection:
+        collection.index_fields("year")
+        collection.add(document(n, words=30) for n in range(20))
+        collection.build("flat", HashingEmbedder(32))
+        collection.build("graph", vectors="flat", ann="HNSW8")
+        collection.delete(["doc-03", "doc-11"])
+        collection.add([document(20, words=30)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A collection to be damaged: its folder, the bytes of its files, its answers while whole."""
+
+    folder: Path
+    files: dict[str, bytes]
+    answers: dict[str, object]
+
+    def copy(self):
+        """The same beside it."""
+        folder = self.folder.with_name(f"{self.folder.name} again")
+        shutil.copytree(self.folder, folder)
+        return Sample(folder, self.files, answers_of(folder))
+
+    @contextlib.contextmanager
+    def with_file(self, name, data):
+        """Put other bytes (None: nothing) in place of a file, and the whole ones back after it."""
+        path = self.folder / name
+        path.unlink()
+        if data is not None:
+            path.write_bytes(data)
+        try:
+            yield
+        finally:
+            for log in self.folder.glob("catalog.db-*"):
+                log.unlink()
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(self.files[name])
+
+
+def sample(folder, make):
+    make(folder)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".db", ".npy", ".faiss")
+    }
+    assert {name.split("/")[0] for name in files} == {"catalog.db", "vectors", "ann"}
+    answers = answers_of(folder)
+    assert not any(isinstance(answer, Exception) for answer in answers.values())
+    return Sample(folder, files, answers)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("damage")
+    return [sample(folder / "plain", make_plain), sample(folder / "split", make_split)]
+
+
+# -- a fixed set of questions -------------------------------------------------------------------
+
+
+def questions():
+    """What is asked of a collection, by name: each takes it, and gives what can be compared."""
+    asked = {
+        "len": len,
+        "documents": lambda c: list(c.documents()),
+        "unknown_ids": lambda c: c.unknown_ids([f"doc-{n:02}" for n in range(70)]),
+        "info": lambda c: dataclasses.replace(c.info(), catalog_size=0),
+        "no such document": lambda c: c._store.document("doc-07x"),
+    }
+    for index in INDEXES:
+        for k in (3, 100):
+            asked[f"{index}, {k}"] = lambda c, index=index, k=k: c.search_many(
+                QUERIES, index=index, k=k
+            )
+        for name, where in {
+            "indexed": {"year": {">=": 1993}},
+            "unindexed": {"n": {"<": 30}},
+            "list": {"tags": "wind", "not": {"year": 1990}},
+        }.items():
+            asked[f"{index}, {name}"] = lambda c, index=index, where=where: c.search_many(
+                QUERIES[:2], index=index, k=50, where=where
+            )
+        asked[f"{index}, run"] = lambda c, index=index: (
+            c.retriever(index).run({"q": QUERIES[0]}, 9).ranking
+        )
+    for n in range(62):
+        asked[f"document {n}"] = lambda c, n=n: c._store.document(f"doc-{n:02}")
+    return asked
+
+
+QUESTIONS = questions()
+
+
+def answers_of(folder):
+    """The answer to each question, or the exception in its place."""
+    try:
+        collection = Collection.open(folder)
+    except Exception as error:
+        return {"open": error}
+    with collection:
+        return {name: answer(question, collection) for name, question in QUESTIONS.items()}
+
+
+def answer(question, collection):
+    try:
+        return question(collection)
+    except Exception as error:
+        return error
+
+
+@contextlib.contextmanager
+def limited(seconds):
+    """Turn a question that never ends into a failure."""
+
+    def stop(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# -- a thousand damages -------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """One bit or one byte of a file changed, or the file cut off at a position."""
+
+    file: str
+    kind: str
+    position: int
+    change: int = 0
+
+    def done_to(self, data):
+        if self.kind == "cut":
+            return data[: self.position]
+        changed = bytearray(data)
+        changed[self.position] ^= self.change
+        return bytes(changed)
+
+
+def damages(files, count, seed):
+    """Damages spread over all files: of the catalog, every page is hit as often as the others."""
+    drawn = random.Random(seed)
+    catalog = len(files["catalog.db"])
+    assert catalog % 4096 == 0
+    pages = catalog // 4096
+    made = []
+    others = sorted(set(files) - {"catalog.db"})
+    for n in range(count):
+        # Four of five hit the catalog: whatever is in other files, their checksum is the same.
+        name = "catalog.db" if n % 5 else others[n // 5 % len(others)]
+        data = files[name]
+        if n % 16 == 0:
+            made.append(Damage(name, "cut", drawn.randrange(len(data))))
+            continue
+        first, size = (n % pages * 4096, 4096) if name == "catalog.db" else (0, len(data))
+        used = [at for at in range(first, first + size) if data[at]]
+        # Most of a page may be empty: half of the flips are aimed at what is written there.
+        aimed = used and drawn.random() < 0.5
+        at = drawn.choice(used) if aimed else first + drawn.randrange(size)
+        change = 1 << drawn.randrange(8) if drawn.random() < 0.5 else drawn.randrange(1, 256)
+        made.append(Damage(name, "flip", at, change))
+    return made
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a damage: `detected`, `harmless` or `WRONG`, the first question of which it was
+    so, and its answer in short. (An exception itself would keep connections alive.)
+    """
+
+    word: str
+    question: str = ""
+    answer: str = ""
+
+
+def outcome_of(whole, answers):
+    """The worst of what came: an answer that is not the whole collection's, and no error of ours.
+
+    Not every error of ours will do: that there is no such document would be a wrong answer.
+    """
+    detected = None
+    for question, found in answers.items():
+        if isinstance(found, CollectionError):
+            detected = detected or Outcome("detected", question, repr(found))
+        elif isinstance(found, Exception) or found != whole.get(question):
+            return Outcome("WRONG", question, repr(found)[:200])
+    return detected or Outcome("harmless")
+
+
+def run_system(whole, damage):
+    """What comes of one damage, and whether `verify` sees it (None: it cannot be opened)."""
+    with whole.with_file(damage.file, damage.done_to(whole.files[damage.file])):
+        with limited(SECONDS_A_CASE):
+            outcome = outcome_of(whole.answers, answers_of(whole.folder))
+            if outcome.question == "open" or outcome.word == "harmless":
+                return outcome, None
+            with Collection.open(whole.folder) as collection:
+                return outcome, is_seen(collection)
+
+
+def try_all(whole, damages):
+    """What comes of each damage, one after another."""
+    return [(damage, *run_system(whole, damage)) for damage in damages]
+
+
+def is_seen(collection):
+    """Whether `verify` says what is wrong; to fail with an error that is not ours is not to say."""
+    try:
+        return not collection.verify().ok
+    except CollectionError:
+        return True
+    except Exception:
+        return False
+
+
+def test_a_thousand_damages_are_each_noticed_or_change_no_answer(
+    samples, record_testsuite_property
+):
+    counts, wrong, unseen = Counter(), [], []
+    parts = []
+    for n, whole in enumerate(samples):
+        made = damages(whole.files, CASES // len(samples), seed=n)
+        parts += [(whole, made[::2]), (whole.copy(), made[1::2])]
+    # Fresh processes: what other tests have started must not be forked.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
+        tried = list(itertools.chain.from_iterable(workers.map(try_all, *zip(*parts, strict=True))))
+    for damage, outcome, seen in tried:
+        counts[outcome.word, damage.file.split("/")[0], damage.kind] += 1
+        if outcome.word == "WRONG":
+            wrong.append((damage, outcome))
+        if seen is False:
+            unseen.append((damage, outcome))
+    for (word, file, kind), count in sorted(counts.items()):
+        record_testsuite_property(f"{word} {kind} {file}", count)
+    assert sum(counts.values()) == CASES
+    assert wrong == []
+    assert unseen == []
+
+
+def test_files_of_vectors_and_structures_are_checked_before_their_first_use(samples):
+    for whole in samples:
+        for name in sorted(set(whole.files) - {"catalog.db"}):
+            data = whole.files[name]
+            index = "graph" if name.startswith("ann/") else "flat"
+            for left in (data[:0], data[:1], data[: len(data) // 2], data[:-1], data + b"\0", None):
+                with whole.with_file(name, left), Collection.open(whole.folder) as collection:
+                    with pytest.raises(DamageError) as caught:
+                        collection.search("wind", index=index)
+                    assert str(whole.folder / name) in str(caught.value)
+                    assert f"retriever repair {whole.folder}" in str(caught.value)
+                    assert any(name in problem.what for problem in collection.verify().problems)
+                    if index == "graph":
+                        assert (
+                            collection.search_many(QUERIES, index="flat", k=3)
+                            == (whole.answers["flat, 3"])
+                        )
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """Documents that BM25 has read, one of them deleted since; its files, and its answers."""
+    folder = tmp_path_factory.mktemp("words") / "c"
+    with Collection.create(folder) as collection:
+        collection.add(document(n) for n in range(60))
+        collection.build("bm25", lexical=True)
+        collection.delete(["doc-07"])
+        answers = collection.search_many(QUERIES, index="bm25", k=100)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted((folder / "lexical").rglob("*"))
+        if path.is_file()
+    }
+    return Sample(folder, files, {"bm25": answers})
+
+
+def test_whatever_is_changed_in_a_file_of_words_is_noticed(words):
+    drawn = random.Random(3)
+    for n in range(LEXICAL_CASES):
+        name = sorted(words.files)[n % len(words.files)]
+        data = words.files[name]
+        at = drawn.randrange(len(data))
+        damage = Damage(name, "flip" if n % 3 else "cut", at, 1 << drawn.randrange(8))
+        with (
+            words.with_file(name, damage.done_to(data)),
+            limited(SECONDS_A_CASE),
+            Collection.open(words.folder) as collection,
+        ):
+            with pytest.raises(DamageError) as caught:
+                collection.search("wind", index="bm25")
+            (folder,) = (words.folder / "lexical").iterdir()
+            assert str(folder) in str(caught.value)
+            assert [str(folder) in str(one) for one in collection.verify().problems] == [True]
+    for name in words.files:
+        with words.with_file(name, None), Collection.open(words.folder) as collection:
+            with pytest.raises(DamageError):
+                collection.search("wind", index="bm25")
+    with Collection.open(words.folder) as collection:
+        assert collection.search_many(QUERIES, index="bm25", k=100) == words.answers["bm25"]
+
+
+# -- by eye -------------------------------------------------------------------------------------
+
+
+def make_two_shards(folder):
+    """Eight documents in two shards of the same size; the structure has seen the first."""
+    with Collection.create(folder) as collection:
+        collection.add(document(n) for n in range(4))
+        collection.build("flat", HashingEmbedder(32))
+        collection.build("graph", vectors="flat", ann="HNSW8")
+        collection.add(document(n) for n in range(4, 8))
+        collection.build("flat")
+
+
+SHARDS = ("vectors/flat/00000001.npy", "vectors/flat/00000002.npy")
+
+
+def flip_a_byte(folder):
+    path = folder / SHARDS[1]
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 0x40
+    path.write_bytes(data)
+    return [SHARDS[1]]
+
+
+def remove_a_shard(folder):
+    (folder / SHARDS[0]).unlink()
+    return [SHARDS[0]]
+
+
+def exchange_two_shards(folder):
+    first, second = (folder / name for name in SHARDS)
+    one, other = first.read_bytes(), second.read_bytes()
+    assert len(one) == len(other)
+    assert one != other
+    first.write_bytes(other)
+    second.write_bytes(one)
+    return list(SHARDS)
+
+
+def cut_the_structure_off(folder):
+    (path,) = (folder / "ann").iterdir()
+    path.write_bytes(path.read_bytes()[:1000])
+    return [f"ann/{path.name}"]
+
+
+def remove_the_structure(folder):
+    (path,) = (folder / "ann").iterdir()
+    path.unlink()
+    return [f"ann/{path.name}"]
+
+
+EMBEDDED = "embedded {} passages of 'flat' again"
+BUILT = "built the structure of 'graph' again"
+
+
+@pytest.mark.parametrize(
+    ("harm", "done"),
+    [
+        (flip_a_byte, [EMBEDDED.format(4), BUILT]),
+        (remove_a_shard, [EMBEDDED.format(4), BUILT]),
+        (exchange_two_shards, [EMBEDDED.format(8), BUILT]),
+        (cut_the_structure_off, [BUILT]),
+        (remove_the_structure, [BUILT]),
+    ],
+)
+def test_what_can_be_derived_is_made_again_to_the_last_score(tmp_path, harm, done):
+    folder = tmp_path / "c"
+    make_two_shards(folder)
+    before = searches_of(folder)
+    names = harm(folder)
+    index = "graph" if names[0].startswith("ann/") else "flat"
+    with Collection.open(folder) as collection:
+        with pytest.raises(DamageError) as caught:
+            collection.search("wind", index=index)
+        assert str(folder / names[0]) in str(caught.value)
+        assert f"retriever repair {folder}" in str(caught.value)
+        problems = collection.verify().problems
+        assert len(problems) == len(names)
+        for name, problem in zip(names, problems, strict=True):
+            assert str(folder / name) in str(problem)
+        repaired = collection.repair()
+        assert repaired.done == tuple(done)
+        assert repaired.left == ()
+        assert collection.verify().ok
+        # A repair that has nothing to do does nothing.
+        assert collection.repair().done == ()
+    assert searches_of(folder) == before
+
+
+def searches_of(folder):
+    """Answers of every index: whole hits, but scores alone where a structure may choose of ties."""
+    with Collection.open(folder) as collection:
+        few = collection.search_many(QUERIES, index="graph", k=3)
+        return [
+            [[hit.score for hit in hits] for hits in few],
+            collection.search_many(QUERIES, index="graph", k=100),
+            *(collection.search_many(QUERIES, index="flat", k=k) for k in (1, 3, 100)),
+        ]
+
+
+def test_files_that_nothing_names_are_removed_by_repair_and_named(tmp_path):
+    folder = tmp_path / "c"
+    make_two_shards(folder)
+    stray = folder / "vectors" / "flat" / "00000099.npy"
+    shutil.copy(folder / SHARDS[0], stray)
+    with Collection.open(folder) as collection:
+        checked = collection.verify()
+        assert (checked.ok, checked.leftovers) == (True, (stray,))
+        assert collection.repair().done == (f"removed {stray}, which nothing names",)
+        assert collection.verify().leftovers == ()
+
+
+def test_a_damaged_text_is_never_answered_with_and_stays_a_problem(tmp_path):
+    folder = tmp_path / "c"
+    make_two_shards(folder)
+    catalog = folder / "catalog.db"
+    data, text = catalog.read_bytes(), text_of(3, 12).encode()
+    assert data.count(text) == 1
+    catalog.write_bytes(data.replace(text, b"W" + text[1:]))
+    with Collection.open(folder) as collection:
+        for question in (
+            lambda: collection.document("doc-03"),
+            lambda: list(collection.documents()),
+            lambda: collection.search(text.decode(), index="flat", k=1),
+            lambda: collection.search("wind", index="graph", k=100),
+        ):
+            with pytest.raises(DamageError, match="text of document 'doc-03' is not what was") as e:
+                question()
+            assert f"{catalog} is damaged" in str(e.value)
+            assert "Restore it from a backup" in str(e.value)
+        named = "Document 'doc-03' is damaged: its text is not what was added."
+        assert [str(problem) for problem in collection.verify().problems] == [named]
+        repaired = collection.repair()
+        assert (repaired.done, repaired.ok) == ((), False)
+        assert [str(problem) for problem in repaired.left] == [named]
+        # What the others say is not lost, and this one can be put back.
+        assert collection.document("doc-04") == document(4)
+        collection.delete(["doc-03"])
+        collection.add([document(3)])
+        collection.build("flat")
+        assert collection.verify().ok
+        assert collection.search(text.decode(), index="flat", k=1)[0].doc_id == "doc-03"
+
+
+def test_repair_asks_for_an_embedder_of_ones_own_before_it_changes_anything(tmp_path):
+    folder = tmp_path / "c"
+    with Collection.create(folder) as collection:
+        collection.add([Document("n", "north"), Document("e", "east")])
+        collection.build("flat", Axes())
+        collection.build("graph", vectors="flat", ann="HNSW8")
+    (shard,) = (folder / "vectors").rglob("*.npy")
+    (structure,) = (folder / "ann").iterdir()
+    shard.write_bytes(shard.read_bytes()[:-1])
+    kept = structure.read_bytes()
+    with Collection.open(folder) as collection:
+        generation = collection._store._catalog.generation()
+        with pytest.raises(InputError, match=r"Give it first: collection.use\('flat', embedder\)"):
+            collection.repair()
+        assert collection._store._catalog.generation() == generation
+        assert structure.read_bytes() == kept
+        assert [str(shard) in str(problem) for problem in collection.verify().problems] == [True]
+        collection.use("flat", Axes())
+        assert collection.repair().done == (EMBEDDED.format(2), BUILT)
+        assert collection.search("east", index="graph", k=1)[0].doc_id == "e"
+        assert collection.verify().ok
+
+
+def test_a_structure_is_made_again_without_its_embedder(tmp_path):
+    folder = tmp_path / "c"
+    with Collection.create(folder) as collection:
+        collection.add([Document("n", "north"), Document("e", "east")])
+        collection.build("graph", Axes(), ann="HNSW8")
+    (structure,) = (folder / "ann").iterdir()
+    structure.unlink()
+    with Collection.open(folder) as collection:
+        assert collection.repair().done == (BUILT,)
+        assert collection.verify().ok
+
+
+@pytest.mark.parametrize("lost", ["ann", "vectors"])
+def test_repair_goes_on_where_too_few_vectors_are_left_for_a_structure(tmp_path, lost):
+    folder = tmp_path / "c"
+    with Collection.create(folder) as collection:
+        collection.add(document(n) for n in range(8))
+        collection.build("flat", HashingEmbedder(32))
+        collection.build("cells", vectors="flat", ann="IVF4,Flat")
+        collection.delete([f"doc-{n:02}" for n in range(6)])
+        before = collection.search_many(QUERIES, index="cells")
+    next(path for path in (folder / lost).rglob("*.*")).unlink()
+    with Collection.open(folder) as collection:
+        repaired = collection.repair()
+        assert repaired.ok
+        assert repaired.done != ()
+        assert collection.verify().ok
+        assert collection.search_many(QUERIES, index="cells") == before
+
+
+def tamper(folder, statement):
+    with contextlib.closing(sqlite3.connect(folder / "catalog.db")) as database:
+        assert database.execute(statement).rowcount == 1
+        database.commit()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM shards WHERE shard = 1",
+        "UPDATE shards SET file = 'vectors/flat/00000002.npy' WHERE shard = 1",
+        "UPDATE shards SET stop_key = stop_key - 1 WHERE shard = 1",
+        "UPDATE indexes SET file = 'ann/other.faiss' WHERE name = 'graph'",
+        "UPDATE embeddings SET dim = 16",
+        "UPDATE state SET next_key = 1",
+        "UPDATE state SET digest = x'00'",
+    ],
+)
+def test_with_a_damaged_list_of_files_nothing_is_answered_or_removed(tmp_path, statement):
+    folder = tmp_path / "c"
+    make_two_shards(folder)
+    tamper(folder, statement)
+    stray = folder / "ann" / "stray.faiss"
+    stray.write_bytes(b"perhaps it is needed")
+    files = [path for top in ("vectors", "ann") for path in (folder / top).rglob("*.*")]
+    assert len(files) == 4
+    message = f"{folder}/catalog.db is damaged: its list of files is not what was committed"
+    with Collection.open(folder) as collection:
+        for ask in (
+            lambda: collection.search("wind", index="flat"),
+            lambda: collection.search("wind", index="graph", where={"year": 1990}),
+            lambda: collection.retriever("flat").run({"q": "wind"}, 3),
+            collection.info,
+            collection.index_names,
+            lambda: collection.add([document(9)]),
+            lambda: collection.delete(["doc-01"]),
+            lambda: collection.delete(where={"year": 1990}),
+            lambda: collection.index_fields("year"),
+            lambda: collection.build("flat"),
+            lambda: collection.drop("graph"),
+            collection.compact,
+        ):
+            with pytest.raises(DamageError) as caught:
+                ask()
+            assert message in str(caught.value)
+            assert "Restore it from a backup" in str(caught.value)
+        assert [message in str(problem) for problem in collection.verify().problems] == [True]
+        repaired = collection.repair()
+        assert (repaired.done, repaired.ok) == ((), False)
+    assert all(path.exists() for path in files)
+
+
+def test_a_new_file_never_takes_the_place_of_one_that_is_named(tmp_path):
+    folder = tmp_path / "c"
+    make_two_shards(folder)
+    # SQLite's own table of the numbers that were given last.
+    tamper(folder, "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'shards'")
+    named = {name: (folder / name).read_bytes() for name in SHARDS}
+    with Collection.open(folder) as collection:
+        collection.add([document(9)])
+        with contextlib.suppress(CollectionError):
+            collection.build("flat")
+        assert all((folder / name).read_bytes() == data for name, data in named.items())
+        assert len(collection.search(QUERIES[0], index="graph", k=100)) >= 8
+
+
+def test_repair_leaves_an_id_that_damage_made_twice_and_names_it(tmp_path):
+    folder = tmp_path / "c"
+    make_two_shards(folder)
+    catalog = folder / "catalog.db"
+    data = bytearray(catalog.read_bytes())
+    # The row comes before its entry in the index of ids.
+    data[data.index(b"doc-03") + 5] = ord("2")
+    catalog.write_bytes(data)
+    with Collection.open(folder) as collection:
+        damaged = "Document 'doc-02' is damaged: its row is not what was committed."
+        assert damaged in [str(problem) for problem in collection.verify().problems]
+        assert damaged in [str(problem) for problem in collection.repair().left]
+
+
+def test_a_catalog_of_a_newer_version_is_named_and_left_alone(tmp_path):
+    folder = tmp_path / "c"
+    make_two_shards(folder)
+    statement = "UPDATE _sqlite_migrations SET name = '0999_later' WHERE name LIKE '0002%'"
+    tamper(folder, statement)
+    before = (folder / "catalog.db").read_bytes()
+    with pytest.raises(NewerFormatError) as caught:
+        Collection.open(folder)
+    assert f"{folder}/ was written by a newer Retriever (schema step 0999_later)" in str(
+        caught.value
+    )
+    assert "pip install --upgrade" in str(caught.value)
+    assert (folder / "catalog.db").read_bytes() == before
+
+
+def test_every_error_of_damage_is_one_of_ours():
+    assert issubclass(DamageError, CollectionError)
+    assert issubclass(CollectionError, RetrieverError)

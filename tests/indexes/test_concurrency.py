@@ -1,0 +1,447 @@
+"""One writes while others read: every answer is some committed state of the collection, whole."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from indexes.errors import LockedError
+from indexes.storage.files import writer_lock
+from retriever import Collection, Document, HashingEmbedder
+from tests.support.toy import Axes
+
+SECONDS = 60 if os.environ.get("RETRIEVER_SOAK") else 8
+READERS = 4
+DOCUMENTS = 24
+EMBEDDER = HashingEmbedder(32)
+WORDS = ("wind", "sand", "tide", "moon", "fern", "moss")
+
+
+def state(number):
+    """All documents of a state: each carries the number of the transaction that wrote it.
+
+    Of every third state some documents are missing. The text of every other state is that of the
+    one before, so that only metadata changes.
+    """
+    written = number - number % 2
+    return [
+        Document(
+            f"d{n:02}",
+            f"{WORDS[n % 6]} {WORDS[(n + written) % 6]} common state{written}",
+            title=f"Title {n}",
+            metadata={"state": number, "half": n % 2},
+        )
+        for n in range(DOCUMENTS)
+    ]
+
+
+@dataclass
+class WriteSession:
+    """Takes a collection from one state to the next; each change is one transaction."""
+
+    collection: Collection
+    number: int = 0
+
+    def start(self):
+        self.collection.index_fields("half")
+        self.collection.add(state(0))
+        self.collection.build("flat", EMBEDDER)
+        self.collection.build("graph", vectors="flat", ann="HNSW8")
+        self.collection.build("bm25", lexical=True)
+
+    def step(self):
+        """One change of all documents, then one of what is kept beside them."""
+        self.number += 1
+        self.collection.add(state(self.number))
+        match self.number % 8:
+            case 1:
+                # Half of a state is a state, too.
+                self.collection.delete(where={"half": 1})
+            case 2 | 6:
+                self.collection.build("flat")
+                self.collection.build("bm25")
+            case 3:
+                self.collection.build("flat")
+                self.collection.compact()
+            case 4:
+                self.collection.build("graph")
+            case 5:
+                self.collection.drop("graph")
+                self.collection.build("graph", vectors="flat", ann="HNSW8")
+            case 7:
+                self.collection.delete([f"d{n:02}" for n in range(0, DOCUMENTS, 2)])
+                self.collection.compact()
+
+
+HALVES = {frozenset({0}), frozenset({1}), frozenset({0, 1})}
+
+
+def fault_of(documents, *, whole):
+    """Why some documents are of no one state, empty if they are; `whole`: all of it are here.
+
+    Documents are (id, text or None, title, metadata).
+    """
+    if not documents:
+        return ""  # between an edit and the next build, nothing is embedded
+    numbers = {metadata["state"] for *_, metadata in documents}
+    if len(numbers) > 1:
+        return f"states {sorted(numbers)} in one answer"
+    expected = {document.doc_id: document for document in state(numbers.pop())}
+    for doc_id, text, title, metadata in documents:
+        document = expected[doc_id]
+        if (text, title, metadata) != (document.text, document.title, document.metadata):
+            return f"{doc_id} is {text!r}, {metadata}; expected {document}"
+    halves = frozenset(metadata["half"] for *_, metadata in documents)
+    found = {doc_id for doc_id, *_ in documents}
+    wanted = {d.doc_id for d in expected.values() if d.metadata["half"] in halves}
+    if len(found) != len(documents):
+        return f"a document came twice: {sorted(doc_id for doc_id, *_ in documents)}"
+    if whole and (halves not in HALVES or found != wanted):
+        return f"{len(found)} documents of {len(wanted)}"
+    return ""
+
+
+def parts(hits):
+    return [(hit.doc_id, hit.text, hit.title, hit.metadata) for hit in hits]
+
+
+def ask(collection, turn):
+    """One question, and what is wrong with its answer."""
+    match turn % 7:
+        case 0:
+            hits = collection.search("wind common", index="flat", k=100)
+            return fault_of(parts(hits), whole=True)
+        case 1:
+            name = "graph" if "graph" in collection.index_names() else "flat"
+            try:
+                hits = collection.search("tide common", index=name, k=100)
+            except LookupError:
+                raise
+            except Exception as error:
+                # It may have been dropped since its name was read: that is a state, too.
+                if name == "graph" and str(error).startswith("No index 'graph' in"):
+                    return ""
+                raise
+            return fault_of(parts(hits), whole=True)
+        case 2:
+            hits = collection.search("moss common", index="flat", k=100, where={"half": 0})
+            return fault_of(parts(hits), whole=True)
+        case 3:
+            hits = collection.search("moss common", index="flat", k=3, where={"state": {">=": 0}})
+            return fault_of(parts(hits), whole=False)
+        case 4:
+            several = collection.search_many(["wind", "common sand"], index="flat", k=100)
+            numbers = {hit.metadata["state"] for hits in several for hit in hits}
+            if len(numbers) > 1:
+                return f"states {sorted(numbers)} in one answer"
+            return fault_of(parts(several[1]), whole=True)
+        case 5:
+            found = collection._store.document("d00") or collection._store.document("d01")
+            if found is None:
+                return ""
+            return fault_of([(found.doc_id, found.text, found.title, found.metadata)], whole=False)
+        case 6:
+            hits = collection.search("common", index="bm25", k=100)
+            return fault_of(parts(hits), whole=True)
+    raise AssertionError
+
+
+def read(path, stop, results):
+    """A reading process: asks until it is told to stop; opens the collection anew now and then."""
+    answers, full, faults = 0, 0, []
+    states = set()
+    while not stop.is_set() and not faults:
+        with Collection.open(path) as collection:
+            for turn in range(300):
+                if stop.is_set() or faults:
+                    break
+                try:
+                    fault = ask(collection, turn)
+                    hits = collection.search("common", index="flat", k=1)
+                except Exception as error:
+                    faults.append(f"turn {turn}: {type(error).__name__}: {error}")
+                    break
+                answers += 2
+                full += bool(hits)
+                states |= {hit.metadata["state"] for hit in hits}
+                if fault:
+                    faults.append(f"turn {turn}: {fault}")
+    results.put((answers, full, len(states), faults))
+
+
+def test_four_processes_read_only_committed_states_while_one_writes(
+    tmp_path, record_testsuite_property
+):
+    context = multiprocessing.get_context("spawn")
+    stop, results = context.Event(), context.Queue()
+    with Collection.create(tmp_path / "c") as collection:
+        writer = WriteSession(collection)
+        writer.start()
+        arguments = (tmp_path / "c", stop, results)
+        readers = [context.Process(target=read, args=arguments) for _ in range(READERS)]
+        for reader in readers:
+            reader.start()
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end and results.empty():
+            writer.step()
+        stop.set()
+        told = [results.get(timeout=60) for _ in readers]
+        for reader in readers:
+            reader.join(60)
+        checked = collection.verify()
+    answers, full, states, faults = zip(*told, strict=True)
+    record_testsuite_property("states written", writer.number)
+    record_testsuite_property("answers read", answers)
+    record_testsuite_property("of them with hits", full)
+    record_testsuite_property("states seen", states)
+    assert [fault for some in faults for fault in some] == []
+    assert min(answers) > 0
+    assert min(full) > 0
+    assert min(states) > 1
+    assert checked.problems == ()
+
+
+def test_four_threads_read_only_committed_states_while_another_writes(tmp_path):
+    stop, faults, answers = threading.Event(), [], []
+    with Collection.create(tmp_path / "c") as collection:
+        writer = WriteSession(collection)
+        writer.start()
+
+        def look():
+            turn = 0
+            while not stop.is_set() and not faults:
+                try:
+                    if fault := ask(collection, turn):
+                        faults.append(fault)
+                except Exception as error:
+                    faults.append(f"turn {turn % 7}: {type(error).__name__}: {error}")
+                turn += 1
+            answers.append(turn)
+
+        threads = [threading.Thread(target=look) for _ in range(READERS)]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + SECONDS / 4
+        while time.monotonic() < end and not faults:
+            writer.step()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert faults == []
+        assert len(answers) == READERS
+        assert min(answers) > 0
+        assert collection.verify().problems == ()
+
+
+def test_a_long_snapshot_sees_one_state_while_a_writer_compacts(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        WriteSession(collection).start()
+        query = EMBEDDER.encode_queries(["wind common"])
+
+        def answer(snapshot):
+            nearest = snapshot.search("graph", query, 100)
+            found = snapshot.found(nearest.keys[0].tolist())
+            return [
+                (found[key].document, score)
+                for key, score in zip(
+                    nearest.keys[0].tolist(), nearest.scores[0].tolist(), strict=True
+                )
+            ]
+
+        with Collection.open(tmp_path / "c") as other, other._store.snapshot() as snapshot:
+            before = answer(snapshot)
+            assert sorted(document.doc_id for document, _ in before) == [
+                document.doc_id for document in state(0)
+            ]
+            collection.delete([f"d{n:02}" for n in range(20)])
+            collection.add([Document("new", "wind common")])
+            collection.build("flat")
+            started = time.monotonic()
+            collection.compact()
+            # It need not wait until nobody reads any more.
+            assert time.monotonic() - started < 10
+            assert answer(snapshot) == before
+        with Collection.open(tmp_path / "c") as other:
+            hits = other.search("wind common", index="graph", k=100)
+            assert {hit.doc_id for hit in hits} == {"d20", "d21", "d22", "d23", "new"}
+
+
+HOLD = """
+import pathlib, sys
+from indexes.storage.files import writer_lock
+with writer_lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(library):
+    """A process that holds the writer's lock of `library`."""
+    command = [sys.executable, "-c", HOLD, str(library.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def test_a_living_holder_of_the_lock_is_named_with_host_and_time(library, holder):
+    since = json.loads((library.path / "writer.json").read_text())["since"]
+    who = f"by process {holder.pid} on {socket.gethostname()} since {since}. Wait for it"
+    for write in (
+        lambda: library.add([Document("new", "text")]),
+        lambda: library.delete(["cat"]),
+        lambda: library.build("floor"),
+        lambda: library.index_fields("year"),
+        lambda: library.drop("floor"),
+        library.compact,
+        library.repair,
+    ):
+        with pytest.raises(LockedError) as caught:
+            write()
+        assert who in str(caught.value)
+    assert len(library.search("kitten", k=9)) == 3
+    assert library.verify().ok
+
+
+def test_a_dead_holders_lock_is_taken_over(library, holder):
+    with pytest.raises(LockedError):
+        library.delete(["cat"])
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    # Its signature is still there; the lock is not.
+    assert json.loads((library.path / "writer.json").read_text())["process"] == holder.pid
+    assert library.delete(["cat"]) == 1
+    with writer_lock(library.path):
+        facts = json.loads((library.path / "writer.json").read_text())
+    assert facts["process"] == os.getpid()
+    assert not (library.path / "writer.json").exists()
+
+
+INTERRUPTED_WRITER = """
+import os, signal, sys
+from retriever import Collection, Document
+def source():
+    yield Document("new", "a text that never is")
+    os.kill(os.getpid(), signal.SIGKILL)
+with Collection.open(sys.argv[1]) as library:
+    library.add(source())
+"""
+
+
+def test_a_writer_that_was_killed_leaves_the_last_committed_state(library):
+    command = [sys.executable, "-c", INTERRUPTED_WRITER, str(library.path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert [document.doc_id for document in library.documents()] == ["cat", "car", "tax"]
+    assert library.verify().ok
+    assert library.add([Document("new", "text")]).new == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_reads_and_writes_beside_its_parent(tmp_path):
+    # As web servers do, that open a collection first and then fork their workers.
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("a", "north")])
+        collection.build("axes", Axes())
+        assert [hit.doc_id for hit in collection.search("north")] == ["a"]
+        child = os.fork()
+        if child == 0:
+            try:
+                found = [hit.doc_id for hit in collection.search("north")]
+                collection.add([Document("b", "east")])
+                os._exit(0 if found == ["a"] else 1)
+            except BaseException:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        collection.build("axes", Axes())
+        assert sorted(hit.doc_id for hit in collection.search("north")) == ["a", "b"]
+        assert collection.verify().ok
+
+
+FORKED_IN_USE = """
+import os, sys, threading
+from retriever import Collection, Document, RetrieverError
+
+collection = Collection.open(sys.argv[1])
+inside, done = threading.Event(), threading.Event()
+
+def hold():
+    with collection._store.snapshot():
+        inside.set()
+        done.wait()
+
+thread = threading.Thread(target=hold)
+thread.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    try:
+        len(collection)
+    except RetrieverError as error:
+        print(error, flush=True)
+    sys.exit(0)  # what a child inherited is closed at its end, unless somebody sees to it
+os.waitpid(child, 0)
+done.set()
+thread.join()
+collection.add([Document("b", "east")])
+print(len(collection), collection.verify().ok)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_another_thread_has_open_at_a_fork_is_refused_in_the_child(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("a", "north")])
+    command = [sys.executable, "-W", "ignore", "-c", FORKED_IN_USE, str(tmp_path / "c")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    said, found = ran.stdout.splitlines()
+    assert "was opened before this process was forked, and was in use" in said
+    assert (found, ran.stderr) == ("2 True", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_in_the_source_of_an_add_takes_nothing_back(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+
+        def source():
+            yield Document("a", "north")
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if len(collection) == 0 else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            yield Document("b", "east")
+
+        assert collection.add(source()).new == 2
+        assert (len(collection), collection.verify().ok) == (2, True)
+
+
+def make_and_add(folder, number):
+    with Collection.open_or_create(folder) as collection:
+        for _ in range(100):
+            try:
+                collection.add([Document(f"d{number}", "text")])
+                return
+            except LockedError:
+                time.sleep(0.02)
+
+
+def test_processes_that_make_the_same_collection_at_once_make_one(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    folder = tmp_path / "c"
+    makers = [context.Process(target=make_and_add, args=(folder, n)) for n in range(3)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join(60)
+    assert [maker.exitcode for maker in makers] == [0, 0, 0]
+    with Collection.open(folder) as collection:
+        assert sorted(d.doc_id for d in collection.documents()) == ["d0", "d1", "d2"]
+        assert collection.verify().ok

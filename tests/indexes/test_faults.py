@@ -1,0 +1,233 @@
+"""A writer dies, loses power, or fails at every durable step; and is stopped by its user.
+
+Every step is tried of each case that is run. All modes (see `faults_steps.MODES`) of all operations
+are run where RETRIEVER_SOAK is set; else `flicker` and `full` are left out, and of operations that
+are much like `add` and `build` also others.
+"""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from indexes.errors import LockedError
+from retriever import Collection, Document
+from tests.support import faults, faults_disk, faults_sqlite
+from tests.support.toy import Axes
+
+TESTS = Path(__file__).parent
+SOAK = bool(os.environ.get("RETRIEVER_SOAK"))
+USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
+FEWER = {
+    "create": ["kill", "power"],
+    "edit": ["kill", "power"],
+    "rebuild": ["kill", "power"],
+    "delete": ["kill", "power"],
+    "delete-where": [],
+    "compact": ["kill", "power"],
+    "drop": ["kill", "power"],
+    "words": ["kill", "power", "EIO"],
+    "words-worn": [],
+    "fit": ["power"],
+    "refit": ["kill"],
+}
+
+
+def reaches_sqlite():
+    try:
+        faults_sqlite.default_vfs()
+    except (AttributeError, ImportError, OSError):
+        return False
+    return hasattr(os, "fork")
+
+
+def modes_of(operation):
+    return list(faults.MODES) if SOAK else FEWER.get(operation, USUAL)
+
+
+@functools.cache
+def report_of(operation):
+    """What `python tests/faults.py OPERATION MODES` prints: steps, cases by mode, and failures."""
+    modes = ",".join(modes_of(operation))
+    command = [sys.executable, str(TESTS / "faults.py"), operation, modes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(not reaches_sqlite(), reason="needs fork, and SQLite as a shared library")
+@pytest.mark.parametrize(
+    ("operation", "mode"), [(name, mode) for name in faults.OPERATIONS for mode in modes_of(name)]
+)
+def test_a_fault_at_any_step_leaves_the_state_before_or_after(operation, mode):
+    report = report_of(operation)
+    failed = [failure for failure in report["failures"] if failure["mode"] == mode]
+    told = "\n".join(
+        f"{' '.join(failure['what'])}: {failure['wrong']}\n"
+        f"    again: python tests/faults.py {operation} {mode} {failure['step']}"
+        for failure in failed
+    )
+    assert not failed, f"{len(failed)} of {report['ran'][mode]['cases']} cases:\n{told}"
+    assert report["ran"][mode]["cases"] > 0
+
+
+def test_a_power_cut_takes_what_was_not_synced(tmp_path):
+    root = tmp_path / "disk"
+    root.mkdir()
+    (root / "old").write_bytes(b"kept")
+    disk = faults_disk.Disk(root)
+    disk.change(str(root / "new"), faults_disk.File())
+    disk.node(str(root / "new")).write(0, b"synced, but nobody has synced its name")
+    disk.node(str(root / "new")).sync()
+    disk.node(str(root / "old")).write(4, b" lost")
+    disk.lose_power(lambda: False)
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == {"old": b"kept"}
+    disk.node(str(root)).sync()
+    disk.replace(str(root / "new"), str(root / "old"))
+    disk.lose_power(lambda: True)
+    assert [path.name for path in root.iterdir()] == ["old"]
+    disk.lose_power(lambda: False)
+    assert (root / "old").read_bytes() == b"kept"
+    assert (root / "new").read_bytes() == b"synced, but nobody has synced its name"
+
+
+# -- stopped from outside -------------------------------------------------------------------------
+
+DIRECTIONS = [
+    Document(str(number), " ".join(["north"] * (number % 3 + 1) + ["east"] * (number % 4)))
+    for number in range(10)
+]
+
+# Commits after every batch of four; says so when it waits, and waits to be stopped.
+CHILD = """
+import signal, sys, time
+import indexes.pipeline.builder, indexes.ingest.batches
+from retriever import Collection, Document
+from tests.support.toy import Axes
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+indexes.ingest.batches.PORTION_RECORDS = 4
+indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
+indexes.pipeline.builder.COMMIT_SECONDS = 0.0
+
+def wait():
+    print("waiting", flush=True)
+    time.sleep(60)
+
+class Waiting(Axes):
+    def encode_documents(self, texts):
+        if len(self.seen) >= 8:
+            wait()
+        return super().encode_documents(texts)
+
+def endless():
+    for number in range(10):
+        if number == 9:
+            wait()
+        yield Document(str(number), "north" if number % 2 else "east")
+
+with Collection.open(sys.argv[2]) as library:
+    if sys.argv[1] == "build":
+        library.build("axes", Waiting())
+    else:
+        library.add(endless())
+"""
+
+
+def stopped(command, library, signal_number, while_waiting=lambda child: None):
+    """Run a child until it waits, then send it a signal; what it said of its end."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, command, str(library)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+    )
+    with child:
+        line = child.stdout.readline()
+        assert line == "waiting\n", child.stderr.read()
+        while_waiting(child)
+        child.send_signal(signal_number)
+        said = child.communicate(timeout=30)[1]
+    return child.returncode, said
+
+
+@pytest.fixture
+def directions(tmp_path):
+    with Collection.create(tmp_path / "library") as library:
+        library.add(DIRECTIONS)
+    return tmp_path / "library"
+
+
+def answers(folder, embedder):
+    with Collection.open(folder) as library:
+        library.use("axes", embedder)
+        checked = library.verify()
+        assert (checked.ok, checked.leftovers) == (True, ())
+        found = library.search_many(["north", "north east", "east"], k=20)
+        return [[(hit.doc_id, hit.score) for hit in hits] for hits in found]
+
+
+def uninterrupted(tmp_path):
+    with Collection.create(tmp_path / "other") as other:
+        other.add(DIRECTIONS)
+        other.build("axes", Axes())
+    return answers(tmp_path / "other", Axes())
+
+
+def finish(folder):
+    """Build what is left; the texts that had to be embedded."""
+    embedder = Axes()
+    with Collection.open(folder) as library:
+        report = library.build("axes", embedder)
+        library.delete([])  # the next writer sweeps what the merge has replaced
+    assert report.embedded == len(embedder.seen)
+    return embedder.seen
+
+
+def test_the_lock_of_a_killed_build_is_taken_over_and_only_the_rest_is_embedded(
+    tmp_path, directions
+):
+    def refused(child):
+        with Collection.open(directions) as library:
+            with pytest.raises(LockedError, match=f"by process {child.pid} on .* since 20"):
+                library.build("axes", Axes())
+
+    status, _ = stopped("build", directions, signal.SIGKILL, refused)
+    assert status == -signal.SIGKILL
+    assert (directions / "writer.json").exists()
+    assert finish(directions) == [document.text for document in DIRECTIONS[8:]]
+    assert not (directions / "writer.json").exists()
+    assert answers(directions, Axes()) == uninterrupted(tmp_path)
+
+
+def test_after_ctrl_c_in_a_build_only_the_rest_is_embedded(tmp_path, directions):
+    status, said = stopped("build", directions, signal.SIGINT)
+    assert status == -signal.SIGINT
+    assert said.endswith("KeyboardInterrupt\n")
+    assert finish(directions) == [document.text for document in DIRECTIONS[8:]]
+    assert answers(directions, Axes()) == uninterrupted(tmp_path)
+
+
+def test_after_ctrl_c_in_an_add_what_was_committed_is_kept(tmp_path):
+    folder = tmp_path / "library"
+    Collection.create(folder).close()
+    status, said = stopped("add", folder, signal.SIGINT)
+    assert status == -signal.SIGINT
+    assert said.endswith("KeyboardInterrupt\n")
+    records = [Document(str(n), "north" if n % 2 else "east") for n in range(10)]
+    embedder = Axes()
+    with Collection.open(folder) as library:
+        assert library.verify().ok
+        assert list(library.documents()) == records[:8]
+        library.build("axes", embedder)
+        assert embedder.seen == [document.text for document in records[:8]]
+        added = library.add(records)
+        assert (added.new, added.changed, added.unchanged) == (2, 0, 8)
+        library.build("axes")
+        assert embedder.seen[8:] == [document.text for document in records[8:]]

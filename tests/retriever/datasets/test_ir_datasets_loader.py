@@ -1,0 +1,188 @@
+"""Test collections by name: real ir_datasets objects over files of ours, and real errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from indexes.document import Document
+from indexes.errors import InputError, UnknownNameError
+from retriever.datasets.ir_datasets_loader import load_named
+
+needs_ir_datasets = pytest.mark.skipif(
+    importlib.util.find_spec("ir_datasets") is None,
+    reason="ir_datasets is not installed: pip install 'retriever-compare[datasets]'",
+)
+NAME = "retriever-test/small"
+
+
+class TitledDoc(NamedTuple):
+    """As most collections have them: a title, and a default text that begins with it."""
+
+    doc_id: str
+    title: str
+    text: str
+
+    def default_text(self) -> str:
+        return f"{self.title} {self.text}"
+
+
+class HeadlineDoc(NamedTuple):
+    """A collection whose default text has the title in its middle."""
+
+    doc_id: str
+    title: str
+    text: str
+
+    def default_text(self) -> str:
+        return f"news: {self.title}. {self.text}"
+
+
+class PlainDoc(NamedTuple):
+    """A type from before there were default texts."""
+
+    doc_id: str
+    text: str
+
+
+@pytest.fixture
+def ir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """ir_datasets, with its folder in `tmp_path`; what a test registers is taken out again."""
+    monkeypatch.setenv("IR_DATASETS_HOME", str(tmp_path / "home"))
+    ir_datasets = pytest.importorskip("ir_datasets", reason="ir_datasets is not installed")
+    before = set(ir_datasets.registry)
+    yield ir_datasets
+    for name in set(ir_datasets.registry) - before:
+        del ir_datasets.registry._registered[name]
+
+
+def local(ir: Any, path: Path, content: str) -> Any:
+    path.write_text(content, encoding="utf-8")
+    return ir.util.LocalDownload(path)
+
+
+def register(ir: Any, tmp_path: Path, *parts: Any, docs: type = TitledDoc, rows: str = "") -> None:
+    docs_part = ir.formats.TsvDocs(local(ir, tmp_path / "docs.tsv", rows), doc_cls=docs)
+    ir.registry.register(NAME, ir.Dataset(docs_part, *parts))
+
+
+ROWS = "d1\tCats\tCats purr.\nd2\t\tEngines idle.\nd3\tTax\t\n"
+
+
+def test_documents_queries_and_graded_judgments(ir: Any, tmp_path: Path) -> None:
+    queries = ir.formats.TsvQueries(local(ir, tmp_path / "q.tsv", "q1\twhy hum?\nq2\ttaxes\n"))
+    judged = "q1 0 d1 2\nq1 0 d2 0\nq3 0 d3 -1\n"
+    qrels = ir.formats.TrecQrels(local(ir, tmp_path / "qrels", judged), {})
+    register(ir, tmp_path, queries, qrels, rows=ROWS)
+    dataset = load_named(NAME)
+    assert dataset.name == NAME
+    assert dataset.queries == {"q1": "why hum?", "q2": "taxes"}
+    assert dataset.qrels == {"q1": {"d1": 2, "d2": 0}, "q3": {"d3": -1}}
+    # The default text of d1 is "Cats Cats purr.": the title is taken off once.
+    expected = [
+        Document("d1", "Cats purr.", "Cats"),
+        Document("d2", " Engines idle."),
+        Document("d3", "", "Tax"),
+    ]
+    assert list(dataset.documents()) == expected
+    assert list(dataset.documents()) == expected
+
+
+@pytest.mark.parametrize(
+    ("docs", "row", "expected"),
+    [
+        (HeadlineDoc, "d\tCats\tThey purr.\n", Document("d", "news: Cats. They purr.")),
+        (PlainDoc, "d\tThey purr.\n", Document("d", "They purr.")),
+    ],
+)
+def test_a_title_is_not_said_twice_and_text_will_do(
+    ir: Any, tmp_path: Path, docs: type, row: str, expected: Document
+) -> None:
+    register(ir, tmp_path, docs=docs, rows=row)
+    assert list(load_named(NAME).documents()) == [expected]
+
+
+def test_trec_topics_are_asked_by_their_titles(ir: Any, tmp_path: Path) -> None:
+    topics = "<top>\n<num> Number: 301\n<title> crime\n<desc> Description:\nx\n"
+    topics += "<narr> Narrative:\ny\n</top>\n"
+    queries = ir.formats.TrecQueries(local(ir, tmp_path / "topics", topics))
+    register(ir, tmp_path, queries, rows=ROWS)
+    dataset = load_named(NAME)
+    assert dataset.queries == {"301": "crime"}
+    assert dataset.qrels == {}
+
+
+def test_of_several_grades_of_one_document_the_highest_counts(ir: Any, tmp_path: Path) -> None:
+    judged = "q 1 d 1\nq 2 d 2\nq 3 d 0\n"
+    register(ir, tmp_path, ir.formats.TrecQrels(local(ir, tmp_path / "qrels", judged), {}))
+    assert load_named(NAME).qrels == {"q": {"d": 2}}
+
+
+def test_an_unknown_name_tells_of_near_ones(ir: Any) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        load_named("beir/scifact/tset")
+    message = str(caught.value)
+    assert message.startswith(
+        f"No test collection 'beir/scifact/tset' in ir_datasets {ir.__version__}. "
+        "Near it are: beir/scifact/test, "
+    )
+    assert message.endswith(". The names are listed at https://ir-datasets.com")
+    with pytest.raises(UnknownNameError, match=r"in ir_datasets [0-9.]+\. The names are listed at"):
+        load_named("#" * 40)
+
+
+def test_a_name_for_several_collections_is_refused(ir: Any) -> None:
+    with pytest.raises(InputError, match="'beir' has no documents in ir_datasets; it stands for"):
+        load_named("beir")
+
+
+def test_what_cannot_be_fetched_is_one_clear_error(ir: Any, tmp_path: Path) -> None:
+    gone = ir.util.RequestsDownload("http://127.0.0.1:9/corpus.tsv", tries=1)
+    docs = ir.formats.TsvDocs(ir.util.Download([gone], tmp_path / "corpus.tsv"))
+    ir.registry.register(NAME, ir.Dataset(docs))
+    with pytest.raises(InputError) as caught:
+        list(load_named(NAME).documents())
+    message = str(caught.value)
+    assert message.startswith(
+        f"The documents of '{NAME}' could not be fetched or read (ConnectionError: "
+    )
+    assert message.endswith(
+        "Check the network, or put the files where ir_datasets looks for them: "
+        "https://ir-datasets.com/retriever-test.html"
+    )
+    assert "\n" not in message
+
+
+def test_a_broken_file_of_queries_is_one_clear_error(ir: Any, tmp_path: Path) -> None:
+    broken = ir.formats.TsvQueries(local(ir, tmp_path / "q.tsv", "no tab\n"))
+    register(ir, tmp_path, broken)
+    with pytest.raises(InputError, match=r"The queries of .* \(RuntimeError: expected 2 fields"):
+        load_named(NAME)
+
+
+def test_without_ir_datasets_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ir_datasets", None)
+    with pytest.raises(InputError) as caught:
+        load_named("beir/scifact/test")
+    assert str(caught.value).startswith("'beir/scifact/test' comes through ir_datasets, which")
+    assert str(caught.value).endswith("Run: pip install 'retriever-compare[datasets]'")
+
+
+def test_importing_it_does_not_import_ir_datasets() -> None:
+    code = "import sys, retriever.datasets.ir_datasets_loader; print('ir_datasets' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False\n"
+
+
+@needs_ir_datasets
+def test_ir_datasets_does_not_bring_torch(tmp_path: Path) -> None:
+    code = f"import os, sys; os.environ['IR_DATASETS_HOME'] = {str(tmp_path)!r}\n"
+    code += "import ir_datasets; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False\n"

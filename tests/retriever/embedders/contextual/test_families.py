@@ -1,0 +1,544 @@
+"""Every family of transformers: equal to the plain model, asked one whole text at a time."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexes.errors import InputError
+from retriever import Collection, Document
+from retriever.embedders import ContextualEmbedder, load_embedder, parse_spec
+from retriever.embedders.layers import parsed_layers, resolved_layers
+from tests.support.commands import invoke
+from tests.support.families import TEXTS, families, save
+
+TRIED = """
+    bert bert-left distilbert electra albert roberta xlm-roberta mpnet modernbert
+    gpt2 gpt2-left gpt-neox llama qwen2 t5 t5-encoder
+"""
+FAMILIES = TRIED.split()
+POOLINGS = ("mean", "cls", "last", "weighted_mean", "max")
+# What a checkpoint without parts of its own is pooled by: decoders saved to write, by the last.
+LAST = {"gpt-neox", "llama", "qwen2"}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """The folder of a family's raw checkpoint, by its name."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    return {name: save(name, root / name) for name in FAMILIES}
+
+
+def test_every_family_is_tried():
+    assert list(families()) == FAMILIES
+
+
+class Plain:
+    """A checkpoint in plain transformers: one text at a time, so that nothing is ever padded."""
+
+    def __init__(self, folder):
+        from transformers import AutoModel, AutoTokenizer, T5EncoderModel
+
+        config = json.loads((folder / "config.json").read_text())
+        kind = T5EncoderModel if config["model_type"] == "t5" else AutoModel
+        self.model = kind.from_pretrained(folder).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def layers(self, text, limit):
+        """What goes into the first layer, and what each layer gives: (tokens, width) each."""
+        import torch
+
+        cut = {} if limit is None else {"truncation": True, "max_length": limit}
+        tokens = self.tokenizer(text, return_tensors="pt", **cut)
+        with torch.inference_mode():
+            read = self.model(
+                input_ids=tokens["input_ids"],
+                attention_mask=tokens["attention_mask"],
+                output_hidden_states=True,
+            )
+        states = [state[0].numpy() for state in read.hidden_states]
+        np.testing.assert_array_equal(states[-1], read.last_hidden_state[0].numpy())
+        return states
+
+    def embed(self, texts, limit, pooling, layers=(-1,)):
+        states = [self.layers(text, limit) for text in texts]
+        averages = [np.mean([state[layer] for layer in layers], axis=0) for state in states]
+        vectors = np.array([pooled(tokens, pooling) for tokens in averages])
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def pooled(tokens, pooling):
+    places = np.arange(1, len(tokens) + 1)
+    return {
+        "mean": tokens.sum(axis=0) / len(tokens),
+        "cls": tokens[0],
+        "last": tokens[-1],
+        "weighted_mean": places @ tokens / places.sum(),
+        "max": tokens.max(axis=0),
+    }[pooling]
+
+
+@pytest.fixture(scope="module")
+def plain(checkpoints):
+    return {name: Plain(folder) for name, folder in checkpoints.items()}
+
+
+def in_torch(folder, **options):
+    return ContextualEmbedder(folder, runtime="torch", **options)
+
+
+def close(vectors, expected):
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+
+
+# -- raw checkpoints ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_checkpoint_as_it_is_equals_the_plain_model_without_padding(checkpoints, plain, name):
+    embedder = in_torch(checkpoints[name], device="cpu")
+    limit = embedder.max_length
+    vectors, report = embedder.encode_and_report(TEXTS)
+    close(vectors, plain[name].embed(TEXTS, limit, "last" if name in LAST else "mean"))
+    # Some batch has texts of several lengths.
+    assert report.padded > report.tokens
+    known = plain[name].tokenizer.pad_token_id
+    assert known is None or embedder._opened.card.pad == known
+    lengths = [len(ids) for ids in plain[name].tokenizer(TEXTS)["input_ids"]]
+    assert report.tokens == sum(min(length, limit or length) for length in lengths)
+    assert report.truncated == sum(length > (limit or length) for length in lengths)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_later_tokens_weigh_more_wherever_the_padding_stands(checkpoints, plain, name):
+    embedder = in_torch(checkpoints[name], pooling="weighted_mean")
+    expected = plain[name].embed(TEXTS, embedder.max_length, "weighted_mean")
+    close(embedder.encode_documents(TEXTS), expected)
+
+
+@pytest.mark.parametrize("name", ["bert-left", "gpt2", "llama", "t5"])
+def test_every_way_of_pooling_equals_the_formula(checkpoints, plain, name):
+    default = in_torch(checkpoints[name])
+    own = "last" if name in LAST else "mean"
+    for pooling in POOLINGS:
+        embedder = in_torch(checkpoints[name], pooling=pooling)
+        expected = plain[name].embed(TEXTS, default.max_length, pooling)
+        close(embedder.encode_documents(TEXTS), expected)
+        assert (embedder.fingerprint == default.fingerprint) == (pooling == own)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("layer", "layers"), [("-2", [2]), ("-4..-1", [0, 1, 2, 3])])
+def test_a_layer_or_the_average_of_several_is_pooled(checkpoints, plain, name, layer, layers):
+    embedder = in_torch(checkpoints[name], layer=layer, pooling="mean")
+    expected = plain[name].embed(TEXTS, embedder.max_length, "mean", layers)
+    close(embedder.encode_documents(TEXTS), expected)
+    assert embedder.layers == 3
+    assert f'"layers":{json.dumps(layers, separators=(",", ":"))}' in embedder.fingerprint
+
+
+@pytest.mark.parametrize("name", ["distilbert", "mpnet", "gpt-neox", "t5"])
+@pytest.mark.parametrize(("layer", "layers"), [(0, [0]), ("2,1", [1, 2]), ("3,0", [0, 3])])
+def test_layers_by_other_names(checkpoints, plain, name, layer, layers):
+    embedder = in_torch(checkpoints[name], layer=layer, pooling="max")
+    expected = plain[name].embed(TEXTS, embedder.max_length, "max", layers)
+    close(embedder.encode_documents(TEXTS), expected)
+    assert load_embedder(embedder.spec).fingerprint == embedder.fingerprint
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_words_have_every_layer_whichever_one_the_vectors_are_of(checkpoints, plain, name):
+    text = "kittens"
+    low = in_torch(checkpoints[name], layer=1)
+    states = plain[name].layers(text, None)
+    # The pieces of the word are the tokens that stand for letters.
+    marks = plain[name].tokenizer(text, return_special_tokens_mask=True)["special_tokens_mask"]
+    for layer in range(4):
+        (word,) = low.encode_words([text], layer=layer)
+        assert word.spans == ((0, 7),)
+        mean = states[layer][np.array(marks) == 0].mean(axis=0)
+        close(word.vectors[0], mean / np.linalg.norm(mean))
+
+
+def test_the_last_layer_by_any_name_is_the_model_as_it_is(checkpoints):
+    default = in_torch(checkpoints["bert"]).fingerprint
+    for layer in (-1, "3"):
+        assert in_torch(checkpoints["bert"], layer=layer).fingerprint == default
+
+
+@pytest.mark.parametrize("name", ["bert", "distilbert", "mpnet"])
+def test_layers_above_the_one_that_is_asked_for_are_not_computed(checkpoints, name):
+    embedder = in_torch(checkpoints[name], layer="0,1")
+    stack = next(
+        module for module in embedder._opened.model().parts.modules() if hasattr(module, "layer")
+    )
+    assert len(stack.layer) == 1
+
+
+def test_a_raw_checkpoint_is_warned_of_with_the_numbers(checkpoints):
+    (note,) = in_torch(checkpoints["bert"]).notes
+    assert "raw BertModel, never trained to embed texts, pooled by 'mean'" in note
+    assert "nDCG@10 on SciFact is 13.3 for bert-base-uncased, 29.6 for GloVe 6B 300d" in note
+    (note,) = in_torch(checkpoints["llama"]).notes
+    assert "raw LlamaModel, never trained to embed texts, pooled by 'last'" in note
+    (note,) = in_torch(checkpoints["t5"], pooling="max").notes
+    assert "raw T5EncoderModel, never trained to embed texts, pooled by 'max'" in note
+
+
+def test_positions_that_begin_after_the_pad_token_shorten_the_limit(checkpoints):
+    # Of 40 positions RoBERTa leaves two out: a text of 40 tokens would have none for its end.
+    assert in_torch(checkpoints["roberta"]).max_length == 38
+    with pytest.raises(InputError, match="max_length is 39; this model reads at most 38 tokens"):
+        in_torch(checkpoints["roberta"], max_length=39)
+    # T5 has no learned positions, and its folder says no limit.
+    assert in_torch(checkpoints["t5"]).max_length == 4096
+
+
+def test_a_text_without_a_token_is_a_blank_one(checkpoints, tmp_path):
+    from tokenizers import Tokenizer
+
+    # A decoder over word pieces, without marks: control signs are cleaned away.
+    shutil.copytree(checkpoints["gpt2"], tmp_path / "bare")
+    pieces = Tokenizer.from_file(str(checkpoints["bert"] / "tokenizer.json"))
+    bare = json.loads(pieces.to_str())
+    bare["post_processor"] = None
+    (tmp_path / "bare" / "tokenizer.json").write_text(json.dumps(bare))
+    for pooling in POOLINGS:
+        embedder = in_torch(tmp_path / "bare", pooling=pooling)
+        vectors, report = embedder.encode_and_report(["\0\a", "a bank", " "])
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [0, 1, 0], atol=1e-6)
+        assert (report.texts, report.tokens) == (3, 2)
+
+
+def test_what_leaves_no_room_for_a_text_is_refused(checkpoints):
+    # [CLS] and [SEP] are two; `keep their money` is three more.
+    assert in_torch(checkpoints["bert"], max_length=3).max_length == 3
+    with pytest.raises(InputError, match="max_length is 2; the model's marks around a text take 2"):
+        in_torch(checkpoints["bert"], max_length=2)
+    options = {"document_prompt": "keep their money ", "max_length": 5}
+    with pytest.raises(InputError, match="The prompt 'keep their money ' takes all 5 tokens"):
+        in_torch(checkpoints["bert"], **options)
+    in_torch(checkpoints["bert"], **{**options, "max_length": 6})
+    # Byte-level BPE of GPT-2 has no marks.
+    assert in_torch(checkpoints["gpt2"], max_length=1).encode_documents(["a bank"]).any()
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_an_exported_copy_goes_by_the_same_choices(checkpoints, name):
+    options = {"layer": "-2..-1", "pooling": "last", "dim": 7, "query_prompt": "read "}
+    exported = ContextualEmbedder(checkpoints[name], runtime="onnx", **options)
+    torch = in_torch(checkpoints[name], **options)
+    assert exported.runtime == "onnx"
+    close(exported.encode_queries(TEXTS), torch.encode_queries(TEXTS))
+    # The warning of raw checkpoints is kept with the copy.
+    assert torch.notes[-1] in exported.notes
+    (again,) = [one for one in [load_embedder(exported.spec)] if one.runtime == "onnx"]
+    assert again.fingerprint == exported.fingerprint
+
+
+@pytest.mark.parametrize("name", ["bert", "mpnet", "modernbert", "gpt2", "llama", "t5"])
+def test_half_precision_says_nearly_the_same_in_every_family(checkpoints, name):
+    from torch import bfloat16
+
+    options = {"layer": "-2..-1", "pooling": "weighted_mean"}
+    exact = in_torch(checkpoints[name], **options)
+    half = in_torch(checkpoints[name], **options, precision="bfloat16")
+    assert {weight.dtype for weight in half._opened.model().parts.parameters()} == {bfloat16}
+    cosines = (half.encode_documents(TEXTS) * exact.encode_documents(TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.99
+    assert half.fingerprint != exact.fingerprint
+
+
+def test_half_precision_of_gpus_is_refused_on_a_processor(checkpoints):
+    with pytest.raises(InputError, match="precision is float16, which is for GPUs"):
+        in_torch(checkpoints["bert"], precision="float16", device="cpu")
+
+
+# -- folders of sentence-transformers --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sentence_models(checkpoints, tmp_path_factory):
+    """Sentence models with parts of their own: a decoder, T5 with two more parts, two poolings."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import (
+        Dense,
+        Normalize,
+        Pooling,
+        Transformer,
+    )
+
+    root = tmp_path_factory.mktemp("sentences")
+    prompts = {"query": "read: ", "document": "books "}
+    made = {
+        "gpt2": ([Pooling(16, pooling_mode="weightedmean")], {}),
+        "qwen2": ([Pooling(16, pooling_mode="lasttoken"), Normalize()], prompts),
+        "t5": ([Pooling(16, pooling_mode="mean"), Dense(16, 12, bias=False), Normalize()], {}),
+        "bert": ([Pooling(16, pooling_mode=("cls", "mean")), Dense(32, 8)], {}),
+        "wide": ([Pooling(16, pooling_mode=("cls", "mean"))], {}),
+        "roberta": ([Pooling(16, pooling_mode="mean", include_prompt=False)], prompts),
+    }
+    for name, (parts, texts) in made.items():
+        first = Transformer(str(checkpoints["bert" if name == "wide" else name]))
+        if first.tokenizer.pad_token is None:
+            first.tokenizer.pad_token = first.tokenizer.eos_token
+        model = SentenceTransformer(modules=[first, *parts], prompts=texts, device="cpu")
+        model.save(str(root / name), create_model_card=False)
+    return root
+
+
+def test_the_parts_of_a_sentence_model_decide(sentence_models, plain):
+    for name, pooling, prompt in (
+        ("gpt2", "weighted_mean", ""),
+        ("qwen2", "last", "books "),
+    ):
+        embedder = in_torch(sentence_models / name)
+        prompted = [prompt + text for text in TEXTS]
+        expected = plain[name].embed(prompted, embedder.max_length, pooling)
+        close(embedder.encode_documents(TEXTS), expected)
+        assert embedder.notes == ()
+
+
+def test_what_comes_after_the_pooling_is_computed_too(sentence_models, plain):
+    from safetensors.numpy import load_file
+
+    embedder = in_torch(sentence_models / "t5")
+    (weights,) = load_file(sentence_models / "t5" / "2_Dense" / "model.safetensors").values()
+    means = np.array([plain["t5"].layers(text, None)[-1].mean(axis=0) for text in TEXTS])
+    wanted = np.tanh(means @ weights.T)
+    close(embedder.encode_documents(TEXTS), wanted / np.linalg.norm(wanted, axis=1, keepdims=True))
+    assert embedder.dim == 12
+
+
+def test_a_choice_goes_before_the_models_own_parts(sentence_models, plain):
+    embedder = in_torch(sentence_models / "gpt2", pooling="last", layer="-2")
+    close(embedder.encode_documents(TEXTS), plain["gpt2"].embed(TEXTS, 40, "last", [2]))
+
+
+def test_a_prompt_is_left_out_of_pooling_where_the_model_says_so(sentence_models, plain):
+    embedder = in_torch(sentence_models / "roberta")
+    texts = TEXTS[:3]
+    rows = []
+    for text in texts:
+        tokens = plain["roberta"].layers("books " + text, None)[-1]
+        # The mark at the beginning counts as the prompt's.
+        prompt = len(plain["roberta"].tokenizer("books ")["input_ids"]) - 1
+        rows.append(tokens[prompt:].mean(axis=0))
+    expected = np.array(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+    close(embedder.encode_documents(texts), expected)
+
+
+def test_prompts_that_are_given_replace_the_models_own(sentence_models, plain):
+    folder = sentence_models / "qwen2"
+    own = in_torch(folder)
+    other = in_torch(folder, query_prompt="light ", document_prompt="")
+    asked = [f"light {text}" for text in TEXTS]
+    close(other.encode_queries(TEXTS), plain["qwen2"].embed(asked, 40, "last"))
+    close(other.encode_documents(TEXTS), plain["qwen2"].embed(TEXTS, 40, "last"))
+    assert other.fingerprint != own.fingerprint
+    assert '"prompts":{"query":"light "}' in other.fingerprint
+    assert dict(other.spec.options) == {
+        "runtime": "torch",
+        "query_prompt": "light ",
+        "document_prompt": "",
+    }
+    assert load_embedder(other.spec).fingerprint == other.fingerprint
+    same = in_torch(folder, query_prompt="read: ", document_prompt="books ")
+    assert same.fingerprint == own.fingerprint
+
+
+def test_prompts_for_other_tasks_are_told_of(sentence_models, tmp_path):
+    shutil.copytree(sentence_models / "gpt2", tmp_path / "tasks")
+    config = tmp_path / "tasks" / "config_sentence_transformers.json"
+    prompts = {"retrieval": "find: ", "sorting": "sort: ", "nothing": ""}
+    config.write_text(json.dumps({**json.loads(config.read_text()), "prompts": prompts}))
+    (note,) = in_torch(tmp_path / "tasks").notes
+    assert note.startswith("The model has prompts for retrieval, sorting, none of them by a name")
+    assert in_torch(tmp_path / "tasks", query_prompt="find: ").notes == ()
+    assert in_torch(sentence_models / "qwen2").notes == ()
+
+
+def test_only_the_first_numbers_of_a_vector_are_kept(checkpoints, sentence_models):
+    whole = in_torch(checkpoints["bert"])
+    short = in_torch(checkpoints["bert"], dim=5)
+    first = whole.encode_queries(TEXTS)[:, :5]
+    close(short.encode_queries(TEXTS), first / np.linalg.norm(first, axis=1, keepdims=True))
+    assert (short.dim, short.spec.options["dim"]) == (5, 5)
+    assert '"dim":5' in short.fingerprint
+    all_of_them = in_torch(checkpoints["bert"], dim=16)
+    assert all_of_them.fingerprint == whole.fingerprint
+    # After a part that makes vectors narrower, it is those that are cut.
+    assert in_torch(sentence_models / "t5", dim=12).dim == 12
+    # Two poolings side by side are twice as wide; one alone is not.
+    both = sentence_models / "wide"
+    assert [in_torch(both).dim, in_torch(both, dim=17).dim, in_torch(both, pooling="cls").dim] == [
+        32,
+        17,
+        16,
+    ]
+    with pytest.raises(InputError, match="dim is 17; the vectors of this model have 16 numbers"):
+        in_torch(both, pooling="cls", dim=17)
+    with pytest.raises(InputError, match="dim is 13; the vectors of this model have 12 numbers"):
+        in_torch(sentence_models / "t5", dim=13)
+
+
+def test_a_width_that_a_folder_states_can_be_chosen_anew(sentence_models, tmp_path):
+    shutil.copytree(sentence_models / "gpt2", tmp_path / "cut")
+    config = tmp_path / "cut" / "config_sentence_transformers.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "truncate_dim": 6}))
+    own = in_torch(tmp_path / "cut")
+    wider = in_torch(tmp_path / "cut", dim=10)
+    assert (own.dim, wider.dim) == (6, 10)
+    assert '"dim"' not in own.fingerprint
+    assert '"dim":10' in wider.fingerprint
+    assert wider.encode_queries(TEXTS).shape == (len(TEXTS), 10)
+
+
+# -- models that read texts in their own way -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bytes_model(tmp_path_factory):
+    """T5 over bytes: its tokenizer is written in Python, so that there is none in Rust."""
+    import torch
+    from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
+
+    folder = tmp_path_factory.mktemp("own") / "bytes"
+    torch.manual_seed(3)
+    config = T5Config(
+        vocab_size=384,
+        d_model=16,
+        d_kv=8,
+        d_ff=24,
+        num_layers=2,
+        num_heads=2,
+        initializer_factor=3.0,
+    )
+    T5EncoderModel(config).save_pretrained(folder)
+    ByT5Tokenizer(model_max_length=60).save_pretrained(folder)
+    return folder
+
+
+def test_a_tokenizer_in_python_reads_texts_its_own_way(bytes_model):
+    texts = ["", *TEXTS, " \n"]
+    embedder = in_torch(bytes_model, pooling="max", batch_size=2)
+    assert embedder.tokenizer_json is None
+    assert not embedder._opened.card.plain
+    vectors, report = embedder.encode_and_report(texts)
+    close(vectors[1:-1], Plain(bytes_model).embed(TEXTS, 60, "max"))
+    assert not vectors[[0, -1]].any()
+    # A token a byte, and a mark at the end.
+    lengths = [len(text.encode()) + 1 for text in TEXTS]
+    assert report.texts == len(texts)
+    assert report.tokens == sum(min(length, 60) for length in lengths)
+    assert report.truncated == sum(length > 60 for length in lengths) == 2
+    assert embedder.report_queries(texts) == report
+    with pytest.raises(InputError, match="bytes has no vectors of words"):
+        embedder.encode_words(["a"])
+
+
+def test_a_tokenizer_in_python_goes_with_every_choice(bytes_model):
+    prompted = [f"ask {text}" for text in TEXTS]
+    embedder = in_torch(bytes_model, layer="1", pooling="last", query_prompt="ask ")
+    close(embedder.encode_queries(TEXTS), Plain(bytes_model).embed(prompted, 60, "last", [1]))
+
+
+# -- what is written -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "layers"),
+    [
+        ("-2", (-2,)),
+        (3, (3,)),
+        ("-4,-3,-2,-1", (-4, -3, -2, -1)),
+        ("-4..-1", (-4, -3, -2, -1)),
+        ("0, 2..4", (0, 2, 3, 4)),
+    ],
+)
+def test_layers_as_they_are_written(written, layers):
+    assert parsed_layers(written) == layers
+
+
+@pytest.mark.parametrize(
+    "written", ["", "two", "1.5", "1,", "4..1", "-1..2", "0..9999", True, "--1"]
+)
+def test_what_names_no_layer_is_refused(written):
+    with pytest.raises(InputError, match=r"layer is .*; expected one layer, such as -2"):
+        parsed_layers(written)
+
+
+@given(st.integers(1, 40), st.data())
+def test_layers_counted_from_the_end_are_the_same_ones(count, data):
+    layers = data.draw(st.lists(st.integers(0, count), min_size=1, unique=True))
+    from_the_end = [layer - count - 1 for layer in layers]
+    assert resolved_layers(layers, count, "m") == tuple(sorted(layers))
+    assert resolved_layers(from_the_end, count, "m") == tuple(sorted(layers))
+
+
+REFUSED = [
+    ({"pooling": "middle"}, "pooling is 'middle'; expected one of: mean, cls, last, weighted_mean"),
+    ({"layer": "x"}, "layer is 'x'; expected one layer, such as -2"),
+    ({"layer": "4"}, "layer is 4; this model has 3: expected 0 to 3, or -1 for the last to -4."),
+    ({"layer": "-1,3"}, "layer names a layer twice: -1,3, of 3. Name each once."),
+    ({"dim": "0"}, "dim is 0; expected a whole number from 1 up"),
+    ({"dim": "17"}, "dim is 17; the vectors of this model have 16 numbers: expected 1 to 16."),
+    ({"normalize": "no"}, "normalize is False; expected True: scores are cosines here"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_what_cannot_be_is_refused_alike_in_python_and_on_the_command_line(
+    checkpoints, tmp_path, options, message
+):
+    model = f"contextual:{checkpoints['bert']}"
+    with pytest.raises(InputError) as error:
+        load_embedder(parse_spec(model, options))
+    assert str(error.value).startswith(message)
+    with Collection.create(tmp_path / "library") as library:
+        library.add([Document("a", "a bank")])
+    arguments = [part for name, value in options.items() for part in ("-o", name, value)]
+    done = invoke("build", str(tmp_path / "library"), "x", "--embedder", model, *arguments)
+    assert done.exit_code == 1
+    assert message in " ".join(done.output.split())
+
+
+def test_options_from_the_command_line_are_those_of_python(checkpoints):
+    text = {"layer": "-2", "dim": "4", "normalize": "true", "pooling": "max", "max_length": "9"}
+    text["runtime"] = "torch"
+    written = load_embedder(parse_spec(f"contextual:{checkpoints['bert']}", text))
+    python = in_torch(checkpoints["bert"], layer=-2, dim=4, pooling="max", max_length=9)
+    assert written.fingerprint == python.fingerprint
+    assert written.spec == python.spec
+    with pytest.raises(InputError, match="Option 'layer' of contextual is 1.5; expected text or a"):
+        parse_spec("contextual:x", {"layer": 1.5})
+    with pytest.raises(InputError, match="Option 'dim' of contextual is 'wide'; expected a whole"):
+        parse_spec("contextual:x", {"dim": "wide"})
+
+
+def test_a_model_of_other_parts_is_named_with_them(sentence_models, checkpoints, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import LSTM, Pooling, Transformer
+
+    first = Transformer(str(checkpoints["bert"]))
+    parts = [first, LSTM(16, 8), Pooling(16, pooling_mode="mean")]
+    SentenceTransformer(modules=parts, device="cpu").save(str(tmp_path / "lstm"))
+    for options in ({"pooling": "cls"}, {"layer": 1}):
+        (name,) = options
+        with pytest.raises(InputError) as error:
+            in_torch(tmp_path / "lstm", **options)
+        assert str(error.value) == (
+            f"{name} cannot be chosen for this model, whose parts are: Transformer, LSTM, Pooling; "
+            f"expected Transformer, Pooling, and then only Dense or Normalize. Leave {name} out."
+        )
+    with pytest.raises(InputError, match="its own gives 32 numbers to the Dense after it"):
+        in_torch(sentence_models / "bert", pooling="mean")
+
+
+@pytest.mark.parametrize("value", [5, b"x"])
+def test_a_prompt_that_is_no_text_is_refused(checkpoints, value):
+    with pytest.raises(InputError, match="query_prompt is .*; expected text, which may be empty"):
+        in_torch(checkpoints["bert"], query_prompt=value)

@@ -1,0 +1,689 @@
+"""ELMo: against its authors' activations, and against the network written out in plain numpy."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
+from retriever.embedders import Embedder, ReportsCoverage, TextReport, load_embedder, parse_spec
+from retriever.embedders.base import WordEncoding
+from retriever.embedders.elmo.checkpoint import expected_shapes, read_elmo
+from retriever.embedders.elmo.embedder import ElmoEmbedder
+from retriever.embedders.elmo.network import BEGIN_ROW, END_ROW, FIRST_WORD, ElmoNet
+from retriever.embedders.elmo.packing import blocks, side_by_side
+from retriever.embedders.elmo.tokenizer import _pattern, spans_of, tokenized
+from retriever.embedders.tokenization.alignment import word_spans
+from tests.support.commands import invoke
+
+h5py = pytest.importorskip("h5py", reason="h5py is not installed: no ELMo can be read")
+
+TINY = {
+    "lstm": {
+        "cell_clip": 0.3,
+        "proj_clip": 0.15,
+        "use_skip_connections": True,
+        "n_layers": 2,
+        "projection_dim": 3,
+        "dim": 5,
+    },
+    "char_cnn": {
+        "embedding": {"dim": 2},
+        "filters": [[1, 2], [3, 4]],
+        "n_highway": 1,
+        "n_characters": 262,
+        "max_characters_per_token": 9,
+        "activation": "relu",
+    },
+}
+TEXTS = [
+    "He didn't win in the U.S., 6-3.",
+    "",
+    "cat",
+    "an extraordinarily long word, a naïve café and 東京都 🙂",
+    " \n\t",
+    "He he He he.",
+]
+
+
+def changed(**changes):
+    """The tiny options, with some of them changed; None leaves one out."""
+    options = json.loads(json.dumps(TINY))
+    for name, value in changes.items():
+        part = next(part for part in options.values() if name in part)
+        part[name] = value
+        if value is None:
+            del part[name]
+    return options
+
+
+def write(folder, options=TINY, seed=0, without=()):
+    """An ELMo of random weights, large enough for every clip to bite."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "options.json").write_text(json.dumps(options))
+    rng = np.random.default_rng(seed)
+    cnn, lstm = options["char_cnn"], options["lstm"]
+    number, cells, width = sum(n for _, n in cnn["filters"]), lstm["dim"], lstm["projection_dim"]
+    shapes = {"char_embed": (261, cnn["embedding"]["dim"])}
+    for n, (wide, many) in enumerate(cnn["filters"]):
+        shapes[f"CNN/W_cnn_{n}"] = (1, wide, cnn["embedding"]["dim"], many)
+        shapes[f"CNN/b_cnn_{n}"] = (many,)
+    for n in range(cnn.get("n_highway", 0)):
+        for gate in ("carry", "transform"):
+            shapes[f"CNN_high_{n}/W_{gate}"] = (number, number)
+            shapes[f"CNN_high_{n}/b_{gate}"] = (number,)
+    shapes |= {"CNN_proj/W_proj": (number, width), "CNN_proj/b_proj": (width,)}
+    for direction in range(2):
+        for n in range(lstm["n_layers"]):
+            cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{n}/LSTMCell"
+            shapes |= {f"{cell}/W_0": (2 * width, 4 * cells), f"{cell}/B": (4 * cells,)}
+            shapes[f"{cell}/W_P_0"] = (cells, width)
+    with h5py.File(folder / "lm_weights.hdf5", "w") as file:
+        for name, shape in shapes.items():
+            if name not in without:
+                file[name] = rng.normal(scale=0.4, size=shape).astype(np.float32)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def weights(tiny, tmp_path):
+    """The path of a copy of the tiny model's weights, to be damaged."""
+    return shutil.copytree(tiny, tmp_path / "model") / "lm_weights.hdf5"
+
+
+def net_of(folder):
+    return ElmoNet(*read_elmo(folder), "cpu")
+
+
+def layers_of(net, texts, state=None):
+    """A reading of texts that are lists of words."""
+    rows = {word: FIRST_WORD + n for n, word in enumerate(sorted({w for t in texts for w in t}))}
+    numbered = [np.array([rows[word] for word in text], np.int64) for text in texts]
+    return net.read(net.table(list(rows)), numbered, state)
+
+
+# -- the network by hand --------------------------------------------------------------------------
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def clipped(x, limit):
+    return x if limit is None else np.clip(x, -limit, limit)
+
+
+class ByHand:
+    """The network word for word and number for number, in double precision."""
+
+    def __init__(self, folder):
+        self.options = json.loads((folder / "options.json").read_text())
+        with h5py.File(folder / "lm_weights.hdf5") as file:
+            self.arrays = {}
+            file.visititems(
+                lambda name, found: (
+                    self.arrays.update({name: found[...].astype(np.float64)})
+                    if isinstance(found, h5py.Dataset)
+                    else None
+                )
+            )
+
+    def word(self, characters):
+        """The vector of a word, from its ids without the marks of its begin and end."""
+        cnn = self.options["char_cnn"]
+        ids = [258, *characters[: cnn["max_characters_per_token"] - 2], 259]
+        ids += [260] * (cnn["max_characters_per_token"] - len(ids))
+        numbers = self.arrays["char_embed"][ids]
+        found = []
+        for n, (wide, many) in enumerate(cnn["filters"]):
+            weight, bias = self.arrays[f"CNN/W_cnn_{n}"][0], self.arrays[f"CNN/b_cnn_{n}"]
+            for filter_ in range(many):
+                values = [
+                    (numbers[start : start + wide] * weight[:, :, filter_]).sum() + bias[filter_]
+                    for start in range(len(ids) - wide + 1)
+                ]
+                most = max(values)
+                found.append(max(most, 0) if cnn["activation"] == "relu" else np.tanh(most))
+        x = np.array(found)
+        for n in range(cnn.get("n_highway", 0)):
+            part = {k.rsplit("/")[1]: v for k, v in self.arrays.items() if f"CNN_high_{n}/" in k}
+            carry = sigmoid(x @ part["W_carry"] + part["b_carry"])
+            new = np.maximum(x @ part["W_transform"] + part["b_transform"], 0)
+            x = carry * new + (1 - carry) * x
+        if "CNN_proj/W_proj" in self.arrays:
+            x = x @ self.arrays["CNN_proj/W_proj"] + self.arrays["CNN_proj/b_proj"]
+        return x
+
+    def direction(self, words, direction):
+        """What each LSTM layer makes of a sequence of vectors, in reading order."""
+        lstm, results = self.options["lstm"], []
+        sequence = words
+        for n in range(lstm["n_layers"]):
+            cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{n}/LSTMCell"
+            c, h, made = np.zeros(lstm["dim"]), np.zeros(lstm["projection_dim"]), []
+            for x in sequence:
+                gates = np.concatenate([x, h]) @ self.arrays[f"{cell}/W_0"]
+                i, j, f, o = np.split(gates + self.arrays[f"{cell}/B"], 4)
+                c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j)
+                c = clipped(c, lstm.get("cell_clip"))
+                h = (sigmoid(o) * np.tanh(c)) @ self.arrays[f"{cell}/W_P_0"]
+                h = clipped(h, lstm.get("proj_clip"))
+                made.append(h)
+            skip = n > 0 and lstm.get("use_skip_connections", False)
+            sequence = [y + x for y, x in zip(made, sequence, strict=True)] if skip else made
+            results.append(np.array(sequence))
+        return results
+
+    def layers(self, words):
+        """All layers of one text, each (words, 2 x projection)."""
+        ids = [[256], *(list(word.encode()) for word in words), [257]]
+        vectors = [self.word(characters) for characters in ids]
+        forward = self.direction(vectors, 0)
+        backward = self.direction(vectors[::-1], 1)
+        read = [np.hstack([vectors, vectors])]
+        read += [np.hstack([f, b[::-1]]) for f, b in zip(forward, backward, strict=True)]
+        return [layer[1:-1] for layer in read]
+
+    def vector(self, text, mixing):
+        words = tokenized(text)
+        if not words:
+            return np.zeros(2 * self.options["lstm"]["projection_dim"])
+        layers = zip(mixing, self.layers(words), strict=True)
+        mean = sum(share * layer for share, layer in layers).mean(axis=0)
+        return mean / np.linalg.norm(mean)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"activation": "tanh", "n_highway": 2},
+        {"use_skip_connections": False, "n_layers": 3},
+        {"cell_clip": None},
+        {"proj_clip": None, "n_characters": 261},
+        {"n_highway": None, "n_layers": 1},
+        {"filters": [[2, 3]], "n_highway": 0, "max_characters_per_token": 50},
+    ],
+)
+def test_it_equals_the_network_by_hand(tmp_path, changes):
+    folder = write(tmp_path / "model", changed(**changes))
+    texts = [text for text in map(tokenized, TEXTS) if text]
+    by_text = [ByHand(folder).layers(text) for text in texts]
+    expected = [np.concatenate(all_) for all_ in zip(*by_text, strict=True)]
+    reading = layers_of(net_of(folder), texts)
+    assert len(reading.layers) == len(expected)
+    for ours, theirs in zip(reading.layers, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_a_projection_is_left_out_where_there_is_none(tmp_path):
+    options = changed(filters=[[1, 1], [2, 2]])
+    without = ("CNN_proj/W_proj", "CNN_proj/b_proj")
+    folder = write(tmp_path / "model", options, without=without)
+    expected = ByHand(folder).layers(["a", "cat"])
+    for ours, theirs in zip(
+        layers_of(net_of(folder), [["a", "cat"]]).layers, expected, strict=True
+    ):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_both_clips_bite_in_the_tiny_model(tiny, tmp_path):
+    words = tokenized(TEXTS[0])
+    top = ByHand(tiny).layers(words)[-1]
+    for name in ("cell_clip", "proj_clip"):
+        free = write(tmp_path / name, changed(**{name: None}))
+        assert abs(ByHand(free).layers(words)[-1] - top).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("layers", "mixing"),
+    [
+        ("mean", [1 / 3] * 3),
+        ("top", [0, 0, 1]),
+        ("1,0,0", [1, 0, 0]),
+        ("0.5, 2,0", [0.5, 2, 0]),
+    ],
+)
+def test_a_text_is_the_mean_of_its_words_mixed_from_the_layers(tiny, layers, mixing):
+    expected = [ByHand(tiny).vector(text, mixing) for text in TEXTS]
+    vectors = ElmoEmbedder(tiny, layers=layers, device="cpu").encode_documents(TEXTS)
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    assert (vectors.dtype, vectors.shape) == (np.float32, (6, 6))
+
+
+# -- the authors' activations ---------------------------------------------------------------------
+
+
+def test_the_layer_of_words_equals_the_reference(data):
+    folder = data / "elmo"
+    words = (folder / "vocab_test.txt").read_text().splitlines()
+    with h5py.File(folder / "elmo_token_embeddings.hdf5") as file:
+        expected = file["embedding"][...]
+    table = net_of(folder).table(words).numpy()
+    rows = np.arange(len(words)) + FIRST_WORD
+    # The marks of a sentence are in the list under these names.
+    rows[words.index("<S>")], rows[words.index("</S>")] = BEGIN_ROW, END_ROW
+    assert len(expected) == len(words) == 458
+    np.testing.assert_allclose(table[rows], expected, rtol=0, atol=1e-6)
+
+
+def test_the_top_layer_equals_the_reference_with_state_carried_along(data):
+    folder = data / "elmo"
+    lists = json.loads((folder / "sentences.json").read_text())
+    files = [h5py.File(folder / f"lm_embeddings_{k}.hdf5") for k in range(3)]
+    net, state = net_of(folder), None
+    for batch in range(10):
+        reading = layers_of(net, [sentences[batch].split() for sentences in lists], state)
+        state = reading.state
+        expected = [np.hstack(list(file[str(batch)][...])) for file in files]
+        top = reading.layers[-1].numpy()
+        np.testing.assert_allclose(top, np.concatenate(expected), rtol=0, atol=1e-6)
+    for file in files:
+        file.close()
+
+
+def test_without_the_carried_state_it_is_another_text(data):
+    lists = json.loads((data / "elmo" / "sentences.json").read_text())
+    first, second = (lists[0][batch].split() for batch in (3, 5))
+    net = net_of(data / "elmo")
+    state = layers_of(net, [first]).state
+    kept = [tensor.clone() for tensor in (*state.cells, *state.outputs)]
+    carried = layers_of(net, [second], state).layers[-1].numpy()
+    assert abs(carried - layers_of(net, [second]).layers[-1].numpy()).max() > 1e-3
+    # A state is read, never written to.
+    for tensor, before in zip((*state.cells, *state.outputs), kept, strict=True):
+        assert (tensor == before).all()
+
+
+# -- laws -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def embedders(tiny):
+    """One text at a time, and several side by side."""
+    return [ElmoEmbedder(tiny, batch_size=size, max_length=20, device="cpu") for size in (1, 3)]
+
+
+FRAGMENTS = st.lists(
+    st.sampled_from(["a", "cat", " ", "U.S.", "é", "🙂", "-", "'", "x" * 60, "\0", "東"]),
+    max_size=30,
+).map("".join)
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(st.one_of(FRAGMENTS, st.text(max_size=9)), max_size=7), seed=st.randoms())
+def test_a_vector_depends_on_its_own_text_alone(embedders, texts, seed):
+    one, many = embedders
+    alone = one.encode_documents(texts)
+    order = list(range(len(texts)))
+    seed.shuffle(order)
+    shuffled = many.encode_queries([texts[place] for place in order])
+    np.testing.assert_allclose(shuffled, alone[order], atol=1e-6)
+    expected = [1.0 if tokenized(text) else 0.0 for text in texts]
+    np.testing.assert_allclose(np.linalg.norm(alone, axis=1), expected, atol=1e-6)
+
+
+def test_it_is_the_same_in_any_batch_on_the_real_model(data):
+    rows = (data / "adi" / "corpus.jsonl").read_text().splitlines()
+    texts = [json.loads(row)["text"] for row in rows] + TEXTS
+    expected = ElmoEmbedder(data / "elmo", batch_size=1).encode_documents(texts)
+    for size in (5, 1000):
+        vectors = ElmoEmbedder(data / "elmo", batch_size=size).encode_documents(texts[::-1])
+        np.testing.assert_allclose(vectors[::-1], expected, atol=1e-6)
+
+
+def test_a_word_is_the_same_beside_longer_ones(tmp_path):
+    # Among many filters there are some for which nothing but padding is best.
+    changes = {"max_characters_per_token": 50, "filters": [[1, 2], [3, 30]], "activation": "tanh"}
+    net = net_of(write(tmp_path / "model", changed(**changes)))
+    words = [*map(chr, range(33, 127)), "cat", "naïve", "x" * 44, "x" * 45, "x" * 46]
+    together = net.table([*words, "x" * 60])[FIRST_WORD:-1].numpy()
+    alone = np.stack([net.table([word])[FIRST_WORD].numpy() for word in words])
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+
+
+def test_stretches_and_blocks_change_nothing(tiny, monkeypatch):
+    embedder = ElmoEmbedder(tiny, batch_size=3)
+    expected, report = embedder.encode_and_report(TEXTS * 3)
+    monkeypatch.setattr("retriever.embedders.elmo.embedder.WORDS_TOGETHER", 12)
+    monkeypatch.setattr("retriever.embedders.elmo.network.WORDS_TOGETHER", 2)
+    monkeypatch.setattr("retriever.embedders.elmo.network.ROWS_TOGETHER", 4)
+    again, reported = embedder.encode_and_report(TEXTS * 3)
+    np.testing.assert_allclose(again, expected, atol=1e-6)
+    assert reported == report == embedder.report_queries(TEXTS * 3)
+
+
+def test_texts_side_by_side_by_eye():
+    steps = side_by_side(np.array([1, 3, 2]))
+    # Rows: text 0 is 0, text 1 is 1 to 3, text 2 is 4 and 5.
+    assert steps.order.tolist() == [1, 2, 0]
+    assert steps.sizes == [3, 2, 1]
+    assert steps.rows.tolist() == [[1, 4, 0, 2, 5, 3], [3, 5, 0, 2, 4, 1]]
+    assert steps.last.tolist() == [5, 4, 2]
+    assert list(blocks([3, 2, 1, 1], 3)) == [(0, [3]), (3, [2, 1]), (6, [1])]
+    assert list(blocks([3, 2, 1], 1)) == [(0, [3]), (3, [2]), (5, [1])]
+
+
+# -- words ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("He didn't win in the U.S., 6-3.", "He didn 't win in the U.S. , 6-3 ."),
+        ('O’Brien\'s "well-known" co-op', 'O ’Brien \'s " well-known " co-op'),
+        ("1,000 at 10:30, or 3.14", "1,000 at 10:30 , or 3.14"),
+        ("a,b c:d AT&T 5/7", "a , b c : d AT & T 5 / 7"),
+        ("word--word ... wait!!?", "word -- word ... wait !! ?"),
+        ("'quoted' rock 'n' roll", "' quoted ' rock ' n ' roll"),
+        ("at 5 a.m. on x.y, snake_case", "at 5 a.m. on x.y , snake_case"),
+        ("-5 °C (50%)", "- 5 ° C ( 50 % )"),
+        ("U.S.A is U.S.-led", "U.S.A is U.S. - led"),
+        ("cafe\u0301 हिन्दी ❤️❤️", "cafe\u0301 हिन्दी ❤️ ❤️"),
+        (" \t\u2028", ""),
+    ],
+)
+def test_words_by_eye(text, words):
+    assert tokenized(text) == words.split()
+
+
+@given(st.text())
+def test_no_character_is_lost(text):
+    assert "".join(tokenized(text)) == "".join(text.split())
+
+
+@given(st.text())
+def test_the_places_of_words_are_theirs(text):
+    assert [text[begin:end] for begin, end in spans_of(text)] == tokenized(text)
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_ascii_is_read_like_the_rest(text):
+    assert tokenized(text) == [match.group() for match in _pattern(False).finditer(text)]
+
+
+def test_case_is_kept(tiny):
+    lower, upper = ElmoEmbedder(tiny).encode_documents(["he", "He"])
+    assert not np.allclose(lower, upper, atol=1e-3)
+
+
+# -- words in context -----------------------------------------------------------------------------
+
+
+def directions(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_words_in_context_are_what_the_layer_gives(tiny, layer):
+    embedder, by_hand = ElmoEmbedder(tiny, batch_size=2), ByHand(tiny)
+    assert isinstance(embedder, WordEncoding)
+    found = embedder.encode_words(TEXTS, layer=layer)
+    for text, words in zip(TEXTS, found, strict=True):
+        assert words.spans == word_spans(text)
+        if not words.spans:
+            assert words.vectors.shape == (0, 6)
+            continue
+        read = by_hand.layers(tokenized(text))[layer]
+        # Which of its words each of ours is: t of 't, U and S of U.S., 6 and 3 of 6-3.
+        if text.startswith("He didn"):
+            read = read[[0, 1, 2, 3, 4, 5, 6, 6, 8, 8]]
+        elif text.startswith("an"):  # , and the emoji are none of ours
+            read = np.delete(read, [4, 10], axis=0)
+        else:
+            read = read[: len(words.spans)]
+        np.testing.assert_allclose(words.vectors, directions(read), atol=1e-5)
+
+
+def test_several_of_its_words_may_be_one_of_ours(tiny):
+    # A mark goes with the sign before it there, and with the letter behind it here.
+    text = "a \u2764\ufe0fb"
+    assert tokenized(text) == ["a", "\u2764\ufe0f", "b"]
+    assert word_spans(text) == ((0, 1), (3, 5))
+    read = ByHand(tiny).layers(tokenized(text))[2]
+    for pieces, own in (("mean", read[1] + read[2]), ("first", read[1]), ("last", read[2])):
+        (words,) = ElmoEmbedder(tiny).encode_words([text], pieces=pieces)
+        assert words.spans == ((0, 1), (3, 5))
+        expected = directions(np.stack([read[0], own]))
+        np.testing.assert_allclose(words.vectors, expected, atol=1e-5)
+
+
+def test_the_layers_of_words(tiny):
+    embedder = ElmoEmbedder(tiny, layers="1,0,0")
+    assert embedder.layers == 2
+    text = ["He he He he."]
+    (top,) = embedder.encode_words(text)
+    for layer, same in ((2, 2), (-1, 2), (1, -2), (0, -3)):
+        (one,), (other,) = (embedder.encode_words(text, layer=n) for n in (layer, same))
+        np.testing.assert_array_equal(one.vectors, other.vectors)
+    (same,) = embedder.encode_words(text, layer=2)
+    np.testing.assert_array_equal(top.vectors, same.vectors)
+    # Without context the same word is the same; in context it is not.
+    (own,) = embedder.encode_words(text, layer=0)
+    np.testing.assert_allclose(own.vectors[0], own.vectors[2], atol=1e-6)
+    assert not np.allclose(top.vectors[0], top.vectors[2], atol=1e-3)
+    for layer in (3, -4, True, 1.0, "top"):
+        with pytest.raises(InputError, match=f"layer is {layer!r}; tiny has 2: expected 0 to 2"):
+            embedder.encode_words(text, layer=layer)
+    with pytest.raises(InputError, match="pieces is 'all'; expected mean, first or last"):
+        embedder.encode_words(text, pieces="all")
+    with pytest.raises(InputError, match="Text 0 is bytes"):
+        embedder.encode_words([b"a"])
+
+
+def test_words_beyond_the_longest_text_are_left_out(tiny, monkeypatch):
+    monkeypatch.setattr("retriever.embedders.elmo.embedder.WORDS_TOGETHER", 4)
+    texts = ["a b c d", "e", "", "f.g h"]
+    found = ElmoEmbedder(tiny, max_length=2).encode_words(texts)
+    assert [words.spans for words in found] == [
+        ((0, 1), (2, 3)),
+        ((0, 1),),
+        (),
+        ((0, 1), (2, 3), (4, 5)),
+    ]
+    assert ElmoEmbedder(tiny).encode_words([]) == []
+
+
+# -- the embedder ---------------------------------------------------------------------------------
+
+
+def test_it_is_an_embedder_that_reports(tiny):
+    embedder = ElmoEmbedder(tiny, max_length=3)
+    assert isinstance(embedder, Embedder)
+    assert isinstance(embedder, ReportsCoverage)
+    assert (embedder.name, embedder.dim, embedder.max_length) == ("tiny", 6, 3)
+    texts = ["a b c", "a b c d e", "", "a"]
+    vectors, report = embedder.encode_and_report(texts)
+    assert report == TextReport(texts=4, truncated=1, tokens=7)
+    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)
+    assert embedder.report_queries(texts) == report
+    assert ElmoEmbedder(tiny).max_length == 512
+    assert embedder.encode_documents([]).shape == (0, 6)
+    with pytest.raises(InputError, match="Text 1 is bytes"):
+        embedder.encode_documents(["a", b"b"])
+
+
+def test_the_fingerprint_is_what_it_computes(tiny, tmp_path):
+    before = ElmoEmbedder(tiny).fingerprint
+    moved = shutil.copytree(tiny, tmp_path / "moved")
+    (moved / "options.json").rename(moved / "tiny_options.json")
+    (moved / "lm_weights.hdf5").rename(moved / "tiny_weights.hdf5")
+    (moved / "tiny_options.json").write_text(json.dumps(TINY, indent=3))
+    assert ElmoEmbedder(moved, batch_size=7, layers="2,2,2").fingerprint == before
+    assert str(tmp_path) not in before
+    others = [
+        ElmoEmbedder(tiny, layers="top"),
+        ElmoEmbedder(tiny, max_length=100),
+        ElmoEmbedder(write(tmp_path / "other", seed=1)),
+        ElmoEmbedder(write(tmp_path / "clipped", changed(cell_clip=3))),
+    ]
+    assert len({before, *(other.fingerprint for other in others)}) == 5
+
+
+def test_its_spec_loads_it_again(tiny):
+    spec = parse_spec(f"elmo:{tiny}", {"layers": "1,2,0", "max_length": "9", "device": "cpu"})
+    embedder = load_embedder(spec)
+    assert str(embedder.spec) == f"elmo:{tiny}"
+    assert embedder.spec.options == {**spec.options, "batch_size": 64}
+    assert load_embedder(embedder.spec).fingerprint == embedder.fingerprint
+
+
+def test_an_index_on_the_command_line(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    corpus = [{"_id": str(n), "text": text} for n, text in enumerate(TEXTS)]
+    stdin = "\n".join(map(json.dumps, corpus))
+    steps = [
+        invoke("add", "library", "-", stdin=stdin),
+        invoke("build", "library", "deep", "--embedder", f"elmo:{tiny}", "-o", "layers", "top"),
+        invoke("search", "library", TEXTS[3], "-i", "deep", "-k", "2", "--json"),
+    ]
+    assert [step.exit_code for step in steps] == [0, 0, 0], steps
+    hits = [json.loads(line) for line in steps[-1].stdout.splitlines()]
+    vectors = [ByHand(tiny).vector(text, [0, 0, 1]) for text in TEXTS]
+    scores = np.array(vectors) @ vectors[3]
+    best = sorted(range(len(TEXTS)), key=lambda n: -scores[n])[:2]
+    assert [hit["doc_id"] for hit in hits] == [str(n) for n in best]
+    np.testing.assert_allclose([hit["score"] for hit in hits], scores[best], atol=1e-5)
+    (told,) = json.loads(invoke("info", "library", "--json").stdout)["indexes"]
+    assert told["embedder"] == f"elmo:{tiny}"
+
+
+# -- what cannot be used --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; expected a whole number"),
+        ({"max_length": True}, "max_length is True; expected a whole number"),
+        ({"layers": "bottom"}, "layers is 'bottom'; expected mean, top, or 3 weights"),
+        ({"layers": "1,2"}, "expected mean, top, or 3 weights"),
+        ({"layers": "0,0,0"}, "not all of them 0"),
+        ({"layers": "1,-1,1"}, "weights from 0 up"),
+        ({"layers": "1,nan,1"}, "weights from 0 up"),
+        ({"device": "banana"}, "Device 'banana' cannot be used here"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(tiny, options, message):
+    with pytest.raises(InputError, match=message):
+        ElmoEmbedder(tiny, **options)
+
+
+def test_a_folder_that_is_no_model_is_named(tiny, tmp_path):
+    with pytest.raises(ModelNotAvailableError, match="No ELMo in .*nowhere: it is not there"):
+        ElmoEmbedder(tmp_path / "nowhere")
+    with pytest.raises(ModelNotAvailableError, match="it is a file. Give the folder that holds"):
+        ElmoEmbedder(tiny / "options.json")
+    with pytest.raises(FileFormatError, match=r"has 0 files \*options.json; expected one"):
+        ElmoEmbedder(tmp_path)
+    for name in ("a_options.json", "a_weights.hdf5", "b_weights.hdf5"):
+        (tmp_path / name).touch()
+    with pytest.raises(FileFormatError, match=r"2 files \*weights.hdf5: a_weights.hdf5, b_w"):
+        ElmoEmbedder(tmp_path)
+
+
+def test_without_h5py_it_says_how_to_get_it(tiny, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ModelNotAvailableError, match=r"pip install 'retriever-compare\[elmo\]'"):
+        ElmoEmbedder(tiny)
+
+
+def test_options_that_are_no_json(weights):
+    for content in (b"{", b"\xff"):
+        (weights.parent / "options.json").write_bytes(content)
+        with pytest.raises(FileFormatError, match=r"options.json is no JSON"):
+            ElmoEmbedder(weights.parent)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "'char_cnn' is missing; expected the options of an ELMo over characters"),
+        ({"lstm": TINY["lstm"]}, "'char_cnn' is missing"),
+        ({"char_cnn": TINY["char_cnn"]}, "'lstm' is missing"),
+        (changed(embedding=3), "'embedding' is missing"),
+        (changed(n_characters=300), "'char_cnn.n_characters' is 300; expected 262"),
+        (changed(max_characters_per_token=2), "is 2; expected 3 or more"),
+        (changed(activation="swish"), "'char_cnn.activation' is 'swish'; expected relu or tanh"),
+        (changed(n_highway=-1), "'char_cnn.n_highway' is -1; expected a whole number from 0 up"),
+        (changed(n_layers=0), "'lstm.n_layers' is 0; expected a whole number from 1 up"),
+        (changed(dim="5"), "is '5'; expected a whole number"),
+        (changed(projection_dim=None), "'lstm.projection_dim' is None; expected a whole number"),
+        (changed(cell_clip=0), "'lstm.cell_clip' is 0; expected a number above 0, or null"),
+        (changed(proj_clip=True), "'lstm.proj_clip' is True; expected a number above 0"),
+        (changed(use_skip_connections=1), "'lstm.use_skip_connections' is 1; expected true"),
+        (changed(filters=[]), r"'char_cnn.filters' is \[\]; expected pairs \[width, number\]"),
+        (changed(filters=[[10, 2]]), "each width from 1 to 9"),
+        (changed(filters=[[1, 2, 3]]), "expected pairs"),
+    ],
+)
+def test_options_that_make_no_network(weights, options, message):
+    (weights.parent / "options.json").write_text(json.dumps(options))
+    with pytest.raises(FileFormatError, match=message) as error:
+        ElmoEmbedder(weights.parent)
+    assert "options.json" in str(error.value)
+
+
+CELL = "RNN_1/RNN/MultiRNNCell/Cell1/LSTMCell"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (f"{CELL}/W_P_0", None, rf"has no array '{CELL}/W_P_0'; expected one of shape \(5, 3\)"),
+        ("CNN_proj", None, r"has no array 'CNN_proj/W_proj'; expected one of shape \(6, 3\)"),
+        (f"{CELL}/B", np.zeros(21, "f4"), r"of shape \(21,\); expected floats of shape \(20,\)"),
+        ("char_embed", np.zeros((261, 2), "i4"), "'char_embed' is int32 of shape"),
+        ("char_embed", np.full((261, 2), 1e300), "'char_embed' holds what is no finite number"),
+        ("CNN/b_cnn_0", np.array([0, np.nan], "f4"), "'CNN/b_cnn_0' holds what is no finite"),
+        ("CNN/W_cnn_2", np.zeros(1), "has 'CNN/W_cnn_2', but the options say 2 kinds of filters"),
+        ("CNN_high_1/W_carry", np.zeros(1), "'CNN_high_1', but the options say 1 highway layers"),
+        (
+            "RNN_0/RNN/MultiRNNCell/Cell2/LSTMCell/B",
+            np.zeros(1),
+            "has 'RNN_0/RNN/MultiRNNCell/Cell2', but the options say 2 LSTM layers",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(weights, name, value, message):
+    with h5py.File(weights, "a") as file:
+        if name in file:
+            del file[name]
+        if value is not None:
+            file[name] = value
+    with pytest.raises(FileFormatError, match=message) as error:
+        ElmoEmbedder(weights.parent)
+    assert str(weights) in str(error.value)
+
+
+def test_weights_in_other_precisions_are_read(weights):
+    before = ElmoEmbedder(weights.parent)
+    with h5py.File(weights, "a") as file:
+        numbers = file["CNN/b_cnn_0"][...].astype(np.float64)
+        del file["CNN/b_cnn_0"]
+        file["CNN/b_cnn_0"] = numbers
+    assert ElmoEmbedder(weights.parent).fingerprint == before.fingerprint
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.7, 0.99])
+def test_weights_cut_off_are_refused(weights, share):
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(FileFormatError, match="is no whole HDF5 file"):
+        ElmoEmbedder(weights.parent)
+
+
+def test_the_shapes_are_those_of_the_published_layout(data):
+    options, read = read_elmo(data / "elmo")
+    shapes = {name: array.shape for name, array in read.arrays.items()}
+    assert shapes == expected_shapes(options)
+    assert shapes["RNN_0/RNN/MultiRNNCell/Cell0/LSTMCell/W_0"] == (32, 256)

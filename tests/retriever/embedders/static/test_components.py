@@ -1,0 +1,108 @@
+"""What vectors have in common: by hand, and against numpy's SVD and scikit-learn."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from retriever.embedders.static import components, pooling
+from retriever.embedders.static.components import common_components, removal, top_components
+
+
+def without(vectors, words, texts, totals=None):
+    vectors = np.asarray(vectors, np.float32)
+    totals = np.ones(len(vectors)) if totals is None else np.asarray(totals, float)
+    left, noise = pooling.without(vectors, totals, removal(words, texts))
+    left[np.linalg.norm(left, axis=1) <= noise] = 0
+    return left
+
+
+def test_all_but_the_top_by_hand():
+    # The mean is (2, 0), and they vary most along x.
+    table = np.array([[0, 0], [4, 0], [2, 1], [2, -1]], np.float32)
+    top = top_components(table, 1)
+    np.testing.assert_allclose(top.mean, [2, 0])
+    np.testing.assert_allclose(top.directions, [[1, 0]], atol=1e-12)
+    assert without(table, top, None).tolist() == [[0, 0], [0, 0], [0, 1], [0, -1]]
+
+
+def test_the_common_component_by_hand():
+    # Not centred: though x is the same in both, it is what they have in common.
+    texts = np.array([[3, 1], [3, -1]])
+    common = common_components(texts, 1, weighted=False)
+    np.testing.assert_allclose(common.directions, [[1, 0]], atol=1e-12)
+    assert without(texts, None, common).tolist() == [[0, 1], [0, -1]]
+
+
+def test_weighted_components_lose_only_their_share_by_hand():
+    # The squared singular values are 16, 4 and 1; of the first two, 4/5 and 1/5.
+    common = common_components(np.diag([4.0, 2.0, 1.0]), 2, weighted=True)
+    np.testing.assert_allclose(common.shares, [0.8, 0.2])
+    np.testing.assert_allclose(without([[5, 5, 5]], None, common), [[1, 4, 5]])
+
+
+def test_something_is_left_of_few_texts():
+    assert len(common_components(np.zeros((0, 3)), 2, weighted=True).directions) == 0
+    assert len(common_components(np.ones((1, 3)), 2, weighted=False).directions) == 0
+    assert len(common_components(np.eye(3)[:2], 2, weighted=False).directions) == 1
+    assert len(common_components(np.ones((9, 3)), 1, weighted=False).directions) == 0
+
+
+@pytest.fixture
+def vectors():
+    shape = np.linspace(3, 1, 8)
+    return np.random.default_rng(5).normal(0.5, shape, (200, 8)).astype(np.float32)
+
+
+def test_text_components_are_the_singular_vectors(vectors):
+    from sklearn.decomposition import TruncatedSVD
+
+    common = common_components(vectors, 3, weighted=True)
+    oracle = TruncatedSVD(3, algorithm="arpack", random_state=0).fit(vectors.astype(np.float64))
+    along = np.abs(np.sum(common.directions * oracle.components_, axis=1))
+    np.testing.assert_allclose(along, 1, atol=1e-9)
+    squares = oracle.singular_values_**2
+    np.testing.assert_allclose(common.shares, squares / squares.sum())
+
+
+@pytest.mark.parametrize("rows", [7, 200, 1000])
+def test_word_components_are_the_principal_ones_in_blocks_of_any_size(vectors, monkeypatch, rows):
+    from sklearn.decomposition import PCA
+
+    monkeypatch.setattr(components, "ROWS", rows)
+    oracle = PCA(3, svd_solver="full").fit(vectors.astype(np.float64))
+    top = top_components(vectors, 3)
+    np.testing.assert_allclose(top.mean, oracle.mean_)
+    along = np.abs(np.sum(top.directions * oracle.components_, axis=1))
+    np.testing.assert_allclose(along, 1, atol=1e-9)
+    some = np.arange(3, 150, 2)
+    part = top_components(vectors, 3, rows_of_words=some)
+    again = top_components(np.ascontiguousarray(vectors[some]), 3)
+    np.testing.assert_allclose(part.directions, again.directions, atol=1e-12)
+
+
+def test_taking_both_away_at_once_is_one_after_the_other(vectors):
+    top = top_components(vectors, 2)
+    words = vectors - top.mean
+    words = words - words @ top.directions.T @ top.directions
+    texts = np.array([words[:50].sum(axis=0), 0.5 * words[3] + 2 * words[4]])
+    common = common_components(texts + vectors[:2], 2, weighted=True)
+    expected = texts - texts @ common.directions.T * common.shares @ common.directions
+    sums = np.array([vectors[:50].sum(axis=0), 0.5 * vectors[3] + 2 * vectors[4]])
+    found = without(sums, top, common, totals=[50, 2.5])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+finite = st.floats(-4, 4, width=32)
+
+
+@given(st_numpy.arrays(np.float32, st.tuples(st.integers(0, 9), st.just(3)), elements=finite))
+def test_what_was_taken_away_is_gone_and_nothing_is_ever_nan(table):
+    top = top_components(table, 2)
+    left = without(table, top, None)
+    assert np.isfinite(left).all()
+    np.testing.assert_allclose(left @ top.directions.T, 0, atol=1e-5)
+    for weighted in (False, True):
+        common = common_components(left, 1, weighted=weighted)
+        assert np.isfinite(without(table, top, common)).all()

@@ -1,0 +1,350 @@
+"""Static sentence models: against sentence-transformers, against the tokenizer itself, damaged."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexes.errors import FileFormatError
+from retriever.embedders.hub import locate_sentence_model
+from retriever.embedders.static.safetensors_file import read_tensors
+from retriever.embedders.tokenization import batch_split as pieces
+from retriever.embedders.tokenization import subword_tokenizer as tokenizing
+from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
+from retriever.embedders.vocabularies import load_vocabulary
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "the",
+    "cat",
+    "sat",
+    "##s",
+    "on",
+    "mat",
+    ".",
+    ",",
+    "'",
+    "-",
+    "e",
+    "café",
+    "##é",
+    "猫",
+    "##",
+    "#",
+    "a",
+    "b",
+    "##b",
+    "c",
+]
+ROWS = len(WORDS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETRIEVER_CACHE", str(folder))
+        yield folder
+
+
+def made(*, normalizer="bert", splitter="BertPreTokenizer", model="WordPiece", added=(), **more):
+    """A small tokenizer of the given parts."""
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    kinds = {
+        "WordPiece": lambda: models.WordPiece(vocabulary, unk_token="[UNK]"),
+        "WordLevel": lambda: models.WordLevel(vocabulary, unk_token="[UNK]"),
+        "BPE": lambda: models.BPE(vocabulary, [("#", "#")], unk_token="[UNK]"),
+        "Unigram": lambda: models.Unigram([(word, -1.0) for word in WORDS], unk_id=1),
+    }
+    steps = {
+        "bert": normalizers.BertNormalizer(),
+        "cased": normalizers.BertNormalizer(lowercase=False, strip_accents=False),
+        "none": None,
+        "nfc": normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]),
+        "strip": normalizers.Sequence(
+            [normalizers.NFD(), normalizers.Lowercase(), normalizers.StripAccents()]
+        ),
+    }
+    result = Tokenizer(kinds[model]())
+    if steps[normalizer] is not None:
+        result.normalizer = steps[normalizer]
+    result.pre_tokenizer = getattr(pre_tokenizers, splitter)()
+    result.add_special_tokens(["[UNK]", "[CLS]"])
+    result.add_tokens([AddedToken(text, normalized=False) for text in added])
+    if more.get("truncation"):
+        result.enable_truncation(more["truncation"])
+    return result
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A folder with a token table: of sentence-transformers, or of model2vec."""
+
+    def write_folder(tokenizer, arrays, modules=("StaticEmbedding",), place="", name="model"):
+        from safetensors.numpy import save_file
+
+        folder = tmp_path / name
+        (folder / place).mkdir(parents=True)
+        tokenizer.save(str(folder / place / "tokenizer.json"))
+        save_file(arrays, folder / place / "model.safetensors")
+        if modules:
+            kind = "sentence_transformers.models."
+            listed = [
+                {"idx": n, "name": str(n), "path": "" if n else place, "type": kind + module}
+                for n, module in enumerate(modules)
+            ]
+            (folder / "modules.json").write_text(json.dumps(listed))
+        return folder
+
+    return write_folder
+
+
+def table(rows=ROWS):
+    return np.random.default_rng(0).normal(size=(rows, 4)).astype(np.float32)
+
+
+def rows_of(vocabulary, texts):
+    bags = vocabulary.bags(texts)
+    np.testing.assert_array_equal(bags.table, vocabulary.vectors[bags.ids])
+    rows = bags.ids[bags.rows].tolist()
+    return [rows[begin:end] for begin, end in pairwise(bags.offsets.tolist())]
+
+
+# -- cutting a text changes nothing ---------------------------------------------------------------
+
+FRAGMENTS = [*WORDS, "The", "CATS", "É", "e\u0301", "h\u0331", "H\u0331", "İ", "K", "🙂", "猫猫"]
+FRAGMENTS += [" ", "  ", "\t", "\n", "\r", "\x0b", "\x00", "\x1f", "\u00a0", "\u2028", "\u200b"]
+FRAGMENTS += ["–", "!", "_", "<x>", "<X>", "[unk]", "[CLS]the", "x" * 120, "²", "ﬁ", "Å", "が"]
+FRAGMENTS += ["\u0301", "\u0338", "\ufffd", "=", "ats", "THE CAT", "##S"]
+TEXTS = st.lists(st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join), max_size=4)
+TOKENIZERS = {
+    "bert": {},
+    "cased": {"normalizer": "cased"},
+    "whitespace": {"normalizer": "none", "splitter": "Whitespace", "model": "WordLevel"},
+    "nfc": {"normalizer": "nfc", "splitter": "WhitespaceSplit"},
+    "strip": {"normalizer": "strip", "model": "BPE"},
+    "added": {"added": ["<x>", "ats", "cé"]},
+    "with a space": {"added": ["the cat"]},
+    "metaspace": {"splitter": "Metaspace", "model": "Unigram"},
+    "bytes": {"splitter": "ByteLevel", "model": "BPE"},
+}
+WHOLE = {"with a space", "metaspace", "bytes"}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Each tokenizer, and ours over its file."""
+    found = {}
+    for name, parts in TOKENIZERS.items():
+        path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+        whole = made(**parts)
+        whole.save(str(path))
+        found[name] = (whole, TextTokenizer(path))
+    place, _ = locate_sentence_model("all-MiniLM-L6-v2")
+    from tokenizers import Tokenizer
+
+    whole = Tokenizer.from_file(str(Path(place) / "tokenizer.json"))
+    whole.no_truncation()
+    whole.no_padding()
+    found["minilm"] = (whole, TextTokenizer(Path(place) / "tokenizer.json"))
+    return found
+
+
+def check_equal(pair, texts):
+    whole, ours = pair
+    encodings = whole.encode_batch(texts, add_special_tokens=False)
+    expected = [encoding.ids for encoding in encodings]
+    tokens, offsets = ours.tokens(texts)
+    assert (tokens.dtype, offsets.dtype) == (np.int32, np.int64)
+    assert [tokens[begin:end].tolist() for begin, end in pairwise(offsets)] == expected
+    assert [ours.tokens_of(text) for text in texts] == expected
+
+
+@pytest.mark.parametrize("name", [*TOKENIZERS, "minilm"])
+@settings(deadline=None, max_examples=60)
+@given(texts=st.one_of(TEXTS, st.lists(st.text(max_size=12), max_size=3)))
+def test_pieces_have_the_tokens_of_the_whole_text(pairs, name, texts):
+    check_equal(pairs[name], texts)
+
+
+def test_which_tokenizers_see_no_further_than_a_piece(pairs):
+    local = {name: ours._locality for name, (_, ours) in pairs.items()}
+    assert {name for name, found in local.items() if found is None} == WHOLE
+    assert {name for name, found in local.items() if found and found.marks} == {
+        "bert", "cased", "strip", "added", "minilm"
+    }  # fmt: skip
+
+
+def test_real_texts_have_the_tokens_of_the_tokenizer(pairs, data):
+    lines = (data / "adi" / "corpus.jsonl").read_text().splitlines()
+    check_equal(pairs["minilm"], [*lines, "", "[UNK] in [MASK]", "##s"])
+
+
+def test_neither_chunks_nor_a_full_memory_change_a_token(pairs, monkeypatch):
+    texts = ["the cats sat", "", "on the mat, café", "猫 the"] * 3
+    monkeypatch.setattr(pieces, "CHUNK_CHARACTERS", 9)
+    monkeypatch.setattr(tokenizing, "REMEMBERED", 4)
+    monkeypatch.setattr(tokenizing, "WHOLE_TEXTS", 2)
+    for pair in pairs.values():
+        check_equal(pair, texts)
+
+
+# -- folders --------------------------------------------------------------------------------------
+
+SENTENCES = ["The cat sat on the mat.", "unheard cats", "", "[UNK] zzz", "猫 - café 's"]
+
+
+@pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
+@pytest.mark.parametrize("truncation", [None, 3])
+def test_a_folder_of_sentence_transformers(write, place, truncation):
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    arrays = {"embedding.weight": table()}
+    modules = ("StaticEmbedding", "Normalize")
+    folder = write(made(truncation=truncation), arrays, modules, place)
+    vocabulary = load_vocabulary(folder)
+    oracle = StaticEmbedding.load(str(folder / place))
+    features = oracle.preprocess(SENTENCES)
+    expected = oracle(features)["sentence_embedding"].detach().numpy()
+    rows = rows_of(vocabulary, SENTENCES)
+    assert [row for some in rows for row in some] == features["input_ids"].tolist()
+    assert [vocabulary.rows_of(text) for text in SENTENCES] == rows
+    means = [vocabulary.vectors[some].mean(axis=0) if some else np.zeros(4) for some in rows]
+    np.testing.assert_allclose(means, expected, rtol=1e-5, atol=1e-7)
+    assert vocabulary.bags(SENTENCES).occurring == len(features["input_ids"])
+    assert vocabulary.facts == {
+        "source": vocabulary.checksum,
+        "words": "tokens",
+        "unknown": "pooled",
+    }
+    assert vocabulary.unknown_words(["unheard"]) == [[]]
+    # Nothing is copied: the file itself is mapped.
+    assert isinstance(vocabulary.vectors.base, np.memmap)
+
+
+def test_a_folder_of_model2vec_drops_what_it_does_not_know(write):
+    folder = write(made(), {"embeddings": table()}, modules=())
+    vocabulary = load_vocabulary(folder)
+    unknown = WORDS.index("[UNK]")
+    rows = rows_of(vocabulary, ["the zzz cat", "zzz"])
+    assert rows == [[WORDS.index("the"), WORDS.index("cat")], []]
+    assert [vocabulary.rows_of(text) for text in ["the zzz cat", "zzz"]] == rows
+    bags = vocabulary.bags(["the zzz cat", "zzz"])
+    assert (bags.occurring, unknown in bags.ids) == (4, False)
+    assert sorted(bags.words) == ["cat", "the"]
+    assert vocabulary.unknown_words(["The Zzz cat zzz Zzz", "the"]) == [["Zzz", "zzz"], []]
+    assert vocabulary.facts["unknown"] == "dropped"
+
+
+def test_mapping_and_weights_are_folded_as_sentence_transformers_folds_them(write):
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    mapping = np.random.default_rng(1).integers(0, 5, len(WORDS))
+    weights = np.random.default_rng(2).random(len(WORDS)).astype(np.float32)
+    arrays = {"embeddings": table(5), "mapping": mapping, "weights": weights}
+    folder = write(made(), arrays)
+    expected = StaticEmbedding.load(str(folder)).embedding.weight.detach().numpy()
+    vocabulary = load_vocabulary(folder)
+    np.testing.assert_array_equal(vocabulary.vectors, expected)
+    assert vocabulary.checksum == load_vocabulary(folder).checksum
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int8"])
+def test_other_numbers_are_converted_once(write, cache, dtype):
+    import torch
+    from safetensors.torch import save_file
+
+    numbers = torch.tensor(table() * 50).to(getattr(torch, dtype))
+    folder = write(made(), {"embeddings": table()})
+    save_file({"embeddings": numbers}, folder / "model.safetensors")
+    vocabulary = load_vocabulary(folder)
+    np.testing.assert_array_equal(vocabulary.vectors, numbers.float().numpy())
+    kept = cache / "tables" / f"{vocabulary.checksum}.npy"
+    before = kept.stat().st_mtime_ns
+    load_vocabulary(folder)
+    assert kept.stat().st_mtime_ns == before
+    kept.write_bytes(b"")  # a damaged one is made again
+    np.testing.assert_array_equal(load_vocabulary(folder).vectors, numbers.float().numpy())
+
+
+def test_the_teacher_is_read(write):
+    folder = write(made(), {"embedding.weight": table()})
+    assert load_vocabulary(folder).teacher is None
+    (folder / "retriever.json").write_text('{"teacher": {"name": "x", "fingerprint": "{1}"}}')
+    assert load_vocabulary(folder).teacher == "{1}"
+
+
+@pytest.mark.parametrize(
+    ("modules", "message"),
+    [
+        (("Transformer", "Pooling"), "is a model of Transformer, Pooling; expected a static one"),
+        (("StaticEmbedding", "Dense"), "is a model of StaticEmbedding, Dense"),
+    ],
+)
+def test_models_of_other_parts_are_refused(write, modules, message):
+    folder = write(made(), {"embedding.weight": table()}, modules)
+    with pytest.raises(FileFormatError, match=message) as error:
+        load_vocabulary(folder)
+    assert f"contextual:{folder}" in str(error.value)
+
+
+def test_a_default_prompt_is_refused(write):
+    folder = write(made(), {"embedding.weight": table()})
+    prompts = {"prompts": {"query": "q: "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    with pytest.raises(FileFormatError, match="puts the prompt 'q: ' before every text"):
+        load_vocabulary(folder)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"other": table()}, "has the arrays other; expected 'embedding.weight'"),
+        ({"embedding.weight": table(3)}, "knows 23 tokens, but the table in .* has 3 rows"),
+        ({"embedding.weight": table() * np.nan}, "no finite number"),
+        ({"embeddings": table(), "weights": table()}, "shapes that do not fit"),
+        ({"embeddings": table(), "mapping": np.full(23, 99)}, "'mapping' leads to rows"),
+        ({"embeddings": table(), "mapping": np.zeros(0, np.int64)}, "do not fit together"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(write, arrays, message):
+    folder = write(made(), arrays)
+    with pytest.raises(FileFormatError, match=message):
+        load_vocabulary(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("modules.json", b"{", "is no JSON"),
+        ("modules.json", b"{}", "holds a dict; expected a list"),
+        ("modules.json", b"[1]", "is no list of modules"),
+        ("model.safetensors", b"", "is no whole safetensors file"),
+        ("model.safetensors", b"\xff" * 90, "is no whole safetensors file"),
+        ("tokenizer.json", b"{}", "is no tokenizer"),
+        ("tokenizer.json", None, r"has no tokenizer\.json; expected the folder of a static"),
+    ],
+)
+def test_damaged_files_are_named(write, name, content, message):
+    folder = write(made(), {"embedding.weight": table()})
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(FileFormatError, match=message) as error:
+        load_vocabulary(folder)
+    assert str(folder) in str(error.value)
+
+
+def test_a_cut_off_table_is_refused(write):
+    path = write(made(), {"embedding.weight": table()}) / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(FileFormatError, match="is no whole safetensors file"):
+        read_tensors(path)

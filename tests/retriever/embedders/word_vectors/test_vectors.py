@@ -1,0 +1,371 @@
+"""Files of word vectors: every format against gensim, damage by name and line, the cache."""
+
+import gzip
+import hashlib
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexes.errors import FileFormatError, InputError
+from retriever.embedders.word_vectors import formats as wordfiles
+from retriever.embedders.word_vectors.vectors import load_words
+
+TOY = "apple 1 2\npear 3 4\nthe plum 5 6\n"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "words"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(content, name="toy.txt"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write_file
+
+
+@pytest.fixture(scope="session")
+def gensim_data():
+    import gensim.test
+
+    return Path(gensim.test.__file__).parent / "test_data"
+
+
+def binary(rows, *, promised=None, after=b"\n"):
+    header = f"{len(rows) if promised is None else promised} 2\n".encode()
+    body = [word + b" " + np.array(values, "<f4").tobytes() + after for word, values in rows]
+    return header + b"".join(body)
+
+
+@pytest.mark.parametrize("header", ["", "3 2\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_byte_order_mark_is_no_part_of_the_first_word(write, header, packed):
+    content = b"\xef\xbb\xbf" + (header + TOY).encode()
+    words = load_words(write(gzip.compress(content) if packed else content))
+    assert list(words) == ["apple", "pear", "the plum"]
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_anew(write):
+    path = write("apple 1 2\n")
+    assert load_words(path)["apple"].tolist() == [1, 2]
+    before, new = path.stat(), write("apple 3 4\n", "new.txt")
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+    new.replace(path)
+    assert load_words(path)["apple"].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("header", ["", "3 2\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_with_and_without_a_header_and_packed(write, header, packed):
+    content = (header + TOY).encode()
+    words = load_words(write(gzip.compress(content) if packed else content, "misnamed.bin"))
+    assert (len(words), words.dim) == (3, 2)
+    assert words.ids(["the plum", "fig", "apple"]).tolist() == [2, -1, 0]
+    assert words["pear"].tolist() == [3, 4]
+    assert ("pear" in words, "fig" in words) == (True, False)
+    assert not words.has_upper_case
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("lee_fasttext.vec", {}),
+        ("crime-and-punishment.vec", {}),
+        ("high_precision.kv.txt", {}),
+        ("toy-model.vec", {}),
+        ("euclidean_vectors.bin", {"binary": True}),
+        ("high_precision.kv.bin", {"binary": True}),
+        ("poincare_vectors.bin", {"binary": True}),
+    ],
+)
+def test_word2vec_and_glove_files_read_as_gensim_reads_them(gensim_data, name, how):
+    from gensim.models import KeyedVectors
+
+    oracle = KeyedVectors.load_word2vec_format(gensim_data / name, **how)
+    words = load_words(gensim_data / name)
+    assert words.ids(oracle.index_to_key).tolist() == list(range(len(oracle)))
+    np.testing.assert_array_equal(words.vectors, oracle.vectors)
+    assert words.subwords is None
+
+
+def test_a_glove_file_reads_as_gensim_reads_it_with_a_header(gensim_data, write):
+    from gensim.models import KeyedVectors
+
+    # gensim leaves a file without a header open.
+    rows = (gensim_data / "test_glove.txt").read_text()
+    oracle = KeyedVectors.load_word2vec_format(write(f"76 50\n{rows}", "headed.txt"))
+    words = load_words(gensim_data / "test_glove.txt")
+    assert words.ids(oracle.index_to_key).tolist() == list(range(76))
+    np.testing.assert_array_equal(words.vectors, oracle.vectors)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "name", ["crime-and-punishment.bin", "lee_fasttext.bin", "lee_fasttext_new.bin"]
+)
+def test_fasttext_models_read_as_gensim_reads_them(gensim_data, write, name, packed):
+    from gensim.models.fasttext import load_facebook_vectors
+
+    path = gensim_data / name
+    oracle = load_facebook_vectors(str(path))
+    words = load_words(write(gzip.compress(path.read_bytes(), 1)) if packed else path)
+    assert words.ids(oracle.index_to_key).tolist() == list(range(len(oracle)))
+    np.testing.assert_array_equal(words.vectors, oracle.vectors)
+    unknown = ["nighttimes", "преступный", "日本語", "naïveté", "x", "<", "electro-magnetic"]
+    vectors, found = words.subwords.vectors_of(unknown)
+    expected = [oracle.get_vector(word) for word in unknown]
+    np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(words["nighttimes"], expected[0], rtol=1e-5, atol=1e-7)
+    assert found.all()
+
+
+def test_a_word_too_short_for_subwords_is_unknown(gensim_data):
+    words = load_words(gensim_data / "lee_fasttext.bin")
+    vectors, found = words.subwords.vectors_of(["", "unheard"])
+    assert (found.tolist(), vectors[0].tolist()) == ([False, True], [0.0] * 10)
+    rows, table = words.table(["", "unheard", "the"])
+    assert (rows.tolist(), table.shape) == ([-1, 1, 0], (2, 10))
+    assert words.subwords.vectors_of([])[0].shape == (0, 10)
+
+
+def test_an_unknown_word_is_named_and_its_other_spelling(write):
+    words = load_words(write(TOY))
+    with pytest.raises(KeyError, match=r"No word 'Apple' among these 3 .* It has 'apple'"):
+        words["Apple"]
+
+
+def test_of_a_repeated_word_the_first_row_counts(write):
+    words = load_words(write("4 2\na 1 2\nb 3 4\na 5 6\na 7 8\n"))
+    assert (len(words), words.duplicates) == (2, 2)
+    assert words.vectors.tolist() == [[1, 2], [3, 4]]
+
+
+def test_vectors_cannot_be_written_to(write):
+    words = load_words(write(TOY))
+    with pytest.raises(ValueError, match="read-only"):
+        words.vectors[0, 0] = 9
+    words["apple"][0] = 9  # a copy
+    assert words["apple"].tolist() == [1, 2]
+
+
+def test_upper_case_is_noticed(write):
+    assert load_words(write("New_York 1 2\nthe 3 4\n")).has_upper_case
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no file of word vectors"),
+        ("just some words\nand more of them\n", "no file of word vectors"),
+        ('{"apple": [1, 2]}\n', "no file of word vectors"),
+        ("3 2\na 1 2\nb 3 4\n", "promises 3 words, but it holds 2"),
+        ("1 2\na 1 2\nb 3 4\n", "promises 1 words, but it holds 2"),
+        ("a 1 2\nb 3\nc 5 6\n", "line 2: expected a word and 2 numbers; found a word and 1"),
+        ("a 1 2\nb 3 4 5\nc 6 7\n", "line 2: expected a word and 2 numbers; found a word and 3"),
+        ("2 2\na 1 2\nb 3 x4\n", "line 3: expected a number; found 'x4'"),
+        ("2 2\na 1 2\nb 3 nan\n", "line 3: a value that is no finite number"),
+        ("2 2\na 1 2\nb 3 1e99\n", "line 3: a value that is no finite number"),
+        (b"2 2\na 1 2\n\xe9 3 4\n", r"line 3: b'\\xe9' is not valid UTF-8"),
+        (gzip.compress(TOY.encode() * 999)[:-20], "cut-off gzip file"),
+        (binary([(b"a", [1, 2])], promised=2), "ends in word 2; .* promises 2 words"),
+        (binary([(b"a", [1, 2]), (b"b", [3, 4])])[:-3], "ends in word 2"),
+        (binary([(b"a", [1, 2]), (b"b", [3, 4])], promised=1), "there is more after them"),
+        (binary([(b"a", [1, 2]), (b"\xe9", [3, 4])]), "word 2 is not valid UTF-8"),
+        (binary([(b"a", [1, 2]), (b"b", [3, np.nan])]), "word 2 'b' has a value that is no finite"),
+        (binary([]), "holds no words"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name_and_place(write, cache, content, message):
+    path = write(content)
+    with pytest.raises(FileFormatError, match=message) as error:
+        load_words(path)
+    assert str(path) in str(error.value)
+    assert not list(cache.glob(".making-*"))
+
+
+def test_damage_far_into_a_file_is_found_at_its_line(write):
+    rows = [f"w{number} 1 2" for number in range(10_000)]
+    rows[9_000] = "w9000 1"
+    with pytest.raises(FileFormatError, match="line 9001"):
+        load_words(write("\n".join(rows)))
+
+
+def test_binary_rows_may_lie_across_reads(write, monkeypatch):
+    monkeypatch.setattr(wordfiles, "READ_BYTES", 16)
+    monkeypatch.setattr(wordfiles, "ROWS", 3)
+    rows = [(f"word{number}".encode(), [number, -number]) for number in range(20)]
+    words = load_words(write(binary(rows, after=b"")))
+    assert words.vectors.tolist() == [values for _, values in rows]
+    assert words.ids(["word0", "word19"]).tolist() == [0, 19]
+
+
+@pytest.mark.parametrize("kept", [60, 100, 2000, 60_000])
+def test_a_fasttext_model_that_was_cut_off_is_refused(gensim_data, write, kept):
+    content = (gensim_data / "lee_fasttext_new.bin").read_bytes()
+    with pytest.raises(FileFormatError, match="ends too early"):
+        load_words(write(content[:kept]))
+
+
+def test_a_fasttext_classifier_is_refused(gensim_data):
+    with pytest.raises(FileFormatError, match="classifier"):
+        load_words(gensim_data / "pang_lee_polarity_fasttext.bin")
+
+
+def test_pickles_are_opened_only_on_trust(tmp_path):
+    from gensim.models import KeyedVectors
+
+    keyed = KeyedVectors(2)
+    keyed.add_vectors(["apple", "pear"], [[1, 2], [3, 4]])
+    path = tmp_path / "saved.kv"
+    keyed.save(str(path))
+    with pytest.raises(InputError, match=r"pickle can run any code .* trust_pickle"):
+        load_words(path)
+    assert load_words(path, trust_pickle=True)["pear"].tolist() == [3, 4]
+    # From now on the converted arrays are opened, and nothing is unpickled.
+    assert load_words(path)["pear"].tolist() == [3, 4]
+    keyed.add_vectors(["fig"], [[5, 6]])
+    keyed.save(str(path))
+    with pytest.raises(InputError, match="trust_pickle"):
+        load_words(path)
+
+
+def test_a_saved_fasttext_model_keeps_its_subwords(tmp_path):
+    from gensim.models import FastText
+
+    model = FastText([["apple", "pear"]] * 5, vector_size=4, min_count=1, bucket=50, workers=1)
+    model.save(str(tmp_path / "fast.model"))
+    words = load_words(tmp_path / "fast.model", trust_pickle=True)
+    np.testing.assert_array_equal(words["pear"], model.wv["pear"])
+    np.testing.assert_allclose(words["unheard"], model.wv["unheard"], rtol=1e-5)
+
+
+def test_an_old_save_without_all_its_buckets_has_words_only(gensim_data):
+    words = load_words(gensim_data / "compatible-hash-true.model", trust_pickle=True)
+    assert (len(words), words.subwords) == (22, None)
+
+
+def test_a_save_of_something_else_is_refused(gensim_data):
+    with pytest.raises(FileFormatError, match="holds a TfidfModel"):
+        load_words(gensim_data / "tfidf_model.tst", trust_pickle=True)
+
+
+def test_arrays_beside_a_save_count_as_the_source(tmp_path):
+    from gensim.models import KeyedVectors
+
+    checksums = set()
+    for value in (1, 2):
+        keyed = KeyedVectors(2)
+        keyed.add_vectors(["a", "b"], np.full((2, 2), value, np.float32))
+        keyed.save(str(tmp_path / "big[1].kv"), sep_limit=1)
+        assert list(tmp_path.glob("big*.npy"))
+        words = load_words(tmp_path / "big[1].kv", trust_pickle=True)
+        assert words["b"].tolist() == [value, value]
+        checksums.add(words.checksum)
+    assert len(checksums) == 2
+
+
+def test_a_folder_is_read_as_a_package_carries_it(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    np.save(tmp_path / "x_emb.npy", np.array([[1, 2], [3, 4]], np.float32))
+    pq.write_table(pa.table({"index": ["a", "b"]}), tmp_path / "x_index.parquet")
+    assert load_words(tmp_path)["b"].tolist() == [3, 4]
+    pq.write_table(pa.table({"index": ["a", "b", "c"]}), tmp_path / "x_index.parquet")
+    with pytest.raises(FileFormatError, match="a row for each of the 3 words"):
+        load_words(tmp_path)
+
+
+def test_any_other_folder_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileFormatError, match="is a folder; expected a file"):
+        load_words(tmp_path / "empty")
+
+
+def test_a_second_opening_reads_only_the_cache(write, cache, monkeypatch):
+    path = write(TOY)
+    first = load_words(path)
+    entry = cache / first.checksum
+    assert sorted(file.name for file in entry.iterdir()) == [
+        "meta.json",
+        "vectors.npy",
+        "words.txt",
+    ]
+    made = (entry / "meta.json").stat().st_mtime_ns
+    # Whoever reads the source to the end does it for its SHA-256.
+    monkeypatch.delattr(hashlib, "file_digest")
+    assert load_words(path)["apple"].tolist() == [1, 2]
+    assert (entry / "meta.json").stat().st_mtime_ns == made
+
+
+def test_a_changed_source_is_read_again(write):
+    before = load_words(write(TOY))
+    after = load_words(write(TOY.replace("1 2", "9 9 ")))
+    assert after["apple"].tolist() == [9, 9]
+    assert before["apple"].tolist() == [1, 2]
+    assert before.checksum != after.checksum
+
+
+def test_the_same_content_elsewhere_shares_an_entry(write, cache):
+    checksums = {load_words(write(TOY, name)).checksum for name in ("a.txt", "b.vec")}
+    assert len(checksums) == 1
+    assert len([entry for entry in cache.iterdir() if entry.name != "seen"]) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entry: (entry / "meta.json").unlink(),
+        lambda entry: (entry / "meta.json").write_text("{"),
+        lambda entry: (entry / "words.txt").write_text("other\nwords\nhere\n"),
+        lambda entry: (entry / "vectors.npy").write_bytes(b""),
+        lambda entry: os.truncate(entry / "vectors.npy", 140),
+        lambda entry: (entry / "vectors.npy").unlink(),
+    ],
+)
+def test_a_damaged_entry_is_made_again(write, cache, damage):
+    path = write(TOY)
+    entry = cache / load_words(path).checksum
+    damage(entry)
+    words = load_words(path)
+    assert words["the plum"].tolist() == [5, 6]
+    assert sorted(item.name for item in cache.iterdir()) == sorted([entry.name, "seen"])
+
+
+def test_several_at_once_make_one_whole_entry(write, cache):
+    path = write("".join(f"word{number} {number} 1\n" for number in range(5000)))
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(load_words, [path] * 16))
+    assert {words["word4999"].tolist()[0] for words in opened} == {4999}
+    assert sorted(item.name for item in cache.iterdir()) == sorted([opened[0].checksum, "seen"])
+
+
+def test_leftovers_of_a_crash_are_swept_once_old(write, cache):
+    old, young = cache / ".making-old", cache / ".making-young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    load_words(write(TOY))
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_the_mapped_form_outlives_its_source(write):
+    path = write(TOY)
+    words = load_words(path)
+    path.unlink()
+    shutil.rmtree(path.parent / "cache")
+    assert words.vectors[0].tolist() == [1, 2]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.txt: No such file"):
+        load_words(tmp_path / "gone.txt")

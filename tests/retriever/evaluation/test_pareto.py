@@ -1,0 +1,61 @@
+"""The front of quality and cost, by eye and against its definition."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retriever.evaluation.pareto import pareto_front
+
+# Few different numbers, so that many points tie in one or both.
+NUMBERS = st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 1.0, math.inf, math.nan])
+POINTS = st.dictionaries(st.text("abcdefgh", min_size=1), st.tuples(NUMBERS, NUMBERS), max_size=12)
+
+
+def is_beaten(point: tuple[float, float], other: tuple[float, float]) -> bool:
+    return other[0] >= point[0] and other[1] <= point[1] and other != point
+
+
+def test_the_front_by_eye() -> None:
+    points = {
+        "large": (0.9, 100.0),
+        "slow": (0.6, 50.0),  # medium is better and cheaper
+        "medium": (0.7, 20.0),
+        "same price": (0.65, 20.0),  # as medium, and worse
+        "same quality": (0.7, 30.0),  # as medium, and dearer
+        "small": (0.4, 1.0),
+    }
+    assert pareto_front(points) == ["small", "medium", "large"]
+
+
+def test_equal_systems_stay_together_in_order() -> None:
+    points = {"b": (0.5, 2.0), "worse": (0.4, 2.0), "a": (0.5, 2.0), "cheap": (0.1, 1.0)}
+    assert pareto_front(points) == ["cheap", "b", "a"]
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    points = {"a": (math.nan, 0.0), "b": (1.0, math.nan), "c": (0.1, 5.0)}
+    assert pareto_front(points) == ["c"]
+    assert pareto_front({"a": (math.nan, 0.0)}) == []
+    assert pareto_front({}) == []
+
+
+@given(POINTS)
+def test_the_front_is_what_no_other_beats(points: dict[str, tuple[float, float]]) -> None:
+    known = {name: point for name, point in points.items() if not any(map(math.isnan, point))}
+    unbeaten = [
+        name
+        for name, point in known.items()
+        if not any(is_beaten(point, other) for other in known.values())
+    ]
+    assert pareto_front(points) == sorted(unbeaten, key=lambda name: known[name][1])
+
+
+@given(POINTS)
+def test_quality_rises_with_cost(points: dict[str, tuple[float, float]]) -> None:
+    names = pareto_front(points)
+    assert [points[name] for name in names] == sorted(points[name] for name in names)
+    assert sorted(names, key=lambda name: points[name][1]) == names
+    assert pareto_front({name: points[name] for name in names}) == names

@@ -1,0 +1,226 @@
+"""Why systems differ: unknown words, shared words, and queries with their hits side by side."""
+
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+
+from retriever import Collection, Document, Run, StaticEmbedder, compare
+from retriever.evaluation.results import Excerpt
+from retriever.evaluation.shared_words import SharedWords, excerpt
+from retriever.report.terminal.contrasts import why_lines
+from tests.support.commands import invoke
+from tests.support.samples import only, three, unjudged
+from tests.support.toy import COMPASS, Axes
+
+# -- excerpts and words ---------------------------------------------------------------------------
+
+
+def test_an_excerpt_is_cut_at_a_space():
+    assert excerpt("Title", "short text") == Excerpt("Title", "short text")
+    assert excerpt("", "x" * 400) == Excerpt("", "x" * 400)
+    cut = excerpt("", "word " * 100).text
+    assert cut == "word " * 79 + "word …"
+    assert excerpt("", "x" * 500).text == "x" * 400 + " …"
+
+
+def shared(query, *texts, language="english"):
+    words = SharedWords({str(n): Excerpt("", text) for n, text in enumerate(texts)}, language)
+    return words.of(query, [str(n) for n in range(len(texts))])
+
+
+def test_words_are_shared_in_whatever_form_they_stand():
+    text = "Runners ran; a RUNNING man runs, un-running it."
+    assert shared("How to run?", text) == {"running", "runs"}
+    assert shared("running", text, language="none") == {"running"}
+    assert shared("", text) == frozenset()
+    assert shared("kitten", text) == frozenset()
+
+
+def test_words_of_a_title_count_and_only_those_of_the_documents_asked_for():
+    words = SharedWords({"a": Excerpt("Cats", "purr"), "b": Excerpt("", "cat")}, "english")
+    assert words.of("a cat", ["a"]) == {"cats"}
+    assert words.of("a cat", ["a", "b", "gone"]) == {"cats", "cat"}
+
+
+def test_a_word_in_many_excerpts_says_nothing():
+    # Of 20 documents: `the` in all, `wing` in 7 (35 %), `flow` in 6 (30 %).
+    texts = [f"the{' wing' if n < 7 else ''}{' flow' if n < 6 else ''} d{n}" for n in range(20)]
+    assert shared("the wing flow", *texts) == {"flow"}
+    # Of 19 nothing is called common: too few to tell.
+    assert shared("the wing flow", *texts[:19]) == {"the", "wing", "flow"}
+
+
+@pytest.fixture
+def compass(tmp_path):
+    with Collection.create(tmp_path / "compass") as collection:
+        collection.add(COMPASS)
+        collection.build("axes", Axes())
+        yield collection
+
+
+def test_words_that_a_static_embedder_does_not_know_are_told(tmp_path):
+    vectors = tmp_path / "toy.txt"
+    vectors.write_text("2 2\nnorth 1 0\nup 0 1\n")
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(COMPASS)
+        collection.build("toy", StaticEmbedder(vectors))
+        collection.build("axes", Axes())
+        made = compare(
+            collection, ["toy", "axes"], {"q": "North of the fog", "r": "up"}, {"q": {"n": 1}}
+        )
+        assert made.queries["q"].unknown == {"toy": ["of", "the", "fog"]}
+        everything = compare(collection, ["toy"], {"q": "North of the fog", "r": "up"})
+        assert everything.queries["r"].unknown == {}
+        assert everything.rows["toy"].query_coverage == pytest.approx(2 / 5)
+
+
+def test_matched_words_go_by_the_stems_of_bm25_wherever_it_stands(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("d", "laufende Katzen running")])
+        collection.build("axes", Axes(words=("laufende",)))
+        collection.build("bm25", lexical=True, language="german")
+        collection.fuse("both", ["axes", "bm25"])
+        queries = {"q": "eine Katze laufend run"}
+        made = compare(collection, ["both"], queries)
+        assert made.queries["q"].matched == {"katzen", "laufende"}
+        made = compare(collection, ["axes"], queries)
+        assert made.queries["q"].matched == frozenset()
+        made = compare(collection, ["axes"], {"q": "laufende run"})
+        assert made.queries["q"].matched == {"running", "laufende"}
+
+
+# -- side by side ---------------------------------------------------------------------------------
+
+
+def plain(lines):
+    return [line.plain for line in lines]
+
+
+def test_each_wins_its_queries_with_hits_and_reasons():
+    assert plain(why_lines(three(), 3, ("glove", "minilm"))) == [
+        "",
+        "glove beats minilm on 1 query",
+        "",
+        "query q1: Why does my cat purr?",
+        "  nDCG@10: glove 0.500, minilm 0.250",
+        "  cat is relevant (2), rank: glove 2, minilm 3",
+        "  glove",
+        "    1   1.000  dog  A dog barks.",
+        "  * 2   0.500  cat  The cat A kitten purrs; a CAT is no bobcat, nor caterpillar.",
+        "  minilm",
+        "    1   1.000  dog  A dog barks.",
+        "    2   0.500  car  Cars The engine idles.",
+        "  * 3   0.333  cat  The cat A kitten purrs; a CAT is no bobcat, nor caterpillar.",
+        "",
+        "minilm beats glove on 1 query",
+        "",
+        "query q2: When are taxes due?",
+        "  nDCG@10: minilm 1.000, glove 0.000",
+        "  glove does not know: taxes",
+        "  tax is relevant (1), rank: minilm 1, glove -",
+        "  minilm",
+        "  * 1   1.000  tax  The filing deadline is due in April.",
+        "    2   0.500  dog  A dog barks.",
+        "  glove",
+        "    no hits",
+    ]
+
+
+def test_shared_words_are_underlined_as_words():
+    (line,) = [
+        line
+        for line in why_lines(three(), 1, ("glove", "minilm"))
+        if line.plain.startswith("  * 2")
+    ]
+    marked = [line.plain[span.start : span.end] for span in line.spans if span.style == "underline"]
+    assert marked == ["cat", "purrs", "CAT"]
+
+
+def test_the_widest_gaps_come_first_and_only_so_many():
+    lines = plain(why_lines(three(), 1, ("bm25", "minilm")))
+    assert [line for line in lines if line.startswith(("bm25 beats", "minilm beats", "query"))] == [
+        "bm25 beats minilm on 1 query",
+        "query q1: Why does my cat purr?",
+        "minilm beats bm25 on 1 query",
+        "query q2: When are taxes due?",
+    ]
+    # The best static and the best contextual one, where nobody says which.
+    assert "glove beats minilm on 1 query" in plain(why_lines(three(), 1))
+
+
+def test_queries_that_nobody_answers_are_listed_at_the_end():
+    made = three()
+    lost = {
+        f"x{n}": replace(made.queries["q1"], query_id=f"x{n}", judgments={"gone": 1})
+        for n in range(12)
+    }
+    values = {
+        name: {"nDCG@10": of["nDCG@10"] | dict.fromkeys(lost, 0.0)}
+        for name, of in made.per_query.items()
+    }
+    made = replace(made, queries=made.queries | lost, per_query=values)
+    assert plain(why_lines(made, 1))[-1] == (
+        "No system found anything relevant to 12 queries; check the label: "
+        "x0, x1, x2, x3, x4, x5 and 6 more"
+    )
+
+
+def test_hits_that_the_collection_does_not_have_are_said_to_be_so(compass):
+    run = Run.of("other", {"q": [("elsewhere", 1.0)]})
+    made = compare(compass, ["axes"], {"q": "north"}, {"q": {"n": 1}}, runs={"other": run})
+    assert "    1   1.000  elsewhere  (not in the collection)" in plain(why_lines(made, 1))
+
+
+def test_no_line_is_wider_than_a_hundred_columns():
+    made = three()
+    long = {doc_id: Excerpt("好" * 90, "text " * 60) for doc_id in made.documents}
+    ids = {
+        name: replace(run, ranking={"q1": [("字" * 60, 1.0)]}) for name, run in made.runs.items()
+    }
+    queries = {
+        query_id: replace(query, text="why " * 60, unknown={"glove": ["word"] * 60})
+        for query_id, query in made.queries.items()
+    }
+    for one in (replace(made, documents=long, queries=queries), replace(made, runs=ids)):
+        lines = plain(why_lines(one, 5))
+        assert max(map(cell_len, lines)) <= 100
+        assert not any("\n" in line for line in lines)
+
+
+def test_without_judgments_or_another_system_there_is_nothing_to_contrast():
+    told = ["", "No queries to contrast: that takes judgments, and two systems at least."]
+    assert plain(why_lines(unjudged(), 3)) == told
+    assert plain(why_lines(only(three(), "glove"), 3)) == told
+
+
+def test_the_command_line_shows_them_under_the_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Collection.create("library") as collection:
+        collection.add([Document("cat", "A kitten purrs."), Document("car", "An engine idles.")])
+        collection.build("bm25", lexical=True)
+        collection.build("plain", lexical=True, language="none")
+    (tmp_path / "q.tsv").write_text("query_id\ttext\nq1\tkittens\n")
+    (tmp_path / "j.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tcat\t1\n")
+    command = ("compare", "library", "--queries", "q.tsv", "--why", "2")
+    done = invoke(*command, "--qrels", "j.tsv")
+    assert done.exit_code == 0
+    assert done.stdout.split("bm25 beats plain on 1 query\n")[1].splitlines() == [
+        "",
+        "query q1: kittens",
+        "  nDCG@10: bm25 1.000, plain 0.000",
+        "  cat is relevant (1), rank: bm25 1, plain -",
+        "  bm25",
+        "  * 1   0.693  cat  A kitten purrs.",
+        "  plain",
+        "    no hits",
+        "",
+        "plain beats bm25 on 0 queries",
+    ]
+    assert invoke(*command).stdout.endswith("that takes judgments, and two systems at least.\n")
+
+
+def test_a_long_title_is_cut_like_a_long_text():
+    shown = excerpt("word " * 1000, "text " * 1000)
+    assert shown == Excerpt("word " * 79 + "word …", "text " * 79 + "text …")
+    assert excerpt("title", "text") == Excerpt("title", "text")

@@ -1,0 +1,292 @@
+"""An index over stored vectors whose queries another embedder encodes, distilled from theirs."""
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexes.errors import InputError, MismatchError, ModelNotAvailableError, UnknownNameError
+from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare
+from tests.support.commands import invoke
+from tests.support.fittable import Pupil, Rare
+from tests.support.toy import COMPASS, QRELS, QUERIES, Axes
+
+# To the pupil, `sunrise` means east; to the teacher, nothing.
+SUNRISE = [("e", 1.0), ("all", 0.57735), ("n", 0.0), ("u", 0.0)]
+
+
+def write_table(folder, vectors, teacher):
+    """A static sentence model: a table of words, in lower case, distilled from a teacher."""
+    words = {word: row for row, word in enumerate(["[UNK]", *vectors])}
+    split = {"type": "WhitespaceSplit"}
+    model = {"type": "WordLevel", "vocab": words, "unk_token": "[UNK]"}
+    tokenizer = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": {"type": "Lowercase"},
+        "pre_tokenizer": split,
+        "post_processor": None,
+        "decoder": None,
+        "model": model,
+    }
+    rows = np.array([[0] * 3, *vectors.values()], np.float32)
+    tensor = {"dtype": "F32", "shape": list(rows.shape), "data_offsets": [0, rows.nbytes]}
+    header = json.dumps({"embedding.weight": tensor}).encode()
+    header += b" " * (-len(header) % 8)
+    folder.mkdir(parents=True)
+    module = {"idx": 0, "name": "0", "path": "", "type": TYPE}
+    (folder / "modules.json").write_text(json.dumps([module]))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    table = struct.pack("<Q", len(header)) + header + rows.tobytes()
+    (folder / "model.safetensors").write_bytes(table)
+    told = {"name": teacher.name, "fingerprint": teacher.fingerprint}
+    (folder / "retriever.json").write_text(json.dumps({"teacher": told}))
+
+
+TYPE = "sentence_transformers.models.StaticEmbedding"
+TABLE = {"north": [1, 0, 0], "east": [0, 1, 0], "up": [0, 0, 1], "sunrise": [0, 1, 0]}
+
+
+@pytest.fixture
+def folder(compass):
+    """The compass with a table distilled from `axes`, as `models/table`."""
+    write_table(compass.path / "models" / "table", TABLE, Axes())
+    return compass
+
+
+@pytest.fixture
+def fast(compass):
+    """The compass with `fast`: the vectors of `axes`, queries by a pupil."""
+    compass.build("pupil", Pupil(Axes()))
+    compass.build("fast", vectors="axes", queries_by="pupil")
+    return compass
+
+
+def found(library, query, index, k=10):
+    return [(hit.doc_id, round(hit.score, 6)) for hit in library.search(query, index=index, k=k)]
+
+
+def refused(library, *, why, kind=MismatchError, **options):
+    with pytest.raises(kind, match=why):
+        library.build("fast", **options)
+
+
+# -- used like any index --------------------------------------------------------------------------
+
+
+def test_queries_come_from_the_pupil_and_vectors_from_the_teacher(fast):
+    assert found(fast, "sunrise", "axes") == []
+    assert found(fast, "sunrise", "fast") == SUNRISE
+    assert found(fast, "north", "fast") == found(fast, "north", "axes")
+    assert fast.search("fog", index="fast").notes == (
+        "No known word in 'fog': pupil finds nothing for it.",
+    )
+    info = fast.index_info("fast")
+    assert (info.queries_by, info.embedding) == ("pupil", "axes")
+    assert info.description == "axes vectors, queries by pupil"
+    assert set(info.vectors_shared_with) == {"axes"}
+    assert fast.verify().ok
+
+
+def test_nothing_is_embedded_for_it_and_the_index_of_its_name_can_go(fast):
+    assert fast.build("fast").embedded == 0
+    fast.drop("pupil")
+    fast.drop("axes")
+    with Collection.open(fast.path) as again:
+        with pytest.raises(InputError, match="made by an embedder of your own, Pupil"):
+            again.search("north", index="fast")
+        again.use("fast", Pupil(Axes()))
+        assert found(again, "sunrise", "fast") == SUNRISE
+
+
+def test_documents_added_later_are_embedded_by_the_teacher(fast):
+    fast.add([Document("new", "sunrise north")])
+    hits = fast.search("north", index="fast")
+    assert "1 document" in hits.notes[0]
+    assert fast.build("fast").embedded == 1
+    # The teacher sees only `north` in it.
+    assert found(fast, "north", "fast", 2) == [("n", 1.0), ("new", 1.0)]
+    assert fast.index_info("axes").missing == 0
+    fast.add([Document("newer", "up")])
+    with Collection.open(fast.path) as again:
+        with pytest.raises(InputError, match="made by an embedder of your own, Axes"):
+            again.build("fast")
+        again.use("fast", Axes())  # either of its two can be given
+        assert again.build("fast").embedded == 1
+
+
+def test_with_a_structure_and_in_combinations(fast):
+    fast.build("graph", vectors="axes", queries_by="pupil", ann="HNSW8")
+    assert found(fast, "sunrise", "graph") == SUNRISE
+    info = fast.index_info("graph")
+    assert (info.kind, info.factory, info.queries_by) == ("ann", "HNSW8", "pupil")
+    fast.build("words", lexical=True)
+    fast.cascade("rerank", "words", "fast")
+    # BM25 finds the documents with north: n and all; the pupil's query ranks them.
+    assert found(fast, "north sunrise", "rerank") == [("all", 0.816497), ("n", 0.707107)]
+    fast.cascade("candidates", "fast", "axes", depth=2)
+    assert found(fast, "east", "candidates") == [("e", 1.0), ("all", 0.57735)]
+    fast.fuse("both", ["fast", "words"])
+    assert [doc_id for doc_id, _ in found(fast, "sunrise", "both")][:2] == ["e", "all"]
+    before = fast.search("sunrise", index="graph")
+    fast.add([Document("x", "east")])
+    fast.delete(["x"])
+    fast.build("graph")
+    assert fast.search("sunrise", index="graph") == before
+    fast.delete(["u"])
+    fast.compact()
+    assert found(fast, "sunrise", "graph") == SUNRISE[:3]
+    assert fast.verify().ok
+
+
+def test_a_repaired_structure_keeps_its_queries(fast):
+    fast.build("graph", vectors="axes", queries_by="pupil", ann="HNSW8")
+    (file,) = (fast.path / "ann").iterdir()
+    file.write_bytes(b"?")
+    with Collection.open(fast.path) as again:
+        assert again.repair().ok
+        assert again.index_info("graph").queries_by == "pupil"
+        again.use("graph", Pupil(Axes()))
+        assert found(again, "sunrise", "graph") == SUNRISE
+
+
+def test_it_is_a_row_of_a_comparison_beside_its_teacher(fast):
+    fast.build("graph", vectors="axes", queries_by="pupil", ann="HNSW8")
+    asked = {**QUERIES, "q3": "sunrise"}
+    report = compare(fast, ["axes", "fast", "graph"], asked, {**QRELS, "q3": {"e": 1}}, k=3)
+    values = {name: [report.per_query[name]["nDCG@10"][q] for q in asked] for name in report.rows}
+    assert values["fast"] == values["graph"] == [*values["axes"][:2], 1.0]
+    assert values["axes"][2] == 0.0
+    rows = report.rows
+    assert rows["fast"].description == "axes vectors, queries by pupil"
+    assert rows["graph"].description == "axes vectors, queries by pupil, HNSW8"
+    assert rows["graph"].ann_recall == 1.0
+    assert rows["graph"].exact_quality == rows["fast"].quality
+    assert rows["fast"].cost.disk_size == rows["axes"].cost.disk_size
+    command = report.environment["index fast"]
+    assert command == f"retriever build {fast.path} fast --vectors axes --queries-by pupil"
+
+
+# -- only with its own teacher --------------------------------------------------------------------
+
+
+def test_a_wrong_pairing_is_refused_and_names_both_sides(compass):
+    compass.build("pupil", Pupil(Axes()))
+    refused(
+        compass,
+        vectors="half",
+        queries_by="pupil",
+        why="'pupil' was distilled from another embedder than the half that made the vectors of "
+        r"'half': words was .*'north', 'east', 'up'.*, is .*'east', 'up'.*distil 'half' anew",
+    )
+    refused(
+        compass,
+        vectors="axes",
+        queries_by="half",
+        why=r"'half' \(half\) was not distilled from any embedder.* axes vectors of 'axes'",
+    )
+    refused(
+        compass,
+        vectors="axes",
+        queries_by="pupils",
+        kind=UnknownNameError,
+        why="No model or index 'pupils' in .*It has: axes, half, pupil",
+    )
+    refused(compass, queries_by="pupil", kind=InputError, why="Say how to build 'fast'")
+    own = HashingEmbedder(8)
+    why = "--queries-by .queries_by. belongs to --vectors INDEX"
+    refused(compass, embedder=own, queries_by="pupil", kind=InputError, why=why)
+    compass.build("rare", Rare())
+    why = "'rare' was fitted on the documents"
+    refused(compass, vectors="axes", queries_by="rare", kind=InputError, why=why)
+    compass.build("words", lexical=True)
+    why = "'words' is lexical: it has no vectors"
+    refused(compass, vectors="axes", queries_by="words", kind=InputError, why=why)
+    assert "fast" not in compass.index_names()
+
+
+def test_another_way_of_asking_needs_another_name(fast):
+    fast.build("second", Pupil(Axes(), "second", lesson=2))
+    why = r"'fast' is there already \(Flat over axes, queries by pupil\)"
+    refused(fast, vectors="axes", queries_by="second", why=why)
+    with pytest.raises(MismatchError, match=r"'axes' is there already \(Flat over axes\)"):
+        fast.build("axes", queries_by="pupil")
+    with pytest.raises(MismatchError, match="has its queries encoded by 'pupil', and this is anot"):
+        fast.use("fast", Pupil(Axes(), lesson=2))
+
+
+def test_vectors_that_queries_were_made_for_are_not_refitted(tmp_path):
+    with Collection.create(tmp_path / "library") as library:
+        library.add(COMPASS)
+        library.build("rare", Rare())
+        teacher = library.retriever("rare").finder.embedder
+        library.build("pupil", Pupil(teacher))
+        library.build("fast", vectors="rare", queries_by="pupil")
+        with pytest.raises(InputError, match="queries of fast are encoded for the vectors"):
+            library.build("rare", refit=True)
+
+
+# -- a table in the collection's own folder -------------------------------------------------------
+
+
+def test_a_table_in_models_encodes_queries_wherever_the_collection_stands(folder):
+    folder.build("fast", vectors="axes", queries_by="table")
+    assert found(folder, "Sunrise", "fast") == SUNRISE
+    folder.close()
+    moved = folder.path.rename(folder.path.with_name("moved"))
+    with Collection.open(moved) as again:
+        # The teacher is one of the user's own, and is not needed for queries.
+        assert found(again, "Sunrise", "fast") == SUNRISE
+        assert again.verify().ok
+        shutil.rmtree(moved / "models" / "table")
+        assert "Index 'fast' needs the model in" in again.verify().problems[0].what
+    with (
+        Collection.open(moved) as again,
+        pytest.raises(ModelNotAvailableError, match="'fast' needs"),
+    ):
+        again.search("Sunrise", index="fast")
+
+
+def test_a_table_distilled_anew_is_taken_only_when_it_is_named_again(folder):
+    folder.build("fast", vectors="axes", queries_by="table")
+    path = folder.path / "models" / "table"
+    shutil.rmtree(path)
+    write_table(path, TABLE | {"sunrise": [1, 0, 0]}, Axes())
+    with Collection.open(folder.path) as again:
+        why = "queries encoded by 'table', and this is another: .* build 'fast' again with --quer"
+        with pytest.raises(MismatchError, match=why):
+            again.search("north", index="fast")
+        again.build("fast", vectors="axes", queries_by="table")
+        assert found(again, "sunrise", "fast", 1) == [("n", 1.0)]
+    shutil.rmtree(path)
+    write_table(path, TABLE, Axes("half", words=("east", "up", "north")))
+    with (
+        Collection.open(folder.path) as again,
+        pytest.raises(MismatchError, match="'table' was distilled from another embedder"),
+    ):
+        again.build("fast", queries_by="table")
+
+
+def test_the_command_line_says_the_same(folder, tmp_path):
+    place = str(folder.path)
+    build = ("build", place, "fast", "--vectors", "axes", "--queries-by")
+    assert invoke(*build, "table").exit_code == 0
+    told = invoke("info", place).stdout
+    # A column of a terminal is narrow.
+    assert "queries by" in " ".join(told.split())
+    assert "e" in invoke("search", place, "sunrise", "-i", "fast", "--json").stdout
+    with pytest.raises(MismatchError) as python:
+        folder.build("other", vectors="half", queries_by="table")
+    wrong = invoke("build", place, "other", "--vectors", "half", "--queries-by", "table")
+    assert (wrong.exit_code, wrong.stderr) == (1, f"Error: {python.value}\n")
+
+
+def test_the_table_is_a_static_embedder_that_knows_its_teacher(folder):
+    table = StaticEmbedder(Path(folder.path, "models", "table"))
+    assert table.teacher == Axes().fingerprint
+    assert table.encode_queries(["sunrise"]).tolist() == [[0, 1, 0]]

@@ -1,0 +1,496 @@
+"""The page in a real browser: what one can do with it, and that it fits every screen."""
+
+import json
+import shutil
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+
+from retriever.evaluation.results import Agreement, Excerpt, Query
+from retriever.report.html.page import write_page
+from tests.support.samples import (
+    MEASURE,
+    compared,
+    cost,
+    difference,
+    latency,
+    only,
+    row,
+    three,
+    unjudged,
+)
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+SCREENS = [(360, 740), (768, 1024), (1280, 900)]
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+LONG = "a-name-as-long-as-a-name-may-be-" * 2
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    if not BROWSER or not DRIVER:
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        driver.set_page_load_timeout(30)
+        driver.set_script_timeout(30)
+        # An opened query is filled a moment later.
+        driver.implicitly_wait(3)
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The page of three systems and two queries, glove against minilm."""
+    path = tmp_path_factory.mktemp("small") / "page.html"
+    write_page(three(), path)
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """The page of nine systems, close to each other, one with a long name; texts without blanks."""
+    path = tmp_path_factory.mktemp("crowded") / "page.html"
+    write_page(nine(20, words=("ordinary words", "x" * 300, HOSTILE)), path)
+    return path.as_uri()
+
+
+def nine(queries, words):
+    """Nine systems of all families over some queries, each with ten hits of its own.
+
+    Four measures, all alike; some systems better than the baseline, some worse, some neither.
+    """
+    families = ("static", "contextual", "lexical", "combined", "hashing", "custom")
+    names = [LONG, *(f"system-{n}" for n in range(8))]
+    ids = [f"q{n}" for n in range(queries)]
+    values = {
+        name: {query: ((n * 7 + at * 3) % 11) / 10 for n, query in enumerate(ids)}
+        for at, name in enumerate(names)
+    }
+    rows = [
+        row(
+            name,
+            0.5 + at / 200,
+            families[at % 6],
+            "ann" if at == 3 else "exact",
+            latency=latency(1 + at / 10, tuple(1 + at / 10 + n / 50 for n in range(50))),
+            cost=cost(100 + at),
+            throughput=100,
+            exact_quality={MEASURE: 0.6} if at == 3 else {},
+            ann_recall=0.95,
+            differences={MEASURE: difference((at - 4) / 200, -0.05, 0.1, at % 3 / 4 + 0.01, 100)}
+            if at
+            else {},
+        )
+        for at, name in enumerate(names)
+    ]
+    hits = {
+        name: {q: [f"d{(at + n + rank) % 40}" for rank in range(10)] for n, q in enumerate(ids)}
+        for at, name in enumerate(names)
+    }
+    made = compared(
+        rows,
+        values,
+        hits,
+        [
+            Query(
+                q,
+                f"{words[n % len(words)]} {q}",
+                {f"d{n % 40}": 1},
+                {LONG: ["x" * 200]},
+                frozenset({"words", "script"}),
+            )
+            for n, q in enumerate(ids)
+        ],
+        baseline=LONG,
+        documents={f"d{n}": Excerpt(words[n % len(words)], words[-1] * 3) for n in range(40)},
+        pairwise={
+            (a, b): Agreement(0.5, 0.4) for at, a in enumerate(names) for b in names[at + 1 :]
+        },
+        k=10,
+        notes=["y" * 300, HOSTILE],
+        environment={"collection": LONG, "command": "z" * 300, "w" * 100: "v" * 300},
+    )
+    measures = (MEASURE, "R@10", "R@100", "RR@10")
+
+    def for_all(of_one):
+        return {measure: value for measure in measures for value in of_one.values()}
+
+    return replace(
+        made,
+        measures=measures,
+        rows={
+            name: replace(r, quality=for_all(r.quality), differences=for_all(r.differences))
+            for name, r in made.rows.items()
+        },
+        per_query={name: for_all(found) for name, found in made.per_query.items()},
+    )
+
+
+def opened(driver, url, *, width=1280, height=900, scheme="light"):
+    """The browser with a page newly loaded, on a screen of that size."""
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    driver.get("about:blank")
+    driver.get_log("performance")
+    driver.get(url)
+    return driver
+
+
+def one(driver, selector):
+    return driver.find_element("css selector", selector)
+
+
+def texts(driver, selector):
+    """What the elements show; the browser's own way, quicker than one by one."""
+    return driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])]"
+        ".filter((e) => e.checkVisibility()).map((e) => e.innerText)",
+        selector,
+    )
+
+
+def cells(driver, selector):
+    """The cells of a table, row by row."""
+    return driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])]"
+        ".map((row) => [...row.cells].map((cell) => cell.innerText))",
+        selector,
+    )
+
+
+def choose(driver, name, text):
+    driver.execute_script(
+        "const select = document.getElementById(arguments[0]);"
+        "select.value = [...select.options].find((o) => o.text === arguments[1]).value;"
+        "select.dispatchEvent(new Event('change'))",
+        name,
+        text,
+    )
+
+
+def nothing_went_wrong(driver):
+    """No error in the console, and no request but for the page itself."""
+    requested = [
+        message["params"]["request"]["url"]
+        for entry in driver.get_log("performance")
+        for message in [json.loads(entry["message"])["message"]]
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    assert driver.get_log("browser") == []
+    assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
+    return True
+
+
+# -- it fits --------------------------------------------------------------------------------------
+
+# Texts that are wider than their box, or that stand outside of the window, unless they may scroll.
+CUT_OFF = """
+const width = document.documentElement.clientWidth;
+const found = [];
+if (document.documentElement.scrollWidth > width) found.push('the page scrolls sideways');
+for (const element of document.querySelectorAll('body *')) {
+  const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  if (!own || element.closest('.scroll, .spoken, .skip, svg, script, style, option')) continue;
+  if (!element.checkVisibility()) continue;
+  const box = element.getBoundingClientRect();
+  const tooWide = element.clientWidth > 0 && element.scrollWidth > element.clientWidth + 1;
+  if (tooWide || box.left < -0.5 || box.right > width + 0.5) {
+    found.push(`${element.tagName}.${element.className}: ${element.textContent.slice(0, 40)}`);
+  }
+}
+return found;
+"""
+
+# Texts of a plot that stand outside of it, or on one another.
+BAD_PLOTS = """
+const found = [];
+let plots = 0;
+for (const svg of document.querySelectorAll('svg')) {
+  if (!svg.checkVisibility()) continue;
+  plots += 1;
+  const frame = svg.viewBox.baseVal;
+  const texts = [...svg.querySelectorAll('text')].map((text) => [text.textContent, text.getBBox()]);
+  for (const [text, box] of texts) {
+    if (box.x < -0.5 || box.y < -0.5 || box.x + box.width > frame.width + 0.5
+        || box.y + box.height > frame.height + 0.5) found.push(`${text} leaves the plot`);
+  }
+  texts.forEach(([text, a], at) => {
+    for (const [other, b] of texts.slice(at + 1)) {
+      const across = a.x + a.width > b.x + 1 && b.x + b.width > a.x + 1;
+      const down = a.y + a.height > b.y + 3 && b.y + b.height > a.y + 3;
+      if (across && down) found.push(`${text} on ${other}`);
+    }
+  });
+}
+return [plots, found];
+"""
+
+# Pairs of colours with less contrast than 4.5, for the texts of the page in view.
+FAINT = """
+const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+function channels(colour) {
+  canvas.clearRect(0, 0, 1, 1);
+  canvas.fillStyle = colour;
+  canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data];
+}
+function luminance(rgb) {
+  const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  const [r, g, b] = rgb.map((c) => linear(c / 255));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+function ground(element) {
+  const layers = [];
+  for (let e = element; e; e = e.parentElement) {
+    layers.push(channels(getComputedStyle(e).backgroundColor));
+  }
+  return layers.reverse().reduce((under, [r, g, b, a]) =>
+    [r, g, b].map((c, at) => c * a / 255 + under[at] * (1 - a / 255)), [255, 255, 255]);
+}
+const seen = new Map();
+for (const element of document.querySelectorAll('body *')) {
+  const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  if (!own || element.closest('script, style, title, desc') || !element.checkVisibility()) continue;
+  const style = getComputedStyle(element);
+  const colour = element.closest('svg') ? style.fill : style.color;
+  const key = `${element.tagName} ${element.getAttribute('class')} ${colour}`;
+  if (seen.has(key)) continue;
+  const text = luminance(channels(colour));
+  const behind = luminance(ground(element));
+  seen.set(key, (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05));
+}
+return [...seen].filter(([, contrast]) => contrast < 4.5);
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_everything_fits_and_can_be_read(driver, crowded, width, height, scheme):
+    opened(driver, f"{crowded}#q=q1", width=width, height=height, scheme=scheme)
+    # The query in the link is open, with texts that nothing can break but the style.
+    assert len(texts(driver, ".query[open] .hits li")) == 20
+    driver.execute_script(
+        "document.querySelectorAll('.more').forEach((more) => { more.open = true })"
+    )
+    assert driver.execute_script(CUT_OFF) == []
+    assert driver.execute_script(BAD_PLOTS) == [5, []]
+    assert driver.execute_script(FAINT) == []
+    assert nothing_went_wrong(driver)
+
+
+def test_the_button_changes_the_theme(driver, small):
+    opened(driver, small, scheme="dark")
+    shade = "return getComputedStyle(document.body).backgroundColor"
+    dark = driver.execute_script(shade)
+    assert one(driver, "#theme").text == "Light"
+    one(driver, "#theme").click()
+    assert one(driver, "#theme").text == "Dark"
+    assert driver.execute_script(shade) != dark
+    one(driver, "#theme").click()
+    assert driver.execute_script(shade) == dark
+
+
+# -- the explorer ---------------------------------------------------------------------------------
+
+
+def test_a_query_is_opened_with_the_mouse(driver, small):
+    opened(driver, small)
+    assert texts(driver, "#queries .text") == ["When are taxes due?", "Why does my cat purr?"]
+    driver.find_elements("css selector", "#queries summary")[1].click()
+    one(driver, ".inside")
+    assert cells(driver, ".inside tr") == [
+        ["", "Grade", "bm25", "glove", "minilm"],
+        ["The cat (cat)", "2", "1", "2", "3"],
+    ]
+    assert texts(driver, ".column h4") == ["glove", "minilm"]
+    assert texts(driver, ".column:first-of-type .title, .column:first-of-type .excerpt") == [
+        "A dog barks.",
+        "The cat",
+        "A kitten purrs; a CAT is no bobcat, nor caterpillar.",
+    ]
+    # Whole words in any case, in the title too; both columns have the cat.
+    assert texts(driver, "mark") == ["cat", "purrs", "CAT"] * 2
+    assert texts(driver, ".relevant .grade") == ["relevant, grade 2"] * 2
+    assert texts(driver, ".relevant .facts-of span:last-child") == [
+        "rank 3 in minilm",
+        "rank 2 in glove",
+    ]
+    assert nothing_went_wrong(driver)
+
+
+def test_what_was_not_found_has_no_rank(driver, small):
+    opened(driver, f"{small}#q=q2")
+    one(driver, ".inside")
+    assert cells(driver, ".inside tr")[1:] == [["tax", "1", "-", "-", "1"]]
+    assert texts(driver, ".unknown") == ["glove does not know: taxes"]
+    assert texts(driver, ".column .remark") == ["No hits."]
+
+
+def test_queries_are_opened_with_the_keyboard(driver, small):
+    from selenium.webdriver.common.keys import Keys
+
+    opened(driver, small)
+    first, second = driver.find_elements("css selector", "#queries summary")
+    one(driver, "#quick button:last-child").send_keys(Keys.TAB)
+    assert driver.switch_to.active_element == first
+    first.send_keys(Keys.ARROW_DOWN)
+    assert driver.switch_to.active_element == second
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert driver.execute_script(outline) == "solid"
+    second.send_keys(Keys.ENTER)
+    one(driver, ".query[open] .all").send_keys(Keys.ENTER)
+    assert texts(driver, ".column h4") == ["bm25", "glove", "minilm"]
+    driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert texts(driver, ".query[open] .text") == []
+    assert driver.switch_to.active_element == second
+
+
+def test_queries_are_filtered_by_words_and_ids(driver, small):
+    opened(driver, small)
+    box = one(driver, "#filter")
+    for typed, found in [("TAXES", 1), ("q1", 1), ("dog", 2), ("car", 1), ("zebra", 0)]:
+        box.clear()
+        box.send_keys(typed)
+        assert len(texts(driver, "#queries .query")) == found, typed
+    assert texts(driver, "#shown") == ["No query fits. Clear the filter to see all."]
+
+
+def test_quick_filters_follow_the_two_systems(driver, small):
+    opened(driver, small)
+    assert texts(driver, "#quick button") == [
+        "All (2)",
+        "glove beats minilm (1)",
+        "minilm beats glove (1)",
+        "Tied (0)",
+        "No system found it: check the label (0)",
+    ]
+    one(driver, "[data-quick=b]").click()
+    assert texts(driver, "#queries .text") == ["When are taxes due?"]
+    assert one(driver, "[data-quick=b]").get_attribute("aria-pressed") == "true"
+    choose(driver, "b", "bm25")
+    assert texts(driver, "#quick button")[1:4] == [
+        "glove beats bm25 (0)",
+        "bm25 beats glove (1)",
+        "Tied (1)",
+    ]
+    assert texts(driver, "#queries .text") == ["Why does my cat purr?"]
+    assert texts(driver, "#differences h3") == ["nDCG@10: glove minus bm25, query by query"]
+
+
+def test_queries_are_ordered(driver, small):
+    opened(driver, small)
+    for order, first in [
+        ("glove ahead first", "Why does my cat purr?"),
+        ("minilm ahead first", "When are taxes due?"),
+        # Means over the systems: 0.583 and 0.333.
+        ("Hardest first", "When are taxes due?"),
+        ("As given", "Why does my cat purr?"),
+    ]:
+        choose(driver, "order", order)
+        assert texts(driver, "#queries .text")[0] == first, order
+
+
+def test_a_bar_opens_its_query(driver, small):
+    opened(driver, small)
+    heights = driver.execute_script(
+        "return [...document.querySelectorAll('#bars .up, #bars .down')]"
+        ".map((bar) => [bar.getAttribute('class'), bar.height.baseVal.value])"
+    )
+    # 0.25 for glove and 1 for minilm: the largest difference is 88 high.
+    assert heights == [["up", 22], ["down", 88]]
+    one(driver, "#bars [data-query=q1]").click()
+    assert texts(driver, ".query[open] .text") == ["Why does my cat purr?"]
+
+
+def test_a_link_opens_its_query(driver, crowded):
+    opened(driver, f"{crowded}#q={quote('q7')}")
+    (text,) = texts(driver, ".query[open] .text")
+    assert text == f"{'x' * 300} q7"
+    focused = driver.execute_script("return document.activeElement.parentElement.dataset.id")
+    assert focused == "q7"
+
+
+@pytest.mark.parametrize(
+    ("made", "filters", "values"),
+    [
+        (
+            unjudged(),
+            ["All (2)", "Same answers (0)"],
+            # Of two hits and three, two are the same; of none and two, none.
+            ["q2\noverlap of glove and minilm 0.00", "q1\noverlap of glove and minilm 0.67"],
+        ),
+        (
+            only(three(), "minilm"),
+            ["All (2)", "No system found it: check the label (0)"],
+            ["q1\nminilm 0.250", "q2\nminilm 1.000"],
+        ),
+        (
+            replace(three(), queries={"q2": three().queries["q2"]}),
+            [
+                "All (1)",
+                "glove beats minilm (0)",
+                "minilm beats glove (1)",
+                "Tied (0)",
+                "No system found it: check the label (0)",
+            ],
+            ["q2\ndifference −1.000\nbm25 0.000\nglove 0.000\nminilm 1.000"],
+        ),
+        (compared([], {}, {}, []), [], []),
+    ],
+    ids=["unjudged", "one system", "one query", "nothing"],
+)
+def test_what_is_not_there_is_not_asked_for(driver, tmp_path, made, filters, values):
+    write_page(made, tmp_path / "page.html")
+    opened(driver, (tmp_path / "page.html").as_uri(), width=360)
+    assert texts(driver, "#quick button") == filters
+    assert texts(driver, "#queries .values") == values
+    assert driver.execute_script(CUT_OFF) == []
+    assert nothing_went_wrong(driver)
+
+
+def test_hostile_texts_stay_texts(driver, crowded):
+    opened(driver, f"{crowded}#q=q2")
+    assert texts(driver, ".query[open] .text") == [f"{HOSTILE} q2"]
+    assert driver.execute_script("return document.querySelectorAll('img').length") == 0
+    assert nothing_went_wrong(driver)
+
+
+def test_300_queries_through_nine_systems_answer_at_once(driver, tmp_path):
+    made = nine(300, words=("some words of a query", "other words", "a third question of the set"))
+    write_page(replace(made, baseline=None), tmp_path / "page.html")
+    opened(driver, (tmp_path / "page.html").as_uri())
+    assert len(texts(driver, "#queries .query")) == 100
+    one(driver, "#more").click()
+    assert len(texts(driver, "#queries .query")) == 200
+    milliseconds = driver.execute_script(
+        "const started = performance.now();"
+        "const box = document.getElementById('filter');"
+        "box.value = 'third'; box.dispatchEvent(new Event('input')); document.body.offsetHeight;"
+        "return performance.now() - started"
+    )
+    assert texts(driver, "#shown") == ["100 of 300 queries"]
+    # Some ten on an idle machine; a second would be felt.
+    assert milliseconds < 1000, milliseconds

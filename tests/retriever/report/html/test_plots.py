@@ -1,0 +1,220 @@
+import re
+import xml.etree.ElementTree as ET
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retriever.report.html.page import page
+from retriever.report.html.plot_labels import Box, cut, place, text_width
+from retriever.report.html.plots import Point, Strip, Words, points_plot, strips_plot
+from retriever.report.html.scales import Scale
+from tests.support.samples import difference, latency, row, three
+
+WORDS = Words("key", "A title", "A description", "cost", "quality")
+
+
+def drawings(plot):
+    """The drawing for phones, and the one for wider screens."""
+    narrow, wide = (ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", plot, re.DOTALL))
+    return narrow, wide
+
+
+def with_class(svg, name):
+    return [element for element in svg.iter() if name in (element.get("class") or "").split()]
+
+
+# -- scales ---------------------------------------------------------------------------------------
+
+
+def test_a_linear_scale():
+    scale = Scale.over([2, 6, 4], 100, 200)
+    assert [scale(2), scale(4), scale(6), scale(7)] == [100, 150, 200, 225]
+
+
+def test_a_log_scale():
+    scale = Scale.over([1, 100], 0, 200, log=True)
+    assert [scale(1), scale(10), scale(100)] == [0, 100, 200]
+
+
+def test_what_took_no_time_stands_at_the_smallest_value():
+    scale = Scale.over([0, 1], 0, 300, log=True)
+    assert [scale(0), scale(0.001), scale(0.01), scale(1)] == [0, 0, 100, 300]
+
+
+def test_one_value_stands_in_the_middle():
+    assert Scale.over([5, 5], 0, 100)(5) == 50
+    assert Scale.over([5], 0, 100).ticks(0, 100, 10) == [(5, "5")]
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "ticks"),
+    [
+        ([1, 100], 400, ["1", "2", "5", "10", "20", "50", "100"]),
+        ([1, 100], 250, ["1", "3", "10", "30", "100"]),
+        ([1, 10_000], 250, ["1", "10", "100", "1,000", "10,000"]),
+        ([1, 10_000], 150, ["1", "100", "10,000"]),
+        # Too little for round steps of a decade.
+        ([3.1, 3.4], 300, ["3.1", "3.2", "3.3", "3.4"]),
+    ],
+)
+def test_log_ticks(values, width, ticks):
+    scale = Scale.over(values, 0, width, log=True)
+    assert [text for _, text in scale.ticks(-1, width + 1, 50)] == ticks
+
+
+def test_linear_ticks_are_as_many_as_fit():
+    scale = Scale.over([0.2, 0.6], 200, 0)
+    assert [text for _, text in scale.ticks(-1, 201, 34)] == ["0.2", "0.3", "0.4", "0.5", "0.6"]
+    assert [text for _, text in scale.ticks(-1, 201, 60)] == ["0.2", "0.4", "0.6"]
+    assert [text for _, text in Scale.over([-1, 1], 0, 100).ticks(0, 100, 40)] == ["−1", "0", "1"]
+
+
+@given(
+    st.lists(st.floats(0, 1e6), min_size=2, max_size=5),
+    st.booleans(),
+    st.floats(20, 60),
+)
+def test_ticks_stand_apart_and_inside(values, log, apart):
+    scale = Scale.over(values, 24, 280, log=log)
+    places = sorted(scale(value) for value, _ in scale.ticks(0, 304, apart))
+    assert all(0 <= place <= 304 for place in places)
+    assert all(b - a >= apart for a, b in pairwise(places))
+
+
+# -- labels ---------------------------------------------------------------------------------------
+
+FRAME = Box(0, 0, 300, 200)
+
+
+def test_a_label_stands_to_the_right_of_its_point():
+    (spot,) = place([((100, 100), "abc")], FRAME)
+    assert spot.box.left == 110
+    assert (spot.box.top + spot.box.bottom) / 2 == 100
+
+
+def test_a_label_without_room_on_the_right_stands_on_the_left():
+    (spot,) = place([((295, 100), "abc")], FRAME)
+    assert spot.box.right == 285
+    assert spot.anchor == "end"
+
+
+def test_a_label_that_fits_nowhere_is_left_out():
+    assert place([((5, 5), "abc")], Box(0, 0, 10, 10)) == [None]
+
+
+@given(
+    st.lists(
+        st.tuples(st.tuples(st.floats(24, 276), st.floats(24, 176)), st.text(max_size=20)),
+        max_size=30,
+    )
+)
+def test_labels_are_never_on_each_other_nor_over_the_frame(labels):
+    boxes = [spot.box for spot in place(labels, FRAME) if spot]
+    assert all(FRAME.holds(box) for box in boxes)
+    assert not any(a.touches(b) for a, b in combinations(boxes, 2))
+
+
+def test_seven_points_in_one_place_all_get_a_label():
+    labels = [((150, 100), f"system-{n}") for n in range(7)]
+    assert None not in place(labels, FRAME)
+
+
+def test_long_names_are_cut():
+    assert cut("bm25", 100) == "bm25"
+    assert cut("n" * 64, 100) == "n" * 11 + "…"
+    assert text_width(cut("検索" * 30, 100)) <= 100
+
+
+# -- points ---------------------------------------------------------------------------------------
+
+
+def three_points():
+    points = [Point("a", "static", 1, 0.2), Point("b", "lexical", 10, 0.4)]
+    return points_plot([*points, Point("c", "contextual", 100, 0.6)], ["a", "b", "c"], WORDS)
+
+
+def test_points_stand_where_their_values_are():
+    narrow, _ = drawings(three_points())
+    # 320 wide and 258 high; the frame is 40 to 312 and 26 to 214, the points 24 inside of it.
+    assert narrow.get("viewBox") == "0 0 320 258"
+    assert [point.get("transform") for point in with_class(narrow, "point")] == [
+        "translate(64,190)",
+        "translate(176,120)",
+        "translate(288,50)",
+    ]
+
+
+def test_the_front_rises_at_each_of_its_systems():
+    narrow, _ = drawings(three_points())
+    (pareto_front,) = with_class(narrow, "front")
+    assert pareto_front.get("d") == "M64,190H176V120H288V50H312"
+
+
+def test_systems_off_the_front_are_hollow():
+    points = [Point("a", "static", 1, 0.2), Point("b", "static", 10, 0.1)]
+    narrow, _ = drawings(points_plot(points, ["a"], WORDS))
+    assert [p.get("data-name") for p in with_class(narrow, "on") if p.tag == "path"] == ["a"]
+    assert [p.get("data-name") for p in with_class(narrow, "off")] == ["b"]
+
+
+def test_a_plot_says_what_it_shows():
+    for svg in drawings(three_points()):
+        assert svg.get("role") == "img"
+        ids = {element.get("id"): element.text for element in svg if element.get("id")}
+        assert ids[svg.get("aria-labelledby")] == "A title"
+        assert ids[svg.get("aria-describedby")] == "A description"
+
+
+def test_nothing_to_draw_is_no_plot():
+    assert points_plot([], [], WORDS) == ""
+    assert strips_plot([], WORDS) == ""
+
+
+def test_a_name_is_no_markup():
+    plot = points_plot([Point('<b>"&', "static", 1, 0.5)], [], WORDS)
+    narrow, _ = drawings(plot)
+    assert [label.text for label in with_class(narrow, "label")] == ['<b>"&']
+
+
+# -- strips ---------------------------------------------------------------------------------------
+
+
+def test_an_interval_is_a_line_with_a_dot():
+    strips = [Strip("a", "+0.1", "better", -1, 0, 3), Strip("b", "", "same", 1, 2, 3)]
+    narrow, _ = drawings(strips_plot(strips, WORDS, zero=True))
+    # From -1 to 3 is from 32 to 288: 64 a unit.
+    first, second = with_class(narrow, "thin")
+    assert (first.get("x1"), first.get("x2"), second.get("x1")) == ("32", "288", "160")
+    assert [dot.get("cx") for dot in with_class(narrow, "dot")] == ["96", "224"]
+    (zero,) = with_class(narrow, "zero")
+    assert zero.get("x1") == "96"
+    assert "tone-better" in first.get("class")
+
+
+def test_times_are_drawn_as_quantiles():
+    # 0 to 100 in steps of 1: the 5th, 25th, ... quantile are 5, 25, ...
+    made = three()
+    only = row("a", 0.5, latency=latency(50, tuple(float(n) for n in range(1, 102))))
+    html = page(
+        three(
+            baseline=None,
+            rows={"a": only},
+            runs={"a": made.runs["bm25"]},
+            per_query={"a": made.per_query["bm25"]},
+        )
+    )
+    svg = next(s for s in re.findall(r"<svg.*?</svg>", html, re.DOTALL) if 'id="times' in s)
+    assert "a: median 51, 95 % within 96" in svg
+    (box,) = with_class(ET.fromstring(svg), "thick")
+    scale = Scale.over([6, 100], 32, 288, log=True)
+    assert [float(box.get(x)) for x in ("x1", "x2")] == [round(scale(26), 1), round(scale(76), 1)]
+
+
+def test_the_differences_to_the_baseline_are_drawn_with_their_verdicts():
+    html = page(three())
+    svg = next(s for s in re.findall(r"<svg.*?</svg>", html, re.DOTALL) if 'id="chance' in s)
+    assert "glove −0.250 (−0.400 to −0.100), worse" in svg
+    assert "minilm +0.125 (−0.050 to +0.300), not distinguishable" in svg
+    assert difference(0, -1, 1).significant is False

@@ -1,0 +1,779 @@
+"""Fusions and cascades: worked out by hand, against brute force, and as laws."""
+
+import json
+import math
+import random
+import subprocess
+import sys
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexes.errors import InputError, MismatchError, RetrieverError, UnknownNameError
+from retriever import Collection, Document, HashingEmbedder, Words
+from tests.support.commands import invoke
+from tests.support.toy import COMPASS, HALF, Axes
+
+# Of the query "east east up", (0, 2, 1) / sqrt(5):
+#   axes finds e 2/sqrt(5), all 3/sqrt(15), u 1/sqrt(5), n 0
+#   half finds all 3/sqrt(10), e 2/sqrt(5), u 1/sqrt(5), and knows neither north nor fog
+EAST = "east east up"
+
+
+@pytest.fixture
+def compass(tmp_path):
+    with Collection.create(tmp_path / "compass") as collection:
+        collection.add(COMPASS)
+        collection.build("axes", Axes())
+        collection.build("half", Axes("half", words=HALF))
+        collection.build("bm25", lexical=True)
+        yield collection
+
+
+def answer(collection, text, index, k=10, where=None):
+    """Ids and scores, which `search`, `search_many` and `run` must agree on."""
+    hits = collection.search(text, index=index, k=k, where=where)
+    found = [(hit.doc_id, hit.score) for hit in hits]
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+    (many,) = collection.search_many([text], index=index, k=k, where=where)
+    assert many == hits
+    if where is None:
+        assert collection.retriever(index).run({"q": text}, k).ranking == {"q": found}
+    return found
+
+
+def ids(collection, text, index, k=10, where=None):
+    return [doc_id for doc_id, _ in answer(collection, text, index, k, where)]
+
+
+def close(pairs):
+    return [(doc_id, pytest.approx(score, abs=1e-6)) for doc_id, score in pairs]
+
+
+# -- reciprocal rank ------------------------------------------------------------------------------
+
+
+def test_reciprocal_ranks_are_added_up(compass):
+    compass.fuse("both", ["axes", "half"])
+    assert answer(compass, EAST, "both") == close(
+        # e is 1st and 2nd, all 2nd and 1st: a tie, and e came first into the collection.
+        [("e", 1 / 61 + 1 / 62), ("all", 1 / 62 + 1 / 61), ("u", 2 / 63), ("n", 1 / 64)]
+    )
+
+
+def test_weights_multiply_what_a_rank_counts(compass):
+    compass.fuse("both", ["axes", "half"], weights=[1, 3], rrf_k=0)
+    assert answer(compass, EAST, "both") == close(
+        [("all", 1 / 2 + 3 / 1), ("e", 1 / 1 + 3 / 2), ("u", 1 / 3 + 3 / 3), ("n", 1 / 4)]
+    )
+
+
+def bm25(length, having, documents=5, average=7 / 5):
+    """Of a document that has the query's only word once, as `having` documents do."""
+    idf = math.log(1 + (documents - having + 0.5) / (having + 0.5))
+    return round(idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / average)), 4)
+
+
+def test_words_and_vectors_fused_are_as_worked_out_by_hand(compass):
+    assert answer(compass, "north", "bm25") == close([("n", bm25(1, 2)), ("all", bm25(3, 2))])
+    # axes adds e and u, with 0 each, in the order in which they came; bm25 does not have them.
+    compass.fuse("hybrid", ["bm25", "axes"])
+    assert answer(compass, "north", "hybrid") == close(
+        [("n", 2 / 61), ("all", 2 / 62), ("e", 1 / 63), ("u", 1 / 64)]
+    )
+
+
+def test_only_so_many_documents_of_each_part_count_as_depth_says(compass):
+    compass.fuse("one", ["axes", "half"], depth=1)
+    assert answer(compass, EAST, "one") == close([("e", 1 / 61), ("all", 1 / 61)])
+    compass.fuse("two", ["axes", "half"], depth=2)
+    assert ids(compass, EAST, "two") == ["e", "all"]
+
+
+# -- min-max --------------------------------------------------------------------------------------
+
+
+def test_scores_are_scaled_to_their_list_and_averaged(compass):
+    compass.fuse("mean", ["axes", "half"], method="minmax")
+    # axes: e 1, all sqrt(3)/2, u 1/2, n 0. half: all 1, e between, u 0; n it does not have.
+    between = (2 / math.sqrt(5) - 1 / math.sqrt(5)) / (3 / math.sqrt(10) - 1 / math.sqrt(5))
+    assert answer(compass, EAST, "mean") == close(
+        [
+            ("e", (1 + between) / 2),
+            ("all", (math.sqrt(3) / 2 + 1) / 2),
+            ("u", 1 / 4),
+            ("n", 0.0),
+        ]
+    )
+
+
+def test_weights_are_shares_of_their_sum(compass):
+    compass.fuse("mean", ["bm25", "axes"], method="minmax", weights=[3, 1])
+    # bm25: n 1, all 0. axes: n 1, all 1/sqrt(3), e and u 0.
+    assert answer(compass, "north", "mean") == close(
+        [("n", 1.0), ("all", 0.25 / math.sqrt(3)), ("e", 0.0), ("u", 0.0)]
+    )
+
+
+def test_where_all_scores_of_a_part_are_equal_they_count_fully(compass):
+    compass.fuse("mean", ["bm25", "half"], method="minmax")
+    # bm25 has fog alone, half knows no fog: what one part does not have gets 0 from it.
+    assert answer(compass, "fog", "mean") == close([("fog", 0.5)])
+
+
+def test_equal_counts_are_ordered_by_when_documents_came(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add([Document("z", "up"), Document("y", "east"), Document("x", "north")])
+        collection.build("axes", Axes())
+        collection.build("turned", Axes("turned", words=("up", "east", "north")))
+        collection.fuse("both", ["axes", "turned"], method="minmax")
+        assert answer(collection, "north east up", "both") == close(
+            [("z", 1.0), ("y", 1.0), ("x", 1.0)]
+        )
+        assert ids(collection, "north east up", "both", k=2) == ["z", "y"]
+
+
+# -- cascades -------------------------------------------------------------------------------------
+
+
+def test_the_second_ranks_exactly_the_candidates_of_the_first(compass):
+    compass.cascade("two", "axes", "half", depth=2)
+    assert answer(compass, EAST, "two") == close([("all", 3 / math.sqrt(10)), ("e", 2 / 5**0.5)])
+    # n is a candidate, but half has no vector of it.
+    compass.cascade("four", "axes", "half", depth=4)
+    assert ids(compass, EAST, "four") == ["all", "e", "u"]
+
+
+def test_words_as_the_second_give_0_where_none_is_shared(compass):
+    compass.cascade("then-words", "axes", "bm25")
+    assert answer(compass, "north", "then-words") == close(
+        [("n", bm25(1, 2)), ("all", bm25(3, 2)), ("e", 0.0), ("u", 0.0)]
+    )
+
+
+def test_words_as_the_first_find_only_what_shares_one(compass):
+    compass.cascade("words-first", "bm25", "axes")
+    assert answer(compass, "north", "words-first") == close([("n", 1.0), ("all", 3**-0.5)])
+    assert ids(compass, "fog", "words-first") == []  # axes has no vector of it
+
+
+def test_a_fusion_as_the_second_gives_no_rank_to_what_words_would_not_find(tmp_path):
+    # The words find only `far`. The others share no word with the query, and whether they came
+    # before or after each other must not decide between them: their vectors do.
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(
+            [
+                *(Document(f"no{n}", "north") for n in range(40)),
+                Document("near", "east east up"),
+                Document("far", "here up"),
+            ]
+        )
+        collection.build("axes", Axes())
+        collection.build("bm25", lexical=True)
+        collection.fuse("fused", ["bm25", "axes"], weights=[10, 1], rrf_k=1)
+        collection.cascade("again", "axes", "fused")
+        text = "here east"
+        assert ids(collection, text, "fused", 3) == ["near", "far", "no0"]
+        assert answer(collection, text, "again", 42) == answer(collection, text, "fused", 42)
+
+
+# -- against an oracle ----------------------------------------------------------------------------
+
+VOCABULARY = [f"w{n}" for n in range(60)]
+DEPTH = 15
+
+
+def corpus(seed=7, size=120):
+    draw = random.Random(seed)
+    return [
+        Document(f"d{n}", " ".join(draw.choices(VOCABULARY, k=draw.randint(1, 8))), "", {"n": n})
+        for n in range(size)
+    ]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Four indexes and what is made of them, some deep, over 120 texts of few words."""
+    with Collection.create(tmp_path_factory.mktemp("mixed") / "c") as collection:
+        collection.add(corpus())
+        collection.build("wide", HashingEmbedder())
+        collection.build("narrow", HashingEmbedder(dim=16))
+        collection.build("twin", vectors="wide")
+        collection.build("bm25", lexical=True)
+        collection.fuse("rrf", ["bm25", "wide"], depth=DEPTH, weights=[1, 2])
+        collection.fuse("mean", ["bm25", "narrow"], method="minmax", depth=DEPTH, weights=[3, 1])
+        collection.cascade("cascade", "bm25", "wide", depth=DEPTH)
+        collection.cascade("words", "narrow", "bm25", depth=DEPTH)
+        collection.fuse("of-cascades", ["cascade", "words", "narrow"], depth=DEPTH)
+        collection.cascade("of-fusions", "mean", "rrf", depth=DEPTH)
+        yield collection
+
+
+COMBINED = ("rrf", "mean", "cascade", "words", "of-cascades", "of-fusions")
+texts = st.lists(st.sampled_from([*VOCABULARY, "unknown"]), min_size=1, max_size=5).map(" ".join)
+
+
+def by_rank(lists, weights=None, rrf_k=60):
+    counts = defaultdict(float)
+    for weight, found in zip(weights or [1] * len(lists), lists, strict=True):
+        for rank, (doc_id, _) in enumerate(found, start=1):
+            counts[doc_id] += weight / (rrf_k + rank)
+    return counts
+
+
+def by_score(lists, weights):
+    counts = defaultdict(float)
+    for weight, found in zip(weights, lists, strict=True):
+        scores = [score for _, score in found]
+        for doc_id, score in found:
+            width = max(scores) - min(scores)
+            scaled = (score - min(scores)) / width if width else 1.0
+            counts[doc_id] += weight / sum(weights) * scaled
+    return counts
+
+
+def same(found, counts, order=None):
+    """Whether an answer is what an oracle counts, best first, and equal ones in `order`; without
+    one, as they came.
+    """
+    place = {doc_id: rank for rank, doc_id in enumerate(order or ())}
+    assert dict(found) == pytest.approx(dict(counts), abs=1e-6)
+    scores = [score for _, score in found]
+    assert scores == sorted(scores, reverse=True)
+    for (a, score_a), (b, score_b) in pairwise(found):
+        earlier = place[a] < place[b] if order else int(a[1:]) < int(b[1:])
+        assert score_a > score_b or earlier
+
+
+@given(text=texts)
+@settings(max_examples=20, deadline=None)
+def test_fusions_are_what_their_formulas_say(mixed, text):
+    deep = {name: answer(mixed, text, name, DEPTH) for name in mixed.index_names()}
+    same(answer(mixed, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]], [1, 2]))
+    same(answer(mixed, text, "mean", 99), by_score([deep["bm25"], deep["narrow"]], [3, 1]))
+    parts = [deep[name] for name in ("cascade", "words", "narrow")]
+    same(answer(mixed, text, "of-cascades", 99), by_rank(parts))
+
+
+def cosines(text, doc_ids):
+    made = HashingEmbedder()
+    known = {document.doc_id: document.text for document in corpus()}
+    vectors = made.encode_documents([known[doc_id] for doc_id in doc_ids]).astype(np.float64)
+    (query,) = made.encode_queries([text])
+    found = zip(doc_ids, vectors, strict=True)
+    return {doc_id: float(vector @ query) for doc_id, vector in found if vector.any()}
+
+
+@given(text=texts)
+@settings(max_examples=20, deadline=None)
+def test_a_cascade_is_the_seconds_scores_of_the_firsts_candidates(mixed, text):
+    candidates = ids(mixed, text, "bm25", DEPTH)
+    expected = cosines(text, candidates) if HashingEmbedder().encode_queries([text]).any() else {}
+    same(answer(mixed, text, "cascade", 99), expected, candidates)
+    every = dict(answer(mixed, text, "bm25", 120))
+    near = ids(mixed, text, "narrow", DEPTH)
+    found = answer(mixed, text, "words", 99)
+    same(found, {doc_id: every.get(doc_id, 0.0) for doc_id in near}, near)
+
+
+@given(text=texts)
+@settings(max_examples=25, deadline=None)
+def test_a_fusion_as_the_second_ranks_the_candidates_among_themselves(mixed, text):
+    candidates = set(ids(mixed, text, "mean", DEPTH))
+    words, near = (
+        [hit for hit in answer(mixed, text, name, 120) if hit[0] in candidates]
+        for name in ("bm25", "wide")
+    )
+    same(answer(mixed, text, "of-fusions", 99), by_rank([words, near], [1, 2]))
+
+
+@given(text=texts, name=st.sampled_from(COMBINED), k=st.integers(1, 40))
+@settings(max_examples=20, deadline=None)
+def test_k_hits_are_the_first_k_of_one_more(mixed, text, name, k):
+    assert answer(mixed, text, name, k) == answer(mixed, text, name, k + 1)[:k]
+
+
+@given(queries=st.lists(texts, min_size=1, max_size=4), name=st.sampled_from(COMBINED))
+@settings(max_examples=20, deadline=None)
+def test_a_batch_answers_like_one_at_a_time(mixed, queries, name):
+    together = mixed.search_many(queries, index=name, k=7)
+    assert together == [mixed.search(text, index=name, k=7) for text in queries]
+
+
+@given(text=texts)
+@settings(max_examples=20, deadline=None)
+def test_an_index_fused_with_its_own_vectors_ranks_like_itself(mixed, text):
+    try:
+        mixed.fuse("self", ["wide", "twin"], depth=120)
+        mixed.cascade("self-again", "wide", "twin", depth=120)
+        alone = answer(mixed, text, "wide", 120)
+        assert ids(mixed, text, "self", 120) == [doc_id for doc_id, _ in alone]
+        assert answer(mixed, text, "self-again", 120) == alone
+    finally:
+        for name in ("self-again", "self"):
+            mixed.drop(name)
+
+
+@given(text=texts, name=st.sampled_from(COMBINED), most=st.integers(0, 120))
+@settings(max_examples=20, deadline=None)
+def test_a_filter_is_as_if_only_its_documents_could_be_found(mixed, text, name, most):
+    where = {"n": {"<": most}}
+    found = answer(mixed, text, name, 99, where)
+    assert all(int(doc_id[1:]) < most for doc_id, _ in found)
+    if name == "rrf":
+        lists = [answer(mixed, text, part, DEPTH, where) for part in ("bm25", "wide")]
+        same(found, by_rank(lists, [1, 2]))
+    if name == "cascade":
+        assert {d for d, _ in found} <= set(ids(mixed, text, "bm25", DEPTH, where))
+
+
+def test_a_filter_that_nothing_fits_is_noted_once(compass):
+    compass.fuse("both", ["axes", "half"])
+    (note,) = compass.search("up", index="both", where={"year": 1999}).notes
+    assert "year" in note
+
+
+# -- passages -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def split(tmp_path):
+    with Collection.create(tmp_path / "split", split=Words(2)) as collection:
+        collection.add(
+            [
+                Document("long", "north north fog fog east up"),
+                Document("east", "fog fog east east"),
+                Document("up", "up up"),
+            ]
+        )
+        collection.build("axes", Axes())
+        collection.build("half", Axes("half", words=HALF))
+        collection.build("bm25", lexical=True)
+        yield collection
+
+
+def test_split_documents_are_fused_as_documents(split):
+    # axes: east (1), then long by "east up" (1/sqrt(2)), then up (0). bm25: "east east" before
+    # "east up", both of the same length; up has no such word.
+    assert ids(split, "east", "axes") == ["east", "long", "up"]
+    assert ids(split, "east", "bm25") == ["east", "long"]
+    split.fuse("both", ["axes", "bm25"])
+    assert answer(split, "east", "both") == close(
+        [("east", 2 / 61), ("long", 2 / 62), ("up", 1 / 63)]
+    )
+    assert [hit.text for hit in split.search("east", index="both")] == [
+        "east east",
+        "east up",
+        "up up",
+    ]
+
+
+def test_a_split_document_is_shown_by_the_passage_of_the_first_part_that_has_it(split):
+    # Of "fog fog east", half shows long by "east up", and bm25 by "fog fog": two of its words.
+    passages = {"half": "east up", "bm25": "fog fog"}
+    for first, second in (("half", "bm25"), ("bm25", "half")):
+        split.fuse(f"{first}-first", [first, second])
+        hits = split.search("fog fog east", index=f"{first}-first")
+        assert {hit.doc_id: hit.text for hit in hits}["long"] == passages[first]
+        assert sorted(hit.doc_id for hit in hits) == ["east", "long", "up"]
+
+
+def test_the_second_scores_a_candidate_by_its_own_best_passage(split):
+    split.cascade("words-first", "bm25", "half", depth=2)
+    # bm25 finds long by "north north"; half knows of it only "east up".
+    hits = split.search("north up", index="words-first")
+    assert [(hit.doc_id, hit.text) for hit in hits] == [("up", "up up"), ("long", "east up")]
+    assert [hit.score for hit in hits] == pytest.approx([1, 1 / math.sqrt(2)])
+
+
+def test_a_fusion_as_the_second_counts_split_documents_once(split):
+    split.fuse("both", ["axes", "bm25"])
+    split.cascade("again", "axes", "both")
+    assert answer(split, "east", "again") == answer(split, "east", "both")
+
+
+@pytest.fixture(scope="module")
+def mixed_split(tmp_path_factory):
+    """60 texts of 1 to 30 words, in stretches of five."""
+    draw = random.Random(8)
+    with Collection.create(tmp_path_factory.mktemp("split") / "c", split=Words(5)) as collection:
+        collection.add(
+            Document(f"d{n}", " ".join(draw.choices(VOCABULARY, k=draw.randint(1, 30))))
+            for n in range(60)
+        )
+        collection.build("wide", HashingEmbedder())
+        collection.build("bm25", lexical=True)
+        collection.fuse("rrf", ["bm25", "wide"], depth=DEPTH)
+        collection.fuse("mean", ["bm25", "wide"], method="minmax", weights=[1, 2], depth=DEPTH)
+        collection.cascade("vectors", "bm25", "wide", depth=DEPTH)
+        collection.cascade("words", "wide", "bm25", depth=DEPTH)
+        yield collection
+
+
+@given(text=texts)
+@settings(max_examples=20, deadline=None)
+def test_split_documents_are_combined_as_the_formulas_say(mixed_split, text):
+    deep = {name: answer(mixed_split, text, name, DEPTH) for name in ("bm25", "wide")}
+    same(answer(mixed_split, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]]))
+    same(answer(mixed_split, text, "mean", 99), by_score([deep["bm25"], deep["wide"]], [1, 2]))
+    for name, first, second in (("vectors", "bm25", "wide"), ("words", "wide", "bm25")):
+        candidates = [doc_id for doc_id, _ in deep[first]]
+        every = {hit.doc_id: hit for hit in mixed_split.search(text, index=second, k=60)}
+        hits = mixed_split.search(text, index=name, k=60)
+        if second == "bm25":
+            assert {hit.doc_id for hit in hits} == set(candidates)
+        else:
+            assert {hit.doc_id for hit in hits} == every.keys() & set(candidates)
+        for hit in hits:
+            if hit.doc_id in every:
+                expected = every[hit.doc_id]
+                assert (hit.score, hit.passage) == (expected.score, expected.passage)
+            else:
+                assert hit.score == 0.0
+
+
+# -- documents that come and go -------------------------------------------------------------------
+
+
+def test_deleted_documents_are_gone_and_edited_ones_wait_for_a_build(compass):
+    compass.fuse("hybrid", ["bm25", "axes"])
+    compass.cascade("cascade", "bm25", "axes")
+    compass.delete(["n"])
+    assert ids(compass, "north", "hybrid") == ["all", "e", "u"]
+    assert ids(compass, "north", "cascade") == ["all"]
+    compass.add([Document("e", "north north")])
+    for name in ("hybrid", "cascade"):
+        hits = compass.search("north", index=name)
+        assert "e" not in [hit.doc_id for hit in hits]
+        assert hits.notes == tuple(
+            f"1 document in {compass.path}/ is not in index '{part}' yet. "
+            f"Run: retriever build {compass.path} {part}"
+            for part in ("bm25", "axes")
+        )
+    compass.build("bm25")
+    # A candidate without a vector yet is left out, not ranked by anything else.
+    assert ids(compass, "north", "cascade") == ["all"]
+    assert ids(compass, "north", "hybrid")[:2] == ["all", "e"]
+    report = compass.build("cascade")
+    assert (report.name, report.embedded) == ("cascade", 1)
+    assert answer(compass, "north", "cascade") == close([("e", 1.0), ("all", 3**-0.5)])
+    assert compass.search("north", index="hybrid").notes == ()
+
+
+def test_building_a_combination_again_brings_all_its_parts_up_to_date(compass):
+    compass.fuse("hybrid", ["bm25", "axes"])
+    compass.cascade("deep", "hybrid", "half")
+    compass.add([Document("new", "up up east")])
+    compass.build("deep")
+    assert [index.missing for index in compass.info().indexes] == [0] * 5
+    assert "new" in ids(compass, "up", "deep")
+    assert compass.search("up", index="deep").notes == ()
+    assert compass.build("deep").embedded == 0
+
+
+def test_increments_answer_like_one_build(tmp_path):
+    found = []
+    for name, portions in (("once", 1), ("often", 5)):
+        with Collection.create(tmp_path / name) as collection:
+            for part in range(portions):
+                collection.add(corpus()[part * 120 // portions : (part + 1) * 120 // portions])
+                if part == 0:
+                    collection.build("wide", HashingEmbedder())
+                    collection.build("bm25", lexical=True)
+                    collection.fuse("rrf", ["bm25", "wide"])
+                    collection.cascade("cascade", "rrf", "wide", depth=20)
+                collection.build("cascade")
+            found.append(
+                [
+                    answer(collection, f"w{n} w{n + 9}", i)
+                    for n in range(9)
+                    for i in ("rrf", "cascade")
+                ]
+            )
+    assert found[0] == found[1]
+
+
+def test_what_a_part_does_not_know_is_noted(compass):
+    compass.fuse("both", ["axes", "half", "bm25"])
+    assert compass.search("north", index="both").notes == (
+        "No known word in 'north': half finds nothing for it.",
+    )
+    assert compass.search("!!!", index="both").notes == (
+        "No known word in '!!!': axes finds nothing for it.",
+        "No known word in '!!!': half finds nothing for it.",
+        "No word in '!!!': bm25 finds nothing for it.",
+    )
+    assert len(compass.search("!!!", index="both")) == 0
+    compass.cascade("cascade", "axes", "half")
+    hits = compass.search("north", index="cascade")
+    assert (list(hits), len(hits.notes)) == ([], 1)
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+def test_a_part_cannot_be_dropped_while_something_is_made_of_it(compass):
+    compass.fuse("both", ["axes", "half"])
+    compass.cascade("cascade", "axes", "both")
+    with pytest.raises(InputError, match=r"'axes' is part of: both, cascade\. Drop what is made"):
+        compass.drop("axes")
+    with pytest.raises(InputError, match=r"'both' is part of: cascade\."):
+        compass.drop("both")
+    assert compass.drop("cascade") == 0
+    compass.drop("both")
+    compass.drop("axes")
+    assert compass.index_names() == ["half", "bm25"]
+
+
+def test_the_same_again_changes_nothing_and_another_is_refused(compass):
+    compass.fuse("both", ["axes", "half"], weights=[1, 2])
+    before = compass.index_info("both")
+    compass.fuse("both", ["axes", "half"], weights=(1.0, 2.0), rrf_k=60.0)
+    assert compass.index_info("both") == before
+    compass.cascade("cascade", "axes", "half")
+    compass.cascade("cascade", "axes", "half", depth=100)
+    others = [
+        lambda: compass.fuse("both", ["half", "axes"], weights=[1, 2]),
+        lambda: compass.fuse("both", ["axes", "half"]),
+        lambda: compass.fuse("both", ["axes", "half"], weights=[1, 2], method="minmax"),
+        lambda: compass.fuse("both", ["axes", "half"], weights=[1, 2], depth=9),
+        lambda: compass.fuse("axes", ["half", "bm25"]),
+        lambda: compass.cascade("both", "axes", "half"),
+        lambda: compass.cascade("cascade", "half", "axes"),
+        lambda: compass.build("both", Axes()),
+        lambda: compass.build("both", lexical=True),
+    ]
+    for other in others:
+        with pytest.raises(
+            MismatchError, match=r"is there already, made in another way \(\w+\)\. Choose"
+        ):
+            other()
+
+
+def test_numbers_of_other_libraries_are_taken(compass):
+    compass.fuse("both", ["axes", "half"], weights=np.float32([1, 3]), rrf_k=np.float32(0))
+    assert ids(compass, EAST, "both") == ["all", "e", "u", "n"]
+    compass.fuse("whole", ["axes", "half"], rrf_k=np.int64(10), depth=np.int64(5))
+    assert compass.index_info("whole").options["depth"] == 5
+
+
+def test_info_says_what_a_combination_is(compass):
+    compass.fuse("both", ["axes", "bm25"], weights=[1, 0.5], method="minmax")
+    compass.cascade("cascade", "both", "half", depth=7)
+    both, cascade = compass.info().indexes[-2:]
+    assert (both.kind, both.parts) == ("combined", ("axes", "bm25"))
+    assert both.embedder == "axes + bm25, min-max, weights 1, 0.5"
+    assert cascade.embedder == "both, then half ranks its best 7"
+    assert (both.vectors_size, both.structure_size, both.dim) == (0, 0, 0)
+
+
+PROGRAM = """
+import json, sys
+from retriever import Collection
+with Collection.open(sys.argv[1]) as collection:
+    for name in sys.argv[2:]:
+        hits = collection.search_many(["w1 w2 w3", "w9"], index=name, k=30)
+        print(json.dumps([[(hit.doc_id, hit.score) for hit in found] for found in hits]))
+"""
+
+
+def test_another_process_answers_alike(mixed):
+    command = [sys.executable, "-c", PROGRAM, str(mixed.path), *COMBINED]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name, line in zip(COMBINED, done.stdout.splitlines(), strict=True):
+        hits = mixed.search_many(["w1 w2 w3", "w9"], index=name, k=30)
+        assert json.loads(line) == [[[hit.doc_id, hit.score] for hit in found] for found in hits]
+
+
+# -- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"parts": ["axes"]}, "A fusion needs at least two indexes: --fuse A --fuse B."),
+        ({"parts": "axes"}, "The parts are one text, 'axes'; expected a list of names."),
+        ({"parts": ["axes", "axes"]}, "An index is named twice: axes, axes."),
+        ({"method": "sum"}, "No way to fuse 'sum'. It can be: rrf, minmax."),
+        ({"method": ""}, "No way to fuse ''. It can be: rrf, minmax."),
+        ({"weights": [1]}, "The fusion has 1 weight for 2 indexes; give one each."),
+        ({"weights": [0, 1]}, "The weights are [0, 1]; expected numbers above 0."),
+        ({"weights": ["a", 1]}, "The weights are ['a', 1]; expected numbers above 0."),
+        ({"weights": [math.nan, 1]}, "The weights are [nan, 1]; expected numbers above 0."),
+        ({"rrf_k": -1}, "rrf_k is -1; expected a number from 0 to 10000."),
+        ({"rrf_k": "60"}, "rrf_k is '60'; expected a number from 0 to 10000."),
+        ({"depth": 0}, "depth is 0; expected a whole number of at least 1."),
+        ({"depth": 2.5}, "depth is 2.5; expected a whole number of at least 1."),
+    ],
+)
+def test_a_fusion_that_cannot_be_is_refused(compass, options, fault):
+    with pytest.raises(InputError) as error:
+        compass.fuse("both", **{"parts": ["axes", "half"], **options})
+    assert str(error.value) == fault
+    assert "both" not in compass.index_names()
+
+
+def test_parts_must_be_there(compass):
+    for call in (
+        lambda: compass.fuse("both", ["axes", "nope"]),
+        lambda: compass.fuse("nope", ["axes", "nope"]),
+        lambda: compass.cascade("both", "nope", "axes"),
+    ):
+        with pytest.raises(UnknownNameError, match=r"No index 'nope' in .*: axes, bm25, half"):
+            call()
+    with pytest.raises(InputError, match="'a b' cannot name an index"):
+        compass.fuse("a b", ["axes", "half"])
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Collection.create("library") as collection:
+        collection.add(corpus(size=30))
+        collection.build("floor", HashingEmbedder())
+        collection.build("bm25", lexical=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [
+        (["x", "--fuse", "bm25"], lambda c: c.fuse("x", ["bm25"])),
+        (["x", "--fuse", "bm25", "--fuse", "nope"], lambda c: c.fuse("x", ["bm25", "nope"])),
+        (["x", "--fuse", "bm25", "--fuse", "x"], lambda c: c.fuse("x", ["bm25", "x"])),
+        (["x", "--fuse", "bm25", "--fuse", "bm25"], lambda c: c.fuse("x", ["bm25", "bm25"])),
+        (
+            ["x", "--fuse", "bm25", "--fuse", "floor", "--method", "sum"],
+            lambda c: c.fuse("x", ["bm25", "floor"], method="sum"),
+        ),
+        (
+            ["x", "--fuse", "bm25", "--fuse", "floor", "--method", ""],
+            lambda c: c.fuse("x", ["bm25", "floor"], method=""),
+        ),
+        (
+            ["x", "--fuse", "bm25", "--fuse", "floor=-1"],
+            lambda c: c.fuse("x", ["bm25", "floor"], weights=[1.0, -1.0]),
+        ),
+        (
+            ["x", "--fuse", "bm25", "--fuse", "floor", "--rrf-k", "-1"],
+            lambda c: c.fuse("x", ["bm25", "floor"], rrf_k=-1.0),
+        ),
+        (
+            ["floor", "--fuse", "bm25", "--fuse", "floor"],
+            lambda c: c.fuse("floor", ["bm25", "floor"]),
+        ),
+        (["x", "--cascade", "bm25", "--rerank", "no"], lambda c: c.cascade("x", "bm25", "no")),
+        (["x", "--cascade", "bm25", "--rerank", "bm25"], lambda c: c.cascade("x", "bm25", "bm25")),
+        (["x", "--cascade", "", "--rerank", "bm25"], lambda c: c.cascade("x", "", "bm25")),
+    ],
+)
+def test_the_command_line_refuses_in_the_same_words(folder, arguments, call):
+    with Collection.open("library") as collection, pytest.raises(RetrieverError) as error:
+        call(collection)
+    result = invoke("build", "library", *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: {error.value}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--fuse", "bm25=x", "--fuse", "floor"], "The weight in --fuse bm25=x is no number."),
+        (["--fuse", "bm25=", "--fuse", "floor"], "The weight in --fuse bm25= is no number."),
+        (["--cascade", "bm25"], "A cascade needs both: --cascade FIRST --rerank SECOND."),
+        (["--rerank", "bm25"], "A cascade needs both: --cascade FIRST --rerank SECOND."),
+        (["--depth", "5"], "--method, --rrf-k and --depth belong to --fuse or --cascade."),
+        (["--method", "", "--lexical"], "--method, --rrf-k and --depth belong to --fuse or"),
+        (
+            ["--cascade", "bm25", "--rerank", "floor", "--method", "rrf"],
+            "A combination is either --fuse or --cascade.",
+        ),
+        (
+            ["--cascade", "bm25", "--rerank", "floor", "--fuse", "floor"],
+            "A combination is either --fuse or --cascade.",
+        ),
+        (
+            ["--fuse", "bm25", "--fuse", "floor", "--lexical"],
+            "--fuse and --cascade are of indexes that there are: no others.",
+        ),
+        (["--fuse", "bm25", "--fuse", "floor", "--depth", "0"], "0 is not in the range x>=1."),
+    ],
+)
+def test_options_that_do_not_belong_together_are_wrong_usage(folder, arguments, fault):
+    result = invoke("build", "library", "x", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert fault in result.stderr
+
+
+def test_the_command_line_builds_searches_and_drops_combinations(folder):
+    built = invoke("build", "library", "both", "--fuse", "bm25", "--fuse", "floor=2")
+    assert built.stdout == (
+        "both: bm25 + floor, reciprocal rank, weights 1, 2; nothing of its own to build\n"
+    )
+    assert built.exit_code == 0
+    invoke("build", "library", "deep", "--cascade", "both", "--rerank", "floor", "--depth", "9")
+    found = invoke("search", "library", "w1 w2", "-i", "deep", "--json").stdout.splitlines()
+    with Collection.open("library") as collection:
+        assert [json.loads(line)["doc_id"] for line in found] == ids(collection, "w1 w2", "deep")
+        assert collection.index_info("deep").options["depth"] == 9
+    refused = invoke("drop", "library", "floor")
+    assert refused.stderr == (
+        "Error: Index 'floor' is part of: both, deep. Drop what is made of it first.\n"
+    )
+    assert invoke("drop", "library", "deep", "both").exit_code == 0
+    assert invoke("build", "library", "bm25").exit_code == 0
+
+
+def test_what_the_second_cannot_tell_apart_stays_as_the_first_ranks_it(compass):
+    compass.build("bm25", lexical=True)
+    compass.cascade("words", "axes", "bm25", depth=4)
+    first = [hit.doc_id for hit in compass.search("up east east", index="axes")]
+    assert first == ["e", "all", "u", "n"]
+    # BM25 knows no `sky`: all four share nothing with it, and stay in their order.
+    compass.use("axes", Axes())
+    ranked = [(hit.doc_id, hit.score) for hit in compass.search("east sky", index="words")]
+    assert [doc_id for doc_id, score in ranked if score == 0] == ["n", "u"]
+    assert [doc_id for doc_id, _ in ranked][:2] == ["e", "all"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weights": [1e308, 1e308], "method": "minmax"},
+        {"weights": [1e-50, 1e-50]},
+        {"weights": [1.0, 1e-9]},
+        {"rrf_k": 1e12},
+    ],
+)
+def test_what_single_precision_could_not_tell_apart_is_refused(compass, wrong):
+    with pytest.raises(InputError, match="expected numbers? from 0|expected a number from 0"):
+        compass.fuse("both", ["axes", "half"], **wrong)
+
+
+def test_a_combination_lacks_what_its_parts_lack(compass):
+    compass.fuse("both", ["axes", "half"])
+    compass.add([Document("new", "up"), Document("newer", "east")])
+    compass.build("axes")
+    assert compass.index_info("both").missing == compass.index_info("half").missing == 2
+    compass.build("half")
+    assert compass.index_info("both").missing == 0
+
+
+def test_a_combination_that_was_made_anew_is_not_asked_in_the_old_way(compass):
+    compass.fuse("both", ["axes", "half"])
+    held = compass.retriever("both")
+    assert held.search("east") == compass.search("east", index="both")
+    compass.fuse("more", ["both", "axes"])
+    outer = compass.retriever("more")
+    compass.drop("more")
+    compass.drop("both")
+    compass.cascade("both", "half", "axes")
+    compass.fuse("more", ["both", "axes"])
+    for retriever in (held, outer):
+        with pytest.raises(MismatchError, match="'both' has been made anew, of other parts"):
+            retriever.search("east")
+    assert ids(compass, "north", "both") == []

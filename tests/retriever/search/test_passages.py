@@ -1,0 +1,372 @@
+"""Long documents cut into passages, from the outside: ranked by their best one, counted as one."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from indexes.errors import InputError, MismatchError
+from retriever import Collection, Document, HashingEmbedder, Sentences, Words, compare
+from tests.support.toy import Axes
+
+# In passages of two words:           up up | north north | east east
+MIXED = Document("mixed", "up up north north east east")
+NE = Document("ne", "north east")
+STRUCTURES = ["HNSW16", "IVF2,Flat", "SQ8"]
+
+
+def ids(hits):
+    return [hit.doc_id for hit in hits]
+
+
+def pairs(hits):
+    return [(hit.doc_id, hit.score) for hit in hits]
+
+
+def rounded(hits):
+    return [(hit.doc_id, round(hit.score, 6)) for hit in hits]
+
+
+@pytest.fixture
+def compass(tmp_path):
+    """Documents in passages of two words, and an index `axes` over them."""
+    with Collection.create(tmp_path / "compass", split=Words(2)) as collection:
+        collection.add([NE, MIXED, Document("fog", "fog fog fog")])
+        collection.build("axes", Axes())
+        yield collection
+
+
+# -- ranking ------------------------------------------------------------------------------------
+
+
+def test_a_document_is_ranked_by_its_best_passage_and_comes_once(compass):
+    assert rounded(compass.search("north", k=9)) == [("mixed", 1.0), ("ne", 0.707107)]
+    assert rounded(compass.search("up", k=9)) == [("mixed", 1.0), ("ne", 0.0)]
+    assert rounded(compass.search("north east", k=9)) == [("ne", 1.0), ("mixed", 0.707107)]
+
+
+def test_a_hit_shows_the_stretch_that_was_found_and_where_it_stands(compass):
+    best = compass.search("east", k=1)[0]
+    assert (best.doc_id, best.text, best.passage) == ("mixed", "east east", (18, 27))
+    best = compass.search("north", k=1)[0]
+    assert (best.text, best.passage) == ("north north", (6, 17))
+    assert compass.document("mixed").text == MIXED.text
+
+
+def test_of_equally_good_passages_the_first_is_shown(tmp_path):
+    with Collection.create(tmp_path / "c", split=Words(1)) as collection:
+        collection.add([Document("a", "up north north up north")])
+        collection.build("axes", Axes())
+        assert [hit.passage for hit in collection.search("north", k=5)] == [(3, 8)]
+
+
+def test_places_count_characters_and_not_bytes(tmp_path):
+    text = "größe 🐈🐈 ñandú  north\u3000east"
+    with Collection.create(tmp_path / "c", split=Words(2)) as collection:
+        collection.add([Document("a", text)])
+        collection.build("axes", Axes())
+        (hit,) = collection.search("north", k=1)
+    assert hit.passage == (9, 21)
+    assert hit.text == text[9:21] == "ñandú  north"
+
+
+def test_whole_sentences_are_passages(tmp_path):
+    text = "The cat purrs loudly. Taxes are due in April. The engine hums."
+    with Collection.create(tmp_path / "c", split=Sentences(5)) as collection:
+        collection.add([Document("a", text), Document("b", "The engine hums in April. A lake.")])
+        embedder = HashingEmbedder()
+        collection.build("floor", embedder)
+        (hit, *_) = collection.search("taxes are due in April", k=2)
+        assert (hit.doc_id, hit.text, hit.passage) == ("a", "Taxes are due in April.", (22, 45))
+        assert ids(collection.search("The engine hums.", k=2)) == ["a", "b"]
+        assert collection.search("The engine hums.", k=1)[0].score == pytest.approx(1, abs=1e-6)
+
+
+def test_overlapping_passages_find_what_a_border_would_cut(tmp_path):
+    text = "fog north east fog"
+    with (
+        Collection.create(tmp_path / "apart", split=Words(2)) as apart,
+        Collection.create(tmp_path / "over", split=Words(2, overlap=1)) as over,
+    ):
+        for collection in (apart, over):
+            collection.add([Document("a", text)])
+            collection.build("axes", Axes())
+        assert rounded(apart.search("north east")) == [("a", 0.707107)]
+        assert rounded(over.search("north east")) == [("a", 1.0)]
+        assert over.search("north east")[0].text == "north east"
+
+
+WORDS = ("north", "east", "up", "fog")
+texts = st.lists(
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=9).map(" ".join), min_size=1, max_size=12
+)
+splits = st.tuples(st.integers(1, 4), st.integers(0, 3)).map(
+    lambda pair: Words(pair[0], overlap=min(pair[1], pair[0] - 1))
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(texts=texts, split=splits)
+def test_the_answer_is_that_of_the_passages_as_documents_each_owner_once(
+    tmp_path_factory, texts, split
+):
+    folder = tmp_path_factory.mktemp("law")
+    with (
+        Collection.create(folder / "split", split=split) as whole,
+        Collection.create(folder / "alone") as alone,
+    ):
+        whole.add([Document(f"d{n}", text) for n, text in enumerate(texts)])
+        alone.add(
+            Document(f"d{n}:{start}:{stop}", text[start:stop])
+            for n, text in enumerate(texts)
+            for start, stop in split.spans(text)
+        )
+        for collection in (whole, alone):
+            collection.build("axes", Axes())
+        for query in ("north", "north east", "up up east", "fog"):
+            expected = {}
+            for hit in alone.search(query, k=1000):
+                owner, start, stop = hit.doc_id.split(":")
+                expected.setdefault(owner, (owner, hit.score, (int(start), int(stop)), hit.text))
+            for k in (1, 3, 100):
+                found = whole.search(query, k=k)
+                assert [(h.doc_id, h.score, h.passage, h.text) for h in found] == (
+                    list(expected.values())[:k]
+                )
+
+
+# -- how many come back -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """A document whose 500 passages are all nearer to "north" than the 30 others."""
+    folder = tmp_path_factory.mktemp("crowded") / "c"
+    with Collection.create(folder, split=Words(1)) as collection:
+        collection.add([Document("long", " ".join(["north"] * 500))])
+        collection.add(
+            Document(f"d{n:02}", "north" + "est" * n, title=f"w{n} east") for n in range(30)
+        )
+        collection.build("flat", HashingEmbedder(dim=64))
+        for structure in STRUCTURES:
+            collection.build(structure.replace(",", ""), vectors="flat", ann=structure)
+        yield collection
+
+
+@pytest.mark.parametrize("index", ["flat", *(name.replace(",", "") for name in STRUCTURES)])
+def test_one_document_cannot_fill_the_places_of_others(crowded, index):
+    for k, expected in ((1, 1), (2, 2), (10, 10), (31, 31), (1000, 31)):
+        hits = crowded.search("north", index=index, k=k)
+        assert len(set(ids(hits))) == len(hits) == expected
+        assert [hit.rank for hit in hits] == list(range(1, expected + 1))
+        assert hits[0].doc_id == "long"
+        assert [hit.score for hit in hits] == sorted((h.score for h in hits), reverse=True)
+    exact = dict(pairs(crowded.search("north", index="flat", k=31)))
+    assert dict(pairs(hits)) == exact
+
+
+def test_with_a_filter_too(crowded):
+    crowded.add([Document("d03", "north" + "est" * 3, title="w3 east", metadata={"odd": True})])
+    hits = crowded.search("north", index="flat", k=5, where={"odd": True})
+    assert ids(hits) == ["d03"]
+    hits = crowded.search("north", index="HNSW16", k=5, where={"odd": {"exists": False}})
+    assert len(set(ids(hits))) == 5
+    assert "d03" not in ids(hits)
+
+
+def test_a_k_far_beyond_the_corpus_takes_no_memory(compass):
+    assert pairs(compass.search("north", k=10**9)) == pairs(compass.search("north", k=2))
+
+
+def test_many_queries_answer_like_one_at_a_time(crowded):
+    queries = ["north", "w3", "northest w1", "east", "nothing of this", "w29 east"]
+    for index in ("flat", "HNSW16", "IVF2Flat"):
+        for k in (1, 7, 100):
+            together = crowded.search_many(queries, index=index, k=k)
+            assert together == [crowded.search(query, index=index, k=k) for query in queries]
+
+
+# -- what is embedded ---------------------------------------------------------------------------
+
+
+def test_the_title_stands_before_every_passage(tmp_path):
+    with Collection.create(tmp_path / "c", split=Words(2)) as collection:
+        collection.add([Document("a", "one two three", title="A Title"), Document("b", "four"), NE])
+        embedder = Axes()
+        report = collection.build("axes", embedder)
+    assert embedder.seen == ["A Title one two", "A Title three", "four", "north east"]
+    assert (report.embedded, report.already) == (4, 0)
+
+
+@pytest.mark.parametrize("split", [Words(50, overlap=10), Sentences(50)])
+def test_short_documents_are_as_in_a_collection_that_splits_none(tmp_path, split):
+    documents = [
+        Document(f"d{n}", f" word{n % 7} word{n % 5}. Common\n\nword{n % 3}  ", title="x" * (n % 2))
+        for n in range(60)
+    ]
+    queries = ["word1 word2", "common", "word6. Common", "none of it", "x word0"]
+    with (
+        Collection.create(tmp_path / "plain") as plain,
+        Collection.create(tmp_path / "split", split=split) as cut,
+    ):
+        for collection in (plain, cut):
+            collection.add(documents)
+            collection.build("floor", HashingEmbedder(dim=32))
+            collection.delete(["d7", "d30"])
+        for k in (1, 10, 100):
+            assert cut.search_many(queries, k=k) == plain.search_many(queries, k=k)
+        wide = [plain.search(query, k=100) for query in queries]
+        assert any(hit.passage == (0, len(hit.text)) for hits in wide for hit in hits)
+
+
+# -- the split is the collection's --------------------------------------------------------------
+
+
+def test_the_split_is_kept(tmp_path):
+    split = Sentences(40, overlap=5, language="de")
+    Collection.create(tmp_path / "c", split=split).close()
+    with Collection.open(tmp_path / "c") as collection:
+        assert collection.split == split
+    with Collection.open_or_create(tmp_path / "c", split=split) as collection:
+        assert collection.split == split
+    with Collection.open_or_create(tmp_path / "c") as collection:
+        assert collection.split == split
+    with Collection.open_or_create(tmp_path / "new", split=Words(3)) as collection:
+        assert collection.split == Words(3)
+    with Collection.create(tmp_path / "plain") as collection:
+        assert collection.split is None
+
+
+def test_what_is_added_after_opening_is_split_in_the_same_way(compass):
+    with Collection.open(compass.path) as other:
+        other.use("axes", Axes())
+        other.add([Document("later", "fog fog up east fog fog")])
+        assert other.build("axes").embedded == 3
+        assert rounded(other.search("up east", k=1)) == [("later", 1.0)]
+        assert other.search("up east", k=1)[0].passage == (8, 15)
+
+
+def test_another_split_for_a_collection_that_is_there_is_refused(tmp_path):
+    Collection.create(tmp_path / "c", split=Words(2, overlap=1)).close()
+    with pytest.raises(MismatchError) as caught:
+        Collection.open_or_create(tmp_path / "c", split=Sentences(2))
+    assert str(caught.value) == (
+        f"{tmp_path}/c/ splits documents into 2 words, overlapping by 1, and not into whole "
+        "sentences up to 2 words: that is set when a collection is made. Leave it out, or make "
+        "another collection."
+    )
+    Collection.create(tmp_path / "plain").close()
+    with pytest.raises(MismatchError, match="plain/ splits none, and not into 3 words: that is"):
+        Collection.open_or_create(tmp_path / "plain", split=Words(3))
+
+
+def test_a_split_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"split is 200; expected Words\(200, overlap=50\) or"):
+        Collection.create(tmp_path / "c", split=200)
+    assert not (tmp_path / "c").exists()
+
+
+# -- runs and comparisons -----------------------------------------------------------------------
+
+
+def test_a_run_has_documents_and_no_passages(crowded):
+    run = crowded.retriever("flat").run({"q": "north", "r": "w3 east"}, 20)
+    assert run.ranking["q"] == pairs(crowded.search("north", index="flat", k=20))
+    assert run.ranking["r"] == pairs(crowded.search("w3 east", index="flat", k=20))
+    assert len({doc_id for doc_id, _ in run.ranking["q"]}) == 20
+
+
+def test_a_comparison_judges_documents(crowded):
+    result = compare(
+        crowded,
+        ["flat", "HNSW16", "SQ8"],
+        {"q": "north", "r": "w3 east"},
+        {"q": {"long": 1}, "r": {"d03": 1}},
+        k=5,
+        measures=["R@5", "RR@5"],
+    )
+    flat = result.rows["flat"]
+    assert (flat.ann_recall, flat["R@5"], flat["RR@5"]) == (1.0, 1.0, 1.0)
+    for run in result.runs.values():
+        for ranking in run.ranking.values():
+            doc_ids = [doc_id for doc_id, _ in ranking]
+            assert len(set(doc_ids)) == len(doc_ids)
+            assert set(doc_ids) <= {document.doc_id for document in crowded.documents()}
+
+
+# -- edits --------------------------------------------------------------------------------------
+
+
+def test_an_edited_document_keeps_no_old_passage(compass):
+    compass.add([Document("mixed", "fog up fog fog fog fog fog fog")])
+    # Nothing of it is found by the old text, nor yet by the new.
+    assert rounded(compass.search("north", k=9)) == [("ne", 0.707107)]
+    embedder = Axes()
+    compass.build("axes", embedder)
+    assert embedder.seen == ["fog up", "fog fog", "fog fog", "fog fog"]
+    assert rounded(compass.search("up", k=9)) == [("mixed", 1.0), ("ne", 0.0)]
+    assert compass.search("up", k=1)[0].text == "fog up"
+    assert compass.verify().ok
+
+
+@pytest.mark.parametrize("structure", ["HNSW8", "IVF1,Flat"])
+def test_a_deleted_document_is_gone_with_all_its_passages(compass, structure):
+    compass.build("ann", vectors="axes", ann=structure)
+    compass.delete(["mixed"])
+    for index in ("axes", "ann"):
+        assert ids(compass.search("north", index=index, k=9)) == ["ne"]
+    assert len(compass) == 2
+    assert compass.info().passages == 3
+    assert compass.compact().rows == 3
+    for index in ("axes", "ann"):
+        assert rounded(compass.search("north", index=index, k=9)) == [("ne", 0.707107)]
+    assert compass.verify().ok
+
+
+def test_documents_not_embedded_yet_are_counted_and_not_their_passages(compass):
+    compass.add(Document(f"new{n}", "east up north up fog") for n in range(2))
+    hits = compass.search("north")
+    assert hits.notes == (
+        f"2 documents in {compass.path}/ are not in index 'axes' yet. "
+        f"Run: retriever build {compass.path} axes",
+    )
+    (index,) = compass.info().indexes
+    assert (index.rows, index.missing, index.unfindable) == (4, 2, 2)
+
+
+def test_info_counts_passages(compass):
+    facts = compass.info()
+    assert (facts.documents, facts.passages, facts.split) == (3, 6, "2 words")
+    (index,) = facts.indexes
+    # Two passages of fog, of which no embedder of these axes knows a word.
+    assert (index.rows, index.unfindable, index.text.texts) == (4, 2, 6)
+
+
+# -- structures ---------------------------------------------------------------------------------
+
+
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("structure", ["HNSW16", "IVF4,Flat", "SQ8"])
+def test_a_structure_over_passages_answers_like_brute_force(tmp_path_factory, structure, seed):
+    random = np.random.default_rng(seed)
+    documents = [
+        Document(f"d{n}", " ".join(random.choice(40, random.integers(1, 30)).astype(str)))
+        for n in range(40)
+    ]
+    folder = tmp_path_factory.mktemp("ann")
+    with Collection.create(folder / "c", split=Words(4, overlap=1)) as collection:
+        collection.add(documents[:30])
+        collection.build("flat", HashingEmbedder(dim=32))
+        collection.build("ann", vectors="flat", ann=structure)
+        collection.delete(["d3", "d4"])
+        collection.add(documents[30:])
+        collection.build("flat")
+        for k in (5, 38, 50):
+            exact = collection.search("7 12 30", index="flat", k=k)
+            found = collection.search("7 12 30", index="ann", k=k)
+            assert len(set(ids(found))) == len(found) == len(exact) <= min(k, 38)
+            # So few vectors are all visited.
+            assert [hit.score for hit in found] == [hit.score for hit in exact]

@@ -1,0 +1,328 @@
+"""Filters by metadata: the k nearest of what a filter lets through, from every kind of index."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from indexes.errors import InputError
+from retriever import Collection, Document
+from retriever.cli import cli
+from retriever.embedders.base import fingerprint_of, unit
+
+STRUCTURES = {
+    "hnsw": "HNSW32",
+    "ivf": "IVF16,Flat",
+    "refined": "IVF16,PQ8x4fs,RFlat",
+    "pq": "PQ8x4",
+    "sq": "SQ8",
+    "rotated": "OPQ2_16,IVF8,SQ8",
+}
+# Such rough codes, not refined or in fewer dimensions, lose neighbours with and without a filter.
+ROUGH = ("pq", "rotated")
+# How many of the 1,900 documents that are there a filter lets through.
+SELECTIVE = (1, 19, 190, 950, 1898)
+QUERIES = [f"query {n}" for n in range(40)]
+K = 10
+
+
+class Stored:
+    """A text is the name of a vector: 2,000 documents in 40 groups, and 40 queries near them."""
+
+    name = "stored"
+    dim = 32
+    fingerprint = fingerprint_of(kind="stored")
+
+    def __init__(self):
+        random = np.random.default_rng(11)
+        middles = np.repeat(random.standard_normal((40, 32)), 50, axis=0)
+        self.documents = unit((middles + 0.4 * random.standard_normal((2000, 32))).astype("f4"))
+        near = self.documents[::50] + 0.05 * random.standard_normal((40, 32))
+        self.queries = unit(near.astype("f4"))
+
+    def encode_documents(self, texts):
+        return self._named(texts)
+
+    def encode_queries(self, texts):
+        return self._named(texts)
+
+    def _named(self, texts):
+        words = [text.split() for text in texts]
+        return np.array(
+            [(self.queries if kind == "query" else self.documents)[int(n)] for kind, n in words]
+        )
+
+
+EMBEDDER = Stored()
+DELETED = set(range(0, 2000, 20))  # 100 of them
+LIVING = [n for n in np.random.default_rng(5).permutation(2000).tolist() if n not in DELETED]
+PLACE_OF = {n: place for place, n in enumerate(LIVING)}
+
+
+def document(n):
+    """The nth document; `place` is a random order of those that will not be deleted."""
+    place = PLACE_OF.get(n, 5000)
+    return Document(
+        f"d{n}",
+        f"document {n}",
+        metadata={"place": place, "same": place, "nested": {"group": n // 50}, "tags": _tags(n)},
+    )
+
+
+def _tags(n):
+    return ["all", *(["odd"] if n % 2 else []), *(["seventh"] if n % 7 == 0 else [])]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """1,900 documents; of the 2,000 that were added, every twentieth is deleted.
+
+    The structures have seen the first 1,600 only. The field `same` holds what `place` holds, and is
+    indexed.
+    """
+    with Collection.create(tmp_path_factory.mktemp("where") / "library") as collection:
+        collection.add(document(n) for n in range(1600))
+        collection.build("flat", EMBEDDER)
+        for name, factory in STRUCTURES.items():
+            collection.build(name, vectors="flat", ann=factory)
+        collection.add(document(n) for n in range(1600, 2000))
+        collection.delete([f"d{n}" for n in DELETED])
+        collection.index_fields("same")
+        collection.build("flat")
+        yield collection
+
+
+def oracle(query, numbers, k=K):
+    """The (doc_id, score) that brute force in double precision gives, best first."""
+    vectors = EMBEDDER.documents[numbers].astype(np.float64)
+    wanted = EMBEDDER.encode_queries([query])[0].astype(np.float64)
+    scores = (vectors * wanted).sum(axis=1).astype(np.float32)
+    order = np.lexsort((numbers, -scores))[:k]
+    return [(f"d{numbers[at]}", float(scores[at])) for at in order]
+
+
+def answers(hits):
+    return [(hit.doc_id, hit.score) for hit in hits]
+
+
+def let_through(count):
+    return np.array(sorted(LIVING[:count]))
+
+
+@pytest.mark.parametrize("count", SELECTIVE)
+@pytest.mark.parametrize("index", ["flat", *STRUCTURES])
+def test_k_hits_come_back_and_they_are_the_nearest_that_fit(library, index, count):
+    numbers = let_through(count)
+    found = library.search_many(QUERIES, index=index, k=K, where={"place": {"<": count}})
+    if index == "flat":
+        assert [answers(hits) for hits in found] == [oracle(query, numbers) for query in QUERIES]
+    unfiltered = library.search_many(QUERIES, index=index, k=K)
+    enough = recall(unfiltered, let_through(1900)) - 0.05 if index in ROUGH else 0.9
+    assert recall(found, numbers) > enough
+
+
+@pytest.mark.parametrize("count", [190, 950])
+@pytest.mark.parametrize("index", [*STRUCTURES])
+def test_a_structure_with_most_of_it_hidden_finds_them_too(library, index, count, monkeypatch):
+    # So small a collection would else be searched by brute force.
+    monkeypatch.setattr("indexes.search.prefilter.FEW_ROWS", 0)
+    monkeypatch.setattr("indexes.search.prefilter.FEW_SHARE", 0.0)
+    where = {"place": {"<=": count - 1}, "tags": "all"}
+    found = library.search_many(QUERIES, index=index, k=K, where=where)
+    enough = 0.4 if index in ROUGH else 0.9
+    assert recall(found, let_through(count)) > enough
+
+
+def recall(found, numbers):
+    """The share of the nearest that was found, by score; checks that K came back, and fit."""
+    allowed = {f"d{n}" for n in numbers}
+    shares = []
+    for query, hits in zip(QUERIES, found, strict=True):
+        assert len({hit.doc_id for hit in hits}) == len(hits) == min(K, len(numbers))
+        assert {hit.doc_id for hit in hits} <= allowed
+        worst = oracle(query, numbers)[-1][1]
+        shares.append(np.mean([hit.score >= worst for hit in hits]))
+    return np.mean(shares)
+
+
+@pytest.mark.parametrize("index", ["flat", *STRUCTURES])
+def test_scores_are_exact_under_every_filter(library, index):
+    numbers = let_through(950)
+    exact = dict(oracle(QUERIES[3], numbers, k=950))
+    hits = library.search(QUERIES[3], index=index, k=100, where={"place": {"<": 950}})
+    assert len(hits) == 100
+    assert all(hit.score == exact[hit.doc_id] for hit in hits)
+
+
+@pytest.mark.parametrize("index", ["flat", *STRUCTURES])
+@pytest.mark.parametrize("count", [19, 950])
+def test_a_k_beyond_what_fits_brings_all_of_it(library, index, count):
+    hits = library.search(QUERIES[0], index=index, k=5000, where={"place": {"<": count}})
+    assert answers(hits) == oracle(QUERIES[0], let_through(count), k=5000)
+
+
+@pytest.mark.parametrize("index", ["flat", *STRUCTURES])
+def test_a_filter_that_matches_nothing_gives_no_hits(library, index):
+    for where in ({"place": -1}, {"nothing": {"exists": True}}, {"place": {"in": []}}):
+        hits = library.search(QUERIES[0], index=index, where=where)
+        assert (list(hits), len(hits.notes)) == ([], 1)
+        assert hits.notes[0].startswith("No document fits the filter.")
+    # A document that is deleted matches no more.
+    assert not library.search(QUERIES[0], index=index, where={"place": 5000})
+
+
+@pytest.mark.parametrize("count", SELECTIVE)
+@pytest.mark.parametrize("index", ["flat", "hnsw", "refined"])
+def test_an_indexed_field_gives_what_the_same_field_unindexed_gives(library, index, count):
+    for operation in ({"<": count}, {">=": count}, {"in": [1, 2, count]}, {"!=": count}):
+        assert library.search_many(QUERIES[:5], index=index, where={"place": operation}) == (
+            library.search_many(QUERIES[:5], index=index, where={"same": operation})
+        )
+
+
+def test_filters_combine_as_they_read(library):
+    where = {
+        "and": [
+            {"nested.group": {"in": [0, 3, 39]}},
+            {"or": [{"tags": "odd"}, {"tags": "seventh"}]},
+            {"not": {"place": {"<": 900}}},
+        ]
+    }
+    numbers = [
+        n
+        for n in sorted(LIVING)
+        if n // 50 in (0, 3, 39) and (n % 2 or n % 7 == 0) and PLACE_OF[n] >= 900
+    ]
+    hits = library.search(QUERIES[3], index="flat", k=1000, where=where)
+    assert len(numbers) > 30
+    assert answers(hits) == oracle(QUERIES[3], np.array(numbers), k=1000)
+
+
+def test_many_queries_answer_like_one_at_a_time(library):
+    where = {"place": {"<": 190}}
+    for index in ("flat", "hnsw", "pq"):
+        together = library.search_many(QUERIES[:8], index=index, k=7, where=where)
+        assert together == [
+            library.search(query, index=index, k=7, where=where) for query in QUERIES[:8]
+        ]
+        assert together == library.retriever(index).search_many(QUERIES[:8], 7, where=where)
+        assert together[2] == library.retriever(index).search(QUERIES[2], 7, where=where)
+
+
+def test_a_search_without_a_filter_is_not_changed_by_one_with(library):
+    before = library.search_many(QUERIES[:5], index="hnsw")
+    library.search_many(QUERIES[:5], index="hnsw", where={"place": {"<": 500}})
+    assert library.search_many(QUERIES[:5], index="hnsw") == before
+
+
+# -- edits --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Ten documents with a year each, in an exact index and a graph."""
+    with Collection.create(tmp_path / "small") as collection:
+        collection.add(dated(n, 2000 + n) for n in range(10))
+        collection.build("flat", EMBEDDER)
+        collection.build("graph", vectors="flat", ann="HNSW8")
+        yield collection
+
+
+def dated(n, year):
+    return Document(f"d{n}", f"document {n}", metadata={"year": year})
+
+
+def found_in(collection, index, where):
+    return sorted(hit.doc_id for hit in collection.search("query 0", index=index, where=where))
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_an_edit_of_metadata_shows_in_another_open_collections_next_query(small, indexed):
+    if indexed:
+        small.index_fields("year")
+    with Collection.open(small.path) as other:
+        for name in small.index_names():
+            other.use(name, EMBEDDER)
+        where = {"year": {">=": 2008}}
+        for index in ("flat", "graph"):
+            assert found_in(other, index, where) == ["d8", "d9"]
+        assert small.add([dated(3, 2020)]).changed == 1
+        for index in ("flat", "graph"):
+            assert found_in(other, index, where) == ["d3", "d8", "d9"]
+        small.add([dated(9, 1990), dated(10, 2030)])
+        for index in ("flat", "graph"):
+            assert found_in(other, index, where) == ["d3", "d8"]
+        small.build("flat")
+        for index in ("flat", "graph"):
+            assert found_in(other, index, where) == ["d10", "d3", "d8"]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_what_a_filter_lets_through_can_be_deleted(small, indexed):
+    if indexed:
+        small.index_fields("year")
+    assert small.delete(where={"year": {"<": 2007}}) == 7
+    assert small.delete(where={"year": {"<": 2007}}) == 0
+    assert [d.doc_id for d in small.documents()] == ["d7", "d8", "d9"]
+    for index in ("flat", "graph"):
+        assert found_in(small, index, {"year": {"exists": True}}) == ["d7", "d8", "d9"]
+    assert small.delete(where={"not": {"year": 2007}}) == 2
+    assert small.verify().ok
+
+
+def test_either_ids_or_a_filter_say_what_to_delete(small):
+    for arguments in ({}, {"doc_ids": ["d1"], "where": {"year": 2001}}):
+        with pytest.raises(InputError, match="either document ids, or a filter .where."):
+            small.delete(**arguments)
+    with pytest.raises(InputError, match="The filter is empty; give at least one condition"):
+        small.delete(where={})
+    assert len(small) == 10
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+def command_line(collection, *arguments):
+    result = CliRunner().invoke(cli, [*arguments], prog_name="retriever")
+    assert (result.exit_code, result.stdout) == (1, "")
+    return result.stderr.removeprefix("Error: ").removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "told"),
+    [
+        ("a..b = 1", {"a..b": 1}, "The field 'a..b' is no name; expected a name, or names"),
+        ("year < null", {"year": {"<": None}}, "The filter on 'year': expected a number or text"),
+        ("year >= true", {"year": {">=": True}}, "expected a number or text after '>=', found"),
+    ],
+)
+def test_a_filter_is_refused_in_the_same_words_in_python_and_on_the_command_line(
+    small, text, where, told
+):
+    with pytest.raises(InputError) as caught:
+        small.search("query 0", index="flat", where=where)
+    assert told in str(caught.value)
+    with pytest.raises(InputError) as again:
+        small.delete(where=where)
+    assert str(again.value) == str(caught.value)
+    assert command_line(small, "delete", str(small.path), "--where", text) == str(caught.value)
+    assert len(small) == 10
+
+
+def test_a_filter_in_text_that_cannot_be_read_says_where():
+    assert command_line(None, "search", "nowhere", "x", "--where", "year >") == (
+        "The filter 'year >': expected a value after '>' at character 7, found the end. "
+        "Example: year >= 2020 and source in (faq, 'press release')"
+    )
+
+
+def test_the_command_line_takes_the_same_filters(tmp_path):
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(Document(f"d{n}", "a text", metadata={"year": n}) for n in range(5))
+    place = str(tmp_path / "c")
+    run = CliRunner().invoke(cli, ["build", place, "floor", "--embedder", "hashing"])
+    assert run.exit_code == 0
+    asked = ["search", place, "text", "--json", "--where", "year >= 2 and not year = 3"]
+    run = CliRunner().invoke(cli, asked)
+    assert [json.loads(line)["doc_id"] for line in run.stdout.splitlines()] == ["d2", "d4"]

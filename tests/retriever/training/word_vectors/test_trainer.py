@@ -1,0 +1,629 @@
+"""Training on a collection's own texts: the words, the tools, the files, what goes wrong."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexes.errors import (
+    CollectionError,
+    FileFormatError,
+    InputError,
+    LockedError,
+    MismatchError,
+    UnknownNameError,
+)
+from indexes.storage.files import writer_lock
+from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, train
+from retriever.datasets.lee import lee
+from retriever.embedders.word_vectors.vectors import load_words
+from retriever.training.checkpoint import Checkpoint, State
+from retriever.training.word_vectors import corpus_files as words_module
+from retriever.training.word_vectors.corpus_files import (
+    read_word_files,
+    vocabulary_of,
+    write_word_files,
+)
+from retriever.training.word_vectors.gensim_models import NeuralModel
+from retriever.training.word_vectors.intrinsic_scores import FEWEST, ScoreFiles, score_words
+from retriever.training.word_vectors.saving import write_vectors
+from retriever.training.word_vectors.settings import epochs_of, settings_of
+from tests.support.commands import invoke
+
+NEWS = 100
+SMALL = {"dim": 12, "epochs": 2, "workers": 1}
+KINDS = {"word2vec": {}, "fasttext": {"buckets": 500}, "glove": {}}
+
+
+def silent(done, total):
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def news(tmp_path_factory):
+    """The Lee corpus as a collection, to be copied."""
+    folder = tmp_path_factory.mktemp("news") / "library"
+    with Collection.create(folder) as library:
+        library.add(lee().documents[:NEWS])
+    return folder
+
+
+@pytest.fixture
+def library(news, tmp_path):
+    shutil.copytree(news, tmp_path / "library")
+    with Collection.open(tmp_path / "library") as library:
+        yield library
+
+
+def texts(*given):
+    return [Document(f"d{number}", text) for number, text in enumerate(given)]
+
+
+def lines_of(files):
+    return [line for file in files.files for line in file.read_text().split("\n")[:-1]]
+
+
+def settings_for(kind, **given):
+    names = ("epochs", "window", "max_vocab", "workers", "x_max", "buckets")
+    chosen = {**dict.fromkeys(names), "dim": 12, "min_count": 1, "seed": 1, "cbow": False, **given}
+    return settings_of(kind, **chosen)
+
+
+# -- words --------------------------------------------------------------------------------------
+
+
+def test_texts_become_lines_of_words_split_like_those_that_are_looked_up(tmp_path):
+    documents = [
+        Document("a", "It's a COVID-19 test.", title="Über uns"),
+        Document("empty", "..."),
+        Document("b", "Über\u2028snake_case"),
+    ]
+    files = write_word_files(tmp_path, documents, 3, silent)
+    assert lines_of(files) == ["über uns it s a covid 19 test", "über snake case"]
+    assert (files.texts, files.words, files.words_of) == (2, 11, (11,))
+    assert files.counts["über"] == 2
+    assert sum(files.counts.values()) == 11
+    assert read_word_files(tmp_path) == files
+
+
+def test_a_line_is_never_longer_than_gensim_reads(tmp_path):
+    files = write_word_files(tmp_path, texts("a " * 20_001), 1, silent)
+    assert [len(line.split()) for line in lines_of(files)] == [10_000, 10_000, 1]
+    assert files.words == 20_001
+
+
+def test_words_go_into_several_files_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(words_module, "WORDS_IN_A_FILE", 3)
+    monkeypatch.setattr(words_module, "TEXTS_AT_ONCE", 2)
+    seen = []
+    files = write_word_files(
+        tmp_path, texts("a b", "c", "d", "e f", "g"), 5, lambda *step: seen.append(step)
+    )
+    assert [file.read_text() for file in files.files] == ["a b\nc\n", "d\ne f\n", "g\n"]
+    assert files.words_of == (3, 3, 1)
+    assert seen == [(2, 5), (4, 5), (5, 5)]
+    files.files[1].write_text("d\n")
+    assert read_word_files(tmp_path) is None  # cut off
+
+
+def test_the_vocabulary_is_sorted_by_count_and_then_by_spelling():
+    counts = {"b": 5, "rare": 1, "a": 5, "c": 9}
+    assert list(vocabulary_of(counts, 2, None, "x/").items()) == [("c", 9), ("a", 5), ("b", 5)]
+    assert list(vocabulary_of(counts, 1, 2, "x/")) == ["c", "a"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=60))
+def test_every_word_of_any_text_is_one_that_the_embedder_looks_up(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("words")
+    files = write_word_files(folder, texts(text), 1, silent)
+    # What was written is split no further, and lower-cased no more.
+    again = write_word_files(folder, texts(*lines_of(files)), 1, silent)
+    assert again.counts == files.counts
+    assert all(word == word.lower() for word in files.counts)
+
+
+def test_a_small_corpus_is_gone_through_more_often():
+    neural, glove = settings_for("word2vec"), settings_for("glove")
+    sizes = (0, 1_000_000, 1_250_001, 5_000_000, 10_000_000, 10**9)
+    assert [epochs_of(neural, words) for words in sizes] == [40, 40, 40, 10, 5, 5]
+    assert [epochs_of(glove, words) for words in sizes] == [15] * 6
+    assert epochs_of(settings_for("fasttext", epochs=3), 0) == 3
+
+
+# -- the tools ----------------------------------------------------------------------------------
+
+
+def neural(kind, folder, documents, progress=silent, **given):
+    """A model trained in a work folder, as `train` does it."""
+    chosen = settings_for(kind, **{"workers": 1, **KINDS[kind], **given})
+    with Checkpoint.opened(folder, kind, {"settings": chosen.facts()}) as work:
+        files = read_word_files(work.path) or write_word_files(work.path, documents, 1, silent)
+        vocabulary = vocabulary_of(files.counts, chosen.min_count, None, "x/")
+        model = NeuralModel(chosen, vocabulary, files.texts)
+        model.train(files, work, progress)
+        return model.vectors().copy(), files, list(vocabulary)
+
+
+@pytest.mark.parametrize("cbow", [False, True])
+def test_several_files_and_epochs_are_one_training_of_gensims(tmp_path, cbow):
+    from gensim.models import Word2Vec
+
+    documents = lee().documents[:100]
+    vectors, files, words = neural("word2vec", tmp_path, documents, epochs=3, cbow=cbow)
+    (tmp_path / "all.txt").write_text("".join(f"{line}\n" for line in lines_of_again(documents)))
+    peer = Word2Vec(
+        vector_size=12, window=5, min_count=1, seed=1, workers=1, sg=0 if cbow else 1, negative=5
+    )
+    peer.build_vocab_from_freq({word: files.counts[word] for word in words})
+    peer.train(corpus_file=str(tmp_path / "all.txt"), total_words=files.words, epochs=3)
+    # The rate is the same up to the rounding of float32.
+    np.testing.assert_allclose(vectors, peer.wv[words], atol=2e-3)
+
+
+def lines_of_again(documents):
+    from retriever.embedders.tokenization.words import split
+
+    found = split([document.text for document in documents], lower=True)
+    return [" ".join(found.of(text)) for text in range(len(found))]
+
+
+@pytest.mark.parametrize("kind", ["word2vec", "fasttext"])
+def test_an_interrupted_training_goes_on_to_the_same_vectors(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(words_module, "WORDS_IN_A_FILE", 5_000)
+    documents = lee().documents[:60]
+    whole, files, _ = neural(kind, tmp_path, documents, epochs=3)
+    assert len(files.files) > 1
+
+    def interrupt(done, total):
+        assert total == 3 * files.words
+        if done > 1.3 * files.words:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        neural(kind, tmp_path, documents, interrupt, epochs=3)
+    rest = []
+    again, *_ = neural(kind, tmp_path, documents, lambda done, _: rest.append(done), epochs=3)
+    assert again.tobytes() == whole.tobytes()
+    assert rest[0] > files.words  # the first epoch was not made again
+    assert rest[-1] == 3 * files.words
+
+
+def test_another_seed_gives_other_vectors(tmp_path):
+    documents = lee().documents[:30]
+    one, again, other = (
+        neural("word2vec", tmp_path, documents, epochs=1, seed=seed)[0] for seed in (1, 1, 2)
+    )
+    assert one.tobytes() == again.tobytes() != other.tobytes()
+
+
+# -- the work folder ----------------------------------------------------------------------------
+
+
+def test_work_of_another_identity_is_not_gone_on_with(tmp_path):
+    def interrupted(identity):
+        kept = []
+        with suppress(KeyboardInterrupt), Checkpoint.opened(tmp_path, "x", identity) as work:
+            kept.append(work.state({"numbers": np.arange(3)}))
+            work.keep(State(1, {"numbers": np.arange(3)}))
+            raise KeyboardInterrupt
+        return kept[0]
+
+    assert interrupted({"seed": 1}) is None
+    assert interrupted({"seed": 1}).arrays["numbers"].tolist() == [0, 1, 2]
+    assert interrupted({"seed": 2}) is None
+    # Arrays that do not fit are not handed to an engine.
+    np.savez(tmp_path / ".x-work" / "state.npz", epochs=1, numbers=np.arange(2))
+    assert interrupted({"seed": 2}) is None
+    (tmp_path / ".x-work" / "state.npz").write_bytes(b"PK damaged")
+    assert interrupted({"seed": 2}) is None
+    with Checkpoint.opened(tmp_path, "x", {"seed": 2}):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_else_is_at_a_work_while_its_folder_goes(tmp_path, monkeypatch):
+    refused = []
+
+    def removed(path, **_):
+        with pytest.raises(LockedError), writer_lock(path):
+            pass
+        refused.append(path)
+        real(path)
+
+    real = shutil.rmtree
+    with Checkpoint.opened(tmp_path, "x", {}) as work:
+        monkeypatch.setattr(shutil, "rmtree", removed)
+    assert refused == [work.path]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_is_on_the_disk_to_its_last_file_before_it_stands_in_its_place(
+    tmp_path, monkeypatch
+):
+    synced = []
+
+    def recorded(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        real(descriptor)
+
+    real = os.fsync
+    with Checkpoint.opened(tmp_path, "x", {}) as work:
+        monkeypatch.setattr(os, "fsync", recorded)
+        with work.result(tmp_path / "x") as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "table").write_text("vectors")
+            (folder / "facts").write_text("facts")
+    assert synced[-2:] == ["result", tmp_path.name]
+    assert sorted(synced[:-2]) == ["facts", "inner", "table"]
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def test_words_are_utf_8_whatever_the_locale_is(tmp_path):
+    code = r"""
+import sys
+from pathlib import Path
+from indexes.document import Document
+from retriever.training.word_vectors.word_vectors.cooccurrence import count_file
+from retriever.training.word_vectors.word_vectors.saving import read_facts, write_facts
+from retriever.training.word_vectors.word_vectors.corpus_files import read_word_files, write_word_files
+folder, zeus = Path(sys.argv[1]), "\u03b6\u03b5\u03cd\u03c2"
+words = write_word_files(folder, [Document("1", f"{zeus} {zeus}")], 1, lambda *_: None)
+assert read_word_files(folder) == words and list(words.counts) == [zeus]
+assert count_file(words.files[0], {zeus: 0}, 5)[1].tolist() == [2.0]
+write_facts(folder, {"word": zeus})
+assert read_facts(folder) == {"word": zeus}
+"""
+    plain = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(run, env={**os.environ, **plain}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_vectors_are_read_by_gensim_and_by_us_as_they_were_written(tmp_path):
+    from gensim.models import KeyedVectors
+
+    vectors = np.array([[1.5, -2, 10, 32], [0.1, 1e-30, 3e30, 0]], np.float32)
+    write_vectors(tmp_path / "vectors.bin", ["über", "b"], vectors)
+    peer = KeyedVectors.load_word2vec_format(tmp_path / "vectors.bin", binary=True)
+    assert peer.index_to_key == ["über", "b"]
+    assert peer.vectors.tobytes() == vectors.tobytes()
+    ours = load_words(tmp_path / "vectors.bin")
+    assert list(ours) == ["über", "b"]
+    assert np.asarray(ours.vectors).tobytes() == vectors.tobytes()
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_trained_model_is_a_folder_and_an_index(library, kind):
+    from gensim.models import KeyedVectors
+
+    report = train(library, kind, "mine", **SMALL, **KINDS[kind])
+    models = library.path / "models"
+    assert [path.name for path in models.iterdir()] == ["mine"]  # the work folder is gone
+    peer = KeyedVectors.load_word2vec_format(models / "mine" / "vectors.bin", binary=True)
+    assert len(peer) == report.vocabulary
+    assert peer.index_to_key[:2] == ["the", "to"]
+    assert peer.vectors.shape[1] == 12
+    assert np.isfinite(peer.vectors).all()
+    embedder = StaticEmbedder(report.path)
+    assert embedder.lower
+    for word in ("the", *peer.index_to_key[-50:]):  # equally rare ones, too
+        assert embedder.words[word] == pytest.approx(peer[word], rel=1e-5, abs=1e-6)
+    facts = json.loads((models / "mine" / "training.json").read_text())
+    assert facts["settings"]["kind"] == kind
+    assert facts["corpus"] == {"checksum": library.content_checksum(), "documents": NEWS}
+    assert (facts["words"], facts["texts"]) == (report.words, NEWS)
+    assert report.words == report.build.text.words  # as the embedder splits them
+    assert report.build.embedded == NEWS
+    assert report.words_per_second == pytest.approx(2 * report.words / report.seconds)
+    assert library.search("a bushfire near Sydney", index="mine", k=3)[0].score > 0
+
+
+def test_a_fasttext_model_keeps_its_subwords(library):
+    from gensim.models.fasttext import load_facebook_vectors
+
+    report = train(library, "fasttext", "mine", build=False, **SMALL, buckets=500)
+    assert library.index_names() == []
+    assert report.build is None
+    peer = load_facebook_vectors(str(report.path))
+    embedder = StaticEmbedder(report.path)
+    assert "bushfirefighters" not in peer.key_to_index
+    for word in ("the", "bushfirefighters"):
+        assert embedder.words[word] == pytest.approx(peer[word], rel=1e-5, abs=1e-7)
+    assert np.linalg.norm(peer["bushfirefighters"]) > 0
+
+
+def test_a_trained_model_encodes_no_queries_for_others_vectors(library):
+    train(library, "glove", "mine", **SMALL)
+    train(library, "glove", "other", **SMALL, build=False)
+    library.build("hashing", HashingEmbedder(12))
+    for name in ("mine", "other"):
+        with pytest.raises(MismatchError, match=f"'{name}'.* was not distilled from any embedder"):
+            library.build("fast", vectors="hashing", queries_by=name)
+
+
+def test_options_of_the_embedder_reach_the_index(library):
+    train(library, "glove", "mine", **SMALL, options={"weighting": "sif", "dtype": "float16"})
+    assert library.index_info("mine").dtype == "float16"
+    assert library.index_info("mine").options["weighting"] == "sif"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"weighting": "foo"}, "Unknown weighting 'foo'"),
+        ({"components": 10**6}, "nothing would be left"),
+        ({"dtype": "float64"}, "dtype is 'float64'; expected one of: float32, float16"),
+    ],
+)
+def test_wrong_options_of_the_embedder_are_refused_before_hours_of_work(library, options, said):
+    with pytest.raises(InputError, match=said):
+        train(library, "glove", "mine", **SMALL, options=options)
+    assert not (library.path / "models").exists()
+
+
+def test_the_same_training_is_not_made_twice_and_another_does_not_take_its_place(library):
+    first = train(library, "glove", "mine", build=False, **SMALL)
+    vectors = first.path.read_bytes()
+    again = train(library, "glove", "mine", **SMALL)  # now with its index
+    assert again.already
+    assert again.seconds == 0
+    assert again.words_per_second is None
+    assert (again.scores, again.losses) == (first.scores, first.losses)
+    assert again.build.embedded == NEWS
+    assert train(library, "glove", "mine", **SMALL).build.embedded == 0
+    with pytest.raises(CollectionError, match="models/mine/ is there already, and it is not what"):
+        train(library, "glove", "mine", **{**SMALL, "seed": 2})
+    library.add(texts("something new"))
+    with pytest.raises(CollectionError, match="these documents. Choose another name"):
+        train(library, "glove", "mine", **SMALL)
+    assert first.path.read_bytes() == vectors
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_whole_training_is_repeatable(library, kind):
+    given = {**SMALL, **KINDS[kind], "build": False}
+    reports = [train(library, kind, name, **given) for name in ("one", "two")]
+    assert reports[0].repeatable
+    assert reports[0].path.read_bytes() == reports[1].path.read_bytes()
+
+
+def test_an_interrupted_call_leaves_no_model_and_goes_on(library):
+    stages = []
+
+    @contextmanager
+    def interrupting(label):
+        stages.append(label)
+
+        def progress(done, total):
+            if label == "training mine" and 2 * done > total:
+                raise KeyboardInterrupt
+
+        yield progress
+
+    with pytest.raises(KeyboardInterrupt):
+        train(library, "word2vec", "mine", stages=interrupting, **SMALL)
+    models = library.path / "models"
+    assert [path.name for path in models.iterdir()] == [".mine-work"]
+    assert stages == ["reading texts", "training mine"]
+    report = train(library, "word2vec", "mine", **SMALL)
+    assert report.resumed_after == 1
+    assert [path.name for path in models.iterdir()] == ["mine"]
+    other = train(library, "word2vec", "other", build=False, **SMALL)
+    assert other.resumed_after == 0
+    assert other.path.read_bytes() == report.path.read_bytes()
+
+
+# -- what goes wrong ----------------------------------------------------------------------------
+
+WRONG = {
+    "No kind of training 'bert'. There are: word2vec, fasttext, glove.": ("bert", {}),
+    "dim is 0; expected a whole number of at least 1.": ("glove", {"dim": 0}),
+    "epochs is 0; expected a whole number of at least 1.": ("word2vec", {"epochs": 0}),
+    "min_count is -1; expected a whole number of at least 1.": ("glove", {"min_count": -1}),
+    "max_vocab is 1; expected a whole number of at least 2.": ("glove", {"max_vocab": 1}),
+    "seed is -1; expected a whole number of at least 0.": ("glove", {"seed": -1}),
+    "x_max is -2.0; expected a number above 0.": ("glove", {"x_max": -2.0}),
+    "x_max is GloVe's; word2vec has none. Leave it out.": ("word2vec", {"x_max": 5.0}),
+    "buckets are fastText's; glove has none. Leave them out.": ("glove", {"buckets": 5}),
+    "glove has no cbow: it goes by counts. Leave cbow out.": ("glove", {"cbow": True}),
+    "occurs 99,999 times or more; a training needs two.": ("glove", {"min_count": 99_999}),
+    "No option 'wieghting' for static.": ("glove", {"options": {"wieghting": "sif"}}),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_both_sides_refuse_in_the_same_words(library, message):
+    kind, given = WRONG[message]
+    with pytest.raises((InputError, UnknownNameError)) as error:
+        train(library, kind, "mine", **given)
+    assert message in str(error.value)
+    options = []
+    for name, value in given.items():
+        if name == "options":
+            options += [part for pair in value.items() for part in ("-o", *pair)]
+        elif value is True:
+            options.append(f"--{name}")
+        else:
+            options += [f"--{name.replace('_', '-')}", str(value)]
+    result = invoke("train", kind, str(library.path), "mine", *options)
+    assert result.exit_code == 1
+    assert result.stderr.strip() == f"Error: {error.value}"
+    assert not (library.path / "models" / "mine").exists()
+
+
+def test_a_collection_without_documents_or_words_is_refused(tmp_path):
+    with Collection.create(tmp_path / "library") as library:
+        with pytest.raises(InputError, match="has no documents yet. Add some first: retriever add"):
+            train(library, "glove", "mine")
+        library.add(texts("", "..."))
+        with pytest.raises(InputError, match="Of the 0 distinct words of .*, no word occurs 5"):
+            train(library, "glove", "mine")
+        library.add([Document("x", "ho ho ho")])
+        with pytest.raises(InputError, match="Of the 1 distinct words of .*, only 'ho' occurs 2"):
+            train(library, "glove", "mine", min_count=2)
+
+
+def test_texts_of_one_word_have_no_pairs_to_count(tmp_path):
+    with Collection.create(tmp_path / "library") as library:
+        library.add(texts("a", "b", "a"))
+        with pytest.raises(InputError, match="No text of .* holds two of the 2 words that are to"):
+            train(library, "glove", "mine", min_count=1)
+
+
+@pytest.mark.parametrize("name", ["../mine", "", "a/b", ".hidden"])
+def test_a_name_that_is_no_file_name_is_refused(library, name):
+    with pytest.raises(InputError, match="cannot name a model. Use letters, digits"):
+        train(library, "glove", name)
+
+
+def test_documents_that_come_while_they_are_read_are_noticed(library):
+    @contextmanager
+    def adding(label):
+        def progress(done, total):
+            if label == "reading texts" and done == total:
+                with Collection.open(library.path) as other:
+                    other.add(texts("late"))
+
+        yield progress
+
+    with pytest.raises(CollectionError, match="changed while they were read. Run the same again"):
+        train(library, "glove", "mine", stages=adding, **SMALL)
+    assert train(library, "glove", "mine", **SMALL).texts == NEWS + 1
+
+
+def test_an_index_of_that_name_is_not_written_over(library):
+    library.build("mine", lexical=True)
+    with pytest.raises(CollectionError, match="Index 'mine' is there already. Choose another"):
+        train(library, "glove", "mine", **SMALL)
+    assert not (library.path / "models").exists()
+
+
+def test_two_cannot_train_the_same_model_at_once(library):
+    folder = library.path / "models" / ".mine-work"
+    folder.mkdir(parents=True)
+    with writer_lock(folder), pytest.raises(LockedError, match="is being written to by process"):
+        train(library, "glove", "mine", **SMALL)
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_sentence(library):
+    (library.path / "models").write_text("a file, not a folder")
+    with pytest.raises(CollectionError, match="work/ cannot be written: .*Check that the disk"):
+        train(library, "glove", "mine", **SMALL)
+
+
+# -- scores -------------------------------------------------------------------------------------
+
+
+def test_scores_by_eye(tmp_path):
+    # king - man + woman = queen; x is as far from everything.
+    words = ["man", "woman", "king", "queen", "x"]
+    vectors = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1], [-1, -1, 0]], np.float32)
+    (tmp_path / "q.txt").write_text(
+        ": family\n" + "man king woman queen\nMan King Woman X\nman unknown woman queen\n" * 15
+    )
+    # Cosines: man-king 0.71, man-woman 0, man-x -0.71.
+    (tmp_path / "s.tsv").write_text("# people\n" + "man\tking\t9\nman\twoman\t5\nman\tx\t1\n" * 10)
+    files = ScoreFiles.read(tmp_path / "q.txt", [tmp_path / "s.tsv"])
+    analogies, similar = score_words(files, words, vectors)
+    assert (analogies.value, analogies.known, analogies.total) == (0.5, 30, 45)
+    assert (similar.value, similar.known, similar.total) == (pytest.approx(1), 30, 30)
+    assert str(analogies) == "q.txt: 50.0 % right (30 of 45 questions known)"
+    assert str(similar) == "s.tsv: 1.000 Spearman (30 of 30 pairs known)"
+
+
+def test_too_few_known_is_said_in_words(tmp_path):
+    (tmp_path / "s.csv").write_text("a,b,1\n" * (FEWEST - 1) + "a,c,1\n")
+    rated = ScoreFiles.read(None, [tmp_path / "s.csv"])
+    _, score = score_words(rated, ["a", "b"], np.eye(2, dtype=np.float32))
+    assert score.value is None
+    assert str(score) == "s.csv: too few known to say anything (29 of 30 pairs)"
+
+
+def test_scores_are_gensims_over_the_files_that_it_ships(tmp_path):
+    from gensim.models import KeyedVectors
+    from gensim.test.utils import datapath
+
+    glove = load_words_of_package()
+    words = list(glove)[:4000]
+    vectors = np.asarray(glove.vectors[:4000])
+    peer = KeyedVectors(vectors.shape[1])
+    peer.add_vectors(words, vectors)
+    shipped = (tmp_path / "few.txt", [datapath("wordsim353.tsv"), datapath("simlex999.txt")])
+    questions = Path(datapath("questions-words.txt")).read_text().splitlines(keepends=True)
+    shipped[0].write_text("".join(questions[::40]))
+    scores = score_words(ScoreFiles.read(*shipped), words, vectors)
+    right, _ = peer.evaluate_word_analogies(str(shipped[0]))
+    assert scores[0].value == pytest.approx(right)
+    assert 0.4 < right < 0.9
+    for score, path in zip(scores[1:], shipped[1], strict=True):
+        _, spearman, unknown = peer.evaluate_word_pairs(path)
+        assert score.value == pytest.approx(float(spearman[0]))
+        assert 100 * (1 - score.known / score.total) == pytest.approx(unknown)
+    names = [name for name, _ in ScoreFiles.read(None, None).similarities]
+    assert names == ["wordsim353.tsv", "simlex999.txt"]
+
+
+def load_words_of_package():
+    return StaticEmbedder("glove-6b-50d").words
+
+
+@pytest.mark.parametrize(
+    ("analogies", "similarities", "message"),
+    [
+        ("a b c\n", None, "line 1: expected four words."),
+        (None, "a\tb\t1\na\tb\n", "line 2: expected two words and a rating"),
+        (None, "a\tb\thigh\n", "line 1: expected two words and a rating"),
+    ],
+)
+def test_a_bad_line_of_a_score_file_is_named(tmp_path, analogies, similarities, message):
+    path = tmp_path / "file.txt"
+    path.write_text(analogies or similarities)
+    with pytest.raises(FileFormatError, match=message):
+        ScoreFiles.read(path if analogies else None, [path] if similarities else None)
+    with pytest.raises(InputError, match="none.txt cannot be read"):
+        ScoreFiles.read(tmp_path / "none.txt", None)
+
+
+# -- the command line ---------------------------------------------------------------------------
+
+
+def test_the_command_trains_scores_and_builds(library):
+    place, small = str(library.path), ("--dim", "12", "--epochs", "2", "--workers", "1")
+    done = invoke("train", "word2vec", place, "mine", *small, "-o", "weighting", "idf")
+    assert done.exit_code == 0, done.output
+    first, *scores, last = done.stdout.splitlines()
+    assert first.startswith("mine: 466 words learnt from 13,571 occurrences in ")
+    assert first.endswith("library/models/mine/vectors.bin")
+    assert [line.split(":")[0].strip() for line in scores] == [
+        "questions-words.txt",
+        "wordsim353.tsv",
+        "simlex999.txt",
+    ]
+    assert last == "index mine: 100 passages embedded"
+    again = invoke("train", "word2vec", place, "mine", *small, "--no-index", "--json")
+    facts = json.loads(again.stdout)
+    assert facts["already"]
+    assert facts["build"] is None
+    assert facts["path"].endswith("library/models/mine/vectors.bin")
+    found = json.loads(invoke("search", place, "bushfire", "-i", "mine", "--json").stdout)
+    assert found
+
+
+def test_the_command_says_that_threads_do_not_repeat(library):
+    done = invoke(
+        *("train", "word2vec", str(library.path), "mine", "--dim", "8", "--epochs", "1"),
+        *("--workers", "2", "--no-index"),
+    )
+    assert done.exit_code == 0
+    assert "--workers 1 repeats" in done.stderr

@@ -1,0 +1,198 @@
+"""The operations that a fault interrupts: each with the collection that it is run on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import indexes.lexical.bm25.bm25
+
+import indexes.ingest.batches
+import indexes.pipeline.builder
+from retriever import Collection, Document, HashingEmbedder
+from tests.support.fittable import Rare
+
+EMBEDDER, OTHER = HashingEmbedder(16), HashingEmbedder(8)
+# Its vectors depend on the corpus: it is fitted on that when an index is built.
+RARE = Rare(words=("cat", "dog", "sea", "night", "road", "fish"))
+QUERIES = ["cat and dog", "the sea at night", "an old road home", "fish"]
+TEXTS = {
+    "cat": "A cat sleeps on the mat.",
+    "dog": "A dog runs after the cat.",
+    "sea": "The sea is dark at night.",
+    "none": "!?",  # nothing to embed
+    "road": "The old road leads home.",
+    "fish": "A fish swims in the sea.",
+    "star": "A star stands over the sea at night.",
+}
+BASE = [Document(name, text, metadata={"kind": "old"}) for name, text in TEXTS.items()]
+NEW = [
+    Document("owl", "An owl hunts at night.", "Birds", {"kind": "new"}),
+    Document("home", "There is no road but the road home.", metadata={"kind": "new"}),
+    Document("mat", "The mat and the cat.", metadata={"kind": "new"}),
+    Document("boat", "An old boat on the sea.", metadata={"kind": "new"}),
+]
+EDITED = [
+    Document("cat", "A cat sleeps on the old road.", metadata={"kind": "old"}),  # new text
+    Document("sea", TEXTS["sea"], metadata={"kind": "new"}),  # new metadata
+    Document("dog", TEXTS["dog"], metadata={"kind": "old"}),  # as it was
+    Document("none", "A word at last.", "Title", {"kind": "new"}),  # now there is something
+    *NEW[:1],
+]
+
+
+def small() -> None:
+    """Commit after every batch, and make batches small: many steps over few documents."""
+    indexes.ingest.batches.PORTION_RECORDS = 3
+    indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
+    indexes.pipeline.builder.COMMIT_SECONDS = 0.0
+    indexes.lexical.bm25.THREADS = 1  # the same files at every run
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is run, and the collection that it is run on; `extra` is a folder for its sources.
+
+    `takes_back`: when it fails before any work was kept, its first commit is undone.
+    """
+
+    prepare: Callable[[Path], None]
+    run: Callable[[Collection, Path], object]
+    takes_back: bool = False
+
+
+def _documents(folder: Path, *, build: bool = False) -> None:
+    with Collection.create(folder) as collection:
+        collection.index_fields("kind")
+        collection.add(BASE)
+        if build:
+            collection.build("flat", EMBEDDER)
+            collection.build("graph", vectors="flat", ann="HNSW8")
+            collection.delete([])  # sweeps
+
+
+def _indexed(folder: Path) -> None:
+    _documents(folder, build=True)
+
+
+def _behind(folder: Path) -> None:
+    """There are edits and new documents that no index has seen."""
+    _indexed(folder)
+    with Collection.open(folder) as collection:
+        collection.add(EDITED)
+
+
+def _worn(folder: Path) -> None:
+    """Removed passages stand in every file of two embeddings, and a structure is behind."""
+    _behind(folder)
+    with Collection.open(folder) as collection:
+        collection.build("flat")
+        collection.build("other", OTHER)
+        collection.delete(["fish", "owl"])
+
+
+def _two(folder: Path) -> None:
+    _indexed(folder)
+    with Collection.open(folder) as collection:
+        collection.build("other", OTHER, ann="HNSW8")
+        collection.delete([])
+
+
+def _add_file(collection: Collection, extra: Path) -> None:
+    source = extra / "new.jsonl"
+    if not source.exists():
+        lines = [
+            {"id": d.doc_id, "title": d.title, "text": d.text, "metadata": d.metadata} for d in NEW
+        ]
+        source.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    collection.add(source)
+
+
+def _delete(collection: Collection, extra: Path) -> None:
+    ids = ["cat", "fish", "none"]
+    unknown = set(collection.unknown_ids(ids))
+    collection.delete([doc_id for doc_id in ids if doc_id not in unknown])
+
+
+def _drop(collection: Collection, extra: Path) -> None:
+    if "other" in collection.index_names():
+        collection.drop("other")
+
+
+def _words_behind(folder: Path) -> None:
+    """BM25 alone, with edits and new documents that it has not read."""
+    _documents(folder)
+    with Collection.open(folder) as collection:
+        collection.build("bm25", lexical=True)
+        collection.delete([])  # sweeps
+        collection.add(EDITED)
+
+
+def _words_worn(folder: Path) -> None:
+    """BM25 alone, up to date."""
+    _words_behind(folder)
+    with Collection.open(folder) as collection:
+        collection.build("bm25")
+        collection.delete([])
+
+
+def _few(folder: Path) -> None:
+    with Collection.create(folder) as collection:
+        collection.add(BASE[:2])
+
+
+def _fitted(folder: Path) -> None:
+    """Two indexes over vectors that were fitted on another corpus than there is now."""
+    _few(folder)
+    with Collection.open(folder) as collection:
+        collection.build("flat", RARE)
+        collection.build("graph", vectors="flat", ann="HNSW8")
+        collection.delete([])  # sweeps
+        collection.add(NEW[1:2])
+
+
+def _wear_out_words(collection: Collection, extra: Path) -> None:
+    _delete(collection, extra)
+    collection.compact()
+    if "bm25" in collection.index_names():
+        collection.drop("bm25")
+
+
+OPERATIONS = {
+    "create": Operation(lambda folder: None, lambda c, extra: None),
+    "add": Operation(_documents, _add_file),
+    "edit": Operation(_indexed, lambda c, extra: c.add(EDITED)),
+    "build": Operation(
+        _documents, lambda c, extra: c.build("graph", EMBEDDER, ann="HNSW8"), takes_back=True
+    ),
+    "rebuild": Operation(_behind, lambda c, extra: c.build("graph")),
+    "words": Operation(_words_behind, lambda c, extra: c.build("bm25")),
+    "words-worn": Operation(_words_worn, _wear_out_words),
+    "delete": Operation(_indexed, _delete),
+    "delete-where": Operation(_indexed, lambda c, extra: c.delete(where={"kind": "old"})),
+    "compact": Operation(_worn, lambda c, extra: c.compact()),
+    "drop": Operation(_two, _drop),
+    "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
+    "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
+}
+
+
+def state_of(collection: Collection) -> Any:
+    """All that a user can see: documents, indexes, and what each finds, to the last score."""
+    documents = [[d.doc_id, d.title, d.text, d.metadata] for d in collection.documents()]
+    for index in collection.info().indexes:
+        if index.embedder == "custom:Rare":
+            collection.use(index.name, RARE)
+    answers = {
+        f"{name} {where}": [
+            [[[hit.doc_id, hit.score, hit.text] for hit in hits], hits.notes]
+            for hits in collection.search_many(QUERIES, index=name, k=20, where=where)
+        ]
+        for name in collection.index_names()
+        for where in (None, {"kind": "new"})
+    }
+    # Notes name the folder.
+    return json.loads(json.dumps([documents, answers]).replace(str(collection.path), "library"))

@@ -1,0 +1,166 @@
+"""Comparisons made by hand, small enough to know every number of."""
+
+from dataclasses import replace
+
+from retriever.comparison.latency import Latency, Spread
+from retriever.evaluation.results import Agreement, Comparison, Cost, Excerpt, Query, Row
+from retriever.evaluation.significance import Difference
+from retriever.search.results import Run
+
+MEASURE = "nDCG@10"
+
+
+def latency(milliseconds, totals=()):
+    """Half of the time encoding, the rest searching; the slowest take twice and four times that."""
+
+    def spread(share):
+        p50 = share * milliseconds
+        return Spread(p50, 2 * p50, 4 * p50)
+
+    return Latency(spread(0.5), spread(0.5), spread(0), spread(1), totals or (milliseconds,))
+
+
+def cost(seconds):
+    """All of it embedding, of 100 documents with 2,000 bytes each."""
+    return Cost(seconds, 0.0, 100 / seconds, None, 5_000_000, None, 200_000, 2000.0)
+
+
+def difference(mean, low, high, p=0.5, needed=None, counts=(1, 1, 0)):
+    """Of a system to the baseline; `counts` are wins, ties, losses."""
+    return Difference(mean, low, high, p / 2, p, *counts, sum(counts), needed)
+
+
+def row(name, quality=None, family="static", kind="exact", **rest):
+    """A system with a quality in the one measure, and nothing that is not given in `rest`."""
+    known = {
+        "quality": {} if quality is None else {MEASURE: quality},
+        "exact_quality": {},
+        "ann_recall": None,
+        "differences": {},
+        "latency": None,
+        "throughput": None,
+        "cost": None,
+        "query_coverage": None,
+        "corpus_coverage": None,
+    }
+    return Row(name, kind, family, f"{family}:{name}", **(known | rest))
+
+
+def compared(rows, values, hits, queries, *, baseline=None, pairwise=None, documents=None, **rest):
+    """A comparison of `rows`: `values` and `hits` by system and query; scores are 1, 1/2, 1/3."""
+    judged = any(query.judgments for query in queries)
+    return Comparison(
+        k=rest.get("k", 3),
+        measures=(MEASURE,) if judged else (),
+        baseline=baseline,
+        rows={row.name: row for row in rows},
+        per_query={name: {MEASURE: found} for name, found in values.items()},
+        pairwise=pairwise or {},
+        runs={
+            row.name: Run(
+                row.name,
+                3,
+                {
+                    query: [(doc_id, 1 / rank) for rank, doc_id in enumerate(found, start=1)]
+                    for query, found in hits.get(row.name, {}).items()
+                },
+            )
+            for row in rows
+        },
+        queries={query.query_id: query for query in queries},
+        documents=documents or {},
+        notes=rest.get("notes", ()),
+        environment=rest.get("environment", {"collection": "100 documents"}),
+    )
+
+
+def three(**rest):
+    """bm25 (the baseline), glove and minilm over two queries: one each is good at, one hard one.
+
+    glove is worse than chance allows; minilm is better, but too little to tell.
+    """
+    rows = [
+        row("bm25", 0.5, "lexical", "lexical", latency=latency(1), cost=cost(1), throughput=1200),
+        row(
+            "glove",
+            0.25,
+            latency=latency(0.1),
+            cost=cost(4),
+            throughput=9000,
+            query_coverage=0.75,
+            differences={MEASURE: difference(-0.25, -0.4, -0.1, 0.01, 99, (0, 1, 2))},
+        ),
+        row(
+            "minilm",
+            0.625,
+            "contextual",
+            "ann",
+            latency=latency(10),
+            cost=cost(100),
+            throughput=200,
+            exact_quality={MEASURE: 0.65},
+            ann_recall=0.98,
+            differences={MEASURE: difference(0.125, -0.05, 0.3, 0.4, 1234, (1, 1, 0))},
+        ),
+    ]
+    values = {
+        "bm25": {"q1": 1.0, "q2": 0.0},
+        "glove": {"q1": 0.5, "q2": 0.0},
+        "minilm": {"q1": 0.25, "q2": 1.0},
+    }
+    hits = {
+        "bm25": {"q1": ["cat", "dog"], "q2": ["dog"]},
+        "glove": {"q1": ["dog", "cat"], "q2": []},
+        "minilm": {"q1": ["dog", "car", "cat"], "q2": ["tax", "dog"]},
+    }
+    queries = [
+        Query("q1", "Why does my cat purr?", {"cat": 2, "dog": 0}, {}, frozenset({"cat", "purrs"})),
+        Query("q2", "When are taxes due?", {"tax": 1}, {"glove": ["taxes"]}, frozenset({"due"})),
+    ]
+    documents = {
+        "cat": Excerpt("The cat", "A kitten purrs; a CAT is no bobcat, nor caterpillar."),
+        "dog": Excerpt("", "A dog barks."),
+        "car": Excerpt("Cars", "The engine idles."),
+        "tax": Excerpt("", "The filing deadline is due in April."),
+    }
+    pairwise = {
+        ("bm25", "glove"): Agreement(0.5, 0.4),
+        ("bm25", "minilm"): Agreement(0.25, 0.2),
+        ("glove", "minilm"): Agreement(0.75, 0.6),
+    }
+    made = compared(
+        rows, values, hits, queries, baseline="bm25", pairwise=pairwise, documents=documents
+    )
+    return replace(made, **rest)
+
+
+def unjudged():
+    """The same without judgments, and so without values and a baseline."""
+    made = three()
+    return replace(
+        made,
+        measures=(),
+        baseline=None,
+        per_query={},
+        rows={
+            name: replace(row, quality={}, exact_quality={}, differences={})
+            for name, row in made.rows.items()
+        },
+        queries={name: replace(query, judgments={}) for name, query in made.queries.items()},
+    )
+
+
+def only(made, *names):
+    """A comparison of some of its systems, without a baseline."""
+
+    def kept(by_name):
+        return {name: value for name, value in by_name.items() if name in names}
+
+    return replace(
+        made,
+        baseline=None,
+        rows={name: replace(row, differences={}) for name, row in kept(made.rows).items()},
+        per_query=kept(made.per_query),
+        runs=kept(made.runs),
+        pairwise={pair: alike for pair, alike in made.pairwise.items() if {*pair} <= {*names}},
+    )
