@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from retriever import Collection, Document, HashingEmbedder
+from retriever import Collection, HashingEmbedder
 from retriever.embedders.hub import locate_sentence_model
-from tests.support.toy import COMPASS, HALF, Axes
+from tests.support.toy import ANIMALS, COMPASS, HALF, Axes
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -24,13 +24,6 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         del os.environ["RETRIEVER_CACHE"]
     else:
         os.environ["RETRIEVER_CACHE"] = before
-
-
-ANIMALS = [
-    Document("cat", "A kitten purrs when it is content."),
-    Document("car", "The engine idles with a soft rumble."),
-    Document("tax", "The filing deadline is the end of April.", metadata={"source": "faq"}),
-]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from docs.session import run, session_of
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 
 

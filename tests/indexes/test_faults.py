@@ -20,7 +20,7 @@ from retriever import Collection, Document
 from tests.support import faults, faults_disk, faults_sqlite
 from tests.support.toy import Axes
 
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 SOAK = bool(os.environ.get("RETRIEVER_SOAK"))
 USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
 FEWER = {
@@ -52,9 +52,9 @@ def modes_of(operation):
 
 @functools.cache
 def report_of(operation):
-    """What `python tests/faults.py OPERATION MODES` prints: steps, cases by mode, and failures."""
+    """What `python -m tests.support.faults OPERATION MODES` prints: steps, cases by mode, and failures."""
     modes = ",".join(modes_of(operation))
-    command = [sys.executable, str(TESTS / "faults.py"), operation, modes]
+    command = [sys.executable, "-m", "tests.support.faults", operation, modes]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -69,7 +69,7 @@ def test_a_fault_at_any_step_leaves_the_state_before_or_after(operation, mode):
     failed = [failure for failure in report["failures"] if failure["mode"] == mode]
     told = "\n".join(
         f"{' '.join(failure['what'])}: {failure['wrong']}\n"
-        f"    again: python tests/faults.py {operation} {mode} {failure['step']}"
+        f"    again: python -m tests.support.faults {operation} {mode} {failure['step']}"
         for failure in failed
     )
     assert not failed, f"{len(failed)} of {report['ran'][mode]['cases']} cases:\n{told}"
@@ -146,7 +146,7 @@ def stopped(command, library, signal_number, while_waiting=lambda child: None):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     with child:
         line = child.stdout.readline()

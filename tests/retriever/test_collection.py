@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ANIMALS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +27,7 @@ from indexes.errors import (
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import EmbedderSpec, fingerprint_of
-from tests.support.toy import Axes
+from tests.support.toy import ANIMALS, Axes
 
 
 def ids(hits):

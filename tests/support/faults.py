@@ -1,6 +1,6 @@
 """A disk that fails on demand: each durable step of a writer is counted, and one goes wrong.
 
-    python tests/faults.py OPERATION [MODE [STEP]]
+    python -m tests.support.faults OPERATION [MODE [STEP]]
 
 runs an operation (see `faults_operations`) once for every durable step that it takes and every mode
 (see `faults_steps.MODES`), or only for those given (modes with commas between them), and prints

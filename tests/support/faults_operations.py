@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import indexes.lexical.bm25.bm25
-
 import indexes.ingest.batches
+import indexes.lexical.bm25
 import indexes.pipeline.builder
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fittable import Rare

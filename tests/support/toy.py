@@ -7,6 +7,12 @@ import numpy as np
 from retriever import Document
 from retriever.embedders.base import fingerprint_of, unit
 
+ANIMALS = [
+    Document("cat", "A kitten purrs when it is content."),
+    Document("car", "The engine idles with a soft rumble."),
+    Document("tax", "The filing deadline is the end of April.", metadata={"source": "faq"}),
+]
+
 
 class Axes:
     """Each of its words is an axis, other words are unknown to it."""

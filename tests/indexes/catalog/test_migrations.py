@@ -14,7 +14,7 @@ from indexes.catalog import migrations
 from indexes.errors import CollectionError, LockedError
 from retriever import Collection, Document
 
-ZIP = Path(__file__).parent / "data" / "first_layout.zip"
+ZIP = Path(__file__).parents[2] / "data" / "first_layout.zip"
 # `car` was edited before it was built again, `gone` deleted; "later" is not embedded.
 ANSWERS = {
     "a kitten purrs": [

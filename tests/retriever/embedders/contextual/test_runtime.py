@@ -35,7 +35,7 @@ from retriever.embedders.contextual.torch_model import SentenceModel
 from retriever.hardware import threads
 from tests.support.families import save
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[4]
 TEXTS = [
     "A kitten purrs when it is content.",
     "",
