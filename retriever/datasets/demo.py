@@ -1,4 +1,4 @@
-"""The main job on real data: news stories that people judged, indexed two ways, asked the same."""
+"""The demo: a comparison of three indexes on news stories with human judgments."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from retriever.evaluation.results import Comparison
 from retriever.formats import write_qrels, write_queries
 
 WORDS, STATIC, CONTEXTUAL = "bm25", "glove", "minilm"
-# For each stage of the demo: a label, giving something to report progress to.
+PARTS = ("library", "queries.jsonl", "qrels.tsv")
+# Called with the label of each stage; the context gives its progress callback.
 Stage = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)
 class Demo:
-    """The finished demo: the folder's parts, and the comparison."""
+    """The result of the demo: the paths it wrote, and the comparison."""
 
     library: Path
     queries: Path
@@ -32,30 +33,34 @@ class Demo:
 
 
 def prepare(folder: Path, stage: Stage) -> Demo:
-    """Index the Lee corpus by its words, with averaged GloVe and with MiniLM, and ask all the same.
+    """Index the Lee corpus with BM25, averaged GloVe vectors and MiniLM, and compare the indexes.
 
-    Leaves `folder/library`, `folder/queries.jsonl` and `folder/qrels.tsv` behind. In a folder that
-    an earlier call has filled, only what is missing is done.
+    Writes `folder/library`, `folder/queries.jsonl` and `folder/qrels.tsv`. In a folder of an
+    earlier call, only what is missing is done.
 
     Raises:
-        CollectionError: the folder holds something else, or cannot be written to.
+        CollectionError: the folder has other files, or cannot be written.
         ModelNotAvailableError: a model of the extra `demo` is not installed.
     """
     _check_folder(folder)
+    library, queries, qrels = (folder / part for part in PARTS)
     data = lee()
-    with Collection.open_or_create(folder / "library") as collection:
+    with Collection.open_or_create(library) as collection:
         with stage("adding 350 news stories") as progress:
             collection.add(data.documents, progress=progress)
-        for name, make in _embedders().items():
+        for name, embedder_class, model in (
+            (STATIC, StaticEmbedder, "glove-6b-50d"),
+            (CONTEXTUAL, ContextualEmbedder, "all-MiniLM-L6-v2"),
+        ):
             with stage(f"loading {name}"):
-                embedder = make()
+                embedder: Embedder = embedder_class(model)
             with stage(f"embedding with {name}") as progress:
                 collection.build(name, embedder, progress=progress)
-        with stage("reading words for bm25") as progress:
+        with stage("building bm25") as progress:
             collection.build(WORDS, lexical=True, progress=progress)
-        write_queries(folder / "queries.jsonl", data.queries)
-        write_qrels(folder / "qrels.tsv", data.qrels)
-        with stage("asking all the same") as progress:
+        write_queries(queries, data.queries)
+        write_qrels(qrels, data.qrels)
+        with stage("comparing the indexes") as progress:
             comparison = compare(
                 collection,
                 [WORDS, STATIC, CONTEXTUAL],
@@ -64,29 +69,17 @@ def prepare(folder: Path, stage: Stage) -> Demo:
                 baseline=STATIC,
                 progress=progress,
             )
-    return Demo(
-        library=folder / "library",
-        queries=folder / "queries.jsonl",
-        qrels=folder / "qrels.tsv",
-        comparison=comparison,
-    )
-
-
-def _embedders() -> dict[str, Callable[[], Embedder]]:
-    return {
-        STATIC: lambda: StaticEmbedder("glove-6b-50d"),
-        CONTEXTUAL: lambda: ContextualEmbedder("all-MiniLM-L6-v2"),
-    }
+    return Demo(library, queries, qrels, comparison)
 
 
 def _check_folder(folder: Path) -> None:
-    parts = {"library", "queries.jsonl", "qrels.tsv"}
     try:
-        strangers = {path.name for path in folder.iterdir()} - parts if folder.exists() else set()
+        found = folder.iterdir() if folder.exists() else ()
+        others = {path.name for path in found} - {*PARTS}
     except OSError as error:
         raise CollectionError(f"{folder} cannot be used: {error}. Choose a new folder.") from None
-    if strangers:
+    if others:
         raise CollectionError(
-            f"{folder}/ holds something else already ({min(strangers)}). "
+            f"{folder}/ already has other files ({min(others)}). "
             "Choose a new folder: retriever demo FOLDER"
         )

@@ -17,11 +17,11 @@ SHOWN_REASON = 200
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A test collection that ir_datasets knows.
+    """A test collection of ir_datasets.
 
-    `documents()` begins a new pass over the documents, in the collection's order; `queries` map
-    query_id to text, `qrels` query_id to doc_id to grade. Either is empty where the collection has
-    none under this name, and `qrels` may judge fewer queries than there are.
+    `documents()` starts a new pass over the documents in the collection's order. `queries` maps
+    query_id to text, `qrels` query_id to doc_id to grade. Both are empty if the collection has none
+    under this name; `qrels` may not cover all queries.
     """
 
     name: str
@@ -31,24 +31,24 @@ class NamedDataset:
 
 
 def load_named(name: str) -> NamedDataset:
-    """The test collection that ir_datasets calls `name`; it fetches what is not on this machine.
+    """Load the test collection that ir_datasets calls `name`, downloading it if necessary.
 
-    ir_datasets keeps what it fetches (in `~/.ir_datasets`, or where `IR_DATASETS_HOME` says), and
-    tells of it on stderr. Queries and judgments are read now, documents when they are asked for.
+    ir_datasets stores its downloads in `~/.ir_datasets` or `IR_DATASETS_HOME` and reports them on
+    stderr. Queries and judgments are read now, documents on iteration.
 
-    A document's text is what ir_datasets calls its default text, less the title that it begins
-    with, which becomes the document's title. A query's text is its default text, for TREC's topics
-    the title. Where a document is judged several times for one query, the highest grade counts.
+    A document's text is its default text in ir_datasets without a leading title, which becomes the
+    document's title. A query's text is its default text, for TREC topics the title. If a document
+    is judged several times for one query, the highest grade counts.
 
     Raises:
         InputError: ir_datasets is not installed, the collection has no documents, or something
-            cannot be fetched or read. `documents()` raises it too, while it is read.
-        UnknownNameError: no collection of that name.
+            cannot be downloaded or read. Iterating over `documents()` may raise it, too.
+        UnknownNameError: no collection has this name.
     """
     dataset = _find(name)
     if not dataset.has_docs():
         raise InputError(
-            f"'{name}' has no documents in ir_datasets; it stands for several collections. "
+            f"'{name}' has no documents in ir_datasets: it is a group of collections. "
             f"Choose one of them: {CATALOGUE}"
         )
     return NamedDataset(
@@ -64,17 +64,17 @@ def _find(name: str) -> Any:
         import ir_datasets
     except ImportError as error:
         raise InputError(
-            f"'{name}' comes through ir_datasets, which cannot be imported ({error}). "
+            f"'{name}' needs ir_datasets, which cannot be imported ({error}). "
             "Run: pip install 'retriever-compare[datasets]'"
         ) from None
     try:
         return ir_datasets.load(name)
     except KeyError:
         near = difflib.get_close_matches(name, list(ir_datasets.registry), n=3)
-        meant = f" Near it are: {', '.join(near)}." if near else ""
+        similar = f" Similar names: {', '.join(near)}." if near else ""
         raise UnknownNameError(
-            f"No test collection '{name}' in ir_datasets {ir_datasets.__version__}.{meant} "
-            f"The names are listed at {CATALOGUE}"
+            f"No test collection '{name}' in ir_datasets {ir_datasets.__version__}.{similar} "
+            f"All names are listed at {CATALOGUE}"
         ) from None
 
 
@@ -89,7 +89,7 @@ def _document(doc: Any) -> Document:
     if not isinstance(title, str) or not title.strip():
         return Document(doc.doc_id, text)
     if not text.startswith(title):
-        # It stands elsewhere in the text, if at all, and is not said twice.
+        # A title elsewhere in the text is not repeated.
         return Document(doc.doc_id, text, "" if title in text else title)
     return Document(doc.doc_id, text.removeprefix(title).lstrip(), title)
 
@@ -115,16 +115,16 @@ def _text(record: Any) -> str:
 
 @contextmanager
 def _reading(name: str, what: str) -> Iterator[None]:
-    """Tell of whatever goes wrong in ir_datasets in one sentence."""
+    """Raise InputError instead of any error of ir_datasets."""
     try:
         yield
     except RetrieverError:
         raise
-    # Each collection raises what its own download and its own reader happen to raise.
+    # Every collection has its own download and reader, which may raise anything.
     except Exception as error:
         reason = " ".join(str(error).split())[:SHOWN_REASON] or "no reason given"
         raise InputError(
-            f"The {what} of '{name}' could not be fetched or read ({type(error).__name__}: "
+            f"The {what} of '{name}' could not be downloaded or read ({type(error).__name__}: "
             f"{reason}). Check the network, or put the files where ir_datasets looks for them: "
             f"{CATALOGUE}/{name.split('/')[0]}.html"
         ) from None

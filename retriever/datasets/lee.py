@@ -1,4 +1,4 @@
-"""The demo corpus: short news texts with people's judgments of how alike they are."""
+"""The demo corpus: short news texts with human similarity judgments."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ RELEVANT_TENTHS = 5
 
 @dataclass(frozen=True)
 class Dataset:
-    """A test collection: `queries` map query_id to text, `qrels` query_id to doc_id to grade.
+    """A test collection: `queries` maps query_id to text, `qrels` query_id to doc_id to grade.
 
-    `qrels` may judge fewer queries than there are.
+    `qrels` may not cover all queries.
     """
 
     name: str
@@ -27,13 +27,13 @@ class Dataset:
 
 
 def lee() -> Dataset:
-    """The Lee news corpus that gensim ships: 350 documents, every judged one also a query.
+    """Load the Lee news corpus that gensim ships: 350 documents, 50 of them also queries.
 
-    50 documents, `judged-01` to `judged-50`, were rated in pairs by people for how alike they are;
-    300 more, `background-001` to `background-300`, were not. The query of a judged document is its
-    text and has its doc_id. Relevant are the other judged documents with a mean rating of at least
+    People rated the similarity of pairs of the 50 documents `judged-01` to `judged-50`; the 300
+    documents `background-001` to `background-300` are not rated. A judged document is a query with
+    the same id and text. Relevant are the other judged documents with a mean rating of at least
     0.5, graded 1 (0.5 to 0.59) to 6 (1.0). Queries without a relevant document are not in `qrels`.
-    A query finds its own document first: leave that hit out, as `measures.drop_self` does.
+    A query finds its own document first: drop that hit, as `measures.drop_self` does.
 
     Source: M.D. Lee, B.M. Pincombe, M.B. Welsh (2005), "An Empirical Evaluation of Models of Text
     Document Similarity", Proceedings of the 27th Annual Conference of the Cognitive Science
@@ -42,7 +42,12 @@ def lee() -> Dataset:
     Raises:
         RetrieverError: gensim or its copy of the corpus is not installed, or the copy is damaged.
     """
-    folder = _folder()
+    folder = gensim_data()
+    if folder is None or not (folder / "lee.cor").is_file():
+        raise RetrieverError(
+            "The Lee corpus is part of gensim, and no gensim with it is installed. "
+            "Run: pip install gensim"
+        )
     judged = _documents(folder / "lee.cor", "judged", 2)
     background = _documents(folder / "lee_background.cor", "background", 3)
     ids = [document.doc_id for document in judged]
@@ -55,17 +60,12 @@ def lee() -> Dataset:
     )
 
 
-def _folder() -> Path:
+def gensim_data() -> Path | None:
+    """Return the folder of the test data that gensim ships; None without gensim."""
     # Looked up, not imported: importing gensim takes a second.
     spec = importlib.util.find_spec("gensim")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(place) / "test" / "test_data"
-        if (folder / "lee.cor").is_file():
-            return folder
-    raise RetrieverError(
-        "The Lee corpus comes with gensim, and there is no gensim here that has it. "
-        "Run: pip install gensim"
-    )
+    places = (spec.submodule_search_locations or ()) if spec else ()
+    return next((Path(place) / "test" / "test_data" for place in places), None)
 
 
 def _documents(path: Path, part: str, digits: int) -> tuple[Document, ...]:
@@ -78,7 +78,7 @@ def _documents(path: Path, part: str, digits: int) -> tuple[Document, ...]:
 
 
 def _ratings(path: Path, size: int) -> list[list[float]]:
-    """The file's square, 0 below the diagonal."""
+    """Return the square matrix of the file, 0 below the diagonal."""
     lines = path.read_text(encoding="ascii").splitlines()
     rows = [[float(cell) for cell in line.split()] for line in lines]
     if [len(row) for row in rows] != [size] * size:
@@ -101,7 +101,7 @@ def _qrels(ids: Sequence[str], ratings: Sequence[Sequence[float]]) -> dict[str, 
 
 
 def _grade(rating: float) -> int:
-    """1 for 0.5 up to 6 for 1.0, a tenth each; less than 1 below 0.5."""
-    # Means of a few ratings are far coarser than the slack, which only undoes binary fractions.
+    """Return the grade of a rating: 1 from 0.5 to 6 at 1.0, one per tenth; below 1 otherwise."""
+    # The slack undoes binary fractions only: means of a few ratings are far coarser.
     tenths = int(rating * 10 + 1e-3)
     return tenths - RELEVANT_TENTHS + 1

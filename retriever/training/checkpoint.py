@@ -1,10 +1,10 @@
-"""Where a model in the making keeps its work: an interrupted one goes on from there.
+"""Checkpoints of trainings, from which an interrupted training resumes.
 
 models/.NAME-work/
-  settings.json         whose work this is: settings and the corpus's checksum
-  state.npz             arrays after the last whole epoch, where there are epochs
-  ...                   what else its maker keeps
-models/NAME/            the finished model, put there whole
+  settings.json         the identity of the training: settings and the corpus's checksum
+  state.npz             arrays after the last complete epoch, for trainings with epochs
+  ...                   other files of the training
+models/NAME/            the finished model, renamed into place once it is complete
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SETTINGS, STATE, RESULT = "settings.json", "state.npz", "result"
 
 @dataclass(frozen=True)
 class State:
-    """A work after some whole epochs: arrays by name."""
+    """State of a training after some complete epochs: arrays by name."""
 
     epochs: int
     arrays: Mapping[str, NDArray[Any]]
@@ -38,50 +38,53 @@ class State:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The folder of one work; use `opened`."""
+    """The work folder of one training; create it with `opened`."""
 
     path: Path
 
     @classmethod
     @contextlib.contextmanager
     def opened(cls, models: Path, name: str, identity: Mapping[str, Any]) -> Iterator[Checkpoint]:
-        """The folder of an earlier work of the same identity, or a fresh one.
+        """Open the folder of an interrupted training of the same identity, or a new one.
 
-        It stays when the block raises, and goes when it does not.
+        The folder is kept if the block raises, and removed otherwise.
 
         Raises:
-            LockedError: another process is at it.
+            LockedError: another process is using it.
             CollectionError: it cannot be written.
         """
         path = models / f".{name}-work"
-        with explained(path):
+        with _translating_disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
             with writer_lock(path):
                 work = cls(path)
-                if work._identity() != json.loads(json.dumps(identity)):
+                if read_facts(path / SETTINGS) != json.loads(json.dumps(identity)):
                     work._clear()
                     (path / SETTINGS).write_text(json.dumps(identity))
                 yield work
-                # While it is locked: the next one may begin the moment that it is not.
+                # Under the lock: another process may start as soon as it is released.
                 shutil.rmtree(path, ignore_errors=True)
 
-    def state(self, fresh: Mapping[str, NDArray[Any]]) -> State | None:
-        """What was kept last; None where nothing was, or where it cannot be read or used.
+    def load(self, fresh: Mapping[str, NDArray[Any]]) -> State | None:
+        """Return the last saved state; None if there is none or it is damaged or does not fit.
 
-        It must have arrays of the names, shapes and types of a `fresh` training's: engines in C
-        take them as they are.
+        Its arrays must have the names, shapes and types of a `fresh` training's: engines in C do
+        not check them.
         """
         try:
-            with np.load(self.path / STATE, allow_pickle=False) as kept:
-                arrays = {name: kept[name] for name in kept.files}
+            with np.load(self.path / STATE, allow_pickle=False) as saved:
+                arrays = {name: saved[name] for name in saved.files}
             epochs = int(arrays.pop("epochs"))
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        fits = all(name in arrays and _alike(arrays[name], one) for name, one in fresh.items())
-        return State(epochs, arrays) if fits else None
+        for name, one in fresh.items():
+            found = arrays.get(name)
+            if found is None or (found.shape, found.dtype) != (one.shape, one.dtype):
+                return None
+        return State(epochs, arrays)
 
-    def keep(self, state: State) -> None:
-        """Keep a state in place of the last, whole or not at all."""
+    def save(self, state: State) -> None:
+        """Replace the saved state atomically."""
         temporary = self.path / f"{STATE}.writing"
         with temporary.open("wb") as file:
             arrays: dict[str, Any] = {**state.arrays, "epochs": np.int64(state.epochs)}
@@ -92,7 +95,7 @@ class Checkpoint:
 
     @contextlib.contextmanager
     def result(self, place: Path) -> Iterator[Path]:
-        """An empty folder to fill; on leaving, it stands at `place`, whole."""
+        """Give an empty folder to fill; when the block ends, sync it and rename it to `place`."""
         folder = self.path / RESULT
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -102,12 +105,6 @@ class Checkpoint:
         folder.rename(place)
         sync(place.parent)
 
-    def _identity(self) -> Any:
-        try:
-            return json.loads((self.path / SETTINGS).read_bytes())
-        except (OSError, ValueError):
-            return None
-
     def _clear(self) -> None:
         for path in self.path.iterdir():
             if path.is_dir():
@@ -116,21 +113,22 @@ class Checkpoint:
                 path.unlink()
 
 
-def _alike(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    return one.shape == other.shape and one.dtype == other.dtype
+def read_facts(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file; empty if there is none that can be read."""
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 @contextlib.contextmanager
-def explained(place: Path) -> Iterator[None]:
-    """An error of the disk, said in a sentence.
-
-    Raises:
-        CollectionError: instead of an OSError.
-    """
+def _translating_disk_errors(place: Path) -> Iterator[None]:
+    """Raise CollectionError instead of OSError."""
     try:
         yield
     except OSError as error:
         raise CollectionError(
-            f"{place}/ cannot be written: {error.strerror or error}. Check that the disk has room "
-            "and that you may write there, and run the same again: it goes on."
+            f"{place}/ cannot be written: {error.strerror or error}. Check the free disk space "
+            "and the write permissions, and run the command again to resume."
         ) from None

@@ -1,8 +1,9 @@
-"""What every model that is made from a collection needs: a place in it, and stages to watch."""
+"""Training jobs: what every model trained from a collection shares."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -15,43 +16,44 @@ from indexes.pipeline.embedding_job import Progress
 from indexes.store import NAME
 from retriever.collection import Collection
 from retriever.indexing.embedder_pool import MODELS
+from retriever.training.checkpoint import read_facts
 
-# For each stage of the work: a label, giving something to report progress to.
+# Called with the label of each stage; the context gives its progress callback.
 Stages = Callable[[str], AbstractContextManager[Progress]]
 
 
 @contextlib.contextmanager
 def silent_stages(_: str) -> Iterator[Progress]:
-    """Stages that nobody watches."""
+    """Ignore the progress of a stage."""
     yield lambda _done, _total: None
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A model that is to be made from a collection, under a name."""
+    """A model to train from a collection, under a name."""
 
     library: Collection
     name: str
 
     @property
     def place(self) -> Path:
-        """The folder where it will stand, whole."""
+        """The folder of the finished model."""
         return self.library.path / MODELS / self.name
 
     @property
     def quoted(self) -> str:
-        """The collection's folder as a shell takes it, for advice."""
+        """The collection's folder, quoted for a shell."""
         return shlex.quote(str(self.library.path))
 
     def check(self) -> None:
-        """Refuse, before any work is spent, what could not be finished.
+        """Check the name and the collection before any work.
 
         Raises:
-            InputError: the name is not fit for a file, or there are no documents.
+            InputError: the name is not a valid file name, or there are no documents.
         """
         if not NAME.fullmatch(self.name):
             raise InputError(
-                f"'{self.name}' cannot name a model. "
+                f"'{self.name}' is not a valid model name. "
                 "Use letters, digits, dots, dashes and underscores (64 at most)."
             )
         if not len(self.library):
@@ -61,37 +63,44 @@ class TrainingJob:
             )
 
     def check_index(self) -> None:
-        """Refuse a name that an index has: one over the model could not be built.
+        """Check that the index over the model can be built.
 
         Raises:
-            CollectionError: it has.
+            CollectionError: an index has this name.
         """
         if self.name in self.library.index_names():
             raise CollectionError(
-                f"Index '{self.name}' is there already. "
-                f"Choose another name, or first: retriever drop {self.quoted} {self.name}"
+                f"Index '{self.name}' already exists. "
+                f"Choose another name, or first run: retriever drop {self.quoted} {self.name}"
             )
 
     def corpus(self) -> dict[str, Any]:
-        """Which documents it is made from, for what identifies it."""
+        """Return what identifies the documents that the model is trained on."""
         return {"checksum": self.library.content_checksum(), "documents": len(self.library)}
 
     def check_unchanged(self, corpus: Mapping[str, Any]) -> None:
-        """Refuse to go on with documents that are others now than when `corpus` was told.
+        """Check that the documents are still those of `corpus`.
 
         Raises:
-            CollectionError: they are.
+            CollectionError: they have changed.
         """
         if self.library.content_checksum() != corpus["checksum"]:
             raise CollectionError(
                 f"The documents of {self.library.path}/ changed while they were read. "
-                "Run the same again when nothing is being added."
+                "Run the command again when nothing is being added."
             )
 
-    def is_another(self, made_by: str) -> CollectionError:
-        """The error for a place where something else stands; `made_by` says what does not fit."""
-        return CollectionError(
-            f"{self.place}/ is there already, and it is not what {made_by} of these documents. "
-            "Choose another name, or remove the folder first, and the indexes over it: nothing of "
-            "it would be kept."
-        )
+    def finished(self, facts: str, identity: Mapping[str, Any], *, needs: Path) -> dict[str, Any]:
+        """Return what the file `facts` of the existing model says.
+
+        Raises:
+            CollectionError: the model has another identity, or lacks the file `needs`.
+        """
+        found = read_facts(self.place / facts)
+        same = {key: found.get(key) for key in identity} == json.loads(json.dumps(identity))
+        if not same or not needs.exists():
+            raise CollectionError(
+                f"{self.place}/ already exists and was made from other settings or documents. "
+                "Choose another name, or first remove the folder and the indexes over it."
+            )
+        return found

@@ -1,5 +1,5 @@
-"""Words in context: the senses that a word has in a corpus, and the passages that use it in one."""
+"""Words in context: the senses of a word in a corpus, and its uses in a given sense."""
 
-from retriever.word_senses.results import Neighbour, Sense, Use, WordSenses, WordUses
+from retriever.word_senses.results import Neighbor, Sense, Use, WordSenses, WordUses
 
-__all__ = ["Neighbour", "Sense", "Use", "WordSenses", "WordUses"]
+__all__ = ["Neighbor", "Sense", "Use", "WordSenses", "WordUses"]

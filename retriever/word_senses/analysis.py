@@ -1,4 +1,4 @@
-"""A word asked about: its senses in a corpus beside its static neighbours, or its uses in one."""
+"""Analysis of a word: its senses in a corpus and static neighbors, or its uses in one sense."""
 
 from __future__ import annotations
 
@@ -21,17 +21,29 @@ from retriever.embedders.tokenization.alignment import check_pieces, word_spans
 from retriever.embedders.tokenization.characters import lowered
 from retriever.embedders.validation import check_count
 from retriever.indexing.embedder_pool import EmbedderPool
-from retriever.word_senses.clusters import Clusters, clustered
+from retriever.word_senses.clusters import Clusters, cluster_vectors
 from retriever.word_senses.collocates import typical_words
 from retriever.word_senses.contexts import context_of
-from retriever.word_senses.index_choice import Named, OwnLayer, contextual_of, static_of
-from retriever.word_senses.notes import of_static, of_uses
-from retriever.word_senses.occurrences import Occurrence, checked_word, find_occurrences, places_of
-from retriever.word_senses.results import Found, Neighbour, Sense, Use, WordSenses, WordUses
-from retriever.word_senses.vector_cache import Encoder, encoded
+from retriever.word_senses.index_choice import (
+    ContextualIndex,
+    HasWordLayer,
+    contextual_of,
+    static_of,
+)
+from retriever.word_senses.notes import notes_on_static, notes_on_uses
+from retriever.word_senses.occurrences import Occurrence, find_occurrences, places_of, validate_word
+from retriever.word_senses.results import (
+    Neighbor,
+    OccurrenceCounts,
+    Sense,
+    Use,
+    WordSenses,
+    WordUses,
+)
+from retriever.word_senses.vector_cache import Encoder, encode_occurrences
 
 OCCURRENCES = 500
-# To compare each with each of them takes 200 MB.
+# Their pairwise distances take 200 MB.
 MOST_OCCURRENCES = 5_000
 PASSAGES, TYPICAL = 3, 8
 NAMED_WORDS = 12
@@ -39,7 +51,7 @@ NAMED_WORDS = 12
 
 @dataclass(frozen=True)
 class SenseOptions:
-    """Which indexes are asked, and how; see `WordQuestions.word`."""
+    """Indexes and options of an analysis, checked as far as possible; see `WordQuestions.word`."""
 
     index: str | None = None
     static: str | None = None
@@ -48,12 +60,7 @@ class SenseOptions:
     pieces: str = "mean"
     progress: Progress = field(default=silent, compare=False)
 
-    def check(self) -> None:
-        """Check what needs no index.
-
-        Raises:
-            InputError: a number of occurrences that cannot be, or no such way with pieces.
-        """
+    def __post_init__(self) -> None:
         check_count("occurrences", self.occurrences, MOST_OCCURRENCES)
         check_pieces(self.pieces)
 
@@ -62,62 +69,61 @@ def senses_of(
     store: Store,
     models: EmbedderPool,
     word: str,
-    asking: SenseOptions,
+    options: SenseOptions,
     *,
     senses: int | None,
     k: int,
 ) -> WordSenses:
-    """A word's senses, and its `k` static neighbours; errors as in `WordQuestions.word`."""
-    asking.check()
+    """Return a word's senses and its `k` static neighbors; see `WordQuestions.word`."""
     validate_k(k)
-    if senses is not None:
-        check_count("senses", senses, asking.occurrences)
-    asked = _Asked.of(store, models, word, asking)
-    neighbors = tuple(Neighbour(*one) for one in asked.neighbors(k))
-    clusters = clustered(asked.vectors, senses)
+    check_count("senses", senses, options.occurrences)
+    target = _EncodedWord.of(store, models, word, options)
+    near = target.static[1].neighbors(target.word, k) if target.static else []
+    neighbors = tuple(Neighbor(*one) for one in near)
+    clusters = cluster_vectors(target.vectors, senses)
     return WordSenses(
-        word=asked.word,
-        index=asked.named.name,
-        static=asked.static_name,
+        word=target.word,
+        index=target.named.name,
+        static=target.static_name,
         neighbors=neighbors,
-        senses=asked.senses(clusters),
+        senses=target.senses(clusters),
         silhouette=clusters.silhouette,
-        found=asked.facts,
-        notes=asked.notes,
+        found=target.facts,
+        notes=target.notes,
     )
 
 
 def uses_of(
-    store: Store, models: EmbedderPool, word: str, text: str, asking: SenseOptions, *, k: int
+    store: Store, models: EmbedderPool, word: str, text: str, options: SenseOptions, *, k: int
 ) -> WordUses:
-    """The `k` uses of a word that are nearest to its use in a text; see `WordQuestions.word_in`."""
-    asking.check()
+    """Return the `k` uses most similar to the use in a text; see `WordQuestions.word_in`."""
     validate_k(k)
-    word = checked_word(word)
+    word = validate_word(word)
     contexts = _contexts_in(word, text)
-    asked = _Asked.of(store, models, word, asking)
-    vectors = [vector for vector in asked.encode(contexts, silent)[0] if vector is not None]
+    target = _EncodedWord.of(store, models, word, options)
+    found, _ = encode_occurrences(target.encoder, lowered(word), contexts, silent)
+    vectors = [vector for vector in found if vector is not None]
     if not vectors:
         raise InputError(
-            f"'{word}' stands in a part of the text that {asked.named.embedder.name} does not "
-            "read. Give a shorter one: the sentence around it."
+            f"'{word}' is in a part of the text that {target.named.embedder.name} does not read. "
+            "Give only the sentence around it."
         )
-    # Where the text has the word several times, their mean.
+    # The mean of several occurrences in the text.
     wanted = unit(np.mean(vectors, axis=0, keepdims=True))[0]
     query = contexts[0][0][slice(*contexts[0][1])]
     return WordUses(
         word=word,
         text=text,
-        index=asked.named.name,
-        static=asked.static_name,
-        uses=asked.uses(range(len(asked.read)), wanted, k, query=query),
-        found=asked.facts,
-        notes=asked.notes,
+        index=target.named.name,
+        static=target.static_name,
+        uses=target.uses(range(len(target.read)), wanted, k, query=query),
+        found=target.facts,
+        notes=target.notes,
     )
 
 
 def _contexts_in(word: str, text: str) -> list[tuple[str, tuple[int, int]]]:
-    """The sentences of a text that have a word, each with its place in it.
+    """Return the sentences of a text around a word, each with the word's span in it.
 
     Raises:
         InputError: the word is not in the text.
@@ -138,39 +144,42 @@ def _contexts_in(word: str, text: str) -> list[tuple[str, tuple[int, int]]]:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A word with its occurrences: `read` are those that the embedder could read, with `vectors`.
+class _EncodedWord:
+    """A word with its encoded occurrences.
 
-    `vectors` (len(read), dim) are the word's, in these contexts.
+    `read` are the occurrences within the embedder's length limit, `vectors` (len(read), dim) the
+    word's vectors there.
     """
 
     word: str
-    named: Named
+    named: ContextualIndex
     encoder: Encoder
     static: tuple[str, StaticEmbedder] | None
-    facts: Found
+    facts: OccurrenceCounts
     read: tuple[Occurrence, ...]
     vectors: Matrix
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, store: Store, models: EmbedderPool, word: str, asking: SenseOptions) -> _Asked:
-        word = checked_word(word)
-        found = find_occurrences(store, word, asking.occurrences)
-        named = contextual_of(store, models, asking.index)
-        static, passed_by = static_of(store, models, asking.static)
-        layer = _layer(named, asking.layer)
-        encoder = Encoder(named.words, named.embedder.fingerprint, layer, asking.pieces)
+    def of(
+        cls, store: Store, models: EmbedderPool, word: str, options: SenseOptions
+    ) -> _EncodedWord:
+        word = validate_word(word)
+        found = find_occurrences(store, word, options.occurrences)
+        named = contextual_of(store, models, options.index)
+        static, skipped = static_of(store, models, options.static)
+        layer = _layer(named, options.layer)
+        encoder = Encoder(named.words, named.embedder.fingerprint, layer, options.pieces)
         places = [(one.text, one.span) for one in found.chosen]
-        vectors, note = encoded(encoder, lowered(word), places, asking.progress)
+        vectors, note = encode_occurrences(encoder, lowered(word), places, options.progress)
         both = [(o, v) for o, v in zip(found.chosen, vectors, strict=True) if v is not None]
         facts = replace(found.found, used=len(both))
         notes = [
             *found.notes,
-            *of_uses(word, facts, len(places) - len(both), named.embedder.name),
+            *notes_on_uses(word, facts, len(places) - len(both), named.embedder.name),
             *([note] if note else []),
-            *passed_by,
-            *(of_static(word, *static) if static else []),
+            *skipped,
+            *(notes_on_static(word, *static) if static else []),
         ]
         kept = np.stack([v for _, v in both]) if both else np.zeros((0, 0), np.float32)
         read = tuple(o for o, _ in both)
@@ -178,28 +187,18 @@ class _Asked:
 
     @property
     def static_name(self) -> str | None:
-        """The index of static vectors, where there is one."""
+        """The name of the static index, if any."""
         return self.static[0] if self.static else None
 
-    def encode(
-        self, places: Sequence[tuple[str, tuple[int, int]]], progress: Progress
-    ) -> tuple[list[Matrix | None], str | None]:
-        """The word's vectors at some places; see `kept.encoded`."""
-        return encoded(self.encoder, lowered(self.word), places, progress)
-
-    def neighbors(self, k: int) -> list[tuple[str, float]]:
-        """The words nearest to it in the static table."""
-        return self.static[1].neighbors(self.word, k) if self.static else []
-
     def senses(self, clusters: Clusters) -> tuple[Sense, ...]:
-        """The clusters of its occurrences, told by words and passages."""
+        """Describe the clusters of occurrences by collocates and passages."""
         texts = [one.text for one in self.read]
         words = typical_words(texts, clusters.labels, lowered(self.word), TYPICAL)
         senses = []
         for number in range(clusters.count):
             members = np.flatnonzero(clusters.labels == number)
-            centre = unit(self.vectors[members].mean(axis=0, keepdims=True))[0]
-            uses = self.uses(members.tolist(), centre, PASSAGES, query=self.word, apart=True)
+            center = unit(self.vectors[members].mean(axis=0, keepdims=True))[0]
+            uses = self.uses(members.tolist(), center, PASSAGES, query=self.word, diverse=True)
             share = len(members) / len(self.read)
             senses.append(Sense(number + 1, len(members), share, words[number], uses))
         return tuple(senses)
@@ -211,17 +210,17 @@ class _Asked:
         k: int,
         *,
         query: str,
-        apart: bool = False,
+        diverse: bool = False,
     ) -> tuple[Use, ...]:
-        """The `k` of some occurrences nearest to a vector; `apart`: of different documents.
+        """Rank the `k` occurrences nearest to a vector, each context once.
 
-        The same context comes once. Equal ones are ordered as in the corpus. `query` is the word
-        as it was asked for. Where there are not so many documents, they come again.
+        Ties are in corpus order. `query` is the word as spelled in the query. `diverse` prefers
+        occurrences of different documents.
         """
         cosines = self.vectors[members] @ wanted if len(members) else np.zeros(0, np.float32)
         order = np.argsort(-cosines, kind="stable").tolist()
         uses = [self.read[member] for member in members]
-        chosen = _apart(order, uses, k) if apart else _different(order, uses, k)
+        chosen = _diverse(order, uses, k) if diverse else _distinct(order, uses, k)
         ranked = list[Use]()
         for rank, place in enumerate(filter(chosen.__contains__, order), start=1):
             one, near = uses[place], float(cosines[place])
@@ -230,23 +229,23 @@ class _Asked:
         return tuple(ranked)
 
     def _static_cosine(self, query: str, written: str) -> float | None:
-        """Of the vectors that two spellings of the word have without context."""
+        """Return the cosine of the static vectors of two spellings; None if one is unknown."""
         if self.static is None:
             return None
         first, second = self.static[1].encode_documents([query, written])
         return float(first @ second) if first.any() and second.any() else None
 
 
-def _different(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[int]:
-    """The first `k` of some places in an order, without those whose use came before."""
+def _distinct(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[int]:
+    """Return the first `k` places in the order with distinct uses."""
     first = dict[object, int]()
     for place in order:
         first.setdefault((uses[place].text, uses[place].span), place)
     return set(list(first.values())[:k])
 
 
-def _apart(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[int]:
-    """The first `k` of different documents and texts; then, of fewer, of different texts alone."""
+def _diverse(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[int]:
+    """Return `k` places with distinct texts, first those of distinct documents."""
     chosen, seen = set[int](), set[object]()
     for of_documents in (True, False):
         for place in order:
@@ -258,13 +257,13 @@ def _apart(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[int]
     return chosen
 
 
-def _layer(named: Named, layer: int | None) -> int | None:
-    """The layer counted from 0, so that one has one name in the cache.
+def _layer(named: ContextualIndex, layer: int | None) -> int | None:
+    """Return the layer counted from 0, so that the cache has one name for it.
 
     Raises:
-        InputError: the embedder has no such layer.
+        InputError: the embedder does not have the layer.
     """
     if layer is None:
-        own = named.embedder
-        return own.word_layer if isinstance(own, OwnLayer) else None
+        embedder = named.embedder
+        return embedder.word_layer if isinstance(embedder, HasWordLayer) else None
     return resolved_layer(layer, named.words.layers, named.embedder.name)

@@ -1,4 +1,4 @@
-"""The questions about words that a collection answers."""
+"""The methods of a collection for words in context."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retriever.word_senses.results import WordSenses, WordUses
 
 
 class WordQuestions:
-    """What a collection has for words; see `collection.Collection`."""
+    """Mixin of `Collection`: senses and uses of words."""
 
     _store: Store
     _models: EmbedderPool
@@ -32,22 +32,21 @@ class WordQuestions:
         k: int = 10,
         progress: Progress | None = None,
     ) -> WordSenses:
-        """A word's senses in this corpus, beside its `k` nearest words in a static table.
+        """Return a word's senses in this corpus, and its `k` nearest words in a static table.
 
-        At most so many `occurrences`, evenly spread over the corpus, are found by an index of
-        words (BM25), and encoded in their sentences by the embedder of `index`: the first
-        contextual one without it. They are kept in the cache. Their vectors are grouped into as
-        many senses as stand apart (see `wordsenses.clusters`), or into `senses`. `layer` and
-        `pieces` are those of `WordEncoding.encode_words`; `static` is an index of static vectors,
-        the first one without it.
+        A BM25 index finds at most `occurrences` of the word, evenly spread over the corpus. The
+        embedder of `index`, by default the first contextual one, encodes them in their sentences.
+        The vectors are cached, and clustered into `senses` groups or an estimated number (see
+        `word_senses.clusters`). `layer` and `pieces` are those of `WordEncoding.encode_words`.
+        `static` is the index of the static table, by default the first one.
 
         Raises:
-            InputError: not one word, a number that does not fit, no such layer, no index of words,
-                or none of contextual vectors.
-            UnknownNameError: no such index.
+            InputError: not one word, a number out of range, no such layer, no BM25 index, or no
+                contextual index.
+            UnknownNameError: no index has the given name.
         """
-        asking = SenseOptions(index, static, occurrences, layer, pieces, progress or silent)
-        return senses_of(self._store, self._models, word, asking, senses=senses, k=k)
+        options = SenseOptions(index, static, occurrences, layer, pieces, progress or silent)
+        return senses_of(self._store, self._models, word, options, senses=senses, k=k)
 
     def word_in(
         self,
@@ -62,23 +61,23 @@ class WordQuestions:
         k: int = 10,
         progress: Progress | None = None,
     ) -> WordUses:
-        """The `k` sentences of this corpus that use a word most as a text does.
+        """Return the `k` sentences of this corpus that use a word most similarly to a text.
 
-        By the cosine of the word's vectors in these contexts; beside it stands that of its vectors
-        without context, which is the same everywhere. The rest as in `word`.
+        They are ranked by the cosine of the word's contextual vectors, and also have the cosine of
+        its static vectors. The other parameters are those of `word`.
 
         Raises:
-            InputError: the text does not have the word; else as in `word`.
-            UnknownNameError: no such index.
+            InputError: the word is not in the text, or as in `word`.
+            UnknownNameError: no index has the given name.
         """
-        asking = SenseOptions(index, static, occurrences, layer, pieces, progress or silent)
-        return uses_of(self._store, self._models, word, text, asking, k=k)
+        options = SenseOptions(index, static, occurrences, layer, pieces, progress or silent)
+        return uses_of(self._store, self._models, word, text, options, k=k)
 
     def split_by_kind(self, names: Sequence[str]) -> tuple[list[str], str | None]:
-        """Of some indexes those that are not static, and the one that is: for `word`.
+        """Split index names into the contextual ones and the static one, as `word` takes them.
 
         Raises:
-            UnknownNameError: no such index.
-            InputError: two are static, or one has no vectors of its own.
+            UnknownNameError: no index has one of the names.
+            InputError: two are static, or one has no vectors.
         """
         return split_by_kind(self._store, names)

@@ -1,11 +1,11 @@
-"""How many senses a word has, by its vectors in context, and which occurrence has which.
+"""Clusters of a word's vectors in context, one per sense.
 
-Ward's hierarchical clustering of unit vectors, cut where the average silhouette
-(Rousseeuw 1987, "Silhouettes: a graphical aid to the interpretation and validation of cluster
-analysis") is best. A silhouette says nothing of one sense: so one it is, unless the best silhouette
-is better than nearly all of those that a single cloud gives, a Gaussian with the same variances
-along the same axes (the null hypothesis of Liu, Hayes, Nobel and Marron 2008, "Statistical
-Significance of Clustering for High-Dimension, Low-Sample Size Data").
+Ward's hierarchical clustering of unit vectors, cut at the best mean silhouette (Rousseeuw 1987,
+"Silhouettes: a graphical aid to the interpretation and validation of cluster analysis"). The
+silhouette is undefined for one cluster. So there is one cluster unless the best silhouette is
+significantly better than those of samples from one Gaussian with the same variances along the same
+axes (the null hypothesis of Liu, Hayes, Nobel and Marron 2008, "Statistical Significance of
+Clustering for High-Dimension, Low-Sample Size Data").
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix, unit
+from retriever.word_senses.occurrences import evenly
 
-# So many senses are looked for, and none of fewer uses.
+# The most senses to look for, and the fewest uses of one.
 MOST, FEWEST_USES = 6, 3
-# Principal components that are looked at: beyond, there is little but noise, in which all
-# occurrences are equally far from each other.
+# Principal components to keep: the others are mostly noise, which makes all distances equal.
 COMPONENTS, DECIMALS = 10, 6
-# The number of senses is told by so many occurrences, evenly spread.
+# The number of senses is estimated on at most this many occurrences, evenly spread.
 SAMPLE = 250
-# One cloud is drawn so often; its best silhouettes may reach that of the word in 5 % of all draws,
-# counting the word's own.
+# Draws from one Gaussian, and the significance level: the largest share of draws, counting the word
+# itself, with a best silhouette of at least the word's.
 DRAWS, LEVEL = 39, 0.05
-# Fewer senses are as good as more, where their silhouette is so close to the best.
+# The smallest number of senses with at least this share of the best silhouette is chosen.
 CLOSE = 0.9
 
 Labels = NDArray[np.intp]
@@ -37,26 +37,25 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Clusters:
-    """The cluster of each row, from 0, the largest first; how well they stand apart, up to 1."""
+    """The cluster of each row, numbered from 0, the largest first, and the mean silhouette."""
 
     labels: Labels
     silhouette: float | None
 
     @property
     def count(self) -> int:
-        """How many clusters there are."""
+        """Number of clusters."""
         return int(self.labels.max(initial=-1)) + 1
 
 
-def clustered(vectors: Matrix, wanted: int | None = None) -> Clusters:
-    """The rows of `vectors` (n, dim) in clusters: as many as there are, or as are `wanted`.
+def cluster_vectors(vectors: Matrix, wanted: int | None = None) -> Clusters:
+    """Cluster the rows of `vectors` (n, dim) into `wanted` clusters, or estimate the number.
 
-    Fewer than wanted where there are fewer different rows. The same rows always give the same.
+    There are fewer than `wanted` if there are fewer distinct rows. The result is deterministic.
     """
     points = _points(vectors)
     if wanted is None:
-        step = np.arange(min(len(points), SAMPLE)) * len(points) // max(1, min(len(points), SAMPLE))
-        wanted = _how_many(points[step])
+        wanted = _estimated_count(points[evenly(len(points), SAMPLE)])
     if wanted == 1 or len(points) < 2 or not points.any():
         return Clusters(np.zeros(len(points), np.intp), None)
     labels = _cut(_tree(points), wanted)
@@ -66,10 +65,11 @@ def clustered(vectors: Matrix, wanted: int | None = None) -> Clusters:
 
 
 def silhouette(distances: Points, labels: Labels) -> float:
-    """The mean silhouette of points by their distances (n, n) and clusters, numbered from 0.
+    """Return the mean silhouette by the distances (n, n) and cluster labels, numbered from 0.
 
-    (b - a) / max(a, b) of a point, a its mean distance to the others of its cluster, b that to the
-    points of the nearest other cluster; 0 for a cluster's only point, and where both are 0.
+    A point's silhouette is (b - a) / max(a, b), where a is its mean distance to the other points of
+    its cluster and b to those of the nearest other cluster; 0 for the only point of a cluster, and
+    if both are 0.
     """
     rows = np.arange(len(labels))
     members = np.eye(labels.max() + 1)[labels]
@@ -85,21 +85,20 @@ def silhouette(distances: Points, labels: Labels) -> float:
 
 
 def _points(vectors: Matrix) -> Points:
-    """Unit vectors, centred, by their first principal components.
+    """Project centered unit vectors on their first principal components, without whitening.
 
-    They are not scaled again: that would pull one long cloud apart into two.
+    Whitening would split an elongated cluster in two.
     """
     if not len(vectors):
         return np.zeros((0, 1))
     units = unit(vectors).astype(np.float64)
     left, lengths, _ = np.linalg.svd(units - units.mean(axis=0), full_matrices=False)
-    # Equal rows are equal points, whatever rounding made of them.
-    points: Points = np.round((left * lengths)[:, :COMPONENTS], DECIMALS)
-    return points
+    # Rounded, so that equal rows are equal points.
+    return np.asarray(np.round((left * lengths)[:, :COMPONENTS], DECIMALS), np.float64)
 
 
-def _how_many(points: Points) -> int:
-    """How many clusters stand apart more clearly than those of a single cloud."""
+def _estimated_count(points: Points) -> int:
+    """Return the number of clusters, 1 unless they are significant."""
     found = dict(_silhouettes(points))
     if not found:
         return 1
@@ -108,15 +107,15 @@ def _how_many(points: Points) -> int:
     widths = points.std(axis=0)
     as_good = 0
     for _ in range(DRAWS):
-        cloud = generator.normal(size=points.shape) * widths
-        as_good += max((value for _, value in _silhouettes(cloud)), default=-1.0) >= best
+        sample = generator.normal(size=points.shape) * widths
+        as_good += max((value for _, value in _silhouettes(sample)), default=-1.0) >= best
         if (1 + as_good) / (1 + DRAWS) > LEVEL:
             return 1
     return min(count for count, value in found.items() if value >= CLOSE * best)
 
 
 def _silhouettes(points: Points) -> Iterator[tuple[int, float]]:
-    """Numbers of clusters that may be, and the mean silhouette of each."""
+    """Yield the possible numbers of clusters with their mean silhouettes."""
     if len(points) < 2 * FEWEST_USES or not points.any():
         return
     distances, tree = _distances(points), _tree(points)
@@ -129,19 +128,17 @@ def _silhouettes(points: Points) -> Iterator[tuple[int, float]]:
 def _tree(points: Points) -> Points:
     from scipy.cluster.hierarchy import linkage
 
-    tree: Points = linkage(points, "ward")
-    return tree
+    return np.asarray(linkage(points, "ward"), np.float64)
 
 
 def _distances(points: Points) -> Points:
     from scipy.spatial.distance import pdist, squareform
 
-    distances: Points = squareform(pdist(points))
-    return distances
+    return np.asarray(squareform(pdist(points)), np.float64)
 
 
 def _cut(tree: Points, count: int) -> Labels:
-    """The clusters of a tree cut into `count`, numbered by size, then by their first row."""
+    """Cut a tree into `count` clusters, numbered by descending size, then by their first row."""
     from scipy.cluster.hierarchy import fcluster
 
     found = fcluster(tree, count, "maxclust")
@@ -149,5 +146,4 @@ def _cut(tree: Points, count: int) -> Labels:
     order = np.lexsort((first, -sizes))
     numbers = np.empty(len(names), np.intp)
     numbers[order] = np.arange(len(names))
-    labels: Labels = numbers[np.searchsorted(names, found)]
-    return labels
+    return np.asarray(numbers[np.searchsorted(names, found)], np.intp)

@@ -1,7 +1,7 @@
-"""Words that come beside a word in one of its senses more often than in the others.
+"""Collocates: words that occur more often with one sense of a word than with the others.
 
-By the log-likelihood ratio of Dunning 1993, "Accurate Methods for the Statistics of Surprise and
-Coincidence", of a word's presence in the contexts of a sense and in those of the others.
+They are ranked by the log-likelihood ratio (Dunning 1993, "Accurate Methods for the Statistics of
+Surprise and Coincidence") of a word's presence in the contexts of a sense and of the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from retriever.embedders.tokenization.words import words_of
 
-# A ratio that chance reaches in 5 % of all cases: chi-squared with one degree of freedom.
+# The 5 % significance level: chi-squared with one degree of freedom.
 LEAST = 3.84
 FEWEST_CONTEXTS = 2
 
@@ -23,10 +23,10 @@ FEWEST_CONTEXTS = 2
 def typical_words(
     contexts: Sequence[str], labels: NDArray[np.intp], word: str, count: int
 ) -> list[tuple[str, ...]]:
-    """For each sense, numbered from 0, its `count` most typical words, in lower case.
+    """Return the top `count` collocates of each sense, numbered from 0, in lower case.
 
-    Without `word` itself. The highest ratio comes first, equal ones in the order of the alphabet. A
-    word counts once in a context.
+    `word` itself is excluded. The highest ratio comes first, ties in alphabetical order. A word
+    counts once per context.
     """
     senses = int(labels.max(initial=-1)) + 1
     sizes = np.bincount(labels, minlength=senses).tolist()
@@ -48,7 +48,7 @@ def typical_words(
 
 
 def log_likelihood(here: int, size: int, there: int, others: int) -> float:
-    """Dunning's -2 log lambda, of `here` of `size` contexts and `there` of `others`."""
+    """Return Dunning's -2 log lambda of `here` of `size` contexts and `there` of `others`."""
     share = (here + there) / (size + others)
     return 2 * sum(
         seen * log(seen / (share_of * among))

@@ -1,4 +1,4 @@
-"""The sentence around a stretch of a text: short enough for an embedder to read it whole."""
+"""The sentence around a span of a text, short enough for an embedder."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from collections.abc import Iterator
 from retriever.splitting import sentences
 
 WORDS = 60
-# How far it is looked for; scripts that write no spaces have no words to count.
+# Characters to search on either side; scripts without spaces have no words to count.
 REACH = 600
 _WORD, _SPACE = re.compile(r"\S+"), re.compile(r"\s")
 
 
 def context_of(text: str, begin: int, end: int) -> tuple[int, int]:
-    """Where the sentence around the characters `begin` to `end` begins and ends.
+    """Return the span of the sentence around the characters `begin` to `end`.
 
-    Of a sentence of more than 60 words, those around it: as many before as after, as far as there
-    are. A word is a run without whitespace; of one that is longer than 600 characters on either
-    side, the nearest ones.
+    A sentence of more than 60 words (runs without whitespace) is cut to 60, with as many before as
+    after the span if possible. At most 600 characters on either side are included.
     """
     left, right = _reach(text, begin, end)
     window = text[left:right]
     first, last = next(
         (first, last)
         for first, last in _sentences(window)
-        # A full stop may end a sentence inside a stretch such as `3.14`.
+        # A period inside the span, such as in `3.14`, may end a sentence.
         if first <= begin - left < last
     )
     first, last = _around(window[:last], first, begin - left, end - left)
@@ -33,7 +32,7 @@ def context_of(text: str, begin: int, end: int) -> tuple[int, int]:
 
 
 def _reach(text: str, begin: int, end: int) -> tuple[int, int]:
-    """How much of a text is looked at: not from or up to the middle of a word, if that can be."""
+    """Return the part of a text to search, cut at whitespace if possible."""
     left, right = max(0, begin - REACH), min(len(text), end + REACH)
     if left and (space := _SPACE.search(text, left, begin)):
         left = space.end()
@@ -43,7 +42,7 @@ def _reach(text: str, begin: int, end: int) -> tuple[int, int]:
 
 
 def _sentences(window: str) -> Iterator[tuple[int, int]]:
-    """Where the sentences of a window begin and end, without the whitespace around them."""
+    """Yield the spans of a window's sentences, without the whitespace around them."""
     at = 0
     for sentence in sentences(window):
         at = window.index(sentence, at)
@@ -52,7 +51,7 @@ def _sentences(window: str) -> Iterator[tuple[int, int]]:
 
 
 def _around(window: str, first: int, begin: int, end: int) -> tuple[int, int]:
-    """The words of a sentence, from `first` to the window's end, that are nearest to a stretch."""
+    """Return the span of the `WORDS` words around a span, from `first` to the window's end."""
     words = [match.span() for match in _WORD.finditer(window, first)]
     if len(words) <= WORDS:
         return first, len(window)

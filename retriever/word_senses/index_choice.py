@@ -1,4 +1,4 @@
-"""Which indexes of a collection speak of words: one in their contexts, one without them."""
+"""Choice of the contextual and the static index that a word is analyzed with."""
 
 from __future__ import annotations
 
@@ -15,116 +15,108 @@ from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import CUSTOM
 
-# Of embedders that give a word one vector, whatever its sentence.
+# Kinds of embedders that give a word one vector in all contexts.
 STATIC = ("static", "hashing")
 
 
 @runtime_checkable
-class OwnLayer(Protocol):
-    """An embedder that says which layer `encode_words` takes unasked."""
+class HasWordLayer(Protocol):
+    """An embedder with a default layer of `encode_words`."""
 
     @property
     def word_layer(self) -> int:
-        """That layer, counted from 0."""
+        """The default layer, counted from 0."""
 
 
 @dataclass(frozen=True)
-class Named:
-    """An index with its embedder: `words` is the same embedder, as one of words in context."""
+class ContextualIndex:
+    """An index with its embedder; `words` is the same embedder, typed as a `WordEncoding`."""
 
     name: str
     embedder: Embedder
     words: WordEncoding
 
 
-def contextual_of(store: Store, models: EmbedderPool, name: str | None) -> Named:
-    """The index of that name with its embedder, or else the first whose embedder reads context.
+def contextual_of(store: Store, models: EmbedderPool, name: str | None) -> ContextualIndex:
+    """Return the index of the name, or the first contextual one, with its embedder.
 
     Raises:
-        UnknownNameError: no such index.
-        InputError: it has no vectors of words in context, or no index has.
+        UnknownNameError: no index has the name.
+        InputError: the index, or every index, lacks vectors of words in context.
     """
     if name is not None:
         embedder = models.of(name)
         if not isinstance(embedder, WordEncoding):
             raise InputError(
-                f"Index '{name}' ({embedder.name}) has no vectors of words in their contexts; "
-                f"expected one of a contextual embedder. {_advice(store)}"
+                f"Index '{name}' ({embedder.name}) has no vectors of words in context; "
+                f"expected an index of a contextual embedder. {_advice(store)}"
             )
-        return Named(name, embedder, embedder)
+        return ContextualIndex(name, embedder, embedder)
     for candidate in _names(store, contextual=True):
-        found = _loaded(store, models, candidate)
-        if isinstance(found, WordEncoding):
-            return Named(candidate, found, found)
+        try:
+            embedder = models.of(candidate)
+        except InputError:
+            if _kind(store, candidate) != CUSTOM:
+                raise
+            continue  # A custom embedder that was not given.
+        if isinstance(embedder, WordEncoding):
+            return ContextualIndex(candidate, embedder, embedder)
     raise InputError(
-        f"{store.folder}/ has no index of a contextual embedder, which tells the senses of a word "
-        f"apart. {_advice(store)}"
+        f"{store.folder}/ has no index of a contextual embedder, which word senses need. "
+        f"{_advice(store)}"
     )
 
 
 def static_of(
     store: Store, models: EmbedderPool, name: str | None
 ) -> tuple[tuple[str, StaticEmbedder] | None, list[str]]:
-    """The index of that name with its embedder, or else the first static one; None without any.
+    """Return the index of the name, or the first static one, with its embedder; None without any.
 
-    Also notes on those that were passed by, as their tables cannot be read: a word has its senses
-    without one.
+    Also return notes on the indexes skipped because their tables cannot be read.
 
     Raises:
-        UnknownNameError: no such index.
+        UnknownNameError: no index has the name.
         InputError: its embedder is not static.
-        RetrieverError: as when the index of that name is searched.
+        RetrieverError: its embedder cannot be loaded.
     """
     if name is not None:
         embedder = models.of(name)
         if not isinstance(embedder, StaticEmbedder):
-            raise InputError(f"Index '{name}' has no table of word vectors; expected a static one.")
+            raise InputError(f"Index '{name}' has no word vectors; expected a static index.")
         return (name, embedder), []
     notes = []
     for candidate in _names(store, contextual=False):
         try:
             embedder = models.of(candidate)
         except RetrieverError as error:
-            notes.append(f"Index '{candidate}' is passed by: {' '.join(str(error).split())}")
+            notes.append(f"Index '{candidate}' is skipped: {' '.join(str(error).split())}")
             continue
         if isinstance(embedder, StaticEmbedder):
             return (candidate, embedder), notes
-    return None, notes or ["There is no index of static word vectors to show its neighbours by."]
+    return None, notes or ["No index of static word vectors, so no neighbors are shown."]
 
 
 def split_by_kind(store: Store, names: Sequence[str]) -> tuple[list[str], str | None]:
-    """Those of some indexes that are not static, in their order, and the one that is, if any.
+    """Split index names into those that are not static, in order, and the static one, if any.
 
     Raises:
-        UnknownNameError: no such index.
+        UnknownNameError: no index has one of the names.
         InputError: two are static, or one has no vectors.
     """
     static = [name for name in names if _kind(store, name) in STATIC]
     if len(static) > 1:
-        raise InputError(f"{' and '.join(static)} are both static; expected one at most.")
+        raise InputError(f"{' and '.join(static)} are both static; expected at most one.")
     return [name for name in names if name not in static], next(iter(static), None)
 
 
 def _names(store: Store, *, contextual: bool) -> list[str]:
-    """The indexes of vectors whose embedder may be contextual, or those that are not; the oldest
-    first.
-    """
+    """Return the vector indexes that may be contextual, or those that are static, oldest first."""
     names = [row.name for row in store.indexes() if row.embedding is not None]
     return [name for name in names if (_kind(store, name) not in STATIC) == contextual]
 
 
 def _kind(store: Store, name: str) -> str:
     return str(store.embedding(name).embedder["kind"])
-
-
-def _loaded(store: Store, models: EmbedderPool, name: str) -> Embedder | None:
-    """An index's embedder; None for one of the user's own that was not given."""
-    try:
-        return models.of(name)
-    except InputError:
-        if _kind(store, name) != CUSTOM:
-            raise
-        return None
 
 
 def _advice(store: Store) -> str:

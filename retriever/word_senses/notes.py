@@ -1,4 +1,4 @@
-"""What is said beside an answer about a word: what was not found, not read, or left out."""
+"""Notes on a word analysis: what was not found, not read or left out."""
 
 from __future__ import annotations
 
@@ -6,35 +6,33 @@ import unicodedata
 
 from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.formatting import many
-from retriever.word_senses.results import Found
+from retriever.word_senses.results import OccurrenceCounts
 
-# As the names of their letters begin: between two words of these scripts stands nothing.
+# Scripts without spaces between words, by the first word of their letters' Unicode names.
 WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 
 
-def of_uses(word: str, facts: Found, unread: int, embedder: str) -> list[str]:
-    """On the uses of a word, of which the embedder of that name did not read so many."""
+def notes_on_uses(word: str, facts: OccurrenceCounts, unread: int, embedder: str) -> list[str]:
+    """Return the notes on a word's uses, `unread` of which exceed the embedder's length limit."""
     notes = list[str]()
     if not facts.occurrences:
         some = f"passages have other forms of it: {facts.passages:,}" if facts.passages else ""
         notes.append(f"'{word}' occurs in no passage{f'; {some}' if some else ''}.")
         if any(unicodedata.name(letter, "").startswith(WITHOUT_SPACES) for letter in word):
             notes.append(
-                "A word is all that stands between spaces and signs: in a script that is written "
-                "without spaces, often a whole clause, which has to be asked for as it stands."
+                "Words are split at spaces and punctuation: in a script without spaces, a word is "
+                "often a complete clause, which the query must match exactly."
             )
     if facts.read < facts.passages:
-        notes.append(
-            f"{facts.read:,} of {facts.passages:,} passages were looked through, evenly spread."
-        )
+        notes.append(f"{facts.read:,} of {facts.passages:,} passages were read, evenly spread.")
     if unread:
         were = many(unread, "occurrence was", "occurrences were")
-        notes.append(f"{were} left out: {embedder} does not read so far into a sentence.")
+        notes.append(f"{were} left out: beyond the length limit of {embedder}.")
     return notes
 
 
-def of_static(word: str, index: str, embedder: StaticEmbedder) -> list[str]:
-    """On what an index of static vectors does not know."""
+def notes_on_static(word: str, index: str, embedder: StaticEmbedder) -> list[str]:
+    """Return a note if the word is not in the table of a static index."""
     if embedder.encode_documents([word]).any():
         return []
     return [f"Index '{index}' ({embedder.name}) has no vector of '{word}'."]

@@ -1,4 +1,4 @@
-"""Where a word occurs in a corpus: candidates from the index of words, then letter by letter."""
+"""Occurrences of a word in a corpus: passages from a BM25 index, then an exact search in them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from retriever.embedders.tokenization.alignment import word_spans
 from retriever.embedders.tokenization.characters import letters, lowered
 from retriever.indexing.info import missing_note
 from retriever.word_senses.contexts import context_of
-from retriever.word_senses.results import Found
+from retriever.word_senses.results import OccurrenceCounts
 
-# Passages whose texts are looked through: a second's work. Of a word in more of them, so many are
-# read, evenly spread.
+# The most passages to read, evenly spread: a second's work.
 READ = 5_000
 FETCHED = 64
 NAMED, SHOWN = 12, 20
@@ -34,7 +33,7 @@ NAMED, SHOWN = 12, 20
 
 @dataclass(frozen=True)
 class Occurrence:
-    """A word in its context: `text` is the sentence, `span` where the word stands in it."""
+    """A word in context: `text` is the sentence, `span` the word's place in it, in characters."""
 
     doc_id: str
     title: str
@@ -43,22 +42,22 @@ class Occurrence:
 
     @property
     def written(self) -> str:
-        """The word as it is written here."""
+        """The word as it is spelled in the text."""
         begin, end = self.span
         return self.text[begin:end]
 
 
 @dataclass(frozen=True)
 class Occurrences:
-    """The occurrences of a word that were chosen, in the corpus's order, and what was found."""
+    """The chosen occurrences of a word, in corpus order, with counts and notes."""
 
     chosen: tuple[Occurrence, ...]
-    found: Found
+    found: OccurrenceCounts
     notes: tuple[str, ...]
 
 
 class Place(NamedTuple):
-    """Where a word stands in a document: in its title or its text, in characters."""
+    """The span of a word in a document's title or text, in characters."""
 
     key: int
     in_title: bool
@@ -66,18 +65,18 @@ class Place(NamedTuple):
     end: int
 
 
-def checked_word(word: str) -> str:
-    """The word without whitespace around it.
+def validate_word(word: str) -> str:
+    """Return the word without surrounding whitespace.
 
     Raises:
-        InputError: it is no text, or not exactly one word.
+        InputError: it is not a string of exactly one word.
     """
     check_texts([word])
     bare = word.strip()
     spans = word_spans(bare)
     if spans != ((0, len(bare)),):
         words = ", ".join(dict.fromkeys(bare[begin:end] for begin, end in spans[:NAMED]))
-        advice = f" Ask for one of its words: {words}." if words else ""
+        advice = f" Use one of its words: {words}." if words else ""
         raise InputError(
             f"{word!r} is not one word; expected a run of letters, marks and digits, such as bank."
             f"{advice}"
@@ -86,72 +85,74 @@ def checked_word(word: str) -> str:
 
 
 def evenly(count: int, most: int) -> NDArray[np.intp]:
-    """At most `most` of the numbers from 0 to below `count`, evenly spread, ascending."""
+    """Return at most `most` of the numbers from 0 to `count` - 1, evenly spread, ascending."""
     if count <= most:
         return np.arange(count)
     return np.arange(most) * count // most
 
 
 def places_of(word: str, text: str) -> list[tuple[int, int]]:
-    """Where a text has a word, in any case, as a word of its own; in characters."""
+    """Return the spans of a word in a text, ignoring case; not of parts of other words."""
     small, word = lowered(text), lowered(word)
     places, at = list[tuple[int, int]](), small.find(word)
     while at >= 0:
         end = at + len(word)
-        if not _goes_on(text[at - 1 : at]) and not _goes_on(text[end : end + 1]):
+        if not _is_word(text[at - 1 : at]) and not _is_word(text[end : end + 1]):
             places.append((at, end))
         at = small.find(word, end)
     return places
 
 
-def _goes_on(character: str) -> bool:
-    """Whether a character, or none, is part of a word."""
+def _is_word(character: str) -> bool:
+    """Return whether a character, or an empty string, is part of a word."""
     return character.translate(letters(lower=False)).strip(" ") != ""
 
 
 def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
-    """At most `most` occurrences of a word, evenly spread over the corpus.
+    """Find at most `most` occurrences of a word, evenly spread over the corpus.
 
     Raises:
-        InputError: the collection has no index of words, or the word is too long to be in one.
+        InputError: the collection has no BM25 index, or the word is too long for one.
     """
-    index = _index_of_words(store)
+    index = _bm25_index(store)
     terms = terms_of(word, str(index.definition["language"]))
     if not terms:
         raise InputError(
             f"'{word[:SHOWN]}...' has {len(word.encode()):,} bytes; index '{index.name}' holds "
-            f"words of fewer than {LONGEST_WORD}. Ask for a shorter one."
+            f"words of fewer than {LONGEST_WORD}. Use a shorter word."
         )
 
-    def question(snapshot: Snapshot) -> Occurrences:
+    def read(snapshot: Snapshot) -> Occurrences:
         view = snapshot.view(index.name)
         if not isinstance(view, LexicalSearcher):
-            raise MismatchError(f"Index '{index.name}' is none of words any more. Open it again.")
+            raise MismatchError(
+                f"Index '{index.name}' is no longer lexical. Open the collection again."
+            )
         keys = view.search([terms], max(view.count(), 1)).keys
-        # The index stems: passages with other forms of the word are among these.
+        # The index stems, so some passages have only other forms of the word.
         keys = np.sort(keys[keys != NO_KEY])
-        read = keys[evenly(len(keys), READ)]
-        places = list(_places(snapshot, read, word))
+        some = keys[evenly(len(keys), READ)]
+        places = list(_places(snapshot, some, word))
         picked = [places[n] for n in evenly(len(places), most).tolist()]
         notes = (missing_note(store.folder, index.name, view.missing),) if view.missing else ()
-        found = Found(len(picked), len(places), len(read), len(keys))
+        found = OccurrenceCounts(len(picked), len(places), len(some), len(keys))
         return Occurrences(tuple(_in_context(snapshot, picked)), found, notes)
 
-    return store.read(question)
+    return store.read(read)
 
 
-def _index_of_words(store: Store) -> IndexRow:
+def _bm25_index(store: Store) -> IndexRow:
     for index in store.indexes():
         if index.kind == "lexical":
             return index
     raise InputError(
-        f"{store.folder}/ has no index of words, by which the occurrences of a word are found. "
+        f"{store.folder}/ has no lexical index, which finds the occurrences of a word. "
         f"Build one: retriever build {shlex.quote(str(store.folder))} bm25 --lexical"
     )
 
 
 def _places(snapshot: Snapshot, keys: Keys, word: str) -> Iterator[Place]:
-    """Every occurrence in some passages, once: passages may overlap, and share their title."""
+    """Yield every occurrence in the passages once: passages may overlap and share their title."""
     seen = set[tuple[str, bool, int]]()
     for passage in _passages(snapshot, keys.tolist()):
         document, start = passage.document, passage.start
@@ -180,7 +181,7 @@ def _in_context(snapshot: Snapshot, places: Sequence[Place]) -> Iterator[Occurre
 
 
 def _passages(snapshot: Snapshot, keys: Sequence[int]) -> Iterator[FoundPassage]:
-    """The passages of keys, in their order; few texts at a time, for they may be long."""
+    """Yield the passages of the keys in order, reading a few texts at a time to bound memory."""
     for start in range(0, len(keys), FETCHED):
         some = keys[start : start + FETCHED]
         found = snapshot.found(some)

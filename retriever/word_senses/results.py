@@ -1,4 +1,4 @@
-"""What is known of a word: its neighbours, its senses in a corpus, and where it is used in one."""
+"""Results of a word analysis: neighbors, senses and uses."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Neighbour:
-    """A word near another in a table of static vectors, with their cosine."""
+class Neighbor:
+    """A similar word by static vectors, with the cosine."""
 
     word: str
     cosine: float
 
 
 @dataclass(frozen=True)
-class Found:
-    """The occurrences of a word that an answer rests on.
+class OccurrenceCounts:
+    """Counts of a word's occurrences.
 
-    `used` of the `occurrences` that there are in `read` passages, of the `passages` that the index
-    of words names for the word; other forms of it are among these. What the embedder did not read
-    is not used.
+    `passages` match the word or another form of it in the BM25 index, and `read` of them were read.
+    These have `occurrences` of the word, of which `used` are within the embedder's length limit and
+    the requested number.
     """
 
     used: int
@@ -30,13 +30,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Use:
-    """One use of a word: the sentence around it, or some sixty words of a longer one.
+    """A use of a word: its sentence, or sixty words of a longer one.
 
-    `span` is where the word stands in `text`, in characters. `contextual` is the cosine of its
-    vector in this context with the one that was asked about: the centre of a sense, or the word in
-    another text. `static` is that of the vectors that both have without context: 1 up to rounding
-    where the static embedder reads both alike, None where it does not know the word or was not
-    there. `rank` counts from 1.
+    `span` is the word's place in `text`, in characters. `contextual` is the cosine of its vector in
+    this context with the center of the sense, or with the word in the query text. `static` is the
+    cosine of the static vectors of both spellings: 1 up to rounding if the static embedder treats
+    them equally, None if it does not know the word or there is none. `rank` counts from 1.
     """
 
     rank: int
@@ -50,12 +49,11 @@ class Use:
 
 @dataclass(frozen=True)
 class Sense:
-    """A group of uses that are alike.
+    """A group of similar uses.
 
-    `number` counts from 1, the most frequent first; `count` uses, `share` of all that were looked
-    at. `words` come beside it more often than beside the other senses, the most telling first; a
-    word's only sense has none. `passages` are the most typical, of different documents
-    as far as there are.
+    `number` counts from 1, the most frequent sense first. It has `count` uses, which are `share` of
+    all. `words` are its collocates, best first; a word's only sense has none. `passages` are the
+    uses nearest to its center, of different documents if possible.
     """
 
     number: int
@@ -67,30 +65,30 @@ class Sense:
 
 @dataclass(frozen=True)
 class WordSenses:
-    """A word by its static vector, and by its senses in a corpus.
+    """A word's static neighbors, and its senses in a corpus.
 
-    `index` is the index of contextual vectors, `static` that of static ones, None without one.
-    `silhouette` says how well the senses stand apart, up to 1; None for a single one.
+    `index` is the contextual index, `static` the static one, None without one. `silhouette` is how
+    well the senses are separated, up to 1; None for a single sense.
     """
 
     word: str
     index: str
     static: str | None
-    neighbors: tuple[Neighbour, ...]
+    neighbors: tuple[Neighbor, ...]
     senses: tuple[Sense, ...]
     silhouette: float | None
-    found: Found
+    found: OccurrenceCounts
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class WordUses:
-    """The passages that use a word as `text` does, best first; the rest as in `WordSenses`."""
+    """The uses of a word most similar to that in `text`; other fields as in `WordSenses`."""
 
     word: str
     text: str
     index: str
     static: str | None
     uses: tuple[Use, ...]
-    found: Found
+    found: OccurrenceCounts
     notes: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
-"""Vectors of a word's occurrences, kept in the cache, so that no context is encoded twice.
+"""A cache of a word's vectors in context, so that no context is encoded twice.
 
-<cache>/words/in-context/<of the embedder>/<of the word>   one file a word: a line of JSON that says
-    whose vectors these are, the checksum of every context with the place of the word in it, the
-    vectors, and a SHA-256 over all of it
+<cache>/words/in-context/<embedder digest>/<word digest>   one file per word: a line of JSON with
+    the embedder and the word, the digest of every context with the word's span, the vectors, and
+    a SHA-256 of all of it
 
-No text is kept. A file that is damaged, or not what it should be, counts as absent.
+No text is stored. A file that is damaged or of something else counts as absent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,35 +22,31 @@ import numpy as np
 from indexes.errors import CollectionError
 from indexes.pipeline.embedding_job import Progress
 from indexes.storage.files import new_file
-from retriever.embedders.base import Matrix, WordEncoding, WordVectors
+from retriever.embedders.base import Matrix, WordEncoding
 from retriever.embedders.cache import cache_folder
 
-# A word in its text: the text, and where the word stands in it.
+# A text and the span of the word in it.
 Placed = tuple[str, tuple[int, int]]
 Rows = dict[bytes, Matrix]
 
 DIGEST = 32
-# Texts that go to the embedder at once: between them, the progress is told.
+# Texts per call of the embedder; progress is reported after each.
 TOGETHER = 64
-# Of these, the latest are kept: 30 MB of vectors of 384 numbers.
+# The latest vectors to keep per word: 30 MB at 384 dimensions.
 KEPT = 20_000
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """An embedder of words with a layer, and a way with pieces; `fingerprint` is the embedder's."""
+    """A word embedder with its layer and pooling of pieces; `fingerprint` is the embedder's."""
 
     embedder: WordEncoding
     fingerprint: str
     layer: int | None
     pieces: str
 
-    def __call__(self, texts: Sequence[str]) -> list[WordVectors]:
-        """The words of some texts."""
-        return self.embedder.encode_words(texts, layer=self.layer, pieces=self.pieces)
-
-    def says(self, word: str) -> bytes:
-        """One line that says whose vectors these are."""
+    def header(self, word: str) -> bytes:
+        """Return the line of JSON that identifies the embedder and the word."""
         facts = {
             "embedder": self.fingerprint,
             "layer": self.layer,
@@ -60,23 +56,23 @@ class Encoder:
         return json.dumps(facts, sort_keys=True).encode() + b"\n"
 
     def path(self, word: str) -> Path:
-        """The file of a word's vectors."""
+        """Return the file of a word's vectors."""
         of_embedder, of_word = (
-            hashlib.sha256(self.says(one)).hexdigest()[:32] for one in ("", word)
+            hashlib.sha256(self.header(one)).hexdigest()[:32] for one in ("", word)
         )
         return cache_folder() / "words" / "in-context" / of_embedder / of_word
 
 
-def encoded(
+def encode_occurrences(
     encoder: Encoder, word: str, places: Sequence[Placed], progress: Progress
 ) -> tuple[list[Matrix | None], str | None]:
-    """The vector (dim,) of a word at each of some places, and a note where they cannot be kept.
+    """Return the vector (dim,) of a word at each place, and a note if they cannot be cached.
 
-    None for a place that the embedder did not read: it may be beyond its longest text. Only texts
-    that are not in the cache are encoded; interrupted, those that are done are kept.
+    None for a place beyond the embedder's length limit. Only texts that are not in the cache are
+    encoded; an interrupted call caches those that are done.
     """
-    path, says = encoder.path(word), encoder.says(word)
-    rows, note = _read(path, says), None
+    path, header = encoder.path(word), encoder.header(word)
+    rows, note = _read(path, header), None
     names = [_name(place) for place in places]
     missing: dict[str, list[tuple[bytes, tuple[int, int]]]] = {}
     for name, (text, span) in zip(names, places, strict=True):
@@ -88,26 +84,27 @@ def encoded(
             _encode(encoder, missing, new, progress)
         finally:
             rows |= new
-            note = _write(path, says, rows) if new else None
+            note = _write(path, header, rows) if new else None
     vectors = (rows[name] for name in names)
     return [vector if vector.any() else None for vector in vectors], note
 
 
 def _encode(
-    encoder: Callable[[Sequence[str]], list[WordVectors]],
+    encoder: Encoder,
     missing: dict[str, list[tuple[bytes, tuple[int, int]]]],
     rows: Rows,
     progress: Progress,
 ) -> None:
-    """Puts the vectors of what is missing, by text, into `rows`."""
+    """Encode the missing places, by text, into `rows`."""
     texts = list(missing)
     progress(0, len(texts))
     for start in range(0, len(texts), TOGETHER):
         some = texts[start : start + TOGETHER]
-        for text, words in zip(some, encoder(some), strict=True):
+        every = encoder.embedder.encode_words(some, layer=encoder.layer, pieces=encoder.pieces)
+        for text, words in zip(some, every, strict=True):
             at = {span: row for row, span in enumerate(words.spans)}
             for name, span in missing[text]:
-                # Zeros for what was not read: it need not be tried again.
+                # Zeros mark a place that the embedder does not read, so that it is not retried.
                 row = at.get(span)
                 unread = np.zeros(words.vectors.shape[1:], np.float32)
                 rows[name] = unread if row is None else words.vectors[row].astype(np.float32)
@@ -119,17 +116,17 @@ def _name(place: Placed) -> bytes:
     return hashlib.sha256(f"{begin} {end} {text}".encode()).digest()
 
 
-def _read(path: Path, says: bytes) -> Rows:
-    """The vectors in a file by their contexts; none where it is not whole."""
+def _read(path: Path, header: bytes) -> Rows:
+    """Return the vectors of a file by their contexts; none if it is not intact."""
     try:
         data = path.read_bytes()
     except OSError:
         return {}
-    body, digest_of = data[:-DIGEST], data[-DIGEST:]
-    if hashlib.sha256(body).digest() != digest_of or not body.startswith(says):
+    body, digest = data[:-DIGEST], data[-DIGEST:]
+    if hashlib.sha256(body).digest() != digest or not body.startswith(header):
         return {}
-    count, dim = np.frombuffer(body, "<i8", 2, len(says)).tolist()
-    names = len(says) + 16
+    count, dim = np.frombuffer(body, "<i8", 2, len(header)).tolist()
+    names = len(header) + 16
     vectors = np.frombuffer(body, "<f4", count * dim, names + count * DIGEST)
     return {
         body[names + n * DIGEST : names + (n + 1) * DIGEST]: row
@@ -137,14 +134,14 @@ def _read(path: Path, says: bytes) -> Rows:
     }
 
 
-def _write(path: Path, says: bytes, rows: Rows) -> str | None:
-    """Keeps vectors; a note where that fails: they are of use without it."""
+def _write(path: Path, header: bytes, rows: Rows) -> str | None:
+    """Write the vectors, or return a note on why that failed."""
     kept = list(rows.items())[-KEPT:]
     vectors = np.stack([row for _, row in kept]).astype("<f4")
     body = b"".join(
-        [says, np.array(vectors.shape, "<i8").tobytes(), *(n for n, _ in kept), vectors.tobytes()]
+        [header, np.array(vectors.shape, "<i8").tobytes(), *(n for n, _ in kept), vectors.tobytes()]
     )
-    # Two processes may write at once: each its own file, and the last one stays.
+    # Two processes may write at once: each writes its own file, and the last one wins.
     own = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         with new_file(own) as file:
@@ -154,7 +151,7 @@ def _write(path: Path, says: bytes, rows: Rows) -> str | None:
     except (CollectionError, OSError) as error:
         reason = " ".join(str(error).split())
         return (
-            f"What was encoded of this word could not be kept ({reason}): it is encoded again when "
-            "it is asked for. Set RETRIEVER_CACHE to a folder that can be written and has room."
+            f"The vectors of this word could not be cached ({reason}), so the next call encodes "
+            "them again. Set RETRIEVER_CACHE to a writable folder with free space."
         )
     return None

@@ -1,4 +1,4 @@
-"""Distilling: a contextual embedding's knowledge of a corpus put into a table of token vectors."""
+"""Distillation of a contextual embedder into a table of token vectors, on a collection's texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as bags of a student's tokens, and where the table of these tokens starts."""
+"""Bags of a student's tokens, and the initial token vectors."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ RARE = 1e-3  # a of a / (a + p), as in SIF
 
 
 class Bags:
-    """Texts as the student's tokenizer cuts them."""
+    """Token counts of texts by the student's tokenizer."""
 
     def __init__(self, path: Path) -> None:
         self._tokenizer = TextTokenizer(path)
 
     @property
     def size(self) -> int:
-        """How many tokens there are."""
+        """Size of the vocabulary."""
         return self._tokenizer.size
 
     def of(self, texts: Sequence[str]) -> Any:
-        """How often each token is in each text: sparse, (len(texts), vocabulary)."""
+        """Count the tokens of each text: sparse, (len(texts), vocabulary)."""
         from scipy.sparse import csr_array
 
         tokens, offsets = self._tokenizer.tokens(texts)
         ones = np.ones(len(tokens), np.float32)
-        bags = csr_array((ones, tokens, offsets), shape=(len(texts), self._tokenizer.size))
+        bags = csr_array((ones, tokens, offsets), shape=(len(texts), self.size))
         bags.sum_duplicates()
         return bags
 
 
 def start_of(pieces: Matrix, tokens: Any) -> Matrix:
-    """Where fitting starts: the teacher's vector of each token alone, frequent ones shortened.
+    """Return the initial table: the teacher's vector of each single token, SIF-weighted.
 
-    As in SIF (Arora et al. 2017): times a / (a + p), p being the token's share of the corpus.
+    The weight is a / (a + p), where p is the token's share of the corpus (Arora et al. 2017).
     """
     counts = np.asarray(tokens.sum(axis=0), np.float64).ravel()
     shares = counts / max(counts.sum(), 1.0)

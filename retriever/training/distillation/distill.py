@@ -1,8 +1,7 @@
-"""A table that answers like a contextual embedding, fitted on a collection's own texts.
+"""Distillation of an index's embedder into a table of token vectors.
 
-After Hinton et al. 2015 and model2vec (Tulkens and van Dongen 2024), with what those lack: the
-teacher reads the sentences of the corpus at hand, and the vectors that an index has of its
-documents are lessons too.
+Based on Hinton et al. 2015 and model2vec (Tulkens and van Dongen 2024). In addition, the teacher
+encodes sentences of the collection itself, and the document vectors of the index are training data.
 """
 
 from __future__ import annotations
@@ -20,40 +19,40 @@ from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
 from retriever.embedders.base import Matrix
+from retriever.embedders.static.token_table import EXTRAS
 from retriever.indexing.fingerprints import vector_fingerprint
 from retriever.indexing.info import BuildReport
 from retriever.training.checkpoint import Checkpoint
 from retriever.training.distillation.bags import Bags, start_of
-from retriever.training.distillation.evaluate import Judged, judge
-from retriever.training.distillation.export import read_facts, write_folder
+from retriever.training.distillation.evaluate import StudentScores, evaluate_student
+from retriever.training.distillation.export import write_folder
 from retriever.training.distillation.student import Recipe, TrainingSet, fit
 from retriever.training.distillation.teacher import Budget, TeacherVectors, teach
 from retriever.training.distillation.tokenizer import meanings, student_tokenizer
 from retriever.training.distillation.training_texts import general, of_documents, sample, shuffled
 from retriever.training.job import Stages, TrainingJob, silent_stages
 
-# The order of everything that is drawn, and what is fitted to it: another one begins anew.
+# Version of the random draws and of the fit: a checkpoint of another version is not resumed.
 VERSION = 1
 HELD_OUT, HELD_OUT_SHARE = 1_000, 20
-# Where a corpus has fewer titles and sentences, general ones make up for them.
+# A corpus with fewer titles and sentences is filled up with general sentences.
 ENOUGH = 5_000
 MOST_PASSAGES = 20_000
 ANCHORS = 1_000
 TOKENIZER = "tokenizer.json"
-# How many fit a batch best, being that short: see benchmarks/README.md.
+# The fastest batch size for single tokens: see benchmarks/README.md.
 TOKENS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class DistillReport:
-    """What a call of `distill` did.
+    """Result of a call of `distill`.
 
-    `path` is what `StaticEmbedder` and `SentenceTransformer` load. The student learnt from `texts`
-    titles and sentences and from `passages` vectors of the teacher's index. `cosine` is the mean
-    cosine of student and teacher on `held_out` texts that it did not learn from. `encoding_seconds`
-    the teacher took, `fitting_seconds` the table. `build` is the report of the index, None where
-    none was asked for, `judged` what people's judgments say, where there were any. `already`: it
-    was there, made from the same documents.
+    `path` is what `StaticEmbedder` and `SentenceTransformer` load. The student was trained on
+    `texts` titles and sentences and on `passages` vectors of the teacher's index. `cosine` is the
+    mean cosine of student and teacher on `held_out` texts. `encoding_seconds` is the teacher's
+    time, `fitting_seconds` the student's. `build` is the report of the index, None without one;
+    `judged` the evaluation, None without judgments. `already`: the student existed before.
     """
 
     name: str
@@ -69,11 +68,11 @@ class DistillReport:
     precision: str
     already: bool = False
     build: BuildReport | None = None
-    judged: Judged | None = None
+    judged: StudentScores | None = None
 
     @property
     def read(self) -> int:
-        """How many titles and sentences the teacher read: `texts` of a call that repeats it."""
+        """Number of titles and sentences that the teacher read; as `texts`, it repeats the call."""
         return self.texts + self.held_out
 
 
@@ -92,35 +91,34 @@ def distill(
     qrels: Qrels | None = None,
     stages: Stages | None = None,
 ) -> DistillReport:
-    """Fit a table of token vectors to the embedder of an index, on the collection's own texts.
+    """Fit a table of token vectors to the embedder of an index, on the collection's texts.
 
-    `teacher` is the index. Its embedder encodes titles and sentences of the documents, as queries
-    are encoded, for `seconds` or until there are `texts` of them, whichever comes first; for 120
-    seconds where neither is given. The vectors that the index has already are used as they are.
-    `precision` is that of the encoding, see `ContextualEmbedder`; without one it is bfloat16 where
-    the processor computes with it.
+    `teacher` names the index. Its embedder encodes titles and sentences of the documents as
+    queries, for `seconds` or until `texts` are encoded, whichever comes first; the default is 120
+    seconds. The vectors of the index are used as they are. `precision` is that of the encoding, see
+    `ContextualEmbedder`; the default is bfloat16 if the processor supports it.
 
-    The student lies in the collection's folder `models/NAME`: a sentence-transformers
-    `StaticEmbedding`, which loads without this library. An index `name` over it is built, too,
-    unless `build` is false; `Collection.build(..., vectors=teacher, queries_by=name)` has it encode
-    the queries of its teacher's vectors. With `queries` and `qrels`, both are judged.
+    The student is written to the collection's folder `models/NAME` as a sentence-transformers
+    `StaticEmbedding`, which loads without this library. An index `name` over it is built unless
+    `build` is false. `Collection.build(..., vectors=teacher, queries_by=name)` makes it encode the
+    queries for its teacher's vectors. With `queries` and `qrels`, both are evaluated.
 
-    An interrupted call goes on with what was encoded when it is made again; a finished one is not
-    done again, whatever its `seconds` and `texts` were. The same seed, `texts` and precision give
-    the same table on the same machine, unless `seconds` cut it short.
+    The same call resumes an interrupted distillation with the texts encoded so far, and does not
+    repeat a finished one, whatever `seconds` and `texts` are. The same seed, `texts` and precision
+    give the same table on the same machine, unless `seconds` end the encoding first.
 
     Raises:
-        UnknownNameError: no such index.
-        InputError: it has no vectors, there is nothing to learn from, a number out of its range, or
-            queries without judgments.
-        CollectionError: a model or an index of that name is there, or the disk is full.
-        LockedError: another process is at it.
+        UnknownNameError: no index has the name `teacher`.
+        InputError: the index has no vectors, there are no documents, a number is out of range, or
+            only one of queries and judgments is given.
+        CollectionError: a different model or an index has this name, or the disk is full.
+        LockedError: another process is distilling this model.
     """
     budget = Budget.of(seconds, texts)
     if type(seed) is not int or seed < 0:
         raise InputError(f"seed is {seed!r}; expected a whole number of at least 0.")
     if (queries is None) != (qrels is None):
-        raise InputError("Queries and judgments (qrels) belong together: give both, or neither.")
+        raise InputError("Evaluation needs queries and judgments (qrels): give both, or neither.")
     work = _Distilling(TrainingJob(library, name), teacher, seed, recipe, stages or silent_stages)
     report = work.run(budget, precision, indexed=build)
     student = StaticEmbedder(report.path)
@@ -129,95 +127,98 @@ def distill(
             report = replace(report, build=library.build(name, student, progress=progress))
     if queries is not None and qrels is not None:
         index = name if build else None
-        report = replace(report, judged=judge(library, teacher, student, index, queries, qrels))
+        report = replace(
+            report, judged=evaluate_student(library, teacher, student, index, queries, qrels)
+        )
     return report
 
 
 @dataclass(frozen=True)
 class _Distilling:
-    """One student of one index."""
+    """A distillation of one index."""
 
-    making: TrainingJob
+    job: TrainingJob
     teacher: str
     seed: int
     recipe: Recipe
     stages: Stages
 
     def run(self, budget: Budget, precision: str | None, *, indexed: bool) -> DistillReport:
-        """Fit a student and put it in its place, unless the same one stands there."""
-        self.making.check()
-        embedder = self.making.library.embedder(self.teacher)
+        """Fit the student and put it in its folder, unless the same one is there."""
+        self.job.check()
+        embedder = self.job.library.embedder(self.teacher)
         identity = self._identity(embedder)
-        if self.making.place.exists():
+        if self.job.place.exists():
             if precision is not None:
-                identity["precision"] = _precision_of(_at_precision(embedder, precision))
+                _, identity["precision"] = _at_precision(embedder, precision)
             return self._found(identity)
         if indexed:
-            self.making.check_index()
-        # It may have to load the model again: not before that is needed.
-        fast = _at_precision(embedder, precision)
-        kept = {**identity, "precision": _precision_of(fast)}
-        with Checkpoint.opened(self.making.place.parent, self.making.name, kept) as work:
-            lessons = self._lessons(work.path, fast, budget)
-            self.making.check_unchanged(identity["corpus"])
-            return self._fitted(work, lessons, fast, kept)
+            self.job.check_index()
+        # This may load the model again, so it is done only when needed.
+        fast, identity["precision"] = _at_precision(embedder, precision)
+        with Checkpoint.opened(self.job.place.parent, self.job.name, identity) as work:
+            encoded = self._encode(work.path, fast, budget)
+            self.job.check_unchanged(identity["corpus"])
+            return self._fit(work, encoded, identity)
 
     def _identity(self, teacher: Embedder) -> dict[str, Any]:
-        """What decides a student, but for how much it was taught."""
+        """Return everything that determines the student, except the amount of training data."""
         return {
             "teacher": {
                 "name": teacher.name,
                 "fingerprint": vector_fingerprint(teacher.fingerprint),
             },
-            "corpus": self.making.corpus(),
+            "corpus": self.job.corpus(),
             "recipe": asdict(self.recipe),
             "seed": self.seed,
             "version": VERSION,
         }
 
     def _found(self, identity: Mapping[str, Any]) -> DistillReport:
-        """The report of a student that is there, where it is the one that was asked for."""
-        facts = read_facts(self.making.place)
-        if {key: facts.get(key) for key in identity} != identity:
-            raise self.making.is_another(f"distilling '{self.teacher}' makes")
+        """Return the report of the existing student if it has this identity."""
+        facts = self.job.finished(EXTRAS, identity, needs=self.job.place)
         return DistillReport(
-            name=self.making.name,
+            name=self.job.name,
             teacher=self.teacher,
-            path=self.making.place,
+            path=self.job.place,
             already=True,
             **facts["report"],
         )
 
-    # -- the work -------------------------------------------------------------------------------
-
-    def _lessons(self, folder: Path, teacher: Embedder, budget: Budget) -> _Taught:
-        """All that the student learns from, encoded by the teacher."""
-        documents = sample(self.making.library.documents(), len(self.making.library), self.seed)
+    def _encode(self, folder: Path, teacher: Embedder, budget: Budget) -> _Encoded:
+        """Encode single tokens and sampled texts with the teacher."""
+        documents = sample(self.job.library.documents(), len(self.job.library), self.seed)
         texts = shuffled(of_documents(documents), self.seed)
         texts += general(ENOUGH - len(texts))
-        tokenizer = student_tokenizer(_tokenizer_of(teacher), texts)
+        tokenizer_json, token_teacher = None, teacher
+        if isinstance(teacher, ContextualEmbedder):
+            tokenizer_json, token_teacher = (
+                teacher.tokenizer_json,
+                teacher.in_batches(TOKENS_AT_ONCE),
+            )
+        tokenizer = student_tokenizer(tokenizer_json, texts)
         (folder / TOKENIZER).write_text(tokenizer, "utf-8")
         names = meanings(tokenizer)
-        with self.stages(f"{teacher.name} reads single tokens") as progress:
-            at_once = _in_batches(teacher)
-            pieces = teach(folder, "tokens", names, at_once.encode_queries, Budget(), progress)
-        with self.stages(f"{teacher.name} reads sentences") as progress:
+        with self.stages(f"encoding single tokens with {teacher.name}") as progress:
+            encode = token_teacher.encode_queries
+            tokens = teach(folder, "tokens", names, encode, Budget(), progress)
+        with self.stages(f"encoding sentences with {teacher.name}") as progress:
             read = teach(folder, "texts", texts, teacher.encode_queries, budget, progress)
-        return _Taught(tokenizer, pieces, read)
+        return _Encoded(tokenizer, tokens, read)
 
-    def _fitted(
-        self, work: Checkpoint, taught: _Taught, teacher: Embedder, kept: Mapping[str, Any]
+    def _fit(
+        self, work: Checkpoint, encoded: _Encoded, identity: Mapping[str, Any]
     ) -> DistillReport:
         passages, vectors = self._passages()
         bags = Bags(work.path / TOKENIZER)
-        held = min(HELD_OUT, len(taught.read.texts) // HELD_OUT_SHARE)
-        read = TrainingSet(bags.of(taught.read.texts), taught.read.vectors)
+        held = min(HELD_OUT, len(encoded.texts.texts) // HELD_OUT_SHARE)
+        read = TrainingSet(bags.of(encoded.texts.texts), encoded.texts.vectors)
         seen = TrainingSet(bags.of(passages), vectors)
         lessons = read[held:].and_also(seen) if len(read) else seen
         started = perf_counter()
-        with self.stages(f"fitting {self.making.name}") as progress:
+        with self.stages(f"fitting {self.job.name}") as progress:
             fitted = fit(
-                start_of(taught.pieces.vectors, seen.tokens),
+                start_of(encoded.tokens.vectors, seen.tokens),
                 lessons,
                 read[:held],
                 vectors[:: max(1, len(vectors) // ANCHORS)],
@@ -226,79 +227,61 @@ class _Distilling:
                 progress,
             )
         report = DistillReport(
-            name=self.making.name,
+            name=self.job.name,
             teacher=self.teacher,
-            path=self.making.place,
+            path=self.job.place,
             texts=len(read) - held,
             passages=len(seen),
             held_out=held,
             cosine=round(fitted.cosine, 6),
             epochs=fitted.epochs,
-            encoding_seconds=round(taught.seconds, 3),
+            encoding_seconds=round(encoded.tokens.seconds + encoded.texts.seconds, 3),
             fitting_seconds=round(perf_counter() - started, 3),
-            precision=_precision_of(teacher),
+            precision=identity["precision"],
         )
-        facts = {**kept, "report": _facts_of(report)}
-        with work.result(self.making.place) as folder:
-            write_folder(folder, fitted.table, taught.tokenizer, facts)
+        facts = {**identity, "report": _facts_of(report)}
+        with work.result(self.job.place) as folder:
+            write_folder(folder, fitted.table, encoded.tokenizer, facts)
         return report
 
     def _passages(self) -> tuple[list[str], Matrix]:
-        """Texts of the teacher's index with their vectors, evenly spread where there are many."""
+        """Return texts of the teacher's index with their vectors, evenly sampled if too many."""
         texts, vectors = list[str](), list[Matrix]()
-        for some, found in self.making.library.embedded(self.teacher, most=MOST_PASSAGES):
+        for some, found in self.job.library.embedded(self.teacher, most=MOST_PASSAGES):
             texts += some
             vectors.append(found)
         if not texts:
             raise InputError(
-                f"Index '{self.teacher}' has no vectors to learn from. Bring it up to date first: "
-                f"retriever build {self.making.quoted} {self.teacher}"
+                f"Index '{self.teacher}' has no vectors to learn from. Update it first: "
+                f"retriever build {self.job.quoted} {self.teacher}"
             )
         return texts, np.concatenate(vectors)
 
 
 @dataclass(frozen=True)
-class _Taught:
-    """The student's tokenizer, and what the teacher made of single tokens and of texts."""
+class _Encoded:
+    """The student's tokenizer, with the teacher's vectors of its tokens and of texts."""
 
     tokenizer: str
-    pieces: TeacherVectors
-    read: TeacherVectors
-
-    @property
-    def seconds(self) -> float:
-        """What the teacher took."""
-        return self.pieces.seconds + self.read.seconds
+    tokens: TeacherVectors
+    texts: TeacherVectors
 
 
-def _tokenizer_of(teacher: Embedder) -> str | None:
-    return teacher.tokenizer_json if isinstance(teacher, ContextualEmbedder) else None
-
-
-def _precision_of(teacher: Embedder) -> str:
-    return teacher.precision if isinstance(teacher, ContextualEmbedder) else "its own"
-
-
-def _at_precision(teacher: Embedder, precision: str | None) -> Embedder:
-    """The teacher as it is soonest done, or at the precision that was asked for.
+def _at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:
+    """Return the teacher at the given precision, or at its fastest, with the precision's name.
 
     Raises:
-        InputError: it has no precision to choose.
+        InputError: the teacher has no choice of precision.
     """
     if isinstance(teacher, ContextualEmbedder):
-        return teacher.in_precision(precision)
+        teacher = teacher.in_precision(precision)
+        return teacher, teacher.precision
     if precision is not None:
-        raise InputError(f"{teacher.name} has no precision to choose: leave it out.")
-    return teacher
-
-
-def _in_batches(teacher: Embedder) -> Embedder:
-    return (
-        teacher.in_batches(TOKENS_AT_ONCE) if isinstance(teacher, ContextualEmbedder) else teacher
-    )
+        raise InputError(f"{teacher.name} has no choice of precision. Leave it out.")
+    return teacher, "its own"
 
 
 def _facts_of(report: DistillReport) -> dict[str, Any]:
-    """What `retriever.json` keeps of a report."""
+    """Return the part of a report that `retriever.json` stores."""
     left_out = {"name", "teacher", "path", "already", "build", "judged"}
     return {key: value for key, value in asdict(report).items() if key not in left_out}

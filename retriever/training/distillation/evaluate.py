@@ -1,4 +1,4 @@
-"""How a student answers beside its teacher, by people's judgments."""
+"""Evaluation of a student against its teacher, by relevance judgments."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ MEASURE = "nDCG@10"
 
 
 @dataclass(frozen=True)
-class Judged:
-    """nDCG@10 over `queries` queries: of the teacher; of the student's queries over the teacher's
-    vectors; of the student on both sides, None where it has no index.
+class StudentScores:
+    """nDCG@10 over `queries` queries.
+
+    `teacher` is that of the teacher's index, `student_queries` that of the student's query vectors
+    on the teacher's document vectors, `student` that of the student's index, None without one.
     """
 
     queries: int
@@ -31,8 +33,8 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class _StudentOver(DenseFinder):
-    """The vectors of a teacher's index, asked by a student that no index names yet."""
+class _StudentFinder(DenseFinder):
+    """A search of the teacher's vectors with queries of a student that has no index yet."""
 
     def _check(self, snapshot: Snapshot) -> None:
         view = snapshot.view(self.name)
@@ -40,30 +42,30 @@ class _StudentOver(DenseFinder):
             check_teacher(self.embedder.name, self.embedder, self.name, view.embedding)
 
 
-def judge(
+def evaluate_student(
     library: Collection,
     teacher: str,
     student: Embedder,
     index: str | None,
     queries: Mapping[str, str],
     qrels: Qrels,
-) -> Judged:
-    """Ask the teacher's index by teacher and student, and the student's `index`, if it has one.
+) -> StudentScores:
+    """Evaluate the teacher's index with both query encoders, and the student's `index`, if any.
 
-    Hits whose id is the query's are left out. Errors as in `comparing.compare`.
+    A hit with the query's own id is left out. Raises the errors of `compare`.
     """
-    asked = TestSet.of(library, queries, qrels, measures=[MEASURE], k=10, keep_self=False)
+    test_set = TestSet.of(library, queries, qrels, measures=[MEASURE], k=10, keep_self=False)
     by_teacher = library.retriever(teacher)
-    by_student = replace(by_teacher, finder=_StudentOver(teacher, student))
-    return Judged(
-        queries=len(asked.queries),
-        teacher=_value(by_teacher, asked),
-        student_queries=_value(by_student, asked),
-        student=None if index is None else _value(library.retriever(index), asked),
+    by_student = replace(by_teacher, finder=_StudentFinder(teacher, student))
+    return StudentScores(
+        queries=len(test_set.queries),
+        teacher=_value(by_teacher, test_set),
+        student_queries=_value(by_student, test_set),
+        student=None if index is None else _value(library.retriever(index), test_set),
     )
 
 
-def _value(retriever: Retriever, asked: TestSet) -> float:
-    # One more, since a query's own document may be left out.
-    run = retriever.run(asked.queries, asked.depth + 1)
-    return mean(evaluate(drop_self(run.ranking), asked.qrels, asked.measures)[MEASURE])
+def _value(retriever: Retriever, test_set: TestSet) -> float:
+    # One hit more, since a query's own document may be left out.
+    run = retriever.run(test_set.queries, test_set.depth + 1)
+    return mean(evaluate(drop_self(run.ranking), test_set.qrels, test_set.measures)[MEASURE])

@@ -1,10 +1,10 @@
-"""A table with a vector for every token, fitted so that a text's sum points where its teacher does.
+"""The student: a table of token vectors, with sums fitted to the teacher's text vectors.
 
-The sum over a text's tokens is trained to have the direction of the teacher's vector of that text
-(the cosine), and to rank the vectors of an index as the teacher does (the Kullback-Leibler
-divergence between the two softmaxes over scores, as in Hinton et al. 2015, "Distilling the
-Knowledge in a Neural Network"). Adam (Kingma and Ba 2015) moves only the rows of the tokens at
-hand, with the moments that they had when they were last seen.
+The loss has two terms: the cosine between the sum over a text's tokens and the teacher's vector of
+the text, and the ranking of the vectors of an index (the Kullback-Leibler divergence between the
+softmaxes over the scores of student and teacher, as in Hinton et al. 2015, "Distilling the
+Knowledge in a Neural Network"). Adam (Kingma and Ba 2015) updates only the rows of a batch's
+tokens, with their moments of the last update.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ FIRST_MOMENT, SECOND_MOMENT, STABLE = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Texts as the student sees them, and as the teacher does.
+    """Training texts: the student's input and the teacher's output.
 
-    `tokens` is sparse (texts, vocabulary), how often each token is in each text; `vectors` are the
-    teacher's (texts, dim), of length 1.
+    `tokens` are the token counts of each text, sparse (texts, vocabulary); `vectors` the teacher's
+    unit vectors (texts, dim).
     """
 
     tokens: Any
@@ -40,7 +40,7 @@ class TrainingSet:
         return TrainingSet(self.tokens[texts], self.vectors[texts])
 
     def and_also(self, others: TrainingSet) -> TrainingSet:
-        """These and others."""
+        """Return the concatenation with other texts."""
         from scipy.sparse import vstack
 
         tokens = vstack([self.tokens, others.tokens], format="csr")
@@ -49,13 +49,12 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a table is fitted.
+    """Options of the fit.
 
-    There are as many epochs as make about `steps` batches, but between `epochs` and `most_epochs`.
-    `rate` is Adam's step in the first one; it shrinks evenly (by the same factor each epoch) to
-    `last_rate`. `contrast` weighs the ranking against the cosine, at `sharpness` (one over the
-    temperature). Fitting ends sooner when an epoch gains less than `least_gain` of cosine on texts
-    that were held out.
+    The number of epochs gives about `steps` batches, within `epochs` and `most_epochs`. `rate` is
+    Adam's learning rate in the first epoch; it decays exponentially to `last_rate`. `contrast` is
+    the weight of the ranking term relative to the cosine, `sharpness` its inverse temperature. The
+    fit stops early when an epoch gains less than `least_gain` of cosine on held-out texts.
     """
 
     steps: int = 400
@@ -69,18 +68,18 @@ class Recipe:
     least_gain: float = 1e-4
 
     def epochs_of(self, lessons: int) -> int:
-        """How often so many lessons are gone through."""
+        """Return the number of epochs over a training set of this size."""
         wanted = self.steps * self.batch // max(lessons, 1)
         return min(self.most_epochs, max(self.epochs, wanted))
 
     def rate_of(self, epoch: int, epochs: int) -> float:
-        """Adam's step in an epoch, counted from 0."""
+        """Return the learning rate of an epoch, counted from 0."""
         return float(self.rate * (self.last_rate / self.rate) ** (epoch / max(epochs - 1, 1)))
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted table (vocabulary, dim), its mean cosine on held-out texts, the epochs it took."""
+    """A fitted table (vocabulary, dim), its mean cosine on held-out texts, and its epochs."""
 
     table: Matrix
     cosine: float
@@ -96,23 +95,23 @@ def fit(
     seed: int,
     progress: Callable[[int, int], None],
 ) -> Fitted:
-    """Fit a table, beginning with `start` (vocabulary, dim), which stays as it is.
+    """Fit a table from the initial values `start` (vocabulary, dim), which are not modified.
 
-    `anchors` (n, dim) are vectors of an index that is to be ranked; there may be none. The table
-    of the best epoch is kept. The same arguments give the same table.
+    `anchors` (n, dim) are the vectors to rank; there may be none. Return the table of the best
+    epoch. The same arguments give the same table.
     """
     fitting = _Fitting(start.astype(np.float32, copy=True), anchors, recipe)
     random = np.random.default_rng(seed)
     epochs, steps = recipe.epochs_of(len(lessons)), -(-len(lessons) // recipe.batch)
-    best = Fitted(start, likeness(start, held_out), 0)
+    best = Fitted(start, mean_cosine(start, held_out), 0)
     for epoch in range(epochs):
         order = random.permutation(len(lessons))
         for step in range(steps):
             batch = order[step * recipe.batch : (step + 1) * recipe.batch]
             fitting.step(lessons[batch], recipe.rate_of(epoch, epochs))
             progress(epoch * steps + step + 1, epochs * steps)
-        cosine = likeness(fitting.table, held_out)
-        # Without texts that were held out there is nothing to judge by: the last epoch it is.
+        cosine = mean_cosine(fitting.table, held_out)
+        # Without held-out texts, every epoch counts as the best one.
         if cosine > best.cosine or not len(held_out):
             gain, best = cosine - best.cosine, Fitted(fitting.table.copy(), cosine, epoch + 1)
             if gain >= recipe.least_gain or not len(held_out):
@@ -121,8 +120,8 @@ def fit(
     return best
 
 
-def likeness(table: Matrix, lessons: TrainingSet) -> float:
-    """The mean cosine of the student's vectors and the teacher's; 0.0 of no text at all."""
+def mean_cosine(table: Matrix, lessons: TrainingSet) -> float:
+    """Return the mean cosine of student and teacher vectors; 0.0 without texts."""
     if not len(lessons):
         return 0.0
     sums = unit(np.asarray(lessons.tokens @ table, np.float32))
@@ -130,7 +129,7 @@ def likeness(table: Matrix, lessons: TrainingSet) -> float:
 
 
 class _Fitting:
-    """A table on its way, with Adam's moments of every row."""
+    """A table during fitting, with Adam's moments of every row."""
 
     def __init__(self, table: Matrix, anchors: Matrix, recipe: Recipe) -> None:
         self.table = table
@@ -140,41 +139,43 @@ class _Fitting:
         self._steps = 0
 
     def step(self, batch: TrainingSet, rate: float) -> None:
-        """Move the rows of a batch's tokens once."""
+        """Update the rows of a batch's tokens."""
         from scipy.sparse import csr_array
 
-        # Of tens of thousands of tokens, a batch has some thousands: all else works on these.
+        # A batch has a few thousand of tens of thousands of tokens: compute on these alone.
         tokens, columns = np.unique(batch.tokens.indices, return_inverse=True)
         shape = (len(batch), len(tokens))
         bags = csr_array((batch.tokens.data, columns, batch.tokens.indptr), shape=shape)
         rows = self.table[tokens]
-        pull = self._pull(np.asarray(bags @ rows), batch.vectors)
-        self._move(tokens, rows, np.asarray(bags.T @ pull), rate)
+        gradient = self._gradient(np.asarray(bags @ rows), batch.vectors)
+        self._update(tokens, rows, np.asarray(bags.T @ gradient), rate)
 
-    def _pull(self, sums: Matrix, wanted: Matrix) -> Matrix:
-        """The gradient of the loss by each text's sum of token vectors."""
+    def _gradient(self, sums: Matrix, targets: Matrix) -> Matrix:
+        """Return the gradient of the loss with respect to each text's sum of token vectors."""
         lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), SMALLEST)
-        pointing = sums / lengths
-        by_direction = -wanted
+        directions = sums / lengths
+        by_direction = -targets
         if len(self._anchors) and self._recipe.contrast:
-            ranked = self._ranks(pointing) - self._ranks(wanted)
-            by_direction += np.float32(self._recipe.contrast) * (ranked @ self._anchors)
-        along = np.einsum("ij,ij->i", pointing, by_direction)[:, None]
-        return np.asarray((by_direction - pointing * along) / lengths, np.float32)
+            difference = self._softmax(directions) - self._softmax(targets)
+            by_direction += np.float32(self._recipe.contrast) * (difference @ self._anchors)
+        along = np.einsum("ij,ij->i", directions, by_direction)[:, None]
+        return np.asarray((by_direction - directions * along) / lengths, np.float32)
 
-    def _ranks(self, vectors: Matrix) -> Matrix:
-        """How likely each anchor is to be the one that is meant: a softmax over the cosines."""
+    def _softmax(self, vectors: Matrix) -> Matrix:
+        """Return the softmax over the cosines with the anchors."""
         # No cosine is above 1, so nothing overflows.
         odds = np.exp(np.float32(self._recipe.sharpness) * (vectors @ self._anchors.T - 1))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
 
-    def _move(self, tokens: NDArray[np.int64], rows: Matrix, pull: Matrix, rate: float) -> None:
+    def _update(
+        self, tokens: NDArray[np.int64], rows: Matrix, gradient: Matrix, rate: float
+    ) -> None:
         self._steps += 1
         mean, square = self._mean[tokens], self._square[tokens]
-        mean += (1 - FIRST_MOMENT) * (pull - mean)
-        square += (1 - SECOND_MOMENT) * (pull * pull - square)
+        mean += (1 - FIRST_MOMENT) * (gradient - mean)
+        square += (1 - SECOND_MOMENT) * (gradient * gradient - square)
         self._mean[tokens], self._square[tokens] = mean, square
-        # The moments begin at zero and are too small at first.
+        # Correct the bias of the moments, which start at zero.
         mean_now = mean / (1 - FIRST_MOMENT**self._steps)
         square_now = square / (1 - SECOND_MOMENT**self._steps)
         self.table[tokens] = rows - rate * mean_now / (np.sqrt(square_now) + STABLE)

@@ -1,4 +1,4 @@
-"""What the teacher makes of texts: as many as time allows, kept, so that none is encoded twice."""
+"""Encoding of texts by the teacher within a budget, with checkpoints."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ BATCH_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop encoding: after so many seconds, or so many texts, whichever comes first.
+    """The limit of encoding: seconds, texts, or both, whichever comes first.
 
-    Seconds of an interrupted call count. Only `texts` gives the same lessons on every machine.
+    The seconds of an interrupted call count. Only `texts` gives the same training set on every
+    machine.
     """
 
     seconds: float | None = None
@@ -34,10 +35,10 @@ class Budget:
 
     @classmethod
     def of(cls, seconds: float | None, texts: int | None) -> Budget:
-        """What was asked for; where nothing was, `SECONDS`.
+        """Return the budget of the given limits; without any, of `SECONDS`.
 
         Raises:
-            InputError: seconds or texts below nothing, or no numbers.
+            InputError: seconds or texts are not positive numbers.
         """
         if seconds is not None and not 0 < seconds < float("inf"):
             raise InputError(f"seconds is {seconds!r}; expected a number above 0.")
@@ -46,19 +47,19 @@ class Budget:
         return cls(SECONDS if seconds is None and texts is None else seconds, texts)
 
     def is_spent(self, seconds: float, texts: int) -> bool:
-        """Whether there is no more to spend."""
+        """Return whether a limit is reached."""
         return (self.seconds is not None and seconds >= self.seconds) or (
             self.texts is not None and texts >= self.texts
         )
 
     def fitting(self, count: int, done: int) -> int:
-        """How many of `count` more texts are within the budget."""
+        """Return how many of `count` more texts are within the budget."""
         return count if self.texts is None else min(count, self.texts - done)
 
 
 @dataclass(frozen=True)
 class TeacherVectors:
-    """Texts with the teacher's vectors (len(texts), dim), and the seconds that it took."""
+    """Texts with the teacher's vectors (len(texts), dim), and the seconds of encoding."""
 
     texts: list[str]
     vectors: Matrix
@@ -73,13 +74,13 @@ def teach(
     budget: Budget,
     progress: Progress,
 ) -> TeacherVectors:
-    """Encode texts in their order until the budget is spent or they end.
+    """Encode texts in order until the budget is spent.
 
-    Every few seconds of work are kept in the folder, as `NAME-00000.npy` and a note with the
-    checksum of their texts; what an earlier call kept is taken up as far as the texts are the same,
-    and as far as the budget of texts goes.
+    Every few seconds of work are saved in the folder as `NAME-00000.npy`, with the checksum of the
+    texts in a JSON file. The parts of an earlier call are reused as far as their texts are the same
+    and within the budget.
     """
-    parts = list(_kept(folder, name, texts))
+    parts = list(_saved(folder, name, texts))
     seconds = sum(part.seconds for part in parts)
     done = sum(len(part.texts) for part in parts)
     size = FIRST_BATCH
@@ -88,7 +89,7 @@ def teach(
         started = time.perf_counter()
         vectors = encode(batch)
         part = TeacherVectors(batch, vectors, time.perf_counter() - started)
-        _keep(folder, name, len(parts), part)
+        _save(folder, name, len(parts), part)
         parts.append(part)
         seconds, done = seconds + part.seconds, done + len(batch)
         size = _next_size(len(batch), part.seconds)
@@ -96,7 +97,7 @@ def teach(
     if not parts:
         return TeacherVectors([], np.zeros((0, 0), np.float32), 0.0)
     vectors = np.concatenate([part.vectors for part in parts])
-    # An interrupted call that was given a larger budget may have left more.
+    # An interrupted call with a larger budget may have encoded more.
     taken = budget.fitting(done, 0)
     return TeacherVectors(list(texts[:taken]), vectors[:taken], seconds)
 
@@ -107,17 +108,14 @@ def _next_size(size: int, seconds: float) -> int:
 
 
 def _progress(budget: Budget, seconds: float, done: int, total: int) -> tuple[int, int]:
-    """How far it is, in percent: by time or by texts, whichever is nearer to its end."""
+    """Return the progress in percent, by time or by texts, whichever is further."""
     by_time = seconds / budget.seconds if budget.seconds else 0.0
     by_texts = done / budget.fitting(total, 0) if total else 1.0
     return min(100, int(100 * max(by_time, by_texts))), 100
 
 
-# -- kept ------------------------------------------------------------------------------------------
-
-
-def _kept(folder: Path, name: str, texts: Sequence[str]) -> Iterator[TeacherVectors]:
-    """The parts that are there, as long as they are whole and belong to the texts."""
+def _saved(folder: Path, name: str, texts: Sequence[str]) -> Iterator[TeacherVectors]:
+    """Yield the saved parts up to the first that is missing, damaged or of other texts."""
     done = 0
     for number in itertools.count():
         path = folder / f"{name}-{number:05}.npy"
@@ -133,10 +131,10 @@ def _kept(folder: Path, name: str, texts: Sequence[str]) -> Iterator[TeacherVect
         done += len(batch)
 
 
-def _keep(folder: Path, name: str, number: int, part: TeacherVectors) -> None:
+def _save(folder: Path, name: str, number: int, part: TeacherVectors) -> None:
     path = folder / f"{name}-{number:05}.npy"
     note = {"texts": _checksum(part.texts), "seconds": part.seconds}
-    # Neither counts without the other.
+    # A part counts only with both files.
     with new_file(path.with_suffix(".json")) as file:
         file.write(json.dumps(note).encode())
     with new_file(path) as file:

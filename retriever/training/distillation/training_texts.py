@@ -1,4 +1,4 @@
-"""The texts that a student learns from: titles and sentences of its corpus, and of the news."""
+"""The training texts of a student: titles and sentences of its corpus, and general ones."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from indexes.errors import RetrieverError
 from retriever.datasets.lee import lee
 from retriever.splitting import sentences
 
-# Shorter ones say little, and all alike.
+# Shorter texts carry little information.
 FEWEST_WORDS = 3
-# More sentences than any sensible time is enough to encode.
+# More documents have more sentences than can be encoded in a reasonable time.
 MOST_DOCUMENTS = 30_000
 
 
 def sample(documents: Iterable[Document], count: int, seed: int) -> list[Document]:
-    """At most `MOST_DOCUMENTS` of `count` documents, in their order; the same for the same seed."""
+    """Sample at most `MOST_DOCUMENTS` of `count` documents, in order; repeatable by the seed."""
     if count <= MOST_DOCUMENTS:
         return list(documents)
     chosen = set(random.Random(seed).sample(range(count), MOST_DOCUMENTS))
@@ -25,7 +25,7 @@ def sample(documents: Iterable[Document], count: int, seed: int) -> list[Documen
 
 
 def of_documents(documents: Iterable[Document]) -> list[str]:
-    """Every distinct title and sentence of some words, in the order of the documents."""
+    """Return the distinct titles and sentences of at least `FEWEST_WORDS` words, in order."""
     found = (
         text
         for document in documents
@@ -36,17 +36,17 @@ def of_documents(documents: Iterable[Document]) -> list[str]:
 
 
 def shuffled(texts: Iterable[str], seed: int) -> list[str]:
-    """The same texts in another order: that in which they are encoded, as far as time allows."""
+    """Return the texts in random order, repeatable by the seed."""
     order = list(texts)
     random.Random(seed).shuffle(order)
     return order
 
 
 def general(count: int) -> list[str]:
-    """At most `count` sentences of the Lee news corpus; none where gensim came without it.
+    """Return at most `count` sentences of the Lee news corpus; none if it is not installed.
 
-    A small corpus of titles and short texts does not have the plain words of questions, such as
-    `what`, `must` and `when`; these do.
+    They have common words of questions, such as `what`, `must` and `when`, that a small corpus of
+    titles and short texts lacks.
     """
     if count <= 0:
         return []

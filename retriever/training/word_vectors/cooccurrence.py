@@ -1,9 +1,9 @@
-"""How often words stand near each other: pairs counted with 1/distance, in bounded memory.
+"""Co-occurrence counts of word pairs, weighted by 1/distance, in bounded memory.
 
-The counts of each file of words become a sorted run on disk; runs are merged a stretch of words at
-a time, and what comes out is dealt at random into files that each fit in memory, so that a training
-meets pairs in no order. As in GloVe's own tool: a word that is not in the vocabulary is left out
-before distances are counted, and no pair spans two lines.
+The counts of each file of words become a sorted run on disk. The runs are merged one key range at
+a time, and the merged pairs are distributed at random over files that each fit in memory, so that
+training sees the pairs in random order. As in GloVe's own tool, words outside the vocabulary are
+removed before distances are counted, and no pair spans two lines.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ PAIR = np.dtype([("first", "<i4"), ("second", "<i4"), ("count", "<f4")])
 PAIRS_IN_A_FILE = 4_000_000
 MERGED_AT_ONCE = 8_000_000
 FACTS = "pairs.json"
+Counts = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The distinct pairs of words that occur together, in `files` of `PAIR`; `total` of them."""
+    """The `total` distinct pairs of words that occur together, in `files` of `PAIR` records."""
 
     files: tuple[Path, ...]
     total: int
@@ -44,7 +45,7 @@ def count_pairs(
     seed: int,
     progress: Progress,
 ) -> Pairs:
-    """The pairs of all files of words, dealt at random; those that were counted before, if any."""
+    """Count the pairs of all files of words in random order, or reuse complete earlier counts."""
     if (counted := _read(folder)) is not None:
         return counted
     rows = {word: row for row, word in enumerate(vocabulary)}
@@ -55,7 +56,7 @@ def count_pairs(
         np.save(runs[-1][0], keys)
         np.save(runs[-1][1], counts)
         progress(number + 1, len(files))
-    pairs = _deal(folder, runs, len(rows), np.random.default_rng(seed))
+    pairs = _distribute(folder, runs, len(rows), np.random.default_rng(seed))
     for path in (path for run in runs for path in run):
         path.unlink()
     (folder / FACTS).write_text(json.dumps({"files": len(pairs.files), "total": pairs.total}))
@@ -63,25 +64,23 @@ def count_pairs(
 
 
 def _read(folder: Path) -> Pairs | None:
-    """What `count_pairs` has left in a folder; None where it did not come to its end."""
+    """Return the pairs that `count_pairs` has left in a folder; None unless it completed."""
     try:
         facts = json.loads((folder / FACTS).read_bytes())
         files = tuple(_file(folder, number) for number in range(facts["files"]))
         size = sum(file.stat().st_size for file in files)
-        whole = size == facts["total"] * PAIR.itemsize
+        complete = size == facts["total"] * PAIR.itemsize
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Pairs(files, facts["total"]) if whole else None
+    return Pairs(files, facts["total"]) if complete else None
 
 
 def _file(folder: Path, number: int) -> Path:
     return folder / f"pairs-{number:05}.bin"
 
 
-def count_file(
-    file: Path, rows: Mapping[str, int], window: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The pairs of one file: (keys, counts), keys ascending; a key is first * words + second."""
+def count_file(file: Path, rows: Mapping[str, int], window: int) -> Counts:
+    """Count the pairs of one file: (keys, counts), keys ascending, key = first * words + second."""
     window = min(window, LONGEST_LINE)  # No two words are further apart; keys must fit 63 bits.
     words = split(file.read_text("utf-8").splitlines(), lower=False)
     row_of = np.array([rows.get(word, -1) for word in words.distinct], dtype=np.int64)
@@ -94,39 +93,29 @@ def count_file(
         left, right = codes[:-distance], codes[distance:]
         together = lines[:-distance] == lines[distance:]
         first, second = np.minimum(left, right)[together], np.maximum(left, right)[together]
-        # The distance travels in the key: sorting whole numbers is far faster than sorting pairs.
+        # The key includes the distance: sorting integers is far faster than sorting pairs.
         parts.append((first * len(rows) + second) * window + (distance - 1))
-    return _summed(np.concatenate(parts), len(rows), window) if parts else _NOTHING
-
-
-_NOTHING = (np.zeros(0, np.int64), np.zeros(0, np.float64))
-
-
-def _summed(
-    packed: NDArray[np.int64], words: int, window: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    packed = np.concatenate(parts or [np.zeros(0, np.int64)])
     packed.sort()
     keys, distances = np.divmod(packed, window)
     keys, counts = _added(keys, 1.0 / (distances + 1))
-    # A word beside itself is its own mirror: both entries are the same one.
-    counts[keys // words == keys % words] *= 2
+    # A word paired with itself is its own mirror: both entries are the same one.
+    counts[keys // len(rows) == keys % len(rows)] *= 2
     return keys, counts
 
 
-def _added(
-    keys: NDArray[np.int64], counts: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Counts of equal keys added up; keys ascending."""
+def _added(keys: NDArray[np.int64], counts: NDArray[np.float64]) -> Counts:
+    """Add up the counts of equal keys; keys ascending."""
     if not len(keys):
-        return _NOTHING
+        return keys, counts
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     return keys[starts], np.add.reduceat(counts, starts)
 
 
-def _deal(
+def _distribute(
     folder: Path, runs: Sequence[tuple[Path, Path]], words: int, random: np.random.Generator
 ) -> Pairs:
-    """The runs merged, every pair put at random into one of as many files as are needed."""
+    """Merge the runs and put every pair into one of the files at random."""
     upper = sum(np.load(keys, mmap_mode="r").shape[0] for keys, _ in runs)
     files = [_file(folder, number) for number in range(-(-upper // PAIRS_IN_A_FILE) or 1)]
     for file in files:
@@ -148,10 +137,8 @@ def _deal(
     return Pairs(tuple(files), total)
 
 
-def _merged(
-    runs: Sequence[tuple[Path, Path]], words: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """The runs added up, by ascending key, a stretch of some million entries at a time."""
+def _merged(runs: Sequence[tuple[Path, Path]], words: int) -> Iterator[Counts]:
+    """Yield the added-up runs by ascending key, some million entries at a time."""
     mapped = [[np.load(path, mmap_mode="r") for path in run] for run in runs]
     for start, end in _key_ranges([keys for keys, _ in mapped], words):
         parts = []
@@ -165,12 +152,11 @@ def _merged(
 
 
 def _key_ranges(runs: Sequence[NDArray[np.int64]], words: int) -> Iterator[tuple[int, int]]:
-    """Ranges of keys that split the entries into stretches of about `MERGED_AT_ONCE`."""
+    """Yield key ranges that hold about `MERGED_AT_ONCE` entries each."""
     total = sum(map(len, runs))
-    # Quantiles of a sample of all runs are near enough.
+    # Quantiles of a sample of all runs are accurate enough.
     step = max(1, total // 100_000)
     sample = np.sort(np.concatenate([np.asarray(keys[::step]) for keys in runs]))
-    stretches = max(1, -(-total // MERGED_AT_ONCE))
-    cuts = [int(sample[len(sample) * n // stretches]) for n in range(1, stretches)]
-    edges = [0, *cuts, words * words]
-    return pairwise(edges)
+    ranges = max(1, -(-total // MERGED_AT_ONCE))
+    cuts = [int(sample[len(sample) * n // ranges]) for n in range(1, ranges)]
+    return pairwise([0, *cuts, words * words])

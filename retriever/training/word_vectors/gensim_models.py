@@ -1,17 +1,17 @@
-"""Word2vec and fastText by gensim: a door to it.
+"""Word2vec and fastText by gensim; one of the modules that may import it.
 
-gensim is given one file of a million words at a time, with the stretch of the learning rate that is
-this file's, so that a training reports within an epoch, can be stopped, and goes on after its last
-whole epoch with the rate and the random numbers that it would have had.
+gensim trains on one file of a million words at a time, with that file's range of the learning rate,
+so that a training reports progress within an epoch, can be stopped, and resumes after its last
+complete epoch with the same learning rate and random numbers.
 
 Sources: Mikolov et al. 2013, "Distributed Representations of Words and Phrases and their
-Compositionality" (skip-gram with negative sampling, frequent words left out at random); Bojanowski
+Compositionality" (skip-gram with negative sampling and subsampling of frequent words); Bojanowski
 et al. 2017, "Enriching Word Vectors with Subword Information".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors.corpus_files import WordFiles
 from retriever.training.word_vectors.settings import FASTTEXT, Settings, epochs_of
 
-# The learning rate falls in a straight line, and never to nothing.
+# The learning rate falls linearly.
 FIRST_RATE, LAST_RATE = 0.025, 0.0001
 NEGATIVE, SAMPLE = 5, 1e-3
 SHORTEST_NGRAM, LONGEST_NGRAM = 3, 6
 
 
 class NeuralModel:
-    """A gensim model over a vocabulary (most frequent words first), trained or to be trained."""
+    """A gensim model over a vocabulary (most frequent words first)."""
 
     def __init__(self, settings: Settings, vocabulary: Mapping[str, int], texts: int) -> None:
         from gensim.models import FastText, Word2Vec
@@ -40,7 +40,7 @@ class NeuralModel:
         common = {
             "vector_size": settings.dim,
             "window": settings.window,
-            "min_count": 1,  # The vocabulary has been chosen.
+            "min_count": 1,  # The vocabulary is filtered already.
             "seed": settings.seed,
             "workers": settings.workers,
             "sg": 0 if settings.cbow else 1,
@@ -51,58 +51,56 @@ class NeuralModel:
         if settings.kind == FASTTEXT:
             ngrams = {"min_n": SHORTEST_NGRAM, "max_n": LONGEST_NGRAM, "bucket": settings.buckets}
             self._model: Any = FastText(**common, **ngrams)
-            # It would put the words' vectors together again after every file; see `vectors`.
-            self._model._clear_post_train = _nothing
+            # gensim would recompute all word vectors after every file; see `vectors`.
+            self._model._clear_post_train = lambda: None
         else:
             self._model = Word2Vec(**common)
         self._model.build_vocab_from_freq(dict(vocabulary), corpus_count=texts)
 
     def train(self, words: WordFiles, work: Checkpoint, progress: Progress) -> int:
-        """Train all epochs, or those that are left of an interrupted training.
+        """Train all epochs, or the remaining ones of an interrupted training.
 
-        Gives how many were done before.
+        Return how many epochs were complete before.
         """
         epochs = epochs_of(self._settings, words.words)
         total = epochs * words.words
-        state = work.state(self._arrays())
+        state = work.load(self._arrays())
         if state is not None:
             self._set(state)
         first = state.epochs if state else 0
         for epoch in range(first, epochs):
-            for file, start, count in _stretches(words):
-                done = epoch * words.words + start
-                self._train_file(file, count, done / total, (done + count) / total)
-                progress(done + count, total)
-            work.keep(State(epoch + 1, self._arrays()))
+            done = epoch * words.words
+            for file, count in zip(words.files, words.words_of, strict=True):
+                self._model.train(
+                    corpus_file=str(file),
+                    total_words=count,
+                    epochs=1,
+                    start_alpha=_rate(done / total),
+                    end_alpha=_rate((done + count) / total),
+                )
+                done += count
+                progress(done, total)
+            work.save(State(epoch + 1, self._arrays()))
         return first
 
     def vectors(self) -> Matrix:
-        """The vectors of the words, (words, dim), in the vocabulary's order."""
+        """Return the word vectors (words, dim) in the vocabulary's order."""
         if self._settings.kind == FASTTEXT:
             self._model.wv.adjust_vectors()
         keyed = self._model.wv
-        # gensim puts words that occur equally often into an order of its own.
-        vectors: Matrix = keyed.vectors[[keyed.key_to_index[word] for word in self._vocabulary]]
-        return vectors
+        # gensim orders words of equal frequency differently.
+        rows = [keyed.key_to_index[word] for word in self._vocabulary]
+        return np.asarray(keyed.vectors[rows], np.float32)
 
     def save_subwords(self, path: Path) -> None:
-        """Write a fastText model in the binary format of Facebook's tool, n-grams and all."""
+        """Write a fastText model with its n-grams in the binary format of Facebook's tool."""
         from gensim.models.fasttext import save_facebook_model
 
-        # The format holds the tool's own settings, too: gensim must know how many words it saw.
+        # The format stores training settings, too: gensim needs the number of words it read.
         self._model.corpus_total_words = sum(
             self._model.wv.get_vecattr(word, "count") for word in self._model.wv.index_to_key
         )
         save_facebook_model(self._model, str(path))
-
-    def _train_file(self, file: Path, count: int, start: float, end: float) -> None:
-        self._model.train(
-            corpus_file=str(file),
-            total_words=count,
-            epochs=1,
-            start_alpha=_rate(start),
-            end_alpha=_rate(end),
-        )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         model = self._model
@@ -123,17 +121,5 @@ class NeuralModel:
         return ("vectors_vocab", "vectors_ngrams") if fasttext else ("vectors",)
 
 
-def _stretches(words: WordFiles) -> Iterator[tuple[Path, int, int]]:
-    """Each file, the words before it, and the words in it."""
-    before = 0
-    for file, count in zip(words.files, words.words_of, strict=True):
-        yield file, before, count
-        before += count
-
-
 def _rate(progress: float) -> float:
     return FIRST_RATE - (FIRST_RATE - LAST_RATE) * progress
-
-
-def _nothing() -> None:
-    """What is not done after a file."""

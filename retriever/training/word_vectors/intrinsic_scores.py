@@ -1,14 +1,13 @@
-"""How well word vectors agree with people: analogies, and how alike two words are.
+"""Intrinsic evaluation of word vectors: analogies and word similarity.
 
-An analogy `a b c d` is right where d is the word nearest to b - a + c in cosine, vectors scaled to
-length 1 first and a, b, c left out (Mikolov et al. 2013, "Efficient Estimation of Word
-Representations in Vector Space"). Word similarity is Spearman's correlation of cosines with
-people's ratings. Files are compared in lower case, as texts are trained.
+An analogy `a b c d` is right if d has the highest cosine with b - a + c, computed on unit vectors
+with a, b and c excluded (Mikolov et al. 2013, "Efficient Estimation of Word Representations in
+Vector Space"). Word similarity is Spearman's correlation of cosines with human ratings. Files are
+compared in lower case, as texts are trained.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError, InputError
+from retriever.datasets.lee import gensim_data
 from retriever.embedders.base import Matrix, unit
 
 FEWEST = 30
@@ -30,10 +30,10 @@ Line = TypeVar("Line")
 
 @dataclass(frozen=True)
 class WordScore:
-    """What came out of one file.
+    """The score on one file.
 
-    `measure` is `accuracy` (of analogies) or `spearman` (of similarities); `value` is None where
-    fewer than `FEWEST` of its lines have only known words: that would say nothing.
+    `measure` is `accuracy` (of analogies) or `spearman` (of similarities); `value` is None if fewer
+    than `FEWEST` lines have only known words.
     """
 
     name: str
@@ -46,7 +46,7 @@ class WordScore:
         noun = "questions" if self.measure == "accuracy" else "pairs"
         known = f"{self.known:,} of {self.total:,} {noun}"
         if self.value is None:
-            return f"{self.name}: too few known to say anything ({known})"
+            return f"{self.name}: too few known words ({known})"
         label = "right" if self.measure == "accuracy" else "Spearman"
         value = f"{100 * self.value:.1f} %" if self.measure == "accuracy" else f"{self.value:.3f}"
         return f"{self.name}: {value} {label} ({known} known)"
@@ -54,7 +54,7 @@ class WordScore:
 
 @dataclass(frozen=True)
 class ScoreFiles:
-    """Files to score by, read and checked; each with its name."""
+    """The parsed files to score by, each with its name."""
 
     analogies: tuple[tuple[str, Questions], ...]
     similarities: tuple[tuple[str, list[tuple[str, str, float]]], ...]
@@ -65,51 +65,45 @@ class ScoreFiles:
         analogies: str | os.PathLike[str] | None,
         similarities: Sequence[str | os.PathLike[str]] | None,
     ) -> ScoreFiles:
-        """The files given; where none of a sort was, those that gensim ships, if they are there.
+        """Read the files; for a kind that is None, those that gensim ships, if installed.
 
         Raises:
             InputError: a file cannot be read.
-            FileFormatError: a line that is no question or no pair, by its number.
+            FileFormatError: a line is not a question or not a pair; the message gives its number.
         """
-        shipped = _shipped()
-        first = [shipped / SHIPPED[0]] if analogies is None and shipped else []
-        more = [shipped / name for name in SHIPPED[1]] if similarities is None and shipped else []
-        asked = [Path(analogies)] if analogies is not None else _there(first)
-        rated = [Path(one) for one in similarities] if similarities is not None else _there(more)
+        questions = _shipped(SHIPPED[0]) if analogies is None else [Path(analogies)]
+        pairs = _shipped(*SHIPPED[1]) if similarities is None else list(map(Path, similarities))
         return cls(
-            tuple((path.name, _questions(path)) for path in asked),
-            tuple((path.name, _ratings(path)) for path in rated),
+            tuple((path.name, _questions(path)) for path in questions),
+            tuple((path.name, _ratings(path)) for path in pairs),
         )
 
 
 def score_words(files: ScoreFiles, words: Sequence[str], vectors: Matrix) -> tuple[WordScore, ...]:
-    """The scores of word vectors (words, dim) by each file."""
-    rows, units = {word: row for row, word in enumerate(words)}, unit(vectors)
-    analogies = [_analogies(name, lines, rows, units) for name, lines in files.analogies]
-    return (
-        *analogies,
-        *(_similarity(name, lines, rows, units) for name, lines in files.similarities),
-    )
+    """Score word vectors (words, dim) on each file."""
+    table = {word: row for row, word in enumerate(words)}, unit(vectors)
+    analogies = (_analogies(name, lines, *table) for name, lines in files.analogies)
+    return *analogies, *(_similarity(name, lines, *table) for name, lines in files.similarities)
 
 
 def _analogies(name: str, lines: Questions, rows: dict[str, int], units: Matrix) -> WordScore:
     known = [[rows[word] for word in line] for line in lines if all(word in rows for word in line)]
-    if len(known) < FEWEST:
-        return WordScore(name, "accuracy", None, len(known), len(lines))
-    asked = np.array(known)
-    right = sum(
-        int(np.count_nonzero(_answers(asked[i : i + AT_ONCE], units) == asked[i : i + AT_ONCE, 3]))
-        for i in range(0, len(asked), AT_ONCE)
-    )
-    return WordScore(name, "accuracy", right / len(asked), len(asked), len(lines))
+    value = None
+    if len(known) >= FEWEST:
+        questions = np.array(known)
+        batches = (
+            questions[start : start + AT_ONCE] for start in range(0, len(questions), AT_ONCE)
+        )
+        right = sum(np.count_nonzero(_answers(some, units) == some[:, 3]) for some in batches)
+        value = right / len(questions)
+    return WordScore(name, "accuracy", value, len(known), len(lines))
 
 
-def _answers(asked: NDArray[np.int64], units: Matrix) -> NDArray[np.int64]:
-    a, b, c = (units[asked[:, place]] for place in range(3))
+def _answers(questions: NDArray[np.int64], units: Matrix) -> NDArray[np.int64]:
+    a, b, c = (units[questions[:, place]] for place in range(3))
     scores = (b - a + c) @ units.T
-    np.put_along_axis(scores, asked[:, :3], -np.inf, axis=1)
-    best: NDArray[np.int64] = np.argmax(scores, axis=1)
-    return best
+    np.put_along_axis(scores, questions[:, :3], -np.inf, axis=1)
+    return np.asarray(np.argmax(scores, axis=1), np.int64)
 
 
 def _similarity(
@@ -118,28 +112,18 @@ def _similarity(
     from scipy.stats import spearmanr
 
     known = [(rows[a], rows[b], rating) for a, b, rating in lines if a in rows and b in rows]
-    if len(known) < FEWEST:
-        return WordScore(name, "spearman", None, len(known), len(lines))
-    first, second, ratings = (np.array(column) for column in zip(*known, strict=True))
-    cosines = np.einsum("ij,ij->i", units[first], units[second])
-    if not np.ptp(cosines) or not np.ptp(ratings):  # no order to speak of
-        return WordScore(name, "spearman", None, len(known), len(lines))
-    value = float(spearmanr(ratings, cosines).statistic)
+    value = None
+    if len(known) >= FEWEST:
+        first, second, ratings = (np.array(column) for column in zip(*known, strict=True))
+        cosines = np.einsum("ij,ij->i", units[first], units[second])
+        if np.ptp(cosines) and np.ptp(ratings):  # Spearman's correlation is defined.
+            value = float(spearmanr(ratings, cosines).statistic)
     return WordScore(name, "spearman", value, len(known), len(lines))
 
 
-# -- files --------------------------------------------------------------------------------------
-
-
-def _shipped() -> Path | None:
-    # Looked up, not imported: importing gensim takes a second.
-    spec = importlib.util.find_spec("gensim")
-    places = (spec.submodule_search_locations or ()) if spec else ()
-    return next((Path(place) / "test" / "test_data" for place in places), None)
-
-
-def _there(paths: Sequence[Path]) -> list[Path]:
-    return [path for path in paths if path.is_file()]
+def _shipped(*names: str) -> list[Path]:
+    folder = gensim_data()
+    return [folder / name for name in names if (folder / name).is_file()] if folder else []
 
 
 def _questions(path: Path) -> Questions:

@@ -1,4 +1,4 @@
-"""What a training did: its report, and what is kept of it beside the model."""
+"""The report of a training, and the part of it that is stored with the model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from retriever.training.word_vectors.intrinsic_scores import WordScore
 from retriever.training.word_vectors.settings import Settings
 
 LIBRARIES = ("retriever-compare", "gensim", "numpy", "scipy")
+STORED = ("vocabulary", "words", "texts", "epochs", "resumed_after", "repeatable", "losses")
 
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a call of `train` did.
+    """Result of a call of `train`.
 
-    `path` is what `StaticEmbedder` (or gensim) loads. `vocabulary` words were learnt from `words`
-    occurrences, known or not, in `texts` texts. `seconds` is the training alone, of the epochs from
-    `resumed_after` on; both are 0 where the model was there `already`. `losses` are GloVe's, the
-    mean of a pair in each epoch. `build` is the report of the index; None where none was asked for.
+    `path` is what `StaticEmbedder` (or gensim) loads. `vocabulary` words were learned from `words`
+    word occurrences, known or not, in `texts` texts. `seconds` is the time of training alone, for
+    the epochs from `resumed_after` on; it is 0 if the model existed `already`. `losses` are GloVe's
+    mean pair losses per epoch. `build` is the report of the index; None without one.
     """
 
     kind: str
@@ -38,27 +39,21 @@ class TrainReport:
     repeatable: bool
     losses: tuple[float, ...]
     scores: tuple[WordScore, ...]
-    already: bool
-    build: BuildReport | None
+    already: bool = False
+    build: BuildReport | None = None
 
     @property
     def words_per_second(self) -> float | None:
-        """Word occurrences trained in a second; None where nothing was trained."""
+        """Word occurrences trained per second; None if nothing was trained."""
         trained = self.words * (self.epochs - self.resumed_after)
         return trained / self.seconds if self.seconds else None
 
 
 def facts_of(report: TrainReport) -> dict[str, Any]:
-    """What `training.json` keeps of a report."""
+    """Return the part of a report that `training.json` stores."""
     return {
-        "vocabulary": report.vocabulary,
-        "words": report.words,
-        "texts": report.texts,
-        "epochs": report.epochs,
+        **{name: getattr(report, name) for name in STORED},
         "seconds": round(report.seconds, 3),
-        "resumed_after": report.resumed_after,
-        "repeatable": report.repeatable,
-        "losses": list(report.losses),
         "scores": [vars(score) for score in report.scores],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {library: _version(library) for library in LIBRARIES},
@@ -66,22 +61,18 @@ def facts_of(report: TrainReport) -> dict[str, Any]:
 
 
 def report_of(facts: Mapping[str, Any], settings: Settings, name: str, path: Path) -> TrainReport:
-    """The report of a model that is there already, from what was kept of its training."""
+    """Build the report of an existing model from what `training.json` stores."""
     return TrainReport(
         kind=settings.kind,
         name=name,
         path=path,
-        vocabulary=facts["vocabulary"],
-        words=facts["words"],
-        texts=facts["texts"],
-        epochs=facts["epochs"],
+        **{name: facts[name] for name in ("vocabulary", "words", "texts", "epochs")},
         resumed_after=facts["epochs"],
         seconds=0.0,
         repeatable=settings.repeatable,
         losses=tuple(facts["losses"]),
         scores=tuple(WordScore(**score) for score in facts["scores"]),
         already=True,
-        build=None,
     )
 
 

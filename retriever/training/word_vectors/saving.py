@@ -1,4 +1,4 @@
-"""A trained model on disk: vectors as anyone's tools read them, and what they were made of."""
+"""Files of a trained model: vectors in a common format, and a record of the training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VECTORS, SUBWORDS, FACTS = "vectors.bin", "model.bin", "training.json"
 
 
 def write_vectors(path: Path, words: Iterable[str], vectors: Matrix) -> None:
-    """Write the binary format of Mikolov's word2vec: `words width`, then word, space, floats."""
+    """Write word2vec's binary format: a line `words width`, then word, space, floats per word."""
     rows = np.ascontiguousarray(vectors, "<f4")
     with path.open("wb") as file:
         file.write(f"{len(rows)} {rows.shape[1]}\n".encode())
@@ -26,12 +26,3 @@ def write_vectors(path: Path, words: Iterable[str], vectors: Matrix) -> None:
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write `training.json`."""
     (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """What `training.json` says; empty where there is none that can be read."""
-    try:
-        facts = json.loads((folder / FACTS).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return facts if isinstance(facts, dict) else {}

@@ -1,4 +1,4 @@
-"""What a training is asked for: its kind and numbers, with defaults that suit each kind."""
+"""Training settings, with defaults per kind."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from indexes.errors import InputError, UnknownNameError
 WORD2VEC, FASTTEXT, GLOVE = KINDS = ("word2vec", "fasttext", "glove")
 
 GLOVE_EPOCHS = 15
-# A small corpus needs more passes: on SciFact, 1.2 million words, 15 epochs of word2vec found far
-# more than 5 did.
+# A small corpus needs more passes: on SciFact (1.2 million words), 15 epochs of word2vec retrieved
+# far better than 5.
 FEWEST_EPOCHS, MOST_EPOCHS, WORDS_TO_MEET = 5, 40, 50_000_000
 WINDOWS = {WORD2VEC: 5, FASTTEXT: 5, GLOVE: 10}
-# fastText's own default, 2,000,000, takes 800 MB of 100 dimensions however small the corpus is.
+# fastText's default of 2,000,000 takes 800 MB at 100 dimensions, however small the corpus is.
 BUCKETS = 200_000
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides what vectors come out of a corpus.
+    """Everything that determines the vectors trained on a corpus.
 
-    `window` is how many words to each side are a word's context; words that occur less than
-    `min_count` times are left out, and all but the `max_vocab` most frequent. `cbow` learns a word
-    from the mean of its context (word2vec and fastText) instead of each word of it from the word
-    (skip-gram). `epochs` None: see `epochs_of`. `x_max` is the count from which GloVe weighs all
-    pairs alike; None: see `glove.py`.
-    `buckets` is how many vectors fastText's n-grams share. `workers` are threads.
+    `window` is the number of context words on each side. Words that occur fewer than `min_count`
+    times are left out, and all but the `max_vocab` most frequent. `cbow` (word2vec and fastText)
+    predicts a word from the mean of its context; skip-gram predicts the context from the word.
+    `epochs` None: see `epochs_of`. `x_max` is the count above which GloVe weighs all pairs equally;
+    None: see `glove.x_max_of`. `buckets` is the number of vectors that fastText's n-grams share.
+    `workers` is the number of threads.
     """
 
     kind: str
@@ -47,12 +47,12 @@ class Settings:
     def repeatable(self) -> bool:
         """Whether the same corpus and settings give the same vectors, to the bit.
 
-        gensim's threads write over each other's steps; GloVe's do not.
+        gensim's threads overwrite each other's updates; GloVe's do not.
         """
         return self.kind == GLOVE or self.workers == 1
 
     def facts(self) -> dict[str, Any]:
-        """The settings as JSON holds them; only those that this kind goes by."""
+        """Return the settings that this kind uses, for JSON."""
         others = {GLOVE: ("cbow", "buckets", "workers"), WORD2VEC: ("x_max", "buckets")}
         left_out = others.get(self.kind, ("x_max",))
         return {name: value for name, value in asdict(self).items() if name not in left_out}
@@ -72,20 +72,22 @@ def settings_of(
     x_max: float | None,
     buckets: int | None,
 ) -> Settings:
-    """The settings with this kind's defaults where none were given.
+    """Return the settings, with this kind's defaults for those that are None.
 
     Raises:
-        UnknownNameError: a kind that there is not.
-        InputError: a number out of its range, or a setting that this kind does not have.
+        UnknownNameError: unknown kind.
+        InputError: a number is out of range, or a setting does not exist for this kind.
     """
     if kind not in KINDS:
-        raise UnknownNameError(f"No kind of training '{kind}'. There are: {', '.join(KINDS)}.")
+        raise UnknownNameError(
+            f"Unknown kind of training '{kind}'; expected one of: {', '.join(KINDS)}."
+        )
     if kind == GLOVE and cbow:
-        raise InputError("glove has no cbow: it goes by counts. Leave cbow out.")
+        raise InputError("cbow is not a setting of glove, which trains on counts. Leave it out.")
     if kind != GLOVE and x_max is not None:
-        raise InputError(f"x_max is GloVe's; {kind} has none. Leave it out.")
+        raise InputError(f"x_max is a setting of glove, not of {kind}. Leave it out.")
     if kind != FASTTEXT and buckets is not None:
-        raise InputError(f"buckets are fastText's; {kind} has none. Leave them out.")
+        raise InputError(f"buckets is a setting of fasttext, not of {kind}. Leave it out.")
     if x_max is not None and not 0 < x_max < float("inf"):
         raise InputError(f"x_max is {x_max}; expected a number above 0.")
     return Settings(
@@ -104,10 +106,10 @@ def settings_of(
 
 
 def epochs_of(settings: Settings, words: int) -> int:
-    """Times through a corpus of so many word occurrences, where none were asked for.
+    """Return the number of epochs over a corpus of `words` word occurrences.
 
-    15 for GloVe. For the others 5, and more for a corpus of less than 10 million words: as many as
-    let it meet 50 million, 40 at most.
+    Without a setting, 15 for GloVe. For the other kinds 5, or as many as it takes to process 50
+    million words, 40 at most.
     """
     if settings.epochs is not None:
         return settings.epochs
@@ -116,8 +118,7 @@ def epochs_of(settings: Settings, words: int) -> int:
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-WORDS_TO_MEET // max(words, 1))))
 
 
-# What the engines take for a whole number.
-LARGEST = 2**31 - 1
+LARGEST = 2**31 - 1  # The engines use 32-bit integers.
 
 
 def _whole(name: str, value: object, least: int) -> int:

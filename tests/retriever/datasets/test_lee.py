@@ -1,10 +1,8 @@
-"""The demo corpus, against figures counted by eye in gensim's files."""
+"""The demo corpus, against figures counted by hand in gensim's files."""
 
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from collections import Counter
 from importlib.machinery import ModuleSpec
 
@@ -13,26 +11,19 @@ import pytest
 from indexes.errors import RetrieverError
 from retriever.datasets import lee as datasets
 from retriever.datasets.lee import lee
+from tests.support.fresh import printed_by
 
 
 def test_there_are_50_judged_and_300_background_documents() -> None:
     documents = lee().documents
     ids = [document.doc_id for document in documents]
-    assert ids[:2] + ids[49:51] + ids[-1:] == [
-        "judged-01",
-        "judged-02",
-        "judged-50",
-        "background-001",
-        "background-300",
-    ]
+    assert [ids[n] for n in (0, 1, 49)] == ["judged-01", "judged-02", "judged-50"]
+    assert [ids[n] for n in (50, -1)] == ["background-001", "background-300"]
     assert Counter(d.metadata["set"] for d in documents) == {"judged": 50, "background": 300}
     assert {d.title for d in documents} == {""}
     assert documents[0].text.startswith("The national executive of the strife-torn Democrats")
     assert documents[-1].text.endswith(' to beat us as well."')
-
-
-def test_the_pound_sign_is_read_as_one() -> None:
-    assert "still wearing his £3,000 sate" in " ".join(d.text for d in lee().documents)
+    assert "still wearing his £3,000 sate" in " ".join(d.text for d in documents)
 
 
 def test_every_judged_document_is_a_query() -> None:
@@ -41,13 +32,13 @@ def test_every_judged_document_is_a_query() -> None:
     assert list(dataset.qrels) == [key for key in dataset.queries if key in dataset.qrels]
 
 
-def test_relevant_are_documents_that_people_rated_half_alike_or_more() -> None:
+def test_documents_with_a_rating_of_at_least_half_are_relevant() -> None:
     qrels = lee().qrels
     # Row 1 of the file beyond its diagonal: 0.5 in columns 6 and 50, 1 in 14, 0.52 in 22 and 0.96
     # in 33; all others are below 0.5.
     expected = {"judged-06": 1, "judged-14": 6, "judged-22": 1, "judged-33": 5, "judged-50": 1}
     assert qrels["judged-01"] == expected
-    # Row 50 is zeros up to its diagonal: its judgments stand in column 50.
+    # Row 50 is zeros up to its diagonal: its judgments are in column 50.
     assert qrels["judged-50"]["judged-01"] == 1
     # Of the file's 193 ratings from 0.5 up, 50 are the diagonal: 143 pairs, both ways.
     grades = Counter(grade for of_query in qrels.values() for grade in of_query.values())
@@ -55,7 +46,7 @@ def test_relevant_are_documents_that_people_rated_half_alike_or_more() -> None:
     assert len(qrels) == 48
 
 
-def test_judgments_hold_both_ways_and_never_of_a_document_for_itself() -> None:
+def test_judgments_are_symmetric_and_never_of_a_document_for_itself() -> None:
     qrels = lee().qrels
     for query_id, grades in qrels.items():
         assert query_id not in grades
@@ -71,15 +62,14 @@ def test_grades_go_by_tenths_whatever_the_binary_fraction(rating: float, grade: 
     assert datasets._grade(rating) == grade
 
 
-def test_a_rating_below_half_is_not_relevant() -> None:
-    assert datasets._grade(0.499) < 1
-    assert datasets._grade(0.0) < 1
+@pytest.mark.parametrize("rating", [0.499, 0.0])
+def test_a_rating_below_half_is_not_relevant(rating: float) -> None:
+    assert datasets._grade(rating) < 1
 
 
 def test_reading_it_does_not_import_gensim() -> None:
     code = "import sys, retriever.datasets.lee as d; d.lee(); print('gensim' in sys.modules)"
-    command = [sys.executable, "-c", code]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False\n"
+    assert printed_by(code) == "False\n"
 
 
 @pytest.mark.parametrize("spec", [None, ModuleSpec("gensim", None)])

@@ -1,12 +1,16 @@
-"""An index over stored vectors whose queries another embedder encodes, distilled from theirs."""
+"""Indexes over stored vectors with queries by another embedder, distilled from the vectors' own."""
 
 import json
 import shutil
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from indexes.errors import InputError, MismatchError, ModelNotAvailableError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare
@@ -14,38 +18,24 @@ from tests.support.commands import invoke
 from tests.support.fittable import Pupil, Rare
 from tests.support.toy import COMPASS, QRELS, QUERIES, Axes
 
-# To the pupil, `sunrise` means east; to the teacher, nothing.
+# The pupil reads `sunrise` as east; the teacher does not know it.
 SUNRISE = [("e", 1.0), ("all", 0.57735), ("n", 0.0), ("u", 0.0)]
 
 
 def write_table(folder, vectors, teacher):
-    """A static sentence model: a table of words, in lower case, distilled from a teacher."""
-    words = {word: row for row, word in enumerate(["[UNK]", *vectors])}
-    split = {"type": "WhitespaceSplit"}
-    model = {"type": "WordLevel", "vocab": words, "unk_token": "[UNK]"}
-    tokenizer = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [],
-        "normalizer": {"type": "Lowercase"},
-        "pre_tokenizer": split,
-        "post_processor": None,
-        "decoder": None,
-        "model": model,
-    }
-    rows = np.array([[0] * 3, *vectors.values()], np.float32)
-    tensor = {"dtype": "F32", "shape": list(rows.shape), "data_offsets": [0, rows.nbytes]}
-    header = json.dumps({"embedding.weight": tensor}).encode()
-    header += b" " * (-len(header) % 8)
+    """Write a static sentence model: a table of lower-case words, distilled from a teacher."""
+    tokenizer = Tokenizer(
+        WordLevel({word: row for row, word in enumerate(["[UNK]", *vectors])}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer, tokenizer.pre_tokenizer = Lowercase(), WhitespaceSplit()
     folder.mkdir(parents=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    rows = np.array([[0] * 3, *vectors.values()], np.float32)
+    save_file({"embedding.weight": rows}, folder / "model.safetensors")
     module = {"idx": 0, "name": "0", "path": "", "type": TYPE}
     (folder / "modules.json").write_text(json.dumps([module]))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    table = struct.pack("<Q", len(header)) + header + rows.tobytes()
-    (folder / "model.safetensors").write_bytes(table)
-    told = {"name": teacher.name, "fingerprint": teacher.fingerprint}
-    (folder / "retriever.json").write_text(json.dumps({"teacher": told}))
+    record = {"name": teacher.name, "fingerprint": teacher.fingerprint}
+    (folder / "retriever.json").write_text(json.dumps({"teacher": record}))
 
 
 TYPE = "sentence_transformers.models.StaticEmbedding"
@@ -54,29 +44,22 @@ TABLE = {"north": [1, 0, 0], "east": [0, 1, 0], "up": [0, 0, 1], "sunrise": [0, 
 
 @pytest.fixture
 def folder(compass):
-    """The compass with a table distilled from `axes`, as `models/table`."""
+    """The compass with a table in `models/table`, distilled from `axes`."""
     write_table(compass.path / "models" / "table", TABLE, Axes())
     return compass
 
 
 @pytest.fixture
 def fast(compass):
-    """The compass with `fast`: the vectors of `axes`, queries by a pupil."""
+    """The compass with indexes `fast` and `graph`: vectors of `axes`, queries by a pupil."""
     compass.build("pupil", Pupil(Axes()))
     compass.build("fast", vectors="axes", queries_by="pupil")
+    compass.build("graph", vectors="axes", queries_by="pupil", ann="HNSW8")
     return compass
 
 
 def found(library, query, index, k=10):
     return [(hit.doc_id, round(hit.score, 6)) for hit in library.search(query, index=index, k=k)]
-
-
-def refused(library, *, why, kind=MismatchError, **options):
-    with pytest.raises(kind, match=why):
-        library.build("fast", **options)
-
-
-# -- used like any index --------------------------------------------------------------------------
 
 
 def test_queries_come_from_the_pupil_and_vectors_from_the_teacher(fast):
@@ -89,11 +72,11 @@ def test_queries_come_from_the_pupil_and_vectors_from_the_teacher(fast):
     info = fast.index_info("fast")
     assert (info.queries_by, info.embedding) == ("pupil", "axes")
     assert info.description == "axes vectors, queries by pupil"
-    assert set(info.vectors_shared_with) == {"axes"}
+    assert set(info.vectors_shared_with) == {"axes", "graph"}
     assert fast.verify().ok
 
 
-def test_nothing_is_embedded_for_it_and_the_index_of_its_name_can_go(fast):
+def test_nothing_is_embedded_for_it_and_the_other_indexes_can_be_dropped(fast):
     assert fast.build("fast").embedded == 0
     fast.drop("pupil")
     fast.drop("axes")
@@ -116,12 +99,11 @@ def test_documents_added_later_are_embedded_by_the_teacher(fast):
     with Collection.open(fast.path) as again:
         with pytest.raises(InputError, match="made by an embedder of your own, Axes"):
             again.build("fast")
-        again.use("fast", Axes())  # either of its two can be given
+        again.use("fast", Axes())  # Either of its two embedders can be given.
         assert again.build("fast").embedded == 1
 
 
-def test_with_a_structure_and_in_combinations(fast):
-    fast.build("graph", vectors="axes", queries_by="pupil", ann="HNSW8")
+def test_in_an_ann_index_and_in_combinations(fast):
     assert found(fast, "sunrise", "graph") == SUNRISE
     info = fast.index_info("graph")
     assert (info.kind, info.factory, info.queries_by) == ("ann", "HNSW8", "pupil")
@@ -144,8 +126,7 @@ def test_with_a_structure_and_in_combinations(fast):
     assert fast.verify().ok
 
 
-def test_a_repaired_structure_keeps_its_queries(fast):
-    fast.build("graph", vectors="axes", queries_by="pupil", ann="HNSW8")
+def test_a_repaired_ann_index_keeps_its_query_encoder(fast):
     (file,) = (fast.path / "ann").iterdir()
     file.write_bytes(b"?")
     with Collection.open(fast.path) as again:
@@ -155,11 +136,10 @@ def test_a_repaired_structure_keeps_its_queries(fast):
         assert found(again, "sunrise", "graph") == SUNRISE
 
 
-def test_it_is_a_row_of_a_comparison_beside_its_teacher(fast):
-    fast.build("graph", vectors="axes", queries_by="pupil", ann="HNSW8")
-    asked = {**QUERIES, "q3": "sunrise"}
-    report = compare(fast, ["axes", "fast", "graph"], asked, {**QRELS, "q3": {"e": 1}}, k=3)
-    values = {name: [report.per_query[name]["nDCG@10"][q] for q in asked] for name in report.rows}
+def test_it_is_a_row_of_a_comparison_next_to_its_teacher(fast):
+    queries = {**QUERIES, "q3": "sunrise"}
+    report = compare(fast, ["axes", "fast", "graph"], queries, {**QRELS, "q3": {"e": 1}}, k=3)
+    values = {name: [report.per_query[name]["nDCG@10"][q] for q in queries] for name in report.rows}
     assert values["fast"] == values["graph"] == [*values["axes"][:2], 1.0]
     assert values["axes"][2] == 0.0
     rows = report.rows
@@ -172,55 +152,50 @@ def test_it_is_a_row_of_a_comparison_beside_its_teacher(fast):
     assert command == f"retriever build {fast.path} fast --vectors axes --queries-by pupil"
 
 
-# -- only with its own teacher --------------------------------------------------------------------
-
-
-def test_a_wrong_pairing_is_refused_and_names_both_sides(compass):
+@pytest.mark.parametrize(
+    ("vectors", "queries_by", "kind", "why"),
+    [
+        (
+            *("half", "pupil", MismatchError),
+            "'pupil' was distilled from another embedder than the half that made the vectors of "
+            r"'half': words was .*'north', 'east', 'up'.*, is .*'east', 'up'.*distill? 'half' a",
+        ),
+        (
+            *("axes", "half", MismatchError),
+            r"'half' \(half\) was not distilled from any embedder.* axes vectors of 'axes'",
+        ),
+        (
+            *("axes", "pupils", UnknownNameError),
+            "No model or index 'pupils' in .*It has: axes, half, pupil",
+        ),
+        ("axes", "rare", InputError, "'rare' was fitted on the documents"),
+        ("axes", "words", InputError, "'words' is lexical: it has no vectors"),
+        (None, "pupil", InputError, "Say how to build 'fast'"),
+    ],
+)
+def test_a_wrong_pairing_is_refused_and_names_both_sides(compass, vectors, queries_by, kind, why):
     compass.build("pupil", Pupil(Axes()))
-    refused(
-        compass,
-        vectors="half",
-        queries_by="pupil",
-        why="'pupil' was distilled from another embedder than the half that made the vectors of "
-        r"'half': words was .*'north', 'east', 'up'.*, is .*'east', 'up'.*distil 'half' anew",
-    )
-    refused(
-        compass,
-        vectors="axes",
-        queries_by="half",
-        why=r"'half' \(half\) was not distilled from any embedder.* axes vectors of 'axes'",
-    )
-    refused(
-        compass,
-        vectors="axes",
-        queries_by="pupils",
-        kind=UnknownNameError,
-        why="No model or index 'pupils' in .*It has: axes, half, pupil",
-    )
-    refused(compass, queries_by="pupil", kind=InputError, why="Say how to build 'fast'")
-    own = HashingEmbedder(8)
-    why = "--queries-by .queries_by. belongs to --vectors INDEX"
-    refused(compass, embedder=own, queries_by="pupil", kind=InputError, why=why)
     compass.build("rare", Rare())
-    why = "'rare' was fitted on the documents"
-    refused(compass, vectors="axes", queries_by="rare", kind=InputError, why=why)
     compass.build("words", lexical=True)
-    why = "'words' is lexical: it has no vectors"
-    refused(compass, vectors="axes", queries_by="words", kind=InputError, why=why)
+    with pytest.raises(kind, match=why):
+        compass.build("fast", vectors=vectors, queries_by=queries_by)
+    with pytest.raises(InputError, match="--queries-by .queries_by. belongs to --vectors INDEX"):
+        compass.build("fast", HashingEmbedder(8), queries_by="pupil")
     assert "fast" not in compass.index_names()
 
 
-def test_another_way_of_asking_needs_another_name(fast):
+def test_another_query_encoder_needs_another_name(fast):
     fast.build("second", Pupil(Axes(), "second", lesson=2))
     why = r"'fast' is there already \(Flat over axes, queries by pupil\)"
-    refused(fast, vectors="axes", queries_by="second", why=why)
+    with pytest.raises(MismatchError, match=why):
+        fast.build("fast", vectors="axes", queries_by="second")
     with pytest.raises(MismatchError, match=r"'axes' is there already \(Flat over axes\)"):
         fast.build("axes", queries_by="pupil")
     with pytest.raises(MismatchError, match="has its queries encoded by 'pupil', and this is anot"):
         fast.use("fast", Pupil(Axes(), lesson=2))
 
 
-def test_vectors_that_queries_were_made_for_are_not_refitted(tmp_path):
+def test_vectors_with_a_distilled_query_encoder_are_not_refitted(tmp_path):
     with Collection.create(tmp_path / "library") as library:
         library.add(COMPASS)
         library.build("rare", Rare())
@@ -231,28 +206,23 @@ def test_vectors_that_queries_were_made_for_are_not_refitted(tmp_path):
             library.build("rare", refit=True)
 
 
-# -- a table in the collection's own folder -------------------------------------------------------
-
-
-def test_a_table_in_models_encodes_queries_wherever_the_collection_stands(folder):
+def test_a_table_in_models_encodes_queries_in_a_moved_collection(folder):
     folder.build("fast", vectors="axes", queries_by="table")
     assert found(folder, "Sunrise", "fast") == SUNRISE
     folder.close()
     moved = folder.path.rename(folder.path.with_name("moved"))
     with Collection.open(moved) as again:
-        # The teacher is one of the user's own, and is not needed for queries.
+        # The teacher is a custom embedder, and is not needed for queries.
         assert found(again, "Sunrise", "fast") == SUNRISE
         assert again.verify().ok
         shutil.rmtree(moved / "models" / "table")
         assert "Index 'fast' needs the model in" in again.verify().problems[0].what
-    with (
-        Collection.open(moved) as again,
-        pytest.raises(ModelNotAvailableError, match="'fast' needs"),
-    ):
-        again.search("Sunrise", index="fast")
+    with Collection.open(moved) as again:
+        with pytest.raises(ModelNotAvailableError, match="'fast' needs"):
+            again.search("Sunrise", index="fast")
 
 
-def test_a_table_distilled_anew_is_taken_only_when_it_is_named_again(folder):
+def test_a_new_table_is_used_only_after_another_build(folder):
     folder.build("fast", vectors="axes", queries_by="table")
     path = folder.path / "models" / "table"
     shutil.rmtree(path)
@@ -265,20 +235,17 @@ def test_a_table_distilled_anew_is_taken_only_when_it_is_named_again(folder):
         assert found(again, "sunrise", "fast", 1) == [("n", 1.0)]
     shutil.rmtree(path)
     write_table(path, TABLE, Axes("half", words=("east", "up", "north")))
-    with (
-        Collection.open(folder.path) as again,
-        pytest.raises(MismatchError, match="'table' was distilled from another embedder"),
-    ):
-        again.build("fast", queries_by="table")
+    with Collection.open(folder.path) as again:
+        with pytest.raises(MismatchError, match="'table' was distilled from another embedder"):
+            again.build("fast", queries_by="table")
 
 
-def test_the_command_line_says_the_same(folder, tmp_path):
+def test_the_command_line_says_the_same(folder):
     place = str(folder.path)
-    build = ("build", place, "fast", "--vectors", "axes", "--queries-by")
-    assert invoke(*build, "table").exit_code == 0
-    told = invoke("info", place).stdout
-    # A column of a terminal is narrow.
-    assert "queries by" in " ".join(told.split())
+    build = ("build", place, "fast", "--vectors", "axes", "--queries-by", "table")
+    assert invoke(*build).exit_code == 0
+    # A table column may wrap.
+    assert "queries by" in " ".join(invoke("info", place).stdout.split())
     assert "e" in invoke("search", place, "sunrise", "-i", "fast", "--json").stdout
     with pytest.raises(MismatchError) as python:
         folder.build("other", vectors="half", queries_by="table")

@@ -1,7 +1,8 @@
-"""Words in context: found, cut out, encoded once, grouped into senses, told by the command."""
+"""Words in context: occurrences, sentences, the cache, senses, the command."""
 
 import hashlib
 import json
+from contextlib import contextmanager
 
 import click
 import numpy as np
@@ -14,10 +15,11 @@ from retriever import Collection, ContextualEmbedder, Document, HashingEmbedder,
 from retriever.embedders.base import WordEncoding, WordVectors, fingerprint_of, unit
 from retriever.embedders.tokenization.alignment import word_spans
 from retriever.embedders.tokenization.characters import lowered
+from retriever.report.terminal.word_senses import word_lines
 from retriever.splitting import Words
 from retriever.word_senses import occurrences
 from retriever.word_senses import results as values
-from retriever.word_senses.clusters import clustered, silhouette
+from retriever.word_senses.clusters import cluster_vectors, silhouette
 from retriever.word_senses.collocates import log_likelihood, typical_words
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.occurrences import evenly, find_occurrences, places_of
@@ -59,17 +61,17 @@ BANKS = [
 TABLE = "bank 1 0\nBank 0 1\nshore 2 1\nmoney 1 1\nnone 0 0\n"
 
 
-class Beside:
-    """A word is the axes of the topics in its text; in layer 0 it is one axis of its own.
+class Topics:
+    """An embedder with an axis for each topic in a word's text; in layer 0, all words are equal.
 
     It reads 20 words of a text.
     """
 
-    layers, dim, name = 1, 3, "beside"
+    layers, dim, name = 1, 3, "topics"
     topics = ("river", "money")
 
     def __init__(self, fail_after=None):
-        self.fingerprint = fingerprint_of(kind="beside", topics=self.topics)
+        self.fingerprint = fingerprint_of(kind="topics", topics=self.topics)
         self.seen, self.fail_after = [], fail_after
 
     def encode_documents(self, texts):
@@ -90,34 +92,48 @@ class Beside:
 
     def _of(self, text):
         counts = [text.lower().split().count(topic) for topic in self.topics]
-        # A text is a little its own, so that no two are quite the same.
+        # Makes the vector of every text different.
         own = int(hashlib.sha256(text.encode()).hexdigest()[:4], 16) / 0xFFFF / 10
         return unit(np.array([[*counts, 0.5 + own]], np.float32))[0]
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A cache of its own, where words in context are kept."""
+    """The folder of cached words, in a separate cache."""
     monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "words" / "in-context"
+
+
+def add(collection, *documents):
+    """Add documents, and index their words."""
+    collection.add(documents)
+    collection.build("words", lexical=True)
+
+
+@contextmanager
+def indexed(folder, *documents, **options):
+    """A collection of documents with an index of their words."""
+    with Collection.create(folder, **options) as collection:
+        add(collection, *documents)
+        yield collection
+
+
+RIVERS = [f"The bank of the river number {n}." for n in range(5)]
+COINS = [f"Some money is in bank {n}." for n in range(4)]
 
 
 @pytest.fixture
 def shop(tmp_path, cache):
     """Rivers and money, an index of words and the toy embedder over them."""
-    with Collection.create(tmp_path / "shop") as collection:
-        collection.add(
-            [Document(f"r{n}", f"The bank of the river number {n}. Nothing.") for n in range(5)]
-            + [Document(f"m{n}", f"Some money is in bank {n}. Nothing.") for n in range(4)]
-        )
-        collection.build("words", lexical=True)
-        embedder = Beside()
-        collection.build("toy", embedder)
-        collection.toy = embedder
+    documents = [Document(f"r{n}", f"{text} Nothing.") for n, text in enumerate(RIVERS)]
+    documents += [Document(f"m{n}", f"{text} Nothing.") for n, text in enumerate(COINS)]
+    with indexed(tmp_path / "shop", *documents) as collection:
+        collection.toy = Topics()
+        collection.build("toy", collection.toy)
         yield collection
 
 
-# -- where a word stands ------------------------------------------------------------------------
+# -- places of a word ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -126,7 +142,7 @@ def shop(tmp_path, cache):
         ("bank", "Bank, banks; the BANK's bank", [(0, 4), (17, 21), (24, 28)]),
         ("Bank", "bank-bank_bank", [(0, 4), (5, 9), (10, 14)]),
         ("é", "é e\u0301 É éé", [(0, 1), (5, 6)]),
-        ("e", "e\u0301 e", [(3, 4)]),  # a letter with its mark is another word
+        ("e", "e\u0301 e", [(3, 4)]),  # A letter with a mark is another word.
         ("10", "10 COVID-10 101 10.5", [(0, 2), (9, 11), (16, 18)]),
         ("aa", "aaa aa", [(4, 6)]),
         ("bank", "", []),
@@ -139,18 +155,17 @@ def test_places_by_eye(word, text, places):
 @given(
     st.text(st.sampled_from("aAbİıßẞéE\u0301 -_1東")), st.sampled_from(["a", "ab", "İ", "ß", "é"])
 )
-def test_places_are_the_words_that_are_alike(text, word):
-    expected = [
-        (begin, end) for begin, end in word_spans(text) if lowered(text[begin:end]) == lowered(word)
-    ]
-    assert places_of(word, text) == expected
+def test_places_are_those_of_equal_words(text, word):
+    spans = [span for span in word_spans(text) if lowered(text[slice(*span)]) == lowered(word)]
+    assert places_of(word, text) == spans
 
 
-def test_evenly_by_eye():
-    assert evenly(3, 5).tolist() == [0, 1, 2]
-    assert evenly(10, 5).tolist() == [0, 2, 4, 6, 8]
-    assert evenly(7, 3).tolist() == [0, 2, 4]
-    assert evenly(0, 3).tolist() == []
+@pytest.mark.parametrize(
+    ("count", "most", "numbers"),
+    [(3, 5, [0, 1, 2]), (10, 5, [0, 2, 4, 6, 8]), (7, 3, [0, 2, 4]), (0, 3, [])],
+)
+def test_evenly_by_eye(count, most, numbers):
+    assert evenly(count, most).tolist() == numbers
 
 
 # -- the sentence around it ---------------------------------------------------------------------
@@ -162,30 +177,39 @@ def context(text, word):
     return text[first:last]
 
 
-def test_contexts_by_eye():
-    assert context("One. The bank is here. Two.", "bank") == "The bank is here."
-    assert context("A title\n\nThe bank\nof 3.14!  More.", "bank") == "The bank\nof 3.14!"
-    assert context("  bank  ", "bank") == "bank"
-    words = [f"w{n}" for n in range(200)]
-    # 30 before, 29 behind; at an end, those that there are.
-    assert context(" ".join(words), "w100").split() == words[70:130]
-    assert context(" ".join(words), "w3").split() == words[:60]
-    assert context(" ".join(words), "w198").split() == words[140:]
-    # Of 60 words, nothing is cut off.
-    assert context(" ".join(words[:60]), "w59").split() == words[:60]
+WORDS = [f"w{n}" for n in range(200)]
 
 
-def test_contexts_of_texts_without_spaces_and_sentences_are_short():
+@pytest.mark.parametrize(
+    ("text", "word", "expected"),
+    [
+        ("One. The bank is here. Two.", "bank", "The bank is here."),
+        ("A title\n\nThe bank\nof 3.14!  More.", "bank", "The bank\nof 3.14!"),
+        ("  bank  ", "bank", "bank"),
+        # 30 words before, 29 after; fewer at an end.
+        (" ".join(WORDS), "w100", " ".join(WORDS[70:130])),
+        (" ".join(WORDS), "w3", " ".join(WORDS[:60])),
+        (" ".join(WORDS), "w198", " ".join(WORDS[140:])),
+        # 60 words are not cut.
+        (" ".join(WORDS[:60]), "w59", " ".join(WORDS[:60])),
+        # Not from the middle of a word.
+        ("x" * 600 + " ab bank cd " + "y" * 700, "bank", "ab bank cd"),
+        # A long document is not read entirely.
+        (
+            "Deep water. " * 40_000 + "A bank is here. " + "And so on. " * 20_000,
+            "bank",
+            "A bank is here.",
+        ),
+    ],
+    ids=range(9),
+)
+def test_contexts_by_eye(text, word, expected):
+    assert context(text, word) == expected
+
+
+def test_contexts_without_spaces_and_sentences_are_short():
     text = "東" * 5_000 + "。bank。" + "京" * 5_000
     assert len(context(text, "bank")) <= 2 * 600 + 4
-    # Not from the middle of a word.
-    text = "x" * 600 + " ab bank cd " + "y" * 700
-    assert context(text, "bank") == "ab bank cd"
-
-
-def test_a_long_document_costs_no_more_than_its_surroundings():
-    text = "The water is deep here. " * 20_000 + "A bank is beside it. " + "And so on. " * 20_000
-    assert context(text, "bank") == "A bank is beside it."
 
 
 @settings(deadline=None)
@@ -204,17 +228,14 @@ def test_a_context_has_its_word(text, data):
 # -- occurrences --------------------------------------------------------------------------------
 
 
-def test_occurrences_are_those_of_the_word_alone(tmp_path):
-    with Collection.create(tmp_path / "few") as collection:
-        collection.add(
-            [
-                Document("a", "Banks are closed. My BANK is open; a bank is.", title="The bank"),
-                Document("b", "The embankment is high."),
-                Document("c", "banking, bankers", title="Banks"),
-                Document("d", "A bank."),
-            ]
-        )
-        collection.build("words", lexical=True)
+def test_occurrences_are_those_of_the_exact_word(tmp_path):
+    with indexed(
+        tmp_path / "few",
+        Document("a", "Banks are closed. My BANK is open; a bank is.", title="The bank"),
+        Document("b", "The embankment is high."),
+        Document("c", "banking, bankers", title="Banks"),
+        Document("d", "A bank."),
+    ) as collection:
         collection.delete(["d"])
         collection.add([Document("e", "bank not read yet")])
         found = find_occurrences(collection._store, "bank", 10)
@@ -223,48 +244,40 @@ def test_occurrences_are_those_of_the_word_alone(tmp_path):
         ("a", "My BANK is open; a bank is.", (3, 7), "BANK"),
         ("a", "My BANK is open; a bank is.", (19, 23), "bank"),
     ]
-    # The stemmer takes banks and banking for bank, but not bankers.
-    assert found.found == values.Found(used=3, occurrences=3, read=2, passages=2)
+    # The stemmer maps banks and banking to bank, but not bankers.
+    assert found.found == values.OccurrenceCounts(used=3, occurrences=3, read=2, passages=2)
     (note,) = found.notes
     assert "1 document in" in note
     assert "not in index 'words' yet" in note
 
 
 def test_passages_that_overlap_share_their_occurrences(tmp_path):
-    with Collection.create(tmp_path / "split", split=Words(4, overlap=2)) as collection:
-        collection.add([Document("a", "one two bank three four five bank six", title="bank")])
-        collection.build("words", lexical=True)
-        found = find_occurrences(collection._store, "bank", 10)
     text = "one two bank three four five bank six"
-    assert sorted((one.text, one.span) for one in found.chosen) == [
-        ("bank", (0, 4)),
-        (text, (8, 12)),
-        (text, (29, 33)),
-    ]
+    document = Document("a", text, title="bank")
+    with indexed(tmp_path / "split", document, split=Words(4, overlap=2)) as collection:
+        found = find_occurrences(collection._store, "bank", 10)
+    places = sorted((one.text, one.span) for one in found.chosen)
+    assert places == [("bank", (0, 4)), (text, (8, 12)), (text, (29, 33))]
     assert found.found.passages == 3
 
 
-def test_more_than_are_wanted_are_spread_over_the_corpus(tmp_path, monkeypatch):
-    with Collection.create(tmp_path / "many") as collection:
-        collection.add([Document(f"{n:03}", f"bank {n}") for n in range(200)])
-        collection.build("words", lexical=True)
-        found = find_occurrences(collection._store, "bank", 4)
-        assert [one.doc_id for one in found.chosen] == ["000", "050", "100", "150"]
-        assert found.found == values.Found(4, 200, 200, 200)
-        monkeypatch.setattr(occurrences, "READ", 20)
-        found = find_occurrences(collection._store, "bank", 4)
-        assert [one.doc_id for one in found.chosen] == ["000", "050", "100", "150"]
-        assert found.found == values.Found(4, 20, 20, 200)
-        collection.build("toy", Beside())
-        told = collection.word("bank")
-    assert "20 of 200 passages were looked through, evenly spread." in told.notes
+def test_chosen_occurrences_are_spread_over_the_corpus(tmp_path, monkeypatch):
+    documents = [Document(f"{n:03}", f"bank {n}") for n in range(200)]
+    with indexed(tmp_path / "many", *documents) as collection:
+        for read in (200, 20):
+            monkeypatch.setattr(occurrences, "READ", read)
+            found = find_occurrences(collection._store, "bank", 4)
+            assert [one.doc_id for one in found.chosen] == ["000", "050", "100", "150"]
+            assert found.found == values.OccurrenceCounts(4, read, read, 200)
+        collection.build("toy", Topics())
+        found = collection.word("bank")
+    assert "20 of 200 passages were read, evenly spread." in found.notes
 
 
 def test_a_word_longer_than_those_of_the_index_is_refused(tmp_path):
     word = "x" * 300
-    with Collection.create(tmp_path / "long") as collection:
-        collection.add([Document("a", f"{word} bank"), Document("b", "y" * 254)])
-        collection.build("words", lexical=True)
+    documents = [Document("a", f"{word} bank"), Document("b", "y" * 254)]
+    with indexed(tmp_path / "long", *documents) as collection:
         with pytest.raises(InputError, match=r"'x{20}\.\.\.' has 300 bytes; index 'words' holds"):
             find_occurrences(collection._store, word, 10)
         assert find_occurrences(collection._store, "y" * 254, 10).found.used == 1
@@ -274,44 +287,40 @@ def test_a_word_longer_than_those_of_the_index_is_refused(tmp_path):
 
 
 def clouds(*sizes, width=0.1, seed=0, dim=20):
-    """So many points around each of some directions, far from each other."""
+    """Draw points around orthogonal directions, as many per direction as the sizes say."""
     generator = np.random.default_rng(seed)
-    centres = np.eye(dim)[: len(sizes)]
-    parts = [
-        centre + width * generator.normal(size=(size, dim))
-        for centre, size in zip(centres, sizes, strict=True)
-    ]
-    return np.concatenate(parts).astype(np.float32)
+    noise = generator.normal(size=(sum(sizes), dim))
+    return (np.repeat(np.eye(dim)[: len(sizes)], sizes, axis=0) + width * noise).astype(np.float32)
 
 
 def test_clusters_by_eye():
-    found = clustered(clouds(8, 20))
+    found = cluster_vectors(clouds(8, 20))
     assert found.labels.tolist() == [1] * 8 + [0] * 20
     assert (found.count, found.silhouette > 0.5) == (2, True)
-    assert clustered(clouds(12, 10, 8)).labels.tolist() == [0] * 12 + [1] * 10 + [2] * 8
-    # As many as were asked for, or as there are.
-    assert clustered(clouds(12, 10, 8), 1).count == 1
-    assert clustered(clouds(12, 10, 8), 2).count == 2
-    assert clustered(clouds(12, 10, 8), 5).count == 5
-    assert clustered(np.repeat(np.eye(3, 5, dtype=np.float32), 4, axis=0), 5).count == 3
+    assert cluster_vectors(clouds(12, 10, 8)).labels.tolist() == [0] * 12 + [1] * 10 + [2] * 8
+    # As many as wanted, but not more than distinct rows.
+    assert [cluster_vectors(clouds(12, 10, 8), wanted).count for wanted in (1, 2, 5)] == [1, 2, 5]
+    assert cluster_vectors(np.repeat(np.eye(3, 5, dtype=np.float32), 4, axis=0), 5).count == 3
 
 
 def test_one_cloud_is_one_sense():
-    counts = [clustered(clouds(size, seed=seed)).count for size in (6, 40) for seed in range(10)]
-    # By chance, one draw in twenty looks like more.
+    counts = [
+        cluster_vectors(clouds(size, seed=seed)).count for size in (6, 40) for seed in range(10)
+    ]
+    # By chance, one draw in twenty looks like several.
     assert sum(count > 1 for count in counts) <= 2
-    # Longer in one direction than in others: still one.
+    # An elongated cloud is one sense, too.
     long = clouds(60, seed=3) + np.random.default_rng(4).normal(size=(60, 1)) * np.eye(20)[1] / 4
-    assert clustered(long.astype(np.float32)).count == 1
+    assert cluster_vectors(long.astype(np.float32)).count == 1
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 5])
 def test_few_rows_are_one_cluster(rows):
     vectors = np.eye(6, dtype=np.float32)[:rows]
-    found = clustered(vectors)
+    found = cluster_vectors(vectors)
     assert found.labels.tolist() == [0] * rows
     assert found.silhouette is None
-    assert clustered(np.ones((9, 4), np.float32)).count == 1
+    assert cluster_vectors(np.ones((9, 4), np.float32)).count == 1
 
 
 @settings(max_examples=8, deadline=None)
@@ -319,22 +328,25 @@ def test_few_rows_are_one_cluster(rows):
 def test_neither_order_nor_length_changes_clusters(seed, scale):
     vectors = clouds(9, 14, 11, seed=seed)
     order = np.random.default_rng(seed).permutation(len(vectors))
-    expected, found = clustered(vectors).labels, clustered(scale * vectors[order]).labels
+    expected, found = (
+        cluster_vectors(vectors).labels,
+        cluster_vectors(scale * vectors[order]).labels,
+    )
     assert (expected[order] == found).all()
 
 
 def test_the_silhouette_by_hand():
     points = np.array([0.0, 1, 10, 11])
     distances = abs(points[:, None] - points)
-    # The outer ones: 1 from their own, 10.5 from the others; the inner ones: 1 and 9.5.
+    # The outer points: 1 from their cluster, 10.5 from the other; the inner ones: 1 and 9.5.
     expected = (9.5 / 10.5 + 8.5 / 9.5) / 2
     assert silhouette(distances, np.array([0, 0, 1, 1])) == pytest.approx(expected)
-    # An only point counts 0.
+    # The only point of a cluster counts 0.
     assert silhouette(distances[:3, :3], np.array([0, 0, 1])) == pytest.approx((9 / 10 + 8 / 9) / 3)
     assert silhouette(np.zeros((4, 4)), np.array([0, 0, 1, 1])) == 0
 
 
-def test_the_silhouette_is_scikit_learns():
+def test_the_silhouette_is_that_of_scikit_learn():
     metrics = pytest.importorskip("sklearn.metrics")
     points = clouds(9, 5, 30, width=0.6).astype(np.float64)
     labels = np.random.default_rng(1).permutation(np.arange(44) % 3)
@@ -343,12 +355,12 @@ def test_the_silhouette_is_scikit_learns():
     assert silhouette(distances, labels) == pytest.approx(expected)
 
 
-# -- words beside it ----------------------------------------------------------------------------
+# -- collocates ---------------------------------------------------------------------------------
 
 
 @settings(deadline=None)
 @given(st.integers(0, 9), st.integers(10, 20), st.integers(1, 9), st.integers(10, 20))
-def test_the_log_likelihood_is_scipys(here, size, there, others):
+def test_the_log_likelihood_is_that_of_scipy(here, size, there, others):
     from scipy.stats import chi2_contingency
 
     table = [[here, size - here], [there, others - there]]
@@ -356,146 +368,128 @@ def test_the_log_likelihood_is_scipys(here, size, there, others):
     assert log_likelihood(here, size, there, others) == pytest.approx(expected, abs=1e-9)
 
 
-def test_typical_words_by_eye():
-    contexts = [
-        "The Bank river water",
-        "bank river deep water",
-        "bank River the",
-        "the bank money",
-        "bank money lend",
-        "bank money deep",
-        "bank lend the",
-    ]
+def test_collocates_by_eye():
+    rivers = ["The Bank river water", "bank river deep water", "bank River the"]
+    coins = ["the bank money", "bank money lend", "bank money deep", "bank lend the"]
     labels = np.array([0, 0, 0, 1, 1, 1, 1])
-    # river and money are in all or most of one sense and in none of the other; deep is in both.
-    assert typical_words(contexts, labels, "bank", 5) == [("river", "water"), ("money",)]
-    assert typical_words(contexts, labels, "bank", 1) == [("river",), ("money",)]
-    # Against nothing, nothing is typical.
-    assert typical_words(contexts, np.zeros(7, np.intp), "bank", 5) == [()]
+    # river and money are in most contexts of one sense and in none of the other; deep is in both.
+    assert typical_words(rivers + coins, labels, "bank", 5) == [("river", "water"), ("money",)]
+    assert typical_words(rivers + coins, labels, "bank", 1) == [("river",), ("money",)]
+    # A single sense has none.
+    assert typical_words(rivers + coins, np.zeros(7, np.intp), "bank", 5) == [()]
     assert typical_words([], np.zeros(0, np.intp), "bank", 5) == []
 
 
-# -- kept ---------------------------------------------------------------------------------------
+# -- the cache ----------------------------------------------------------------------------------
+
+
+def encoded_by(shop, word="bank", **options):
+    """Query a word, and return the texts that were encoded for it."""
+    shop.toy.seen.clear()
+    shop.word(word, **options)
+    return list(shop.toy.seen)
 
 
 def test_nothing_is_encoded_twice(shop, cache):
     first, seen = shop.word("bank"), shop.toy.seen
-    assert sorted(seen) == sorted(
-        [f"The bank of the river number {n}." for n in range(5)]
-        + [f"Some money is in bank {n}." for n in range(4)]
-    )
+    assert sorted(seen) == sorted(RIVERS + COINS)
     assert not any(b"river number" in path.read_bytes() for path in cache.rglob("*/*"))
     seen.clear()
     assert shop.word("BANK").senses == first.senses
     assert shop.word("bank", occurrences=4).found.used == 4
     assert seen == []
-    # A changed document has its own sentence encoded, the unchanged one beside it not.
-    shop.add([Document("r3", "The bank of the river number 3. A bank with money.")])
-    shop.build("words", lexical=True)
+    # Only the new sentence of a changed document is encoded.
+    add(shop, Document("r3", "The bank of the river number 3. A bank with money."))
     assert shop.word("bank").found.used == 10
     assert seen == ["A bank with money."]
 
 
-def test_what_differs_is_encoded_apart(shop):
+def test_layers_pieces_and_words_are_cached_separately(shop):
     shop.word("bank")
-    seen = shop.toy.seen
-    for options in ({"layer": 0}, {"pieces": "first"}):
-        seen.clear()
-        shop.word("bank", **options)
-        assert len(seen) == 9
-    seen.clear()
-    shop.word("bank", layer=-2)  # the same layer as 0
-    assert seen == []
-    shop.word("nothing")
-    assert set(seen) == {"Nothing."}
+    assert len(encoded_by(shop, layer=0)) == len(encoded_by(shop, pieces="first")) == 9
+    assert encoded_by(shop, layer=-2) == []  # The same layer as 0.
+    assert set(encoded_by(shop, "nothing")) == {"Nothing."}
 
 
-def test_the_layer_that_is_taken_unasked_is_kept_by_its_number(shop, monkeypatch):
-    monkeypatch.setattr(Beside, "word_layer", 1, raising=False)
+def test_the_default_layer_is_cached_by_its_number(shop, monkeypatch):
+    monkeypatch.setattr(Topics, "word_layer", 1, raising=False)
     shop.word("bank", layer=1)
     shop.toy.seen.clear()
     first = shop.word("bank")
     assert shop.toy.seen == []
-    # Another layer taken unasked, by a later release say, gives no vectors of the former one.
-    monkeypatch.setattr(Beside, "word_layer", 0)
+    # Another default layer, such as that of a later release, does not reuse its vectors.
+    monkeypatch.setattr(Topics, "word_layer", 0)
     assert shop.word("bank") != first
     assert len(shop.toy.seen) == 9
 
 
-def test_embedders_say_which_layer_they_take_unasked(banks):
+def test_embedders_have_a_default_layer(banks):
     minilm = banks.embedder("minilm")
-    (told,) = minilm.encode_words(["the bank of the river"], layer=minilm.word_layer)
-    (unasked,) = minilm.encode_words(["the bank of the river"])
-    assert (minilm.word_layer, told.spans) == (3, unasked.spans)
-    assert (told.vectors == unasked.vectors).all()
+    (given,) = minilm.encode_words(["the bank of the river"], layer=minilm.word_layer)
+    (default,) = minilm.encode_words(["the bank of the river"])
+    assert (minilm.word_layer, given.spans) == (3, default.spans)
+    assert (given.vectors == default.vectors).all()
 
 
-def test_a_damaged_file_is_made_anew(shop, cache):
+def test_a_damaged_file_is_rebuilt(shop, cache):
     first = shop.word("bank")
     (path,) = (path for path in cache.rglob("*") if path.is_file())
-    whole = path.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
-    for damaged in (b"", whole[:40], whole[:-1], bytes(flipped), b"{}\n" + bytes(100)):
+    intact = path.read_bytes()
+    flipped = bytearray(intact)
+    flipped[len(intact) // 2] ^= 1
+    for damaged in (b"", intact[:40], intact[:-1], bytes(flipped), b"{}\n" + bytes(100)):
         path.write_bytes(damaged)
         shop.toy.seen.clear()
         assert shop.word("bank") == first
         assert len(shop.toy.seen) == 9
-        assert path.read_bytes() == whole
-    # Whole, but of another word.
+        assert path.read_bytes() == intact
+    # Intact, but of another word.
     shop.word("nothing")
     (other,) = (one for one in cache.rglob("*") if one.is_file() and one != path)
     path.write_bytes(other.read_bytes())
     assert shop.word("bank") == first
 
 
-def test_interrupted_it_goes_on(shop, monkeypatch):
+def test_an_interrupted_call_is_resumed(shop, monkeypatch):
     monkeypatch.setattr("retriever.word_senses.vector_cache.TOGETHER", 2)
     shop.toy.fail_after = 5
     with pytest.raises(KeyboardInterrupt):
         shop.word("bank")
     assert len(shop.toy.seen) == 6
-    shop.toy.seen.clear()
     progress = []
-    shop.word("bank", progress=lambda *done: progress.append(done))
     # Two and two were done.
-    assert len(shop.toy.seen) == 5
+    assert len(encoded_by(shop, progress=lambda *done: progress.append(done))) == 5
     assert progress == [(0, 5), (2, 5), (4, 5), (5, 5)]
 
 
-def test_a_cache_that_cannot_be_written_is_said(shop, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_gives_a_note(shop, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "file"))
-    told = shop.word("bank")
-    assert told.found.used == 9
-    assert any("could not be kept" in note and "RETRIEVER_CACHE" in note for note in told.notes)
+    found = shop.word("bank")
+    assert found.found.used == 9
+    assert any("could not be cached" in note and "RETRIEVER_CACHE" in note for note in found.notes)
 
 
-def test_the_latest_are_kept(shop, cache, monkeypatch):
+def test_the_latest_vectors_are_kept(shop, cache, monkeypatch):
     monkeypatch.setattr("retriever.word_senses.vector_cache.KEPT", 4)
     shop.word("bank")
-    shop.toy.seen.clear()
-    shop.word("bank")
-    assert len(shop.toy.seen) == 5
+    assert len(encoded_by(shop)) == 5
     assert [path.name for path in cache.rglob("*.*")] == []
 
 
-def test_what_is_not_read_is_left_out_and_said(shop):
-    shop.add([Document("long", " ".join(["word"] * 40) + " bank")])
-    shop.build("words", lexical=True)
-    told = shop.word("bank")
-    # The answer rests on what was read.
-    assert told.found == values.Found(used=9, occurrences=10, read=10, passages=10)
-    assert sum(sense.count for sense in told.senses) == 9
-    assert "1 occurrence was left out: beside does not read so far into a sentence." in told.notes
-    shop.toy.seen.clear()
-    shop.word("bank")
-    assert shop.toy.seen == []
-    with pytest.raises(InputError, match="'bank' stands in a part of the text that beside does"):
-        shop.word_in("bank", " ".join(["word"] * 40) + " bank")
+def test_occurrences_beyond_the_length_limit_are_left_out(shop):
+    text = " ".join(["word"] * 40) + " bank"
+    add(shop, Document("long", text))
+    found = shop.word("bank")
+    assert found.found == values.OccurrenceCounts(used=9, occurrences=10, read=10, passages=10)
+    assert sum(sense.count for sense in found.senses) == 9
+    assert "1 occurrence was left out: beyond the length limit of topics." in found.notes
+    assert encoded_by(shop) == []
+    with pytest.raises(InputError, match="'bank' is in a part of the text that topics does not re"):
+        shop.word_in("bank", text)
 
 
-# -- static neighbours --------------------------------------------------------------------------
+# -- static neighbors ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -505,7 +499,7 @@ def table(tmp_path):
     return StaticEmbedder(path)
 
 
-def test_neighbours_by_hand(table):
+def test_neighbors_by_hand(table):
     # bank (1, 0): shore (2, 1) / sqrt(5), money (1, 1) / sqrt(2); none has no direction.
     names, cosines = zip(*table.neighbors("bank", 5), strict=True)
     assert names == ("shore", "money", "none")
@@ -517,7 +511,7 @@ def test_neighbours_by_hand(table):
         table.neighbors("bank", 0)
 
 
-def test_neighbours_are_those_of_the_whole_table(glove, monkeypatch):
+def test_neighbors_are_those_of_the_entire_table(glove, monkeypatch):
     monkeypatch.setattr("retriever.embedders.static.neighbors.BLOCK", 50_000)
     units = unit(np.asarray(glove.words.vectors))
     cosines = units @ units[glove.words.row("bank")]
@@ -527,7 +521,7 @@ def test_neighbours_are_those_of_the_whole_table(glove, monkeypatch):
     assert [value for _, value in found] == pytest.approx(cosines[best].tolist(), abs=1e-5)
 
 
-# -- asked of a collection ----------------------------------------------------------------------
+# -- queries of a collection --------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -536,7 +530,7 @@ def glove():
 
 
 def write_few(glove, path):
-    """GloVe's vectors of the words here and of those near bank: a file that is read at once."""
+    """Write the GloVe vectors of the words used here and near bank: a file that loads fast."""
     near = ["bank", *(word for word, _ in glove.neighbors("bank", 20))]
     words = {*near, "zebra", *(word.strip(".") for text in RIVER + MONEY for word in text.split())}
     known = sorted(word for word in words if word in glove.words)
@@ -549,9 +543,7 @@ def write_few(glove, path):
 def banks(tmp_path_factory, glove):
     folder = tmp_path_factory.mktemp("banks")
     minilm = ContextualEmbedder("all-MiniLM-L6-v2", device="cpu", runtime="torch")
-    with Collection.create(folder / "banks") as collection:
-        collection.add(BANKS)
-        collection.build("words", lexical=True)
+    with indexed(folder / "banks", *BANKS) as collection:
         collection.build("glove", StaticEmbedder(write_few(glove, folder / "glove.txt")))
         collection.build("minilm", minilm)
         yield collection
@@ -562,37 +554,37 @@ def kind(use):
 
 
 def test_two_senses_of_bank(banks):
-    told = banks.word("bank", k=3)
-    assert (told.word, told.index, told.static) == ("bank", "minilm", "glove")
-    assert [one.word for one in told.neighbors] == ["banks", "securities", "banking"]
-    assert told.found == values.Found(24, 24, 24, 24)
-    assert [sense.number for sense in told.senses] == [1, 2]
-    assert sum(sense.share for sense in told.senses) == pytest.approx(1)
-    assert told.silhouette > 0.3
-    # Nearly all of a sense's uses are of one kind: at most one is on the wrong side.
-    kinds = [{kind(use) for use in sense.passages} for sense in told.senses]
+    found = banks.word("bank", k=3)
+    assert (found.word, found.index, found.static) == ("bank", "minilm", "glove")
+    assert [one.word for one in found.neighbors] == ["banks", "securities", "banking"]
+    assert found.found == values.OccurrenceCounts(24, 24, 24, 24)
+    assert [sense.number for sense in found.senses] == [1, 2]
+    assert sum(sense.share for sense in found.senses) == pytest.approx(1)
+    assert found.silhouette > 0.3
+    # At most one use is in the wrong sense.
+    kinds = [{kind(use) for use in sense.passages} for sense in found.senses]
     assert sorted(kinds, key=sorted) == [{"money"}, {"river"}]
-    assert {sense.count for sense in told.senses} <= {11, 12, 13}
-    for sense in told.senses:
+    assert {sense.count for sense in found.senses} <= {11, 12, 13}
+    for sense in found.senses:
         assert [use.rank for use in sense.passages] == [1, 2, 3]
         assert len({use.doc_id for use in sense.passages}) == 3
         for use in sense.passages:
             assert use.text[slice(*use.span)] == "bank"
             assert use.static == pytest.approx(1, abs=1e-6)
-    assert told == banks.word("bank", k=3)
+    assert found == banks.word("bank", k=3)
     assert len(banks.word("bank", senses=4).senses) == 4
 
 
 def test_passages_that_use_it_in_that_sense(banks):
-    told = banks.word_in("Bank", "the bank of the river", k=24)
-    assert [kind(use) for use in told.uses[:8]] == ["river"] * 8
-    cosines = [use.contextual for use in told.uses]
+    found = banks.word_in("Bank", "the bank of the river", k=24)
+    assert [kind(use) for use in found.uses[:8]] == ["river"] * 8
+    cosines = [use.contextual for use in found.uses]
     assert cosines == sorted(cosines, reverse=True)
     assert cosines[0] > cosines[-1] + 0.1
-    assert [f"{use.static:.3f}" for use in told.uses] == ["1.000"] * 24
+    assert [f"{use.static:.3f}" for use in found.uses] == ["1.000"] * 24
     other = banks.word_in("bank", "I need a loan from the bank.", k=8)
     assert [kind(use) for use in other.uses] == ["money"] * 8
-    # The text itself is nearest to itself.
+    # A text is nearest to itself.
     (same,) = banks.word_in("bank", RIVER[4], k=1).uses
     assert (same.doc_id, same.text) == ("river4", RIVER[4])
     assert same.contextual == pytest.approx(1, abs=1e-5)
@@ -600,74 +592,77 @@ def test_passages_that_use_it_in_that_sense(banks):
 
 def test_senses_by_hand(shop, table):
     shop.build("table", table)
-    told = shop.word("bank", senses=2)
-    assert [(sense.count, {use.doc_id[0] for use in sense.passages}) for sense in told.senses] == [
-        (5, {"r"}),
-        (4, {"m"}),
-    ]
-    assert "river" in told.senses[0].words
-    assert "money" in told.senses[1].words
-    assert told.static == "table"
-    # Without context every use is the same.
+    found = shop.word("bank", senses=2)
+    river, money = found.senses
+    assert (river.count, {use.doc_id[0] for use in river.passages}) == (5, {"r"})
+    assert (money.count, {use.doc_id[0] for use in money.passages}) == (4, {"m"})
+    assert "river" in river.words
+    assert "money" in money.words
+    assert found.static == "table"
+    # Without context, all uses are equal.
     plain = shop.word("bank", layer=0)
     (only,) = plain.senses
     assert (only.count, only.share, only.words, plain.silhouette) == (9, 1.0, (), None)
     assert isinstance(shop.toy, WordEncoding)
 
 
-def test_a_table_that_keeps_case_tells_spellings_apart(shop, table):
+def test_a_cased_table_distinguishes_spellings(shop, table):
     shop.build("table", table)
-    shop.add([Document("big", "The Bank of the river money")])
-    shop.build("words", lexical=True)
-    told = shop.word_in("bank", "a bank beside the river", k=20)
-    static = {use.doc_id: use.static for use in told.uses}
+    add(shop, Document("big", "The Bank of the river money"))
+    found = shop.word_in("bank", "a bank near the river", k=20)
+    static = {use.doc_id: use.static for use in found.uses}
     assert static["big"] == pytest.approx(0)
     assert static["r0"] == pytest.approx(1)
-    # Several uses in one text are taken together.
+    # The mean of several uses in one text.
     both = shop.word_in("bank", "bank of the river. bank of money.", k=1)
     assert both.uses[0].contextual < 1
-    # What the table does not know has no static cosine.
-    told = shop.word_in("number", "number", k=1)
-    assert told.uses[0].static is None
-    assert "Index 'table' (table) has no vector of 'number'." in told.notes
+    # A word that is not in the table has no static cosine.
+    found = shop.word_in("number", "number", k=1)
+    assert found.uses[0].static is None
+    assert "Index 'table' (table) has no vector of 'number'." in found.notes
 
 
-def test_without_a_static_index_it_is_said(shop):
-    told = shop.word("bank")
-    assert (told.static, told.neighbors) == (None, ())
-    assert any("no index of static word vectors" in note for note in told.notes)
+def test_without_a_static_index_there_is_a_note(shop):
+    found = shop.word("bank")
+    assert (found.static, found.neighbors) == (None, ())
+    assert "No index of static word vectors, so no neighbors are shown." in found.notes
     assert shop.word_in("bank", "bank", k=1).uses[0].static is None
 
 
-def test_a_table_that_cannot_be_read_is_passed_by(shop, tmp_path, table):
+@contextmanager
+def reopened(shop):
+    """The collection opened again, with its toy embedder."""
+    with Collection.open(shop.path) as again:
+        again.use("toy", Topics())
+        yield again
+
+
+def test_a_table_that_cannot_be_read_is_skipped(shop, tmp_path, table):
     shop.build("table", table)
     (tmp_path / "other.txt").write_text(TABLE.replace("money", "purse"))
     shop.build("other", StaticEmbedder(tmp_path / "other.txt"))
     shop.close()
     (tmp_path / "table.txt").unlink()
-    with Collection.open(shop.path) as again:
-        again.use("toy", Beside())
-        told = again.word("bank")
-        assert (told.static, told.neighbors[-2].word) == ("other", "purse")
-        (note,) = told.notes
-        assert note.startswith("Index 'table' is passed by: No word vectors '")
-        # Asked for by its name, it is an error.
+    with reopened(shop) as again:
+        found = again.word("bank")
+        assert (found.static, found.neighbors[-2].word) == ("other", "purse")
+        (note,) = found.notes
+        assert note.startswith("Index 'table' is skipped: No word vectors '")
+        # It is an error if it is requested by name.
         with pytest.raises(ModelNotAvailableError):
             again.word("bank", static="table")
     (tmp_path / "other.txt").write_text("bank 1 2\n")
-    with Collection.open(shop.path) as again:
-        again.use("toy", Beside())
-        told = again.word_in("bank", "a bank beside the river")
-        assert (told.static, len(told.uses), len(told.notes)) == (None, 9, 2)
-        assert told.notes[1].startswith("Index 'other' is passed by: Index 'other' holds")
+    with reopened(shop) as again:
+        found = again.word_in("bank", "a bank near the river")
+        assert (found.static, len(found.uses), len(found.notes)) == (None, 9, 2)
+        assert found.notes[1].startswith("Index 'other' is skipped: Index 'other' holds")
 
 
-def test_passages_are_of_different_documents_as_far_as_there_are(shop):
+def test_passages_are_of_different_documents_if_possible(shop):
     bank = "The bank of the river, number {}."
-    shop.delete([f"{kind}{n}" for kind in "rm" for n in range(5) if kind == "r" or n < 4])
-    shop.add([Document("all", " ".join(bank.format(n) for n in range(4)))])
-    shop.add([Document("own", bank.format(9))])
-    shop.build("words", lexical=True)
+    shop.delete([f"r{n}" for n in range(5)] + [f"m{n}" for n in range(4)])
+    several = " ".join(bank.format(n) for n in range(4))
+    add(shop, Document("all", several), Document("own", bank.format(9)))
     (only,) = shop.word("bank", senses=1).senses
     assert only.count == 5
     assert [use.rank for use in only.passages] == [1, 2, 3]
@@ -677,31 +672,28 @@ def test_passages_are_of_different_documents_as_far_as_there_are(shop):
     assert cosines == sorted(cosines, reverse=True)
 
 
-def test_a_word_that_is_not_there(shop):
-    told = shop.word("numbers")
-    assert (told.senses, told.found) == ((), values.Found(0, 0, 5, 5))
-    assert "'numbers' occurs in no passage; passages have other forms of it: 5." in told.notes
-    told = shop.word("zebra")
-    assert "'zebra' occurs in no passage." in told.notes
+def test_a_word_without_occurrences(shop):
+    found = shop.word("numbers")
+    assert (found.senses, found.found) == ((), values.OccurrenceCounts(0, 0, 5, 5))
+    assert "'numbers' occurs in no passage; passages have other forms of it: 5." in found.notes
+    assert "'zebra' occurs in no passage." in shop.word("zebra").notes
     assert shop.word_in("zebra", "a zebra").uses == ()
-    # Between two words of these scripts nothing stands: all of it is one.
-    shop.add([Document("tokyo", "東京は日本の首都です。東京。")])
-    shop.build("words", lexical=True)
+    # A clause in a script without spaces is one word.
+    add(shop, Document("tokyo", "東京は日本の首都です。東京。"))
     assert shop.word("東京").found.used == 1
-    for word in ("日本", "にほん", "ニホン", "กรุง"):
-        told = shop.word(word)
-        assert any("without spaces" in note for note in told.notes)
-    for word in ("москва", "zebra", "서울", "مدينة"):
-        assert not any("without spaces" in note for note in shop.word(word).notes)
+    unspaced = ("日本", "にほん", "ニホン", "กรุง")
+    for word in (*unspaced, "москва", "zebra", "서울", "مدينة"):
+        notes = " ".join(shop.word(word).notes)
+        assert ("a script without spaces" in notes) == (word in unspaced)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"word": "new york"}, "'new york' is not one word; expected a run of letters"),
-        ({"word": "new york"}, r"such as bank\. Ask for one of its words: new, york\."),
-        ({"word": "bank's"}, r"Ask for one of its words: bank, s\."),
-        ({"word": "bank."}, r"Ask for one of its words: bank\."),
+        ({"word": "new york"}, r"such as bank\. Use one of its words: new, york\."),
+        ({"word": "bank's"}, r"Use one of its words: bank, s\."),
+        ({"word": "bank."}, r"Use one of its words: bank\."),
         ({"word": ""}, "'' is not one word"),
         ({"word": "?!"}, r"'\?!' is not one word; expected .* such as bank\.$"),
         ({"word": b"bank"}, "Text 0 is bytes"),
@@ -710,27 +702,27 @@ def test_a_word_that_is_not_there(shop):
         ({"occurrences": 0}, "occurrences is 0; expected a whole number from 1 to 5,000"),
         ({"occurrences": 5001}, "expected a whole number from 1 to 5,000"),
         ({"pieces": "max"}, "pieces is 'max'; expected mean, first or last"),
-        ({"layer": 2}, "layer is 2; beside has 1: expected 0 to 1, or -1 for the last to -2"),
-        ({"layer": "1"}, "layer is '1'; beside has 1"),
-        ({"layer": 2, "word": "zebra"}, "layer is 2; beside has 1"),
+        ({"layer": 2}, "layer is 2; topics has 1: expected 0 to 1, or -1 for the last to -2"),
+        ({"layer": "1"}, "layer is '1'; topics has 1"),
+        ({"layer": 2, "word": "zebra"}, "layer is 2; topics has 1"),
         ({"k": 0}, "k is 0"),
-        ({"index": "floor"}, r"Index 'floor' \(.*\) has no vectors of words in their contexts"),
-        ({"static": "toy"}, "Index 'toy' has no table of word vectors; expected a static one"),
+        ({"index": "floor"}, r"Index 'floor' \(.*\) has no vectors of words in context"),
+        ({"static": "toy"}, "Index 'toy' has no word vectors; expected a static index"),
         ({"index": "words"}, "Index 'words' is lexical: it has no vectors of its own"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(shop, options, message):
+def test_wrong_arguments_are_refused(shop, options, message):
     shop.build("floor", HashingEmbedder())
     with pytest.raises(InputError, match=message):
         shop.word(**{"word": "bank", **options})
 
 
-def test_indexes_that_are_not_there(shop, tmp_path):
+def test_missing_indexes(shop, tmp_path):
     with pytest.raises(UnknownNameError, match="nowhere"):
         shop.word("bank", index="nowhere")
     with Collection.create(tmp_path / "bare") as bare:
         bare.add([Document("a", "A bank.")])
-        with pytest.raises(InputError, match="no index of words.*retriever build .* --lexical"):
+        with pytest.raises(InputError, match="no lexical index.*retriever build .* --lexical"):
             bare.word("bank")
         bare.build("words", lexical=True)
         bare.build("floor", HashingEmbedder())
@@ -738,25 +730,28 @@ def test_indexes_that_are_not_there(shop, tmp_path):
             bare.word("bank")
 
 
-def test_an_embedder_of_ones_own_is_passed_by_until_it_is_given(shop):
+def test_a_custom_embedder_is_skipped_until_it_is_given(shop):
     shop.close()
     with Collection.open(shop.path) as again:
         with pytest.raises(InputError, match="no index of a contextual embedder"):
             again.word("bank")
-        again.use("toy", Beside())
+        again.use("toy", Topics())
         assert again.word("bank").index == "toy"
 
 
-def test_a_text_without_the_word_is_refused(shop):
-    with pytest.raises(
-        InputError, match="'bank' is not a word of 'my banks'. Its words are: my, b"
-    ):
-        shop.word_in("bank", "my banks")
-    with pytest.raises(InputError, match="is not a word of '!'. It has none"):
-        shop.word_in("bank", "!")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("my banks", "'bank' is not a word of 'my banks'. Its words are: my, b"),
+        ("!", "is not a word of '!'. It has none"),
+    ],
+)
+def test_a_text_without_the_word_is_refused(shop, text, message):
+    with pytest.raises(InputError, match=message):
+        shop.word_in("bank", text)
 
 
-def test_indexes_are_told_apart(banks):
+def test_indexes_are_split_by_kind(banks):
     assert banks.split_by_kind(["minilm", "glove"]) == (["minilm"], "glove")
     assert banks.split_by_kind([]) == ([], None)
     with pytest.raises(InputError, match="glove and glove are both static"):
@@ -766,19 +761,18 @@ def test_indexes_are_told_apart(banks):
 # -- the command --------------------------------------------------------------------------------
 
 
-def told(*arguments):
-    result = invoke("word", *arguments)
+def printed(collection, *arguments):
+    result = invoke("word", str(collection.path), *arguments)
     assert result.exit_code == 0, result.output
     return result.stdout.splitlines(), result.stderr.splitlines()
 
 
-def test_the_command_shows_both_sides(banks):
-    lines, notes = told(str(banks.path), "bank", "-k", "12", "--occurrences", "24")
+def test_the_command_shows_neighbors_and_senses(banks):
+    lines, notes = printed(banks, "bank", "-k", "12", "--occurrences", "24")
     assert lines[0] == "bank in glove: one vector, near to"
     assert lines[1].startswith("  banks 0.870, securities 0.800, banking 0.797, ")
-    (at,) = (
-        n for n, line in enumerate(lines) if line.startswith("bank in minilm: 2 senses in 24 ")
-    )
+    start = "bank in minilm: 2 senses in 24 "
+    (at,) = (n for n, line in enumerate(lines) if line.startswith(start))
     assert lines[at + 1].startswith("sense 1: 1")
     assert len(lines) == at + 9
     assert all(" [bank] " in line or " [bank]." in line for line in lines[at + 2 : at + 5])
@@ -787,7 +781,7 @@ def test_the_command_shows_both_sides(banks):
 
 
 def test_the_command_shows_uses(banks):
-    lines, _ = told(str(banks.path), "bank", "--in", "the bank of the river", "-k", "2")
+    lines, _ = printed(banks, "bank", "--in", "the bank of the river", "-k", "2")
     assert lines[:3] == [
         "bank as in: the bank of the river",
         "the nearest of 24 uses, by the cosine in minilm, and of its one vector in glove",
@@ -799,53 +793,51 @@ def test_the_command_shows_uses(banks):
 
 
 def test_the_command_prints_objects(banks):
-    lines, _ = told(str(banks.path), "bank", "-i", "glove", "-i", "minilm", "-k", "1", "--json")
+    lines, _ = printed(banks, "bank", "-i", "glove", "-i", "minilm", "-k", "1", "--json")
     summary, neighbour, *senses = map(json.loads, lines)
     assert summary["found"] == {"used": 24, "occurrences": 24, "read": 24, "passages": 24}
     assert (summary["senses"], summary["static_index"]) == (2, "glove")
     assert (neighbour["rank"], neighbour["neighbour"]) == (1, "banks")
     assert [sense["sense"] for sense in senses] == [1, 2]
-    assert {"rank", "doc_id", "text", "span", "contextual", "static"} < set(
-        senses[0]["passages"][0]
-    )
-    lines, _ = told(str(banks.path), "bank", "--in", "a bank", "-k", "2", "--json")
+    fields = {"rank", "doc_id", "text", "span", "contextual", "static"}
+    assert fields < senses[0]["passages"][0].keys()
+    lines, _ = printed(banks, "bank", "--in", "a bank", "-k", "2", "--json")
     summary, *uses = map(json.loads, lines)
     assert summary["in"] == "a bank"
     assert [use["rank"] for use in uses] == [1, 2]
     assert all(use["static"] == pytest.approx(1, abs=1e-6) for use in uses)
 
 
-def test_the_command_on_what_cannot_be(banks):
-    for arguments, message in (
-        (["bank", "--in", "my money"], "Error: 'bank' is not a word of 'my money'."),
-        (["bank", "-i", "words"], "Error: Index 'words' is lexical"),
-        (["bank", "-i", "nope"], "Error: No index 'nope'"),
-        (["bank", "--layer", "9"], "Error: layer is 9; all-MiniLM-L6-v2 has 6"),
-    ):
-        result = invoke("word", str(banks.path), *arguments)
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert result.stderr.startswith(message)
-    result = invoke("word", str(banks.path), "bank", "--in", "bank", "--senses", "2")
-    assert result.exit_code == 2
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--in", "my money"], 1, "Error: 'bank' is not a word of 'my money'."),
+        (["-i", "words"], 1, "Error: Index 'words' is lexical"),
+        (["-i", "nope"], 1, "Error: No index 'nope'"),
+        (["--layer", "9"], 1, "Error: layer is 9; all-MiniLM-L6-v2 has 6"),
+        (["--in", "bank", "--senses", "2"], 2, ""),
+    ],
+)
+def test_errors_of_the_command(banks, options, code, message):
+    result = invoke("word", str(banks.path), "bank", *options)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith(message)
 
 
-def test_a_word_without_uses_is_told(banks):
-    lines, notes = told(str(banks.path), "zebra", "-k", "1")
+def test_the_command_on_a_word_without_uses(banks):
+    lines, notes = printed(banks, "zebra", "-k", "1")
     assert lines[-1] == "zebra in minilm: 0 senses in 0 uses"
     assert notes == ["note: 'zebra' occurs in no passage."]
-    lines, _ = told(str(banks.path), "zebra", "--in", "zebra")
+    lines, _ = printed(banks, "zebra", "--in", "zebra")
     assert lines[-1] == "  no uses"
 
 
 @pytest.mark.parametrize("width", [1, 50, 80, 100])
-def test_the_word_is_seen_on_a_narrow_terminal(shop, table, width):
-    from retriever.report.terminal.word_senses import word_lines
-
+def test_the_word_is_visible_on_a_narrow_terminal(shop, table, width):
     shop.build("table", table)
     long = "wide" * 50
     text = f"{'beforehand it ' * 4}bank{' behind it' * 4} {long}"
-    shop.add([Document("a-rather-long-name-of-a-document", text)])
-    shop.build("words", lexical=True)
+    add(shop, Document("a-rather-long-name-of-a-document", text))
     every = [shop.word("bank", senses=1), shop.word_in("bank", text, k=20), shop.word(long)]
     for found in [*every, shop.word_in(long, text)]:
         lines = list(word_lines(found, width))
@@ -857,21 +849,18 @@ def test_the_word_is_seen_on_a_narrow_terminal(shop, table, width):
 
 
 def test_the_command_fits_the_terminal(banks, monkeypatch):
-    # rich takes any stream for a terminal that is told to have colours.
+    # rich treats any stream as a terminal if colors are forced.
     for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "50"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
-    lines, _ = told(str(banks.path), "bank", "--in", "the bank of the river", "-k", "24")
+    lines, _ = printed(banks, "bank", "--in", "the bank of the river", "-k", "24")
     lines = [click.unstyle(line) for line in lines]
     assert max(map(len, lines)) == 50
     assert sum("[bank]" in line for line in lines) == 24
 
 
-def test_texts_steer_no_terminal_and_fit(tmp_path, shop):
+def test_texts_cannot_control_the_terminal_and_fit(shop):
     text = "very " * 15 + "wide\x1b[31m 東京 bank " + "so " * 30
-    shop.add([Document("odd\x1b id " * 9, text)])
-    shop.build("words", lexical=True)
-    from retriever.report.terminal.word_senses import word_lines
-
+    add(shop, Document("odd\x1b id " * 9, text))
     for found in (shop.word("bank", senses=1), shop.word_in("bank", text, k=20)):
         lines = list(word_lines(found))
         assert not any("\x1b" in line.plain for line in lines)

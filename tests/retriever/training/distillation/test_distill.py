@@ -1,29 +1,32 @@
-"""Distilling: the fit by hand and by finite differences, and a teacher that can be learnt whole."""
+"""Distillation: the fit by hand and by finite differences, and a teacher that a table can equal."""
 
 import json
+import re
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from indexes.errors import CollectionError, InputError, MismatchError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare, distill
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.training.distillation.student import Recipe, TrainingSet, _Fitting, fit, likeness
+from retriever.training.distillation.student import Recipe, TrainingSet, _Fitting, fit, mean_cosine
 from retriever.training.distillation.teacher import Budget, teach
 from retriever.training.distillation.tokenizer import meanings, student_tokenizer
 from retriever.training.distillation.training_texts import general, of_documents, sample, shuffled
 from tests.support.commands import invoke
+from tests.support.trainings import silent
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)
 PLAIN = Recipe(contrast=0.0)
-
-
-def silent(done, total):
-    """Progress that nobody watches."""
 
 
 def lessons(tokens, vectors):
@@ -31,19 +34,16 @@ def lessons(tokens, vectors):
 
 
 def loss(table, some, anchors, definition):
-    """What is made small, written out for one text after the other, in double precision."""
+    """Compute the loss text by text in double precision."""
     total = 0.0
-    for bag, wanted in zip(some.tokens.toarray(), some.vectors.astype(float), strict=True):
-        pointing = bag @ table
-        pointing = pointing / np.linalg.norm(pointing)
-        total += 1 - pointing @ wanted
+    for bag, target in zip(some.tokens.toarray(), some.vectors.astype(float), strict=True):
+        direction = bag @ table
+        direction = direction / np.linalg.norm(direction)
+        total += 1 - direction @ target
         if len(anchors):
             sharp = definition.sharpness
-            by_teacher, by_student = (
-                np.exp(sharp * anchors @ wanted),
-                np.exp(sharp * anchors @ pointing),
-            )
-            p, q = by_teacher / by_teacher.sum(), by_student / by_student.sum()
+            odds = [np.exp(sharp * anchors @ vector) for vector in (target, direction)]
+            p, q = (one / one.sum() for one in odds)
             total += definition.contrast / sharp * (p * np.log(p / q)).sum()
     return total
 
@@ -52,18 +52,18 @@ def loss(table, some, anchors, definition):
 
 
 def test_the_first_step_of_adam_by_hand():
-    """One token whose vector is (3, 4) / 5, asked to be (1, 0): the pull is along (-4, 3).
+    """The direction (3, 4) / 5 is fitted to (1, 0): the gradient is along (-4, 3).
 
-    The first step of Adam has the size of the rate in every coordinate, whatever the gradient's.
+    Adam's first step is the learning rate in every coordinate, whatever the gradient's size.
     """
     fitting = _Fitting(np.array([[3.0, 4.0], [7.0, 7.0]], np.float32), NO_ANCHORS, PLAIN)
     fitting.step(lessons([[1, 0]], [[1, 0]]), rate=0.5)
     assert fitting.table[0] == pytest.approx([3.5, 3.5], abs=1e-4)
-    assert fitting.table[1].tolist() == [7.0, 7.0]  # not in the text: left alone
+    assert fitting.table[1].tolist() == [7.0, 7.0]  # Not in the text: unchanged.
 
 
 @pytest.mark.parametrize("contrast", [0.0, 3.0])
-def test_the_pull_is_the_gradient_by_finite_differences(contrast):
+def test_the_gradient_is_that_of_finite_differences(contrast):
     random = np.random.default_rng(1)
     definition = Recipe(contrast=contrast, sharpness=5.0)
     some = lessons(random.integers(0, 3, (4, 5)) + np.eye(4, 5), random.normal(size=(4, 3)))
@@ -71,36 +71,37 @@ def test_the_pull_is_the_gradient_by_finite_differences(contrast):
     table = random.normal(size=(5, 3))
     fitting = _Fitting(table.astype(np.float32), anchors, definition)
     sums = np.asarray(some.tokens @ table, np.float32)
-    pull = some.tokens.T @ fitting._pull(sums, some.vectors)
+    gradient = some.tokens.T @ fitting._gradient(sums, some.vectors)
     slope = np.zeros_like(table)
     for place in np.ndindex(table.shape):
         step = np.zeros_like(table)
         step[place] = 1e-5
-        there, back = (loss(table + by, some, anchors, definition) for by in (step, -step))
-        slope[place] = (there - back) / 2e-5
-    assert pull == pytest.approx(slope, abs=2e-3)
+        above, below = (loss(table + by, some, anchors, definition) for by in (step, -step))
+        slope[place] = (above - below) / 2e-5
+    assert gradient == pytest.approx(slope, abs=2e-3)
 
 
-def test_a_table_that_is_there_to_be_found_is_found():
+def test_a_known_table_is_recovered():
     random = np.random.default_rng(2)
     truth = random.normal(size=(40, 8)).astype(np.float32)
     bags = random.poisson(0.2, (2000, 40)) + np.eye(40)[random.integers(0, 40, 2000)]
     some = lessons(bags, bags @ truth)
     start = random.normal(size=truth.shape).astype(np.float32)
-    kept = start.copy()
+    before = start.copy()
     definition = replace(PLAIN, rate=0.1, last_rate=0.01, batch=20, least_gain=-1.0)
-    fitted = fit(start, some[200:], some[:200], np.zeros((0, 8), np.float32), definition, 1, silent)
-    assert likeness(start, some[:200]) < 0.3
+    anchors = np.zeros((0, 8), np.float32)
+    fitted, again, other = (
+        fit(start, some[200:], some[:200], anchors, definition, seed, silent) for seed in (1, 1, 2)
+    )
+    assert mean_cosine(start, some[:200]) < 0.3
     assert fitted.cosine > 0.999
-    assert np.array_equal(start, kept)
-    again = fit(start, some[200:], some[:200], np.zeros((0, 8), np.float32), definition, 1, silent)
+    assert np.array_equal(start, before)
     assert np.array_equal(fitted.table, again.table)
-    other = fit(start, some[200:], some[:200], np.zeros((0, 8), np.float32), definition, 2, silent)
     assert not np.array_equal(fitted.table, other.table)
 
 
 def test_fitting_stops_when_held_out_texts_gain_nothing_and_keeps_the_best():
-    """What is held out is the opposite of what is learnt: nothing can be gained by an epoch."""
+    """The held-out vectors are opposite to the fitted ones, so no epoch can gain."""
     some = lessons([[1, 0], [0, 1]] * 8, [[1, 0], [0, 1]] * 8)
     against = TrainingSet(some.tokens, -some.vectors)
     start = np.eye(2, dtype=np.float32)
@@ -109,7 +110,7 @@ def test_fitting_stops_when_held_out_texts_gain_nothing_and_keeps_the_best():
     assert np.array_equal(fitted.table, start)
 
 
-def test_small_corpora_are_gone_through_more_often():
+def test_small_corpora_get_more_epochs():
     definition = Recipe(steps=400, batch=256, epochs=10, most_epochs=20)
     assert [definition.epochs_of(count) for count in (10, 6_000, 8_000, 100_000)] == [
         20,
@@ -121,21 +122,16 @@ def test_small_corpora_are_gone_through_more_often():
     assert definition.rate_of(9, 10) == pytest.approx(definition.last_rate)
 
 
-# -- what is learnt from ------------------------------------------------------------------------
+# -- training texts and tokens ------------------------------------------------------------------
 
 
 def test_titles_and_sentences_by_eye():
+    title, *sentences = "On keeping cats", "It purrs when stroked.", "It sleeps all day long."
     documents = [
-        Document(
-            "a", "It purrs when stroked. Ah! It sleeps all day long.", title="On keeping cats"
-        ),
+        Document("a", " Ah! ".join(sentences), title=title),
         Document("b", "It purrs when stroked."),
     ]
-    assert of_documents(documents) == [
-        "On keeping cats",
-        "It purrs when stroked.",
-        "It sleeps all day long.",
-    ]
+    assert of_documents(documents) == [title, *sentences]
     assert sorted(shuffled("abcdef", 3)) == list("abcdef")
     assert shuffled("abcdef", 3) == shuffled("abcdef", 3) != shuffled("abcdef", 4)
 
@@ -148,84 +144,57 @@ def test_a_large_corpus_is_sampled_in_its_order(monkeypatch):
     assert sample(range(4), 4, 1) == [0, 1, 2, 3]
 
 
-def test_general_sentences_are_as_many_as_are_missing():
+def test_general_sentences_fill_up():
     assert general(-3) == []
     assert len(general(7)) == 7
     assert all(len(text.split()) >= 3 for text in general(100))
 
 
-def test_words_of_the_corpus_are_tokens_where_the_teacher_has_none(tmp_path):
-    made = student_tokenizer(None, ["Café au lait, café noir", "lait"])
-    assert made == student_tokenizer(None, ["Café au lait, café noir", "lait"])
-    (tmp_path / "tokenizer.json").write_text(made)
-    tokenizer = TextTokenizer(tmp_path / "tokenizer.json")
-    names = [tokenizer.name(token) for token in tokenizer.tokens_of("CAFÉ lait. lai")]
-    assert names == ["cafe", "lait", "[UNK]", "l", "##a", "##i"]
+def tokens_of(folder, tokenizer, text):
+    """Return the tokenizer and the tokens of a text."""
+    (folder / "tokenizer.json").write_text(tokenizer)
+    found = TextTokenizer(folder / "tokenizer.json")
+    return found, found.tokens_of(text)
 
 
-def test_a_teachers_word_pieces_are_taken_over_and_cut_nothing_off():
-    parts = {
-        "truncation": {
-            "max_length": 3,
-            "strategy": "LongestFirst",
-            "stride": 0,
-            "direction": "Right",
-        },
-        "padding": None,
-        "post_processor": None,
-        "added_tokens": [{"id": 0, "content": "[PAD]", "special": True}],
-        "model": {
-            "type": "WordPiece",
-            "vocab": {"[PAD]": 0, "[UNK]": 1, "cat": 2, "##s": 3, "##": 4},
-        },
-    }
-    made = student_tokenizer(json.dumps(parts), [], often=None)
+def test_words_of_the_corpus_are_tokens_if_the_teacher_has_none(tmp_path):
+    made, again = (student_tokenizer(None, ["Café au lait, café noir", "lait"]) for _ in range(2))
+    assert made == again
+    tokenizer, tokens = tokens_of(tmp_path, made, "CAFÉ lait. lai")
+    assert list(map(tokenizer.name, tokens)) == ["cafe", "lait", "[UNK]", "l", "##a", "##i"]
+
+
+def test_a_teachers_word_pieces_are_reused_without_truncation():
+    tokenizer = Tokenizer(WordPiece({"[PAD]": 0, "[UNK]": 1, "cat": 2, "##s": 3, "##": 4}))
+    tokenizer.add_special_tokens(["[PAD]"])
+    tokenizer.enable_truncation(3)
+    made = student_tokenizer(tokenizer.to_str(), [], often=None)
     assert json.loads(made)["truncation"] is None
     assert meanings(made) == ["", "", "cat", "s", "##"]
-    # One that was added behind the vocabulary has a row as well.
+    # A token added after the vocabulary has a row, too.
+    parts = json.loads(tokenizer.to_str())
     parts["added_tokens"].append({"id": 6, "content": "[QUERY]", "special": True})
     made = student_tokenizer(json.dumps(parts), [], often=None)
     assert meanings(made) == ["", "", "cat", "s", "##", "", ""]
 
 
-def test_a_word_that_comes_often_gets_a_token_of_its_own(tmp_path):
-    parts = {
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": True,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": {"[UNK]": 0, "cat": 1, "##s": 2, "dog": 3, "##like": 4},
-        },
-    }
+def test_a_frequent_word_gets_its_own_token(tmp_path):
+    vocabulary = {"[UNK]": 0, "cat": 1, "##s": 2, "dog": 3, "##like": 4}
+    teacher = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    teacher.normalizer, teacher.pre_tokenizer = BertNormalizer(lowercase=True), BertPreTokenizer()
     texts = ["Cats! cats? (cats)", "catlike dogs", "dog dog dog"]
-    plain, made = (student_tokenizer(json.dumps(parts), texts, often=n) for n in (None, 3))
+    plain, made = (student_tokenizer(teacher.to_str(), texts, often=n) for n in (None, 3))
     assert "cats" not in json.loads(plain)["model"]["vocab"]
-    assert json.loads(made)["model"]["vocab"] == {**parts["model"]["vocab"], "cats": 5}
+    assert json.loads(made)["model"]["vocab"] == {**vocabulary, "cats": 5}
     assert meanings(made)[5] == "cats"
-    (tmp_path / "tokenizer.json").write_text(made)
-    assert TextTokenizer(tmp_path / "tokenizer.json").tokens_of("CATS catlike dogs") == [
-        5,
-        1,
-        4,
-        3,
-        2,
-    ]
+    assert tokens_of(tmp_path, made, "CATS catlike dogs")[1] == [5, 1, 4, 3, 2]
 
 
 # -- the teacher --------------------------------------------------------------------------------
 
 
 class Counting:
-    """Gives each text its length as a vector, and counts what it was given."""
+    """An encoder that returns the length of each text and counts the texts."""
 
     def __init__(self, stops_after=10**9):
         self.texts, self.stops_after = 0, stops_after
@@ -240,51 +209,50 @@ class Counting:
 TEXTS = ["x" * length for length in range(1, 1001)]
 
 
-def test_an_interrupted_teacher_goes_on_and_reads_nothing_twice(tmp_path):
-    first = Counting(stops_after=400)
+def encoded_by_teacher(folder, count, texts=TEXTS):
+    """Encode `count` texts, check them, and return how many were new."""
+    counting = Counting()
+    found = teach(folder, "texts", texts, counting, Budget(texts=count), silent)
+    assert found.texts == texts[:count]
+    assert found.vectors[:, 0].tolist() == list(range(1, count + 1))
+    return counting.texts
+
+
+@pytest.fixture
+def interrupted_teacher(tmp_path):
+    """A teacher interrupted in the first 400 of 900 texts, and how many it encoded."""
+    counting = Counting(stops_after=400)
     with pytest.raises(KeyboardInterrupt):
-        teach(tmp_path, "texts", TEXTS, first, Budget(texts=900), silent)
-    assert 0 < first.texts <= 400
-    second = Counting()
-    taught = teach(tmp_path, "texts", TEXTS, second, Budget(texts=900), silent)
-    assert first.texts + second.texts == 900
-    assert taught.texts == TEXTS[:900]
-    assert taught.vectors[:, 0].tolist() == list(range(1, 901))
-    again = Counting()
-    assert teach(tmp_path, "texts", TEXTS, again, Budget(texts=900), silent).texts == TEXTS[:900]
-    assert again.texts == 0
+        teach(tmp_path, "texts", TEXTS, counting, Budget(texts=900), silent)
+    assert 0 < counting.texts <= 400
+    return counting.texts
 
 
-def test_no_more_than_was_asked_for_is_taken_of_what_an_interrupted_call_kept(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        teach(tmp_path, "texts", TEXTS, Counting(stops_after=400), Budget(texts=900), silent)
-    taught = teach(tmp_path, "texts", TEXTS, Counting(), Budget(texts=100), silent)
-    assert taught.texts == TEXTS[:100]
-    assert taught.vectors[:, 0].tolist() == list(range(1, 101))
+def test_an_interrupted_teacher_resumes_and_encodes_nothing_twice(tmp_path, interrupted_teacher):
+    assert encoded_by_teacher(tmp_path, 900) == 900 - interrupted_teacher
+    assert encoded_by_teacher(tmp_path, 900) == 0
 
 
-def test_what_was_kept_of_other_texts_or_is_damaged_does_not_count(tmp_path):
-    teach(tmp_path, "texts", TEXTS, Counting(), Budget(texts=500), silent)
+def test_a_smaller_budget_limits_what_is_resumed(tmp_path, interrupted_teacher):
+    encoded_by_teacher(tmp_path, 100)
+
+
+def test_parts_of_other_texts_or_damaged_ones_are_not_reused(tmp_path):
+    encoded_by_teacher(tmp_path, 500)
     others = [text.upper() for text in TEXTS]
-    counting = Counting()
-    taught = teach(tmp_path, "texts", others, counting, Budget(texts=500), silent)
-    assert counting.texts == 500
-    assert taught.texts == others[:500]
+    assert encoded_by_teacher(tmp_path, 500, others) == 500
     (tmp_path / "texts-00001.npy").write_bytes(b"damaged")
-    counting = Counting()
-    taught = teach(tmp_path, "texts", others, counting, Budget(texts=500), silent)
-    assert 0 < counting.texts < 500
-    assert taught.vectors[:, 0].tolist() == list(range(1, 501))
+    assert 0 < encoded_by_teacher(tmp_path, 500, others) < 500
 
 
-def test_a_budget_of_seconds_ends_the_reading(tmp_path):
-    """A batch is never cut short, so the first one is always read."""
-    taught = teach(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
-    assert 0 < len(taught.texts) < len(TEXTS)
+def test_a_budget_of_seconds_ends_the_encoding(tmp_path):
+    """A batch is never cut short, so the first one is always encoded."""
+    found = teach(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
+    assert 0 < len(found.texts) < len(TEXTS)
     assert len(teach(tmp_path, "none", [], Counting(), Budget(seconds=1), silent).texts) == 0
 
 
-def test_passages_are_spread_evenly_however_the_index_came_to_be(tmp_path, monkeypatch):
+def test_passages_are_spread_evenly_over_any_shards(tmp_path, monkeypatch):
     monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", 1)
     monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", 1)
     documents = [Document(str(number), f"number {number}") for number in range(30)]
@@ -299,16 +267,21 @@ def test_passages_are_spread_evenly_however_the_index_came_to_be(tmp_path, monke
             assert taken == every[:: -(-len(every) // most)]
 
 
-# -- the whole ----------------------------------------------------------------------------------
+# -- distill ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def news_in(folder):
+    """60 news documents and a teacher that a table can equal: it sums word vectors."""
+    with Collection.create(folder / "library") as library:
+        library.add(lee().documents[:60])
+        library.build("teacher", HashingEmbedder(64))
+        yield library
 
 
 @pytest.fixture(scope="module")
 def news(tmp_path_factory):
-    """60 news documents under a teacher that a table can equal: a sum of vectors of words."""
-    folder = tmp_path_factory.mktemp("news")
-    with Collection.create(folder / "library") as library:
-        library.add(lee().documents[:60])
-        library.build("teacher", HashingEmbedder(64))
+    with news_in(tmp_path_factory.mktemp("news")) as library:
         yield library
 
 
@@ -317,7 +290,7 @@ def report(news):
     return distill(news, "student", teacher="teacher", texts=500)
 
 
-def test_a_teacher_that_sums_words_is_learnt(news, report):
+def test_a_teacher_that_sums_words_is_learned(news, report):
     assert report.cosine > 0.8
     assert (report.texts, report.held_out, report.passages) == (475, 25, 60)
     assert report.path == news.path / "models" / "student"
@@ -328,7 +301,7 @@ def test_a_teacher_that_sums_words_is_learnt(news, report):
     assert together.sum(axis=1).mean() > 0.9
 
 
-def test_the_folder_loads_without_us_and_gives_the_same_vectors(report):
+def test_the_folder_loads_without_retriever_and_gives_the_same_vectors(report):
     from sentence_transformers import SentenceTransformer
 
     texts = ["The prime minister said that rain had fallen.", "Rain!", ""]
@@ -338,7 +311,7 @@ def test_the_folder_loads_without_us_and_gives_the_same_vectors(report):
     assert not ours[2].any()
 
 
-def test_the_student_asks_its_teachers_vectors_and_is_a_row_in_a_comparison(news, report):
+def test_the_student_queries_its_teachers_vectors_and_is_a_row_in_a_comparison(news, report):
     news.build("fast", vectors="teacher", queries_by="student")
     news.cascade("both", "student", "teacher", depth=20)
     queries = {f"q{number}": text for number, text in enumerate(general(40)[20:])}
@@ -349,7 +322,7 @@ def test_the_student_asks_its_teachers_vectors_and_is_a_row_in_a_comparison(news
     assert pairs[frozenset(("fast", "teacher"))].overlap > 0.5
 
 
-def test_a_student_asks_no_other_vectors(news, report):
+def test_a_student_queries_no_other_vectors(news, report):
     news.build("other", HashingEmbedder(32))
     with pytest.raises(MismatchError, match="was distilled from another embedder"):
         news.build("wrong", vectors="other", queries_by="student")
@@ -361,29 +334,36 @@ def test_the_same_call_again_finds_the_student(news, report):
     assert replace(again, already=False, build=None) == replace(report, build=None)
 
 
-def test_what_stands_there_is_not_written_over(news, report):
-    with pytest.raises(CollectionError, match="student/ is there already"):
+def test_existing_models_and_indexes_are_not_overwritten(news, report):
+    with pytest.raises(CollectionError, match="student/ already exists"):
         distill(news, "student", teacher="teacher", texts=500, seed=2)
-    with pytest.raises(CollectionError, match="Index 'teacher' is there already"):
+    with pytest.raises(CollectionError, match="Index 'teacher' already exists"):
         distill(news, "teacher", teacher="teacher", texts=500)
 
 
-def test_a_precision_is_not_passed_over_where_the_student_is_there(news, report):
-    with pytest.raises(InputError, match="has no precision to choose"):
+def test_a_precision_is_checked_if_the_student_exists(news, report):
+    with pytest.raises(InputError, match="has no choice of precision"):
         distill(news, "student", teacher="teacher", precision="float32")
 
 
-def test_so_many_texts_are_read_however_long_it_takes(news):
-    """The number of texts alone gives the same table on a slow machine."""
-    assert Budget.of(None, None) == Budget(seconds=120.0)
-    assert Budget.of(None, 500) == Budget(texts=500)
-    assert Budget.of(60.0, 500) == Budget(60.0, 500)
+@pytest.mark.parametrize(
+    ("seconds", "texts", "budget"),
+    [
+        (None, None, Budget(seconds=120.0)),
+        # The number of texts alone gives the same table on a slow machine.
+        (None, 500, Budget(texts=500)),
+        (60.0, 500, Budget(60.0, 500)),
+    ],
+)
+def test_budgets(seconds, texts, budget):
+    assert Budget.of(seconds, texts) == budget
 
 
-def test_an_interrupted_distillation_comes_to_the_same_table(news, report, tmp_path, monkeypatch):
-    with Collection.create(tmp_path / "library") as library:
-        library.add(lee().documents[:60])
-        library.build("teacher", HashingEmbedder(64))
+def test_an_interrupted_distillation_resumes_to_the_same_table(news, report, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with news_in(tmp_path) as library:
         with monkeypatch.context() as patch:
             patch.setattr("retriever.training.word_vectors.distillation.student.fit", interrupted)
             with pytest.raises(KeyboardInterrupt):
@@ -399,11 +379,7 @@ def test_an_interrupted_distillation_comes_to_the_same_table(news, report, tmp_p
         assert ours == first
 
 
-def interrupted(*_):
-    raise KeyboardInterrupt
-
-
-def test_documents_that_come_while_the_teacher_reads_are_noticed(tmp_path):
+def test_documents_added_while_the_teacher_encodes_are_detected(tmp_path):
     with Collection.create(tmp_path / "library") as library:
         library.add(lee().documents[:30])
         teacher = Adding(library)
@@ -416,7 +392,7 @@ def test_documents_that_come_while_the_teacher_reads_are_noticed(tmp_path):
 
 
 class Adding(HashingEmbedder):
-    """Somebody adds a document the moment that this one is asked."""
+    """An embedder during whose calls another process adds a document."""
 
     def __init__(self, library):
         super().__init__(16)
@@ -428,7 +404,7 @@ class Adding(HashingEmbedder):
         return super().encode_queries(texts)
 
 
-def test_judgments_are_of_teacher_and_student(news, report):
+def test_teacher_and_student_are_evaluated(news, report):
     queries = {"q": lee().documents[7].text[:200]}
     qrels = {"q": {lee().documents[7].doc_id: 1}}
     again = distill(news, "student", teacher="teacher", texts=500, queries=queries, qrels=qrels)
@@ -437,24 +413,24 @@ def test_judgments_are_of_teacher_and_student(news, report):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"seconds": 0}, "seconds is 0; expected a number above 0"),
         ({"texts": 0}, "texts is 0; expected a whole number from 1 up"),
         ({"texts": 2.5}, "texts is 2.5; expected a whole number from 1 up"),
         ({"texts": True}, "texts is True; expected a whole number from 1 up"),
         ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
-        ({"precision": "float32"}, "has no precision to choose"),
-        ({"queries": {"q": "rain"}}, "belong together"),
+        ({"precision": "float32"}, "has no choice of precision"),
+        ({"queries": {"q": "rain"}}, "give both, or neither"),
     ],
 )
-def test_what_cannot_be_done_is_said(news, changed, said):
-    with pytest.raises(InputError, match=said):
+def test_wrong_arguments_are_refused(news, changed, message):
+    with pytest.raises(InputError, match=message):
         distill(news, "refused", teacher="teacher", **changed)
     assert not (news.path / "models" / "refused").exists()
 
 
-def test_a_teacher_must_be_there_and_have_vectors(news):
+def test_a_teacher_must_exist_and_have_vectors(news):
     with pytest.raises(UnknownNameError, match="No index 'nobody'"):
         distill(news, "refused", teacher="nobody")
     news.build("words", lexical=True)
@@ -462,7 +438,7 @@ def test_a_teacher_must_be_there_and_have_vectors(news):
         distill(news, "refused", teacher="words")
 
 
-def test_from_the_outside(tmp_path, monkeypatch):
+def test_the_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = [{"_id": document.doc_id, "text": document.text} for document in lee().documents[:30]]
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -478,10 +454,11 @@ def test_from_the_outside(tmp_path, monkeypatch):
     )
     done = [invoke(*command) for command in commands]
     assert [one.exit_code for one in done] == [0] * 5, [one.output for one in done]
-    told = done[2].stdout.splitlines()
-    assert told[0].startswith("student: learnt from 285 sentences and 30 vectors of teacher, read")
-    assert told[2:4] == ["index student: 30 passages embedded", "nDCG@10 over 1 query:"]
-    assert [line.split("%  ")[1] for line in told[4:]] == [
+    lines = done[2].stdout.splitlines()
+    start = "student: lear(nt|ned) from 285 sentences and 30 vectors of teacher, "
+    assert re.match(start, lines[0])
+    assert lines[2:4] == ["index student: 30 passages embedded", "nDCG@10 over 1 query:"]
+    assert [line.split("%  ")[1] for line in lines[4:]] == [
         "teacher itself",
         "student's queries over teacher's vectors",
         "student on both sides",
@@ -489,4 +466,4 @@ def test_from_the_outside(tmp_path, monkeypatch):
     rows = [json.loads(line) for line in done[4].stdout.splitlines()]
     assert [row["name"] for row in rows[:3]] == ["teacher", "student", "fast"]
     refused = invoke("distill", "library", "x", "--teacher", "teacher", "--qrels", "qrels.tsv")
-    assert (refused.exit_code, "belong together" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "give both, or neither" in refused.stderr) == (2, True)

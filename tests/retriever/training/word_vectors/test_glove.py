@@ -1,4 +1,4 @@
-"""GloVe: counts by hand, a step by hand, the same loss as a plain loop, structure found again."""
+"""GloVe: counts and steps by hand, the same loss as a plain loop, topics recovered."""
 
 import numpy as np
 import pytest
@@ -8,16 +8,13 @@ from hypothesis import strategies as st
 from retriever.training.checkpoint import Checkpoint
 from retriever.training.word_vectors import cooccurrence
 from retriever.training.word_vectors.cooccurrence import PAIR, count_file, count_pairs
-from retriever.training.word_vectors.glove import Factors, factorise, x_max_of
-from retriever.training.word_vectors.settings import settings_of
-
-
-def silent(done, total):
-    """Progress that nobody watches."""
+from retriever.training.word_vectors.glove import Factors, factorize, x_max_of
+from tests.support.trainings import interrupting, settings_for, silent
 
 
 def pairs_of(folder, lines, vocabulary, window, files=1, seed=1):
-    """{(first, second): count} over some lines, dealt over several files of words."""
+    """Count the pairs {(first, second): count} of lines distributed over several files."""
+    folder.mkdir(exist_ok=True)
     paths = [folder / f"text-{number}.txt" for number in range(files)]
     for number, path in enumerate(paths):
         path.write_text("".join(f"{line}\n" for line in lines[number::files]))
@@ -31,19 +28,9 @@ def pairs_of(folder, lines, vocabulary, window, files=1, seed=1):
     return found
 
 
-def numbers(**given):
-    nothing = dict.fromkeys(("epochs", "window", "max_vocab", "workers", "x_max", "buckets"), None)
-    return settings_of(
-        "glove", **{**nothing, "dim": 8, "min_count": 1, "seed": 1, "cbow": False, **given}
-    )
-
-
-# -- counts -------------------------------------------------------------------------------------
-
-
 def test_the_counts_of_a_small_text_by_hand(tmp_path):
-    # a and b: side by side twice (1 + 1), and a . . b at distance 3 (1/3); c beside itself: twice
-    # its own mirror, so 2.
+    # a and b: adjacent twice (1 + 1), and a . . b at distance 3 (1/3); c next to itself is its own
+    # mirror, so 2.
     found = pairs_of(tmp_path, ["a b c c a", "b a"], ["a", "b", "c"], 3)
     assert found == {
         ("a", "b"): pytest.approx(1 + 1 / 3 + 1),
@@ -54,16 +41,21 @@ def test_the_counts_of_a_small_text_by_hand(tmp_path):
     }
 
 
-def test_a_word_outside_the_vocabulary_is_left_out_before_distances_are_counted(tmp_path):
-    assert pairs_of(tmp_path, ["a rare b", "rare", ""], ["a", "b"], 1) == {("a", "b"): 1}
-
-
-def test_no_pair_spans_two_texts(tmp_path):
-    assert pairs_of(tmp_path, ["a", "b", "a"], ["a", "b"], 5) == {}
+@pytest.mark.parametrize(
+    ("lines", "window", "pairs"),
+    [
+        # Words outside the vocabulary are removed before distances are counted.
+        (["a rare b", "rare", ""], 1, {("a", "b"): 1}),
+        # No pair spans two texts.
+        (["a", "b", "a"], 5, {}),
+    ],
+)
+def test_unknown_words_and_line_ends(tmp_path, lines, window, pairs):
+    assert pairs_of(tmp_path, lines, ["a", "b"], window) == pairs
 
 
 def by_loop(lines, vocabulary, window):
-    """The same counts, word by word."""
+    """Count the same pairs word by word."""
     counts = {}
     for line in lines:
         words = [vocabulary.index(word) for word in line.split() if word in vocabulary]
@@ -91,18 +83,16 @@ def test_counts_that_do_not_fit_in_one_piece_come_out_the_same(tmp_path, monkeyp
     words = list("abcdefghij")
     random = np.random.default_rng(5)
     lines = [" ".join(random.choice(words, 30)) for _ in range(40)]
-    (tmp_path / "whole").mkdir()
     whole = pairs_of(tmp_path / "whole", lines, words, 10, files=4)
     monkeypatch.setattr(cooccurrence, "MERGED_AT_ONCE", 25)
     monkeypatch.setattr(cooccurrence, "PAIRS_IN_A_FILE", 10)
-    (tmp_path / "pieces").mkdir()
     assert pairs_of(tmp_path / "pieces", lines, words, 10, files=4) == whole
     assert len(list((tmp_path / "pieces").glob("pairs-*.bin"))) > 10
     assert len(whole) == 55  # every pair of ten words, and every word with itself
     assert whole == pytest.approx(by_loop(lines, words, 10), rel=1e-6)
 
 
-def test_what_was_counted_is_not_counted_again_and_what_is_cut_off_is(tmp_path):
+def test_complete_counts_are_reused_and_truncated_ones_are_not(tmp_path):
     found = pairs_of(tmp_path, ["a b"], ["a", "b"], 2)
     assert pairs_of(tmp_path, ["b b b"], ["a", "b"], 2) == found == {("a", "b"): 1}
     (tmp_path / "pairs-00000.bin").write_bytes(b"cut")
@@ -113,9 +103,6 @@ def test_a_file_without_pairs_has_none(tmp_path):
     (tmp_path / "empty.txt").write_text("a\n")
     keys, counts = count_file(tmp_path / "empty.txt", {"a": 0}, 10)
     assert len(keys) == len(counts) == 0
-
-
-# -- steps --------------------------------------------------------------------------------------
 
 
 def factors_of(words, contexts, word_biases=0.0, context_biases=0.0):
@@ -130,7 +117,7 @@ def pair(*rows):
 
 
 def test_one_step_of_adagrad_by_hand():
-    # One entry, of the word 0 beside itself: x = e, x_max = 16 e, so f = (1/16)**0.75 = 1/8.
+    # One entry, of the word 0 with itself: x = e, x_max = 16 e, so f = (1/16)**0.75 = 1/8.
     # Prediction 2 * 3 + 0.5 + 0.5 = 7, error 7 - 1 = 6, weighted 0.75; loss 0.75 * 6 / 2 = 2.25.
     factors = factors_of([[2.0]], [[3.0]], 0.5, 0.5)
     loss = factors.step(pair((0, 0, np.e)), x_max=16 * np.e, rate=0.1)
@@ -147,8 +134,8 @@ def test_one_step_of_adagrad_by_hand():
     )
 
 
-def test_a_pair_is_learnt_in_both_directions():
-    # Rows 0 and 1 mirror each other, and so must what they learn.
+def test_a_pair_is_fitted_in_both_directions():
+    # Rows 0 and 1 mirror each other, and so do their updates.
     factors = factors_of([[1.0], [1.0], [9.0]], [[1.0], [1.0], [9.0]])
     factors.step(pair((0, 1, 10.0)), x_max=10)
     assert factors.vectors[0, 0] == factors.vectors[0, 1] == factors.vectors[1, 0]
@@ -166,7 +153,7 @@ def test_gradients_of_one_step_add_up_before_anything_moves():
 
 
 def one_after_another(factors, pairs):
-    """An epoch of AdaGrad as the paper's own tool does it, entry by entry; the loss of a pair."""
+    """Run an epoch of AdaGrad entry by entry, as the authors' tool does."""
     losses, vectors, biases = 0.0, factors.vectors.astype(float), factors.biases.astype(float)
     sums, bias_sums = factors.vector_sums.astype(float), factors.bias_sums.astype(float)
     for first, second, count in pairs.tolist():
@@ -184,13 +171,13 @@ def one_after_another(factors, pairs):
 
 
 def topics(random, texts=120, words=8):
-    """Texts of 20 words, each of one of four topics of so many words, and the vocabulary."""
+    """Make texts of 20 words from one of four topics each, and the vocabulary."""
     names = [[f"t{topic}w{number}" for number in range(words)] for topic in range(4)]
     lines = [" ".join(random.choice(names[n % 4], 20)) for n in range(texts)]
     return lines, [word for topic in names for word in topic]
 
 
-def test_many_entries_in_one_step_lose_what_entries_one_after_another_lose(tmp_path):
+def test_batched_steps_reach_the_loss_of_single_steps(tmp_path):
     random = np.random.default_rng(2)
     words = [f"w{number}" for number in range(60)]
     shares = 1 / np.arange(1, 61)
@@ -207,64 +194,54 @@ def test_many_entries_in_one_step_lose_what_entries_one_after_another_lose(tmp_p
     assert loss / len(pairs) == pytest.approx(theirs, rel=0.03)
 
 
-# -- whole trainings ----------------------------------------------------------------------------
-
-
-def learnt(folder, pairs, words, progress=silent, **given):
-    with Checkpoint.opened(folder, "glove", {"settings": "these"}) as work:
-        return factorise(pairs, words, numbers(**given), 10.0, work, progress)[:2]
-
-
-def counted_topics(folder, random):
-    lines, vocabulary = topics(random)
-    folder.mkdir()
-    (folder / "text.txt").write_text("".join(f"{line}\n" for line in lines))
+@pytest.fixture
+def counted(tmp_path):
+    """The pairs of the topics, and the number of words."""
+    lines, vocabulary = topics(np.random.default_rng(4))
+    (tmp_path / "text.txt").write_text("".join(f"{line}\n" for line in lines))
     rows = dict.fromkeys(vocabulary, 1)
-    return count_pairs(folder, [folder / "text.txt"], rows, 10, 1, silent), len(vocabulary)
+    return count_pairs(tmp_path, [tmp_path / "text.txt"], rows, 10, 1, silent), len(vocabulary)
 
 
-def test_the_loss_falls_and_topics_are_found_again(tmp_path):
-    pairs, words = counted_topics(tmp_path / "counts", np.random.default_rng(4))
-    vectors, losses = learnt(tmp_path, pairs, words, epochs=12)
+def trained(folder, counted, progress=silent, **given):
+    with Checkpoint.opened(folder, "glove", {"settings": "these"}) as work:
+        chosen = settings_for("glove", **{"dim": 8, **given})
+        return factorize(*counted, chosen, 10.0, work, progress)[:2]
+
+
+def test_the_loss_falls_and_topics_are_recovered(tmp_path, counted):
+    vectors, losses = trained(tmp_path, counted, epochs=12)
+    words = counted[1]
     assert vectors.shape == (words, 8)
     assert losses[:4] == sorted(losses[:4], reverse=True)
     assert losses[-1] < losses[0] / 4
-    # Words of one topic are alike: the nearest of every word is of its own.
+    # The nearest neighbor of every word is of its topic.
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = units @ units.T - 2 * np.eye(words)
     assert (cosines.argmax(axis=1) // 8).tolist() == [word // 8 for word in range(words)]
 
 
-def test_the_same_seed_gives_the_same_vectors_and_another_does_not(tmp_path):
-    pairs, words = counted_topics(tmp_path / "counts", np.random.default_rng(4))
-    first, again, other = (
-        learnt(tmp_path, pairs, words, epochs=2, seed=seed)[0] for seed in (1, 1, 2)
-    )
+def test_the_same_seed_gives_the_same_vectors_and_another_does_not(tmp_path, counted):
+    first, again, other = (trained(tmp_path, counted, epochs=2, seed=seed)[0] for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes() != other.tobytes()
 
 
-def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(tmp_path):
-    pairs, words = counted_topics(tmp_path / "counts", np.random.default_rng(4))
-    whole, losses = learnt(tmp_path, pairs, words, epochs=4)
-    seen = []
-
-    def interrupt(done, total):
-        seen.append(done)
-        assert total == 4 * pairs.total
-        if done > 2.5 * pairs.total:
-            raise KeyboardInterrupt
-
+def test_an_interrupted_training_resumes_after_its_last_complete_epoch(tmp_path, counted):
+    total = counted[0].total
+    full, losses = trained(tmp_path, counted, epochs=4)
     with pytest.raises(KeyboardInterrupt):
-        learnt(tmp_path, pairs, words, interrupt, epochs=4)
+        trained(tmp_path, counted, interrupting(2.5 * total, 4 * total), epochs=4)
     rest = []
-    again, all_losses = learnt(tmp_path, pairs, words, lambda done, _: rest.append(done), epochs=4)
-    assert again.tobytes() == whole.tobytes()
+    again, all_losses = trained(tmp_path, counted, lambda done, _: rest.append(done), epochs=4)
+    assert again.tobytes() == full.tobytes()
     assert all_losses == losses
-    assert rest[0] > 2 * pairs.total  # the two whole epochs were not made again
-    assert rest[-1] == 4 * pairs.total
+    assert rest[0] > 2 * total  # The two complete epochs were not repeated.
+    assert rest[-1] == 4 * total
 
 
-def test_x_max_is_ten_and_a_hundred_for_large_corpora():
-    assert x_max_of(numbers(), 17_000_000) == 10
-    assert x_max_of(numbers(), 100_000_000) == 100
-    assert x_max_of(numbers(x_max=33.0), 5) == 33
+@pytest.mark.parametrize(
+    ("given", "words", "x_max"),
+    [({}, 17_000_000, 10), ({}, 100_000_000, 100), ({"x_max": 33.0}, 5, 33)],
+)
+def test_x_max_is_ten_and_a_hundred_for_large_corpora(given, words, x_max):
+    assert x_max_of(settings_for("glove", **given), words) == x_max
