@@ -182,7 +182,7 @@ def test_a_wrong_pairing_is_refused_and_names_both_sides(compass):
         vectors="half",
         queries_by="pupil",
         why="'pupil' was distilled from another embedder than the half that made the vectors of "
-        r"'half': words was .*'north', 'east', 'up'.*, is .*'east', 'up'.*distil 'half' anew",
+        r"'half': words was .*'north', 'east', 'up'.*, is .*'east', 'up'.*distill 'half' again",
     )
     refused(
         compass,
@@ -212,9 +212,9 @@ def test_a_wrong_pairing_is_refused_and_names_both_sides(compass):
 
 def test_another_way_of_asking_needs_another_name(fast):
     fast.build("second", Pupil(Axes(), "second", lesson=2))
-    why = r"'fast' is there already \(Flat over axes, queries by pupil\)"
+    why = r"'fast' already exists \(Flat over axes, queries by pupil\)"
     refused(fast, vectors="axes", queries_by="second", why=why)
-    with pytest.raises(MismatchError, match=r"'axes' is there already \(Flat over axes\)"):
+    with pytest.raises(MismatchError, match=r"'axes' already exists \(Flat over axes\)"):
         fast.build("axes", queries_by="pupil")
     with pytest.raises(MismatchError, match="has its queries encoded by 'pupil', and this is anot"):
         fast.use("fast", Pupil(Axes(), lesson=2))
@@ -227,7 +227,7 @@ def test_vectors_that_queries_were_made_for_are_not_refitted(tmp_path):
         teacher = library.retriever("rare").finder.embedder
         library.build("pupil", Pupil(teacher))
         library.build("fast", vectors="rare", queries_by="pupil")
-        with pytest.raises(InputError, match="queries of fast are encoded for the vectors"):
+        with pytest.raises(InputError, match="queries of fast are encoded for the present vectors"):
             library.build("rare", refit=True)
 
 
