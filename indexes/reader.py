@@ -60,21 +60,17 @@ class Reader:
         self._catalog.close()
 
     def read(self, question: Callable[[Snapshot], Answer]) -> Answer:
-        """The answer to a question about one state of the collection.
+        """Return what `question` returns for one state of the collection.
 
         A writer may retire a file between the moment that a reader sees its name and the moment
-        that it opens it. The question is then asked again, of the state that there is now.
+        that it opens it. The question then runs again, on the state that there is now.
         """
         asked: int | None = None
-
-        def answer() -> Answer:
-            nonlocal asked
-            asked = self._catalog.generation()
-            return question(self._snapshot)
-
         while True:
             try:
-                return self._catalog.read(answer)
+                with self._catalog.reading():
+                    asked = self._catalog.generation()
+                    return question(self._snapshot)
             except DamageError:
                 now = self._catalog.generation()
                 if now == asked:

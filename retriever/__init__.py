@@ -1,4 +1,4 @@
-"""One corpus, many ways to embed it, the same queries through all of them.
+"""Compare static and contextual embeddings on one corpus, with the same queries.
 
     from retriever import Collection, ContextualEmbedder, StaticEmbedder, compare
 
@@ -16,94 +16,66 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from indexes.document import Document
-    from indexes.errors import FailedTextsError, RetrieverError
-    from retriever.collection import Collection
-    from retriever.comparison.compare import compare
-    from retriever.embedders import (
-        ContextualEmbedder,
-        ElmoEmbedder,
-        Embedder,
-        HashingEmbedder,
-        StaticEmbedder,
-        load_embedder,
-    )
-    from retriever.evaluation.results import Comparison
-    from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
-    from retriever.search.results import Hit, Hits, Run
-    from retriever.search.retriever import Retriever
-    from retriever.splitting import Sentences, Words
-    from retriever.training.distillation import distill
-    from retriever.training.word_vectors import train
-    from retriever.word_senses import WordSenses, WordUses
+_NAMES = {
+    "indexes.document": ["Document"],
+    "indexes.errors": ["FailedTextsError", "RetrieverError"],
+    "retriever.collection": ["Collection"],
+    "retriever.comparison.compare": ["compare"],
+    "retriever.evaluation.results": ["Comparison"],
+    "retriever.training.distillation": ["distill"],
+    "retriever.embedders": [
+        "ContextualEmbedder",
+        "ElmoEmbedder",
+        "Embedder",
+        "HashingEmbedder",
+        "StaticEmbedder",
+        "load_embedder",
+    ],
+    "retriever.formats": ["read_qrels", "read_queries", "write_qrels", "write_queries"],
+    "retriever.search.retriever": ["Hit", "Hits", "Retriever", "Run"],
+    "retriever.splitting": ["Sentences", "Words"],
+    "retriever.training.word_vectors": ["train"],
+    "retriever.word_senses": ["WordSenses", "WordUses"],
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = [
-    "Collection",
-    "Comparison",
-    "ContextualEmbedder",
-    "Document",
-    "ElmoEmbedder",
-    "Embedder",
-    "FailedTextsError",
-    "HashingEmbedder",
-    "Hit",
-    "Hits",
-    "Retriever",
-    "RetrieverError",
-    "Run",
-    "Sentences",
-    "StaticEmbedder",
-    "WordSenses",
-    "WordUses",
-    "Words",
-    "compare",
-    "distill",
-    "load_embedder",
-    "read_qrels",
-    "read_queries",
-    "train",
-    "write_qrels",
-    "write_queries",
-]
-
+__all__ = sorted(_MODULES)
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Collection": "retriever.collection",
-    "Comparison": "retriever.evaluation.results",
-    "ContextualEmbedder": "retriever.embedders",
-    "Document": "indexes.document",
-    "ElmoEmbedder": "retriever.embedders",
-    "Embedder": "retriever.embedders",
-    "FailedTextsError": "indexes.errors",
-    "HashingEmbedder": "retriever.embedders",
-    "Hit": "retriever.search.retriever",
-    "Hits": "retriever.search.retriever",
-    "Retriever": "retriever.search.retriever",
-    "RetrieverError": "indexes.errors",
-    "Run": "retriever.search.retriever",
-    "Sentences": "retriever.splitting",
-    "StaticEmbedder": "retriever.embedders",
-    "WordSenses": "retriever.word_senses",
-    "WordUses": "retriever.word_senses",
-    "Words": "retriever.splitting",
-    "compare": "retriever.comparison.compare",
-    "distill": "retriever.training.distillation",
-    "load_embedder": "retriever.embedders",
-    "read_qrels": "retriever.formats",
-    "read_queries": "retriever.formats",
-    "train": "retriever.training.word_vectors",
-    "write_qrels": "retriever.formats",
-    "write_queries": "retriever.formats",
-}
+if TYPE_CHECKING:  # What `__getattr__` does, for type checkers: these do not compute the table.
+    from indexes.document import Document as Document
+    from indexes.errors import FailedTextsError as FailedTextsError
+    from indexes.errors import RetrieverError as RetrieverError
+    from retriever.collection import Collection as Collection
+    from retriever.comparison.compare import compare as compare
+    from retriever.embedders import ContextualEmbedder as ContextualEmbedder
+    from retriever.embedders import ElmoEmbedder as ElmoEmbedder
+    from retriever.embedders import Embedder as Embedder
+    from retriever.embedders import HashingEmbedder as HashingEmbedder
+    from retriever.embedders import StaticEmbedder as StaticEmbedder
+    from retriever.embedders import load_embedder as load_embedder
+    from retriever.evaluation.results import Comparison as Comparison
+    from retriever.formats import read_qrels as read_qrels
+    from retriever.formats import read_queries as read_queries
+    from retriever.formats import write_qrels as write_qrels
+    from retriever.formats import write_queries as write_queries
+    from retriever.search.results import Hit as Hit
+    from retriever.search.results import Hits as Hits
+    from retriever.search.results import Run as Run
+    from retriever.search.retriever import Retriever as Retriever
+    from retriever.splitting import Sentences as Sentences
+    from retriever.splitting import Words as Words
+    from retriever.training.distillation import distill as distill
+    from retriever.training.word_vectors import train as train
+    from retriever.word_senses import WordSenses as WordSenses
+    from retriever.word_senses import WordUses as WordUses
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'retriever' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

@@ -1,15 +1,15 @@
-"""The documents of a collection: added, looked up, removed."""
+"""The documents of a collection: adding, reading, deleting."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from indexes.document import Document
-from indexes.errors import InputError, unknown_name, unknown_names
+from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
 from indexes.ingest.upsert import Added
 from indexes.pipeline.embedding_job import Progress
 from indexes.store import Store
@@ -19,24 +19,24 @@ from retriever.splitting import Splitter, splitter_of
 
 
 class Documents:
-    """What a collection has before anything is built over it; see `collection.Collection`."""
+    """The corpus of a collection, without its indexes; see `collection.Collection`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder of the collection."""
         return self._store.folder
 
     @cached_property
     def split(self) -> Splitter | None:
-        """How documents are cut into passages; None: not at all."""
+        """The splitter of documents into passages; None if they are not split."""
         spec = self._store.split()
         return None if spec is None else splitter_of(spec)
 
     def __len__(self) -> int:
-        """How many documents there are."""
+        """Return the number of documents."""
         return self._store.count()
 
     def add(
@@ -50,15 +50,15 @@ class Documents:
 
         A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), a folder of
         `.txt` and `.md`, `-` for standard input, or any iterable of documents or mappings. Sources
-        are streamed, and committed every few seconds: an interrupted call goes on by content when
-        it is made again. An unchanged document costs nothing; a changed one is embedded anew by the
-        next `build`. An id may come once in a call.
+        are streamed and committed every few seconds: an interrupted call, when repeated, resumes by
+        content. An unchanged document costs nothing; a changed one is embedded again by the next
+        `build`. An id may occur once in a call.
 
         Raises:
-            BadRecordsError: records that cannot be used, ids that come twice; nothing was kept but
-                what was committed before the first of them, which the error counts. With `skip_bad`
-                they are left out and listed in the result.
-            FileFormatError: a file is not what its ending says.
+            BadRecordsError: unusable records or repeated ids; only what was committed before the
+                first of them is kept, and the error counts it. With `skip_bad` they are left out
+                and listed in the result.
+            FileFormatError: a file does not have the format of its extension.
             LockedError: another process is writing.
         """
         if not sources:
@@ -78,79 +78,77 @@ class Documents:
     def delete(
         self, doc_ids: Sequence[str] | None = None, *, where: Mapping[str, Any] | None = None
     ) -> int:
-        """Remove documents from the corpus, and so from every index at once; how many there were.
+        """Delete documents from the corpus, and so from every index; return their number.
 
-        Either those of some ids, or those that a filter lets through (see `where.filter_of`).
+        Give either ids, or a filter (see `where.filter_of`).
 
         Raises:
             InputError: neither or both were given, or one text instead of a list.
-            UnknownNameError: ids that are not there; nothing was removed.
+            UnknownNameError: an id does not exist; nothing was deleted.
         """
         if (doc_ids is None) == (where is None):
             raise InputError("Say what to delete: either document ids, or a filter (where).")
         if where is not None:
             return self._store.delete_where(filter_of(where))
-        return self._delete(doc_ids or [])
-
-    def _delete(self, doc_ids: Sequence[str]) -> int:
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
-        doc_ids = list(doc_ids)
-        strange = [doc_id for doc_id in doc_ids if not isinstance(doc_id, str)]
-        if strange:
-            self.document(strange[0])  # raises, and says what was expected
+        doc_ids = list(doc_ids or [])
+        for doc_id in doc_ids:
+            _check_id(doc_id)
         unknown = list(dict.fromkeys(self.unknown_ids(doc_ids)))
         if unknown:
-            some, more = self._some_ids()
-            raise unknown_names("document", unknown, f"{self.path}/", some, more=more)
+            raise self._unknown(unknown_names, unknown)
         return self._store.delete(doc_ids)
 
     def index_fields(self, *names: str) -> None:
-        """Index metadata fields, so that a filter on them need not look at every document.
+        """Index metadata fields, so that a filter on them need not read every document.
 
-        Dots lead into nested objects. A field that is indexed already stays so.
+        Dots lead into nested objects. Indexing a field twice has no effect.
 
         Raises:
-            InputError: no field has such a name.
+            InputError: a name is not valid for a field.
             LockedError: another process is writing.
         """
         self._store.index_fields([field_path(name) for name in names])
 
     def document(self, doc_id: str) -> Document:
-        """The document of that id.
+        """Return the document with an id.
 
         Raises:
             UnknownNameError: there is none.
         """
-        if not isinstance(doc_id, str):
-            raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
+        _check_id(doc_id)
         found = self._store.document(doc_id)
         if found is None:
-            some, more = self._some_ids()
-            raise unknown_name("document", doc_id, f"{self.path}/", some, more=more)
+            raise self._unknown(unknown_name, doc_id)
         return found
 
     def documents(self) -> Iterator[Document]:
-        """Every document, in the order in which they came."""
+        """Iterate over all documents, in the order in which they were added."""
         return self._store.documents()
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
-        """The documents of some ids, in no order; ids that no document has are left out."""
+        """Return the documents with the given ids, in any order; unknown ids are left out."""
         return self._store.documents_of(doc_ids)
 
     def content_checksum(self) -> str:
-        """16 digits over all ids, titles and texts, whatever the order in which they came."""
+        """Return 16 hex digits over all ids, titles and texts, whatever their order."""
         return self._store.content_checksum()
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
-        """Those of some ids that no document has, in the order given."""
+        """Return those of the given ids that no document has, in the order given."""
         return self._store.unknown_ids(doc_ids)
 
-    def _some_ids(self) -> tuple[list[str], bool]:
-        """A few ids, to show what there is, and whether there are more."""
-        some = [document.doc_id for document in islice(self.documents(), 5)]
-        return some, len(self) > len(some)
+    def _unknown(self, error: Callable[..., UnknownNameError], name: object) -> UnknownNameError:
+        """Return the error for an unknown id, or several, with some known ids as examples."""
+        known = [document.doc_id for document in islice(self.documents(), 5)]
+        return error("document", name, f"{self.path}/", known, more=len(self) > len(known))
+
+
+def _check_id(doc_id: object) -> None:
+    if not isinstance(doc_id, str):
+        raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
 
 
 def silent(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""

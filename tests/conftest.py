@@ -27,6 +27,13 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture
+def collection(tmp_path: Path) -> Iterator[Collection]:
+    """An empty collection."""
+    with Collection.create(tmp_path / "c") as made:
+        yield made
+
+
+@pytest.fixture
 def library(tmp_path: Path) -> Iterator[Collection]:
     """Three documents, and a hashing index called `floor` over them."""
     with Collection.create(tmp_path / "library") as collection:

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import sqlite_utils
@@ -57,7 +57,6 @@ CATALOGS: weakref.WeakSet[Catalog] = weakref.WeakSet()
 UNFINISHED = ".creating"
 
 Row = tuple[Any, ...]
-Answer = TypeVar("Answer")
 
 
 class Catalog:
@@ -192,48 +191,13 @@ class Catalog:
 
     # -- transactions ---------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """All statements inside see the same committed state, whatever a writer does meanwhile.
+    def reading(self) -> _Reading:
+        """Return a context in which all statements see one committed state.
 
-        That holds also inside this thread's own `writing()`, whose changes may never be committed.
+        That holds whatever a writer does meanwhile, and also inside this thread's own `writing()`,
+        whose changes may never be committed. A nested context sees the state of the outer one.
         """
-        if self._flag("reading"):
-            yield
-            return
-        try:
-            self._begin_reading()
-            yield
-        finally:
-            self._end_reading()
-
-    def read(self, question: Callable[[], Answer]) -> Answer:
-        """The answer to a question that is asked inside `reading()`, with fewer steps around it."""
-        if self._flag("reading"):
-            return question()
-        try:
-            self._begin_reading()
-            return question()
-        finally:
-            self._end_reading()
-
-    def _begin_reading(self) -> None:
-        local = self._local
-        local.reading = True
-        connection = self._database.conn
-        local.begun = connection, os.getpid()
-        self._begin(connection, "BEGIN")
-        local.generation = self._check_manifest()
-
-    def _end_reading(self) -> None:
-        # In a child that was forked inside, `_local` is another.
-        local = self._local
-        begun, local.begun, local.generation = getattr(local, "begun", None), None, None
-        try:
-            if begun is not None:
-                _roll_back(*begun)
-        finally:
-            local.reading = False
+        return _Reading(self)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -531,6 +495,40 @@ class Catalog:
             for database in list(self._opened):
                 database.close()
             self._opened.clear()
+
+
+class _Reading:
+    """The context of `Catalog.reading()`: a class, as every search enters one."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._nested = catalog._flag("reading")
+
+    def __enter__(self) -> None:
+        if self._nested:
+            return
+        catalog, local = self._catalog, self._catalog._local
+        try:
+            local.reading = True
+            connection = catalog._database.conn
+            local.begun = connection, os.getpid()
+            catalog._begin(connection, "BEGIN")
+            local.generation = catalog._check_manifest()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        if self._nested:
+            return
+        # In a child that was forked inside, `_local` is another.
+        local = self._catalog._local
+        begun, local.begun, local.generation = getattr(local, "begun", None), None, None
+        try:
+            if begun is not None:
+                _roll_back(*begun)
+        finally:
+            local.reading = False
 
 
 def _roll_back(connection: sqlite3.Connection, process: int) -> None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from indexes.errors import FailedText
     from indexes.pipeline.embedding_job import Progress
     from retriever.collection import Collection
-    from retriever.indexing.info import BuildReport, IndexInfo
+    from retriever.indexing.info import IndexInfo
+    from retriever.indexing.report import BuildReport
 
 
 @click.command()
@@ -221,7 +222,8 @@ class _Combination:
             raise click.UsageError("A combination is either --fuse or --cascade.")
 
     def build(self, collection: Collection, name: str) -> BuildReport:
-        from retriever.search.fusion import DEPTH, RRF, RRF_K
+        from retriever.indexing.info import RRF
+        from retriever.search.fusion import DEPTH, RRF_K
 
         depth = self.depth or DEPTH
         if self.first is not None and self.second is not None:

@@ -1,23 +1,29 @@
-"""How an index comes to be, or is brought up to date: of vectors, of words, of other indexes."""
+"""Building of indexes: of vectors, of BM25, and of combinations of other indexes."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.catalog.records import IndexRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, NewEmbedding
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.pipeline.embedding_job import Progress
+from indexes.pipeline.encoder import Encode
 from indexes.store import Store
-from retriever.embedders import TextReport
-from retriever.indexing.embedder_pool import EmbedderPool
-from retriever.indexing.info import BuildReport
-from retriever.indexing.plan import BuildRequest
-from retriever.indexing.report import raise_if_failed
-from retriever.indexing.vectors import VectorBuilding
+from retriever.embedders.base import Fittable, HasNotes, Matrix
+from retriever.indexing.embedder_pool import EmbedderPool, encode
+from retriever.indexing.fingerprints import QUERIES, new_embedding
+from retriever.indexing.plan import DTYPES, BuildRequest, plan
+from retriever.indexing.report import (
+    NOTHING_EMBEDDED,
+    BuildReport,
+    EmbeddingTotals,
+    build_report,
+    raise_if_failed,
+    shell_command,
+)
 
 DEFAULT_LANGUAGE = "english"
 
@@ -32,35 +38,25 @@ class Building:
     def build(self, name: str, wanted: BuildRequest, progress: Progress) -> BuildReport:
         """Build an index, or bring one up to date; see `Collection.build`."""
         if not self.store.count():
-            raise InputError(
-                f"{self.store.folder}/ has no documents yet. Add some first: "
-                f"retriever add {self._quoted} FILE"
-            )
+            add = shell_command("add", self.store.folder, "FILE")
+            raise InputError(f"{self.store.folder}/ has no documents yet. Add some first: {add}")
         if wanted.refit:
             return self._refit(name, wanted, progress)
-        there = {row.name: row for row in self.store.indexes()}.get(name)
+        index = next((row for row in self.store.indexes() if row.name == name), None)
         by_name = wanted.nothing_of_vectors
-        if wanted.lexical or (there and there.kind == "lexical" and by_name):
+        if wanted.lexical or (index and index.kind == "lexical" and by_name):
             if not by_name:
                 raise InputError(
                     "BM25 has no vectors: leave out embedder, vectors, ann, dtype and queries_by."
                 )
-            return self._words(name, there, wanted.language, progress)
+            return self._words(name, index, wanted.language, progress)
         if wanted.language is not None:
             raise InputError("A language is for BM25: give --lexical (lexical=True) with it.")
-        if there and there.parts and by_name:
-            return self._parts(there, progress)
-        if there and there.embedding is None:
-            raise another_index(self.store.folder, there)
-        return VectorBuilding(self.store, self.models).build(name, there, wanted, progress)
-
-    def _refit(self, name: str, wanted: BuildRequest, progress: Progress) -> BuildReport:
-        if wanted != BuildRequest(wanted.embedder, refit=True):
-            raise InputError("--refit (refit=True) goes with no other option than an embedder.")
-        index = self.store.index(name)
-        if index.embedding is None:
-            raise InputError(f"Nothing is fitted in index '{name}': it is {index.kind}.")
-        return VectorBuilding(self.store, self.models).refit(name, wanted.embedder, progress)
+        if index and index.parts and by_name:
+            return self._parts(index, progress)
+        if index and index.embedding is None:
+            raise another_index(self.store.folder, index)
+        return self._vectors(name, index, wanted, progress)
 
     def combine(
         self, name: str, parts: Sequence[str], definition: Mapping[str, Any]
@@ -70,25 +66,19 @@ class Building:
         if len(set(parts)) < len(parts):
             raise InputError(f"An index is named twice: {', '.join(parts)}.")
         self.store.combine(name, parts, definition)
-        return BuildReport(name, 0, self.store.count_passages(), 0.0, 0.0, TextReport())
+        return BuildReport(name, already=self.store.count_passages())
 
     def _words(
-        self, name: str, there: IndexRow | None, language: str | None, progress: Progress
+        self, name: str, index: IndexRow | None, language: str | None, progress: Progress
     ) -> BuildReport:
         self.store.check_new(name)
-        known = str(there.definition.get("language", "")) if there else ""
+        known = str(index.definition.get("language", "")) if index else ""
         row = self.store.build_words(name, language or known or DEFAULT_LANGUAGE, progress)
-        return BuildReport(
-            name=name,
-            embedded=0,
-            already=self.store.count_passages(),
-            embedding_seconds=0.0,
-            indexing_seconds=0.0 if row == there else row.seconds,
-            text=TextReport(),
-        )
+        seconds = 0.0 if row == index else row.seconds
+        return BuildReport(name, already=self.store.count_passages(), indexing_seconds=seconds)
 
     def _parts(self, index: IndexRow, progress: Progress) -> BuildReport:
-        # All parts are brought up to date before the failed texts of any are told of.
+        # All parts are brought up to date before failed texts of any are reported.
         reports, failed = list[BuildReport](), dict[str, FailedText]()
         unbuilt, name = None, ""
         for part in index.parts:
@@ -104,27 +94,128 @@ class Building:
                     raise
                 unbuilt, name = error, part
                 break
-        embedded = sum(report.embedded for report in reports)
         report = BuildReport(
             name=index.name,
-            embedded=embedded,
+            embedded=sum(report.embedded for report in reports),
             already=min(report.already for report in reports),
             embedding_seconds=sum(report.embedding_seconds for report in reports),
             indexing_seconds=sum(report.indexing_seconds for report in reports),
-            text=TextReport(),
             notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
         )
         return raise_if_failed(
             self.store, report, list(failed.values()), unbuilt=unbuilt, name=name
         )
 
+    # -- vectors --------------------------------------------------------------------------------
+
+    def _vectors(
+        self, name: str, index: IndexRow | None, wanted: BuildRequest, progress: Progress
+    ) -> BuildReport:
+        planned = plan(self.store, self.models, name, wanted)
+        self.store.check_new(name, factory=planned.definition.get("factory"), dim=planned.dim)
+        embedding = planned.embedding
+        before = EmbeddingTotals.of(self.store.shards(embedding) if embedding else ())
+        source = _Source(self.store, self.models, planned.embedder, wanted.dtype or DTYPES[0])
+        of = wanted.vectors or name
+        built, embedded = self.store.build(
+            name,
+            embedding=embedding,
+            make=source.make,
+            definition=planned.definition,
+            encoder=lambda: source.encoder(of),
+            progress=progress,
+        )
+        report = build_report(
+            self.store, of, built, embedded, before, source.notes, rebuilt=built != index
+        )
+        return raise_if_failed(self.store, report, embedded.failed, unbuilt=embedded.unbuilt)
+
+    def _refit(self, name: str, wanted: BuildRequest, progress: Progress) -> BuildReport:
+        """Fit an index's embedder again, and embed all documents with it.
+
+        Texts that cannot be embedded now stay in the old vectors, where these have them.
+        """
+        if wanted != BuildRequest(wanted.embedder, refit=True):
+            raise InputError("--refit (refit=True) allows no other option than an embedder.")
+        index = self.store.index(name)
+        if index.embedding is None:
+            raise InputError(f"Nothing is fitted in index '{name}': it is {index.kind}.")
+        embedding = self.store.embedding(name)
+        embedder = self.models.to_fit(name, wanted.embedder)
+        self._check_students(embedding)
+        before = EmbeddingTotals.of(self.store.shards(embedding))
+        source = _Source(self.store, self.models, embedder, embedding.dtype, refit=True)
+        built, embedded = self.store.refit(name, embedding, source.make, source.encode, progress)
+        now = self.store.embedding(name)
+        if now.number != embedding.number:
+            before = NOTHING_EMBEDDED
+        report = build_report(
+            self.store, name, built, embedded, before, source.notes, rebuilt=built != index
+        )
+        half = self.store.is_refitting(now)
+        return raise_if_failed(
+            self.store, report, embedded.failed, half=half, unbuilt=embedded.unbuilt
+        )
+
+    def _check_students(self, embedding: EmbeddingRow) -> None:
+        """Refuse to change vectors that distilled embedders encode queries for."""
+        students = [
+            row.name
+            for row in self.store.indexes()
+            if row.embedding == embedding.number and QUERIES in row.definition
+        ]
+        if students:
+            raise InputError(
+                f"The queries of {', '.join(students)} are encoded for the present vectors of "
+                f"'{embedding.name}', and would not fit others. Drop these indexes first, and "
+                "distill again afterwards."
+            )
+
+
+@dataclass
+class _Source:
+    """The embedder of an index to be built: fitted on the corpus if needed, loaded if not given."""
+
+    store: Store
+    models: EmbedderPool
+    embedder: Any
+    dtype: str
+    refit: bool = False
+
+    def make(self, texts: Iterator[str]) -> NewEmbedding:
+        """Fit the embedder on the texts if needed; return what the catalog keeps of it."""
+        attributes: dict[str, Any] = {}
+        if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
+            read = _Counted(texts)
+            self.embedder = self.embedder.fitted(read)
+            attributes["fitted"] = {"documents": self.store.count(), "texts": read.count}
+        self.models.keep(self.embedder)
+        return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
+
+    def encode(self, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
+        """Encode documents; see `models.encode`."""
+        return encode(self.embedder, texts)
+
+    def encoder(self, index: str) -> Encode:
+        """Return what embeds documents; load the embedder of an index if none was given."""
+        if self.embedder is None:
+            self.embedder = self.models.of(index)
+        return self.encode
+
     @property
-    def _quoted(self) -> str:
-        """The folder as a shell takes it, for advice."""
-        return shlex.quote(str(self.store.folder))
+    def notes(self) -> tuple[str, ...]:
+        """The embedder's notes, if it was loaded."""
+        return tuple(self.embedder.notes) if isinstance(self.embedder, HasNotes) else ()
 
 
-def refuse_text(what: str, given: object) -> None:
-    """Refuse one text where a list of names belongs."""
-    if isinstance(given, str):
-        raise InputError(f"The {what} are one text, '{given}'; expected a list of names.")
+@dataclass
+class _Counted:
+    """Texts that are counted while they are read."""
+
+    texts: Iterator[str]
+    count: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self.texts:
+            self.count += 1
+            yield text

@@ -1,4 +1,4 @@
-"""The embedders of a collection's indexes: loaded when needed, kept, and found to be the same."""
+"""Embedders of a collection's indexes: loaded when needed, cached, and checked to be the same."""
 
 from __future__ import annotations
 
@@ -32,23 +32,25 @@ from retriever.indexing.fingerprints import (
     vector_fingerprint,
 )
 
-# The folder of a collection for the models that were made from it; nothing in it is ever removed.
+# The folder of a collection for the models made from it; nothing in it is ever removed.
 MODELS = "models"
+# What shards keep of a report on texts, in this order.
+_COUNTED = ("words", "known_words", "truncated", "tokens", "padded")
 
 
 class EmbedderPool:
-    """Embedders by index; those of indexes over the same vectors are one."""
+    """Embedders by index; indexes over the same vectors share one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._loaded: dict[str, Embedder] = {}
 
     def of(self, index: str) -> Embedder:
-        """The embedder that made an index's vectors, fitted as it was then.
+        """Return the embedder that made an index's vectors, fitted as it was then.
 
         Raises:
             MismatchError: the model of that name is no longer the one that made them.
-            InputError: it is one of the user's own, and was not given.
+            InputError: it is a custom embedder, and was not given.
             DamageError: what it was fitted to is not what the catalog says.
         """
         embedder = self._loaded.get(vector_fingerprint(self._store.embedding(index).fingerprint))
@@ -62,39 +64,38 @@ class EmbedderPool:
         return embedder
 
     def for_queries(self, index: IndexRow) -> Embedder:
-        """The embedder that encodes an index's queries: most often the one of its vectors.
+        """Return the embedder that encodes an index's queries: usually the one of its vectors.
 
         Raises:
             MismatchError: it is no longer the one that the index was given, or that was distilled
                 from the embedder of the vectors. Other errors as in `of`.
         """
-        asked = index.definition.get(QUERIES)
-        if asked is None:
+        student = index.definition.get(QUERIES)
+        if student is None:
             return self.of(index.name)
-        embedder = self._loaded.get(vector_fingerprint(asked["fingerprint"]))
+        embedder = self._loaded.get(vector_fingerprint(student["fingerprint"]))
         if embedder is None:
-            embedder = self._load(index.name, asked["embedder"])
+            embedder = self._load(index.name, student["embedder"])
         check_answers(index, self._store.embedding(index.name), embedder)
         self.keep(embedder)
         return embedder
 
     def _load(self, index: str, kept: Mapping[str, Any]) -> Embedder:
-        """An embedder as it is kept; one whose model lay in the collection may be gone.
+        """Load an embedder by its record.
 
         Raises:
-            ModelNotAvailableError: it cannot be had.
+            ModelNotAvailableError: its model was in the collection's folder and is gone.
         """
-        inside = model_inside(kept)
-        if inside is not None and not (self._store.folder / inside).exists():
-            raise ModelNotAvailableError(_gone(index, self._store.folder / inside))
+        if path := _missing_model(self._store.folder, kept):
+            raise ModelNotAvailableError(_missing_message(index, path))
         return load_embedder(embedder_spec(index, kept, self._store.folder))
 
     def keep(self, embedder: Embedder) -> None:
-        """Have an embedder at hand for the indexes that it made."""
+        """Cache an embedder for the indexes that it made."""
         self._loaded[vector_fingerprint(embedder.fingerprint)] = embedder
 
     def use(self, index: str, embedder: Embedder) -> None:
-        """Answer an index's queries with this embedder, or embed its documents with it.
+        """Use this embedder for an index's queries, or for its documents.
 
         Raises:
             MismatchError: it is neither the one that made the index's vectors nor the one that
@@ -102,28 +103,28 @@ class EmbedderPool:
         """
         row, embedding = self._store.index(index), self._store.embedding(index)
         embedder = self.as_fitted(index, embedder)
-        others = vector_fingerprint(embedder.fingerprint) != vector_fingerprint(
+        differs = vector_fingerprint(embedder.fingerprint) != vector_fingerprint(
             embedding.fingerprint
         )
-        if QUERIES in row.definition and others:
+        if QUERIES in row.definition and differs:
             check_answers(row, embedding, embedder)
         else:
             check_same(index, embedding, embedder)
         self.keep(embedder)
 
     def as_fitted(self, index: str, embedder: Embedder) -> Embedder:
-        """An embedder with what an index's own was fitted to, where it is fitted to nothing yet."""
+        """Give an embedder that has to be fitted the parameters of an index's own; return it."""
         if not isinstance(embedder, Fittable) or not embedder.needs_fit:
             return embedder
         parameters = self._store.fitted(index)[1]
         try:
             return embedder if parameters is None else embedder.with_parameters(parameters)
         except DamageError:
-            # They are whole, so they are another kind of embedder's: its fingerprint says which.
+            # The file is intact, so it belongs to another kind of embedder; see its fingerprint.
             return embedder
 
     def to_fit(self, index: str, given: Embedder | None) -> Fittable:
-        """The embedder of an index, to be fitted anew; where it is the user's own, as given.
+        """Return the embedder of an index for a refit; a custom one as `given`.
 
         Raises:
             InputError: nothing is fitted in it.
@@ -138,30 +139,30 @@ class EmbedderPool:
         if given is not None and embedder_record(given, self._store.folder) != embedding.embedder:
             raise MismatchError(
                 f"Index '{index}' was made by another embedder than {given.name}, or with other "
-                "options. Leave the embedder out to fit its own anew."
+                "options. Leave the embedder out to refit its own."
             )
-        embedder = given or self._own(index, embedding)
+        embedder = given or self._unfitted(index, embedding)
         if not isinstance(embedder, Fittable):
-            raise InputError(f"{embedder.name} takes nothing that was fitted: it has no 'fitted'.")
+            raise InputError(f"{embedder.name} cannot be fitted: it has no method 'fitted'.")
         return embedder
 
-    def _own(self, index: str, embedding: EmbeddingRow) -> Embedder:
-        """As it was before it was fitted: what it was fitted to may be damaged."""
+    def _unfitted(self, index: str, embedding: EmbeddingRow) -> Embedder:
+        """Load an index's embedder without its parameters, which may be damaged."""
         loaded = self._loaded.get(vector_fingerprint(embedding.fingerprint))
         if loaded is not None and embedding.embedder["kind"] == CUSTOM:
             return loaded
         return load_embedder(embedder_spec(index, embedding.embedder, self._store.folder))
 
     def encoder(self, index: str) -> Encode:
-        """What embeds documents for an index; errors as in `of`."""
+        """Return what embeds documents for an index; errors as in `of`."""
         embedder = self.of(index)
         return lambda texts: encode(embedder, texts)
 
     def for_queries_of(self, index: str, embedding: EmbeddingRow, name: str) -> dict[str, Any]:
-        """What an index's recipe keeps of the embedder `name` that will encode its queries.
+        """Return what an index's definition keeps of the embedder `name` of its queries.
 
-        `name` is a model in the collection's folder of models, or else an index whose embedder it
-        is. That index is not needed any more afterwards.
+        `name` is a model in the collection's folder of models, or else an index built by the
+        embedder. That index is not needed afterwards.
 
         Raises:
             UnknownNameError: there is neither.
@@ -174,74 +175,65 @@ class EmbedderPool:
 
     def _named(self, name: str) -> tuple[Mapping[str, Any], Embedder]:
         folder = self._store.folder / MODELS
-        models = _names_in(folder)
-        rows = {row.name: row for row in self._store.indexes()}
-        # Word vectors that were trained lie there, too: their index says what they are.
-        if name in models and not is_token_table(folder / name) and name not in rows:
+        # An unfinished model has a name that begins with a dot.
+        models = sorted(path.name for path in folder.glob("[!.]*"))
+        indexes = [row.name for row in self._store.indexes()]
+        if name in models and is_token_table(folder / name):
+            student = load_embedder(EmbedderSpec("static", str(folder.resolve() / name)))
+            return embedder_record(student, self._store.folder), student
+        if name in indexes:
+            # Trained word vectors are in the folder of models, too: their index describes them.
+            embedding = self._store.embedding(name)
+            if embedding.fitted.file is not None:
+                raise InputError(
+                    f"'{name}' was fitted on the documents, which no other index can share. "
+                    "Give --queries-by a model that was distilled."
+                )
+            return embedding.embedder, self.of(name)
+        if name in models:
             raise MismatchError(
                 f"'{name}' (in {folder}/) was not distilled from any embedder: it cannot encode "
                 "queries for others' vectors."
             )
-        if name in models and is_token_table(folder / name):
-            student = load_embedder(EmbedderSpec("static", str(folder.resolve() / name)))
-            return embedder_record(student, self._store.folder), student
-        if name not in rows:
-            place = f"{self._store.folder}/"
-            raise unknown_name("model or index", name, place, sorted({*models, *rows}))
-        embedding = self._store.embedding(name)
-        if embedding.fitted.file is not None:
-            raise InputError(
-                f"'{name}' was fitted on the documents, which no other index can share. "
-                "Give --queries-by a model that was distilled."
-            )
-        return embedding.embedder, self.of(name)
+        known = sorted({*models, *indexes})
+        raise unknown_name("model or index", name, f"{self._store.folder}/", known)
 
 
-def _names_in(folder: Path) -> list[str]:
-    """The models of a folder; what is being made there has a name that begins with a dot."""
-    if not folder.is_dir():
+def missing_models(store: Store) -> list[Problem]:
+    """List models of indexes that are missing from the collection's own folder."""
+    try:
+        needed = [(row.name, kept) for row in store.indexes() for kept in _records(store, row)]
+    except DamageError:  # reported already
         return []
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    missing = ((name, _missing_model(store.folder, kept)) for name, kept in needed)
+    return [Problem(_missing_message(name, path)) for name, path in missing if path]
 
 
-def _gone(index: str, place: Path) -> str:
+def _records(store: Store, index: IndexRow) -> list[Mapping[str, Any]]:
+    """Return the records of an index's embedders: of its vectors, of its queries."""
+    records = [] if index.embedding is None else [store.embedding(index.name).embedder]
+    return records + (
+        [index.definition[QUERIES]["embedder"]] if QUERIES in index.definition else []
+    )
+
+
+def _missing_model(folder: Path, kept: Mapping[str, Any]) -> Path | None:
+    """Return the path of an embedder's model that should be in the collection, and is not."""
+    inside = model_inside(kept)
+    path = folder / (inside or "")
+    return path if inside and not path.exists() else None
+
+
+def _missing_message(index: str, path: Path) -> str:
     return (
-        f"Index '{index}' needs the model in {place}, which is not there. "
+        f"Index '{index}' needs the model in {path}, which is missing. "
         "Restore it from a backup, or make it again in the same way."
     )
 
 
-def missing_models(store: Store) -> list[Problem]:
-    """The models in the collection's own folder that an index needs, and that are not there."""
-    try:
-        needed = [
-            (index.name, kept) for index in store.indexes() for kept in _kept_by(store, index)
-        ]
-    except DamageError:  # told of already
-        return []
-    return [
-        Problem(_gone(name, store.folder / inside))
-        for name, kept in needed
-        if (inside := model_inside(kept)) and not Path(store.folder / inside).exists()
-    ]
-
-
-def _kept_by(store: Store, index: IndexRow) -> list[Mapping[str, Any]]:
-    """What is kept of an index's embedders: of its vectors, of its queries."""
-    kept = [] if index.embedding is None else [store.embedding(index.name).embedder]
-    return kept + ([index.definition[QUERIES]["embedder"]] if QUERIES in index.definition else [])
-
-
 def encode(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
-    """The vectors of documents, and what the embedder counted on the way."""
+    """Return the vectors of documents, and what the embedder counted meanwhile."""
     if not isinstance(embedder, ReportsCoverage):
         return embedder.encode_documents(texts), {}
     vectors, report = embedder.encode_and_report(texts)
-    counts = {
-        "words": report.words,
-        "known_words": report.known_words,
-        "truncated": report.truncated,
-        "tokens": report.tokens,
-        "padded": report.padded,
-    }
-    return vectors, counts
+    return vectors, {name: getattr(report, name) for name in _COUNTED}

@@ -1,7 +1,8 @@
-"""Which embedder made an index's vectors: what is kept of it, and whether another is the same."""
+"""Records of the embedders that made an index's vectors, and checks that one is the same."""
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,18 +13,18 @@ from indexes.errors import InputError, MismatchError
 from retriever.embedders import Embedder, EmbedderSpec
 from retriever.embedders.base import Fittable, fingerprint_of
 
-# The kind of an embedder that is the user's own object: only the user can make it again.
+# The kind of an embedder that is the user's own object: only the user can load it again.
 CUSTOM = "custom"
-# Of what is kept of an embedder: its model lies in the collection's own folder, and moves with it.
+# In an embedder's record: its model is in the collection's own folder, and moves with it.
 INSIDE = "inside"
-# In an index's recipe: the embedder that encodes its queries, where that is not its vectors' own.
+# In an index's definition: the embedder of its queries, if that is not the one of its vectors.
 QUERIES = "queries"
 
 
 def new_embedding(
     embedder: Embedder, dtype: str, folder: Path, attributes: Mapping[str, Any]
 ) -> NewEmbedding:
-    """What the catalog keeps of an embedder, and of how its vectors are stored."""
+    """Return what the catalog keeps of an embedder, and of how its vectors are stored."""
     case = getattr(embedder, "case", None)
     return NewEmbedding(
         embedder=embedder_record(embedder, folder),
@@ -32,17 +33,12 @@ def new_embedding(
         dim=embedder.dim,
         dtype=dtype,
         attributes={**attributes, **({"case": case} if isinstance(case, str) else {})},
-        parameters=parameters_of(embedder),
+        parameters=embedder.parameters if isinstance(embedder, Fittable) else None,
     )
 
 
-def parameters_of(embedder: Embedder) -> bytes | None:
-    """What an embedder was fitted to; None where it was fitted to nothing."""
-    return embedder.parameters if isinstance(embedder, Fittable) else None
-
-
 def embedder_record(embedder: Embedder, folder: Path) -> dict[str, Any]:
-    """How to load an embedder again, as JSON; a model inside the collection by its place there."""
+    """Return a JSON record to load an embedder by; a model in the collection by its place there."""
     spec = getattr(embedder, "spec", None) or EmbedderSpec(CUSTOM, type(embedder).__name__)
     kept = {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)}
     path = Path(spec.model).expanduser()
@@ -54,20 +50,20 @@ def embedder_record(embedder: Embedder, folder: Path) -> dict[str, Any]:
 
 
 def model_inside(kept: Mapping[str, Any]) -> str | None:
-    """Where in the collection's folder an embedder's model lies; None where it lies elsewhere."""
+    """Return the path of an embedder's model inside the collection; None if it is elsewhere."""
     return str(kept["model"]) if kept.get(INSIDE) else None
 
 
 def shown_spec(kept: Mapping[str, Any]) -> EmbedderSpec:
-    """What is kept of an embedder, for people."""
+    """Return the spec in an embedder's record, for display."""
     return EmbedderSpec(kept["kind"], kept["model"], kept["options"])
 
 
 def embedder_spec(index: str, kept: Mapping[str, Any], folder: Path) -> EmbedderSpec:
-    """How to load an embedder of an index again, wherever the collection stands now.
+    """Return the spec to load an index's embedder by, wherever the collection is now.
 
     Raises:
-        InputError: it is one of the user's own.
+        InputError: it is a custom embedder.
     """
     spec = shown_spec(kept)
     if spec.kind == CUSTOM:
@@ -85,7 +81,7 @@ def check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
     """Check that an embedder is the one that made an index's vectors.
 
     Raises:
-        MismatchError: it is not; says where the two differ.
+        MismatchError: it is not; the message says how the two differ.
     """
     if embedder.dim != embedding.dim:
         raise MismatchError(
@@ -104,52 +100,52 @@ def check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
 def check_answers(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) -> None:
     """Check that an embedder is the one that encodes an index's queries.
 
-    That is the one that made its vectors, or else the one that the index was given for them.
+    That is the one that made its vectors, unless the index was given another for queries.
 
     Raises:
-        MismatchError: it is not; says where the two differ.
+        MismatchError: it is not; the message says how the two differ.
     """
-    asked = index.definition.get(QUERIES)
-    if asked is None:
+    expected = index.definition.get(QUERIES)
+    if expected is None:
         check_same(index.name, embedding, embedder)
         return
-    if vector_fingerprint(embedder.fingerprint) != vector_fingerprint(asked["fingerprint"]):
+    if vector_fingerprint(embedder.fingerprint) != vector_fingerprint(expected["fingerprint"]):
         raise MismatchError(
-            f"Index '{index.name}' has its queries encoded by '{asked['name']}', and this is "
-            f"another: {_differences(asked['fingerprint'], embedder.fingerprint)}. To take it as "
-            f"it is now, build '{index.name}' again with --queries-by {asked['name']}."
+            f"Index '{index.name}' has its queries encoded by '{expected['name']}', and this is "
+            f"another: {_differences(expected['fingerprint'], embedder.fingerprint)}. To use it as "
+            f"it is now, build '{index.name}' again with --queries-by {expected['name']}."
         )
-    check_teacher(asked["name"], embedder, index.name, embedding)
+    check_teacher(expected["name"], embedder, index.name, embedding)
 
 
 def check_teacher(name: str, student: Embedder, index: str, embedding: EmbeddingRow) -> None:
-    """Check that an embedder was made to encode queries for the vectors of an index.
+    """Check that an embedder was distilled to encode queries for the vectors of an index.
 
     Raises:
-        MismatchError: it was distilled from nothing, or from another; names both sides.
+        MismatchError: it was not distilled, or from another teacher; names both sides.
     """
     teacher = getattr(student, "teacher", None)
     if teacher is None:
         raise MismatchError(
             f"'{name}' ({student.name}) was not distilled from any embedder: it cannot encode "
-            f"queries for the {embedding.model} vectors of '{index}'. Distil one from '{index}' "
-            "first."
+            f"queries for the {embedding.model} vectors of '{index}'. Distill one from "
+            f"'{index}' first."
         )
     if vector_fingerprint(str(teacher)) != vector_fingerprint(embedding.fingerprint):
         raise MismatchError(
             f"'{name}' was distilled from another embedder than the {embedding.model} that made "
             f"the vectors of '{index}': {_differences(str(teacher), embedding.fingerprint)}. "
-            f"Give --vectors of the index that it was distilled from, or distil '{index}' anew."
+            f"Give --vectors of the index that it was distilled from, or distill '{index}' again."
         )
     if student.dim != embedding.dim:
         raise MismatchError(
             f"'{name}' gives vectors {student.dim} wide, but those of '{index}' are "
-            f"{embedding.dim} wide. Distil '{index}' anew."
+            f"{embedding.dim} wide. Distill '{index}' again."
         )
 
 
 def _differences(made_with: str, now: str) -> str:
-    """Where two fingerprints differ, part by part."""
+    """Describe how two fingerprints differ, part by part."""
     old, new = fingerprint_parts(made_with), fingerprint_parts(now)
     differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     return "; ".join(
@@ -157,8 +153,9 @@ def _differences(made_with: str, now: str) -> str:
     )
 
 
+@functools.lru_cache(maxsize=64)
 def vector_fingerprint(fingerprint: str) -> str:
-    """What a fingerprint says of the vectors alone, to be compared.
+    """Return the part of a fingerprint that decides the vectors, for comparison.
 
     The runtimes of a model are interchangeable in single precision: an exported copy was compared
     with the model before it was trusted. In any other precision they are not.
@@ -170,7 +167,7 @@ def vector_fingerprint(fingerprint: str) -> str:
 
 
 def fingerprint_parts(fingerprint: str) -> dict[str, Any]:
-    """What a fingerprint names, part by part."""
+    """Return the parts of a fingerprint by name."""
     try:
         parts = json.loads(fingerprint)
     except ValueError:

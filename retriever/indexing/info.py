@@ -1,94 +1,78 @@
-"""What is known of a collection and its indexes: counts, sizes, times."""
+"""Information on a collection and its indexes: counts, sizes and times."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.records import EmbeddingRow, IndexRow
+from indexes.catalog.records import IndexRow
 from indexes.pipeline.embedding_job import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.embedders import TextReport
 from retriever.formatting import many
 from retriever.indexing.fingerprints import QUERIES, fingerprint_parts, shown_spec
-from retriever.search.fusion import description
+from retriever.indexing.report import (
+    NOTHING_EMBEDDED,
+    EmbeddingTotals,
+    fitted_counts,
+    shell_command,
+)
 from retriever.splitting import splitter_of
 
+# How the rankings of a fusion are combined.
+RRF, MINMAX = "rrf", "minmax"
 # Options of embedders that change no vector.
 UNSEEN = {"batch_size", "device", "trust_pickle"}
-_TEXT_COUNTS = tuple(one.name for one in fields(TextReport))
-# A corpus that has grown by more than this since something was fitted on it is another.
+# A refit is advised when the corpus has grown by more than this since the embedder was fitted.
 GROWN = 4 / 3
 
 
 @dataclass(frozen=True)
-class BuildReport:
-    """What a call of `build` did: `embedded` passages now, `already` before, seconds spent now.
-
-    A document that is not split is one passage. `text` reports on the whole corpus as the embedder
-    saw it. `fitted_texts` are how many passages the embedder was fitted on; None where it was not,
-    or elsewhere. `read` reports on the texts that were embedded now. `notes` are what the embedder
-    has to say to who builds with it, where it had to be loaded; see `HasNotes`.
-    """
-
-    name: str
-    embedded: int
-    already: int
-    embedding_seconds: float
-    indexing_seconds: float
-    text: TextReport
-    fitted_texts: int | None = None
-    read: TextReport = field(default_factory=TextReport)
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class IndexInfo:
-    """What is known of an index.
+    """Kind, model, size, coverage and costs of one index.
 
     `kind` is `flat` (exact search), `ann`, `lexical` (BM25) or `combined`; `parts` are the indexes
-    that a combination is made of. Only the first two have a model, vectors and their width; for
-    the others `embedder` says what they are.
+    of a combination. Only `flat` and `ann` have vectors, of one width, made by a model; for the
+    others `embedder` describes the index.
 
-    `rows` passages can be found through it, `unfindable` ones have nothing to embed (an empty text,
+    `rows` passages can be found through it; `unfindable` ones have nothing to embed (an empty text,
     no known word); `missing` documents are not embedded yet. A document that is not split is one
-    passage. Sizes in bytes, times in seconds.
-    `max_length` is where the embedder cuts texts off, in tokens; None where it does not.
-    `vectors_shared_with` names the indexes over the same vectors. `building_memory` is the most
-    that the process held while it embedded or built the structure; None where it is not known.
+    passage. Sizes are in bytes, times in seconds. `max_length` is where the embedder truncates
+    texts, in tokens; None if it does not. `vectors_shared_with` names the indexes over the same
+    vectors. `building_memory` is the peak memory of the process while it embedded or built the
+    structure; None if unknown.
 
-    `embedding` is what its vectors are called: the first index over them. `queries_by` names the
-    embedder of its queries where that is not the one of its vectors. `fitted_size` are the bytes of
-    what the embedder was fitted to, `fitted_documents` and `fitted_texts` the documents and
-    passages that it was fitted on, of the `documents` that there are now; None where it was not
-    fitted here. `refitting` says that it is being fitted anew, or that this was interrupted. `case`
-    says whether words are read as written or in lower case, where the embedder tells.
+    `embedding` is the name of its vectors: the first index over them. `queries_by` names the
+    embedder of its queries if that is not the one of its vectors. `fitted_size` is the size of the
+    embedder's fitted parameters; `fitted_documents` and `fitted_texts` count the documents and
+    passages that it was fitted on, of the present `documents`; None if it was not fitted here.
+    `refitting` says that a refit is under way or was interrupted. `case` says whether words are
+    read as written or in lower case, if the embedder reports it.
     """
 
     name: str
     kind: str
-    factory: str
-    effort: Mapping[str, float]
-    embedder: str
-    options: Mapping[str, Any]
-    model: str
-    dim: int
-    dtype: str
-    fingerprint: str
-    rows: int
-    missing: int
-    unfindable: int
-    vectors_size: int
-    structure_size: int
-    embedding_seconds: float
-    indexing_seconds: float
-    max_length: int | None
-    text: TextReport
-    vectors_shared_with: tuple[str, ...]
+    factory: str = ""
+    effort: Mapping[str, float] = field(default_factory=dict)
+    embedder: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+    dim: int = 0
+    dtype: str = ""
+    fingerprint: str = ""
+    rows: int = 0
+    missing: int = 0
+    unfindable: int = 0
+    vectors_size: int = 0
+    structure_size: int = 0
+    embedding_seconds: float = 0.0
+    indexing_seconds: float = 0.0
+    max_length: int | None = None
+    text: TextReport = field(default_factory=TextReport)
+    vectors_shared_with: tuple[str, ...] = ()
     building_memory: int | None = None
     parts: tuple[str, ...] = ()
     embedding: str = ""
@@ -102,29 +86,29 @@ class IndexInfo:
 
     @property
     def description(self) -> str:
-        """What encodes documents and queries, in words."""
+        """The embedder of documents and queries, for display."""
         if not self.queries_by:
-            return ", ".join([self.embedder, *self._choices()])
+            return ", ".join([self.embedder, *self._shown_options()])
         return f"{self.embedding} vectors, queries by {self.queries_by}"
 
-    def _choices(self) -> list[str]:
-        """The options that decide what is found, where they are not the usual ones."""
+    def _shown_options(self) -> list[str]:
+        """Return the options that affect results and are not at their defaults."""
         if self.kind in ("lexical", "combined"):
             return []
-        usual = {"weighting": "mean", "precision": "float32", "dim": self.dim}
+        defaults = {"weighting": "mean", "precision": "float32", "dim": self.dim}
         return [
             name if value is True else str(value) if name == "weighting" else f"{name} {value}"
             for name, value in self.options.items()
-            if name not in UNSEEN and usual.get(name) != value
+            if name not in UNSEEN and defaults.get(name) != value
         ]
 
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """What is known of a collection; `catalog_size` is in bytes and holds every text.
+    """Counts and sizes of a collection; `catalog_size` is in bytes and includes every text.
 
-    `split` says how documents are cut into `passages`, empty where they are not; `fields` are the
-    metadata fields that are indexed.
+    `split` describes how documents are cut into `passages`; empty if they are not. `fields` are the
+    indexed metadata fields.
     """
 
     path: Path
@@ -137,27 +121,21 @@ class CollectionInfo:
 
 
 def collection_info(store: Store) -> CollectionInfo:
-    """Documents, indexes, sizes and times of a collection."""
-    rows = store.indexes()
+    """Return the documents, indexes, sizes and times of a collection."""
+    rows, split = store.indexes(), store.split()
     return CollectionInfo(
         path=store.folder,
         documents=store.count(),
         passages=store.count_passages(),
-        split=split_of(store),
+        split="" if split is None else str(splitter_of(split)),
         fields=tuple(".".join(path) for path in store.fields()),
         catalog_size=store.catalog_size(),
         indexes=tuple(index_info(store, row, rows) for row in rows),
     )
 
 
-def split_of(store: Store) -> str:
-    """How documents are cut into passages, for people; empty where they are not."""
-    spec = store.split()
-    return "" if spec is None else str(splitter_of(spec))
-
-
 def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
-    """What a person should know before trusting an index: documents that it lacks or cut off.
+    """Return warnings on an index: documents that are missing, unfindable or truncated.
 
     `split` says whether the collection cuts documents into passages.
     """
@@ -179,10 +157,10 @@ def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
 
 
 def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
-    """Says that an embedder was fitted on much less than there is now, or is being fitted anew."""
-    refit = f"retriever build {shlex.quote(str(folder))} {info.name} --refit"
+    """Yield a note if a refit is unfinished, or if the corpus has grown much since the fit."""
+    refit = shell_command("build", folder, info.name, "--refit")
     if info.refitting:
-        yield f"'{info.name}' is being fitted anew, or this was interrupted; go on with: {refit}"
+        yield f"'{info.name}' is being refitted, or this was interrupted; resume with: {refit}"
     elif info.fitted_documents and info.documents > GROWN * info.fitted_documents:
         yield (
             f"'{info.name}' was fitted on {info.fitted_documents:,} of now "
@@ -191,98 +169,26 @@ def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
 
 
 def missing_note(folder: Path, index: str, missing: int) -> str:
-    """Says that an index has not embedded so many documents yet, and how to change that."""
+    """Return the note that `missing` documents are not in an index yet, with the command to run."""
     what = many(missing, f"document in {folder}/ is", f"documents in {folder}/ are")
-    return (
-        f"{what} not in index '{index}' yet. "
-        f"Run: retriever build {shlex.quote(str(folder))} {index}"
-    )
+    return f"{what} not in index '{index}' yet. Run: {shell_command('build', folder, index)}"
 
 
 def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]:
-    """An index, and before it all that it is made of: what to build, in order."""
+    """Yield the parts of an index, recursively, and then itself: the order to build them in."""
     for part in infos[name].parts:
         yield from with_parts(part, infos)
     yield infos[name]
 
 
-def text_report(store: Store, embedding: EmbeddingRow) -> TextReport:
-    """What an embedder made of all texts that it has embedded in a collection."""
-    counts = _counts(store, embedding)
-    return TextReport(**{name: counts.get(name, 0) for name in _TEXT_COUNTS})
-
-
-def read_since(before: TextReport, now: TextReport) -> TextReport:
-    """What was added to a report."""
-    return TextReport(**{name: getattr(now, name) - getattr(before, name) for name in _TEXT_COUNTS})
-
-
-def _counts(store: Store, embedding: EmbeddingRow) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for shard in store.shards(embedding):
-        counts = add_reports(counts, shard.report)
-    return counts
-
-
-def fitted_texts(embedding: EmbeddingRow) -> int | None:
-    """How many passages an embedder was fitted on; None where it was not, or elsewhere."""
-    return _fitted(embedding).get("texts")
-
-
-def _fitted(embedding: EmbeddingRow) -> Mapping[str, int]:
-    found: Mapping[str, int] = embedding.attributes.get("fitted", {})
-    return found
-
-
-def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
-    """Seconds that an embedder has spent on a collection."""
-    return sum(shard.seconds for shard in store.shards(embedding))
-
-
-def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
-    """What is known of BM25, or of a combination."""
-    words = index.kind == "lexical"
-    what = f"BM25, {index.definition['language']}" if words else description(index.definition)
-    missing_passages, missing = store.unread(index) if words else (0, _missing_of(store, index))
-    return IndexInfo(
-        name=index.name,
-        kind=index.kind,
-        factory="",
-        effort={},
-        embedder=what,
-        options=dict(index.definition),
-        model=what,
-        dim=0,
-        dtype="",
-        fingerprint="",
-        rows=store.count_passages() - missing_passages if words else 0,
-        missing=missing,
-        unfindable=0,
-        vectors_size=0,
-        structure_size=index.digest.size,
-        embedding_seconds=0.0,
-        indexing_seconds=index.seconds,
-        max_length=None,
-        text=TextReport(),
-        vectors_shared_with=(),
-        building_memory=index.report.get(PEAK_MEMORY) or None,
-        parts=tuple(index.parts),
-    )
-
-
-def _missing_of(store: Store, index: IndexRow) -> int:
-    """How many documents the part of a combination lacks that lacks most."""
-    rows = [store.index(part) for part in index.parts]
-    return max((index_info(store, row, ()).missing for row in rows), default=0)
-
-
 def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> IndexInfo:
-    """What is known of one of the indexes, from the catalog alone: damaged files hide nothing."""
+    """Return information on an index from the catalog alone, so that damaged files hide nothing."""
     if index.embedding is None:
         return _without_vectors(store, index)
     embedding = store.embedding(index.name)
     spec = shown_spec(embedding.embedder)
-    counts = store.counts(embedding)
+    counts, shards = store.counts(embedding), store.shards(embedding)
+    totals, fitted = EmbeddingTotals.of(shards), fitted_counts(embedding)
     return IndexInfo(
         name=index.name,
         kind=index.kind,
@@ -297,25 +203,61 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         rows=counts.rows,
         missing=counts.missing_documents,
         unfindable=store.count_passages() - counts.missing_passages - counts.rows,
-        vectors_size=sum(shard.digest.size for shard in store.shards(embedding)),
+        vectors_size=sum(shard.digest.size for shard in shards),
         structure_size=index.digest.size,
-        embedding_seconds=embedding_seconds(store, embedding),
+        embedding_seconds=totals.seconds,
         indexing_seconds=index.seconds,
         max_length=fingerprint_parts(embedding.fingerprint).get("max_length"),
-        text=text_report(store, embedding),
+        text=totals.text_since(NOTHING_EMBEDDED),
         vectors_shared_with=tuple(
             other.name
             for other in others
             if other.embedding == index.embedding and other.name != index.name
         ),
-        building_memory=add_reports(index.report, _counts(store, embedding)).get(PEAK_MEMORY)
-        or None,
+        building_memory=add_reports(index.report, totals.counts).get(PEAK_MEMORY) or None,
         embedding=embedding.name,
         queries_by=index.definition.get(QUERIES, {}).get("name", ""),
         documents=store.count(),
         fitted_size=embedding.fitted.digest.size,
-        fitted_documents=_fitted(embedding).get("documents"),
-        fitted_texts=fitted_texts(embedding),
+        fitted_documents=fitted.get("documents"),
+        fitted_texts=fitted.get("texts"),
         refitting=store.is_refitting(embedding),
         case=embedding.attributes.get("case", ""),
     )
+
+
+def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
+    """Return information on a BM25 index, or on a combination."""
+    rows = 0
+    if index.kind == "lexical":
+        shown = f"BM25, {index.definition['language']}"
+        missing_passages, missing = store.unread(index)
+        rows = store.count_passages() - missing_passages
+    else:
+        shown = _combination(index.definition)
+        parts = [index_info(store, store.index(part), ()) for part in index.parts]
+        missing = max((part.missing for part in parts), default=0)
+    return IndexInfo(
+        name=index.name,
+        kind=index.kind,
+        embedder=shown,
+        options=dict(index.definition),
+        model=shown,
+        rows=rows,
+        missing=missing,
+        structure_size=index.digest.size,
+        indexing_seconds=index.seconds,
+        building_memory=index.report.get(PEAK_MEMORY) or None,
+        parts=tuple(index.parts),
+    )
+
+
+def _combination(definition: Mapping[str, Any]) -> str:
+    """Return `bm25 + minilm, reciprocal rank`, or `bm25, then minilm ranks its best 100`."""
+    parts = definition["parts"]
+    if "cascade" in definition:
+        return f"{parts[0]}, then {parts[1]} ranks its best {definition['depth']}"
+    how = "reciprocal rank" if definition["fuse"] == RRF else "min-max"
+    weights = ", ".join(f"{weight:g}" for weight in definition["weights"])
+    shown = "" if len(set(definition["weights"])) == 1 else f", weights {weights}"
+    return f"{' + '.join(parts)}, {how}{shown}"

@@ -1,10 +1,9 @@
-"""What a build of vectors is asked for: checked against what is there, and planned."""
+"""Requests to build an index of vectors: validated, and turned into plans."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from indexes.catalog.records import EmbeddingRow
@@ -13,13 +12,14 @@ from indexes.store import Store
 from retriever.embedders import Embedder
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same
+from retriever.indexing.report import shell_command
 
 DTYPES = ("float32", "float16")
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What a call of `build` asked for; see `Collection.build`."""
+    """The arguments of a call of `build`; see `Collection.build`."""
 
     embedder: Embedder | None = None
     vectors: str | None = None
@@ -32,20 +32,21 @@ class BuildRequest:
 
     @property
     def nothing_of_vectors(self) -> bool:
-        """Whether it says nothing that only an index of vectors has."""
+        """Whether no option is set that only an index of vectors has."""
         own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by)
         return all(one is None for one in own)
 
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """How to build: with a new embedder, or on an embedding that there is; its own embedder is
-    loaded only when there is something to embed.
+    """What to build on: a new embedder, or an existing embedding.
+
+    The embedder of an existing embedding is loaded only when there is something to embed.
     """
 
     embedder: Embedder | None
     embedding: EmbeddingRow | None
-    definition: Mapping[str, Any] = field(default_factory=dict)
+    definition: Mapping[str, Any]
 
     @property
     def dim(self) -> int:
@@ -54,83 +55,72 @@ class BuildPlan:
         return known.dim if known else 0
 
 
-@dataclass(frozen=True)
-class Planner:
-    """Plans the indexes of vectors of one collection; nothing is written yet."""
+def plan(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) -> BuildPlan:
+    """Plan an index on its own vectors, another's, or a new embedding; write nothing yet.
 
-    store: Store
-    models: EmbedderPool
+    Raises:
+        InputError: the options are invalid, alone or together.
+        MismatchError: they differ from the existing index.
+    """
+    _check(wanted)
+    exists = name in [row.name for row in store.indexes()]
+    planned = (_update if exists else _new)(store, models, name, wanted)
+    if planned.embedding and wanted.dtype not in (None, planned.embedding.dtype):
+        raise MismatchError(
+            f"The vectors of '{wanted.vectors or name}' are stored as {planned.embedding.dtype}, "
+            f"not {wanted.dtype}. Leave dtype out, or build another index with an embedder."
+        )
+    return planned
 
-    def plan(self, name: str, wanted: BuildRequest) -> BuildPlan:
-        """What to build on: an index that is there, another's vectors, or a new embedding.
 
-        Raises:
-            InputError: what is wanted makes no index, or not together.
-            MismatchError: it is not what is there.
-        """
-        _check(wanted)
-        there = name in [row.name for row in self.store.indexes()]
-        plan = self._plan_again(name, wanted) if there else self._plan_new(name, wanted)
-        if plan.embedding and wanted.dtype not in (None, plan.embedding.dtype):
-            raise MismatchError(
-                f"The vectors of '{wanted.vectors or name}' are stored as "
-                f"{plan.embedding.dtype}, not {wanted.dtype}. "
-                "Leave dtype out, or build another index with an embedder."
-            )
-        return plan
-
-    def _plan_new(self, name: str, wanted: BuildRequest) -> BuildPlan:
-        if (wanted.embedder is None) == (wanted.vectors is None):
+def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) -> BuildPlan:
+    if (wanted.embedder is None) == (wanted.vectors is None):
+        raise InputError(
+            f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
+            "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
+        )
+    definition = _recipe(wanted.ann)
+    if wanted.embedder is not None:
+        if wanted.queries_by is not None:
             raise InputError(
-                f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
-                "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
+                "--queries-by (queries_by) belongs to --vectors INDEX: it encodes queries for "
+                "existing vectors."
             )
-        definition = _recipe(wanted.ann)
-        if wanted.embedder is not None:
-            if wanted.queries_by is not None:
-                raise InputError(
-                    "--queries-by (queries_by) belongs to --vectors INDEX: it encodes queries for "
-                    "vectors that are there."
-                )
-            return BuildPlan(wanted.embedder, None, definition)
-        embedding = self.store.embedding(str(wanted.vectors))
-        if wanted.queries_by is not None:
-            of, by = str(wanted.vectors), wanted.queries_by
-            definition |= {QUERIES: self.models.for_queries_of(of, embedding, by)}
-        return BuildPlan(None, embedding, definition)
+        return BuildPlan(wanted.embedder, None, definition)
+    vectors = str(wanted.vectors)
+    embedding = store.embedding(vectors)
+    if wanted.queries_by is not None:
+        definition[QUERIES] = models.for_queries_of(vectors, embedding, wanted.queries_by)
+    return BuildPlan(None, embedding, definition)
 
-    def _plan_again(self, name: str, wanted: BuildRequest) -> BuildPlan:
-        index, embedding = self.store.index(name), self.store.embedding(name)
-        embedder = wanted.embedder
-        if embedder is not None:
-            embedder = self.models.as_fitted(name, embedder)
-            check_same(name, embedding, embedder)
-            self.models.keep(embedder)
-        has = index.definition.get("factory", "Flat")
-        by = index.definition.get(QUERIES, {}).get("name")
-        vectors = wanted.vectors
-        shares = vectors is None or self.store.embedding(vectors).number == embedding.number
-        # A structure that FAISS refused or that was cut short may be exchanged for another.
-        settled = index.kind == "flat" or index.file is not None
-        other = not shares or (settled and wanted.ann not in (None, has))
-        if other or wanted.queries_by not in (None, by):
-            queries = f", queries by {by}" if by else ""
-            raise MismatchError(
-                f"Index '{name}' is there already ({has} over {embedding.model}{queries}). "
-                f"Choose another name, or first: retriever drop {self._quoted} {name}"
-            )
-        definition = _recipe(wanted.ann or has)
-        if QUERIES in index.definition:
-            definition[QUERIES] = index.definition[QUERIES]
-        if wanted.queries_by is not None:
-            # Named again, the model is taken as it is now.
-            definition[QUERIES] = self.models.for_queries_of(name, embedding, wanted.queries_by)
-        return BuildPlan(embedder, embedding, definition)
 
-    @property
-    def _quoted(self) -> str:
-        """The folder as a shell takes it, for advice."""
-        return shlex.quote(str(self.store.folder))
+def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) -> BuildPlan:
+    index, embedding = store.index(name), store.embedding(name)
+    embedder = wanted.embedder
+    if embedder is not None:
+        embedder = models.as_fitted(name, embedder)
+        check_same(name, embedding, embedder)
+        models.keep(embedder)
+    factory = index.definition.get("factory", "Flat")
+    by = index.definition.get(QUERIES, {}).get("name")
+    vectors = wanted.vectors
+    shares = vectors is None or store.embedding(vectors).number == embedding.number
+    # A structure that FAISS refused or that was cut short may be exchanged for another.
+    settled = index.kind == "flat" or index.file is not None
+    other = not shares or (settled and wanted.ann not in (None, factory))
+    if other or wanted.queries_by not in (None, by):
+        queries = f", queries by {by}" if by else ""
+        raise MismatchError(
+            f"Index '{name}' already exists ({factory} over {embedding.model}{queries}). "
+            f"Choose another name, or first: {shell_command('drop', store.folder, name)}"
+        )
+    definition = _recipe(wanted.ann or factory)
+    if wanted.queries_by is not None:
+        # Named again, the model is taken as it is now.
+        definition[QUERIES] = models.for_queries_of(name, embedding, wanted.queries_by)
+    elif QUERIES in index.definition:
+        definition[QUERIES] = index.definition[QUERIES]
+    return BuildPlan(embedder, embedding, definition)
 
 
 def check_dtype(dtype: str | None) -> None:
@@ -155,5 +145,5 @@ def _check(wanted: BuildRequest) -> None:
 
 
 def _recipe(ann: str | None) -> dict[str, Any]:
-    """With a FAISS factory string; without one for exact search."""
+    """Return the definition for a FAISS factory string; without one, search is exact."""
     return {} if ann in (None, "Flat") else {"factory": ann}

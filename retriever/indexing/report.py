@@ -1,39 +1,65 @@
-"""What is told of a build: its report, or that texts failed in it, with the report beside."""
+"""Reports of builds: what was embedded, how long it took, and which texts failed."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
-from indexes.catalog.records import EmbeddingRow, IndexRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import FailedText, FailedTextsError, RetrieverError, counted
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.store import Store
+from indexes.vectors.shards import add_reports
 from retriever.embedders import TextReport
-from retriever.indexing.info import (
-    BuildReport,
-    embedding_seconds,
-    fitted_texts,
-    read_since,
-    text_report,
-)
+
+_TEXT_COUNTS = tuple(one.name for one in fields(TextReport))
 
 
 @dataclass(frozen=True)
-class Before:
-    """An index before a build, what had been embedded for it, and how long that had taken."""
+class BuildReport:
+    """The result of a call of `build`: `embedded` passages now, `already` before, seconds now.
 
-    index: IndexRow | None
-    seconds: float = 0.0
+    A document that is not split is one passage. `text` reports on the entire corpus as the embedder
+    saw it, `read` on the texts embedded now. `fitted_texts` is the number of passages that the
+    embedder was fitted on; None if it was not, or elsewhere. `notes` are the embedder's own notes,
+    if it had to be loaded; see `HasNotes`.
+    """
+
+    name: str
+    embedded: int = 0
+    already: int = 0
+    embedding_seconds: float = 0.0
+    indexing_seconds: float = 0.0
     text: TextReport = field(default_factory=TextReport)
+    fitted_texts: int | None = None
+    read: TextReport = field(default_factory=TextReport)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EmbeddingTotals:
+    """Sums over the shards of an embedding: seconds spent, and what was counted meanwhile."""
+
+    seconds: float = 0.0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, store: Store, index: IndexRow | None, embedding: EmbeddingRow | None) -> Before:
-        """What there is now; without an embedding, nothing has been embedded."""
-        if embedding is None:
-            return cls(index)
-        return cls(index, embedding_seconds(store, embedding), text_report(store, embedding))
+    def of(cls, shards: Sequence[ShardRow]) -> EmbeddingTotals:
+        """Sum up some shards."""
+        counts: dict[str, int] = {}
+        for shard in shards:
+            counts = add_reports(counts, shard.report)
+        return cls(sum(shard.seconds for shard in shards), counts)
+
+    def text_since(self, before: EmbeddingTotals) -> TextReport:
+        """Return what the embedder reported on texts, less what it reported `before`."""
+        new = {name: self.counts.get(name, 0) - before.counts.get(name, 0) for name in _TEXT_COUNTS}
+        return TextReport(**new)
+
+
+NOTHING_EMBEDDED = EmbeddingTotals()
 
 
 def build_report(
@@ -41,24 +67,35 @@ def build_report(
     of: str,
     index: IndexRow,
     embedded: EmbeddingResult,
-    before: Before,
+    before: EmbeddingTotals,
     notes: tuple[str, ...],
+    *,
+    rebuilt: bool,
 ) -> BuildReport:
-    """The report of a build over the vectors of the index `of`; `notes` are the embedder's."""
+    """Report on a build over the vectors of the index `of`, of which there were `before`.
+
+    `rebuilt` says whether the index was written; `notes` are the embedder's.
+    """
     embedding = store.embedding(of)
-    text = text_report(store, embedding)
+    totals = EmbeddingTotals.of(store.shards(embedding))
     there_before = store.count_passages() - embedded.count - embedded.failed_passages
     return BuildReport(
         name=index.name,
         embedded=embedded.count,
         already=max(0, there_before),
-        embedding_seconds=embedding_seconds(store, embedding) - before.seconds,
-        indexing_seconds=0.0 if index == before.index else index.seconds,
-        text=text,
-        fitted_texts=fitted_texts(embedding),
-        read=read_since(before.text, text),
+        embedding_seconds=totals.seconds - before.seconds,
+        indexing_seconds=index.seconds if rebuilt else 0.0,
+        text=totals.text_since(NOTHING_EMBEDDED),
+        fitted_texts=fitted_counts(embedding).get("texts"),
+        read=totals.text_since(before),
         notes=notes,
     )
+
+
+def fitted_counts(embedding: EmbeddingRow) -> Mapping[str, int]:
+    """Return how many `documents` and `texts` an embedder was fitted on, if it was fitted here."""
+    found: Mapping[str, int] = embedding.attributes.get("fitted", {})
+    return found
 
 
 def raise_if_failed(
@@ -70,30 +107,37 @@ def raise_if_failed(
     unbuilt: Exception | None = None,
     name: str = "",
 ) -> BuildReport:
-    """The report of a build, unless some texts failed in it; `half`: so the old vectors stay.
+    """Return the report of a build, or raise if texts failed in it.
 
-    `unbuilt` is why, besides, the index or its part `name` could not be built.
+    `half` says that the old vectors therefore stay in use. `unbuilt` is why the index or its part
+    `name` could not be built either.
 
     Raises:
-        FailedTextsError: they did; all else was done, but for what is `unbuilt`.
+        FailedTextsError: some texts failed; all other work was done, except what is `unbuilt`.
     """
     if not failed:
         return report
-    again = f"retriever build {shlex.quote(str(store.folder))} {report.name}"
-    were = "was" if report.embedded == 1 else "were"
-    done = f"{counted(report.embedded, 'passage')} {were}"
+    done = f"{counted(report.embedded, 'passage')} {'was' if report.embedded == 1 else 'were'}"
     if half:
-        again += " --refit"
-        done += ". What was there before answers until all are"
-    there = report.name in [row.name for row in store.indexes()]
-    advice = "Change or delete them, or run the same again" + (f": {again}" if there else ".")
+        done += ". The old vectors stay in use until all documents are embedded"
+    advice = "Change or delete them, or run the same again"
+    if report.name in [row.name for row in store.indexes()]:
+        options = ["--refit"] if half else []
+        advice += f": {shell_command('build', store.folder, report.name, *options)}"
+    else:
+        advice += "."
     if unbuilt is not None:
-        advice += f"\nBesides, '{name or report.name}' could not be built: {_said(unbuilt)}"
+        advice += f"\nBesides, '{name or report.name}' could not be built: {_reason(unbuilt)}"
     raise FailedTextsError(failed, done, advice=advice, report=report) from unbuilt
 
 
-def _said(error: Exception) -> str:
-    """What an error says, after its kind where it is not one of ours."""
+def shell_command(command: str, folder: Path, *arguments: str) -> str:
+    """Return a command line on a collection, quoted for a shell, to be shown as advice."""
+    return " ".join([f"retriever {command} {shlex.quote(str(folder))}", *arguments])
+
+
+def _reason(error: Exception) -> str:
+    """Return the message of an error, after its type unless it is one of ours."""
     if isinstance(error, RetrieverError):
         return str(error)
     return ": ".join(filter(None, (type(error).__name__, str(error).strip())))

@@ -1,6 +1,6 @@
-"""How several answers become one: reciprocal rank or min-max fusion, or a cascade; as recipes.
+"""Fusion of rankings, by reciprocal rank or min-max, and the definitions of combined indexes.
 
-A recipe is what the catalog keeps: plain JSON.
+A definition is plain JSON, kept in the catalog.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from retriever.formatting import many
+from retriever.indexing.info import MINMAX, RRF
 
-RRF, MINMAX = "rrf", "minmax"
 METHODS = (RRF, MINMAX)
 RRF_K = 60
-# Beyond these, scores in single precision could not be told apart.
+# Beyond these, scores could coincide in single precision.
 WIDEST, FLATTEST = 1e6, 10_000
-# How many documents each part is asked for: the same for every k, so that more hits are the fewer
-# ones and some.
+# How many documents each part returns: the same for every k, so that a larger k only appends.
 DEPTH = 100
 
 Values = NDArray[np.float64]
@@ -31,14 +30,14 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fusion:
-    """How the answers of several finders become one.
+    """A way to fuse the answers of several finders into one.
 
     `rrf`: the sum over the parts of weight / (rrf_k + rank), ranks from 1 (Cormack, Clarke and
     Büttcher 2009, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning
     Methods"). `minmax`: the weighted mean of scores, those of each part's list scaled to 0 for its
-    lowest and 1 for its highest (Lee 1997, "Analyses of Multiple Evidence Combination"); where all
-    are equal, they are 1. A document that a part does not have gets 0 from it. Each part is asked
-    for `depth` documents, whatever k is.
+    lowest and 1 for its highest (Lee 1997, "Analyses of Multiple Evidence Combination"); equal
+    scores become 1. A part contributes 0 for a document that it did not return. Each part returns
+    `depth` documents, whatever k is.
     """
 
     method: str
@@ -47,17 +46,17 @@ class Fusion:
     depth: int = DEPTH
 
     def values(self, scores: Values, part: int) -> Values:
-        """What each of a part's hits counts: (n, m), best first, -inf where there is none."""
-        there = np.isfinite(scores)
+        """Return the contribution of each hit of a part: (n, m), best first; -inf is no hit."""
+        found = np.isfinite(scores)
         if self.method == RRF:
             ranks = np.arange(1, scores.shape[1] + 1)
-            return np.where(there, self.weights[part] / (self.rrf_k + ranks), 0.0)
+            return np.where(found, self.weights[part] / (self.rrf_k + ranks), 0.0)
         share = self.weights[part] / sum(self.weights)
-        low = np.where(there, scores, np.inf).min(axis=1, initial=np.inf)[:, None]
-        high = np.where(there, scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
+        low = np.where(found, scores, np.inf).min(axis=1, initial=np.inf)[:, None]
+        high = np.where(found, scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
         width = np.where(high > low, high - low, 1.0)
-        scaled = np.where(high > low, (np.where(there, scores, 0.0) - low) / width, 1.0)
-        return np.where(there, share * scaled, 0.0)
+        scaled = np.where(high > low, (np.where(found, scores, 0.0) - low) / width, 1.0)
+        return np.where(found, share * scaled, 0.0)
 
 
 def fusion_recipe(
@@ -68,15 +67,17 @@ def fusion_recipe(
     rrf_k: float = RRF_K,
     depth: int = DEPTH,
 ) -> Mapping[str, Any]:
-    """What the catalog keeps of a fusion of so many parts.
+    """Return the definition of a fusion of `parts` indexes.
 
     Raises:
-        InputError: fewer than two parts, no such method, weights that do not fit.
+        InputError: fewer than two parts, an unknown method, or weights that do not fit.
     """
     if parts < 2:
         raise InputError("A fusion needs at least two indexes: --fuse A --fuse B.")
     if method not in METHODS:
-        raise InputError(f"No way to fuse '{method}'. It can be: {', '.join(METHODS)}.")
+        raise InputError(
+            f"Unknown fusion method '{method}'; expected one of: {', '.join(METHODS)}."
+        )
     weights = [1.0] * parts if weights is None else list(weights)
     if len(weights) != parts:
         given = many(len(weights), "weight", "weights")
@@ -87,13 +88,16 @@ def fusion_recipe(
         raise InputError(f"The weights are {weights}; expected numbers from 0.000001 to 1000000.")
     if not _is_number(rrf_k) or not 0 <= rrf_k <= FLATTEST:
         raise InputError(f"rrf_k is {rrf_k!r}; expected a number from 0 to {FLATTEST}.")
-    numbers = [float(weight) for weight in weights]
-    depth = _checked_depth(depth)
-    return {"fuse": method, "weights": numbers, "rrf_k": float(rrf_k), "depth": depth}
+    return {
+        "fuse": method,
+        "weights": [float(weight) for weight in weights],
+        "rrf_k": float(rrf_k),
+        "depth": _checked_depth(depth),
+    }
 
 
 def cascade_recipe(*, depth: int = DEPTH) -> Mapping[str, Any]:
-    """What the catalog keeps of a cascade.
+    """Return the definition of a cascade (reranking).
 
     Raises:
         InputError: `depth` is not a whole number of at least 1.
@@ -109,14 +113,3 @@ def _checked_depth(depth: int) -> int:
     if isinstance(depth, bool) or not isinstance(depth, Integral) or depth < 1:
         raise InputError(f"depth is {depth!r}; expected a whole number of at least 1.")
     return int(depth)
-
-
-def description(definition: Mapping[str, Any]) -> str:
-    """A recipe for people: `bm25 + minilm, reciprocal rank`, `bm25, then minilm ranks its 100`."""
-    parts = definition["parts"]
-    if "cascade" in definition:
-        return f"{parts[0]}, then {parts[1]} ranks its best {definition['depth']}"
-    how = "reciprocal rank" if definition["fuse"] == RRF else "min-max"
-    weights = definition["weights"]
-    told = "" if len(set(weights)) == 1 else f", weights {', '.join(f'{w:g}' for w in weights)}"
-    return f"{' + '.join(parts)}, {how}{told}"

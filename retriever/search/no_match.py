@@ -1,4 +1,4 @@
-"""Why no document fits a filter, as far as that can be told: a field's name, or its type."""
+"""Explanations of filters that no document matches: an unknown field, or one of another type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Condition = FieldCondition | OneOf | Exists
 
 
 def nothing_fits(fits: Callable[[Filter], bool], where: Filter) -> str:
-    """The note for a filter that lets nothing through; `fits` says whether any document fits one.
+    """Return the note for a filter without matches; `fits` says if any document matches a filter.
 
     It names the first field that no document has, or else the first that is compared with a number
     and holds text, never a number.
@@ -18,22 +18,22 @@ def nothing_fits(fits: Callable[[Filter], bool], where: Filter) -> str:
     conditions = list(_conditions(where))
     for wanted in conditions:
         if not fits(Exists(wanted.field)):
-            return f"No document fits the filter. None has a field '{_name(wanted)}'."
+            return f"No document matches the filter. None has a field '{'.'.join(wanted.field)}'."
     for wanted in conditions:
         number = _number(wanted)
         if number is not None and _is_text(fits, wanted.field):
-            name = _name(wanted)
+            name = ".".join(wanted.field)
             return (
-                f"No document fits the filter. '{name}' is text in this collection, "
+                f"No document matches the filter. '{name}' is text in this collection, "
                 f"as in {name} = '{number}' (CSV files hold text only)."
             )
-    return "No document fits the filter."
+    return "No document matches the filter."
 
 
 def _conditions(where: Filter) -> Iterator[Condition]:
-    """The conditions in the order in which they were written, less those that are negated.
+    """Yield the conditions as written, in order, without those that are negated.
 
-    A negated one holds where its field is missing or of another type: it is not the reason.
+    A negated one is true if its field is missing or of another type: it cannot be the reason.
     """
     match where:
         case AllOf(parts) | AnyOf(parts):
@@ -45,12 +45,8 @@ def _conditions(where: Filter) -> Iterator[Condition]:
             return
 
 
-def _name(wanted: Condition) -> str:
-    return ".".join(wanted.field)
-
-
 def _number(wanted: Condition) -> int | float | None:
-    """The first number that a field is compared with, if there is one."""
+    """Return the first number that a field is compared with, if any."""
     if isinstance(wanted, Exists):
         return None
     values = wanted.values if isinstance(wanted, OneOf) else (wanted.value,)
@@ -59,6 +55,6 @@ def _number(wanted: Condition) -> int | float | None:
 
 
 def _is_text(fits: Callable[[Filter], bool], field: tuple[str, ...]) -> bool:
-    """Whether a field holds text in some document, and a number in none."""
+    """Return whether a field holds text in some document, and a number in none."""
     a_number = AnyOf((FieldCondition(field, "<", 0), FieldCondition(field, ">=", 0)))
     return fits(FieldCondition(field, ">=", "")) and not fits(a_number)

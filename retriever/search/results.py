@@ -17,8 +17,8 @@ Answer = tuple[list[int], list[float]]
 class Hit:
     """A document that was found: `rank` counts from 1, a higher `score` is better.
 
-    `text` is the passage that was found, and `passage` where it stands in the document's text, as
-    (start, end) in characters; a document that is not split is one passage.
+    `text` is the passage that was found, and `passage` its position in the document's text, as
+    (start, end) in characters. A document that is not split is one passage.
     """
 
     rank: int
@@ -32,7 +32,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Hits(Sequence[Hit]):
-    """The hits of one query, best first, and notes for the person who asked."""
+    """The hits of one query, best first, and notes for the user."""
 
     hits: tuple[Hit, ...] = ()
     notes: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Hits(Sequence[Hit]):
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds that some queries took, apart: encoding, searching, fetching text from SQLite."""
+    """Seconds spent on encoding queries, on searching, and on fetching texts from SQLite."""
 
     encoding: float = 0.0
     searching: float = 0.0
@@ -58,20 +58,13 @@ class Timing:
 
     @property
     def total(self) -> float:
-        """All three together."""
+        """The sum of all three."""
         return self.encoding + self.searching + self.fetching
-
-    def __add__(self, other: Timing) -> Timing:
-        return Timing(
-            self.encoding + other.encoding,
-            self.searching + other.searching,
-            self.fetching + other.fetching,
-        )
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one retriever answered to a set of queries: TREC's run, and the time of the batch.
+    """The answers of one retriever to a set of queries: a TREC run, and the time of the batch.
 
     `ranking` maps a query id to (doc_id, score), best first, at most `k` of them.
     """
@@ -87,10 +80,10 @@ class Run:
 
     @classmethod
     def of(cls, name: str, ranking: Mapping[str, Sequence[tuple[str, float]]]) -> Run:
-        """A ranking from elsewhere, as deep as its longest list."""
+        """Wrap a ranking made elsewhere; `k` is the length of its longest list."""
         return cls(name, max(map(len, ranking.values()), default=0), ranking)
 
     @classmethod
     def read(cls, path: Path, name: str = "") -> Run:
-        """A run from a TREC file, called `name` or else as the file."""
+        """Read a TREC run; its name defaults to that of the file."""
         return cls.of(name or path.stem, read_run(path))

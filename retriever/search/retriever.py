@@ -1,10 +1,10 @@
-"""Ask an index: hits with their text, notes on what stood in the way, and where the time went."""
+"""Queries answered by an index: hits with their text, notes and timings."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from indexes.catalog.corpus import FoundPassage
@@ -21,36 +21,33 @@ from retriever.search.where import filter_of
 
 @dataclass(frozen=True)
 class Retriever:
-    """A named way to answer queries: an index with its embedder, BM25, or a combination of some.
-
-    Queries are always answered in batches underneath; the methods for one are the same with one.
-    """
+    """An index ready to search: vectors with their embedder, BM25, or a combination of indexes."""
 
     finder: Finder
     _store: Store
 
     @property
     def name(self) -> str:
-        """What it is called in its collection."""
+        """Name of the index."""
         return self.finder.name
 
     def search(self, text: str, k: int = 10, *, where: Mapping[str, Any] | None = None) -> Hits:
-        """The `k` best documents for one query; see `search_many`."""
+        """Return the `k` best documents for one query; see `search_many`."""
         return self.search_many([text], k, where=where)[0]
 
     def search_many(
         self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
     ) -> list[Hits]:
-        """The `k` best documents for each query, in the order of the queries.
+        """Return the `k` best documents for each query, in the order of the queries.
 
-        `where` is a filter on metadata, see `where.filter_of`. Fewer than `k` documents give all
-        that the index can find; BM25 finds only those that share a word with the query. A query
-        without a known word gets no hits, and a note that says so; so does a filter that no
-        document fits.
+        `where` is a filter on metadata, see `where.filter_of`. With fewer than `k` documents, all
+        that the index can find are returned; BM25 finds only those that share a word with the
+        query. A query without a known word gets no hits and a note that says so; so does a filter
+        that no document matches.
 
         Raises:
-            InputError: an empty query, a `k` below 1, or a filter that cannot be read.
-            MismatchError: the index has been built anew with another model meanwhile.
+            InputError: an empty query, a `k` below 1, or an invalid filter.
+            MismatchError: the index has been rebuilt with another model since.
             DamageError: a file of the index is not what the catalog says.
         """
         return self.answer(texts, k, where=where)[0]
@@ -58,38 +55,39 @@ class Retriever:
     def answer(
         self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
     ) -> tuple[list[Hits], Timing]:
-        """`search_many`, and the time that its three steps took."""
-        queries, wanted, encoding = self._prepared(texts, k, where)
-        hits, searching, fetching = self._store.read(
-            lambda snapshot: self._found(snapshot, queries, k, wanted)
-        )
-        return hits, Timing(encoding, searching, fetching)
+        """Return what `search_many` returns, with the time of its three steps."""
+        queries, wanted, encoding = self._prepare(texts, k, where)
 
-    def answer_at(
-        self,
-        generation: int,
-        texts: Sequence[str],
-        k: int,
-        *,
-        where: Mapping[str, Any] | None = None,
-    ) -> list[Hits] | None:
-        """`search_many`, where the collection is still at a generation; else None.
-
-        So who keeps a retriever need not ask for the generation first, in another transaction.
-        """
-        queries, wanted, _ = self._prepared(texts, k, where)
-
-        def question(snapshot: Snapshot) -> list[Hits] | None:
-            if snapshot.generation != generation:
-                return None
-            return self._found(snapshot, queries, k, wanted)[0]
+        def question(snapshot: Snapshot) -> tuple[list[Hits], Timing]:
+            started = time.perf_counter()
+            neighbors = self.finder.nearest(snapshot, queries, k, wanted)
+            searched = time.perf_counter()
+            hits = self._hits(snapshot, neighbors, queries, wanted)
+            return hits, Timing(encoding, searched - started, time.perf_counter() - searched)
 
         return self._store.read(question)
 
-    def _prepared(
-        self, texts: Sequence[str], k: int, where: Mapping[str, Any] | None
+    def search_at(
+        self, generation: int, text: str, k: int, where: Mapping[str, Any] | None
+    ) -> Hits | None:
+        """Return what `search` returns, or None if the collection has left this generation.
+
+        A caller that caches a retriever thus need not read the generation in a transaction before.
+        """
+        queries, wanted, _ = self._prepare([text], k, where)
+
+        def question(snapshot: Snapshot) -> Hits | None:
+            if snapshot.generation != generation:
+                return None
+            neighbors = self.finder.nearest(snapshot, queries, k, wanted)
+            return self._hits(snapshot, neighbors, queries, wanted)[0]
+
+        return self._store.read(question)
+
+    def _prepare(
+        self, texts: Sequence[str], k: int, where: Mapping[str, Any] | None = None
     ) -> tuple[Queries, Filter | None, float]:
-        """What is asked, checked and encoded, and the seconds that this took."""
+        """Validate and encode the queries; return them, the filter, and the seconds spent."""
         started = time.perf_counter()
         queries = Queries(validate_texts(texts))
         validate_k(k)
@@ -97,35 +95,22 @@ class Retriever:
         self.finder.prepare(queries)
         return queries, wanted, time.perf_counter() - started
 
-    def _found(
-        self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None
-    ) -> tuple[list[Hits], float, float]:
-        """The hits, and the seconds of searching and of fetching."""
-        started = time.perf_counter()
-        neighbors = self.finder.nearest(snapshot, queries, k, where)
-        searched = time.perf_counter()
-        hits = self._hits(snapshot, neighbors, queries, where)
-        return hits, searched - started, time.perf_counter() - searched
-
     def run(self, queries: Mapping[str, str], k: int) -> Run:
-        """The `k` best documents of every query, by query id, without fetching any text.
+        """Return the `k` best documents of every query, by query id, without fetching any text.
 
         Errors as in `search_many`.
         """
         return self.encode_and_run(queries, k)[1]
 
     def encode_and_run(self, queries: Mapping[str, str], k: int) -> tuple[Queries, Run]:
-        """`run`, and the encoded queries, for another to rank."""
-        started = time.perf_counter()
-        asked = Queries(validate_texts(list(queries.values())))
-        validate_k(k)
-        self.finder.prepare(asked)
-        encoding = Timing(time.perf_counter() - started)
-        run = self.rank(list(queries), asked, k)
-        return asked, replace(run, timing=encoding + run.timing)
+        """Return the encoded queries, for another retriever to rank, and what `run` returns."""
+        encoded, _, encoding = self._prepare(list(queries.values()), k)
+        return encoded, self.rank(list(queries), encoded, k, encoding=encoding)
 
-    def rank(self, query_ids: Sequence[str], queries: Queries, k: int) -> Run:
-        """`run` for queries that are encoded already, under their ids."""
+    def rank(
+        self, query_ids: Sequence[str], queries: Queries, k: int, *, encoding: float = 0.0
+    ) -> Run:
+        """Return what `run` returns, for queries that took `encoding` seconds to encode."""
         started = time.perf_counter()
 
         def question(snapshot: Snapshot) -> tuple[list[Answer], dict[int, str], float]:
@@ -139,7 +124,7 @@ class Retriever:
             query_id: [(doc_ids[key], score) for key, score in zip(keys, scores, strict=True)]
             for query_id, (keys, scores) in zip(query_ids, lists, strict=True)
         }
-        timing = Timing(0.0, searched - started, time.perf_counter() - searched)
+        timing = Timing(encoding, searched - started, time.perf_counter() - searched)
         return Run(self.name, k, ranking, timing)
 
     def _hits(
@@ -159,10 +144,10 @@ class Retriever:
 
 
 def validate_texts(texts: Iterable[str]) -> list[str]:
-    """The queries as a list, when each of them has some text.
+    """Return the queries as a list.
 
     Raises:
-        InputError: one is not text or is empty; says which.
+        InputError: a query is not text or is empty; the message says which.
     """
     if isinstance(texts, str):
         raise InputError("Queries are one text; expected a list of texts. Use search for one.")
@@ -179,12 +164,12 @@ def validate_texts(texts: Iterable[str]) -> list[str]:
 
 
 def _distinct(answers: Sequence[Answer]) -> list[int]:
-    """Each key once, ascending. (`np.unique` brings in masked arrays, 8 ms at the first search.)"""
+    """Return each key once, ascending. (`np.unique` imports masked arrays: 8 ms at first use.)"""
     return sorted({key for keys, _ in answers for key in keys})
 
 
 def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
-    """`Hit(...)`, in a third of the time: a frozen dataclass sets its fields one by one."""
+    """Return `Hit(...)` in a third of the time: a frozen dataclass sets its fields one by one."""
     _, document, start, end = passage
     hit = object.__new__(Hit)
     fields = hit.__dict__

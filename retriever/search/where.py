@@ -1,8 +1,6 @@
-"""A mapping that a user writes to filter by metadata, made a filter.
+"""Filters on metadata, written as mappings; `wheretext.parse_where` reads them from text.
 
-    search("...", where={"source": "faq", "year": {">=": 2020}})
-
-The same as text is for `wheretext.parse_where`.
+search("...", where={"source": "faq", "year": {">=": 2020}})
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ EXAMPLE = '{"source": "faq", "year": {">=": 2020}}'
 
 
 def filter_of(where: Where) -> Filter:
-    """The filter that a mapping says: all of its conditions hold.
+    """Return the filter that a mapping describes: all of its conditions hold.
 
     `{"field": value}` is equality; `{"field": {operator: operand, ...}}` takes =, !=, <, <=, >,
     >=, "in" and "not in" (with a list) and "exists" (with True or False), and all of them hold.
@@ -47,15 +45,15 @@ def filter_of(where: Where) -> Filter:
 
 
 def field_path(name: str) -> tuple[str, ...]:
-    """The path that a field's name stands for: its dots lead into nested objects.
+    """Return the path that a field's name denotes: dots lead into nested objects.
 
     Raises:
-        InputError: it is empty, or has two dots side by side.
+        InputError: it is empty, or has two adjacent dots.
     """
     labels = tuple(name.split("."))
     if not all(labels):
         raise InputError(
-            f"The field '{name}' is no name; expected a name, or names with single dots"
+            f"The field '{name}' is not a name; expected a name, or names with single dots"
             " between them, such as 'author.name'."
         )
     return labels
@@ -125,7 +123,7 @@ def _operation(name: str, field: tuple[str, ...], operator: object, operand: Any
                 raise _refused(name, f"one value after '{operator}'", operand)
             return _with_example(FieldCondition, field, operator, operand)
     raise InputError(
-        f"The filter on '{name}': {operator!r} is no operator. There are: {', '.join(OPERATORS)};"
+        f"The filter on '{name}': {operator!r} is not one of: {', '.join(OPERATORS)};"
         f' for example {{"year": {{">=": 2020}}}}. A nested field is written "{name}.{operator}".'
     )
 
@@ -137,7 +135,7 @@ def _one_of(name: str, field: tuple[str, ...], operand: Any) -> Filter:
 
 
 def _with_example(make: Any, *arguments: Any) -> Filter:
-    """The filter; what it refuses by itself is refused with an example."""
+    """Make a filter; add an example to the message if its own checks refuse it."""
     try:
         made: Filter = make(*arguments)
     except InputError as error:

@@ -1,8 +1,8 @@
-"""A filter by metadata that a user writes as text, read into the mapping that stands for it.
+"""A parser of filters on metadata, from the text of `--where` to the mapping of `filter_of`.
 
     --where 'source = faq and year >= 2020'
 
-The text, from what binds least to what binds most:
+The grammar, from the weakest binding to the strongest:
 
     any        all { "or" all }
     all        one { "and" one }
@@ -13,7 +13,7 @@ The text, from what binds least to what binds most:
 
 A field is a bare word (letters, digits and _ - . / :) or quoted; its dots lead into nested objects.
 A value is a number, true, false, null, quoted text, or a bare word, which is text. In quoted text a
-backslash stands before a quotation mark or a backslash. Keywords may be in any case.
+backslash escapes a quotation mark or a backslash. Keywords are case-insensitive.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ LONGEST_SHOWN = 80
 _ALIASES = {"==": "=", "<>": "!="}
 _KEYWORDS = ("and", "or", "not", "in", "exists")
 _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
-# A number stands alone: 2020-01-01, 1.2.3 and 007 are words, so that dates and codes stay text.
+# A number is a separate token: 2020-01-01, 1.2.3 and 007 are words, as dates and codes are text.
 _NUMBER = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w\-./:])"
 _TOKEN = re.compile(
     rf"""\s*(?:
@@ -49,10 +50,10 @@ _TOKEN = re.compile(
 
 
 def parse_where(text: str) -> dict[str, Any]:
-    """The mapping, for `where.filter_of`, that a filter written as text stands for.
+    """Parse a filter written as text into a mapping for `where.filter_of`.
 
     Raises:
-        InputError: says at which character, what was expected there and what was found.
+        InputError: says at which character, what was expected and what was found.
     """
     parser = _Parser(text)
     where = parser.any_of(1)
@@ -62,7 +63,7 @@ def parse_where(text: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Token:
-    """A piece of the text, as it is written; `start` counts its characters from 0."""
+    """A token as written; `start` is its position in characters, from 0."""
 
     kind: str
     text: str
@@ -72,14 +73,14 @@ class _Token:
         return self.kind == "word" and self.text.lower() in words
 
     def name(self) -> str:
-        """The text that it stands for, without quotation marks."""
+        """Return its value, without quotation marks."""
         if self.kind == "quoted":
             return re.sub(r"""\\(["'\\])""", r"\1", self.text[1:-1])
         return self.text
 
 
 class _Parser:
-    """Reads one token after the other; every method leaves behind it what it has read."""
+    """A recursive descent parser; every method consumes the tokens that it has read."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -87,7 +88,7 @@ class _Parser:
         self._advance()
 
     def any_of(self, level: int) -> dict[str, Any]:
-        return self._chain("or", level)
+        return self._chain("or", lambda: self._chain("and", lambda: self._one(level)))
 
     def expect(self, kind: str, text: str, expected: str) -> None:
         if (self._token.kind, self._token.text) != (kind, text):
@@ -95,22 +96,19 @@ class _Parser:
         if kind != "end":
             self._advance()
 
-    def _chain(self, word: str, level: int) -> dict[str, Any]:
-        """Parts with `word` between them."""
-        parts = [self._part(word, level)]
+    def _chain(self, word: str, part: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Parse parts with `word` between them."""
+        parts = [part()]
         while self._take(word):
-            parts.append(self._part(word, level))
+            parts.append(part())
         return parts[0] if len(parts) == 1 else {word: parts}
-
-    def _part(self, word: str, level: int) -> dict[str, Any]:
-        return self._chain("and", level) if word == "or" else self._one(level)
 
     def _one(self, level: int) -> dict[str, Any]:
         if level > MOST_LEVELS:
             raise too_deep()
         if self._take("not"):
             part = self._one(level + 1)
-            # `filter_of` would take {"not": {"in": ...}} for an operation on a field called "not".
+            # `filter_of` would read {"not": {"in": ...}} as an operation on a field called "not".
             return {"not": {"and": [part]} if set(part) <= set(OPERATORS) else part}
         if self._token.text == "(":
             self._advance()
@@ -121,16 +119,13 @@ class _Parser:
 
     def _condition(self) -> dict[str, Any]:
         name = self._name("a field")
-        if self._take("not"):
-            if self._take("exists"):
-                return {name: {"exists": False}}
-            if self._take("in"):
-                return {name: {"not in": self._values()}}
-            raise self._error("'in' or 'exists' after 'not'")
+        negated = self._take("not")
         if self._take("exists"):
-            return {name: {"exists": True}}
+            return {name: {"exists": not negated}}
         if self._take("in"):
-            return {name: {"in": self._values()}}
+            return {name: {"not in" if negated else "in": self._values()}}
+        if negated:
+            raise self._error("'in' or 'exists' after 'not'")
         return {name: self._comparison(name)}
 
     def _comparison(self, name: str) -> Any:
@@ -173,7 +168,7 @@ class _Parser:
         return token.name()
 
     def _take(self, keyword: str) -> bool:
-        """Whether that keyword comes next; if so, it is read."""
+        """Consume the keyword if it comes next; return whether it did."""
         if not self._token.is_keyword(keyword):
             return False
         self._advance()

@@ -24,7 +24,7 @@ from retriever.embedders.base import fingerprint_of
 from retriever.indexing.info import index_notes
 from tests.support.toy import COMPASS, Axes
 
-NOTHING = "No document fits the filter."
+NOTHING = "No document matches the filter."
 
 
 @pytest.fixture

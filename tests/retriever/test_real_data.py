@@ -1,4 +1,4 @@
-"""Real collections and real models: the numbers that the benchmarks have measured."""
+"""Real collections and real models: the numbers measured by the benchmarks."""
 
 import shutil
 import subprocess
@@ -9,14 +9,15 @@ import pytest
 
 from benchmarks.certificate import collection_folder
 from benchmarks.quality import CRANFIELD, SCIFACT, SYSTEMS, build, judge
+from retriever import Collection
 from retriever.embedders import StaticEmbedder
 from retriever.report.terminal.contrasts import why_lines
 
-# Half the time that single precision takes, for less than is allowed to be lost.
+# Half the time of single precision, at a loss within the tolerance.
 HALF = ("-o", "precision", "bfloat16")
 TAUGHT = ("--texts", "800", "--precision", "bfloat16")
 TRUNCATED = 413
-# What reads documents or queries by a transformer once more is left to the benchmark.
+# Systems that need another pass of a transformer are left to the benchmark.
 OF_CRANFIELD = tuple(name for name in SYSTEMS if name not in ("minilm-int8", "student-cascaded"))
 WORDS_OF_SCIFACT = ("hashing", "glove", "glove-idf", "bm25")
 
@@ -36,7 +37,7 @@ def comparison(cranfield, data):
 
 @pytest.fixture(scope="module")
 def scifact(data, tmp_path_factory):
-    """What needs no transformer, on SciFact."""
+    """The systems without a transformer, on SciFact."""
     folder = tmp_path_factory.mktemp("real") / "scifact"
     with build(folder, SCIFACT, WORDS_OF_SCIFACT) as collection:
         yield judge(collection, SCIFACT, WORDS_OF_SCIFACT)
@@ -63,7 +64,7 @@ def test_minilm_finds_what_it_is_known_to_find(comparison):
 
 
 def test_a_student_of_minilm_finds_nearly_as_much_at_a_static_querys_price(comparison):
-    """With 800 sentences only: the benchmark lets its teacher read on."""
+    """With 800 sentences only; the benchmark uses more."""
     rows = comparison.rows
     minilm = rows["minilm"]["nDCG@10"]
     assert rows["student"]["nDCG@10"] > 0.9 * minilm
@@ -110,8 +111,6 @@ def test_rows_come_in_the_order_asked(comparison):
 
 
 def test_two_documents_of_cranfield_are_empty_and_cannot_be_found(data, tmp_path):
-    from retriever import Collection
-
     with Collection.create(tmp_path / "cranfield") as collection:
         added = collection.add(data / "cranfield" / "corpus.jsonl")
         assert (added.new, added.skipped_total) == (1400, 0)
@@ -125,8 +124,6 @@ def test_two_documents_of_cranfield_are_empty_and_cannot_be_found(data, tmp_path
 
 
 def test_a_gzipped_corpus_of_a_hundred_thousand_goes_in_as_a_stream(data, tmp_path):
-    from retriever import Collection
-
     with Collection.create(tmp_path / "arxiv") as collection:
         assert collection.add(data / "arxiv-100k" / "corpus.jsonl.gz").new == 100_000
         assert collection.add(data / "arxiv-100k" / "corpus.jsonl.gz").unchanged == 100_000

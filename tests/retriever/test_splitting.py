@@ -9,54 +9,108 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, NewerFormatError
 from retriever.splitting import Sentences, Words, _pieces, _sentence_ends, parse_split, splitter_of
+from tests.support.toy import exactly, refused
 
 TEN = "one two three four five six seven eight nine ten"
 # Four sentences of 3, 2, 4 and 1 words.
 FOUR = "The cat sat. Dogs ran. A bird sang loudly. Stop."
+SPANISH = "Eso dijo la Sra. Pilar ayer."
 
 
 def passages(splitter, text):
     return [text[start:end] for start, end in splitter.spans(text)]
 
 
-# Words
+LONG_SENTENCE = f"Now {TEN}."
+ODD_SPACES = "  e\u0301a\u00a0😀😀\r\n\tb\0c\u2003d  "
+ODD_SENTENCES = "😀 wörld e\u0301.\r\nYes\0 no\u00a0now. Vitamin B\u00a0. Is\u3000good."
+CASES = {
+    "stretches follow one another": (
+        Words(4),
+        TEN,
+        ["one two three four", "five six seven eight", "nine ten"],
+    ),
+    "stretches overlap": (
+        Words(4, overlap=1),
+        TEN,
+        ["one two three four", "four five six seven", "seven eight nine ten"],
+    ),
+    # A third one would start at the ninth word and repeat "nine ten".
+    "every stretch adds a word": (
+        Words(6, overlap=2),
+        TEN,
+        ["one two three four five six", "five six seven eight nine ten"],
+    ),
+    "every stretch adds one word": (Words(9, overlap=8), TEN, [TEN[:-4], TEN[4:]]),
+    "words with odd spaces": (Words(2), ODD_SPACES, ["e\u0301a\u00a0😀😀", "b\0c\u2003d"]),
+    "one word more than fits": (Words(3), " one two three four ", ["one two three", "four"]),
+    "complete sentences up to the size": (
+        Sentences(5),
+        FOUR,
+        ["The cat sat. Dogs ran.", "A bird sang loudly. Stop."],
+    ),
+    "one sentence each": (
+        Sentences(4),
+        FOUR,
+        ["The cat sat.", "Dogs ran.", "A bird sang loudly.", "Stop."],
+    ),
+    # The four words of the third sentence do not fit into an overlap of two.
+    "as many sentences overlap as fit": (
+        Sentences(6, overlap=2),
+        FOUR,
+        ["The cat sat. Dogs ran.", "Dogs ran. A bird sang loudly.", "Stop."],
+    ),
+    "a sentence longer than the overlap is not repeated": (
+        Sentences(6, overlap=1),
+        FOUR,
+        ["The cat sat. Dogs ran.", "A bird sang loudly. Stop."],
+    ),
+    # "Dogs ran." would fit into the overlap, but not together with the four words that follow.
+    "an overlap leaves space for the next sentence": (
+        Sentences(5, overlap=4),
+        FOUR,
+        ["The cat sat. Dogs ran.", "A bird sang loudly. Stop."],
+    ),
+    "a long sentence is split by words": (
+        Sentences(5, overlap=2),
+        f"Dogs ran. {LONG_SENTENCE} Stop here.",
+        ["Dogs ran.", *passages(Words(5, overlap=2), LONG_SENTENCE), "Stop here."],
+    ),
+    "abbreviations and quotes end no sentence": (
+        Sentences(6),
+        'Dr. Smith met J. K. Rowling. He said: "Go home. Now." Then 3.14 came.',
+        ["Dr. Smith met J. K. Rowling.", 'He said: "Go home. Now."', "Then 3.14 came."],
+    ),
+    "no sentence ends inside a word": (Sentences(3), "a 文。文 b c", ["a 文。文 b", "c"]),
+    "empty lines around a long sentence": (
+        Sentences(5),
+        f"\n\n{TEN}\n\n\n\n",
+        ["one two three four five", "six seven eight nine ten"],
+    ),
+    "sentences with odd spaces": (
+        Sentences(4),
+        ODD_SENTENCES,
+        ["😀 wörld e\u0301.", "Yes\0 no\u00a0now.", "Vitamin B\u00a0.", "Is\u3000good."],
+    ),
+    "Spanish": (Sentences(5, language="es"), SPANISH, ["Eso dijo la Sra. Pilar", "ayer."]),
+    "Spanish as English": (Sentences(5), SPANISH, ["Eso dijo la Sra.", "Pilar ayer."]),
+}
 
 
-def test_stretches_follow_one_another():
-    assert passages(Words(4), TEN) == ["one two three four", "five six seven eight", "nine ten"]
-
-
-def test_stretches_overlap():
-    assert passages(Words(4, overlap=1), TEN) == [
-        "one two three four",
-        "four five six seven",
-        "seven eight nine ten",
-    ]
-
-
-def test_no_stretch_adds_no_word():
-    # A third one would start at the ninth word and hold "nine ten" once more.
-    assert passages(Words(6, overlap=2), TEN) == [
-        "one two three four five six",
-        "five six seven eight nine ten",
-    ]
-    assert passages(Words(9, overlap=8), TEN) == [TEN[:-4], TEN[4:]]
+@pytest.mark.parametrize("case", CASES)
+def test_passages_are_worked_out_by_hand(case):
+    splitter, text, expected = CASES[case]
+    assert passages(splitter, text) == expected
 
 
 def test_spans_count_characters_of_the_text():
-    text = "  e\u0301a\u00a0😀😀\r\n\tb\0c\u2003d  "
-    assert Words(2).spans(text) == [(2, 8), (11, 16)]
-    assert passages(Words(2), text) == ["e\u0301a\u00a0😀😀", "b\0c\u2003d"]
+    assert Words(2).spans(ODD_SPACES) == [(2, 8), (11, 16)]
 
 
 @pytest.mark.parametrize("splitter", [Words(3), Sentences(3)])
 @pytest.mark.parametrize("text", ["", " ", "one", " one two three \n", "\n" * 1000])
-def test_a_short_text_is_one_passage_whole(splitter, text):
+def test_a_short_text_is_one_passage(splitter, text):
     assert splitter.spans(text) == [(0, len(text))]
-
-
-def test_one_word_more_than_fits_is_two_passages():
-    assert passages(Words(3), " one two three four ") == ["one two three", "four"]
 
 
 def test_a_text_of_a_million_words():
@@ -67,64 +121,6 @@ def test_a_text_of_a_million_words():
     assert len(spans) == 6667
 
 
-# Sentences
-
-
-def test_whole_sentences_up_to_the_size():
-    assert passages(Sentences(5), FOUR) == [
-        "The cat sat. Dogs ran.",
-        "A bird sang loudly. Stop.",
-    ]
-    assert passages(Sentences(4), FOUR) == [
-        "The cat sat.",
-        "Dogs ran.",
-        "A bird sang loudly.",
-        "Stop.",
-    ]
-
-
-def test_sentences_overlap_by_as_many_as_fit():
-    assert passages(Sentences(6, overlap=2), FOUR) == [
-        "The cat sat. Dogs ran.",
-        "Dogs ran. A bird sang loudly.",
-        # Four words do not fit into an overlap of two.
-        "Stop.",
-    ]
-
-
-def test_a_sentence_longer_than_the_overlap_is_not_repeated():
-    assert passages(Sentences(6, overlap=1), FOUR) == [
-        "The cat sat. Dogs ran.",
-        "A bird sang loudly. Stop.",
-    ]
-
-
-def test_an_overlap_leaves_room_for_the_next_sentence():
-    # "Dogs ran." would fit into the overlap, but not together with the four words that follow.
-    assert passages(Sentences(5, overlap=4), FOUR) == [
-        "The cat sat. Dogs ran.",
-        "A bird sang loudly. Stop.",
-    ]
-
-
-def test_a_long_sentence_is_cut_as_words_would_cut_it():
-    text = f"Dogs ran. Now {TEN}. Stop here."
-    assert passages(Sentences(5, overlap=2), text) == [
-        "Dogs ran.",
-        *passages(Words(5, overlap=2), f"Now {TEN}."),
-        "Stop here.",
-    ]
-
-
-def test_abbreviations_and_quotes_end_no_sentence():
-    text = 'Dr. Smith met J. K. Rowling. He said: "Go home. Now." Then 3.14 came.'
-    assert passages(Sentences(6), text) == [
-        "Dr. Smith met J. K. Rowling.",
-        'He said: "Go home. Now."',
-        "Then 3.14 came.",
-    ]
-
-
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_no_sentence_runs_across_an_empty_line(newline):
     text = newline.join(["The title", " ", "One line", "and more.", "", "", "The end"])
@@ -133,32 +129,6 @@ def test_no_sentence_runs_across_an_empty_line(newline):
         f"One line{newline}and more.",
         "The end",
     ]
-
-
-def test_no_sentence_ends_inside_a_word():
-    assert passages(Sentences(3), "a 文。文 b c") == ["a 文。文 b", "c"]
-
-
-def test_empty_lines_around_a_long_sentence():
-    text = f"\n\n{TEN}\n\n\n\n"
-    assert passages(Sentences(5), text) == passages(Words(5), text)
-
-
-def test_sentences_count_characters_of_the_text():
-    text = "😀 wörld e\u0301.\r\nYes\0 no\u00a0now. Vitamin B\u00a0. Is\u3000good."
-    assert passages(Sentences(4), text) == [
-        "😀 wörld e\u0301.",
-        "Yes\0 no\u00a0now.",
-        "Vitamin B\u00a0.",
-        "Is\u3000good.",
-    ]
-
-
-def test_the_language_decides():
-    text = "Eso dijo la Sra. Pilar ayer."
-    spanish, english = Sentences(5, language="es"), Sentences(5)
-    assert passages(spanish, text) == ["Eso dijo la Sra. Pilar", "ayer."]
-    assert passages(english, text) == ["Eso dijo la Sra.", "Pilar ayer."]
 
 
 def test_a_sentence_end_does_not_depend_on_where_a_window_ends():
@@ -194,7 +164,7 @@ def test_what_the_library_gets_wrong_is_one_sentence():
     ids=["japanese", "backticks", "no space"],
 )
 def test_texts_for_which_the_library_takes_quadratic_time(text):
-    # 100 s for a megabyte of the first, were it given whole; and it stays whole between spaces.
+    # 100 s for a megabyte of the first, if given in one piece; it is not split between spaces.
     spans = Sentences(3).spans(text)
     assert (spans[0][0], spans[-1][1]) == (0, len(text.rstrip()))
 
@@ -303,97 +273,72 @@ def test_law_of_the_command_line(splitter):
 
 def test_the_command_lines_forms():
     assert parse_split("200") == Words(200)
-    assert parse_split("200/50") == Words(200, overlap=50)
-    assert parse_split(" words:200/50 ") == Words(200, overlap=50)
+    assert parse_split("200/50") == parse_split(" words:200/50 ") == Words(200, overlap=50)
     assert parse_split("sentences:150") == Sentences(150)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "200/",
-        "/50",
-        "200/50/3",
-        "-1",
-        "0",
-        "50/50",
-        "2.5",
-        "chars:9",
-        "9" * 5000,
-        "words:",
-        "٣",
+        *("", "200/", "/50", "200/50/3", "-1", "0", "50/50"),
+        *("2.5", "chars:9", "9" * 5000, "words:", "٣"),
     ],
 )
 def test_what_the_command_line_refuses(text):
-    with pytest.raises(InputError) as caught:
-        parse_split(text)
-    assert str(caught.value) == (
+    says = (
         f"Cannot split by '{text}'; expected SIZE or SIZE/OVERLAP in words, the size at least 1 "
         "and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
     )
+    refused(InputError, exactly(says), parse_split, text)
 
 
 @pytest.mark.parametrize("cls", [Words, Sentences])
 @pytest.mark.parametrize(
     ("size", "overlap"),
     [
-        (0, 0),
-        (-1, 0),
-        (5, 5),
-        (5, 6),
-        (5, -1),
-        (True, 0),
-        (5, False),
-        (5.0, 1),
-        ("5", 1),
-        (5, None),
+        *((5, overlap) for overlap in (5, 6, -1, False, None)),
+        *((size, 0) for size in (0, -1, True)),
+        *((size, 1) for size in (5.0, "5")),
     ],
 )
 def test_sizes_that_cannot_be(cls, size, overlap):
-    with pytest.raises(InputError) as caught:
-        cls(size, overlap=overlap)
-    assert str(caught.value) == (
-        f"Passages of {size!r} words that overlap by {overlap!r} cannot be; expected whole "
+    says = (
+        f"Passages of {size!r} words that overlap by {overlap!r} are not possible; expected whole "
         "numbers, a size of at least 1 and an overlap from 0 to below the size. "
         f"For example: {cls.__name__}(200, overlap=50)."
     )
+    refused(InputError, exactly(says), cls, size, overlap=overlap)
 
 
 @pytest.mark.parametrize("language", ["", "English", "DE", "e", None, 5, "en\n"])
 def test_languages_that_are_no_code(language):
-    with pytest.raises(InputError) as caught:
-        Sentences(language=language)
-    assert str(caught.value) == (
-        f"The language is {language!r}; expected a code in small letters, such as 'en' or 'de'."
-    )
+    says = f"The language is {language!r}; expected a code in small letters, such as 'en' or 'de'."
+    refused(InputError, exactly(says), Sentences, language=language)
 
 
 def test_specs():
     assert Words(200, overlap=50).spec == {"kind": "words", "size": 200, "overlap": 50}
-    assert Sentences(language="de").spec == {
-        "kind": "sentences",
-        "size": 200,
-        "overlap": 0,
-        "language": "de",
-    }
+    german = {"kind": "sentences", "size": 200, "overlap": 0, "language": "de"}
+    assert Sentences(language="de").spec == german
 
 
-def test_specs_of_a_newer_version():
-    with pytest.raises(NewerFormatError) as caught:
-        splitter_of({"kind": "tokens", "size": 5})
-    assert str(caught.value) == (
-        "Passages were split by 'tokens'; this version knows words, sentences. "
-        "A newer Retriever wrote that: install it to go on."
-    )
-    with pytest.raises(NewerFormatError) as caught:
-        splitter_of({"kind": "words", "size": 5, "unit": "syllables"})
-    assert str(caught.value) == (
-        "Splitting by 'words' has the option 'unit'; this version knows size, overlap. "
-        "A newer Retriever wrote that: install it to go on."
-    )
-    with pytest.raises(NewerFormatError, match="Passages were split by None"):
-        splitter_of({})
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (
+            {"kind": "tokens", "size": 5},
+            "Passages were split by 'tokens'; this version knows words, sentences. ",
+        ),
+        (
+            {"kind": "words", "size": 5, "unit": "syllables"},
+            "Splitting by 'words' has the option 'unit'; this version knows size, overlap. ",
+        ),
+        ({}, "Passages were split by None; this version knows words, sentences. "),
+    ],
+)
+def test_specs_of_a_newer_version(spec, says):
+    says += "A newer Retriever wrote that: upgrade to continue."
+    refused(NewerFormatError, exactly(says), splitter_of, spec)
 
 
 @pytest.mark.parametrize(

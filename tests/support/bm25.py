@@ -1,4 +1,4 @@
-"""BM25 by its definition, in double precision: what an index of words is measured against."""
+"""BM25 by its definition, in double precision: the oracle for BM25 indexes."""
 
 import re
 from collections import Counter
@@ -13,14 +13,14 @@ def words_of(text):
 
 
 def kept(length):
-    """A length as one byte keeps it: exact up to 40, then of four binary digits beside 24."""
+    """Return a length as one byte stores it: exact up to 40, then 24 plus four binary digits."""
     beyond = length - 24
     dropped = max(0, beyond.bit_length() - 4) if beyond > 0 else 0
     return (beyond >> dropped << dropped) + 24
 
 
 class Oracle:
-    """Ranks texts by key, with words as they are written."""
+    """Scores texts by key; words are compared as written."""
 
     def __init__(self, texts):
         self.counts = {key: Counter(words_of(text)) for key, text in texts.items()}
@@ -30,7 +30,7 @@ class Oracle:
         self.frequencies = Counter(word for counts in self.counts.values() for word in counts)
 
     def score(self, query, key):
-        """What a text scores; a word that comes twice in the query counts twice."""
+        """Return the score of a text; a word that occurs twice in the query counts twice."""
         total = 0.0
         for word, times in Counter(words_of(query)).items():
             count, number = self.counts[key][word], self.frequencies[word]

@@ -1,4 +1,4 @@
-"""Comparisons made by hand, small enough to know every number of."""
+"""Comparisons made by hand, small enough to know every number."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ MEASURE = "nDCG@10"
 
 
 def latency(milliseconds, totals=()):
-    """Half of the time encoding, the rest searching; the slowest take twice and four times that."""
+    """Half of the time is encoding, half searching; p95 and p99 are twice and four times p50."""
 
     def spread(share):
         p50 = share * milliseconds
@@ -21,17 +21,17 @@ def latency(milliseconds, totals=()):
 
 
 def cost(seconds):
-    """All of it embedding, of 100 documents with 2,000 bytes each."""
+    """The cost of embedding alone, of 100 documents with 2,000 bytes each."""
     return Cost(seconds, 0.0, 100 / seconds, None, 5_000_000, None, 200_000, 2000.0)
 
 
 def difference(mean, low, high, p=0.5, needed=None, counts=(1, 1, 0)):
-    """Of a system to the baseline; `counts` are wins, ties, losses."""
+    """The difference of a system to the baseline; `counts` are wins, ties, losses."""
     return Difference(mean, low, high, p / 2, p, *counts, sum(counts), needed)
 
 
 def row(name, quality=None, family="static", kind="exact", **rest):
-    """A system with a quality in the one measure, and nothing that is not given in `rest`."""
+    """A system with a quality in the one measure, and otherwise only what `rest` gives."""
     known = {
         "quality": {} if quality is None else {MEASURE: quality},
         "exact_quality": {},
@@ -75,9 +75,9 @@ def compared(rows, values, hits, queries, *, baseline=None, pairwise=None, docum
 
 
 def three(**rest):
-    """bm25 (the baseline), glove and minilm over two queries: one each is good at, one hard one.
+    """bm25 (the baseline), glove and minilm over two queries.
 
-    glove is worse than chance allows; minilm is better, but too little to tell.
+    glove is significantly worse; minilm is better, but not significantly.
     """
     rows = [
         row("bm25", 0.5, "lexical", "lexical", latency=latency(1), cost=cost(1), throughput=1200),
@@ -135,7 +135,7 @@ def three(**rest):
 
 
 def unjudged():
-    """The same without judgments, and so without values and a baseline."""
+    """The same without judgments, and so without values or a baseline."""
     made = three()
     return replace(
         made,

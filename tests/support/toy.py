@@ -1,8 +1,10 @@
-"""Embedders and corpora to work out in the head."""
+"""Embedders and corpora with answers to work out by hand, and short checks."""
 
 import math
+import re
 
 import numpy as np
+import pytest
 
 from retriever import Document
 from retriever.embedders.base import fingerprint_of, unit
@@ -15,7 +17,7 @@ ANIMALS = [
 
 
 class Axes:
-    """Each of its words is an axis, other words are unknown to it."""
+    """An embedder with one axis for each of its words; it does not know other words."""
 
     def __init__(self, name="axes", fail_after=None, words=("north", "east", "up")):
         self.name = name
@@ -36,6 +38,38 @@ class Axes:
         return unit(np.array(rows, np.float32).reshape(len(texts), self.dim))
 
 
+def build_axes(collection, **texts):
+    """Add documents by id, and build the index `axes` over them."""
+    collection.add(Document(doc_id, text) for doc_id, text in texts.items())
+    collection.build("axes", Axes())
+
+
+def refused(error, message, call, *arguments, **options):
+    """Check that a call raises an error with a message that matches."""
+    with pytest.raises(error, match=message):
+        call(*arguments, **options)
+
+
+def exactly(message):
+    """A pattern that matches a message and nothing else."""
+    return rf"\A{re.escape(message)}\Z"
+
+
+def lacks(collection, index, documents):
+    """The note that documents are not in an index yet."""
+    what = "1 document in {}/ is" if documents == 1 else f"{documents} documents in {{}}/ are"
+    place = collection.path
+    return f"{what.format(place)} not in index '{index}' yet. Run: retriever build {place} {index}"
+
+
+def ids(hits):
+    return [hit.doc_id for hit in hits]
+
+
+def rounded(hits):
+    return [(hit.doc_id, round(hit.score, 6)) for hit in hits]
+
+
 # Seen by `Axes()`:                            and by `Axes(words=("east", "up"))`:
 COMPASS = [
     Document("n", "north"),  #                 (1, 0, 0)             nothing
@@ -48,6 +82,6 @@ HALF = ("east", "up")
 
 QUERIES = {"q1": "north", "q2": "east east up"}
 QRELS = {"q1": {"all": 1}, "q2": {"all": 1}}
-# `Axes()` answers q1 with n, all, e, u and q2 with e, all, u, n: `all` stands second in both.
+# `Axes()` answers q1 with n, all, e, u and q2 with e, all, u, n: `all` is second in both.
 # The other one answers q1 with nothing (it does not know north) and q2 with all, e, u.
-SECOND = 1 / math.log2(3)  # nDCG of one relevant document in the second place
+SECOND = 1 / math.log2(3)  # nDCG of one relevant document in second place

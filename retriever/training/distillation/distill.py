@@ -21,7 +21,7 @@ from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
 from retriever.embedders.base import Matrix
 from retriever.embedders.static.token_table import EXTRAS
 from retriever.indexing.fingerprints import vector_fingerprint
-from retriever.indexing.info import BuildReport
+from retriever.indexing.report import BuildReport
 from retriever.training.checkpoint import Checkpoint
 from retriever.training.distillation.bags import Bags, start_of
 from retriever.training.distillation.evaluate import StudentScores, evaluate_student

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from retriever.indexing.info import BuildReport
+from retriever.indexing.report import BuildReport
 from retriever.training.word_vectors.intrinsic_scores import WordScore
 from retriever.training.word_vectors.settings import Settings
 

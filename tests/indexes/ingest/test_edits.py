@@ -423,7 +423,7 @@ def test_a_field_is_indexed_for_documents_before_and_after(tmp_path):
         collection.delete(["d3"])
         assert found({"a.b": 3}) == ["new"]
         assert collection.verify().ok
-    with pytest.raises(InputError, match="The field 'a..b' is no name"):
+    with pytest.raises(InputError, match="The field 'a..b' is not a name"):
         Collection.open(tmp_path / "c").index_fields("a..b")
 
 

@@ -565,7 +565,7 @@ def test_a_finder_of_an_index_that_was_exchanged_says_so(tmp_path):
         words = collection.retriever("x")
         collection.drop("x")
         collection.build("x", HashingEmbedder())
-        with pytest.raises(MismatchError, match="Index 'x' has been built anew"):
+        with pytest.raises(MismatchError, match="Index 'x' has been rebuilt"):
             words.search("owl")
         vectors = collection.retriever("x")
         collection.drop("x")

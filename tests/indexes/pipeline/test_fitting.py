@@ -463,5 +463,5 @@ def test_verify_misses_a_model_that_an_index_needs(tmp_path, words):
         collection.build("own", StaticEmbedder(inside))
         inside.unlink()
         (problem,) = collection.verify().problems
-        assert problem.what.startswith(f"Index 'own' needs the model in {inside}, which is not")
+        assert problem.what.startswith(f"Index 'own' needs the model in {inside}, which is missing")
         assert collection.repair().left == (problem,)

@@ -260,7 +260,7 @@ def test_search_finds_only_what_the_filter_lets_through(library, run, done, inde
     assert done(*asked, "year = 1999") == (
         "  1   0.577  car  Engines The engine idles with a soft rumble.\n"
     )
-    nothing = "No document fits the filter."
+    nothing = "No document matches the filter."
     answer = run(*asked, "year = 1066")
     assert (answer.stdout, answer.stderr) == ("  no hits\n", f"note: {nothing}\n")
     assert objects(run(*asked, "year = 1066", "--json").stdout) == [
@@ -317,8 +317,8 @@ def test_a_split_that_cannot_be_is_refused(done, failed):
     assert not Path("library").exists()
     done("add", "library", "corpus.jsonl")
     assert failed("add", "library", "corpus.jsonl", "--split", "sentences:5") == (
-        "library/ splits none, and not into whole sentences up to 5 words: that is set when a "
-        "collection is made. Leave it out, or make another collection."
+        "library/ splits none, and not into whole sentences up to 5 words: this is set when a "
+        "collection is created. Leave split out, or create another collection."
     )
 
 

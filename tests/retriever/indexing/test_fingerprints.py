@@ -1,4 +1,4 @@
-"""Which fingerprints stand for the same vectors, worked out by eye."""
+"""Fingerprints that denote the same vectors, and others."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_runtimes_are_interchangeable_in_single_precision():
         fingerprint_of(kind="contextual", weights="b", runtime="onnx"),
         fingerprint_of(kind="contextual", weights="a", runtime="onnx", precision="int8"),
         fingerprint_of(kind="contextual", weights="a", precision="int8"),
-        "some words of a user's own",
+        "a custom fingerprint",
     ],
 )
 def test_any_other_difference_counts(other):

@@ -1,4 +1,4 @@
-"""Long documents cut into passages, from the outside: ranked by their best one, counted as one."""
+"""Long documents split into passages: ranked by their best one, returned once."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError
 from retriever import Collection, Document, HashingEmbedder, Sentences, Words, compare
-from tests.support.toy import Axes
+from tests.support.toy import Axes, build_axes, exactly, ids, lacks, refused, rounded
 
 # In passages of two words:           up up | north north | east east
 MIXED = Document("mixed", "up up north north east east")
@@ -15,16 +15,8 @@ NE = Document("ne", "north east")
 STRUCTURES = ["HNSW16", "IVF2,Flat", "SQ8"]
 
 
-def ids(hits):
-    return [hit.doc_id for hit in hits]
-
-
 def pairs(hits):
     return [(hit.doc_id, hit.score) for hit in hits]
-
-
-def rounded(hits):
-    return [(hit.doc_id, round(hit.score, 6)) for hit in hits]
 
 
 @pytest.fixture
@@ -45,7 +37,7 @@ def test_a_document_is_ranked_by_its_best_passage_and_comes_once(compass):
     assert rounded(compass.search("north east", k=9)) == [("ne", 1.0), ("mixed", 0.707107)]
 
 
-def test_a_hit_shows_the_stretch_that_was_found_and_where_it_stands(compass):
+def test_a_hit_shows_the_passage_and_its_position(compass):
     best = compass.search("east", k=1)[0]
     assert (best.doc_id, best.text, best.passage) == ("mixed", "east east", (18, 27))
     best = compass.search("north", k=1)[0]
@@ -55,8 +47,7 @@ def test_a_hit_shows_the_stretch_that_was_found_and_where_it_stands(compass):
 
 def test_of_equally_good_passages_the_first_is_shown(tmp_path):
     with Collection.create(tmp_path / "c", split=Words(1)) as collection:
-        collection.add([Document("a", "up north north up north")])
-        collection.build("axes", Axes())
+        build_axes(collection, a="up north north up north")
         assert [hit.passage for hit in collection.search("north", k=5)] == [(3, 8)]
 
 
@@ -70,7 +61,7 @@ def test_places_count_characters_and_not_bytes(tmp_path):
     assert hit.text == text[9:21] == "ñandú  north"
 
 
-def test_whole_sentences_are_passages(tmp_path):
+def test_complete_sentences_are_passages(tmp_path):
     text = "The cat purrs loudly. Taxes are due in April. The engine hums."
     with Collection.create(tmp_path / "c", split=Sentences(5)) as collection:
         collection.add([Document("a", text), Document("b", "The engine hums in April. A lake.")])
@@ -140,7 +131,7 @@ def test_the_answer_is_that_of_the_passages_as_documents_each_owner_once(
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
-    """A document whose 500 passages are all nearer to "north" than the 30 others."""
+    """A document with 500 passages that are all nearer to "north" than the 30 others."""
     folder = tmp_path_factory.mktemp("crowded") / "c"
     with Collection.create(folder, split=Words(1)) as collection:
         collection.add([Document("long", " ".join(["north"] * 500))])
@@ -224,17 +215,16 @@ def test_short_documents_are_as_in_a_collection_that_splits_none(tmp_path, split
 
 def test_the_split_is_kept(tmp_path):
     split = Sentences(40, overlap=5, language="de")
-    Collection.create(tmp_path / "c", split=split).close()
-    with Collection.open(tmp_path / "c") as collection:
-        assert collection.split == split
-    with Collection.open_or_create(tmp_path / "c", split=split) as collection:
-        assert collection.split == split
-    with Collection.open_or_create(tmp_path / "c") as collection:
-        assert collection.split == split
-    with Collection.open_or_create(tmp_path / "new", split=Words(3)) as collection:
-        assert collection.split == Words(3)
-    with Collection.create(tmp_path / "plain") as collection:
-        assert collection.split is None
+    for made, expected in (
+        (Collection.create(tmp_path / "c", split=split), split),
+        (Collection.open(tmp_path / "c"), split),
+        (Collection.open_or_create(tmp_path / "c", split=split), split),
+        (Collection.open_or_create(tmp_path / "c"), split),
+        (Collection.open_or_create(tmp_path / "new", split=Words(3)), Words(3)),
+        (Collection.create(tmp_path / "plain"), None),
+    ):
+        with made as collection:
+            assert collection.split == expected
 
 
 def test_what_is_added_after_opening_is_split_in_the_same_way(compass):
@@ -248,21 +238,21 @@ def test_what_is_added_after_opening_is_split_in_the_same_way(compass):
 
 def test_another_split_for_a_collection_that_is_there_is_refused(tmp_path):
     Collection.create(tmp_path / "c", split=Words(2, overlap=1)).close()
-    with pytest.raises(MismatchError) as caught:
-        Collection.open_or_create(tmp_path / "c", split=Sentences(2))
-    assert str(caught.value) == (
+    says = (
         f"{tmp_path}/c/ splits documents into 2 words, overlapping by 1, and not into whole "
-        "sentences up to 2 words: that is set when a collection is made. Leave it out, or make "
-        "another collection."
+        "sentences up to 2 words: this is set when a collection is created. Leave split out, or "
+        "create another collection."
     )
+    open_or_create = Collection.open_or_create
+    refused(MismatchError, exactly(says), open_or_create, tmp_path / "c", split=Sentences(2))
     Collection.create(tmp_path / "plain").close()
-    with pytest.raises(MismatchError, match="plain/ splits none, and not into 3 words: that is"):
-        Collection.open_or_create(tmp_path / "plain", split=Words(3))
+    says = "plain/ splits none, and not into 3 words: this is"
+    refused(MismatchError, says, open_or_create, tmp_path / "plain", split=Words(3))
 
 
 def test_a_split_that_is_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"split is 200; expected Words\(200, overlap=50\) or"):
-        Collection.create(tmp_path / "c", split=200)
+    says = r"split is 200; expected Words\(200, overlap=50\) or"
+    refused(InputError, says, Collection.create, tmp_path / "c", split=200)
     assert not (tmp_path / "c").exists()
 
 
@@ -325,11 +315,7 @@ def test_a_deleted_document_is_gone_with_all_its_passages(compass, structure):
 
 def test_documents_not_embedded_yet_are_counted_and_not_their_passages(compass):
     compass.add(Document(f"new{n}", "east up north up fog") for n in range(2))
-    hits = compass.search("north")
-    assert hits.notes == (
-        f"2 documents in {compass.path}/ are not in index 'axes' yet. "
-        f"Run: retriever build {compass.path} axes",
-    )
+    assert compass.search("north").notes == (lacks(compass, "axes", 2),)
     (index,) = compass.info().indexes
     assert (index.rows, index.missing, index.unfindable) == (4, 2, 2)
 

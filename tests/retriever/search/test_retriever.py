@@ -6,20 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import BadRecordsError, InputError
-from retriever import Collection, Document, Hit, Hits, Run
+from retriever import Document, Hit, Hits, Run
 from retriever.search.results import Timing
 from retriever.search.retriever import validate_texts
-from tests.support.toy import COMPASS, HALF, Axes
+from tests.support.toy import ids, lacks, refused
 
 
 @pytest.fixture
-def compass(tmp_path):
-    with Collection.create(tmp_path / "compass") as collection:
-        collection.add(COMPASS)
-        collection.build("axes", Axes())
-        collection.build("half", Axes("half", words=HALF))
-        collection.build("graph", vectors="axes", ann="HNSW8")
-        yield collection
+def compass(compass):
+    compass.build("graph", vectors="axes", ann="HNSW8")
+    return compass
 
 
 # -- hits ---------------------------------------------------------------------------------------
@@ -45,10 +41,8 @@ def test_no_hits_are_false_and_empty():
 
 
 def test_hits_cannot_be_written_to():
-    with pytest.raises(AttributeError):
-        Hit(1, "a", 0.5, "text").rank = 2
-    with pytest.raises(AttributeError):
-        Hits().notes = ("x",)
+    refused(AttributeError, "cannot assign", setattr, Hit(1, "a", 0.5, "text"), "rank", 2)
+    refused(AttributeError, "cannot assign", setattr, Hits(), "notes", ("x",))
 
 
 def test_a_hit_of_a_search_is_like_one_made_by_hand(compass):
@@ -66,15 +60,10 @@ def test_a_hit_of_a_search_is_like_one_made_by_hand(compass):
 # -- timing -------------------------------------------------------------------------------------
 
 
-def test_times_add_up_step_by_step():
+def test_an_answer_comes_with_its_three_times(compass):
     assert Timing(1, 2, 4).total == 7
-    assert Timing(1, 2, 4) + Timing(8, 16, 32) == Timing(9, 18, 36)
-    assert Timing() + Timing(1, 2, 4) == Timing(1, 2, 4)
-
-
-def test_an_answer_tells_its_three_times_apart(compass):
     hits, timing = compass.retriever("axes").answer(["north", "up"], 1)
-    assert [found[0].doc_id for found in hits] == ["n", "u"]
+    assert list(map(ids, hits)) == [["n"], ["u"]]
     assert min(timing.encoding, timing.searching, timing.fetching) > 0
 
 
@@ -113,15 +102,12 @@ def test_an_unknown_text_finds_nothing_and_leaves_its_neighbours_in_a_batch_alon
     texts = ["fog", "up", "mist and fog", "north"]
     for index in ("axes", "graph"):
         hits = compass.retriever(index).search_many(texts, 1)
-        assert [[hit.doc_id for hit in found] for found in hits] == [[], ["u"], [], ["n"]]
+        assert list(map(ids, hits)) == [[], ["u"], [], ["n"]]
         assert [bool(found.notes) for found in hits] == [True, False, True, False]
         ranking = compass.retriever(index).run(dict(zip("abcd", texts, strict=True)), 1).ranking
-        assert {query_id: len(found) for query_id, found in ranking.items()} == {
-            "a": 0,
-            "b": 1,
-            "c": 0,
-            "d": 1,
-        }
+        assert [(query_id, len(found)) for query_id, found in ranking.items()] == (
+            [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
+        )
 
 
 def test_a_long_unknown_text_is_cut_in_its_note(compass):
@@ -131,12 +117,8 @@ def test_a_long_unknown_text_is_cut_in_its_note(compass):
 
 def test_missing_documents_are_counted_in_a_note(compass):
     compass.add([Document("new", "north"), Document("newer", "up")])
-    where = compass.path
     for index in ("axes", "half"):
-        assert compass.search("up", index=index).notes == (
-            f"2 documents in {where}/ are not in index '{index}' yet. "
-            f"Run: retriever build {where} {index}",
-        )
+        assert compass.search("up", index=index).notes == (lacks(compass, index, 2),)
 
 
 def test_no_queries_get_no_answers(compass):
@@ -198,5 +180,4 @@ def test_what_is_no_run_is_refused_with_its_lines(tmp_path):
 
 def test_checked_texts_are_the_texts():
     assert validate_texts(["a", " b "]) == ["a", " b "]
-    with pytest.raises(InputError, match="Query 1 is NoneType; expected text"):
-        validate_texts(["a", None])
+    refused(InputError, "Query 1 is NoneType; expected text", validate_texts, ["a", None])
