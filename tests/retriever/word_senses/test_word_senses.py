@@ -774,7 +774,7 @@ def told(*arguments):
 
 def test_the_command_shows_both_sides(banks):
     lines, notes = told(str(banks.path), "bank", "-k", "12", "--occurrences", "24")
-    assert lines[0] == "bank in glove: one vector, near to"
+    assert lines[0] == "bank in glove: one vector, nearest words"
     assert lines[1].startswith("  banks 0.870, securities 0.800, banking 0.797, ")
     (at,) = (
         n for n, line in enumerate(lines) if line.startswith("bank in minilm: 2 senses in 24 ")
