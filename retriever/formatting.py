@@ -1,53 +1,76 @@
-"""Numbers as people read them."""
+"""Formatting of numbers, counts and lists for people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-# Columns that every table and line fits into.
+# Maximum width of tables and lines, in terminal columns.
 WIDTH = 100
+# A missing value.
+NOTHING = "-"
 
 
 def decimals(places: int) -> Callable[[float], str]:
-    """A function that draws a number with so many decimals."""
+    """Return a formatter with `places` decimals."""
     return lambda value: f"{value:,.{places}f}"
 
 
 def signed(places: int) -> Callable[[float], str]:
-    """A function that draws a number with its sign and so many decimals."""
+    """Return a formatter with a sign and `places` decimals."""
     return lambda value: f"{value:+,.{places}f}"
 
 
 def count(value: float) -> str:
-    """A whole number with commas."""
+    """Format as an integer with commas."""
     return f"{value:,.0f}"
 
 
 def many(number: int, one: str, more: str) -> str:
-    """A count with its noun: `1 query`, `2,000 queries`."""
+    """Format a count with its noun: `1 query`, `2,000 queries`."""
     return f"{number:,} {one if number == 1 else more}"
 
 
 def some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
+    """Join the first three names, and the number of others."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3]) or 'none'}{more}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Join names as `a`, `a and b` or `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def drawn(value: float | None, draw: Callable[[float], str]) -> str:
+    """Format a value with `draw`; `-` for None."""
+    return NOTHING if value is None else draw(value)
+
+
+def milliseconds(value: float) -> str:
+    """Format milliseconds with two decimals, with none from 100 on."""
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def seconds(value: float) -> str:
+    """Format seconds with two decimals, with one from 10 on."""
+    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
+
+
 def share(value: float | None) -> str:
-    """A share of one in per cent; `-` for None."""
+    """Format a fraction as a percentage; `-` for None."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
 def size(value: float) -> str:
-    """Bytes in the unit that fits: `7.9 MB` is 7.9 million bytes; `-` for none."""
+    """Format bytes in decimal units: `7.9 MB` is 7.9 million bytes; `-` for none."""
     if not value:
         return "-"
     if value < 1000:
         return f"{value:.0f} B"
     for unit in ("kB", "MB"):
         value /= 1000
-        # 999.96 would be drawn as 1000.0: that is one of the next unit.
+        # 999.96 would be shown as 1000.0, so it takes the next unit.
         if round(value, 1) < 1000:
             return f"{value:.1f} {unit}"
     return f"{value / 1000:,.2f} GB"

@@ -20,7 +20,7 @@ from retriever.evaluation.measures import (
     parse_measures,
 )
 from retriever.formats import read_run
-from retriever.formats.cells import delimited_line
+from retriever.formats.writing import delimited_line
 from retriever.formatting import many, some
 
 

@@ -1,4 +1,4 @@
-"""Documents, queries, judgments, labels and runs: from files and into them."""
+"""Readers and writers for documents, queries, judgments, labels and runs."""
 
 from retriever.formats.documents import (
     DocumentSource,

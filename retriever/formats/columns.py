@@ -1,4 +1,4 @@
-"""Whether a table has the columns that its reader needs."""
+"""Check that a table has the columns its reader requires."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from collections.abc import Sequence
 
 from indexes.errors import FileFormatError
 
-# Each entry is one needed column, under any of its names.
+# Each entry is one required column, under any of its names.
 Required = Sequence[Sequence[str]]
 
 
 def check_columns(name: str, columns: Sequence[str], required: Required) -> None:
-    """Refuse a table `name` without a needed column, or with two columns of one name.
-
-    Raises:
-        FileFormatError: says which column is missing and which there are.
-    """
+    """Raise `FileFormatError` if table `name` lacks a required column or repeats a column name."""
     has = f"It has: {', '.join(filter(None, columns))}."
     for names in required:
         if not set(names) & set(columns):
@@ -27,6 +23,6 @@ def check_columns(name: str, columns: Sequence[str], required: Required) -> None
 
 
 def one_of(names: Sequence[str]) -> str:
-    """The names quoted and joined: `'_id', 'doc_id' or 'id'`."""
+    """Return the names quoted and joined: `'_id', 'doc_id' or 'id'`."""
     quoted = [f"'{name}'" for name in names]
     return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))

@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV with a header row, each with the line where it starts."""
+"""Rows of CSV and TSV files with a header row."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from indexes.errors import BadRecord, FileFormatError
 from retriever.formats.columns import Required, check_columns
 from retriever.formats.lines import invalid_utf8, strip_bom
 
-# Long cells are fine; a quote that is never closed must not take the rest of a big file with it.
+# Long cells are fine, but an unclosed quote must not swallow the rest of a big file.
 LONGEST_CELL = 1 << 26
-# What `csv` says of a quote that is open at the end; its errors have no codes.
+# The message of `csv` for a quote still open at the end; its errors have no codes.
 UNCLOSED = "unexpected end of data"
 
 
 def read_delimited(
     stream: Iterable[bytes], name: str, delimiter: str, required: Required
 ) -> Iterator[tuple[str, dict[str, str] | BadRecord]]:
-    """Yield `(place, row)` for every row below the header, or why the row cannot be used.
+    """Yield `(place, row)` for every row below the header, or the reason it is unusable.
 
-    Cells are quoted as in RFC 4180: a quoted cell may hold delimiters, line feeds and doubled
-    quotes. A row must have as many cells as the header. Columns without a name are left out, and
-    so are empty cells, except under `text`, where emptiness is an answer.
+    The place is the line where the row starts. Cells are quoted as in RFC 4180: a quoted cell may
+    hold delimiters, line feeds and doubled quotes. A row must have as many cells as the header.
+    Unnamed columns and empty cells are omitted, except empty cells under `text`.
 
     Raises:
-        FileFormatError: there is no header row, or a `required` column is not in it; or a quote is
-            never closed, which is no bad row, since it takes all the rows below with it.
+        FileFormatError: there is no header row, it lacks a `required` column, or a quote is never
+            closed, which makes every row below it unreadable.
     """
     feed = _Feed(stream, name)
-    # Strict, because otherwise a stray quote swallows text, or even rows, without a word.
+    # Strict: otherwise a stray quote silently swallows text or even rows.
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     header = _header(reader, feed, name)
     check_columns(name, header, required)
@@ -46,10 +46,10 @@ def read_delimited(
 
 
 class _Feed:
-    """The decoded lines that `csv` asks for, with the number of the last one.
+    """Decoded lines for `csv`, with the number of the last line.
 
-    `csv` cannot be told of a bad line, so the fault waits here until the row is complete. Nor does
-    it tell where a quote opened, so that is followed here.
+    Keeps what `csv` cannot report: decoding errors, until the row is complete, and the line where
+    the current quote opened.
     """
 
     def __init__(self, stream: Iterable[bytes], name: str) -> None:
@@ -67,8 +67,8 @@ class _Feed:
         self.number += 1
         if self.number == 1:
             raw = strip_bom(raw)
-        # Between the lines of a row a quote is open. A quote that is not doubled closes it, and
-        # another must have opened behind it if the row goes on once more.
+        # Between the lines of a row a quote is open. An undoubled quote closes it, and another
+        # must have opened after it if the row continues.
         if self.number == self._row or b'"' in raw.replace(b'""', b""):
             self._opened = self.number
         try:
@@ -78,32 +78,28 @@ class _Feed:
             return raw.decode(errors="replace")
 
     def begin_row(self) -> None:
-        """The next line is the first of a row."""
+        """Mark the next line as the first of a row."""
         self._row = self.number + 1
 
     def refuse_unclosed(self, reason: str) -> None:
-        """Do nothing if `reason`, which `csv` gave for the row, is no quote left open.
-
-        Raises:
-            FileFormatError: it is; says where the quote opened.
-        """
-        # A cell that is too long on one line is that row's own fault.
+        """Raise `FileFormatError` if `reason`, the message of `csv`, means an unclosed quote."""
+        # A cell that is too long on one line affects only that row.
         if reason == UNCLOSED or ("field limit" in reason and self.number > self._row):
             raise FileFormatError(
-                f"{self._name}: a quote opened at line {self._opened} is never closed, so that no "
-                "row from there on can be read. Close it, or double it if it belongs to the text."
+                f"{self._name}: a quote opened at line {self._opened} is never closed, so no "
+                "row after it can be read. Close it, or double it if it belongs to the text."
             )
 
     def take_fault(self) -> str:
-        """The first fault since the last call, or nothing."""
+        """Return and clear the first fault since the last call; empty if there is none."""
         fault, self._fault = self._fault, ""
         return fault
 
 
 def _next_row(reader: Iterator[list[str]], feed: _Feed) -> list[str] | str | None:
-    """The next row, blank ones empty; text if it is not CSV, saying why; None at the end."""
+    """Return the next row ([] if blank), the reason as text if it is bad, or None at the end."""
     feed.begin_row()
-    # The limit belongs to the whole process: raised while we read, and put back.
+    # The limit is global to the process: raise it while reading, then restore it.
     before = csv.field_size_limit(LONGEST_CELL)
     try:
         return next(reader, None)

@@ -1,4 +1,4 @@
-"""Documents from files, folders, standard input and iterables, one at a time."""
+"""Streaming readers of documents from files, folders, standard input and iterables."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def read_documents(
 
     `source` is a path, `"-"` for standard input, or an iterable of `Document` or dict:
 
-    - `.jsonl`, `.ndjson`, `.json`: one object a line; blank lines are skipped.
-    - `.csv`, `.tsv`: a header row, RFC 4180 quotes; empty cells of metadata are left out.
-    - `.parquet`: nulls are left out, dates and times become ISO text, decimals floats.
-    - `.txt`, `.md`: one document, its id the file's name. A folder: all of them below it, sorted,
-      the ids their relative paths; hidden files and folders are skipped.
+    - `.jsonl`, `.ndjson`, `.json`: one object per line; blank lines are skipped.
+    - `.csv`, `.tsv`: a header row, RFC 4180 quotes; empty metadata cells are omitted.
+    - `.parquet`: nulls are omitted, dates and times become ISO text, decimals floats.
+    - `.txt`, `.md`: one document with the file name as id. A folder: all such files below it,
+      sorted, with relative paths as ids; hidden files and folders are skipped.
 
-    Each also gzipped, with `.gz` after the ending. `format` (jsonl, csv, tsv, parquet, text) says
-    what a file holds whatever its ending; standard input is jsonl without it, and may be gzipped.
-    Fields are the id (`_id`, `doc_id` or `id`), `text`, `title` (optional); every other field is
-    metadata, and an object under `metadata` is merged into it. Nothing checks ids against each
-    other. An empty file yields nothing. Memory does not grow with the source.
+    Each may be gzipped, with `.gz` after the extension. `format` (jsonl, csv, tsv, parquet, text)
+    overrides the extension; standard input defaults to jsonl and may be gzipped. Fields are the id
+    (`_id`, `doc_id` or `id`), `text` and optionally `title`; every other field is metadata, and an
+    object under `metadata` is merged into it. Duplicate ids are not checked. An empty file yields
+    nothing. Memory does not grow with the source.
 
     Raises:
-        FileFormatError: a file that is not what its ending says, is cut off, has no known ending,
-            or is a table without an id or text column. Once reading has begun where it takes
-            reading to find out.
-        InputError: `source` does not exist, cannot be read, or is neither path nor iterable; a
-            folder without text files.
+        FileFormatError: a file does not match its extension, is truncated, has an unknown
+            extension, or is a table without an id or text column. Raised during iteration where
+            only reading can detect it.
+        InputError: `source` does not exist, cannot be read, or is neither path nor iterable, or a
+            folder has no text files.
     """
     return (item for _, item in read_records(source, format=format))
 
@@ -63,10 +63,10 @@ def read_records(
     *,
     format: str | None = None,  # noqa: A002
 ) -> Iterator[Item]:
-    """`read_documents` with the place of every record, as `(place, item)`.
+    """Yield `(place, item)` for every item of `read_documents`.
 
     The place is `corpus.jsonl:17` (the line where the record starts), `corpus.parquet:row 3`,
-    `record 3` of an iterable, or the path of a file of its own.
+    `record 3` of an iterable, or the path of a text file.
     """
     if isinstance(source, str | os.PathLike):
         return _read_path(os.fspath(source), format)
@@ -75,13 +75,13 @@ def read_records(
     if isinstance(source, Document | Mapping | bytes) or not isinstance(source, Iterable):
         raise InputError(
             f"The source is {_kind(source)}; expected a path or an iterable of Document or dict. "
-            "For one document, give a list that holds it."
+            "For one document, pass a list of one."
         )
     return _read_iterable(source)
 
 
 def check_source(source: DocumentSource, *, format: str | None = None) -> None:  # noqa: A002
-    """Raise what `read_records` raises before it reads: a missing path, an unknown ending."""
+    """Raise the errors of `read_records` that need no reading: missing path, unknown extension."""
     read_records(source, format=format)
 
 

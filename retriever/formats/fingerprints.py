@@ -1,4 +1,4 @@
-"""Whether files are, to the byte, what they were: so that nothing has to be read again."""
+"""Fingerprints that detect whether source files have changed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Stamp = tuple[int, int, int, int]
 
 @dataclass
 class SourceFingerprint:
-    """The fingerprint of the sources of one call, and of all that decides how they are read.
+    """Fingerprint of the sources of one call and of the options that decide how they are read.
 
-    Calling it gives 32 bytes, or None where a source is no file: of a folder, standard input or an
-    iterable nobody can know beforehand what it will give. None also where a file cannot be read:
-    its reader says so better. A file is read again only when it was written to meanwhile.
+    Calling it returns 32 bytes, or None if a source is not a file (the content of a folder,
+    standard input or an iterable is not known in advance) or cannot be read, which its reader
+    reports better. A file is hashed again only after it was written to.
     """
 
     sources: Sequence[object]
@@ -27,7 +27,7 @@ class SourceFingerprint:
     _checksums: dict[str, tuple[Stamp, bytes]] = field(default_factory=dict)
 
     def __call__(self) -> bytes | None:
-        """The fingerprint of the files as they are now."""
+        """Return the fingerprint of the current files."""
         try:
             return self._total()
         except OSError:
@@ -41,8 +41,8 @@ class SourceFingerprint:
             path = Path(source)
             if not path.is_file():
                 return None
-            # The name is the id of a text, its ending says how it is read, and the order which of
-            # two equal ids is the bad one. No name holds a NUL: each ends where it does.
+            # A name may be a document id, its extension decides the format, and the order decides
+            # which of two equal ids is the bad one. No name holds a NUL, so NUL ends it.
             total.update(path.name.encode("utf-8", "surrogatepass") + b"\0")
             total.update(self._checksum(path))
         return total.digest()
@@ -58,5 +58,5 @@ class SourceFingerprint:
 
 
 def _stamp(path: Path) -> Stamp:
-    facts = path.stat()
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

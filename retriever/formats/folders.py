@@ -1,4 +1,4 @@
-"""Folders of text files: one document a file."""
+"""Folders of text files, one document per file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Item = tuple[str, Document | BadRecord]
 def read_folder(folder: str) -> Iterator[Item]:
     """Yield `(path, document)` for every text file below `folder`, sorted by relative path.
 
-    The id is the relative path, with `/` on every system and without `.gz`. Hidden files and
-    folders are skipped, links to folders are not followed. A file that cannot be read is a
-    `BadRecord`. Memory follows the biggest single folder, not the whole tree.
+    The id is the relative path, with `/` on every platform and without `.gz`. Hidden files and
+    folders are skipped, links to folders are not followed. An unreadable file yields a
+    `BadRecord`. Memory grows with the largest single folder, not with the tree.
 
     Raises:
-        InputError: there is no text file, or a folder cannot be listed.
+        InputError: no text file was found, or a folder cannot be listed.
     """
     root = Path(folder)
     found = False
@@ -33,15 +33,17 @@ def read_folder(folder: str) -> Iterator[Item]:
         found = True
         yield _file_item(path, path.relative_to(root).as_posix())
     if not found:
-        message = f"{folder} holds no .txt or .md file. To read other formats, name the files."
+        message = (
+            f"{folder} has no .txt or .md file. To read other formats, pass the files by name."
+        )
         raise InputError(message)
 
 
 def read_text_file(source: Source, doc_id: str) -> Iterator[Item]:
-    """Yield the one document that a text file is, or why it is none.
+    """Yield the document of one text file, or the reason it is unusable.
 
     Raises:
-        InputError: the file cannot be read, or is not what its ending says.
+        InputError: the file cannot be read, or does not match its extension.
     """
     with open_source(source) as stream:
         raw = strip_bom(stream.read())
@@ -59,7 +61,7 @@ def _text_files(folder: Path) -> Iterator[Path]:
             entries = [entry for entry in listing if not entry.name.startswith(".")]
     except OSError as error:
         raise InputError(f"{folder} cannot be listed: {error.strerror}.") from None
-    # As if folder names ended in "/": then the relative paths come out sorted.
+    # Sort as if folder names ended in "/", so that the relative paths come out sorted.
     keyed = [(_sort_key(entry), entry) for entry in entries]
     for key, entry in sorted(keyed, key=lambda pair: pair[0]):
         if key.endswith("/"):
@@ -73,7 +75,7 @@ def _sort_key(entry: os.DirEntry[str]) -> str:
 
 
 def _file_item(path: Path, relative: str) -> Item:
-    # A name that is no UTF-8 cannot be printed as it is.
+    # A name that is not UTF-8 cannot be printed unescaped.
     place = os.fsencode(path).decode(errors="backslashreplace")
     source = Source(str(path), "text", path.name.lower().endswith(".gz"))
     try:

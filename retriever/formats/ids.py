@@ -1,4 +1,4 @@
-"""Document ids, one a line of a text file."""
+"""Document ids from a text file, one per line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from retriever.formats.sources import STDIN, Source, open_source, require_path
 
 
 def read_ids(name: str) -> list[str]:
-    """The ids in a file, in its order; `-` is standard input, gzip is unpacked.
+    """Return the ids of a file in its order; `-` is standard input, gzip is detected.
 
-    A line is an id as it stands; blank lines do not count.
+    Each line is one id, unchanged; blank lines are skipped.
 
     Raises:
         InputError: the file cannot be read.
@@ -22,6 +22,6 @@ def read_ids(name: str) -> list[str]:
     with open_source(Source(name, "text", None)) as stream:
         for _, line in read_lines(stream, name):
             if isinstance(line, BadRecord):
-                raise FileFormatError(f"{line}. Give a UTF-8 text file with one id a line.")
+                raise FileFormatError(f"{line}. Give a UTF-8 text file with one id per line.")
             ids.append(line)
     return ids

@@ -1,4 +1,4 @@
-"""JSON objects, one a line."""
+"""JSON objects, one per line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from retriever.formats.lines import read_lines
 def read_jsonl(
     stream: Iterable[bytes], name: str
 ) -> Iterator[tuple[str, dict[str, Any] | BadRecord]]:
-    """Yield `(place, object)` for every line that is not blank, or why the line is not an object.
+    """Yield `(place, object)` for every line that is not blank, or the reason it is unusable.
 
-    NaN and Infinity, which Python's reader would take, are not JSON.
+    NaN and Infinity, which Python's decoder accepts, are rejected: they are not JSON.
     """
     for place, line in read_lines(stream, name):
         if isinstance(line, BadRecord):
@@ -30,7 +30,7 @@ def read_jsonl(
 
 
 def _refuse_constant(token: str) -> None:
-    raise ValueError(f"{token} is no JSON value")
+    raise ValueError(f"{token} is not a JSON value")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

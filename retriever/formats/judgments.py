@@ -1,4 +1,4 @@
-"""Judgments of the answers to queries (qrels), as BEIR, TREC and label files keep them."""
+"""Relevance judgments (qrels) in BEIR, TREC and label files."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadRecord, FileFormatError, InputError
-from retriever.formats.cells import delimited_line
 from retriever.formats.columns import one_of
 from retriever.formats.delimited import read_delimited
-from retriever.formats.faults import Faults
 from retriever.formats.labels import is_label_file, label_rows
-from retriever.formats.lines import read_lines, strip_bom, text_fault
+from retriever.formats.lines import first_lines, read_lines, strip_bom, take_records, text_fault
 from retriever.formats.rows import Row
 from retriever.formats.sources import STDIN, Source, open_source, require_path, without_gz
 from retriever.formats.trec import check_token
-from retriever.formats.writing import replacing
+from retriever.formats.writing import delimited_line, replacing
 
-# trec_eval makes room for every grade up to the highest, in every call: a time or an id that stands
-# where a grade should would take all memory.
+# trec_eval allocates for every grade up to the highest in every call: a timestamp or an id in the
+# grade column would exhaust memory.
 HIGHEST_GRADE = 1_000_000
 QREL_COLUMNS = (("query-id", "query_id"), ("corpus-id", "doc_id"), ("score", "relevance"))
 BEIR_HEADER = ("query-id", "corpus-id", "score")
@@ -34,46 +32,42 @@ DELIMITERS = ("\t", ",", ";")
 def read_qrels(source: str | os.PathLike[str]) -> dict[str, dict[str, int]]:
     """Read judgments: query_id to doc_id to grade, in the file's order.
 
-    The first line tells the format, whatever the file is called: columns between tabs, commas or
+    The first line decides the format, whatever the file name: columns separated by tabs, commas or
     semicolons under a header (BEIR's `query-id`, `corpus-id`, `score`, or `query_id`, `doc_id`,
-    `relevance`; others are not read), or TREC's four columns `query_id 0 doc_id grade` without
-    one. Gzipped or not; `"-"` is standard input. A judgment that is given twice alike counts once.
+    `relevance`; others are ignored), or TREC's four columns `query_id 0 doc_id grade` without a
+    header. May be gzipped; `"-"` is standard input. Equal duplicate judgments count once.
 
-    In a label file, which has the columns `query` and `text` too (`write_label_file`), rows without
-    a grade are skipped, and a grade may be written `1.0`.
+    In a label file, which also has the columns `query` and `text` (`write_label_file`), rows
+    without a grade are skipped, and a grade may be written `1.0`.
 
     Raises:
-        BadRecordsError: lines that are no judgment, grades that are not whole numbers, judgments
-            that contradict an earlier one; all of them together.
-        InputError: no such file, or no judgment in it; a label file without a label yet.
-        FileFormatError: the first line is of neither format, or the file is not text or cut off.
+        BadRecordsError: malformed lines, grades that are not integers, judgments that contradict
+            an earlier one; all of them together.
+        InputError: the file does not exist, or has no judgments or labels.
+        FileFormatError: the first line matches neither format, or the file is not text or is
+            truncated.
     """
     name = os.fspath(source)
     if name != STDIN:
         require_path(name)
     qrels: dict[str, dict[str, int]] = {}
-    faults = Faults()
     with open_source(Source(name, "qrels", name.lower().endswith(".gz") or None)) as stream:
-        for place, row in _rows(stream, name):
-            bad = row if isinstance(row, BadRecord) else _take_judgment(place, row, qrels)
-            if bad:
-                faults.add(bad)
-    faults.raise_any()
+        take_records(_rows(stream, name), lambda row: _take_judgment(row, qrels))
     if not qrels:
         raise InputError(f"{name} holds no judgments.")
     return qrels
 
 
 def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, int]]) -> None:
-    """Write query_id to doc_id to grade in the format that `path` ends in, gzipped for `.gz`.
+    """Write query_id to doc_id to grade in the format of `path`'s extension, gzipped for `.gz`.
 
     `.csv` has the columns `query_id,doc_id,relevance`; `.qrels` and `.trec` are TREC's four
-    columns; everything else is BEIR's TSV. Each with the grades as they are. A query without
-    judgments leaves no line.
+    columns; everything else is BEIR's TSV. Grades are unchanged. A query without judgments
+    writes no line.
 
     Raises:
-        InputError: an id is empty or no valid Unicode, or holds white space where the columns are
-            TREC's; a grade is beyond a million; `path` cannot be written. Nothing is written then.
+        InputError: an id is empty, not valid Unicode, or holds white space in TREC's format; a
+            grade is beyond a million; `path` cannot be written. Nothing is written then.
     """
     ending = Path(without_gz(os.fspath(path))).suffix.lower()
     check = check_token if ending in TREC_ENDINGS else _check_id
@@ -87,7 +81,7 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
 
 
 def check_grade(query_id: str, doc_id: str, grade: int) -> None:
-    """Refuse a grade beyond `HIGHEST_GRADE`, in either direction."""
+    """Raise `InputError` for a grade beyond `HIGHEST_GRADE` in absolute value."""
     if abs(grade) > HIGHEST_GRADE:
         raise InputError(
             f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
@@ -116,33 +110,29 @@ def _check_id(what: str, value: str) -> None:
 
 
 def _rows(stream: Iterable[bytes], name: str) -> Iterator[Row]:
-    """The rows under `QREL_COLUMNS`' names, the format told by the first line."""
+    """Return the rows under the names of `QREL_COLUMNS`, in the format of the first line."""
     lines = iter(stream)
-    head: list[bytes] = []
-    for raw in lines:
-        head.append(raw)
-        if strip_bom(raw).strip():
-            break
+    head = first_lines(lines)
     first = strip_bom(head[-1]).decode(errors="replace") if head else ""
-    whole = itertools.chain(head, lines)
+    everything = itertools.chain(head, lines)
     words = first.split()
-    # A query of TREC's may be called `score,1`.
+    # A TREC query may have the id `score,1`.
     if len(words) == 4 and _GRADE.fullmatch(words[3]):
-        return _trec_rows(whole, name)
+        return _trec_rows(everything, name)
     delimiter, columns = _header(first)
     if any(columns & set(names) for names in QREL_COLUMNS):
-        rows = read_delimited(whole, name, delimiter, QREL_COLUMNS)
+        rows = read_delimited(everything, name, delimiter, QREL_COLUMNS)
         return label_rows(rows, name) if is_label_file(columns) else rows
     if len(words) not in (0, 4):
         raise FileFormatError(
             f"{name} is not a file of judgments. Expected a header with query-id, corpus-id and "
-            "score between tabs or commas, or TREC's four columns: query_id 0 doc_id grade."
+            "score separated by tabs or commas, or TREC's four columns: query_id 0 doc_id grade."
         )
-    return _trec_rows(whole, name)
+    return _trec_rows(everything, name)
 
 
 def _header(line: str) -> tuple[str, set[str]]:
-    """The delimiter that finds the most known columns in a line, and the cells between it."""
+    """Return the delimiter that yields the most known columns of a line, and the cells."""
     known = {name for names in QREL_COLUMNS for name in names}
     split = [(mark, {cell.strip().strip('"') for cell in line.split(mark)}) for mark in DELIMITERS]
     return max(split, key=lambda found: len(found[1] & known))
@@ -161,25 +151,23 @@ def _trec_rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
             yield place, BadRecord(place, reason)
 
 
-def _take_judgment(
-    place: str, row: dict[str, Any], qrels: dict[str, dict[str, int]]
-) -> BadRecord | None:
-    """Add the judgment that `row` is to `qrels`, or say why it is none."""
+def _take_judgment(row: dict[str, Any], qrels: dict[str, dict[str, int]]) -> str | None:
+    """Add the judgment of `row` to `qrels`, or return why it is unusable."""
     cells = [next((row[name] for name in names if name in row), "") for names in QREL_COLUMNS]
     for names, cell in zip(QREL_COLUMNS, cells, strict=True):
         if not cell.strip():
-            return BadRecord(place, f"no {one_of(names)}")
+            return f"no {one_of(names)}"
     query_id, doc_id, grade = cells
     if not _GRADE.fullmatch(grade.strip()):
-        return BadRecord(place, f"grade '{grade}' is not a whole number")
+        return f"grade '{grade}' is not a whole number"
     if abs(int(grade)) > HIGHEST_GRADE:
-        return BadRecord(place, f"grade '{grade}' is beyond {HIGHEST_GRADE:,}; is it a grade?")
+        return f"grade '{grade}' is beyond {HIGHEST_GRADE:,}; is it a grade?"
     grades = qrels.setdefault(query_id, {})
     if grades.setdefault(doc_id, int(grade)) != int(grade):
         reason = f"query '{query_id}' and document '{doc_id}' were judged {grades[doc_id]} before"
-        return BadRecord(place, f"{reason}, here {int(grade)}")
+        return f"{reason}, here {int(grade)}"
     return None
 
 
-# Python's int() would also take "1_000" and other scripts' digits.
+# Python's int() would also accept "1_000" and digits of other scripts.
 _GRADE = re.compile(r"[+-]?[0-9]{1,18}")

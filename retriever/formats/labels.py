@@ -1,4 +1,4 @@
-"""Label files: found documents for a person to grade in a spreadsheet, read back as judgments."""
+"""Label files: retrieved documents to grade in a spreadsheet, read back as judgments."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadRecord, InputError
-from retriever.formats.cells import delimited_line
 from retriever.formats.lines import is_unicode, text_fault
 from retriever.formats.rows import Row
-from retriever.formats.writing import replacing
+from retriever.formats.writing import delimited_line, replacing
+from retriever.formatting import many
 
 LABEL_COLUMNS = ("query_id", "doc_id", "relevance", "query", "title", "text", "found_by")
-# The rest may have been taken out, so that nobody sees what was found by which index.
-TELLING_COLUMNS = frozenset({"query_id", "doc_id", "relevance", "query", "text"})
+# The other columns may be deleted, for example to hide which index found what.
+IDENTIFYING_COLUMNS = frozenset({"query_id", "doc_id", "relevance", "query", "text"})
 
 SHOWN_CHARACTERS = 500
 
-# What makes a cell a formula for a spreadsheet; and our own mark that it is text.
+# Prefixes that make a cell a formula in a spreadsheet, and the mark that makes it text.
 FORMULA = ("=", "+", "-", "@")
 MARK = "'"
 
-# What a spreadsheet leaves as it is: a whole number that it shows whole, or a text that begins
-# with a letter and is neither a month's day ("MAR1") nor a truth value.
+# Ids that a spreadsheet leaves unchanged: an integer short enough to be shown in full, or text that
+# begins with a letter and is neither a date ("MAR1") nor a boolean.
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,10}")
 _MONTH = (
     "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(t(ember)?)?|"
     "oct(ober)?|nov(ember)?|dec(ember)?"
 )
 _CONVERTED = re.compile(rf"true|false|({_MONTH})([-/., ]*[0-9]+)+", re.IGNORECASE)
-# A spreadsheet may make 1.0, or 1,0 where decimals have commas, of a whole number.
+# A spreadsheet may turn an integer into 1.0, or 1,0 where the decimal separator is a comma.
 _WHOLE_DECIMAL = re.compile(r"([+-]?[0-9]+)[.,]0+")
 
 
 @dataclass(frozen=True)
 class PooledJudgment:
-    """A document that was found for a query, and by what; nobody has judged it yet."""
+    """An unjudged document retrieved for a query, and the systems that found it."""
 
     query_id: str
     query: str
@@ -50,14 +50,10 @@ class PooledJudgment:
 
 
 def refuse_labelled(path: str | os.PathLike[str]) -> None:
-    """Refuse to write a label file over another.
-
-    Raises:
-        InputError: `path` exists.
-    """
+    """Raise `InputError` if the label file `path` already exists."""
     if Path(path).exists():
         raise InputError(
-            f"{os.fspath(path)} is there already and may hold labels. Give another name, or "
+            f"{os.fspath(path)} already exists and may hold labels. Choose another name or "
             "remove it first."
         )
 
@@ -65,18 +61,17 @@ def refuse_labelled(path: str | os.PathLike[str]) -> None:
 def write_label_file(path: str | os.PathLike[str], rows: Iterable[PooledJudgment]) -> None:
     """Write `rows`, in their order, as a CSV file with the columns `LABEL_COLUMNS`.
 
-    The column `relevance` is empty: a person enters a whole number, 0 for a document that does not
-    answer the query. `read_qrels` reads what was entered. UTF-8 with a byte-order mark, which
-    spreadsheets know it by; RFC 4180's quotes and line ends; gzipped if `path` ends in `.gz`.
+    The column `relevance` is empty: an assessor enters an integer, 0 for a document that does not
+    answer the query, and `read_qrels` reads it. UTF-8 with a byte-order mark, by which spreadsheets
+    detect it; RFC 4180 quotes and line ends; gzipped if `path` ends in `.gz`.
 
-    Texts are in one line of at most 500 characters. Where a spreadsheet would take a text for a
-    formula, it gets a leading apostrophe; an id gets one also where the spreadsheet would change it
-    (`007`, `1e5`, `MAR1`), and `read_qrels` takes it off again, so that ids come back as they were.
+    Texts are one line of at most 500 characters. A text that a spreadsheet would read as a formula
+    gets a leading apostrophe, and so does an id that it would change (`007`, `1e5`, `MAR1`);
+    `read_qrels` removes it, so ids round-trip.
 
     Raises:
-        InputError: `path` exists (it may hold labels), an id is empty, a text is no valid Unicode,
-            a document comes twice for one query, or `path` cannot be written. Nothing is written
-            then.
+        InputError: `path` exists, an id is empty, a text is not valid Unicode, a document is
+            repeated for one query, or `path` cannot be written. Nothing is written then.
     """
     refuse_labelled(path)
     lines = [_line(row) for row in _checked(rows)]
@@ -86,31 +81,30 @@ def write_label_file(path: str | os.PathLike[str], rows: Iterable[PooledJudgment
 
 
 def is_label_file(columns: Iterable[str]) -> bool:
-    """Whether a table with these columns is a label file, where a blank grade is one to come."""
-    return set(columns) >= TELLING_COLUMNS
+    """Return whether a table with these columns is a label file, where grades may be blank."""
+    return set(columns) >= IDENTIFYING_COLUMNS
 
 
 def label_rows(rows: Iterable[Row], name: str) -> Iterator[Row]:
-    """The labelled rows of a label file `name`, ids and grades as they were meant.
+    """Yield the labeled rows of label file `name`, with original ids and integer grades.
 
     Raises:
-        InputError: there are rows, and none is labelled. Raised after the last row.
+        InputError: no row is labeled. Raised after the last row.
     """
-    unlabelled = labelled = 0
+    unlabeled = labeled = 0
     for place, row in rows:
         if isinstance(row, BadRecord):
-            labelled += 1
+            labeled += 1
             yield place, row
         elif row.get("relevance", "").strip():
-            labelled += 1
-            yield place, _as_meant(row)
+            labeled += 1
+            yield place, _restored(row)
         elif "doc_id" in row:
-            unlabelled += 1
-    if unlabelled and not labelled:
-        count = "1 row" if unlabelled == 1 else f"{unlabelled:,} rows"
+            unlabeled += 1
+    if unlabeled and not labeled:
         raise InputError(
-            f"{name} has {count} and no label yet. Enter a whole number under 'relevance' in at "
-            "least one, 0 for a document that does not answer its query."
+            f"{name} has {many(unlabeled, 'row', 'rows')} and no label yet. Enter a whole number "
+            "under 'relevance' in at least one, 0 for a document that does not answer its query."
         )
 
 
@@ -126,9 +120,7 @@ def _checked(rows: Iterable[PooledJudgment]) -> Iterator[PooledJudgment]:
             raise InputError(f"The {fault}.")
         pair = (row.query_id, row.doc_id)
         if pair in seen:
-            raise InputError(
-                f"Document '{row.doc_id}' is to be labelled twice for query '{row.query_id}'."
-            )
+            raise InputError(f"Document '{row.doc_id}' occurs twice for query '{row.query_id}'.")
         seen.add(pair)
         yield row
 
@@ -151,11 +143,11 @@ def _shown(text: str) -> str:
     return MARK + line if line.startswith(FORMULA) else line
 
 
-def _as_meant(row: dict[str, Any]) -> dict[str, Any]:
+def _restored(row: dict[str, Any]) -> dict[str, Any]:
     grade = row["relevance"].strip()
     whole = _WHOLE_DECIMAL.fullmatch(grade)
-    meant = {**row, "relevance": whole[1] if whole else grade}
+    restored = {**row, "relevance": whole[1] if whole else grade}
     for key in ("query_id", "doc_id"):
         if key in row:
-            meant[key] = row[key].removeprefix(MARK)
-    return meant
+            restored[key] = row[key].removeprefix(MARK)
+    return restored

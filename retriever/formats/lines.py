@@ -1,18 +1,34 @@
-"""UTF-8 text: the lines of a stream, each with its place, and what is not UTF-8."""
+"""Lines of UTF-8 text with their places, and the faults found in them."""
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from indexes.errors import BadRecord
+from indexes.errors import BadRecord, BadRecordsError
+
+# Enough to see what is wrong; a big file of another format must not fill memory.
+KEPT = 1_000
+
+T = TypeVar("T")
+
+
+def first_lines(stream: Iterable[bytes]) -> list[bytes]:
+    """Return the lines up to and including the first that is not blank."""
+    head = []
+    for raw in stream:
+        head.append(raw)
+        if strip_bom(raw).strip():
+            break
+    return head
 
 
 def read_lines(stream: Iterable[bytes], name: str) -> Iterator[tuple[str, str | BadRecord]]:
     """Yield `(place, line)` for every line that is not blank; place is `name:number`, from 1.
 
-    Lines come without their ends; one that is not UTF-8 comes as a `BadRecord`. A byte-order mark
-    at the start is skipped. Only a line feed ends a line, so that text may hold anything else.
+    Line ends are removed; a line that is not UTF-8 becomes a `BadRecord`. A leading byte-order
+    mark is skipped. Only a line feed ends a line, so text may hold any other separator.
     """
     for number, raw in enumerate(stream, 1):
         place = f"{name}:{number}"
@@ -26,17 +42,17 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[tuple[str, str | 
 
 
 def strip_bom(raw: bytes) -> bytes:
-    """`raw` without a leading UTF-8 byte-order mark."""
+    """Return `raw` without a leading UTF-8 byte-order mark."""
     return raw.removeprefix(codecs.BOM_UTF8)
 
 
 def invalid_utf8(error: UnicodeDecodeError) -> str:
-    """The reason for a bad record: the first byte that is not UTF-8, counted from 1."""
+    """Return the reason for a bad record: the first byte that is not UTF-8, counted from 1."""
     return f"invalid UTF-8 at byte {error.start + 1}"
 
 
 def is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold `text`: no lone surrogates, which JSON's escapes can make."""
+    """Return whether `text` is valid Unicode, without lone surrogates (as JSON escapes allow)."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -45,7 +61,31 @@ def is_unicode(text: str) -> bool:
 
 
 def text_fault(what: str, value: str) -> str:
-    """What is wrong with an id or a text called `what`: it is empty or no Unicode; or nothing."""
+    """Return why an id or text called `what` is empty or not valid Unicode; "" if it is fine."""
     if not value.strip():
         return f"{what} is empty"
     return "" if is_unicode(value) else f"{what} is not valid Unicode"
+
+
+def take_records(
+    records: Iterable[tuple[str, T | BadRecord]], take: Callable[[T], str | None]
+) -> None:
+    """Pass every record to `take`, which returns the reason if the record is bad.
+
+    Raises:
+        BadRecordsError: some records are bad; names up to `KEPT` of them, in their order.
+    """
+    kept: list[BadRecord] = []
+    total = 0
+    for place, record in records:
+        if isinstance(record, BadRecord):
+            bad = record
+        elif reason := take(record):
+            bad = BadRecord(place, reason)
+        else:
+            continue
+        total += 1
+        if len(kept) < KEPT:
+            kept.append(bad)
+    if kept:
+        raise BadRecordsError(kept, total, advice="Fix the lines and read the file again.")

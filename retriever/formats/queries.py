@@ -1,4 +1,4 @@
-"""Queries from files and into them: rows, lines of text, TREC topics."""
+"""Readers and writers of queries: rows, lines of text, TREC topics."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadRecord, InputError
-from retriever.formats.cells import delimited_line
-from retriever.formats.faults import Faults
-from retriever.formats.lines import read_lines, strip_bom, text_fault
+from retriever.formats.lines import first_lines, read_lines, take_records, text_fault
 from retriever.formats.records import take_id
 from retriever.formats.rows import ROW_ENDINGS, Row, read_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
-from retriever.formats.writing import replacing
+from retriever.formats.writing import delimited_line, replacing
 
 QUERY_IDS = ("_id", "query_id", "qid", "id")
 QUERY_COLUMNS = (QUERY_IDS, ("text",))
@@ -33,46 +31,40 @@ def read_queries(
 ) -> dict[str, str]:
     """Read queries: query_id to text, in the file's order.
 
-    `source` is a file, or `"-"` for standard input (jsonl unless `format` says otherwise); each
-    may be gzipped:
+    `source` is a file, or `"-"` for standard input (jsonl by default); either may be gzipped:
 
     - Row formats (jsonl, csv, tsv, parquet) have the id under `_id`, `query_id`, `qid` or `id` and
-      a `text`; other fields are not read.
-    - TREC topics (`.topics`, `.trec`, `.xml`, `.sgml`, or `format="trec"`): the number and the
-      title of each, as `topics.read_topics` says. A `.txt` that begins with `<top>` is one too.
-    - In any other `.txt` every line is a query and its id is the line's number, from "1"; blank
-      lines are skipped.
+      a `text`; other fields are ignored.
+    - TREC topics (`.topics`, `.trec`, `.xml`, `.sgml`, or `format="trec"`) give number and title,
+      see `topics.read_topics`. So does a `.txt` that begins with `<top>`.
+    - In any other `.txt` every line is a query with the line number as id, from "1"; blank lines
+      are skipped.
 
     Raises:
-        BadRecordsError: lines that are no query, an empty text, an id twice; all of them together.
-        InputError: no such file, or no query in it.
-        FileFormatError: a file that is not what its ending says, or of no known ending.
+        BadRecordsError: malformed lines, empty texts, repeated ids; all of them together.
+        InputError: the file does not exist, or has no queries.
+        FileFormatError: a file does not match its extension, or has an unknown one.
     """
     name = os.fspath(source)
     opened = locate(name, format, ENDINGS, "jsonl")
     queries: dict[str, str] = {}
-    faults = Faults()
     with open_source(opened) as stream:
-        for place, row in _rows(stream, opened):
-            bad = row if isinstance(row, BadRecord) else _take_query(place, row, queries)
-            if bad:
-                faults.add(bad)
-    faults.raise_any()
+        take_records(_rows(stream, opened), lambda row: _take_query(row, queries))
     if not queries:
         raise InputError(f"{name} holds no queries.")
     return queries
 
 
 def write_queries(path: str | os.PathLike[str], queries: Mapping[str, str]) -> None:
-    """Write query_id to text in the format that `path` ends in, gzipped for a further `.gz`.
+    """Write query_id to text in the format of `path`'s extension, gzipped for a further `.gz`.
 
     `.jsonl` (or `.ndjson`, `.json`) is BEIR's; `.csv` and `.tsv` have the columns `query_id` and
     `text`; `.topics` and `.trec` are TREC topics with `<num>` and `<title>`, where `<` and white
-    space other than single spaces become references such as `&#10;`. Each reads back as it was.
+    space other than single spaces become references such as `&#10;`. All formats round-trip.
 
     Raises:
-        InputError: an id or a text is empty or no valid Unicode, an id holds white space and is to
-            be a topic's, `path` has another ending or cannot be written. Nothing is written then.
+        InputError: an id or text is empty or not valid Unicode, an id of a topic holds white space,
+            `path` has another extension or cannot be written. Nothing is written then.
     """
     line = _line_writer(path)
     for query_id, text in queries.items():
@@ -92,8 +84,8 @@ def _line_writer(path: str | os.PathLike[str]) -> Callable[[str, str], str]:
     writer = _WRITERS.get(Path(name).suffix.lower())
     if writer is None:
         raise InputError(
-            f"Queries cannot be written to {os.fspath(path)}: its ending is none of "
-            f"{', '.join(_WRITERS)}, each also with .gz. Give it one of these."
+            f"Queries cannot be written to {os.fspath(path)}: expected an extension of "
+            f"{', '.join(_WRITERS)}, optionally with .gz. Rename the file."
         )
     return writer
 
@@ -126,21 +118,11 @@ def _rows(stream: io.BufferedReader, source: Source) -> Iterator[Row]:
         return read_topics(stream, source.name)
     if source.kind != "txt":
         return read_rows(stream, source, QUERY_COLUMNS)
-    head = _first_lines(stream)
+    head = first_lines(stream)
     lines = itertools.chain(head, stream)
     if head and looks_like_topics(head[-1]):
         return read_topics(lines, source.name)
     return _query_lines(lines, source.name)
-
-
-def _first_lines(stream: Iterable[bytes]) -> list[bytes]:
-    """The lines up to the first that is not blank."""
-    head = []
-    for raw in stream:
-        head.append(raw)
-        if strip_bom(raw).strip():
-            break
-    return head
 
 
 def _query_lines(stream: Iterable[bytes], name: str) -> Iterator[Row]:
@@ -149,21 +131,20 @@ def _query_lines(stream: Iterable[bytes], name: str) -> Iterator[Row]:
         yield place, line if isinstance(line, BadRecord) else {"_id": number, "text": line.strip()}
 
 
-def _take_query(place: str, row: dict[str, Any], queries: dict[str, str]) -> BadRecord | None:
-    """Add the query that `row` is to `queries`, or say why it is none."""
+def _take_query(row: dict[str, Any], queries: dict[str, str]) -> str | None:
+    """Add the query of `row` to `queries`, or return why it is unusable."""
     try:
         query_id = take_id(row, QUERY_IDS)
     except InputError as error:
-        return BadRecord(place, str(error))
+        return str(error)
     if "text" not in row:
-        return BadRecord(place, "no 'text'")
+        return "no 'text'"
     text = row["text"]
     if not isinstance(text, str):
-        return BadRecord(place, f"'text' is {type(text).__name__}; expected text")
+        return f"'text' is {type(text).__name__}; expected text"
     fault = text_fault("the query id", query_id) or text_fault("'text'", text)
     if query_id in queries:
         fault = f"query id '{query_id}' was given before"
-    if fault:
-        return BadRecord(place, fault)
-    queries[query_id] = text
-    return None
+    if not fault:
+        queries[query_id] = text
+    return fault

@@ -1,4 +1,4 @@
-"""The fields of one record, as a document."""
+"""Conversion of the fields of one record into a document."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from indexes.document import Document
 from indexes.errors import BadRecord, InputError
 from retriever.formats.columns import one_of
 
-# Where several are given, the first is the id and the others are metadata.
+# If several are present, the first is the id and the others are metadata.
 DOCUMENT_IDS = ("_id", "doc_id", "id")
 DOCUMENT_COLUMNS = (DOCUMENT_IDS, ("text",))
 
-# A reason may quote the value at fault, which can be as long as a document.
+# A reason may quote the faulty value, which can be as long as a document.
 LONGEST_REASON = 300
 
 
 def document_or_bad(place: str, fields: Mapping[str, Any]) -> Document | BadRecord:
-    """The document that `fields` make, or why they do not make one.
+    """Return the document made from `fields`, or the reason they are unusable.
 
-    The id is in `_id`, `doc_id` or `id` (a whole number becomes text), the rest in `text` and
-    `title` (may be missing or None). Every other field is metadata; what a field `metadata` holds
-    is merged into it if that is an object, and a field beside it wins over one of its own.
+    The id is in `_id`, `doc_id` or `id` (an integer becomes text), the rest in `text` and `title`
+    (may be missing or None). Every other field is metadata. An object under `metadata` is merged
+    into it; top-level fields win over its keys.
     """
     try:
         return _document(dict(fields))
@@ -38,7 +38,7 @@ def take_id(fields: dict[str, Any], names: Sequence[str]) -> str:
     """Remove the first of `names` from `fields` and return its value as an id.
 
     Raises:
-        InputError: there is none of them, or it is neither text nor a whole number.
+        InputError: none of them is present, or the value is neither text nor an integer.
     """
     for name in names:
         if name in fields:

@@ -1,4 +1,4 @@
-"""The rows of a stream, whichever row format it holds."""
+"""Rows of a stream in any row format."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ ROW_ENDINGS = {
 
 
 def read_rows(stream: io.BufferedReader, source: Source, required: Required) -> Iterator[Row]:
-    """Yield `(place, fields)` for every row of `source`, or why the row cannot be read.
+    """Yield `(place, fields)` for every row of `source`, or the reason it is unusable.
 
     Raises:
-        FileFormatError: the whole is not of `source.kind`, or a table lacks a `required` column.
+        FileFormatError: the stream is not of `source.kind`, or lacks a `required` column.
     """
     match source.kind:
         case "jsonl":

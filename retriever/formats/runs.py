@@ -1,4 +1,4 @@
-"""Runs in TREC's six columns: what a retriever answered, for any tool to judge."""
+"""Readers and writers of runs in TREC's six columns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from indexes.errors import BadRecord, InputError
-from retriever.formats.faults import Faults
-from retriever.formats.lines import read_lines
+from indexes.errors import InputError
+from retriever.formats.lines import read_lines, take_records
 from retriever.formats.sources import Source, open_source, require_path
 from retriever.formats.trec import check_token
 from retriever.formats.writing import replacing
@@ -20,12 +19,12 @@ def write_run(
 ) -> None:
     """Write `run`, query_id to (doc_id, score) pairs with the best first, as a TREC run.
 
-    The columns are `query_id Q0 doc_id rank score tag`, ranks count from 1, and a score reads back
-    as the very same number. A query without hits leaves no line. Gzipped if `path` ends in `.gz`.
+    The columns are `query_id Q0 doc_id rank score tag`; ranks count from 1, and scores round-trip
+    exactly. A query without hits writes no line. Gzipped if `path` ends in `.gz`.
 
     Raises:
-        InputError: an id or the tag does not stay in its column (`check_token`), a document comes
-            twice, scores are not finite or rise along the ranks (tools that judge runs go by
+        InputError: an id or the tag does not fit its column (`check_token`), a document is
+            repeated, scores are not finite or increase along the ranks (evaluation tools sort by
             score), or `path` cannot be written. Nothing is written then.
     """
     check_token("tag", tag)
@@ -34,32 +33,27 @@ def write_run(
     with replacing(path) as file:
         for query_id, hits in run.items():
             for rank, (doc_id, score) in enumerate(hits, 1):
-                # float() because NumPy's numbers print their type; of a float32 it is exact.
+                # float(), because NumPy scalars print their type; exact for float32.
                 file.write(f"{query_id} Q0 {doc_id} {rank} {float(score)!r} {tag}\n")
 
 
 def read_run(path: str | os.PathLike[str]) -> dict[str, list[tuple[str, float]]]:
     """Read a TREC run: query_id, in the file's order, to (doc_id, score) pairs.
 
-    Pairs are sorted by score, highest first, then by rank. Gzipped or not. An empty file is a run
-    without queries.
+    Pairs are sorted by score, highest first, then by rank. The file may be gzipped; an empty one
+    is a run without queries.
 
     Raises:
-        BadRecordsError: lines without six columns, scores that are not finite numbers, ranks that
-            are not whole numbers, a document twice for one query; all of them together.
-        InputError: no such file, or it cannot be read.
-        FileFormatError: not text, or cut off.
+        BadRecordsError: lines without six columns, scores that are not finite, ranks that are not
+            integers, repeated documents of one query; all of them together.
+        InputError: the file does not exist or cannot be read.
+        FileFormatError: the file is not text, or is truncated.
     """
     name = os.fspath(path)
     require_path(name)
     ranked: dict[str, dict[str, tuple[float, int]]] = {}
-    faults = Faults()
     with open_source(Source(name, "run", name.lower().endswith(".gz") or None)) as stream:
-        for place, line in read_lines(stream, name):
-            bad = line if isinstance(line, BadRecord) else _take_line(place, line, ranked)
-            if bad:
-                faults.add(bad)
-    faults.raise_any()
+        take_records(read_lines(stream, name), lambda line: _take_line(line, ranked))
     return {query_id: _best_first(found) for query_id, found in ranked.items()}
 
 
@@ -79,23 +73,21 @@ def _check_hits(query_id: str, hits: Sequence[tuple[str, float]]) -> None:
         raise InputError(f"Query '{query_id}' has the same document at two ranks.")
 
 
-def _take_line(
-    place: str, line: str, ranked: dict[str, dict[str, tuple[float, int]]]
-) -> BadRecord | None:
+def _take_line(line: str, ranked: dict[str, dict[str, tuple[float, int]]]) -> str | None:
+    """Add the entry of `line` to `ranked`, or return why it is unusable."""
     cells = line.split()
     if len(cells) != 6:
-        reason = f"{len(cells)} columns; expected 'query_id Q0 doc_id rank score tag'"
-        return BadRecord(place, reason)
+        return f"{len(cells)} columns; expected 'query_id Q0 doc_id rank score tag'"
     query_id, _, doc_id, rank, score, _ = cells
     try:
         entry = (float(score), int(rank))
     except ValueError:
-        return BadRecord(place, f"rank '{rank}' and score '{score}' are not both numbers")
+        return f"rank '{rank}' and score '{score}' are not both numbers"
     if not math.isfinite(entry[0]):
-        return BadRecord(place, f"score '{score}' is not finite")
+        return f"score '{score}' is not finite"
     found = ranked.setdefault(query_id, {})
     if doc_id in found:
-        return BadRecord(place, f"document '{doc_id}' is in query '{query_id}' twice")
+        return f"document '{doc_id}' is in query '{query_id}' twice"
     found[doc_id] = entry
     return None
 

@@ -1,4 +1,4 @@
-"""A file or standard input, opened as a stream of bytes that was found to be what it claims."""
+"""Files and standard input, opened as streams of bytes whose format has been checked."""
 
 from __future__ import annotations
 
@@ -13,17 +13,39 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from indexes.errors import FileFormatError, InputError
-from retriever.formats.signatures import GZIP, HEAD_BYTES, PARQUET, recognise
 
 STDIN = "-"
 SHOWN_CHARACTERS = 80
+HEAD_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The leading bytes of a kind of file, and advice for a user who passes one."""
+
+    start: bytes
+    name: str
+    advice: str
+
+
+GZIP = Signature(b"\x1f\x8b", "gzip data", "Rename it to end in .gz")
+PARQUET = Signature(b"PAR1", "a Parquet file", "Read it as parquet: by its extension or --format")
+_OTHERS = (
+    Signature(
+        b"PK\x03\x04", "a zip archive or an office document", "Unpack it or export it as CSV"
+    ),
+    Signature(b"SQLite format 3\0", "an SQLite database", "Export its table as CSV"),
+    Signature(b"%PDF-", "a PDF", "Extract its text first"),
+    Signature(b"\xff\xfe", "UTF-16 text", "Save it as UTF-8"),
+    Signature(b"\xfe\xff", "UTF-16 text", "Save it as UTF-8"),
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read: `name` as the user gave it, `kind` what it should hold.
+    """A file to read: `name` as the user gave it, `kind` the expected format.
 
-    `gzipped` is what the name promises; None promises nothing, and the first bytes decide.
+    `gzipped` follows from the name; for None the first bytes decide.
     """
 
     name: str
@@ -32,14 +54,14 @@ class Source:
 
 
 def locate(name: str, kind: str | None, endings: Mapping[str, str], default: str) -> Source:
-    """The source that `name` stands for; its kind is `kind`, or else what its ending says.
+    """Return the source called `name`, of format `kind` or else that of its extension.
 
-    `endings` maps the endings that are known to kinds; standard input is `default` unless `kind`
-    says otherwise. The file is not opened yet.
+    `endings` maps known extensions to kinds; without `kind`, standard input is `default`. The file
+    is not opened.
 
     Raises:
-        InputError: no such file, or `kind` is not one of the known kinds.
-        FileFormatError: the ending is not known and no `kind` was given.
+        InputError: the file does not exist, or `kind` is unknown.
+        FileFormatError: the extension is unknown and `kind` is None.
     """
     if kind is not None:
         known = tuple(dict.fromkeys(endings.values()))
@@ -58,21 +80,21 @@ def locate(name: str, kind: str | None, endings: Mapping[str, str], default: str
 
 
 def require_path(name: str) -> Path:
-    """`name` as a path to something that exists.
+    """Return `name` as the path of an existing file or folder.
 
     Raises:
-        InputError: nothing of that name exists or can be looked at.
+        InputError: it does not exist or is not accessible.
     """
     path = Path(name)
     try:
-        # An empty name would be this folder.
+        # An empty name would mean the current folder.
         if not name:
             raise FileNotFoundError
         path.stat()
-    # ValueError: a NUL character, as in a text that was given for a path.
+    # ValueError: a NUL character, as in a text passed as a path.
     except (FileNotFoundError, NotADirectoryError, ValueError):
         shown = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}..."
-        message = f"No file or folder '{shown}'. Give the path of one, or '-' for standard input."
+        message = f"No file or folder '{shown}'. Pass an existing path, or '-' for standard input."
         raise InputError(message) from None
     except OSError as error:
         raise _unreadable(name[:SHOWN_CHARACTERS], error) from None
@@ -80,19 +102,19 @@ def require_path(name: str) -> Path:
 
 
 def without_gz(name: str) -> str:
-    """`name` less a final `.gz`, in capitals or not."""
+    """Return `name` without a final `.gz` of any case."""
     return name[:-3] if name.lower().endswith(".gz") else name
 
 
 @contextmanager
 def open_source(source: Source) -> Iterator[io.BufferedReader]:
-    """The bytes of `source`, unpacked if it is gzipped, from the start.
+    """Open the bytes of `source` from the start, decompressed if gzipped.
 
-    What goes wrong while the stream is read inside the `with` block is translated too. Standard
-    input is left open.
+    Errors raised while reading inside the `with` block are translated too. Standard input stays
+    open.
 
     Raises:
-        FileFormatError: the bytes are not what the name or the kind says, or end too early.
+        FileFormatError: the bytes do not match the name or the kind, or are truncated.
         InputError: the file cannot be read.
     """
     try:
@@ -100,7 +122,7 @@ def open_source(source: Source) -> Iterator[io.BufferedReader]:
             raw = _open_raw(source.name, stack)
             yield _unpacked(raw, source, stack)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        message = f"{source.name} is damaged or cut off: {error}. Fetch or make it again."
+        message = f"{source.name} is damaged or truncated: {error}. Download or create it again."
         raise FileFormatError(message) from None
     except OSError as error:
         raise _unreadable(source.name, error) from None
@@ -111,11 +133,11 @@ def _unreadable(name: str, error: OSError) -> InputError:
 
 
 def _unknown_ending(name: str, ending: str, endings: Mapping[str, str]) -> str:
-    says = f"ends in '{ending}', which is not known" if ending else "has no ending"
+    says = f"has the unknown extension '{ending}'" if ending else "has no extension"
     kinds = ", ".join(dict.fromkeys(endings.values()))
     return (
-        f"{name} {says}. Known endings: {', '.join(endings)}, each also with .gz. "
-        f"Otherwise say what it is with --format ({kinds})."
+        f"{name} {says}. Known extensions: {', '.join(endings)}, each also with .gz. "
+        f"For other names, pass the format with --format ({kinds})."
     )
 
 
@@ -125,7 +147,7 @@ def _open_raw(name: str, stack: ExitStack) -> io.BufferedReader:
     stdin = sys.stdin.buffer
     if isinstance(stdin, io.BufferedReader):
         return stdin
-    # A stand-in for standard input, such as a test's: give it the `peek` that a real one has.
+    # A substitute for standard input, as in tests: add the `peek` of the real one.
     reader: io.BufferedReader = io.BufferedReader(cast(io.RawIOBase, stdin))
     stack.callback(reader.detach)
     return reader
@@ -148,39 +170,47 @@ def _head(stream: io.BufferedReader) -> bytes:
 
 
 def _gunzip(raw: BinaryIO | io.BufferedReader) -> io.BufferedReader:
-    # Reading lines through a buffer costs a third of asking GzipFile for each.
+    # Reading lines through a buffer takes a third of the time of reading each from GzipFile.
     return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 16)
 
 
 def _not_gzip(name: str, head: bytes) -> str:
-    looks = recognise(head)
-    seen = f"it looks like {looks.name}" if looks else "it does not start as gzip data does"
-    advice = "Fetch it again." if not head else "Take .gz from its name, or fetch it again."
+    looks = _recognize(head)
+    seen = f"it looks like {looks.name}" if looks else "it is not gzip data"
+    advice = "Download it again." if not head else "Remove .gz from its name, or download it again."
     return f"{name} ends in .gz, but {seen if head else 'it is empty'}. {advice}"
 
 
 def _check_head(source: Source, head: bytes) -> None:
-    looks = recognise(head)
+    looks = _recognize(head)
     if source.kind == "parquet":
         if looks is not PARQUET:
             raise FileFormatError(_looks_wrong(source, head))
     elif looks is not None:
         raise FileFormatError(_looks_wrong(source, head))
     elif source.kind == "jsonl" and _holds_array(source.name, head):
-        message = f"{source.name} looks like one JSON array; expected one object a line."
+        message = f"{source.name} looks like one JSON array; expected one object per line."
         raise FileFormatError(f"{message} Convert it, for example with: jq -c '.[]'")
 
 
 def _holds_array(name: str, head: bytes) -> bool:
-    # In .jsonl a line that is an array is one bad record; .json is what whole arrays are called.
+    # In .jsonl an array is one bad line; a .json file is often one array.
     return without_gz(name).lower().endswith(".json") and head.lstrip().startswith(b"[")
 
 
 def _looks_wrong(source: Source, head: bytes) -> str:
-    looks = recognise(head)
+    looks = _recognize(head)
     if looks is not None:
         seen, advice = f"looks like {looks.name}", f"{looks.advice}."
     else:
-        seen = "does not start as one" if head else "is empty"
-        advice = "Give the file that was meant, or say what it is with --format."
-    return f"{source.name} is to be read as {source.kind}, but {seen}. {advice}"
+        seen = "does not start like one" if head else "is empty"
+        advice = "Pass another file, or its format with --format."
+    return f"{source.name} should be {source.kind}, but {seen}. {advice}"
+
+
+def _recognize(head: bytes) -> Signature | None:
+    """Return the kind of file that starts with `head`; None for text, no bytes or unknown."""
+    for signature in (GZIP, PARQUET, *_OTHERS):
+        if head.startswith(signature.start):
+            return signature
+    return None

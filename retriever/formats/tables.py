@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 from indexes.errors import FileFormatError
 from retriever.formats.columns import Required, check_columns
 
-# Rows decoded at a time, and bytes of a column held at a time: memory follows these, not the file.
+# Rows decoded and bytes of a column buffered at a time, which bound memory for files of any size.
 BATCH_ROWS = 256
 BUFFER_BYTES = 1 << 18
 
@@ -24,25 +24,25 @@ def read_parquet(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield `(place, row)` for every row; place is `name:row number`, from 1.
 
-    Nulls are left out. Dates and times become ISO text (cut to microseconds), decimals become
-    floats; other values are as pyarrow gives them. A stream that cannot be searched, such as
-    standard input or gzip, goes through a temporary file first.
+    Nulls are omitted. Dates and times become ISO text (truncated to microseconds), decimals become
+    floats; other values are as pyarrow returns them. A stream that is not seekable, such as
+    standard input or gzip, is copied to a temporary file first.
 
     Raises:
-        FileFormatError: not Parquet, cut off, or without a `required` column.
+        FileFormatError: not Parquet, truncated, or without a `required` column.
     """
     import pyarrow as pa
     import pyarrow.parquet
 
-    with _searchable(stream) as file:
+    with _seekable(stream) as file:
         try:
             parquet = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES)
             check_columns(name, parquet.schema_arrow.names, required)
             yield from _rows(parquet, name)
-        # ValueError: a value that Python cannot hold, such as the year 20,000.
+        # ValueError: a value that Python cannot represent, such as the year 20,000.
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
-            message = f"{name} cannot be read as Parquet: {reason}. Fetch or make it again."
+            message = f"{name} cannot be read as Parquet: {reason}. Download or create it again."
             raise FileFormatError(message) from None
 
 
@@ -56,7 +56,7 @@ def _rows(parquet: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _microseconds(batch: Any) -> Any:
-    """`batch` with its nanosecond times cut to microseconds, as fine as Python's own go."""
+    """Return `batch` with nanoseconds truncated to microseconds, the resolution of Python."""
     import pyarrow as pa
 
     for place, field in enumerate(batch.schema):
@@ -72,7 +72,7 @@ def _microseconds(batch: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """`value`, and what it holds, in JSON's types where there is one for it."""
+    """Return `value` with dates, times and decimals at any depth converted to JSON types."""
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
@@ -85,8 +85,8 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _searchable(stream: io.BufferedReader) -> Iterator[BinaryIO]:
-    # Parquet keeps its table of contents at the end.
+def _seekable(stream: io.BufferedReader) -> Iterator[BinaryIO]:
+    # Parquet has its metadata at the end.
     if isinstance(stream.raw, io.FileIO) and stream.seekable():
         yield cast(BinaryIO, stream)
         return

@@ -1,4 +1,4 @@
-"""TREC topics: queries between tags, as the tracks hand them out."""
+"""TREC topics: queries between tags, in the format of the TREC tracks."""
 
 from __future__ import annotations
 
@@ -12,46 +12,45 @@ from retriever.formats.lines import invalid_utf8, strip_bom
 from retriever.formats.rows import Row
 from retriever.formats.trec import check_token
 
-# What a query is asked with: the first of these that a topic has.
+# The query text: the first of these fields that a topic has.
 QUERY_FIELDS = ("title", "query")
 ID_FIELDS = ("num", "number")
 ID_ATTRIBUTES = ("number", "num", "id", "qid")
 
-# Markup within a text: no fields of a topic.
+# Markup within a text, not fields of a topic.
 INLINE = frozenset({"b", "br", "em", "i", "p", "strong", "sub", "sup", "tt", "u"})
 
-# TREC's own labels, which stand before the text of a field.
+# TREC's own labels, which precede the text of a field.
 LABELS = {"num": "Number:", "number": "Number:", "title": "Topic:"}
 
 _START = re.compile(r"\s*<(?:top|topics?|\?xml)[\s>]", re.IGNORECASE)
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-# A "<" in front of anything but a letter belongs to the text: "p < 0.05".
+# A "<" before anything but a letter belongs to the text: "p < 0.05".
 _TAG = re.compile(r"<([/?!]?)([A-Za-z][\w-]*)(\s[^<>]*)?/?>")
 _ATTRIBUTE = re.compile(r"([\w-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _REFERENCE = re.compile(r"&(?:(lt|gt|amp|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6}));")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 _LAST_CHARACTER = 0x10FFFF
-# One space between words is kept; all other white space would be drawn together.
+# Single spaces between words are kept; reading would collapse all other white space.
 _SPACE = re.compile(r"((?<=\S) (?=\S))|\s")
 
 
 def looks_like_topics(line: bytes) -> bool:
-    """Whether the first line of a file that is not blank begins a file of topics."""
+    """Return whether `line`, the first that is not blank, begins a file of topics."""
     return bool(_START.match(strip_bom(line).decode(errors="replace") + "\n"))
 
 
 def read_topics(stream: Iterable[bytes], name: str) -> Iterator[Row]:
-    """Yield `(place, row)` with `_id` and `text` for every topic, or why it is no query.
+    """Yield `(place, row)` with `_id` and `text` for every topic, or the reason it is unusable.
 
-    A topic is `<top>` with `<num>`, or `<topic number="1">`; the closing tags may be missing, and a
-    field may go over several lines: runs of white space become one space. The text is the title;
-    where there is none the `<query>`, and in a topic without fields all of it. TREC's labels
-    (`Number:`, `Topic:`) are left out; `&lt;` and its like are read as the characters they stand
-    for. The place is the line where the topic starts.
+    A topic is `<top>` with `<num>`, or `<topic number="1">`; closing tags are optional, and a field
+    may span lines: runs of white space become one space. The text is the title, else the
+    `<query>`, else, in a topic without fields, all of it. TREC's labels (`Number:`, `Topic:`) are
+    removed and references such as `&lt;` are decoded. The place is the line where the topic starts.
 
     Raises:
-        FileFormatError: there is no topic in the file.
+        FileFormatError: the file has no topics.
     """
     faults: list[tuple[str, BadRecord]] = []
     text = _decoded(stream, name, faults)
@@ -61,20 +60,20 @@ def read_topics(stream: Iterable[bytes], name: str) -> Iterator[Row]:
     topics = list(_topics(text, name))
     if not topics and not faults:
         raise FileFormatError(
-            f"{name} holds no TREC topics. Expected <top> with <num> and <title>, "
+            f"{name} has no TREC topics. Expected <top> with <num> and <title>, "
             'or <topic number="1"> with <title> or <query>.'
         )
     yield from ((topic.place, _row(topic)) for topic in topics)
 
 
 def topic_text(query_id: str, text: str) -> str:
-    """A query as a TREC topic that reads back as it was.
+    """Return a query as a TREC topic that round-trips.
 
-    Characters that would be taken for a tag or lost with the white space are written as XML's
+    Characters that would be read as a tag, or collapsed as white space, are written as XML
     references: `&lt;` for `<`, `&#10;` for a line feed.
 
     Raises:
-        InputError: the id is empty or holds white space, or is not valid Unicode.
+        InputError: the id is empty, holds white space, or is not valid Unicode.
     """
     check_token("query id", query_id)
     number, title = _written(query_id, "Number:"), _written(text, "Topic:")
@@ -83,7 +82,7 @@ def topic_text(query_id: str, text: str) -> str:
 
 @dataclass
 class _Topic:
-    """A topic while it is read: `pieces` maps a field, or "" for none, to its parts."""
+    """A topic being read: `pieces` maps a field, or "" outside of fields, to its parts."""
 
     place: str
     attributes: dict[str, str]
@@ -91,13 +90,13 @@ class _Topic:
     fault: str = ""
 
     def open_field(self, name: str) -> None:
-        """The text of the field `name` begins; a topic has one number and one title."""
+        """Begin the text of field `name`; a topic has one number and one title."""
         if name in self.pieces and name in (*ID_FIELDS, *QUERY_FIELDS):
             self.fault = self.fault or f"<{name}> twice in a topic; is a <top> missing?"
         self.pieces.setdefault(name, [])
 
     def text_of(self, names: Iterable[str]) -> str | None:
-        """The text of the first of `names` that it has."""
+        """Return the text of the first of `names` that the topic has."""
         for name in names:
             if name in self.pieces:
                 return _read(" ".join(self.pieces[name]), LABELS.get(name, ""))
@@ -105,7 +104,7 @@ class _Topic:
 
 
 def _topics(text: str, name: str) -> Iterator[_Topic]:
-    """The topics of a whole file, each when its end is met."""
+    """Yield the topics of `text`, each at its end."""
     topic: _Topic | None = None
     inside, end, line = "", 0, 1
     for tag in _TAG.finditer(text):
@@ -164,7 +163,7 @@ def _decoded(stream: Iterable[bytes], name: str, faults: list[tuple[str, BadReco
 
 
 def _read(text: str, label: str) -> str:
-    """A field's text in one line, without its label, references read."""
+    """Return a field's text in one line, without its label, references decoded."""
     line = " ".join(text.split())
     return _REFERENCE.sub(_character, line.removeprefix(label).lstrip())
 
@@ -177,8 +176,8 @@ def _character(found: re.Match[str]) -> str:
 
 
 def _written(text: str, label: str) -> str:
-    """`text` so that `_read` gives it back."""
-    # The label's first letter, so that the text's own is not taken for TREC's.
+    """Return `text` encoded so that `_read` restores it."""
+    # Escape the first letter of a text that begins like TREC's label.
     own = text.startswith(label)
     spaced = _SPACE.sub(lambda found: found[1] or f"&#{ord(found[0])};", html.escape(text, False))
     return f"&#{ord(label[0])};{spaced[1:]}" if own else spaced

@@ -1,4 +1,4 @@
-"""What a column of TREC's files can hold: they are separated by white space."""
+"""Checks of the values in TREC's columns, which are separated by white space."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ BOM = "\ufeff"
 
 
 def check_token(what: str, value: str) -> None:
-    """Refuse an id or a tag, called `what`, that would not stay in its column as it is.
+    """Raise `InputError` if an id or tag, called `what`, would not round-trip in its column.
 
     Raises:
         InputError: `value` is empty, holds white space, begins with a byte-order mark (which a
-            reader would drop from the start of a file), or is not valid Unicode.
+            reader drops at the start of a file), or is not valid Unicode.
     """
     if not value.strip():
         raise InputError(f"The {what} is empty; TREC's columns are separated by white space.")
     if value.split() != [value]:
         problem = "holds white space, which separates TREC's columns"
-        raise InputError(f"The {what} {value!r} {problem}. Give it another without.")
+        raise InputError(f"The {what} {value!r} {problem}. Choose one without.")
     if value.startswith(BOM):
-        raise InputError(f"The {what} {value!r} begins with a byte-order mark. Take it off.")
+        raise InputError(f"The {what} {value!r} begins with a byte-order mark. Remove it.")
     if not is_unicode(value):
         raise InputError(f"The {what} {value!r} is not valid Unicode.")

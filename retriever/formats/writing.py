@@ -1,11 +1,11 @@
-"""Text files that appear whole or not at all."""
+"""Atomic writing of text files, and lines of CSV and TSV."""
 
 from __future__ import annotations
 
 import gzip
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
@@ -15,10 +15,9 @@ from indexes.errors import InputError
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """A UTF-8 text file that takes the place of `path` when the block ends without an error.
+    """Open a UTF-8 text file that replaces `path` when the block ends without an error.
 
-    Gzipped if `path` ends in `.gz`. After an error there is no new file, and an old one is as it
-    was.
+    Gzipped if `path` ends in `.gz`. After an error an old file is unchanged and no new one is left.
 
     Raises:
         InputError: the folder does not exist or cannot be written to.
@@ -40,3 +39,16 @@ def _create(path: Path, zipped: bool) -> TextIO:
     if zipped:
         return cast(TextIO, gzip.open(path, "xt", encoding="utf-8", newline="\n"))
     return path.open("x", encoding="utf-8", newline="\n")
+
+
+def delimited_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> str:
+    """Return one row with its end, cells quoted as in RFC 4180 where needed."""
+    return delimiter.join(_quoted(cell, delimiter) for cell in cells) + end
+
+
+def _quoted(text: str, delimiter: str) -> str:
+    # Before Python 3.13, csv writes a carriage return unquoted, which its reader then rejects.
+    if any(character in text for character in (delimiter, "\r", "\n", '"')):
+        doubled = text.replace('"', '""')
+        return f'"{doubled}"'
+    return text

@@ -1,1 +1,1 @@
-"""Comparisons, hits and collections, drawn for people."""
+"""Human-readable output of comparisons, hits and collections."""

@@ -1,4 +1,4 @@
-"""A comparison's numbers for other programs: JSON lines, CSV, a pandas DataFrame."""
+"""Exports of a comparison: JSON lines, CSV, a pandas DataFrame."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from retriever.evaluation.results import Comparison, Row
 
 
 def json_lines(comparison: Comparison) -> str:
-    """One JSON object a line: a system each."""
+    """Return one JSON object per system, one per line."""
     return "\n".join(
         json.dumps(_object(comparison, row), ensure_ascii=False) for row in comparison.rows.values()
     )
 
 
 def csv_lines(comparison: Comparison) -> str:
-    """A line for every number: `system,what,value`."""
+    """Return CSV with one line per number: `system,what,value`."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("system", "what", "value"))
@@ -32,7 +32,7 @@ def csv_lines(comparison: Comparison) -> str:
 
 
 def data_frame(comparison: Comparison) -> Any:
-    """A system a row, a number a column.
+    """Return a DataFrame with one system per row and one number per column.
 
     Raises:
         InputError: pandas is not installed.
@@ -48,15 +48,12 @@ def data_frame(comparison: Comparison) -> Any:
 def _object(comparison: Comparison, row: Row) -> dict[str, object]:
     fields = asdict(row)
     if row.latency:
-        # The distribution is for plots: thousands of numbers.
+        # Thousands of numbers, needed for plots only.
         del fields["latency"]["totals"]
     fronts = comparison.fronts()
     return {
         **fields,
-        "differences": {
-            measure: {**asdict(one), "significant": one.significant}
-            for measure, one in row.differences.items()
-        },
+        "differences": _differences(row),
         "baseline": comparison.baseline,
         "on_front": [cost for cost, names in fronts.items() if row.name in names],
         "agreement": {
@@ -70,11 +67,17 @@ def _object(comparison: Comparison, row: Row) -> dict[str, object]:
     }
 
 
+def _differences(row: Row) -> dict[str, dict[str, Any]]:
+    return {
+        measure: {**asdict(one), "significant": one.significant}
+        for measure, one in row.differences.items()
+    }
+
+
 def _numbers(comparison: Comparison, row: Row) -> Iterator[tuple[str, float | int | bool]]:
-    """Every number of a system that is there, under a name with dots."""
+    """Yield every known number of a system under a dotted name."""
     yield from _flat("", {"quality": row.quality, "exact_quality": row.exact_quality})
-    for measure, one in row.differences.items():
-        yield from _flat(f"difference.{measure}", {**asdict(one), "significant": one.significant})
+    yield from _flat("difference", _differences(row))
     single = {
         f"ann_recall@{comparison.k}": row.ann_recall,
         "throughput": row.throughput,
@@ -96,7 +99,7 @@ def _numbers(comparison: Comparison, row: Row) -> Iterator[tuple[str, float | in
 
 
 def _flat(name: str, values: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(values, dict) or hasattr(values, "items"):
+    if hasattr(values, "items"):
         for key, value in values.items():
             yield from _flat(f"{name}.{key}" if name else key, value)
     elif values is not None:

@@ -1,4 +1,4 @@
-"""What a comparison says, in plain words."""
+"""A plain-language summary of a comparison."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from retriever.evaluation.results import Comparison
 from retriever.evaluation.significance import Difference
-from retriever.formatting import decimals, many
+from retriever.formatting import decimals, listed, many
 from retriever.report.terminal.lines import label_of
 
 short = decimals(3)
@@ -15,14 +15,14 @@ short = decimals(3)
 
 @dataclass(frozen=True)
 class Headline:
-    """The one thing to remember, and the sentences that qualify it."""
+    """The main result, and the sentences that qualify it."""
 
     title: str
     sentences: Sequence[str]
 
 
 def headline(comparison: Comparison) -> Headline:
-    """Which system is best, whether that may be chance, and which are worth their cost."""
+    """Return which system is best, whether that may be chance, and which are worth their cost."""
     if not comparison.rows or not comparison.queries:
         return Headline("Nothing was compared.", ())
     if not comparison.judged:
@@ -40,35 +40,29 @@ def headline(comparison: Comparison) -> Headline:
 
 
 NOT_JUDGED = (
-    "Without judgments no system can be called better; this shows how alike the answers are, "
-    "and what they cost."
+    "Without judgments, systems cannot be ranked; this report shows how similar their results "
+    "are, and what they cost."
 )
 
 
 def verdict(difference: Difference) -> str:
-    """`better`, `worse` or `not distinguishable`: what a difference to the baseline says."""
+    """Return `better`, `worse` or `not distinguishable` for a difference to the baseline."""
     if not difference.significant:
         return "not distinguishable"
     return "better" if difference.mean > 0 else "worse"
 
 
 def needed(difference: Difference) -> str:
-    """How many queries would tell the two apart, where these did not; empty if nobody knows."""
+    """Return how many queries would distinguish the two, if these did not; "" if unknown."""
     if difference.significant or not difference.queries_needed:
         return ""
-    # Two digits: the estimate is no better than that.
+    # Two significant digits match the precision of the estimate.
     rounded = int(float(f"{difference.queries_needed:.2g}"))
-    return f"about {many(rounded, 'query', 'queries')} needed to tell"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return f"about {many(rounded, 'query', 'queries')} needed to distinguish"
 
 
 def signed(value: float, places: int = 3) -> str:
-    """A difference with its sign, zero without; the minus as wide as the plus."""
+    """Format a difference with its sign and a typographic minus; zero has no sign."""
     text = f"{value:+.{places}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
@@ -79,7 +73,7 @@ def _counted(comparison: Comparison) -> str:
 
 
 def _best(comparison: Comparison) -> tuple[list[str], str]:
-    """The systems whose value is the best as it is drawn, and the value."""
+    """Return the systems with the best value as formatted, and the value."""
     measure = comparison.measures[0]
     drawn = {name: short(row.quality[measure]) for name, row in comparison.rows.items()}
     top = short(max(row.quality[measure] for row in comparison.rows.values()))
@@ -87,10 +81,10 @@ def _best(comparison: Comparison) -> tuple[list[str], str]:
 
 
 def _chance(comparison: Comparison, best: Sequence[str]) -> list[str]:
-    """What the differences to the baseline say: of the best, then of all others."""
+    """Return the verdicts against the baseline: of the best system, then of all others."""
     measure, baseline = comparison.measures[0], comparison.baseline
     if baseline is None:
-        return ["No baseline was named, so no difference was tested against chance."]
+        return ["No baseline was given, so no difference was tested for significance."]
     found = {
         name: row.differences[measure]
         for name, row in comparison.rows.items()
@@ -127,11 +121,11 @@ def _fronts(comparison: Comparison) -> list[str]:
     if len(comparison.rows) == 1:
         return []
     fronts = comparison.fronts()
-    asked = {"latency": "time a query", "building": "time to build"}
+    costs = {"latency": "time a query", "building": "time to build"}
     return [
         f"Worth {'its' if len(fronts[key]) == 1 else 'their'} {cost}, "
         f"as no other is as good for less: {listed(fronts[key])}."
-        for key, cost in asked.items()
+        for key, cost in costs.items()
         if fronts.get(key)
     ]
 

@@ -52,7 +52,7 @@ def modes_of(operation):
 
 @functools.cache
 def report_of(operation):
-    """What `python -m tests.support.faults OPERATION MODES` prints: steps, cases by mode, and failures."""
+    """Run `tests.support.faults OPERATION MODES`; return steps, cases by mode, and failures."""
     modes = ",".join(modes_of(operation))
     command = [sys.executable, "-m", "tests.support.faults", operation, modes]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

@@ -1,20 +1,22 @@
-"""What the page's tables are made of: cells, columns with the best in bold, numbers as text."""
+"""Cells and tables of the HTML page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-NOTHING = "-"
+from retriever.formatting import drawn
+from retriever.report.terminal.lines import best_text
+
 Draw = Callable[[float], str]
 Better = Callable[[Sequence[float]], float]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: its text, bold if it is the best, and a smaller `note` under it.
+    """Text, bold if it is the best of its column, with a smaller `note` under it.
 
-    `spoken` is for who hears the page, `tone` colours the note, `heat` (0 to 10) the ground.
+    `spoken` is for screen readers, `tone` colors the note, `heat` (0 to 10) the background.
     """
 
     text: str
@@ -28,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: a system a row. `folded` ones are shown when asked for."""
+    """One system per row; `folded` tables are collapsed at first."""
 
     caption: str
     columns: Sequence[str]
@@ -38,23 +40,6 @@ class Table:
 
 
 def column(values: Sequence[float | None], draw: Draw, better: Better) -> list[Cell]:
-    """Cells for values, the best in bold: all that are drawn alike, none if all are."""
-    known = [value for value in values if value is not None]
-    best = draw(better(known)) if len({draw(value) for value in known}) > 1 else None
-    texts = [drawn(value, draw) for value in values]
-    return [Cell(text, best=text == best) for text in texts]
-
-
-def drawn(value: float | None, draw: Draw) -> str:
-    """A value as text, and that there is none as `-`."""
-    return NOTHING if value is None else draw(value)
-
-
-def milliseconds(value: float) -> str:
-    """Milliseconds with two decimals, without any from 100 on."""
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-
-
-def seconds(value: float) -> str:
-    """Seconds with two decimals, with one from 10 on."""
-    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
+    """Return cells for values, with all that equal the best as shown in bold, unless all do."""
+    best = best_text(values, draw, better)
+    return [Cell(text, best=text == best) for text in (drawn(value, draw) for value in values)]

@@ -1,4 +1,4 @@
-"""What the page's explorer knows: every query with its values, ranks and hits, as JSON."""
+"""JSON data of the query explorer: every query with its values, ranks and hits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from retriever.report.terminal.lines import label_of
 
 
 def explorer_json(comparison: Comparison) -> str:
-    r"""The data of the explorer as JSON that can stand in a `<script>` element.
+    r"""Return the explorer's data as JSON that is safe in a `<script>` element.
 
-    `<`, `>` and `&` are written as `\u003c` and so on: no document can end the element.
+    `<`, `>` and `&` are written as `\u003c` and so on, so no document can end the element.
     """
     data = json.dumps(_data(comparison), separators=(",", ":"), allow_nan=False)
     return data.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
@@ -37,7 +37,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
 
 
 def _documents(comparison: Comparison) -> dict[str, None]:
-    """The ids of all documents that a query's part of the page names, each once."""
+    """Return the ids of all relevant or retrieved documents, each once, in order."""
     found: dict[str, None] = {}
     for query_id, query in comparison.queries.items():
         found.update(dict.fromkeys(d for d, grade in query.judgments.items() if grade > 0))
@@ -54,7 +54,7 @@ def _document(comparison: Comparison, doc_id: str) -> list[str]:
 def _query(
     comparison: Comparison, query: Query, numbers: dict[str, int], missed: bool
 ) -> dict[str, Any]:
-    """A query: `values` by measure and system, `ranks` and `hits` by system, both in row order."""
+    """Return a query with `values` by measure and system, `ranks` and `hits` by system."""
     names = list(comparison.rows)
     ranks = comparison.ranks(query.query_id) if comparison.judged else {}
     rankings = [comparison.runs[n].ranking.get(query.query_id, ()) for n in names]
@@ -80,7 +80,7 @@ def _query(
 
 
 def _number(value: float | None) -> float | None:
-    """A number with the digits that people look at; None for what JSON cannot hold."""
+    """Round to five significant digits; None for what JSON cannot hold."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.5g}")

@@ -1,11 +1,11 @@
-"""A comparison as one HTML file that needs nothing else: no network, no library, no server."""
+"""A comparison as one self-contained HTML file."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 import jinja2
@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from retriever.evaluation.results import Comparison, Row
 from retriever.formats.writing import replacing
+from retriever.formatting import milliseconds
 from retriever.report.headline import headline, signed, verdict
-from retriever.report.html.cells import milliseconds
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.plots import SHAPES_KEY, Point, Strip, Words, points_plot, strips_plot
 from retriever.report.html.tables import TONES, page_tables
@@ -25,7 +25,7 @@ SCRIPTS = ("elements.js", "differences.js", "opened.js", "explorer.js")
 
 
 def write_page(comparison: Comparison, path: str | os.PathLike[str]) -> None:
-    """Write the comparison as one HTML file, whole or not at all.
+    """Write the comparison as one HTML file, atomically.
 
     Raises:
         InputError: the folder does not exist or cannot be written to.
@@ -36,10 +36,10 @@ def write_page(comparison: Comparison, path: str | os.PathLike[str]) -> None:
 
 
 def page(comparison: Comparison) -> str:
-    """The comparison as HTML: headline, tables, plots, and an explorer of the queries.
+    """Return the comparison as HTML: headline, tables, plots and a query explorer.
 
-    The page loads nothing. Its own script and style are allowed by their checksums, so that
-    nothing in a document could run even if it got past the escaping.
+    The page loads nothing. A content security policy allows only its own script and style by
+    checksum, so nothing in a document could run even if it escaped the escaping.
     """
     style = _read("style.css")
     script = "(() => {\n'use strict';\n" + "\n".join(map(_read, SCRIPTS)) + "\n})();"
@@ -57,7 +57,7 @@ def page(comparison: Comparison) -> str:
         script_checksum=_checksum(script),
         data=Markup(explorer_json(comparison)),
     )
-    # A path or an id may hold half a surrogate pair, which no file in UTF-8 can.
+    # A path or an id may hold a lone surrogate, which UTF-8 cannot encode.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -73,7 +73,7 @@ def _template() -> jinja2.Template:
 
 
 def _checksum(text: str) -> str:
-    """How a content security policy names the text of an inline element."""
+    """Return the source expression of an inline element in a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -93,46 +93,40 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def _plots(comparison: Comparison) -> dict[str, Markup]:
-    """The plots by name; empty where there is nothing to draw."""
+    """Return the plots by name; empty Markup where there is no data."""
     rows = list(comparison.rows.values())
     judged = comparison.judged
     return {
         "times": _times(rows),
-        "latency": _against_latency(comparison, rows) if judged else Markup(),
-        "building": _against_building(comparison, rows) if judged else Markup(),
+        "latency": _against_latency(comparison) if judged else Markup(),
+        "building": _against_building(comparison) if judged else Markup(),
         "chance": _intervals(comparison, rows) if judged else Markup(),
     }
 
 
-def _against_latency(comparison: Comparison, rows: Sequence[Row]) -> Markup:
-    measure = comparison.measures[0]
-    points = [
-        Point(row.name, row.family, row.latency.total.p50, row.quality[measure])
-        for row in rows
-        if row.latency
-    ]
-    title = f"{label_of(measure)} against the median time of a query"
-    return _points(comparison, points, "latency", title, "milliseconds a query, median, log scale")
+def _against_latency(comparison: Comparison) -> Markup:
+    costs = {r.name: r.latency.total.p50 for r in comparison.rows.values() if r.latency}
+    across = "milliseconds a query, median, log scale"
+    return _points(comparison, costs, "latency", "the median time of a query", across)
 
 
-def _against_building(comparison: Comparison, rows: Sequence[Row]) -> Markup:
-    measure = comparison.measures[0]
-    points = [
-        Point(row.name, row.family, row.cost.building_seconds, row.quality[measure])
-        for row in rows
-        if row.cost
-    ]
-    title = f"{label_of(measure)} against the time to build"
-    return _points(comparison, points, "building", title, "seconds to embed and index, log scale")
+def _against_building(comparison: Comparison) -> Markup:
+    costs = {r.name: r.cost.building_seconds for r in comparison.rows.values() if r.cost}
+    across = "seconds to embed and index, log scale"
+    return _points(comparison, costs, "building", "the time to build", across)
 
 
 def _points(
-    comparison: Comparison, points: Sequence[Point], key: str, title: str, across: str
+    comparison: Comparison, costs: Mapping[str, float], key: str, against: str, across: str
 ) -> Markup:
+    measure = comparison.measures[0]
+    rows = [comparison.rows[name] for name in costs]
+    points = [Point(r.name, r.family, costs[r.name], r.quality[measure]) for r in rows]
     said = "; ".join(f"{p.name} {p.quality:.3f} at {p.cost:,.3g}" for p in points)
     pareto_front = comparison.fronts().get(key, ())
     description = f"{said}. On the front: {', '.join(pareto_front)}."
-    words = Words(key, title, description, across, label_of(comparison.measures[0]))
+    label = label_of(measure)
+    words = Words(key, f"{label} against {against}", description, across, label)
     return points_plot(points, pareto_front, words)
 
 

@@ -1,4 +1,4 @@
-"""Labels beside points, none on another, none on a point, none over the frame."""
+"""Placement of plot labels without overlap of labels, points or the frame."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SIZE = 12
 LINE = 15
 MARKER = 7
 DISTANCES = (10, 16, 24, 36, 50, 66, 84, 104, 128)
-# Which way a label stands from its point: right first, as one reads.
+# Directions of a label from its point, in order of preference.
 WAYS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
-# The shares of an em that letters take in the widest of the usual system fonts.
+# Narrow and wide letters in the widest of the common system fonts; widths below are in em.
 NARROW_LETTERS, WIDE_LETTERS = frozenset("iljtfr.,:;|!'()[]-/ "), frozenset("mwMW@%")
 
 
@@ -27,7 +27,7 @@ class Box:
     bottom: float
 
     def touches(self, other: Box) -> bool:
-        """Whether the two have a point in common."""
+        """Return whether the two boxes have a point in common."""
         return (
             self.left <= other.right
             and other.left <= self.right
@@ -36,7 +36,7 @@ class Box:
         )
 
     def holds(self, other: Box) -> bool:
-        """Whether the other lies in this one."""
+        """Return whether the other box lies in this one."""
         return (
             self.left <= other.left
             and other.right <= self.right
@@ -47,7 +47,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a label stands, and at which end its text begins: `start`, `end` or `middle`."""
+    """The position of a label, and its text anchor: `start` or `end`."""
 
     box: Box
     distance: float
@@ -55,7 +55,7 @@ class Spot:
 
 
 def text_width(text: str) -> float:
-    """The width of a label, rather too much than too little: the reader's fonts are unknown."""
+    """Estimate the width of a label from above, since the reader's fonts are unknown."""
     return sum(map(_letter_width, text)) * SIZE
 
 
@@ -70,7 +70,7 @@ def _letter_width(letter: str) -> float:
 
 
 def cut(text: str, width: float) -> str:
-    """As much of a text as fits into a width, with an ellipsis where some is left out."""
+    """Return as much of a text as fits into `width`, with an ellipsis if it is cut."""
     if text_width(text) <= width:
         return text
     while text and text_width(text + "…") > width:
@@ -79,7 +79,7 @@ def cut(text: str, width: float) -> str:
 
 
 def place(labels: Sequence[tuple[tuple[float, float], str]], frame: Box) -> list[Spot | None]:
-    """A spot for each label, given as its point and text, in order; None where there is no room."""
+    """Return a spot for each label (point, text) in order; None if none is free."""
     taken = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for (x, y), _ in labels]
     spots: list[Spot | None] = []
     for (x, y), text in labels:
@@ -96,7 +96,7 @@ def place(labels: Sequence[tuple[tuple[float, float], str]], frame: Box) -> list
 
 
 def _around(x: float, y: float, width: float) -> Iterator[Spot]:
-    """Where a label could stand around its point, the nearest first."""
+    """Yield candidate spots around a point, the nearest first."""
     for distance in DISTANCES:
         for across, down in WAYS:
             if across == 0:

@@ -1,7 +1,7 @@
-"""Plots as SVG that takes its colours from the page: points with a front, and rows of strips.
+"""SVG plots styled by the page: points with a Pareto front, and rows of strips.
 
-Every plot is drawn twice, for a phone and for wider screens, so that its letters keep their size;
-the page shows the one that fits.
+Every plot is drawn for narrow and for wide screens, so that text keeps its size; the page shows the
+one that fits.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from markupsafe import Markup, escape
 from retriever.report.html.plot_labels import Box, cut, place, text_width
 from retriever.report.html.scales import Scale
 
-# The class of each drawing, and its width in units that the page shows as pixels.
+# The class of each drawing, and its width in pixels.
 DRAWINGS = {"narrow": 320, "wide": 520}
 LEFT, RIGHT, TOP, BOTTOM = 40, 8, 26, 44
-# How far the outermost values stay inside the frame.
+# Distance of the outermost values from the frame.
 INSET = 24
 ROW = 38
 STRIPS_TOP = 4
-# From here on a line leads from a point to its label.
+# From this distance on, a line connects a point and its label.
 LEADER = 24
 SHAPES = {
     "static": "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
@@ -38,7 +38,7 @@ OTHER_SHAPE = "M-2,-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z"
 
 @dataclass(frozen=True)
 class Point:
-    """A system in a plot: what it costs, to the right; how good it is, upwards."""
+    """A system in a plot, with its cost on the x axis and its quality on the y axis."""
 
     name: str
     family: str
@@ -50,7 +50,7 @@ class Point:
 class Strip:
     """A row of a plot: a thin line from `low` to `high`, a dot at `middle`, the value as text.
 
-    `box` is a thicker stretch of the line, `tick` one more mark; `tone` names the colour.
+    `box` is a thicker part of the line, `tick` one more mark; `tone` names the color.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Words:
-    """What a plot says in words: its title, its description for who does not see it, its axes."""
+    """Texts of a plot: its title, its description for screen readers, and its axis labels."""
 
     key: str
     title: str
@@ -75,9 +75,9 @@ class Words:
 
 
 def points_plot(points: Sequence[Point], pareto_front: Sequence[str], words: Words) -> Markup:
-    """Quality against cost on a log scale; the systems of `front`, cheapest first, on a line.
+    """Plot quality against cost on a log scale, with a line through `front`, cheapest first.
 
-    Empty without points. A label that finds no room is left out; the point still has its tooltip.
+    Empty without points. A label without space is omitted; the point still has its tooltip.
     """
     return (
         _both(lambda width: _points(points, pareto_front, words, width), words)
@@ -89,7 +89,7 @@ def points_plot(points: Sequence[Point], pareto_front: Sequence[str], words: Wor
 def strips_plot(
     strips: Sequence[Strip], words: Words, *, log: bool = False, zero: bool = False
 ) -> Markup:
-    """One strip a row over a common axis, `zero` marked on it where it should be; empty without."""
+    """Plot one strip per row over a common axis, with zero marked if `zero`; empty without any."""
     return (
         _both(lambda width: _strips(strips, words, width, log, zero), words) if strips else Markup()
     )
@@ -118,7 +118,7 @@ def _points(
 
 
 def _front(corners: Sequence[tuple[float, float]], frame: Box) -> Markup:
-    """The best quality that can be had at each cost: it holds until the next better system."""
+    """Draw the best quality available at each cost, as steps up to the next better system."""
     if not corners:
         return Markup()
     path = f"M{_n(corners[0][0])},{_n(corners[0][1])}"
@@ -150,7 +150,7 @@ def _labels(
     width: int,
 ) -> Markup:
     longest = 0.45 * width
-    # Those on the front choose their places first.
+    # Labels on the front are placed first.
     points = sorted(points, key=lambda point: point.name not in pareto_front)
     texts = [cut(point.name, longest) for point in points]
     places = place([(at[p.name], text) for p, text in zip(points, texts, strict=True)], frame)
@@ -186,10 +186,10 @@ def _strips(
 
 
 def _strip(strip: Strip, x: Scale, frame: Box, top: float) -> Markup:
-    room = frame.right - frame.left - text_width(strip.value) - 12
+    space = frame.right - frame.left - text_width(strip.value) - 12
     y = top + 26
     parts = [
-        _text(cut(strip.name, room), frame.left + 2, top + 15, "label on", "start"),
+        _text(cut(strip.name, space), frame.left + 2, top + 15, "label on", "start"),
         _text(strip.value, frame.right - 2, top + 15, "value", "end"),
         _line(x(strip.low), y, x(strip.high), y, f"thin tone-{strip.tone}"),
     ]
@@ -212,8 +212,8 @@ def _across(x: Scale, frame: Box, name: str) -> Markup:
         half = text_width(text) / 2
         middle = min(max(at, frame.left + half - 6), frame.right - half + 4)
         parts.append(_text(text, middle, frame.bottom + 16, "tick", "middle"))
-    centre = (frame.left + frame.right) / 2
-    parts.append(_text(name, centre, frame.bottom + 36, "axis", "middle"))
+    center = (frame.left + frame.right) / 2
+    parts.append(_text(name, center, frame.bottom + 36, "axis", "middle"))
     parts.append(_line(frame.left, frame.bottom, frame.right, frame.bottom, "base"))
     return Markup().join(parts)
 
@@ -254,7 +254,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Markup:
 
 
 def _tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
-    """An element; `text_anchor` stands for `text-anchor`, `class_` for `class`; text is escaped."""
+    """Return an element with escaped text; `text_anchor` is `text-anchor`, `class_` `class`."""
     drawn = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()

@@ -1,4 +1,4 @@
-"""The page's tables as values: what stands in each cell, and what it means."""
+"""Contents of the tables of the HTML page."""
 
 from __future__ import annotations
 
@@ -7,19 +7,9 @@ from collections.abc import Callable, Sequence
 from retriever.comparison.latency import Latency, Spread
 from retriever.evaluation.results import Comparison, Cost, Row
 from retriever.evaluation.significance import Difference
-from retriever.formatting import count, decimals, share, size
+from retriever.formatting import NOTHING, count, decimals, drawn, milliseconds, seconds, share, size
 from retriever.report.headline import needed, signed, verdict
-from retriever.report.html.cells import (
-    NOTHING,
-    Better,
-    Cell,
-    Draw,
-    Table,
-    column,
-    drawn,
-    milliseconds,
-    seconds,
-)
+from retriever.report.html.cells import Better, Cell, Draw, Table, column
 from retriever.report.terminal.lines import label_of
 
 MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "≈"}
@@ -28,7 +18,7 @@ value_of = decimals(4)
 
 
 def page_tables(comparison: Comparison) -> dict[str, list[Table]]:
-    """The tables of each part of the page; some have none."""
+    """Return the tables of each section of the page, without empty ones."""
     parts = {
         "quality": [_quality(comparison), _losses(comparison)] if comparison.judged else [],
         "chance": [_chance(comparison, measure) for measure in comparison.measures],
@@ -87,11 +77,11 @@ def _against(cell: Cell, difference: Difference | None, comparison: Comparison) 
 
 
 def _losses(comparison: Comparison) -> Table:
-    """What the index lost apart from what the embedding lost, for approximate indexes."""
+    """Return the quality lost by approximate indexes, apart from that lost by the embedding."""
     measure = comparison.measures[0]
     label = label_of(measure)
     return Table(
-        "What the model leaves and what the index loses",
+        "Quality lost by the model and by the index",
         [
             f"{label}, exact search",
             f"{label}, this index",
@@ -111,8 +101,8 @@ def _losses(comparison: Comparison) -> Table:
             for row in comparison.rows.values()
             if measure in row.exact_quality
         ],
-        "Exact search reads the same vectors: what it misses is the embedding's doing; "
-        "the rest is the index's.",
+        "Exact search uses the same vectors: what it misses is lost by the embedding; "
+        "the rest is lost by the index.",
     )
 
 
@@ -212,7 +202,7 @@ def _with_front(
     rows: Sequence[Row],
     columns: Sequence[Sequence[Cell]],
 ) -> list[tuple[str, Sequence[Cell]]]:
-    """The rows of some columns, and behind them who is on a front, where there is one."""
+    """Return rows made of columns, with a last column for a Pareto front if there is one."""
     on = comparison.fronts().get(pareto_front)
     last = {row.name: [Cell("yes" if row.name in on else NOTHING)] if on else [] for row in rows}
     return [
@@ -228,14 +218,14 @@ def _front_key(comparison: Comparison, cost: str) -> str:
     return f"On the front: no other system has a higher {measure} for the same or less of {cost}."
 
 
-# -- what is alike, what is compared --------------------------------------------------------------
+# -- agreement and systems ------------------------------------------------------------------------
 
 
 def _agreement(comparison: Comparison) -> Table:
     names = list(comparison.rows)
     k = comparison.k
     return Table(
-        f"How alike the answers are: overlap@{k}, and rank-biased overlap under it",
+        f"Similarity of the results: overlap@{k}, and rank-biased overlap under it",
         names,
         [(a, [_alike(comparison, a, b) for b in names]) for a in names] if len(names) > 1 else [],
         f"overlap@{k}: the share of the top {k} that two systems have in common, in any order. "

@@ -1,4 +1,4 @@
-"""What a collection holds, as a table: an index a column."""
+"""The `info` table of a collection, with one index per column."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INDEXES_A_TABLE = 5
 
 
 def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
-    """What a collection holds, an index a column."""
+    """Yield the lines and tables that describe a collection, with one index per column."""
     yield Text(
         f"{info.path}/: {many(info.documents, 'document', 'documents')}, "
         f"catalog {size(info.catalog_size)}"
@@ -37,9 +37,9 @@ def _info_table(indexes: Sequence[IndexInfo]) -> Table:
     for label, draw in INFO_LINES:
         table.add_row(label, *[Text(draw(index)) for index in indexes])
     for label, draw in SOME_INFO_LINES:
-        told = [draw(index) for index in indexes]
-        if any(told):
-            table.add_row(label, *[Text(one or "-") for one in told])
+        values = [draw(index) for index in indexes]
+        if any(values):
+            table.add_row(label, *[Text(value or "-") for value in values])
     return table
 
 
@@ -75,7 +75,7 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("indexing took", lambda index: f"{index.indexing_seconds:.2f} s"),
     ("vectors shared with", lambda index: ", ".join(index.vectors_shared_with) or "-"),
 )
-# Only where an index has something to say.
+# Shown only if some index has a value.
 SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("fitted on", _fitted),
     (

@@ -1,4 +1,4 @@
-"""A comparison as a table of at most 100 columns, the best values in bold."""
+"""Terminal tables of a comparison, at most 100 columns wide."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from retriever.comparison.latency import Spread
 from retriever.evaluation.results import Comparison, Row
 from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, many, share, signed, size
+from retriever.report.headline import verdict
 from retriever.report.terminal.lines import Line, Words, label_of
 
 SYSTEMS_A_TABLE = 4
-# What the labels get where the columns need the rest; longer ones go over several lines.
+# Width of the labels where the columns need the rest; longer ones wrap.
 LABEL_WIDTH = 32
 NARROWEST_COLUMN = 15
-BETTER, WORSE, SAME = "▲", "▼", " "
+MARKS = {"better": "▲", "worse": "▼", "not distinguishable": " "}
+VERDICT_STYLES = {"not distinguishable": "italic", "better": "green", "worse": "red"}
 
-# A heading, and for every line of the section its label and a cell for every system.
+# A heading, and for each line its label and one cell per system.
 Section = tuple[str, list[tuple[str, list[Text]]]]
 
 
 def plain_comparison(comparison: Comparison) -> str:
-    """The comparison as text without colours: the tables, then the notes."""
+    """Return the comparison as plain text: the tables, then the notes."""
     file = io.StringIO()
     console = Console(file=file, width=WIDTH, force_terminal=False)
     notes = (Text(f"note: {note}", overflow="fold") for note in comparison.notes)
@@ -39,9 +41,9 @@ def plain_comparison(comparison: Comparison) -> str:
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
-    """One table, a system a column; from five systems on several, alike in their lines.
+    """Yield one table with one system per column, or several from five systems on.
 
-    The best value of a line is bold, whichever table it is in.
+    All tables have the same lines. The best value of a line over all tables is bold.
     """
     names = list(comparison.rows)
     sections = [
@@ -51,7 +53,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     ]
     tables = -(-len(names) // SYSTEMS_A_TABLE)
     for table in range(tables):
-        # As many in each, or one less in the later ones.
+        # Equal parts, or one system fewer in the later tables.
         part = slice(-(-table * len(names) // tables), -(-(table + 1) * len(names) // tables))
         yield _comparison_table(_title(comparison), names, sections, part)
 
@@ -60,7 +62,7 @@ def _title(comparison: Comparison) -> str:
     judged = "judged " if comparison.judged else ""
     queries = many(len(comparison.queries), f"{judged}query", f"{judged}queries")
     against = comparison.baseline
-    marks = f"; {BETTER}{WORSE} significantly unlike {against}" if against else ""
+    marks = f"; ▲▼ significantly different from {against}" if against else ""
     return f"{queries}, {comparison.environment['collection']}{marks}"
 
 
@@ -74,9 +76,9 @@ def _comparison_table(
         for texts in (names, *(cells for _, lines in sections for _, cells in lines))
         for text in texts[part]
     )
-    room = (WIDTH - LABEL_WIDTH) // len(names[part]) - 2
+    space = (WIDTH - LABEL_WIDTH) // len(names[part]) - 2
     for name in names[part]:
-        width = max(NARROWEST_COLUMN, min(longest, room))
+        width = max(NARROWEST_COLUMN, min(longest, space))
         table.add_column(Text(name), justify="right", overflow="fold", width=width)
     for heading, lines in sections:
         table.add_row(Text(heading, style="bold cyan"))
@@ -122,14 +124,12 @@ def _qualities(
 
 
 def _of(values: Sequence[object | None], name: str) -> list[float | None]:
-    """A number of each value; None where there is no value."""
+    """Return attribute `name` of each value; None stays None."""
     return [None if value is None else getattr(value, name) for value in values]
 
 
 def _mark(difference: Difference | None) -> str:
-    if difference is None or not difference.significant:
-        return SAME
-    return BETTER if difference.mean > 0 else WORSE
+    return " " if difference is None else MARKS[verdict(difference)]
 
 
 def _against(found: Sequence[Difference | None]) -> Iterator[Line | Words]:
@@ -138,7 +138,7 @@ def _against(found: Sequence[Difference | None]) -> Iterator[Line | Words]:
     yield Line("p, by Holm", _of(found, "p_holm"), decimals(4))
     yield Words("wins / ties / losses", [_drawn(d, _games) for d in found])
     yield Words("", [_verdict(d) for d in found])
-    yield Words("queries to tell apart", [_drawn(d, _needed) for d in found])
+    yield Words("queries to distinguish", [_drawn(d, _needed) for d in found])
 
 
 def _drawn(difference: Difference | None, draw: Callable[[Difference], str]) -> tuple[str, str]:
@@ -161,9 +161,8 @@ def _needed(difference: Difference) -> str:
 def _verdict(difference: Difference | None) -> tuple[str, str]:
     if difference is None:
         return "baseline", "dim"
-    if not difference.significant:
-        return "not distinguishable", "italic"
-    return ("better", "green") if difference.mean > 0 else ("worse", "red")
+    said = verdict(difference)
+    return said, VERDICT_STYLES[said]
 
 
 def _losses(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
@@ -182,8 +181,9 @@ def _agreement(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
             None if row.name == other else comparison.agreement(row.name, other) for row in rows
         ]
         overlaps = _of(pairs, "overlap")
-        beside = [_of(pairs, "rbo")]
-        yield Line(f"overlap@{k} / RBO with {other}", overlaps, decimals(2), beside=beside)
+        yield Line(
+            f"overlap@{k} / RBO with {other}", overlaps, decimals(2), extra=[_of(pairs, "rbo")]
+        )
     lines = [
         Line(f"ann_recall@{k} (of exact)", [row.ann_recall for row in rows], decimals(3), max),
         Line("query words known", [row.query_coverage for row in rows], share, max),
@@ -193,7 +193,7 @@ def _agreement(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
 
 
 def _any(lines: Sequence[Line]) -> list[Line]:
-    """The lines that have a value for some system."""
+    """Return the lines that have a value for some system."""
     return [line for line in lines if any(value is not None for value in line.values)]
 
 
@@ -201,7 +201,7 @@ def _latencies(rows: Sequence[Row]) -> Iterator[Line]:
     for step in ("encoding", "searching", "fetching", "total"):
         spreads = _spreads(rows, step)
         middle, high = _of(spreads, "p50"), _of(spreads, "p95")
-        yield from _any([Line(step, middle, decimals(2), min, beside=[high])])
+        yield from _any([Line(step, middle, decimals(2), min, extra=[high])])
     yield from _any([Line("total, p99", _of(_spreads(rows, "total"), "p99"), decimals(2), min)])
 
 
@@ -224,7 +224,7 @@ def _costs(rows: Sequence[Row]) -> Iterator[Line]:
 def _fronts(
     comparison: Comparison, rows: Sequence[Row]
 ) -> Iterator[tuple[str, Sequence[Line | Words]]]:
-    """Which systems no other beats at the same or a lower cost."""
+    """Yield which systems are on the Pareto front of each cost."""
     fronts = comparison.fronts()
     lines = [
         Words(label, [("●", "") if row.name in fronts[cost] else ("-", "dim") for row in rows])

@@ -1,4 +1,4 @@
-"""Why two systems differ: queries on which one wins, with the hits of both side by side."""
+"""Queries on which two systems differ most, with the hits of both."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ RIGHT, SHARED = "*", "underline"
 def why_lines(
     comparison: Comparison, count: int, pair: tuple[str, str] | None = None
 ) -> Iterator[Text]:
-    """For two systems, up to `count` queries on which each beats the other, the widest gaps first.
+    """Yield up to `count` queries on which each of two systems beats the other, by difference.
 
-    Relevant hits are marked with a star, words that the query shares with a hit are underlined.
-    Then the queries of which no system found anything relevant.
+    Relevant hits are starred, words that a hit shares with the query are underlined. The queries
+    for which no system found anything relevant follow.
     """
     pair = pair or comparison.default_pair()
     if not comparison.judged or pair is None:
         yield Text()
-        yield Text("No queries to contrast: that takes judgments, and two systems at least.")
+        yield Text("No queries to contrast: this needs judgments and at least two systems.")
         return
     for winner, loser in (pair, pair[::-1]):
         gains = comparison.largest_differences(winner, loser)
@@ -48,19 +48,19 @@ def _query(comparison: Comparison, query: Query, pair: Sequence[str]) -> Iterato
     yield Text()
     yield Text(fit(f"query {query.query_id}: {query.text}", WIDTH).rstrip(), style="bold")
     values = (f"{name} {comparison.per_query[name][measure][query.query_id]:.3f}" for name in pair)
-    yield _told(f"{label_of(measure)}: {', '.join(values)}")
+    yield _indented(f"{label_of(measure)}: {', '.join(values)}")
     for name in pair:
         if words := query.unknown.get(name):
-            yield _told(f"{name} does not know: {', '.join(words)}")
+            yield _indented(f"{name} does not know: {', '.join(words)}")
     for doc_id, ranks in islice(comparison.ranks(query.query_id).items(), HITS_SHOWN):
         places = ", ".join(f"{name} {ranks[name] or '-'}" for name in pair)
-        yield _told(f"{doc_id} is relevant ({query.judgments[doc_id]}), rank: {places}")
+        yield _indented(f"{doc_id} is relevant ({query.judgments[doc_id]}), rank: {places}")
     for name in pair:
         yield Text(f"  {name}", style="bold cyan")
         yield from _hits(comparison, name, query)
 
 
-def _told(text: str) -> Text:
+def _indented(text: str) -> Text:
     return Text(f"  {fit(text, WIDTH - 2).rstrip()}")
 
 
@@ -91,7 +91,7 @@ def _missed(comparison: Comparison) -> Iterator[Text]:
         return
     queries = many(len(missed), "query", "queries")
     line = ""
-    # As many as fit: half an id would be another query's.
+    # As many as fit: a cut id could be that of another query.
     for named in range(min(NAMED, len(missed)), 0, -1):
         more = f" and {len(missed) - named:,} more" if len(missed) > named else ""
         line = (

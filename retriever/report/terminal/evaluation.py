@@ -1,4 +1,4 @@
-"""Judged runs as tables of at most 100 columns, the best values in bold."""
+"""Terminal tables of judged runs, at most 100 columns wide."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LABEL_WIDTH = 32
 NARROWEST_COLUMN = 10
 PLACES = 4
 
-# The first column's texts, and for every other its heading and its cells.
+# A heading and its cells.
 Column = tuple[str, Sequence[Text]]
 
 
 def evaluation_tables(evaluation: Evaluation) -> Iterator[Table]:
-    """The means: a run a line, a measure a column; from six measures on several tables."""
+    """Yield the means, one run per line and one measure per column, at most five per table."""
     runs = list(evaluation.runs.values())
     columns = [
         (label_of(name), _cells([run.quality[name] for run in runs]))
@@ -33,7 +33,7 @@ def evaluation_tables(evaluation: Evaluation) -> Iterator[Table]:
 
 
 def per_query_tables(evaluation: Evaluation) -> Iterator[Table]:
-    """The values of each measure: a query a line, a run a column; from six runs on several."""
+    """Yield tables of each measure, one query per line and at most five runs as columns."""
     for measure in evaluation.measures:
         values = {name: run.per_query[measure] for name, run in evaluation.runs.items()}
         queries = list(next(iter(values.values()), {}))
@@ -54,9 +54,9 @@ def _tables(title: str, labels: Sequence[str], columns: Sequence[Column]) -> Ite
 def _table(title: str, labels: Sequence[str], columns: Sequence[Column]) -> Table:
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("", overflow="fold")
-    room = (WIDTH - LABEL_WIDTH) // len(columns) - 2
+    space = (WIDTH - LABEL_WIDTH) // len(columns) - 2
     for heading, _ in columns:
-        width = max(NARROWEST_COLUMN, min(len(heading), room))
+        width = max(NARROWEST_COLUMN, min(len(heading), space))
         table.add_column(Text(heading), justify="right", overflow="fold", width=width)
     for number, label in enumerate(labels):
         table.add_row(Text(one_line(label)), *(cells[number] for _, cells in columns))

@@ -1,4 +1,4 @@
-"""Hits as lines of at most 100 columns: one index, or several side by side."""
+"""Hits as terminal lines: of one index, or of several side by side."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from retriever.formatting import WIDTH
+from retriever.formatting import WIDTH, listed
 from retriever.report.terminal.escape import one_line
 
 if TYPE_CHECKING:
     from retriever.search.results import Hit, Hits
 
 LONGEST_ID = 24
-# Below this a text says nothing.
+# A shorter excerpt is useless.
 SHORTEST_TEXT = 4
-# The ranks beside a hit get this much at most with the names of their indexes, else with letters.
+# Ranks with index names take at most this many columns; beyond it letters replace the names.
 RANK_COLUMNS = 48
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def hits_list(hits: Hits) -> Iterator[Text]:
-    """One hit a line: rank, score, id, and as much text as fits."""
+    """Yield one line per hit: rank, score, id, and as much text as fits."""
     width = _id_width([hit.doc_id for hit in hits])
     for hit in hits:
         head = Text(f"{hit.rank:>3}  {hit.score:6.3f}  ")
@@ -33,10 +33,10 @@ def hits_list(hits: Hits) -> Iterator[Text]:
 
 
 def side_by_side(answers: Mapping[str, Hits]) -> Iterator[Text]:
-    """What several indexes answered to one query: found by all, by some, by one alone.
+    """Yield the hits of several indexes for one query, grouped by the indexes that found them.
 
-    Every line gives the document's rank in each index, `-` where it is not among the hits. Where
-    the names of the indexes leave no room for text, letters stand for them, explained on top.
+    Every line gives the document's rank in each index, `-` if not among the hits. If the index
+    names leave no space for text, letters replace them, with a legend on top.
     """
     ranks = {name: {hit.doc_id: hit.rank for hit in hits} for name, hits in answers.items()}
     documents = {hit.doc_id: hit for hits in reversed(list(answers.values())) for hit in hits}
@@ -58,7 +58,7 @@ def side_by_side(answers: Mapping[str, Hits]) -> Iterator[Text]:
 
 
 def _labels(names: Sequence[str]) -> dict[str, str]:
-    """Each name's label: the name itself, or a letter where the names are too long together."""
+    """Return a label per name: the name, or a letter if the names together are too long."""
     if sum(cell_len(name) + len("  123 ") for name in names) <= RANK_COLUMNS:
         return {name: name for name in names}
     rounds = [str(n) if n else "" for n in range(len(names) // len(LETTERS) + 1)]
@@ -69,7 +69,7 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
 def _groups(
     ranks: Mapping[str, Mapping[str, int]], documents: Sequence[str]
 ) -> dict[tuple[str, ...], list[str]]:
-    """The documents by who found them: most finders first, in each group the best rank first."""
+    """Group documents by who found them: most finders first, then the best rank first."""
     names = list(ranks)
     found_by: dict[tuple[str, ...], list[str]] = {}
     for doc_id in documents:
@@ -77,7 +77,7 @@ def _groups(
         found_by.setdefault(finders, []).append(doc_id)
 
     def place(doc_id: str) -> tuple[int, list[int]]:
-        # Equal best ranks are told apart by the indexes in their order.
+        # Ties in the best rank are broken by the indexes in their order.
         all_ranks = [ranks[name].get(doc_id, 10**9) for name in names]
         return min(all_ranks), all_ranks
 
@@ -88,17 +88,15 @@ def _groups(
 def _heading(finders: Sequence[str], answers: int, documents: int) -> str:
     if len(finders) == answers:
         return f"found by {'both' if answers == 2 else 'all'} ({documents})"
-    *others, last = finders
-    who = f"{', '.join(others)} and {last}" if others else last
-    return f"found by {who} only ({documents})"
+    return f"found by {listed(finders)} only ({documents})"
 
 
 def _line(head: Text, hit: Hit) -> Text:
-    """The head and as much of the title and text as fits behind it."""
-    room = WIDTH - head.cell_len - 2
-    if room < SHORTEST_TEXT:
+    """Return the head and as much of the title and text as fits after it."""
+    space = WIDTH - head.cell_len - 2
+    if space < SHORTEST_TEXT:
         return head
-    return head + Text(f"  {fit(f'{hit.title} {hit.text}', room)}".rstrip())
+    return head + Text(f"  {fit(f'{hit.title} {hit.text}', space)}".rstrip())
 
 
 def _id_width(doc_ids: Sequence[str]) -> int:
@@ -107,7 +105,7 @@ def _id_width(doc_ids: Sequence[str]) -> int:
 
 
 def fit(text: str, width: int) -> str:
-    """Exactly `width` columns of a terminal on one line: cut with an ellipsis, or filled up."""
+    """Return one line of exactly `width` terminal columns, padded or cut with an ellipsis."""
     line = one_line(text)
     if cell_len(line) <= width:
         return set_cell_size(line, width)

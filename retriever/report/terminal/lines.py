@@ -1,4 +1,4 @@
-"""A line of a table: a value for every system, the best of them in bold."""
+"""Lines of terminal tables, with one cell per system."""
 
 from __future__ import annotations
 
@@ -14,35 +14,32 @@ Values = Sequence[float | None]
 
 @dataclass(frozen=True)
 class Line:
-    """A value for every system, drawn, and which end of it is better.
+    """A number for every system, formatted by `draw`, with the best in bold.
 
-    `beside` holds more values for each, shown behind slashes; `marks` a sign behind each.
+    `extra` holds further values, shown after slashes; `marks` a sign after each.
     """
 
     label: str
     values: Values
     draw: Callable[[float], str]
     better: Callable[[Sequence[float]], float] | None = None
-    beside: Sequence[Values] = ()
+    extra: Sequence[Values] = ()
     marks: Sequence[str] = ()
 
     def cells(self) -> list[Text]:
-        """The values as text, the best in bold where one can be best."""
-        known = [value for value in self.values if value is not None]
-        drawn = {self.draw(value) for value in known}
-        best = self.draw(self.better(known)) if self.better and len(drawn) > 1 else None
+        """Return the values as text, with the best in bold if `better` says which."""
+        best = best_text(self.values, self.draw, self.better) if self.better else None
         marks = self.marks or [""] * len(self.values)
         return [
-            Text.assemble(self._drawn(value, best), self._beside(place), mark)
+            Text.assemble(self._drawn(value, best), self._extra(place), mark)
             for place, (value, mark) in enumerate(zip(self.values, marks, strict=True))
         ]
 
-    def _beside(self, place: int) -> str:
-        others = [values[place] for values in self.beside]
+    def _extra(self, place: int) -> str:
+        others = [values[place] for values in self.extra]
         return "".join(f" / {self.draw(value)}" for value in others if value is not None)
 
     def _drawn(self, value: float | None, best: str | None) -> tuple[str, str]:
-        """A value as text and style."""
         if value is None:
             return "-", "dim"
         text = self.draw(value)
@@ -51,18 +48,26 @@ class Line:
 
 @dataclass(frozen=True)
 class Words:
-    """A line of texts instead of numbers, each with its style."""
+    """A text with its style for every system."""
 
     label: str
     texts: Sequence[tuple[str, str]]
 
     def cells(self) -> list[Text]:
-        """The texts in their styles."""
+        """Return the texts in their styles."""
         return [Text(text, style=style) for text, style in self.texts]
 
 
+def best_text(
+    values: Values, draw: Callable[[float], str], better: Callable[[Sequence[float]], float]
+) -> str | None:
+    """Return the best of `values` as formatted; None if all known values look alike."""
+    known = [value for value in values if value is not None]
+    return draw(better(known)) if len(set(map(draw, known))) > 1 else None
+
+
 def label_of(measure: str) -> str:
-    """The name that people know a measure by: `recall@10` for `R@10`, `MRR@10` for `RR@10`."""
+    """Return the common name of a measure: `recall@10` for `R@10`, `MRR@10` for `RR@10`."""
     for short, long in LABELS.items():
         if measure.startswith(short):
             return measure.replace(short, long, 1)

@@ -1,4 +1,4 @@
-"""A word's neighbours and senses, or its uses in one sense, as lines no wider than a terminal."""
+"""A word's neighbors and senses, or its uses in one sense, as terminal lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from retriever.formatting import WIDTH, many, share
+from retriever.formatting import WIDTH, decimals, drawn, many, share
 from retriever.report.terminal.escape import one_line
 from retriever.report.terminal.hits import LONGEST_ID, fit
 from retriever.word_senses import Use, WordSenses, WordUses
@@ -18,7 +18,7 @@ HEADING, MARKED = "bold cyan", "bold"
 
 
 def word_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
-    """One record a neighbour, a sense or a use; first one that says what was asked and found."""
+    """Yield a record of the query and what was found, then one per neighbor, sense or use."""
     asked = {"word": found.word, "index": found.index, "static_index": found.static}
     if isinstance(found, WordUses):
         asked["in"] = found.text
@@ -31,20 +31,20 @@ def word_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
     for rank, one in enumerate(found.neighbors, start=1):
         yield {**asked, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
     for sense in found.senses:
-        told = asdict(sense)
-        yield {**asked, "sense": told.pop("number"), **told}
+        fields = asdict(sense)
+        yield {**asked, "sense": fields.pop("number"), **fields}
 
 
 def word_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[Text]:
-    """The static side of a word, then the side of its contexts, in so many columns.
+    """Yield the static neighbors of a word, then its contextual senses, `columns` wide.
 
-    Every use is cut so that the word itself is seen, from some fifty columns on.
+    Every use is cut so that the word itself is visible, from about fifty columns on.
     """
     if isinstance(found, WordUses):
         yield from _uses(found, columns)
         return
     if found.static is not None:
-        said = f"{found.word} in {found.static}: one vector, near to"
+        said = f"{found.word} in {found.static}: one vector, nearest words"
         yield Text(_begin_of(said, columns), style=HEADING)
         nearest = [f"{one.word} {one.cosine:.3f}" for one in found.neighbors]
         yield from _wrapped(nearest, columns)
@@ -55,8 +55,8 @@ def word_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[T
     for sense in found.senses:
         uses = many(sense.count, "use", "uses")
         head = Text(f"sense {sense.number}: {uses}, {share(sense.share)}", style="bold")
-        beside = f"  beside it: {', '.join(map(one_line, sense.words))}" if sense.words else ""
-        yield Text.assemble(head, _begin_of(beside, columns - head.cell_len))
+        near = f"  co-occurs with: {', '.join(map(one_line, sense.words))}" if sense.words else ""
+        yield Text.assemble(head, _begin_of(near, columns - head.cell_len))
         width = _id_width(sense.passages, columns)
         for use in sense.passages:
             yield _use(Text(f"  {use.contextual:6.3f}  "), use, width, columns)
@@ -65,14 +65,14 @@ def word_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[T
 def _uses(found: WordUses, columns: int) -> Iterator[Text]:
     said = fit(f"{found.word} as in: {found.text}", columns).rstrip()
     yield Text(said, style=HEADING)
-    beside = f", and of its one vector in {found.static}" if found.static else ""
-    said = f"the nearest of {_looked_at(found)}, by the cosine in {found.index}{beside}"
+    static = f", and of its one vector in {found.static}" if found.static else ""
+    said = f"the nearest of {_looked_at(found)}, by the cosine in {found.index}{static}"
     yield Text(fit(said, columns).rstrip())
     if found.uses:
         yield Text("     contextual" + ("  static" if found.static else ""), style="dim")
     width = _id_width(found.uses, columns)
     for use in found.uses:
-        static = f"{_drawn(use.static):>6}  " if found.static else ""
+        static = f"{drawn(use.static, decimals(3)):>6}  " if found.static else ""
         yield _use(Text(f"{use.rank:>3}  {use.contextual:10.3f}  {static}"), use, width, columns)
     if not found.uses:
         yield Text("  no uses", style="dim")
@@ -84,12 +84,8 @@ def _looked_at(found: WordSenses | WordUses) -> str:
     return f"{facts.used:,}{of} {'use' if facts.used == facts.occurrences == 1 else 'uses'}"
 
 
-def _drawn(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 def _wrapped(parts: Sequence[str], columns: int) -> Iterator[Text]:
-    """Parts with commas between them, on as many lines as they need."""
+    """Yield comma-separated parts, wrapped to `columns`."""
     line = ""
     for part in map(one_line, parts):
         longer = f"{line}, {part}" if line else f"  {part}"
@@ -106,30 +102,30 @@ def _id_width(uses: Sequence[Use], columns: int) -> int:
 
 
 def _use(head: Text, use: Use, width: int, columns: int) -> Text:
-    """A use on a line: the word is marked, and what is beside it cut as evenly as fits."""
+    """Return one line with the word marked and its context cut evenly on both sides."""
     head = head + Text(fit(use.doc_id, width), style="bold") + Text("  ")
     begin, end = use.span
-    # One that ends in a blank keeps it: between a word and the next there is one, or nothing.
+    # Keep a blank at the end, which separates the word from the one before it.
     before = one_line(f"{use.text[:begin]}|")[:-1]
-    room = columns - head.cell_len
-    word = _begin_of(f"[{one_line(use.text[begin:end])}]", room)
+    space = columns - head.cell_len
+    word = _begin_of(f"[{one_line(use.text[begin:end])}]", space)
     after = one_line(f"|{use.text[end:]}")[1:]
-    room -= cell_len(word)
-    left = max(room // 2, room - cell_len(after))
+    space -= cell_len(word)
+    left = max(space // 2, space - cell_len(after))
     before = _end_of(before, left)
-    after = _begin_of(after, room - cell_len(before))
+    after = _begin_of(after, space - cell_len(before))
     return head + Text.assemble(before, (word, MARKED), after)
 
 
 def _begin_of(line: str, width: int) -> str:
-    """The begin of a line in at most `width` columns, with an ellipsis where it is cut."""
+    """Return the beginning of a line in at most `width` columns, with an ellipsis if it is cut."""
     if cell_len(line) <= width:
         return line
     return f"{set_cell_size(line, width - 1)}…" if width > 0 else ""
 
 
 def _end_of(line: str, width: int) -> str:
-    """The end of a line in at most `width` columns, with an ellipsis where it is cut."""
+    """Return the end of a line in at most `width` columns, with an ellipsis if it is cut."""
     if cell_len(line) <= width:
         return line
     while line and cell_len(line) >= width:

@@ -129,8 +129,8 @@ def test_add_reads_standard_input(done):
 def test_add_takes_a_format_for_a_file_of_any_name(done, failed):
     Path("corpus.dump").write_text(CORPUS)
     message = failed("add", "library", "corpus.dump")
-    assert message.startswith("corpus.dump ends in '.dump', which is not known.")
-    assert message.endswith("say what it is with --format (jsonl, csv, tsv, parquet, text).")
+    assert message.startswith("corpus.dump has the unknown extension '.dump'.")
+    assert message.endswith("pass the format with --format (jsonl, csv, tsv, parquet, text).")
     assert "3 new" in done("add", "library", "corpus.dump", "--format", "jsonl")
     # Every format that the message names is one that the option takes.
     assert "1 new" in done("add", "library", "corpus.dump", "--format", "text")
@@ -202,7 +202,7 @@ def test_swapped_arguments_are_said(failed):
 
 def test_what_cannot_be_added_is_said(failed, misused):
     assert failed("add", "library", "corpus.jsnl") == (
-        "No file or folder 'corpus.jsnl'. Give the path of one, or '-' for standard input."
+        "No file or folder 'corpus.jsnl'. Pass an existing path, or '-' for standard input."
     )
     Path("broken.jsonl.gz").write_bytes(b"not gzip")
     assert failed("add", "library", "broken.jsonl.gz").startswith(

@@ -189,7 +189,7 @@ def test_no_line_is_wider_than_a_hundred_columns():
 
 
 def test_without_judgments_or_another_system_there_is_nothing_to_contrast():
-    told = ["", "No queries to contrast: that takes judgments, and two systems at least."]
+    told = ["", "No queries to contrast: this needs judgments and at least two systems."]
     assert plain(why_lines(unjudged(), 3)) == told
     assert plain(why_lines(only(three(), "glove"), 3)) == told
 
@@ -217,7 +217,7 @@ def test_the_command_line_shows_them_under_the_table(tmp_path, monkeypatch):
         "",
         "plain beats bm25 on 0 queries",
     ]
-    assert invoke(*command).stdout.endswith("that takes judgments, and two systems at least.\n")
+    assert invoke(*command).stdout.endswith("this needs judgments and at least two systems.\n")
 
 
 def test_a_long_title_is_cut_like_a_long_text():

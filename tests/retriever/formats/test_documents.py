@@ -117,8 +117,8 @@ BAD_LINES = [
     (b'{"id": " ", "text": ""}', "'doc_id' is empty; every document needs an id"),
     (b'{"id": "a", "text": "caf\xe9"}', "invalid UTF-8 at byte 25"),
     (b'{"id": "a", "text": "\\ud800"}', "'text' is not valid Unicode at character 0"),
-    (b'{"id": "a", "text": "", "n": NaN}', "not JSON: NaN is no JSON value"),
-    (b'{"id": "a", "text": "", "n": -Infinity}', "not JSON: -Infinity is no JSON value"),
+    (b'{"id": "a", "text": "", "n": NaN}', "not JSON: NaN is not a JSON value"),
+    (b'{"id": "a", "text": "", "n": -Infinity}', "not JSON: -Infinity is not a JSON value"),
     (
         b'{"id": "a", "text": "", "n": 1e999}',
         "metadata 'n' holds inf (float), which JSON cannot hold",
@@ -245,7 +245,7 @@ def test_a_quote_that_is_never_closed_loses_no_rows_silently(
     with pytest.raises(FileFormatError) as caught:
         read(path)
     assert str(caught.value) == (
-        f"{path}: a quote opened at line {line} is never closed, so that no row from there on can "
+        f"{path}: a quote opened at line {line} is never closed, so no row after it can "
         "be read. Close it, or double it if it belongs to the text."
     )
 
@@ -375,10 +375,11 @@ def test_a_bad_file_in_a_folder_is_a_bad_record(tmp_path: Path) -> None:
     (tmp_path / "b.txt.gz").write_bytes(b"not gzip")
     write(tmp_path / "c.txt", "fine")
     (tmp_path / "d.txt").symlink_to("nowhere")
-    reason = "ends in .gz, but it does not start as gzip data does. "
+    reason = "ends in .gz, but it is not gzip data. "
+    advice = "Remove .gz from its name, or download it again."
     assert read(tmp_path) == [
         BadRecord(f"{tmp_path}/a.txt", "invalid UTF-8 at byte 4"),
-        BadRecord(f"{tmp_path}/b.txt.gz", f"{reason}Take .gz from its name, or fetch it again."),
+        BadRecord(f"{tmp_path}/b.txt.gz", f"{reason}{advice}"),
         Document("c.txt", "fine"),
         BadRecord(f"{tmp_path}/d.txt", "cannot be read: No such file or directory."),
     ]
@@ -403,7 +404,7 @@ def test_a_text_file_is_one_document(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_without_text_files_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", "id,text")
-    with pytest.raises(InputError, match=r"holds no \.txt or \.md file"):
+    with pytest.raises(InputError, match=r"has no \.txt or \.md file"):
         read(tmp_path)
 
 
@@ -477,7 +478,7 @@ JSONL = b'{"id": "a", "text": "x"}\n'
 @pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
-        ("a.jsonl", gzip.compress(JSONL), "looks like gzip data. Give it a name that ends in .gz."),
+        ("a.jsonl", gzip.compress(JSONL), "looks like gzip data. Rename it to end in .gz."),
         ("a.parquet", gzip.compress(PARQUET), "looks like gzip data."),
         ("a.jsonl", PARQUET, "looks like a Parquet file. Read it as parquet"),
         ("a.csv", b"PK\x03\x04rest", "looks like a zip archive or an office document. Unpack"),
@@ -485,14 +486,14 @@ JSONL = b'{"id": "a", "text": "x"}\n'
         ("a.csv", "id,text\n".encode("utf-16"), "looks like UTF-16 text. Save it as UTF-8."),
         ("a.txt", b"%PDF-1.7", "looks like a PDF. Extract its text first."),
         ("a.jsonl.gz", gzip.compress(PARQUET), "looks like a Parquet file."),
-        ("a.parquet", JSONL, "does not start as one. Give the file that was meant"),
-        ("a.parquet", b"", "is to be read as parquet, but is empty."),
-        ("a.jsonl.gz", JSONL, "ends in .gz, but it does not start as gzip data does."),
+        ("a.parquet", JSONL, "does not start like one. Pass another file"),
+        ("a.parquet", b"", "should be parquet, but is empty."),
+        ("a.jsonl.gz", JSONL, "ends in .gz, but it is not gzip data."),
         ("a.jsonl.gz", PARQUET, "ends in .gz, but it looks like a Parquet file."),
-        ("a.jsonl.gz", b"", "ends in .gz, but it is empty. Fetch it again."),
-        ("a.json", b' [\n {"id": 1}\n]', "looks like one JSON array; expected one object a line."),
-        ("a.docx", b"x", "ends in '.docx', which is not known. Known endings: .jsonl, .ndjson"),
-        ("corpus", b"x", "has no ending. Known endings: .jsonl"),
+        ("a.jsonl.gz", b"", "ends in .gz, but it is empty. Download it again."),
+        ("a.json", b' [\n {"id": 1}\n]', "one JSON array; expected one object per line."),
+        ("a.docx", b"x", "has the unknown extension '.docx'. Known extensions: .jsonl, .ndjson"),
+        ("corpus", b"x", "has no extension. Known extensions: .jsonl"),
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_refused_at_once(
@@ -521,7 +522,7 @@ def test_damaged_gzip_is_refused(tmp_path: Path, damage: str) -> None:
         path.write_bytes(packed)
     else:
         path.write_bytes(packed[:-10])
-    with pytest.raises(FileFormatError, match="is damaged or cut off: "):
+    with pytest.raises(FileFormatError, match="is damaged or truncated: "):
         read(path)
 
 

@@ -101,7 +101,7 @@ def test_all_bad_queries_are_reported_together(tmp_path: Path) -> None:
         ":10": "invalid UTF-8 at byte 10",
     }
     assert caught.value.total == 9
-    assert str(caught.value).endswith("Mend the lines and read the file again.")
+    assert str(caught.value).endswith("Fix the lines and read the file again.")
 
 
 def test_of_very_many_bad_lines_the_first_thousand_are_kept_and_all_are_counted(
@@ -123,7 +123,7 @@ def test_a_file_without_queries_is_refused(tmp_path: Path, name: str, content: s
 
 
 def test_queries_of_an_unknown_ending_or_a_missing_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match=r"Known endings: .*\.trec, .*each also with \.gz"):
+    with pytest.raises(FileFormatError, match=r"Known extensions: .*\.trec, .*each also with \.gz"):
         read_queries(write(tmp_path / "q.doc", "x"))
     with pytest.raises(InputError, match=r"No file or folder 'no\.jsonl'"):
         read_queries("no.jsonl")
@@ -167,7 +167,7 @@ def test_queries_are_written_as_the_ending_says(tmp_path: Path) -> None:
 def test_queries_are_not_written_under_an_ending_that_reads_otherwise(
     tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(InputError, match=r"its ending is none of \.jsonl, .*\.trec, each also"):
+    with pytest.raises(InputError, match=r"expected an extension of \.jsonl, .*\.trec, optionally"):
         write_queries(tmp_path / name, QUERIES)
     assert list(tmp_path.iterdir()) == []
 

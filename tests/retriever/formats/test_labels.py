@@ -176,7 +176,7 @@ def test_without_the_columns_of_a_label_file_a_blank_grade_is_a_fault(tmp_path: 
 def test_labels_that_may_be_there_are_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("mine")
-    with pytest.raises(InputError, match=r"labels\.csv is there already and may hold labels"):
+    with pytest.raises(InputError, match=r"labels\.csv already exists and may hold labels"):
         write_label_file(path, ROWS)
     assert path.read_text() == "mine"
 
@@ -187,7 +187,7 @@ def test_labels_that_may_be_there_are_not_written_over(tmp_path: Path) -> None:
         (PooledJudgment("", "", "d", "", "", ""), "The query id is empty"),
         (PooledJudgment("q", "", " ", "", "", ""), "The document id is empty"),
         (PooledJudgment("q", "", "d", "", "\ud800", ""), "of document 'd' .* is not valid Unicode"),
-        (PooledJudgment("q2", "", "007", "", "", ""), "Document '007' is to be labelled twice"),
+        (PooledJudgment("q2", "", "007", "", "", ""), "Document '007' occurs twice"),
     ],
 )
 def test_rows_that_could_not_be_read_again_are_not_written(

@@ -139,5 +139,5 @@ def test_a_run_that_is_missing_or_cut_off_is_refused(tmp_path: Path) -> None:
         read_run(tmp_path / "none.trec")
     path = tmp_path / "run.trec.gz"
     path.write_bytes(gzip.compress(b"q Q0 a 1 1.0 t\n" * 100)[:-9])
-    with pytest.raises(FileFormatError, match="is damaged or cut off"):
+    with pytest.raises(FileFormatError, match="is damaged or truncated"):
         read_run(path)

@@ -146,7 +146,7 @@ def test_all_bad_topics_are_reported_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "\n", "q Q0 d 1 0.5 glove\n", "<topics></topics>"])
 def test_a_file_without_topics_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(FileFormatError, match=r"q\.trec holds no TREC topics\. Expected <top>"):
+    with pytest.raises(FileFormatError, match=r"q\.trec has no TREC topics\. Expected <top>"):
         read_queries(write(tmp_path / "q.trec", content))
 
 

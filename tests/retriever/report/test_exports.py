@@ -151,14 +151,16 @@ def test_marks_bold_and_verdicts_are_as_worked_out_by_hand():
     assert lines_of(made)["nDCG@10"] == ["0.5000", "0.2500▼", "0.6250"]
     assert bold_cells(made, "nDCG@10") == ["minilm"]
     text = plain_comparison(made)
-    assert text.startswith("2 judged queries, 100 documents; ▲▼ significantly unlike bm25\n")
+    assert text.startswith(
+        "2 judged queries, 100 documents; ▲▼ significantly different from bm25\n"
+    )
     assert "nDCG@10 against bm25\n" in text
     lines = lines_of(made)
     assert lines["difference"] == ["-", "-0.2500", "+0.1250"]
     assert lines["95 % interval"] == ["-", "-0.400", "-0.100", "-0.050", "+0.300"]
     assert lines["p, by Holm"] == ["-", "0.0100", "0.4000"]
     assert " ".join(lines["wins / ties / losses"]) == "- 0 / 1 / 2 1 / 1 / 0"
-    assert lines["queries to tell apart"] == ["-", "99", "1,234"]
+    assert lines["queries to distinguish"] == ["-", "99", "1,234"]
     assert "baseline worse not distinguishable" in " ".join(text.split())
     assert lines["nDCG@10, exact search"] == ["-", "-", "0.6500"]
     assert lines["... lost by the index"] == ["-", "-", "0.0250"]
@@ -334,7 +336,7 @@ def test_a_label_file_that_is_there_is_told_before_the_work(folder):
     Path("labels.csv").write_text("mine")
     done = invoke(*ASK, "--label-file", "labels.csv")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "labels.csv is there already and may hold labels." in done.stderr
+    assert "labels.csv already exists and may hold labels." in done.stderr
     assert Path("labels.csv").read_text() == "mine"
 
 

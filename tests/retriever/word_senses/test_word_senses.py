@@ -769,7 +769,7 @@ def printed(collection, *arguments):
 
 def test_the_command_shows_neighbors_and_senses(banks):
     lines, notes = printed(banks, "bank", "-k", "12", "--occurrences", "24")
-    assert lines[0] == "bank in glove: one vector, near to"
+    assert lines[0] == "bank in glove: one vector, nearest words"
     assert lines[1].startswith("  banks 0.870, securities 0.800, banking 0.797, ")
     start = "bank in minilm: 2 senses in 24 "
     (at,) = (n for n, line in enumerate(lines) if line.startswith(start))

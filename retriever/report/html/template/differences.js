@@ -1,4 +1,4 @@
-// The plot of all queries by difference between the two chosen systems.
+// Plot of all queries by difference between the two selected systems.
 
 const HEIGHT = 220;
 const MARGIN = { left: 44, right: 8, top: 22, bottom: 22 };
@@ -13,7 +13,7 @@ function drawDifferences(place, gaps, a, b, measure, open) {
   const ahead = gaps.filter(([, gap]) => gap > 0).length;
   const behind = gaps.filter(([, gap]) => gap < 0).length;
   const said = `${a} better on ${ahead}, ${b} better on ${behind}, ` +
-    `alike on ${gaps.length - ahead - behind} of ${gaps.length} queries.`;
+    `equal on ${gaps.length - ahead - behind} of ${gaps.length} queries.`;
   const text = (words, x, at, anchor) => draw('text', { x, y: at, 'text-anchor': anchor }, words);
   const line = (at, kind) =>
     draw('line', { x1: MARGIN.left, x2: width - MARGIN.right, y1: at, y2: at, class: kind });
@@ -21,7 +21,7 @@ function drawDifferences(place, gaps, a, b, measure, open) {
     x: MARGIN.left + at * step, width: Math.max(step - (step > 3 ? 1 : 0), 0.5),
     y: Math.min(y(gap), middle), height: Math.abs(y(gap) - middle), class: gap > 0 ? 'up' : 'down',
   }));
-  // A small bar is hard to hit: its whole column counts, and lies above everything else.
+  // A small bar is hard to click, so its full column is clickable and lies on top.
   const columns = gaps.map(([query, gap], at) => draw('rect', {
     x: MARGIN.left + at * step, width: step, y: MARGIN.top, height: HEIGHT - 2 * MARGIN.top,
     class: 'hit', 'data-query': query.id,

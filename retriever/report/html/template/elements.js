@@ -1,4 +1,4 @@
-// The page's data, and elements made without ever reading markup from a text.
+// The page's data, and helpers that build elements without parsing markup.
 
 const data = JSON.parse(document.getElementById('data').textContent);
 const judged = data.judged;
@@ -6,7 +6,7 @@ const byId = new Map(data.queries.map((query) => [query.id, query]));
 
 const $ = (id) => document.getElementById(id);
 
-// An element with attributes and children; texts become text nodes, false ones nothing.
+// Builds an element with attributes and children; strings become text nodes, false is skipped.
 function make(name, attributes, ...children) {
   return filled(document.createElement(name), attributes, children);
 }

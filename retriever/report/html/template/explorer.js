@@ -1,4 +1,4 @@
-// The list of queries: filtered, ordered, opened, and linked to by `#q=ID`.
+// The list of queries: filters, order, details, and links by `#q=ID`.
 
 const PAGE = 100;
 const pair = data.pair ? data.pair.map((name) => data.systems.findIndex((s) => s.name === name)) : [0, 0];
@@ -9,7 +9,7 @@ const nameA = () => data.systems[state.a].name;
 const nameB = () => data.systems[state.b].name;
 const valueOf = (query, system) => (judged ? query.values[state.measure][system] : null);
 
-// The value of A minus that of B; without judgments, the share of the hits that only one has.
+// The value of A minus that of B; without judgments, the fraction of hits not in common.
 function gapOf(query) {
   if (!judged) return several ? 1 - overlapOf(query) : null;
   const a = valueOf(query, state.a);
@@ -40,7 +40,7 @@ const filters = {
 };
 
 function filterNames() {
-  if (!judged) return several ? { all: 'All', tied: 'Same answers' } : { all: 'All' };
+  if (!judged) return several ? { all: 'All', tied: 'Same results' } : { all: 'All' };
   const names = { all: 'All' };
   if (several && state.a !== state.b) {
     names.a = `${nameA()} beats ${nameB()}`;
@@ -66,7 +66,7 @@ function orderNames() {
 function orders(kind) {
   const by = { a: (query) => -gapOf(query), b: gapOf, hard: hardness }[kind];
   if (!by) return () => 0;
-  // What has no value goes last.
+  // Queries without a value come last.
   const key = new Map(data.queries.map((query) => [query, gapOf(query) == null && kind !== 'hard' ? Infinity : by(query)]));
   return (one, two) => (key.get(one) === key.get(two) ? 0 : key.get(one) - key.get(two));
 }
@@ -169,7 +169,7 @@ function drawList() {
   $('more').hidden = shown.length === queries.length;
   $('shown').textContent = queries.length
     ? `${queries.length} of ${data.queries.length} queries`
-    : 'No query fits. Clear the filter to see all.';
+    : 'No query matches. Clear the filter to see all.';
 }
 
 function redraw() {
@@ -198,7 +198,7 @@ function goTo(query) {
 function followLink() {
   if (!location.hash.startsWith('#q=')) return;
   let id = location.hash.slice(3);
-  try { id = decodeURIComponent(id); } catch { /* a hash that is no code is the id itself */ }
+  try { id = decodeURIComponent(id); } catch { /* an invalid encoding is the id itself */ }
   if (byId.has(id)) goTo(byId.get(id));
 }
 

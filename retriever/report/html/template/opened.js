@@ -1,4 +1,4 @@
-// What an opened query shows: unknown words, the ranks of the relevant documents, the hits.
+// Details of a query: unknown words, ranks of the relevant documents, hits.
 
 const LONGEST_TITLE = 70;
 
@@ -68,7 +68,7 @@ function hitsOf(query, system, a, b) {
     })));
 }
 
-// Whole words only, in whatever case; null where there is none to mark.
+// Matches complete words in any case; null if there are none to mark.
 function wordsOf(query) {
   if (query.matched.length === 0) return null;
   const escaped = [...query.matched]

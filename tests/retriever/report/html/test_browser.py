@@ -375,7 +375,7 @@ def test_queries_are_filtered_by_words_and_ids(driver, small):
         box.clear()
         box.send_keys(typed)
         assert len(texts(driver, "#queries .query")) == found, typed
-    assert texts(driver, "#shown") == ["No query fits. Clear the filter to see all."]
+    assert texts(driver, "#shown") == ["No query matches. Clear the filter to see all."]
 
 
 def test_quick_filters_follow_the_two_systems(driver, small):
@@ -438,7 +438,7 @@ def test_a_link_opens_its_query(driver, crowded):
     [
         (
             unjudged(),
-            ["All (2)", "Same answers (0)"],
+            ["All (2)", "Same results (0)"],
             # Of two hits and three, two are the same; of none and two, none.
             ["q2\noverlap of glove and minilm 0.00", "q1\noverlap of glove and minilm 0.67"],
         ),

@@ -7,7 +7,8 @@ import pytest
 
 from indexes.errors import InputError
 from retriever.evaluation.results import Agreement, Excerpt, Query
-from retriever.report.headline import headline, listed, needed, signed
+from retriever.formatting import listed
+from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
 from tests.support.samples import (
@@ -63,7 +64,7 @@ def test_the_headline_says_what_is_best_and_whether_that_may_be_chance():
     assert said.title == "minilm is best in nDCG@10 (0.625)."
     assert said.sentences == [
         "minilm is not distinguishable from the baseline, bm25 (0.500): +0.125, "
-        "95 % interval −0.050 to +0.300; about 1,200 queries needed to tell.",
+        "95 % interval −0.050 to +0.300; about 1,200 queries needed to distinguish.",
         "Worse than bm25: glove.",
         "Worth their time a query, as no other is as good for less: glove, bm25 and minilm.",
         "Worth their time to build, as no other is as good for less: bm25 and minilm.",
@@ -97,7 +98,7 @@ def test_systems_that_are_drawn_alike_are_best_together():
 def test_without_a_baseline_nothing_is_said_about_chance():
     said = headline(only(three(), "bm25", "glove"))
     assert said.sentences[0] == (
-        "No baseline was named, so no difference was tested against chance."
+        "No baseline was given, so no difference was tested for significance."
     )
 
 
@@ -140,7 +141,7 @@ def test_differences_have_a_sign_and_zero_has_none():
     ("queries", "said"), [(1, "1 query"), (99, "99 queries"), (1251, "1,300 queries")]
 )
 def test_the_queries_needed_have_two_digits(queries, said):
-    assert needed(difference(0.1, -1, 1, 0.5, queries)) == f"about {said} needed to tell"
+    assert needed(difference(0.1, -1, 1, 0.5, queries)) == f"about {said} needed to distinguish"
     assert needed(difference(0.1, 0, 1, 0.01, queries)) == ""
     assert needed(difference(0.1, -1, 1, 0.5, None)) == ""
 
@@ -180,13 +181,13 @@ def test_the_differences_to_the_baseline():
             "p": "0.200",
             "p, Holm": "0.400",
             "Wins / ties / losses": "1 / 1 / 0",
-            "Verdict": "≈ not distinguishable|about 1,200 queries needed to tell",
+            "Verdict": "≈ not distinguishable|about 1,200 queries needed to distinguish",
         },
     }
 
 
 def test_the_loss_of_an_index_stands_apart_from_its_model():
-    assert texts(page(three()), "What the model leaves and what the index loses") == {
+    assert texts(page(three()), "Quality lost by the model and by the index") == {
         "minilm": {
             "nDCG@10, exact search": "0.6500",
             "nDCG@10, this index": "0.6250",
@@ -224,7 +225,7 @@ def test_what_building_costs():
 
 def test_agreement_is_the_same_from_both_sides():
     found = texts(
-        page(three()), "How alike the answers are: overlap@3, and rank-biased overlap under it"
+        page(three()), "Similarity of the results: overlap@3, and rank-biased overlap under it"
     )
     assert found["glove"] == {"bm25": "0.500|0.400", "glove": "-", "minilm": "0.750|0.600"}
     assert found["minilm"] == {"bm25": "0.250|0.200", "glove": "0.750|0.600", "minilm": "-"}
