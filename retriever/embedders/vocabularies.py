@@ -1,4 +1,4 @@
-"""From a path or a name to a vocabulary: word vectors, or the token table of a sentence model."""
+"""Loading of vocabularies by path or name."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from retriever.embedders.word_vectors.vectors import load_words
 def load_vocabulary(
     model: str | os.PathLike[str], *, trust_pickle: bool = False, phrases: bool | None = None
 ) -> Vocabulary:
-    """The vocabulary that a path or a name means (see `locate.py`): word vectors or a token table.
+    """Load word vectors or a token table by path or name (see `locate.py`).
 
-    A folder with `modules.json` or `tokenizer.json` is a sentence model's; see `tokentables.py`.
-    `phrases` says whether entries such as `New_York` are taken for phrases; None: where at least
-    one entry in a hundred is one.
+    A folder with `modules.json` or `tokenizer.json` is a sentence model; see `tokentables.py`.
+    `phrases` says whether entries such as `New_York` are phrases; None: if at least 1 % are.
 
     Raises:
-        FileFormatError: a file that holds neither, a damaged one, or a model of other parts.
+        FileFormatError: the file is damaged, or holds neither.
         InputError: a pickle without `trust_pickle`.
         ModelNotAvailableError: no such path or name.
     """

@@ -1,4 +1,4 @@
-"""Embedders that depend on the corpus or on another embedder, to work out in the head."""
+"""Small embedders that are fitted on a corpus or distilled from another embedder."""
 
 import json
 from collections import Counter
@@ -11,9 +11,9 @@ from tests.support.toy import Axes
 
 
 class Rare(Axes):
-    """Each of its words is an axis, and weighs 1 / (1 + the number of texts that have it).
+    """Each of its words is an axis with weight 1 / (1 + the number of texts that contain it).
 
-    `option` stands for any option of a real embedder: it is part of the fingerprint.
+    `option` represents any option of a real embedder: it is part of the fingerprint.
     """
 
     def __init__(self, name="rare", words=("north", "east", "up"), option="", weights=None, **rest):
@@ -54,7 +54,7 @@ class Rare(Axes):
 
 
 class Pupil(Axes):
-    """Encodes queries for the vectors of a teacher; to it, `sunrise` means east, too."""
+    """Encodes queries for the vectors of a teacher, with `sunrise` as a synonym of east."""
 
     def __init__(self, teacher, name="pupil", lesson=1):
         super().__init__(name, words=teacher.words)

@@ -1,4 +1,4 @@
-"""Directions that all vectors share, found and taken away."""
+"""Common components of vectors: how they are found and removed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Floats = NDArray[np.float64]
 
 ROWS = 65_536
 
-# Of the largest eigenvalue: what is less is what rounding left of a zero.
+# Relative to the largest eigenvalue: smaller ones are rounding noise.
 RELATIVE_ZERO = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
 class CommonComponents:
-    """What vectors have in common: a mean (dim,), and orthonormal directions (n, dim).
+    """A common mean (dim,) and orthonormal directions (n, dim).
 
-    `shares` (n,) says how much of the projection on each is taken away: 1 is all of it.
+    `shares` (n,) is the fraction of the projection on each direction that is removed.
     """
 
     mean: Floats
@@ -31,10 +31,10 @@ class CommonComponents:
 
 @dataclass(frozen=True, eq=False)
 class ComponentRemoval:
-    """Taking away what is common, as one step: v - t mean - (v left) right.
+    """Removal of common components as one step: v - t mean - (v left) right.
 
-    A sum v of word vectors, whose weights add up to t, loses as much as if each word had lost its
-    part before. `left` is (dim, n), `right` (n, dim); with a mean, `right` has it as one row more.
+    For a sum v of word vectors with total weight t, this equals removal from each word before
+    summing. `left` is (dim, n), `right` (n, dim); with a mean, `right` has it as an extra row.
     """
 
     left: Floats
@@ -46,10 +46,10 @@ class ComponentRemoval:
 def removal(
     words: CommonComponents | None, texts: CommonComponents | None
 ) -> ComponentRemoval | None:
-    """What words have in common is taken away, and then what texts have; None where neither is.
+    """Combine the removal of word components, then of text components; None if both are empty.
 
-    With A and B the matrices that project on either, (v - t m)(1 - A)(1 - B) is what is left. Its
-    right side multiplied out is 1 - left right.
+    With A and B the projections on either, (v - t m)(1 - A)(1 - B) remains, and
+    (1 - A)(1 - B) = 1 - left right.
     """
     given = [common for common in (words, texts) if common is not None]
     if words is None and not any(len(common.directions) for common in given):
@@ -70,12 +70,11 @@ def removal(
 def top_components(
     table: Matrix, number: int, *, rows_of_words: NDArray[np.int64] | None = None
 ) -> CommonComponents:
-    """The mean of the vectors of words, and the `number` directions in which they vary most.
+    """Return the mean of word vectors and their first `number` principal components.
 
-    Mu and Viswanath, "All-but-the-Top", ICLR 2018: both are taken away from every word's vector, as
-    v - mean - sum of (u_i . (v - mean)) u_i. The words are all in the table, or `rows_of_words`.
-    The table, which may be mapped from a file larger than memory, is read once, in blocks, and
-    summed in double precision.
+    Mu and Viswanath, "All-but-the-Top", ICLR 2018: v becomes
+    v - mean - sum of (u_i . (v - mean)) u_i. Uses all rows of the table, or `rows_of_words`. The
+    table may be mapped and larger than memory: it is read once, in blocks, in double precision.
     """
     count = len(table) if rows_of_words is None else len(rows_of_words)
     width = table.shape[1]
@@ -94,12 +93,11 @@ def top_components(
 def common_components(
     vectors: NDArray[np.floating], number: int, *, weighted: bool
 ) -> CommonComponents:
-    """The first `number` right singular vectors of the matrix of text vectors, not centred.
+    """Return the first `number` right singular vectors of the text vectors, not centered.
 
-    Arora et al. 2017 (SIF) take away the whole projection on the first. With `weighted`, as
-    Ethayarajh 2018 (uSIF), only its share lambda_i = sigma_i^2 / (sigma_1^2 + ... + sigma_m^2).
-    There are never as many as the rank of the matrix: something of a text must remain, even where
-    a corpus has fewer texts than `number`.
+    Arora et al. 2017 (SIF) remove the full projection on the first; with `weighted`, as Ethayarajh
+    2018 (uSIF), only its share lambda_i = sigma_i^2 / (sigma_1^2 + ... + sigma_m^2). Always fewer
+    than the rank of the matrix, so that something of a text remains in a small corpus.
     """
     rows = np.asarray(vectors, np.float64)
     values, directions = _leading(rows.T @ rows, rows.shape[1])
@@ -110,9 +108,9 @@ def common_components(
 
 
 def _leading(symmetric: Floats, number: int) -> tuple[Floats, Floats]:
-    """The largest `number` eigenvalues that are not zero, in descending order; and their vectors.
+    """Return up to `number` nonzero eigenvalues, in descending order, and their eigenvectors.
 
-    The largest entry of each vector is positive, since either sign would do.
+    Signs are fixed so that the largest entry of each vector is positive.
     """
     values, vectors = np.linalg.eigh(symmetric)
     values, vectors = values[::-1][:number], vectors.T[::-1][:number]

@@ -1,4 +1,4 @@
-"""How often the words of a corpus occur, and some of its texts, in one pass over them."""
+"""Word counts and a sample of texts of a corpus, in one pass."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SAMPLED_CHARACTERS = 1 << 25
 
 @dataclass(frozen=True)
 class WordCounts:
-    """How often the known words of a corpus occur.
+    """Word counts of a corpus.
 
-    `occurrences` and `texts_with` (vocabulary,) int64 count each word's occurrences and the texts
-    that have it, by its row; `others` counts both for words without a row, made of subwords.
-    `words` counts all occurrences of all `texts`, known or not. `sample` has every text of a short
-    corpus, and every second, fourth, ... of a longer one.
+    `occurrences` and `texts_with` (vocabulary,) int64 are each row's term and document frequency;
+    `others` has both for words without a row, built from subwords. `words` counts all occurrences
+    in all `texts`, known or not. `sample` has every text of a short corpus, and every second,
+    fourth, ... of a longer one.
     """
 
     texts: int
@@ -35,14 +35,14 @@ class WordCounts:
 
 
 class _Sample:
-    """At most so many texts of a stream, evenly spread, and the same ones each time."""
+    """A bounded, evenly spaced, deterministic sample of a stream of texts."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self._stride, self._met, self._characters = 1, 0, 0
 
     def add(self, text: str) -> None:
-        """Take a text, or pass it by."""
+        """Keep or skip a text."""
         if self._met % self._stride == 0:
             self.texts.append(text)
             self._characters += len(text)
@@ -57,13 +57,13 @@ class _Sample:
 
 
 def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> WordCounts:
-    """Counts the words of texts, which are read once and not kept but for a sample.
+    """Count the words of texts, which are read once; only a sample is kept.
 
     Raises:
-        InputError: something that is no text; see `check_texts`.
+        InputError: an item is not a text; see `check_texts`.
     """
     if isinstance(texts, str | bytes):
-        check_texts(texts)  # which says why not
+        check_texts(texts)  # raises, and explains why
     rows = len(vocabulary.vectors)
     occurrences, texts_with = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     others: dict[str, tuple[int, int]] = {}
@@ -76,7 +76,7 @@ def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> WordCounts:
         number, words = number + len(batch), words + bags.occurring
         occurring, with_word = _counts(bags)
         own = bags.ids >= 0
-        # Two words of a batch may be one row: a table of tokens may have synonyms.
+        # Two tokens may share a row.
         np.add.at(occurrences, bags.ids[own], occurring[own])
         np.add.at(texts_with, bags.ids[own], with_word[own])
         for place in np.flatnonzero(~own).tolist():
@@ -87,12 +87,12 @@ def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> WordCounts:
 
 
 def _counts(bags: TokenRows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each distinct word of some texts: its occurrences, and the texts that have it."""
+    """Return each distinct word's occurrences, and the number of texts that contain it."""
     from scipy.sparse import csr_array
 
     size = len(bags.ids)
     occurring = np.bincount(bags.rows, minlength=size)
-    # Adding up duplicates leaves each word of a text once.
+    # Summing duplicates leaves each word of a text once.
     ones, shape = np.ones(len(bags.rows), np.int8), (len(bags), size)
     once = csr_array((ones, bags.rows, bags.offsets), shape=shape, copy=True)
     once.sum_duplicates()
@@ -100,7 +100,7 @@ def _counts(bags: TokenRows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Lists of texts of `BATCH_CHARACTERS` or a little more together."""
+    """Yield lists of texts with at least `BATCH_CHARACTERS` in total."""
     batch: list[str] = []
     characters = 0
     for text in texts:

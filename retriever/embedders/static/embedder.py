@@ -1,4 +1,4 @@
-"""Averaged word vectors: a word means the same everywhere, and a text is the mean of its words."""
+"""The static embedder: a text is the weighted mean of its word vectors."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}
 
 
 class StaticEmbedder:
-    """Embeds a text as the weighted mean of the vectors of its words, scaled to length 1.
+    """Weighted mean of the word vectors of a text, scaled to length 1.
 
     `model` is a path or a name (see `locate.py`): a file of word vectors, or the folder of a static
-    sentence model, whose tokens are then the words. Unknown words count for nothing, except that a
-    fastText model with subwords knows every word of a few letters; stop words count as any other. A
-    text without a known word gets zeros. In this order:
+    sentence model, where tokens take the place of words. Unknown words are ignored, unless a
+    fastText model builds them from subwords; stop words count as any other. A text without a known
+    word gets zeros. Steps, in this order:
 
-    - `all_but_top` N: from the vector of every word, the mean over all words is taken away, and
-      then the projections on their N principal components (Mu and Viswanath 2018; 0: neither).
-      Fitted: over the words of the corpus.
-    - `unit_words`: the vector of every word is scaled to length 1; else long ones count for more.
-    - `weighting`: what a word weighs (see `weights.py`). `mean`: 1. `idf`: by how many texts of the
-      corpus have it. `sif`, `usif`: by how often it occurs (Arora et al. 2017, Ethayarajh 2018).
-    - `components`: so many common components of the corpus's texts are taken away from the vector
-      of a text; by default as the weighting's paper does: 1 for `sif`, 5 for `usif`, else none.
-    - `phrases`: whether neighbouring words are joined where the vocabulary has them as one word.
+    - `all_but_top` N: subtract the mean of all words from each word vector, then its projections
+      on their N principal components (Mu and Viswanath 2018; 0: neither). Fitted: over the words
+      of the corpus.
+    - `unit_words`: scale each word vector to length 1; otherwise long ones count for more.
+    - `weighting` (see `weights.py`): `mean`: 1. `idf`: by document frequency. `sif`, `usif`: by
+      word frequency (Arora et al. 2017, Ethayarajh 2018).
+    - `components`: number of common components of the corpus's texts to remove from each text
+      vector; by default as in the weighting's paper: 1 for `sif`, 5 for `usif`, else none.
+    - `phrases`: whether adjacent words are joined if the vocabulary has them as one entry.
 
-    Building an index fits all but the plain mean on the corpus first. An embedder that was not
-    fitted takes the frequency of a word from its rank in the file; it takes away no components, and
-    refuses to encode where they were asked for in so many words.
+    Building an index fits all but the plain mean on the corpus first. An unfitted embedder derives
+    word frequencies from ranks in the file, removes no components, and refuses to encode if
+    `components` was set explicitly.
 
     Raises:
         InputError: an unknown weighting, a bad number, or a pickle without `trust_pickle`.
-        FileFormatError: a file that holds no word vectors, or a damaged one.
+        FileFormatError: the file is damaged or holds no word vectors.
         ModelNotAvailableError: no such path or name.
     """
 
@@ -76,7 +76,7 @@ class StaticEmbedder:
 
     @property
     def name(self) -> str:
-        """The model's name, or its file's without the ending."""
+        """Name of the model, or of its file without suffixes."""
         path = Path(self._model)
         while path.suffix.lower() in ENDINGS:
             path = path.with_suffix("")
@@ -84,12 +84,12 @@ class StaticEmbedder:
 
     @property
     def dim(self) -> int:
-        """The width of the word vectors."""
+        """Dimension of the vectors."""
         return self._vocabulary.dim
 
     @property
     def words(self) -> WordVectors:
-        """The vectors of single words: as they are in the source, not scaled.
+        """Vectors of single words, unscaled as in the source.
 
         Raises:
             InputError: the model has tokens instead of words.
@@ -99,7 +99,7 @@ class StaticEmbedder:
             return words
         raise InputError(
             f"{self.name} is a table of tokens and has no vectors of words. "
-            "To embed a single word, encode it as a text: encode_documents([word])."
+            "To embed one word, encode it as a text: encode_documents([word])."
         )
 
     @property
@@ -109,20 +109,17 @@ class StaticEmbedder:
 
     @property
     def case(self) -> str:
-        """How capital letters are treated, in a few words for people."""
+        """Readable description of how capital letters are treated."""
         return self._vocabulary.case
 
     @property
     def teacher(self) -> str | None:
-        """The fingerprint of the embedder that this one was distilled from, where it was."""
+        """Fingerprint of the embedder that this one was distilled from, if any."""
         return self._vocabulary.teacher
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names the source by its content, so that a file may move and be renamed.
-
-        What was fitted is named by its SHA-256.
-        """
+        """Fingerprint of the source's content (not its path), the options and the fit's SHA-256."""
         options = self._options
         more: dict[str, Any] = {}
         if options.all_but_top:
@@ -145,10 +142,10 @@ class StaticEmbedder:
 
     @property
     def spec(self) -> EmbedderSpec:
-        """How to load this embedder again, but for what was fitted; a path is absolute.
+        """How to load this embedder again, without its fit; paths are absolute.
 
-        Trust in a pickle is not kept: a collection may come from somebody else. Its converted form
-        in this user's cache needs none.
+        `trust_pickle` is not stored, since a collection may come from another person. The converted
+        form in this user's cache does not need it.
         """
         path = Path(self._model).expanduser()
         model = str(path.resolve()) if path.exists() else os.fspath(self._model)
@@ -159,39 +156,37 @@ class StaticEmbedder:
 
     @property
     def needs_fit(self) -> bool:
-        """Whether something is to be learnt from a corpus, and has not been."""
+        """Whether the options require a fit and there is none yet."""
         return self._options.needs_corpus and self._parameters is None
 
     @property
     def parameters(self) -> bytes | None:
-        """What was fitted, to be kept; None where nothing was."""
+        """The fit as bytes; None if there is none."""
         return self._parameters
 
     def fitted(self, texts: Iterable[str]) -> StaticEmbedder:
-        """The same embedder fitted on the texts of a corpus, read once; this one stays as it is.
-
-        The plain mean has nothing to learn, and is given back as it is.
+        """Return a copy fitted on the texts of a corpus, read once; the plain mean returns itself.
 
         Raises:
-            InputError: something that is no text; see `check_texts`.
+            InputError: an item is not a text; see `check_texts`.
         """
         if not self._options.needs_corpus:
             return self
         return self._with(fit_on(texts, self._vocabulary, self._options))
 
     def with_parameters(self, parameters: bytes) -> StaticEmbedder:
-        """The same embedder with what was fitted before.
+        """Return a copy with an earlier fit.
 
         Raises:
-            DamageError: the bytes are not such parameters, or those of other options.
+            DamageError: the bytes are damaged, or were fitted for other options.
         """
         fit = Fit.from_bytes(parameters)
         options = self._options
         asked = bool(options.all_but_top), bool(options.removed)
         if asked != (fit.top is not None, fit.common is not None):
             raise DamageError(
-                f"What was fitted on the corpus was fitted for other options than those of "
-                f"{self.name}: {options.chosen()}. Fit it again: build the index with --refit."
+                f"The stored fit was fitted for other options than those of {self.name}: "
+                f"{options.chosen()}. Build the index with --refit."
             )
         return self._with(fit, parameters)
 
@@ -206,16 +201,16 @@ class StaticEmbedder:
     # -- encoding -------------------------------------------------------------------------------
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
-        """Unit vectors (len(texts), dim) float32; zeros where no word is known.
+        """Return unit vectors (len(texts), dim) float32; zeros where no word is known.
 
         Raises:
-            InputError: something that is no text (see `check_texts`); or components are to be taken
-                away, and nothing was fitted.
+            InputError: an item is not a text (see `check_texts`), or `components` is set, but
+                nothing was fitted.
         """
         return self.encode_and_report(texts)[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """The same as `encode_documents`, to the last bit: words mean the same in a query."""
+        """Return the same vectors as `encode_documents`, to the last bit."""
         check_texts(texts)
         if len(texts) == 1:
             rows = self._vocabulary.rows_of(texts[0])
@@ -224,7 +219,7 @@ class StaticEmbedder:
         return self.encode_and_report(texts)[0]
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
-        """`encode_documents(texts)`, and how many words occurred and were known."""
+        """Return `encode_documents(texts)`, and the numbers of words and known words."""
         check_texts(texts)
         vectors, report = np.empty((len(texts), self.dim), np.float32), TextReport()
         for chunk in chunks(texts):
@@ -235,21 +230,21 @@ class StaticEmbedder:
         return vectors, report
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
-        """How many words occur in some queries, and how many of them are known."""
+        """Count the words of queries, and those that are known."""
         check_texts(texts)
         parts = (_report(self._vocabulary.bags(chunk)) for chunk in chunks(texts))
         return sum(parts, TextReport())
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
-        """For each text, its words that have no vector, each once, in their order."""
+        """Return, for each text, its distinct words without a vector, in order."""
         check_texts(texts)
         return self._vocabulary.unknown_words(texts)
 
     def neighbors(self, word: str, k: int = 10) -> list[tuple[str, float]]:
-        """The `k` words, or tokens, whose vectors are nearest to a word's, with their cosines.
+        """Return the `k` nearest words (or tokens) of a word and their cosines, best first.
 
-        The best first, without other spellings of the word itself; none where it is not known.
-        Vectors are taken as they are in the source, whatever the options.
+        Other spellings of the word by case are left out; an unknown word has none. Vectors are
+        those of the source, whatever the options.
 
         Raises:
             InputError: `k` below 1.
@@ -259,7 +254,7 @@ class StaticEmbedder:
         return neighbours_of(self._vocabulary, word, k)
 
     def coverage(self, texts: Sequence[str]) -> float:
-        """Share of word occurrences that are known; 0.0 where there is no word at all."""
+        """Return the share of word occurrences that are known; 0.0 without any word."""
         return self.report_queries(texts).coverage or 0.0
 
 

@@ -1,4 +1,4 @@
-"""What a static embedder learns from a corpus: kept as bytes, and turned into weights of words."""
+"""The fit of a static embedder on a corpus: its stored form, and the word weights from it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from retriever.embedders.static.vocabulary import Vocabulary
 HEAD = b"retriever fit 1\n"
 DIGEST = 32
 
-# A word that a corpus has once weighs like one that it does not have: no need to keep it.
+# A word that occurs once weighs as much as an unseen one: no need to keep it.
 KEPT = 2
 
-# A corpus with fewer words than this many times the width says little of their common directions.
+# With fewer distinct words than this times the dimension, common directions are unreliable.
 WORDS_PER_DIMENSION = 10
 
 Integers = NDArray[np.int64]
@@ -32,12 +32,12 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What was learnt from a corpus of `texts` with `words` occurrences of words, known or not.
+    """Statistics of a corpus of `texts` with `words` word occurrences, known or not.
 
-    `rows` (kept,) int64 are the vocabulary's rows that occur at least twice, ascending;
-    `occurrences` and `texts_with` go with them. `others` are words made of subwords, with
-    `other_occurrences` and `other_texts_with`. `usif_a` is uSIF's parameter. `top` is what the
-    vectors of words have in common, `common` those of texts; None where it was not asked for.
+    `rows` (kept,) int64 are the vocabulary's rows that occur at least twice, ascending, with their
+    `occurrences` and `texts_with`. `others` are words built from subwords, with
+    `other_occurrences` and `other_texts_with`. `usif_a` is uSIF's parameter. `top` are the common
+    components of words, `common` those of texts; None if not requested.
     """
 
     texts: int
@@ -53,19 +53,19 @@ class Fit:
     common: CommonComponents | None = None
 
     def weigh(self, weighting: str, occurrences: Any, texts_with: Any) -> NDArray[np.float64]:
-        """The weights of words that occur so often, in so many of the texts."""
+        """Return weights for these term and document frequencies."""
         if weighting == "idf":
             return weights.idf(np.asarray(texts_with), self.texts)
         often = np.maximum(np.asarray(occurrences, np.float64), 1.0)
         return _of_probabilities(weighting, often / max(self.words, 1), self.usif_a)
 
     def weight_of_others(self, weighting: str) -> dict[str, float]:
-        """The weight of each of `others`."""
+        """Return the weight of each of `others`."""
         found = self.weigh(weighting, self.other_occurrences, self.other_texts_with)
         return dict(zip(self.others, found.astype(np.float32).tolist(), strict=True))
 
     def to_bytes(self) -> bytes:
-        """All of it; the same bytes for the same values, and nothing in them is ever unpickled."""
+        """Serialize deterministically, without pickle."""
         arrays = {
             "counts": np.array([self.texts, self.words], np.int64),
             "usif_a": np.array([self.usif_a]),
@@ -86,18 +86,18 @@ class Fit:
 
     @staticmethod
     def from_bytes(kept: bytes) -> Fit:
-        """The inverse of `to_bytes`.
+        """Read what `to_bytes` wrote.
 
         Raises:
-            DamageError: the bytes are not such, or not all of them.
+            DamageError: the bytes are damaged, incomplete or of another version.
         """
         start = len(HEAD) + DIGEST
         payload = kept[start:]
         digest = hashlib.sha256(payload).digest()
         if kept[: len(HEAD)] != HEAD or kept[len(HEAD) : start] != digest:
             raise DamageError(
-                "What was fitted on the corpus is damaged, or was not made by this version. "
-                "Fit it again: build the index with --refit."
+                "The stored fit is damaged, or was written by another version. "
+                "Build the index with --refit."
             )
         with np.load(BytesIO(payload), allow_pickle=False) as arrays:
             joined = arrays["others"].tobytes().decode()
@@ -117,7 +117,7 @@ class Fit:
 
 
 def fit_of_counts(counts: WordCounts, top: CommonComponents | None) -> Fit:
-    """What the counts of a corpus say; without common components of texts."""
+    """Build a fit from counts, without common components of texts."""
     rows = np.flatnonzero(counts.occurrences >= KEPT)
     others = sorted(word for word, (often, _) in counts.others.items() if often >= KEPT)
     pairs = np.array([counts.others[word] for word in others], np.int64).reshape(-1, 2)
@@ -139,10 +139,10 @@ def fit_of_counts(counts: WordCounts, top: CommonComponents | None) -> Fit:
 
 
 def top_of_corpus(counts: WordCounts, vocabulary: Vocabulary, number: int) -> CommonComponents:
-    """All-but-the-top over the words that a corpus has, each once, however often it occurs.
+    """Return the all-but-the-top components of a corpus's distinct words.
 
-    Its authors take the words of the whole file; those of the corpus at hand find more
-    (benchmarks/README.md). A corpus with few words takes all of the file too.
+    The paper uses all words of the file; those of the corpus retrieve better
+    (benchmarks/README.md). With few words in the corpus, the entire file is used.
     """
     rows = np.flatnonzero(counts.occurrences)
     if len(rows) < WORDS_PER_DIMENSION * vocabulary.dim:
@@ -151,17 +151,17 @@ def top_of_corpus(counts: WordCounts, vocabulary: Vocabulary, number: int) -> Co
 
 
 def row_weights(weighting: str, fit: Fit | None, number: int) -> Matrix:
-    """The weight of each of a vocabulary's `number` rows, float32; never for `mean`, all ones.
+    """Return the weight of each of a vocabulary's `number` rows, float32; not for `mean`.
 
-    Without a fit, the probability of a word is that of its rank (`weights.zipf`): SIF and uSIF
-    weigh by it, uSIF for texts of 11 words, and `idf` is its information, -ln p.
+    Without a fit, word probabilities come from ranks (`weights.zipf`): SIF and uSIF use them, uSIF
+    for texts of 11 words, and `idf` is -ln p.
     """
     if fit is None:
         p = weights.zipf(number)
         a = weights.usif_a(p, weights.WORDS_OF_A_SENTENCE)
         return _of_probabilities(weighting, p, a).astype(np.float32)
     result = np.full(number, fit.weigh(weighting, 1, 1), np.float32)
-    # Another file may have fewer rows; that it is another is for the fingerprint to say.
+    # Another file may have fewer rows; the fingerprint detects that.
     here = fit.rows < number
     found = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
     result[fit.rows[here]] = found

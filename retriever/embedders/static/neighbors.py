@@ -1,4 +1,4 @@
-"""The words of a vocabulary that are nearest to a word, by the cosine of their vectors."""
+"""Nearest words in a vocabulary, by the cosine of their vectors."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from retriever.embedders.base import Matrix, unit
 from retriever.embedders.static.vocabulary import Vocabulary
 from retriever.embedders.tokenization.characters import lowered
 
-# Rows of the memory-mapped table that are read at once: 20 MB where they are 300 wide.
+# Rows of the memory-mapped table read at once: 20 MB at 300 dimensions.
 BLOCK = 16_384
 
 
 def neighbours_of(vocabulary: Vocabulary, word: str, k: int) -> list[tuple[str, float]]:
-    """The `k` names nearest to a word, with their cosines; equal ones in the vocabulary's order.
+    """Return the `k` names nearest to a word and their cosines; ties in the vocabulary's order.
 
-    Without the word's own rows, and without its other spellings by case; none where it is unknown.
-    A word of several rows is their mean.
+    The word's own rows and its other spellings by case are left out; an unknown word has none. A
+    word of several rows is represented by their mean.
     """
     bags = vocabulary.bags([word])
     if not len(bags.rows):
@@ -35,7 +35,7 @@ def neighbours_of(vocabulary: Vocabulary, word: str, k: int) -> list[tuple[str, 
 
 
 def cosines(table: Matrix, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cosine of every row of a table (rows, dim) with a vector (dim,); 0 for a row of zeros."""
+    """Return the cosine of each row (rows, dim) with a vector (dim,); 0 for a row of zeros."""
     direction = unit(vector[None])[0]
     found = np.empty(len(table), np.float32)
     for start in range(0, len(table), BLOCK):

@@ -1,4 +1,4 @@
-"""What a static embedder can be told: which words weigh how much, and what is taken away."""
+"""Options of static embedders."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from indexes.errors import InputError
 
-# The common components that each weighting's own paper takes away from the vectors of texts.
+# Number of common components of texts that each weighting's paper removes.
 COMPONENTS = {"mean": 0, "idf": 0, "sif": 1, "usif": 5}
 
 
 @dataclass(frozen=True)
 class StaticOptions:
-    """The options of `StaticEmbedder` that say how the vectors of words become one of a text.
+    """Options of `StaticEmbedder` for combining word vectors into a text vector.
 
     Raises:
-        InputError: an unknown weighting, or a number that is negative or not whole.
+        InputError: an unknown weighting, or a value that is not a non-negative integer.
     """
 
     weighting: str = "mean"
@@ -35,32 +35,28 @@ class StaticOptions:
         _check_number("all_but_top", self.all_but_top)
 
     def check_width(self, dim: int) -> None:
-        """Check that something is left of vectors `dim` wide.
-
-        Raises:
-            InputError: as many directions are to be taken away as there are, or more.
-        """
+        """Raise `InputError` if no dimension of `dim` would remain after the removals."""
         for name, number in (("components", self.removed), ("all_but_top", self.all_but_top)):
-            # A weighting's own number of components is no more than a wish.
-            wished = name == "components" and self.components is None
-            if number >= dim and not wished:
+            # A weighting's default number of components is an upper bound.
+            default = name == "components" and self.components is None
+            if number >= dim and not default:
                 raise InputError(
-                    f"{name} is {number}, and the vectors are {dim} wide: nothing would be left. "
-                    f"Expected 0 to {dim - 1}."
+                    f"{name} is {number}, but the vectors have {dim} dimensions, so nothing would "
+                    f"be left. Expected 0 to {dim - 1}."
                 )
 
     @property
     def removed(self) -> int:
-        """How many common components are to be taken away from the vectors of texts."""
+        """Number of common components to remove from text vectors."""
         return COMPONENTS[self.weighting] if self.components is None else self.components
 
     @property
     def needs_corpus(self) -> bool:
-        """Whether anything is to be learnt from a corpus."""
+        """Whether the options require a fit."""
         return self.weighting != "mean" or bool(self.removed or self.all_but_top)
 
     def chosen(self) -> dict[str, Any]:
-        """The options as a spec keeps them: the weighting, and what is not as by default."""
+        """Return the options for a spec: the weighting, and what differs from the defaults."""
         chosen: dict[str, Any] = {"weighting": self.weighting}
         for name in ("components", "unit_words", "all_but_top"):
             if getattr(self, name) != getattr(StaticOptions, name):
@@ -69,6 +65,6 @@ class StaticOptions:
 
 
 def _check_number(name: str, value: object) -> None:
-    # True is an int to Python, and no number to a person.
+    # bool is a subclass of int.
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InputError(f"{name} is {value!r}; expected a whole number from 0.")

@@ -1,7 +1,7 @@
-"""From the vectors of words to the vector of a text.
+"""Sums of word vectors, and their scaling to text vectors.
 
-Every sum here is taken in one order, that of the words in their text, by one kernel: so a text has
-the same vector to the last bit, whatever other texts it is encoded with.
+All sums run in the order of the words in their text, in one kernel, so that a text has the same
+vector to the last bit in any batch.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ Floats = NDArray[np.float64]
 # Additions below which a second thread costs more than it saves (measured: some 4 ms of work).
 WORK_OF_A_THREAD = 1 << 23
 
-# What is left of a vector, relative to what it was, where nothing should be: single precision.
+# Relative length of what rounding leaves of a zero vector: single precision.
 RELATIVE_ZERO = 1e-6
 
 
 def sums(
     rows: NDArray[np.int32], offsets: NDArray[Any], weights: Matrix | None, table: Matrix
 ) -> Matrix:
-    """The weighted sum of the vectors of each text's words, (texts, dim) float32.
+    """Return the weighted sum of each text's word vectors, (texts, dim) float32.
 
-    `rows` are places in `table`; those of text `i` are `rows[offsets[i]:offsets[i + 1]]`, and as
-    many `weights` go with them (None: 1 each). A word counts as often as it occurs. A text without
-    a word gets zeros.
+    `rows` are positions in `table`; those of text `i` are `rows[offsets[i]:offsets[i + 1]]`, with
+    one weight each (None: 1). A repeated word counts each time. A text without words gets zeros.
     """
     if weights is None:
         weights = np.ones(len(rows), np.float32)
@@ -50,7 +49,7 @@ def sums(
         local = (bounds - bounds[0]).astype(np.int32)
         _multiply(local, rows[words], weights[words], table, result[part])
 
-    # The kernel lets other threads run meanwhile. A text is never divided.
+    # The kernel releases the GIL. A text is never divided.
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(add, parts))
     return result
@@ -59,10 +58,10 @@ def sums(
 def per_dimension(
     sums_of_texts: Matrix, rows: NDArray[np.int32], offsets: NDArray[Any], table: Matrix
 ) -> Matrix:
-    """Each text's sum, divided in every dimension by the length of its words' values there.
+    """Divide each text's sum, per dimension, by the norm of its words' values there.
 
-    So uSIF's own implementation treats the vectors of a text's words before it weighs them: as if
-    each column of the matrix of these vectors were scaled to length 1. Zeros stay zeros.
+    uSIF's reference implementation scales each column of the matrix of a text's word vectors to
+    length 1 before weighting. Zeros stay zeros.
     """
     lengths = np.sqrt(sums(rows, offsets, None, table * table))
     lengths[lengths == 0] = 1.0
@@ -70,9 +69,9 @@ def per_dimension(
 
 
 def changed_words(table: Matrix, common: ComponentRemoval | None, *, unit: bool) -> Matrix:
-    """The vectors of words without what all words have in common, and, with `unit`, of length 1.
+    """Remove common components from word vectors, and scale them to length 1 if `unit`.
 
-    A vector that is nothing else becomes zeros.
+    A vector that has nothing else becomes zeros.
     """
     if common is None and not unit:
         return table
@@ -86,10 +85,10 @@ def changed_words(table: Matrix, common: ComponentRemoval | None, *, unit: bool)
 def without(
     sums_of_texts: Matrix, totals: Floats, common: ComponentRemoval | None
 ) -> tuple[Floats, Floats | float]:
-    """The sums without what they have in common, (texts, dim) float64; and the length of noise.
+    """Remove common components from sums; return (texts, dim) float64, and each row's noise level.
 
-    `totals` (texts,) are the sums of the weights (see `totals_of`); nothing looks at them where no
-    mean is taken away. A row that is no longer than its noise is what rounding left of nothing.
+    `totals` (texts,) are the sums of weights (see `totals_of`), used only if a mean is removed. A
+    row no longer than its noise level is rounding noise.
     """
     vectors = sums_of_texts.astype(np.float64)
     if common is None:
@@ -104,7 +103,7 @@ def without(
 
 
 def totals_of(offsets: NDArray[Any], weights: Matrix | None) -> Floats:
-    """The sum of the weights of each text's words (None: 1 each), (texts,) float64."""
+    """Return the total weight of each text's words (None: 1 each), (texts,) float64."""
     if weights is None:
         return np.diff(offsets).astype(np.float64)
     result = np.zeros((len(offsets) - 1, 1))
@@ -115,9 +114,9 @@ def totals_of(offsets: NDArray[Any], weights: Matrix | None) -> Floats:
 
 
 def length_one(vectors: Floats, noise: Floats | float = 0.0) -> Matrix:
-    """The rows scaled to length 1, float32; those no longer than their `noise` become zeros.
+    """Scale rows to length 1, float32; those no longer than their `noise` become zeros.
 
-    In double precision, so that very small and very large rows keep their direction.
+    Computed in double precision, so that very small and very large rows keep their direction.
     """
     lengths = _lengths(vectors)
     lengths[lengths <= noise] = np.inf
@@ -129,7 +128,7 @@ def _lengths(vectors: Floats) -> Floats:
 
 
 def _product(left: Floats, right: Floats) -> Floats:
-    """The matrix product, each row of it the same whatever the other rows are (BLAS's are not)."""
+    """Return the matrix product; unlike BLAS, each row is independent of the others."""
     result = np.zeros((len(left), right.shape[1]))
     if not right.size:
         return result
@@ -140,12 +139,12 @@ def _product(left: Floats, right: Floats) -> Floats:
 
 @lru_cache(maxsize=256)
 def _dense(rows: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """`_every_column`, kept for the few rows of a query."""
+    """Return a cached `_every_column`, for the few rows of a query."""
     return _every_column(rows, width)
 
 
 def _every_column(rows: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The offsets and columns of a matrix without zeros, as a sparse one has them."""
+    """Return the CSR offsets and columns of a dense matrix."""
     columns = np.tile(np.arange(width, dtype=np.int32), rows)
     return np.arange(0, rows * width + 1, width, dtype=np.int32), columns
 
@@ -157,10 +156,10 @@ def _multiply(
     table: NDArray[Any],
     result: NDArray[Any],
 ) -> None:
-    """Adds to each row of `result` the rows of `table` in `columns`, times `values`, in order.
+    """Add to each row of `result` the rows of `table` in `columns`, times `values`, in order.
 
-    What scipy does for a sparse matrix times a dense one, without the object around it, which would
-    cost a single query more than all the rest. All floats are of one type and contiguous.
+    Calls scipy's sparse-dense product directly: creating a sparse matrix would cost a single query
+    more than all the rest. All floats are contiguous and of one type.
     """
     height, width = table.shape
     flat, sums_of_rows = table.reshape(-1), result.reshape(-1)
@@ -175,7 +174,7 @@ def _kernel() -> Any:
 
 
 def _parts(offsets: NDArray[Any], work: int) -> list[slice]:
-    """Stretches of texts with about as many words each: one for every core that is worth it."""
+    """Split texts into slices with about equal numbers of words, one for each useful core."""
     texts = len(offsets) - 1
     if work < 2 * WORK_OF_A_THREAD:
         return [slice(0, texts)]

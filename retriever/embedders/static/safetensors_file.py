@@ -1,7 +1,8 @@
-"""Arrays in a safetensors file, memory-mapped.
+"""Memory-mapped arrays of safetensors files.
 
-The file is the length of a header (uint64), the header as JSON, and the bytes of the arrays:
-https://github.com/huggingface/safetensors#format
+The file is a header length (uint64), the header as JSON, and the bytes of the arrays:
+https://github.com/huggingface/safetensors#format. The `safetensors` package (0.8) is not used: with
+numpy it copies every array into memory, and cannot read BF16.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ HEADER_BYTES = 100_000_000
 
 
 def read_tensors(path: Path) -> dict[str, tuple[str, NDArray[Any]]]:
-    """Name to (type as the file calls it, array) of every array; BF16 comes as its bits, `<u2`.
+    """Return name to (type in the file, array) of all arrays; BF16 as its bits, `<u2`.
 
     Raises:
-        FileFormatError: no safetensors file, a damaged one, or a type that is none of `TYPES`.
+        FileFormatError: not a safetensors file, a damaged one, or a type not in `TYPES`.
     """
     try:
         with path.open("rb") as file:
@@ -48,11 +49,11 @@ def read_tensors(path: Path) -> dict[str, tuple[str, NDArray[Any]]]:
         }
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise FileFormatError(f"{path} is no whole safetensors file ({reason}).") from None
+        raise FileFormatError(f"{path} is not an intact safetensors file ({reason}).") from None
 
 
 def as_float32(kind: str, array: NDArray[Any]) -> NDArray[np.float32]:
-    """The numbers as float32; the array itself where it is that already."""
+    """Convert to float32; return the array itself if it is that already."""
     if kind == "BF16":
         # The upper half of a float32.
         return (array.astype("<u4") << 16).view("<f4")
@@ -63,7 +64,7 @@ def _mapped(path: Path, base: int, entry: dict[str, Any]) -> NDArray[Any]:
     begin, end = entry["data_offsets"]
     kind, shape = np.dtype(TYPES[entry["dtype"]]), tuple(entry["shape"])
     if end - begin != kind.itemsize * int(np.prod(shape, dtype=np.int64)):
-        raise ValueError("an array's size is not that of its shape")
+        raise ValueError("an array's size does not match its shape")
     if begin == end:
         return np.zeros(shape, kind)
     return np.asarray(np.memmap(path, kind, "r", offset=base + begin, shape=shape))

@@ -1,9 +1,9 @@
-"""The token table of a ready static sentence model: a folder of sentence-transformers or model2vec.
+"""Token tables of static sentence models: folders of sentence-transformers or model2vec.
 
-sentence-transformers: `modules.json` whose only embedding module is `StaticEmbedding`, with
-`model.safetensors` (`embedding.weight`, a row a token) and `tokenizer.json`. model2vec: the same
-files, with `embeddings`, and optionally `mapping` (the row of each token) and `weights` (a factor
-for each token). A table that is not plain float32 is converted once, into the user's cache.
+sentence-transformers: `modules.json` with `StaticEmbedding` as the only embedding module,
+`model.safetensors` (`embedding.weight`, one row per token) and `tokenizer.json`. model2vec: the
+same files, with `embeddings`, and optionally `mapping` (the row of each token) and `weights` (a
+factor for each token). A table that is not plain float32 is converted once, into the user's cache.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ ROWS = 65_536
 
 @dataclass(frozen=True)
 class TokenTable:
-    """A row of `vectors` (tokens, dim) for each token of `tokenizer`, and by which rules.
+    """A row of `vectors` (tokens, dim) for each token of `tokenizer`, and the rules of use.
 
-    `drops_unknown`: the unknown token counts for nothing (model2vec's rule; sentence-transformers
-    takes it like any other). `truncates`: the tokenizer's own limit of tokens holds. `teacher` is
-    the fingerprint of the embedder that the table was fitted to, where `retriever.json` names it.
+    `drops_unknown`: the unknown token is ignored (model2vec's rule; sentence-transformers pools it
+    like any other). `truncates`: the tokenizer's own limit of tokens applies. `teacher` is the
+    fingerprint of the embedder that the table was distilled from, if `retriever.json` names it.
     """
 
     vectors: Matrix
@@ -48,16 +48,16 @@ class TokenTable:
 
 
 def is_token_table(folder: Path) -> bool:
-    """Whether a folder is meant for a sentence model, static or not."""
+    """Return whether a folder holds a sentence model, static or not."""
     return any((folder / name).is_file() for name in (MODULES, TOKENIZER))
 
 
 def read_token_table(folder: Path) -> TokenTable:
-    """The token table in a folder.
+    """Read the token table of a folder.
 
     Raises:
-        FileFormatError: a model with other parts than a token table, or a damaged one.
-        InputError: a file that cannot be read, or a cache that cannot be written.
+        FileFormatError: the model is damaged, or is not a token table.
+        InputError: a file cannot be read, or the cache cannot be written.
     """
     try:
         inner = folder / _place(folder)
@@ -82,7 +82,7 @@ def read_token_table(folder: Path) -> TokenTable:
 
 
 def _place(folder: Path) -> str:
-    """Where the table lies inside the folder."""
+    """Return the path of the table relative to the folder."""
     if not (folder / MODULES).is_file():
         return ""
     modules = _json(folder / MODULES, list)
@@ -90,19 +90,19 @@ def _place(folder: Path) -> str:
         kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
         place = str(modules[0]["path"])
     except (KeyError, TypeError, AttributeError, IndexError):
-        raise FileFormatError(f"{folder / MODULES} is no list of modules.") from None
+        raise FileFormatError(f"{folder / MODULES} is not a list of modules.") from None
     if kinds[0] != "StaticEmbedding" or not set(kinds[1:]) <= {"Normalize"}:
         raise FileFormatError(
             f"{folder} is a model of {', '.join(kinds)}; expected a static one: StaticEmbedding, "
-            f"then at most Normalize. For any other sentence model, say contextual:{folder}."
+            f"then at most Normalize. For other sentence models, use contextual:{folder}."
         )
     if prompt := _default_prompt(folder):
         raise FileFormatError(
             f"{folder} puts the prompt '{prompt}' before every text; static tables are read "
-            f"without prompts. Say contextual:{folder}."
+            f"without prompts. Use contextual:{folder}."
         )
     if Path(place).is_absolute() or ".." in Path(place).parts:
-        raise FileFormatError(f"{folder / MODULES} leads out of its folder: {place}.")
+        raise FileFormatError(f"{folder / MODULES} points outside its folder: {place}.")
     return place
 
 
@@ -127,27 +127,27 @@ def _json(path: Path, kind: type) -> Any:
     try:
         read = json.loads(path.read_bytes())
     except ValueError as error:
-        raise FileFormatError(f"{path} is no JSON: {error}") from None
+        raise FileFormatError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(read, kind):
         raise FileFormatError(f"{path} holds a {type(read).__name__}; expected a {kind.__name__}.")
     return read
 
 
 def _plain(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]], checksum: str) -> Matrix:
-    """A float32 row for each token, memory-mapped."""
+    """Return a float32 row for each token, memory-mapped."""
     kind, table = tensors.get("embedding.weight") or tensors["embeddings"]
     others = {name: tensors.get(name, ("", None))[1] for name in ("mapping", "weights")}
     mapping, weights = others["mapping"], others["weights"]
     count = len(table) if mapping is None else len(mapping)
     odd = weights is not None and weights.shape != (count,)
     if table.ndim != 2 or not table.size or not count or odd:
-        raise FileFormatError(f"{path} holds arrays of shapes that do not fit together.")
+        raise FileFormatError(f"{path} holds arrays of inconsistent shapes.")
     if mapping is not None and not 0 <= mapping.min() <= mapping.max() < len(table):
-        raise FileFormatError(f"{path}: 'mapping' leads to rows that there are not.")
+        raise FileFormatError(f"{path}: 'mapping' points to missing rows.")
     if kind == "F32" and mapping is None and weights is None:
         return _finite(path, table)
     made = cache_folder() / "tables" / f"{checksum}.npy"
-    if not _is_whole(made, (count, table.shape[1])):
+    if not _is_intact(made, (count, table.shape[1])):
         factors = None if weights is None else as_float32(tensors["weights"][0], weights)
         _convert(made, kind, table, mapping, factors)
         remove_unused(made.parent, made)
@@ -162,7 +162,7 @@ def _convert(
     mapping: NDArray[Any] | None,
     weights: Matrix | None,
 ) -> None:
-    """Writes the table under another name, then renames it: it is whole or not there."""
+    """Write the table under a temporary name, then rename it: it is complete or absent."""
     made.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".making-", dir=made.parent)
     count = len(table) if mapping is None else len(mapping)
@@ -184,7 +184,7 @@ def _convert(
         Path(temporary).unlink(missing_ok=True)
 
 
-def _is_whole(made: Path, shape: tuple[int, int]) -> bool:
+def _is_intact(made: Path, shape: tuple[int, int]) -> bool:
     try:
         return bool(np.load(made, mmap_mode="r").shape == shape)
     except (OSError, ValueError, EOFError):
@@ -194,5 +194,5 @@ def _is_whole(made: Path, shape: tuple[int, int]) -> bool:
 def _finite(path: Path, table: Matrix) -> Matrix:
     for start in range(0, len(table), ROWS):
         if not np.isfinite(table[start : start + ROWS]).all():
-            raise FileFormatError(f"{path} holds a value that is no finite number.")
+            raise FileFormatError(f"{path} holds a value that is not a finite number.")
     return table

@@ -1,4 +1,4 @@
-"""A token table as a vocabulary: a text is the tokens that a tokenizer makes of it."""
+"""Token tables as vocabularies."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 
 
 class TokenVocabulary:
-    """The tokens of texts, without special ones; a token's number is its row.
+    """Vocabulary of tokens, without special ones; a token's number is its row.
 
-    A text is read to its end, as sentence-transformers does; model2vec's own `encode` stops after
-    512 tokens unless it is told otherwise. Where the tokenizer of a sentence-transformers folder
-    has a limit of its own, that holds, as it does there.
+    Texts are read to the end, as in sentence-transformers (model2vec's `encode` stops after 512
+    tokens by default). A limit in the tokenizer of a sentence-transformers folder applies.
     """
 
     def __init__(self, table: TokenTable, tokenizer: TextTokenizer) -> None:
@@ -30,21 +29,21 @@ class TokenVocabulary:
 
     @property
     def case(self) -> str:
-        """Case is the tokenizer's affair."""
+        """Description of case handling, which is up to the tokenizer."""
         return "as its tokenizer does"
 
     @property
     def attributes(self) -> Mapping[str, object]:
-        """What decides which vectors a text gets; the checksum covers table and tokenizer."""
+        """Attributes of the fingerprint; the checksum covers table and tokenizer."""
         unknown = "pooled" if self._dropped is None else "dropped"
         return {"source": self.checksum, "words": "tokens", "unknown": unknown}
 
     def name(self, row: int) -> str:
-        """What a token is called, such as `##ing`."""
+        """Return the string of a token, such as `##ing`."""
         return self._tokenizer.name(row)
 
     def bags(self, texts: Sequence[str]) -> TokenRows:
-        """The rows of the tokens of all texts."""
+        """Return the rows of the tokens of all texts."""
         tokens, offsets = self._tokenizer.tokens(texts)
         if self._limit is not None and len(tokens):
             counts = np.diff(offsets)
@@ -62,25 +61,25 @@ class TokenVocabulary:
         return TokenRows(rows, offsets, ids, names, self.vectors[ids], occurring)
 
     def rows_of(self, text: str) -> list[int] | None:
-        """The rows of one text's tokens."""
+        """Return the rows of one text's tokens: the fast twin of `bags`."""
         tokens = self._tokenizer.tokens_of(text)[: self._limit]
         if self._dropped is not None and self._dropped in tokens:
             return [token for token in tokens if token != self._dropped]
         return tokens
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
-        """For each text, what became the unknown token, each once; none where that has a vector."""
+        """Return, for each text, what became the unknown token; nothing if that has a vector."""
         if self._dropped is None:
             return [[] for _ in texts]
         return [self._tokenizer.unknown_in(text) for text in texts]
 
 
 def load_tokens(folder: Path) -> TokenVocabulary:
-    """The token table of a static sentence model.
+    """Load the token table of a static sentence model.
 
     Raises:
-        FileFormatError: no such model, or a damaged one.
-        InputError: a file that cannot be read, or a cache that cannot be written.
+        FileFormatError: the folder is not such a model, or is damaged.
+        InputError: a file cannot be read, or the cache cannot be written.
     """
     table = read_token_table(folder)
     tokenizer = TextTokenizer(table.tokenizer)

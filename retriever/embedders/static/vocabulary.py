@@ -1,4 +1,4 @@
-"""What a static embedder asks of a vocabulary: how texts become rows of a table of vectors."""
+"""Protocol of vocabularies: how texts become rows of a table of vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from retriever.embedders.base import Matrix
 
 
 class Names(Sequence[str]):
-    """A list of words that is made when somebody looks at it."""
+    """List of words, created at first access."""
 
     def __init__(self, count: int, make: Callable[[], list[str]]) -> None:
         self._count, self._make = count, make
@@ -40,13 +40,13 @@ class Names(Sequence[str]):
 
 @dataclass(frozen=True)
 class TokenRows:
-    """The known words of some texts, in order, as rows of the vectors that these texts need.
+    """Known words of texts, in order, as rows of a table of the distinct ones.
 
     `rows` (total,) int32 are positions in `table`; those of text `i` are
     `rows[offsets[i]:offsets[i + 1]]`; `offsets` (texts + 1,) int64. `table` (distinct, dim) float32
-    has every distinct known word once, as it is in the source; `ids` (distinct,) int64 is its row
-    in the vocabulary's own `vectors`, or -1 for one made of subwords; `words` (distinct) what it is
-    called. `occurring` counts the words of all texts, known or not.
+    has each distinct known word's vector as in the source; `ids` (distinct,) int64 its row in the
+    vocabulary's `vectors`, or -1 if built from subwords; `words` (distinct) its name. `occurring`
+    counts the words of all texts, known or not.
     """
 
     rows: NDArray[np.int32]
@@ -61,15 +61,14 @@ class TokenRows:
 
 
 class Vocabulary(Protocol):
-    """A table of vectors, and how texts become rows of it.
+    """A table of vectors, and the mapping of texts to its rows.
 
-    Rows are ordered as in the source; files are sorted by frequency, so that a row's number is the
-    rank of its word.
+    Rows are in the order of the source, by descending frequency, so a row number is a word's rank.
     """
 
     @property
     def dim(self) -> int:
-        """The width of the vectors."""
+        """Dimension of the vectors."""
 
     @property
     def checksum(self) -> str:
@@ -77,35 +76,35 @@ class Vocabulary(Protocol):
 
     @property
     def attributes(self) -> Mapping[str, object]:
-        """All that decides which vectors a text gets, `source=checksum` too, for a fingerprint."""
+        """Everything that decides a text's vectors, with `source=checksum`, for a fingerprint."""
 
     @property
     def case(self) -> str:
-        """How capital letters are treated, in a few words for people."""
+        """Readable description of how capital letters are treated."""
 
     @property
     def teacher(self) -> str | None:
-        """The fingerprint of the embedder that the table was fitted to, where that is recorded."""
+        """Fingerprint of the embedder that the table was distilled from, if recorded."""
 
     @property
     def vectors(self) -> Matrix:
-        """The vectors (rows, dim) float32, memory-mapped and read-only."""
+        """Vectors (rows, dim) float32, memory-mapped and read-only."""
 
     def name(self, row: int) -> str:
-        """What a row of `vectors` is the vector of: a word, a phrase or a token."""
+        """Return the word, phrase or token of a row of `vectors`."""
 
     def bags(self, texts: Sequence[str]) -> TokenRows:
-        """The rows of the known words of all texts.
+        """Return the rows of the known words of all texts.
 
         Raises:
             UnicodeEncodeError: a text holds a lone surrogate.
         """
 
     def rows_of(self, text: str) -> list[int] | None:
-        """The rows in `vectors` of one text's known words: what `bags` says, and sooner.
+        """Return the rows in `vectors` of one text's known words: the fast twin of `bags`.
 
-        None where only `bags` can tell: a word may get its vector from its parts.
+        None if only `bags` can answer, because a word may get its vector from subwords.
         """
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
-        """For each text, its words that have no vector, each once, in their order."""
+        """Return, for each text, its distinct words without a vector, in order."""

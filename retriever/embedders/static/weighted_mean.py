@@ -1,4 +1,4 @@
-"""The weighted average of a text's words, by a static embedder's options and what was fitted."""
+"""Weighted means of word vectors, by a static embedder's options and its fit."""
 
 from __future__ import annotations
 
@@ -30,48 +30,46 @@ NO_TOTALS = np.zeros(0)
 
 
 class Averages:
-    """From rows of a vocabulary to unit vectors of texts.
+    """Unit vectors of texts, from rows of a vocabulary.
 
-    What is needed of the whole vocabulary is made at its first use: a weight for each row, and,
-    where nothing was fitted, what all vectors have in common. Beyond that, no row is touched that
-    no text has.
+    Row weights and, without a fit, the vocabulary's common components are computed at first use.
+    Otherwise only the rows that occur in the texts are read.
     """
 
     def __init__(
         self, vocabulary: Vocabulary, options: StaticOptions, fit: Fit | None = None
     ) -> None:
         self._vocabulary, self._options, self._fit = vocabulary, options, fit
-        # Then what is common to words can be taken away from their sum: far fewer of these.
+        # Common components of words can then be removed from their sums, which are far fewer.
         self._linear = not options.unit_words and options.weighting != "usif"
         self._needs_totals = options.all_but_top > 0 and self._linear
 
     def of_bags(self, bags: TokenRows) -> Matrix:
-        """The vectors of texts, (texts, dim) float32 of length 1; zeros where nothing is left.
+        """Return unit vectors (texts, dim) float32; zeros where nothing is left.
 
         Raises:
-            InputError: components are to be taken away, and nothing was fitted.
+            InputError: `components` is set, but nothing was fitted.
         """
         return pooling.length_one(*self.sums(bags))
 
     def of_rows(self, rows: list[int]) -> Matrix:
-        """The vector of one text of these rows, (1, dim): as `of_bags` to the last bit, and sooner.
+        """Return the vector (1, dim) of one text: the fast twin of `of_bags`.
 
-        Raises:
-            InputError: as `of_bags`.
+        `test_one_query_alone_is_the_same_to_the_last_bit` holds them equal.
         """
         places = np.array(rows, np.int32)
         offsets = np.array([0, len(rows)], np.int32)
         weights = None if self._weights is None else self._weights[places]
         table = self._vocabulary.vectors
         if not self._linear:
-            # Something is done to every word: only to these, and not to the whole table.
+            # Words are transformed one by one: transform only these, not the entire table.
             table, places = self._changed(table[places]), np.arange(len(rows), dtype=np.int32)
         return pooling.length_one(*self._pooled(places, offsets, weights, table))
 
     def sums(self, bags: TokenRows) -> tuple[NDArray[np.float64], NDArray[np.float64] | float]:
-        """The weighted sums of the words of texts without what is common, (texts, dim), unscaled.
+        """Return weighted sums (texts, dim) without common components, and their rounding noise.
 
-        And the length of what rounding leaves where nothing is; see `pooling.without`.
+        See `pooling.without`.
         """
         weights = self._weights
         if weights is not None:
@@ -93,14 +91,14 @@ class Averages:
 
     @cached_property
     def _weights(self) -> Matrix | None:
-        """The weight of each row of the vocabulary; None where all weigh the same."""
+        """Weight of each row of the vocabulary; None if all are equal."""
         if self._options.weighting == "mean":
             return None
         return row_weights(self._options.weighting, self._fit, len(self._vocabulary.vectors))
 
     def _weights_of(self, bags: TokenRows, weights_of_rows: Matrix) -> Matrix:
-        """The weight of each distinct word of some texts."""
-        # Without a corpus, a word made of subwords (row -1) is as rare as the file's last.
+        """Return the weight of each distinct word."""
+        # Without a corpus, a word built from subwords (row -1) is as rare as the file's last.
         weights = weights_of_rows[bags.ids]
         if self._fit is not None and (bags.ids < 0).any():
             once = float(self._fit.weigh(self._options.weighting, 1, 1))
@@ -114,12 +112,12 @@ class Averages:
 
     @cached_property
     def _common(self) -> ComponentRemoval | None:
-        """What is taken away from the sums: that of texts, and that of words where that can be."""
+        """What to remove from sums: components of texts, and of words if that is linear."""
         texts = None if self._fit is None else self._fit.common
         if self._fit is None and self._options.components:
             raise InputError(
-                f"{self._options.components} common components are to be taken away, and nothing "
-                "was fitted yet. Fit it first, embedder.fitted(texts); building an index does so."
+                f"Removing {self._options.components} common components requires a fit. "
+                "Call embedder.fitted(texts), or build an index, which fits it."
             )
         return removal(self._top if self._linear else None, texts)
 
@@ -129,7 +127,7 @@ class Averages:
 
     @cached_property
     def _top(self) -> CommonComponents | None:
-        """What all words have in common: as fitted, or else over the whole vocabulary."""
+        """Common components of words: fitted, or else those of the entire vocabulary."""
         if not self._options.all_but_top:
             return None
         if self._fit is not None:
@@ -138,12 +136,12 @@ class Averages:
 
 
 def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions) -> Fit:
-    """What the options ask to be learnt from the texts of a corpus, read once.
+    """Fit what the options need on the texts of a corpus, read once.
 
-    Common components are those of a sample of the texts, as they come out with the final weights.
+    Common components of texts are computed from a sample, with the final weights.
 
     Raises:
-        InputError: something that is no text; see `check_texts`.
+        InputError: an item is not a text; see `check_texts`.
     """
     counts = count_words(texts, vocabulary)
     number = options.all_but_top
@@ -157,7 +155,7 @@ def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions)
 
 
 def _means(texts: Sequence[str], vocabulary: Vocabulary, averages: Averages) -> NDArray[np.float64]:
-    """The weighted means of the words of texts (texts, dim): as the papers have them, unscaled."""
+    """Return the weighted means of the words of texts (texts, dim), unscaled as in the papers."""
     parts = [np.zeros((0, vocabulary.dim))]
     for chunk in chunks(texts):
         bags = vocabulary.bags(chunk)

@@ -1,4 +1,4 @@
-"""Word vectors as a vocabulary: a text is the words and phrases that it is split into."""
+"""Word vectors as vocabularies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from retriever.embedders.word_vectors.vectors import WordVectors
 
 @dataclass(frozen=True)
 class _Found:
-    """The words and phrases of some texts, and the row of each distinct one, -1 where unknown."""
+    """Words and phrases of texts, and the row of each distinct one, -1 if unknown."""
 
     words: Words
     rows: NDArray[np.int64]
@@ -31,13 +31,12 @@ DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
 
 
 class WordVocabulary:
-    """The words of texts, and the rows of `words` that they have.
+    """Vocabulary of words and phrases, with the rows of `words`.
 
-    Texts are lower-cased where the vocabulary has no upper-case letter. Where it has some, a word
-    is looked up as it is written, and in lower case if it is unknown. Where the vocabulary writes
-    numbers as GoogleNews does, `##` for 10 to 99, an unknown word with digits is looked up with `#`
-    for each. Where at least one entry in a hundred is a phrase such as `New_York`, or `phrases`
-    says so, words that make one are taken together.
+    Texts are lower-cased if the vocabulary has no upper-case letter. Otherwise a word is looked up
+    as written, then in lower case. If the vocabulary writes numbers as GoogleNews does, `##` for 10
+    to 99, an unknown word with digits is looked up with `#` for each. If at least 1 % of the
+    entries are phrases such as `New_York`, or `phrases` is True, the words of a phrase are joined.
     """
 
     def __init__(self, words: WordVectors, *, phrases: bool | None = None) -> None:
@@ -46,12 +45,7 @@ class WordVocabulary:
         self.vectors: Matrix = np.asarray(words.vectors)
         self.teacher: str | None = None
         self._phrases_wanted = phrases
-        self._lower = not words.has_upper_case
-
-    @property
-    def lower(self) -> bool:
-        """Whether texts are lower-cased: the vocabulary has no upper-case letter."""
-        return self._lower
+        self.lower = not words.has_upper_case
 
     @property
     def case(self) -> str:
@@ -60,15 +54,15 @@ class WordVocabulary:
 
     @cached_property
     def marks_digits(self) -> bool:
-        """Whether numbers of two digits and more are written with `#` for each digit."""
-        # Most files have no such sign: told without a look at every word.
+        """Whether numbers of two or more digits are written with `#` for each digit."""
+        # Most files have no `#`: this is checked without a lookup of words.
         if not self.words.occurrences("#"):
             return False
         return "##" in self.words and not any(str(n) in self.words for n in range(10, 100))
 
     @cached_property
     def phrases(self) -> Phrases | None:
-        """The phrases of the vocabulary, where it has them or they were asked for."""
+        """Phrases of the vocabulary, if it has enough of them or they were requested."""
         least = 1 if self._phrases_wanted else max(1, int(np.ceil(SHARE * len(self.words))))
         if self._phrases_wanted is False or self.words.occurrences(JOINT) < least:
             return None
@@ -77,7 +71,7 @@ class WordVocabulary:
 
     @property
     def attributes(self) -> Mapping[str, object]:
-        """What decides which vectors a text gets."""
+        """Attributes of the fingerprint."""
         attributes: dict[str, object] = {
             "source": self.checksum,
             "words": "unicode L, M, N",
@@ -93,11 +87,11 @@ class WordVocabulary:
         return attributes
 
     def name(self, row: int) -> str:
-        """The word or phrase of a row."""
+        """Return the word or phrase of a row."""
         return self.words.names[row]
 
     def bags(self, texts: Sequence[str]) -> TokenRows:
-        """The rows of the known words and phrases of all texts."""
+        """Return the rows of the known words and phrases of all texts."""
         found = self._found(texts)
         known = found.rows >= 0
         ids, places = np.unique(found.rows[known], return_inverse=True)
@@ -126,8 +120,11 @@ class WordVocabulary:
         )
 
     def rows_of(self, text: str) -> list[int] | None:
-        """The rows of one text's known words and phrases; None where a word may have subwords."""
-        words = words_of(text, lower=self._lower)
+        """Return the rows of one text: the fast twin of `bags`; None if a word may have subwords.
+
+        `test_one_text_has_the_rows_it_has_in_a_batch` holds them equal.
+        """
+        words = words_of(text, lower=self.lower)
         if self.phrases is not None:
             found = self._taken_together(words, self.phrases)
         else:
@@ -136,7 +133,7 @@ class WordVocabulary:
         return rows if self.words.subwords is None or len(rows) == len(found) else None
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
-        """For each text, its words that have no vector, each once, in their order."""
+        """Return, for each text, its distinct words without a vector, in order."""
         found = self._found(texts)
         missing = np.flatnonzero(found.rows < 0)
         if self.words.subwords is not None and len(missing):
@@ -149,12 +146,12 @@ class WordVocabulary:
         ]
 
     def _row(self, word: str) -> int:
-        """The row of a word in the first of its spellings that is known, or -1."""
+        """Return the row of the first known spelling of a word, or -1."""
         row = self.words.row(word)
         return self._respelt(word) if row is None else row
 
     def _respelt(self, word: str) -> int:
-        small = word if self._lower else lowered(word)
+        small = word if self.lower else lowered(word)
         spellings = [small]
         if self.marks_digits:
             spellings += [word.translate(DIGITS_TO_MARKS), small.translate(DIGITS_TO_MARKS)]
@@ -162,15 +159,15 @@ class WordVocabulary:
         return next((row for row in rows if row is not None), -1)
 
     def _part(self, word: str) -> str:
-        """The word as it stands in phrases: with `#` for digits where it is written so alone."""
+        """Return the spelling of a word in phrases: with `#` for digits if it is unknown alone."""
         if self.marks_digits and word not in self.words:
             return word.translate(DIGITS_TO_MARKS)
         return word
 
     def _taken_together(self, words: list[str], phrases: Phrases) -> list[int]:
-        """The row of every word or phrase of one text, -1 for an unknown one."""
+        """Return the row of every word or phrase of one text, -1 for an unknown one."""
         spellings = [[self._part(word) for word in words]]
-        if not self._lower:
+        if not self.lower:
             spellings.append([self._part(lowered(word)) for word in words])
         rows, at = [], 0
         while at < len(words):
@@ -189,21 +186,21 @@ class WordVocabulary:
         return rows
 
     def _found(self, texts: Sequence[str]) -> _Found:
-        words = split(texts, lower=self._lower)
+        words = split(texts, lower=self.lower)
         rows = self.words.ids(words.distinct)
-        if not self._lower or self.marks_digits:
+        if not self.lower or self.marks_digits:
             for place in np.flatnonzero(rows < 0).tolist():
                 rows[place] = self._respelt(words.distinct[place])
         found = _Found(words, rows)
         return found if self.phrases is None else self._joined(found, self.phrases)
 
     def _joined(self, found: _Found, phrases: Phrases) -> _Found:
-        """The same with phrases in the place of their words."""
+        """Replace the words of phrases by the phrases."""
         words, distinct = found.words, found.words.distinct
         ends = np.repeat(words.offsets[1:], np.diff(words.offsets))
         parts = phrases.numbers([self._part(word) for word in distinct])
         lengths, rows = phrases.longest_at(parts[words.codes], ends)
-        if not self._lower:
+        if not self.lower:
             small = phrases.numbers([self._part(lowered(word)) for word in distinct])
             others, other_rows = phrases.longest_at(small[words.codes], ends)
             rows = np.where(others > lengths, other_rows, rows)
@@ -215,7 +212,7 @@ class WordVocabulary:
         codes[joined] = len(distinct) + places
         offsets = np.concatenate([[0], np.cumsum(begin)])[words.offsets]
         names = [*distinct, *(self.words.names[row] for row in ids.tolist())]
-        # A word may stand in phrases only: then it is none of the words that occur.
+        # A word that occurs only in phrases is not among the words of the result.
         left, places = np.unique(codes[begin], return_inverse=True)
         return _Found(
             Words(places.astype(np.int32), offsets, [names[place] for place in left.tolist()]),

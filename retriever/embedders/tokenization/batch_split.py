@@ -1,7 +1,7 @@
-"""Texts cut into pieces, a whole batch at a time and on both cores: the distinct ones, and where.
+"""Vectorized splitting of batches of texts into pieces, on two threads.
 
-Nothing here loops over pieces. A piece begins where a table of the 256 bytes says so, and is told
-from others by arrow's dictionary.
+No Python loop runs over pieces: a byte table marks where they begin, and Arrow's dictionary
+encoding finds the distinct ones.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPACE = ord(" ")
-# Memory should not grow with the batch.
+# Bounds memory for any size of batch.
 CHUNK_CHARACTERS = 1 << 24
-# Less than this is cut sooner than a second thread is started.
+# Below this, one thread is faster than two.
 BLOCK_CHARACTERS = 1 << 19
 THREADS = 2
 
@@ -26,10 +26,10 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class SplitRules:
-    """How texts are cut.
+    """Rules for splitting texts.
 
-    `translation` (256 bytes) is applied to their UTF-8 first; spaces separate then. Bytes in
-    `alone` are a piece each. `blank` may put spaces for more characters, in place.
+    `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
+    `alone` is a piece. `blank` may overwrite more characters with spaces, in place.
     """
 
     translation: bytes
@@ -39,10 +39,10 @@ class SplitRules:
 
 @dataclass(frozen=True)
 class SplitBatch:
-    """The pieces of some texts, in order.
+    """Pieces of texts, in order.
 
-    `codes` (total,) int32 are positions in `distinct`, an arrow array of strings; `offsets`
-    (texts + 1,) int64 says where each text begins and ends among them.
+    `codes` (total,) int32 are positions in `distinct`, an Arrow array of strings; `offsets`
+    (texts + 1,) int64 are the bounds of each text in `codes`.
     """
 
     codes: NDArray[np.int32]
@@ -51,12 +51,12 @@ class SplitBatch:
 
 
 def chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Stretches of at most `CHUNK_CHARACTERS` characters, in order; a longer text goes alone."""
+    """Yield slices of at most `CHUNK_CHARACTERS` characters, in order; a longer text is alone."""
     return _stretches(texts, CHUNK_CHARACTERS)
 
 
 def cut(texts: Sequence[str], how: SplitRules) -> SplitBatch:
-    """The pieces of every text.
+    """Split texts into pieces.
 
     Raises:
         UnicodeEncodeError: a text holds a lone surrogate.
@@ -73,7 +73,7 @@ def cut(texts: Sequence[str], how: SplitRules) -> SplitBatch:
         encoded = encoded.unify_dictionaries()
     codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
     counts = np.concatenate([counts for _, counts in parts])
-    # Only now, among the distinct ones, are the spaces behind the pieces taken off.
+    # Strip trailing spaces only here, from the distinct pieces.
     bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
     return SplitBatch(
         bare.indices.to_numpy()[codes[0] if len(codes) == 1 else np.concatenate(codes)],
@@ -94,7 +94,7 @@ def _stretches(texts: Sequence[str], characters: int) -> Iterator[Sequence[str]]
 
 
 def _of_chunk(texts: Sequence[str], how: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
-    """The chunk in as many blocks as there are threads, where it is worth a thread."""
+    """Split a chunk, as one block per thread if it is large enough."""
     characters = sum(map(len, texts))
     if characters < 2 * BLOCK_CHARACTERS:
         return [_of_block(texts, how)]
@@ -104,10 +104,10 @@ def _of_chunk(texts: Sequence[str], how: SplitRules) -> list[tuple[Any, NDArray[
 
 
 def _of_block(texts: Sequence[str], how: SplitRules) -> tuple[Any, NDArray[np.int64]]:
-    """The pieces, each with the spaces behind it, dictionary-encoded; how many each text has.
+    """Return the dictionary-encoded pieces with their trailing spaces, and the count of each text.
 
-    Cutting only where pieces begin saves a copy of all letters: nearly every piece has one space
-    behind it or none, so that there are few more distinct ones.
+    Splitting only where pieces begin saves a copy of the text; as nearly every piece has one
+    trailing space or none, this adds few distinct ones.
     """
     import pyarrow as pa
 
@@ -124,7 +124,7 @@ def _of_block(texts: Sequence[str], how: SplitRules) -> tuple[Any, NDArray[np.in
 
 
 def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:
-    """Where pieces begin: behind a space, at the beginning of a text, at and behind `alone`."""
+    """Return where pieces begin: after a space, at the start of a text, at and after `alone`."""
     inside = letters != SPACE
     starts = inside.copy()
     if alone:

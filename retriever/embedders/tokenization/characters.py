@@ -1,8 +1,8 @@
-"""Which characters make up words, and how each is written in lower case.
+"""Classification of characters as parts of words or separators, and their lower case.
 
-A word is a maximal run of Unicode letters, marks and digits (the general categories L, M and N).
-Categories and lower case are those of arrow (RE2 and utf8proc), so that a batch and a single text
-are read alike; what was asked once is remembered.
+A word is a maximal run of Unicode letters, marks and digits (general categories L, M and N).
+Categories and lower case are Arrow's (RE2 and utf8proc), so that a batch and a single text are
+split alike; results are cached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ASCII_LOWER = ASCII_WORDS.lower()
 
 
 def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
-    """Whether each character, by its code point, is part of no word; its small form if `lower`."""
+    """Return whether each code point (lower-cased first if `lower`) is a separator."""
     table = _table(lower)
     asked = np.zeros(len(table), np.bool_)
     asked[codes] = True
@@ -35,18 +35,18 @@ def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
 
 
 def lowered(word: str) -> str:
-    """The word in lower case, character by character."""
+    """Lower-case a word character by character."""
     return word.lower() if word.isascii() else word.translate(_Lower.of())
 
 
 @cache
 def letters(lower: bool) -> dict[int, str]:
-    """For `str.translate`: every separator as a space, and letters in lower case if `lower`."""
+    """Return a `str.translate` table: separators to spaces, letters to lower case if `lower`."""
     return _Letters(lower)
 
 
 class _Lower(dict[int, str]):
-    """Characters to lower case, each asked for once."""
+    """Characters to lower case, computed once each."""
 
     @staticmethod
     @cache
@@ -63,7 +63,7 @@ class _Lower(dict[int, str]):
 
 
 class _Letters(dict[int, str]):
-    """Characters to themselves, to lower case, or to a space; each asked for once."""
+    """Characters to themselves, to lower case, or to a space; computed once each."""
 
     def __init__(self, lower: bool) -> None:
         super().__init__((code, chr(byte)) for code, byte in enumerate(ASCII_LOWER[:128]))
@@ -83,7 +83,7 @@ class _Letters(dict[int, str]):
 
 @cache
 def _table(lower: bool) -> NDArray[np.uint8]:
-    """The class of every code point, as far as it is known. Filling it twice does no harm."""
+    """Return the cached class of every code point. Filling an entry twice is harmless."""
     return np.full(0x110000, UNKNOWN, np.uint8)
 
 
@@ -93,7 +93,7 @@ def _classes(codes: list[int], lower: bool) -> NDArray[np.uint8]:
 
     characters = pa.array([chr(code) for code in codes], pa.string())
     if lower:
-        # Younger capital letters may be known to utf8proc, and to RE2 only in their small form.
+        # RE2 may know recent letters only in lower case, where utf8proc knows the capitals too.
         characters = pc.utf8_lower(characters)
     words = pc.match_substring_regex(characters, A_WORD).to_numpy(zero_copy_only=False)
     return np.where(words, WORD, SEPARATOR).astype(np.uint8)

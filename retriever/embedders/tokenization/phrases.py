@@ -1,8 +1,8 @@
-"""Phrases among the words of texts: entries of a vocabulary such as `New_York`.
+"""Detection of phrases: vocabulary entries such as `New_York`.
 
-The longest phrase that begins at a word wins, from left to right; phrases do not overlap and do not
-reach from one text into the next. As in Mikolov et al. 2013, "Distributed Representations of Words
-and Phrases and their Compositionality", a phrase is written as its words joined by `_`.
+The longest phrase at a word wins, from left to right; phrases do not overlap or cross texts. A
+phrase is written as its words joined by `_`, as in Mikolov et al. 2013, "Distributed
+Representations of Words and Phrases and their Compositionality".
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Level:
-    """The beginnings of some length that phrases have: sorted keys, and whole phrases' rows."""
+    """Phrase prefixes of one length: sorted keys, and the row of each complete phrase or -1."""
 
     keys: Integers
     rows: Integers
 
 
 class Phrases:
-    """The phrases of a vocabulary, by the words they are made of.
+    """Phrases of a vocabulary, by their words.
 
-    A beginning of k words is known by its position in the sorted keys of level k; its key is made
-    of the beginning of k - 1 words and the last word.
+    A prefix of k words is identified by its position in the sorted keys of level k; its key
+    combines the prefix of k - 1 words with the last word.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -43,11 +43,11 @@ class Phrases:
         encoded = lists.flatten().dictionary_encode()
         names, parts = encoded.dictionary.to_pylist(), encoded.indices.to_numpy().astype(np.int64)
         lengths = np.diff(lists.offsets.to_numpy()).astype(np.int64)
-        # `__`, `_a` and `a__b` are no words joined by `_`.
+        # `__`, `_a` and `a__b` are not words joined by `_`.
         empty = names.index("") if "" in names else -1
         owners = np.repeat(np.arange(len(rows)), lengths)
-        whole = np.bincount(owners[parts == empty], minlength=len(rows)) == 0
-        parts, rows, lengths = parts[whole[owners]], rows[whole], lengths[whole]
+        complete = np.bincount(owners[parts == empty], minlength=len(rows)) == 0
+        parts, rows, lengths = parts[complete[owners]], rows[complete], lengths[complete]
         self._count, self.longest = len(rows), int(lengths.max(initial=0))
         self.parts = dict(zip(names, range(len(names)), strict=True))
         firsts = np.cumsum(lengths) - lengths
@@ -77,20 +77,19 @@ class Phrases:
         return beginnings * np.int64(len(self.parts)) + parts
 
     def reach(self, word: str) -> int:
-        """How many words the longest phrase that begins with this one has; 1 for no phrase."""
+        """Return the length in words of the longest phrase that begins with a word; 1 for none."""
         part = self.parts.get(word)
         return 1 if part is None else int(self._reach[part])
 
     def numbers(self, words: Sequence[str]) -> Integers:
-        """The number of each word among the parts of phrases, -1 for none."""
+        """Return the number of each word among the parts of phrases, -1 for none."""
         get = self.parts.get
         return np.fromiter((get(word, -1) for word in words), np.int64, len(words))
 
     def longest_at(self, parts: Integers, ends: Integers) -> tuple[Integers, Integers]:
-        """The longest phrase that begins at each word: (its words, at least 1; its row or -1).
+        """Return the longest phrase at each word: its length (at least 1), and its row or -1.
 
-        `parts` are the numbers of the words of all texts; `ends` says for each word where its text
-        ends.
+        `parts` are the numbers of the words of all texts, `ends` the end of each word's text.
         """
         lengths, rows = np.ones(len(parts), np.int64), np.full(len(parts), -1, np.int64)
         at = np.flatnonzero(parts >= 0)
@@ -104,22 +103,22 @@ class Phrases:
             places = np.minimum(np.searchsorted(level.keys, keys), len(level.keys) - 1)
             found = level.keys[places] == keys
             at, beginnings = at[found], places[found]
-            whole = level.rows[beginnings] >= 0
-            lengths[at[whole]], rows[at[whole]] = size, level.rows[beginnings[whole]]
+            complete = level.rows[beginnings] >= 0
+            lengths[at[complete]], rows[at[complete]] = size, level.rows[beginnings[complete]]
         return lengths, rows
 
 
 def units(lengths: Integers) -> NDArray[np.bool_]:
-    """Whether each word begins a word or phrase, when phrases are taken from left to right.
+    """Return whether each word begins a unit, taking the phrases from left to right.
 
-    `lengths` are those of the phrases that begin at each word, none of which leaves its text. A
-    word that no earlier phrase reaches is one. From these the others are found by doubling the
-    jumps, so that the steps are the logarithm of the longest stretch of phrases that overlap.
+    `lengths` are those of the longest phrases at each word, within its text. A word that no earlier
+    phrase reaches begins a unit; the others follow from these by pointer doubling, in a number of
+    steps logarithmic in the longest stretch of overlapping phrases.
     """
     count = len(lengths)
     if not count:
         return np.zeros(0, np.bool_)
-    # One place more, behind the last word, which leads to itself.
+    # An extra position behind the last word, which points to itself.
     jumps = np.append(np.arange(count) + lengths, count)
     reached = np.ones(count + 1, np.bool_)
     reached[1:] = np.maximum.accumulate(jumps[:-1]) <= np.arange(1, count + 1)

@@ -1,8 +1,8 @@
-"""Texts to the tokens of a Hugging Face tokenizer, at the speed of a look-up: its door.
+"""Fast batch tokenization with a Hugging Face tokenizer.
 
-A tokenizer whose parts look at no more than a piece of text between spaces gives for a text the
-tokens of its pieces, one after the other. So a batch is cut into pieces, only the distinct ones
-meet the tokenizer, and what they gave is remembered. Any other tokenizer is asked for whole texts.
+If no part of a tokenizer looks beyond a piece of text between spaces, the tokens of a text are
+those of its pieces in order. Then only distinct pieces are tokenized, and results are cached. Any
+other tokenizer gets complete texts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from indexes.errors import FileFormatError
 from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, chunks, cut
 
-# What no tokenizer keeps, and what BERT's and all others take for a space.
+# Spaces to all tokenizers, and kept by none.
 SPACES = b" \t\n\r"
 PUNCTUATION = bytes(code for code in range(33, 127) if not chr(code).isalnum())
 TO_SPACES = bytes(SPACE if code in SPACES else code for code in range(256))
@@ -33,13 +33,13 @@ MARK_BY_MARK = re.compile(
     rf"[^ \t\n\r{re.escape(PUNCTUATION.decode())}]+|[{re.escape(PUNCTUATION.decode())}]"
 )
 
-# Parts that see no further than a piece between spaces; those in the first sets, than one between
-# punctuation in ASCII as well.
+# Parts that look no further than a piece between spaces; those of `NORMALIZERS_OF_MARKS`, not even
+# beyond ASCII punctuation.
 NORMALIZERS_OF_MARKS = {"BertNormalizer", "Lowercase", "NFD", "StripAccents"}
 NORMALIZERS = NORMALIZERS_OF_MARKS | {"NFC", "NFKC", "NFKD"}
 SPLITTERS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 MODELS = {"WordPiece", "WordLevel", "BPE"}
-# Looking for more special tokens in every text would take longer than cutting less.
+# Searching every text for more special tokens would cost more than it saves.
 SPECIAL_TOKENS = 16
 REMEMBERED = 500_000
 WHOLE_TEXTS = 1_000
@@ -47,10 +47,10 @@ WHOLE_TEXTS = 1_000
 
 @dataclass(frozen=True)
 class _Locality:
-    """How texts may be cut without changing their tokens.
+    """How texts may be split without changing their tokens.
 
-    `marks`: at punctuation, too. `lower`: ASCII letters may be lower-cased first. `special`: tokens
-    that are looked for in the text as it stands; where one is there, only spaces separate.
+    `marks`: also at punctuation. `lower`: ASCII letters may be lower-cased first. `special`: tokens
+    matched in the raw text; if one occurs, only spaces separate.
     """
 
     marks: bool
@@ -59,13 +59,13 @@ class _Locality:
 
 
 class TextTokenizer:
-    """The tokenizer in a `tokenizer.json`, without special tokens, padding and truncation.
+    """Tokenizer of a `tokenizer.json`, without special tokens, padding and truncation.
 
-    `size` is one more than the highest token; `unknown` the token of what it does not know, None
-    where it has none; `limit` the most tokens of a text that the file itself allows, None for all.
+    `size` is the highest token plus one; `unknown` the unknown token, or None; `limit` the file's
+    own maximum number of tokens of a text, or None.
 
     Raises:
-        FileFormatError: no such file, or a damaged one.
+        FileFormatError: the file is missing or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,7 +77,7 @@ class TextTokenizer:
             parts = json.loads(text)
         except Exception as error:  # tokenizers raises bare Exception
             reason = " ".join(str(error).split())[:200]
-            raise FileFormatError(f"{path} is no tokenizer ({reason}).") from None
+            raise FileFormatError(f"{path} is not a valid tokenizer ({reason}).") from None
         self.limit: int | None = (parts.get("truncation") or {}).get("max_length")
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -87,11 +87,11 @@ class TextTokenizer:
         self._known: dict[str, Sequence[int]] = {}
 
     def name(self, token: int) -> str:
-        """What a token is called."""
+        """Return the string of a token."""
         return str(self._tokenizer.id_to_token(token))
 
     def tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The tokens of all texts in order, and where each text begins and ends among them.
+        """Return the tokens of all texts in order, and the offsets of each text (texts + 1,).
 
         Raises:
             UnicodeEncodeError: a text holds a lone surrogate.
@@ -102,7 +102,7 @@ class TextTokenizer:
         return tokens, np.concatenate([[0], np.cumsum(counts)])
 
     def tokens_of(self, text: str) -> list[int]:
-        """The tokens of one text: what `tokens` says, and sooner."""
+        """Return the tokens of one text: the fast twin of `tokens`."""
         local = self._locality
         if local is None:
             ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -119,7 +119,7 @@ class TextTokenizer:
             return list(chain.from_iterable(self._of_pieces(pieces)))
 
     def unknown_in(self, text: str) -> list[str]:
-        """The stretches of a text that became the token `unknown`, each once, in their order."""
+        """Return the distinct parts of a text that became the `unknown` token, in order."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
         spans = (span for token, span in pairs if token == self.unknown)
@@ -131,7 +131,7 @@ class TextTokenizer:
         return found
 
     def _of_chunk(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The tokens of all texts in order, and how many each text has."""
+        """Return the tokens of all texts in order, and the count of each text."""
         local = self._locality
         if local is None:
             return _flat(self._of_whole(texts))
@@ -142,7 +142,7 @@ class TextTokenizer:
         ends = np.concatenate([[0], np.cumsum(repeats)])
         if ends[-1] == 0:
             return np.zeros(0, np.int32), np.zeros(len(texts), np.int64)
-        # The position of every token among those of its own piece, and then among all.
+        # Position of every token within `flat`, from its position within its piece.
         shifts = firsts[pieces.codes] - ends[:-1]
         places = np.arange(ends[-1]) + np.repeat(shifts, repeats)
         return flat[places], np.diff(ends[pieces.offsets])
@@ -161,7 +161,7 @@ class TextTokenizer:
         known = self._known
         new = list(dict.fromkeys(piece for piece in pieces if piece not in known))
         if len(known) + len(new) > REMEMBERED:
-            # A new dictionary: another thread may be reading the old one.
+            # A new dictionary, since another thread may be reading the old one.
             known = {piece: known[piece] for piece in pieces if piece in known}
             self._known = known
         plain = [piece for piece in new if piece.isascii() and piece.isalnum()]
@@ -171,17 +171,17 @@ class TextTokenizer:
         return [known[piece] for piece in pieces]
 
     def _of_plain(self, pieces: list[str]) -> Iterable[Sequence[int]]:
-        """The tokens of pieces of ASCII letters and digits: many as one text, a word each.
+        """Yield the tokens of ASCII alphanumeric pieces, tokenized as the words of joined texts.
 
-        Most of the time that a tokenizer takes for a word is what it takes for any text.
+        Most of the cost of a single word is the fixed cost of a text.
         """
         blocks = [pieces[at : at + WHOLE_TEXTS] for at in range(0, len(pieces), WHOLE_TEXTS)]
-        # Its faster sister does not say which word a token belongs to.
+        # encode_batch_fast does not return word_ids.
         joined = self._tokenizer.encode_batch([*map(" ".join, blocks)], add_special_tokens=False)
         for block, encoding in zip(blocks, joined, strict=True):
             owners = encoding.word_ids
             counts = np.bincount(np.array([] if None in owners else owners, np.int64))
-            if len(counts) != len(block):  # an added token stands in one of them
+            if len(counts) != len(block):  # one contains an added token
                 yield from self._of_whole(block)
                 continue
             ids, ends = encoding.ids, np.cumsum(counts)
@@ -196,19 +196,19 @@ class TextTokenizer:
 
 
 def _flat(lists: Iterable[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """All numbers in order, and how many each list has."""
+    """Concatenate lists; return the numbers and the length of each list."""
     kept = list(lists)
     counts = np.fromiter(map(len, kept), np.int64, len(kept))
     return np.fromiter(chain.from_iterable(kept), np.int32, int(counts.sum())), counts
 
 
 def _locality(parts: dict[str, Any]) -> _Locality | None:
-    """How texts may be cut, by the parts of a tokenizer; None where they may not."""
+    """Return how texts may be split for a tokenizer; None if they may not."""
     normalizers = _steps(parts.get("normalizer"), "normalizers")
     splitters = _steps(parts.get("pre_tokenizer"), "pretokenizers")
     kinds = {step["type"] for step in normalizers}
     added = parts.get("added_tokens") or []
-    # An empty added token, or one with a space in it, may reach beyond a piece.
+    # An added token that is empty or contains a space may reach beyond a piece.
     local = all(token["content"] and not re.search(r"\s", token["content"]) for token in added)
     if (
         not local
@@ -225,7 +225,7 @@ def _locality(parts: dict[str, Any]) -> _Locality | None:
         and splitters[0]["type"] == "BertPreTokenizer"
         and len(raw) == len(added) <= SPECIAL_TOKENS
     )
-    # A small letter may be composed with a mark where its capital cannot: `h` and U+0331.
+    # A lower-case letter may compose with a mark where its capital cannot: `h` and U+0331.
     lower = (
         kinds <= NORMALIZERS_OF_MARKS
         and len(raw) <= SPECIAL_TOKENS
@@ -235,7 +235,7 @@ def _locality(parts: dict[str, Any]) -> _Locality | None:
 
 
 def _steps(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
-    """A part of the tokenizer as the list of its steps."""
+    """Return a part of the tokenizer as a flat list of steps."""
     if part is None:
         return []
     if part["type"] != "Sequence":

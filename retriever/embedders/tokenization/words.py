@@ -1,8 +1,8 @@
-"""Texts to words, a whole batch at a time or a single text at once.
+"""Splitting of texts into words.
 
 A word is a maximal run of Unicode letters, marks and digits (see `characters.py`); everything else
 separates: `don't` is `don` and `t`, `COVID-19` is `COVID` and `19`, `snake_case` is two words.
-Nothing is stemmed and no word is left out.
+There is no stemming, and no word is dropped.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, cut
+from retriever.embedders.tokenization.batch_split import chunks as chunks
 from retriever.embedders.tokenization.characters import (
     ASCII_LOWER,
     ASCII_WORDS,
@@ -25,7 +26,7 @@ from retriever.embedders.tokenization.characters import (
 
 @dataclass(frozen=True)
 class Words:
-    """The words of some texts, in order.
+    """Words of texts, in order.
 
     `codes` (total,) int32 are positions in `distinct`; the words of text `i` are
     `codes[offsets[i]:offsets[i + 1]]`; `offsets` (texts + 1,) int64. An empty text has no words.
@@ -39,13 +40,13 @@ class Words:
         return len(self.offsets) - 1
 
     def of(self, text: int) -> list[str]:
-        """The words of one text, by its position."""
+        """Return the words of one text, by its position."""
         stretch = self.codes[self.offsets[text] : self.offsets[text + 1]]
         return [self.distinct[code] for code in stretch]
 
 
 def words_of(text: str, *, lower: bool) -> list[str]:
-    """The words of one text: what `split` says, and sooner.
+    """Return the words of one text: the fast twin of `split`.
 
     Raises:
         UnicodeEncodeError: the text holds a lone surrogate.
@@ -56,7 +57,7 @@ def words_of(text: str, *, lower: bool) -> list[str]:
 
 
 def split(texts: Sequence[str], *, lower: bool) -> Words:
-    """The words of every text; `lower` lower-cases them first (character by character, no locale).
+    """Split texts into words, lower-cased if `lower` (by character, independent of locale).
 
     Raises:
         UnicodeEncodeError: a text holds a lone surrogate.
@@ -73,7 +74,7 @@ def split(texts: Sequence[str], *, lower: bool) -> Words:
 
 
 def _blank_separators(text: NDArray[np.uint8], *, lower: bool) -> None:
-    """Puts spaces for the bytes of separators beyond ASCII, in UTF-8."""
+    """Overwrite the UTF-8 bytes of non-ASCII separators with spaces."""
     first = np.flatnonzero(text >= 0xC0)
     if not len(first):
         return

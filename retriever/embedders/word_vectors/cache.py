@@ -1,11 +1,11 @@
-"""The cache of converted word vectors: one folder a source, named by the source's SHA-256.
+"""Cache of converted word vectors: one folder per source, named by the source's SHA-256.
 
 <cache>/words/<SHA-256>/     see wordwriter.py
-<cache>/words/seen/<...>     the SHA-256 of a source by its path and what the system says of the
-                             file, so that a source is read once and not at every opening
+<cache>/words/seen/<...>     the SHA-256 of a source by its path and file status, so that a source
+                             is hashed only once
 
-A crash, or two processes at once, leave a whole folder or none. One that is damaged is made again,
-and one that nobody has opened for 60 days goes when another is made.
+A crash or concurrent processes leave a complete folder or none. A damaged folder is rebuilt; one
+unused for 60 days is removed when another is built.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Convert = Callable[[WordWriter, str], None]
 
 
 def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
-    """The folder of the sources' converted form, made by `convert(writer, checksum)` if need be.
+    """Return the folder of the converted sources, built by `convert(writer, checksum)` if needed.
 
     Raises:
         FileFormatError: from `convert`.
@@ -46,14 +46,14 @@ def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
     except OSError as error:
         raise InputError(
             f"{error.filename or root}: {error.strerror or error}. Models are converted into the "
-            "cache folder; set RETRIEVER_CACHE to a folder that can be written and has room."
+            "cache folder; set RETRIEVER_CACHE to a writable folder with enough free space."
         ) from None
 
 
 def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
-    """The folder of the sources' converted form where there is a whole one."""
+    """Return the folder of the converted sources; None unless it is intact."""
     folder = cache_folder() / "words" / checksum_of(sources)
-    meta = _whole_meta(folder)
+    meta = _intact_meta(folder)
     if meta is None:
         return None
     mark_used(folder)
@@ -61,10 +61,10 @@ def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
 
 
 def checksum_of(sources: Sequence[Path]) -> str:
-    """SHA-256, in hex, over the bytes of the files in their order; names do not count.
+    """Return the SHA-256, in hex, of the bytes of files in order; names do not count.
 
-    It is remembered by path, size, inode and both times of change, to the nanosecond: `cp -p` and
-    `rsync -t` give a new file the size and the time of an old one.
+    Cached by path, size, inode, mtime and ctime in nanoseconds, as `cp -p` and `rsync -t` can give
+    a new file the size and mtime of an old one.
     """
     key = hashlib.sha256()
     for source in sources:
@@ -78,7 +78,7 @@ def checksum_of(sources: Sequence[Path]) -> str:
         if len(remembered) == HEX_DIGITS:
             return remembered
     checksum = _hash(sources)
-    # A cache that cannot be written may still hold what is looked for.
+    # A read-only cache may still hold the converted form.
     with suppress(OSError):
         write_whole(memory, checksum)
     return checksum
@@ -98,11 +98,11 @@ def _make(folder: Path, source: Path, convert: Convert) -> WordMeta:
     def fill(work: Path) -> None:
         _convert(WordWriter(work, source), convert, folder.name)
 
-    make_whole(folder, fill, lambda made: _whole_meta(made) is not None)
+    make_whole(folder, fill, lambda made: _intact_meta(made) is not None)
     remove_unused(folder.parent, folder)
     meta = read_meta(folder)
     if meta is None:
-        raise InputError(f"{folder} was changed by someone else while it was made. Try again.")
+        raise InputError(f"{folder} was changed by another process while it was built. Try again.")
     return meta
 
 
@@ -113,7 +113,7 @@ def _convert(writer: WordWriter, convert: Convert, checksum: str) -> None:
         writer.close()
 
 
-def _whole_meta(folder: Path) -> WordMeta | None:
-    """What is to be known of a converted source; None where its folder is damaged or not there."""
+def _intact_meta(folder: Path) -> WordMeta | None:
+    """Return the metadata of a converted source; None if its folder is damaged or missing."""
     meta = read_meta(folder)
     return meta if meta is not None and is_whole(folder, meta) else None

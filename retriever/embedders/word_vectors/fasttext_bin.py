@@ -1,7 +1,7 @@
-"""Whether a file is a whole fastText model in Facebook's binary format.
+"""Integrity check of fastText models in Facebook's binary format.
 
-gensim reads such a file, but never comes back from one that ends inside its vocabulary, and takes a
-compressed model's numbers for plain ones: so its shape is checked first. The layout is that of
+gensim never returns from a file that ends inside its vocabulary, and reads a compressed model's
+numbers as plain ones, so the structure is checked first. The layout is that of
 `FastText::loadModel`, https://github.com/facebookresearch/fastText/blob/main/src/fasttext.cc
 """
 
@@ -21,22 +21,22 @@ ENTRY_BYTES = 9  # after a word and its zero byte: count (int64) and kind (int8)
 
 
 def looks_like_fasttext(head: bytes) -> bool:
-    """Whether a file begins like a fastText model, of today's format or of that before 2017."""
+    """Return whether a file begins like a fastText model, in the current or the pre-2017 format."""
     if len(head) < 8 + struct.calcsize(ARGUMENTS):
         return False
     first, second = struct.unpack_from("<2i", head)
     if first == MAGIC:
         return True
-    # The old format begins with the width and the window, and has no mark of its own.
+    # The old format begins with the width and the window, without a magic number.
     _, _, _, _, loss, model, *_ = struct.unpack_from(ARGUMENTS, head, 8)
     return 0 < first < 1 << 16 and 0 <= second < 1 << 12 and loss in LOSSES and model in MODELS
 
 
 def check_fasttext(path: Path, name: Path) -> None:
-    """Refuses a model that gensim could not read, or would read wrong; errors call it `name`.
+    """Refuse a model that gensim would hang on or misread; errors call it `name`.
 
     Raises:
-        FileFormatError: cut off, compressed (`.ftz`), or a classifier with labels.
+        FileFormatError: truncated, compressed (`.ftz`), or a classifier with labels.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
@@ -80,4 +80,4 @@ def _check_matrix(path: Path, data: mmap.mmap, position: int, new: bool) -> None
 
 
 def _cut_off(path: Path) -> FileFormatError:
-    return FileFormatError(f"{path} begins as a fastText model, but ends too early. Get it again.")
+    return FileFormatError(f"{path} is a fastText model, but ends too early. Download it again.")

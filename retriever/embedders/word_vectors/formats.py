@@ -1,7 +1,7 @@
-"""Files of word vectors: which format one is in, and its rows, streaming.
+"""Format detection and streaming of word vector files.
 
-Word2Vec's two formats are those of Mikolov's C tool (a first line `words width`, then rows of text
-or of little-endian float32); GloVe writes the same text without that first line.
+Word2Vec's two formats are those of Mikolov's C tool (a header line `words width`, then rows of text
+or little-endian float32); GloVe writes the same text without the header.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ KNOWN_FORMATS = (
 
 @contextmanager
 def open_source(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where its content is gzip, whatever its name says.
+    """Open a file, decompressed if its content is gzip, whatever its name.
 
-    A UTF-8 byte-order mark at the start is skipped; no binary format begins so.
+    A UTF-8 byte-order mark at the start is skipped; no binary format begins with one.
 
     Raises:
-        FileFormatError: the gzip stream is damaged or cut off.
+        FileFormatError: the gzip stream is damaged or truncated.
     """
     with path.open("rb") as raw:
         if not is_gzip(path):
@@ -57,11 +57,11 @@ def open_source(path: Path) -> Iterator[BinaryIO]:
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 yield _without_bom(cast(BinaryIO, io.BufferedReader(unpacked, READ_BYTES)))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise FileFormatError(f"{path}: damaged or cut-off gzip file ({error})") from None
+            raise FileFormatError(f"{path}: damaged or truncated gzip file ({error})") from None
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether the content is gzip."""
+    """Return whether the content is gzip."""
     with path.open("rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
@@ -73,16 +73,16 @@ def _without_bom(file: BinaryIO) -> BinaryIO:
 
 
 def detect(path: Path) -> WordFormat:
-    """The format of a file of word vectors, by its content.
+    """Detect the format of a file of word vectors by its content.
 
     Raises:
-        FileFormatError: it is none of the formats.
+        FileFormatError: an unknown format.
     """
     with open_source(path) as file:
         head = file.read(SAMPLE_BYTES)
     if looks_like_fasttext(head):
         return "fasttext-binary"
-    # Pickle protocols 2 to 5 begin so, and no text in UTF-8 does.
+    # Pickle protocols 2 to 5 begin with these bytes; no UTF-8 text does.
     if head[:1] == b"\x80" and 2 <= head[1] <= 5:
         return "gensim"
     header = HEADER.match(head)
@@ -90,18 +90,18 @@ def detect(path: Path) -> WordFormat:
         return "word2vec-text" if _is_text(head[header.end() :]) else "word2vec-binary"
     if _is_text(head) and _width_of_lines(head) > 0:
         return "glove-text"
-    raise FileFormatError(f"{path} is no file of word vectors; expected {KNOWN_FORMATS}.")
+    raise FileFormatError(f"{path} is not a file of word vectors; expected {KNOWN_FORMATS}.")
 
 
 def text_blocks(path: Path, *, header: bool) -> Iterator[Block]:
-    """The rows of a text file, some thousand at a time.
+    """Yield the rows of a text file in blocks.
 
-    A row is a word and `width` numbers, separated by spaces or tabs. The word may hold spaces, as a
-    few do in GloVe's 840B file, unless what follows a space is a number: that row is too long.
+    A row is a word and `width` numbers, separated by spaces or tabs. The word may contain spaces,
+    as in GloVe's 840B file, but a number after a space means that the row is too long.
 
     Raises:
-        FileFormatError: a row that is cut off, too long, not UTF-8 or not of finite numbers, or a
-            number of rows that is not the header's; with the line.
+        FileFormatError: a row is truncated, too long, not UTF-8 or not of finite numbers (with the
+            line), or the number of rows differs from the header's.
     """
     with open_source(path) as file:
         expected, width = _read_header(file, path) if header else (None, _sample_width(path))
@@ -118,10 +118,10 @@ def text_blocks(path: Path, *, header: bool) -> Iterator[Block]:
 
 
 def binary_blocks(path: Path) -> Iterator[Block]:
-    """The rows of a Word2Vec binary file, some thousand at a time.
+    """Yield the rows of a Word2Vec binary file in blocks.
 
     Raises:
-        FileFormatError: it ends early or late, or a word is not UTF-8.
+        FileFormatError: the file is too short or too long, or a word is not UTF-8.
     """
     with open_source(path) as file:
         expected, width = _read_header(file, path)
@@ -135,7 +135,7 @@ def binary_blocks(path: Path) -> Iterator[Block]:
 
 
 class _BinaryReader:
-    """Reads `word, space, numbers` from a stream through one buffer."""
+    """Buffered reader of `word, space, numbers` rows."""
 
     def __init__(self, path: Path, file: BinaryIO, width: int) -> None:
         self.path, self.file, self.bytes = path, file, 4 * width
@@ -183,11 +183,11 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[int, int]:
 
 
 def _is_text(sample: bytes) -> bool:
-    """Whether rows are text: mostly digits, or else nothing that only binary numbers hold."""
+    """Return whether rows are text: mostly digits, or else UTF-8 without control characters."""
     digits = len(sample) - len(sample.translate(None, NUMBER_BYTES))
     if 2 * digits >= len(sample):
         return True
-    # The sample may end inside a character.
+    # The sample may end within a character.
     readable = sample.decode(errors="ignore").encode()
     return len(readable) > len(sample) - 4 and not re.search(rb"[\x00-\x08\x0e-\x1f]", sample)
 
@@ -198,13 +198,13 @@ def _sample_width(path: Path) -> int:
 
 
 def _width_of_lines(sample: bytes) -> int:
-    """The width that most of the first rows have; 0 where they are no rows of numbers."""
+    """Return the most common width of the first rows; 0 if they are not rows of numbers."""
     lines = sample.splitlines()
-    # The last line of a full sample is cut off.
-    whole = lines[:-1] if len(sample) == SAMPLE_BYTES and len(lines) > 1 else lines
-    widths = Counter(len(line.split()) - 1 for line in whole[:SAMPLE_LINES] if line.strip())
+    # The last line of a full sample is truncated.
+    complete = lines[:-1] if len(sample) == SAMPLE_BYTES and len(lines) > 1 else lines
+    widths = Counter(len(line.split()) - 1 for line in complete[:SAMPLE_LINES] if line.strip())
     width = widths.most_common(1)[0][0] if widths else 0
-    numeric = any(all(map(_is_number, line.split()[-width:])) for line in whole[:SAMPLE_LINES])
+    numeric = any(all(map(_is_number, line.split()[-width:])) for line in complete[:SAMPLE_LINES])
     return width if width > 0 and numeric else 0
 
 
@@ -233,13 +233,13 @@ def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int) -> Bloc
 def _finite(
     path: Path, lines: list[tuple[int, bytes]], rows: list[list[float]], width: int
 ) -> Matrix:
-    # A number beyond float32 becomes infinite here, and is refused with the rest.
+    # A number beyond float32 becomes infinite here, and is refused below.
     with np.errstate(over="ignore"):
         vectors = np.array(rows, dtype=np.float32).reshape(len(rows), width)
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         number = lines[bad[0]][0]
-        raise FileFormatError(f"{path}, line {number}: a value that is no finite number.")
+        raise FileFormatError(f"{path}, line {number}: a value is not a finite number.")
     return vectors
 
 

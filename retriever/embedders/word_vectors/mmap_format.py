@@ -1,9 +1,9 @@
-"""The memory-mapped form of word vectors: how it is written, and what says that it is whole.
+"""Memory-mapped format of word vectors: writing and integrity check.
 
 vectors.npy    float32 (count, dim)
-words.txt      one word a line, in the order of the rows
+words.txt      one word per line, in the order of the rows
 ngrams.npy     float32 (rows, dim), fastText's subwords only
-meta.json      written last; a folder without it does not count
+meta.json      written last; a folder without it is incomplete
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class WordMeta:
-    """What `meta.json` says of the files beside it.
+    """Contents of `meta.json`.
 
-    `checksum` is the source's SHA-256; `duplicates` counts rows of words that had come before;
-    `ngrams` is the number of rows of subword vectors, 0 where there are none.
+    `checksum` is the source's SHA-256; `duplicates` counts dropped rows of repeated words; `ngrams`
+    is the number of subword vectors, 0 for none.
     """
 
     format: str
@@ -49,9 +49,9 @@ class WordMeta:
 
 
 class WordWriter:
-    """Writes words and their vectors into a folder, block by block.
+    """Writer of words and vectors into a folder, block by block.
 
-    Only the words themselves are held in memory. Of a word that comes twice the first row counts.
+    Only the words are held in memory. The first row of a repeated word is kept.
     """
 
     def __init__(self, folder: Path, source: Path) -> None:
@@ -63,10 +63,10 @@ class WordWriter:
         self._words = (folder / WORDS).open("wb")
 
     def add(self, words: Sequence[str], vectors: Matrix) -> None:
-        """Adds rows; every block has the same width.
+        """Add rows; every block has the same width.
 
         Raises:
-            FileFormatError: a word holds a line break, or its vector a number that is not finite.
+            FileFormatError: a word contains a line break, or a vector a non-finite number.
         """
         self._check(words, vectors)
         if not self.dim:
@@ -79,7 +79,7 @@ class WordWriter:
             self._write_words([words[position] for position in fresh])
 
     def finish(self, format_name: str, checksum: str, subwords: Subwords | None = None) -> None:
-        """Closes the files and writes `meta.json`.
+        """Close the files and write `meta.json`.
 
         Raises:
             FileFormatError: no word was added.
@@ -104,7 +104,7 @@ class WordWriter:
             _sync(file)
 
     def close(self) -> None:
-        """Closes both files; what was written is on the disk."""
+        """Sync and close both files."""
         for file in (self._vectors, self._words):
             if not file.closed:
                 _sync(file)
@@ -115,15 +115,15 @@ class WordWriter:
         if len(infinite):
             raise FileFormatError(
                 f"{self.source}: word {self.rows + infinite[0] + 1:,} {words[infinite[0]]!r} has a "
-                "value that is no finite number."
+                "value that is not finite."
             )
         broken = next((word for word in words if "\n" in word), None)
         if broken is not None:
-            raise FileFormatError(f"{self.source}: the word {broken!r} holds a line break.")
+            raise FileFormatError(f"{self.source}: the word {broken!r} contains a line break.")
 
     @property
     def rows(self) -> int:
-        """Rows given so far, with those that were left out."""
+        """Number of rows so far, including dropped ones."""
         return self.count + self.duplicates
 
     def _is_new(self, word: str) -> bool:
@@ -140,7 +140,7 @@ class WordWriter:
 
 
 def read_meta(folder: Path) -> WordMeta | None:
-    """What `meta.json` says, or None where there is none of this version."""
+    """Read `meta.json`; None if missing, damaged or of another version."""
     try:
         fields = json.loads((folder / META).read_bytes())
         meta = WordMeta(**fields)
@@ -150,9 +150,9 @@ def read_meta(folder: Path) -> WordMeta | None:
 
 
 def is_whole(folder: Path, meta: WordMeta) -> bool:
-    """Whether the files have the sizes that `meta` promises, and the words their checksum.
+    """Return whether the files have the shapes in `meta`, and the words their checksum.
 
-    The bytes of the vectors are not read: they may be many gigabytes.
+    The vectors are not read: they may be many gigabytes.
     """
     try:
         crc = zlib.crc32((folder / WORDS).read_bytes())
@@ -175,7 +175,7 @@ def _write_subwords(folder: Path, subwords: Subwords | None) -> tuple[int, int, 
 
 
 def _write_header(file: BinaryIO, rows: int, width: int) -> None:
-    # numpy pads the header for any number of rows, so it can be written again in place.
+    # numpy pads the header for any number of rows, so it can be rewritten in place.
     header = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
     npy.write_array_header_1_0(file, header)
 

@@ -1,9 +1,8 @@
-"""fastText's vectors of words that it has never seen: the mean of their character n-grams.
+"""fastText vectors of unseen words: the mean of their character n-grams.
 
-Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information". A word stands between `<`
+Bojanowski et al. 2017, "Enriching Word Vectors with Subword Information". A word is wrapped in `<`
 and `>`; its n-grams of `min_n` to `max_n` characters are hashed (32-bit FNV-1a over UTF-8, bytes
-taken as signed) into `rows` shared vectors. Written for many words at once, equal to fastText's
-and gensim's one-by-one code.
+as signed) into `rows` shared vectors. Vectorized over words; results equal fastText's and gensim's.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FNV_PRIME = np.uint32(16777619)
 
 @dataclass(frozen=True)
 class Subwords:
-    """The n-gram vectors (rows, dim) of a fastText model, and how n-grams find theirs.
+    """N-gram vectors (rows, dim) of a fastText model.
 
     `min_n` and `max_n` are in characters, `min_n <= max_n` and `max_n >= 1`.
     """
@@ -32,9 +31,9 @@ class Subwords:
     max_n: int
 
     def vectors_of(self, words: Sequence[str]) -> tuple[Matrix, NDArray[np.bool_]]:
-        """The subword vector of each word (len(words), dim), and whether it has any n-gram.
+        """Return the subword vector of each word (len(words), dim), and whether it has any n-gram.
 
-        A word without n-grams, as a single letter may be, gets zeros.
+        A word without n-grams (a single letter, perhaps) gets zeros.
         """
         from scipy.sparse import csr_array
 
@@ -49,7 +48,7 @@ class Subwords:
         return means, counts > 0
 
     def ngrams(self, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Every n-gram of every word: (position of the word, row of `vectors`), words in order."""
+        """Return all n-grams as (position of the word, row of `vectors`), words in order."""
         grown = self._grown(*_characters([f"<{word}>" for word in words]))
         owners, hashes = (np.concatenate(parts) for parts in zip(*grown, strict=True))
         order = np.argsort(owners, kind="stable")
@@ -61,12 +60,12 @@ class Subwords:
         first: NDArray[np.int64],
         word_of_character: NDArray[np.int64],
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint32]]]:
-        """(word, hash) of the n-grams of each size, longer ones grown from shorter ones."""
+        """Yield (words, hashes) of the n-grams of each size, extending shorter ones."""
         count = len(word_of_character)
         begins, hashes = np.arange(count), np.full(count, FNV_START)
         for size in range(1, self.max_n + 1):
             last = begins + size - 1
-            # An n-gram that would leave its word grows no further.
+            # Drop n-grams that would leave their word.
             begins = begins[last < count]
             begins = begins[word_of_character[begins + size - 1] == word_of_character[begins]]
             hashes[begins] = _hash_character(hashes[begins], data, first, begins + size - 1)
@@ -78,7 +77,7 @@ class Subwords:
 def _characters(
     words: Sequence[str],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-    """All words in UTF-8, sign-extended; where each character begins; the word it belongs to."""
+    """Return all words in UTF-8, sign-extended; where characters begin; and their words."""
     text = "".join(words)
     data = np.frombuffer(text.encode(), np.int8).astype(np.int32).view(np.uint32)
     first = np.flatnonzero((data & np.uint32(0xC0)) != np.uint32(0x80))
@@ -92,7 +91,7 @@ def _hash_character(
     first: NDArray[np.int64],
     characters: NDArray[np.int64],
 ) -> NDArray[np.uint32]:
-    """The hashes after one more character each, of one to four bytes."""
+    """Return the hashes after one more character each, of one to four bytes."""
     begin, length = first[characters], first[characters + 1] - first[characters]
     hashes = hashes.copy()
     for step in range(int(length.max(initial=0))):
@@ -104,7 +103,7 @@ def _hash_character(
 def _is_edge(
     characters: NDArray[np.int64], word_of_character: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Whether a character is the `<` or `>` of its word: alone, these are no n-grams."""
+    """Return whether a character is the `<` or `>` of its word: alone, these are not n-grams."""
     padded = np.concatenate([[-1], word_of_character, [-1]])
     here = padded[characters + 1]
     edge: NDArray[np.bool_] = (padded[characters] != here) | (padded[characters + 2] != here)

@@ -1,7 +1,6 @@
-"""Word vectors, one a word, from any file that people keep them in: the door to gensim.
+"""Word vectors from files of all common formats; the only module that imports gensim here.
 
-A file is converted once into a memory-mapped form in the user's cache; from then on it opens in a
-moment, whatever its size.
+A file is converted once into a memory-mapped form in the user's cache.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import cached_property
+from glob import escape
 from itertools import repeat
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -46,10 +46,9 @@ PACKAGED = "package"
 
 
 class WordVectors:
-    """The vectors of words, memory-mapped and read-only.
+    """Vectors of words, memory-mapped and read-only.
 
-    `vectors` is float32 (words, dim), in the order of the source; `checksum` is the source's
-    SHA-256. A word has one vector, whatever stands around it.
+    `vectors` is float32 (words, dim), in the order of the source; `checksum` is its SHA-256.
     """
 
     def __init__(self, folder: Path, meta: WordMeta) -> None:
@@ -69,19 +68,19 @@ class WordVectors:
         return len(self.vectors)
 
     def __iter__(self) -> Iterator[str]:
-        """The words, in the order of the source."""
+        """Iterate over the words in the order of the source."""
         return iter(self._ids)
 
     def __contains__(self, word: object) -> bool:
         return word in self._ids
 
     def __getitem__(self, word: str) -> NDArray[np.float32]:
-        """The vector of a word (dim,), as it is in the source, spelt as it is there.
+        """Return the vector (dim,) of a word as it is spelled in the source.
 
-        An unknown word gets its subword vector where the source is a fastText model.
+        An unknown word gets its subword vector if the source is a fastText model.
 
         Raises:
-            KeyError: the word is not in the source, and nothing is known of its parts.
+            KeyError: the word has neither a vector nor known subwords.
         """
         row = self._ids.get(word)
         if row is not None:
@@ -95,39 +94,21 @@ class WordVectors:
         )
 
     def row(self, word: str) -> int | None:
-        """The row of a word in `vectors`, spelt as it is there; None where it has none."""
+        """Return the row in `vectors` of a word as spelled in the source; None if unknown."""
         return self._ids.get(word)
 
     def occurrences(self, letter: str) -> int:
-        """How often a letter occurs in all words together, told sooner than a word is found."""
+        """Count a letter in all words; faster than a first word lookup."""
         return (self._folder / WORDS).read_bytes().count(letter.encode())
 
     @cached_property
     def names(self) -> list[str]:
-        """The words in the order of their rows."""
+        """Words in the order of their rows."""
         return list(self._ids)
 
     def ids(self, distinct: Sequence[str]) -> NDArray[np.int64]:
-        """The row of each word, -1 where it has none."""
+        """Return the row of each word, -1 if unknown."""
         return np.fromiter(map(self._ids.get, distinct, repeat(-1)), np.int64, len(distinct))
-
-    def table(self, distinct: Sequence[str]) -> tuple[NDArray[np.int64], Matrix]:
-        """The vectors of those words that have one: (each word's row or -1, the rows).
-
-        A word that the source does not have gets its subword vector where there are subwords.
-        """
-        ids = self.ids(distinct)
-        known = ids >= 0
-        # A copy of what is needed, in one piece: far faster to add up than the mapped file.
-        vectors = self.vectors[ids[known]]
-        if self.subwords is not None and not known.all():
-            unknown = np.flatnonzero(~known)
-            extra, found = self.subwords.vectors_of([distinct[word] for word in unknown.tolist()])
-            rows = np.full(len(ids), -1, np.int64)
-            rows[known] = np.arange(len(vectors))
-            rows[unknown[found]] = len(vectors) + np.arange(np.count_nonzero(found))
-            return rows, np.concatenate([vectors, extra[found]])
-        return np.where(known, np.cumsum(known) - 1, -1), np.asarray(vectors)
 
     def _hint(self, word: str) -> str:
         other = word.lower()
@@ -141,14 +122,14 @@ class WordVectors:
 
 
 def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> WordVectors:
-    """The word vectors in a file: Word2Vec, GloVe, fastText or gensim's own, also with `.gz`.
+    """Load word vectors from a Word2Vec, GloVe, fastText or gensim file, also gzipped.
 
-    The format is told by the content. A folder is taken for a package's: `*_emb.npy` with the
+    The format is detected from the content. A folder must be a package: `*_emb.npy` with the
     vectors and `*_index.parquet` with the words.
 
     Raises:
-        FileFormatError: it is no such file, or a damaged one; with the file and the line.
-        InputError: it needs `trust_pickle`, or cannot be read.
+        FileFormatError: an unknown format or a damaged file; with the file and the line.
+        InputError: the file needs `trust_pickle`, or cannot be read.
     """
     path = Path(path)
     try:
@@ -159,27 +140,26 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     if converter.format == "gensim" and not trust_pickle:
-        # Converted here before, with trust: these are arrays now, and nothing is unpickled.
+        # Converted before, with trust: only arrays are read, and nothing is unpickled.
         if found := converted_before(converter.sources()):
             return WordVectors(*found)
         raise InputError(
-            f"{path} was saved by gensim with pickle, and opening a pickle can run any code that "
-            "was put into it. If you trust its source, say trust_pickle=True "
-            "(-o trust_pickle true)."
+            f"{path} was saved by gensim with pickle, and loading a pickle can run arbitrary code. "
+            "If you trust its source, set trust_pickle=True (-o trust_pickle true)."
         )
     return WordVectors(*cached(converter.sources(), converter.convert))
 
 
 def download_from_gensim(name: str) -> Path:
-    """The file of a gensim-data model, fetched from its hub into gensim's own folder.
+    """Download a gensim-data model into gensim's folder and return its file.
 
     Raises:
-        ModelNotAvailableError: no such model, no network, or a damaged download.
+        ModelNotAvailableError: an unknown model, no network, or a damaged download.
     """
     try:
         from gensim import downloader
 
-        # Standard output is for answers; gensim would draw its progress there.
+        # Standard output is for results; gensim would draw its progress there.
         with redirect_stdout(sys.stderr):
             return Path(downloader.load(name, return_path=True))
     except Exception as error:  # gensim raises bare Exception, too
@@ -188,15 +168,15 @@ def download_from_gensim(name: str) -> Path:
 
 
 class _FileConverter:
-    """Converts one file of a known format."""
+    """Converter of one file of a known format."""
 
     def __init__(self, path: Path, format_name: WordFormat) -> None:
         self.path, self.format = path, format_name
 
     def sources(self) -> list[Path]:
-        """The file, and the arrays that gensim puts beside a large save."""
-        beside = sorted(self.path.parent.glob(f"{_escaped(self.path.name)}.*.npy"))
-        return [self.path, *beside] if self.format == "gensim" else [self.path]
+        """Return the file, and the arrays that gensim stores next to a large save."""
+        arrays = sorted(self.path.parent.glob(f"{escape(self.path.name)}.*.npy"))
+        return [self.path, *arrays] if self.format == "gensim" else [self.path]
 
     def convert(self, writer: WordWriter, checksum: str) -> None:
         subwords = None
@@ -214,7 +194,7 @@ class _FileConverter:
 
 
 class _PackageConverter:
-    """Converts the pair of files that a package carries."""
+    """Converter of the pair of files in a package."""
 
     def __init__(self, vectors: Path, words: Path) -> None:
         self.vectors, self.words = vectors, words
@@ -260,9 +240,9 @@ def _blocks(words: list[str], vectors: Matrix) -> Iterator[tuple[list[str], Matr
 
 @contextmanager
 def _unpacked(path: Path, folder: Path) -> Iterator[Path]:
-    """The path of the file's plain bytes: its own, or that of a temporary copy if it is gzip.
+    """Yield the path of the uncompressed file: itself, or a temporary copy if it is gzip.
 
-    gensim reads a packed fastText model number by number.
+    gensim reads a compressed fastText model number by number.
     """
     with open_source(path) as file:
         if not is_gzip(path):
@@ -282,7 +262,7 @@ def _load_fasttext(plain: Path, source: Path) -> Any:
 
 
 def _load_saved(plain: Path, source: Path) -> Any:
-    """The word vectors of anything that gensim saved: they may be a part of a whole model."""
+    """Load the word vectors of any gensim save, possibly as part of a model."""
     from gensim.models import KeyedVectors
     from gensim.utils import SaveLoad
 
@@ -301,9 +281,10 @@ def _load_saved(plain: Path, source: Path) -> Any:
 
 
 def _subwords_of(keyed: Any) -> Subwords | None:
-    """The n-gram vectors of a fastText model; None where it was trained without n-grams.
+    """Return the n-gram vectors of a fastText model; None if it was trained without n-grams.
 
-    Saves of old gensim versions kept only some of the buckets: gensim cannot use these either.
+    Also None for saves of old gensim versions with only some of the buckets, which gensim cannot
+    use either.
     """
     vectors = getattr(keyed, "vectors_ngrams", None)
     if vectors is None or not 0 < len(vectors) == keyed.bucket:
@@ -311,8 +292,3 @@ def _subwords_of(keyed: Any) -> Subwords | None:
     if not 0 < keyed.max_n >= keyed.min_n:
         return None
     return Subwords(np.asarray(vectors, dtype=np.float32), int(keyed.min_n), int(keyed.max_n))
-
-
-def _escaped(name: str) -> str:
-    """A file's name as a pattern that matches only itself."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

@@ -1,4 +1,4 @@
-"""What is fitted on the corpus: kept with the vectors, used unchanged, fitted anew on request."""
+"""What is fitted on the corpus: kept with the vectors, used unchanged, refitted on request."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.support.commands import invoke
 from tests.support.fittable import Rare
 from tests.support.toy import Axes
 
-# north stands in 2 texts, east in 3: they weigh 1/3 and 1/4, and (1/3, 1/4) is 5/12 long.
+# north is in 2 texts, east in 3: they weigh 1/3 and 1/4, and (1/3, 1/4) is 5/12 long.
 CORPUS = [
     Document("n", "north"),
     Document("e", "east"),
@@ -41,12 +41,26 @@ def swept(library):
 
 
 @pytest.fixture
-def library(tmp_path):
-    """Four documents, and the index `rare` fitted on them."""
+def small_batches(monkeypatch):
+    """Batches of two documents, each committed at once."""
+    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 2)
+    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 2)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Four documents without an index."""
     with Collection.create(tmp_path / "library") as collection:
         collection.add(CORPUS)
-        collection.build("rare", Rare())
         yield collection
+
+
+@pytest.fixture
+def library(corpus):
+    """Four documents, and the index `rare` fitted on them."""
+    corpus.build("rare", Rare())
+    return corpus
 
 
 # -- kept, and used unchanged ---------------------------------------------------------------------
@@ -65,16 +79,14 @@ def test_it_is_fitted_on_the_corpus_and_embedded_by_that(library):
     assert (checked.ok, checked.leftovers, checked.files) == (True, (), 2)
 
 
-def test_building_tells_how_many_texts_and_progress_is_shown(tmp_path):
-    with Collection.create(tmp_path / "library") as collection:
-        collection.add(CORPUS)
-        seen = []
-        report = collection.build("rare", Rare(), progress=lambda *step: seen.append(step))
-        assert (report.fitted_texts, report.embedded) == (4, 4)
-        assert seen == [(4, 4), (4, 4)]  # fitted, then embedded
-        assert collection.build("plain", Axes()).fitted_texts is None
-        plain = collection.index_info("plain")
-        assert (plain.fitted_documents, plain.fitted_size, plain.refitting) == (None, 0, False)
+def test_building_tells_how_many_texts_and_progress_is_shown(corpus):
+    seen = []
+    report = corpus.build("rare", Rare(), progress=lambda *step: seen.append(step))
+    assert (report.fitted_texts, report.embedded) == (4, 4)
+    assert seen == [(4, 4), (4, 4)]  # fitted, then embedded
+    assert corpus.build("plain", Axes()).fitted_texts is None
+    plain = corpus.index_info("plain")
+    assert (plain.fitted_documents, plain.fitted_size, plain.refitting) == (None, 0, False)
 
 
 def test_what_is_added_later_is_embedded_by_what_was_fitted_before(library):
@@ -126,28 +138,21 @@ def test_it_is_fitted_on_passages_where_documents_are_split(tmp_path):
         assert (info.fitted_documents, info.fitted_texts) == (2, 4)
 
 
-def test_an_interrupted_build_goes_on_with_the_same_parameters(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 2)
-    with Collection.create(tmp_path / "library") as collection:
-        collection.add(CORPUS)
-        with pytest.raises(KeyboardInterrupt):
-            collection.build("rare", Rare(fail_after=2))
-        # By now the corpus is another: fitted on it, vectors would not fit those that are there.
-        collection.add(MORE)
-        assert collection.build("rare", Rare()).embedded == 6
-        assert found(collection, k=2) == BEFORE[:2]
-        assert collection.index_info("rare").fitted_documents == 4
+def test_an_interrupted_build_resumes_with_the_same_parameters(corpus, small_batches):
+    with pytest.raises(KeyboardInterrupt):
+        corpus.build("rare", Rare(fail_after=2))
+    # By now the corpus is another: fitted on it, vectors would not fit those that are there.
+    corpus.add(MORE)
+    assert corpus.build("rare", Rare()).embedded == 6
+    assert found(corpus, k=2) == BEFORE[:2]
+    assert corpus.index_info("rare").fitted_documents == 4
 
 
-def test_a_build_that_fails_before_anything_is_kept_leaves_nothing(tmp_path):
-    with Collection.create(tmp_path / "library") as collection:
-        collection.add(CORPUS)
-        with pytest.raises(KeyboardInterrupt):
-            collection.build("rare", Rare(fail_after=0))
-        assert collection.index_names() == []
-        assert swept(collection) == []
+def test_a_build_that_fails_before_anything_is_kept_leaves_nothing(corpus):
+    with pytest.raises(KeyboardInterrupt):
+        corpus.build("rare", Rare(fail_after=0))
+    assert corpus.index_names() == []
+    assert swept(corpus) == []
 
 
 def test_dropping_the_last_index_frees_what_was_fitted(library):
@@ -181,7 +186,7 @@ def test_a_row_that_names_another_file_is_damage(library):
         again.index_info("rare")
 
 
-# -- fitted anew ----------------------------------------------------------------------------------
+# -- refitted -------------------------------------------------------------------------------------
 
 
 def built_at_once(tmp_path, documents):
@@ -225,10 +230,7 @@ def test_refitting_the_same_corpus_embeds_nothing(library):
     assert library.index_info("rare").fitted_documents == 5
 
 
-def test_readers_keep_the_old_vectors_until_the_new_are_whole(library, monkeypatch):
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
+def test_readers_keep_the_old_vectors_until_the_new_are_complete(library, small_batches):
     library.add(MORE)
     answers = []
     with Collection.open(library.path) as reader:
@@ -264,11 +266,8 @@ def test_a_search_that_meets_the_change_is_asked_again(library, monkeypatch):
 
 
 @pytest.fixture
-def stopped(library, monkeypatch):
-    """A refit that was stopped when two of eight documents were embedded anew."""
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
+def stopped(library, small_batches):
+    """A refit that was stopped when two of eight documents were embedded again."""
     library.add(MORE)
     with pytest.raises(KeyboardInterrupt):
         library.build("rare", Rare(fail_after=2), refit=True)
@@ -276,7 +275,7 @@ def stopped(library, monkeypatch):
     return library
 
 
-def test_an_interrupted_refit_answers_as_before_and_goes_on(stopped, tmp_path):
+def test_an_interrupted_refit_answers_as_before_and_resumes(stopped, tmp_path):
     assert found(stopped) == BEFORE
     assert stopped.verify().ok
     assert stopped.index_info("rare").refitting
@@ -416,8 +415,7 @@ def test_the_command_line_fits_refits_and_says_so(tmp_path, words, monkeypatch):
         "'idf' was fitted on 4 of now 8 documents; refit with: retriever build library idf --refit"
     )
     assert note in info.stderr
-    told = info.stdout
-    assert "4 passages" in next(line for line in told.splitlines() if "fitted on" in line)
+    assert "4 passages" in next(line for line in info.stdout.splitlines() if "fitted on" in line)
     other = invoke("build", "library", "idf", *idf, "-o", "unit_words", "true")
     assert other.exit_code == 1
     assert "unit_words was None, is True" in other.stderr
@@ -455,13 +453,11 @@ def test_a_collection_moves_with_the_models_inside_it(tmp_path, words):
         assert (moved / "models" / "own" / "toy.txt").exists()
 
 
-def test_verify_misses_a_model_that_an_index_needs(tmp_path, words):
-    with Collection.create(tmp_path / "library") as collection:
-        collection.add(CORPUS)
-        (collection.path / "models").mkdir()
-        inside = Path(shutil.copy(words, collection.path / "models" / "toy.txt"))
-        collection.build("own", StaticEmbedder(inside))
-        inside.unlink()
-        (problem,) = collection.verify().problems
-        assert problem.what.startswith(f"Index 'own' needs the model in {inside}, which is missing")
-        assert collection.repair().left == (problem,)
+def test_verify_misses_a_model_that_an_index_needs(corpus, words):
+    (corpus.path / "models").mkdir()
+    inside = Path(shutil.copy(words, corpus.path / "models" / "toy.txt"))
+    corpus.build("own", StaticEmbedder(inside))
+    inside.unlink()
+    (problem,) = corpus.verify().problems
+    assert problem.what.startswith(f"Index 'own' needs the model in {inside}, which is missing")
+    assert corpus.repair().left == (problem,)

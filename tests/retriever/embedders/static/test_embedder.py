@@ -1,4 +1,4 @@
-"""Averaged word vectors: by hand on a plane, against gensim in a loop, and on real vectors."""
+"""Static embedders: by hand on a plane, against gensim in a loop, and on real vectors."""
 
 import json
 import os
@@ -160,7 +160,7 @@ def test_components_that_were_asked_for_need_a_corpus(toy):
     embedder = StaticEmbedder(toy, weighting="sif", components=1)
     assert embedder.needs_fit
     for encode in (embedder.encode_documents, embedder.encode_queries):
-        with pytest.raises(InputError, match=r"Fit it first, embedder\.fitted\(texts\)"):
+        with pytest.raises(InputError, match=r"Call embedder\.fitted\(texts\)"):
             encode(["east"])
 
 
@@ -267,8 +267,8 @@ def test_the_fingerprint_has_new_parts_only_where_they_are_used(toy):
         ({"components": -1}, r"components is -1; expected a whole number from 0\."),
         ({"components": True}, "components is True; expected a whole number"),
         ({"components": 1.5}, r"components is 1\.5; expected a whole number"),
-        ({"components": 2}, "components is 2, and the vectors are 2 wide.*Expected 0 to 1"),
-        ({"all_but_top": 7}, "all_but_top is 7, and the vectors are 2 wide"),
+        ({"components": 2}, "components is 2, but the vectors have 2 dim.*Expected 0 to 1"),
+        ({"all_but_top": 7}, "all_but_top is 7, but the vectors have 2 dim"),
         ({"all_but_top": None}, "all_but_top is None; expected a whole number"),
         ({"unit_words": "yes"}, "unit_words is 'yes'; expected True or False"),
     ],

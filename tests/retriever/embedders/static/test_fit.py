@@ -1,4 +1,4 @@
-"""What is learnt from a corpus: counts by hand, the same bytes each time, and back from bytes."""
+"""Fits on a corpus: counts by hand, deterministic bytes, and the way back."""
 
 import numpy as np
 import pytest
@@ -68,10 +68,10 @@ def test_usif_learns_its_parameter_by_hand(vocabulary):
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(CORPUS), max_size=9), st.integers(1, 40))
 def test_batches_do_not_change_what_is_counted(vocabulary, texts, characters):
-    whole = fit_of_counts(count_words(texts, vocabulary), None).to_bytes()
+    expected = fit_of_counts(count_words(texts, vocabulary), None).to_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "BATCH_CHARACTERS", characters)
-        assert fit_of_counts(count_words(iter(texts), vocabulary), None).to_bytes() == whole
+        assert fit_of_counts(count_words(iter(texts), vocabulary), None).to_bytes() == expected
 
 
 def test_a_long_corpus_is_sampled_evenly(vocabulary, monkeypatch):

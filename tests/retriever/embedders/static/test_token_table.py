@@ -17,31 +17,8 @@ from retriever.embedders.tokenization import subword_tokenizer as tokenizing
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.embedders.vocabularies import load_vocabulary
 
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "the",
-    "cat",
-    "sat",
-    "##s",
-    "on",
-    "mat",
-    ".",
-    ",",
-    "'",
-    "-",
-    "e",
-    "café",
-    "##é",
-    "猫",
-    "##",
-    "#",
-    "a",
-    "b",
-    "##b",
-    "c",
-]
+NAMES = "[PAD] [UNK] [CLS] the cat sat ##s on mat . , ' - e café ##é 猫 ## # a b ##b c"
+WORDS = NAMES.split()
 ROWS = len(WORDS)
 
 
@@ -136,7 +113,7 @@ TOKENIZERS = {
     "metaspace": {"splitter": "Metaspace", "model": "Unigram"},
     "bytes": {"splitter": "ByteLevel", "model": "BPE"},
 }
-WHOLE = {"with a space", "metaspace", "bytes"}
+NOT_SPLIT = {"with a space", "metaspace", "bytes"}
 
 
 @pytest.fixture(scope="module")
@@ -145,22 +122,22 @@ def pairs(tmp_path_factory):
     found = {}
     for name, parts in TOKENIZERS.items():
         path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-        whole = made(**parts)
-        whole.save(str(path))
-        found[name] = (whole, TextTokenizer(path))
+        oracle = made(**parts)
+        oracle.save(str(path))
+        found[name] = (oracle, TextTokenizer(path))
     place, _ = locate_sentence_model("all-MiniLM-L6-v2")
     from tokenizers import Tokenizer
 
-    whole = Tokenizer.from_file(str(Path(place) / "tokenizer.json"))
-    whole.no_truncation()
-    whole.no_padding()
-    found["minilm"] = (whole, TextTokenizer(Path(place) / "tokenizer.json"))
+    oracle = Tokenizer.from_file(str(Path(place) / "tokenizer.json"))
+    oracle.no_truncation()
+    oracle.no_padding()
+    found["minilm"] = (oracle, TextTokenizer(Path(place) / "tokenizer.json"))
     return found
 
 
 def check_equal(pair, texts):
-    whole, ours = pair
-    encodings = whole.encode_batch(texts, add_special_tokens=False)
+    oracle, ours = pair
+    encodings = oracle.encode_batch(texts, add_special_tokens=False)
     expected = [encoding.ids for encoding in encodings]
     tokens, offsets = ours.tokens(texts)
     assert (tokens.dtype, offsets.dtype) == (np.int32, np.int64)
@@ -171,13 +148,13 @@ def check_equal(pair, texts):
 @pytest.mark.parametrize("name", [*TOKENIZERS, "minilm"])
 @settings(deadline=None, max_examples=60)
 @given(texts=st.one_of(TEXTS, st.lists(st.text(max_size=12), max_size=3)))
-def test_pieces_have_the_tokens_of_the_whole_text(pairs, name, texts):
+def test_pieces_have_the_tokens_of_the_complete_text(pairs, name, texts):
     check_equal(pairs[name], texts)
 
 
 def test_which_tokenizers_see_no_further_than_a_piece(pairs):
     local = {name: ours._locality for name, (_, ours) in pairs.items()}
-    assert {name for name, found in local.items() if found is None} == WHOLE
+    assert {name for name, found in local.items() if found is None} == NOT_SPLIT
     assert {name for name, found in local.items() if found and found.marks} == {
         "bert", "cased", "strip", "added", "minilm"
     }  # fmt: skip
@@ -220,11 +197,8 @@ def test_a_folder_of_sentence_transformers(write, place, truncation):
     means = [vocabulary.vectors[some].mean(axis=0) if some else np.zeros(4) for some in rows]
     np.testing.assert_allclose(means, expected, rtol=1e-5, atol=1e-7)
     assert vocabulary.bags(SENTENCES).occurring == len(features["input_ids"])
-    assert vocabulary.facts == {
-        "source": vocabulary.checksum,
-        "words": "tokens",
-        "unknown": "pooled",
-    }
+    facts = {"source": vocabulary.checksum, "words": "tokens", "unknown": "pooled"}
+    assert vocabulary.facts == facts
     assert vocabulary.unknown_words(["unheard"]) == [[]]
     # Nothing is copied: the file itself is mapped.
     assert isinstance(vocabulary.vectors.base, np.memmap)
@@ -309,10 +283,10 @@ def test_a_default_prompt_is_refused(write):
     [
         ({"other": table()}, "has the arrays other; expected 'embedding.weight'"),
         ({"embedding.weight": table(3)}, "knows 23 tokens, but the table in .* has 3 rows"),
-        ({"embedding.weight": table() * np.nan}, "no finite number"),
-        ({"embeddings": table(), "weights": table()}, "shapes that do not fit"),
-        ({"embeddings": table(), "mapping": np.full(23, 99)}, "'mapping' leads to rows"),
-        ({"embeddings": table(), "mapping": np.zeros(0, np.int64)}, "do not fit together"),
+        ({"embedding.weight": table() * np.nan}, "not a finite number"),
+        ({"embeddings": table(), "weights": table()}, "inconsistent shapes"),
+        ({"embeddings": table(), "mapping": np.full(23, 99)}, "'mapping' points to missing rows"),
+        ({"embeddings": table(), "mapping": np.zeros(0, np.int64)}, "inconsistent shapes"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(write, arrays, message):
@@ -324,12 +298,12 @@ def test_tables_that_do_not_fit_are_refused(write, arrays, message):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("modules.json", b"{", "is no JSON"),
+        ("modules.json", b"{", "is not valid JSON"),
         ("modules.json", b"{}", "holds a dict; expected a list"),
-        ("modules.json", b"[1]", "is no list of modules"),
-        ("model.safetensors", b"", "is no whole safetensors file"),
-        ("model.safetensors", b"\xff" * 90, "is no whole safetensors file"),
-        ("tokenizer.json", b"{}", "is no tokenizer"),
+        ("modules.json", b"[1]", "is not a list of modules"),
+        ("model.safetensors", b"", "is not an intact safetensors file"),
+        ("model.safetensors", b"\xff" * 90, "is not an intact safetensors file"),
+        ("tokenizer.json", b"{}", "is not a valid tokenizer"),
         ("tokenizer.json", None, r"has no tokenizer\.json; expected the folder of a static"),
     ],
 )
@@ -346,5 +320,5 @@ def test_damaged_files_are_named(write, name, content, message):
 def test_a_cut_off_table_is_refused(write):
     path = write(made(), {"embedding.weight": table()}) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(FileFormatError, match="is no whole safetensors file"):
+    with pytest.raises(FileFormatError, match="is not an intact safetensors file"):
         read_tensors(path)

@@ -89,11 +89,7 @@ def test_what_is_counted_and_called(news):
 
 def test_what_a_vocabulary_says_of_itself(news, vocabulary):
     assert news.case == "as written, else lower"
-    assert (news.facts["case"], news.facts["digits"], news.facts["phrases"]) == (
-        news.case,
-        "#",
-        True,
-    )
+    assert [news.facts[name] for name in ("case", "digits", "phrases")] == [news.case, "#", True]
     plain = vocabulary("the us ## 10")
     assert plain.case == "lower"
     # As it was before there were phrases and numbers: collections keep their fingerprints.
@@ -119,10 +115,7 @@ def test_phrases_can_be_asked_for_and_left(vocabulary):
 
 
 WORDS = "New York City new NEW city CITY Hall hall US Us 10 5 1990 Windows the x café CAFÉ – ß"
-TEXTS = st.lists(
-    st.lists(st.sampled_from(WORDS.split()), max_size=9).map(" ".join),
-    max_size=6,
-)
+TEXTS = st.lists(st.lists(st.sampled_from(WORDS.split()), max_size=9).map(" ".join), max_size=6)
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""Phrases: which one wins, by eye, and whole batches against a loop over words."""
+"""Phrases: which one wins, by eye, and batches against a loop over words."""
 
 import numpy as np
 import pytest

@@ -57,10 +57,10 @@ def test_no_texts_have_no_words():
 
 def test_chunks_share_one_list_of_words(monkeypatch):
     texts = ["red apple", "green – apple", "", "red"] * 5
-    whole = split_words(texts)
+    expected = split_words(texts)
     monkeypatch.setattr(pieces, "CHUNK_CHARACTERS", 12)
     words = split(texts, lower=True)
-    assert [words.of(text) for text in range(len(words))] == whole
+    assert [words.of(text) for text in range(len(words))] == expected
     assert sorted(words.distinct) == ["apple", "green", "red"]
 
 
@@ -79,9 +79,9 @@ def test_a_lone_surrogate_is_refused():
 
 def test_two_threads_split_like_one(monkeypatch):
     texts = ["Red apple–pie", "", "naïve ÉCOLE", "pie", "– …"] * 7
-    whole = split_words(texts)
+    expected = split_words(texts)
     monkeypatch.setattr(pieces, "BLOCK_CHARACTERS", 4)
-    assert split_words(texts) == whole
+    assert split_words(texts) == expected
 
 
 def test_words_do_not_run_from_one_text_into_the_next():

@@ -255,10 +255,10 @@ def test_words_are_utf_8_in_any_locale(tmp_path):
 import sys
 from pathlib import Path
 from indexes.document import Document
-from retriever.training.word_vectors.word_vectors.cooccurrence import count_file
-from retriever.training.word_vectors.word_vectors.saving import FACTS, write_facts
-from retriever.training.word_vectors.word_vectors.corpus_files import read_word_files, write_word_files
-from retriever.training.word_vectors.checkpoint import read_facts
+from retriever.training.word_vectors.cooccurrence import count_file
+from retriever.training.word_vectors.saving import FACTS, write_facts
+from retriever.training.word_vectors.corpus_files import read_word_files, write_word_files
+from retriever.training.checkpoint import read_facts
 folder, zeus = Path(sys.argv[1]), "\u03b6\u03b5\u03cd\u03c2"
 words = write_word_files(folder, [Document("1", f"{zeus} {zeus}")], 1, lambda *_: None)
 assert read_word_files(folder) == words and list(words.counts) == [zeus]
