@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from retriever.embedders.base import Embedder, EmbedderSpec, ReportsCoverage, TextReport
+from retriever.embedders.base import (
+    Embedder,
+    EmbedderSpec,
+    ReportsCoverage,
+    TextReport,
+    modalities_of,
+)
 from retriever.embedders.contextual.embedder import ContextualEmbedder
 from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.hashing import HashingEmbedder
@@ -19,5 +25,6 @@ __all__ = [
     "StaticEmbedder",
     "TextReport",
     "load_embedder",
+    "modalities_of",
     "parse_spec",
 ]

@@ -1,56 +1,62 @@
-"""What an embedder is: text in, unit vectors out, and a fingerprint that tells two apart."""
+"""The embedder protocols: text in, unit vectors out, and a fingerprint of what computes them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from operator import add
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
+TEXT_ONLY = ("text",)
 
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into vectors; anything with these members can be indexed.
+    """Turn texts into vectors; any object with these members can be indexed.
 
-    Rows are float32 of length 1, in the order of the texts. A row of zeros says that the embedder
-    has nothing to go by (an empty text, or one without a known word): such a document cannot be
-    found, and such a query finds nothing.
+    Rows are float32 of length 1, in the order of the texts. A row of zeros means that there is
+    nothing to encode (an empty text, or one without a known word): such a document is never found,
+    and such a query finds nothing.
+
+    An embedder may also have `modalities`, a tuple of the kinds of content that it encodes, such as
+    `("text", "image")`; see `modalities_of`. It is not a member of this protocol, so an object
+    without it is an `Embedder` as well.
     """
 
     @property
     def name(self) -> str:
-        """A short name for people, such as `glove-6b-50d`."""
+        """Short display name, such as `glove-6b-50d`."""
 
     @property
     def dim(self) -> int:
-        """The width of every vector."""
+        """Dimension of the vectors."""
 
     @property
     def fingerprint(self) -> str:
-        """One line of JSON naming all that decides a vector's values; made by `fingerprint_of`.
+        """JSON on one line with everything that determines the vectors; see `fingerprint_of`.
 
-        Two embedders with the same fingerprint give the same vectors for the same text.
+        Two embedders with equal fingerprints return equal vectors for equal texts.
         """
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
-        """The vectors of documents, (len(texts), dim)."""
+        """Return the vectors of documents, (len(texts), dim)."""
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """The vectors of queries, (len(texts), dim)."""
+        """Return the vectors of queries, (len(texts), dim)."""
 
 
 @dataclass(frozen=True)
 class TextReport:
-    """What an embedder could make of some texts; reports of parts add up.
+    """Counts of what an embedder read; reports of parts add up.
 
-    `words` and `known_words` count word occurrences (static embedders). `truncated` counts texts
-    cut off at `max_length` tokens, `tokens` the word pieces that were read, `padded` the places
-    that were computed for them, those of texts that ended sooner included (contextual embedders).
+    `words` and `known_words` count word occurrences (static embedders). For contextual embedders,
+    `truncated` counts texts cut at `max_length` tokens, `tokens` the tokens read, and `padded` the
+    positions computed for them, padding included.
     """
 
     texts: int = 0
@@ -62,47 +68,40 @@ class TextReport:
 
     @property
     def coverage(self) -> float | None:
-        """Share of word occurrences that the embedder knows; None where it does not count words."""
+        """Share of word occurrences that are known; None if words are not counted."""
         return self.known_words / self.words if self.words else None
 
     @property
     def padding(self) -> float | None:
-        """Share of the computed places that held no token; None where nothing was computed."""
+        """Share of computed positions that were padding; None if nothing was computed."""
         return 1 - self.tokens / self.padded if self.padded else None
 
     def __add__(self, other: TextReport) -> TextReport:
-        return TextReport(
-            self.texts + other.texts,
-            self.words + other.words,
-            self.known_words + other.known_words,
-            self.truncated + other.truncated,
-            self.tokens + other.tokens,
-            self.padded + other.padded,
-        )
+        return TextReport(*map(add, astuple(self), astuple(other)))
 
 
 @runtime_checkable
 class ReportsCoverage(Protocol):
-    """An embedder that also says what it made of the texts, in the same pass."""
+    """An embedder that also reports what it read, in the same pass."""
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
-        """`encode_documents(texts)`, and the report of those texts."""
+        """Return `encode_documents(texts)` and the report on the texts."""
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
-        """The report of some queries."""
+        """Return the report on queries."""
 
 
 @runtime_checkable
 class WordCounting(Protocol):
-    """An embedder that knows some words and others not."""
+    """An embedder with a vocabulary of known words."""
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
-        """For each text, its words that it does not know, each once, in their order."""
+        """Return the unknown words of each text, each once, in order of appearance."""
 
 
 @dataclass(frozen=True)
 class WordVectors:
-    """The words of one text, in order: where each begins and ends (in characters), and its vector.
+    """Words of one text in order: their spans (in characters) and vectors.
 
     `vectors` is (len(spans), dim) float32, rows of length 1. Words are runs of letters, marks and
     digits, in any script (see `characters.py`).
@@ -114,64 +113,64 @@ class WordVectors:
 
 @runtime_checkable
 class WordEncoding(Protocol):
-    """An embedder that also has a vector for every word of a text, in its context."""
+    """An embedder that also has a vector for each word of a text, in context."""
 
     @property
     def layers(self) -> int:
-        """Hidden layers: layer 0 is what goes into the first, `layers` what the last one gives."""
+        """Number of hidden layers: layer 0 is the input of the first, `layers` the last output."""
 
     def encode_words(
         self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
     ) -> list[WordVectors]:
-        """The words of each text that are read, with their vectors.
+        """Return the words of each text that are read, with their vectors.
 
-        `layer` counts from 0, or from the end if negative; None leaves it to the embedder. `pieces`
-        says how the pieces of a word become one vector: `mean`, `first` or `last`.
+        `layer` counts from 0, or from the end if negative; None is the embedder's default. `pieces`
+        combines the pieces of a word into one vector: `mean`, `first` or `last`.
 
         Raises:
-            InputError: no such layer, or no such way with pieces.
+            InputError: no such layer or value of `pieces`.
         """
 
 
 @runtime_checkable
 class HasNotes(Protocol):
-    """An embedder that has something to say to the person who builds with it."""
+    """An embedder with notes for the user who builds with it."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence each, such as what it computes with on this machine."""
+        """Notes, one sentence each, such as the runtime on this machine."""
 
 
 @runtime_checkable
 class Fittable(Protocol):
-    """An embedder whose vectors depend on a corpus: on how often its words occur, say.
+    """An embedder whose vectors depend on a corpus, such as on its word frequencies.
 
-    What was fitted is kept beside the vectors and used unchanged for what is added later; it is
-    part of the fingerprint.
+    The fitted parameters are stored with the vectors, are reused unchanged for later documents, and
+    are part of the fingerprint.
     """
 
     @property
     def needs_fit(self) -> bool:
-        """Whether its options ask for a corpus, and it has seen none."""
+        """Whether the options require a corpus and none has been fitted."""
 
     @property
     def parameters(self) -> bytes | None:
-        """What was fitted, to be kept; None where nothing was."""
+        """Fitted parameters as bytes; None if there are none."""
 
     def fitted(self, texts: Iterable[str]) -> Embedder:
-        """The same embedder fitted on the texts of a corpus, read once; this one stays as it is."""
+        """Return a copy fitted on the texts of a corpus, read once; self stays unchanged."""
 
     def with_parameters(self, parameters: bytes) -> Embedder:
-        """The same embedder with what was fitted before.
+        """Return a copy with parameters fitted earlier.
 
         Raises:
-            DamageError: the bytes are not such parameters.
+            DamageError: the bytes are not valid parameters.
         """
 
 
 @dataclass(frozen=True)
 class EmbedderSpec:
-    """How to load an embedder again: `kind:model` and options; kept beside its vectors.
+    """How to load an embedder again, `kind:model` and options; stored with its vectors.
 
     `kind` is `static`, `contextual`, `elmo` or `hashing`; `model` is a path or a name, empty for
     `hashing`.
@@ -185,16 +184,21 @@ class EmbedderSpec:
         return f"{self.kind}:{self.model}" if self.model else self.kind
 
 
+def modalities_of(embedder: Embedder) -> tuple[str, ...]:
+    """Return the kinds of content that an embedder encodes; text only if it has no `modalities`."""
+    return tuple(getattr(embedder, "modalities", TEXT_ONLY))
+
+
 def fingerprint_of(**parts: Any) -> str:
-    """One line of JSON with sorted keys: equal exactly where every part is equal."""
+    """Return one line of JSON with sorted keys, equal if and only if all parts are equal."""
     return json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def unit(vectors: Matrix) -> Matrix:
-    """The rows scaled to length 1; rows of zeros stay zeros.
+    """Scale rows to length 1; zero rows stay zero.
 
-    Lengths are summed in double precision, so that very small and very large rows keep their
-    direction. A row that is not finite stays so: it is refused where vectors are stored.
+    Norms are summed in double precision, so that very small and very large rows keep their
+    direction. Rows with non-finite values stay so; they are refused when vectors are stored.
     """
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     lengths[lengths == 0] = 1.0

@@ -1,7 +1,8 @@
-"""What lies in the user's cache is whole or absent, whatever crashes and whoever else writes.
+"""Atomic writes to the user's cache, and removal of unused entries.
 
-A folder is made under a temporary name and renamed. One that is damaged makes way. What is opened
-is marked by its own time of change, so that what nobody needs any more can go.
+A folder is written under a temporary name and renamed, so that it is intact or absent, whatever
+crashes and whatever other processes write. A damaged one is replaced. The modification time of an
+entry records its last use.
 """
 
 from __future__ import annotations
@@ -15,35 +16,37 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 DAY = 24 * 3600
 ABANDONED_SECONDS = DAY
 UNUSED_SECONDS = 60 * DAY
-# What is made in the cache is called by a SHA-256; whatever else lies there is left alone.
+# Cache entries are named by a SHA-256; everything else is left alone.
 MADE = re.compile(r"[0-9a-f]{64}(\.npy)?")
 
 
 def make_whole(
     folder: Path, fill: Callable[[Path], None], is_whole: Callable[[Path], bool]
 ) -> None:
-    """Have `fill` write a folder's files; another process's whole folder stays, if it was sooner.
+    """Write a folder's files with `fill`; an intact folder of a faster process is kept.
 
     Raises:
-        OSError: the folder cannot be written; and whatever `fill` raises. Nothing is left then.
+        OSError: the folder cannot be written; also whatever `fill` raises. Nothing is left behind.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
+    _remove_leftovers(folder.parent)
     work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
         fill(work)
-        _put(work, folder, is_whole)
+        _move_into_place(work, folder, is_whole)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _put(work: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
+def _move_into_place(work: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
     """Rename `work` to `folder`.
 
-    A folder cannot be renamed onto one that is not empty, so nobody's files are ever mixed.
+    A folder cannot be renamed onto a non-empty one, so files of two processes are never mixed.
     """
     for _ in range(2):
         try:
@@ -52,7 +55,7 @@ def _put(work: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
             if is_whole(folder):
                 return
             with suppress(OSError):
-                # Out of the way at once, then deleted: readers never see half of it.
+                # Renamed first, then deleted: readers never see a partial folder.
                 folder.rename(work.with_name(work.name + "-damaged"))
             shutil.rmtree(work.with_name(work.name + "-damaged"), ignore_errors=True)
         else:
@@ -60,8 +63,8 @@ def _put(work: Path, folder: Path, is_whole: Callable[[Path], bool]) -> None:
     work.rename(folder)
 
 
-def _sweep(root: Path) -> None:
-    """Delete what a crash left behind, once it is so old that nobody can be working on it."""
+def _remove_leftovers(root: Path) -> None:
+    """Delete leftovers of crashes once they are too old to be in use."""
     for leftover in root.glob(".making-*"):
         with suppress(OSError):
             if time.time() - leftover.stat().st_mtime > ABANDONED_SECONDS:
@@ -69,7 +72,7 @@ def _sweep(root: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small file that is whole or absent; its folder is made where it is not there.
+    """Write a small file atomically, creating its folder if needed.
 
     Raises:
         OSError: it cannot be written.
@@ -86,7 +89,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def mark_used(made: Path) -> None:
-    """Note that somebody opens a folder or a file of the cache; once a day is enough."""
+    """Record the use of a folder or file of the cache, at most once a day."""
     with suppress(OSError):
         if time.time() - made.stat().st_mtime > DAY:
             os.utime(made)
@@ -95,10 +98,10 @@ def mark_used(made: Path) -> None:
 def remove_unused(
     root: Path, kept: Path, is_outdated: Callable[[Path], bool] = lambda _: False
 ) -> None:
-    """Remove what nobody has opened for 60 days, or for one day if it is outdated; not `kept`.
+    """Remove entries not opened for 60 days, or for one day if outdated; never `kept`.
 
-    Whoever has a file of it open may go on reading: its space is freed when the last one is done,
-    or, where the system does not allow that, it stays for another time.
+    A process with an open file can continue to read it: the space is freed when the last one closes
+    it, or, if the system does not allow that, the entry stays until a later call.
     """
     with suppress(OSError):
         for made in root.iterdir():
@@ -111,7 +114,7 @@ def remove_unused(
 
 
 def _remove(made: Path) -> None:
-    """Remove a folder or a file at once for all who look for it."""
+    """Remove a folder or file atomically for other processes."""
     if not made.is_dir():
         made.unlink()
         return
@@ -121,8 +124,10 @@ def _remove(made: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where converted models are kept: RETRIEVER_CACHE, or else `retriever` in the user's cache."""
+    """Return the folder of converted models: RETRIEVER_CACHE, or `retriever` in the user's cache.
+
+    The user's cache is the system's own: on Linux XDG_CACHE_HOME, or else `~/.cache`.
+    """
     if own := os.environ.get("RETRIEVER_CACHE"):
         return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "retriever"
+    return user_cache_path("retriever", appauthor=False)

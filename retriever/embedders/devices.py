@@ -1,4 +1,4 @@
-"""What torch can compute on here: a device that works, in numbers that suit it."""
+"""Devices and precisions that torch supports on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from indexes.errors import InputError
 
 
 def checked_device(device: str | None) -> str | None:
-    """The device, once it has held a number.
+    """Return the device after allocating a tensor on it.
 
     Raises:
         InputError: torch does not know it, or this machine does not have it.
@@ -20,33 +20,33 @@ def checked_device(device: str | None) -> str | None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"Device '{device}' cannot be used here: {reason}. Without a device, the best one is "
-            "taken; 'cpu' is always there."
+            f"Device '{device}' cannot be used here: {reason}. Leave the device out to use "
+            "the best one, or choose 'cpu', which is always available."
         ) from None
     return device
 
 
-def best_device(asked: str | None) -> str:
-    """The device, once it has held a number; without one torch's best that is there.
+def best_device(device: str | None) -> str:
+    """Return the device after allocating a tensor on it; for None, the best one available.
 
     Raises:
         InputError: torch does not know it, or this machine does not have it.
     """
     import torch
 
-    if device := checked_device(asked):
-        return device
+    if checked_device(device):
+        return str(device)
     found = torch.accelerator.current_accelerator(check_available=True)
     return "cpu" if found is None else found.type
 
 
 def on_processor(device: str | None) -> bool:
-    """Whether a model for this device computes on the processor; None: on the best device."""
+    """Return whether a model on this device runs on the CPU; None is the default device."""
     return (device or usual_device()).partition(":")[0] == "cpu"
 
 
 def computes_bfloat16(device: str | None = None) -> bool:
-    """Whether a device, or else the best one, has instructions for bfloat16."""
+    """Return whether a device, by default the best one, has bfloat16 instructions."""
     import torch
 
     if not on_processor(device):
@@ -56,14 +56,14 @@ def computes_bfloat16(device: str | None = None) -> bool:
 
 
 def fastest_precision(device: str | None) -> str:
-    """The precision that torch is fastest in on a device."""
+    """Return the precision that is fastest in torch on a device."""
     if computes_bfloat16(device):
         return "bfloat16"
     return "float32" if on_processor(device) else "float16"
 
 
 def usual_device() -> str:
-    """The torch device that a model is put on where none is named, such as `cpu` or `cuda:0`."""
+    """Return torch's default device for a model, such as `cpu` or `cuda:0`."""
     from sentence_transformers.util import get_device_name
 
     return str(get_device_name())

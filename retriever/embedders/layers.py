@@ -1,4 +1,4 @@
-"""Which hidden layers of a transformer make its vectors: as a user writes them, and as they are."""
+"""Hidden layers of a transformer: parsed from options, and resolved against a model."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Iterator, Sequence
 from indexes.errors import InputError
 
 ONE, SEVERAL = re.compile(r"-?\d+"), re.compile(r"(-?\d+)\.\.(-?\d+)")
-# No transformer has so many: a range over more is a slip.
+# More than any transformer has: a longer range is a typo.
 MOST = 1000
 
 
 def parsed_layers(layer: str | int) -> tuple[int, ...]:
-    """The layers that a number or a text names, as they stand there.
+    """Parse one or several layers from a number or text; negative layers stay negative.
 
-    One layer is a number: 0 is what goes into the first layer, -1 the last. Several, to be
-    averaged, stand with commas between them, or as the first and the last with two points between:
-    `-4,-3,-2,-1` and `-4..-1` are the same.
+    0 is the input of the first layer, -1 the last layer. Several layers, to be averaged, are
+    separated by commas, or given as a range with both ends: `-4,-3,-2,-1` and `-4..-1` are equal.
 
     Raises:
         InputError: it is neither.
@@ -25,7 +24,9 @@ def parsed_layers(layer: str | int) -> tuple[int, ...]:
     try:
         if isinstance(layer, bool):
             raise ValueError
-        return tuple(number for part in str(layer).split(",") for number in _named(part.strip()))
+        return tuple(
+            number for part in str(layer).split(",") for number in _parse_part(part.strip())
+        )
     except ValueError:
         raise InputError(
             f"layer is {layer!r}; expected one layer, such as -2 (0 is what goes into the first "
@@ -33,11 +34,11 @@ def parsed_layers(layer: str | int) -> tuple[int, ...]:
         ) from None
 
 
-def _named(part: str) -> Iterator[int]:
-    """The layers of one part between commas.
+def _parse_part(part: str) -> Iterator[int]:
+    """Yield the layers of one part between commas.
 
     Raises:
-        ValueError: it names none.
+        ValueError: it is neither a layer nor a range.
     """
     if ONE.fullmatch(part):
         yield int(part)
@@ -46,21 +47,21 @@ def _named(part: str) -> Iterator[int]:
     if not ends:
         raise ValueError
     first, last = int(ends[1]), int(ends[2])
-    # Both ends count from the same side: how far it is from 3 to -2 depends on the model.
+    # Both ends must count from the same side: the length of 3..-2 depends on the model.
     if first > last or (first < 0) != (last < 0) or last - first > MOST:
         raise ValueError
     yield from range(first, last + 1)
 
 
 def resolved_layers(layers: Sequence[int], count: int, name: str) -> tuple[int, ...]:
-    """The layers from 0 to `count`, in their order, of a model that has `count`.
+    """Return the layers as sorted numbers from 0 to `count`, for a model with `count` layers.
 
     Raises:
-        InputError: the model has no such layer, or one is named twice; it is called `name`.
+        InputError: the model called `name` has no such layer, or one is given twice.
     """
     for layer in layers:
-        whole = isinstance(layer, int) and not isinstance(layer, bool)
-        if not whole or not -count <= layer + 1 <= count + 1:
+        is_integer = isinstance(layer, int) and not isinstance(layer, bool)
+        if not is_integer or not -count <= layer + 1 <= count + 1:
             raise InputError(
                 f"layer is {layer!r}; {name} has {count}: expected 0 to {count}, "
                 f"or -1 for the last to -{count + 1}."
@@ -74,9 +75,9 @@ def resolved_layers(layers: Sequence[int], count: int, name: str) -> tuple[int, 
 
 
 def resolved_layer(layer: int, count: int, name: str) -> int:
-    """One layer from 0 to `count` of a model that has `count`.
+    """Return one layer as a number from 0 to `count`.
 
     Raises:
-        InputError: the model, which is called `name`, has no such layer.
+        InputError: the model called `name` has no such layer.
     """
     return resolved_layers((layer,), count, name)[0]

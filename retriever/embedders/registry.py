@@ -1,6 +1,6 @@
-"""Embedders by name: `static:glove-6b-50d` and options, as the command line and the catalog say it.
+"""Embedders by name, such as `static:glove-6b-50d`, with options.
 
-The options of a kind are its constructor's keywords, so they are stated in one place only.
+The options of a kind are the keyword arguments of its constructor, so they are defined only once.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str
 
 
 def parse_spec(text: str, options: Mapping[str, Any]) -> EmbedderSpec:
-    """A spec from `kind:model` and options, whose values may be text as on a command line.
+    """Parse a spec from `kind:model` and options, which may be text from a command line.
 
-    A path that exists is made absolute.
+    An existing path is made absolute.
 
     Raises:
-        UnknownNameError: a kind that there is not.
-        InputError: a model is missing or too much, or an option is unknown or of the wrong type.
+        UnknownNameError: an unknown kind.
+        InputError: a model is missing or not allowed, or an option is unknown or of the wrong type.
     """
     kind, _, model = text.partition(":")
     takes_model = "model" in _parameters(kind)
@@ -48,12 +48,12 @@ def parse_spec(text: str, options: Mapping[str, Any]) -> EmbedderSpec:
 
 
 def load_embedder(spec: EmbedderSpec) -> Embedder:
-    """The embedder that a spec describes.
+    """Load the embedder that a spec describes.
 
     Raises:
-        UnknownNameError: a kind that there is not.
-        InputError: an option is unknown or of the wrong type, or `spec` is no spec but text.
-        ModelNotAvailableError: the model cannot be had.
+        UnknownNameError: an unknown kind.
+        InputError: an option is unknown or of the wrong type, or `spec` is text instead of a spec.
+        ModelNotAvailableError: the model is not available.
     """
     if not isinstance(spec, EmbedderSpec):
         raise InputError(
@@ -67,10 +67,10 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
 
 
 def _parameters(kind: str) -> dict[str, Any]:
-    """The constructor's parameters and their types.
+    """Return the constructor's parameters and their types.
 
     Raises:
-        UnknownNameError: a kind that there is not.
+        UnknownNameError: an unknown kind.
     """
     if kind not in KINDS:
         raise UnknownNameError(f"No kind of embedder '{kind}'. There are: {', '.join(KINDS)}.")
@@ -89,7 +89,7 @@ def _checked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(kind: str, name: str, value: Any, declared: Any) -> Any:
-    """The value in one of the declared types; text is read as such where it is not text."""
+    """Return the value in one of the declared types, parsing text for other types."""
     allowed = get_args(declared) or (declared,)
     if type(value) in allowed:
         return value
@@ -104,7 +104,7 @@ def _value(kind: str, name: str, value: Any, declared: Any) -> Any:
 
 
 def _read(value: Any, type_: type) -> Any:
-    """The value that a text means as a type; None where it means none."""
+    """Parse text as a type; None if it is invalid."""
     if type_ is float and type(value) is int:
         return float(value)
     if not isinstance(value, str):

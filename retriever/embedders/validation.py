@@ -1,4 +1,4 @@
-"""What numbers and names among an embedder's options must be."""
+"""Checks of the options and texts that embedders are given."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from indexes.errors import InputError
 
 
 def check_count(name: str, value: int | None, most: float = math.inf) -> None:
-    """Check a number that may be left out.
+    """Check an optional count.
 
     Raises:
-        InputError: it is not a whole number from 1 to `most`.
+        InputError: it is not an integer from 1 to `most`.
     """
     if value is None:
         return
@@ -22,10 +22,42 @@ def check_count(name: str, value: int | None, most: float = math.inf) -> None:
 
 
 def check_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Check a name against those that there are.
+    """Check a name against the known ones.
 
     Raises:
         InputError: it is none of them.
     """
     if value not in known:
         raise InputError(f"{name} is {value!r}; expected one of: {', '.join(known)}.")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, at most 200 characters; its type if empty."""
+    return (next(iter(str(error).splitlines()), "") or type(error).__name__)[:200]
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Check that `texts` is a list of valid texts.
+
+    Raises:
+        InputError: a single text instead of a list; or a text that is not `str` or not valid
+            Unicode, named by its position from 0.
+    """
+    if isinstance(texts, str | bytes):
+        raise InputError("Expected a list of texts; got a single one. Put it into a list: [text].")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise InputError(f"Text {position} is {kind}; expected text (str).")
+        # Only a text beyond ASCII can hold half of a surrogate pair.
+        if not text.isascii():
+            _check_unicode(text, position)
+
+
+def _check_unicode(text: str, position: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Text {position} is not valid Unicode at character {error.start}: a lone surrogate."
+        ) from None

@@ -9,7 +9,7 @@ from typing import Any
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError
 from indexes.store import Store
-from retriever.embedders import Embedder
+from retriever.embedders import Embedder, modalities_of
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same
 from retriever.indexing.report import shell_command
@@ -140,6 +140,11 @@ def _check(wanted: BuildRequest) -> None:
         raise InputError(
             f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
             "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
+        )
+    if embedder is not None and "text" not in (takes := modalities_of(embedder)):
+        raise InputError(
+            f"The embedder {embedder.name} encodes {', '.join(takes) or 'nothing'}, not text; "
+            "the passages of a collection are text. Choose an embedder of text."
         )
     check_dtype(wanted.dtype)
 

@@ -16,10 +16,9 @@ from retriever.documents import silent
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.layers import resolved_layer
 from retriever.embedders.static.embedder import StaticEmbedder
-from retriever.embedders.texts import check_texts
 from retriever.embedders.tokenization.alignment import check_pieces, word_spans
 from retriever.embedders.tokenization.characters import lowered
-from retriever.embedders.validation import check_count
+from retriever.embedders.validation import check_count, check_texts
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.word_senses.clusters import Clusters, cluster_vectors
 from retriever.word_senses.collocates import typical_words

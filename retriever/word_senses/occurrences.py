@@ -18,9 +18,9 @@ from indexes.neighbors import NO_KEY, Keys
 from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
-from retriever.embedders.texts import check_texts
 from retriever.embedders.tokenization.alignment import word_spans
 from retriever.embedders.tokenization.characters import letters, lowered
+from retriever.embedders.validation import check_texts
 from retriever.indexing.info import missing_note
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.results import OccurrenceCounts

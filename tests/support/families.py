@@ -19,7 +19,7 @@ TEXTS = [
 ]
 NAMES = ("pad", "bos", "eos", "cls", "sep")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
-# The order of RoBERTa's: where nothing stands is token 1.
+# The order of RoBERTa's: padding is token 1.
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 MARKS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
@@ -65,29 +65,25 @@ def likely_pieces():
 
 def bpe(*, marks="", pad=None, side="right"):
     """Byte-level BPE; `marks` is a template such as `<s> $A </s>`, `pad` the token for gaps."""
-    from tokenizers import Tokenizer, processors
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_str(byte_pairs())
-    if marks:
-        numbers = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=marks, special_tokens=numbers
-        )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=pad, padding_side=side, **MARKS
-    )
+    return fast(Tokenizer.from_str(byte_pairs()), marks, pad, side)
 
 
 def unigram(marks="$A </s>", side="right"):
+    return fast(likely_pieces(), marks, "<pad>", side)
+
+
+def fast(tokenizer, marks, pad, side):
+    """The tokenizer as transformers has it, with special tokens as in the template `marks`."""
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = likely_pieces()
-    numbers = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
-    tokenizer.post_processor = processors.TemplateProcessing(single=marks, special_tokens=numbers)
+    if marks:
+        ids = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
+        tokenizer.post_processor = processors.TemplateProcessing(single=marks, special_tokens=ids)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", padding_side=side, **MARKS
+        tokenizer_object=tokenizer, pad_token=pad, padding_side=side, **MARKS
     )
 
 
@@ -167,4 +163,27 @@ def save(name, folder):
     made = config(vocab_size=len(tokenizer), **sizes, **known)
     model(made).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_bert(folder, vocabulary, seed=0, **sizes):
+    """Save a raw BERT of random weights over this vocabulary."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    torch.manual_seed(seed)
+    config = BertConfig(vocab_size=len(vocabulary), num_attention_heads=2, **sizes)
+    BertModel(config).save_pretrained(folder)
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return folder
+
+
+def sentence_model(folder, parts, **more):
+    """Save a sentence model of these modules."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(modules=parts, device="cpu", **more)
+    model.save(str(folder), create_model_card=False)
     return folder

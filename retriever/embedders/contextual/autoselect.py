@@ -1,6 +1,6 @@
-"""What computes a model best on this machine: tried once on a few texts, then remembered.
+"""Selection of the fastest runtime on this machine: measured on a few texts, then cached.
 
-<cache>/onnx/choices/<key>.json    what was picked, and the figures
+<cache>/onnx/choices/<key>.json    the selected runtime and the measurements
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from retriever.hardware import accelerators, threads
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
 
-# The libraries' own names, for people.
+# Names of the libraries, for display.
 NAMES = {"onnx": "onnxruntime", "torch": "torch"}
-# A way must be so much faster than those before it: timings on a busy machine differ by less, and
-# what opens without torch saves seconds in every process.
+# Minimum speedup over the configurations before: timings on a busy machine vary by less, and
+# opening without torch saves seconds in every process.
 FASTER = 1.25
-# Timing ends after so many seconds, or so many turns.
+# Timing ends after this many seconds or rounds.
 SECONDS, TURNS = 0.7, 3
 
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """A runtime, and the numbers in which it computes."""
+    """A runtime and its precision."""
 
     runtime: str
     precision: str
@@ -43,7 +43,7 @@ class RuntimeConfig:
         return f"{NAMES[self.runtime]}, {self.precision}"
 
 
-# The most exact first; of two that are equally so, the one that opens without loading torch.
+# The most exact first; of two equally exact ones, the one that opens without loading torch.
 WAYS = (
     RuntimeConfig("onnx", "float32"),
     RuntimeConfig("torch", "float32"),
@@ -54,9 +54,10 @@ WAYS = (
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """The way that was picked, the texts a second of all that were tried, and why others were not.
+    """The selected configuration, the texts per second of all that were measured, and why others
+    failed.
 
-    Keys are the ways as text. Nothing is timed where only one way is open.
+    Keys are configurations as text. Nothing is measured if only one is available.
     """
 
     way: RuntimeConfig
@@ -64,7 +65,7 @@ class RuntimeChoice:
     ruled_out: Mapping[str, str] = field(default_factory=dict)
 
     def note(self, model: str) -> str:
-        """What was picked, and why, in a sentence."""
+        """Return a sentence on what was selected, and why."""
         start = f"{model} computes in {self.way}"
         others = {way: rate for way, rate in self.rates.items() if way != str(self.way)}
         if others:
@@ -75,7 +76,7 @@ class RuntimeChoice:
 
 
 def ways(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
-    """The ways that a runtime and a precision leave open on a processor, best first."""
+    """Return the configurations that a runtime and a precision allow on the CPU, best first."""
     return tuple(
         way
         for way in WAYS
@@ -84,9 +85,9 @@ def ways(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
 
 
 def chosen_before(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoice | None:
-    """What was picked for a model on this machine, if anything was."""
+    """Return the cached choice for a model on this machine, if any."""
     try:
-        kept = json.loads(_memory(source, among).read_text(encoding="utf-8"))
+        kept = json.loads(_choice_file(source, among).read_text(encoding="utf-8"))
         choice = RuntimeChoice(RuntimeConfig(**kept["way"]), kept["rates"], kept["ruled_out"])
         choice.note("")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -100,16 +101,16 @@ def choose(
     model: SentenceModel,
     other: Callable[[str], SentenceModel],
 ) -> RuntimeChoice:
-    """The fastest way here, tried on a few texts.
+    """Return the fastest configuration on this machine, measured on a few texts.
 
-    It is remembered, unless another way was not open for a reason that may pass: a library that is
-    not there, or a cache that cannot be written.
+    The choice is cached, unless another configuration failed for a reason that may pass: a missing
+    library, or a cache that is not writable.
 
-    A way that is less exact must be a quarter faster than those before it. `model` is in torch, in
-    float32, on the processor; `other(precision)` is the same in another precision.
+    A less exact configuration must be 25 % faster than those before it. `model` is in torch, in
+    float32, on the CPU; `other(precision)` returns it in another precision.
 
     Raises:
-        InputError: no way is open: why, as a clause without a full stop.
+        InputError: no configuration is available: why, as a clause without a full stop.
     """
     probes = probes_of(model.card) if model.card.plain and model.card.tokenizer else None
     open_ways: dict[RuntimeConfig, Engine] = {}
@@ -126,10 +127,10 @@ def choose(
             ruled_out[str(way)], lasting = unwritable(error), False
     if not open_ways:
         raise InputError("; ".join(ruled_out.values()))
-    choice = _timed(open_ways, probes, ruled_out)
+    choice = _measure(open_ways, probes, ruled_out)
     if lasting:
         with suppress(OSError):
-            write_whole(_memory(source, among), json.dumps(asdict(choice)))
+            write_whole(_choice_file(source, among), json.dumps(asdict(choice)))
     return choice
 
 
@@ -140,12 +141,12 @@ def _engine(
     other: Callable[[str], SentenceModel],
     probes: Probes | None,
 ) -> Engine:
-    """What computes in a way.
+    """Return the engine of a configuration.
 
     Raises:
-        InputError: why it is not open, as a clause.
-        ModelNotAvailableError: a library is not there.
-        OSError: the cache cannot be written.
+        InputError: why it is not available, as a clause.
+        ModelNotAvailableError: a library is missing.
+        OSError: the cache is not writable.
     """
     if way.runtime == "onnx":
         return export(source, way.precision, model).engine
@@ -157,11 +158,11 @@ def _engine(
     if probes is not None:
         found = likeness(rough, probes, vectors_of(model, probes))
         if not found.is_enough(way.precision):
-            raise InputError(f"its vectors are others: {found}")
+            raise InputError(f"its vectors differ from those in float32: {found}")
     return rough
 
 
-def _timed(
+def _measure(
     engines: Mapping[RuntimeConfig, Engine], probes: Probes | None, ruled_out: Mapping[str, str]
 ) -> RuntimeChoice:
     if len(engines) == 1 or probes is None:
@@ -174,7 +175,7 @@ def _timed(
 
 
 def fastest(rates: Mapping[RuntimeConfig, float]) -> RuntimeConfig:
-    """The way to take, by texts a second: another than the first must be a quarter faster."""
+    """Return the fastest configuration; it must beat those before it by 25 %."""
     best = next(iter(rates))
     for way, rate in rates.items():
         if rate > FASTER * rates[best]:
@@ -182,8 +183,8 @@ def fastest(rates: Mapping[RuntimeConfig, float]) -> RuntimeConfig:
     return best
 
 
-def _memory(source: Source, among: Sequence[RuntimeConfig]) -> Path:
-    """Where a choice is kept; another number of threads or another accelerator asks anew."""
+def _choice_file(source: Source, among: Sequence[RuntimeConfig]) -> Path:
+    """Return the file of a choice; another number of threads or accelerator has its own."""
     key = source.key(
         ways=[str(way) for way in among], threads=threads(), accelerators=accelerators()
     )

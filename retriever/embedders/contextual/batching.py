@@ -1,4 +1,4 @@
-"""Texts of about the same length side by side, so that few places of a batch hold nothing."""
+"""Batches of texts of similar length, to keep padding low."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
 
-# A text may leave a quarter of its row empty, or so many places: then another batch is cheaper.
+# A text may leave a quarter of its row, or this many positions, empty: beyond that, a new batch is
+# cheaper.
 SLACK = 16
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts as a model reads them at once; they are padded at their ends.
+    """Texts that a model reads at once, padded on the right.
 
-    `places` are the positions of the texts among all, `ids` (n, width) their tokens, and `mask`
-    (n, width) says with 1 where there is one.
+    `places` are the positions of the texts in the input; `ids` (n, width) are their tokens, and
+    `mask` (n, width) is 1 where there is one.
     """
 
     places: list[int]
@@ -37,11 +38,11 @@ def batches(
     budget: int,
     most: int | None = None,
 ) -> Iterator[Batch]:
-    """The texts at `places` in batches, the longest first: what does not fit fails at once.
+    """Yield the texts at `places` in batches, longest first, so that running out of memory fails
+    early.
 
-    `tokens` are those of all texts. A batch has at most `budget` places for tokens, padding
-    included, and at most `most` texts; but always one text at least. Texts of the same length keep
-    their order.
+    `tokens` are the tokens of all texts. A batch has at most `budget` positions, padding included,
+    and at most `most` texts, but always at least one. Texts of equal length keep their order.
     """
     order = sorted(places, key=lambda place: -len(tokens[place]))
     lengths = [len(tokens[place]) for place in order]
@@ -50,7 +51,7 @@ def batches(
         width = max(1, lengths[start])
         stop = start + max(1, min(budget // width, most or len(order)))
         shortest = width - max(SLACK, width // 4)
-        # Lengths fall: the first that is too short ends the batch.
+        # Lengths are descending: the first one that is too short ends the batch.
         stop = bisect_right(lengths, -shortest, start, min(stop, len(order)), key=neg)
         some = order[start:stop]
         yield _batch(some, [tokens[place] for place in some], width, pad)

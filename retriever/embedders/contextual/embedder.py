@@ -1,4 +1,4 @@
-"""Sentence embeddings from transformers, which read every word in its context."""
+"""Embedder for sentence-transformers models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.embedders.base import EmbedderSpec, Matrix, TextReport, WordVectors
+from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, TextReport, WordVectors
 from retriever.embedders.contextual.encode_texts import ModelTexts
 from retriever.embedders.contextual.encode_words import words_in_context
 from retriever.embedders.contextual.model_info import RUNTIMES
@@ -19,47 +19,49 @@ from retriever.embedders.contextual.runtime import opened
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.devices import computes_bfloat16
 from retriever.embedders.layers import resolved_layer
-from retriever.embedders.texts import check_texts
 from retriever.embedders.tokenization.alignment import check_pieces
-from retriever.embedders.validation import check_count, check_one_of
+from retriever.embedders.validation import check_count, check_one_of, check_texts
 
 
 class ContextualEmbedder:
-    """Embeds a text by a sentence-transformers model, which reads every word in its context.
+    """Embed texts with a sentence-transformers model, which reads each word in its context.
 
-    `model` is a path, a model carried by an installed package, or a name on Hugging Face (see
-    `locate.py`). A text of more than `max_length` tokens is cut off there; the default is the
-    model's own limit, or 4,096 where it states none.
+    `model` is a path, a model from an installed package, or a name on the Hugging Face hub (see
+    `hub.py`). Texts are truncated at `max_length` tokens; the default is the model's own limit, or
+    4,096 if it states none.
 
-    The parts that a sentence model's own folder names decide how tokens become a vector. A raw
-    checkpoint, which has none (see `notes`), is averaged; but of a decoder that was saved to write
-    text (`...ForCausalLM`) the last token is taken, as sentence-transformers does. These choices
-    go before both:
+    The modules of a sentence model determine how tokens become a vector. A raw checkpoint, which
+    has none (see `notes`), is mean-pooled; for a decoder saved for text generation
+    (`...ForCausalLM`), the last token is used, as in sentence-transformers. These options override
+    both:
 
-    `pooling`: `mean`; `cls`, the first token; `last`, the last token; `weighted_mean`, where later
-    tokens weigh more; or `max`. `layer`: whose vectors of tokens are pooled: one such as `-2` (0
-    is what goes into the first layer, -1 the last), or several to be averaged, `-4,-3,-2,-1` or
-    `-4..-1`. `query_prompt` and `document_prompt`: put before every text in the place of the
-    model's own prompts; an empty one leaves the prompt out. `dim`: only so many numbers of a
-    vector are kept, its first, which models trained for that (Matryoshka) allow. `normalize`:
-    scores are cosines, so vectors always come out as long as 1, and only true is taken.
+    `pooling`: `mean`; `cls`, the first token; `last`, the last token; `weighted_mean`, with higher
+    weights for later tokens; or `max`. `layer`: the layer to pool, such as `-2` (0 is the input of
+    the first layer, -1 the last), or several to be averaged, `-4,-3,-2,-1` or `-4..-1`.
+    `query_prompt` and `document_prompt` replace the model's own prompts; an empty one means no
+    prompt. `dim`: keep only the first `dim` values of a vector, for models trained for that
+    (Matryoshka). `normalize`: only true is supported; scores are cosines, so vectors always have
+    length 1.
 
-    `runtime` is what computes: `torch`, `onnx` (onnxruntime over a copy that is exported once,
-    into the user's cache, and compared with torch before it is trusted), or `auto`, which is the
-    faster one on this machine (see `notes`). `device` is a torch device such as `cpu` or `cuda:0`;
-    without it torch's best one is taken. `precision` is that of the weights and of the computing:
-    `float32`; `bfloat16` (torch), or `int8` (onnx), faster on processors that have it, with
-    vectors that hardly differ; `float16` on GPUs; or `auto`, the fastest of them here. `batch_size`
-    is the most texts that are computed at once; without it, as many as are fastest.
+    `runtime` is `torch`, `onnx` (onnxruntime with a graph that is exported once into the user's
+    cache, and compared with torch before use), or `auto`, the faster one on this machine (see
+    `notes`). `device` is a torch device such as `cpu` or `cuda:0`, by default the best one.
+    `precision` of weights and computation: `float32`; `bfloat16` (torch) or `int8` (onnx), faster
+    on processors that support it, with nearly equal vectors; `float16` on GPUs; or `auto`, the
+    fastest here. `batch_size` is the maximum number of texts computed at once; by default, the
+    fastest.
 
-    Vectors come out as float32 of length 1; a text of nothing but white space gets zeros.
+    Vectors are float32 of length 1; blank texts get zeros.
 
     Raises:
-        ModelNotAvailableError: the model cannot be had: what was tried, and how to get it.
-        InputError: no such device, runtime or precision, or they do not go together; `batch_size`,
-            `max_length` or `dim` is not a whole number from 1 up; or a choice that there is not, or
-            that this model cannot have.
+        ModelNotAvailableError: the model cannot be loaded; the message lists what was tried and how
+            to get it.
+        InputError: no such device, runtime or precision, or an invalid combination; `batch_size`,
+            `max_length` or `dim` is not a positive integer; or an unknown option value, or one that
+            this model does not support.
     """
+
+    modalities: tuple[str, ...] = TEXT_ONLY
 
     def __init__(
         self,
@@ -97,52 +99,48 @@ class ContextualEmbedder:
             tokenizer = ModelTokenizer(card.tokenizer, card.max_length, card.side)
             prompts = [card.prompt(task) for task in ("query", "document")]
             check_room(tokenizer, prompts, card.max_length)
-        # A model that is told more than tokens reads texts itself.
+        # A model that takes more than tokens does its own preprocessing.
         self._texts = ModelTexts(self._opened, tokenizer if card.plain else None, batch_size)
 
     @property
     def name(self) -> str:
-        """The model's name without the organisation, or its folder's."""
+        """Name of the model without its organization, or of its folder."""
         return Path(self._name).resolve().name if Path(self._name).exists() else _last(self._name)
 
     @property
     def dim(self) -> int:
-        """The width of every vector."""
+        """Dimension of the vectors."""
         return self._opened.card.dim
 
     @property
     def max_length(self) -> int | None:
-        """Tokens of a text that the model reads, its marks included; None where there is no end."""
+        """Maximum number of tokens, special tokens included; None if unlimited."""
         return self._opened.card.max_length
 
     @property
     def layers(self) -> int:
-        """Hidden layers of the transformer."""
+        """Number of hidden layers of the transformer."""
         return self._opened.card.layers
 
     @property
     def runtime(self) -> str:
-        """What computes: `torch` or `onnx`."""
+        """Runtime: `torch` or `onnx`."""
         return self._opened.engine.runtime
 
     @property
     def precision(self) -> str:
-        """In which numbers it computes: `float32`, `bfloat16`, `float16` or `int8`."""
+        """Precision of the computation: `float32`, `bfloat16`, `float16` or `int8`."""
         return self._opened.engine.precision
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What computes on this machine, where that was picked, and why; what else is to be known.
-
-        A sentence each.
-        """
+        """Notes, one sentence each: the runtime that was selected and why, and warnings."""
         return self._opened.notes
 
     def in_precision(self, precision: str | None = None) -> ContextualEmbedder:
-        """The same model at another precision, by the runtime that is faster with it here.
+        """Return the same model in another precision, with the runtime that is faster for it.
 
-        Without one, at that which this machine is best at in torch: bfloat16 where the processor
-        computes with it.
+        None is the best precision of torch on this machine: bfloat16 if the processor supports it.
         """
         best = "bfloat16" if computes_bfloat16(self._device) else self.precision
         wanted = precision or best
@@ -152,10 +150,10 @@ class ContextualEmbedder:
         return ContextualEmbedder(self.spec.model, **options)
 
     def in_batches(self, batch_size: int) -> ContextualEmbedder:
-        """The same loaded model, reading at most so many texts at once.
+        """Return a copy that shares the loaded model and reads at most `batch_size` texts at once.
 
         Raises:
-            InputError: `batch_size` is not a whole number from 1 up.
+            InputError: `batch_size` is not a positive integer.
         """
         check_count("batch_size", batch_size)
         other = copy.copy(self)
@@ -164,23 +162,23 @@ class ContextualEmbedder:
 
     @property
     def tokenizer_json(self) -> str | None:
-        """The model's tokenizer as the text of a `tokenizer.json`; None where it has none."""
+        """Text of the model's `tokenizer.json`; None if it has none."""
         return self._opened.card.tokenizer
 
     @property
     def fingerprint(self) -> str:
-        """Names the model by what it computes: weights, modules, prompts, vocabulary, length.
+        """Weights, modules, prompts, vocabulary and length of the model.
 
-        And by runtime and precision, where they are others than torch and float32.
+        Also runtime and precision, if they are not torch and float32.
         """
         return self._opened.card.fingerprint
 
     @property
     def spec(self) -> EmbedderSpec:
-        """How to load this embedder again; a path is absolute.
+        """Spec that loads this embedder again; a path is absolute.
 
-        Device and runtime are chosen anew where they were not given; a precision that was picked
-        stays, since it decides the vectors.
+        Device and runtime are selected again if they were not given; a selected precision is kept,
+        since it changes the vectors.
         """
         path = Path(self._name).expanduser()
         model = str(path.resolve()) if path.exists() else os.fspath(self._name)
@@ -195,41 +193,38 @@ class ContextualEmbedder:
         return EmbedderSpec("contextual", model, given)
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
-        """Unit vectors (len(texts), dim) float32, with the model's prompt for documents.
+        """Return unit vectors (len(texts), dim) float32, with the model's document prompt.
 
         Raises:
-            InputError: something that is no text; see `check_texts`.
+            InputError: see `check_texts`.
         """
         return self._texts.encode(texts, "document")[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Unit vectors (len(texts), dim) float32, with the model's prompt for queries."""
+        """Return unit vectors (len(texts), dim) float32, with the model's query prompt."""
         return self._texts.encode(texts, "query")[0]
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
-        """`encode_documents(texts)`, and how many texts were cut off at `max_length`.
-
-        Also the tokens that were read, and the places that were computed for them.
-        """
+        """Return `encode_documents(texts)`, and counts of truncated texts, tokens and positions."""
         return self._texts.encode(texts, "document")
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
-        """How many of some queries are cut off at `max_length`, their prompt included."""
+        """Count the queries that are truncated at `max_length`, prompt included."""
         return self._texts.report(texts, "query")
 
     def encode_words(
         self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
     ) -> list[WordVectors]:
-        """The words of each text that are read, with their vectors in this context.
+        """Return the words of each text that are read, with their vectors in this context.
 
-        `layer` counts from 0 (what goes into the first) or from the end if negative; without it,
-        the middle one is taken, which told meanings apart best in MiniLM, by little
-        (benchmarks/README.md).
-        `pieces` says how the pieces of a word become one vector: `mean`, `first` or `last`.
+        `layer` counts from 0 (the input of the first layer) or from the end if negative; the
+        default is the middle layer, which separated word senses best in MiniLM, by a small margin
+        (benchmarks/README.md). `pieces` combines the pieces of a word into one vector: `mean`,
+        `first` or `last`.
 
         Raises:
-            InputError: no such layer, no such way with pieces, or the model's tokenizer does not
-                say where its tokens stand in a text.
+            InputError: no such layer or value of `pieces`, or the model's tokenizer does not report
+                the positions of its tokens in a text.
         """
         check_texts(texts)
         check_pieces(pieces)
@@ -237,7 +232,7 @@ class ContextualEmbedder:
         taken, tokenizer = resolved_layer(taken, self.layers, self.name), self._texts.tokenizer
         if tokenizer is None:
             raise InputError(
-                f"{self.name} has no vectors of words: it does not say where its tokens stand."
+                f"{self.name} has no vectors of words: its tokenizer reports no token offsets."
             )
         most = self._texts.batch_size
         return words_in_context(
@@ -246,7 +241,7 @@ class ContextualEmbedder:
 
     @property
     def word_layer(self) -> int:
-        """The layer that `encode_words` takes unasked."""
+        """Default layer of `encode_words`."""
         return (self.layers + 1) // 2
 
 

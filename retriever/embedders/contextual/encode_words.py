@@ -1,4 +1,4 @@
-"""The vectors of words in their context, by a model that is open."""
+"""Encoding of words in context with a loaded model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def words_in_context(
     pieces: str,
     batch_size: int | None,
 ) -> list[WordVectors]:
-    """The words of each text that are read, without a prompt, with their vectors of a layer.
+    """Return the words of each text that are read, without a prompt, with their vectors of a layer.
 
-    `layer` counts from 0, what goes into the first. `pieces` says how the pieces of a word become
+    `layer` counts from 0, the input of the first layer. `pieces` combines the pieces of a word into
     one vector, see `pooled_words`. At most `batch_size` texts are computed at once.
     """
     read = tokenizer.read(texts, offsets=True)
-    # An exported copy gives no layers: they are those of the whole model in torch.
+    # An exported graph has no hidden layers as outputs: use the complete model in torch.
     model, pad = opened.model(), opened.card.pad
     places = range(len(texts))
     found: dict[int, WordVectors] = {}

@@ -1,4 +1,4 @@
-"""What an engine is: it turns batches of tokens into vectors."""
+"""The protocol of inference engines."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from retriever.embedders.contextual.batching import Batch
 
 
 class Engine(Protocol):
-    """Turns batches of tokens into vectors (n, dim), which need not have length 1."""
+    """Turns batches of tokens into vectors (n, dim), not necessarily of length 1."""
 
     @property
     def runtime(self) -> str:
-        """What computes: `torch` or `onnx`."""
+        """Runtime: `torch` or `onnx`."""
 
     @property
     def precision(self) -> str:
-        """In which numbers: one of `PRECISIONS`, but for `auto`."""
+        """Precision of the computation: one of `PRECISIONS` except `auto`."""
 
     @property
     def budget(self) -> int:
-        """How many places for tokens a batch should have, at most; 1: each text is alone."""
+        """Maximum positions per batch; 1 means one text per batch."""
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
     ) -> Iterator[tuple[Batch, Matrix]]:
-        """Each batch with its vectors, in any order, computed in as many threads as is best.
+        """Yield each batch with its vectors, in any order, using the best number of threads.
 
-        `skipped` tokens at the beginning are a prompt's, which some models leave out in pooling.
+        The first `skipped` tokens belong to a prompt that the model leaves out of pooling.
         """

@@ -1,6 +1,6 @@
-"""The fingerprint of a sentence model: what it computes, whatever it is called and wherever it is.
+"""Fingerprints of sentence models, independent of their name and location.
 
-Only the model's own objects are asked here, so that torch is imported by whoever loaded it.
+This module only reads the model's own objects, so that it does not import torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROBE = (
     "The café's naïve Ångström: 3.14159 % of 2,048 über-large #tags — 東京都 한국어 Привет 🙂 ﬁn."
 )
 
-# What shapes cannot tell: the same weights compute something else under another value of these.
+# Settings that change the result for the same weights.
 CONFIG = (
     "hidden_act",
     "layer_norm_eps",
@@ -35,12 +35,13 @@ CONFIG = (
 
 
 def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = None) -> str:
-    """One line of JSON over weights, modules, prompts, length, vocabulary and a probe's tokens.
+    """Return one line of JSON on weights, modules, prompts, length, vocabulary and a probe's
+    tokens.
 
-    Not over the path, the name, the device or the batch size. `dim` is how many numbers of a vector
-    are kept, where that is not the model's own choice.
+    Path, name, device and batch size are left out. `dim` is the number of leading values kept of
+    each vector, if it differs from the model's own.
     """
-    # A model as it is keeps the fingerprint that it had before there was a choice.
+    # Without a chosen dim, fingerprints stay as they were before the option existed.
     chosen = {} if dim is None else {"dim": dim}
     return fingerprint_of(
         **chosen,
@@ -58,13 +59,13 @@ def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = N
 
 
 def _probe(model: Any) -> list[int]:
-    """The tokens of the probe; none where a model counts words instead of reading them."""
+    """Return the tokens of the probe; none if the model counts words instead of reading tokens."""
     read = model.preprocess([PROBE]).get("input_ids")
     return [] if read is None else np.asarray(read.cpu()).ravel().tolist()
 
 
 def _weights_checksum(model: Any) -> str:
-    """SHA-256 over the name, type, shape and bytes of every weight, in the order of the names."""
+    """Return the SHA-256 of name, type, shape and bytes of all weights, ordered by name."""
     digest = hashlib.sha256()
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name}\0{weight.dtype}\0{tuple(weight.shape)}\0".encode())
@@ -75,7 +76,7 @@ def _weights_checksum(model: Any) -> str:
 
 
 def _describe(module: Any) -> dict[str, Any]:
-    """A module's class; which layers it takes, how it pools, what it applies, where it does."""
+    """Return a module's class and, where it has them, its layers, pooling and activation."""
     described: dict[str, Any] = {"class": type(module).__name__}
     layers = getattr(getattr(module, "model", None), "layers", None)
     if isinstance(layers, tuple):
@@ -97,7 +98,7 @@ def _config(model: Any) -> dict[str, Any]:
 
 
 def _vocabulary_checksum(tokenizer: Any) -> str:
-    """SHA-256 over every token and its number."""
+    """Return the SHA-256 of all tokens and their ids."""
     known = tokenizer.get_vocab()
     if not isinstance(known, Mapping):
         known = {token: number for number, token in enumerate(known)}

@@ -1,40 +1,44 @@
-"""How a sentence model reads a text: how many tokens, what fills gaps, whether tokens are all.
+"""Inspection of a loaded sentence model: its limits, padding and prompts, and notes on them.
 
-Only the model's own objects are asked here, so that torch is imported by whoever loaded it.
+This module only reads the model's own objects, so that it does not import torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexes.errors import InputError
+from retriever.embedders.contextual.model_info import (
+    DOCUMENT_PROMPTS,
+    POOLINGS,
+    QUERY_PROMPTS,
+    EncodingOptions,
+)
 
-# Libraries write no limit as infinity or as 10 to the 30th.
+# Libraries represent no limit as infinity or as 10 to the 30th.
 NO_LIMIT = 10**9
-# Where nothing is stated (T5): what a layer holds of a text grows with the square of its length.
+# If no limit is stated (T5): the memory of a layer grows with the square of a text's length.
 UNSTATED = 4096
 
-# What goes by the tokens and their mask alone. Others are told more (a `Router` what a text is for,
-# an `LSTM` how long it is), or read the padding too (`CNN`).
+# Modules that only use tokens and mask. Others take more (a `Router` the task, an `LSTM` the
+# length), or read the padding too (`CNN`).
 PLAIN_PARTS = {"Dense", "Dropout", "LayerNorm", "Normalize", "Pooling", "WordWeights"}
 
-
-def stated_limit(model: Any) -> int | None:
-    """The tokens of a text that a `SentenceTransformer` says it reads; None for no end."""
-    return length_stated(model.max_seq_length)
+# Published nDCG@10 on SciFact, test queries: https://github.com/embeddings-benchmark/results.
+BERT_ON_SCIFACT, GLOVE_ON_SCIFACT = 13.3, 29.6
 
 
 def length_stated(length: float | None) -> int | None:
-    """A number of tokens as sentence-transformers states it; None for no end."""
+    """Return a length stated by sentence-transformers as an integer; None if unlimited."""
     return None if length is None or math.isinf(length) else int(length)
 
 
 def part_for(model: Any, task: str) -> Any:
-    """The part of a `SentenceTransformer` that reads texts for a task, `query` or `document`.
+    """Return the module that reads texts for a task, `query` or `document`.
 
-    A `Router` has some for each; where it names none for a task, those of its first are read.
+    A `Router` has modules for each task; without a route for a task, its first route is used.
     """
     routes = getattr(model[0], "sub_modules", None)
     if routes is None:
@@ -44,59 +48,59 @@ def part_for(model: Any, task: str) -> Any:
 
 
 def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    """The tokens of each whole text, by any kind of tokenizer that sentence models have."""
+    """Count the tokens of each untruncated text, with any tokenizer of a sentence model."""
     if callable(tokenizer):
-        # `verbose` would warn of every long one.
+        # `verbose` would warn about every long text.
         read = tokenizer(list(texts), truncation=False, padding=False, verbose=False)
         return [len(ids) for ids in read["input_ids"]]
     if hasattr(tokenizer, "encode_batch_fast"):
-        # In Rust, for tables of tokens: no marks stand around a text.
+        # A Rust tokenizer, for token tables: without special tokens.
         encoded = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(one.ids) for one in encoded]
     return [len(tokenizer.tokenize(text)) for text in texts]
 
 
 def limit_of(model: Any) -> int | None:
-    """The tokens that it can read, its marks included; None where there is no end.
+    """Return the maximum number of tokens, special tokens included; None if unlimited.
 
-    RoBERTa counts its positions from 2 on: of 514, 512 are for tokens, whatever its folder says.
-    A transformer that states no limit reads 4,096, unless it is asked for another number.
+    RoBERTa counts positions from 2: of 514, 512 are for tokens, whatever its folder says. A
+    transformer that states no limit reads 4,096, unless another number is chosen.
     """
     transformer = model.transformers_model
-    limits = (stated_limit(model), _positions(transformer))
+    limits = (length_stated(model.max_seq_length), _positions(transformer))
     unstated = None if transformer is None else UNSTATED
     return min((one for one in limits if one is not None and one < NO_LIMIT), default=unstated)
 
 
-def limit_length(model: Any, asked: int) -> None:
-    """Have a `SentenceTransformer` read so many tokens of a text, its marks included.
+def limit_length(model: Any, length: int) -> None:
+    """Set the maximum number of tokens, special tokens included.
 
     Raises:
-        InputError: it has no positions for so many, or reads whole texts.
+        InputError: the model has fewer positions, or does not truncate texts.
     """
     positions = most_tokens(model)
-    if positions is not None and asked > positions:
-        raise InputError(f"max_length is {asked}; this model reads at most {positions} tokens.")
+    if positions is not None and length > positions:
+        raise InputError(f"max_length is {length}; this model reads at most {positions} tokens.")
     try:
-        model.max_seq_length = asked
+        model.max_seq_length = length
     except AttributeError:
         raise InputError(
-            "max_length cannot be chosen for this model, whose StaticEmbedding reads whole texts. "
+            "max_length cannot be set for this model: its StaticEmbedding does not truncate texts. "
             "Leave max_length out."
         ) from None
 
 
 def most_tokens(model: Any) -> int | None:
-    """For how many tokens a model has positions, whatever is stated; None where there is no end."""
+    """Return for how many tokens the model has positions, whatever it states; None if unlimited."""
     transformer = model.transformers_model
     config = getattr(transformer, "config", None)
     limits = (getattr(config, "max_position_embeddings", None), _positions(transformer))
-    # -1 stands for no end (XLNet).
+    # -1 means unlimited (XLNet).
     return min((one for one in limits if one is not None and one > 0), default=None)
 
 
 def _positions(transformer: Any) -> int | None:
-    """For how many tokens there are learned positions; None where positions are not learned."""
+    """Return the number of learned positions for tokens; None if they are not learned."""
     for module in transformer.modules() if transformer is not None else ():
         for name in ("position_embeddings", "wpe"):
             rows = getattr(getattr(module, name, None), "num_embeddings", None)
@@ -107,9 +111,9 @@ def _positions(transformer: Any) -> int | None:
 
 
 def enable_padding(model: Any) -> None:
-    """Give a tokenizer that has no token for gaps one: its end mark, or its first token.
+    """Give a tokenizer without padding token one: its end token, or else its first token.
 
-    The mask says where they are, so that any will do; without one, texts cannot be read together.
+    Any token will do, since the mask excludes it; without one, texts cannot be batched.
     """
     tokenizer = model.tokenizer
     if getattr(tokenizer, "pad_token", "") is None:
@@ -117,16 +121,16 @@ def enable_padding(model: Any) -> None:
 
 
 def padding_of(model: Any) -> int:
-    """The token for places that hold nothing: RoBERTa does not count it as a position."""
+    """Return the padding token, which RoBERTa does not count as a position."""
     pad = getattr(model.tokenizer, "pad_token_id", None)
     transformer = model.transformers_model
     rows = transformer.get_input_embeddings().weight.shape[0] if transformer is not None else 1
-    # A token that was given to the tokenizer alone is none that the model knows.
+    # A token that was added to the tokenizer only is unknown to the model.
     return int(pad) if pad is not None and pad < rows else 0
 
 
 def is_plain(model: Any) -> bool:
-    """Whether it reads a text as its tokens and a mask, and nothing else."""
+    """Return whether the model reads a text as tokens and a mask, and nothing else."""
     first, tokenizer = model[0], model.tokenizer
     if type(first).__name__ != "Transformer" or len(list(model)) < 2:
         return False
@@ -144,6 +148,36 @@ def is_plain(model: Any) -> bool:
         return False
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         return False
-    # Types other than 0 say which of two texts a token is from; some mark more by them.
+    # Token types other than 0 distinguish two texts; some models use them for more.
     types = tokenizer("a probe", verbose=False).get("token_type_ids") or [0]
     return first.module_output_name == "token_embeddings" and not any(types)
+
+
+def raw_notes(model: Any, kind: str) -> tuple[str, ...]:
+    """Return the notes on a `SentenceTransformer` that was made from a raw checkpoint.
+
+    Empty if the checkpoint itself has a vector for an entire text (CLIP).
+    """
+    modes = [part.pooling_mode for part in model if hasattr(part, "pooling_mode")]
+    if not modes:
+        return ()
+    ours = {theirs: name for name, theirs in POOLINGS.items()}
+    pooling = ours.get(modes[0], modes[0])
+    return (
+        f"A raw {kind}, never trained to embed texts, pooled by '{pooling}'. Such models usually "
+        f"lose to averaged word vectors: nDCG@10 on SciFact is {BERT_ON_SCIFACT} for "
+        f"bert-base-uncased, {GLOVE_ON_SCIFACT} for GloVe 6B 300d. A model trained for sentences, "
+        "such as all-MiniLM-L6-v2, does better.",
+    )
+
+
+def prompt_notes(prompts: Mapping[str, str], choices: EncodingOptions) -> tuple[str, ...]:
+    """Return the notes on a model that only has prompts for other tasks, so that none is used."""
+    named = [name for name, text in sorted(prompts.items()) if text]
+    chosen = choices.query_prompt is not None or choices.document_prompt is not None
+    if not named or chosen or set(named) & {*QUERY_PROMPTS, *DOCUMENT_PROMPTS}:
+        return ()
+    return (
+        f"The model has prompts for {', '.join(named)}, but none for queries or documents, so none "
+        "is used. Set them with query_prompt and document_prompt.",
+    )

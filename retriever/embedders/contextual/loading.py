@@ -1,6 +1,6 @@
-"""A sentence model loaded from a folder, an installed package, the user's cache or the hub.
+"""Loading of sentence models from a folder, an installed package, the user's cache or the hub.
 
-The door to sentence-transformers and transformers, which are imported when a model is loaded.
+The only module that imports sentence-transformers and transformers, when a model is loaded.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from retriever.embedders.hub import (
     locate_sentence_model,
     not_available,
 )
+from retriever.embedders.validation import first_line
 
 
 def load(
     model: str | os.PathLike[str], device: str | None, choices: EncodingOptions
 ) -> SentenceModel:
-    """The model at a path, in an installed package or on the hub of Hugging Face.
+    """Load the model from a path, an installed package or the Hugging Face hub.
 
     Raises:
-        ModelNotAvailableError: it cannot be had: what was tried, and how to get it.
-        InputError: a choice that this model cannot have.
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried and how to get
+            it.
+        InputError: an option that this model does not support.
     """
     place, tried = locate_sentence_model(model)
     for where, local in _attempts(place):
@@ -43,28 +45,27 @@ def load(
         else:
             return SentenceModel(loaded, choices, raw=raw)
     if not isinstance(place, Path) and is_offline():
-        tried.append("Hugging Face: not asked, HF_HUB_OFFLINE is set")
+        tried.append("Hugging Face: skipped, HF_HUB_OFFLINE is set")
     raise not_available("sentence model", os.fspath(model), tried, SENTENCE_PACKAGES)
 
 
 def _reason(error: Exception) -> str:
-    """Why a model could not be loaded, in a line."""
-    whole = str(error)
-    if "trust_remote_code" in whole:
-        return "it comes with code of its own, which is never run here"
-    if "weights_only" in whole:
-        return "a file of weights would run code (pickle), which is never read here"
-    return (next(iter(whole.splitlines()), "") or type(error).__name__)[:200]
+    """Return in one line why a model could not be loaded."""
+    if "trust_remote_code" in str(error):
+        return "it contains custom code, which Retriever never runs"
+    if "weights_only" in str(error):
+        return "its weights are a pickle that would run code, which Retriever never loads"
+    return first_line(error)
 
 
 def _attempts(place: Path | str) -> list[tuple[str, bool]]:
-    """Where to load from, in turn, and whether only what is on this machine may be read."""
+    """Return where to load from, in order, and whether each is limited to local files."""
     if isinstance(place, Path):
         return [("folder", True)]
     cache, hub = ("Hugging Face cache", True), ("Hugging Face", False)
     if is_offline():
         return [cache]
-    # What is here may be a transformer alone, whose pooling nobody has asked the hub for.
+    # The cache may hold the transformer alone; only the hub knows whether it has pooling.
     return [cache, hub] if files_of_sentence_model(place) else [hub, cache]
 
 
@@ -77,7 +78,7 @@ def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:
 
 @contextmanager
 def _quiet(*, progress: bool) -> Iterator[None]:
-    """Without the load report and the bar of transformers; downloads may show theirs."""
+    """Silence the load report and progress bar of transformers; downloads may show theirs."""
     from transformers.utils import logging as chatter
 
     bars = chatter.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""What is to be known of a sentence model without its weights, and what is chosen for it."""
+"""What is known about a sentence model without its weights, and what can be chosen for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 RUNTIMES = ("auto", "torch", "onnx")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8", "auto")
-# How the vectors of tokens become one, by our names and by those of sentence-transformers.
+# Pooling modes: our names to those of sentence-transformers.
 POOLINGS = {
     "mean": "mean",
     "cls": "cls",
@@ -15,18 +15,18 @@ POOLINGS = {
     "weighted_mean": "weightedmean",
     "max": "max",
 }
-# The names that models give their prompts, first come first served.
+# Names that models use for their prompts; the first match wins.
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
 @dataclass(frozen=True)
 class EncodingOptions:
-    """What a user chooses of how a model turns tokens into a vector; None leaves it to the model.
+    """Options for how a model turns tokens into a vector; None keeps the model's own.
 
-    `precision` is that of the weights and of the computing. `pooling` is one of `POOLINGS`; `layer`
-    names the layers that are averaged, as `parsed_layers` gives them; `dim` is how many numbers of
-    a vector are kept. An empty prompt stands for none.
+    `precision` is that of the weights and the computation. `pooling` is one of `POOLINGS`; `layer`
+    are the layers to average, as `parsed_layers` returns them; `dim` is the number of leading
+    values kept of a vector. An empty prompt means no prompt.
     """
 
     max_length: int | None = None
@@ -40,12 +40,12 @@ class EncodingOptions:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What decides how texts are read by a model, and what its vectors are.
+    """How a model reads texts, and what its vectors are.
 
     `fingerprint` is that of the vectors. `tokenizer` is the text of a `tokenizer.json`, `pad` the
-    token for places that hold nothing, `side` the end at which long texts are cut. `plain` models
-    read tokens and a mask, and nothing else. Where `pools_prompt` is false, the tokens of a prompt
-    are read, but not pooled. `notes` are sentences for whoever builds with the model.
+    padding token, `side` the end at which long texts are truncated. `plain` models read tokens and
+    a mask, and nothing else. If `pools_prompt` is false, the tokens of a prompt are read but not
+    pooled. `notes` are sentences for the user who builds with the model.
     """
 
     dim: int
@@ -61,7 +61,7 @@ class ModelInfo:
     notes: tuple[str, ...] = ()
 
     def prompt(self, task: str) -> str:
-        """The first prompt for a task, `query` or `document`, that says anything; or an empty one.
+        """Return the first non-empty prompt for a task, `query` or `document`, or an empty text.
 
         sentence-transformers 6.2 fills in an empty `document` prompt, finds that first, and so
         never uses a `passage` or `corpus` prompt.

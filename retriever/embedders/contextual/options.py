@@ -1,4 +1,4 @@
-"""The options of a contextual embedder: checked, made into choices, and written down again."""
+"""Options of contextual embedders: validated, and converted to `EncodingOptions` and back."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def checked_choices(
     document_prompt: str | None,
     normalize: bool,
 ) -> EncodingOptions:
-    """The options of a constructor as choices.
+    """Return the options of the constructor as `EncodingOptions`.
 
     Raises:
-        InputError: what it cannot be, whatever the model.
+        InputError: a value that is invalid for every model.
     """
     check_count("max_length", max_length)
     check_count("dim", dim)
@@ -52,7 +52,7 @@ def checked_choices(
 
 
 def options_of(choices: EncodingOptions) -> dict[str, Any]:
-    """What was chosen of how texts become vectors, as options; all but the precision."""
+    """Return the given options, without the precision, as constructor arguments."""
     layer = None if choices.layer is None else ",".join(map(str, choices.layer))
     options = {
         "max_length": choices.max_length,
@@ -66,23 +66,23 @@ def options_of(choices: EncodingOptions) -> dict[str, Any]:
 
 
 def check_room(tokenizer: ModelTokenizer, prompts: Sequence[str], max_length: int | None) -> None:
-    """Check that after each prompt, which may be empty, something of a text is read.
+    """Check that special tokens and prompts leave room for at least one token of a text.
 
     Raises:
-        InputError: marks or a prompt take all `max_length` tokens: all texts would be the same.
+        InputError: they take all `max_length` tokens, so that all texts would be equal.
     """
     taken = [len(tokens) for tokens in tokenizer.read(["", *prompts]).tokens]
     if max_length is None or max(taken) < max_length:
         return
     if taken[0] >= max_length:
         raise InputError(
-            f"max_length is {max_length}; the model's marks around a text take {taken[0]} tokens: "
+            f"max_length is {max_length}; the model's special tokens take {taken[0]} tokens: "
             f"expected at least {taken[0] + 1}."
         )
     prompt = prompts[taken.index(max(taken)) - 1]
     raise InputError(
-        f"The prompt {prompt!r} takes all {max_length} tokens that are read, so that nothing of a "
-        "text is. Give a shorter prompt, or a larger max_length."
+        f"The prompt {prompt!r} takes all {max_length} tokens and leaves none for the text. "
+        "Give a shorter prompt, or a larger max_length."
     )
 
 

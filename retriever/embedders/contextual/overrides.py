@@ -1,4 +1,4 @@
-"""What a user chose of a sentence model, put in the place of its own: layers, pooling and such."""
+"""Overrides of a sentence model's own layers, pooling, prompts and dimension."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from retriever.embedders.contextual.model_info import (
 )
 from retriever.embedders.layers import resolved_layers
 
-# Where the layers stand of the models whose vectors are what the last layer gives, as it is. Others
-# normalize it once more, or go through the same layers again.
+# Attribute that holds the layers, for models that return the last layer's output unchanged. Others
+# normalize it again, or repeat layers.
 STACKS = {
     "BertModel": "encoder",
     "CamembertModel": "encoder",
@@ -30,30 +30,30 @@ STACKS = {
 
 
 def override(model: Any, choices: EncodingOptions) -> int | None:
-    """Change a `SentenceTransformer` to what was chosen; what was not stays its own.
+    """Apply the options to a `SentenceTransformer`; others keep the model's own values.
 
-    Gives how many numbers of a vector are kept, where that is not the model's own choice.
+    Return the number of values kept of each vector, if it differs from the model's own.
 
     Raises:
-        InputError: something that this model cannot do.
+        InputError: an option that this model does not support.
     """
     model.prompts = _prompts(model.prompts, choices)
     if choices.pooling is not None:
-        _pool(model, POOLINGS[choices.pooling])
+        _replace_pooling(model, POOLINGS[choices.pooling])
     if choices.layer is not None:
-        _take_layers(model, choices.layer)
-    return None if choices.dim is None else _cut_vectors(model, choices.dim)
+        _average_layers(model, choices.layer)
+    return None if choices.dim is None else _truncate_vectors(model, choices.dim)
 
 
 def count_layers(transformer: Any) -> int:
-    """Hidden layers of a model of transformers; 0 for what has none."""
+    """Count the hidden layers of a transformers model; 0 if it has none."""
     config = getattr(transformer, "config", None)
     count = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", None)
     return int(count or 0)
 
 
 def _width(model: Any) -> int:
-    """The width of the vectors of a `SentenceTransformer`, before any are cut."""
+    """Return the dimension of a `SentenceTransformer` before truncation."""
     own, model.truncate_dim = model.truncate_dim, None
     try:
         width = model.get_embedding_dimension()
@@ -63,22 +63,23 @@ def _width(model: Any) -> int:
 
 
 def layer_of_tokens(transformer: Any, layer: int, **tokens: Any) -> Any:
-    """What a layer (0 to `count_layers`) makes of each token, a tensor (n, width, hidden).
+    """Return the output of a layer (0 to `count_layers`) for each token, a tensor (n, width,
+    hidden).
 
-    The layers above are not computed where the kind of model allows it.
+    The layers above are not computed if the architecture allows it.
 
     Raises:
-        InputError: the model does not give its layers.
+        InputError: the model does not return its layers.
     """
     count = count_layers(transformer)
-    lower = None if layer == count else _lower(transformer, layer)
+    lower = None if layer == count else _lower_layers(transformer, layer)
     if lower is not None or layer == count:
         return (lower or transformer)(**tokens).last_hidden_state
     return _states(transformer, count, **tokens)[layer]
 
 
 def _prompts(own: Mapping[str, str], choices: EncodingOptions) -> dict[str, str]:
-    """The prompts by their names, those for a task replaced by the one that was chosen for it."""
+    """Return the prompts by name, with those for a task replaced by the chosen one."""
     prompts = dict(own)
     for names, chosen in (
         (QUERY_PROMPTS, choices.query_prompt),
@@ -91,8 +92,8 @@ def _prompts(own: Mapping[str, str], choices: EncodingOptions) -> dict[str, str]
     return prompts
 
 
-def _cut_vectors(model: Any, dim: int) -> int | None:
-    """Keep the first numbers of each vector; how many, if it is not so many anyway."""
+def _truncate_vectors(model: Any, dim: int) -> int | None:
+    """Truncate the vectors; return the new dimension if it differs from the model's own."""
     width = _width(model)
     if dim > width:
         raise InputError(
@@ -104,24 +105,24 @@ def _cut_vectors(model: Any, dim: int) -> int | None:
     return dim
 
 
-def _pool(model: Any, mode: str) -> None:
-    """Pool in another way."""
+def _replace_pooling(model: Any, mode: str) -> None:
+    """Replace the pooling."""
     _check_parts(model, "pooling")
     own, after = model[1], list(model)[2:]
     width = own.embedding_dimension
     needed = next((part.in_features for part in after if type(part).__name__ == "Dense"), width)
     if needed != width:
         raise InputError(
-            f"pooling cannot be chosen for this model: its own gives {needed} numbers to the Dense "
-            f"after it, any one way alone {width}. Leave pooling out."
+            f"pooling cannot be chosen for this model: its Dense layer expects {needed} values, "
+            f"and a single pooling mode returns {width}. Leave pooling out."
         )
-    # Of the class that the model has, which is a `Pooling`.
+    # The model's own class, which is a `Pooling`.
     pooling = type(own)(width, pooling_mode=mode, include_prompt=own.include_prompt)
     model._modules[list(model._modules)[1]] = pooling
 
 
-def _take_layers(model: Any, layers: tuple[int, ...]) -> None:
-    """Give the parts that pool the average of some layers in the place of the last one."""
+def _average_layers(model: Any, layers: tuple[int, ...]) -> None:
+    """Replace the last layer, as input of the pooling, by the average of some layers."""
     _check_parts(model, "layer")
     transformer = model[0].model
     count = count_layers(transformer)
@@ -129,26 +130,26 @@ def _take_layers(model: Any, layers: tuple[int, ...]) -> None:
     if chosen == (count,):
         return
     _check_layers(transformer, count)
-    model[0].model = _averaging()(transformer, chosen)
+    model[0].model = _averaging_class()(transformer, chosen)
 
 
 def _check_parts(model: Any, option: str) -> None:
-    """Check that a model is a transformer, a pooling and at most what comes after it.
+    """Check that a model is a transformer and a pooling, followed only by `Dense` or `Normalize`.
 
     Raises:
-        InputError: it is made in another way.
+        InputError: it has other modules.
     """
     names = [type(part).__name__ for part in model]
     plain = names[:2] == ["Transformer", "Pooling"] and set(names[2:]) <= {"Dense", "Normalize"}
     if not plain:
         raise InputError(
-            f"{option} cannot be chosen for this model, whose parts are: {', '.join(names)}; "
+            f"{option} cannot be chosen for this model with the modules {', '.join(names)}; "
             f"expected Transformer, Pooling, and then only Dense or Normalize. Leave {option} out."
         )
 
 
 def _check_layers(transformer: Any, count: int) -> None:
-    """Try out whether a model gives all its layers.
+    """Run the model once to check that it returns all its layers.
 
     Raises:
         InputError: it does not.
@@ -161,52 +162,51 @@ def _check_layers(transformer: Any, count: int) -> None:
 
 
 def _states(transformer: Any, count: int, **tokens: Any) -> Any:
-    """What goes into the first layer, and what each of the `count` layers makes of it."""
+    """Return the input of the first layer and the outputs of all `count` layers."""
     states = getattr(transformer(**tokens, output_hidden_states=True), "hidden_states", None)
     if states is None or len(states) != count + 1:
         raise InputError(
-            f"{type(transformer).__name__} does not give its {count} layers; leave layer out."
+            f"{type(transformer).__name__} does not return its {count} layers; leave layer out."
         )
     return states
 
 
-def _lower(transformer: Any, layer: int) -> Any | None:
-    """The same model without the layers above one, sharing its weights; None where that differs.
+def _lower_layers(transformer: Any, layer: int) -> Any | None:
+    """Return the model without the layers above one, sharing its weights; None if not supported.
 
-    What it gives is what that layer gives within the whole model.
+    Its output equals that of the layer within the complete model.
     """
     name = STACKS.get(type(transformer).__name__)
     if name is None:
         return None
     stack = getattr(transformer, name)
-    return _with(transformer, **{name: _with(stack, layer=stack.layer[:layer])})
+    return _copy_with(transformer, **{name: _copy_with(stack, layer=stack.layer[:layer])})
 
 
-def _with(module: Any, **parts: Any) -> Any:
-    """A copy of a module that shares all its parts but those given."""
+def _copy_with(module: Any, **parts: Any) -> Any:
+    """Return a shallow copy of a module with some submodules replaced."""
     other = copy.copy(module)
-    # A plain copy has the very same dict.
+    # A shallow copy shares the dict.
     other._modules = {**module._modules, **parts}
     return other
 
 
 @cache
-def _averaging() -> Any:
-    """The class of a model that averages layers of another; made when torch is there anyway."""
+def _averaging_class() -> Any:
+    """Return the class that averages layers of a model; defined once torch is imported anyway."""
     import torch
 
     class Layers(torch.nn.Module):  # type: ignore[misc, unused-ignore]
-        """Gives the average of what the `layers` of a model make of each token.
-
-        In all else it is that model.
+        """Returns the average of some `layers` of a model per token; otherwise behaves like the
+        model.
         """
 
-        def __init__(self, whole: Any, layers: tuple[int, ...]) -> None:
+        def __init__(self, model: Any, layers: tuple[int, ...]) -> None:
             super().__init__()
-            lower = _lower(whole, layers[-1])
-            self.model = whole if lower is None else lower
+            lower = _lower_layers(model, layers[-1])
+            self.model = model if lower is None else lower
             self.layers = layers
-            # What the model gives is then the only layer that is asked for.
+            # The model's output is then the only layer needed.
             self.is_top = lower is not None and len(layers) == 1
 
         def __getattr__(self, name: str) -> Any:
@@ -222,7 +222,7 @@ def _averaging() -> Any:
             chosen = [states[layer] for layer in self.layers]
             if len(chosen) == 1:
                 return {"last_hidden_state": chosen[0]}
-            # Sums of short numbers lose too much.
+            # Sums in half precision lose too much.
             average = torch.stack([state.float() for state in chosen]).mean(0)
             return {"last_hidden_state": average.to(chosen[0].dtype)}
 

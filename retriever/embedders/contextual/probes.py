@@ -1,4 +1,4 @@
-"""What an engine is tried on before it is taken: whether it is right, and how fast it is here."""
+"""Tests of an engine before use: its accuracy, and its speed on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from retriever.embedders.contextual.engine import Engine
 from retriever.embedders.contextual.model_info import ModelInfo
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 
-# Of many subjects, lengths and scripts, so that most of what a model does is done once.
+# Various subjects, lengths and scripts, to cover most code paths of a model.
 SENTENCES = (
     "Rain.",
     "how deep is the lake",
@@ -29,11 +29,10 @@ SENTENCES = (
     "In 1969 two people walked on the Moon while a third went on circling it alone, 110 km above.",
     "Boil the lentils for twenty minutes with a bay leaf, then add salt, lemon and a little oil.",
 )
-# Long texts are tried up to so many tokens: those of a usual passage.
+# Maximum length of the long texts: that of a typical passage.
 LONG = 256
-# The least that the mean cosine, and each single one, must be. An exact copy differs in the sixth
-# digit after rounding otherwise; bytes in the place of numbers cost some thousandths, and what
-# costs more than these has broken a layer.
+# Thresholds of the mean and the minimum cosine. Exact copies differ in the sixth digit by rounding,
+# int8 loses some thousandths; a larger loss means that a layer is broken.
 ENOUGH = {
     "float32": (0.99999, 0.99999),
     "bfloat16": (0.98, 0.95),
@@ -43,7 +42,7 @@ ENOUGH = {
 
 @dataclass(frozen=True)
 class Probes:
-    """Tokens of texts, short ones and long ones, and the token for places that hold none."""
+    """Tokens of short and long texts, and the padding token."""
 
     tokens: list[list[int]]
     pad: int
@@ -51,19 +50,19 @@ class Probes:
 
 @dataclass(frozen=True)
 class Likeness:
-    """The cosines between an engine's vectors and the right ones: their mean and the least."""
+    """Mean and minimum cosine between an engine's vectors and the reference."""
 
     mean: float
     least: float
 
     def is_enough(self, precision: str) -> bool:
-        """Whether these are the right vectors, as near as a precision comes to them."""
+        """Return whether the vectors are as close as the precision allows."""
         mean, least = ENOUGH[precision]
         return self.mean >= mean and self.least >= least
 
     @staticmethod
     def expected(precision: str) -> str:
-        """What `is_enough` expects, in words."""
+        """Return the thresholds of `is_enough` as text."""
         mean, least = ENOUGH[precision]
         return f"{mean} on average, {least} at the least"
 
@@ -72,13 +71,13 @@ class Likeness:
 
 
 def probes_of(card: ModelInfo) -> Probes:
-    """Every sentence alone, and six long texts of several of them, as the model reads them.
+    """Return the tokens of each sentence, and of six long texts made of several sentences.
 
     Raises:
         ValueError: the model has no tokenizer.
     """
     if card.tokenizer is None:
-        raise ValueError("a model without a tokenizer cannot be tried on tokens")
+        raise ValueError("probes need a model with a tokenizer")
     count = len(SENTENCES)
     turned = [SENTENCES[start:] + SENTENCES[:start] for start in range(0, count, 2)]
     long = [" ".join(some[: 3 + 2 * place]) for place, some in enumerate(turned)]
@@ -88,7 +87,7 @@ def probes_of(card: ModelInfo) -> Probes:
 
 
 def vectors_of(engine: Engine, probes: Probes, budget: int | None = None) -> Matrix:
-    """The vectors of all probes, (n, dim), in batches of so many places or of the engine's own."""
+    """Return the vectors of all probes, (n, dim); `budget` is by default the engine's own."""
     everything = range(len(probes.tokens))
     parts = batches(probes.tokens, everything, pad=probes.pad, budget=budget or engine.budget)
     found = {
@@ -100,9 +99,9 @@ def vectors_of(engine: Engine, probes: Probes, budget: int | None = None) -> Mat
 
 
 def likeness(engine: Engine, probes: Probes, right: Matrix) -> Likeness:
-    """How near an engine's vectors are to the right ones, alone and with others in a batch.
+    """Compare an engine's vectors with the reference, for single texts and for batches.
 
-    A vector that is not finite, or zero where the right one is not, counts as a cosine of -1.
+    A vector that is not finite, or zero where the reference is not, counts as a cosine of -1.
     """
     ways = [vectors_of(engine, probes)]
     if engine.budget > 1:
@@ -121,9 +120,9 @@ def _cosines(a: Matrix, b: Matrix) -> np.ndarray[tuple[int], np.dtype[np.float64
 
 
 def seconds(engines: Sequence[Engine], probes: Probes, *, most: float, turns: int) -> list[float]:
-    """Seconds that each engine needs for all probes: the median of some turns, one after another.
+    """Return the median seconds per engine for all probes, over alternating rounds.
 
-    There are up to `turns`, but none begins after `most` seconds. The first is always complete.
+    There are up to `turns` rounds; none starts after `most` seconds. The first is always complete.
     """
     warm = Probes(probes.tokens[:2], probes.pad)
     for engine in engines:

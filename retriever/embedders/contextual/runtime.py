@@ -1,4 +1,4 @@
-"""What computes a sentence model on this machine: torch, or onnxruntime over an exported copy."""
+"""Runtimes of sentence models on this machine: torch, or onnxruntime with an exported graph."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from retriever.embedders.contextual.onnx_engine.export_cache import (
 from retriever.embedders.contextual.torch_model import SentenceModel
 from retriever.embedders.devices import checked_device, fastest_precision, on_processor
 
-NOT_HERE = "no folder on this machine holds all of it"
+NOT_HERE = "no folder on this machine holds all of its files"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that can be asked: what is known of it, what computes, and what to say about it.
+    """A loaded model: its info, engine and notes.
 
-    `model` gives the whole model in torch, which is loaded when it is first needed.
+    `model` returns the complete model in torch, which is loaded on first use.
     """
 
     card: ModelInfo
@@ -49,28 +49,30 @@ class LoadedModel:
 def opened(
     model: str | os.PathLike[str], *, device: str | None, runtime: str, choices: EncodingOptions
 ) -> LoadedModel:
-    """The model, with what computes it here.
+    """Load a model with the best engine here.
 
-    Where an exported copy is there, and onnxruntime was asked for or picked before, torch is not
-    imported, which takes seconds. With the runtime `torch` the cache is not touched.
+    If an exported graph is cached, and onnxruntime was requested or selected before, torch is not
+    imported, which would take seconds. The runtime `torch` does not touch the cache.
 
     Raises:
-        ModelNotAvailableError: it cannot be had: what was tried, and how to get it.
-        InputError: no such runtime here, or a choice that this model cannot have.
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried and how to get
+            it.
+        InputError: the runtime is not available here, or an option that this model does not
+            support.
     """
     _check_together(device, runtime, choices.precision)
-    wanted = _Wanted(model, device, choices)
+    request = _ModelRequest(model, device, choices)
     among = ways(runtime, choices.precision)
     if device not in (None, "cpu") or all(way.runtime == "torch" for way in among):
-        return wanted.in_torch()
+        return request.in_torch()
     if [way.runtime for way in among] == ["onnx"]:
-        return _in_onnx(wanted, among[0])
-    return _picked(wanted, among)
+        return _load_onnx(request, among[0])
+    return _load_fastest(request, among)
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """A model that is to be opened, and how it may be loaded."""
+class _ModelRequest:
+    """A model to be loaded, and its options."""
 
     model: str | os.PathLike[str]
     device: str | None
@@ -78,33 +80,33 @@ class _Wanted:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Display name."""
         return Path(self.model).name or str(self.model)
 
     def source(self) -> Source | None:
-        """What decides an export of it."""
+        """Return what determines an export of it."""
         return source_of(self.model, self.choices)
 
     def load(self, precision: str = "float32") -> SentenceModel:
-        """It in torch, on the processor."""
+        """Load it in torch, on the CPU."""
         return load(self.model, "cpu", replace(self.choices, precision=precision))
 
     def in_torch(self) -> LoadedModel:
-        """Computed by torch on the device, in the precision that is best there if it is open."""
+        """Load it in torch on the device; precision `auto` is the fastest one there."""
         device, precision = checked_device(self.device), self.choices.precision
         if precision == "auto":
             precision = fastest_precision(device)
         return _torch(load(self.model, device, replace(self.choices, precision=precision)))
 
     def refused(self, reason: str) -> InputError:
-        """The error for a model that onnxruntime cannot compute."""
+        """Return the error for a model that does not run in onnxruntime."""
         more = ", and another precision than int8" if self.choices.precision == "int8" else ""
         return InputError(
-            f"{self.name} cannot be computed by onnxruntime: {reason}. Choose runtime torch{more}."
+            f"{self.name} cannot run in onnxruntime: {reason}. Choose runtime torch{more}."
         )
 
     def exported(self, found: Export, note: Sequence[str] = ()) -> LoadedModel:
-        """Computed by onnxruntime; torch is loaded when it is asked for."""
+        """Return an exported model; torch is loaded on first use."""
         notes = [*note, *found.card.notes]
         if found.precision != "float32":
             notes.append(
@@ -114,109 +116,113 @@ class _Wanted:
 
 
 def _torch(model: SentenceModel, *notes: str) -> LoadedModel:
-    """A model that torch computes."""
+    """Return a model that runs in torch."""
     return LoadedModel(model.card, model, (*notes, *model.card.notes), lambda: model)
 
 
 def _check_together(device: str | None, runtime: str, precision: str) -> None:
-    """Check that a device, a runtime and a precision go together.
+    """Check that device, runtime and precision are compatible.
 
     Raises:
-        InputError: they do not: which would.
+        InputError: they are not; the message lists valid combinations.
     """
     if runtime == "onnx" and precision in ("bfloat16", "float16"):
         raise InputError(
-            f"precision is {precision}, which is torch's; with runtime onnx expected one of: "
-            "float32, int8, auto."
+            f"precision is {precision}, which only torch supports; with runtime onnx expected "
+            "one of: float32, int8, auto."
         )
     if runtime == "torch" and precision == "int8":
         raise InputError(
-            "precision is int8, which is onnxruntime's; with runtime torch expected one of: "
-            "float32, bfloat16, float16, auto."
+            "precision is int8, which only onnxruntime supports; with runtime torch expected one "
+            "of: float32, bfloat16, float16, auto."
         )
     if device not in (None, "cpu") and (runtime == "onnx" or precision == "int8"):
         raise InputError(
-            f"device is '{device}', but onnxruntime computes on the processor here; expected "
+            f"device is '{device}', but onnxruntime runs on the CPU here; expected "
             "'cpu', or runtime torch with precision float32, bfloat16, float16 or auto."
         )
 
 
-def _in_onnx(wanted: _Wanted, way: RuntimeConfig) -> LoadedModel:
-    """Computed by onnxruntime in a given precision.
+def _load_onnx(request: _ModelRequest, way: RuntimeConfig) -> LoadedModel:
+    """Load the model in onnxruntime in a given precision.
 
     Raises:
-        InputError: it cannot be, or its vectors are not torch's.
+        InputError: it is not possible, or its vectors differ from torch's.
     """
-    source = wanted.source()
+    source = request.source()
     if source and (there := exported_before(source, way.precision)):
-        return wanted.exported(there)
-    loaded, source = _loaded(wanted, source)
+        return request.exported(there)
+    loaded, source = _loaded(request, source)
     try:
         if source is None:
             raise InputError(NOT_HERE)
-        return wanted.exported(export(source, way.precision, loaded))
+        return request.exported(export(source, way.precision, loaded))
     except InputError as error:
-        raise wanted.refused(str(error)) from None
+        raise request.refused(str(error)) from None
     except OSError as error:
-        raise wanted.refused(unwritable(error)) from None
+        raise request.refused(unwritable(error)) from None
 
 
-def _picked(wanted: _Wanted, among: Sequence[RuntimeConfig]) -> LoadedModel:
-    """Computed by what is best here: as was found before, or tried now.
+def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> LoadedModel:
+    """Load the model with the fastest configuration here, from the cache or measured now.
 
     Raises:
-        InputError: only onnxruntime was asked for, and it cannot compute this model.
+        InputError: only onnxruntime was requested, and it cannot run this model.
     """
-    source = wanted.source()
+    source = request.source()
     choice = chosen_before(source, among) if source else None
-    if source and choice and (found := _remembered(wanted, source, choice)):
+    if source and choice and (found := _load_cached_choice(request, source, choice)):
         return found
     exact = next((way for way in among if way.runtime == "torch"), None)
-    if exact and not on_processor(wanted.device):
-        return wanted.in_torch()
-    loaded, source = _loaded(wanted, source)
+    if exact and not on_processor(request.device):
+        return request.in_torch()
+    loaded, source = _loaded(request, source)
     if source is None:
         if exact is None:
-            raise wanted.refused(NOT_HERE)
-        return _torch(loaded, f"{wanted.name} computes in {exact}: for onnxruntime, {NOT_HERE}.")
+            raise request.refused(NOT_HERE)
+        return _torch(loaded, f"{request.name} computes in {exact}: for onnxruntime, {NOT_HERE}.")
     try:
-        return _as_chosen(wanted, source, choose(source, among, loaded, wanted.load), loaded)
+        return _load_choice(request, source, choose(source, among, loaded, request.load), loaded)
     except InputError as error:
-        raise wanted.refused(str(error)) from None
+        raise request.refused(str(error)) from None
 
 
-def _loaded(wanted: _Wanted, before: Source | None) -> tuple[SentenceModel, Source | None]:
-    """The model in torch, and what decides an export of it: of the very files that were loaded.
+def _loaded(request: _ModelRequest, before: Source | None) -> tuple[SentenceModel, Source | None]:
+    """Return the model in torch, and what determines an export of the files that were loaded.
 
-    `before` is what decided until now. Loading may bring files from the hub, where some or none
-    were on this machine, and somebody may write a folder anew in the meantime.
+    `before` is what determined an export so far. Loading may fetch files from the hub that were
+    missing, and another program may rewrite a folder in the meantime.
     """
-    loaded = wanted.load()
-    source = wanted.source()
+    loaded = request.load()
+    source = request.source()
     if before and source != before:
-        return wanted.load(), wanted.source()
+        return request.load(), request.source()
     return loaded, source
 
 
-def _remembered(wanted: _Wanted, source: Source, choice: RuntimeChoice) -> LoadedModel | None:
-    """Computed by what was picked before; None where that cannot be had any more."""
+def _load_cached_choice(
+    request: _ModelRequest, source: Source, choice: RuntimeChoice
+) -> LoadedModel | None:
+    """Load the model with the cached choice; None if that is no longer possible."""
     if choice.way.runtime == "onnx":
         if there := exported_before(source, choice.way.precision):
-            return wanted.exported(there, [choice.note(wanted.name)])
-        loaded = wanted.load()
+            return request.exported(there, [choice.note(request.name)])
+        loaded = request.load()
     else:
-        loaded = wanted.load(choice.way.precision)
+        loaded = request.load(choice.way.precision)
     try:
-        return _as_chosen(wanted, source, choice, loaded)
+        return _load_choice(request, source, choice, loaded)
     except (InputError, ModelNotAvailableError, OSError):
         return None
 
 
-def _as_chosen(
-    wanted: _Wanted, source: Source, choice: RuntimeChoice, loaded: SentenceModel
+def _load_choice(
+    request: _ModelRequest, source: Source, choice: RuntimeChoice, loaded: SentenceModel
 ) -> LoadedModel:
-    """Computed in the way that was picked; `loaded` is in torch, in its precision or in float32."""
-    way, note = choice.way, choice.note(wanted.name)
+    """Load the model as chosen; `loaded` is in torch, in its precision or in float32."""
+    way, note = choice.way, choice.note(request.name)
     if way.runtime == "onnx":
-        return wanted.exported(export(source, way.precision, loaded), [note])
-    return _torch(loaded if way.precision == loaded.precision else wanted.load(way.precision), note)
+        return request.exported(export(source, way.precision, loaded), [note])
+    return _torch(
+        loaded if way.precision == loaded.precision else request.load(way.precision), note
+    )

@@ -1,6 +1,7 @@
-"""Texts to the tokens that a transformer reads, marks included: the tokenizer of a model in Rust.
+"""The Rust tokenizer of a transformer, special tokens included.
 
-`tokenizer.py` is for tables of single tokens: it knows no marks, and looks pieces up instead.
+`subword_tokenizer.py` is for tables of single tokens: it has no special tokens, and looks pieces up
+instead.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# So many texts are read together, sorted by length, while the next ones are split into tokens.
+# Texts that are sorted by length together, while the next ones are tokenized.
 TOGETHER = 4096
 
 
 @dataclass(frozen=True)
 class TokenizedBatch:
-    """What a model reads of some texts: the tokens of each, and whether it was cut off.
+    """Tokens of some texts, and whether each text was truncated.
 
-    `offsets` (tokens, 2) say for each text which of its characters a token stands for, where they
-    were asked for; those of marks are empty.
+    `offsets` (tokens, 2) give for each text the characters of each token, if requested; those of
+    special tokens are empty.
     """
 
     tokens: list[list[int]]
@@ -30,9 +31,9 @@ class TokenizedBatch:
 
 
 class ModelTokenizer:
-    """The tokenizer in the text of a `tokenizer.json`, cutting off at `max_length` tokens.
+    """Tokenizer from the text of a `tokenizer.json`, truncating at `max_length` tokens.
 
-    `side` says which end is cut off: `right` or `left`.
+    `side` is the end that is truncated: `right` or `left`.
     """
 
     def __init__(self, text: str, max_length: int | None, side: str = "right") -> None:
@@ -45,7 +46,7 @@ class ModelTokenizer:
             self._tokenizer.enable_truncation(max_length, direction=side)
 
     def read(self, texts: Sequence[str], *, offsets: bool = False) -> TokenizedBatch:
-        """The tokens of each text, all at once, in as many threads as there are."""
+        """Tokenize all texts at once, in all available threads."""
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
         encoded = encode(list(texts))
         return TokenizedBatch(
@@ -59,10 +60,10 @@ class ModelTokenizer:
     def tokenize_ahead(
         self, texts: Sequence[str], prompt: str
     ) -> Iterator[tuple[int, TokenizedBatch]]:
-        """The tokens of some thousand texts at a time, and where these begin among all.
+        """Yield the start position and the tokens of a few thousand texts at a time.
 
-        `prompt` is put before each text. The next ones are split into tokens while the caller has
-        to do with those before.
+        `prompt` is put before each text. The next texts are tokenized while the caller processes
+        the previous ones.
         """
         starts = range(0, len(texts), TOGETHER)
         if len(starts) < 2:
@@ -79,7 +80,7 @@ class ModelTokenizer:
                 yield coming[0], coming[1].result()
 
     def length_of_prompt(self, prompt: str) -> int:
-        """The tokens that a prompt puts before a text, the marks before it included."""
+        """Count the tokens that a prompt adds before a text, leading special tokens included."""
         encoded = self._tokenizer.encode(prompt)
         count = len(encoded.ids)
         while count and encoded.special_tokens_mask[count - 1]:

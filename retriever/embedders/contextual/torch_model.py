@@ -1,4 +1,4 @@
-"""A loaded sentence model, computed by torch."""
+"""Sentence models in torch."""
 
 from __future__ import annotations
 
@@ -24,57 +24,54 @@ from retriever.embedders.contextual.inspection import (
     most_tokens,
     padding_of,
     part_for,
-    stated_limit,
+    prompt_notes,
+    raw_notes,
 )
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.overrides import count_layers, layer_of_tokens, override
-from retriever.embedders.modelnotes import prompt_notes, raw_notes
 
-# Places of a batch: on a processor small ones stay in its caches, a GPU wants to be filled.
+# Positions per batch: small batches stay in a CPU's caches, a GPU needs large ones.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
-# Texts that a model reads together in its own way: the default of sentence-transformers.
+# Batch size with the model's own preprocessing: the default of sentence-transformers.
 OWN_BATCH = 32
 
 
 class SentenceModel:
-    """A loaded model: its parts turn tokens into vectors, as its own folder says or `choices` do.
+    """A loaded model, with options applied.
 
-    `model` is a `SentenceTransformer` that belongs to this object alone.
+    `model` is a `SentenceTransformer` that this object owns.
     """
+
+    runtime = "torch"
 
     def __init__(self, model: Any, choices: EncodingOptions, *, raw: bool = False) -> None:
         self._model, self._choices, self._raw = model, choices, raw
-        # All its layers, whichever make the vectors of texts.
+        # With all layers, whichever are pooled.
         self._transformer = model.transformers_model
         self._process = os.getpid()
-        # How many tokens it can read, whatever is chosen.
+        # The model's own maximum length, whatever is chosen.
         self.most = most_tokens(model)
         if choices.max_length is not None:
             limit_length(model, choices.max_length)
-        # Also in float32: a checkpoint may be saved in fewer bits, and would be computed in them.
+        # Also for float32: a checkpoint saved in half precision would be computed in it.
         _compute_in(model, choices.precision)
         self._chosen_dim = override(model, choices)
         enable_padding(model)
         model.eval()
 
     @property
-    def runtime(self) -> str:
-        """What computes."""
-        return "torch"
-
-    @property
     def precision(self) -> str:
-        """In which numbers it computes."""
+        """Precision of the computation."""
         return self._choices.precision
 
     @property
     def budget(self) -> int:
-        """How many places for tokens a batch should have, at most."""
+        """Maximum positions per batch."""
         return BUDGET_CPU if self._model.device.type == "cpu" else BUDGET_GPU
 
     @cached_property
     def card(self) -> ModelInfo:
-        """What is to be known of the model without its weights at hand."""
+        """What is known about the model without its weights."""
         model = self._model
         tokenizer = model.tokenizer
         backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -82,7 +79,9 @@ class SentenceModel:
             dim=int(model.truncate_dim or model.get_embedding_dimension()),
             max_length=limit_of(model),
             prompts={name: text for name, text in sorted(model.prompts.items()) if text},
-            fingerprint=fingerprint_of_model(model, stated_limit(model), self._chosen_dim),
+            fingerprint=fingerprint_of_model(
+                model, length_stated(model.max_seq_length), self._chosen_dim
+            ),
             tokenizer=None if backend is None else str(backend.to_str()),
             pad=padding_of(model),
             side=str(getattr(tokenizer, "truncation_side", "right")),
@@ -98,13 +97,13 @@ class SentenceModel:
         return (*raw, *prompt_notes(self._model.prompts, self._choices))
 
     def embed(self, batch: Batch, skipped: int = 0) -> Matrix:
-        """The vectors (n, dim) of a batch, as long as they are.
+        """Return the vectors (n, dim) of a batch, not normalized.
 
-        `skipped` tokens at the beginning are a prompt's, which some models leave out in pooling.
+        The first `skipped` tokens belong to a prompt that the model leaves out of pooling.
         """
         import torch
 
-        self._mind_forks()
+        self._limit_threads_after_fork()
         with torch.inference_mode():
             features = self._features(batch)
             if skipped:
@@ -113,28 +112,28 @@ class SentenceModel:
         return vectors
 
     def chain(self, features: dict[str, Any]) -> Any:
-        """The vectors (n, dim) of tokens, a tensor: what the parts make of them, in their order."""
+        """Apply the modules in order to tokens; return the vectors (n, dim), a tensor."""
         for module in self._model:
             features = module(features)
         return features["sentence_embedding"][:, : self.card.dim]
 
     @property
     def parts(self) -> Any:
-        """The parts, as the one `torch.nn.Module` that they are: a `SentenceTransformer`."""
+        """The modules as one `torch.nn.Module`, a `SentenceTransformer`."""
         return self._model
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
     ) -> Iterator[tuple[Batch, Matrix]]:
-        """Each batch with its vectors; torch itself uses all threads."""
+        """Yield each batch with its vectors; torch uses all threads."""
         for batch in batches:
             yield batch, self.embed(batch, skipped)
 
     def hidden(self, batch: Batch, layer: int) -> NDArray[np.float32]:
-        """What a layer (0 to `layers`) makes of each token of a batch, (n, width, hidden)."""
+        """Return the output of a layer (0 to `layers`) for each token, (n, width, hidden)."""
         import torch
 
-        self._mind_forks()
+        self._limit_threads_after_fork()
         with torch.inference_mode():
             features = self._features(batch)
             del features["modality"]
@@ -145,11 +144,12 @@ class SentenceModel:
     def embed_texts(
         self, texts: Sequence[str], prompt: str, task: str, batch_size: int | None = None
     ) -> Matrix:
-        """The vectors of texts by the model's own way to read them, which is not just tokens.
+        """Return the vectors of texts with the model's own preprocessing, which takes more than
+        tokens.
 
-        Texts of about the same length are read together, at most `batch_size` at once.
+        Texts of similar length are batched, at most `batch_size` at once.
         """
-        self._mind_forks()
+        self._limit_threads_after_fork()
         encode = self._model.encode_query if task == "query" else self._model.encode_document
         encoded = encode(
             list(texts),
@@ -162,16 +162,16 @@ class SentenceModel:
         return vectors
 
     def lengths(self, texts: Sequence[str], task: str) -> list[tuple[int, int | None]]:
-        """The tokens of each whole text, and how many of them are read at most, if not all."""
+        """Return the number of tokens of each untruncated text, and the limit, if any."""
         part = part_for(self._model, task)
         own = getattr(part, "max_seq_length", None)
         limit = limit_of(self._model) if part is self._model[0] else length_stated(own)
         return [(length, limit) for length in count_tokens(part.tokenizer, texts)]
 
-    def _mind_forks(self) -> None:
-        """In a process that was forked from the one that loaded: compute in one thread.
+    def _limit_threads_after_fork(self) -> None:
+        """Use a single thread in a process that was forked from the one that loaded the model.
 
-        torch would wait for ever for its other threads, which a fork leaves behind.
+        Otherwise torch waits forever for its other threads, which do not survive a fork.
         """
         if self._process != os.getpid():
             import torch
@@ -191,20 +191,20 @@ class SentenceModel:
 
 
 def _compute_in(model: Any, precision: str) -> None:
-    """Have all weights in a precision."""
+    """Convert all weights to a precision."""
     import torch
 
     device = model.device
     if precision == "float16" and device.type == "cpu":
         raise InputError(
-            "precision is float16, which is for GPUs; on a processor expected one of: float32, "
+            "precision is float16, which is for GPUs; on a CPU, expected one of: float32, "
             "bfloat16, int8."
         )
     wanted, weights = getattr(torch, precision), model.state_dict()
     if all(w.dtype == wanted for w in weights.values() if w.is_floating_point()):
         return
-    # What is computed and not saved stays exact: in 8 bits, angles of far positions (rotary ones)
-    # are off by more than a radian.
+    # Computed buffers, which are not saved, stay exact: with 8 bits, rotary angles of distant
+    # positions are off by more than a radian.
     made = {name: buffer for name, buffer in model.named_buffers() if name not in weights}
     model.to(wanted)
     for name, buffer in made.items():

@@ -1,6 +1,6 @@
-"""The files of an ELMo, read and checked: its options (JSON) and its weights (HDF5).
+"""ELMo checkpoints: options (JSON) and weights (HDF5), read and validated.
 
-The layout is that of the authors' own code, https://github.com/allenai/bilm-tf (`bilm/model.py`).
+The layout is that of the authors' code, https://github.com/allenai/bilm-tf (`bilm/model.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
+from retriever.embedders.validation import first_line
 
-# Bytes 0 to 255, and the marks: begin and end of a sentence, begin and end of a word, padding.
+# Bytes 0 to 255, and begin and end of sentence, begin and end of word, padding.
 CHARACTERS = 261
 ACTIVATIONS = ("relu", "tanh")
 DIRECTIONS = 2
@@ -29,13 +30,13 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ElmoOptions:
-    """How large the parts of an ELMo are.
+    """Sizes of the parts of an ELMo.
 
-    `filters` are pairs (characters wide, how many). A word is `word_length` character ids, each
-    `characters` numbers. `highways` layers follow the filters, then a projection to `projection`
-    numbers, then `layers` LSTM layers of `cells` cells in either direction. A clip is the largest
-    absolute value, None where there is none. `skip`: from the second layer on, a layer's input is
-    added to its output.
+    `filters` are pairs (width in characters, count). A word is `word_length` character ids, each
+    embedded in `characters` dimensions. The filters are followed by `highways` highway layers, a
+    projection to `projection` dimensions, and `layers` LSTM layers of `cells` cells per direction.
+    A clip is the maximum absolute value, None for no clipping. `skip`: from the second layer on, a
+    layer's input is added to its output.
     """
 
     filters: tuple[tuple[int, int], ...]
@@ -52,30 +53,30 @@ class ElmoOptions:
 
     @property
     def filtered(self) -> int:
-        """What all filters together make of a word."""
+        """Total number of filters."""
         return sum(number for _, number in self.filters)
 
 
 @dataclass(frozen=True)
 class ElmoWeights:
-    """Arrays by their names in the file, float32, and a SHA-256 over all of them."""
+    """Float32 arrays by their names in the file, and a SHA-256 over all of them."""
 
     arrays: Mapping[str, Floats]
     checksum: str
 
 
 def find_files(folder: Path) -> tuple[Path, Path]:
-    """The options and the weights in a folder.
+    """Return the paths of options and weights in a folder.
 
-    `options.json` and `lm_weights.hdf5`, or else the one file whose name ends in `options.json`
-    and the one whose name ends in `weights.hdf5`.
+    These are `options.json` and `lm_weights.hdf5`, or else the only file with a name ending in
+    `options.json` and the only one ending in `weights.hdf5`.
 
     Raises:
-        ModelNotAvailableError: the folder is not there, or is a file.
-        FileFormatError: one of the files is missing, or several could be meant.
+        ModelNotAvailableError: the folder does not exist, or is a file.
+        FileFormatError: one of the files is missing, or several match.
     """
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "is not there"
+        what = "is a file" if folder.exists() else "does not exist"
         raise ModelNotAvailableError(
             f"No ELMo in {folder}: it {what}. Give the folder that holds options.json and "
             "lm_weights.hdf5."
@@ -98,12 +99,12 @@ def _find(folder: Path, name: str, ending: str) -> Path:
 
 
 def read_elmo(folder: Path) -> tuple[ElmoOptions, ElmoWeights]:
-    """The options and the weights of the ELMo in a folder.
+    """Read the options and weights of the ELMo in a folder.
 
     Raises:
-        ModelNotAvailableError: the folder is not there, or h5py is not installed.
-        FileFormatError: a file is missing or damaged, or an array is missing, has another shape
-            than the options say, or holds what is no finite number.
+        ModelNotAvailableError: the folder does not exist, or h5py is not installed.
+        FileFormatError: a file is missing or damaged, or an array is missing, does not have the
+            shape that the options require, or has non-finite values.
     """
     options_path, weights_path = find_files(folder)
     options = _read_options(options_path)
@@ -117,7 +118,7 @@ def _read_options(path: Path) -> ElmoOptions:
     try:
         read = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise FileFormatError(f"{path} is no JSON ({error}).") from None
+        raise FileFormatError(f"{path} is not valid JSON ({error}).") from None
     try:
         return _options(read)
     except InputError as error:
@@ -125,12 +126,12 @@ def _read_options(path: Path) -> ElmoOptions:
 
 
 def _options(read: Any) -> ElmoOptions:
-    convolution, lstm = _part(read, "char_cnn"), _part(read, "lstm")
-    known = _whole(convolution, "char_cnn.n_characters", CHARACTERS + 1)
-    # The authors count one more from the end of training on: a mask, which has no row.
+    convolution, lstm = _section(read, "char_cnn"), _section(read, "lstm")
+    known = _integer(convolution, "char_cnn.n_characters", CHARACTERS + 1)
+    # After training, the authors count one more: a mask, which has no row.
     if known not in (CHARACTERS, CHARACTERS + 1):
         raise InputError(f"'char_cnn.n_characters' is {known}; expected {CHARACTERS + 1}.")
-    length = _whole(convolution, "char_cnn.max_characters_per_token")
+    length = _integer(convolution, "char_cnn.max_characters_per_token")
     if length < 3:
         raise InputError(f"'char_cnn.max_characters_per_token' is {length}; expected 3 or more.")
     activation = convolution.get("activation")
@@ -139,27 +140,27 @@ def _options(read: Any) -> ElmoOptions:
         raise InputError(f"'char_cnn.activation' is {activation!r}; expected {expected}.")
     return ElmoOptions(
         filters=_filters(convolution.get("filters"), length),
-        characters=_whole(_part(convolution, "embedding"), "embedding.dim"),
+        characters=_integer(_section(convolution, "embedding"), "embedding.dim"),
         word_length=length,
         activation=activation,
-        highways=_whole(convolution, "char_cnn.n_highway", 0, least=0),
-        layers=_whole(lstm, "lstm.n_layers"),
-        cells=_whole(lstm, "lstm.dim"),
-        projection=_whole(lstm, "lstm.projection_dim"),
+        highways=_integer(convolution, "char_cnn.n_highway", 0, least=0),
+        layers=_integer(lstm, "lstm.n_layers"),
+        cells=_integer(lstm, "lstm.dim"),
+        projection=_integer(lstm, "lstm.projection_dim"),
         cell_clip=_clip(lstm, "lstm.cell_clip"),
         projection_clip=_clip(lstm, "lstm.proj_clip"),
         skip=_flag(lstm, "lstm.use_skip_connections"),
     )
 
 
-def _part(read: Any, name: str) -> dict[str, Any]:
+def _section(read: Any, name: str) -> dict[str, Any]:
     part = read.get(name) if isinstance(read, dict) else None
     if not isinstance(part, dict):
         raise InputError(f"'{name}' is missing; expected the options of an ELMo over characters.")
     return part
 
 
-def _whole(part: dict[str, Any], name: str, default: int | None = None, least: int = 1) -> int:
+def _integer(part: dict[str, Any], name: str, default: int | None = None, least: int = 1) -> int:
     value = part.get(name.rsplit(".", 1)[1])
     if value is None and default is not None:
         return default
@@ -201,7 +202,7 @@ def _filters(read: Any, length: int) -> tuple[tuple[int, int], ...]:
 
 
 def expected_shapes(options: ElmoOptions) -> dict[str, tuple[int, ...]]:
-    """The arrays that the options ask for, by name, and their shapes.
+    """Return the names and shapes of the arrays that the options require.
 
     The columns of an LSTM's `W_0` are its four gates: input, new value, forget, output.
     """
@@ -225,7 +226,7 @@ def expected_shapes(options: ElmoOptions) -> dict[str, tuple[int, ...]]:
 
 
 def cell_name(direction: int, layer: int) -> str:
-    """The group of one LSTM layer: direction 0 reads forward, 1 backward."""
+    """Return the HDF5 group of one LSTM layer; direction 0 is forward, 1 backward."""
     return f"RNN_{direction}/RNN/MultiRNNCell/Cell{layer}/LSTMCell"
 
 
@@ -242,9 +243,8 @@ def _read_weights(path: Path, options: ElmoOptions) -> ElmoWeights:
                 digest.update(f"{name}\0{shape}\0".encode())
                 digest.update(arrays[name].data)
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        # What h5py raises for damage differs by where it is.
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise FileFormatError(f"{path} is no whole HDF5 file ({reason}).") from None
+        # h5py raises different errors for damage in different places.
+        raise FileFormatError(f"{path} is not an intact HDF5 file ({first_line(error)}).") from None
     return ElmoWeights(arrays, digest.hexdigest())
 
 
@@ -262,14 +262,14 @@ def _h5py() -> Any:
 def _without_projection(
     file: Any, options: ElmoOptions, shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    """Without `CNN_proj` where the filters are as wide as the projection, and it is not there."""
+    """Drop `CNN_proj` if it is absent and the filters are as wide as the projection."""
     if options.filtered != options.projection or "CNN_proj" in file:
         return shapes
     return {name: shape for name, shape in shapes.items() if not name.startswith("CNN_proj/")}
 
 
 def _check_no_more(path: Path, file: Any, options: ElmoOptions) -> None:
-    """Refuses weights with more parts than the options say: they belong to other options."""
+    """Check that the weights have no more parts than the options."""
     beyond = {
         f"CNN/W_cnn_{len(options.filters)}": f"{len(options.filters)} kinds of filters",
         f"CNN_high_{options.highways}": f"{options.highways} highway layers",
@@ -292,5 +292,5 @@ def _read_array(path: Path, file: Any, name: str, shape: tuple[int, ...]) -> Flo
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(found[...], dtype="<f4")
     if not np.isfinite(array).all():
-        raise FileFormatError(f"{path}: '{name}' holds what is no finite number.")
+        raise FileFormatError(f"{path}: '{name}' has values that are not finite.")
     return array

@@ -1,4 +1,4 @@
-"""ELMo as an embedder: every word in its context, and a text as the mean over its words."""
+"""Embedder for ELMo: each word in its context, and a text as the mean over its words."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.errors import InputError
 from retriever.embedders.base import (
+    TEXT_ONLY,
     EmbedderSpec,
     Matrix,
     TextReport,
@@ -26,32 +27,32 @@ from retriever.embedders.elmo.network import FIRST_WORD, ElmoNet
 from retriever.embedders.elmo.packing import Ids
 from retriever.embedders.elmo.tokenizer import spans_of, tokenized
 from retriever.embedders.layers import resolved_layer
-from retriever.embedders.texts import check_texts
 from retriever.embedders.tokenization.alignment import check_pieces, pooled_words, word_spans
-from retriever.embedders.validation import check_count
+from retriever.embedders.validation import check_count, check_texts
 
-# Distinct words go through the character convolutions once among so many.
+# Distinct words among this many go through the character convolutions once.
 WORDS_TOGETHER = 1 << 16
 
 
 class ElmoEmbedder:
-    """Embeds a text by an ELMo in the authors' format, which reads every word in its context.
+    """Embed texts with an ELMo in the authors' format, which reads each word in its context.
 
-    `model` is a folder with `options.json` and `lm_weights.hdf5` (see `elmoformat.find_files`).
-    Words are split as `elmowords.tokenized` says; of a text of more than `max_length` words, the
-    first ones are read. `layers` says how the network's layers are mixed: `mean` of all, `top`, or
-    a weight for each, the words' own layer first, such as `0.5,1,0`; only the ratio of the weights
-    counts. The mixed vectors of a text's words are averaged and scaled to length 1; a text without
-    words gets zeros. Every text is read on its own: its vector does not depend on the others in a
-    call, nor on `batch_size`, the number of texts read side by side. `device` is a torch device
-    such as `cpu` or `cuda:0`; without it torch's best one is taken.
+    `model` is a folder with `options.json` and `lm_weights.hdf5` (see `checkpoint.find_files`).
+    Texts are tokenized by `tokenized` and truncated at `max_length` words. `layers` sets the mix of
+    the network's layers: `mean`, `top`, or one weight per layer, starting with the context-free
+    word layer, such as `0.5,1,0`; only the ratio of the weights matters. The mixed vectors of a
+    text's words are averaged and scaled to length 1; a text without words gets zeros. A vector
+    depends neither on the other texts of a call nor on `batch_size`, the number of texts read at
+    once. `device` is a torch device such as `cpu` or `cuda:0`, by default the best one.
 
     Raises:
-        ModelNotAvailableError: the folder is not there, or h5py is not installed.
+        ModelNotAvailableError: the folder does not exist, or h5py is not installed.
         FileFormatError: a file is missing or damaged, or the weights do not fit the options.
-        InputError: no such layers or device, or `batch_size` or `max_length` is not a whole number
-            from 1 up.
+        InputError: invalid layers or device, or `batch_size` or `max_length` is not a positive
+            integer.
     """
+
+    modalities: tuple[str, ...] = TEXT_ONLY
 
     def __init__(
         self,
@@ -68,33 +69,33 @@ class ElmoEmbedder:
         self._layers, self._device = layers, device
         self._batch_size, self._max_length = batch_size, max_length
         options, weights = read_elmo(self._path)
-        self._mixing = _mixing(layers, options.layers + 1)
+        self._mixing = _layer_weights(layers, options.layers + 1)
         self._checksum = weights.checksum
         self._net = ElmoNet(options, weights, best_device(device))
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """Name of the folder."""
         return self._path.name
 
     @property
     def dim(self) -> int:
-        """The width of every vector: both directions side by side."""
+        """Dimension of the vectors: both directions concatenated."""
         return 2 * self._net.options.projection
 
     @property
     def max_length(self) -> int:
-        """Words of a text that are read."""
+        """Maximum number of words of a text."""
         return self._max_length
 
     @property
     def layers(self) -> int:
-        """LSTM layers; layer 0 is the words' own, which knows no context."""
+        """Number of LSTM layers; layer 0 is the context-free word layer."""
         return self._net.options.layers
 
     @property
     def fingerprint(self) -> str:
-        """Names the weights, the options, the mixing of layers, the pooling and the length."""
+        """Weights, options, mix of layers, pooling and maximum length."""
         return fingerprint_of(
             kind="elmo",
             weights=self._checksum,
@@ -108,7 +109,7 @@ class ElmoEmbedder:
 
     @property
     def spec(self) -> EmbedderSpec:
-        """How to load this embedder again; the path is absolute. The device is chosen anew."""
+        """Spec that loads this embedder again; the path is absolute."""
         options: dict[str, Any] = {
             "layers": self._layers,
             "batch_size": self._batch_size,
@@ -119,50 +120,50 @@ class ElmoEmbedder:
         return EmbedderSpec("elmo", str(self._path), options)
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
-        """Unit vectors (len(texts), dim) float32; zeros where there is no word.
+        """Return unit vectors (len(texts), dim) float32; zeros for texts without words.
 
         Raises:
-            InputError: something that is no text; see `check_texts`.
+            InputError: see `check_texts`.
         """
         return self.encode_and_report(texts)[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """The same as `encode_documents`."""
+        """Return `encode_documents(texts)`."""
         return self.encode_documents(texts)
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
-        """`encode_documents(texts)`, and how many texts were cut off at `max_length` words."""
+        """Return `encode_documents(texts)`, and counts of truncated texts and of words."""
         check_texts(texts)
         vectors, report = np.zeros((len(texts), self.dim), np.float32), TextReport()
         start = 0
-        for some, reported in self._stretches(texts):
+        for some, reported in self._chunks(texts):
             vectors[start : start + len(some)] = self._encode(some)
             start, report = start + len(some), report + reported
         return vectors, report
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
-        """How many of some queries are cut off at `max_length` words, and the words read."""
+        """Count the queries that are truncated at `max_length` words, and the words read."""
         check_texts(texts)
-        return sum((reported for _, reported in self._stretches(texts)), TextReport())
+        return sum((reported for _, reported in self._chunks(texts)), TextReport())
 
     def encode_words(
         self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
     ) -> list[WordVectors]:
-        """The words of each text that are read, with their vectors in this context.
+        """Return the words of each text that are read, with their vectors in this context.
 
-        `layer` counts from 0 (the words without context) or from the end if negative; without it,
-        the top one is taken, which tells meanings apart best (Peters et al. 2018, table 5). What
-        ELMo reads as one word may be several here, `well-known`, or the other way round; `pieces`
-        says how several become one vector: `mean`, `first` or `last`.
+        `layer` counts from 0 (words without context) or from the end if negative; the default is
+        the top layer, which separates word senses best (Peters et al. 2018, table 5). One word of
+        ELMo's tokenizer may be several here, such as `well-known`, or the reverse; `pieces`
+        combines several into one vector: `mean`, `first` or `last`.
 
         Raises:
-            InputError: no such layer, no such way with pieces, or something that is no text.
+            InputError: no such layer or value of `pieces`, or see `check_texts`.
         """
         check_texts(texts)
         check_pieces(pieces)
         taken = self.word_layer if layer is None else layer
         taken, found = resolved_layer(taken, self.layers, self.name), list[WordVectors]()
-        for some, _ in self._stretches(texts):
+        for some, _ in self._chunks(texts):
             stretch = texts[len(found) : len(found) + len(some)]
             for text, read in zip(stretch, self._read(some, taken), strict=True):
                 offsets = np.array(spans_of(text)[: len(read)], np.int64).reshape(-1, 2)
@@ -171,11 +172,11 @@ class ElmoEmbedder:
 
     @property
     def word_layer(self) -> int:
-        """The layer that `encode_words` takes unasked."""
+        """Default layer of `encode_words`."""
         return self.layers
 
-    def _stretches(self, texts: Sequence[str]) -> Iterator[tuple[list[list[str]], TextReport]]:
-        """The words that are read of some thousand texts at a time, and the report of those."""
+    def _chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[list[str]], TextReport]]:
+        """Yield the truncated words of a few thousand texts at a time, with their report."""
         some, words, truncated = list[list[str]](), 0, 0
         for text in texts:
             found = tokenized(text)
@@ -189,14 +190,14 @@ class ElmoEmbedder:
             yield some, TextReport(texts=len(some), truncated=truncated, tokens=words)
 
     def _encode(self, texts: list[list[str]]) -> Matrix:
-        """Unit vectors of texts that are split into words."""
+        """Return unit vectors of tokenized texts."""
         vectors = np.zeros((len(texts), self.dim), np.float32)
         for table, places, together in self._batches(texts):
             vectors[places] = self._net.means(table, together, self._mixing)
         return unit(vectors)
 
     def _read(self, texts: list[list[str]], layer: int) -> list[Matrix]:
-        """What one layer makes of each text's words: (words, dim)."""
+        """Return the output of one layer for each text's words: (words, dim)."""
         read = [np.zeros((0, self.dim), np.float32)] * len(texts)
         for table, places, together in self._batches(texts):
             words = self._net.layer(table, together, layer)
@@ -206,7 +207,8 @@ class ElmoEmbedder:
         return read
 
     def _batches(self, texts: list[list[str]]) -> Iterator[tuple[Any, list[int], list[Ids]]]:
-        """A table of words, the places of texts that are read together, and their rows in it.
+        """Yield a table of words, the positions of the texts of a batch, and their rows in the
+        table.
 
         Texts without words are left out.
         """
@@ -218,7 +220,7 @@ class ElmoEmbedder:
         if not rows:
             return
         table = self._net.table(list(rows))
-        # Texts of about the same length are read together, so that few run on alone.
+        # Texts of similar length share a batch, so that few continue alone.
         order = sorted(range(len(texts)), key=lambda place: -len(numbered[place]))
         filled = [place for place in order if len(numbered[place])]
         for start in range(0, len(filled), self._batch_size):
@@ -226,12 +228,11 @@ class ElmoEmbedder:
             yield table, batch, [numbered[place] for place in batch]
 
 
-def _mixing(layers: str, count: int) -> list[float]:
-    """The share of each of `count` layers, which add up to 1.
+def _layer_weights(layers: str, count: int) -> list[float]:
+    """Return the shares of `count` layers, which add up to 1.
 
     Raises:
-        InputError: neither `mean` nor `top` nor a weight from 0 up for each layer, not all of
-            them 0.
+        InputError: neither `mean` nor `top` nor a non-negative weight per layer, not all of them 0.
     """
     if layers == "mean":
         return [1 / count] * count
@@ -244,7 +245,7 @@ def _mixing(layers: str, count: int) -> list[float]:
     total = sum(weights)
     if len(weights) != count or min(weights) < 0 or not 0 < total < math.inf:
         raise InputError(
-            f"layers is {layers!r}; expected mean, top, or {count} weights from 0 up with commas "
-            "between them, not all of them 0."
+            f"layers is {layers!r}; expected mean, top, or {count} weights from 0 up, "
+            "comma-separated and not all of them 0."
         )
     return [weight / total for weight in weights]

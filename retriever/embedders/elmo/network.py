@@ -1,8 +1,8 @@
-"""ELMo's network in torch: characters to words, and words to their meanings in context.
+"""ELMo's network in torch: characters to words, and words to vectors in context.
 
 Peters et al. 2018, "Deep contextualized word representations" (https://arxiv.org/abs/1802.05365).
-What is computed, and in which order, is that of the authors' own code,
-https://github.com/allenai/bilm-tf (`bilm/model.py`).
+Operations and their order follow the authors' code, https://github.com/allenai/bilm-tf
+(`bilm/model.py`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from retriever.embedders.elmo.packing import Ids, Steps, blocks, side_by_side
 BEGIN_SENTENCE, END_SENTENCE, BEGIN_WORD, END_WORD, PADDING = range(256, 261)
 # The first rows of a table of words are the two marks around every text.
 BEGIN_ROW, END_ROW, FIRST_WORD = range(3)
-# Words that go through the character convolutions together, and steps through the LSTM's inputs:
-# with the published model either takes less than 100 MB.
+# Batch sizes of words in the character convolutions and of rows in the LSTM's input product: with
+# the published model, either takes less than 100 MB.
 WORDS_TOGETHER = 256
 ROWS_TOGETHER = 512
 
 
 @dataclass(frozen=True)
 class LstmState:
-    """What the LSTM layers hold after some texts, to be carried on to the next ones.
+    """State of the LSTM layers after some texts, to be carried over to the next ones.
 
-    `cells` and `outputs` have a tensor a layer, (2 directions, texts, width).
+    `cells` and `outputs` have one tensor per layer, (2 directions, texts, width).
     """
 
     cells: tuple[Any, ...]
@@ -41,9 +41,9 @@ class LstmState:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the layers make of texts: a tensor a layer, (words of all texts, 2 x projection).
+    """Outputs of the layers: one tensor per layer, (words of all texts, 2 x projection).
 
-    The first is the words themselves, twice. Rows are in the order of the texts and words.
+    The first one is the context-free words, twice. Rows are in the order of the texts and words.
     """
 
     layers: tuple[Any, ...]
@@ -51,7 +51,7 @@ class Reading:
 
 
 class ElmoNet:
-    """The network on a device; computes without gradients in float32."""
+    """The network on a device; computes in float32, without gradients."""
 
     def __init__(self, options: ElmoOptions, weights: ElmoWeights, device: str) -> None:
         import torch
@@ -60,7 +60,7 @@ class ElmoNet:
         tensors = {name: _tensor(array, device) for name, array in weights.arrays.items()}
         self._characters = tensors["char_embed"]
         self._filters = [
-            # A window of characters is one row: their numbers one after the other.
+            # A window of characters is one row, with their embeddings concatenated.
             (tensors[f"CNN/W_cnn_{n}"].reshape(-1, number), tensors[f"CNN/b_cnn_{n}"])
             for n, (_, number) in enumerate(options.filters)
         ]
@@ -82,9 +82,9 @@ class ElmoNet:
     # -- words ----------------------------------------------------------------------------------
 
     def table(self, words: Sequence[str]) -> Any:
-        """The vectors of words without context, (2 + words, projection).
+        """Return the vectors of words without context, (2 + words, projection).
 
-        The first two rows are the marks at the begin and at the end of a text.
+        The first two rows are the marks for the begin and end of a text.
         """
         import torch
 
@@ -95,13 +95,13 @@ class ElmoNet:
         with torch.inference_mode():
             for start in range(0, len(order), WORDS_TOGETHER):
                 some = order[start : start + WORDS_TOGETHER]
-                # All windows of nothing but padding are alike: one for each filter is enough.
+                # Windows of padding only are all equal: one for each filter is enough.
                 wide = min(self.options.word_length, int(lengths[some[-1]]) + widest)
-                table[self._moved(some)] = self._words(self._moved(ids[some, :wide]))
+                table[self._to_device(some)] = self._words(self._to_device(ids[some, :wide]))
         return table
 
     def _words(self, ids: Any) -> Any:
-        """Character ids (words, characters) to vectors (words, projection)."""
+        """Map character ids (words, characters) to vectors (words, projection)."""
         import torch
 
         activation = torch.relu if self.options.activation == "relu" else torch.tanh
@@ -124,29 +124,29 @@ class ElmoNet:
     # -- texts ----------------------------------------------------------------------------------
 
     def read(self, table: Any, texts: Sequence[Ids], state: LstmState | None = None) -> Reading:
-        """What the layers make of texts.
+        """Return the outputs of all layers.
 
-        A text is the rows of `table` that are its words, without the marks, which are put around
-        it and left out of what comes back. Without a `state` every text begins from zero. A state
-        has the texts in the order in which they are given.
+        A text is given as the rows of its words in `table`; begin and end marks are added around it
+        and left out of the result. Without a `state`, every text starts from zero. A state has the
+        texts in the order given.
         """
         return self._read(table, texts, self.options.layers, state, lambda layer: layer)
 
     def means(self, table: Any, texts: Sequence[Ids], mixing: Sequence[float]) -> Floats:
-        """The mean of each text's words, mixed from the layers: (texts, 2 x projection).
+        """Return the mean over each text's words, mixed over the layers: (texts, 2 x projection).
 
-        `mixing` has a share for every layer of a `Reading`; layers beyond the last share are not
-        computed. Every text has a word.
+        `mixing` has one share per layer of a `Reading`; layers beyond the last non-zero share are
+        not computed. Every text must have a word.
         """
         import torch
 
         depth = max(layer for layer, share in enumerate(mixing) if share)
-        lengths = self._moved(np.array([len(text) for text in texts], np.int64))
+        lengths = self._to_device(np.array([len(text) for text in texts], np.int64))
 
         def mean(layer: Any) -> Any:
             return torch.segment_reduce(layer, "mean", lengths=lengths)
 
-        # Averaged before they are mixed: one layer's words in memory at a time.
+        # Averaging before mixing keeps one layer's words in memory at a time.
         layers = self._read(table, texts, depth, None, mean).layers
         mixed: Floats = sum(
             layer.cpu().numpy() * np.float32(share)
@@ -155,14 +155,14 @@ class ElmoNet:
         return mixed
 
     def layer(self, table: Any, texts: Sequence[Ids], layer: int) -> Floats:
-        """What one layer makes of the words of all texts: (words, 2 x projection); 0: no context.
+        """Return the output of one layer for the words of all texts: (words, 2 x projection).
 
-        Every text begins from zero; layers above are not computed.
+        Layer 0 has no context. Every text starts from zero; layers above are not computed.
         """
         kept = list[Any]()
 
         def last(layer: Any) -> None:
-            # One layer's words in memory at a time.
+            # Keep one layer's words in memory at a time.
             kept[:] = [layer]
 
         self._read(table, texts, layer, None, last)
@@ -177,21 +177,23 @@ class ElmoNet:
         state: LstmState | None,
         taken: Callable[[Any], Any],
     ) -> Reading:
-        """The words and the first `depth` LSTM layers, each as `taken` from (all words, width)."""
+        """Apply `taken` to the words and to each of the first `depth` LSTM layers, (all words,
+        width).
+        """
         import torch
 
         lengths = np.array([len(text) + 2 for text in texts], np.int64)
         steps = side_by_side(lengths)
         rows = np.concatenate([part for text in texts for part in ([BEGIN_ROW], text, [END_ROW])])
         ends = np.cumsum(lengths)
-        inner = self._moved(np.delete(np.arange(len(rows)), [*(ends - lengths), *(ends - 1)]))
-        forward, backward = self._moved(np.argsort(steps.rows, axis=1))[:, inner]
+        inner = self._to_device(np.delete(np.arange(len(rows)), [*(ends - lengths), *(ends - 1)]))
+        forward, backward = self._to_device(np.argsort(steps.rows, axis=1))[:, inner]
         with torch.inference_mode():
-            words = table[self._moved(rows)]
+            words = table[self._to_device(rows)]
             read, cells, outputs = [taken(words[inner].repeat(1, 2))], [], []
-            sequence = words[self._moved(steps.rows)]
+            sequence = words[self._to_device(steps.rows)]
             for layer in range(depth):
-                before = self._before(layer, state, steps)
+                before = self._initial_state(layer, state, steps)
                 result, cell, output = self._run(layer, sequence, steps, *before)
                 sequence = result.add_(sequence) if layer and self.options.skip else result
                 read.append(taken(torch.cat([sequence[0, forward], sequence[1, backward]], 1)))
@@ -199,21 +201,21 @@ class ElmoNet:
                 outputs.append(output)
         return Reading(tuple(read), LstmState(tuple(cells), tuple(outputs)))
 
-    def _before(self, layer: int, state: LstmState | None, steps: Steps) -> tuple[Any, Any]:
-        """The cells and outputs that a layer begins with, the longest text first."""
+    def _initial_state(self, layer: int, state: LstmState | None, steps: Steps) -> tuple[Any, Any]:
+        """Return the initial cells and outputs of a layer, longest text first."""
         import torch
 
         if state is None:
             shape = (2, len(steps.order))
             cells = torch.zeros((*shape, self.options.cells), device=self.device)
             return cells, torch.zeros((*shape, self.options.projection), device=self.device)
-        order = self._moved(steps.order)
+        order = self._to_device(steps.order)
         return state.cells[layer][:, order], state.outputs[layer][:, order]
 
     def _run(self, layer: int, sequence: Any, steps: Steps, cells: Any, output: Any) -> Any:
-        """One layer over all steps: outputs (2, total, projection), and its state after them.
+        """Run one layer over all steps; return outputs (2, total, projection) and final state.
 
-        `cells` and `output` are what it begins with; `cells` is written over.
+        `cells` and `output` are the initial state; `cells` is overwritten.
         """
         import torch
 
@@ -227,13 +229,14 @@ class ElmoNet:
                 gates = torch.baddbmm(entering[:, start:stop], output[:, :running], recurrent)
                 output = self._step(gates, cells[:, :running], projection)
                 results[:, begin + start : begin + stop] = output
-        place = self._moved(np.argsort(steps.order))
-        return results, cells[:, place], results[:, self._moved(steps.last)][:, place]
+        place = self._to_device(np.argsort(steps.order))
+        return results, cells[:, place], results[:, self._to_device(steps.last)][:, place]
 
     def _step(self, gates: Any, cells: Any, projection: Any) -> Any:
-        """The outputs of one step; `gates` and `cells` are written over.
+        """Return the outputs of one step; `gates` and `cells` are overwritten.
 
-        The gates are input, forget, output, new value; the forget gate's bias has its 1 already.
+        The gates are input, forget, output, new value; the forget gate's bias already includes its
+        1.
         """
         import torch
 
@@ -244,7 +247,7 @@ class ElmoNet:
         _clip(cells, self.options.cell_clip)
         return _clip(torch.bmm(out * cells.tanh(), projection), self.options.projection_clip)
 
-    def _moved(self, array: NDArray[Any]) -> Any:
+    def _to_device(self, array: NDArray[Any]) -> Any:
         return _tensor(array, self.device)
 
 
@@ -259,10 +262,10 @@ def _clip(values: Any, limit: float | None) -> Any:
 
 
 def _lstm_layer(torch: Any, tensors: Any, layer: int, options: ElmoOptions) -> tuple[Any, ...]:
-    """Both directions of a layer together: weights of inputs and outputs, bias, projection.
+    """Stack both directions of a layer: weights of inputs and outputs, bias, projection.
 
-    The gates come as input, new value, forget, output; here the new value is last, so that the
-    three others are one stretch.
+    The gates come as input, new value, forget, output; the new value is moved to the end, so that
+    the three others are contiguous.
     """
     width, parts = options.cells, []
     for direction in range(2):
@@ -279,9 +282,9 @@ def _lstm_layer(torch: Any, tensors: Any, layer: int, options: ElmoOptions) -> t
 
 
 def _character_ids(words: Sequence[str], length: int) -> tuple[Ids, Ids]:
-    """Ids (2 + words, length) of the two marks and the words, and how many are no padding.
+    """Return ids (2 + words, length) of the two marks and the words, and their lengths.
 
-    A word is its bytes in UTF-8, the first `length` - 2, between the marks of its begin and end.
+    A word is its first `length` - 2 bytes in UTF-8, between the marks for its begin and end.
     """
     encoded = [word.encode()[: length - 2] for word in words]
     lengths = np.array([1, 1, *map(len, encoded)], np.int64)

@@ -1,4 +1,4 @@
-"""Texts of different lengths, read side by side without padding: which row is read when."""
+"""Packing of texts of different lengths, so that they are read in parallel without padding."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Steps:
-    """Texts of different lengths, read side by side without padding.
+    """Packed order of rows, as in torch's `pack_padded_sequence`.
 
-    Step by step, every text that is still running has a row, the longest first. `sizes` says how
-    many those are. `rows` (2, total) leads from these rows to those of the texts one after the
-    other, for either direction: the second one reads every text from its own end. `last` is each
-    text's last row, and `order` its place among the texts as they were given.
+    At each step, every text that has not ended has one row, longest first. `sizes` are the numbers
+    of rows per step. `rows` (2, total) maps these rows to those of the concatenated texts for both
+    directions: the second one reads each text from its end. `last` is each text's last row, and
+    `order` its position in the input.
     """
 
     sizes: list[int]
@@ -28,7 +28,7 @@ class Steps:
 
 
 def side_by_side(lengths: Ids) -> Steps:
-    """How texts of these lengths, from 1, are read side by side."""
+    """Return the packing of texts with these lengths, each at least 1."""
     order = np.argsort(-lengths, kind="stable")
     begins = (np.cumsum(lengths) - lengths)[order]
     sorted_lengths = lengths[order]
@@ -42,7 +42,7 @@ def side_by_side(lengths: Ids) -> Steps:
 
 
 def blocks(sizes: Sequence[int], most: int) -> Iterator[tuple[int, list[int]]]:
-    """Stretches of steps of at most `most` rows, with the row at which each begins."""
+    """Yield blocks of consecutive steps of at most `most` rows, with the first row of each."""
     begin = end = 0
     some = list[int]()
     for size in sizes:

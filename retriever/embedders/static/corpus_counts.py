@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
-from retriever.embedders.texts import check_texts
+from retriever.embedders.validation import check_texts
 
 BATCH_CHARACTERS = 1 << 22
 SAMPLED_TEXTS = 20_000

@@ -285,7 +285,7 @@ def test_a_model_that_cannot_be_had_offline_says_what_was_tried(library, failed,
     name = spec.split(":")[1]
     lines = failed("build", library, "new", "--embedder", spec).splitlines()
     assert lines[0] == f"No {kind} '{name}'. Tried:"
-    assert lines[1] == f"  path {name}: not there"
+    assert lines[1] == f"  path {name}: does not exist"
     assert lines[2].startswith(f"  package {name}: not installed")
     assert "HF_HUB_OFFLINE" in "\n".join(lines[3:-1])
     assert lines[-1].startswith("To get it: give the path of a model")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
-from retriever.embedders import Embedder, HashingEmbedder
+from retriever import Collection, Document
+from retriever.embedders import Embedder, HashingEmbedder, modalities_of
 
 
 def test_one_word_is_one_coordinate():
@@ -69,3 +70,35 @@ def test_a_text_has_its_vector_alone_and_in_a_batch(texts):
 def test_what_is_no_text_is_refused_by_its_position(texts, message):
     with pytest.raises(InputError, match=message):
         HashingEmbedder(8).encode_documents(texts)
+
+
+class Pictures(HashingEmbedder):
+    modalities = ("image", "audio")
+
+
+class Silent:
+    """An embedder of a user, which does not say what it encodes."""
+
+    name = fingerprint = "silent"
+    dim = 2
+
+    def encode_documents(self, texts):
+        return np.ones((len(texts), 2), np.float32) / np.sqrt(2).astype(np.float32)
+
+    encode_queries = encode_documents
+
+
+def test_an_embedder_says_what_it_encodes_and_is_of_text_where_it_does_not():
+    assert modalities_of(HashingEmbedder(8)) == ("text",)
+    assert modalities_of(Pictures(8)) == ("image", "audio")
+    assert isinstance(Silent(), Embedder)
+    assert modalities_of(Silent()) == ("text",)
+
+
+def test_an_index_over_texts_refuses_an_embedder_of_other_content(tmp_path):
+    collection = Collection.create(tmp_path / "library")
+    collection.add([Document("a", "one text")])
+    with pytest.raises(InputError, match="hashing-8 encodes image, audio, not text"):
+        collection.build("pictures", Pictures(8))
+    collection.build("silent", Silent())
+    assert [hit.doc_id for hit in collection.search("text", index="silent")] == ["a"]

@@ -1,4 +1,4 @@
-"""A sentence model in torch written as one ONNX graph: tokens and a mask in, vectors out."""
+"""Export of a sentence model in torch to one ONNX graph: tokens and a mask in, vectors out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexes.errors import InputError
+from retriever.embedders.validation import first_line
 
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
@@ -18,28 +19,28 @@ if TYPE_CHECKING:
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "sentence_embedding"
 OPSET = 17
-# A file of protocol buffers holds less than 2 GiB; some is needed for the graph itself.
+# Protocol buffers are limited to 2 GiB; the graph itself needs some of it.
 MOST_BYTES = 2_000_000_000
-# The shape that is traced: neither number may be 1, which would be taken for a constant.
+# The traced shape: neither number may be 1, which would become a constant.
 TRACED = (2, 9)
 
 
 def write_graph(model: SentenceModel, path: Path) -> None:
-    """Write what the whole model computes, from tokens to the vectors (n, dim), to a file.
+    """Write the graph of the complete model, from tokens to vectors (n, dim), to a file.
 
-    Both axes of the inputs stay open. The graph is recorded from one run, so a model whose steps
-    depend on what it reads comes out wrong without a word: compare before you trust it.
+    Both axes of the inputs are dynamic. The graph is traced from one run, so a model with
+    data-dependent control flow silently comes out wrong: compare the result before use.
 
     Raises:
         InputError: why this model cannot be exported, as a clause without a full stop.
-        OSError: the disk is full, or cannot be written to.
+        OSError: the disk is full or not writable.
     """
     import torch
 
     _check_exportable(model)
 
     class Chain(torch.nn.Module):  # type: ignore[misc, unused-ignore]
-        """The model's parts under the names of the graph's inputs."""
+        """The model's modules, with the graph's inputs as arguments."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -66,27 +67,26 @@ def write_graph(model: SentenceModel, path: Path) -> None:
                 dynamic_axes={**axes, OUTPUT: {0: "texts"}},
             )
     except OSError:
-        # That the disk is full says nothing of the model.
+        # A full disk says nothing about the model.
         raise
-    except Exception as error:  # torch raises many kinds, by what it cannot write
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise InputError(f"torch cannot write it as a graph: {reason[:200]}") from None
+    except Exception as error:  # torch raises many kinds, depending on what it cannot export
+        raise InputError(f"torch cannot export it as a graph: {first_line(error)}") from None
 
 
 def _check_exportable(model: SentenceModel) -> None:
-    """Check what can be told before the work.
+    """Check what is known before the export.
 
     Raises:
         InputError: why this model cannot be exported, as a clause without a full stop.
     """
     if not model.card.plain:
-        raise InputError("it goes by more than tokens and a mask, or has no tokenizer in Rust")
+        raise InputError("it takes more than tokens and a mask, or has no Rust tokenizer")
     if not model.card.pools_prompt:
-        raise InputError("it leaves its prompt out of the pooling, which differs by text")
+        raise InputError("it leaves its prompt out of pooling, which differs by text")
     known = ("sentence_transformers", "retriever")
     own = [part for part in model.parts if type(part).__module__.partition(".")[0] not in known]
     if own:
-        raise InputError(f"{type(own[0]).__name__} is a part that brings code of its own")
+        raise InputError(f"{type(own[0]).__name__} is a module with custom code")
     weights = list(model.parts.state_dict().values())
     kinds = {str(w.dtype).removeprefix("torch.") for w in weights if w.is_floating_point()}
     if kinds - {"float32"}:
@@ -97,7 +97,7 @@ def _check_exportable(model: SentenceModel) -> None:
 
 @contextmanager
 def _recordable(parts: Any) -> Iterator[None]:
-    """With attention in its plain form, and without torch's warnings about recording."""
+    """Use eager attention, and silence torch's warnings about tracing."""
     network = parts.transformers_model
     before = network.config._attn_implementation
     try:

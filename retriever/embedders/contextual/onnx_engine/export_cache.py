@@ -1,14 +1,14 @@
-"""The cache of exported models: the graph of each, and what is known of it, compared with torch.
+"""Cache of exported models: ONNX graphs that were compared with torch, and model info.
 
-<cache>/onnx/<graph>/model.onnx          what onnxruntime computes
-<cache>/onnx/<graph>/retriever.json      how like torch's its vectors are, and a seal
-<cache>/onnx/<graph>/cards/<card>.json   the model's card for some prompts and a length, and a seal
+<cache>/onnx/<graph>/model.onnx          the graph for onnxruntime
+<cache>/onnx/<graph>/retriever.json      its similarity to torch, and a checksum
+<cache>/onnx/<graph>/cards/<card>.json   model info for given prompts and length, and a checksum
 
-`graph` is a checksum of the model's files and of all else that decides: what was chosen for the
-model, the precision, the libraries' versions, and the processor, whose instructions decide how
-exact int8 is. So an exchanged model is noticed, and an export is found without loading torch.
-Prompts and `max_length` decide which tokens go in, but not what is computed of them: they share
-a graph. Graphs that nobody opens go when another is made, see `remove_unused`.
+`graph` is a checksum of everything that determines the result: the model's files and options, the
+precision, the versions of the libraries, and the processor, whose instructions affect the accuracy
+of int8. So a replaced model is noticed, and an export is found without loading torch. Prompts and
+`max_length` change the tokens but not the computation: they share a graph. Unused graphs are
+removed when another one is exported, see `remove_unused`.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from retriever.hardware import processor
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
 
-# Counts up when a graph is made in another way, or is described by other things.
+# Increased when graphs or their description change.
 FORMAT = 2
 GRAPH, FACTS, CARDS = "model.onnx", "retriever.json", "cards"
-# What is chosen of how texts become tokens.
+# Options for tokenizing texts.
 READING = ("max_length", "query_prompt", "document_prompt")
 LIBRARIES = (
     *("retriever-compare", "onnxruntime", "onnx", "torch", "transformers"),
@@ -57,10 +57,10 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Source:
-    """All that decides what an export of a model is, but for the precision.
+    """Everything that determines an export of a model, except the precision.
 
-    `facts` decide what is computed, `reading` which tokens of a text are. `place` is the model's
-    path or name.
+    `facts` determine the computation, `reading` the tokens of a text. `place` is the model's path
+    or name.
     """
 
     place: str
@@ -68,19 +68,19 @@ class Source:
     reading: Mapping[str, Any]
 
     def key(self, **more: Any) -> str:
-        """A checksum of all that decides, and of `more`, in hex."""
+        """Return a checksum, in hex, of everything, including `more`."""
         return _checksum(**self.facts, reading=self.reading, **more)
 
     def graph_key(self, precision: str) -> str:
-        """A checksum of what decides the graph in a precision, in hex."""
+        """Return a checksum, in hex, of what determines the graph in a precision."""
         return _checksum(**self.facts, precision=precision)
 
 
 @dataclass(frozen=True)
 class Export:
-    """An exported model that may be trusted.
+    """An exported model that passed the comparison.
 
-    `card` is as the model's own, but that its fingerprint names runtime and precision.
+    `card` is the model's own, except that its fingerprint includes runtime and precision.
     """
 
     folder: Path
@@ -90,18 +90,18 @@ class Export:
 
     @property
     def engine(self) -> OnnxModel:
-        """What computes it.
+        """Engine that runs the graph.
 
         Raises:
-            ModelNotAvailableError: onnxruntime is not there.
+            ModelNotAvailableError: onnxruntime is not installed.
         """
         return OnnxModel(self.folder / GRAPH, self.precision)
 
 
 def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source | None:
-    """What decides an export of a model, read off its files, without loading it.
+    """Return what determines an export of a model, from its files, without loading it.
 
-    None where they are not on this machine, or where its folder does not hold all of it.
+    None if they are not on this machine, or if the folder does not hold all of them.
     """
     files = files_of_sentence_model(model)
     if not files:
@@ -125,7 +125,7 @@ def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source
 
 
 def exported_before(source: Source, precision: str) -> Export | None:
-    """The export of a model where there is a whole one."""
+    """Return the cached export of a model if it is intact."""
     folder = _folder(source, precision)
     graph = _read_graph(folder)
     card = None if graph is None else _read_card(_card_file(folder, source))
@@ -136,15 +136,15 @@ def exported_before(source: Source, precision: str) -> Export | None:
 
 
 def export(source: Source, precision: str, model: SentenceModel) -> Export:
-    """The export of a model: that which is there, or else made from `model`, and compared with it.
+    """Return the cached export of a model, or export `model` and compare the result with it.
 
-    `model` is in torch, in float32, on the processor.
+    `model` is in torch, in float32, on the CPU.
 
     Raises:
-        InputError: why it cannot be exported, or may not be trusted, as a clause without a full
+        InputError: why it cannot be exported, or differs from torch, as a clause without a full
             stop.
-        ModelNotAvailableError: onnxruntime or onnx is not there.
-        OSError: the cache cannot be written; `unwritable` says what to do.
+        ModelNotAvailableError: onnxruntime or onnx is not installed.
+        OSError: the cache is not writable; `unwritable` says what to do.
     """
     if found := exported_before(source, precision):
         return found
@@ -154,46 +154,42 @@ def export(source: Source, precision: str, model: SentenceModel) -> Export:
         _make_graph(folder, source, precision, model)
     graph = _read_graph(folder)
     if graph is None:
-        raise InputError(f"{folder} was changed by someone else while it was made; try again")
+        raise InputError(f"another program changed {folder} during the export; try again")
     card = _card(model.card, precision)
-    # Without it torch is loaded again the next time: a graph in a folder that cannot be written
-    # is of use all the same.
+    # Without this file torch is loaded again next time, but a graph in a read-only folder is still
+    # usable.
     with suppress(OSError):
-        write_whole(_card_file(folder, source), _sealed({"card": asdict(card)}))
+        write_whole(_card_file(folder, source), _with_checksum({"card": asdict(card)}))
     mark_used(folder)
     return Export(folder, card, precision, graph)
 
 
 def _make_graph(folder: Path, source: Source, precision: str, model: SentenceModel) -> None:
-    """Write the graph of a model, and remove graphs that are not needed any more."""
-    fill: partial[None]
-    if precision == "float32":
-        fill = partial(_fill, source=source, precision=precision, model=model, plain=None)
-    else:
-        plain = export(source, "float32", model).folder / GRAPH
-        fill = partial(_fill, source=source, precision=precision, model=model, plain=plain)
+    """Write the graph of a model, and remove unused graphs."""
+    plain = None if precision == "float32" else export(source, "float32", model).folder / GRAPH
+    fill = partial(_fill, source=source, precision=precision, model=model, plain=plain)
     make_whole(folder, fill, lambda made: _read_graph(made) is not None)
     remove_unused(folder.parent, folder, lambda made: _is_outdated(made, source))
 
 
 def unwritable(error: OSError) -> str:
-    """Why nothing could be exported, and what to do, as a clause without a full stop."""
+    """Return why nothing could be exported, and what to do, as a clause without a full stop."""
     return (
         f"{error.filename or cache_folder()} cannot be written ({error.strerror or error}); set "
-        "RETRIEVER_CACHE to a folder that can be written and has room"
+        "RETRIEVER_CACHE to a writable folder with free space"
     )
 
 
 def _fill(
     folder: Path, *, source: Source, precision: str, model: SentenceModel, plain: Path | None
 ) -> None:
-    """Write the files of an export, once its vectors are like those of torch."""
+    """Write the files of an export after comparing its vectors with those of torch."""
     graph = folder / GRAPH
     if plain is None:
         write_graph(model, graph)
     else:
         quantize(plain, graph)
-    # Longer texts than are read now, where the model can: others share the graph.
+    # Up to the model's own maximum length: other lengths share the graph.
     probes = probes_of(replace(model.card, max_length=model.most))
     found = likeness(OnnxModel(graph, precision), probes, vectors_of(model, probes))
     if not found.is_enough(precision):
@@ -207,69 +203,66 @@ def _fill(
         "place": source.place,
         "files": source.facts["files"],
     }
-    (folder / FACTS).write_text(_sealed(facts), encoding="utf-8")
+    (folder / FACTS).write_text(_with_checksum(facts), encoding="utf-8")
 
 
 def _card(card: ModelInfo, precision: str) -> ModelInfo:
-    """The card of the model as onnxruntime computes it."""
+    """Return the info of the model as run by onnxruntime."""
     more = {"runtime": "onnx"} | ({} if precision == "float32" else {"precision": precision})
     return replace(card, fingerprint=fingerprint_of(**json.loads(card.fingerprint), **more))
 
 
 def _read_graph(folder: Path) -> Likeness | None:
-    """How like torch's are the vectors of the graph in a folder; None where it is not whole."""
+    """Return the similarity to torch of the graph in a folder; None if it is not intact."""
     try:
-        facts = _unsealed(folder / FACTS)
-        whole = facts["graph"] == checksum_of([folder / GRAPH])
-        return Likeness(**facts["likeness"]) if whole else None
+        facts = _verified(folder / FACTS)
+        intact = facts["graph"] == checksum_of([folder / GRAPH])
+        return Likeness(**facts["likeness"]) if intact else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _read_card(path: Path) -> ModelInfo | None:
-    """The card in a file; None where it is damaged or not there."""
+    """Return the model info in a file; None if it is damaged or missing."""
     try:
-        card = _unsealed(path)["card"]
+        card = _verified(path)["card"]
         known = {field.name for field in fields(ModelInfo)} == set(card)
-        values = {name: _as_it_was(value) for name, value in card.items()}
-        return ModelInfo(**values) if known else None
+        # JSON has no tuples.
+        card["notes"] = tuple(card["notes"])
+        return ModelInfo(**card) if known else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _is_outdated(folder: Path, source: Source) -> bool:
-    """Whether a folder holds what was exported of this model before its files changed."""
+    """Return whether a folder holds an export of this model from before its files changed."""
     try:
-        facts = _unsealed(folder / FACTS)
+        facts = _verified(folder / FACTS)
         return bool(facts["place"] == source.place and facts["files"] != source.facts["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _as_it_was(value: Any) -> Any:
-    """JSON has no tuples."""
-    return tuple(value) if isinstance(value, list) else value
+def _with_checksum(facts: Mapping[str, Any]) -> str:
+    """Return facts as JSON with a checksum."""
+    return json.dumps({"seal": _digest(facts), "export": facts})
 
 
-def _sealed(facts: Mapping[str, Any]) -> str:
-    """Facts as the text of a file that tells when one of them changed."""
-    return json.dumps({"seal": _seal(facts), "export": facts})
-
-
-def _unsealed(path: Path) -> Mapping[str, Any]:
-    """The facts in a file.
+def _verified(path: Path) -> Mapping[str, Any]:
+    """Read the facts in a file.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: they are not there, or not as they were written.
+        OSError, ValueError, KeyError, TypeError: the file is missing or its checksum does not
+            match.
     """
-    sealed = json.loads(path.read_text(encoding="utf-8"))
-    facts: Mapping[str, Any] = sealed["export"]
-    if sealed["seal"] != _seal(facts):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    facts: Mapping[str, Any] = content["export"]
+    if content["seal"] != _digest(facts):
         raise ValueError(path)
     return facts
 
 
-def _seal(facts: Mapping[str, Any]) -> str:
+def _digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""A sentence model in onnxruntime: its graph opened, computed in threads, or put into bytes."""
+"""Sentence models in onnxruntime: sessions, parallel batches and int8 quantization."""
 
 from __future__ import annotations
 
@@ -15,73 +15,66 @@ from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.onnx_engine.export import INPUTS, OUTPUT
+from retriever.embedders.validation import first_line
 from retriever.hardware import threads
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-# Two texts of 256 tokens: small enough for a core's own cache, and enough texts of a few words.
+# Two texts of 256 tokens: fits a core's cache, and holds enough short texts.
 BUDGET = 512
-# Longer texts are not computed side by side: one of 8,192 tokens takes 3 GB, with 12 heads.
+# Longer texts do not run in parallel: one of 8,192 tokens takes 3 GB with 12 heads.
 WIDE = 1024
-# So many batches for each thread are read ahead: none waits, and few are held.
+# Batches read ahead per thread: no thread waits, and few are held.
 AHEAD = 2
-# Errors only: onnxruntime warns of what it makes of a graph on this machine.
+# Errors only: onnxruntime warns about its graph optimizations.
 QUIET = 3
 
 
 class OnnxModel:
-    """Computes the graph in a file (see `graphs.py`) on the processor.
+    """Runs an exported graph (see `export.py`) on the CPU.
 
-    Many batches are computed side by side, each by one thread: that needs no waiting for each
-    other, and beats one batch in all threads by a fifth. A single batch gets all threads, and so
-    does one of long texts, whose memory grows with the square of their length.
+    Batches run in parallel with one thread each: without synchronization, this is a fifth faster
+    than one batch in all threads. A single batch gets all threads, and so does a batch of long
+    texts, whose memory grows with the square of their length.
 
-    An `int8` graph measures the numbers of a whole batch to find their scale, so that a text's
-    vector would depend on its neighbours. There, each text is a batch of its own.
+    An `int8` graph scales its activations by the range of the entire batch, so a vector would
+    depend on the other texts. There, each text is a separate batch.
 
     Raises:
-        ModelNotAvailableError: onnxruntime is not installed, or cannot be imported.
+        ModelNotAvailableError: onnxruntime is not installed, or its import fails.
     """
 
+    runtime = "onnx"
+
     def __init__(self, graph: Path, precision: str) -> None:
-        self._graph, self._precision = graph, precision
+        self._graph, self.precision = graph, precision
         self._engine = _onnxruntime()
 
     @property
-    def runtime(self) -> str:
-        """What computes."""
-        return "onnx"
-
-    @property
-    def precision(self) -> str:
-        """In which numbers it computes: `float32` or `int8`."""
-        return self._precision
-
-    @property
     def budget(self) -> int:
-        """How many places for tokens a batch should have at most; 1: each text is alone."""
-        return 1 if self._precision == "int8" else BUDGET
+        """Maximum positions per batch; 1 means one text per batch."""
+        return 1 if self.precision == "int8" else BUDGET
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
     ) -> Iterator[tuple[Batch, Matrix]]:
-        """Each batch with its vectors (n, dim), in the order of the batches.
+        """Yield each batch with its vectors (n, dim), in the order of the batches.
 
-        `skipped` is not to be met here: models that leave prompts out are not exported.
+        `skipped` is ignored: models that leave prompts out of pooling are not exported.
         """
         coming = iter(batches)
         first = list(islice(coming, 2))
         if len(first) < 2:
             for batch in first:
-                yield batch, self._run(self._in_all_threads, batch)
+                yield batch, self._run(self._multi_threaded, batch)
             return
         count, every = threads(), chain(first, coming)
         for wide, some in groupby(every, lambda batch: bool(batch.ids.shape[1] > WIDE)):
             if wide or count == 1:
-                yield from ((batch, self._run(self._in_all_threads, batch)) for batch in some)
+                yield from ((batch, self._run(self._multi_threaded, batch)) for batch in some)
             else:
-                yield from side_by_side(partial(self._run, self._in_one_thread), some, count)
+                yield from side_by_side(partial(self._run, self._single_threaded), some, count)
 
     def _run(self, session: Any, batch: Batch) -> Matrix:
         given = dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
@@ -89,18 +82,19 @@ class OnnxModel:
         return vectors
 
     @cached_property
-    def _in_one_thread(self) -> Any:
+    def _single_threaded(self) -> Any:
         return self._session(1)
 
     @cached_property
-    def _in_all_threads(self) -> Any:
-        return self._in_one_thread if threads() == 1 else self._session(threads())
+    def _multi_threaded(self) -> Any:
+        return self._single_threaded if threads() == 1 else self._session(threads())
 
     def _session(self, count: int) -> Any:
-        """The opened graph, computing in `count` threads, that of the caller included.
+        """Open the graph for `count` threads, the caller's included.
 
         Raises:
-            ModelNotAvailableError: it is gone from the cache, where nobody had opened it for long.
+            ModelNotAvailableError: the graph was removed from the cache after a long time without
+                use.
         """
         if not self._graph.is_file():
             raise ModelNotAvailableError(
@@ -109,8 +103,8 @@ class OnnxModel:
         options = self._engine.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = count, 1
         options.log_severity_level = QUIET
-        # Threads wait busily for the next step of a run, but not for the next run: the search that
-        # follows a query needs the cores.
+        # Threads spin between the steps of a run, but not between runs: the search after a query
+        # needs the cores.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         return self._engine.InferenceSession(
             str(self._graph), options, providers=["CPUExecutionProvider"]
@@ -118,22 +112,22 @@ class OnnxModel:
 
 
 def quantize(graph: Path, into: Path) -> None:
-    """Write the graph with the weights of its matrix products as bytes, a scale for each column.
+    """Write the graph with int8 weights in its matrix products, one scale per column.
 
-    What they are multiplied with is scaled to bytes as it comes (dynamic quantization). A few
-    products stay as they are, see `_delicate`.
+    Activations are quantized at run time (dynamic quantization). A few products stay in float32,
+    see `_sensitive_products`.
 
     Raises:
-        ModelNotAvailableError: onnx is not installed, or cannot be imported.
-        InputError: why this graph cannot be written so, as a clause without a full stop.
-        OSError: the disk is full, or cannot be written to.
+        ModelNotAvailableError: onnx is not installed, or its import fails.
+        InputError: why this graph cannot be quantized, as a clause without a full stop.
+        OSError: the disk is full or not writable.
     """
     onnx = check_exporting()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     try:
         model = onnx.load(str(graph))
-        # Says that there is nothing to prepare, about which it would warn through the root logger.
+        # Marks the graph as preprocessed; otherwise it warns through the root logger.
         onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
         quantize_dynamic(
             model,
@@ -141,21 +135,21 @@ def quantize(graph: Path, into: Path) -> None:
             per_channel=True,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=_delicate(model),
+            nodes_to_exclude=_sensitive_products(model),
         )
     except OSError:
         raise
     except Exception as error:  # both libraries raise many kinds
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise InputError(f"onnxruntime cannot put it into bytes: {reason[:200]}") from None
+        raise InputError(f"onnxruntime cannot quantize it: {first_line(error)}") from None
 
 
-def _delicate(model: Any) -> list[str]:
-    """The products that lose most as bytes: where the first third of the layers narrow again.
+def _sensitive_products(model: Any) -> list[str]:
+    """Return the products that lose most in int8: the down projections of the first third of
+    layers.
 
-    What goes into them (a layer four times as wide, after its activation) has a few very large
-    numbers, and what is lost there goes through all layers above. In MiniLM, these two of 36
-    products make a third of what the cosine to float32 loses (0.9954 with all as bytes, 0.9970).
+    Their inputs (four times as wide, after the activation) have a few very large values, and the
+    error passes through all layers above. In MiniLM, these two of 36 products cause a third of the
+    loss in cosine to float32 (0.9954 with all in int8, 0.9970).
     """
     shapes = {weight.name: tuple(weight.dims) for weight in model.graph.initializer}
     products = [node for node in model.graph.node if node.op_type == "MatMul"]
@@ -165,10 +159,10 @@ def _delicate(model: Any) -> list[str]:
 
 
 def check_exporting() -> Any:
-    """The library onnx, once it is known that all is there to export a model.
+    """Import onnx, and check that everything needed for an export is installed.
 
     Raises:
-        ModelNotAvailableError: onnx or onnxruntime is not installed, or cannot be imported.
+        ModelNotAvailableError: onnx or onnxruntime is not installed, or its import fails.
     """
     _onnxruntime()
     try:
@@ -187,9 +181,8 @@ def _onnxruntime() -> Any:
 
 
 def _missing(package: str, error: Exception) -> ModelNotAvailableError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
     return ModelNotAvailableError(
-        f"{package} cannot be imported: {reason[:200]}. "
+        f"{package} cannot be imported: {first_line(error)}. "
         f"Run: pip install {package}; or choose runtime torch."
     )
 
@@ -197,10 +190,10 @@ def _missing(package: str, error: Exception) -> ModelNotAvailableError:
 def side_by_side(
     make: Callable[[Item], Made], items: Iterable[Item], count: int
 ) -> Iterator[tuple[Item, Made]]:
-    """Each item with what is made of it, in their order, by `count` threads at once.
+    """Yield each item with the result of `make`, in order, computed by `count` threads.
 
-    An error of `make` is raised where its item's turn is. No thread is left behind, whether all is
-    taken or the rest is given up.
+    An error of `make` is raised at its item's turn. No thread is left running, whether or not the
+    iterator is exhausted.
     """
     waiting: deque[tuple[Item, Future[Made]]] = deque()
     pool = ThreadPoolExecutor(count, "onnx")

@@ -20,6 +20,7 @@ from retriever.embedders import (
     load_embedder,
 )
 from retriever.embedders.hub import locate_sentence_model
+from tests.support.families import sentence_model, tiny_bert
 
 TEXTS = [
     "A kitten purrs when it is content.",
@@ -47,32 +48,14 @@ def minilm():
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """A folder with a tiny BERT of random weights that has prompts and reads 12 tokens."""
-    import torch
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizer
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    (raw := folder.with_name("raw")).mkdir()
-    (raw / "vocab.txt").write_text("\n".join(VOCABULARY))
-    torch.manual_seed(0)
-    BertModel(
-        BertConfig(
-            vocab_size=len(VOCABULARY),
-            hidden_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=16,
-            max_position_embeddings=16,
-        )
-    ).save_pretrained(raw)
-    BertTokenizer(str(raw / "vocab.txt")).save_pretrained(raw)
-    transformer = Transformer(str(raw), max_seq_length=12)
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "max_position_embeddings": 16}
+    raw = tiny_bert(folder.with_name("raw"), VOCABULARY, num_hidden_layers=1, **sizes)
+    parts = [Transformer(str(raw), max_seq_length=12), Pooling(8, pooling_mode="mean")]
     prompts = {"query": "query: ", "passage": "passage: "}
-    model = SentenceTransformer(
-        modules=[transformer, Pooling(8, pooling_mode="mean")], prompts=prompts, device="cpu"
-    )
-    model.save(str(folder), create_model_card=False)
+    sentence_model(folder, parts, prompts=prompts)
     assert json.loads((folder / "config_sentence_transformers.json").read_text())["prompts"]
     return folder
 
@@ -122,7 +105,7 @@ def test_portions_read_ahead_are_put_back_in_their_places(two_batch_sizes, monke
     monkeypatch.setattr("retriever.embedders.contextual.tokenizer.TOGETHER", together)
     vectors, report = embedder.encode_and_report(TEXTS)
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
-    # What stands beside a text decides how many places are computed, and nothing else.
+    # The other texts of a batch only change the number of computed positions.
     assert replace(report, padded=whole.padded) == whole
     assert embedder.report_queries(TEXTS) == queries
 
@@ -272,7 +255,7 @@ def test_a_model_that_cannot_be_had_says_what_was_tried(monkeypatch, tmp_path):
     tried = str(error.value)
     for part in (
         "No sentence model 'no-such/model'. Tried:",
-        "path no-such/model: not there",
+        "path no-such/model: does not exist",
         "package no-such/model: not installed",
         "Hugging Face cache no-such/model:",
         "HF_HUB_OFFLINE is set",

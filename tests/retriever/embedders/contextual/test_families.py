@@ -13,7 +13,7 @@ from retriever import Collection, Document
 from retriever.embedders import ContextualEmbedder, load_embedder, parse_spec
 from retriever.embedders.layers import parsed_layers, resolved_layers
 from tests.support.commands import invoke
-from tests.support.families import TEXTS, families, save
+from tests.support.families import TEXTS, families, save, sentence_model
 
 TRIED = """
     bert bert-left distilbert electra albert roberta xlm-roberta mpnet modernbert
@@ -21,7 +21,7 @@ TRIED = """
 """
 FAMILIES = TRIED.split()
 POOLINGS = ("mean", "cls", "last", "weighted_mean", "max")
-# What a checkpoint without parts of its own is pooled by: decoders saved to write, by the last.
+# Raw checkpoints are mean-pooled, except decoders saved for generation: their last token.
 LAST = {"gpt-neox", "llama", "qwen2"}
 
 
@@ -154,7 +154,7 @@ def test_words_have_every_layer_whichever_one_the_vectors_are_of(checkpoints, pl
     text = "kittens"
     low = in_torch(checkpoints[name], layer=1)
     states = plain[name].layers(text, None)
-    # The pieces of the word are the tokens that stand for letters.
+    # The pieces of the word are its tokens other than special ones.
     marks = plain[name].tokenizer(text, return_special_tokens_mask=True)["special_tokens_mask"]
     for layer in range(4):
         (word,) = low.encode_words([text], layer=layer)
@@ -216,10 +216,12 @@ def test_a_text_without_a_token_is_a_blank_one(checkpoints, tmp_path):
 def test_what_leaves_no_room_for_a_text_is_refused(checkpoints):
     # [CLS] and [SEP] are two; `keep their money` is three more.
     assert in_torch(checkpoints["bert"], max_length=3).max_length == 3
-    with pytest.raises(InputError, match="max_length is 2; the model's marks around a text take 2"):
+    with pytest.raises(InputError, match="max_length is 2; the model's special tokens take 2"):
         in_torch(checkpoints["bert"], max_length=2)
     options = {"document_prompt": "keep their money ", "max_length": 5}
-    with pytest.raises(InputError, match="The prompt 'keep their money ' takes all 5 tokens"):
+    with pytest.raises(
+        InputError, match="The prompt 'keep their money ' takes all 5 tokens and leaves none"
+    ):
         in_torch(checkpoints["bert"], **options)
     in_torch(checkpoints["bert"], **{**options, "max_length": 6})
     # Byte-level BPE of GPT-2 has no marks.
@@ -263,7 +265,6 @@ def test_half_precision_of_gpus_is_refused_on_a_processor(checkpoints):
 @pytest.fixture(scope="module")
 def sentence_models(checkpoints, tmp_path_factory):
     """Sentence models with parts of their own: a decoder, T5 with two more parts, two poolings."""
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import (
         Dense,
         Normalize,
@@ -285,8 +286,7 @@ def sentence_models(checkpoints, tmp_path_factory):
         first = Transformer(str(checkpoints["bert" if name == "wide" else name]))
         if first.tokenizer.pad_token is None:
             first.tokenizer.pad_token = first.tokenizer.eos_token
-        model = SentenceTransformer(modules=[first, *parts], prompts=texts, device="cpu")
-        model.save(str(root / name), create_model_card=False)
+        sentence_model(root / name, [first, *parts], prompts=texts)
     return root
 
 
@@ -350,13 +350,15 @@ def test_prompts_that_are_given_replace_the_models_own(sentence_models, plain):
     assert same.fingerprint == own.fingerprint
 
 
-def test_prompts_for_other_tasks_are_told_of(sentence_models, tmp_path):
+def test_prompts_for_other_tasks_are_noted(sentence_models, tmp_path):
     shutil.copytree(sentence_models / "gpt2", tmp_path / "tasks")
     config = tmp_path / "tasks" / "config_sentence_transformers.json"
     prompts = {"retrieval": "find: ", "sorting": "sort: ", "nothing": ""}
     config.write_text(json.dumps({**json.loads(config.read_text()), "prompts": prompts}))
     (note,) = in_torch(tmp_path / "tasks").notes
-    assert note.startswith("The model has prompts for retrieval, sorting, none of them by a name")
+    assert note.startswith(
+        "The model has prompts for retrieval, sorting, but none for queries or doc"
+    )
     assert in_torch(tmp_path / "tasks", query_prompt="find: ").notes == ()
     assert in_torch(sentence_models / "qwen2").notes == ()
 
@@ -385,7 +387,7 @@ def test_only_the_first_numbers_of_a_vector_are_kept(checkpoints, sentence_model
         in_torch(sentence_models / "t5", dim=13)
 
 
-def test_a_width_that_a_folder_states_can_be_chosen_anew(sentence_models, tmp_path):
+def test_a_width_that_a_folder_states_can_be_overridden(sentence_models, tmp_path):
     shutil.copytree(sentence_models / "gpt2", tmp_path / "cut")
     config = tmp_path / "cut" / "config_sentence_transformers.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "truncate_dim": 6}))
@@ -402,7 +404,7 @@ def test_a_width_that_a_folder_states_can_be_chosen_anew(sentence_models, tmp_pa
 
 @pytest.fixture(scope="module")
 def bytes_model(tmp_path_factory):
-    """T5 over bytes: its tokenizer is written in Python, so that there is none in Rust."""
+    """T5 over bytes: its tokenizer is written in Python, without a Rust one."""
     import torch
     from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 
@@ -520,21 +522,20 @@ def test_options_from_the_command_line_are_those_of_python(checkpoints):
 
 
 def test_a_model_of_other_parts_is_named_with_them(sentence_models, checkpoints, tmp_path):
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import LSTM, Pooling, Transformer
 
     first = Transformer(str(checkpoints["bert"]))
     parts = [first, LSTM(16, 8), Pooling(16, pooling_mode="mean")]
-    SentenceTransformer(modules=parts, device="cpu").save(str(tmp_path / "lstm"))
+    sentence_model(tmp_path / "lstm", parts)
     for options in ({"pooling": "cls"}, {"layer": 1}):
         (name,) = options
         with pytest.raises(InputError) as error:
             in_torch(tmp_path / "lstm", **options)
         assert str(error.value) == (
-            f"{name} cannot be chosen for this model, whose parts are: Transformer, LSTM, Pooling; "
+            f"{name} cannot be chosen for this model with the modules Transformer, LSTM, Pooling; "
             f"expected Transformer, Pooling, and then only Dense or Normalize. Leave {name} out."
         )
-    with pytest.raises(InputError, match="its own gives 32 numbers to the Dense after it"):
+    with pytest.raises(InputError, match="its Dense layer expects 32 values"):
         in_torch(sentence_models / "bert", pooling="mean")
 
 

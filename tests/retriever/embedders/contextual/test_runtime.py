@@ -33,7 +33,7 @@ from retriever.embedders.contextual.onnx_engine.model import OnnxModel, side_by_
 from retriever.embedders.contextual.probes import Likeness, likeness, probes_of, vectors_of
 from retriever.embedders.contextual.torch_model import SentenceModel
 from retriever.hardware import threads
-from tests.support.families import save
+from tests.support.families import save, sentence_model, tiny_bert
 
 ROOT = Path(__file__).resolve().parents[4]
 TEXTS = [
@@ -67,28 +67,13 @@ def minilm():
 
 def build(folder, *, seed=0, **pooling):
     """A folder with a small BERT of random weights."""
-    import torch
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizer
 
-    (raw := folder.with_name(f"{folder.name}-raw")).mkdir(parents=True)
-    (raw / "vocab.txt").write_text("\n".join([*VOCABULARY, *WORDS]))
-    torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=len(VOCABULARY) + len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=48,
-    )
-    BertModel(config).save_pretrained(raw)
-    BertTokenizer(str(raw / "vocab.txt")).save_pretrained(raw)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "max_position_embeddings": 48}
+    raw = folder.with_name(f"{folder.name}-raw")
+    tiny_bert(raw, [*VOCABULARY, *WORDS], seed, num_hidden_layers=2, **sizes)
     parts = [Transformer(str(raw), max_seq_length=40), Pooling(16, pooling_mode="mean", **pooling)]
-    model = SentenceTransformer(modules=parts, device="cpu")
-    model.save(str(folder), create_model_card=False)
-    return folder
+    return sentence_model(folder, parts)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +89,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def exports(cache):
-    """The folders of exported models; whatever else may lie beside them."""
+    """The folders of exported models; without other entries of the cache."""
     return sorted(path for path in (cache / "onnx").glob("*") if path.name != "choices")
 
 
@@ -136,7 +121,7 @@ def test_an_exported_model_equals_plain_sentence_transformers(minilm, plain_mini
         np.testing.assert_allclose(alone[0], vectors[place], atol=1e-5)
 
 
-def test_bytes_say_nearly_the_same_whoever_stands_beside_a_text(plain_minilm):
+def test_int8_vectors_are_close_and_do_not_depend_on_the_batch(plain_minilm):
     rough = ContextualEmbedder("all-MiniLM-L6-v2", precision="int8")
     assert (rough.runtime, rough.precision) == ("onnx", "int8")
     vectors = rough.encode_documents(TEXTS)
@@ -244,7 +229,7 @@ def flip(path):
 
 @pytest.mark.parametrize("name", ["model.onnx", "retriever.json"])
 @pytest.mark.parametrize("damage", [halve, flip, Path.unlink])
-def test_a_damaged_export_is_made_anew(tiny, cache, name, damage):
+def test_a_damaged_export_is_rebuilt(tiny, cache, name, damage):
     whole = ContextualEmbedder(tiny, runtime="onnx").encode_documents(TEXTS)
     (folder,) = exports(cache)
     damage(folder / name)
@@ -295,7 +280,7 @@ def test_a_cache_that_cannot_be_written_leaves_torch(tiny, tmp_path, monkeypatch
     assert note.startswith("tiny computes in torch, float32; not onnxruntime, float32: ")
     assert "cannot be written" in note
     assert "RETRIEVER_CACHE" in note
-    with pytest.raises(InputError, match=r"tiny cannot be computed by onnxruntime.*RETRIEVER_CAC"):
+    with pytest.raises(InputError, match=r"tiny cannot run in onnxruntime.*RETRIEVER_CAC"):
         ContextualEmbedder(tiny, runtime="onnx")
 
 
@@ -376,9 +361,11 @@ def test_a_model_that_cannot_be_exported_says_why(tmp_path):
     folder = build(tmp_path / "prompted", include_prompt=False)
     embedder = ContextualEmbedder(folder)
     assert (embedder.runtime, embedder.precision) == ("torch", "float32")
-    reason = "it leaves its prompt out of the pooling"
+    reason = "it leaves its prompt out of pooling"
     assert reason in embedder.notes[0]
-    with pytest.raises(InputError, match=f"^prompted cannot be .*: {reason}.*Choose runtime torch"):
+    with pytest.raises(
+        InputError, match=f"^prompted cannot run .*: {reason}.*Choose runtime torch"
+    ):
         ContextualEmbedder(folder, runtime="onnx")
     with pytest.raises(InputError, match=f"{reason}.*another precision than int8"):
         ContextualEmbedder(folder, precision="int8")
@@ -402,9 +389,12 @@ def test_a_library_that_is_not_there_is_named(tiny, cache, monkeypatch, package)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"runtime": "onnx", "precision": "bfloat16"}, "bfloat16, which is torch's.*int8, auto"),
-        ({"runtime": "onnx", "precision": "float16"}, "float16, which is torch's"),
-        ({"runtime": "torch", "precision": "int8"}, "int8, which is onnxruntime's.*bfloat16"),
+        (
+            {"runtime": "onnx", "precision": "bfloat16"},
+            "bfloat16, which only torch supports.*int8, auto",
+        ),
+        ({"runtime": "onnx", "precision": "float16"}, "float16, which only torch"),
+        ({"runtime": "torch", "precision": "int8"}, "int8, which only onnxruntime supp.*bfloat16"),
         ({"device": "cuda:0", "runtime": "onnx"}, "device is 'cuda:0', but onnxruntime"),
         ({"device": "cuda:0", "precision": "int8"}, "device is 'cuda:0', but onnxruntime"),
         ({"precision": "float16"}, "float16, which is for GPUs"),
@@ -585,7 +575,7 @@ def test_lengths_and_prompts_share_a_graph(tiny, cache):
     assert len(graphs(cache)) == 2
 
 
-def test_a_damaged_card_is_written_anew(tiny, cache):
+def test_damaged_model_info_is_rewritten(tiny, cache):
     ContextualEmbedder(tiny, runtime="onnx")
     (card,) = (cache / "onnx").glob("*/cards/*.json")
     whole = card.read_text()
@@ -608,7 +598,7 @@ def test_a_graph_that_is_there_is_of_use_where_nothing_can_be_written(tiny, cach
 
 
 def aged(folder, days):
-    """Make a folder look as if it had been opened so long ago."""
+    """Set the last use of a folder to some days ago."""
     then = time.time() - days * 24 * 3600
     os.utime(folder, (then, then))
 
@@ -629,7 +619,7 @@ def test_exports_that_nobody_opens_go_when_another_is_made(tiny, cache):
     ContextualEmbedder(tiny, runtime="onnx", **options[2])
     assert [folder.exists() for folder in folders] == [False, True]
     assert (cache / "onnx" / "notes").exists()
-    # Whoever computes with one goes on; who would begin to is told what to do.
+    # An open session continues; a new one gets an error that says what to do.
     np.testing.assert_array_equal(opened[0].encode_queries(["the cat"]), right)
     with pytest.raises(ModelNotAvailableError, match="removed from the cache.*Open the model ag"):
         idle.encode_queries(["the cat"])

@@ -14,7 +14,7 @@ import pytest
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
 from retriever.embedders.hub import files_of_sentence_model
-from tests.support.families import TEXTS, save
+from tests.support.families import TEXTS, save, sentence_model
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +22,8 @@ def raw(tmp_path_factory):
     return save("bert", tmp_path_factory.mktemp("raw") / "bert")
 
 
-def saved(folder, parts, **more):
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(modules=parts, device="cpu", **more)
-    model.save(str(folder), create_model_card=False)
-    return folder
-
-
 def embedding(raw, width=16):
-    """A table of random vectors of tokens, whose tokenizer is that of the checkpoint in Rust."""
+    """A table of random vectors of tokens, with the checkpoint's Rust tokenizer."""
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
@@ -64,13 +56,13 @@ def check_equal(folder, **options):
 
 def test_a_table_of_tokens_is_asked_with_its_prompts(raw, tmp_path):
     prompts = {"query": "keep ", "document": "boats "}
-    folder = saved(tmp_path / "table", [embedding(raw, 8)], prompts=prompts)
+    folder = sentence_model(tmp_path / "table", [embedding(raw, 8)], prompts=prompts)
     embedder = check_equal(folder)
     assert (embedder.dim, embedder.max_length, embedder.runtime) == (8, None, "torch")
     report = embedder.report_queries(["river", "", "bank boats"])
     # `keep` and a word; `keep` and two.
     assert (report.texts, report.tokens, report.truncated) == (3, 5, 0)
-    with pytest.raises(InputError, match="max_length cannot be chosen for this model, whose Stat"):
+    with pytest.raises(InputError, match="max_length cannot be set for this model: its Static"):
         ContextualEmbedder(folder, max_length=9)
 
 
@@ -79,16 +71,16 @@ def test_queries_and_documents_go_through_their_own_parts(raw, tmp_path):
 
     split = Router.for_query_document
     routes = split(query_modules=[embedding(raw)], document_modules=reader(raw))
-    first = check_equal(saved(tmp_path / "first", [routes]))
-    # A query is words alone, a document stands between two marks.
+    first = check_equal(sentence_model(tmp_path / "first", [routes]))
+    # A query is words alone, a document is between two special tokens.
     assert first.report_queries(["river"]).tokens == 1
     assert first.encode_and_report(["river"])[1].tokens == 3
     assert first.report_queries(TEXTS).truncated == 0
     assert first.encode_and_report(TEXTS)[1].truncated == 2
-    with pytest.raises(InputError, match="StaticEmbedding reads whole texts. Leave max_length"):
+    with pytest.raises(InputError, match="StaticEmbedding does not truncate texts. Leave max_len"):
         ContextualEmbedder(tmp_path / "first", max_length=9)
     after = [*reader(raw), split(query_modules=[Dense(16, 8)], document_modules=[Dense(16, 8)])]
-    last = check_equal(saved(tmp_path / "last", after))
+    last = check_equal(sentence_model(tmp_path / "last", after))
     assert last.runtime == "torch"
     vectors = last.encode_queries(TEXTS), last.encode_documents(TEXTS)
     assert not np.allclose(*vectors, atol=0.1)
@@ -101,7 +93,7 @@ def test_words_that_are_looked_up_are_a_model_too(tmp_path):
     words = WhitespaceTokenizer(["", "river", "bank", "money"], stop_words=[], do_lower_case=True)
     table = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
     parts = [WordEmbeddings(words, table, max_seq_length=3), Pooling(6, pooling_mode="mean")]
-    embedder = check_equal(saved(tmp_path / "words", parts))
+    embedder = check_equal(sentence_model(tmp_path / "words", parts))
     vectors, report = embedder.encode_and_report(["The river bank", "none", "bank " * 4])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 0, 1], atol=1e-6)
     assert (report.tokens, report.truncated) == (2 + 0 + 3, 1)
@@ -111,7 +103,7 @@ def test_a_part_that_reads_the_padding_too_gets_that_of_the_library(raw, tmp_pat
     from sentence_transformers.sentence_transformer.modules import CNN, Pooling, Transformer
 
     parts = [Transformer(str(raw)), CNN(16, out_channels=8), Pooling(24, pooling_mode="mean")]
-    embedder = check_equal(saved(tmp_path / "cnn", parts))
+    embedder = check_equal(sentence_model(tmp_path / "cnn", parts))
     assert embedder.runtime == "torch"
 
 
@@ -183,7 +175,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_a_model_of_the_library_itself_needs_no_organisation(raw, tmp_path, hub):
-    hub("sentence-transformers/tiny", saved(tmp_path / "tiny", reader(raw)))
+    hub("sentence-transformers/tiny", sentence_model(tmp_path / "tiny", reader(raw)))
     embedder = ContextualEmbedder("tiny", runtime="torch")
     assert (embedder.name, embedder.notes) == ("tiny", ())
     hub("org/raw", raw)
@@ -227,15 +219,15 @@ def test_code_that_comes_with_a_model_is_never_run(raw, tmp_path):
 
     (tmp_path / "pickled" / "model.safetensors").unlink()
     torch.save({"weights": Touch(ran)}, tmp_path / "pickled" / "pytorch_model.bin")
-    saved(tmp_path / "module", reader(raw))
+    sentence_model(tmp_path / "module", reader(raw))
     modules = tmp_path / "module" / "modules.json"
     own = {"idx": 2, "name": "2", "path": "2_Own", "type": "own.Part"}
     modules.write_text(json.dumps([*json.loads(modules.read_text()), own]))
     shutil.copy(tmp_path / "of-its-own" / "own.py", tmp_path / "module")
     for name, reason in (
-        ("of-its-own", "it comes with code of its own, which is never run here"),
-        ("module", "it comes with code of its own, which is never run here"),
-        ("pickled", "a file of weights would run code (pickle), which is never read here"),
+        ("of-its-own", "it contains custom code, which Retriever never runs"),
+        ("module", "it contains custom code, which Retriever never runs"),
+        ("pickled", "its weights are a pickle that would run code, which Retriever never loads"),
     ):
         with pytest.raises(ModelNotAvailableError) as error:
             ContextualEmbedder(tmp_path / name)

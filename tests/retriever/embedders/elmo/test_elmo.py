@@ -341,7 +341,7 @@ def test_it_is_the_same_in_any_batch_on_the_real_model(data):
         np.testing.assert_allclose(vectors[::-1], expected, atol=1e-6)
 
 
-def test_a_word_is_the_same_beside_longer_ones(tmp_path):
+def test_a_word_is_the_same_next_to_longer_ones(tmp_path):
     # Among many filters there are some for which nothing but padding is best.
     changes = {"max_characters_per_token": 50, "filters": [[1, 2], [3, 30]], "activation": "tanh"}
     net = net_of(write(tmp_path / "model", changed(**changes)))
@@ -553,8 +553,8 @@ def test_an_index_on_the_command_line(tiny, tmp_path, monkeypatch):
     best = sorted(range(len(TEXTS)), key=lambda n: -scores[n])[:2]
     assert [hit["doc_id"] for hit in hits] == [str(n) for n in best]
     np.testing.assert_allclose([hit["score"] for hit in hits], scores[best], atol=1e-5)
-    (told,) = json.loads(invoke("info", "library", "--json").stdout)["indexes"]
-    assert told["embedder"] == f"elmo:{tiny}"
+    (info,) = json.loads(invoke("info", "library", "--json").stdout)["indexes"]
+    assert info["embedder"] == f"elmo:{tiny}"
 
 
 # -- what cannot be used --------------------------------------------------------------------------
@@ -579,7 +579,7 @@ def test_options_that_cannot_be_are_refused(tiny, options, message):
 
 
 def test_a_folder_that_is_no_model_is_named(tiny, tmp_path):
-    with pytest.raises(ModelNotAvailableError, match="No ELMo in .*nowhere: it is not there"):
+    with pytest.raises(ModelNotAvailableError, match="No ELMo in .*nowhere: it does not exist"):
         ElmoEmbedder(tmp_path / "nowhere")
     with pytest.raises(ModelNotAvailableError, match="it is a file. Give the folder that holds"):
         ElmoEmbedder(tiny / "options.json")
@@ -600,7 +600,7 @@ def test_without_h5py_it_says_how_to_get_it(tiny, monkeypatch):
 def test_options_that_are_no_json(weights):
     for content in (b"{", b"\xff"):
         (weights.parent / "options.json").write_bytes(content)
-        with pytest.raises(FileFormatError, match=r"options.json is no JSON"):
+        with pytest.raises(FileFormatError, match=r"options.json is not valid JSON"):
             ElmoEmbedder(weights.parent)
 
 
@@ -643,8 +643,8 @@ CELL = "RNN_1/RNN/MultiRNNCell/Cell1/LSTMCell"
         ("CNN_proj", None, r"has no array 'CNN_proj/W_proj'; expected one of shape \(6, 3\)"),
         (f"{CELL}/B", np.zeros(21, "f4"), r"of shape \(21,\); expected floats of shape \(20,\)"),
         ("char_embed", np.zeros((261, 2), "i4"), "'char_embed' is int32 of shape"),
-        ("char_embed", np.full((261, 2), 1e300), "'char_embed' holds what is no finite number"),
-        ("CNN/b_cnn_0", np.array([0, np.nan], "f4"), "'CNN/b_cnn_0' holds what is no finite"),
+        ("char_embed", np.full((261, 2), 1e300), "'char_embed' has values that are not finite"),
+        ("CNN/b_cnn_0", np.array([0, np.nan], "f4"), "'CNN/b_cnn_0' has values that are not"),
         ("CNN/W_cnn_2", np.zeros(1), "has 'CNN/W_cnn_2', but the options say 2 kinds of filters"),
         ("CNN_high_1/W_carry", np.zeros(1), "'CNN_high_1', but the options say 1 highway layers"),
         (
@@ -678,7 +678,7 @@ def test_weights_in_other_precisions_are_read(weights):
 def test_weights_cut_off_are_refused(weights, share):
     whole = weights.read_bytes()
     weights.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(FileFormatError, match="is no whole HDF5 file"):
+    with pytest.raises(FileFormatError, match="is not an intact HDF5 file"):
         ElmoEmbedder(weights.parent)
 
 
