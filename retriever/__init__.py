@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from indexes.errors import FailedTextsError, RetrieverError
     from retriever.collection import Collection
     from retriever.comparison.compare import compare
+    from retriever.comparison.comparison import Comparison
     from retriever.embedders import (
         ContextualEmbedder,
         ElmoEmbedder,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         StaticEmbedder,
         load_embedder,
     )
-    from retriever.evaluation.results import Comparison
     from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
     from retriever.search.results import Hit, Hits, Run
     from retriever.search.retriever import Retriever
@@ -71,7 +71,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Collection": "retriever.collection",
-    "Comparison": "retriever.evaluation.results",
+    "Comparison": "retriever.comparison.comparison",
     "ContextualEmbedder": "retriever.embedders",
     "Document": "indexes.document",
     "ElmoEmbedder": "retriever.embedders",

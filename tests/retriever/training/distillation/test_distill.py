@@ -479,7 +479,9 @@ def test_from_the_outside(tmp_path, monkeypatch):
     done = [invoke(*command) for command in commands]
     assert [one.exit_code for one in done] == [0] * 5, [one.output for one in done]
     told = done[2].stdout.splitlines()
-    assert told[0].startswith("student: learnt from 285 sentences and 30 vectors of teacher, read")
+    assert told[0].startswith(
+        "student: learned from 285 sentences and 30 vectors of teacher, encoded"
+    )
     assert told[2:4] == ["index student: 30 passages embedded", "nDCG@10 over 1 query:"]
     assert [line.split("%  ")[1] for line in told[4:]] == [
         "teacher itself",
@@ -489,4 +491,4 @@ def test_from_the_outside(tmp_path, monkeypatch):
     rows = [json.loads(line) for line in done[4].stdout.splitlines()]
     assert [row["name"] for row in rows[:3]] == ["teacher", "student", "fast"]
     refused = invoke("distill", "library", "x", "--teacher", "teacher", "--qrels", "qrels.tsv")
-    assert (refused.exit_code, "belong together" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "Give both --queries and --qrels" in refused.stderr) == (2, True)

@@ -603,7 +603,7 @@ def test_the_command_trains_scores_and_builds(library):
     done = invoke("train", "word2vec", place, "mine", *small, "-o", "weighting", "idf")
     assert done.exit_code == 0, done.output
     first, *scores, last = done.stdout.splitlines()
-    assert first.startswith("mine: 466 words learnt from 13,571 occurrences in ")
+    assert first.startswith("mine: 466 words learned from 13,571 occurrences in ")
     assert first.endswith("library/models/mine/vectors.bin")
     assert [line.split(":")[0].strip() for line in scores] == [
         "questions-words.txt",
@@ -626,4 +626,4 @@ def test_the_command_says_that_threads_do_not_repeat(library):
         *("--workers", "2", "--no-index"),
     )
     assert done.exit_code == 0
-    assert "--workers 1 repeats" in done.stderr
+    assert "--workers 1 is reproducible" in done.stderr
