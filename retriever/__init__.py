@@ -21,7 +21,7 @@ _NAMES = {
     "indexes.errors": ["FailedTextsError", "RetrieverError"],
     "retriever.collection": ["Collection"],
     "retriever.comparison.compare": ["compare"],
-    "retriever.evaluation.results": ["Comparison"],
+    "retriever.comparison.comparison": ["Comparison"],
     "retriever.training.distillation": ["distill"],
     "retriever.embedders": [
         "ContextualEmbedder",
@@ -32,7 +32,8 @@ _NAMES = {
         "load_embedder",
     ],
     "retriever.formats": ["read_qrels", "read_queries", "write_qrels", "write_queries"],
-    "retriever.search.retriever": ["Hit", "Hits", "Retriever", "Run"],
+    "retriever.search.results": ["Hit", "Hits", "Run"],
+    "retriever.search.retriever": ["Retriever"],
     "retriever.splitting": ["Sentences", "Words"],
     "retriever.training.word_vectors": ["train"],
     "retriever.word_senses": ["WordSenses", "WordUses"],
@@ -48,13 +49,13 @@ if TYPE_CHECKING:  # What `__getattr__` does, for type checkers: these do not co
     from indexes.errors import RetrieverError as RetrieverError
     from retriever.collection import Collection as Collection
     from retriever.comparison.compare import compare as compare
+    from retriever.comparison.comparison import Comparison as Comparison
     from retriever.embedders import ContextualEmbedder as ContextualEmbedder
     from retriever.embedders import ElmoEmbedder as ElmoEmbedder
     from retriever.embedders import Embedder as Embedder
     from retriever.embedders import HashingEmbedder as HashingEmbedder
     from retriever.embedders import StaticEmbedder as StaticEmbedder
     from retriever.embedders import load_embedder as load_embedder
-    from retriever.evaluation.results import Comparison as Comparison
     from retriever.formats import read_qrels as read_qrels
     from retriever.formats import read_queries as read_queries
     from retriever.formats import write_qrels as write_qrels

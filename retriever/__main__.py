@@ -1,4 +1,4 @@
-"""`python -m retriever`: the command line."""
+"""Entry point of `python -m retriever`."""
 
 from retriever.cli import cli
 

@@ -1,4 +1,4 @@
-"""What this machine computes with: its processor, the threads for it, its accelerators."""
+"""Hardware of this machine: processor, threads, accelerators."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import platform
 from pathlib import Path
 
-# Where Linux shows what torch may compute on: NVIDIA, AMD and WSL, Intel, Habana and the like.
+# Device files of what torch may compute on: NVIDIA, AMD and WSL, Intel, Habana and others.
 DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/render*", "accel/*", "davinci[0-9]*")
-# What hides accelerators from one process.
+# Variables that hide accelerators from a process.
 HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 
 def processor() -> str:
-    """What this machine computes with, in words."""
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -23,21 +23,20 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads() -> int:
-    """How many threads this process may compute with: its cores, or OMP_NUM_THREADS if fewer."""
-    wished = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return min(cores(), int(wished)) if wished.isdecimal() and int(wished) > 0 else cores()
+    """Return the number of threads to compute with: cores, or OMP_NUM_THREADS if fewer."""
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(cores(), int(limit)) if limit.isdecimal() and int(limit) > 0 else cores()
 
 
 def accelerators() -> tuple[str, ...]:
-    """What may decide whether torch computes on something else than the processor.
+    """Return what determines the devices torch can use: platform, device files, variables.
 
-    Equal answers mean that nothing was plugged in, hidden or shown; asking torch would take
-    seconds.
+    Equal values mean that no device was added, removed or hidden; querying torch takes seconds.
     """
     found = sorted(str(path) for name in DEVICES for path in Path("/dev").glob(name))
     hidden = [f"{name}={os.environ[name]}" for name in HIDING if name in os.environ]

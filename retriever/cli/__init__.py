@@ -1,4 +1,4 @@
-"""The command line: parse, one library call, print. It has no ideas of its own."""
+"""Command line: parse, one library call, print."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INTERRUPTED = 130
 
 
 class Group(click.Group):
-    """A group of commands that ends every failure in one clear line on stderr.
+    """Command group that reports every failure as one line on stderr.
 
     Exit codes: 0 done, 1 a failure, 2 wrong usage, 130 interrupted.
     """
@@ -39,7 +39,7 @@ class Group(click.Group):
         try:
             sys.exit(super().main(*args, **extra) or 0)
         except click.Abort:
-            _fail("Interrupted. What was committed is kept; run the same again to go on.")
+            _fail("Interrupted. Committed work is kept; run the same command again to resume.")
             sys.exit(INTERRUPTED)
         except click.exceptions.Exit as request:
             sys.exit(request.exit_code)
@@ -50,16 +50,16 @@ class Group(click.Group):
             _fail(f"Error: {error}")
             sys.exit(1)
         except MemoryError as error:
-            # NumPy says how much it asked for, Python nothing.
-            told = f" ({' '.join(str(error).split()).rstrip('.')})" if str(error) else ""
+            # NumPy says how much it requested, Python nothing.
+            detail = f" ({' '.join(str(error).split()).rstrip('.')})" if str(error) else ""
             _fail(
-                f"Error: There is not enough memory{told}. "
-                "Close other programs or use a machine with more."
+                f"Error: There is not enough memory{detail}. "
+                "Close other programs or use a machine with more memory."
             )
             sys.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order in which one needs them."""
+        """Return the commands in the order of their use."""
         return list(self.commands)
 
 
@@ -70,10 +70,9 @@ def _fail(message: str) -> None:
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="retriever")
 def cli() -> None:
-    """Index one corpus with static and contextual embeddings, ask both the same, and see what each
-    finds and costs.
+    """Index one corpus with static and contextual embeddings, and compare their results and costs.
 
-    A collection is a folder: it holds documents, and the indexes built over them.
+    A collection is a folder with documents and the indexes built over them.
 
     \b
       retriever demo
@@ -108,5 +107,5 @@ for command in (
 
 
 def main() -> None:
-    """The `retriever` command."""
+    """Run the `retriever` command."""
     cli()

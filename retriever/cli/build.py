@@ -1,11 +1,10 @@
-"""`build`: an index of vectors or words, a combination of indexes; or one brought up to date."""
+"""`build`: build or update an index of vectors or words, or a combination of indexes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +12,6 @@ from retriever.cli.options import as_json, index_names, library
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from indexes.errors import FailedText
     from indexes.pipeline.embedding_job import Progress
     from retriever.collection import Collection
     from retriever.indexing.info import IndexInfo
@@ -36,43 +34,47 @@ if TYPE_CHECKING:
     nargs=2,
     multiple=True,
     metavar="NAME VALUE",
-    help="An option of the embedder, such as -o batch_size 64; or -o dtype float16.",
+    help="Embedder option, such as -o batch_size 64; or -o dtype float16.",
 )
 @click.option(
     "--vectors",
     metavar="INDEX",
     shell_complete=index_names,
-    help="Share the vectors of that index; nothing is embedded again.",
+    help="Share the vectors of this index; nothing is embedded.",
 )
 @click.option(
     "--queries-by",
     metavar="NAME",
     shell_complete=index_names,
-    help="With --vectors: encode queries by the model NAME, distilled from the one of the vectors.",
+    help="With --vectors: encode queries with the model NAME, distilled from that of the vectors.",
 )
 @click.option(
     "--ann",
     metavar="FACTORY",
-    help="A FAISS factory string, such as HNSW32 or IVF256,SQ8. Default: exact search.",
+    help="FAISS factory string, such as HNSW32 or IVF256,SQ8. Default: exact search.",
 )
 @click.option(
     "--refit",
     is_flag=True,
-    help="Fit the index's embedder anew on the documents that are there, and embed all again.",
+    help="Refit the embedder on the current documents and embed all of them again.",
 )
-@click.option("--lexical", is_flag=True, help="BM25 over the words of the texts; no embedder.")
-@click.option("--language", help="For --lexical: whose stems. Default: english; none: no stems.")
+@click.option(
+    "--lexical", is_flag=True, help="Build a BM25 index of the words, without an embedder."
+)
+@click.option(
+    "--language", help="For --lexical: language of the stemmer, or none. Default: english."
+)
 @click.option(
     "--fuse",
     "fused",
     multiple=True,
     metavar="INDEX[=WEIGHT]",
     shell_complete=index_names,
-    help="Fuse the answers of these indexes; give it twice or more.",
+    help="Fuse the results of this index with others; give it twice or more.",
 )
 @click.option(
     "--method",
-    help="For --fuse: rrf, reciprocal rank (default), or minmax, the mean of scaled scores.",
+    help="For --fuse: rrf, reciprocal rank fusion (default), or minmax, the mean of scaled scores.",
 )
 @click.option("--rrf-k", type=float, help="For --method rrf: the k of 1 / (k + rank). Default: 60.")
 @click.option(
@@ -80,19 +82,19 @@ if TYPE_CHECKING:
     "first",
     metavar="INDEX",
     shell_complete=index_names,
-    help="Let this index find candidates ...",
+    help="Rerank: find candidates with this index ...",
 )
 @click.option(
     "--rerank",
     "second",
     metavar="INDEX",
     shell_complete=index_names,
-    help="... and this one rank exactly those, from its stored vectors.",
+    help="... and rank them exactly with the stored vectors of this one.",
 )
 @click.option(
     "--depth",
     type=click.IntRange(min=1),
-    help="For --fuse and --cascade: how many documents each part is asked for. Default: 100.",
+    help="For --fuse and --cascade: documents to fetch from each part. Default: 100.",
 )
 @as_json
 def build(
@@ -114,16 +116,17 @@ def build(
     depth: int | None,
     as_json: bool,
 ) -> None:
-    """Build the index NAME over the collection LIBRARY, or bring it up to date.
+    """Build the index NAME of the collection LIBRARY, or update it.
 
     A model is looked up as a path, then among installed packages, then on its usual hub. Only
-    documents that the index lacks are embedded; an interrupted build goes on when run again. A
-    fusion or a cascade of indexes is named like an index, and used like one.
+    documents that the index lacks are embedded; run an interrupted build again to resume it. A
+    fusion or a cascade (reranking) of indexes is named and used like an index.
     """
     from indexes.errors import FailedTextsError
     from retriever.collection import Collection
     from retriever.formatting import many
     from retriever.indexing.info import index_notes
+    from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth)
     combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
@@ -139,13 +142,13 @@ def build(
                     report = own.build(collection, name, progress)
         except FailedTextsError as error:
             if as_json:
-                print_json(_as_json(error.report, error.failed))
+                print_json(build_record(error.report, error.failed))
             raise
         index, split = collection.index_info(name), collection.split
     if as_json:
-        print_json(_as_json(report))
+        print_json(build_record(report))
     else:
-        click.echo(_told(report, index, "passage" if split else "document"))
+        click.echo(_summary(report, index, "passage" if split else "document"))
     if report.fitted_texts is not None:
         note(f"{index.model} was fitted on {report.fitted_texts:,} of the corpus's texts")
     if report.text.coverage is not None:
@@ -161,7 +164,7 @@ def build(
 
 @dataclass(frozen=True)
 class _Own:
-    """The options of an index of its own."""
+    """Options of an index that is no combination."""
 
     spec: str | None
     options: dict[str, str]
@@ -176,10 +179,10 @@ class _Own:
         from retriever.embedders import load_embedder, parse_spec
 
         options = dict(self.options)
-        # How vectors are stored is no matter of the embedder's.
+        # The storage type is an option of the index, not of the embedder.
         dtype = options.pop("dtype", None)
         if options and self.spec is None:
-            raise click.UsageError("-o belongs to an embedder: give --embedder KIND:MODEL with it.")
+            raise click.UsageError("-o sets embedder options: give --embedder KIND:MODEL with it.")
         return collection.build(
             name,
             load_embedder(parse_spec(self.spec, options)) if self.spec else None,
@@ -196,7 +199,7 @@ class _Own:
 
 @dataclass(frozen=True)
 class _Combination:
-    """The options of a fusion or a cascade; true where there are any."""
+    """Options of a fusion or a cascade; true if any is given."""
 
     fused: tuple[str, ...]
     method: str | None
@@ -209,17 +212,19 @@ class _Combination:
         return bool(self.fused) or self.first is not None or self.second is not None
 
     def check(self, *others: object) -> None:
-        """Refuse options that do not belong together."""
+        """Refuse options that exclude each other."""
         own = (self.method, self.rrf_k, self.depth)
         if not self and own != (None,) * 3:
-            raise click.UsageError("--method, --rrf-k and --depth belong to --fuse or --cascade.")
+            raise click.UsageError("--method, --rrf-k and --depth need --fuse or --cascade.")
         if self and any(others):
-            raise click.UsageError("--fuse and --cascade are of indexes that there are: no others.")
+            raise click.UsageError(
+                "--fuse and --cascade combine existing indexes: omit other options."
+            )
         if (self.first is None) != (self.second is None):
-            raise click.UsageError("A cascade needs both: --cascade FIRST --rerank SECOND.")
+            raise click.UsageError("Reranking needs both: --cascade FIRST --rerank SECOND.")
         cascade = self.first is not None
         if cascade and (self.fused or (self.method, self.rrf_k) != (None, None)):
-            raise click.UsageError("A combination is either --fuse or --cascade.")
+            raise click.UsageError("Give either --fuse or --cascade, not both.")
 
     def build(self, collection: Collection, name: str) -> BuildReport:
         from retriever.indexing.info import RRF
@@ -237,29 +242,24 @@ class _Combination:
 
 
 def _part(text: str) -> tuple[str, float]:
-    """An index and its weight: `bm25` or `bm25=0.3`."""
+    """Parse an index and its weight: `bm25` or `bm25=0.3`."""
     name, weighs, weight = text.partition("=")
     try:
         return name, float(weight) if weighs else 1.0
     except ValueError:
-        raise click.UsageError(f"The weight in --fuse {text} is no number.") from None
+        raise click.UsageError(f"The weight in --fuse {text} is not a number.") from None
 
 
-def _as_json(report: BuildReport, failed: Sequence[FailedText] = ()) -> dict[str, Any]:
-    """The report with the documents that could not be embedded."""
-    return {**asdict(report), "failed": [asdict(text) for text in failed]}
-
-
-def _told(report: BuildReport, index: IndexInfo, noun: str) -> str:
+def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
     from retriever.formatting import many
 
     if index.kind == "combined" and not report.embedded:
-        return f"{report.name}: {index.embedder}; nothing of its own to build"
+        return f"{report.name}: {index.embedder}; nothing to build"
     took = f"indexed in {report.indexing_seconds:.2f} s"
     if index.kind == "lexical":
         return f"{report.name}: {many(report.already, noun, f'{noun}s')} read, {took}"
     embedded = many(report.embedded, noun, f"{noun}s")
     return (
         f"{report.name}: {embedded} embedded in {report.embedding_seconds:.1f} s, "
-        f"{report.already:,} there already, {took}"
+        f"{report.already:,} already in the index, {took}"
     )

@@ -1,4 +1,4 @@
-"""`compare`: the same queries through several systems, in one table or on one page."""
+"""`compare`: the same queries on several systems, as tables, JSON, CSV or a page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from retriever.cli.options import as_json, how_many, index_names, indexes, libra
 from retriever.cli.output import note, printer, progress_bar
 
 if TYPE_CHECKING:
-    from retriever.evaluation.results import Comparison
+    from retriever.comparison.comparison import Comparison
 
 
 @click.command()
 @library
-@indexes("An index, fusion or cascade to compare. Default: all.")
+@indexes("Index, fusion or cascade (reranking) to compare. Default: all.")
 @click.option(
     "--queries",
     metavar="FILE",
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--qrels",
     metavar="FILE",
-    help="Judgments: BEIR's TSV, TREC's four columns, CSV, or a label file filled in. Without: "
-    "agreement and cost.",
+    help="Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file. Without judgments: "
+    "agreement and cost only.",
 )
 @click.option(
     "--dataset",
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     "--measure",
     "measures",
     multiple=True,
-    help="A measure by its ir_measures name, such as nDCG@10, R@100, AP@100. The first one counts "
-    "for wins.",
+    help="Measure by its ir_measures name, such as nDCG@10, R@100, AP@100. The first one decides "
+    "wins.",
 )
 @click.option(
     "--baseline",
@@ -55,48 +55,50 @@ if TYPE_CHECKING:
     "others",
     multiple=True,
     metavar="FILE",
-    help="Another system's TREC run, to join the table under its file's name.",
+    help="TREC run of another system, added to the table under its file name.",
 )
-@how_many("Depth of agreement, ann_recall and timed searches.")
+@how_many("Depth of agreement, ann_recall and latency measurements.")
 @click.option(
     "--keep-self",
     is_flag=True,
-    help="Count hits whose document has the query's id. Default: they are left out.",
+    help="Count hits with the query's own id. Default: drop them.",
 )
-@click.option("--memory", is_flag=True, help="Measure what each holds when it is open.")
-@click.option("--seed", type=click.IntRange(min=0), help="Of the resampling. Default: a fixed one.")
+@click.option("--memory", is_flag=True, help="Measure the memory of each open system.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Random seed of the resampling. Default: fixed."
+)
 @click.option(
     "--why",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Show the N queries on which the best static beats the best contextual system most, and "
-    "the other way round.",
+    help="Show the N queries where the best static system beats the best contextual one most, and "
+    "vice versa.",
 )
 @click.option(
     "--runs",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write one TREC run a system, DIR/NAME.trec.",
+    help="Write one TREC run per system, DIR/NAME.trec.",
 )
 @click.option(
     "--html",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write one self-contained page: tables, plots, every query with its answers.",
+    help="Write a self-contained page: tables, plots, every query with its results.",
 )
 @click.option(
     "--no-texts",
     is_flag=True,
-    help="For --html: ids instead of the texts of queries and documents, to show it to others.",
+    help="For --html: show ids instead of query and document texts.",
 )
 @click.option(
     "--label-file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what to judge first as CSV: queries on which the systems disagree most.",
+    help="Write a CSV file to judge: the queries on which the systems disagree most.",
 )
 @as_json
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line a number.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per number.")
 def compare(
     library: Path,
     indexes: tuple[str, ...],
@@ -118,7 +120,7 @@ def compare(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Ask the indexes of the collection LIBRARY the same queries; show quality, speed and size."""
+    """Run the same queries on the indexes of the collection LIBRARY; show quality, speed, size."""
     from retriever.collection import Collection
     from retriever.comparison.compare import compare as library_compare
     from retriever.evaluation.evaluate_runs import read_runs
@@ -130,7 +132,7 @@ def compare(
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
     if no_texts and not html:
-        raise click.UsageError("--no-texts is for the page: give --html FILE with it.")
+        raise click.UsageError("--no-texts needs --html FILE.")
     if runs:
         _keep_apart(runs, others)
     if html:
@@ -159,7 +161,7 @@ def compare(
     _print(result, why, as_json=as_json, as_csv=as_csv)
     for text in result.notes:
         note(text)
-    # After the numbers, which must not be lost when a file cannot be written.
+    # Files come last: the numbers must not be lost if one cannot be written.
     for path in result.write_runs(runs) if runs else ():
         note(f"wrote {path}")
     if html:
@@ -168,29 +170,31 @@ def compare(
     if label_file:
         count = result.write_label_file(label_file)
         note(
-            f"wrote {label_file}: {count:,} documents to judge. Fill in the column relevance, and "
-            f"give it back: --qrels {shlex.quote(str(label_file))}"
+            f"wrote {label_file}: {count:,} documents to judge. Fill in the column relevance and "
+            f"pass the file: --qrels {shlex.quote(str(label_file))}"
         )
 
 
 def _keep_apart(runs: Path, others: tuple[str, ...]) -> None:
-    """What joins must not be written over with what was judged of it."""
+    """Refuse to overwrite an input run with the run that was evaluated."""
     for path in map(Path, others):
         if path.suffix == ".trec" and path.resolve().parent == runs.resolve():
-            raise click.UsageError(f"--runs {runs} would write over --run {path}. Give another.")
+            raise click.UsageError(
+                f"--runs {runs} would overwrite --run {path}. Give another folder."
+            )
 
 
 def _keep_inputs(html: Path, others: Iterable[str | Path | None]) -> None:
-    """The page must not be written over what it was made from."""
+    """Refuse to overwrite an input with the page."""
     for path in others:
         if path is not None and Path(path).resolve() == html.resolve():
-            raise click.UsageError(f"--html {html} would write over {path}. Give another.")
+            raise click.UsageError(f"--html {html} would overwrite {path}. Give another file.")
 
 
 def _asked(
     queries: str | None, qrels: str | None, dataset: str | None
 ) -> tuple[dict[str, str], dict[str, dict[str, int]] | None]:
-    """Queries and judgments; files take the place of a named collection's own."""
+    """Return queries and judgments; files take precedence over those of the dataset."""
     from retriever.formats import read_qrels, read_queries
 
     if queries is None and dataset is None:

@@ -1,4 +1,4 @@
-"""`completion`: the script that makes a shell complete commands, options and index names."""
+"""`completion`: print the shell script that completes commands, options and index names."""
 
 from __future__ import annotations
 

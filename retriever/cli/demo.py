@@ -1,4 +1,4 @@
-"""`demo`: the main job on real data, from nothing."""
+"""`demo`: a complete comparison on real data."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ CONTRASTS = 2
     "folder", default="retriever-demo", type=click.Path(path_type=Path, file_okay=False)
 )
 def demo(folder: Path) -> None:
-    """Index 350 news stories three ways, ask all the same, and show where they differ.
+    """Index 350 news stories in three ways, compare the results, and show where they differ.
 
-    The stories, and how alike people found 50 of them, come with gensim (Lee, Pincombe and Welsh
-    2005). FOLDER is left behind to try things on. Needs the extra: pip install
+    The stories, and human similarity ratings of 50 of them, come with gensim (Lee, Pincombe and
+    Welsh 2005). FOLDER is kept for further experiments. Requires: pip install
     'retriever-compare[demo]'.
     """
     from retriever.datasets.demo import CONTEXTUAL, STATIC, prepare
     from retriever.report.terminal.comparison import comparison_tables
     from retriever.report.terminal.contrasts import why_lines
 
-    note("350 news stories; 50 of them judged by people; BM25, averaged GloVe and MiniLM sentences")
+    note("350 news stories; 50 of them rated by people; BM25, averaged GloVe, MiniLM")
     result = prepare(folder, progress_bar)
     show = printer()
     for table in comparison_tables(result.comparison):

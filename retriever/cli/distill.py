@@ -1,8 +1,7 @@
-"""`distill`: a table of token vectors that answers like a contextual embedding."""
+"""`distill`: distill a contextual embedder into a table of token vectors."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +22,21 @@ if TYPE_CHECKING:
     required=True,
     metavar="INDEX",
     shell_complete=index_names,
-    help="The index whose embedder is to be learnt from.",
+    help="Index with the embedder to distill.",
 )
 @click.option(
     "--seconds",
     type=float,
-    help="How long the teacher may read sentences. Default: 120, or no limit with --texts.",
+    help="Time limit for encoding by the teacher. Default: 120, or none with --texts.",
 )
-@click.option("--texts", type=int, help="How many it may read at most; the same on any machine.")
+@click.option("--texts", type=int, help="Most sentences to encode; the same on any machine.")
 @click.option(
     "--precision",
-    help="Of the teacher's reading: float32 or bfloat16. Default: what this machine is best at.",
+    help="Precision of the teacher: float32 or bfloat16. Default: the faster one on this machine.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of all random numbers.")
-@click.option("--no-index", is_flag=True, help="Only distil; build no index over the table.")
-@click.option("--queries", metavar="FILE", help="Judge student and teacher by these queries ...")
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
+@click.option("--no-index", is_flag=True, help="Only distill; do not build an index.")
+@click.option("--queries", metavar="FILE", help="Evaluate student and teacher on these queries ...")
 @click.option("--qrels", metavar="FILE", help="... and their judgments.")
 @as_json
 def distill(
@@ -53,20 +52,21 @@ def distill(
     qrels: str | None,
     as_json: bool,
 ) -> None:
-    """Distil the embedder of an index of the collection LIBRARY into a table of token vectors, and
-    build the index NAME over it.
+    """Distill the embedder of an index of the collection LIBRARY into a table of token vectors, and
+    build the index NAME with it.
 
-    The table is fitted on the sentences of the documents and on the vectors that the index has of
-    them. It stays in LIBRARY/models/NAME, a folder of sentence-transformers. To have it encode the
-    queries of its teacher's vectors: build LIBRARY fast --vectors INDEX --queries-by NAME. An
-    interrupted distillation goes on when run again.
+    The table is fitted on the sentences of the documents and on their vectors in the index. It is
+    saved in LIBRARY/models/NAME, as a sentence-transformers folder. To encode queries with it over
+    the teacher's vectors: build LIBRARY fast --vectors INDEX --queries-by NAME. Run an interrupted
+    distillation again to resume it.
     """
     from retriever.collection import Collection
     from retriever.formats import read_qrels, read_queries
+    from retriever.records import distill_record
     from retriever.training.distillation import distill as distill_from
 
     if (queries is None) != (qrels is None):
-        raise click.UsageError("--queries and --qrels belong together: give both, or neither.")
+        raise click.UsageError("Give both --queries and --qrels, or neither.")
     with Collection.open(library) as collection:
         report = distill_from(
             collection,
@@ -82,28 +82,29 @@ def distill(
             stages=progress_bar,
         )
     if as_json:
-        print_json(asdict(report))
+        print_json(distill_record(report))
         return
-    for line in _told(report):
+    for line in _summary(report):
         click.echo(line)
     if not report.already:
-        note(f"the teacher read in {report.precision}; --texts {report.read} repeats this table")
+        note(f"the teacher encoded in {report.precision}; --texts {report.read} repeats this table")
 
 
-def _told(report: DistillReport) -> list[str]:
+def _summary(report: DistillReport) -> list[str]:
     from retriever.formatting import many
 
     held = many(report.held_out, "held-out sentence", "held-out sentences")
     near = f"cosine {report.cosine:.3f} with {report.teacher} on {held}"
+    texts = many(report.texts, "sentence", "sentences")
     if report.already:
-        texts = many(report.texts, "sentence", "sentences")
-        lines = [f"{report.name}: there already, of {texts}, {near}: {report.path}"]
+        lines = [f"{report.name}: exists already, from {texts}, {near}: {report.path}"]
     else:
-        texts = many(report.texts, "sentence", "sentences")
         passages = many(report.passages, "vector", "vectors")
-        took = f"read in {report.encoding_seconds:.0f} s, fitted in {report.fitting_seconds:.0f} s"
+        took = (
+            f"encoded in {report.encoding_seconds:.0f} s, fitted in {report.fitting_seconds:.0f} s"
+        )
         lines = [
-            f"{report.name}: learnt from {texts} and {passages} of {report.teacher}, {took}",
+            f"{report.name}: learned from {texts} and {passages} of {report.teacher}, {took}",
             f"{report.name}: {near}: {report.path}",
         ]
     if report.build:

@@ -1,4 +1,4 @@
-"""`add`, `show`, `delete`: documents in, looked at, out."""
+"""`add`, `show`, `delete`: commands on documents."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from retriever.cli.output import note, print_json, progress_bar
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
+
 FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
 LISTED = 10
 
@@ -22,16 +23,14 @@ LISTED = 10
 @library
 @click.argument("sources", nargs=-1)
 @click.option(
-    "--dataset", metavar="NAME", help="The documents of an ir_datasets name, such as beir/scifact."
+    "--dataset", metavar="NAME", help="Documents of an ir_datasets name, such as beir/scifact."
 )
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="What the sources hold.")
-@click.option(
-    "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
-)
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the sources.")
+@click.option("--skip-bad", is_flag=True, help="Skip and list invalid records.")
 @click.option(
     "--split",
     metavar="WORDS/OVERLAP",
-    help="When the collection is made: embed long documents in stretches, such as 200/50 or "
+    help="For a new collection: split long documents into passages, such as 200/50 or "
     "sentences:200/50.",
 )
 @click.option(
@@ -39,7 +38,7 @@ LISTED = 10
     "fields",
     multiple=True,
     metavar="NAME",
-    help="Index a metadata field, so that filters on it are fast.",
+    help="Index a metadata field for fast filters.",
 )
 @as_json
 def add(
@@ -52,12 +51,12 @@ def add(
     fields: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Add documents to the collection LIBRARY, which is made where there is none.
+    """Add documents to the collection LIBRARY; create it if needed.
 
     SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, folders of .txt and .md, each also
-    gzipped, or - for standard input. A document that is there already (by its id) is updated; an id
-    may come once in a call. Finished work is kept every few seconds: run the same again to go on.
-    Without SOURCES, --index-field indexes fields of the documents that are there.
+    gzipped, or - for standard input. A document with a known id is updated; an id may occur once
+    per call. Work is committed every few seconds: run an interrupted command again to resume.
+    Without SOURCES, --index-field indexes fields of the existing documents.
     """
     from retriever.collection import Collection
     from retriever.formats import check_source
@@ -65,9 +64,9 @@ def add(
     from retriever.splitting import parse_split
 
     if dataset and (sources or format_):
-        raise click.UsageError("Give either SOURCES or --dataset NAME, which has its own format.")
+        raise click.UsageError("Give either SOURCES or --dataset NAME, without --format.")
     if not sources and not dataset and (not fields or split or format_ or skip_bad):
-        raise click.UsageError("Give SOURCES to add; only --index-field NAME does without.")
+        raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
     for source in sources:
         check_source(source, format=format_)
     for name in fields:
@@ -110,25 +109,18 @@ def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
 
 def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
     from retriever.formatting import many
+    from retriever.records import added_record
 
     for record in added.skipped[:LISTED]:
-        note(f"left out {record}")
+        note(f"skipped {record}")
     if added.skipped_total > LISTED:
-        note(f"left out {added.skipped_total - LISTED:,} more")
+        note(f"skipped {added.skipped_total - LISTED:,} more")
     if as_json:
-        print_json(
-            {
-                "new": added.new,
-                "changed": added.changed,
-                "unchanged": added.unchanged,
-                "skipped": added.skipped_total,
-                "documents": documents,
-            }
-        )
+        print_json(added_record(added, documents))
         return
     click.echo(
         f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged, "
-        f"{added.skipped_total:,} left out; "
+        f"{added.skipped_total:,} skipped; "
         f"{library}/ has {many(documents, 'document', 'documents')}"
     )
 
@@ -140,20 +132,14 @@ def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
 def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
     """Show the documents DOC_IDS of the collection LIBRARY."""
     from retriever.collection import Collection
+    from retriever.records import document_record
     from retriever.report.terminal.escape import one_line, printable
 
     with Collection.open(library) as collection:
         for doc_id in doc_ids:
             document = collection.document(doc_id)
             if as_json:
-                print_json(
-                    {
-                        "doc_id": document.doc_id,
-                        "title": document.title,
-                        "text": document.text,
-                        "metadata": dict(document.metadata),
-                    }
-                )
+                print_json(document_record(document))
             else:
                 click.echo(f"{one_line(document.doc_id)}  {one_line(document.title)}".rstrip())
                 for name, value in document.metadata.items():
@@ -164,15 +150,14 @@ def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @library
 @click.argument("doc_ids", nargs=-1)
-@click.option("--ids", "file", metavar="FILE", help="A file with one id a line; - for stdin.")
+@click.option("--ids", "file", metavar="FILE", help="File with one id per line; - for stdin.")
 @where
 def delete(
     library: Path, doc_ids: tuple[str, ...], file: str | None, where: dict[str, Any] | None
 ) -> None:
-    """Remove the documents DOC_IDS from the collection LIBRARY and from all its indexes.
+    """Delete the documents DOC_IDS from the collection LIBRARY and from all its indexes.
 
-    Or those of a file of ids, or those that a filter lets through. When one id is not there, none
-    is removed.
+    --ids FILE or --where FILTER select documents instead. If an id is unknown, none is deleted.
     """
     from retriever.collection import Collection
     from retriever.formats import read_ids
@@ -184,4 +169,4 @@ def delete(
         ids = read_ids(file) if file is not None else list(doc_ids)
         removed = collection.delete(None if where else ids, where=where)
         gone = many(removed, "document", "documents")
-        click.echo(f"removed {gone}; {library}/ has {len(collection):,}")
+        click.echo(f"deleted {gone}; {library}/ has {len(collection):,}")

@@ -1,4 +1,4 @@
-"""`evaluate`: TREC runs judged alone, without a collection."""
+"""`evaluate`: evaluate TREC runs without a collection."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from retriever.cli.output import note, printer
     "--qrels",
     required=True,
     metavar="FILE",
-    help="Judgments: BEIR's TSV, TREC's four columns, CSV, or a file of labels.",
+    help="Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.",
 )
 @click.option(
     "-m",
     "--measure",
     "measures",
     multiple=True,
-    help="A measure by its ir_measures name, such as nDCG@10, R@100, AP@100.",
+    help="Measure by its ir_measures name, such as nDCG@10, R@100, AP@100.",
 )
 @click.option(
     "--keep-self",
     is_flag=True,
-    help="Count hits whose document has the query's id. Default: they are left out.",
+    help="Count hits with the query's own id. Default: drop them.",
 )
-@click.option("--per-query", is_flag=True, help="Show the values of every query too.")
+@click.option("--per-query", is_flag=True, help="Also show the values of every query.")
 @as_json
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line a run and measure.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per run and measure.")
 def evaluate(
     runs: tuple[str, ...],
     qrels: str,
@@ -40,11 +40,10 @@ def evaluate(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Judge TREC runs, of any system, with trec_eval's numbers; needs no collection.
+    """Evaluate TREC runs of any system with trec_eval's measures; no collection is needed.
 
-    RUNS are files of TREC's six columns, also gzipped. Every query that the judgments name counts,
-    and one without hits counts 0. With --csv, --per-query prints a line a run, measure and query
-    instead.
+    RUNS are files in TREC's six-column format, also gzipped. Every judged query counts; one without
+    hits counts 0. With --csv, --per-query prints one line per run, measure and query.
     """
     from retriever.evaluation.evaluate_runs import evaluate_runs, read_runs
     from retriever.evaluation.measures import DEFAULT_MEASURES, parse_measures
@@ -52,7 +51,7 @@ def evaluate(
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
-    # A wrong name is told before large files are read.
+    # Report a wrong name before reading large files.
     names = parse_measures(measures or DEFAULT_MEASURES)
     result = evaluate_runs(read_runs(runs), read_qrels(qrels), names, keep_self=keep_self)
     if as_json:

@@ -1,8 +1,7 @@
-"""`info`, `drop`: indexes looked at, removed."""
+"""`info`, `drop`: commands on indexes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -15,9 +14,10 @@ from retriever.cli.output import note, print_json, printer
 @library
 @as_json
 def info(library: Path, as_json: bool) -> None:
-    """Show what the collection LIBRARY holds: documents, indexes, sizes, times."""
+    """Show the documents and indexes of the collection LIBRARY, with sizes and times."""
     from retriever.collection import Collection
     from retriever.indexing.info import fitting_notes
+    from retriever.records import collection_record
 
     with Collection.open(library) as collection:
         facts = collection.info()
@@ -25,7 +25,7 @@ def info(library: Path, as_json: bool) -> None:
         for text in fitting_notes(index, library):
             note(text)
     if as_json:
-        print_json(asdict(facts))
+        print_json(collection_record(facts))
         return
     from retriever.report.terminal.collection import info_table
 
@@ -38,17 +38,17 @@ def info(library: Path, as_json: bool) -> None:
 @library
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 def drop(library: Path, names: tuple[str, ...]) -> None:
-    """Remove the indexes NAMES from the collection LIBRARY; its documents stay.
+    """Delete the indexes NAMES from the collection LIBRARY; its documents are kept.
 
-    Vectors go with the last index that uses them. A model that lies in LIBRARY/models stays.
+    Vectors are deleted with the last index that uses them. Models in LIBRARY/models are kept.
     """
     from retriever.collection import Collection
     from retriever.formatting import size
 
     with Collection.open(library) as collection:
-        # All of them or none: an unknown name is said before the first is gone.
+        # All or none: an unknown name is reported before the first index is dropped.
         infos = {name: collection.index_info(name) for name in names}
-        # What is made of others goes before them, the latest first: it may be part of one as well.
+        # Combinations go before their parts, the latest first: one may be part of another.
         latest_first = collection.index_names()[::-1]
         made = [name for name in latest_first if name in infos and infos[name].parts]
         for name in dict.fromkeys((*made, *names)):

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options shared by commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 library = click.argument("library", type=click.Path(path_type=Path))
 
 
@@ -24,16 +24,16 @@ where = click.option(
     "--where",
     metavar="FILTER",
     callback=_filter,
-    help="Only documents whose metadata fits, such as 'year >= 2020 and source = faq'.",
+    help="Only documents with matching metadata, such as 'year >= 2020 and source = faq'.",
 )
 
 
 def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Shell completion: the indexes of the collection named before."""
+    """Complete index names of the collection given before."""
     from indexes.errors import RetrieverError
     from retriever.collection import Collection
 
-    # Behind an option that still lacks its value, click leaves the arguments unparsed.
+    # After an option without its value, click leaves the arguments unparsed.
     place = ctx.params.get("library") or next(iter(ctx.args), None)
     if place is None:
         return []
@@ -46,12 +46,12 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
 
 
 def indexes(says: str) -> Callable[[Command], Command]:
-    """The option `-i`, given several times for several indexes, with its help."""
+    """Return the repeatable option `-i`."""
     return click.option(
         "-i", "--index", "indexes", multiple=True, shell_complete=index_names, help=says
     )
 
 
 def how_many(says: str) -> Callable[[Command], Command]:
-    """The option `-k`, with its help."""
+    """Return the option `-k`."""
     return click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help=says)

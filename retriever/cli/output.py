@@ -1,4 +1,4 @@
-"""Where output goes: data to stdout, progress and notes to stderr."""
+"""Output: data to stdout, progress and notes to stderr."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import click
 
 
 def note(text: str) -> None:
-    """A line for the person who asked, on stderr."""
+    """Print a note to stderr."""
     click.echo(f"note: {text}", err=True)
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on a line of stdout."""
+    """Print one line of JSON to stdout."""
     click.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def printer() -> Callable[[Any], None]:
-    """Print to stdout: at most 100 columns; on a narrower terminal, a line of text is cut."""
+    """Return a function that prints to stdout, at most 100 columns wide.
+
+    A line of text is cut on a narrower terminal.
+    """
     from rich.console import Console
     from rich.text import Text
 
     from retriever.formatting import WIDTH
 
-    # No markup: a text may hold "[/b]" or ":cat:", and is shown as it is.
+    # No markup: texts with "[/b]" or ":cat:" are shown as they are.
     console = Console(highlight=False, markup=False, emoji=False)
     wide = Console(highlight=False, markup=False, emoji=False, width=WIDTH, soft_wrap=True)
 
@@ -42,9 +45,9 @@ def printer() -> Callable[[Any], None]:
 
 @contextlib.contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with (done, total), drawn on stderr where that is a terminal.
+    """Yield a function of (done, total) that draws on stderr if that is a terminal.
 
-    A total of 0 says that nobody knows it.
+    A total of 0 is unknown.
     """
     from rich.console import Console
     from rich.progress import (
@@ -57,15 +60,15 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     )
 
     console = Console(stderr=True)
-    columns = (
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -1,30 +1,25 @@
-"""`search`: one index, or several side by side."""
+"""`search`: search one index, or several side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from retriever.cli.options import as_json, how_many, indexes, library, where
 from retriever.cli.output import note, print_json, printer
 
-if TYPE_CHECKING:
-    from retriever.search.results import Hits
-
 
 @click.command()
 @library
 @click.argument("query", required=False)
-@indexes("An index; give several to see them side by side.")
-@how_many("How many hits.")
+@indexes("Index to search; give several to compare them side by side.")
+@how_many("Number of hits.")
 @click.option(
     "--queries",
     metavar="FILE",
-    help="Ask every query of a file (JSON lines, CSV, TSV, or text with one a line).",
+    help="Run every query of a file (JSON lines, CSV, TSV, or text with one per line).",
 )
 @where
 @as_json
@@ -37,12 +32,13 @@ def search(
     where: dict[str, Any] | None,
     as_json: bool,
 ) -> None:
-    """Ask the collection LIBRARY for the documents nearest to QUERY.
+    """Search the collection LIBRARY for the documents nearest to QUERY.
 
-    With several indexes: what all of them find, what only one finds, and the ranks on every side.
+    With several indexes: documents found by all, documents found by one, and the rank in each.
     """
     from retriever.collection import Collection
     from retriever.formats import read_queries
+    from retriever.records import hit_records
     from retriever.report.terminal.escape import one_line
     from retriever.report.terminal.hits import hits_list, side_by_side
 
@@ -59,7 +55,9 @@ def search(
         hits = {name: found[position] for name, found in answers.items()}
         notes |= dict.fromkeys(n for found in hits.values() for n in found.notes)
         if as_json:
-            _print_json(query_id, text, hits)
+            for name, found in hits.items():
+                for record in hit_records(query_id, text, name, found):
+                    print_json(record)
             continue
         if queries is not None:
             show(f"\n{one_line(f'{query_id}: {text}')}")
@@ -67,13 +65,3 @@ def search(
             show(line)
     for text in notes:
         note(text)
-
-
-def _print_json(query_id: str, text: str, answers: Mapping[str, Hits]) -> None:
-    """One object a hit; where an index found nothing, one that says so, with its notes."""
-    asked = {"query_id": query_id, "query": text} if query_id else {"query": text}
-    for name, hits in answers.items():
-        for hit in hits:
-            print_json({**asked, "index": name, **asdict(hit)})
-        if not hits:
-            print_json({**asked, "index": name, "hits": 0, "notes": hits.notes})

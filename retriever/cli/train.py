@@ -1,8 +1,7 @@
-"""`train`: word vectors made from a collection's own texts, and an index over them."""
+"""`train`: train word vectors on a collection and build an index with them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,38 +18,34 @@ if TYPE_CHECKING:
 @click.argument("kind", metavar="KIND")
 @library
 @click.argument("name")
-@click.option("--dim", type=int, default=100, show_default=True, help="The width of the vectors.")
+@click.option("--dim", type=int, default=100, show_default=True, help="Dimension of the vectors.")
 @click.option(
     "--epochs",
     type=int,
-    help="Times through the texts. Default: 5, and up to 40 where they have less than 10 million "
-    "words; glove: 15 through its counts.",
+    help="Passes over the texts. Default: 5, and up to 40 below 10 million words; glove: 15 over "
+    "its counts.",
 )
-@click.option(
-    "--window", type=int, help="Words to each side that are a context. Default: 5; glove: 10."
-)
-@click.option(
-    "--min-count", type=int, default=5, show_default=True, help="Leave out words that are rarer."
-)
-@click.option("--max-vocab", type=int, help="Keep only so many words, the most frequent.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of all random numbers.")
+@click.option("--window", type=int, help="Context words on each side. Default: 5; glove: 10.")
+@click.option("--min-count", type=int, default=5, show_default=True, help="Ignore rarer words.")
+@click.option("--max-vocab", type=int, help="Keep only this many words, the most frequent.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
 @click.option(
     "--workers",
     type=int,
-    help="Threads of word2vec and fasttext. Default: all cores; only 1 is repeatable.",
+    help="Threads of word2vec and fasttext. Default: all cores; only 1 is reproducible.",
 )
 @click.option(
     "--cbow",
     is_flag=True,
-    help="word2vec, fasttext: a word from the mean of its context. Default: skip-gram.",
+    help="word2vec, fasttext: predict a word from the mean of its context. Default: skip-gram.",
 )
 @click.option(
     "--x-max",
     type=float,
-    help="glove: the count from which all pairs weigh alike. Default: 10; 100 from 10^8 words on.",
+    help="glove: count from which all pairs weigh the same. Default: 10; 100 from 10^8 words on.",
 )
 @click.option(
-    "--buckets", type=int, help="fasttext: vectors that n-grams of 3 to 6 share. Default: 200,000."
+    "--buckets", type=int, help="fasttext: hash buckets of n-grams of 3 to 6. Default: 200,000."
 )
 @click.option(
     "-o",
@@ -59,21 +54,21 @@ if TYPE_CHECKING:
     nargs=2,
     multiple=True,
     metavar="NAME VALUE",
-    help="An option of the index's embedder, such as -o weighting sif; or -o dtype float16.",
+    help="Embedder option, such as -o weighting sif; or -o dtype float16.",
 )
-@click.option("--no-index", is_flag=True, help="Only train; build no index over the vectors.")
+@click.option("--no-index", is_flag=True, help="Only train; do not build an index.")
 @click.option(
     "--analogies",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Score by these: lines of four words. Default: the questions-words.txt of gensim.",
+    help="Analogies to score by: lines of four words. Default: questions-words.txt of gensim.",
 )
 @click.option(
     "--similarities",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Score by these: lines of two words and a rating. Default: WordSim-353 and SimLex-999.",
+    help="Ratings to score by: lines of two words and a number. Default: WordSim-353, SimLex-999.",
 )
 @as_json
 def train(
@@ -97,12 +92,13 @@ def train(
     as_json: bool,
 ) -> None:
     """Train word vectors of a KIND (word2vec, fasttext, glove) on the collection LIBRARY, and build
-    the index NAME over them.
+    the index NAME with them.
 
-    The vectors stay in LIBRARY/models/NAME, in the format of word2vec: anyone's tools read them. An
-    interrupted training goes on after its last whole epoch when run again.
+    The vectors are saved in LIBRARY/models/NAME in word2vec format. Run an interrupted training
+    again to resume it after its last complete epoch.
     """
     from retriever.collection import Collection
+    from retriever.records import train_record
     from retriever.training.word_vectors import train as train_on
 
     with Collection.open(library) as collection:
@@ -127,24 +123,24 @@ def train(
             stages=progress_bar,
         )
     if as_json:
-        print_json({**asdict(report), "words_per_second": report.words_per_second})
+        print_json(train_record(report))
     else:
-        for line in _told(report):
+        for line in _summary(report):
             click.echo(line)
     if not report.repeatable:
-        note("several threads: another run gives slightly other vectors; --workers 1 repeats")
+        note("several threads: results vary slightly between runs; --workers 1 is reproducible")
 
 
-def _told(report: TrainReport) -> list[str]:
+def _summary(report: TrainReport) -> list[str]:
     from retriever.formatting import many
 
     words = many(report.vocabulary, "word", "words")
-    learnt = f"{report.name}: {words} learnt from {many(report.words, 'occurrence', 'occurrences')}"
-    if report.already:
-        lines = [f"{learnt}, there already: {report.path}"]
-    else:
+    tokens = many(report.words, "occurrence", "occurrences")
+    took = ", exist already"
+    if not report.already:
         speed = f", {report.words_per_second:,.0f} words/s" if report.words_per_second else ""
-        lines = [f"{learnt} in {report.seconds:.1f} s{speed}: {report.path}"]
+        took = f" in {report.seconds:.1f} s{speed}"
+    lines = [f"{report.name}: {words} learned from {tokens}{took}: {report.path}"]
     lines += [f"  {score}" for score in report.scores]
     if report.build:
         embedded = many(report.build.embedded, "passage", "passages")

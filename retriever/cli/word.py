@@ -1,4 +1,4 @@
-"""`word`: the senses of a word in a corpus, or the passages that use it in one of them."""
+"""`word`: show the senses of a word in a corpus, or the passages that use it in one sense."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     "--in",
     "text",
     metavar="TEXT",
-    help="A text that uses WORD: find the passages that use it in the same sense.",
+    help="Text that uses WORD: find passages that use it in the same sense.",
 )
-@indexes("A contextual index, or the static one beside it; give several. Default: the first ones.")
+@indexes("Contextual or static index; may be repeated. Default: the first of each.")
 @click.option(
     "--senses",
     type=click.IntRange(min=1),
-    help="So many senses. Default: as many as stand apart, 6 at most.",
+    help="Number of senses. Default: chosen by separation, at most 6.",
 )
 @click.option(
     "--layer",
     type=int,
-    help="Of the contextual embedder: 0 is before the first, -1 the last. Default: its own choice.",
+    help="Contextual layer: 0 is before the first, -1 the last. Default: chosen by the embedder.",
 )
 @click.option(
     "--occurrences",
     default=500,
     show_default=True,
     type=click.IntRange(min=1),
-    help="How many uses of the word to look at, evenly spread over the corpus.",
+    help="Number of uses of the word to sample, evenly over the corpus.",
 )
-@how_many("How many neighbours of the word, or passages with --in.")
+@how_many("Number of neighbors of the word, or of passages with --in.")
 @as_json
 def word(
     library: Path,
@@ -54,16 +54,15 @@ def word(
     k: int,
     as_json: bool,
 ) -> None:
-    """Show the neighbours of WORD in a static table, beside its senses in the collection LIBRARY.
+    """Show the neighbors of WORD in a static index, next to its senses in the collection LIBRARY.
 
-    Its uses are found by an index of words (build LIBRARY bm25 --lexical), encoded in their
-    sentences by a contextual index, and grouped. They are kept: what was encoded once is at hand
-    the next time.
+    Its uses are found with a BM25 index (build LIBRARY bm25 --lexical), encoded in their sentences
+    by a contextual index, and clustered. Encoded uses are cached.
     """
     from retriever.collection import Collection
 
     if text is not None and senses is not None:
-        raise click.UsageError("--senses groups all uses of a word; with --in there is nothing to.")
+        raise click.UsageError("--senses cannot be combined with --in.")
     options: dict[str, Any] = {"layer": layer, "occurrences": occurrences, "k": k}
     with Collection.open(library) as collection:
         contextual, options["static"] = collection.split_by_kind(indexes)
@@ -93,7 +92,7 @@ def _show(found: WordSenses | WordUses, as_json: bool) -> None:
 
 
 def _columns() -> int:
-    """How wide a line may be: as wide as the terminal, if that is narrower than a page."""
+    """Return the line width: the terminal's, but at most that of a page."""
     from rich.console import Console
 
     from retriever.formatting import WIDTH

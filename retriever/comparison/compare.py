@@ -1,4 +1,4 @@
-"""Ask several systems the same queries, judge the answers, and measure what they cost."""
+"""Compare systems: run the same queries, evaluate the answers, measure latency and cost."""
 
 from __future__ import annotations
 
@@ -12,25 +12,21 @@ from indexes.errors import InputError, unknown_name
 from indexes.pipeline.embedding_job import Progress
 from retriever.collection import Collection
 from retriever.comparison import latency
+from retriever.comparison.comparison import Comparison
 from retriever.comparison.cost import cost_of, open_memory
 from retriever.comparison.environment import collect_environment
-from retriever.comparison.system_run import (
-    SystemRun,
-    import_run,
-    run_system,
-    self_notes,
-    unanswered_notes,
-)
+from retriever.comparison.notes import comparison_notes
+from retriever.comparison.system_run import SystemRun, import_run, run_system
 from retriever.comparison.test_set import Qrels, TestSet
 from retriever.embedders.base import WordCounting
 from retriever.evaluation import significance
 from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means, overlap
 from retriever.evaluation.rank_biased_overlap import disagreement, mean_rbo
-from retriever.evaluation.results import Agreement, Comparison, Cost, Excerpt, Query, Row
+from retriever.evaluation.results import Agreement, Cost, Excerpt, Latency, Query, Row
 from retriever.evaluation.shared_words import SharedWords, excerpt
 from retriever.evaluation.significance import Difference
 from retriever.indexing.builder import DEFAULT_LANGUAGE
-from retriever.indexing.info import IndexInfo, index_notes, with_parts
+from retriever.indexing.info import IndexInfo, with_parts
 from retriever.search.finders import DenseFinder
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever
@@ -38,10 +34,10 @@ from retriever.search.retriever import Retriever
 Result = TypeVar("Result")
 PerQuery = Mapping[str, Mapping[str, float]]
 
-# Excerpts that a comparison holds: some 20 MB.
+# Most excerpts in a comparison: about 20 MB.
 MOST_EXCERPTS = 50_000
 KINDS = {"flat": "exact", "ann": "ann", "lexical": "lexical"}
-# Kinds of embedders that read a word in its sentence.
+# Embedder kinds that count as contextual, under the family's name.
 CONTEXTUAL_KINDS = {"elmo": "contextual"}
 
 
@@ -61,20 +57,20 @@ def compare(
     command: str = "",
     progress: Progress | None = None,
 ) -> Comparison:
-    """Ask every index the same queries, judge the answers, and measure what they cost.
+    """Run the same queries on every index, evaluate the answers and measure their cost.
 
     `queries` maps ids to texts; `qrels` maps query ids to graded documents. With judgments, only
-    the queries that they name are asked, and hits whose id equals the query's are dropped, unless
-    `keep_self`; without, there are agreement and cost. Measures are trec_eval's, by their
-    ir_measures names. `runs` are other systems' answers, by name, which join the same table. With a
-    `baseline`, every other system is compared with it, see `significance.differences`; `seed` is
-    that of its resampling. `memory` also measures what each system holds when it is open, in a
-    fresh process each. `command` says in the birth certificate how this was called.
+    judged queries are run, and hits whose id equals the query's are dropped unless `keep_self`;
+    without, the comparison has agreement and cost only. Measures are trec_eval's, by their
+    ir_measures names. `runs` are other systems' answers by name, which join the same table. With a
+    `baseline`, every other system is compared with it, see `significance.differences`; `seed` seeds
+    its resampling. `memory` also measures the memory of each open system, in a fresh process each.
+    `command` is the call that `environment` records.
 
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,
             or judgments that name none of the queries.
-        UnknownNameError: no such index, no such measure, or the baseline is none of the systems.
+        UnknownNameError: an index, a measure or the baseline is unknown.
     """
     runs = dict(runs or {})
     retrievers = _retrievers(collection, indexes, runs)
@@ -95,7 +91,9 @@ def compare(
         name: evaluate(run.ranking, asked.qrels, asked.measures) if asked.qrels else {}
         for name, run in answers.items()
     }
-    rows = {name: _run_row(name, per_query[name]) for name in answers}
+    rows = {
+        name: Row(name, "run", "run", "an imported run", means(per_query[name])) for name in answers
+    }
     for trial in trials:
         name = trial.run.name
         cost = cost_of(name, infos, info.documents, held[name])
@@ -104,10 +102,7 @@ def compare(
     documents = _documents(collection, answers, asked)
     parts = _with_parts([trial.run.name for trial in trials], infos)
     shared = SharedWords(documents, _language(parts))
-    silent = [note for name in runs for note in unanswered_notes(answers[name])]
-    split = collection.split is not None
-    leaves = [part for part in parts if not part.parts]
-    known = [note for leaf in leaves for note in index_notes(leaf, info.path, split=split)]
+    imported = [answers[name] for name in runs]
     return steps.done(
         Comparison(
             k=k,
@@ -122,14 +117,7 @@ def compare(
             runs=answers,
             queries=_queries(retrievers, answers, asked, shared),
             documents=documents,
-            notes=(
-                *asked.notes,
-                *self_notes(asked),
-                *silent,
-                *known,
-                *_depth_notes(parts, asked),
-                *_seeded(baseline, seed),
-            ),
+            notes=comparison_notes(collection, asked, imported, parts, baseline, seed),
             environment=collect_environment(
                 collection, parts, asked.queries, asked.qrels, seed, command
             ),
@@ -141,45 +129,25 @@ def _check_baseline(baseline: str | None, names: Sequence[str], qrels: Qrels | N
     if baseline is not None and baseline not in names:
         raise unknown_name("system", baseline, "this comparison", names)
     if baseline is not None and qrels is None:
-        raise InputError("A baseline needs judgments to compare by. Give qrels, or leave it out.")
+        raise InputError("A baseline needs judgments. Give qrels, or leave the baseline out.")
 
 
 def _with_parts(names: Sequence[str], infos: Mapping[str, IndexInfo]) -> list[IndexInfo]:
-    """Some indexes and what they are made of, parts first, each once."""
+    """Return the named indexes and their parts, parts first, each once."""
     found = (one for name in names for one in with_parts(name, infos))
     return list({one.name: one for one in found}.values())
 
 
-def _depth_notes(parts: Sequence[IndexInfo], asked: TestSet) -> list[str]:
-    """Says of combinations that they do not look as deep as the measures do."""
-    return [
-        f"'{info.name}' asks its parts for {info.options['depth']} documents each; the measures "
-        f"look {asked.depth} deep."
-        for info in parts
-        if info.parts and asked.qrels and info.options["depth"] < asked.depth
-    ]
-
-
-def _seeded(baseline: str | None, seed: int) -> list[str]:
-    if baseline is None:
-        return []
-    return [
-        f"Intervals are of {significance.RESAMPLES:,} bootstrap resamples, p of "
-        f"{significance.FLIPS:,} sign flips (of all, up to 16 queries), corrected "
-        f"by Holm over the systems of each measure; seed {seed}."
-    ]
-
-
 @dataclass
 class _Steps:
-    """Counts what is done, for whoever watches."""
+    """Counter of finished steps for the progress callback."""
 
     progress: Progress | None
     total: int
     count: int = 0
 
     def done(self, result: Result) -> Result:
-        """Hand a result on, and say that it is there."""
+        """Report a finished step and return its result."""
         self.count += 1
         if self.progress:
             self.progress(self.count, self.total)
@@ -187,19 +155,19 @@ class _Steps:
 
 
 def _differences(
-    per_query: Mapping[str, Mapping[str, Mapping[str, float]]],
+    per_query: Mapping[str, PerQuery],
     measures: Sequence[str],
     baseline: str | None,
     seed: int,
 ) -> dict[str, dict[str, Difference]]:
-    """Each system's differences from the baseline, measure by measure."""
+    """Return each system's differences from the baseline by measure."""
     found: dict[str, dict[str, Difference]] = {name: {} for name in per_query}
     if baseline is None:
         return found
     for measure in measures:
-        others = {name: of[measure] for name, of in per_query.items() if name != baseline}
-        told = significance.differences(per_query[baseline][measure], others, seed=seed)
-        for name, difference in told.items():
+        values = {name: of[measure] for name, of in per_query.items()}
+        compared = significance.differences(values.pop(baseline), values, seed=seed)
+        for name, difference in compared.items():
             found[name][measure] = difference
     return found
 
@@ -208,7 +176,7 @@ def _row(
     trial: SystemRun,
     info: IndexInfo,
     cost: Cost,
-    took: latency.Latency,
+    took: Latency,
     per_query: PerQuery,
     asked: TestSet,
 ) -> Row:
@@ -222,7 +190,6 @@ def _row(
         quality=means(per_query),
         exact_quality=_exact_quality(trial, asked) if info.kind == "ann" else {},
         ann_recall=trial.ann_recall,
-        differences={},
         latency=took,
         throughput=len(trial.run.ranking) / max(trial.run.timing.total, 1e-9),
         cost=cost,
@@ -233,7 +200,7 @@ def _row(
 
 
 def _exact_quality(trial: SystemRun, asked: TestSet) -> dict[str, float]:
-    """What exact search over the same vectors reaches."""
+    """Return the quality of exact search over the same vectors."""
     if trial.exact is None or not asked.qrels:
         return {}
     return means(evaluate(trial.exact.ranking, asked.qrels, asked.measures))
@@ -246,24 +213,6 @@ def _family(info: IndexInfo) -> str:
     return CONTEXTUAL_KINDS.get(kind, kind)
 
 
-def _run_row(name: str, per_query: PerQuery) -> Row:
-    return Row(
-        name=name,
-        kind="run",
-        family="run",
-        description="a run from elsewhere",
-        quality=means(per_query),
-        exact_quality={},
-        ann_recall=None,
-        differences={},
-        latency=None,
-        throughput=None,
-        cost=None,
-        query_coverage=None,
-        corpus_coverage=None,
-    )
-
-
 def _agreement(a: Run, b: Run, k: int) -> Agreement:
     first, second = (
         {query_id: hits[:k] for query_id, hits in run.ranking.items()} for run in (a, b)
@@ -274,9 +223,9 @@ def _agreement(a: Run, b: Run, k: int) -> Agreement:
 def _documents(
     collection: Collection, runs: Mapping[str, Run], asked: TestSet
 ) -> dict[str, Excerpt]:
-    """Excerpts of what stands in a top `k`, or is judged relevant; what is not there, left out.
+    """Return excerpts of documents in a top `k` or judged relevant; unknown ids are left out.
 
-    Of very many queries, those on which the systems disagree most come first.
+    The most disputed queries come first, in case there are too many documents.
     """
     rankings = {name: run.ranking for name, run in runs.items()}
     disputed = disagreement(rankings, asked.k) if len(runs) > 1 else ()
@@ -296,7 +245,7 @@ def _documents(
 
 
 def _language(leaves: Sequence[IndexInfo]) -> str:
-    """Whose stems tell which words are the same: BM25's, where it is among the systems."""
+    """Return the language of the stemmer: that of the first BM25 index, or else the default."""
     languages = [str(info.options["language"]) for info in leaves if info.kind == "lexical"]
     return languages[0] if languages else DEFAULT_LANGUAGE
 
@@ -307,7 +256,7 @@ def _queries(
     asked: TestSet,
     shared: SharedWords,
 ) -> dict[str, Query]:
-    """Each query with what explains its answers."""
+    """Return each query with what explains its answers."""
     texts = asked.texts
     unknown = {
         retriever.name: retriever.finder.embedder.unknown_words(texts)
@@ -333,12 +282,12 @@ def _retrievers(
     collection: Collection, indexes: Sequence[str], runs: Mapping[str, Run]
 ) -> list[Retriever]:
     if isinstance(indexes, str):
-        raise InputError(f"The indexes are one text, '{indexes}'; expected a list of their names.")
+        raise InputError(f"The indexes are one string, '{indexes}'; expected a list of names.")
     if not indexes and not runs:
         has = ", ".join(collection.index_names())
         path = collection.path
         raise InputError(
-            f"Say which indexes to compare. {path}/ has: {has}."
+            f"No index to compare was given. {path}/ has: {has}."
             if has
             else f"{path}/ has no index yet. "
             f"Build one: retriever build {shlex.quote(str(path))} NAME --embedder KIND:MODEL"
@@ -346,8 +295,8 @@ def _retrievers(
     names = [*indexes, *runs]
     if len(set(names)) < len(names):
         raise InputError(
-            f"A system is named twice: {', '.join(names)}. A run goes by its file's name: leave "
-            "one out, or give the file another name."
+            f"A system is named twice: {', '.join(names)}. A run is named after its file: leave "
+            "one out, or rename the file."
             if runs.keys() & set(indexes)
             else f"An index is named twice: {', '.join(names)}."
         )

@@ -1,4 +1,4 @@
-"""What systems cost: read off the catalog, and measured in a fresh process."""
+"""Cost of systems: from the catalog, and memory measured in a fresh process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from retriever.collection import Collection
 from retriever.evaluation.results import Cost
 from retriever.indexing.info import IndexInfo, with_parts
 
-PATIENCE = 300.0
-# Looks before anything is imported that an open index needs.
+TIMEOUT_SECONDS = 300.0
+# Measures before importing anything that an open index needs.
 CHILD = """
 import json, sys
 from indexes.storage.memory import resident
@@ -26,14 +26,14 @@ with Collection.open(path) as collection:
 
 
 def leaves(name: str, infos: Mapping[str, IndexInfo]) -> list[str]:
-    """The indexes with something of their own that a system is made of, each once."""
+    """Return the indexes that a system is made of and that are no combination, each once."""
     return list(dict.fromkeys(one.name for one in with_parts(name, infos) if not one.parts))
 
 
 def cost_of(
     name: str, infos: Mapping[str, IndexInfo], documents: int, memory: int | None = None
 ) -> Cost:
-    """The cost of a system: what its parts cost together, vectors that they share counted once."""
+    """Return the cost of a system: the sum over its parts, shared vectors counted once."""
     parts = [infos[leaf] for leaf in leaves(name, infos)]
     embeddings = _distinct_embeddings(parts)
     embedding = sum(info.embedding_seconds for info in embeddings)
@@ -57,7 +57,7 @@ def cost_of(
 
 
 def _distinct_embeddings(parts: Sequence[IndexInfo]) -> list[IndexInfo]:
-    """One index of each embedding among some."""
+    """Return one index per embedding."""
     found: dict[str, IndexInfo] = {}
     for info in parts:
         if info.dim and not found.keys() & {info.name, *info.vectors_shared_with}:
@@ -66,22 +66,21 @@ def _distinct_embeddings(parts: Sequence[IndexInfo]) -> list[IndexInfo]:
 
 
 def open_memory(collection: Collection, name: str, query: str) -> int | None:
-    """Bytes that a fresh process holds with an index open and one query answered.
+    """Return the bytes that a fresh process uses to open an index and answer one query.
 
-    Above what Python held before: libraries and the model are in it. None where the system does not
-    tell, the process cannot load the index, which is made by an embedder of the user's own, or it
-    takes more than five minutes.
+    Counted from a bare Python on: libraries and the model are included. None if the system does not
+    report memory, if the process cannot load the index (a custom embedder), or after five minutes.
     """
     task = json.dumps([str(collection.path.resolve()), name, query])
     try:
         done = subprocess.run(
-            # -P: nothing of the folder that the user happens to be in is run.
+            # -P: run nothing from the user's current folder.
             [sys.executable, "-P", "-c", CHILD],
             input=task,
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=TIMEOUT_SECONDS,
         )
     except (subprocess.TimeoutExpired, OSError):
         return None

@@ -1,4 +1,4 @@
-"""The birth certificate of a comparison: versions, machine, data, seed, commands to repeat it."""
+"""Environment of a comparison: versions, machine, data, seed, commands to reproduce it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def collect_environment(
     seed: int,
     command: str,
 ) -> dict[str, str]:
-    """Where and when a comparison was made, on what, and how to make it again."""
+    """Return when, where and on which data a comparison ran, and the commands to reproduce it."""
     place = shlex.quote(str(collection.path))
     facts = {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
@@ -48,7 +48,7 @@ def collect_environment(
 
 
 def _command(place: str, info: IndexInfo) -> str:
-    """How an index is built."""
+    """Return the command that builds an index."""
     start = f"retriever build {place} {info.name}"
     if info.kind == "lexical":
         return f"{start} --lexical --language {info.options['language']}"
@@ -73,7 +73,7 @@ def _command(place: str, info: IndexInfo) -> str:
 
 
 def _short(number: float) -> str:
-    """A number without a needless `.0`, but with all its digits."""
+    """Format a number with all its digits, without a trailing `.0`."""
     return repr(number).removesuffix(".0")
 
 

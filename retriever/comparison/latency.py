@@ -1,13 +1,13 @@
-"""How long one query takes, one at a time, with every system measured in the same minute."""
+"""Measure the latency of single queries, with all systems interleaved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retriever.evaluation.results import Latency, Spread
 from retriever.search.results import Timing
 from retriever.search.retriever import Retriever
 
@@ -16,36 +16,11 @@ MOST_QUERIES = 200
 LEAST_SAMPLES = 30
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Milliseconds of one step: the median, the 95th and the 99th percentile."""
-
-    p50: float
-    p95: float
-    p99: float
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds of single queries, one after another, warm.
-
-    `encoding` makes a query's vector or terms, `searching` finds the best documents, `fetching`
-    reads the hits' text; `total` is all three. `totals` are all totals that were measured,
-    ascending.
-    """
-
-    encoding: Spread
-    searching: Spread
-    fetching: Spread
-    total: Spread
-    totals: tuple[float, ...]
-
-
 def measure(retrievers: Sequence[Retriever], texts: Sequence[str], k: int) -> Mapping[str, Latency]:
-    """The latency of each retriever over the same queries, by name.
+    """Measure the latency of each retriever over the same queries; return it by name.
 
     Systems take turns query by query, so that a slow moment of the machine hits all of them. Up to
-    200 queries are spread evenly over those given; few queries are asked several times.
+    200 queries are sampled evenly; fewer than 30 are repeated.
     """
     step = max(1, -(-len(texts) // MOST_QUERIES))
     sample = list(texts[::step])

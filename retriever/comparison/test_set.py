@@ -1,4 +1,4 @@
-"""What is asked in a comparison: which queries, judged how, how deep; and what is left out."""
+"""Test set of a comparison: queries, judgments, measures and depth."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from retriever.formatting import many, some
 
 Qrels = Mapping[str, Mapping[str, int]]
 
-# Where a measure looks at the whole run.
+# Depth for measures without a cutoff.
 WHOLE_RUN = 1_000
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """The queries of a comparison, by id, with their judgments; `measures` are canonical.
+    """Queries of a comparison by id, with their judgments and canonical measures.
 
-    Rankings are `depth` deep; `drops` says that hits whose id is the query's are left out. `notes`
-    name what does not fit together.
+    Rankings are `depth` deep; `drops`: hits with the query's own id are dropped. `notes` name
+    mismatches between queries, judgments and documents.
     """
 
     queries: Mapping[str, str]
@@ -44,7 +44,7 @@ class TestSet:
         k: int,
         keep_self: bool,
     ) -> TestSet:
-        """With judgments, only the queries that they name; see `comparing.compare` for errors."""
+        """Restrict queries to the judged ones, if any; raise the errors of `comparing.compare`."""
         names = parse_measures(measures)
         texts, notes = _judged_queries(queries, qrels)
         judged = {query_id: qrels[query_id] for query_id in texts} if qrels else {}
@@ -62,32 +62,32 @@ class TestSet:
 
     @property
     def texts(self) -> list[str]:
-        """The queries' texts, in order."""
+        """Query texts, in order."""
         return list(self.queries.values())
 
 
 def _judged_queries(
     queries: Mapping[str, str], qrels: Qrels | None
 ) -> tuple[dict[str, str], list[str]]:
-    """The queries to ask, and notes on those that are left out."""
+    """Return the queries to run, and notes on those that are left out."""
     for query_id in queries:
         if not is_unicode(query_id):
             raise InputError(f"The query id {query_id!r} is not valid Unicode.")
     if not queries:
-        raise InputError("There are no queries to compare with. Give at least one.")
+        raise InputError("There are no queries. Give at least one.")
     if qrels is None:
         return dict(queries), []
     asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
     if not asked:
         given = many(len(queries), "query", "queries")
         raise InputError(
-            f"The judgments name none of the {given} given: they name {some(list(qrels))}; "
-            f"given were {some(list(queries))}. Give the queries and qrels of one collection."
+            f"The judgments cover none of the {given}: they cover {some(list(qrels))}; the queries "
+            f"are {some(list(queries))}. Give the queries and qrels of one collection."
         )
     notes = []
     if unjudged := [query_id for query_id in queries if query_id not in qrels]:
         were = many(len(unjudged), "query without judgments was", "queries without judgments were")
-        notes.append(f"{were} not asked: {some(unjudged)}.")
+        notes.append(f"{were} left out: {some(unjudged)}.")
     if textless := [query_id for query_id in qrels if query_id not in queries]:
         judged = many(len(textless), "judged query has", "judged queries have")
         notes.append(f"{judged} no text, left out: {some(textless)}.")

@@ -1,4 +1,4 @@
-"""Runs judged alone, without a collection: trec_eval's numbers for TREC's files."""
+"""Evaluate TREC runs without a collection."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ from retriever.formatting import many, some
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """One run against the judgments.
+    """Evaluation of one run.
 
-    `quality` maps a measure to its mean over all judged queries, `per_query` a measure and a
-    query id to the value that the mean is of. `without_hits` are judged queries that the run found
-    nothing for, `not_judged` its queries that the judgments do not name; `dropped` counts hits that
-    were the query itself.
+    `quality` maps a measure to its mean over all judged queries, `per_query` a measure and a query
+    id to a value. `without_hits` are judged queries without hits, `not_judged` queries of the run
+    without judgments; `dropped` counts hits that are the query itself.
     """
 
     name: str
@@ -42,15 +41,15 @@ class EvaluatedRun:
     dropped: int
 
     def __getitem__(self, measure: str) -> float:
-        """The mean of a measure, such as `run["nDCG@10"]` or `run["recall@10"]`."""
+        """Return the mean of a measure, such as `run["nDCG@10"]` or `run["recall@10"]`."""
         return self.quality[canonical(measure)]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Runs by their names, judged alike: over the same `queries` judged queries.
+    """Evaluated runs by name, over the same number of judged `queries`.
 
-    `measures` are ir_measures' names, in the order asked for.
+    `measures` are ir_measures' names, in the requested order.
     """
 
     queries: int
@@ -59,21 +58,20 @@ class Evaluation:
 
     @property
     def notes(self) -> list[str]:
-        """What the means do not tell: queries that one side lacks, hits that were dropped."""
+        """Notes on queries missing in runs or judgments, and on dropped hits."""
         return [note for run in self.runs.values() for note in _notes(run, self.queries)]
 
     def to_json(self, *, per_query: bool = False) -> str:
-        """One JSON object a line: a run each, with its means."""
+        """Return JSON lines, one object per run, with its means."""
         return "\n".join(
             json.dumps(_object(run, self.queries, per_query), ensure_ascii=False)
             for run in self.runs.values()
         )
 
     def to_csv(self, *, per_query: bool = False) -> str:
-        """CSV with `run,measure,value` and a line a mean; numbers read back as they are.
+        """Return CSV `run,measure,value` with one line per mean; numbers keep all digits.
 
-        With `per_query` the columns are `run,measure,query_id,value`, a line a query's value, and
-        the means are left out.
+        With `per_query`: `run,measure,query_id,value` with one line per query, without the means.
         """
         header = ["run", "measure", *(["query_id"] if per_query else []), "value"]
         lines = [header, *(_values_by_query(self) if per_query else _means(self))]
@@ -83,17 +81,17 @@ class Evaluation:
 def read_runs(
     paths: Sequence[str | os.PathLike[str]],
 ) -> dict[str, dict[str, list[tuple[str, float]]]]:
-    """Read TREC runs: name to run. The name is the file's without its endings.
+    """Read TREC runs; return them by file name without extensions.
 
-    Where two files would have the same name, it is the path as given.
+    Runs with the same file name are named by their path as given.
 
     Raises:
-        InputError: a file is named twice, or as `read_run`.
+        InputError: a file is given twice, or as `read_run`.
     """
     given = [os.fspath(path) for path in paths]
     for path, count in Counter(given).items():
         if count > 1:
-            raise InputError(f"The run {path} is named {count} times; name it once.")
+            raise InputError(f"The run {path} is given {count} times; give it once.")
     short = {path: _short_name(path) for path in given}
     taken = Counter(short.values())
     return {(name if taken[name] == 1 else path): read_run(path) for path, name in short.items()}
@@ -106,17 +104,15 @@ def evaluate_runs(
     *,
     keep_self: bool = False,
 ) -> Evaluation:
-    """Judge `runs`, name to query_id to (doc_id, score), by `qrels`, query_id to doc_id to grade.
+    """Evaluate `runs` (name to query_id to (doc_id, score)) by `qrels` (query_id, doc_id, grade).
 
-    The values are `measures.evaluate`'s: trec_eval's, hits ranked by score. Every query of `qrels`
-    counts in the means, and one without hits counts 0. Queries that `qrels` do not name do not
-    count. Hits whose doc_id is the query_id are dropped, and the others move up, unless
-    `keep_self`.
+    Values are those of `measures.evaluate`. Every query of `qrels` counts in the means, one without
+    hits as 0; queries without judgments do not count. Hits whose doc_id is the query_id are dropped
+    and the others move up, unless `keep_self`.
 
     Raises:
-        InputError: there are no runs, no judgments or no measures; or a run answers queries, but
-            none that is judged.
-        UnknownNameError: no such measure.
+        InputError: no runs, judgments or measures; or a run has queries, but no judged one.
+        UnknownNameError: a measure is unknown.
     """
     if not runs or not qrels or not measures:
         raise InputError("Expected at least one run, one judged query and one measure.")
@@ -134,8 +130,8 @@ def _evaluate_run(
 ) -> EvaluatedRun:
     if run and not run.keys() & qrels.keys():
         raise InputError(
-            f"Run '{name}' answers none of the judged queries: it has {some(list(run))}; judged "
-            f"are {some(list(qrels))}. Give the run and the qrels of one set of queries."
+            f"Run '{name}' has none of the judged queries: it has {some(list(run))}; judged are "
+            f"{some(list(qrels))}. Give the run and the qrels of one set of queries."
         )
     kept = run if keep_self else drop_self(run)
     per_query = evaluate(kept, qrels, measures)

@@ -1,7 +1,7 @@
-"""How good answers are, how alike two runs are, and how much of the exact answer an index finds.
+"""Retrieval measures: quality of a run, overlap of two runs, recall of an ANN index.
 
-A run maps query_id to (doc_id, score) pairs with the best first; qrels map query_id to doc_id to
-grade. Nothing here writes into what it is given.
+A run maps query_id to (doc_id, score) pairs, best first; qrels map query_id to doc_id to grade.
+Arguments are never modified.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from retriever.formats.judgments import check_grade
 
 DEFAULT_MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
 
-# What people call ir_measures' families, in whatever case; the tables print some of these.
+# Common names of ir_measures' families, in any case; the tables print some of them.
 ALIASES = {"recall": "R", "mrr": "RR", "map": "AP", "precision": "P", "ndcg": "nDCG"}
 
 KNOWN = "nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, P@5 or precision@5, Success@1"
 
-# Beyond a C int, trec_eval answers for another cutoff.
+# Above a C int, trec_eval uses another cutoff.
 DEEPEST = 2**31 - 1
 
-# Scores of one pair, computed in another order, differ by about this much in float32.
+# Rounding difference of one float32 score computed in another order.
 SCORE_TOLERANCE = 1e-6
 
 RunHits = Mapping[str, Sequence[tuple[str, float]]]
 
 
 def canonical(name: str) -> str:
-    """The measure that `name` means, as ir_measures spells it: `R@10` for `recall@10`.
+    """Return the ir_measures name of a measure: `R@10` for `recall@10`.
 
     Raises:
         UnknownNameError: as `parse_measures`.
@@ -41,30 +41,32 @@ def canonical(name: str) -> str:
 
 
 def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
-    """The measures that `names` mean, as ir_measures spells them: `MRR@10` is `RR@10`.
+    """Return the ir_measures names of measures, in order, each once: `RR@10` for `MRR@10`.
 
-    In the order given, each once. Options go between: `R(rel=2)@10`. Recall, MRR, MAP, precision
-    and nDCG may be in any case; other names are taken as ir_measures spells them.
+    Options go before the cutoff: `R(rel=2)@10`. Recall, MRR, MAP, precision and nDCG may be in any
+    case; other names must be spelled as in ir_measures.
 
     Raises:
-        UnknownNameError: names that ir_measures does not have, cannot compute with what is
-            installed, or does not average over queries (counts such as `NumRet`); all together.
-        InputError: one text was given instead of a sequence of them.
+        UnknownNameError: ir_measures does not have a measure, cannot compute it with the installed
+            packages, or does not average it over queries (`NumRet`); lists all such names.
+        InputError: a string was given instead of a sequence of strings.
     """
     if isinstance(names, str):
-        raise InputError(f"The measures are one text, '{names}'; expected a sequence of names.")
+        raise InputError(f"The measures are one string, '{names}'; expected a sequence of names.")
     found = {name: _parse(name) for name in names}
     unknown = [f"'{name}'" for name, measure in found.items() if measure is None]
     if unknown:
         noun = "measure" if len(unknown) == 1 else "measures"
-        raise UnknownNameError(f"No {noun} {', '.join(unknown)}. Known are, for example: {KNOWN}.")
+        raise UnknownNameError(
+            f"No {noun} {', '.join(unknown)}. Examples of known measures: {KNOWN}."
+        )
     return tuple(dict.fromkeys(str(measure) for measure in found.values()))
 
 
 def deepest_cutoff(names: Sequence[str]) -> int | None:
-    """How many hits a query needs for all of `names`: the largest number after an `@`.
+    """Return the largest cutoff of the measures: how many hits they need per query.
 
-    None if one of them looks at the whole run, however deep (`AP`), and if there are none.
+    None if one has no cutoff (`AP`), or if there are no measures.
 
     Raises:
         UnknownNameError: as `parse_measures`.
@@ -76,22 +78,22 @@ def deepest_cutoff(names: Sequence[str]) -> int | None:
 def evaluate(
     run: RunHits, qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """The value of each measure for each query: canonical measure name -> query_id -> value.
+    """Return the value of each measure per query: canonical measure name -> query_id -> value.
 
-    The values are trec_eval's, through ir_measures. Every query of `qrels` has one, in the order
-    of `qrels`; one without hits or without relevant documents counts 0 (trec_eval's `-c`). Queries
-    that `qrels` do not have are not counted. Hits are ranked by score, not by place in the list;
-    ties are broken by doc_id, in the direction that each of ir_measures' providers has.
+    The values are trec_eval's, through ir_measures. Every query of `qrels` has one, in that order;
+    it is 0 without hits or relevant documents (trec_eval's `-c`). Queries without judgments are
+    left out. Hits are ranked by score, not by position; ties are broken by doc_id, in the direction
+    of the ir_measures provider.
 
     Raises:
         UnknownNameError: as `parse_measures`.
-        InputError: a document comes twice for one query, a score is not finite, or a grade is
-            beyond a million.
+        InputError: a document occurs twice for a query, a score is not finite, or a grade is
+            above a million.
     """
     names = parse_measures(measures)
     values = {name: dict.fromkeys(qrels, 0.0) for name in names}
     judged = {query_id: _grades(query_id, grades) for query_id, grades in qrels.items()}
-    # A provider may divide by the number of hits: a query without any is left out, and counts 0.
+    # A provider may divide by the number of hits: leave out queries without hits, which count 0.
     scores = {key: _scores(key, hits) for key, hits in run.items() if len(hits) and key in judged}
     if names and judged and scores:
         parsed = [_parse(name) for name in names]
@@ -101,10 +103,10 @@ def evaluate(
 
 
 def mean(per_query: Mapping[str, float]) -> float:
-    """The average over queries of one measure's values.
+    """Return the mean of one measure over queries.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no queries.
     """
     if not per_query:
         raise InputError(
@@ -114,25 +116,24 @@ def mean(per_query: Mapping[str, float]) -> float:
 
 
 def means(per_query: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The average of each measure of what `evaluate` gives; empty where there is no measure."""
+    """Return the mean of each measure of `evaluate`; empty without measures."""
     return {measure: mean(values) for measure, values in per_query.items()}
 
 
 def drop_self(run: RunHits) -> dict[str, list[tuple[str, float]]]:
-    """`run` without the hits whose doc_id is the query_id, for queries that are documents too.
+    """Return `run` without hits whose doc_id is the query_id; the others move up.
 
-    The others move up. This is BEIR's convention, which published scores follow.
+    This is BEIR's convention, which published scores follow.
     """
     return {key: [hit for hit in hits if hit[0] != key] for key, hits in run.items()}
 
 
 def overlap(a: RunHits, b: RunHits, k: int) -> float:
-    """Share of the top `k` that two runs have in common, averaged over the queries of both.
+    """Return the overlap of two runs' top `k`, averaged over the queries of both.
 
-    Order within the top `k` does not count. The share is of `k`, or of the longer list where both
-    are shorter, so that equal answers from a small corpus share everything. A query that one run
-    did not answer scores zero. One that neither answered is left out, since there is nothing to
-    share; 0 if no query is left.
+    Order within the top `k` does not count. The overlap is a share of `k`, or of the longer list if
+    both are shorter, so that equal lists from a small corpus give 1. A query without hits in one
+    run scores zero; one without hits in both is left out. Returns 0 if no query is left.
 
     Raises:
         InputError: `k` is less than 1.
@@ -151,16 +152,16 @@ def overlap(a: RunHits, b: RunHits, k: int) -> float:
 def ann_recall(
     found_scores: Sequence[Sequence[float]], exact_scores: Sequence[Sequence[float]], k: int
 ) -> float:
-    """Share of the exact top `k` that an approximate index found, averaged over queries.
+    """Return the share of the exact top `k` that an index found, averaged over queries.
 
-    Row i of each holds one query's scores, on the same vectors; rows of `exact_scores` need `k`
-    entries, or the whole corpus if that is smaller. A found hit counts if its score reaches the
-    exact k-th score less 1e-6, so that ties cost nothing: an exact index gets exactly 1.0. Only
-    the first `k` found are looked at. A query without exact hits is left out; 1.0 if none is left.
-    This is ann-benchmarks' recall with a threshold.
+    Row i of each argument holds one query's scores on the same vectors; rows of `exact_scores` need
+    `k` entries, or those of the entire corpus if it is smaller. One of the first `k` hits counts if
+    its score reaches the exact k-th score minus 1e-6, so ties cost nothing: an exact index has 1.0.
+    A query without exact hits is left out; 1.0 if none is left. This is ann-benchmarks' recall with
+    a threshold.
 
     Raises:
-        InputError: `k` is less than 1, or the two do not have as many rows.
+        InputError: `k` is less than 1, or the numbers of rows differ.
     """
     _check_k(k)
     if len(found_scores) != len(exact_scores):
@@ -176,7 +177,7 @@ def ann_recall(
 
 
 def _average(values: Collection[float]) -> float:
-    # fsum: the order of the queries must not change the last digit.
+    # fsum: the result must not depend on the order of the queries.
     return math.fsum(values) / len(values)
 
 
@@ -196,7 +197,7 @@ def _scores(query_id: str, hits: Sequence[tuple[str, float]]) -> dict[str, float
 
 
 def _grades(query_id: str, judgments: Mapping[str, int]) -> dict[str, int]:
-    """The grades as trec_eval takes them: it makes room for every grade up to the highest."""
+    """Return checked integer grades: trec_eval allocates memory up to the highest grade."""
     grades = {doc_id: int(grade) for doc_id, grade in judgments.items()}
     for doc_id, grade in grades.items():
         check_grade(query_id, doc_id, grade)
@@ -204,21 +205,21 @@ def _grades(query_id: str, judgments: Mapping[str, int]) -> dict[str, int]:
 
 
 def _pipeline() -> Any:
-    """ir_measures' own choice among its providers, less one."""
+    """Return ir_measures' default pipeline without the providers that fail."""
     import ir_measures
 
     # gdeval is a Perl script that takes only numbers for query ids and writes to our stderr;
     # accuracy divides by zero where nothing irrelevant was judged.
     left_out = ("gdeval", "accuracy")
-    everyone = ir_measures.DefaultPipeline.providers
-    return ir_measures.providers.FallbackProvider([p for p in everyone if p.NAME not in left_out])
+    providers = ir_measures.DefaultPipeline.providers
+    return ir_measures.providers.FallbackProvider([p for p in providers if p.NAME not in left_out])
 
 
 _SPELLING = re.compile(r"(?P<family>\w+)(?:\((?P<options>.*)\))?(?:@(?P<at>[0-9.]+))?")
 
 
 def _parse(name: str) -> Any:
-    """ir_measures' object for a name; None if there is none that can be computed and averaged.
+    """Return ir_measures' object for a name; None if it cannot be computed and averaged.
 
     ir_measures' own parser stops working in Python 3.14, so only its registry is used.
     """
@@ -251,7 +252,7 @@ def _options(text: str) -> dict[str, Any]:
 
 
 def _is_computable(measure: Any) -> bool:
-    """Whether a trial works: some providers say that they can and then cannot."""
+    """Try to compute a measure: some providers claim support and then fail."""
     import ir_measures
 
     cutoff = measure.params.get("cutoff", 1)

@@ -1,4 +1,4 @@
-"""What to judge first: the queries on which systems disagree most, with what each of them found."""
+"""Pooling (as in TREC): collect the documents to judge first, for the most disputed queries."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from itertools import chain, islice
 
 from indexes.errors import InputError
 from retriever.evaluation.rank_biased_overlap import disagreement
-from retriever.evaluation.results import QUERIES_TO_LABEL, Comparison
+from retriever.evaluation.results import ComparisonResults
 from retriever.formats.labels import PooledJudgment
+
+# Queries in a label file by default.
+QUERIES_TO_LABEL = 20
 
 
 def judgment_pool(
-    comparison: Comparison, queries: int = QUERIES_TO_LABEL
+    comparison: ComparisonResults, queries: int = QUERIES_TO_LABEL
 ) -> Iterator[PooledJudgment]:
-    """The first `k` of every system for so many queries, the most disputed query first.
+    """Yield the top `k` of every system for the `queries` most disputed queries, those first.
 
-    Documents that are judged already are left out, and queries with nothing else. A judge should
-    not see who found what first: within a query, documents are in the order of their ids.
+    Judged documents are left out, and queries without any other. Within a query, documents are in
+    the order of their ids: a judge should not see which system ranked what first.
 
     Raises:
         InputError: fewer than two systems, or fewer than one query.
@@ -30,7 +33,7 @@ def judgment_pool(
     yield from chain.from_iterable(islice(filter(None, portions), queries))
 
 
-def _not_judged(comparison: Comparison, query_id: str) -> Iterator[PooledJudgment]:
+def _not_judged(comparison: ComparisonResults, query_id: str) -> Iterator[PooledJudgment]:
     query = comparison.queries[query_id]
     finders: dict[str, list[str]] = {}
     for name, run in comparison.runs.items():

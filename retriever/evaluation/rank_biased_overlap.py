@@ -1,4 +1,4 @@
-"""How alike two rankings are when the top counts most: rank-biased overlap."""
+"""Rank-biased overlap: top-weighted similarity of rankings."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from retriever.evaluation.measures import RunHits, mean
 
 
 def rank_biased_overlap(a: Sequence[str], b: Sequence[str], *, p: float = 0.9) -> float:
-    """How alike two ranked lists of doc ids are: 1 for the same order, 0 for nothing in common.
+    """Return the similarity of two ranked lists of doc ids: 1 for equal lists, 0 for disjoint ones.
 
     This is the extrapolated RBO of Webber, Moffat and Zobel, "A similarity measure for indefinite
-    rankings", TOIS 2010, equation 32: the share that two lists have in common down to each depth,
-    averaged over depths with weights that fall by `p`. With 0.9 the top 10 hold 86 % of the weight.
-    What lies below the end of a list is taken to agree as much as what lies above it, so a list
-    and its own beginning are alike with 1. Ties are not treated: the order is as given. Two empty
-    lists are the same; an empty one and another have nothing in common.
+    rankings", TOIS 2010, equation 32: the overlap down to each depth, averaged over depths with
+    weights that fall by `p`. With 0.9 the top 10 hold 86 % of the weight. Agreement below the end
+    of a list is extrapolated from above it, so a list and its own prefix have similarity 1. Ties
+    are not handled: the order is as given. Two empty lists give 1; an empty and another give 0.
 
     Raises:
-        InputError: `p` is not between 0 and 1; a document comes twice in a list.
+        InputError: `p` is not between 0 and 1; a list has a document twice.
     """
     if not 0 < p < 1:
         raise InputError(f"p is {p}; expected a number between 0 and 1.")
@@ -30,7 +29,7 @@ def rank_biased_overlap(a: Sequence[str], b: Sequence[str], *, p: float = 0.9) -
     if not shorter:
         return 0.0 if longer else 1.0
     shares = _shares_by_depth(shorter, longer)
-    # The sum from the deepest term up, so that equal shares give that share without rounding.
+    # Sum from the deepest term up, so that equal shares give that share without rounding.
     value = shares[-1]
     for share in reversed(shares):
         value = share + p * (value - share)
@@ -38,10 +37,10 @@ def rank_biased_overlap(a: Sequence[str], b: Sequence[str], *, p: float = 0.9) -
 
 
 def mean_rbo(run_a: RunHits, run_b: RunHits, *, p: float = 0.9) -> float:
-    """`rank_biased_overlap` of two runs, averaged over the queries of both.
+    """Return the `rank_biased_overlap` of two runs, averaged over the queries of both.
 
-    The order of hits is as given, best first. A query that one run did not answer scores zero. One
-    that neither answered is left out; 0 if no query is left.
+    Hits are in the given order, best first. A query without hits in one run scores zero; one
+    without hits in both is left out. Returns 0 if no query is left.
 
     Raises:
         InputError: as `rank_biased_overlap`.
@@ -55,16 +54,15 @@ def mean_rbo(run_a: RunHits, run_b: RunHits, *, p: float = 0.9) -> float:
 
 
 def disagreement(runs: Mapping[str, RunHits], k: int) -> list[tuple[str, float]]:
-    """Each query with how much the systems disagree on it, the most disputed first.
+    """Return each query with the disagreement of the systems on it, most disputed first.
 
-    `runs` maps a system's name to its run. The number is 1 less the `rank_biased_overlap` of the
-    top `k`, with its default `p`, averaged over all pairs of systems: 0 where all agree, 1 where no
-    two have a document in common. Equal ones stay in the order in which the runs, one after the
-    other, name the queries. A query that no system answered is left out.
+    `runs` maps a system's name to its run. Disagreement is 1 minus the `rank_biased_overlap` of the
+    top `k`, with its default `p`, averaged over all pairs of systems: 0 if all agree, 1 if no two
+    share a document. Ties keep the order in which the runs, one after the other, list the queries.
+    A query without hits in any run is left out.
 
     Raises:
-        InputError: there are fewer than two runs; `k` is less than 1; a document comes twice for
-            one query.
+        InputError: fewer than two runs; `k` is less than 1; a document occurs twice for a query.
     """
     if k < 1:
         raise InputError(f"k is {k}; expected at least 1.")
@@ -91,15 +89,15 @@ def _top(run: RunHits, query_id: str, k: int | None = None) -> list[str]:
 def _distinct(doc_ids: Sequence[str]) -> Sequence[str]:
     if len(set(doc_ids)) < len(doc_ids):
         twice = next(doc_id for doc_id, times in Counter(doc_ids).items() if times > 1)
-        raise InputError(f"Document '{twice}' comes twice in a ranking; expected each once.")
+        raise InputError(f"Document '{twice}' occurs twice in a ranking; expected once.")
     return doc_ids
 
 
 def _shares_by_depth(shorter: Sequence[str], longer: Sequence[str]) -> list[float]:
-    """The share in common down to depth 1, 2, and so on, to the end of the longer list.
+    """Return the overlap down to depth 1, 2, and so on, to the end of the longer list.
 
-    Below its end the shorter list is taken to go on as it was: of each further document, the
-    share that both had in common at that end counts as found.
+    Below the end of the shorter list its overlap is extrapolated: each further document counts as
+    found with the share that both have in common at that end.
     """
     places = {doc_id: depth for depth, doc_id in enumerate(shorter, 1)}
     met = Counter(max(d, places[doc]) for d, doc in enumerate(longer, 1) if doc in places)

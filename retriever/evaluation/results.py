@@ -1,39 +1,51 @@
-"""The same queries through several systems: what each found, what is chance, what it costs, why.
-
-These are the values; `comparing.compare` makes them.
-"""
+"""Values and analysis of a comparison of systems over the same queries."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import Self
 
 from indexes.errors import InputError, unknown_name
-from retriever.comparison.latency import Latency
 from retriever.evaluation.measures import canonical
 from retriever.evaluation.pareto import pareto_front
 from retriever.evaluation.significance import Difference
-from retriever.formats import write_label_file
 from retriever.indexing.info import IndexInfo
 from retriever.search.results import Run
 
-# Queries that a label file asks about, where nobody says how many.
-QUERIES_TO_LABEL = 20
-UNFIT = re.compile(r'[\s/\\:*?"<>|\x00-\x1f]')
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, 95th and 99th percentile of the milliseconds of one step."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of single queries, one after another, warm.
+
+    `encoding` makes a query's vector or terms, `searching` finds the best documents, `fetching`
+    reads the hits' text; `total` is all three. `totals` are all measured totals, ascending.
+    """
+
+    encoding: Spread
+    searching: Spread
+    fetching: Spread
+    total: Spread
+    totals: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a system costs to build and to keep; a combined one, what its parts cost together.
+    """Cost of building and keeping a system; of a combined one, the sum over its parts.
 
-    Seconds, bytes, and rates a second. `tokens_per_second` are words for static embedders, word
-    pieces for contextual ones; None where nobody counted. `building_memory` is the most that the
-    building process held, `open_memory` what a fresh process holds with it open and one query
-    answered, above what it held before; None where they were not measured.
+    Seconds, bytes, and rates per second. `tokens_per_second` counts words for static embedders,
+    word pieces for contextual ones; None if not counted. `building_memory` is the peak of the
+    building process, `open_memory` the growth of a fresh process that opens the index and answers
+    one query; None if not measured.
     """
 
     embedding_seconds: float
@@ -47,28 +59,28 @@ class Cost:
 
     @property
     def building_seconds(self) -> float:
-        """Embedding and indexing together."""
+        """Seconds of embedding and indexing together."""
         return self.embedding_seconds + self.indexing_seconds
 
 
 @dataclass(frozen=True)
 class Row:
-    """One system in a comparison: an index, a combination of some, or a run from elsewhere.
+    """One system in a comparison: an index, a combination of indexes, or an imported run.
 
     `kind` is `exact`, `ann`, `lexical`, `fused`, `cascaded` or `run`; `family` is `static`,
-    `contextual`, `hashing`, `custom`, `lexical`, `combined` or `run`; `description` says the rest,
-    such as `static:glove-6b-50d`, `bm25 + minilm, reciprocal rank`.
+    `contextual`, `hashing`, `custom`, `lexical`, `combined` or `run`; `description` adds the
+    model and options: `static:glove-6b-50d`, `bm25 + minilm, reciprocal rank`.
 
     `quality` maps a measure to its mean over the judged queries; empty without judgments.
-    `exact_quality` is what exact search over the same vectors reaches: given for `ann` only, where
-    the difference to `quality` is what the index lost, and the rest is the embedding's.
-    `ann_recall` is the share of the exact top k that was found, 1.0 for an exact index; None where
-    there are no vectors of its own. `differences` compare with the baseline, measure by measure:
-    empty without one, and for the baseline itself.
+    `exact_quality` is the quality of exact search over the same vectors, for `ann` only: its
+    difference to `quality` is the loss of the index, the rest is due to the embedding.
+    `ann_recall` is the share of the exact top k that was found, 1.0 for an exact index; None
+    without own vectors. `differences` from the baseline are by measure: empty without a baseline
+    and for the baseline itself.
 
-    `throughput` is in queries a second, all of them as one batch. A run from elsewhere has neither
-    latency nor throughput nor cost. Coverages are shares of known words in queries and corpus, None
-    for systems that do not count words. `index` is all that is known of the index.
+    `throughput` is in queries per second, all as one batch. An imported run has no latency,
+    throughput or cost. Coverages are shares of known words in queries and corpus, None for systems
+    that do not count words.
     """
 
     name: str
@@ -76,24 +88,24 @@ class Row:
     family: str
     description: str
     quality: Mapping[str, float]
-    exact_quality: Mapping[str, float]
-    ann_recall: float | None
-    differences: Mapping[str, Difference]
-    latency: Latency | None
-    throughput: float | None
-    cost: Cost | None
-    query_coverage: float | None
-    corpus_coverage: float | None
+    exact_quality: Mapping[str, float] = field(default_factory=dict)
+    ann_recall: float | None = None
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    latency: Latency | None = None
+    throughput: float | None = None
+    cost: Cost | None = None
+    query_coverage: float | None = None
+    corpus_coverage: float | None = None
     index: IndexInfo | None = None
 
     def __getitem__(self, measure: str) -> float:
-        """The mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
+        """Return the mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
         return self.quality[canonical(measure)]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two systems' answers are: `overlap` of the top k, and rank-biased overlap of it."""
+    """Similarity of two systems' answers: overlap and rank-biased overlap of the top k."""
 
     overlap: float
     rbo: float
@@ -101,7 +113,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The beginning of a document, for people to read."""
+    """Beginning of a document, for display."""
 
     title: str
     text: str
@@ -109,11 +121,10 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Query:
-    """One query: its text, its judgments (doc_id to grade), and what explains its answers.
+    """A query: its text, its judgments (doc_id to grade), and what explains its answers.
 
     `unknown` maps a system that counts words to the query's words that it does not know; `matched`
-    are the words of found or judged documents, lower-cased, that are the query's own or other forms
-    of them.
+    holds the lower-cased words of found or judged documents that share a stem with the query.
     """
 
     query_id: str
@@ -124,14 +135,14 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The same queries through several systems; `print` it, write it, or read its fields.
+class ComparisonResults:
+    """Results of several systems for the same queries.
 
-    `measures` are ir_measures' names, the first of them the one that wins go by; `per_query` maps
-    system, measure and query id to a value; `pairwise` maps two names to how alike their answers
-    are; `runs` hold the rankings that were judged, `queries` the queries by id, in order;
-    `documents` excerpts of those that a system has in its top `k`, or that were judged relevant.
-    `environment` is the birth certificate: versions, machine, checksums, seed, the command.
+    `measures` are ir_measures' names, the first one decides wins; `per_query` maps system, measure
+    and query id to a value; `pairwise` maps two names to their agreement; `runs` holds the judged
+    rankings, `queries` the queries by id, in order; `documents` holds excerpts of documents that a
+    system has in its top `k` or that were judged relevant. `environment` records versions, machine,
+    checksums, seed, the command.
     """
 
     k: int
@@ -146,55 +157,43 @@ class Comparison:
     notes: Sequence[str]
     environment: Mapping[str, str]
 
-    def __str__(self) -> str:
-        from retriever.report.terminal.comparison import plain_comparison
-
-        return plain_comparison(self)
-
     @property
     def judged(self) -> bool:
-        """Whether there are judgments, and so qualities."""
+        """Whether there are judgments, and so quality values."""
         return bool(self.measures)
 
     @property
     def measure(self) -> str:
-        """The measure that wins and contrasts go by: the first.
+        """The first measure, which decides wins and differences.
 
         Raises:
             InputError: there are no judgments.
         """
         if not self.judged:
-            raise InputError("There are no judgments to go by. Give qrels, or a label file.")
+            raise InputError("The comparison has no judgments. Give qrels, or a label file.")
         return self.measures[0]
 
-    # -- what to read off -----------------------------------------------------------------------
-
     def agreement(self, a: str, b: str) -> Agreement:
-        """How alike the answers of two systems are, in whichever order they are named."""
+        """Return the agreement of two systems, named in either order."""
         return self.pairwise[(a, b)] if (a, b) in self.pairwise else self.pairwise[(b, a)]
 
     def fronts(self) -> Mapping[str, Sequence[str]]:
-        """The systems that no other beats in quality at the same or a lower cost, cheapest first.
+        """Return the Pareto fronts of quality and cost, cheapest system first.
 
         `latency`: the first measure against the median milliseconds of a query; `building`: against
-        the seconds that embedding and indexing took. Empty without judgments.
+        the seconds of embedding and indexing. Empty without judgments.
         """
         if not self.judged:
             return {}
-        latency = {
-            name: (row.quality[self.measure], row.latency.total.p50)
-            for name, row in self.rows.items()
-            if row.latency
+        latency = {name: row.latency.total.p50 for name, row in self.rows.items() if row.latency}
+        building = {name: row.cost.building_seconds for name, row in self.rows.items() if row.cost}
+        return {
+            what: pareto_front({name: (self._value(name), cost) for name, cost in costs.items()})
+            for what, costs in (("latency", latency), ("building", building))
         }
-        building = {
-            name: (row.quality[self.measure], row.cost.building_seconds)
-            for name, row in self.rows.items()
-            if row.cost
-        }
-        return {"latency": pareto_front(latency), "building": pareto_front(building)}
 
     def ranks(self, query_id: str) -> Mapping[str, Mapping[str, int | None]]:
-        """For each relevant document of a query, its rank in each system's run; None: not in it."""
+        """Return each relevant document's rank in each system's run; None if not in it."""
         judgments = self.queries[query_id].judgments
         places = {
             name: {
@@ -209,9 +208,9 @@ class Comparison:
         }
 
     def winners(self, query_id: str) -> tuple[Sequence[str], float]:
-        """The systems that are best at a query in the first measure, and their lead over the next.
+        """Return the best systems for a query in the first measure and their lead over the next.
 
-        The lead is 0 where all are alike.
+        The lead is 0 if all are equal.
         """
         values = {name: self.per_query[name][self.measure][query_id] for name in self.rows}
         highest = max(values.values())
@@ -221,7 +220,7 @@ class Comparison:
         )
 
     def missed(self) -> Sequence[str]:
-        """The queries of which no system found any relevant document: check the label."""
+        """Return the queries for which no system found a relevant document: check their labels."""
         return [
             query_id
             for query_id, query in self.queries.items()
@@ -230,12 +229,12 @@ class Comparison:
         ]
 
     def largest_differences(self, a: str, b: str) -> Sequence[tuple[str, float]]:
-        """Queries with the value of `a` less that of `b` in the first measure, largest first.
+        """Return queries with the first measure of `a` minus that of `b`, largest first.
 
         Ties keep the order of the queries.
 
         Raises:
-            UnknownNameError: no such system.
+            UnknownNameError: a system is unknown.
         """
         for name in (a, b):
             if name not in self.rows:
@@ -245,10 +244,10 @@ class Comparison:
         return sorted(gains, key=lambda gain: -gain[1])
 
     def default_pair(self) -> tuple[str, str] | None:
-        """The two systems that are set against each other: the best static and contextual ones.
+        """Return the two systems to contrast: the best static and the best contextual one.
 
-        Where one of the kinds is missing, the baseline (or else the first) and the best other. None
-        where there are not two.
+        If one of the kinds is missing: the baseline (or else the first) and the best other. None
+        with fewer than two systems.
         """
         if len(self.rows) < 2:
             return None
@@ -266,82 +265,14 @@ class Comparison:
     def _value(self, name: str) -> float:
         return self.rows[name].quality[self.measure] if self.judged else 0.0
 
-    def without_texts(self) -> Comparison:
-        """The same numbers with ids only: what may be shown where queries and documents may not."""
+    def without_texts(self) -> Self:
+        """Return a copy with ids in place of query and document texts, to share it."""
         queries = {
             query_id: Query(query_id, f"query {query_id}", query.judgments)
             for query_id, query in self.queries.items()
         }
         return replace(self, queries=queries, documents={})
 
-    # -- out of here ----------------------------------------------------------------------------
 
-    def to_json(self) -> str:
-        """One JSON object a line: a system each, with its quality, its cost and its agreements."""
-        from retriever.report.exports import json_lines
-
-        return json_lines(self)
-
-    def to_csv(self) -> str:
-        """Comma-separated values: a line for every number, under `system,what,value`."""
-        from retriever.report.exports import csv_lines
-
-        return csv_lines(self)
-
-    def to_pandas(self) -> Any:
-        """A pandas DataFrame: a system a row, a number a column, named as in `to_csv`.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
-        from retriever.report.exports import data_frame
-
-        return data_frame(self)
-
-    def write_html(self, path: str | os.PathLike[str]) -> None:
-        """One self-contained page: tables, plots, every query with its answers.
-
-        Raises:
-            InputError: the file cannot be written.
-        """
-        from retriever.report.html.page import write_page
-
-        write_page(self, path)
-
-    def write_label_file(
-        self, path: str | os.PathLike[str], queries: int = QUERIES_TO_LABEL
-    ) -> int:
-        """Write what to judge first, as a CSV file to fill in; how many documents those are.
-
-        The top `k` of every system for the queries on which they disagree most; `read_qrels` reads
-        the file with its grades back.
-
-        Raises:
-            InputError: fewer than two systems, or the file is there or cannot be written.
-        """
-        from retriever.evaluation.pooling import judgment_pool
-
-        rows = list(judgment_pool(self, queries))
-        write_label_file(path, rows)
-        return len(rows)
-
-    def write_runs(self, folder: Path) -> list[Path]:
-        """Write each run as `folder/NAME.trec`; the paths.
-
-        In the name of a run from elsewhere, `_` stands for what no file's name can hold, and for
-        white space.
-
-        Raises:
-            InputError: an id that TREC's format cannot hold, or the folder cannot be written to.
-        """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder} cannot be made: {error.strerror or error}.") from None
-        names = {name: UNFIT.sub("_", name) for name in self.runs}
-        if len(set(names.values())) < len(names):
-            raise InputError(f"Two of the runs would get one file: {', '.join(names)}.")
-        paths = {name: folder / f"{fit}.trec" for name, fit in names.items()}
-        for name, run in self.runs.items():
-            replace(run, name=names[name]).write(paths[name])
-        return list(paths.values())
+# The name under which the report modules know the values.
+Comparison = ComparisonResults

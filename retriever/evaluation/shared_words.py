@@ -1,4 +1,4 @@
-"""Why systems differ on a query: words that one does not know, words that a document shares."""
+"""Excerpts of documents, and the words that they share with a query."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from indexes.lexical.bm25 import terms_of
 from retriever.evaluation.results import Excerpt
 
 EXCERPT_CHARACTERS = 400
-# Words as the embedders and BM25 see them, near enough: no underscore, no apostrophe.
+# Approximates the words of embedders and BM25: no underscore, no apostrophe.
 WORD = re.compile(r"[^\W_]+")
-# A word in so many of the excerpts says nothing of why one of them was found.
+# A word in more excerpts than this does not explain why one of them was found.
 COMMON_SHARE, FEWEST_EXCERPTS = 0.3, 20
 
 
 def excerpt(title: str, text: str) -> Excerpt:
-    """The beginning of a document: its title and its text, each cut at a space."""
+    """Return the beginning of a document: title and text, each cut at a space."""
     return Excerpt(_beginning(title), _beginning(text))
 
 
@@ -30,7 +30,7 @@ def _beginning(text: str) -> str:
 
 
 class SharedWords:
-    """Which words of documents are a query's own, or other forms of them by a language's stems."""
+    """Words of documents that share a stem with a query."""
 
     def __init__(self, documents: Mapping[str, Excerpt], language: str) -> None:
         self._language = language
@@ -50,7 +50,7 @@ class SharedWords:
         return {stem for stem, n in counts.items() if n > COMMON_SHARE * len(self._words)}
 
     def of(self, query: str, doc_ids: Iterable[str]) -> frozenset[str]:
-        """The words of some documents, lower-cased, that a query shares with them."""
+        """Return the lower-cased words of the documents that share a stem with a query."""
         wanted = set(terms_of(query, self._language)) - self._common
         return frozenset(
             word

@@ -1,4 +1,4 @@
-"""Whether systems differ from a baseline by more than the choice of queries explains."""
+"""Significance tests of systems against a baseline, over queries."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ SEED = 20240517
 RESAMPLES = 10_000
 FLIPS = 100_000
 
-# Up to here all 2^n patterns of signs are fewer than FLIPS, so that p is exact.
+# Up to this many queries, all 2^n sign patterns are fewer than FLIPS, so p is exact.
 ALL_PATTERNS = 16
 
-# Values of one measure, computed in another order, differ by less than this.
+# Rounding differences of a measure are smaller than this.
 TIE = 1e-9
 
-# How far float sums of the same numbers may lie apart, as a share of the sum of their sizes.
+# Rounding difference of float sums, relative to the sum of absolute values.
 NOISE = 1e-12
 
-# With 5 queries the smallest p is 2 / 2^5 = 0.0625: no difference could be found.
+# With 5 queries the smallest p is 2 / 2^5 = 0.0625: nothing is significant.
 FEWEST = 6
 
-# Numbers in one block of resamples or flips: 2 MiB, which a core's cache holds.
+# Numbers in one block of resamples or flips: 2 MiB, which fits a core's cache.
 BLOCK = 2**18
 
 Block = NDArray[np.float64]
@@ -38,7 +38,7 @@ Block = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """How one system differs from the baseline in one measure, over the same queries.
+    """Difference of a system from the baseline in one measure, over the same queries.
 
     Attributes:
         mean: system minus baseline, averaged over the queries; 0 if there are none.
@@ -46,12 +46,12 @@ class Difference:
         high: its upper end. Neither is corrected for the number of systems.
         p: two-sided, from the paired randomization test; 1 for fewer than 2 queries.
         p_holm: `p` after Holm's correction over the systems compared with that baseline.
-        wins: queries where the system is better by 1e-9 or more.
-        ties: queries where the two differ by less.
-        losses: queries where the baseline is better.
-        queries: how many there are: wins, ties and losses together.
-        queries_needed: how many queries would do to find a difference like this one, see
-            `differences`; None where `mean` is less than 1e-9 or there are fewer than 2 queries.
+        wins: queries on which the system is better by 1e-9 or more.
+        ties: queries on which the two differ by less.
+        losses: queries on which the baseline is better.
+        queries: number of queries: wins, ties and losses together.
+        queries_needed: number of queries needed to detect a difference like this one, see
+            `differences`; None if `mean` is less than 1e-9 or there are fewer than 2 queries.
     """
 
     mean: float
@@ -67,7 +67,7 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the corrected p is less than 0.05."""
+        """True if the corrected p is less than 0.05."""
         return self.p_holm < ALPHA
 
 
@@ -77,12 +77,12 @@ def differences(
     *,
     seed: int = SEED,
 ) -> dict[str, Difference]:
-    """How each system differs from `baseline`, in the order of `systems`.
+    """Return the difference of each system from `baseline`, in the order of `systems`.
 
-    Maps are query_id -> value of one measure, higher being better. All systems get the same
-    resampled queries and the same flips, which depend on `seed` and the number of queries alone:
-    neither the order of the queries nor the other systems change a system's interval and p.
-    Swapping system and baseline changes the signs and nothing else.
+    Maps are query_id -> value of one measure, higher is better. All systems get the same resampled
+    queries and the same flips, which depend only on `seed` and the number of queries: neither the
+    order of the queries nor the other systems change a system's interval and p. Swapping system and
+    baseline changes only the signs.
 
     The interval is the percentile bootstrap's (Efron, "Bootstrap methods", 1979) over 10,000
     resamples: the 250th mean from below and from above, as in Efron and Tibshirani, "An
@@ -97,8 +97,8 @@ def differences(
     standard deviation (n - 1) of the differences: the normal approximation to the sample size of
     a paired test with power 0.8 at a two-sided, uncorrected 0.05 (Cohen, "Statistical Power
     Analysis", 1988; for topics Sakai, "Laboratory Experiments in Information Retrieval", 2018).
-    It is at least 6, since fewer queries cannot give p < 0.05. As it takes the observed difference
-    for the true one, it is a plan for a next collection and says nothing more about this one.
+    It is at least 6, since fewer queries cannot give p < 0.05. It assumes that the observed
+    difference is the true one: use it to plan the next test set, not to judge this one.
 
     Raises:
         InputError: a system and the baseline do not have the same queries; a value is not
@@ -118,10 +118,10 @@ def differences(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """`p_values` corrected for their number, in the order given.
+    """Return `p_values` after Holm's correction, in the given order.
 
     Holm, "A simple sequentially rejective multiple test procedure", 1979: of m, the smallest is
-    multiplied by m, the next by m - 1, and so on; none gets less than a smaller one, or over 1.
+    multiplied by m, the next by m - 1, and so on; results are monotonic and at most 1.
     """
     corrected = [1.0] * len(p_values)
     least = 0.0
@@ -173,7 +173,7 @@ def _intervals(rows: Sequence[Block], queries: int, seed: int) -> list[tuple[flo
     means = np.empty((len(rows), RESAMPLES))
     done = 0
     for counts in _resamples(queries, seed):
-        # One product a system: a joint one would round differently for more systems.
+        # One product per system: a joint one would round differently for more systems.
         for mean, row in zip(means, rows, strict=True):
             mean[done : done + len(counts)] = counts @ row / queries
         done += len(counts)
@@ -197,7 +197,7 @@ def _p_values(rows: Sequence[Block], queries: int, seed: int) -> list[float]:
 
 
 def _resamples(queries: int, seed: int) -> Iterator[Block]:
-    """How often each resample (row) draws each query (column), block by block."""
+    """Yield how often each resample (row) draws each query (column), in blocks."""
     draw = np.random.default_rng([seed, 0])
     for rows in _block_sizes(RESAMPLES, queries):
         drawn = draw.integers(queries, size=(rows, queries))
@@ -207,7 +207,7 @@ def _resamples(queries: int, seed: int) -> Iterator[Block]:
 
 
 def _patterns(queries: int, seed: int) -> Iterator[Block]:
-    """Which signs each pattern (row) keeps, 1, or flips, 0: all patterns if they are few."""
+    """Yield the signs that each pattern (row) keeps (1) or flips (0): all patterns if few."""
     if queries <= ALL_PATTERNS:
         every = np.arange(2**queries)[:, np.newaxis] >> np.arange(queries)
         yield (every & 1).astype(np.float64)

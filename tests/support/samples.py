@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from retriever.comparison.latency import Latency, Spread
-from retriever.evaluation.results import Agreement, Comparison, Cost, Excerpt, Query, Row
+from retriever.comparison.comparison import Comparison
+from retriever.evaluation.results import Agreement, Cost, Excerpt, Latency, Query, Row, Spread
 from retriever.evaluation.significance import Difference
 from retriever.search.results import Run
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from retriever.comparison.latency import Latency, Spread
-from retriever.evaluation.results import Comparison, Cost, Row
+from retriever.evaluation.results import Comparison, Cost, Latency, Row, Spread
 from retriever.evaluation.significance import Difference
 from retriever.formatting import NOTHING, count, decimals, drawn, milliseconds, seconds, share, size
 from retriever.report.headline import needed, signed, verdict

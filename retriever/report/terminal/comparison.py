@@ -12,8 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from retriever.comparison.latency import Spread
-from retriever.evaluation.results import Comparison, Row
+from retriever.evaluation.results import Comparison, Row, Spread
 from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, many, share, signed, size
 from retriever.report.headline import verdict

@@ -18,7 +18,7 @@ from indexes.ingest.batches import PORTION_RECORDS
 from retriever import Collection, __version__, compare
 from retriever.cli import cli
 from retriever.formats import read_qrels, read_queries
-from tests.support.commands import invoke
+from tests.support.commands import fail, invoke, misuse, objects, succeed
 
 RETRIEVER = Path(sys.executable).parent / "retriever"
 
@@ -44,40 +44,17 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def done(run):
-    """Like `run`, for what must succeed: its standard output."""
-
-    def invoke(*arguments, stdin=None):
-        result = run(*arguments, stdin=stdin)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    return invoke
+    return succeed
 
 
 @pytest.fixture
 def failed(run):
-    """Like `run`, for what must fail with exit code 1: the message, and nothing on stdout."""
-
-    def invoke(*arguments, stdin=None):
-        result = run(*arguments, stdin=stdin)
-        assert (result.exit_code, result.stdout) == (1, "")
-        assert result.stderr.startswith("Error: ")
-        return result.stderr.removeprefix("Error: ").removesuffix("\n")
-
-    return invoke
+    return fail
 
 
 @pytest.fixture
 def misused(run):
-    """Like `run`, for wrong usage, exit code 2: the message, and nothing on stdout."""
-
-    def invoke(*arguments):
-        result = run(*arguments)
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.startswith("Usage: retriever ")
-        return result.stderr.split("Error: ")[1].removesuffix("\n")
-
-    return invoke
+    return misuse
 
 
 @pytest.fixture
@@ -88,20 +65,16 @@ def library(done):
     return "library"
 
 
-def objects(stdout):
-    return [json.loads(line) for line in stdout.splitlines()]
-
-
 # -- add ----------------------------------------------------------------------------------------
 
 
 def test_add_says_what_it_did(done):
     assert done("add", "library", "corpus.jsonl") == (
-        "3 new, 0 changed, 0 unchanged, 0 left out; library/ has 3 documents\n"
+        "3 new, 0 changed, 0 unchanged, 0 skipped; library/ has 3 documents\n"
     )
     Path("corpus.jsonl").write_text(CORPUS.replace("soft", "loud"))
     assert done("add", "library", "corpus.jsonl") == (
-        "0 new, 1 changed, 2 unchanged, 0 left out; library/ has 3 documents\n"
+        "0 new, 1 changed, 2 unchanged, 0 skipped; library/ has 3 documents\n"
     )
 
 
@@ -111,7 +84,7 @@ def test_add_takes_several_sources_of_every_kind(done):
     Path("table.csv").write_text("id,text\n1,one\n")
     Path("more.jsonl.gz").write_bytes(gzip.compress(b'{"id": 2, "text": "two"}\n'))
     assert done("add", "library", "corpus.jsonl", "notes", "table.csv", "more.jsonl.gz") == (
-        "6 new, 0 changed, 0 unchanged, 0 left out; library/ has 6 documents\n"
+        "6 new, 0 changed, 0 unchanged, 0 skipped; library/ has 6 documents\n"
     )
     with Collection.open("library") as collection:
         ids = [document.doc_id for document in collection.documents()]
@@ -119,7 +92,7 @@ def test_add_takes_several_sources_of_every_kind(done):
 
 
 def test_add_reads_standard_input(done):
-    line = "3 new, 0 changed, 0 unchanged, 0 left out; library/ has 3 documents\n"
+    line = "3 new, 0 changed, 0 unchanged, 0 skipped; library/ has 3 documents\n"
     assert done("add", "library", "-", stdin=CORPUS) == line
     assert done("add", "library", "-", stdin=gzip.compress(CORPUS.encode())).startswith("0 new")
     tsv = "id\ttext\nx\tan x\n"
@@ -172,8 +145,8 @@ def test_skip_bad_keeps_the_good_and_lists_the_rest(run):
     assert result.exit_code == 0
     assert objects(result.stdout)[0]["skipped"] == 13
     notes = result.stderr.splitlines()
-    assert notes[0] == "note: left out bad.jsonl:4: no 'text'"
-    assert (len(notes), notes[-1]) == (11, "note: left out 3 more")
+    assert notes[0] == "note: skipped bad.jsonl:4: no 'text'"
+    assert (len(notes), notes[-1]) == (11, "note: skipped 3 more")
 
 
 def test_nothing_is_kept_of_a_call_with_one_bad_source(failed):
@@ -224,14 +197,15 @@ def test_build_embeds_once(done):
     done("add", "library", "corpus.jsonl")
     first = done("build", "library", "floor", "--embedder", "hashing", "-o", "dim", "64")
     assert re.fullmatch(
-        r"floor: 3 documents embedded in \d+\.\d s, 0 there already, indexed in 0\.00 s\n", first
+        r"floor: 3 documents embedded in \d+\.\d s, 0 already in the index, indexed in 0\.00 s\n",
+        first,
     )
     for again in (
         done("build", "library", "floor"),
         done("build", "library", "floor", "--embedder", "hashing", "-o", "dim", "64"),
         done("build", "library", "graph", "--vectors", "floor", "--ann", "HNSW16"),
     ):
-        assert ": 0 documents embedded in 0.0 s, 3 there already, indexed in 0." in again
+        assert ": 0 documents embedded in 0.0 s, 3 already in the index, indexed in 0." in again
     with Collection.open("library") as collection:
         floor, graph = collection.info().indexes
     assert (floor.dim, floor.factory, graph.factory) == (64, "Flat", "HNSW16")
@@ -270,7 +244,7 @@ def test_what_cannot_be_built_is_said(library, failed, misused):
     assert failed("build", library, "a/b", "--embedder", "hashing").startswith("'a/b' cannot name")
     assert failed("build", "nowhere", "new").startswith("nowhere/ is not a collection")
     assert misused("build", library, "new", "-o", "dim", "64") == (
-        "-o belongs to an embedder: give --embedder KIND:MODEL with it."
+        "-o sets embedder options: give --embedder KIND:MODEL with it."
     )
     assert misused("build", library) == "Missing argument 'NAME'."
     with Collection.open(library) as collection:
@@ -510,7 +484,7 @@ def test_what_cannot_be_compared_is_said(two, done, failed, misused):
     assert failed("compare", two, *queries, "-m", "nope").startswith("No measure 'nope'.")
     Path("other.tsv").write_text("query-id\tcorpus-id\tscore\n301\tcat\t1\n")
     assert failed("compare", two, *queries, "--qrels", "other.tsv").startswith(
-        "The judgments name none of the 2 queries given: they name 301; given were q1, q2."
+        "The judgments cover none of the 2 queries: they cover 301; the queries are q1, q2."
     )
     Path("file").write_text("")
     assert "'file' is a file" in misused("compare", two, *queries, "--runs", "file")
@@ -567,8 +541,8 @@ def test_a_shown_document_cannot_steer_the_terminal_and_keeps_its_lines(library,
 
 def test_delete_removes_all_or_none(library, done, failed):
     assert failed("delete", library, "cat", "dog").startswith("No document 'dog' in library/.")
-    assert done("delete", library, "cat") == "removed 1 document; library/ has 2\n"
-    assert done("delete", library, "car", "tax") == "removed 2 documents; library/ has 0\n"
+    assert done("delete", library, "cat") == "deleted 1 document; library/ has 2\n"
+    assert done("delete", library, "car", "tax") == "deleted 2 documents; library/ has 0\n"
 
 
 def test_drop_says_what_it_freed(two, done, failed):
@@ -594,8 +568,8 @@ def test_a_combination_built_again_brings_its_parts_up_to_date(two, done):
     done("add", two, "-", stdin='{"_id": "new", "text": "a kitten sleeps"}\n')
     told = done("build", two, "both")
     assert told.startswith("both: 1 document embedded in ")
-    assert "s, 3 there already, indexed in " in told
-    assert done("build", two, "both").endswith("; nothing of its own to build\n")
+    assert "s, 3 already in the index, indexed in " in told
+    assert done("build", two, "both").endswith("; nothing to build\n")
 
 
 @pytest.mark.parametrize(
@@ -614,7 +588,7 @@ def test_no_memory_left_is_one_line(library, failed, monkeypatch, reason, told):
 
     monkeypatch.setattr(Collection, "info", fail)
     assert failed("info", library) == (
-        f"There is not enough memory{told}. Close other programs or use a machine with more."
+        f"There is not enough memory{told}. Close other programs or use a machine with more memory."
     )
 
 
@@ -834,7 +808,9 @@ def test_ctrl_c_while_adding_keeps_whole_portions(library):
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
     assert (child.returncode, out) == (130, "")
-    assert err.strip() == "Interrupted. What was committed is kept; run the same again to go on."
+    assert (
+        err.strip() == "Interrupted. Committed work is kept; run the same command again to resume."
+    )
     with Collection.open(library) as collection:
         assert (len(collection) - 3) % PORTION_RECORDS == 0
         assert collection.add([{"id": "next", "text": "the lock is free"}]).new == 1
@@ -857,7 +833,9 @@ def test_ctrl_c_while_building_is_made_good_by_the_next_build(library, done):
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
     assert (child.returncode, out) == (130, "")
-    assert err.strip() == "Interrupted. What was committed is kept; run the same again to go on."
+    assert (
+        err.strip() == "Interrupted. Committed work is kept; run the same command again to resume."
+    )
     (hit,) = objects(done("search", library, "a kitten purrs", "-i", "floor", "-k", "1", "--json"))
     assert hit["doc_id"] == "cat"
     again = ("build", library, "wide", "--embedder", "hashing", "-o", "dim", "512", "--json")

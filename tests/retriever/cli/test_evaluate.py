@@ -205,10 +205,10 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(run):
 def test_what_cannot_be_judged_is_one_clear_line(failed):
     Path("other.trec").write_text("x Q0 d 1 1 t\n")
     assert failed("other.trec") == (
-        "Run 'other' answers none of the judged queries: it has x; judged are q1, q2, q3. "
+        "Run 'other' has none of the judged queries: it has x; judged are q1, q2, q3. "
         "Give the run and the qrels of one set of queries."
     )
-    assert failed("a.trec", "a.trec") == "The run a.trec is named 2 times; name it once."
+    assert failed("a.trec", "a.trec") == "The run a.trec is given 2 times; give it once."
     assert failed("no.trec").startswith("No file or folder 'no.trec'.")
     assert failed("a.trec", "-m", "nDGC@10").startswith("No measure 'nDGC@10'.")
     assert "is not a file of judgments" in failed("a.trec", qrels="a.trec")

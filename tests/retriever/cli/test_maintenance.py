@@ -1,16 +1,12 @@
-"""The commands that keep a collection whole and small, and what is new in the others, from outside.
+"""Tests of the maintenance commands and of the exact output of others."""
 
-Sizes in bytes are the file system's and SQLite's; all else is given word for word.
-"""
-
-import json
 import re
 from pathlib import Path
 
 import pytest
 
 from retriever import Collection
-from tests.support.commands import invoke
+from tests.support.commands import fail, invoke, misuse, objects, succeed_silently
 
 CORPUS = """\
 {"_id": "cat", "text": "A kitten purrs when it is content.", "year": 2021, "source": "web"}
@@ -29,38 +25,17 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def done(run):
-    """Like `run`, for what must succeed without a note: its standard output."""
-
-    def invoke(*arguments, stdin=None):
-        result = run(*arguments, stdin=stdin)
-        assert (result.exit_code, result.stderr) == (0, ""), result.output
-        return result.stdout
-
-    return invoke
+    return succeed_silently
 
 
 @pytest.fixture
 def failed(run):
-    """Like `run`, for what must fail with exit code 1: the message, and nothing on stdout."""
-
-    def invoke(*arguments):
-        result = run(*arguments)
-        assert (result.exit_code, result.stdout) == (1, "")
-        return result.stderr.removeprefix("Error: ").removesuffix("\n")
-
-    return invoke
+    return fail
 
 
 @pytest.fixture
 def misused(run):
-    """Like `run`, for wrong usage, exit code 2: the message, and nothing on stdout."""
-
-    def invoke(*arguments):
-        result = run(*arguments)
-        assert (result.exit_code, result.stdout) == (2, "")
-        return result.stderr.split("Error: ")[1].removesuffix("\n")
-
-    return invoke
+    return misuse
 
 
 @pytest.fixture
@@ -70,10 +45,6 @@ def library(done):
     done("build", "library", "floor", "--embedder", "hashing")
     done("build", "library", "graph", "--vectors", "floor", "--ann", "HNSW8")
     return "library"
-
-
-def objects(stdout):
-    return [json.loads(line) for line in stdout.splitlines()]
 
 
 def damage(pattern):
@@ -89,7 +60,7 @@ FAULT = (
     r"{} is damaged: expected [\d,]+ bytes with SHA-256 [0-9a-f]{{12}}, found [\d,]+ with "
     r"[0-9a-f]{{12}}\. Make it again from what is whole: retriever repair library"
 )
-WHOLE = "library/: whole; 3 documents, 3 vectors, 2 files\n"
+WHOLE = "library/: intact; 3 documents, 3 vectors, 2 files\n"
 
 
 # -- verify, repair -----------------------------------------------------------------------------
@@ -108,7 +79,7 @@ def test_a_whole_collection_is_said_to_be_whole(library, done):
             "leftovers": [],
         }
     ]
-    assert done("repair", library) == "library/: whole\n"
+    assert done("repair", library) == "library/: intact\n"
     assert objects(done("repair", library, "--json")) == [{"ok": True, "done": [], "left": []}]
 
 
@@ -121,7 +92,7 @@ def test_a_damaged_structure_is_named_and_built_again(library, run, done):
     assert second == "library/: 1 problem; 3 documents, 3 vectors, 2 files"
     (told,) = objects(run("verify", library, "--json").stdout)
     assert (told["ok"], told["problems"]) == (False, [{"what": first, "cure": "structure"}])
-    assert done("repair", library) == "built the structure of 'graph' again\nlibrary/: whole\n"
+    assert done("repair", library) == "built the structure of 'graph' again\nlibrary/: intact\n"
     assert done("verify", library) == WHOLE
 
 
@@ -178,14 +149,14 @@ def test_what_a_crash_left_is_no_problem_and_is_removed(library, run, done):
     found = run("verify", library)
     assert (found.exit_code, found.stdout) == (0, WHOLE)
     assert found.stderr == (
-        "note: 2 files left by a writer that was stopped; the next one removes them.\n"
+        "note: 2 files left by an interrupted write; the next write removes them.\n"
     )
     (told,) = objects(run("verify", library, "--json").stdout)
     assert told["leftovers"] == ["library/vectors/x.npy", "library/ann/y.faiss.writing"]
     assert done("repair", library) == (
         "removed library/vectors/x.npy, which nothing names\n"
         "removed library/ann/y.faiss.writing, which nothing names\n"
-        "library/: whole\n"
+        "library/: intact\n"
     )
     assert done("verify", library) == WHOLE
 
@@ -196,14 +167,14 @@ def test_what_a_crash_left_is_no_problem_and_is_removed(library, run, done):
 def test_compact_says_what_it_gave_back(library, done):
     done("delete", library, "cat")
     assert re.fullmatch(
-        r"library/: 1 vector of removed documents dropped, \d+\.\d kB freed\n",
+        r"library/: 1 vector of deleted documents dropped, \d+\.\d kB freed\n",
         done("compact", library),
     )
     assert done("compact", library) == (
-        "library/: 0 vectors of removed documents dropped, nothing freed\n"
+        "library/: 0 vectors of deleted documents dropped, nothing freed\n"
     )
     assert objects(done("compact", library, "--json")) == [{"vectors": 0, "freed": 0, "exact": []}]
-    assert done("verify", library) == "library/: whole; 2 documents, 2 vectors, 2 files\n"
+    assert done("verify", library) == "library/: intact; 2 documents, 2 vectors, 2 files\n"
 
 
 @pytest.mark.parametrize("command", ["verify", "repair", "compact"])
@@ -220,9 +191,9 @@ def test_what_is_no_collection_or_none_is_said(command, failed, misused):
 
 def test_ids_to_delete_come_from_a_file_or_from_standard_input(library, done, failed):
     Path("ids.txt").write_text("cat\n\ntax\n")
-    assert done("delete", library, "--ids", "ids.txt") == "removed 2 documents; library/ has 1\n"
+    assert done("delete", library, "--ids", "ids.txt") == "deleted 2 documents; library/ has 1\n"
     assert done("delete", library, "--ids", "-", stdin="car\n") == (
-        "removed 1 document; library/ has 0\n"
+        "deleted 1 document; library/ has 0\n"
     )
     assert failed("delete", library, "--ids", "ids.txt").startswith("No documents 'cat', 'tax' in")
     assert failed("delete", library, "--ids", "none.txt").startswith("No file or folder 'none.txt'")
@@ -230,10 +201,10 @@ def test_ids_to_delete_come_from_a_file_or_from_standard_input(library, done, fa
 
 def test_what_a_filter_lets_through_is_deleted(library, done):
     assert done("delete", library, "--where", "year < 1900") == (
-        "removed 0 documents; library/ has 3\n"
+        "deleted 0 documents; library/ has 3\n"
     )
     assert done("delete", library, "--where", "source = web or year >= 2024") == (
-        "removed 2 documents; library/ has 1\n"
+        "deleted 2 documents; library/ has 1\n"
     )
     assert done("show", library, "car").startswith("car  Engines\n")
 
@@ -290,14 +261,16 @@ def test_several_queries_and_indexes_take_one_filter(library, done):
 def test_a_collection_is_made_with_a_split_and_fields(done, failed):
     added = ("add", "library", "corpus.jsonl", "--split", "4/1", "--index-field", "year")
     assert done(*added, "--index-field", "a.b") == (
-        "3 new, 0 changed, 0 unchanged, 0 left out; library/ has 3 documents\n"
+        "3 new, 0 changed, 0 unchanged, 0 skipped; library/ has 3 documents\n"
     )
     assert done(*added, "--json") == (
         '{"new": 0, "changed": 0, "unchanged": 3, "skipped": 0, "documents": 3}\n'
     )
     built = done("build", "library", "floor", "--embedder", "hashing")
     assert re.fullmatch(
-        r"floor: 7 passages embedded in \d+\.\d s, 0 there already, indexed in \d+\.\d\d s\n", built
+        r"floor: 7 passages embedded in \d+\.\d s, 0 already in the index, "
+        r"indexed in \d+\.\d\d s\n",
+        built,
     )
     info = done("info", "library").splitlines()
     assert info[0].startswith("library/: 3 documents, catalog ")
@@ -342,6 +315,6 @@ def test_vectors_are_stored_in_half_precision_on_request(library, done, failed, 
         "dtype is 'int8'; expected one of: float32, float16."
     )
     assert misused("build", library, "half", "-o", "dim", "16") == (
-        "-o belongs to an embedder: give --embedder KIND:MODEL with it."
+        "-o sets embedder options: give --embedder KIND:MODEL with it."
     )
-    assert done("verify", library) == "library/: whole; 3 documents, 6 vectors, 3 files\n"
+    assert done("verify", library) == "library/: intact; 3 documents, 6 vectors, 3 files\n"

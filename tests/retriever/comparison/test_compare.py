@@ -101,7 +101,7 @@ def test_ann_recall_is_the_share_of_the_true_top_k_that_was_found(large):
 def test_a_baseline_must_be_one_of_the_systems_and_needs_judgments(compass):
     with pytest.raises(UnknownNameError, match="No system 'nope' in this comparison. It has: axes"):
         compare(compass, ["axes", "half"], QUERIES, QRELS, baseline="nope")
-    with pytest.raises(InputError, match="A baseline needs judgments to compare by. Give qrels"):
+    with pytest.raises(InputError, match="A baseline needs judgments. Give qrels"):
         compare(compass, ["axes", "half"], QUERIES, baseline="axes")
 
 
@@ -139,7 +139,7 @@ def test_a_run_joins_the_table_under_its_name(compass, tmp_path):
     made = compare(compass, ["axes"], QUERIES, QRELS, runs={run.name: run}, baseline="axes")
     assert list(made.rows) == ["axes", "other"]
     row = made.rows["other"]
-    assert (row.kind, row.family, row.description) == ("run", "run", "a run from elsewhere")
+    assert (row.kind, row.family, row.description) == ("run", "run", "an imported run")
     assert (row.latency, row.throughput, row.cost, row.ann_recall) == (None, None, None, None)
     assert row["nDCG@10"] == pytest.approx(SECOND / 2)
     assert made.runs["other"].ranking == {"q1": [], "q2": run.ranking["q2"]}
@@ -177,7 +177,7 @@ def test_hits_that_are_the_query_are_dropped_or_kept_for_all_alike(compass, keep
 
 def test_a_run_that_has_the_name_of_an_index_is_refused_with_a_way_out(compass):
     with pytest.raises(
-        InputError, match=r"twice: axes, axes\. A run goes by its file's name: leave"
+        InputError, match=r"twice: axes, axes\. A run is named after its file: leave"
     ):
         compare(compass, ["axes"], QUERIES, QRELS, runs={"axes": Run.of("axes", {})})
 
@@ -207,7 +207,7 @@ def test_what_queries_and_judgments_lack_is_named(compass):
         {**QRELS, "x1": {"e": 1}, "q2": {"all": 1, "gone": 2, "nil": 0}},
     )
     assert made.notes[:3] == (
-        "1 query without judgments was not asked: q3.",
+        "1 query without judgments was left out: q3.",
         "1 judged query has no text, left out: x1.",
         "1 relevant document is not in the collection: gone.",
     )
@@ -413,9 +413,9 @@ def test_the_baseline_is_set_against_the_best_other(compass):
 def test_without_judgments_nothing_can_be_won(compass):
     made = compare(compass, ["axes", "half"], QUERIES)
     assert not made.judged
-    with pytest.raises(InputError, match="There are no judgments to go by. Give qrels"):
+    with pytest.raises(InputError, match="The comparison has no judgments. Give qrels"):
         made.winners("q1")
-    with pytest.raises(InputError, match="There are no judgments to go by. Give qrels"):
+    with pytest.raises(InputError, match="The comparison has no judgments. Give qrels"):
         made.largest_differences("axes", "half")
     assert made.missed() == []
     assert made.default_pair() == ("axes", "half")
@@ -424,13 +424,16 @@ def test_without_judgments_nothing_can_be_won(compass):
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        (lambda c: compare(c, ["axes"], {}), "There are no queries to compare with"),
-        (lambda c: compare(c, "axes", QUERIES), "The indexes are one text, 'axes'"),
-        (lambda c: compare(c, [], QUERIES), "Say which indexes to compare. .* has: axes, half."),
+        (lambda c: compare(c, ["axes"], {}), "There are no queries. Give at least one"),
+        (
+            lambda c: compare(c, "axes", QUERIES),
+            "The indexes are one string, 'axes'; expected a list",
+        ),
+        (lambda c: compare(c, [], QUERIES), "No index to compare was given. .* has: axes, half."),
         (lambda c: compare(c, ["axes"], {"q": " "}), "The query is empty"),
         (
             lambda c: compare(c, ["axes"], QUERIES, {}),
-            "name none of the 2 queries given: they name none",
+            "cover none of the 2 queries: they cover none",
         ),
         (lambda c: compare(c, ["axes"], QUERIES, QRELS, measures=["nope"]), "No measure 'nope'"),
         (lambda c: compare(c, ["axes"], QUERIES, k=0), "k is 0; expected a whole number"),
@@ -448,9 +451,9 @@ def test_what_cannot_be_compared_is_refused(compass, call, fault):
 def test_measures_that_look_deeper_than_a_combination_are_noted(compass):
     compass.fuse("both", ["axes", "half"], depth=2)
     deep = compare(compass, ["both"], QUERIES, QRELS, measures=["R@3"]).notes
-    assert "'both' asks its parts for 2 documents each; the measures look 10 deep." in deep
+    assert "'both' fetches 2 documents from each part; the measures look 10 deep." in deep
     shallow = compare(compass, ["both"], QUERIES, QRELS, measures=["R@2"], k=2).notes
-    assert not any("asks its parts" in note for note in shallow)
+    assert not any("from each part" in note for note in shallow)
 
 
 def test_of_very_many_queries_the_most_disputed_have_excerpts(compass, monkeypatch):
@@ -486,7 +489,7 @@ def test_a_judged_document_of_the_querys_own_id_is_noted(compass):
     queries, qrels = {"n": "north", "q": "up"}, {"n": {"n": 1, "all": 1}, "q": {"u": 1}}
     dropped = compare(compass, ["axes"], queries, qrels)
     note = next(note for note in dropped.notes if "own id" in note)
-    assert note.startswith("A document of the query's own id is judged relevant for 1 query and")
+    assert note.startswith("A document with the query's own id is judged relevant for 1 query and")
     assert not any("own id" in n for n in compare(compass, ["axes"], QUERIES, QRELS).notes)
     kept = compare(compass, ["axes"], queries, qrels, keep_self=True)
     assert not any("own id" in note for note in kept.notes)

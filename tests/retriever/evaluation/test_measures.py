@@ -106,7 +106,7 @@ def test_a_measure_that_cannot_be_computed_is_refused(name: str) -> None:
         parse_measures(["nDCG@10", name])
     assert str(caught.value) == (
         f"No measure '{name}'. "
-        "Known are, for example: nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, "
+        "Examples of known measures: nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, "
         "P@5 or precision@5, Success@1."
     )
 
@@ -117,7 +117,7 @@ def test_all_unknown_measures_are_named_together() -> None:
 
 
 def test_one_text_is_no_sequence_of_names() -> None:
-    with pytest.raises(InputError, match="The measures are one text, 'nDCG@10'"):
+    with pytest.raises(InputError, match="The measures are one string, 'nDCG@10'"):
         parse_measures("nDCG@10")
 
 

@@ -1,4 +1,4 @@
-"""The front of quality and cost, by eye and against its definition."""
+"""Tests of the Pareto front, by hand and against its definition."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_front_by_eye() -> None:
         "slow": (0.6, 50.0),  # medium is better and cheaper
         "medium": (0.7, 20.0),
         "same price": (0.65, 20.0),  # as medium, and worse
-        "same quality": (0.7, 30.0),  # as medium, and dearer
+        "same quality": (0.7, 30.0),  # as medium, but more expensive
         "small": (0.4, 1.0),
     }
     assert pareto_front(points) == ["small", "medium", "large"]

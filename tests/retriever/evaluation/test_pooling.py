@@ -124,8 +124,8 @@ def test_the_whole_loop_on_the_command_line(tmp_path, monkeypatch):
     done = invoke(*ask, "--label-file", "labels.csv")
     assert done.exit_code == 0
     assert (
-        "note: wrote labels.csv: 3 documents to judge. Fill in the column relevance, and "
-        "give it back: --qrels labels.csv\n" in done.stderr
+        "note: wrote labels.csv: 3 documents to judge. Fill in the column relevance and "
+        "pass the file: --qrels labels.csv\n" in done.stderr
     )
     assert [row["doc_id"] for row in rows_of("labels.csv")] == ["'007", "'=1+1", "car"]
     early = invoke(*ask, "--qrels", "labels.csv")
@@ -135,7 +135,7 @@ def test_the_whole_loop_on_the_command_line(tmp_path, monkeypatch):
     done = invoke(*ask, "--qrels", "labels.csv", "-m", "RR@10", "--csv")
     assert done.exit_code == 0
     assert "bm25,quality.RR@10,1.0\n" in done.stdout
-    assert "note: 1 query without judgments was not asked: silent.\n" in done.stderr
+    assert "note: 1 query without judgments was left out: silent.\n" in done.stderr
     # All is judged: there is nothing more to label.
     done = invoke(*ask, "--qrels", "labels.csv", "--label-file", "more.csv")
     assert "note: wrote more.csv: 0 documents to judge." in done.stderr

@@ -164,7 +164,7 @@ def test_p_lies_between_0_and_1(p: float) -> None:
 
 
 def test_a_document_at_two_ranks_is_refused() -> None:
-    with pytest.raises(InputError, match="Document 'a' comes twice in a ranking; expected each"):
+    with pytest.raises(InputError, match="Document 'a' occurs twice in a ranking; expected once"):
         rank_biased_overlap("ab", "aba")
 
 

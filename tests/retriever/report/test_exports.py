@@ -280,10 +280,10 @@ def test_json_and_csv_alone_stand_on_stdout(folder):
     assert done.exit_code == 0
     assert [strict(line)["name"] for line in done.stdout.splitlines()] == ["floor", "bm25", "other"]
     assert done.stderr.splitlines() == [
-        "note: 1 query without judgments was not asked: q3.",
+        "note: 1 query without judgments was left out: q3.",
         "note: Run 'other' has no hits for 1 query, which count 0: q2.",
-        "note: Intervals are of 10,000 bootstrap resamples, p of 100,000 sign flips (of all, up to "
-        "16 queries), corrected by Holm over the systems of each measure; seed 20240517.",
+        "note: Intervals: 10,000 bootstrap resamples. p: 100,000 sign flips (all of them, up to "
+        "16 queries), Holm-corrected over the systems of each measure. Seed 20240517.",
         *(f"note: wrote runs/{name}.trec" for name in ("floor", "bm25", "other")),
     ]
     done = invoke(*arguments, "--csv")
@@ -299,13 +299,13 @@ def test_json_and_csv_alone_stand_on_stdout(folder):
         (("-k", "0"), 2, "0 is not in the range x>=1."),
         (("--why", "0"), 2, "0 is not in the range x>=1."),
         (("--seed", "-1"), 2, "-1 is not in the range x>=0."),
-        (("--runs", ".", "--run", "other.trec"), 2, "--runs . would write over --run other.trec."),
+        (("--runs", ".", "--run", "other.trec"), 2, "--runs . would overwrite --run other.trec."),
         (("-i", "nope"), 1, "No index 'nope' in library/. It has: bm25, floor."),
         (("-m", "nope"), 1, "No measure 'nope'."),
         (("--baseline", "nope"), 1, "No system 'nope' in this comparison. It has: bm25, floor."),
         (("--run", "none.trec"), 1, "none.trec"),
         (("--run", "q.tsv"), 1, "q.tsv"),
-        (("--run", "other.trec", "--run", "other.trec"), 1, "named 2 times; name it once."),
+        (("--run", "other.trec", "--run", "other.trec"), 1, "given 2 times; give it once."),
         (("-i", "bm25", "-i", "bm25"), 1, "An index is named twice: bm25, bm25."),
     ],
 )
@@ -322,7 +322,7 @@ def test_queries_must_be_given_and_a_baseline_takes_judgments(folder):
     assert "Give --queries FILE, or --dataset NAME." in done.stderr
     done = invoke("compare", "library", "--queries", "q.tsv", "--baseline", "bm25")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "A baseline needs judgments to compare by." in done.stderr
+    assert "A baseline needs judgments." in done.stderr
 
 
 def test_a_file_that_cannot_be_written_loses_no_numbers(folder):
@@ -344,5 +344,5 @@ def test_a_page_is_not_written_over_what_it_was_made_from(folder):
     before = Path("q.tsv").read_text()
     done = invoke(*ASK, "--html", "q.tsv")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "--html q.tsv would write over q.tsv. Give another." in done.stderr
+    assert "--html q.tsv would overwrite q.tsv. Give another file." in done.stderr
     assert Path("q.tsv").read_text() == before

@@ -6,8 +6,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from retriever import Collection, Hit, Hits, compare
-from retriever.comparison.latency import Latency, Spread
-from retriever.evaluation.results import Agreement, Query
+from retriever.evaluation.results import Agreement, Latency, Query, Spread
 from retriever.formatting import count, decimals, many, share, size
 from retriever.report.terminal.collection import info_table
 from retriever.report.terminal.comparison import comparison_tables, plain_comparison

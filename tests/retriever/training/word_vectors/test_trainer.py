@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -575,7 +574,7 @@ def test_the_command_trains_scores_and_builds(library):
     done = invoke("train", "word2vec", place, "mine", *small, "-o", "weighting", "idf")
     assert done.exit_code == 0, done.output
     first, *scores, last = done.stdout.splitlines()
-    assert re.match("mine: 466 words lear(nt|ned) from 13,571 occurrences in ", first)
+    assert first.startswith("mine: 466 words learned from 13,571 occurrences in ")
     assert first.endswith("library/models/mine/vectors.bin")
     names = [line.split(":")[0].strip() for line in scores]
     assert names == ["questions-words.txt", "wordsim353.tsv", "simlex999.txt"]
@@ -592,4 +591,4 @@ def test_the_command_notes_that_threads_are_not_repeatable(library):
     options = ("--dim", "8", "--epochs", "1", "--workers", "2", "--no-index")
     done = invoke("train", "word2vec", str(library.path), "mine", *options)
     assert done.exit_code == 0
-    assert "--workers 1 repeats" in done.stderr
+    assert "--workers 1 is reproducible" in done.stderr

@@ -1,0 +1,71 @@
+"""Notes on a comparison: what its numbers do not show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from retriever.collection import Collection
+from retriever.comparison.test_set import TestSet
+from retriever.evaluation import significance
+from retriever.formatting import many, some
+from retriever.indexing.info import IndexInfo, index_notes
+from retriever.search.results import Run
+
+
+def comparison_notes(
+    collection: Collection,
+    asked: TestSet,
+    imported: Sequence[Run],
+    parts: Sequence[IndexInfo],
+    baseline: str | None,
+    seed: int,
+) -> tuple[str, ...]:
+    """Return the notes on a test set, imported runs, indexes (`parts`) and the statistics."""
+    split = collection.split is not None
+    leaves = [info for info in parts if not info.parts]
+    return (
+        *asked.notes,
+        *_self_notes(asked),
+        *(note for run in imported for note in unanswered_notes(run)),
+        *(note for leaf in leaves for note in index_notes(leaf, collection.path, split=split)),
+        *_depth_notes(parts, asked),
+        *_statistics_notes(baseline, seed),
+    )
+
+
+def _self_notes(asked: TestSet) -> Iterator[str]:
+    judged = [q for q, grades in asked.qrels.items() if grades.get(q, 0) > 0]
+    if asked.drops and judged:
+        queries = many(len(judged), "query", "queries")
+        yield (
+            f"A document with the query's own id is judged relevant for {queries} and left out of "
+            f"the hits, as if it were the query: {some(judged)}. If it is another document, use "
+            "--keep-self (keep_self=True)."
+        )
+
+
+def unanswered_notes(run: Run) -> Iterator[str]:
+    """Yield a note if a run has no hits for some of its queries."""
+    silent = [query_id for query_id, hits in run.ranking.items() if not hits]
+    if silent:
+        queries = many(len(silent), "query", "queries")
+        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {some(silent)}."
+
+
+def _depth_notes(parts: Sequence[IndexInfo], asked: TestSet) -> Iterator[str]:
+    """Yield a note for each combination that fetches fewer documents than the measures use."""
+    for info in parts:
+        if info.parts and asked.qrels and info.options["depth"] < asked.depth:
+            yield (
+                f"'{info.name}' fetches {info.options['depth']} documents from each part; the "
+                f"measures look {asked.depth} deep."
+            )
+
+
+def _statistics_notes(baseline: str | None, seed: int) -> Iterator[str]:
+    if baseline is not None:
+        yield (
+            f"Intervals: {significance.RESAMPLES:,} bootstrap resamples. p: "
+            f"{significance.FLIPS:,} sign flips (all of them, up to 16 queries), Holm-corrected "
+            f"over the systems of each measure. Seed {seed}."
+        )

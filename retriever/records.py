@@ -1,0 +1,101 @@
+"""JSON-ready records of results: what `--json` prints, made by pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexes.document import Document
+    from indexes.errors import FailedText
+    from indexes.ingest.upsert import Added
+    from indexes.maintenance.repair import Repaired
+    from indexes.maintenance.verify import Checked, Problem
+    from indexes.store import Compacted
+    from retriever.indexing.info import BuildReport, CollectionInfo
+    from retriever.search.results import Hits
+    from retriever.training.distillation import DistillReport
+    from retriever.training.word_vectors import TrainReport
+
+Record = dict[str, Any]
+
+
+def document_record(document: Document) -> Record:
+    """Return a document with its metadata."""
+    return {
+        "doc_id": document.doc_id,
+        "title": document.title,
+        "text": document.text,
+        "metadata": dict(document.metadata),
+    }
+
+
+def added_record(added: Added, documents: int) -> Record:
+    """Return the counts of an `add` and the number of documents in the collection."""
+    return {
+        "new": added.new,
+        "changed": added.changed,
+        "unchanged": added.unchanged,
+        "skipped": added.skipped_total,
+        "documents": documents,
+    }
+
+
+def hit_records(query_id: str, text: str, index: str, hits: Hits) -> Iterator[Record]:
+    """Yield one record per hit of a query; if there are none, one with the notes.
+
+    An empty `query_id` is left out.
+    """
+    query = {"query_id": query_id, "query": text} if query_id else {"query": text}
+    for hit in hits:
+        yield {**query, "index": index, **asdict(hit)}
+    if not hits:
+        yield {**query, "index": index, "hits": 0, "notes": hits.notes}
+
+
+def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Record:
+    """Return a build report with the texts that could not be embedded."""
+    return {**asdict(report), "failed": [asdict(text) for text in failed]}
+
+
+def collection_record(info: CollectionInfo) -> Record:
+    """Return the counts and sizes of a collection and of its indexes."""
+    return asdict(info)
+
+
+def train_record(report: TrainReport) -> Record:
+    """Return a training report with its speed."""
+    return {**asdict(report), "words_per_second": report.words_per_second}
+
+
+def distill_record(report: DistillReport) -> Record:
+    """Return a distillation report."""
+    return asdict(report)
+
+
+def verify_record(checked: Checked) -> Record:
+    """Return the result of `verify`: counts, problems and leftover files."""
+    return {
+        "ok": checked.ok,
+        "documents": checked.documents,
+        "passages": checked.passages,
+        "vectors": checked.vectors,
+        "files": checked.files,
+        "problems": _problems(checked.problems),
+        "leftovers": [str(path) for path in checked.leftovers],
+    }
+
+
+def repair_record(repaired: Repaired) -> Record:
+    """Return the result of `repair`: what was done and which problems are left."""
+    return {"ok": repaired.ok, "done": repaired.done, "left": _problems(repaired.left)}
+
+
+def compact_record(compacted: Compacted) -> Record:
+    """Return the result of `compact`: dropped vectors, freed bytes, indexes that became exact."""
+    return {"vectors": compacted.rows, "freed": compacted.freed, "exact": compacted.exact}
+
+
+def _problems(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"what": problem.what, "cure": problem.cure} for problem in problems]
