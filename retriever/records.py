@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from indexes.maintenance.repair import Repaired
     from indexes.maintenance.verify import Checked, Problem
     from indexes.store import Compacted
-    from retriever.indexing.info import BuildReport, CollectionInfo
+    from retriever.indexing.info import CollectionInfo
+    from retriever.indexing.report import BuildReport
     from retriever.search.results import Hits
     from retriever.training.distillation import DistillReport
     from retriever.training.word_vectors import TrainReport

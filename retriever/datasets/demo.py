@@ -11,9 +11,9 @@ from indexes.errors import CollectionError
 from indexes.pipeline.embedding_job import Progress
 from retriever.collection import Collection
 from retriever.comparison.compare import compare
+from retriever.comparison.comparison import Comparison
 from retriever.datasets.lee import lee
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
-from retriever.evaluation.results import Comparison
 from retriever.formats import write_qrels, write_queries
 
 WORDS, STATIC, CONTEXTUAL = "bm25", "glove", "minilm"

@@ -272,7 +272,3 @@ class ComparisonResults:
             for query_id, query in self.queries.items()
         }
         return replace(self, queries=queries, documents={})
-
-
-# The name under which the report modules know the values.
-Comparison = ComparisonResults

@@ -10,17 +10,17 @@ from dataclasses import asdict
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.evaluation.results import Comparison, Row
+from retriever.evaluation.results import ComparisonResults, Row
 
 
-def json_lines(comparison: Comparison) -> str:
+def json_lines(comparison: ComparisonResults) -> str:
     """Return one JSON object per system, one per line."""
     return "\n".join(
         json.dumps(_object(comparison, row), ensure_ascii=False) for row in comparison.rows.values()
     )
 
 
-def csv_lines(comparison: Comparison) -> str:
+def csv_lines(comparison: ComparisonResults) -> str:
     """Return CSV with one line per number: `system,what,value`."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -31,7 +31,7 @@ def csv_lines(comparison: Comparison) -> str:
     return file.getvalue().rstrip("\n")
 
 
-def data_frame(comparison: Comparison) -> Any:
+def data_frame(comparison: ComparisonResults) -> Any:
     """Return a DataFrame with one system per row and one number per column.
 
     Raises:
@@ -45,7 +45,7 @@ def data_frame(comparison: Comparison) -> Any:
     return pandas.DataFrame.from_dict(rows, orient="index")
 
 
-def _object(comparison: Comparison, row: Row) -> dict[str, object]:
+def _object(comparison: ComparisonResults, row: Row) -> dict[str, object]:
     fields = asdict(row)
     if row.latency:
         # Thousands of numbers, needed for plots only.
@@ -74,7 +74,7 @@ def _differences(row: Row) -> dict[str, dict[str, Any]]:
     }
 
 
-def _numbers(comparison: Comparison, row: Row) -> Iterator[tuple[str, float | int | bool]]:
+def _numbers(comparison: ComparisonResults, row: Row) -> Iterator[tuple[str, float | int | bool]]:
     """Yield every known number of a system under a dotted name."""
     yield from _flat("", {"quality": row.quality, "exact_quality": row.exact_quality})
     yield from _flat("difference", _differences(row))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retriever.evaluation.results import Comparison
+from retriever.evaluation.results import ComparisonResults
 from retriever.evaluation.significance import Difference
 from retriever.formatting import decimals, listed, many
-from retriever.report.terminal.lines import label_of
+from retriever.report.lines import label_of
 
 short = decimals(3)
 
@@ -21,7 +21,7 @@ class Headline:
     sentences: Sequence[str]
 
 
-def headline(comparison: Comparison) -> Headline:
+def headline(comparison: ComparisonResults) -> Headline:
     """Return which system is best, whether that may be chance, and which are worth their cost."""
     if not comparison.rows or not comparison.queries:
         return Headline("Nothing was compared.", ())
@@ -67,12 +67,12 @@ def signed(value: float, places: int = 3) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _counted(comparison: Comparison) -> str:
+def _counted(comparison: ComparisonResults) -> str:
     systems = many(len(comparison.rows), "system", "systems")
     return f"{systems} answered {many(len(comparison.queries), 'query', 'queries')}."
 
 
-def _best(comparison: Comparison) -> tuple[list[str], str]:
+def _best(comparison: ComparisonResults) -> tuple[list[str], str]:
     """Return the systems with the best value as formatted, and the value."""
     measure = comparison.measures[0]
     drawn = {name: short(row.quality[measure]) for name, row in comparison.rows.items()}
@@ -80,7 +80,7 @@ def _best(comparison: Comparison) -> tuple[list[str], str]:
     return [name for name, value in drawn.items() if value == top], top
 
 
-def _chance(comparison: Comparison, best: Sequence[str]) -> list[str]:
+def _chance(comparison: ComparisonResults, best: Sequence[str]) -> list[str]:
     """Return the verdicts against the baseline: of the best system, then of all others."""
     measure, baseline = comparison.measures[0], comparison.baseline
     if baseline is None:
@@ -117,7 +117,7 @@ def _about_best(name: str, difference: Difference, baseline: str) -> str:
     )
 
 
-def _fronts(comparison: Comparison) -> list[str]:
+def _fronts(comparison: ComparisonResults) -> list[str]:
     if len(comparison.rows) == 1:
         return []
     fronts = comparison.fronts()
@@ -130,7 +130,7 @@ def _fronts(comparison: Comparison) -> list[str]:
     ]
 
 
-def _missed(comparison: Comparison) -> list[str]:
+def _missed(comparison: ComparisonResults) -> list[str]:
     missed = len(comparison.missed())
     if not missed:
         return []
@@ -139,7 +139,7 @@ def _missed(comparison: Comparison) -> list[str]:
     return [f"For {queries} no system found a relevant document: check {them}."]
 
 
-def _alike(comparison: Comparison) -> list[str]:
+def _alike(comparison: ComparisonResults) -> list[str]:
     pairs = sorted(comparison.pairwise.items(), key=lambda pair: -pair[1].overlap)
     if not pairs:
         return []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from retriever.formatting import drawn
-from retriever.report.terminal.lines import best_text
+from retriever.report.lines import best_text
 
 Draw = Callable[[float], str]
 Better = Callable[[Sequence[float]], float]

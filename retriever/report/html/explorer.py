@@ -6,11 +6,11 @@ import json
 import math
 from typing import Any
 
-from retriever.evaluation.results import Comparison, Query
-from retriever.report.terminal.lines import label_of
+from retriever.evaluation.results import ComparisonResults, Query
+from retriever.report.lines import label_of
 
 
-def explorer_json(comparison: Comparison) -> str:
+def explorer_json(comparison: ComparisonResults) -> str:
     r"""Return the explorer's data as JSON that is safe in a `<script>` element.
 
     `<`, `>` and `&` are written as `\u003c` and so on, so no document can end the element.
@@ -19,7 +19,7 @@ def explorer_json(comparison: Comparison) -> str:
     return data.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
 
 
-def _data(comparison: Comparison) -> dict[str, Any]:
+def _data(comparison: ComparisonResults) -> dict[str, Any]:
     numbers = {doc_id: at for at, doc_id in enumerate(_documents(comparison))}
     missed = set(comparison.missed())
     return {
@@ -36,7 +36,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _documents(comparison: Comparison) -> dict[str, None]:
+def _documents(comparison: ComparisonResults) -> dict[str, None]:
     """Return the ids of all relevant or retrieved documents, each once, in order."""
     found: dict[str, None] = {}
     for query_id, query in comparison.queries.items():
@@ -46,13 +46,13 @@ def _documents(comparison: Comparison) -> dict[str, None]:
     return found
 
 
-def _document(comparison: Comparison, doc_id: str) -> list[str]:
+def _document(comparison: ComparisonResults, doc_id: str) -> list[str]:
     excerpt = comparison.documents.get(doc_id)
     return [doc_id, excerpt.title, excerpt.text] if excerpt else [doc_id, "", ""]
 
 
 def _query(
-    comparison: Comparison, query: Query, numbers: dict[str, int], missed: bool
+    comparison: ComparisonResults, query: Query, numbers: dict[str, int], missed: bool
 ) -> dict[str, Any]:
     """Return a query with `values` by measure and system, `ranks` and `hits` by system."""
     names = list(comparison.rows)

@@ -12,19 +12,19 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from retriever.evaluation.results import Comparison, Row
+from retriever.evaluation.results import ComparisonResults, Row
 from retriever.formats.writing import replacing
 from retriever.formatting import milliseconds
 from retriever.report.headline import headline, signed, verdict
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.plots import SHAPES_KEY, Point, Strip, Words, points_plot, strips_plot
 from retriever.report.html.tables import TONES, page_tables
-from retriever.report.terminal.lines import label_of
+from retriever.report.lines import label_of
 
 SCRIPTS = ("elements.js", "differences.js", "opened.js", "explorer.js")
 
 
-def write_page(comparison: Comparison, path: str | os.PathLike[str]) -> None:
+def write_page(comparison: ComparisonResults, path: str | os.PathLike[str]) -> None:
     """Write the comparison as one HTML file, atomically.
 
     Raises:
@@ -35,7 +35,7 @@ def write_page(comparison: Comparison, path: str | os.PathLike[str]) -> None:
         file.write(text)
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: ComparisonResults) -> str:
     """Return the comparison as HTML: headline, tables, plots and a query explorer.
 
     The page loads nothing. A content security policy allows only its own script and style by
@@ -77,7 +77,7 @@ def _checksum(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _facts(comparison: Comparison) -> list[tuple[str, str]]:
+def _facts(comparison: ComparisonResults) -> list[tuple[str, str]]:
     judged = "Judged queries" if comparison.judged else "Queries"
     facts = [
         ("Collection", comparison.environment.get("collection", "")),
@@ -92,7 +92,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
 # -- plots ----------------------------------------------------------------------------------------
 
 
-def _plots(comparison: Comparison) -> dict[str, Markup]:
+def _plots(comparison: ComparisonResults) -> dict[str, Markup]:
     """Return the plots by name; empty Markup where there is no data."""
     rows = list(comparison.rows.values())
     judged = comparison.judged
@@ -104,20 +104,20 @@ def _plots(comparison: Comparison) -> dict[str, Markup]:
     }
 
 
-def _against_latency(comparison: Comparison) -> Markup:
+def _against_latency(comparison: ComparisonResults) -> Markup:
     costs = {r.name: r.latency.total.p50 for r in comparison.rows.values() if r.latency}
     across = "milliseconds a query, median, log scale"
     return _points(comparison, costs, "latency", "the median time of a query", across)
 
 
-def _against_building(comparison: Comparison) -> Markup:
+def _against_building(comparison: ComparisonResults) -> Markup:
     costs = {r.name: r.cost.building_seconds for r in comparison.rows.values() if r.cost}
     across = "seconds to embed and index, log scale"
     return _points(comparison, costs, "building", "the time to build", across)
 
 
 def _points(
-    comparison: Comparison, costs: Mapping[str, float], key: str, against: str, across: str
+    comparison: ComparisonResults, costs: Mapping[str, float], key: str, against: str, across: str
 ) -> Markup:
     measure = comparison.measures[0]
     rows = [comparison.rows[name] for name in costs]
@@ -130,7 +130,7 @@ def _points(
     return points_plot(points, pareto_front, words)
 
 
-def _intervals(comparison: Comparison, rows: Sequence[Row]) -> Markup:
+def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
     measure = comparison.measures[0]
     found = {row.name: row.differences[measure] for row in rows if measure in row.differences}
     strips = [

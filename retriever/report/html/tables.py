@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from retriever.evaluation.results import Comparison, Cost, Latency, Row, Spread
+from retriever.evaluation.results import ComparisonResults, Cost, Latency, Row, Spread
 from retriever.evaluation.significance import Difference
 from retriever.formatting import NOTHING, count, decimals, drawn, milliseconds, seconds, share, size
 from retriever.report.headline import needed, signed, verdict
 from retriever.report.html.cells import Better, Cell, Draw, Table, column
-from retriever.report.terminal.lines import label_of
+from retriever.report.lines import label_of
 
 MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "≈"}
 TONES = {"better": "better", "worse": "worse", "not distinguishable": "same"}
 value_of = decimals(4)
 
 
-def page_tables(comparison: Comparison) -> dict[str, list[Table]]:
+def page_tables(comparison: ComparisonResults) -> dict[str, list[Table]]:
     """Return the tables of each section of the page, without empty ones."""
     parts = {
         "quality": [_quality(comparison), _losses(comparison)] if comparison.judged else [],
@@ -31,7 +31,7 @@ def page_tables(comparison: Comparison) -> dict[str, list[Table]]:
 # -- quality --------------------------------------------------------------------------------------
 
 
-def _quality(comparison: Comparison) -> Table:
+def _quality(comparison: ComparisonResults) -> Table:
     rows = list(comparison.rows.values())
     columns = {
         measure: column([row.quality.get(measure) for row in rows], value_of, max)
@@ -52,7 +52,7 @@ def _quality(comparison: Comparison) -> Table:
     )
 
 
-def _key(comparison: Comparison) -> str:
+def _key(comparison: ComparisonResults) -> str:
     if comparison.baseline is None or len(comparison.rows) < 2:
         return ""
     return (
@@ -61,7 +61,7 @@ def _key(comparison: Comparison) -> str:
     )
 
 
-def _against(cell: Cell, difference: Difference | None, comparison: Comparison) -> Cell:
+def _against(cell: Cell, difference: Difference | None, comparison: ComparisonResults) -> Cell:
     if difference is None:
         return Cell(cell.text, cell.best)
     said = verdict(difference)
@@ -75,7 +75,7 @@ def _against(cell: Cell, difference: Difference | None, comparison: Comparison) 
     )
 
 
-def _losses(comparison: Comparison) -> Table:
+def _losses(comparison: ComparisonResults) -> Table:
     """Return the quality lost by approximate indexes, apart from that lost by the embedding."""
     measure = comparison.measures[0]
     label = label_of(measure)
@@ -105,11 +105,11 @@ def _losses(comparison: Comparison) -> Table:
     )
 
 
-def _recall(comparison: Comparison) -> str:
+def _recall(comparison: ComparisonResults) -> str:
     return f"ann_recall@{comparison.k}"
 
 
-def _chance(comparison: Comparison, measure: str) -> Table:
+def _chance(comparison: ComparisonResults, measure: str) -> Table:
     first = measure == comparison.measures[0]
     return Table(
         f"{label_of(measure)}, difference to {comparison.baseline}",
@@ -142,7 +142,7 @@ def _chance_of(p: float) -> str:
 # -- cost -----------------------------------------------------------------------------------------
 
 
-def _answering(comparison: Comparison) -> Table:
+def _answering(comparison: ComparisonResults) -> Table:
     timed = [(row, row.latency) for row in comparison.rows.values() if row.latency]
     steps: Sequence[tuple[str, Callable[[Latency], Spread]]] = (
         ("Encoding", lambda latency: latency.encoding),
@@ -168,7 +168,7 @@ def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
     ]
 
 
-def _building(comparison: Comparison) -> Table:
+def _building(comparison: ComparisonResults) -> Table:
     priced = [(row, row.cost) for row in comparison.rows.values() if row.cost]
     lines: Sequence[tuple[str, Callable[[Cost], float | None], Draw, Better]] = (
         ("Embedding, s", lambda cost: cost.embedding_seconds, seconds, min),
@@ -191,12 +191,12 @@ def _building(comparison: Comparison) -> Table:
     )
 
 
-def _front_column(comparison: Comparison) -> list[str]:
+def _front_column(comparison: ComparisonResults) -> list[str]:
     return ["On the front"] if comparison.judged else []
 
 
 def _with_front(
-    comparison: Comparison,
+    comparison: ComparisonResults,
     pareto_front: str,
     rows: Sequence[Row],
     columns: Sequence[Sequence[Cell]],
@@ -210,7 +210,7 @@ def _with_front(
     ]
 
 
-def _front_key(comparison: Comparison, cost: str) -> str:
+def _front_key(comparison: ComparisonResults, cost: str) -> str:
     if not comparison.judged:
         return ""
     measure = label_of(comparison.measures[0])
@@ -220,7 +220,7 @@ def _front_key(comparison: Comparison, cost: str) -> str:
 # -- agreement and systems ------------------------------------------------------------------------
 
 
-def _agreement(comparison: Comparison) -> Table:
+def _agreement(comparison: ComparisonResults) -> Table:
     names = list(comparison.rows)
     k = comparison.k
     return Table(
@@ -232,14 +232,14 @@ def _agreement(comparison: Comparison) -> Table:
     )
 
 
-def _alike(comparison: Comparison, a: str, b: str) -> Cell:
+def _alike(comparison: ComparisonResults, a: str, b: str) -> Cell:
     if a == b:
         return Cell(NOTHING)
     pair = comparison.agreement(a, b)
     return Cell(f"{pair.overlap:.3f}", note=f"{pair.rbo:.3f}", heat=round(10 * pair.overlap))
 
 
-def _systems(comparison: Comparison) -> Table:
+def _systems(comparison: ComparisonResults) -> Table:
     return Table(
         "What was compared",
         [

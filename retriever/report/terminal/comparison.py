@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from retriever.evaluation.results import Comparison, Row, Spread
+from retriever.evaluation.results import ComparisonResults, Row, Spread
 from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, many, share, signed, size
 from retriever.report.headline import verdict
-from retriever.report.terminal.lines import Line, Words, label_of
+from retriever.report.lines import Line, Words, label_of
 
 SYSTEMS_A_TABLE = 4
 # Width of the labels where the columns need the rest; longer ones wrap.
@@ -29,7 +29,7 @@ VERDICT_STYLES = {"not distinguishable": "italic", "better": "green", "worse": "
 Section = tuple[str, list[tuple[str, list[Text]]]]
 
 
-def plain_comparison(comparison: Comparison) -> str:
+def plain_comparison(comparison: ComparisonResults) -> str:
     """Return the comparison as plain text: the tables, then the notes."""
     file = io.StringIO()
     console = Console(file=file, width=WIDTH, force_terminal=False)
@@ -39,7 +39,7 @@ def plain_comparison(comparison: Comparison) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
     """Yield one table with one system per column, or several from five systems on.
 
     All tables have the same lines. The best value of a line over all tables is bold.
@@ -57,7 +57,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         yield _comparison_table(_title(comparison), names, sections, part)
 
 
-def _title(comparison: Comparison) -> str:
+def _title(comparison: ComparisonResults) -> str:
     judged = "judged " if comparison.judged else ""
     queries = many(len(comparison.queries), f"{judged}query", f"{judged}queries")
     against = comparison.baseline
@@ -87,7 +87,7 @@ def _comparison_table(
 
 
 def _sections(
-    comparison: Comparison, rows: Sequence[Row]
+    comparison: ComparisonResults, rows: Sequence[Row]
 ) -> Iterator[tuple[str, Sequence[Line | Words]]]:
     yield from _qualities(comparison, rows)
     yield "what they find", list(_agreement(comparison, rows))
@@ -99,7 +99,7 @@ def _sections(
 
 
 def _qualities(
-    comparison: Comparison, rows: Sequence[Row]
+    comparison: ComparisonResults, rows: Sequence[Row]
 ) -> Iterator[tuple[str, Sequence[Line | Words]]]:
     if not comparison.judged:
         return
@@ -164,7 +164,7 @@ def _verdict(difference: Difference | None) -> tuple[str, str]:
     return said, VERDICT_STYLES[said]
 
 
-def _losses(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
+def _losses(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Line]:
     label = label_of(comparison.measure)
     exact = [row.exact_quality.get(comparison.measure) for row in rows]
     found = [row.quality[comparison.measure] for row in rows]
@@ -173,7 +173,7 @@ def _losses(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
     yield Line("... lost by the index", lost, decimals(4))
 
 
-def _agreement(comparison: Comparison, rows: Sequence[Row]) -> Iterator[Line]:
+def _agreement(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Line]:
     k = comparison.k
     for other in comparison.rows if len(rows) > 1 else ():
         pairs = [
@@ -221,7 +221,7 @@ def _costs(rows: Sequence[Row]) -> Iterator[Line]:
 
 
 def _fronts(
-    comparison: Comparison, rows: Sequence[Row]
+    comparison: ComparisonResults, rows: Sequence[Row]
 ) -> Iterator[tuple[str, Sequence[Line | Words]]]:
     """Yield which systems are on the Pareto front of each cost."""
     fronts = comparison.fronts()

@@ -8,11 +8,11 @@ from itertools import islice
 from rich.cells import cell_len
 from rich.text import Text
 
-from retriever.evaluation.results import Comparison, Query
+from retriever.evaluation.results import ComparisonResults, Query
 from retriever.evaluation.shared_words import WORD
 from retriever.formatting import WIDTH, many
+from retriever.report.lines import label_of
 from retriever.report.terminal.hits import LONGEST_ID, fit
-from retriever.report.terminal.lines import label_of
 
 HITS_SHOWN = 5
 NAMED = 10
@@ -20,7 +20,7 @@ RIGHT, SHARED = "*", "underline"
 
 
 def why_lines(
-    comparison: Comparison, count: int, pair: tuple[str, str] | None = None
+    comparison: ComparisonResults, count: int, pair: tuple[str, str] | None = None
 ) -> Iterator[Text]:
     """Yield up to `count` queries on which each of two systems beats the other, by difference.
 
@@ -43,7 +43,7 @@ def why_lines(
     yield from _missed(comparison)
 
 
-def _query(comparison: Comparison, query: Query, pair: Sequence[str]) -> Iterator[Text]:
+def _query(comparison: ComparisonResults, query: Query, pair: Sequence[str]) -> Iterator[Text]:
     measure = comparison.measure
     yield Text()
     yield Text(fit(f"query {query.query_id}: {query.text}", WIDTH).rstrip(), style="bold")
@@ -64,7 +64,7 @@ def _indented(text: str) -> Text:
     return Text(f"  {fit(text, WIDTH - 2).rstrip()}")
 
 
-def _hits(comparison: Comparison, name: str, query: Query) -> Iterator[Text]:
+def _hits(comparison: ComparisonResults, name: str, query: Query) -> Iterator[Text]:
     hits = comparison.runs[name].ranking.get(query.query_id, ())[:HITS_SHOWN]
     width = min(LONGEST_ID, max((len(doc_id) for doc_id, _ in hits), default=0))
     for rank, (doc_id, score) in enumerate(hits, start=1):
@@ -85,7 +85,7 @@ def _underlined(said: str, query: Query) -> Text:
     return text
 
 
-def _missed(comparison: Comparison) -> Iterator[Text]:
+def _missed(comparison: ComparisonResults) -> Iterator[Text]:
     missed = comparison.missed()
     if not missed:
         return

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from retriever.evaluation.evaluate_runs import Evaluation
 from retriever.formatting import WIDTH, decimals, many
+from retriever.report.lines import Line, label_of
 from retriever.report.terminal.escape import one_line
-from retriever.report.terminal.lines import Line, label_of
 
 COLUMNS_A_TABLE = 5
 LABEL_WIDTH = 32

@@ -27,7 +27,7 @@ from retriever.evaluation.measures import (
     parse_measures,
 )
 from retriever.formats import read_qrels, write_run
-from retriever.report.terminal.lines import label_of
+from retriever.report.lines import label_of
 
 # Query 1 finds nothing judged first, then grade 1, then grade 2; it misses another of grade 1.
 QRELS = {"1": {"a": 2, "b": 1, "c": 1, "z": 0}, "2": {"a": 1}, "3": {"b": 0}}

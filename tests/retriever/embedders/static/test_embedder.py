@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from indexes.errors import InputError
 from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextReport, load_embedder
 from retriever.embedders.static import pooling
+from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.tokenization import batch_split as pieces
 from retriever.embedders.tokenization.words import split
-from retriever.embedders.vocabularies import load_vocabulary
 
 TOY = "east 2 0\nnorth 0 1\nwest -2 0\n"
 

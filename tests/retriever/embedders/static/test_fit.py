@@ -11,7 +11,7 @@ from retriever.embedders.base import Fittable
 from retriever.embedders.static import corpus_counts as counting
 from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights
-from retriever.embedders.vocabularies import load_vocabulary
+from retriever.embedders.static.loading import load_vocabulary
 
 TOY = "the 1 1\neast 2 0\nnorth 0 1\nwest -2 0\n"
 CORPUS = ["East east north!", "north of the", "", "west"]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError
 from retriever.embedders.hub import locate_sentence_model
+from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.safetensors_file import read_tensors
 from retriever.embedders.tokenization import batch_split as pieces
 from retriever.embedders.tokenization import subword_tokenizer as tokenizing
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.embedders.vocabularies import load_vocabulary
 
 NAMES = "[PAD] [UNK] [CLS] the cat sat ##s on mat . , ' - e café ##é 猫 ## # a b ##b c"
 WORDS = NAMES.split()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retriever.embedders.vocabularies import load_vocabulary
+from retriever.embedders.static.loading import load_vocabulary
 
 
 @pytest.fixture(scope="module", autouse=True)

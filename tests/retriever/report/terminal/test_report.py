@@ -8,10 +8,10 @@ from rich.console import Console
 from retriever import Collection, Hit, Hits, compare
 from retriever.evaluation.results import Agreement, Latency, Query, Spread
 from retriever.formatting import count, decimals, many, share, size
+from retriever.report.lines import label_of
 from retriever.report.terminal.collection import info_table
 from retriever.report.terminal.comparison import comparison_tables, plain_comparison
 from retriever.report.terminal.hits import hits_list, side_by_side
-from retriever.report.terminal.lines import label_of
 from tests.support.toy import COMPASS, HALF, Axes
 
 CJK = "検索エンジンは文書を探す。" * 20

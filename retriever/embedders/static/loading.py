@@ -15,9 +15,9 @@ from retriever.embedders.word_vectors.vectors import load_words
 def load_vocabulary(
     model: str | os.PathLike[str], *, trust_pickle: bool = False, phrases: bool | None = None
 ) -> Vocabulary:
-    """Load word vectors or a token table by path or name (see `locate.py`).
+    """Load word vectors or a token table by path or name (see `hub.py`).
 
-    A folder with `modules.json` or `tokenizer.json` is a sentence model; see `tokentables.py`.
+    A folder with `modules.json` or `tokenizer.json` is a sentence model; see `token_table.py`.
     `phrases` says whether entries such as `New_York` are phrases; None: if at least 1 % are.
 
     Raises:
