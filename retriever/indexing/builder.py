@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import IndexRow
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.embedders import TextReport
 from retriever.indexing.embedder_pool import EmbedderPool
@@ -40,7 +41,7 @@ class Building:
             return self._refit(name, wanted, progress)
         there = {row.name: row for row in self.store.indexes()}.get(name)
         by_name = wanted.nothing_of_vectors
-        if wanted.lexical or (there and there.kind == "lexical" and by_name):
+        if wanted.lexical or (there and kind_of(there.kind).is_lexical and by_name):
             if not by_name:
                 raise InputError(
                     "BM25 has no vectors: leave out embedder, vectors, ann, dtype and queries_by."

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow
-from indexes.pipeline.embedding_job import PEAK_MEMORY
+from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.embedders import TextReport
@@ -109,7 +110,7 @@ class IndexInfo:
 
     def _choices(self) -> list[str]:
         """The options that decide what is found, where they are not the usual ones."""
-        if self.kind in ("lexical", "combined"):
+        if not kind_of(self.kind).has_vectors:
             return []
         usual = {"weighting": "mean", "precision": "float32", "dim": self.dim}
         return [
@@ -241,7 +242,7 @@ def embedding_seconds(store: Store, embedding: EmbeddingRow) -> float:
 
 def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
     """What is known of BM25, or of a combination."""
-    words = index.kind == "lexical"
+    words = kind_of(index.kind).is_lexical
     what = f"BM25, {index.definition['language']}" if words else description(index.definition)
     missing_passages, missing = store.unread(index) if words else (0, _missing_of(store, index))
     return IndexInfo(

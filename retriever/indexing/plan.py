@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError
 from indexes.store import Store
@@ -111,7 +112,7 @@ class Planner:
         vectors = wanted.vectors
         shares = vectors is None or self.store.embedding(vectors).number == embedding.number
         # A structure that FAISS refused or that was cut short may be exchanged for another.
-        settled = index.kind == "flat" or index.file is not None
+        settled = not kind_of(index.kind).has_structure or index.file is not None
         other = not shares or (settled and wanted.ann not in (None, has))
         if other or wanted.queries_by not in (None, by):
             queries = f", queries by {by}" if by else ""

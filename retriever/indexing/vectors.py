@@ -8,8 +8,8 @@ from typing import Any
 
 from indexes.catalog.records import EmbeddingRow, IndexRow, NewEmbedding
 from indexes.errors import InputError
-from indexes.pipeline.embedding_job import Progress
 from indexes.pipeline.encoder import Encode
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.embedders import Embedder
 from retriever.embedders.base import Fittable, HasNotes, Matrix
