@@ -35,7 +35,7 @@ from retriever.embedders.word_vectors.vectors import WordVectors
 REPEATS = 7
 OPENING = """
 import sys, time
-import indexes.ann, numpy, pyarrow.compute, scipy.sparse
+import indexes.vectors.faiss_engine.index, numpy, pyarrow.compute, scipy.sparse
 import retriever.collection, retriever.embedders.static.embedder, retriever.embedders.word_vectors.vectors
 import retriever.embedders.tokenization.words, retriever.embedders.static.pooling
 started = time.perf_counter()

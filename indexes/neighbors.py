@@ -1,4 +1,4 @@
-"""Nearest neighbours of queries: keys and scores, best first, ties by key."""
+"""Nearest neighbors of queries: keys and scores, best first, ties by key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ INFINITY = float("inf")
 class Neighbors:
     """The nearest passages of n queries, best first; equal scores are ordered by key.
 
-    `keys` and `scores` are (n, k). A query with fewer neighbours is filled up with key -1 and score
-    -inf at the end; iterating gives each query's own, without the filling.
+    `keys` and `scores` are (n, k). A query with fewer neighbors is padded at the end with key -1
+    and score -inf; iteration yields each query's neighbors without the padding.
     """
 
     keys: Keys
@@ -34,19 +34,19 @@ class Neighbors:
             yield keys[:found], scores[:found]
 
     def lists(self) -> Iterator[tuple[list[int], list[float]]]:
-        """The same as lists of plain numbers: at once, which takes less than row by row."""
+        """Yield the same as lists of plain numbers; converted at once, faster than row by row."""
         for keys, scores in zip(self.keys.tolist(), self.scores.tolist(), strict=True):
             found = keys.index(NO_KEY) if NO_KEY in keys else len(keys)
             yield keys[:found], scores[:found]
 
 
 def nothing(queries: int) -> Neighbors:
-    """No neighbour for any of so many queries."""
+    """Return no neighbors for a number of queries."""
     return Neighbors(np.empty((queries, 0), np.int64), np.empty((queries, 0), np.float32))
 
 
 def best(keys: Keys, scores: Matrix, k: int) -> Neighbors:
-    """The `k` best columns of each row, in order; columns with key -1 come last."""
+    """Return the `k` best columns of each row, in order; columns with key -1 come last."""
     scores = np.where(keys == NO_KEY, -np.inf, scores).astype(np.float32, copy=False)
     order = np.lexsort((keys, -scores), axis=-1)[:, :k]
     return Neighbors(
@@ -55,7 +55,7 @@ def best(keys: Keys, scores: Matrix, k: int) -> Neighbors:
 
 
 def merge(parts: Sequence[Neighbors], k: int) -> Neighbors:
-    """The `k` best of several answers to the same queries, which share no key."""
+    """Return the `k` best of several results for the same queries, which share no key."""
     if len(parts) == 1 and parts[0].keys.shape[1] <= k:
         return parts[0]
     return best(
@@ -66,11 +66,11 @@ def merge(parts: Sequence[Neighbors], k: int) -> Neighbors:
 
 
 def normalize_queries(queries: ArrayLike, dim: int) -> Matrix:
-    """The queries as a contiguous float32 matrix (n, dim) of unit rows; rows of zeros stay zeros.
+    """Return queries as a contiguous float32 matrix (n, dim) of unit rows; zero rows stay zero.
 
     Raises:
-        InputError: not a matrix, or a value that is not finite (FAISS answers such a query with
-            nothing, or with anything).
+        InputError: not a matrix, or a value that is not finite (FAISS returns nothing or arbitrary
+            rows for such a query).
         MismatchError: of another width.
     """
     matrix = np.ascontiguousarray(queries, dtype=np.float32)
@@ -83,10 +83,10 @@ def normalize_queries(queries: ArrayLike, dim: int) -> Matrix:
             f"Queries are {matrix.shape[1]} wide; the index holds vectors that are {dim} wide. "
             "Encode the queries with the embedder that made the index."
         )
-    # Squares of single-precision numbers are far from too large for double precision.
+    # Squares of single-precision numbers cannot overflow double precision.
     lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
     if len(lengths) == 1 and 0.0 < lengths.item() < INFINITY:
-        return np.asarray(matrix / lengths, np.float32)  # the same, for one query, with less
+        return np.asarray(matrix / lengths, np.float32)  # the same for one query, faster
     if not np.isfinite(lengths.sum()):
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise InputError(f"Query vector {row} holds a value that is not finite.")
@@ -96,12 +96,12 @@ def normalize_queries(queries: ArrayLike, dim: int) -> Matrix:
 
 
 def validate_k(k: int) -> int:
-    """`k`, when it is a whole number of at least 1.
+    """Return `k` as an int.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not a whole number of at least 1.
     """
-    if type(k) is int and k >= 1:  # nearly always, and asked for at every door
+    if type(k) is int and k >= 1:  # the usual case, checked at every entry point
         return k
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise InputError(f"k is {k!r}; expected a whole number of at least 1.")

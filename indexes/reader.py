@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from indexes.ann import default_effort
 from indexes.catalog.corpus import Corpus, FoundPassage
 from indexes.catalog.database import Catalog
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry, gaps
 from indexes.document import Document, passage_text
@@ -25,6 +25,7 @@ from indexes.search.searchers import SearcherCache
 from indexes.search.snapshot import Snapshot
 from indexes.storage.files import size_of
 from indexes.vectors.blocks import Block, count_live, live
+from indexes.vectors.engines import engine_of
 from indexes.vectors.shards import open_shards
 
 Answer = TypeVar("Answer")
@@ -216,10 +217,10 @@ class Reader:
 
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """The search parameters that an index gets for `k` neighbours, by FAISS's names."""
-        if index.kind != "ann":
+        if not kind_of(index.kind).has_structure:
             return {}
         dim = self._registry.embedding_of(index).dim
-        return default_effort(str(index.definition["factory"]), dim, k)
+        return engine_of(index.definition).parameters(index.definition, dim, k)
 
     def size(self) -> int:
         """Bytes of all files that the collection keeps."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from indexes.ann import check_factory
 from indexes.catalog.database import UNFINISHED, Catalog
 from indexes.catalog.filters import Filter
+from indexes.catalog.kinds import COMBINED, LEXICAL
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow
 from indexes.catalog.registry import another_index
 from indexes.document import Document
@@ -30,12 +30,14 @@ from indexes.maintenance.verify import Checked, Checker, Problem
 from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder
-from indexes.pipeline.embedding_job import EmbeddingResult, Progress
+from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.fitting import Fitting, Make
 from indexes.pipeline.session import WriteSession
+from indexes.progress import Progress
 from indexes.reader import CATALOG, FOLDERS, Reader
 from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
+from indexes.vectors.engines import engine_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -175,7 +177,8 @@ class Store(Reader):
                 "Use letters, digits, dots, dashes and underscores (64 at most)."
             )
         if factory is not None:
-            check_factory(factory, dim)
+            definition = {"factory": factory}
+            engine_of(definition).check(definition, dim)
 
     def build(
         self,
@@ -243,7 +246,7 @@ class Store(Reader):
         """
         check_language(language)
         with self._writing():
-            self._check_same(name, "lexical", {"language": language})
+            self._check_same(name, LEXICAL.name, {"language": language})
             return Bm25Builder(self._writer()).build(name, language, progress)
 
     def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
@@ -258,9 +261,9 @@ class Store(Reader):
         with self._writing():
             for part in parts:
                 self.index(part)
-            self._check_same(name, "combined", whole)
+            self._check_same(name, COMBINED.name, whole)
             with self._catalog.writing():
-                row = replace(NOTHING, name=name, kind="combined", definition=whole)
+                row = replace(NOTHING, name=name, kind=COMBINED.name, definition=whole)
                 self._registry.set_index(row)
         return self.index(name)
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.kinds import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
 from indexes.maintenance.repair import Repaired
 from indexes.maintenance.verify import Checked
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.store import Compacted, Store, is_free
 from retriever.documents import Documents, silent
 from retriever.embedders import Embedder
@@ -332,9 +333,9 @@ class Collection(Documents, WordQuestions):
 
     def _finder(self, name: str) -> Finder:
         row = self._store.index(name)
-        if row.kind == "lexical":
+        if kind_of(row.kind).is_lexical:
             return LexicalFinder(name, str(row.definition["language"]))
-        if row.kind == "combined":
+        if kind_of(row.kind).is_combined:
             return combined_finder(name, row.definition, [self._finder(part) for part in row.parts])
         return DenseFinder(name, self._models.for_queries(row))
 

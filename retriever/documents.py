@@ -11,7 +11,7 @@ from typing import Any
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
 from indexes.ingest.upsert import Added
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
 from retriever.search.where import field_path, filter_of

@@ -251,6 +251,13 @@ def test_an_engine_has_few_doors():
             doors.setdefault(engine, []).append(name_of(path))
     single = {e: names for e, names in doors.items() if e not in WHOLE_FOLDERS}
     assert {engine: names for engine, names in single.items() if len(names) > 1} == {
+        # One package: the index, its factory, its search parameters, and kernels for brute force.
+        "faiss": [
+            "indexes.vectors.faiss_engine.factory",
+            "indexes.vectors.faiss_engine.index",
+            "indexes.vectors.faiss_engine.kernels",
+            "indexes.vectors.faiss_engine.search_params",
+        ],
         # Word vectors are read by the one and trained by the other.
         "gensim": [
             "retriever.embedders.word_vectors.vectors",

@@ -10,7 +10,7 @@ from typing import cast
 from indexes.document import Document
 from indexes.errors import BadRecord, BadRecordsError
 from indexes.ingest.upsert import Added, PendingChanges, Upsert
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 
 # A portion ends with whichever comes first.
 COMMIT_SECONDS = 2.0

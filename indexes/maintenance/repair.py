@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from indexes.catalog.kinds import LEXICAL
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import counted
 from indexes.ingest.upsert import index_anew
@@ -13,9 +14,9 @@ from indexes.maintenance.verify import Problem
 from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder
-from indexes.pipeline.embedding_job import Progress
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
+from indexes.progress import Progress
 
 # The encoder of the index of that name.
 Encoder = Callable[[str], Encode]
@@ -68,7 +69,7 @@ class Repairer:
 
     def _mend_words(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
         registry = self.writer.registry
-        for row in registry.of_kind("lexical"):
+        for row in registry.of_kind(LEXICAL.name):
             if row.name in lost:
                 Bm25Builder(self.writer).build(
                     row.name, str(row.definition["language"]), progress, anew=True

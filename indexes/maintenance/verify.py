@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from indexes import ann
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry
 from indexes.catalog.row_checksums import is_whole_document, is_whole_passage
@@ -23,6 +23,7 @@ from indexes.lexical import bm25 as lexical
 from indexes.neighbors import Keys
 from indexes.pipeline.fitting import read_parameters
 from indexes.storage.files import verify as verify_file
+from indexes.vectors.engines import engine_of
 from indexes.vectors.shards import open_shard, unpack_keys
 
 # Rows of passages, and rows of documents with their texts: those may be a megabyte each.
@@ -102,7 +103,7 @@ class Checker:
             files += embedding.fitted.file is not None
             step(self._embedding(embedding, shards, indexes))
         for index in structures:
-            step(self._words(index) if index.kind == "lexical" else self._structure(index))
+            step(self._words(index) if kind_of(index.kind).is_lexical else self._structure(index))
         problems.extend(_lost_parts(indexes))
         return Checked(
             documents=self.corpus.count(),
@@ -283,7 +284,9 @@ class Checker:
         embedding = self.registry.embedding_of(index)
         try:
             verify_file(self.folder / str(index.file), index.digest)
-            structure = ann.load(self.folder / str(index.file), embedding.dim)
+            structure = engine_of(index.definition).load(
+                self.folder / str(index.file), index.definition, embedding.dim
+            )
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)
             return

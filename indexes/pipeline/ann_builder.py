@@ -1,4 +1,4 @@
-"""Shards become search structures: built, built anew, or given up until they are built again."""
+"""Builds of indexes over vectors: built, rebuilt, or marked stale until they are rebuilt."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexes import ann
 from indexes.catalog.corpus import Corpus
+from indexes.catalog.kinds import ANN, kind_of, vector_kind
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import InputError, RetrieverError
-from indexes.pipeline.embedding_job import PEAK_MEMORY, EmbeddingResult
+from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.session import WriteSession
+from indexes.progress import PEAK_MEMORY
 from indexes.storage.files import new_file
 from indexes.storage.memory import Peak
 from indexes.vectors.blocks import rows_of
+from indexes.vectors.engines import engine_of
 from indexes.vectors.shards import open_shards, unpack_keys
 
-# In the report of an index: its structure is to be made again. One that FAISS refused is not.
+# In the report of an index: it is to be rebuilt. One that FAISS refused is not.
 GIVEN_UP = "given_up"
 
 
 @dataclass(frozen=True)
 class AnnBuilder:
-    """Builds the indexes over embeddings; its caller holds the writer's lock."""
+    """Builds the indexes over embeddings; the caller holds the write lock."""
 
     writer: WriteSession
 
     def build(self, name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
-        """Build the index of that name over an embedding, or leave it where it has seen all.
+        """Build an index over an embedding, unless it covers all vectors; return its row.
 
-        Without a factory in its recipe, searching goes straight through the shards.
+        Without a factory in its definition, searches go through the shards by brute force.
         """
         registry = self.writer.registry
         old = next((row for row in registry.indexes() if row.name == name), None)
@@ -41,7 +43,7 @@ class AnnBuilder:
             if old.definition != row.definition:
                 self.writer.set_index(replace(old, definition=row.definition))
             return registry.index(name)
-        if row.kind == "ann":
+        if kind_of(row.kind).has_structure:
             row = self._build_ann(row, embedding)
         self.writer.set_index(row)
         return registry.index(name)
@@ -53,7 +55,7 @@ class AnnBuilder:
         embedding: EmbeddingRow,
         definition: Mapping[str, Any],
     ) -> tuple[IndexRow, EmbeddingResult]:
-        """`build`, and what was embedded before it; with why it is not built, where texts failed.
+        """Build an index; if texts failed before, return the error that prevents it in `unbuilt`.
 
         Raises:
             InputError: FAISS refuses to build it, and no text failed.
@@ -66,19 +68,19 @@ class AnnBuilder:
             return planned(name, embedding, definition), replace(embedded, unbuilt=error)
 
     def build_again(self, index: IndexRow, embedding: EmbeddingRow) -> bool:
-        """Build a structure anew over the vectors that there are now; whether they are enough.
+        """Rebuild an index over the current vectors; return whether they are enough.
 
-        Where they are not, the index is searched exactly until it is built again.
+        If they are not, the index is searched exactly until it is rebuilt.
         """
         row = self.over(index, embedding)
         self.writer.set_index(row)
         return row.file is not None
 
     def build_behind(self, embedding: EmbeddingRow) -> list[str]:
-        """Build every structure anew that lacks living rows, or has others than those.
+        """Rebuild every index that lacks live rows, or has others.
 
-        Gives the names of the indexes that lost theirs by it: FAISS could not build it over what
-        is left, and they are searched exactly from now on.
+        Return the names of the indexes that lost their structure: FAISS could not build it over the
+        remaining vectors, and they are searched exactly from now on.
         """
         indexes = self.writer.registry.indexes()
         behind = [
@@ -87,23 +89,23 @@ class AnnBuilder:
         return [row.name for row in behind if not self.build_again(row, embedding)]
 
     def restore(self, embedding: EmbeddingRow, *, but: str) -> None:
-        """Build the structures that were given up, but for one that is built anyway.
+        """Rebuild the stale indexes of an embedding, except one that is built anyway.
 
-        A call was stopped before it had made them again; see `Builder._commit_shards`.
+        A call stopped before it had rebuilt them; see `Builder._commit_shards`.
         """
-        for row in self.writer.registry.of_kind("ann"):
+        for row in self.writer.registry.of_kind(ANN.name):
             if row.embedding == embedding.number and GIVEN_UP in row.report and row.name != but:
                 self.build_again(row, embedding)
 
     def over(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
-        """An index over an embedding as it is now, whose new file nothing names yet.
+        """Return an index over the current embedding, with a new file that no row names yet.
 
-        Where it has a structure that FAISS cannot build over so few vectors, it goes without.
+        Without a file if FAISS cannot build it over so few vectors.
         """
         row = planned(index.name, embedding, index.definition)
-        if row.kind == "flat":
+        if not kind_of(row.kind).has_structure:
             return row
-        # FAISS refuses, most often, because there are too few to train on; the caller says it.
+        # FAISS usually refuses because there are too few to train on; the caller reports it.
         with contextlib.suppress(InputError):
             row = self._build_ann(row, embedding)
         return row
@@ -112,10 +114,13 @@ class AnnBuilder:
         factories = old.definition.get("factory"), new.definition.get("factory")
         same = (old.embedding, factories[0]) == (new.embedding, factories[1])
         seen = _seen(self.writer.registry.shards(embedding.number))
-        return same and (old.kind == "flat" or (old.stop_key == seen and self.writer.is_whole(old)))
+        return same and (
+            not kind_of(old.kind).has_structure
+            or (old.stop_key == seen and self.writer.is_whole(old))
+        )
 
     def _is_behind(self, index: IndexRow) -> bool:
-        """Whether a structure lacks living rows, or has others than those."""
+        """Return whether an index lacks live rows, or has others."""
         if index.file is None or index.embedding is None:
             return False
         shards = self.writer.registry.shards(index.embedding)
@@ -124,15 +129,16 @@ class AnnBuilder:
 
     def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         folder = self.writer.folder
+        engine = engine_of(planned.definition)
         shards = self.writer.registry.shards(embedding.number)
         deleted = self.writer.corpus.tombstones()
         blocks = open_shards(shards, embedding, folder)
         started = time.perf_counter()
         with Peak() as peak:
-            index = ann.build(planned.definition["factory"], embedding.dim, blocks, deleted)
+            index = engine.build(planned.definition, embedding.dim, blocks, deleted)
         seconds = time.perf_counter() - started
         generation = self.writer.catalog.generation() + 1
-        file = f"ann/{planned.name}-{generation}.faiss"
+        file = f"ann/{planned.name}-{generation}{engine.suffix}"
         with new_file(folder / file) as new:
             index.write(new.write)
         return replace(
@@ -150,22 +156,23 @@ class AnnBuilder:
 def planned(
     name: str, embedding: EmbeddingRow, definition: Mapping[str, Any] | None = None
 ) -> IndexRow:
-    """An index without a file yet, searched straight from the shards until it has one.
+    """Return an index without a file yet, searched by brute force until it has one.
 
-    In its recipe, `factory` is a FAISS factory string; the rest is its owner's.
+    In its definition, `factory` is a FAISS factory string and `search` may hold search parameters;
+    the rest belongs to the caller.
     """
     definition = definition or {}
-    kind = "ann" if "factory" in definition else "flat"
+    kind = vector_kind(definition).name
     return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, definition=definition)
 
 
 def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
-    """An index whose structure does not count any more, until it is built again."""
+    """Return an index whose file is not used any more, until it is rebuilt."""
     return replace(planned(index.name, embedding, index.definition), report={GIVEN_UP: 1})
 
 
 def live_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
-    """How many passages an embedding can find, by the catalog alone: no file is opened."""
+    """Count the passages that an embedding can find by the catalog alone; no file is opened."""
     deleted = corpus.tombstones()
     return sum(
         shard.rows
@@ -175,5 +182,5 @@ def live_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
 
 
 def _seen(shards: Sequence[ShardRow]) -> int:
-    """The key at which a structure over these shards stops; 1 where there are none."""
+    """Return the key before which an index over these shards stops; 1 if there are none."""
     return max((shard.stop_key for shard in shards), default=1)

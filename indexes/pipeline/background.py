@@ -1,4 +1,4 @@
-"""Work that is done in a thread of its own, one piece at a time, while its owner does another."""
+"""Work in a background thread, one piece at a time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Work = Callable[[], Answer]
 
 
 class BackgroundWorker(Generic[Answer]):
-    """A thread that does what it is asked; at most one piece of work is asked for and not fetched.
+    """A background thread with at most one piece of work not fetched yet.
 
-    The work sees the context variables of the owner, such as NumPy's error state. The thread begins
-    with the first piece, and has ended when the `with` block is left. Where that is left by an
-    error or by Ctrl-C, the work in hand is interrupted as Ctrl-C interrupts a main thread: at its
-    next step in Python; what C code does until then is waited for.
+    The work sees the context variables of the owner, such as NumPy's error state. The thread starts
+    with the first piece and ends with the `with` block. If an error or Ctrl-C ends the block, the
+    running work is interrupted as Ctrl-C interrupts a main thread: at its next step in Python; the
+    block waits for C code until then.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,14 +35,14 @@ class BackgroundWorker(Generic[Answer]):
         self._busy = False
 
     def submit(self, work: Work[Answer]) -> None:
-        """Begin a piece of work; the one before must have been fetched."""
+        """Start a piece of work; the result of the one before must have been fetched."""
         if self._thread.ident is None:
             self._thread.start()
         self._busy = True
         self._asked.put(work)
 
     def result(self) -> Answer:
-        """Wait for the work to end; what it gave, or what it raised."""
+        """Wait for the work to end; return its result, or raise its error."""
         answer, error = self._answers.get()
         self._busy = False
         if error is not None:

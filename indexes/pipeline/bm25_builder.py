@@ -1,31 +1,32 @@
-"""BM25 indexes are built over all texts, or left as they are where they have read all."""
+"""Builds of BM25 indexes over all texts."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
 
+from indexes.catalog.kinds import LEXICAL
 from indexes.catalog.records import NOTHING, IndexRow
 from indexes.lexical import bm25 as lexical
-from indexes.pipeline.embedding_job import PEAK_MEMORY, Progress
 from indexes.pipeline.session import WriteSession
+from indexes.progress import PEAK_MEMORY, Progress
 from indexes.storage.files import digest_of
 from indexes.storage.memory import Peak
 
 
 @dataclass(frozen=True)
 class Bm25Builder:
-    """Builds the BM25 indexes of one collection; its caller holds the writer's lock."""
+    """Builds the BM25 indexes of one collection; the caller holds the write lock."""
 
     writer: WriteSession
 
     def build(
         self, name: str, language: str, progress: Progress, *, anew: bool = False
     ) -> IndexRow:
-        """Build the BM25 index of that name over all texts, or leave it where it has read all.
+        """Build a BM25 index over all texts, unless it has read all; return its row.
 
-        Always from the start: its scores go by how often words are in the corpus, and so are those
-        of an index that was built at once.
+        Always from the start: scores depend on word counts in the corpus, so an incremental build
+        must equal a complete one.
         """
         registry, folder = self.writer.registry, self.writer.folder
         old = next((row for row in registry.indexes() if row.name == name), None)
@@ -41,7 +42,7 @@ class Bm25Builder:
         row = replace(
             NOTHING,
             name=name,
-            kind="lexical",
+            kind=LEXICAL.name,
             definition={"language": language},
             generation=generation,
             stop_key=stop,
@@ -55,8 +56,8 @@ class Bm25Builder:
         return registry.index(name)
 
     def build_behind(self, progress: Progress) -> None:
-        """Build every BM25 index anew that has not seen all texts, or holds removed ones."""
-        for row in self.writer.registry.of_kind("lexical"):
+        """Rebuild every BM25 index that has not read all texts, or holds deleted ones."""
+        for row in self.writer.registry.of_kind(LEXICAL.name):
             self.build(row.name, str(row.definition["language"]), progress)
 
     def _has_read_all(self, index: IndexRow) -> bool:

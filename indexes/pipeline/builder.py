@@ -1,4 +1,4 @@
-"""Passages that no shard answers for become shards, and shards lose the rows of removed ones."""
+"""Embeds passages that no shard covers, merges small shards, and compacts deleted rows."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, FailedText
 from indexes.neighbors import Keys
 from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
-from indexes.pipeline.embedding_job import (
-    BatchSchedule,
-    Draft,
-    Drafts,
-    EmbeddingJob,
-    EmbeddingResult,
-    Progress,
-)
+from indexes.pipeline.drafts import Draft, Drafts
+from indexes.pipeline.embedding_job import EmbeddingJob, EmbeddingResult
 from indexes.pipeline.encoder import Encode, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.schedule import BatchSchedule
 from indexes.pipeline.session import WriteSession
+from indexes.progress import Progress
 from indexes.vectors.blocks import rows_of
 from indexes.vectors.shards import MERGED_BYTES, mergeable, rewritten, unpack_keys
 
@@ -34,20 +30,20 @@ NO_KEYS: Keys = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class Builder:
-    """Writes the shards of one collection; its caller holds the writer's lock."""
+    """Writes the shards of one collection; the caller holds the write lock."""
 
     writer: WriteSession
 
     def embed(
         self, embedding: EmbeddingRow, encoder: Callable[[], Encode], progress: Progress
     ) -> EmbeddingResult:
-        """Embed every passage that has no vector yet; how many those were, and which failed.
+        """Embed every passage without a vector; return their number and the failed documents.
 
-        Finished work is committed every few seconds, so that an interrupted call goes on where it
-        stopped: what is left to do is read off the keys that the shards answer for. `encoder` is
-        called where there is something to do; what it gives is called by one thread at a time, a
-        slow one by another than the caller's. Passages that it fails for are left out, for the next
-        call to try again; see `Encoding` for when it is given up instead.
+        Finished work is committed every few seconds, so that the next call resumes an interrupted
+        one: the remaining keys are those that no shard covers. `encoder` is called only if there is
+        something to embed; its result is called by one thread at a time, a slow one by a background
+        thread. Passages that fail are left for the next call; see `FaultTolerantEncoder` for when
+        the call fails instead.
         """
         todo = gaps(self.writer.registry.shards(embedding.number), self.writer.corpus.stop_key())
         todo = [gap for gap in todo if self.writer.corpus.count_passages(*gap)]
@@ -73,18 +69,18 @@ class Builder:
         return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
 
     def _proven(self, embedding: EmbeddingRow) -> str | None:
-        """A text that has been embedded before; None where there is none."""
+        """Return a text that has been embedded before; None if there is none."""
         deleted = self.writer.corpus.tombstones()
         for shard in self.writer.registry.shards(embedding.number):
             keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
             for key in np.setdiff1d(keys, deleted)[:1].tolist():
-                # Damage here is no matter of what is to be embedded now.
+                # Damage to an old passage must not stop the embedding of new ones.
                 with contextlib.suppress(DamageError):
                     return self.writer.corpus.passages(key, key + 1, 1)[0].text
         return None
 
     def _failed_documents(self, failed: Sequence[FailedPassage]) -> tuple[FailedText, ...]:
-        """The documents of passages that failed, each once, by the reason of the first of these."""
+        """Return the documents of failed passages, each once, with its first reason."""
         if not failed:
             return ()
         doc_ids = self.writer.corpus.doc_ids([passage.key for passage in failed])
@@ -96,10 +92,10 @@ class Builder:
     def _commit_shards(
         self, embedding: EmbeddingRow, drafts: Sequence[Draft]
     ) -> dict[str, IndexRow]:
-        """Write shards, and let them count from one commit on.
+        """Write shards and commit them; return the indexes that this makes stale, by name.
 
-        Structures that end behind one of them have not seen it: it answers for passages that had
-        failed. They are given up in the same commit, and are what this gives, by name.
+        An ANN index that ends after one of the shards does not cover it: the shard holds passages
+        that had failed. It is marked stale in the same commit.
         """
         number = self.writer.registry.next_shard()
         shards = [
@@ -120,7 +116,7 @@ class Builder:
         return outdated
 
     def _merge(self, embedding: EmbeddingRow) -> None:
-        """Replace runs of small shards by one: searching then takes fewer, larger steps.
+        """Replace each run of small shards by one: a search then takes fewer, larger steps.
 
         The old files stay until the next writer sweeps, for readers that are about to open them.
         """
@@ -135,7 +131,7 @@ class Builder:
             self._rewrite(run, embedding, NO_KEYS)
 
     def _is_bare(self, first_key: int, stop_key: int) -> bool:
-        """Whether no passage has a key of an interval, nor ever will have."""
+        """Return whether no passage has a key of an interval, nor ever will."""
         return not self.writer.corpus.count_passages(first_key, stop_key)
 
     def _rewrite(self, run: Sequence[ShardRow], embedding: EmbeddingRow, deleted: Keys) -> None:
@@ -147,19 +143,19 @@ class Builder:
             self.writer.registry.add_shard(shard)
 
     def compact(self, embedding: EmbeddingRow) -> tuple[int, list[str]]:
-        """Take the rows of removed passages out of an embedding's files; how many those were.
+        """Remove the rows of deleted passages from an embedding's files.
 
-        Nothing is embedded. The structures are made anew first: as long as one has a removed row,
-        its key must stay known as removed. So are those that are merely behind, having not seen
-        all vectors yet. Second come the names of the indexes that lost theirs by it: FAISS could
-        not build it over what is left, and they are searched exactly from now on.
+        Return their number, and the names of the indexes that lost their ANN structure: FAISS could
+        not build it over the remaining vectors, and they are searched exactly from now on. Nothing
+        is embedded. Structures are rebuilt first, also those that merely lack new vectors: while
+        one holds a deleted row, its key must stay known as deleted.
         """
         deleted = self.writer.corpus.tombstones()
         exact = AnnBuilder(self.writer).build_behind(embedding)
         return self._drop_rows(embedding, deleted), exact
 
     def _drop_rows(self, embedding: EmbeddingRow, deleted: Keys) -> int:
-        """Rewrite the shards that hold rows of the keys in `dead`; how many rows those were."""
+        """Rewrite the shards that hold rows of the keys in `dead`; return the number of rows."""
         shards = self.writer.registry.shards(embedding.number)
         gone = 0
         for shard in shards:

@@ -1,4 +1,4 @@
-"""Texts become vectors, batch by batch; where a batch fails, the texts at fault are found."""
+"""Texts to vectors, batch by batch; if a batch fails, the texts at fault are found by bisection."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from indexes.vectors.shards import as_rows
 # Texts in; vectors (len(texts), dim) and counts to remember out.
 Encode = Callable[[Sequence[str]], tuple[Matrix, Mapping[str, int]]]
 
-# So many single texts that fail one after another raise the question whether any would do.
+# After this many single texts that fail in a row, the embedder itself is tested.
 IN_A_ROW = 8
 REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Passages that were encoded together: their keys, ascending, and what came of them."""
+    """Passages that were encoded together: their keys, ascending, and their vectors."""
 
     keys: Sequence[int]
     vectors: Matrix
@@ -34,7 +34,7 @@ class EncodedBatch:
 
 @dataclass(frozen=True)
 class FailedPassage:
-    """A passage that could not be encoded even alone, and the first line of what was raised."""
+    """A passage that could not be encoded even alone, and the first line of the error."""
 
     key: int
     reason: str
@@ -42,9 +42,9 @@ class FailedPassage:
 
 @dataclass(frozen=True)
 class Batch:
-    """What became of a batch, in key order; `seconds` are those of tries that failed, too.
+    """The outcomes of a batch, in key order; `seconds` include failed tries.
 
-    Where the embedder was given up on the way, `error` says why, and `outcomes` end before that.
+    If the embedder itself failed, `error` says why, and `outcomes` end before that.
     """
 
     outcomes: Sequence[EncodedBatch | FailedPassage]
@@ -53,17 +53,17 @@ class Batch:
 
     @property
     def most(self) -> int | None:
-        """How many texts at once were not too many; None where nothing speaks for a limit.
+        """Number of texts that could be encoded at once; None if there is no sign of a limit.
 
-        A batch that fails though each of its texts can be encoded was too large, for the memory
-        most likely.
+        A batch that fails although each of its texts can be encoded was too large, probably for
+        the memory.
         """
         sizes = [len(part.keys) for part in self.outcomes if isinstance(part, EncodedBatch)]
         return max(sizes) if 1 < len(sizes) == len(self.outcomes) else None
 
     @property
     def stop_key(self) -> int | None:
-        """The key before which its passages have been dealt with; None where none has been."""
+        """Key before which all passages have an outcome; None if none has."""
         if not self.outcomes:
             return None
         last = self.outcomes[-1]
@@ -72,13 +72,13 @@ class Batch:
 
 @dataclass
 class FaultTolerantEncoder:
-    """Encodes batch after batch with an embedder of a width `dim`; `proven` is a text it took once.
+    """Encodes batches with an embedder of a width `dim`; `proven` is a text that it once encoded.
 
-    A batch for which the embedder raises, or gives what no shard takes, is halved, and its halves
-    likewise, until the texts that fail alone are known; the others go on. When several fail in a
-    row, it is asked for a text again that it took before, or, where it has taken none yet, for
-    others of the batch. If it fails for these, too, no text is at fault: the batch ends there, with
-    its first error as it was. So it does by an error that tells of a model or of files.
+    If the embedder raises, or returns vectors that no shard accepts, the batch is halved, and its
+    halves likewise, until the texts that fail alone are known; the others are encoded. When several
+    fail in a row, the embedder is tested with a text that it encoded before, or, if there is none
+    yet, with others of the batch. If these fail too, no text is at fault: the batch ends there with
+    its first, unchanged error. An error about a model or files ends it at once.
     """
 
     encode: Encode
@@ -90,22 +90,22 @@ class FaultTolerantEncoder:
     _first: Exception | None = field(default=None, repr=False)
 
     def batch(self, passages: Sequence[Passage]) -> Batch:
-        """Encode some passages, as far as the embedder goes."""
+        """Encode some passages, up to an error of the embedder itself."""
         self._batch = passages
         started = time.perf_counter()
         outcomes: list[EncodedBatch | FailedPassage] = []
-        mark_stale: Exception | None = None
+        fatal: Exception | None = None
         try:
             # What came before an error stays in the list.
             outcomes.extend(self._outcomes(passages))
         except Exception as error:
-            mark_stale = error
-        return Batch(outcomes, time.perf_counter() - started, mark_stale)
+            fatal = error
+        return Batch(outcomes, time.perf_counter() - started, fatal)
 
     def finish(self) -> None:
-        """Check, after the last batch, that the last texts failed by their own fault.
+        """Check, after the last batch, that the last failures were the fault of their texts.
 
-        Raises the embedder's error where it takes nothing at all, or nothing any more.
+        Raises the embedder's error if it encodes nothing at all, or nothing any more.
         """
         if self._row and not self._takes_any(()):
             self._give_up()
@@ -121,7 +121,7 @@ class FaultTolerantEncoder:
             yield part
             return
         self._first = self._first or error
-        # What the failed try holds is most often the memory that a smaller one needs.
+        # The failed try usually holds the memory that a smaller one needs.
         traceback.clear_frames(error.__traceback__)
         if len(passages) == 1:
             yield self._failed(passages[0], error)
@@ -132,16 +132,16 @@ class FaultTolerantEncoder:
 
     def _part(self, passages: Sequence[Passage]) -> EncodedBatch:
         started = time.perf_counter()
-        # What is not finite is refused below, by name.
+        # Values that are not finite are refused below, with the passage named.
         with np.errstate(invalid="ignore", over="ignore"):
             vectors, report = self.encode([passage.text for passage in passages])
         seconds = time.perf_counter() - started
         keys = [passage.key for passage in passages]
-        # A copy: an embedder may use the same memory for what it is asked next.
+        # A copy: an embedder may reuse its memory for the next batch.
         vectors = as_rows(keys, vectors, self.dim).copy()
         self._has_worked, self._row, self._first = True, 0, None
         if self.proven is None:
-            # Zeros prove nothing: an embedder may give them without a look at its model.
+            # Zeros prove nothing: an embedder may return them without using its model.
             filled = vectors.any(axis=1)
             self.proven = passages[int(filled.argmax())].text if filled.any() else None
         return EncodedBatch(keys, vectors, seconds, {"texts": len(keys), **report})
@@ -156,7 +156,7 @@ class FaultTolerantEncoder:
         return FailedPassage(passage.key, _reason(error))
 
     def _takes_any(self, texts: Sequence[str]) -> bool:
-        """Whether a text is taken that was taken before; where there is none, one of `texts`."""
+        """Return whether the embedder encodes its proven text or, without one, any of `texts`."""
         if self.proven is None and not texts:
             return self._has_worked
         return any(map(self._takes, texts if self.proven is None else [self.proven]))
@@ -174,7 +174,7 @@ class FaultTolerantEncoder:
 
 
 def _is_about_texts(error: RetrieverError) -> bool:
-    """Whether one of our own errors may be the fault of a text: not of a model, nor of a file."""
+    """Return whether one of our own errors may be the fault of a text, not of a model or file."""
     return isinstance(error, InputError | MismatchError)
 
 

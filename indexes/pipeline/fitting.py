@@ -1,7 +1,7 @@
-"""What is fitted on a corpus: kept in a file beside the vectors that depend on it, or fitted anew.
+"""Parameters that an embedder fits on the corpus, kept in a file next to the vectors, and refits.
 
-How often words occur, say: an embedder that weighs words by it gives other vectors in another
-corpus. What it has fitted is used unchanged for what is added later, until somebody fits it anew.
+Word frequencies, for example: an embedder that weights words by them gives other vectors in another
+corpus. Documents added later are embedded with the same parameters until the embedder is refit.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
 from indexes.pipeline.ann_builder import AnnBuilder, planned
 from indexes.pipeline.builder import Builder
-from indexes.pipeline.embedding_job import EmbeddingResult, Progress
+from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
+from indexes.progress import Progress
 from indexes.storage.files import new_file, read_sealed
 from indexes.vectors.shards import unpack_keys
 
-# The text of every passage in; what to embed them with out. Called by the only writer.
+# From the texts of all passages to the embedding to make. Called by the only writer.
 Make = Callable[[Iterator[str]], NewEmbedding]
 
 
 def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes | None:
-    """What an embedding's embedder was fitted to; None where it was fitted to nothing.
+    """Return the fitted parameters of an embedding's embedder; None if nothing was fitted.
 
     Raises:
-        DamageError: the file is not the one that the catalog names; says how to fit `index` anew.
+        DamageError: the file is not the one that the catalog names; says how to refit `index`.
     """
     if embedding.fitted.file is None:
         return None
     cure = (
-        "What was fitted on the documents cannot be made from anything else. Fit it anew with: "
+        "What was fitted on the documents cannot be restored. Refit with: "
         f"retriever build {shlex.quote(str(folder))} {index} --refit"
     )
     return read_sealed(folder / embedding.fitted.file, embedding.fitted.digest, cure)
@@ -46,20 +47,20 @@ def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes 
 
 @dataclass(frozen=True)
 class Fitting:
-    """Begins embeddings, fitted where they are; its caller holds the writer's lock."""
+    """Creates and refits embeddings; the caller holds the write lock."""
 
     writer: WriteSession
 
     def begin(
         self, name: str, make: Make, definition: Mapping[str, Any], progress: Progress
     ) -> EmbeddingRow:
-        """A new embedding with its first index, in one commit: a build that stops is found again.
+        """Create an embedding and its first index in one commit, so that a stopped build resumes.
 
-        What was fitted is kept before anything is embedded, so that all is embedded by the same.
+        Fitted parameters are stored before anything is embedded, so that all vectors use the same.
         """
         registry = self.writer.registry
         new = make(self._texts(progress))
-        fitted = self._keep(name, new)
+        fitted = self._write_parameters(name, new)
         with self.writer.catalog.writing():
             embedding = registry.add_embedding(name, new, fitted)
             registry.set_index(planned(name, embedding, definition))
@@ -68,27 +69,27 @@ class Fitting:
     def refit(
         self, name: str, old: EmbeddingRow, make: Make, encode: Encode, progress: Progress
     ) -> EmbeddingResult:
-        """Fit anew on the corpus as it is, and embed it all again; what `Builder.embed` says of it.
+        """Refit on the current corpus and embed all of it again; return as `Builder.embed` does.
 
-        The old vectors answer until the new ones are whole; then all indexes over them change to
-        the new in one commit, with their structures. A call that was stopped goes on as long as it
-        would fit the same, and begins again where the corpus has changed.
+        Searches use the old vectors until the new ones are complete; then all indexes over them
+        change to the new in one commit, with their structures. The next call resumes a stopped one
+        if it would fit the same, and starts again if the corpus has changed.
 
-        A passage that failed now, and is found by its old vector, must not be lost: then nothing
-        changes, and the call can be made again. One that the old ones lack, too, holds up nothing.
+        If a passage with an old vector fails now, nothing changes, so that it stays searchable, and
+        the call can be repeated. A passage without an old vector does not prevent the change.
         """
         new = make(self._texts(progress))
         if new.fingerprint == old.fingerprint:
-            self._keep_again(name, old, new)
+            self._keep_vectors(name, old, new)
             return Builder(self.writer).embed(old, lambda: encode, progress)
-        embedding = self._begin_again(name, old, new)
+        embedding = self._resume_or_start(name, old, new)
         embedded = Builder(self.writer).embed(embedding, lambda: encode, progress)
         if not self._loses(old, embedding):
-            self._change(old, embedding)
+            self._replace(old, embedding)
         return embedded
 
     def _loses(self, old: EmbeddingRow, new: EmbeddingRow) -> bool:
-        """Whether a passage has an old vector, and could not be embedded anew."""
+        """Return whether a passage has an old vector but could not be embedded again."""
         registry, deleted = self.writer.registry, self.writer.corpus.tombstones()
         left = gaps(registry.shards(new.number), self.writer.corpus.stop_key())
         for row in registry.shards(old.number) if left else ():
@@ -98,29 +99,29 @@ class Fitting:
                 return True
         return False
 
-    def _keep_again(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> None:
-        """The vectors are what they would be: only the file is made again, where it is damaged."""
-        if old.attributes == new.attributes and self._is_whole(old) and not self._begun(old):
+    def _keep_vectors(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> None:
+        """Keep vectors that would not change; rewrite only a damaged file of parameters."""
+        if old.attributes == new.attributes and self._is_intact(old) and not self._unfinished(old):
             return
-        fitted = old.fitted if self._is_whole(old) else self._keep(name, new)
+        fitted = old.fitted if self._is_intact(old) else self._write_parameters(name, new)
         with self.writer.catalog.writing():
             self.writer.registry.set_fitted(old.number, fitted, new.attributes)
-            for half in self._begun(old):
+            for half in self._unfinished(old):
                 self.writer.registry.drop_embedding(half.number)
 
-    def _begin_again(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> EmbeddingRow:
-        """What was begun before, where it would be fitted the same; else from the start."""
-        begun = self._begun(old)
+    def _resume_or_start(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> EmbeddingRow:
+        """Return the unfinished refit if it would be fitted the same, else start a new one."""
+        begun = self._unfinished(old)
         for half in begun:
-            if half.fingerprint == new.fingerprint and self._is_whole(half):
+            if half.fingerprint == new.fingerprint and self._is_intact(half):
                 return half
-        fitted = self._keep(name, new)
+        fitted = self._write_parameters(name, new)
         with self.writer.catalog.writing():
             for half in begun:
                 self.writer.registry.drop_embedding(half.number)
             return self.writer.registry.add_embedding(old.name, new, fitted, old.number)
 
-    def _change(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
+    def _replace(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
         registry = self.writer.registry
         rows = [row for row in registry.indexes() if row.embedding == old.number]
         rows = [AnnBuilder(self.writer).over(row, new) for row in rows]
@@ -129,11 +130,11 @@ class Fitting:
                 registry.set_index(row)
             registry.replace_embedding(old, new)
 
-    def _begun(self, old: EmbeddingRow) -> list[EmbeddingRow]:
+    def _unfinished(self, old: EmbeddingRow) -> list[EmbeddingRow]:
         return self.writer.registry.begun(old.number)
 
-    def _keep(self, name: str, new: NewEmbedding) -> Fitted:
-        """What was fitted as a file, whole on the disk, which counts once a row names it."""
+    def _write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
+        """Write the fitted parameters to a file, which is used once a row names it."""
         if new.parameters is None:
             return Fitted()
         file = f"fitted/{name}-{self.writer.catalog.generation() + 1}.bin"
@@ -141,7 +142,7 @@ class Fitting:
             written.write(new.parameters)
         return Fitted(file, written.digest)
 
-    def _is_whole(self, embedding: EmbeddingRow) -> bool:
+    def _is_intact(self, embedding: EmbeddingRow) -> bool:
         try:
             read_parameters(self.writer.folder, embedding, embedding.name)
         except DamageError:

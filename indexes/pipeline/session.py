@@ -1,4 +1,4 @@
-"""One collection as its only writer has it: the catalog, what is in it, and the folder of files."""
+"""The session of a collection's only writer: the catalog, its tables and the folder of files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READ_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class WriteSession:
-    """What all that builds writes to; its caller holds the writer's lock."""
+    """Where all builders write to; the caller holds the write lock."""
 
     catalog: Catalog
     corpus: Corpus
@@ -26,12 +26,12 @@ class WriteSession:
     folder: Path
 
     def set_index(self, row: IndexRow) -> None:
-        """Let an index be as a row says, from one commit on."""
+        """Store the row of an index in one commit."""
         with self.catalog.writing():
             self.registry.set_index(row)
 
     def is_whole(self, index: IndexRow) -> bool:
-        """Whether an index has its file, undamaged: it can be made again from what there is."""
+        """Return whether an index has its file, undamaged."""
         try:
             verify(self.folder / str(index.file), index.digest)
         except DamageError:
@@ -39,7 +39,7 @@ class WriteSession:
         return index.file is not None
 
     def texts(self, stop_key: int) -> Iterator[Passage]:
-        """All passages before a key, in key order, read a few thousand at a time."""
+        """Yield all passages before a key, in key order, read a few thousand at a time."""
         position = 1
         while batch := self.corpus.passages(position, stop_key, READ_AT_ONCE):
             yield from batch

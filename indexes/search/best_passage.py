@@ -19,10 +19,10 @@ def best_passages(
     k: int,
     rows: int,
 ) -> Neighbors:
-    """The best passage of each of the `k` best documents, for each of so many queries.
+    """Return the best passage of each of the `k` best documents, for each query.
 
     `search` gives the nearest passages of the queries at some positions, `owners` the document of
-    each key (-1 for key -1). It is asked for more until `k` documents are among them, or all `rows`
+    each key (-1 for key -1). It is called for more until `k` documents are found, or all `rows`
     passages.
     """
     k = min(k, max(rows, 1))
@@ -36,7 +36,7 @@ def best_passages(
         ranked = best(np.where(first, found.keys, NO_KEY), found.scores, k)
         width = ranked.keys.shape[1]
         keys[waiting, :width], scores[waiting, :width] = ranked.keys, ranked.scores
-        # A query of zeros finds less than it asks for, and would not find more.
+        # A query of zeros finds fewer than wanted, and would not find more.
         short = (first.sum(axis=1) < k) & ((found.keys != NO_KEY).sum(axis=1) >= wanted)
         waiting = waiting[short] if wanted < rows else waiting[:0]
         wanted = min(NEXT_FACTOR * wanted, rows)
@@ -46,17 +46,17 @@ def best_passages(
 def best_scores(
     score: Callable[[Keys], Matrix], passages: tuple[Keys, Keys], documents: Keys
 ) -> Neighbors:
-    """For each of some documents (n, m), -1 for none: its best passage, and that one's score.
+    """Return the best passage of each document (n, m) and its score; -1 for no document.
 
     `passages` are the keys of all passages of those documents, ascending, and the document of each;
-    `score` gives the scores of keys (n, p). What has no score comes back with -inf.
+    `score` returns the scores of keys (n, p). Documents without a score get -inf.
     """
     keys, owners = passages
     order = np.argsort(owners, kind="stable")
     keys, owners = keys[order], owners[order]
     start = np.searchsorted(owners, documents, side="left").ravel()
     counts = np.searchsorted(owners, documents, side="right").ravel() - start
-    # A cell is a document of a query; its passages stand beside each other.
+    # A cell is a document of a query; its passages are adjacent.
     cells = np.repeat(np.arange(documents.size), counts)
     within = np.arange(len(cells)) - np.repeat(counts.cumsum() - counts, counts)
     candidates = keys[np.repeat(start, counts) + within]
@@ -73,7 +73,7 @@ def best_scores(
 def _ragged_scores(
     score: Callable[[Keys], Matrix], rows: NDArray[np.intp], keys: Keys, queries: int
 ) -> Matrix:
-    """The score of each of some keys for the query of its row; rows ascend, and differ in size."""
+    """Return the score of each key for the query of its row; rows ascend and differ in size."""
     sizes = np.bincount(rows, minlength=queries)
     place = np.arange(len(rows)) - np.repeat(sizes.cumsum() - sizes, sizes)
     padded = np.full((queries, int(sizes.max(initial=0))), NO_KEY)
@@ -82,7 +82,7 @@ def _ragged_scores(
 
 
 def _first_of_each(owners: Keys) -> NDArray[np.bool_]:
-    """Where in each row an owner stands for the first time; never for owner -1."""
+    """Return where each owner occurs first in its row; never for owner -1."""
     order = np.argsort(owners, axis=1, kind="stable")
     ordered = np.take_along_axis(owners, order, axis=1)
     fresh = np.ones(owners.shape, np.bool_)

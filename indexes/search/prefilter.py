@@ -1,4 +1,4 @@
-"""What a search may find: everything that is there, or what a filter lets through."""
+"""Prefilters: the passages that a search may find, all live ones or those that pass a filter."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexes.ann import AnnIndex, Mask
 from indexes.neighbors import Keys
 from indexes.vectors.blocks import Block, count_live, rows_of
+from indexes.vectors.engine import Mask, VectorIndex
 
-# Where a filter leaves fewer rows than this, or a smaller share, brute force over just those rows
-# is faster than a walk through a structure most of which is hidden.
+# If a filter leaves fewer rows than this, or a smaller share, brute force over these rows is faster
+# than a search through an index with most rows hidden.
 FEW_ROWS = 1_000
 FEW_SHARE = 0.05
-# Without a structure it is always faster, as long as the copied rows stay small.
+# Without an index it is always faster, as long as the copied rows stay small.
 COPIED_SHARE = 0.25
 COPIED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class AllowList:
-    """The keys that a filter lets through, ascending; `name` tells the filter and its time."""
+    """The keys that pass a filter, ascending; `name` identifies the filter and the generation."""
 
     name: str
     keys: Keys
@@ -30,10 +30,10 @@ class AllowList:
 
 @dataclass(frozen=True)
 class Prefilter:
-    """What a search of one view may find.
+    """The `rows` passages that a search of one searcher may find.
 
-    `rows` counts it. Either `few` are its rows, copied together, or `hidden` are the keys of the
-    view that are none of it (ascending) and `mask` hides them in the structure, if it has them.
+    Either `few` are their vectors, copied, or `hidden` are all other keys of the searcher
+    (ascending) and `mask` hides these in its index, if it has any of them.
     """
 
     rows: int
@@ -43,19 +43,19 @@ class Prefilter:
 
     @property
     def size(self) -> int:
-        """How many bytes it takes: copied rows with their keys, hidden keys, a mask."""
+        """Bytes of memory: copied rows with their keys, hidden keys, the mask."""
         copied = sum(block.keys.nbytes + block.vectors.nbytes for block in self.few or ())
         return copied + self.hidden.nbytes + (self.mask.visible.nbytes if self.mask else 0)
 
 
 def prefilter_of(
-    blocks: Sequence[Block], deleted: Keys, allowed: AllowList | None, structure: AnnIndex | None
+    blocks: Sequence[Block], deleted: Keys, allowed: AllowList | None, structure: VectorIndex | None
 ) -> Prefilter:
-    """The scope of a search over `blocks`, without the keys in `dead`."""
+    """Return the prefilter of a search over `blocks`, without the keys in `dead`."""
     if allowed is None:
         mask = structure.mask(deleted) if structure else None
         return Prefilter(count_live(blocks, deleted), None, deleted, mask)
-    # The keys of a filter are those of documents that are there: none of them is dead.
+    # The keys of a filter belong to existing documents: none of them is deleted.
     rows = [rows_of(allowed.keys, block.keys) for block in blocks]
     count, total = sum(map(len, rows)), sum(len(block.keys) for block in blocks)
     if _is_few(count, total, blocks, structure):
@@ -71,7 +71,7 @@ def prefilter_of(
     return Prefilter(count, None, hidden, structure.mask(hidden) if structure else None)
 
 
-def _is_few(count: int, total: int, blocks: Sequence[Block], structure: AnnIndex | None) -> bool:
+def _is_few(count: int, total: int, blocks: Sequence[Block], structure: VectorIndex | None) -> bool:
     if count == 0:
         return True
     size = count * blocks[0].vectors.shape[1] * blocks[0].vectors.itemsize

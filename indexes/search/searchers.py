@@ -1,4 +1,4 @@
-"""What a reader holds open: the shards and the search structure of an index, at one generation."""
+"""Searchers: the open shards and engine files of an index at one generation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from indexes import ann
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filters import Filter
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry, gaps
 from indexes.lexical import bm25 as lexical
@@ -29,75 +29,80 @@ from indexes.neighbors import (
 )
 from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
 from indexes.storage.files import verify
-from indexes.vectors import exact
 from indexes.vectors.blocks import Block, joined
+from indexes.vectors.engine import VectorIndex
+from indexes.vectors.engines import engine_of
+from indexes.vectors.exact import QUERY_ROWS, rescore, stack
+from indexes.vectors.exact import search as brute_force
 from indexes.vectors.shards import open_shard, to_map
 
 KEPT_FILTERS = 32
 KEPT_FILTER_KEYS = 8_000_000
-# Of what a view keeps for its filters.
+# What a searcher keeps for its filters, at most.
 KEPT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class VectorSearcher:
-    """One index, ready to search.
+    """One index over vectors, ready to search.
 
-    `blocks` are all vectors of its embedding, `unseen` those that the search structure has not seen
-    yet, `dead` the keys that a shard holds but no document any more, `missing` how many documents
-    the embedding has no answer for yet.
+    `blocks` are all vectors of its embedding, `unseen` those that the engine's index does not cover
+    yet, `dead` the keys that a shard holds but no document any more, `missing` the number of
+    documents that the embedding does not cover yet.
     """
 
     index: IndexRow
     embedding: EmbeddingRow
     blocks: Sequence[Block]
     unseen: Sequence[Block]
-    structure: ann.AnnIndex | None
+    structure: VectorIndex | None
     deleted: Keys
     missing: int
     _scopes: dict[str, Prefilter] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def search(self, queries: Matrix, k: int, allowed: AllowList | None = None) -> Neighbors:
-        """The `k` nearest passages of each query; scores are exact cosines for every index.
+    def search(
+        self, queries: Matrix, k: int, allowed: AllowList | None = None, *, exact: bool = False
+    ) -> Neighbors:
+        """Return the `k` nearest passages of each query; scores are exact cosines for every index.
 
-        `allowed` are the keys that a filter lets through; None: no filter.
+        `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
+        the same vectors.
 
         Raises:
             InputError, MismatchError: see `neighbors.normalize_queries` and `validate_k`.
         """
         scope = self.scope(allowed)
-        if self.structure is None or scope.few is not None:
+        structure = self.structure
+        if exact or structure is None or scope.few is not None:
             return self._brute_force(queries, k, scope)
-        if len(queries) <= exact.QUERY_ROWS:
-            return self._search_structure(self.structure, queries, k, scope)
-        return exact.stack(
-            [
-                self._search_structure(
-                    self.structure, queries[start : start + exact.QUERY_ROWS], k, scope
-                )
-                for start in range(0, len(queries), exact.QUERY_ROWS)
-            ]
-        )
-
-    def exact_search(self, queries: Matrix, k: int, allowed: AllowList | None = None) -> Neighbors:
-        """The true `k` nearest passages over the same vectors, by brute force."""
-        return self._brute_force(queries, k, self.scope(allowed))
+        if scope.mask and not structure.supports_filter(scope.mask):
+            return self._brute_force(queries, k, scope)
+        if len(queries) > QUERY_ROWS:
+            starts = range(0, len(queries), QUERY_ROWS)
+            return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
+        found = structure.search(queries, k, scope.mask)
+        scores = rescore(normalize_queries(queries, self.embedding.dim), found.keys, self.blocks)
+        # A key without a vector belongs to a shard that is being embedded again.
+        parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
+        if self.unseen:
+            parts.append(brute_force(queries, self.unseen, k, scope.hidden))
+        return self._filled_up(merge(parts, k), queries, k, scope)
 
     def scope(self, allowed: AllowList | None) -> Prefilter:
-        """What a search may find; kept for the next search with the same filter."""
+        """Return what a search may find; kept for the next search with the same filter."""
         name = allowed.name if allowed else ""
         with self._lock:
             scope = self._scopes.get(name)
         if scope is None:
-            # Outside the lock: who searches with another filter need not wait for it.
+            # Outside the lock: a search with another filter need not wait for it.
             scope = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
             with self._lock:
                 self._keep(name, scope)
         return scope
 
     def _keep(self, name: str, scope: Prefilter) -> None:
-        """Keep a scope; forget the oldest of what is too much, never the one without a filter."""
+        """Keep a prefilter; drop the oldest beyond the limits, never the one without a filter."""
         self._scopes[name] = scope
         sizes = {one: kept.size for one, kept in self._scopes.items() if one}
         while len(sizes) > KEPT_FILTERS or sum(sizes.values()) > KEPT_BYTES:
@@ -105,42 +110,28 @@ class VectorSearcher:
             del self._scopes[oldest], sizes[oldest]
 
     def count(self, allowed: AllowList | None = None) -> int:
-        """How many passages a search can find."""
+        """Return the number of passages that a search can find."""
         return self.scope(allowed).rows
 
     def scores(self, queries: Matrix, keys: Keys) -> Matrix:
-        """The exact cosine of `keys` (n, m) for each of n queries; -inf for key -1, for a key
-        without a vector, and for a query of zeros.
+        """Return the exact cosine of `keys` (n, m) for each of n queries.
+
+        -inf for key -1, for a key without a vector, and for a query of zeros.
         """
         checked = normalize_queries(queries, self.embedding.dim)
-        scores = exact.rescore(checked, keys, self.blocks)
+        scores = rescore(checked, keys, self.blocks)
         scores[~checked.any(axis=1)] = -np.inf
         return scores
 
     def _brute_force(self, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
         if scope.few is not None:
-            return exact.search(queries, scope.few, k)
-        return exact.search(queries, self.blocks, min(k, max(scope.rows, 1)), scope.hidden)
-
-    def _search_structure(
-        self, structure: ann.AnnIndex, queries: Matrix, k: int, scope: Prefilter
-    ) -> Neighbors:
-        if scope.mask and not structure.can_hide(scope.mask):
-            return self._brute_force(queries, k, scope)
-        found = structure.candidates(queries, k, scope.mask)
-        scores = exact.rescore(
-            normalize_queries(queries, self.embedding.dim), found.keys, self.blocks
-        )
-        # A key without a vector stood in a shard that is being embedded anew.
-        parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
-        if self.unseen:
-            parts.append(exact.search(queries, self.unseen, k, scope.hidden))
-        return self._filled_up(merge(parts, k), queries, k, scope)
+            return brute_force(queries, scope.few, k)
+        return brute_force(queries, self.blocks, min(k, max(scope.rows, 1)), scope.hidden)
 
     def _filled_up(self, found: Neighbors, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
-        """`found`, with exact answers where the structure saw fewer than `k` though there are more.
+        """Return `found`, with exact results for queries that found fewer than `k` of enough rows.
 
-        Cells not visited, or a part of a graph that cannot be reached, must not hide documents.
+        Cells not visited, or an unreachable part of a graph, must not hide documents.
         """
         wanted = min(k, scope.rows)
         counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
@@ -166,33 +157,33 @@ class LexicalSearcher:
     missing: int
 
     def search(
-        self, queries: Sequence[lexical.Terms], k: int, allowed: AllowList | None = None
+        self,
+        queries: Sequence[lexical.Terms],
+        k: int,
+        allowed: AllowList | None = None,
+        *,
+        exact: bool = False,
     ) -> Neighbors:
-        """The `k` best passages of each query that share a term with it."""
+        """Return the `k` best passages of each query that share a term with it; always exact."""
         keys = None if allowed is None else allowed.keys
         return self.words.search(queries, validate_k(k), deleted=self.deleted, allowed=keys)
 
-    def exact_search(
-        self, queries: Sequence[lexical.Terms], k: int, allowed: AllowList | None = None
-    ) -> Neighbors:
-        """The same as `search`: it leaves nothing out."""
-        return self.search(queries, k, allowed)
-
     def count(self, allowed: AllowList | None = None) -> int:
-        """How many passages a search can find at most, were all to share a term with the query."""
+        """Return the most passages that a search can find, if all share a term with the query."""
         return self.words.rows if allowed is None else min(self.words.rows, len(allowed.keys))
 
     def scores(self, queries: Sequence[lexical.Terms], keys: Keys) -> Matrix:
-        """The BM25 of `keys` (n, m) for each of n queries; 0 where they share no term, -inf for
-        key -1 and a key that was not read yet.
+        """Return the BM25 of `keys` (n, m) for each of n queries.
+
+        0 if they share no term, -inf for key -1 and for a key that the index has not read yet.
         """
         return self.words.scores(queries, keys)
 
 
 class SearcherCache:
-    """The views of a collection, kept from one search to the next as long as nothing changed.
+    """The searchers of a collection, kept from one search to the next while nothing changes.
 
-    Files are immutable, so a new generation opens only the files that are new in it.
+    Files are immutable, so a new generation opens only its new files.
     """
 
     def __init__(self, catalog: Catalog, registry: Registry, folder: Path) -> None:
@@ -204,22 +195,22 @@ class SearcherCache:
         self._generation = -1
         self._views: dict[str, VectorSearcher | LexicalSearcher] = {}
         self._recipes: dict[str, Mapping[str, Any]] = {}
-        # By checksum: a damaged catalog cannot make one file's vectors pass for another's.
+        # By checksum too: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
-        self._structures: dict[tuple[str, str], ann.AnnIndex] = {}
-        self._words: dict[tuple[str, str], lexical.LexicalIndex] = {}
-        # What changes with the documents only, not with every shard that a writer commits.
+        self._structures: dict[tuple[str, str, str], VectorIndex] = {}
+        self._words: dict[tuple[str, str, str], lexical.LexicalIndex] = {}
+        # Changes with the documents only, not with every shard that a writer commits.
         self._content = -1
         self._allowed: dict[str, AllowList] = {}
         self._dead: Keys | None = None
 
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
-        """The view of an index at the generation of the running `catalog.reading()`.
+        """Return the searcher of an index at the generation of the running `catalog.reading()`.
 
         Raises:
             UnknownNameError: no such index.
-            InputError: it is a combination of others, and has no vectors or words of its own.
-            DamageError: one of its files is not what the catalog says.
+            InputError: it is a combination of others, without vectors or words.
+            DamageError: one of its files differs from what the catalog says.
         """
         with self._lock:
             self._at_this_generation()
@@ -230,7 +221,7 @@ class SearcherCache:
         return view
 
     def definition(self, name: str) -> Mapping[str, Any]:
-        """How an index is made; errors as in `of`, but for combinations there is an answer."""
+        """Return the definition of an index, also of a combination; errors as in `of`."""
         with self._lock:
             self._at_this_generation()
             if name not in self._recipes:
@@ -238,11 +229,11 @@ class SearcherCache:
             return self._recipes[name]
 
     def generation(self) -> int:
-        """The generation of the running `catalog.reading()`."""
+        """Return the generation of the running `catalog.reading()`."""
         return self._catalog.generation()
 
     def _at_this_generation(self) -> None:
-        """Forget what is older than the running `catalog.reading()`."""
+        """Drop what is older than the running `catalog.reading()`."""
         generation = self._catalog.generation()
         if generation != self._generation:
             self._views.clear()
@@ -250,14 +241,14 @@ class SearcherCache:
             self._generation = generation
 
     def allowed(self, where: Filter | None) -> AllowList | None:
-        """The passages that a filter lets through, kept as long as no document changes."""
+        """Return the passages that pass a filter; kept until a document changes."""
         if where is None:
             return None
         with self._lock:
             content = self._at_this_content()
             found = self._allowed.get(where.key)
         if found is None:
-            # A filter's name tells it apart from others, and from itself at another time.
+            # The name identifies the filter and the state of the documents.
             found = AllowList(f"{content} {where.key}", self._corpus.matching(where))
             self._keep(content, where.key, found)
         return found
@@ -274,7 +265,7 @@ class SearcherCache:
                 del self._allowed[next(iter(self._allowed))]
 
     def _at_this_content(self) -> int:
-        """The generation in which a document changed last; forgets what is older."""
+        """Return the generation of the last change to a document; drop what is older."""
         content = self._corpus.content()
         if content != self._content:
             self._allowed.clear()
@@ -287,7 +278,7 @@ class SearcherCache:
         if self._dead is None:
             self._dead = self._corpus.tombstones()
         index = self._registry.index(name)
-        if index.kind == "lexical":
+        if kind_of(index.kind).is_lexical:
             left = [(index.stop_key, self._corpus.stop_key())]
             return LexicalSearcher(
                 index, self._open_words(index), self._dead, self._corpus.count_documents(left)
@@ -319,23 +310,25 @@ class SearcherCache:
             self._blocks[name] = block
         return block
 
-    def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> ann.AnnIndex:
-        name = str(index.file), index.digest.checksum
+    def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> VectorIndex:
+        name = _file_of(index)
         structure = self._structures.get(name)
         if structure is None:
-            path = self._folder / name[0]
+            path = self._folder / str(index.file)
             verify(path, index.digest)
-            structure = self._structures[name] = ann.load(path, embedding.dim)
+            engine = engine_of(index.definition)
+            structure = engine.load(path, index.definition, embedding.dim)
+            self._structures[name] = structure
         return structure
 
     def _open_words(self, index: IndexRow) -> lexical.LexicalIndex:
-        name = str(index.file), index.digest.checksum
+        name = _file_of(index)
         words = self._words.get(name)
         if words is None:
-            folder = self._folder / name[0]
+            folder = self._folder / str(index.file)
             verify(folder, index.digest)
-            language = str(index.definition["language"])
-            words = self._words[name] = lexical.load(folder, language)
+            words = lexical.load(folder, str(index.definition["language"]))
+            self._words[name] = words
         return words
 
     def _forget_old_files(self) -> None:
@@ -344,7 +337,12 @@ class SearcherCache:
             for embedding in self._registry.embeddings()
             for shard in self._registry.shards(embedding.number)
         }
-        files = {(row.file, row.digest.checksum) for row in self._registry.indexes()}
+        files = {_file_of(row) for row in self._registry.indexes()}
         self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
         self._structures = {n: index for n, index in self._structures.items() if n in files}
         self._words = {n: words for n, words in self._words.items() if n in files}
+
+
+def _file_of(index: IndexRow) -> tuple[str, str, str]:
+    """Return what an open file depends on: its name, its checksum and its search parameters."""
+    return str(index.file), index.digest.checksum, repr(index.definition.get("search"))

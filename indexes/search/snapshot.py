@@ -1,4 +1,4 @@
-"""One state of a collection, to be searched: what every question of one answer sees."""
+"""One state of a collection, to be searched: every read of one answer sees the same."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Queries = Matrix | Sequence[Terms]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One state of a collection, unchanged while it is held, whatever a writer commits.
+    """One state of a collection, that of the running `catalog.reading()`.
 
-    Which state that is, the running `catalog.reading()` says.
+    It does not change while it is held, whatever a writer commits.
     """
 
     _corpus: Corpus
@@ -33,15 +33,15 @@ class Snapshot:
 
     @property
     def generation(self) -> int:
-        """How many commits have changed what a search can see, up to this state."""
+        """Number of commits that changed what a search can see, up to this state."""
         return self._views.generation()
 
     def view(self, index: str) -> VectorSearcher | LexicalSearcher:
-        """An index, ready to search; see `SearcherCache.of` for errors."""
+        """Return the searcher of an index; errors as in `SearcherCache.of`."""
         return self._views.of(index)
 
     def definition(self, index: str) -> Mapping[str, Any]:
-        """How an index is made, a combination too."""
+        """Return the definition of an index, also of a combination."""
         return self._views.definition(index)
 
     @property
@@ -58,31 +58,31 @@ class Snapshot:
         where: Filter | None = None,
         exact: bool = False,
     ) -> Neighbors:
-        """The `k` nearest documents of each query in one index, each by its best passage.
+        """Return the `k` nearest documents of each query in one index, each by its best passage.
 
-        Queries are vectors (n, dim), or `lexical.Terms` where the index is one of words. `where`
-        picks the documents; `exact` searches the same vectors by brute force.
+        Queries are vectors (n, dim), or `lexical.Terms` if the index is lexical. `where` selects
+        the documents; `exact` searches the same vectors by brute force.
         """
-        view = self.view(index)
-        # Which of the two the queries are for, their owner knows.
-        search: Callable[..., Neighbors] = view.exact_search if exact else view.search
+        view = self._views.of(index)
+        # The caller knows which of the two kinds of queries the index takes.
+        search: Callable[..., Neighbors] = view.search
         allowed = self._views.allowed(where)
         if not self._corpus.is_split:
-            return search(queries, k, allowed)
+            return search(queries, k, allowed, exact=exact)
         count = len(queries)
 
         def nearest(rows: NDArray[np.intp], wanted: int) -> Neighbors:
-            some = queries if len(rows) == count else _taken(queries, rows)
-            return search(some, wanted, allowed)
+            some = queries if len(rows) == count else _rows_of(queries, rows)
+            return search(some, wanted, allowed, exact=exact)
 
         rows = view.count(allowed)
         return best_passages(nearest, self._corpus.owners, count, validate_k(k), rows)
 
     def scores(self, index: str, queries: Queries, keys: Keys) -> Neighbors:
-        """What one index makes of documents that were found elsewhere, given by keys (n, m).
+        """Score documents that another index found, given by keys (n, m), by this index.
 
-        Each document comes back, in its place, with its passage that is best in this index, and
-        that one's score; with -inf where the index has nothing of it.
+        Each document is returned, in its place, with its best passage in this index and that
+        passage's score; -inf if the index has no passage of it.
         """
         score: Callable[..., Matrix] = self.view(index).scores
         if not self._corpus.is_split:
@@ -92,24 +92,24 @@ class Snapshot:
         return best_scores(partial(score, queries), passages, documents)
 
     def owners(self, keys: Keys) -> Keys:
-        """The number of the document of each of some keys (any shape); -1 for key -1."""
+        """Return the document number of each key (any shape); -1 for key -1."""
         return self._corpus.owners(keys)
 
     def lets_through(self, where: Filter) -> bool:
-        """Whether any document fits a filter."""
+        """Return whether any document passes a filter."""
         allowed = self._views.allowed(where)
         return allowed is None or len(allowed.keys) > 0
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """The passages of keys with their documents; see `Corpus.found`."""
+        """Return the passages of keys with their documents; see `Corpus.found`."""
         return self._corpus.found(keys)
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
-        """The document ids of keys, by one SQL statement."""
+        """Return the document ids of keys, by one SQL statement."""
         return self._corpus.doc_ids(keys)
 
 
-def _taken(queries: Queries, rows: NDArray[np.intp]) -> Queries:
+def _rows_of(queries: Queries, rows: NDArray[np.intp]) -> Queries:
     if isinstance(queries, np.ndarray):
         return queries[rows]
     return [queries[row] for row in rows.tolist()]

@@ -1,4 +1,4 @@
-"""Vectors under their keys: what is searched."""
+"""Blocks of vectors under their keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from indexes.neighbors import Keys
 
-# Blocks below the first size are searched as one up to the second: each costs a step of its own.
+# Blocks below the first size are joined up to the second: a search takes a step for each block.
 SMALL_BYTES = 1 << 20
 JOINED_BYTES = 16 << 20
 
@@ -24,7 +24,7 @@ class Block:
 
 
 def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
-    """Where some wanted keys stand among the keys of a block; both ascend."""
+    """Return the rows of those `wanted` keys that a block has; both ascend."""
     if not len(keys):
         return np.empty(0, np.intp)
     first, stop = np.searchsorted(wanted, [keys[0], keys[-1] + 1])
@@ -35,12 +35,12 @@ def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
 
 
 def count_live(blocks: Sequence[Block], deleted: Keys) -> int:
-    """How many rows have a key that is not in `dead`; no vector is looked at."""
+    """Count the rows with a key that is not in `dead`; no vector is read."""
     return sum(len(block.keys) - len(rows_of(deleted, block.keys)) for block in blocks)
 
 
 def joined(blocks: Iterable[Block]) -> list[Block]:
-    """The same rows in fewer blocks: neighbours that are small are copied together.
+    """Return the same rows in fewer blocks: small adjacent ones are copied together.
 
     Blocks ascend by key, one after another.
     """
@@ -65,9 +65,9 @@ def _as_one(run: Sequence[Block]) -> Block:
 
 
 def live(block: Block, deleted: Keys, step: int = 1, start: int = 0) -> Block:
-    """Every `step`th of a block's rows whose keys are not in `dead`; a view where none is.
+    """Return every `step`th of a block's live rows, from number `start` among them on.
 
-    The first is that of number `start` among them.
+    Live rows have keys that are not in `dead`. A view if no key is.
     """
     gone = rows_of(deleted, block.keys)
     if not len(gone):

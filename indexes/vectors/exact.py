@@ -1,8 +1,8 @@
-"""Brute force over memory-mapped blocks: what every other index is measured against.
+"""Brute-force search over memory-mapped blocks: the reference for every other index.
 
 Scores are cosines of unit vectors. Candidates are found by matrix products in single precision,
 then scored again in double precision, one row at a time: a score does not depend on which other
-queries or rows were in the same product, so equal texts get equal scores and ties are really ties.
+queries or rows were in the same product, so equal texts get equal scores and real ties.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.ann import inner_products, single_precision
 from indexes.neighbors import (
     NO_KEY,
     Keys,
@@ -23,16 +22,17 @@ from indexes.neighbors import (
     validate_k,
 )
 from indexes.vectors.blocks import Block, rows_of
+from indexes.vectors.faiss_engine.kernels import inner_products, single_precision
 
 CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
 QUERY_ROWS = 256
 RESCORED_BYTES = 16 << 20
-# Rows whose best score stands for all of them, and how many such groups there are at least for each
-# neighbour: two of the best seldom fall into one.
+# Rows in a group that is represented by its best score, and the least number of groups for each
+# neighbor: two of the best rows seldom fall into the same group.
 GROUP_ROWS = 32
 GROUPS = 4
-# How far a row in half precision may be from unit length: by the rounding of its numbers, and by
-# what it may have been off before (`shards.UNIT_TOLERANCE`).
+# Largest deviation of a half-precision row from unit length: rounding of its numbers, plus its
+# deviation before (`shards.UNIT_TOLERANCE`).
 HALF = 2.0**-11 + 2.0**-16
 
 LOWEST = np.finfo(np.float32).min
@@ -46,9 +46,9 @@ NO_PAIRS: Pairs = np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.fl
 def search(
     queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None = None
 ) -> Neighbors:
-    """The `k` nearest rows of all blocks for each query, without the keys in `dead` (ascending).
+    """Return the `k` nearest rows of all blocks for each query, without `dead` keys (ascending).
 
-    Fewer than `k` rows give all of them. A query of zeros finds nothing.
+    If there are fewer than `k` rows, all are returned. A query of zeros finds nothing.
 
     Raises:
         InputError, MismatchError: see `normalize_queries` and `validate_k`.
@@ -67,7 +67,10 @@ def search(
 
 
 def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Neighbors:
-    """`search` for the most frequent case, one query over few rows: the same, with fewer steps."""
+    """Return what `search` returns, in fewer steps, for the usual case: one query over few rows.
+
+    The twin of `_candidates` and `_ranked`; `tests/test_exact.py` holds them equal.
+    """
     vectors = np.asarray(block.vectors)
     rough = inner_products(query, single_precision(vectors))[0]
     if deleted is not None and len(deleted):
@@ -88,7 +91,7 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
 
 
 def _cosines_of_one(query: Matrix, vectors: NDArray[np.floating], rows: NDArray[np.intp]) -> Matrix:
-    """`_cosines` of some rows for one query (1, dim), to the last bit."""
+    """Return `_cosines` of some rows for one query (1, dim), equal to the last bit."""
     if vectors.dtype == np.float16 or 8 * len(rows) * vectors.shape[1] > RESCORED_BYTES:
         return _cosines(query, np.zeros(len(rows), np.intp), vectors, rows)
     some = vectors.take(rows, axis=0).astype(np.float64)
@@ -97,9 +100,9 @@ def _cosines_of_one(query: Matrix, vectors: NDArray[np.floating], rows: NDArray[
 
 
 def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
-    """The exact score of `keys` (n, m) for each of n queries; -inf for key -1 or a key not here.
+    """Return the exact score of `keys` (n, m) for each of n queries; -inf for -1 or a missing key.
 
-    Rows in half precision are not of unit length any more; their cosine is taken all the same.
+    Rows in half precision are not exactly of unit length; they are normalized for the cosine.
     """
     scores = np.full(keys.shape, -np.inf, np.float32)
     for block in blocks:
@@ -115,7 +118,7 @@ def _cosines(
     vectors: NDArray[np.floating],
     rows: NDArray[np.intp],
 ) -> Matrix:
-    """The exact score of each of some rows of `vectors` for the query beside it, (pairs,)."""
+    """Return the exact score of each pair of a query and a row of `vectors`, (pairs,)."""
     scores = np.empty(len(rows), np.float32)
     step = max(1, RESCORED_BYTES // (8 * queries.shape[1]))
     for start in range(0, len(rows), step):
@@ -129,12 +132,10 @@ def _cosines(
 
 
 def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None) -> Pairs:
-    """Rows with their exact scores, in no order; the `k` best of each query, and their ties, are
-    among them.
-    """
+    """Return rows with exact scores, in no order: at least the `k` best of each query and ties."""
     slack = 2 * _rounding(blocks[0].vectors)
-    # A query of zeros is equally far from everything; an unknown text should find nothing. What is
-    # dead is never found.
+    # A query of zeros is equally far from everything; an unknown text should find nothing. Deleted
+    # rows are never found.
     lowest = np.where(queries.any(axis=1), LOWEST, np.inf).astype(np.float32)
     highest = np.empty((len(queries), 0), np.float32)
     found = NO_PAIRS
@@ -143,7 +144,7 @@ def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys 
         if deleted is not None and len(deleted):
             rough[:, rows_of(deleted, keys)] = -np.inf
         highest = _highest(rough, k, highest)
-        # What lies below this cannot belong to the best: not by rounding, and not by a tie.
+        # A score below this cannot be among the best: neither by rounding nor by a tie.
         floor = np.maximum(highest[:, 0] - slack, lowest) if highest.shape[1] == k else lowest
         query, row = divmod(np.flatnonzero(rough >= floor[:, None]), len(keys))
         more = query, keys[row], _cosines(queries, query, vectors, row)
@@ -152,9 +153,9 @@ def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys 
 
 
 def _chunks(blocks: Sequence[Block]) -> Iterator[tuple[Keys, NDArray[np.floating]]]:
-    """The keys and the vectors of all blocks, not too many at a time."""
+    """Yield the keys and the vectors of all blocks, `CHUNK_ROWS` at a time."""
     for block in blocks:
-        # A view of the mapped file as a plain array: to cut that takes a third of the time.
+        # A plain array over the mapped file: slicing it takes a third of the time.
         vectors = np.asarray(block.vectors)
         for start in range(0, len(block.keys), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
@@ -162,24 +163,24 @@ def _chunks(blocks: Sequence[Block]) -> Iterator[tuple[Keys, NDArray[np.floating
 
 
 def _rounding(vectors: NDArray[np.floating]) -> float:
-    """How far a score by a matrix product may lie from the exact one, at most.
+    """Return the largest distance of a matrix product's score from the exact one.
 
     In single precision and any order of summation dim / 2 * eps for unit vectors (Higham, Accuracy
-    and Stability of Numerical Algorithms, 3.1); twice that covers lengths that are not quite 1, and
-    the two roundings besides.
+    and Stability of Numerical Algorithms, 3.1); twice that also covers lengths that are not quite 1
+    and the two roundings.
     """
     rounding: float = (vectors.shape[1] + 2) * EPSILON
     return rounding + HALF if vectors.dtype == np.float16 else rounding
 
 
 def _products(queries: Matrix, vectors: Matrix) -> Matrix:
-    # A matrix product for one query would wake BLAS's threads. They spin for a while afterwards,
-    # and hold up a torch model that encodes the next query on the same cores.
+    # A matrix product for one query would wake BLAS's threads. They spin for a while afterwards
+    # and slow down a torch model that encodes the next query on the same cores.
     return inner_products(queries, vectors) if len(queries) == 1 else queries @ vectors.T
 
 
 def _kth_highest(scores: NDArray[np.float32], k: int) -> float:
-    """The first of what `_highest` gives for the scores of one query, (rows,)."""
+    """Return the first value of `_highest`, its twin, for the scores of one query, (rows,)."""
     size = min(GROUP_ROWS, len(scores) // (GROUPS * k))
     if size > 1:
         groups = len(scores) // size
@@ -191,15 +192,15 @@ def _kth_highest(scores: NDArray[np.float32], k: int) -> float:
 
 
 def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
-    """Scores of `k` different rows for each query, the lowest first; fewer rows give all there are.
+    """Return scores of `k` different rows for each query, the lowest first; all if there are fewer.
 
     So none of the `k` best is lower than the lowest of them. They are nearly the best themselves:
-    rows are looked at in groups, of which each gives its best. `before` are those of other rows.
+    the best of each group of rows. `before` are the scores returned for other rows.
     """
     rows = scores.shape[1]
     size = min(GROUP_ROWS, rows // (GROUPS * k))
     if size > 1:
-        # Neighbours, which are often alike, fall into different groups.
+        # Adjacent rows, which are often similar, fall into different groups.
         groups = rows // size
         scores = scores[:, : size * groups].reshape(len(scores), size, groups).max(axis=1)
     if before.size:
@@ -208,7 +209,7 @@ def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
 
 
 def _joined(first: Pairs, second: Pairs, floor: Matrix) -> Pairs:
-    """Two parts together, without what lies below the floor of its query."""
+    """Concatenate two parts, without scores below the floor of their query."""
     if not len(first[0]):
         return second
     query = np.concatenate([first[0], second[0]])
@@ -219,7 +220,7 @@ def _joined(first: Pairs, second: Pairs, floor: Matrix) -> Pairs:
 
 
 def _ranked(pairs: Pairs, queries: int, k: int) -> Neighbors:
-    """The `k` best of each of so many queries."""
+    """Return the `k` best pairs of each query."""
     query, keys, scores = pairs
     order = np.lexsort((keys, -scores, query))
     query = query[order]
@@ -235,7 +236,7 @@ def _ranked(pairs: Pairs, queries: int, k: int) -> Neighbors:
 
 
 def stack(parts: Sequence[Neighbors]) -> Neighbors:
-    """The answers to several batches of queries, as one; all are equally wide."""
+    """Concatenate the results of several batches of queries; all are equally wide."""
     if len(parts) == 1:
         return parts[0]
     return Neighbors(

@@ -1,4 +1,4 @@
-"""Immutable, checksummed vector shards of one embedding: written, opened, merged."""
+"""Immutable, checksummed vector shards of an embedding: written, opened, merged."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from indexes.catalog.records import EmbeddingRow, ShardRow
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.neighbors import Keys, Matrix
+from indexes.progress import PEAK
 from indexes.storage.files import NO_FILE, FileDigest, advice, new_file, read_sealed, verify
 from indexes.vectors.blocks import Block, live
 
-PEAK = "peak_"
 MERGED_BYTES = 64 << 20
 WRITTEN_BYTES = 4 << 20
-# Of one embedding, so many files are mapped, which keeps them open; a process may not open many.
+# Files that are memory-mapped per embedding: a mapped file stays open, and processes have limits.
 MAPPED_FILES = 128
 UNIT_TOLERANCE = 1e-5
 
 
 def pack_keys(keys: Keys, first_key: int, stop_key: int) -> bytes | None:
-    """Which keys of an interval have a row: a compressed bitmap, or None when all of them do."""
+    """Return a compressed bitmap of the keys of an interval that have a row; None if all do."""
     if len(keys) == stop_key - first_key:
         return None
     bitmap = np.zeros(stop_key - first_key, np.bool_)
@@ -38,7 +38,7 @@ def pack_keys(keys: Keys, first_key: int, stop_key: int) -> bytes | None:
 
 
 def unpack_keys(present: bytes | None, first_key: int, stop_key: int) -> Keys:
-    """The keys with a row, ascending."""
+    """Return the keys with a row, ascending."""
     if present is None:
         return np.arange(first_key, stop_key, dtype=np.int64)
     packed = np.frombuffer(zlib.decompress(present), np.uint8)
@@ -46,15 +46,15 @@ def unpack_keys(present: bytes | None, first_key: int, stop_key: int) -> Keys:
 
 
 def open_shards(shards: Sequence[ShardRow], embedding: EmbeddingRow, folder: Path) -> list[Block]:
-    """Several shards of an embedding, in their order; see `open_shard`."""
+    """Open several shards of an embedding, in their order; see `open_shard`."""
     mapped = to_map(shards)
     return [open_shard(one, embedding, folder, mapped=one.number in mapped) for one in shards]
 
 
 def to_map(shards: Sequence[ShardRow]) -> set[int]:
-    """The numbers of those that are memory-mapped: all, or of very many the largest.
+    """Return the numbers of the shards to memory-map: all, or the largest of very many.
 
-    A text that failed splits a shard in two, so that there may be thousands.
+    A failed text splits a shard in two, so there may be thousands.
     """
     largest = heapq.nlargest(MAPPED_FILES, shards, key=lambda shard: shard.digest.size)
     return {shard.number for shard in largest}
@@ -63,7 +63,7 @@ def to_map(shards: Sequence[ShardRow]) -> set[int]:
 def open_shard(
     shard: ShardRow, embedding: EmbeddingRow, folder: Path, *, mapped: bool = True
 ) -> Block:
-    """A shard's keys and its vectors, mapped or read, after the file's checksum was checked.
+    """Open a shard: its keys, and its vectors mapped or read, with the file's checksum verified.
 
     Raises:
         DamageError: the file is not the one that the catalog names.
@@ -85,10 +85,10 @@ def open_shard(
 
 @dataclass
 class ShardDraft:
-    """Vectors on their way into a shard: batches go in, in key order; `write` makes the file.
+    """Vectors of a future shard: batches are appended in key order; `write` makes the file.
 
-    A row of zeros says that there was nothing to embed: its key is answered for, but has no row, so
-    that no search can find it.
+    A row of zeros means that there was nothing to embed: the shard covers its key but has no row
+    for it, so no search can find it.
     """
 
     embedding: EmbeddingRow
@@ -101,7 +101,7 @@ class ShardDraft:
 
     @property
     def size(self) -> int:
-        """How many bytes they take."""
+        """Bytes of vectors."""
         return sum(part.nbytes for part in self.vectors)
 
     def append(
@@ -110,7 +110,7 @@ class ShardDraft:
         """Add the vectors (n, dim) of `keys`; `seconds` and `report` add up.
 
         Raises:
-            MismatchError: the embedder gave another number of rows, or another width.
+            MismatchError: the embedder returned another number of rows, or another width.
             InputError: a vector holds a value that is not finite.
         """
         vectors = as_rows(keys, vectors, self.embedding.dim)
@@ -123,7 +123,7 @@ class ShardDraft:
         self.report = add_reports(self.report, report)
 
     def write(self, number: int, stop_key: int, folder: Path) -> ShardRow:
-        """Write the file that answers for all keys from `first_key` to before `stop_key`."""
+        """Write the file that covers all keys from `first_key` to before `stop_key`."""
         keys = np.concatenate(self.keys) if self.keys else np.empty(0, np.int64)
         file, digest = None, NO_FILE
         if len(keys):
@@ -149,10 +149,10 @@ def mergeable(
     row_bytes: int,
     is_bare: Callable[[int, int], bool] = operator.eq,
 ) -> Iterator[list[ShardRow]]:
-    """Runs of neighbouring small shards that together fill one file of at most `MERGED_BYTES`.
+    """Yield runs of adjacent small shards that together fill one file of at most `MERGED_BYTES`.
 
-    No run crosses one of the `boundaries`, the keys up to which some index has seen everything.
-    Neighbours may have keys between them that no passage has: `is_bare` says so of an interval.
+    No run crosses one of the `boundaries`, the keys up to which an index covers everything. There
+    may be a gap between adjacent shards if `is_bare` says that no passage has a key in it.
     """
     run: list[ShardRow] = []
     for shard in sorted(shards, key=lambda shard: shard.first_key):
@@ -174,7 +174,7 @@ def mergeable(
 def rewritten(
     run: Sequence[ShardRow], number: int, embedding: EmbeddingRow, folder: Path, deleted: Keys
 ) -> ShardRow:
-    """One shard with the rows of one or several neighbours, less those of the keys in `dead`."""
+    """Write one shard with the rows of adjacent ones, without those of the keys in `dead`."""
     draft = ShardDraft(embedding, run[0].first_key)
     for shard, whole in zip(run, open_shards(run, embedding, folder), strict=True):
         block = live(whole, deleted)
@@ -186,22 +186,20 @@ def rewritten(
 
 
 def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
-    """Counts of two parts, added name by name; of peaks, the higher one."""
+    """Add the counts of two parts by name; of peaks, take the higher one."""
     return {
-        name: (max if name.startswith(PEAK) else _sum)(first.get(name, 0), second.get(name, 0))
+        name: (max if name.startswith(PEAK) else operator.add)(
+            first.get(name, 0), second.get(name, 0)
+        )
         for name in {**first, **second}
     }
 
 
-def _sum(a: int, b: int) -> int:
-    return a + b
-
-
 def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
-    """What an embedder gave for the passages `keys`, as a matrix (len(keys), dim).
+    """Return an embedder's vectors for the passages `keys` as a matrix (len(keys), dim).
 
     Raises:
-        MismatchError: it gave another number of rows, or another width.
+        MismatchError: it returned another number of rows, or another width.
         InputError: a vector holds a value that is not finite.
     """
     with np.errstate(over="ignore"):  # too large for single precision: refused as not finite
@@ -210,19 +208,19 @@ def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
     if rows.shape != wanted:
         raise MismatchError(
             f"The embedder gave vectors of shape {rows.shape} for {len(keys)} texts; "
-            f"expected {wanted}. Mend the embedder."
+            f"expected {wanted}. Fix the embedder."
         )
     if not np.isfinite(rows).all():
         row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise InputError(
             f"The vector of passage {keys[row]} holds a value that is not finite. "
-            "Mend the embedder, or remove the document."
+            "Fix the embedder, or remove the document."
         )
     return rows
 
 
 def _of_unit_length(vectors: Matrix) -> Matrix:
-    """Rows scaled to length 1 where they are not, so that scores are cosines in any case."""
+    """Scale rows to length 1, except zeros, so that scores are cosines."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     off = (np.abs(lengths - 1) > UNIT_TOLERANCE) & (lengths > 0)
     if not off.any():

@@ -12,7 +12,7 @@ from retriever.cli.options import as_json, index_names, library
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from indexes.pipeline.embedding_job import Progress
+    from indexes.progress import Progress
     from retriever.collection import Collection
     from retriever.indexing.info import IndexInfo
     from retriever.indexing.report import BuildReport
@@ -251,12 +251,14 @@ def _part(text: str) -> tuple[str, float]:
 
 
 def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
+    from indexes.catalog.kinds import kind_of
     from retriever.formatting import many
 
-    if index.kind == "combined" and not report.embedded:
+    kind = kind_of(index.kind)
+    if kind.is_combined and not report.embedded:
         return f"{report.name}: {index.embedder}; nothing to build"
     took = f"indexed in {report.indexing_seconds:.2f} s"
-    if index.kind == "lexical":
+    if kind.is_lexical:
         return f"{report.name}: {many(report.already, noun, f'{noun}s')} read, {took}"
     embedded = many(report.embedded, noun, f"{noun}s")
     return (

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
 
+from indexes.catalog.kinds import kind_of
 from indexes.errors import InputError, unknown_name
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from retriever.collection import Collection
 from retriever.comparison import latency
 from retriever.comparison.comparison import Comparison
@@ -181,14 +182,14 @@ def _row(
     asked: TestSet,
 ) -> Row:
     combined = "cascaded" if info.options.get("cascade") else "fused"
-    structure = f", {info.factory}" if info.kind == "ann" else ""
+    structure = f", {info.factory}" if kind_of(info.kind).has_structure else ""
     return Row(
         name=info.name,
         kind=KINDS.get(info.kind, combined),
         family=_family(info),
         description=f"{info.description}{structure}",
         quality=means(per_query),
-        exact_quality=_exact_quality(trial, asked) if info.kind == "ann" else {},
+        exact_quality=_exact_quality(trial, asked) if kind_of(info.kind).has_structure else {},
         ann_recall=trial.ann_recall,
         latency=took,
         throughput=len(trial.run.ranking) / max(trial.run.timing.total, 1e-9),
@@ -207,7 +208,7 @@ def _exact_quality(trial: SystemRun, asked: TestSet) -> dict[str, float]:
 
 
 def _family(info: IndexInfo) -> str:
-    if info.kind in ("lexical", "combined"):
+    if not kind_of(info.kind).has_vectors:
         return info.kind
     kind = info.embedder.partition(":")[0]
     return CONTEXTUAL_KINDS.get(kind, kind)
@@ -246,7 +247,7 @@ def _documents(
 
 def _language(leaves: Sequence[IndexInfo]) -> str:
     """Return the language of the stemmer: that of the first BM25 index, or else the default."""
-    languages = [str(info.options["language"]) for info in leaves if info.kind == "lexical"]
+    languages = [str(info.options["language"]) for info in leaves if kind_of(info.kind).is_lexical]
     return languages[0] if languages else DEFAULT_LANGUAGE
 
 

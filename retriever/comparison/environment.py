@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 
+from indexes.catalog.kinds import kind_of
 from retriever.collection import Collection
 from retriever.formatting import many
 from retriever.hardware import cores, processor
@@ -50,7 +51,7 @@ def collect_environment(
 def _command(place: str, info: IndexInfo) -> str:
     """Return the command that builds an index."""
     start = f"retriever build {place} {info.name}"
-    if info.kind == "lexical":
+    if kind_of(info.kind).is_lexical:
         return f"{start} --lexical --language {info.options['language']}"
     if info.options.get("cascade"):
         first, second = info.parts
@@ -65,7 +66,7 @@ def _command(place: str, info: IndexInfo) -> str:
         f" -o {name} {shlex.quote(str(value))}" for name, value in info.options.items()
     )
     half = " -o dtype float16" if info.dtype == "float16" else ""
-    ann = f" --ann {shlex.quote(info.factory)}" if info.kind == "ann" else ""
+    ann = f" --ann {shlex.quote(info.factory)}" if kind_of(info.kind).has_structure else ""
     if info.queries_by:
         vectors = next(iter(info.vectors_shared_with), info.embedding)
         return f"{start} --vectors {vectors} --queries-by {info.queries_by}{ann}"

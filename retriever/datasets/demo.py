@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.errors import CollectionError
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from retriever.collection import Collection
 from retriever.comparison.compare import compare
 from retriever.comparison.comparison import Comparison

@@ -15,8 +15,8 @@ from retriever.formats.runs import read_run, write_run
 
 __all__ = [
     "DocumentSource",
-    "SourceFingerprint",
     "PooledJudgment",
+    "SourceFingerprint",
     "check_source",
     "read_documents",
     "read_ids",

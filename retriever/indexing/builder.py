@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, NewEmbedding
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
-from indexes.pipeline.embedding_job import Progress
 from indexes.pipeline.encoder import Encode
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.embedders.base import Fittable, HasNotes, Matrix
 from retriever.indexing.embedder_pool import EmbedderPool, encode
@@ -44,7 +45,7 @@ class Building:
             return self._refit(name, wanted, progress)
         index = next((row for row in self.store.indexes() if row.name == name), None)
         by_name = wanted.nothing_of_vectors
-        if wanted.lexical or (index and index.kind == "lexical" and by_name):
+        if wanted.lexical or (index and kind_of(index.kind).is_lexical and by_name):
             if not by_name:
                 raise InputError(
                     "BM25 has no vectors: leave out embedder, vectors, ann, dtype and queries_by."

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import IndexRow
-from indexes.pipeline.embedding_job import PEAK_MEMORY
+from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.embedders import TextReport
@@ -93,7 +94,7 @@ class IndexInfo:
 
     def _shown_options(self) -> list[str]:
         """Return the options that affect results and are not at their defaults."""
-        if self.kind in ("lexical", "combined"):
+        if not kind_of(self.kind).has_vectors:
             return []
         defaults = {"weighting": "mean", "precision": "float32", "dim": self.dim}
         return [
@@ -229,7 +230,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
 def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
     """Return information on a BM25 index, or on a combination."""
     rows = 0
-    if index.kind == "lexical":
+    if kind_of(index.kind).is_lexical:
         shown = f"BM25, {index.definition['language']}"
         missing_passages, missing = store.unread(index)
         rows = store.count_passages() - missing_passages

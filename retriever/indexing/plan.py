@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError
 from indexes.store import Store
@@ -106,7 +107,7 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
     vectors = wanted.vectors
     shares = vectors is None or store.embedding(vectors).number == embedding.number
     # A structure that FAISS refused or that was cut short may be exchanged for another.
-    settled = index.kind == "flat" or index.file is not None
+    settled = not kind_of(index.kind).has_structure or index.file is not None
     other = not shares or (settled and wanted.ann not in (None, factory))
     if other or wanted.queries_by not in (None, by):
         queries = f", queries by {by}" if by else ""

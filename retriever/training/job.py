@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import CollectionError, InputError
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.store import NAME
 from retriever.collection import Collection
 from retriever.indexing.embedder_pool import MODELS

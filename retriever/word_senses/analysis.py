@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from indexes.neighbors import validate_k
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.documents import silent
 from retriever.embedders.base import Matrix, unit

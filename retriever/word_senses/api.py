@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.documents import silent
 from retriever.indexing.embedder_pool import EmbedderPool

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.catalog.corpus import FoundPassage
+from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import IndexRow
 from indexes.errors import InputError, MismatchError
 from indexes.lexical.bm25 import LONGEST_WORD, terms_of
@@ -143,7 +144,7 @@ def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
 
 def _bm25_index(store: Store) -> IndexRow:
     for index in store.indexes():
-        if index.kind == "lexical":
+        if kind_of(index.kind).is_lexical:
             return index
     raise InputError(
         f"{store.folder}/ has no lexical index, which finds the occurrences of a word. "

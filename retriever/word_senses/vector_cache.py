@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from indexes.errors import CollectionError
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.storage.files import new_file
 from retriever.embedders.base import Matrix, WordEncoding
 from retriever.embedders.cache import cache_folder

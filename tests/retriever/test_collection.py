@@ -862,7 +862,7 @@ def test_a_folder_that_may_only_be_read_can_be_searched():
 import os, sys
 from retriever import Collection, HashingEmbedder, RetrieverError
 HashingEmbedder().encode_queries(["imports all that it needs"])
-import indexes.ann, retriever.evaluation.results
+import indexes.vectors.faiss_engine.index, retriever.evaluation.results
 os.setuid(65534)
 with Collection.open(sys.argv[1]) as library:
     print([hit.doc_id for hit in library.search("kitten", k=1)], library.info().indexes[0].rows)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from indexes.errors import InputError
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from indexes.storage.files import new_file
 from retriever.embedders.base import Matrix
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from retriever.embedders.tokenization.words import split
 from retriever.training.word_vectors.corpus_files import LONGEST_LINE
 

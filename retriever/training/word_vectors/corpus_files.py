@@ -19,7 +19,7 @@ import numpy as np
 
 from indexes.document import Document, passage_text
 from indexes.errors import InputError
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from retriever.embedders.tokenization.words import split
 
 # gensim ignores the rest of a line: https://radimrehurek.com/gensim/models/word2vec.html

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from retriever.embedders.base import Matrix
 from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors.corpus_files import WordFiles

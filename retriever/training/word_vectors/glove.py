@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from indexes.pipeline.embedding_job import Progress
+from indexes.progress import Progress
 from retriever.embedders.base import Matrix
 from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors.cooccurrence import PAIR, Pairs

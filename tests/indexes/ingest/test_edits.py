@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from indexes import ann
 from indexes.errors import BadRecordsError, InputError, MismatchError
+from indexes.vectors.faiss_engine.index import load
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.toy import COMPASS, Axes
 
@@ -341,7 +341,7 @@ def test_compacting_gives_room_back_and_changes_no_answer(worn):
     rows = {index.name: index.rows for index in worn._store.indexes()}
     assert (rows["graph"], rows["cells"]) == (len(worn), len(worn))
     (file,) = (worn.path / "ann").glob("graph-*.faiss")
-    assert len(ann.load(file, 64).keys) == len(worn) == 667
+    assert len(load(file, 64).keys) == len(worn) == 667
     assert worn.verify().ok
 
 

@@ -24,7 +24,7 @@ from indexes.errors import (
     MismatchError,
     ModelNotAvailableError,
 )
-from indexes.pipeline import embedding_job as embeddings
+from indexes.pipeline.schedule import BatchSchedule
 from indexes.vectors.blocks import Block, joined
 from retriever import (
     Collection,
@@ -63,6 +63,21 @@ class Picky(Axes):
             raise self.fault("too bitter\nto be taken")
         vectors = super().encode_documents(texts)
         return self.fault(vectors, poisoned) if poisoned else vectors
+
+
+PACE = {
+    "first": "indexes.pipeline.builder.FIRST_BATCH",
+    "largest": "indexes.pipeline.builder.LARGEST_BATCH",
+    "commit_seconds": "indexes.pipeline.builder.COMMIT_SECONDS",
+    "merged_bytes": "indexes.vectors.shards.MERGED_BYTES",
+    "beside": "indexes.pipeline.embedding_job.BESIDE_SECONDS",
+}
+
+
+def set_pace(monkeypatch, **values):
+    """Set batch sizes, commit rhythm, and when batches are encoded in the background."""
+    for name, value in values.items():
+        monkeypatch.setattr(PACE[name], value)
 
 
 def with_nan(vectors, poisoned):
@@ -108,7 +123,7 @@ def library(tmp_path):
         (RuntimeError, "RuntimeError: too bitter"),
         (MemoryError, "MemoryError: too bitter"),
         (InputError, "too bitter"),
-        (with_nan, "The vector of passage {key} holds a value that is not finite. Mend the"),
+        (with_nan, "The vector of passage {key} holds a value that is not finite. Fix the"),
         (without_rows, r"The embedder gave vectors of shape (0, 3) for 1 texts; expected (1, 3)."),
     ],
 )
@@ -258,7 +273,7 @@ def test_structures_that_were_given_up_in_a_build_that_stopped_are_made_by_the_n
                 raise KeyboardInterrupt
             return self.encode_queries([text.replace("poison", "up") for text in texts])
 
-    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
+    set_pace(monkeypatch, commit_seconds=0.0)
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(40, {3}))
         refused(lambda: collection.build("axes", Picky(), ann="HNSW8"))
@@ -393,10 +408,13 @@ def test_exactly_the_texts_that_do_not_fail_are_found(
     monkeypatch, count, poisoned, first, aside, most
 ):
     poisoned = {n for n in poisoned if n < count}
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", first)
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 2 * first)
-    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(embeddings, "BESIDE_SECONDS", 0.0 if aside else 9.0)
+    set_pace(
+        monkeypatch,
+        first=first,
+        largest=2 * first,
+        commit_seconds=0.0,
+        beside=0.0 if aside else 9.0,
+    )
     with (
         # In memory where there is a place for it: here a disk would only be waited for.
         tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder,
@@ -457,7 +475,7 @@ def test_an_embedder_that_breaks_on_the_way_names_no_document(tmp_path, monkeypa
                 raise ConnectionError("the server went away")
             return super().encode_documents(texts)
 
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 8)
+    set_pace(monkeypatch, first=8)
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(8 + left))
         with pytest.raises(ConnectionError, match="the server went away"):
@@ -486,8 +504,8 @@ def test_what_an_embedder_gave_before_it_broke_is_kept_to_the_last_text(
             return super().encode_documents(texts)
 
     if beside:
-        monkeypatch.setattr(embeddings, "BESIDE_SECONDS", 0.0)
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 16)
+        set_pace(monkeypatch, beside=0.0)
+    set_pace(monkeypatch, first=16)
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(40))
         with pytest.raises((fault, MemoryError)):
@@ -519,7 +537,7 @@ def test_vectors_of_another_width_are_refused_as_ever(tmp_path):
 
 
 def test_a_batch_too_large_for_the_memory_is_not_tried_at_that_size_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 32)
+    set_pace(monkeypatch, first=32)
     embedder = Picky(most=10)
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(100))
@@ -532,7 +550,7 @@ def test_a_batch_too_large_for_the_memory_is_not_tried_at_that_size_again(tmp_pa
 
 
 def test_a_batch_has_a_text_however_slow_the_embedder_is():
-    pace = embeddings.BatchSchedule(1, 8, seconds=2.0, commit_seconds=4.0, commit_bytes=MIB)
+    pace = BatchSchedule(1, 8, seconds=2.0, commit_seconds=4.0, commit_bytes=MIB)
     assert [pace.next_size(1, seconds) for seconds in (9.0, 1.0, 0.1)] == [1, 2, 4]
 
 
@@ -641,7 +659,7 @@ def test_the_command_names_the_document_ends_with_1_and_goes_on(tmp_path, monkey
     assert first.stderr == (
         "Error: 1 document could not be embedded, 2 passages were:\n"
         "  'b': The vector of passage 2 holds a value that is not finite. "
-        "Mend the embedder, or remove the document.\n"
+        "Fix the embedder, or remove the document.\n"
         "Change or delete them, or run the same again: retriever build library words\n"
     )
     as_json = invoke("build", "library", "words", "--json")
@@ -723,9 +741,7 @@ def test_an_embedder_may_use_the_memory_of_its_vectors_again(tmp_path, monkeypat
 
         memory = np.zeros((4, 3), np.float32)
 
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 4)
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 4)
-    monkeypatch.setattr(embeddings, "BESIDE_SECONDS", beside)
+    set_pace(monkeypatch, first=4, largest=4, beside=beside)
     with Collection.create(tmp_path / "c") as collection:
         collection.add(Document(f"d{n}", "poison" if n == 7 else WORDS[n % 3]) for n in range(40))
         refused(lambda: collection.build("axes", Thrifty()))
@@ -753,10 +769,7 @@ def test_a_slow_embedder_is_called_by_one_other_thread_while_shards_are_written(
                 seen.append(sum(shard.rows for shard in known))
             return super().encode_documents(texts)
 
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(embeddings, "BESIDE_SECONDS", 0.0)
+    set_pace(monkeypatch, first=2, largest=2, commit_seconds=0.0, beside=0.0)
     embedder = Looking()
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(8))
@@ -796,10 +809,7 @@ def test_ctrl_c_ends_the_encoding_at_its_next_step_and_keeps_what_was_committed(
             finally:
                 ended.append(sys.exc_info()[0])
 
-    monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 2)
-    monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(embeddings, "BESIDE_SECONDS", 0.0)
+    set_pace(monkeypatch, first=2, largest=2, commit_seconds=0.0, beside=0.0)
     started = time.monotonic()
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(10))
@@ -822,9 +832,7 @@ def test_ctrl_c_ends_the_encoding_at_its_next_step_and_keeps_what_was_committed(
 def test_embedding_many_documents_holds_no_more_than_embedding_half_of_them(
     tmp_path, monkeypatch, beside
 ):
-    monkeypatch.setattr("indexes.pipeline.builder.LARGEST_BATCH", 1000)
-    monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", MIB // 4)
-    monkeypatch.setattr(embeddings, "BESIDE_SECONDS", beside)
+    set_pace(monkeypatch, largest=1000, merged_bytes=MIB // 4, beside=beside)
     peaks = []
 
     def progress(done, total):

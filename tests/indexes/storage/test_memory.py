@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from indexes import ann
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import DamageError, InputError
 from indexes.pipeline import ann_builder as structures
@@ -20,6 +19,8 @@ from indexes.search.prefilter import AllowList
 from indexes.storage.files import FileDigest
 from indexes.vectors import shards
 from indexes.vectors.blocks import Block
+from indexes.vectors.faiss_engine import factory as factory_module
+from indexes.vectors.faiss_engine.factory import build
 from retriever import Collection, Document, HashingEmbedder
 from retriever.cli import cli
 
@@ -132,31 +133,29 @@ DEAD = np.union1d(np.arange(-6, 3000, 7), np.arange(1001, 1501))
 def test_a_structure_built_past_dead_keys_is_the_one_without_their_rows(rows, factory, half):
     dtype = np.float16 if half else np.float32
     rows = [Block(block.keys, block.vectors.astype(dtype)) for block in rows]
-    past = ann.build(factory, 32, rows, DEAD)
-    without = ann.build(factory, 32, [without_dead(block) for block in rows])
+    past = build(factory, 32, rows, DEAD)
+    without = build(factory, 32, [without_dead(block) for block in rows])
     assert past.keys.tolist() == without.keys.tolist()
     assert past.keys.tolist() == np.setdiff1d(np.arange(1, 2001), DEAD).tolist()
     queries = unit_rows(20, 32, seed=8)
-    found, wanted = past.candidates(queries, 10), without.candidates(queries, 10)
+    found, wanted = past.search(queries, 10), without.search(queries, 10)
     assert found.keys.tolist() == wanted.keys.tolist()
     assert found.scores.tolist() == wanted.scores.tolist()
 
 
 def test_training_takes_as_many_living_rows_as_without_the_dead(rows, monkeypatch):
-    monkeypatch.setattr(ann, "TRAINING_ROWS", 300)
-    past = ann.build("IVF16,Flat", 32, rows, DEAD)
-    without = ann.build("IVF16,Flat", 32, [without_dead(block) for block in rows])
+    monkeypatch.setattr(factory_module, "TRAINING_ROWS", 300)
+    past = build("IVF16,Flat", 32, rows, DEAD)
+    without = build("IVF16,Flat", 32, [without_dead(block) for block in rows])
     queries = unit_rows(20, 32, seed=8)
-    assert past.candidates(queries, 10).keys.tolist() == (
-        without.candidates(queries, 10).keys.tolist()
-    )
+    assert past.search(queries, 10).keys.tolist() == (without.search(queries, 10).keys.tolist())
 
 
 def test_only_living_rows_count_as_something_to_build_on(rows):
     with pytest.raises(InputError, match="no document has a vector yet"):
-        ann.build("Flat", 32, rows, np.arange(1, 2001))
+        build("Flat", 32, rows, np.arange(1, 2001))
     with pytest.raises(InputError, match="cannot build 'IVF64,Flat' over 20 vectors"):
-        ann.build("IVF64,Flat", 32, rows, np.arange(21, 2001))
+        build("IVF64,Flat", 32, rows, np.arange(21, 2001))
 
 
 def test_removed_rows_are_left_out_one_block_at_a_time():
@@ -166,7 +165,7 @@ def test_removed_rows_are_left_out_one_block_at_a_time():
         for start in range(0, 16_000, 1000)
     ]
     # 1 MiB a block, 16 in all, of which each has a removed row.
-    assert peak_of(lambda: ann.build("Flat", 256, blocks, keys[::1000])) < 3 * MIB
+    assert peak_of(lambda: build("Flat", 256, blocks, keys[::1000])) < 3 * MIB
 
 
 def test_a_training_sample_is_copied_once():
@@ -176,7 +175,7 @@ def test_a_training_sample_is_copied_once():
         for start in range(0, 8_000, 1000)
     ]
     # 7.8 MiB of living rows to train on, and a block beside them.
-    assert peak_of(lambda: ann.build("SQ8", 256, blocks, keys[::1000])) < 10.5 * MIB
+    assert peak_of(lambda: build("SQ8", 256, blocks, keys[::1000])) < 10.5 * MIB
 
 
 def test_a_build_over_many_shards_with_removed_rows_copies_few_of_them(tmp_path, monkeypatch):
@@ -229,7 +228,7 @@ def test_compact_names_what_loses_its_structure_for_want_of_memory(cells, monkey
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr(ann.faiss, "IndexIDMap2", full)
+    monkeypatch.setattr(factory_module.faiss, "IndexIDMap2", full)
     with Collection.open(cells) as collection:
         assert collection.compact().exact == ("cells", "graph")
         assert [hit.doc_id for hit in collection.search("word3", index="graph", k=1)] == ["d3"]

@@ -137,7 +137,7 @@ def test_scaling_a_query_changes_nothing(rows, factor):
 
 @st.composite
 def near_ties(draw):
-    """Unit rows that differ by next to nothing, with twins among them; and queries beside them."""
+    """Unit rows that differ by next to nothing, with twins among them; and queries next to them."""
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     count, dim = draw(st.integers(1, 300)), draw(st.sampled_from([1, 2, 7, 48, 384]))
     noise = 10.0 ** -random.integers(0, 9, (count, 1))

@@ -1,13 +1,17 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from indexes import ann
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.vectors import exact
 from indexes.vectors.blocks import Block
+from indexes.vectors.engines import engine_of
+from indexes.vectors.faiss_engine.factory import build, check_factory
+from indexes.vectors.faiss_engine.index import load
+from retriever import Collection, Document, HashingEmbedder
 
 FACTORIES = [
     "HNSW32",
@@ -44,7 +48,7 @@ def queries(rows):
 
 @pytest.fixture(scope="module", params=FACTORIES)
 def index(request, rows):
-    return ann.build(request.param, 32, rows)
+    return build(request.param, 32, rows)
 
 
 def write(index, path):
@@ -53,7 +57,7 @@ def write(index, path):
 
 
 def test_keys_are_ours_and_no_key_comes_twice(index, rows, queries):
-    found = index.candidates(queries, 10)
+    found = index.search(queries, 10)
     real = set(rows[0].keys.tolist()) | set(rows[1].keys.tolist())
     for keys, _ in found:
         assert set(keys.tolist()) <= real
@@ -61,8 +65,8 @@ def test_keys_are_ours_and_no_key_comes_twice(index, rows, queries):
 
 
 def test_most_true_neighbours_are_candidates(index, rows, queries):
-    # Quantised indexes order by rough scores: their 50 candidates must hold most of the true 10.
-    found, true = index.candidates(queries, 50), exact.search(queries, rows, 10)
+    # Quantized indexes order by rough scores: their 50 candidates must hold most of the true 10.
+    found, true = index.search(queries, 50), exact.search(queries, rows, 10)
     shares = [np.isin(t, f).mean() for (f, _), (t, _) in zip(found, true, strict=True)]
     assert np.mean(shares) > 0.9
 
@@ -70,49 +74,47 @@ def test_most_true_neighbours_are_candidates(index, rows, queries):
 def test_dead_keys_never_come_back_and_others_do(index, rows, queries):
     deleted = exact.search(queries, rows, 3).keys.ravel()
     deleted = np.unique(deleted)
-    found = index.candidates(queries, 10, index.mask(deleted))
+    found = index.search(queries, 10, index.mask(deleted))
     for keys, _ in found:
         assert not np.isin(keys, deleted).any()
         assert len(keys) > 0
 
 
 def test_a_query_of_zeros_finds_nothing(index):
-    keys, _ = next(iter(index.candidates(np.zeros((1, 32), np.float32), 10)))
+    keys, _ = next(iter(index.search(np.zeros((1, 32), np.float32), 10)))
     assert keys.tolist() == []
 
 
 def test_k_beyond_the_rows_pads_with_nothing_that_looks_like_a_hit(index, queries):
-    for keys, scores in index.candidates(queries[:2], 5000):
+    for keys, scores in index.search(queries[:2], 5000):
         assert (keys > 0).all()
         assert np.isfinite(scores).all()
 
 
 def test_written_and_read_it_answers_the_same(index, queries, tmp_path):
     write(index, tmp_path / "index.faiss")
-    again = ann.load(tmp_path / "index.faiss", 32)
-    assert (
-        again.candidates(queries, 10).keys.tolist() == index.candidates(queries, 10).keys.tolist()
-    )
+    again = load(tmp_path / "index.faiss", 32)
+    assert again.search(queries, 10).keys.tolist() == index.search(queries, 10).keys.tolist()
 
 
 def test_queries_are_checked_before_faiss_sees_them(index):
     with pytest.raises(MismatchError, match="8 wide; the index holds vectors that are 32 wide"):
-        index.candidates(np.ones((1, 8), np.float32), 1)
+        index.search(np.ones((1, 8), np.float32), 1)
     with pytest.raises(InputError, match="k is 0"):
-        index.candidates(np.ones((1, 32), np.float32), 0)
+        index.search(np.ones((1, 32), np.float32), 0)
     with pytest.raises(InputError, match="not finite"):
-        index.candidates(np.full((1, 32), np.nan, np.float32), 1)
+        index.search(np.full((1, 32), np.nan, np.float32), 1)
 
 
 def test_the_exact_structure_equals_brute_force(rows, queries):
-    flat = ann.build("Flat", 32, rows)
-    assert flat.candidates(queries, 5).keys.tolist() == exact.search(queries, rows, 5).keys.tolist()
+    flat = build("Flat", 32, rows)
+    assert flat.search(queries, 5).keys.tolist() == exact.search(queries, rows, 5).keys.tolist()
 
 
 @pytest.mark.parametrize("factory", ["Quick", "", "IVF16,PQ7"])
 def test_an_unknown_factory_is_named_without_c_plus_plus(factory):
     with pytest.raises(InputError, match=f"FAISS knows no index '{factory}'") as caught:
-        ann.check_factory(factory, 32)
+        check_factory(factory, 32)
     assert ".cpp" not in str(caught.value)
     assert "HNSW32" in str(caught.value)
 
@@ -120,32 +122,97 @@ def test_an_unknown_factory_is_named_without_c_plus_plus(factory):
 def test_too_few_vectors_to_train_on_are_named(rows):
     few = [Block(rows[0].keys[:20], rows[0].vectors[:20])]
     with pytest.raises(InputError, match="cannot build 'IVF64,Flat' over 20 vectors") as caught:
-        ann.build("IVF64,Flat", 32, few)
+        build("IVF64,Flat", 32, few)
     assert ".cpp" not in str(caught.value)
 
 
 def test_nothing_to_build_on_is_named():
     with pytest.raises(InputError, match="no document has a vector yet"):
-        ann.build("HNSW32", 32, [])
+        build("HNSW32", 32, [])
 
 
-def test_effort_grows_with_k_and_is_never_faiss_default():
-    assert ann.default_effort("HNSW32", 32, 10) == {"efSearch": 128}
-    assert ann.default_effort("HNSW32", 32, 500) == {"efSearch": 1000}
-    assert ann.default_effort("IVF256,SQ8", 32, 10) == {"nprobe": 32}
-    assert ann.default_effort("IVF4,SQ8", 32, 10) == {"nprobe": 4}
-    assert ann.default_effort("IVF64,PQ8x4fs,RFlat", 32, 10) == {"k_factor": 8.0, "nprobe": 16}
-    assert ann.default_effort("Flat", 32, 10) == {}
+@pytest.mark.parametrize(
+    ("factory", "search", "k", "effort"),
+    [
+        ("HNSW32", {}, 10, {"efSearch": 128}),
+        ("HNSW32", {}, 500, {"efSearch": 1000}),
+        ("IVF256,SQ8", {}, 10, {"nprobe": 32}),
+        ("IVF4,SQ8", {}, 10, {"nprobe": 4}),
+        ("IVF64,PQ8x4fs,RFlat", {}, 10, {"k_factor": 8.0, "nprobe": 16}),
+        ("Flat", {}, 10, {}),
+        ("HNSW32", {"efSearch": 16}, 500, {"efSearch": 16}),
+        ("IVF256,SQ8", {"nprobe": 1, "efSearch": 16}, 10, {"nprobe": 1}),
+        ("IVF4,SQ8", {"nprobe": 9}, 10, {"nprobe": 4}),
+        ("IVF64,PQ8x4fs,RFlat", {"k_factor": 2.5}, 10, {"k_factor": 2.5, "nprobe": 16}),
+    ],
+)
+def test_effort_is_the_definitions_or_grows_with_k(factory, search, k, effort):
+    definition = {"factory": factory, "search": search}
+    assert engine_of(definition).parameters(definition, 32, k) == effort
+    if not search:
+        assert engine_of(definition).parameters({"factory": factory}, 32, k) == effort
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"efsearch": 16}, "No search parameter 'efsearch'; expected efSearch, nprobe, k_factor"),
+        ({"nprobe": 0}, "nprobe is 0; expected a whole number of at least 1"),
+        ({"nprobe": True}, "nprobe is True; expected a whole number"),
+        ({"efSearch": 2.5}, "efSearch is 2.5; expected a whole number"),
+        ({"k_factor": 0.5}, "k_factor is 0.5; expected a number of at least 1"),
+        ({"k_factor": float("nan")}, "k_factor is nan; expected a number"),
+        ([16], "expected an object of numbers"),
+    ],
+)
+def test_search_parameters_of_a_definition_are_checked(search, message):
+    definition = {"factory": "HNSW32", "search": search}
+    with pytest.raises(InputError, match=message):
+        engine_of(definition).check(definition, 32)
+
+
+@pytest.mark.parametrize(
+    ("factory", "low", "high"),
+    [
+        ("IVF64,Flat", {"nprobe": 1}, {"nprobe": 64}),
+        ("HNSW4", {"efSearch": 1}, {"efSearch": 500}),
+        ("PQ4,RFlat", {"k_factor": 1}, {"k_factor": 64.0}),
+    ],
+)
+def test_a_definitions_search_parameters_change_what_is_found(factory, low, high, rows, queries):
+    true = exact.search(queries, rows, 10).keys
+
+    def recall(search):
+        definition = {"factory": factory, "search": search}
+        index = engine_of(definition).build(definition, 32, rows, np.empty(0, np.int64))
+        found = index.search(queries, 10).keys
+        return np.mean([np.isin(t, f).mean() for f, t in zip(found, true, strict=True)])
+
+    assert recall(low) < 0.95 < recall(high)
+
+
+def test_a_loaded_index_searches_as_its_definition_says(rows, queries, tmp_path):
+    write(build("IVF64,Flat", 32, rows), tmp_path / "x.faiss")
+    plain = {"factory": "IVF64,Flat"}
+    all_cells = {**plain, "search": {"nprobe": 64}}
+    one_cell = {**plain, "search": {"nprobe": 1}}
+    engine = engine_of(plain)
+    true = exact.search(queries, rows, 10).keys.tolist()
+    found = [
+        engine.load(tmp_path / "x.faiss", definition, 32).search(queries, 10).keys.tolist()
+        for definition in (all_cells, one_cell)
+    ]
+    assert found[0] == true != found[1]
 
 
 def test_a_file_that_is_no_index_or_another_is_damage(tmp_path, rows):
     path = tmp_path / "x.faiss"
     path.write_bytes(b"not an index at all")
     with pytest.raises(DamageError, match="cannot be read"):
-        ann.load(path, 32)
-    write(ann.build("Flat", 32, rows), path)
+        load(path, 32)
+    write(build("Flat", 32, rows), path)
     with pytest.raises(DamageError, match="32 wide; expected IndexIDMap2, 16 wide"):
-        ann.load(path, 16)
+        load(path, 16)
 
 
 @pytest.mark.parametrize(
@@ -167,41 +234,64 @@ def test_a_file_that_is_no_index_or_another_is_damage(tmp_path, rows):
 )
 def test_a_factory_that_would_kill_the_process_is_refused(factory, reason):
     with pytest.raises(InputError, match=f"cannot use '.*': {reason}"):
-        ann.check_factory(factory, 32)
+        check_factory(factory, 32)
 
 
 def test_a_structure_that_faiss_cannot_read_again_is_refused(rows):
     with pytest.raises(InputError, match="cannot build 'ZnLattice4x10_6' .* no code storage"):
-        ann.build("ZnLattice4x10_6", 32, rows)
+        build("ZnLattice4x10_6", 32, rows)
 
 
 @pytest.mark.parametrize("factory", ["PQ16,RFlat", "PQ16x4fs,RFlat", "PCA16,PQ8x4,RFlat"])
 def test_refining_scores_eight_times_as_many_with_and_without_dead(factory, rows, queries):
-    index = ann.build(factory, 32, rows)
+    index = build(factory, 32, rows)
     deleted = np.unique(exact.search(queries, rows, 3).keys)
     for gone in (deleted, None, deleted):
-        found = index.candidates(queries, 10, None if gone is None else index.mask(gone))
+        found = index.search(queries, 10, None if gone is None else index.mask(gone))
         true = exact.search(queries, rows, 10, gone)
         shares = [np.isin(t, f).mean() for (f, _), (t, _) in zip(found, true, strict=True)]
         assert np.mean(shares) > 0.98
 
 
 def test_a_refusal_by_faiss_in_a_search_is_an_input_error(rows, queries):
-    index = ann.build("IVF16,Flat", 32, rows)
+    index = build("IVF16,Flat", 32, rows)
     index._index.nlist = 0
     with pytest.raises(InputError, match="FAISS cannot search this index: .*nprobe"):
-        index.candidates(queries, 10)
+        index.search(queries, 10)
+
+
+def test_a_changed_definition_reaches_an_open_collection(tmp_path):
+    def cells(snapshot):
+        return snapshot.view("cells").structure.search(queries, 400).keys
+
+    with Collection.create(tmp_path / "c") as collection:
+        collection.add(Document(str(n), f"word{n} common") for n in range(400))
+        collection.build("flat", HashingEmbedder(dim=32))
+        collection.build("cells", vectors="flat", ann="IVF16,Flat")
+        store = collection._store
+        queries = HashingEmbedder(dim=32).encode_queries(["common"])
+        row = store.index("cells")
+        assert store.effort(row, 10) == {"nprobe": 16}
+        assert (store.ask(cells) != -1).sum() == row.rows
+        with store._writing():
+            store._writer().set_index(
+                replace(row, definition={**row.definition, "search": {"nprobe": 1}})
+            )
+        assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
+        assert (store.ask(cells) != -1).sum() < row.rows
+        # Passages in cells that are not visited are found by brute force.
+        assert len(collection.search("common", index="cells", k=400)) == row.rows
 
 
 QUIETLY = """
 import sys
 import numpy as np
-from indexes import ann
+from indexes.vectors.faiss_engine.factory import build
 from indexes.vectors.blocks import Block
 
 vectors = np.random.default_rng(0).standard_normal((300, 32)).astype(np.float32)
 for factory in sys.argv[1:]:
-    ann.build(factory, 32, [Block(np.arange(300), vectors)])
+    build(factory, 32, [Block(np.arange(300), vectors)])
 """
 
 

@@ -1,0 +1,102 @@
+"""The protocol of an index engine: what a library of approximate search has to provide.
+
+To add one (hnswlib, usearch): write a package next to `faiss_engine` with a class for each of the
+two protocols below, let `engines.engine_of` return it for the definitions that name it, and add
+the package to the linter's list of modules that may import the library. Scores are the engine's
+own: every candidate is scored again exactly, so an engine only has to find the right keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from indexes.neighbors import Keys, Neighbors
+from indexes.vectors.blocks import Block
+
+# The `recipe` of an index: `factory` says what to build, `search` (optional) how hard to search.
+Definition = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The rows of one index that a search may find; `selector` is the engine's form of it."""
+
+    visible: NDArray[np.bool_]
+    selector: Any
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that may be found."""
+        return float(self.visible.mean())
+
+
+class VectorIndex(Protocol):
+    """An index over vectors, built or loaded; searched by several threads at once."""
+
+    @property
+    def rows(self) -> int:
+        """Number of vectors."""
+
+    @property
+    def keys(self) -> Keys:
+        """Keys of the vectors, (rows,), in the engine's order."""
+
+    def write(self, write: Callable[[bytes], int]) -> None:
+        """Pass the index's file to `write`, a piece at a time."""
+
+    def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
+        """Return about `k` nearest keys for each query (n, dim), none that `mask` hides.
+
+        A query of zeros finds nothing. The engine may find fewer than `k`: the caller fills up by
+        brute force.
+
+        Raises:
+            InputError: `k` is not a positive integer, a query is not finite, or the engine refuses.
+            MismatchError: the queries have another width.
+        """
+
+    def mask(self, hidden: Keys) -> Mask | None:
+        """Return a mask that hides some keys (ascending); None if the index has none of them.
+
+        It is valid for this index only, as long as the index is.
+        """
+
+    def supports_filter(self, mask: Mask) -> bool:
+        """Return whether searching with a mask costs less than brute force."""
+
+
+class IndexEngine(Protocol):
+    """A library that builds, loads and parameterizes indexes. Stateless."""
+
+    suffix: str
+    """Suffix of its files, with the dot."""
+
+    def check(self, definition: Definition, dim: int) -> None:
+        """Raise InputError if the engine cannot build a definition for vectors of a width."""
+
+    def build(
+        self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys
+    ) -> VectorIndex:
+        """Train and fill an index over all rows, without the keys in `dead` (ascending).
+
+        Vectors have length 1; similarity is the inner product.
+
+        Raises:
+            InputError: an invalid definition, too few vectors to train on, or too little memory.
+        """
+
+    def load(self, path: Path, definition: Definition, dim: int) -> VectorIndex:
+        """Read an index file; the caller has verified its checksum.
+
+        Raises:
+            DamageError: the file cannot be read, or holds vectors of another width.
+        """
+
+    def parameters(self, definition: Definition, dim: int, k: int) -> dict[str, float]:
+        """Return the search parameters for `k` neighbors, by the engine's names."""

@@ -1,0 +1,1 @@
+"""FAISS as an index engine: the only package that imports `faiss`."""

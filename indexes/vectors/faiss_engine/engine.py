@@ -1,0 +1,40 @@
+"""FAISS behind the protocol of an index engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from indexes.neighbors import Keys
+from indexes.vectors.blocks import Block
+from indexes.vectors.engine import Definition
+from indexes.vectors.faiss_engine.factory import build, check_factory
+from indexes.vectors.faiss_engine.index import FaissIndex, load
+from indexes.vectors.faiss_engine.search_params import SearchParameters, parameters_of
+
+
+class FaissEngine:
+    """`IndexEngine` over FAISS: `definition["factory"]` is a FAISS factory string."""
+
+    suffix = ".faiss"
+
+    def check(self, definition: Definition, dim: int) -> None:
+        """Raise InputError if FAISS cannot build the definition."""
+        SearchParameters.of(definition)
+        check_factory(str(definition["factory"]), dim)
+
+    def build(
+        self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys
+    ) -> FaissIndex:
+        """Train and fill an index; see `factory.build`."""
+        parameters = SearchParameters.of(definition)
+        return build(str(definition["factory"]), dim, blocks, deleted, parameters)
+
+    def load(self, path: Path, definition: Definition, dim: int) -> FaissIndex:
+        """Read an index file; see `index.load`."""
+        return load(path, dim, SearchParameters.of(definition))
+
+    def parameters(self, definition: Definition, dim: int, k: int) -> dict[str, float]:
+        """Return the search parameters for `k` neighbors, by FAISS's names."""
+        empty = check_factory(str(definition["factory"]), dim)
+        return parameters_of(empty, k, SearchParameters.of(definition))

@@ -1,0 +1,168 @@
+"""FAISS indexes from factory strings such as `HNSW32`: checked, trained and filled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import faiss
+import numpy as np
+
+from indexes.errors import InputError
+from indexes.neighbors import Keys, Matrix
+from indexes.vectors.blocks import Block, count_live, live
+from indexes.vectors.faiss_engine.index import FaissIndex
+from indexes.vectors.faiss_engine.messages import reason
+from indexes.vectors.faiss_engine.search_params import (
+    DEFAULTS,
+    SearchParameters,
+    faiss_parameters,
+    layers,
+)
+
+NO_KEYS: Keys = np.empty(0, np.int64)
+TRAINING_ROWS = 262_144
+TRIAL_ROWS = 64
+
+# FAISS accepts other numbers without an error and crashes: a graph with too few links (HNSW1 is a
+# segmentation fault) or with more than any memory holds.
+LINKS = range(2, 1025)
+
+
+def build(
+    factory: str,
+    dim: int,
+    blocks: Sequence[Block],
+    deleted: Keys = NO_KEYS,
+    parameters: SearchParameters = DEFAULTS,
+) -> FaissIndex:
+    """Train and fill an index; FAISS's inner product of unit vectors is the cosine.
+
+    The rows of the keys in `dead` (ascending) are left out, a block at a time.
+
+    Raises:
+        InputError: FAISS does not know the factory string, needs more vectors to train on, or more
+            memory than is available.
+    """
+    inner = check_factory(factory, dim)
+    rows = count_live(blocks, deleted)
+    if not rows:
+        raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
+    try:
+        _prepare_training(inner)
+        if not inner.is_trained:
+            inner.train(_sample(blocks, deleted, TRAINING_ROWS))
+        sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
+        _try_a_copy(inner, sample, parameters)
+        index = faiss.IndexIDMap2(inner)
+        for block in blocks:
+            _add(index, live(block, deleted))
+        _try_search(inner, sample, parameters)
+    except (RuntimeError, AssertionError, MemoryError) as error:
+        raise InputError(
+            f"FAISS cannot build '{factory}' over {rows:,} vectors: {reason(error)}. "
+            "The vectors are kept: build again with a smaller --ann (IVF16,Flat), or with Flat."
+        ) from None
+    return FaissIndex(index, parameters)
+
+
+def check_factory(factory: str, dim: int) -> Any:
+    """Return a new, empty FAISS index for a factory string such as `HNSW32` or `IVF256,SQ8`.
+
+    Raises:
+        InputError: FAISS does not know the string, or cannot use it for this width.
+    """
+    if trouble := _trouble(factory):
+        raise InputError(f"FAISS cannot use '{factory}': {trouble}. Try HNSW32 or 'IVF256,SQ8'.")
+    try:
+        return faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except (RuntimeError, AssertionError, TypeError, MemoryError) as error:
+        raise InputError(
+            f"FAISS knows no index '{factory}' for vectors {dim} wide: {reason(error)}. "
+            "Try HNSW32, 'IVF256,SQ8' or 'IVF64,PQ24x4fs,RFlat' (PQ needs a divisor of the width)."
+        ) from None
+
+
+def _trouble(factory: str) -> str:
+    """Return why a factory string would crash or hang FAISS, some already in `index_factory`."""
+    if re.search(r"(?<!\d)0+(?!\d)", factory):
+        return "0 is no size (a graph's links, cells, parts and bits are at least 1)"
+    if re.search(r"HNSW\d+_\d+\+", factory):
+        return "a graph over two-level codes takes no search parameters, and may never end"
+    if graph := re.search("NSG|NNDescent", factory):
+        # NSG16 over 530 vectors of which 28 are equal; and it needs all its vectors at once.
+        return f"building {graph[0]} never ends where some texts are equal"
+    for number in re.findall(r"HNSW(\d+)", factory):
+        if int(number) not in LINKS:
+            return f"HNSW takes {LINKS.start} to {LINKS.stop - 1:,} links, not {number}"
+    return ""
+
+
+def _try_a_copy(index: Any, sample: Matrix, parameters: SearchParameters) -> None:
+    """Fill, write, read and search a tiny copy of a trained index.
+
+    FAISS can write some kinds that it cannot read (ZnLattice); this shows before hours of work.
+
+    Raises:
+        RuntimeError: by FAISS, with its reason.
+    """
+    copy = _read_back(index)
+    copy.add(sample)
+    _try_search(_read_back(copy), sample, parameters)
+
+
+def _try_search(index: Any, sample: Matrix, parameters: SearchParameters) -> None:
+    index.search(sample[:1], 1, params=faiss_parameters(index, 1, parameters))
+
+
+def _read_back(index: Any) -> Any:
+    return faiss.deserialize_index(faiss.serialize_index(index))
+
+
+def _prepare_training(index: Any) -> None:
+    # With few vectors to a cell FAISS prints a warning from C++ and works; the recall is measured.
+    for part in _parts(index):
+        if isinstance(part, faiss.OPQMatrix):
+            # It makes its own quantizer, with the warning, unless it is given one.
+            part.pq = faiss.ProductQuantizer(part.d_out, part.M, 8)
+            # SWIG holds a bare pointer: the quantizer must live as long as the transform.
+            part.pq.this.disown()
+        if hasattr(part, "do_polysemous_training"):
+            # Many seconds for an order of centroids that only Hamming search uses; we never do.
+            part.do_polysemous_training = False
+        for holder in (part, *(getattr(part, name, None) for name in ("pq", "rq", "q1"))):
+            if hasattr(holder, "cp"):
+                holder.cp.min_points_per_centroid = 1
+
+
+def _parts(index: Any) -> Iterator[Any]:
+    """Yield what is trained in an index: layers, transforms, storage, coarse quantizers."""
+    for part in layers(index):
+        yield part
+        if isinstance(part, faiss.IndexPreTransform):
+            chain = (part.chain.at(place) for place in range(part.chain.size()))
+            yield from map(faiss.downcast_VectorTransform, chain)
+        for name in ("refine_index", "storage", "quantizer"):
+            if inner := getattr(part, name, None):
+                yield from _parts(inner)
+        if product := getattr(part, "prq", None):
+            places = range(product.nsplits)
+            yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
+
+
+def _add(index: Any, block: Block) -> None:
+    index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+
+
+def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:
+    """Return about `rows` vectors (rows, dim) spread evenly over the live rows of all blocks."""
+    step = max(1, -(-count_live(blocks, deleted) // rows))
+    counts = [-(-count_live([block], deleted) // step) for block in blocks]
+    # Filled a block at a time: concatenating would hold everything twice.
+    sample = np.empty((sum(counts), blocks[0].vectors.shape[1]), np.float32)
+    stop = 0
+    for block, count in zip(blocks, counts, strict=True):
+        start, stop = stop, stop + count
+        sample[start:stop] = live(block, deleted, step).vectors
+    return sample

@@ -1,0 +1,174 @@
+"""A FAISS index under our keys: searched, masked, written to a file and read back.
+
+FAISS misused is silent: it pads with key -1, answers a query of zeros with anything, and ignores
+parameters that an index does not have. Input is checked before it, and results translated after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from indexes.errors import DamageError, InputError
+from indexes.neighbors import (
+    NO_KEY,
+    Keys,
+    Matrix,
+    Neighbors,
+    best,
+    normalize_queries,
+    nothing,
+    validate_k,
+)
+from indexes.vectors.engine import Mask
+from indexes.vectors.faiss_engine.messages import reason
+from indexes.vectors.faiss_engine.search_params import (
+    DEFAULTS,
+    SearchParameters,
+    faiss_parameters,
+)
+
+NO_ROW = -1
+WRITTEN_BYTES = 1 << 20
+# An index that takes no selector is searched for at most this many more rows; beyond, brute force
+# is cheaper.
+HIDDEN_AT_MOST = 10_000
+
+
+class FaissIndex:
+    """A FAISS index over vectors under our keys.
+
+    FAISS sees rows; this class translates. (FAISS's own IDMap passes an id selector through
+    untranslated to an index inside a PreTransform or a Refine, which then drops the wrong rows.)
+    """
+
+    def __init__(self, index: Any, parameters: SearchParameters = DEFAULTS) -> None:
+        self._file = index
+        self._index = faiss.downcast_index(index.index)
+        self._chosen = parameters
+        self._dim = int(self._index.d)
+        self._keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
+        # FAISS's search parameters of the last `k` without a mask.
+        self._unmasked: tuple[int, Any] = (0, None)
+
+    @property
+    def rows(self) -> int:
+        """Number of vectors."""
+        return len(self._keys)
+
+    @property
+    def keys(self) -> Keys:
+        """Keys of the rows."""
+        return self._keys
+
+    def write(self, write: Callable[[bytes], int]) -> None:
+        """Write the index, a piece at a time."""
+        faiss.write_index(self._file, faiss.PyCallbackIOWriter(write, WRITTEN_BYTES))
+
+    def mask(self, hidden: Keys) -> Mask | None:
+        """Return a mask that hides some keys (ascending); None if the index has none of them.
+
+        It is valid for this index only, as long as the index is.
+        """
+        visible = ~np.isin(self._keys, hidden, assume_unique=True)
+        if visible.all():
+            return None
+        bits = np.packbits(visible, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+        # FAISS borrows the bits.
+        selector.bits = bits
+        return Mask(visible, selector)
+
+    def supports_filter(self, mask: Mask) -> bool:
+        """Return whether searching with a mask costs less than brute force.
+
+        An index that takes no selector is searched for as many more rows as are hidden.
+        """
+        return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
+
+    @cached_property
+    def _takes_selectors(self) -> bool:
+        """Whether FAISS accepts a selector; PQ, for example, refuses before it computes."""
+        bits = np.full(self.rows // 8 + 1, 0xFF, np.uint8)
+        mask = Mask(np.ones(self.rows, np.bool_), faiss.IDSelectorBitmap(bits))
+        query = np.ones((1, self._dim), np.float32)
+        try:
+            self._index.search(query, 1, params=self._parameters(1, mask))
+        except RuntimeError:
+            return False
+        return True
+
+    def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
+        """Return about `k` nearest keys for each query, by FAISS's own scores, none that is masked.
+
+        A query of zeros finds nothing. The index may find fewer than `k`.
+
+        Raises:
+            InputError, MismatchError: see `normalize_queries` and `validate_k`; InputError if FAISS
+                refuses.
+        """
+        k = min(validate_k(k), self.rows)
+        queries = normalize_queries(queries, self._dim)
+        if not k or not len(queries) or (mask and not mask.visible.any()):
+            return nothing(len(queries))
+        try:
+            if mask is None or self._takes_selectors:
+                scores, rows = self._index.search(queries, k, params=self._parameters(k, mask))
+            else:
+                rows, scores = self._search_past(queries, k, ~mask.visible)
+        except RuntimeError as error:
+            raise InputError(
+                f"FAISS cannot search this index: {reason(error)}. "
+                "Rebuild it with another --ann, such as HNSW32."
+            ) from None
+        rows[~queries.any(axis=1)] = NO_ROW
+        missing = rows == NO_ROW
+        keys = np.where(missing, NO_KEY, self._keys[rows])
+        return Neighbors(keys, np.where(missing, -np.inf, scores))
+
+    def _parameters(self, k: int, mask: Mask | None) -> Any:
+        if mask is not None:
+            return faiss_parameters(self._index, k, self._chosen, mask)
+        kept, parameters = self._unmasked
+        if kept != k:
+            parameters = faiss_parameters(self._index, k, self._chosen)
+            self._unmasked = k, parameters
+        return parameters
+
+    def _search_past(
+        self, queries: Matrix, k: int, hidden: NDArray[np.bool_]
+    ) -> tuple[Keys, Matrix]:
+        """Search without a selector for enough rows that `k` are left without the hidden ones."""
+        many = int(hidden.sum())
+        wanted = min(k + many, self.rows)
+        # The rough scan must also return its hidden rows, but need not find k_factor of each.
+        factor = max(1.0, (k * self._chosen.k_factor + many) / wanted)
+        parameters = faiss_parameters(self._index, wanted, self._chosen, refine_factor=factor)
+        scores, rows = self._index.search(queries, wanted, params=parameters)
+        rows[(rows != NO_ROW) & hidden[rows]] = NO_ROW
+        found = best(rows, scores, k)
+        return found.keys, found.scores
+
+
+def load(path: Path, dim: int, parameters: SearchParameters = DEFAULTS) -> FaissIndex:
+    """Read an index file; the caller has verified its checksum.
+
+    Raises:
+        DamageError: FAISS cannot read it, or it holds vectors of another width.
+    """
+    try:
+        index = faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise DamageError(f"{path} cannot be read: {reason(error)}. Rebuild the index.") from None
+    if index.d != dim or not isinstance(index, faiss.IndexIDMap2):
+        raise DamageError(
+            f"{path} is another index: {type(index).__name__}, {index.d} wide; "
+            f"expected IndexIDMap2, {dim} wide. Rebuild the index."
+        )
+    return FaissIndex(index, parameters)
