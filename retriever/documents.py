@@ -124,7 +124,7 @@ class Documents:
         """
         if not isinstance(doc_id, str):
             raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
-        found = self._store.document(doc_id)
+        found = self._store.corpus.document(doc_id)
         if found is None:
             some, more = self._some_ids()
             raise unknown_name("document", doc_id, f"{self.path}/", some, more=more)
@@ -132,7 +132,7 @@ class Documents:
 
     def documents(self) -> Iterator[Document]:
         """Every document, in the order in which they came."""
-        return self._store.documents()
+        return self._store.corpus.documents()
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """The documents of some ids, in no order; ids that no document has are left out."""
@@ -144,7 +144,7 @@ class Documents:
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
         """Those of some ids that no document has, in the order given."""
-        return self._store.unknown_ids(doc_ids)
+        return self._store.corpus.unknown_ids(doc_ids)
 
     def _some_ids(self) -> tuple[list[str], bool]:
         """A few ids, to show what there is, and whether there are more."""

@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from indexes import ann
-from indexes.catalog.corpus import Corpus
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import InputError, RetrieverError
 from indexes.pipeline.embedding_job import PEAK_MEMORY, EmbeddingResult
 from indexes.pipeline.session import WriteSession
 from indexes.storage.files import new_file
 from indexes.storage.memory import Peak
-from indexes.vectors.blocks import rows_of
-from indexes.vectors.shards import open_shards, unpack_keys
+from indexes.vectors.coverage import live_rows
+from indexes.vectors.shards import open_shards
 
 # In the report of an index: its structure is to be made again. One that FAISS refused is not.
 GIVEN_UP = "given_up"
@@ -162,16 +161,6 @@ def planned(
 def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
     """An index whose structure does not count any more, until it is built again."""
     return replace(planned(index.name, embedding, index.definition), report={GIVEN_UP: 1})
-
-
-def live_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
-    """How many passages an embedding can find, by the catalog alone: no file is opened."""
-    deleted = corpus.tombstones()
-    return sum(
-        shard.rows
-        - len(rows_of(deleted, unpack_keys(shard.present, shard.first_key, shard.stop_key)))
-        for shard in shards
-    )
 
 
 def _seen(shards: Sequence[ShardRow]) -> int:

@@ -6,14 +6,13 @@ corpus. What it has fitted is used unchanged for what is added later, until some
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from indexes.catalog.fitted import read_parameters
 from indexes.catalog.records import EmbeddingRow, Fitted, NewEmbedding
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
@@ -22,26 +21,11 @@ from indexes.pipeline.builder import Builder
 from indexes.pipeline.embedding_job import EmbeddingResult, Progress
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
-from indexes.storage.files import new_file, read_sealed
+from indexes.storage.files import new_file
 from indexes.vectors.shards import unpack_keys
 
 # The text of every passage in; what to embed them with out. Called by the only writer.
 Make = Callable[[Iterator[str]], NewEmbedding]
-
-
-def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes | None:
-    """What an embedding's embedder was fitted to; None where it was fitted to nothing.
-
-    Raises:
-        DamageError: the file is not the one that the catalog names; says how to fit `index` anew.
-    """
-    if embedding.fitted.file is None:
-        return None
-    cure = (
-        "What was fitted on the documents cannot be made from anything else. Fit it anew with: "
-        f"retriever build {shlex.quote(str(folder))} {index} --refit"
-    )
-    return read_sealed(folder / embedding.fitted.file, embedding.fitted.digest, cure)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.corpus import FoundPassage
+from indexes.catalog.passages import FoundPassage
 from indexes.catalog.records import IndexRow
 from indexes.errors import InputError, MismatchError
 from indexes.lexical.bm25 import LONGEST_WORD, terms_of
