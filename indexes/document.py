@@ -1,25 +1,24 @@
-"""A document as the user gave it, and the text that is embedded for it."""
+"""Documents, and the text that is embedded for a passage of one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import reprlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from indexes.errors import InputError
+from indexes.errors import InputError, short_repr
 
 
 @dataclass(frozen=True)
 class Document:
     """One document of a corpus.
 
-    `doc_id` is the user's name for it, unique in a collection. `metadata` holds anything that JSON
-    can hold. Text may be empty: such a document is kept and shown, and no embedding can find it.
+    `doc_id` is unique in a collection. `metadata` holds anything that JSON can hold. The text may
+    be empty: such a document is stored and listed, but no embedding can find it.
 
     Raises:
         InputError: a field has the wrong type, `doc_id` is empty, a text is not valid Unicode, or
@@ -37,15 +36,15 @@ class Document:
         if not self.doc_id.strip():
             raise InputError("'doc_id' is empty; every document needs an id")
         if "\0" in self.doc_id:
-            # SQLite's JSON functions would take it for the end of the id.
+            # SQLite's JSON functions would end the id there.
             raise InputError("'doc_id' holds a NUL character; use another id")
         self.metadata_json()
 
     @classmethod
     def stored(cls, doc_id: str, text: str, title: str, metadata: str) -> Document:
-        """A document as it was taken in, `metadata` as JSON: what was checked then is not again."""
+        """Return a document from the catalog, `metadata` as JSON, without checking it again."""
         document = object.__new__(cls)
-        fields = document.__dict__  # one by one: the fastest way past a frozen class
+        fields = document.__dict__  # one by one: the fastest way around a frozen class
         fields["doc_id"] = doc_id
         fields["text"] = text
         fields["title"] = title
@@ -53,7 +52,7 @@ class Document:
         return document
 
     def metadata_json(self) -> str:
-        """The metadata as JSON text, keys in the user's order.
+        """Return the metadata as JSON text, keys in the user's order.
 
         Raises:
             InputError: a value that JSON cannot hold, named by its key.
@@ -70,12 +69,12 @@ class Document:
             raise _bad_metadata(self.metadata) from None
 
     def content_checksum(self) -> bytes:
-        """16 bytes that change when the title or the text does: what has to be embedded again."""
+        """Return 16 bytes that change with the title or the text: then it is embedded again."""
         return self._checksum
 
     @cached_property
     def _checksum(self) -> bytes:
-        # Kept: neither text can change. (The metadata may be a dict that does.)
+        # Cached: neither text can change. (The metadata may be a dict that does.)
         return content_checksum(self.title, self.text)
 
 
@@ -84,7 +83,7 @@ _LENGTH = struct.Struct("<Q").pack
 
 
 def content_checksum(title: str, text: str) -> bytes:
-    """BLAKE2b of the title's length in bytes, the title and the text, 16 bytes."""
+    """Return BLAKE2b of the title's length in bytes, the title and the text; 16 bytes."""
     start = title.encode()
     digest = _BLAKE.copy()  # cheaper than a new one
     digest.update(_LENGTH(len(start)) + start + text.encode())
@@ -92,7 +91,7 @@ def content_checksum(title: str, text: str) -> bytes:
 
 
 def passage_text(title: str, text: str, start: int, end: int) -> str:
-    """What is embedded for the characters `start` to `end` of a document: title, a space, text.
+    """Return what is embedded for the characters `start` to `end`: title, a space, text.
 
     This is BEIR's convention, which published scores follow.
     """
@@ -111,15 +110,13 @@ def _check_text(name: str, value: object) -> None:
 
 # UnicodeEncodeError, from a lone surrogate, is a ValueError.
 _NOT_JSON = (TypeError, ValueError, RecursionError)
-
-
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _check_keys(value: Any) -> None:
-    """Refuse keys that are no text: JSON would turn them into text, one upon another."""
-    if type(value) in _SCALARS:  # asking an abstract class takes longer than all the rest
+    """Refuse keys that are not text: JSON would convert them to text, and may merge some."""
+    if type(value) in _SCALARS:  # `isinstance` of an abstract class takes longer than the rest
         return
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
@@ -141,20 +138,12 @@ def _bad_metadata(metadata: Mapping[str, Any]) -> InputError:
     for key, value in metadata.items():
         if not isinstance(key, str):
             kind = type(key).__name__
-            return InputError(f"metadata key {_shown(key)} is {kind}; expected text")
+            return InputError(f"metadata key {short_repr(key)} is {kind}; expected text")
         try:
             _check_keys(value)
             _to_json(value)
         except _NOT_JSON:
             kind = type(value).__name__
-            shown = _shown(value)
+            shown = short_repr(value)
             return InputError(f"metadata '{key}' holds {shown} ({kind}), which JSON cannot hold")
     return InputError("metadata holds a value that JSON cannot hold")
-
-
-def _shown(value: object) -> str:
-    try:
-        return reprlib.repr(value)
-    except ValueError:
-        # Python writes out no whole numbers of more than 4,300 digits.
-        return "a number of too many digits"

@@ -1,15 +1,15 @@
 """Every error that Retriever raises on purpose.
 
-    RetrieverError                 one clear line for the user; the command line exits with 1
-    ├── InputError                 what was given cannot be used: a query, an option, a width
-    │   ├── BadRecordsError        records of a source, all of them together, with file and line
+    RetrieverError                 a message for the user; the command line exits with 1
+    ├── InputError                 input that cannot be used: a query, an option, a width
+    │   ├── BadRecordsError        all bad records of a source together, with file and line
     │   ├── FailedTextsError       documents that an embedder failed for; the others were embedded
-    │   └── FileFormatError        a file that is not what its ending says, or is cut off
+    │   └── FileFormatError        a file that does not match its extension, or is cut off
     ├── UnknownNameError           no index, embedder, document or measure of that name
     ├── ModelNotAvailableError     a model that could not be found: what was tried, how to get it
-    ├── MismatchError              vectors of one embedder met an index of another
-    └── CollectionError            the folder itself
-        ├── NotACollectionError    no collection there
+    ├── MismatchError              vectors of one embedder used with an index of another
+    └── CollectionError            the collection's folder
+        ├── NotACollectionError    the folder holds no collection
         ├── NewerFormatError       written by a newer Retriever
         ├── LockedError            another process is writing
         └── DamageError            a file is missing or its checksum is wrong
@@ -20,6 +20,7 @@ command line.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,18 +30,18 @@ NAMED = 3
 
 
 class RetrieverError(Exception):
-    """The root of the tree: catch it to catch everything that Retriever raises on purpose."""
+    """Base class of everything that Retriever raises on purpose."""
 
 
 class InputError(RetrieverError):
-    """What was given cannot be used."""
+    """Input that cannot be used."""
 
 
 @dataclass(frozen=True)
 class BadRecord:
     """One record of a source that cannot be used.
 
-    `place` is `file:line` (or `record 3` of an iterable), `reason` a clause without a full stop.
+    `place` is `file:line` (or `record 3` of an iterable), `reason` a clause without a period.
     """
 
     place: str
@@ -51,10 +52,10 @@ class BadRecord:
 
 
 class BadRecordsError(InputError):
-    """Records that cannot be used: up to ten in the message, all that were kept in `records`.
+    """Records that cannot be used; up to ten are in the message.
 
-    `total` counts every bad record; `records` holds the first of them. `kept` counts the records
-    that were committed before the first bad one was met.
+    `total` counts all bad records; `records` holds the first of them. `kept` counts the records
+    that were committed before the first bad one.
     """
 
     def __init__(
@@ -63,17 +64,14 @@ class BadRecordsError(InputError):
         self.records = tuple(records)
         self.total = total
         self.kept = kept
-        shown = [f"  {record}" for record in self.records[:SHOWN_RECORDS]]
-        if total > len(shown):
-            shown.append(f"  ... and {total - len(shown):,} more")
-        noun = "record" if total == 1 else "records"
         done = f"the {kept:,} before them were kept" if kept else "nothing was kept"
-        super().__init__("\n".join([f"{total:,} bad {noun}; {done}:", *shown, advice]))
+        what = f"{counted(total, 'bad record')}; {done}:"
+        super().__init__("\n".join([what, *_shown(self.records, total), advice]))
 
 
 @dataclass(frozen=True)
 class FailedText:
-    """A document that an embedder failed for; `reason` is the first line of what it raised."""
+    """A document that an embedder failed for; `reason` is the first line of its error."""
 
     doc_id: str
     reason: str
@@ -83,10 +81,9 @@ class FailedText:
 
 
 class FailedTextsError(InputError):
-    """Documents that could not be embedded, raised when all else was done and committed.
+    """Documents that could not be embedded, raised after everything else was committed.
 
-    Up to ten are in the message, all in `failed`. `report` is what the call would have given
-    without them.
+    Up to ten are in the message, all in `failed`. `report` is what the call would have returned.
     """
 
     def __init__(
@@ -94,15 +91,13 @@ class FailedTextsError(InputError):
     ) -> None:
         self.failed = tuple(failed)
         self.report = report
-        shown = [f"  {text}" for text in self.failed[:SHOWN_RECORDS]]
-        if len(self.failed) > len(shown):
-            shown.append(f"  ... and {len(self.failed) - len(shown):,} more")
-        what = f"{counted(len(self.failed), 'document')} could not be embedded, {done}:"
-        super().__init__("\n".join([what, *shown, advice]))
+        total = len(self.failed)
+        what = f"{counted(total, 'document')} could not be embedded, {done}:"
+        super().__init__("\n".join([what, *_shown(self.failed, total), advice]))
 
 
 class FileFormatError(InputError):
-    """A file that is not what its ending says, or that ends too early."""
+    """A file that does not match its extension, or that ends too early."""
 
 
 class UnknownNameError(RetrieverError):
@@ -114,11 +109,11 @@ class ModelNotAvailableError(RetrieverError):
 
 
 class MismatchError(RetrieverError):
-    """Vectors of one embedder met an index that holds another's."""
+    """Vectors of one embedder used with an index that holds another's."""
 
 
 class CollectionError(RetrieverError):
-    """Something is wrong with the folder that holds a collection."""
+    """A problem of the folder that holds a collection."""
 
 
 class NotACollectionError(CollectionError):
@@ -137,15 +132,20 @@ class DamageError(CollectionError):
     """A file of the collection is missing, cut off or changed."""
 
 
+def _shown(items: Sequence[object], total: int) -> list[str]:
+    shown = [f"  {item}" for item in items[:SHOWN_RECORDS]]
+    return [*shown, f"  ... and {total - len(shown):,} more"] if total > len(shown) else shown
+
+
 def counted(number: int, noun: str) -> str:
-    """A count with its noun: `1 passage`, `2,000 passages`."""
+    """Return a count with its noun: `1 passage`, `2,000 passages`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def unknown_name(
     kind: str, name: str, place: str, known: Sequence[str], *, more: bool = False
 ) -> UnknownNameError:
-    """The error for a name that `place` does not have: says which names it has.
+    """Return the error for a name that `place` lacks, with the known names.
 
     `more` says that `known` are only some of them.
     """
@@ -155,7 +155,7 @@ def unknown_name(
 def unknown_names(
     kind: str, names: Sequence[str], place: str, known: Sequence[str], *, more: bool = False
 ) -> UnknownNameError:
-    """The error for names that `place` does not have: says how many, and the first of them."""
+    """Return the error for several names that `place` lacks, with the first of them."""
     if len(names) == 1:
         return unknown_name(kind, names[0], place, known, more=more)
     # Their repr shows a space at the end, or what cannot be printed.
@@ -167,3 +167,12 @@ def unknown_names(
 def _has(known: Sequence[str], more: bool) -> str:
     names = ", ".join(sorted(known))
     return f"It has: {names}, ..." if more else f"It has: {names or 'none'}."
+
+
+def short_repr(value: object) -> str:
+    """Return an abbreviated repr of a value, for a message."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:
+        # Python does not print integers of more than 4,300 digits.
+        return "a number of too many digits"

@@ -1,4 +1,4 @@
-"""One folder that holds a corpus, its vectors and its indexes: the front door of this room."""
+"""A folder with a corpus, its vectors and its indexes: the entry point of this package."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.database import UNFINISHED, Catalog
+from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.kinds import COMBINED, LEXICAL
+from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow
 from indexes.catalog.registry import another_index
 from indexes.document import Document
-from indexes.errors import (
-    BadRecord,
-    CollectionError,
-    DamageError,
-    InputError,
-)
+from indexes.errors import BadRecord, CollectionError, DamageError, InputError
 from indexes.ingest.batches import IngestBatches
-from indexes.ingest.upsert import Added, Spans, Upsert, index_anew
+from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import check_language
+from indexes.maintenance.compact import Compacted, compact
 from indexes.maintenance.repair import Encoder, Repaired, Repairer
 from indexes.maintenance.verify import Checked, Checker, Problem
 from indexes.pipeline.ann_builder import AnnBuilder
@@ -42,19 +39,6 @@ from indexes.vectors.engines import engine_of
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True)
-class Compacted:
-    """What a call of `compact` did: vectors of removed passages dropped, and bytes set free.
-
-    `exact` names the indexes that are searched exactly from now on: too few vectors were left to
-    build their structure anew.
-    """
-
-    rows: int
-    freed: int
-    exact: tuple[str, ...] = ()
-
-
 class Store(Reader):
     """A collection on disk. Every method commits fully or changes nothing.
 
@@ -63,9 +47,9 @@ class Store(Reader):
 
     @classmethod
     def create(cls, folder: Path, split: Any = None) -> Store:
-        """A new collection in a folder that is absent or empty.
+        """Create a collection in a folder that is absent or empty.
 
-        `split` is any JSON that says how documents are cut into passages; None: not at all.
+        `split` is any JSON that says how documents are split into passages; None: not at all.
 
         Raises:
             CollectionError: the folder holds something, or cannot be written to.
@@ -73,14 +57,14 @@ class Store(Reader):
         if not is_free(folder):
             raise CollectionError(
                 f"{folder} holds something already. Choose a new folder for the collection, "
-                f"or open the one that is there."
+                "or open the one that is there."
             )
-        return cls(folder, Catalog.create(folder / CATALOG, json.dumps(split)))
+        return cls(folder, create_catalog(folder / CATALOG, json.dumps(split)))
 
     @classmethod
     def open(cls, folder: Path) -> Store:
-        """The collection in a folder; see `Catalog.open` for errors."""
-        return cls(folder, Catalog.open(folder / CATALOG))
+        """Open the collection in a folder; see `open_catalog` for errors."""
+        return cls(folder, open_catalog(folder / CATALOG))
 
     # -- documents ------------------------------------------------------------------------------
 
@@ -95,14 +79,13 @@ class Store(Reader):
     ) -> Added:
         """Insert or update documents by `doc_id`, given with their places for messages.
 
-        `spans` cuts a text into passages; None: not at all. What is taken in is committed every
-        few seconds, so that an interrupted call has little to do again: a document whose title and
-        text are as before costs nothing anew. `source` gives a fingerprint of all the records, None
-        where there is none: when they were taken in before, and no document has changed since, they
-        are not read.
+        `spans` splits a text into passages; None: not at all. Documents are committed every few
+        seconds, so that an interrupted call has little to repeat: a document with the same title
+        and text costs nothing again. `source` returns a fingerprint of all records, or None: if
+        they were added before, and no document has changed since, they are not read.
 
         Raises:
-            BadRecordsError: some cannot be used and `skip_bad` is false; nothing more was kept.
+            BadRecordsError: some cannot be used and `skip_bad` is false; says what was kept.
             LockedError: another process is writing.
         """
         with self._writing():
@@ -111,15 +94,15 @@ class Store(Reader):
             if known is not None:
                 progress(known, known)
                 return Added(unchanged=known)
-            taking = IngestBatches(Upsert(self._catalog, spans), iter(records), skip_bad, progress)
+            taking = IngestBatches(Upsert(self.catalog, spans), iter(records), skip_bad, progress)
             for portion in taking.portions():
-                # The user's own code is done with these: no transaction waits for it.
+                # The user's own code has finished with these: no transaction waits for it.
                 looked = taking.diff(portion)
                 writes = looked.changes.count > 0
-                with self._catalog.writing() if writes else contextlib.nullcontext():
+                with self.catalog.writing() if writes else contextlib.nullcontext():
                     taking.apply(looked)
             if not taking.total_bad:
-                # Asked again: a file may have been changed while it was read.
+                # Computed again: a file may have been changed while it was read.
                 self._remember_source(fingerprint, source(), taking.count)
         return taking.added()
 
@@ -128,48 +111,48 @@ class Store(Reader):
             SELECT sources.documents FROM sources, state
             WHERE fingerprint = ? AND sources.content = state.content
         """
-        with self._catalog.reading():
-            row = self._catalog.row(sql, [source])
+        with self.catalog.reading():
+            row = self.catalog.row(sql, [source])
         return int(row[0]) if row else None
 
     def _remember_source(self, source: bytes | None, now: bytes | None, documents: int) -> None:
         if source is None or source != now:
             return
-        with self._catalog.writing():
-            self._catalog.execute("DELETE FROM sources WHERE content < (SELECT content FROM state)")
+        with self.catalog.writing():
+            self.catalog.execute("DELETE FROM sources WHERE content < (SELECT content FROM state)")
             sql = "INSERT OR REPLACE INTO sources SELECT ?, content, ? FROM state"
-            self._catalog.execute(sql, [source, documents])
+            self.catalog.execute(sql, [source, documents])
 
     def delete(self, doc_ids: Iterable[str]) -> int:
-        """Remove documents from the corpus, and so from every index; how many there were."""
-        with self._writing(), self._catalog.writing():
-            return self._corpus.delete(doc_ids)
+        """Remove documents from the corpus, and so from every index; return how many."""
+        with self._writing(), self.catalog.writing():
+            return self.corpus.delete(doc_ids)
 
     def delete_where(self, where: Filter) -> int:
-        """Remove the documents that a filter lets through; how many there were."""
-        with self._writing(), self._catalog.writing():
-            return self._corpus.delete_where(where)
+        """Remove the documents that match a filter; return how many."""
+        with self._writing(), self.catalog.writing():
+            return self.corpus.delete_where(where)
 
     def index_fields(self, paths: Iterable[tuple[str, ...]]) -> None:
         """Index metadata fields, so that a filter on them need not read every document."""
         with self._writing():
-            known = self._corpus.fields()
+            known = indexed_fields(self.catalog)
             new = [path for path in dict.fromkeys(paths) if path not in known]
             if not new:
                 return
-            with self._catalog.writing():
-                self._catalog.execute_many(
+            with self.catalog.writing():
+                self.catalog.execute_many(
                     "INSERT INTO fields (path) VALUES (?)", [(json.dumps(path),) for path in new]
                 )
-                index_anew(self._catalog, self._corpus)
+                index_all_values(self.catalog, self.corpus)
 
     # -- indexes --------------------------------------------------------------------------------
 
     def check_new(self, name: str, *, factory: str | None = None, dim: int = 0) -> None:
-        """Check an index's name and factory string before any work is spent on it.
+        """Check an index's name and factory string before any work is done.
 
         Raises:
-            InputError: the name is not fit for a file, or FAISS does not know the factory.
+            InputError: the name cannot name a file, or FAISS does not know the factory.
         """
         if not NAME.fullmatch(name):
             raise InputError(
@@ -190,12 +173,12 @@ class Store(Reader):
         encoder: Callable[[], Encode],
         progress: Progress,
     ) -> tuple[IndexRow, EmbeddingResult]:
-        """Embed what has no vector yet, then build the index; it, and what was embedded.
+        """Embed what has no vector yet, then build the index; return it and what was embedded.
 
-        The embedding is one that there is, or `make` makes a new one, fitted on the corpus or not.
-        It is registered with its index at once, so that an interrupted build goes on. In the
-        `recipe` of the index, `factory` is a FAISS factory string; the rest is its owner's. Texts
-        that `encoder`'s encode fails for are left out, and told of; see `Builder.embed` and
+        Without an `embedding`, `make` makes a new one, fitted on the corpus or not. It is
+        registered with its index at once, so that an interrupted build can resume. In the
+        `definition` of the index, `factory` is a FAISS factory string; the rest belongs to the
+        caller. Texts that cannot be encoded are left out and reported; see `Builder.embed` and
         `AnnBuilder.build_beside`.
 
         Raises:
@@ -219,18 +202,18 @@ class Store(Reader):
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
     ) -> tuple[IndexRow, EmbeddingResult]:
-        """Fit the embedding of an index anew, and embed all again; see `Fitting.refit`.
+        """Fit the embedding of an index again, and embed everything again; see `Fitting.refit`.
 
         Raises:
             LockedError: another process is writing.
-            InputError: another process has changed the index since the caller looked.
+            InputError: another process has changed the index since the caller read it.
         """
         with self._writing():
             self._check_plan(name, embedding)
             writer = self._writer()
             embedded = Fitting(writer).refit(name, embedding, make, encode, progress)
             index = self.index(name)
-            now = self._registry.embedding_of(index)
+            now = self.registry.embedding_of(index)
             structures = AnnBuilder(writer)
             index, embedded = structures.build_beside(embedded, name, now, index.definition)
             self._sweep()
@@ -242,7 +225,7 @@ class Store(Reader):
         Raises:
             LockedError: another process is writing.
             InputError: no such language.
-            MismatchError: an index of that name is there, and another.
+            MismatchError: another index has that name.
         """
         check_language(language)
         with self._writing():
@@ -250,21 +233,21 @@ class Store(Reader):
             return Bm25Builder(self._writer()).build(name, language, progress)
 
     def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
-        """Name a combination of indexes; `recipe` says how, and is its owner's.
+        """Register a combination of indexes; `definition` says how, and belongs to the caller.
 
         Raises:
             LockedError: another process is writing.
-            UnknownNameError: a part is not there.
-            MismatchError: an index of that name is there, and another.
+            UnknownNameError: a part does not exist.
+            MismatchError: another index has that name.
         """
         whole = {**definition, "parts": list(parts)}
         with self._writing():
             for part in parts:
                 self.index(part)
             self._check_same(name, COMBINED.name, whole)
-            with self._catalog.writing():
+            with self.catalog.writing():
                 row = replace(NOTHING, name=name, kind=COMBINED.name, definition=whole)
-                self._registry.set_index(row)
+                self.registry.set_index(row)
         return self.index(name)
 
     def _check_same(self, name: str, kind: str, definition: Mapping[str, Any]) -> None:
@@ -273,19 +256,19 @@ class Store(Reader):
                 raise another_index(self.folder, row)
 
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:
-        """Take back an index that failed before any of its work was kept."""
+        """Remove an index whose build failed before any of its work was kept."""
         if not self.shards(embedding):
-            with self._catalog.writing():
-                self._registry.drop_index(name)
-                if all(row.embedding != embedding.number for row in self._registry.indexes()):
-                    self._registry.drop_embedding(embedding.number)
+            with self.catalog.writing():
+                self.registry.drop_index(name)
+                if all(row.embedding != embedding.number for row in self.registry.indexes()):
+                    self.registry.drop_embedding(embedding.number)
 
     def _check_plan(self, name: str, embedding: EmbeddingRow | None) -> None:
-        """Check, with the lock in hand, that no other writer has overtaken what the caller saw."""
+        """Check, under the lock, that no other writer has changed what the caller read."""
         if embedding is None:
             overtaken = name in [index.name for index in self.indexes()]
         else:
-            overtaken = embedding not in self._registry.embeddings()
+            overtaken = embedding not in self.registry.embeddings()
         if overtaken:
             raise InputError(
                 f"Another process has changed index '{name}' or its vectors meanwhile. "
@@ -293,10 +276,10 @@ class Store(Reader):
             )
 
     def drop(self, name: str) -> int:
-        """Forget an index, and its embedding when no other index uses it; the bytes set free.
+        """Drop an index, and its embedding if no other index uses it; return the bytes freed.
 
         Raises:
-            InputError: a combination is made of it.
+            InputError: a combination uses it.
         """
         with self._writing():
             index = self.index(name)
@@ -306,72 +289,52 @@ class Store(Reader):
                     f"Index '{name}' is part of: {', '.join(users)}. Drop what is made of it first."
                 )
             freed = index.digest.size
-            with self._catalog.writing():
-                self._registry.drop_index(name)
-                others = {other.embedding for other in self._registry.indexes()}
+            with self.catalog.writing():
+                self.registry.drop_index(name)
+                others = {other.embedding for other in self.registry.indexes()}
                 if index.embedding is not None and index.embedding not in others:
                     freed += self._size_of_embedding(index.embedding)
-                    self._registry.drop_embedding(index.embedding)
+                    self.registry.drop_embedding(index.embedding)
             self._sweep()
         return freed
 
     def _size_of_embedding(self, number: int) -> int:
-        """Bytes of an embedding's files, and of what would have replaced it."""
-        rows = [self._registry.embedding(number), *self._registry.begun(number)]
-        shards = [shard for row in rows for shard in self._registry.shards(row.number)]
+        """Return the bytes of an embedding's files, and of an unfinished refit's."""
+        rows = [self.registry.embedding(number), *self.registry.begun(number)]
+        shards = [shard for row in rows for shard in self.registry.shards(row.number)]
         fitted = sum(row.fitted.digest.size for row in rows)
         return fitted + sum(shard.digest.size for shard in shards)
 
     def compact(self, progress: Progress) -> Compacted:
-        """Drop what removed documents left behind, and give its room back to the disk.
-
-        Embeds nothing. Readers go on; a search structure with removed rows is built anew, and so
-        is one that is merely behind.
-        """
+        """Drop what deleted documents left behind; see `compact.compact`."""
         with self._writing():
-            before = self.size()
-            writer = self._writer()
-            embeddings = self._registry.embeddings()
-            rows, exact = 0, list[str]()
-            for done, embedding in enumerate(embeddings, start=1):
-                gone, without_structure = Builder(writer).compact(embedding)
-                rows, exact = rows + gone, exact + without_structure
-                progress(done, len(embeddings) + 1)
-            Bm25Builder(writer).build_behind(_unwatched)
-            if len(self._corpus.tombstones()):
-                # No file holds a removed key any more.
-                with self._catalog.writing():
-                    self._catalog.execute("DELETE FROM tombstones")
-            self._sweep()
-            self._catalog.vacuum()
-            progress(len(embeddings) + 1, len(embeddings) + 1)
-            return Compacted(rows, max(0, before - self.size()), tuple(exact))
+            return compact(self._writer(), self._sweep, self.size, progress)
 
     def verify(self, progress: Progress) -> Checked:
-        """Look for what does not add up, while readers and a writer go on."""
+        """Check the collection for damage, while readers and a writer continue."""
         while True:
             try:
-                with self._catalog.reading():
-                    generation = self._catalog.generation()
-                    checker = Checker(self._catalog, self._corpus, self._registry, self.folder)
+                with self.catalog.reading():
+                    generation = self.catalog.generation()
+                    checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
             except DamageError as error:
                 return Checked(0, 0, 0, 0, (Problem(str(error)),), ())
             except (TypeError, ValueError, OverflowError) as error:
-                # A value of a kind that we never wrote.
-                what = f"{self._catalog.path} is damaged: {error}. Restore it from a backup."
+                # A value of a type that we never wrote.
+                what = f"{self.catalog.path} is damaged: {error}. Restore it from a backup."
                 return Checked(0, 0, 0, 0, (Problem(what),), ())
-            # A file may be missed because a writer has retired it meanwhile.
-            if checked.ok or self._catalog.generation() == generation:
+            # A file may be missing because a writer has replaced it meanwhile.
+            if checked.ok or self.catalog.generation() == generation:
                 return checked
 
     def repair(self, encoder: Encoder, progress: Progress) -> Repaired:
-        """Make again what can be derived, and say what is left.
+        """Rebuild what can be derived; return what was done and which problems are left.
 
-        `encoder` gives the encoder of an index by name, and raises where its model cannot be had.
+        `encoder` returns the encoder of an index by name, and raises if its model is missing.
         """
         problems = self.verify(progress).problems
-        # Without a whole list of files nothing may be touched.
+        # Without an intact list of files nothing may be touched.
         try:
             with self._writing() as swept:
                 done = [f"removed {path}, which nothing names" for path in swept]
@@ -382,27 +345,27 @@ class Store(Reader):
         return Repaired(tuple(done), self.verify(progress).problems)
 
     def _writer(self) -> WriteSession:
-        return WriteSession(self._catalog, self._corpus, self._registry, self.folder)
+        return WriteSession(self.catalog, self.corpus, self.registry, self.folder)
 
     # -- files ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[list[Path]]:
-        """Be the only writer, over nothing but files that count; gives those that were removed."""
+        """Be the only writer; remove files that do not count, and yield their paths."""
         with writer_lock(self.folder):
             yield self._sweep()
 
     def _sweep(self) -> list[Path]:
-        """Remove the files that the catalog does not name: left by a crash, or replaced."""
+        """Remove files that the catalog does not name (left by a crash, or replaced)."""
         return [path for path in self._leftovers() if remove_file(path)]
 
     def _leftovers(self) -> list[Path]:
-        # What a damaged catalog does not name may be needed: `reading` raises then.
-        with self._catalog.reading():
-            named = {row.file for row in self._registry.indexes()}
-            for embedding in self._registry.embeddings():
+        # What a damaged catalog does not name may be needed: then `reading` raises.
+        with self.catalog.reading():
+            named = {row.file for row in self.registry.indexes()}
+            for embedding in self.registry.embeddings():
                 named.add(embedding.fitted.file)
-                named |= {shard.file for shard in self._registry.shards(embedding.number)}
+                named |= {shard.file for shard in self.registry.shards(embedding.number)}
         return [
             path
             for folder in FOLDERS
@@ -412,7 +375,7 @@ class Store(Reader):
 
 
 def _is_leaf(path: Path) -> bool:
-    """Whether it is a file, or a folder with nothing in it: a crash may leave one."""
+    """Return whether it is a file, or an empty folder: a crash may leave one."""
     try:
         return path.is_file() or not any(path.iterdir())
     except OSError:  # gone meanwhile
@@ -420,16 +383,12 @@ def _is_leaf(path: Path) -> bool:
 
 
 def _names_of(path: Path) -> set[str]:
-    """What names a file: itself, or the folder that counts as one."""
+    """Return the names that a file counts under: its own, or that of a folder stored as one."""
     return {path.as_posix(), path.parent.as_posix()}
 
 
-def _unwatched(done: int, total: int) -> None:
-    """Progress that nobody sees."""
-
-
 def is_free(folder: Path) -> bool:
-    """Whether a collection can be made in a folder: absent, empty, or left by a crash doing so."""
+    """Return whether a collection can be created there: absent, empty, or left by a crash."""
     try:
         return not folder.exists() or all(
             path.name.startswith(CATALOG + UNFINISHED) or path.name in LOCK_FILES

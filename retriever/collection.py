@@ -10,10 +10,11 @@ from typing import Any
 
 from indexes.catalog.kinds import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
+from indexes.maintenance.compact import Compacted
 from indexes.maintenance.repair import Repaired
 from indexes.maintenance.verify import Checked
 from indexes.progress import Progress
-from indexes.store import Compacted, Store, is_free
+from indexes.store import Store, is_free
 from retriever.documents import Documents, silent
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
@@ -323,7 +324,7 @@ class Collection(Documents, WordQuestions):
 
         A combination comes with the embedders of all its parts.
         """
-        generation = self._store.generation()
+        generation = self._store.catalog.generation()
         known = self._retrievers.get(index)
         if known is None or known[0] != generation:
             name = index if index is not None else self._only_index()

@@ -118,14 +118,14 @@ class Documents:
             UnknownNameError: there is none.
         """
         _check_id(doc_id)
-        found = self._store.document(doc_id)
+        found = self._store.corpus.document(doc_id)
         if found is None:
             raise self._unknown(unknown_name, doc_id)
         return found
 
     def documents(self) -> Iterator[Document]:
         """Iterate over all documents, in the order in which they were added."""
-        return self._store.documents()
+        return self._store.corpus.documents()
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """Return the documents with the given ids, in any order; unknown ids are left out."""
@@ -137,7 +137,7 @@ class Documents:
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
         """Return those of the given ids that no document has, in the order given."""
-        return self._store.unknown_ids(doc_ids)
+        return self._store.corpus.unknown_ids(doc_ids)
 
     def _unknown(self, error: Callable[..., UnknownNameError], name: object) -> UnknownNameError:
         """Return the error for an unknown id, or several, with some known ids as examples."""

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from indexes.document import Document
     from indexes.errors import FailedText
     from indexes.ingest.upsert import Added
+    from indexes.maintenance.compact import Compacted
     from indexes.maintenance.repair import Repaired
     from indexes.maintenance.verify import Checked, Problem
-    from indexes.store import Compacted
     from retriever.indexing.info import CollectionInfo
     from retriever.indexing.report import BuildReport
     from retriever.search.results import Hits

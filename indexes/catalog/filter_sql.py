@@ -1,4 +1,4 @@
-"""The SQL that picks the documents which satisfy a filter, and what it looks values up in."""
+"""Filters translated to SQL, and the rows of indexed fields that it looks values up in."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from indexes.catalog.filters import (
     as_float,
 )
 
-# What the table `field_values` calls the type of a value. Objects and empty lists are OTHER;
-# SEVERAL marks a document whose list has different elements.
+# The types of values in the table `field_values`. Objects and empty lists are OTHER; SEVERAL marks
+# a document whose list has different elements.
 NULL, BOOLEAN, NUMBER, TEXT, OTHER, SEVERAL = range(6)
 _JSON_TYPES = {
     NULL: ("null",),
@@ -28,16 +28,16 @@ _JSON_TYPES = {
 }
 
 _Sql = tuple[str, list[Any]]
-# For each kind that can match: SQL with {} for the value, and what is bound in it.
+# For each kind that can match: SQL with {} for the value, and its parameters.
 _Tests = dict[int, _Sql]
 
 
 def condition(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> tuple[str, list[Any]]:
-    """An SQL expression that is 1 for the rows of `documents` that match, else 0; never NULL.
+    """Return SQL that is 1 for the rows of `documents` that match, else 0 (never NULL).
 
-    `indexed` numbers the fields whose values are in `field_values`; others are read from the JSON
-    of `documents.metadata`, which must be as `Document.metadata_json` writes it. The second value
-    is what to bind to the question marks, in their order.
+    `indexed` numbers the fields with values in `field_values`; others are read from the JSON of
+    `documents.metadata`, which must be as `Document.metadata_json` writes it. The second value
+    holds the parameters for the question marks, in order.
     """
     match wanted:
         case AllOf(parts):
@@ -60,9 +60,9 @@ def condition(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> tuple[s
 
 
 def values_of(metadata: Mapping[str, Any], field: tuple[str, ...]) -> list[tuple[int, Any]]:
-    """The distinct (kind, value) rows of `field_values` for one document; none without the field.
+    """Return the distinct (kind, value) rows of `field_values` for one document's field, if any.
 
-    A list gives a row an element. Text ends at a NUL, as it does for SQLite's JSON functions.
+    A list gives one row for each element. Text ends at a NUL, as in SQLite's JSON functions.
     """
     value: Any = metadata
     for label in field:
@@ -75,8 +75,8 @@ def values_of(metadata: Mapping[str, Any], field: tuple[str, ...]) -> list[tuple
 
 
 def _stored(value: Any) -> tuple[int, Any]:
-    """A value of metadata or of a filter, as its kind and what SQLite compares."""
-    # A bool is an int to Python, so it is asked for first.
+    """Return the kind of a value of metadata or of a filter, and what SQLite compares."""
+    # A bool is an int in Python, so it is tested first.
     if value is None:
         return NULL, 0
     if isinstance(value, bool):
@@ -102,7 +102,7 @@ def _joined(
 
 
 def _all(parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int]) -> _Sql:
-    """All of some conditions; those between two bounds of an indexed field take one look-up."""
+    """Join conditions by AND; two bounds of one indexed field take one lookup."""
     between = []
     for low in [part for part in parts if _bounds(part, (">", ">="))]:
         for high in [part for part in parts if _bounds(part, ("<", "<="))]:
@@ -123,7 +123,7 @@ def _bounds(part: Filter, operators: tuple[str, ...]) -> TypeGuard[FieldConditio
 def _between(
     low: FieldCondition, high: FieldCondition, indexed: Mapping[tuple[str, ...], int]
 ) -> _Sql:
-    """Documents with a value between both, or with several of which each bound is met by one."""
+    """Find documents with a value between both, or with several where each bound is met by one."""
     number, (kind, least), (_, most) = indexed[low.field], _stored(low.value), _stored(high.value)
     found = "documents.document IN (SELECT document FROM field_values WHERE field = ? AND kind = ?"
     each, values = _joined(" AND ", (low, high), indexed, empty="1")
@@ -141,18 +141,18 @@ def _tests(wanted: FieldCondition | OneOf) -> _Tests:
     tests: _Tests = {}
     for kind, of_kind in by_kind.items():
         if kind == NULL:
-            # SQL's null out of JSON, 0 in the table.
+            # NULL from JSON, 0 in the table.
             tests[kind] = ("ifnull({}, 0) = 0", [])
         elif isinstance(wanted, FieldCondition):
             tests[kind] = (f"{{}} {wanted.operator} ?", of_kind)
         else:
-            # One parameter for all of them: SQLite allows only so many.
+            # One parameter for all of them: SQLite limits their number.
             tests[kind] = ("{} IN (SELECT value FROM json_each(?))", [json.dumps(of_kind)])
     return tests
 
 
 def _look_up(number: int, tests: _Tests) -> _Sql:
-    """Documents with such a value in `field_values`, found through its primary key."""
+    """Find documents with such a value in `field_values`, through its primary key."""
     pieces, values = [], []
     for kind, (test, operands) in tests.items():
         pieces.append(
@@ -164,7 +164,7 @@ def _look_up(number: int, tests: _Tests) -> _Sql:
 
 
 def _scan(field: tuple[str, ...], tests: _Tests) -> _Sql:
-    """Documents with such a value in their JSON; only a list is taken apart by `json_each`."""
+    """Find documents with such a value in their JSON; `json_each` is used for lists only."""
     source, path = _place(field)
     item_sql, item_values = _by_type("item.type", "item.value", [], tests)
     of_items = f"EXISTS (SELECT 1 FROM json_each({source}, ?) AS item WHERE {item_sql})"
@@ -180,7 +180,7 @@ def _scan(field: tuple[str, ...], tests: _Tests) -> _Sql:
 def _by_type(
     type_sql: str, value_sql: str, path: list[Any], tests: _Tests, *, of_list: _Sql = ("", [])
 ) -> _Sql:
-    """A CASE over the JSON type; both `type_sql` and `value_sql` bind `path`."""
+    """Return a CASE over the JSON type; both `type_sql` and `value_sql` bind `path`."""
     sql, values = f"CASE {type_sql}", [*path]
     for kind, (test, operands) in tests.items():
         for name in _JSON_TYPES[kind]:
@@ -198,12 +198,12 @@ def _exists(field: tuple[str, ...], number: int | None) -> _Sql:
 
 
 def _place(field: tuple[str, ...]) -> tuple[str, str]:
-    r"""The JSON text to look in, as SQL, and the path in it.
+    r"""Return the JSON text to search, as SQL, and the path in it.
 
     SQLite 3.40 compares a path's label with the escaped label of the JSON, and its paths cannot
-    hold a quotation mark. So for such a label both backslashes and quotation marks are written by
-    their numbers, in the path and in the JSON; the backslashes first, since only then is every
-    `\"` a quotation mark.
+    hold a quotation mark. So for such a label both backslashes and quotation marks are written as
+    `\u` escapes, in the path and in the JSON; the backslashes first, since only then is every `\"`
+    a quotation mark.
     """
     labels = [json.dumps(label, ensure_ascii=False)[1:-1] for label in field]
     source = "documents.metadata"

@@ -1,7 +1,7 @@
-"""Filters over the documents' metadata: what they can ask for, checked as they are made.
+"""Filters on document metadata, validated when they are created.
 
 Values are compared by JSON type: numbers with numbers, text with text (by code point), booleans
-with booleans, null with null; what is of another type never matches. A list matches if one of its
+with booleans, null with null; a value of another type never matches. A list matches if one of its
 elements does; lists and objects inside it match nothing. `1` equals `1.0`, and `true` is not `1`.
 """
 
@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from indexes.errors import InputError
+from indexes.errors import InputError, short_repr
 
 Scalar = str | int | float | bool | None
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 
-# SQLite's parser holds 100 open pieces of a statement, a level of a filter is up to three of them,
-# and the rest of the statement needs its share. Its expressions are 1,000 deep at most, where each
-# AND of a chain is a step down, and where a subquery may count twice.
+# SQLite's parser stack holds 100 entries, of which a level of a filter takes up to three, and the
+# rest of the statement some. Its expressions are at most 1,000 deep, where each AND of a chain is
+# one level, and a subquery may count twice.
 MOST_LEVELS = 10
 MOST_CONDITIONS = 200
 
@@ -30,9 +29,9 @@ MOST_CONDITIONS = 200
 class _Node:
     @cached_property
     def key(self) -> str:
-        """The filter as canonical text, in which filters that mean different things differ.
+        """The filter as canonical text: filters are equal if their keys are.
 
-        Filters are equal when their keys are: to Python, True, 1 and 1.0 are the same.
+        Comparing values would not do: in Python, True, 1 and 1.0 are equal.
         """
         return json.dumps(self, default=_terms)
 
@@ -45,11 +44,11 @@ class _Node:
 
 @dataclass(frozen=True, eq=False)
 class FieldCondition(_Node):
-    """The field's value compared with one value; `!=` asks for the field to be there.
+    """The field's value compared with one value; `!=` requires the field to exist.
 
     Raises:
-        InputError: an operator that there is not, a value of another type or not finite, or a
-            boolean or null with an operator that orders.
+        InputError: the operator is unknown, the value has another type or is not finite, or a
+            boolean or null has an ordering operator.
     """
 
     field: tuple[str, ...]
@@ -70,10 +69,10 @@ class FieldCondition(_Node):
 
 @dataclass(frozen=True, eq=False)
 class OneOf(_Node):
-    """The field's value equals one of several; none of no values.
+    """The field's value equals one of several; without values, it never matches.
 
     Raises:
-        InputError: a value of another type or not finite.
+        InputError: a value has another type or is not finite.
     """
 
     field: tuple[str, ...]
@@ -87,7 +86,7 @@ class OneOf(_Node):
 
 @dataclass(frozen=True, eq=False)
 class Exists(_Node):
-    """The field is there, with whatever value: also null, an object or an empty list."""
+    """The field exists with any value, including null, an object or an empty list."""
 
     field: tuple[str, ...]
 
@@ -96,52 +95,50 @@ class Exists(_Node):
 
 
 @dataclass(frozen=True, eq=False)
-class AllOf(_Node):
-    """Every part holds; with no parts, always."""
-
-    parts: tuple[Filter, ...]
-
+class _Group(_Node):
     def __post_init__(self) -> None:
-        _check_size(self)
+        if _levels(self) > MOST_LEVELS:
+            raise too_deep()
+        if _conditions(self) > MOST_CONDITIONS:
+            raise InputError(
+                f"The filter has more than {MOST_CONDITIONS} conditions."
+                " To compare one field with many values, use 'in' with a list."
+            )
 
 
 @dataclass(frozen=True, eq=False)
-class AnyOf(_Node):
-    """At least one part holds; with no parts, never."""
+class AllOf(_Group):
+    """All parts match; without parts, always."""
 
     parts: tuple[Filter, ...]
 
-    def __post_init__(self) -> None:
-        _check_size(self)
+
+@dataclass(frozen=True, eq=False)
+class AnyOf(_Group):
+    """At least one part matches; without parts, never."""
+
+    parts: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Not(_Node):
-    """The part does not hold: so also where its field is missing."""
+class Not(_Group):
+    """The part does not match, or its field is missing."""
 
     part: Filter
-
-    def __post_init__(self) -> None:
-        _check_size(self)
 
 
 Filter = FieldCondition | OneOf | Exists | AllOf | AnyOf | Not
 
 
 def refused(name: str, expected: str, found: object) -> InputError:
-    """The error for a filter on the field `name`: what was expected, and what was found."""
+    """Return the error for a filter on the field `name`."""
     name = name.encode(errors="backslashreplace").decode()
-    try:
-        shown = reprlib.repr(found)
-    except ValueError:
-        # Python writes out no whole numbers of more than 4,300 digits.
-        shown = "a number of too many digits"
-    kind = type(found).__name__
+    shown, kind = short_repr(found), type(found).__name__
     return InputError(f"The filter on '{name}': expected {expected}, found {shown} ({kind}).")
 
 
 def too_deep() -> InputError:
-    """The error for a filter that is nested too deep."""
+    """Return the error for a filter that is nested too deep."""
     return InputError(
         f"The filter is nested more than {MOST_LEVELS} levels deep."
         " Take out 'not', 'and', 'or' or brackets that change nothing."
@@ -149,14 +146,14 @@ def too_deep() -> InputError:
 
 
 def as_float(number: float) -> float:
-    """The number as SQLite reads it from JSON: infinite where it is too large."""
+    """Return the number as SQLite reads it from JSON: infinite if it is too large."""
     try:
         return float(number)
     except OverflowError:
         return math.inf if number > 0 else -math.inf
 
 
-# -- what is refused ----------------------------------------------------------------------------
+# -- validation ---------------------------------------------------------------------------------
 
 
 def _check_field(field: tuple[str, ...]) -> None:
@@ -178,16 +175,6 @@ def _check_value(field: tuple[str, ...], value: object) -> None:
         raise refused(".".join(field), "a finite number below 1.8e308", value)
 
 
-def _check_size(node: Filter) -> None:
-    if _levels(node) > MOST_LEVELS:
-        raise too_deep()
-    if _conditions(node) > MOST_CONDITIONS:
-        raise InputError(
-            f"The filter has more than {MOST_CONDITIONS} conditions."
-            " To compare one field with many values, use 'in' with a list."
-        )
-
-
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
@@ -200,7 +187,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def fields_of(node: Filter) -> set[tuple[str, ...]]:
-    """The fields that a filter asks for."""
+    """Return the fields that a filter uses."""
     if isinstance(node, FieldCondition | OneOf | Exists):
         return {node.field}
     return {field for part in _parts(node) for field in fields_of(part)}
@@ -210,7 +197,7 @@ def _terms(node: _Node) -> list[Any]:
     return [type(node).__name__, *(getattr(node, part.name) for part in fields(node))]
 
 
-def _parts(node: Filter) -> tuple[Filter, ...]:
+def _parts(node: _Node) -> tuple[Filter, ...]:
     match node:
         case AllOf(parts) | AnyOf(parts):
             return parts
@@ -219,11 +206,11 @@ def _parts(node: Filter) -> tuple[Filter, ...]:
     return ()
 
 
-def _levels(node: Filter) -> int:
-    """How many filters stand inside one another, this one included."""
+def _levels(node: _Node) -> int:
+    """Return how deep filters are nested, including this one."""
     return 1 + max(map(_levels, _parts(node)), default=0)
 
 
-def _conditions(node: Filter) -> int:
-    """How many conditions on a field there are; an empty group counts as one."""
+def _conditions(node: _Node) -> int:
+    """Return the number of conditions on a field; an empty group counts as one."""
     return max(1, sum(map(_conditions, _parts(node))))

@@ -1,4 +1,4 @@
-"""What a row of the catalog says of an embedding, a shard or an index: which files count."""
+"""Catalog records of embeddings, shards and indexes, and of their files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from indexes.storage.files import NO_FILE, FileDigest
 
 @dataclass(frozen=True)
 class Fitted:
-    """A file of what was fitted on the corpus: whole, but it counts only where a row names it."""
+    """A file of what was fitted on the corpus; it counts only if a row names it."""
 
     file: str | None = None
     digest: FileDigest = NO_FILE
@@ -21,10 +21,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class NewEmbedding:
-    """What an embedding is made with; `embedder` says how to load the embedder again.
+    """Definition of an embedding; `embedder` says how to load the embedder again.
 
-    `parameters` are what it has fitted on the corpus, None where nothing was; `facts` are what its
-    owner tells people of it. To this room, they are any JSON objects and any bytes.
+    `parameters` is what was fitted on the corpus, or None; `attributes` are for people. This
+    package takes them as opaque JSON objects and bytes.
     """
 
     embedder: Mapping[str, Any]
@@ -40,8 +40,8 @@ class NewEmbedding:
 class EmbeddingRow:
     """One embedder's vectors for the passages of a collection; see `NewEmbedding`.
 
-    With `replaces`, it is half made, and no index searches it yet: once it is whole, it will stand
-    for the embedding of that number.
+    With `replaces`, it is unfinished and no index searches it yet: once complete, it will replace
+    the embedding of that number.
     """
 
     number: int
@@ -58,7 +58,7 @@ class EmbeddingRow:
 
 @dataclass(frozen=True)
 class ShardRow:
-    """A file of vectors that answers for the keys from `first_key` to before `stop_key`."""
+    """A file of vectors that covers the keys from `first_key` to before `stop_key`."""
 
     number: int
     embedding: int
@@ -76,9 +76,9 @@ class ShardRow:
 class IndexRow:
     """A named way to search.
 
-    `flat` goes over an embedding's shards, `ann` through a FAISS file, `lexical` through a folder
-    that BM25 made of the texts. `combined` has nothing of its own: `recipe["parts"]` names the
-    indexes that it is made of, and the rest of the recipe is its owner's.
+    `flat` scans an embedding's shards, `ann` uses a FAISS file, `lexical` a folder with a BM25
+    index of the texts. `combined` has no file: `definition["parts"]` names the indexes that it
+    combines, and the rest of the definition belongs to the caller.
     """
 
     number: int
@@ -96,16 +96,16 @@ class IndexRow:
 
     @property
     def parts(self) -> Sequence[str]:
-        """The names of the indexes that it is made of."""
+        """Names of the indexes that it combines."""
         return tuple(self.definition.get("parts", ()))
 
 
-# An index that has nothing yet: what others are made from.
+# An empty index, to derive others from with `replace`.
 NOTHING = IndexRow(0, "", "", None, {}, 0, 1, 0, None, NO_FILE, 0.0, {})
 
 
 def embedding_row(row: Row) -> EmbeddingRow:
-    """A row of the catalog as an embedding, its columns in this order."""
+    """Return a catalog row, its columns in this order, as an embedding."""
     number, name, embedder, model, fingerprint, dim, dtype, attributes, replaces, *fitted = row
     file, size, checksum = fitted
     return EmbeddingRow(
@@ -123,7 +123,7 @@ def embedding_row(row: Row) -> EmbeddingRow:
 
 
 def shard_row(row: Row) -> ShardRow:
-    """A row of the catalog as a shard, its columns in this order."""
+    """Return a catalog row, its columns in this order, as a shard."""
     number, embedding, first, stop, rows, present, file, size, checksum, seconds, report = row
     digest = FileDigest(size, checksum)
     counts = json.loads(report)
@@ -131,7 +131,7 @@ def shard_row(row: Row) -> ShardRow:
 
 
 def index_row(row: Row) -> IndexRow:
-    """A row of the catalog as an index, its columns in this order."""
+    """Return a catalog row, its columns in this order, as an index."""
     (number, name, kind, embedding, definition, generation, stop, rows, *rest) = row
     file, size, checksum, seconds, report = rest
     return IndexRow(

@@ -1,10 +1,11 @@
-"""Embeddings, shards and indexes in the catalog: which files count, and what they cover."""
+"""Embeddings, shards and indexes in the catalog: which files count, and which keys they cover."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from indexes.errors import DamageError, InputError, MismatchError, unknown_name
 
 
 class Registry:
-    """What the catalog knows of vectors. Methods that write must run inside `catalog.writing()`."""
+    """Embeddings, shards and indexes. Methods that write must run inside `catalog.writing()`."""
 
     def __init__(self, catalog: Catalog, place: str) -> None:
         self._catalog = catalog
@@ -34,12 +35,10 @@ class Registry:
     def add_embedding(
         self, name: str, new: NewEmbedding, fitted: Fitted, replaces: int | None = None
     ) -> EmbeddingRow:
-        """A new embedding, named after its first index where that name is free."""
+        """Add an embedding, named after its first index, with a number if the name is taken."""
         taken = {row.name for row in self.embeddings()}
-        unique = name
-        count = 2
-        while unique in taken:
-            unique, count = f"{name}-{count}", count + 1
+        names = chain([name], (f"{name}-{number}" for number in count(2)))
+        unique = next(one for one in names if one not in taken)
         number = self._catalog.insert(
             """
             INSERT INTO embeddings (name, embedder, model, fingerprint, dim, dtype, facts, replaces,
@@ -63,7 +62,7 @@ class Registry:
         return self.embedding(number)
 
     def set_fitted(self, number: int, fitted: Fitted, attributes: Mapping[str, Any]) -> None:
-        """Name another file of what an embedding was fitted with."""
+        """Set the file and the attributes of what an embedding was fitted to."""
         self._catalog.execute(
             """
             UPDATE embeddings SET fitted = ?, fitted_size = ?, fitted_checksum = ?, facts = ?
@@ -79,11 +78,11 @@ class Registry:
         )
 
     def begun(self, number: int) -> list[EmbeddingRow]:
-        """What is half made, and will replace the embedding of that number."""
+        """Return the unfinished refits of the embedding of that number."""
         return [row for row in self.embeddings() if row.replaces == number]
 
     def replace_embedding(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
-        """Let an embedding stand for another from now on, by its name; no index uses that one."""
+        """Replace an embedding, which no index uses any more, by another under its name."""
         self.drop_embedding(old.number, but=new.number)
         self._catalog.execute(
             "UPDATE embeddings SET replaces = NULL, name = ? WHERE embedding = ?",
@@ -91,11 +90,11 @@ class Registry:
         )
 
     def embedding(self, number: int) -> EmbeddingRow:
-        """The embedding of that number."""
+        """Return the embedding of that number."""
         return next(row for row in self.embeddings() if row.number == number)
 
     def embedding_of(self, index: IndexRow) -> EmbeddingRow:
-        """The embedding that an index searches.
+        """Return the embedding that an index searches.
 
         Raises:
             InputError: it searches none.
@@ -105,7 +104,7 @@ class Registry:
         return self.embedding(index.embedding)
 
     def embeddings(self) -> list[EmbeddingRow]:
-        """All embeddings, oldest first."""
+        """Return all embeddings, oldest first."""
         sql = """
             SELECT embedding, name, embedder, model, fingerprint, dim, dtype, facts, replaces,
                    fitted, fitted_size, fitted_checksum
@@ -114,7 +113,7 @@ class Registry:
         return [embedding_row(row) for row in self._catalog.rows(sql)]
 
     def drop_embedding(self, number: int, *, but: int = 0) -> None:
-        """Forget an embedding, what would have replaced it except for `but`, and their shards."""
+        """Drop an embedding, its unfinished refits except for `but`, and their shards."""
         gone = [number, *(row.number for row in self.begun(number) if row.number != but)]
         for one in gone:
             self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
@@ -123,7 +122,7 @@ class Registry:
     # -- shards ---------------------------------------------------------------------------------
 
     def next_shard(self) -> int:
-        """The number that the next shard will get, for its file's name; never used before."""
+        """Return the number of the next shard, for its file's name; no number is used again."""
         sql = """
             SELECT MAX(number) FROM (
                 SELECT COALESCE(MAX(shard), 0) AS number FROM shards UNION ALL
@@ -133,7 +132,7 @@ class Registry:
         return int(self._catalog.value(sql)) + 1
 
     def add_shard(self, shard: ShardRow) -> None:
-        """Name a finished file: from this commit on it counts."""
+        """Add a finished file: from this commit on it counts."""
         self._catalog.execute(
             "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -152,13 +151,13 @@ class Registry:
         )
 
     def drop_shards(self, shards: Sequence[ShardRow]) -> None:
-        """Forget shards that another one answers for from now on."""
+        """Drop shards that another one replaces."""
         self._catalog.execute_many(
             "DELETE FROM shards WHERE shard = ?", [(shard.number,) for shard in shards]
         )
 
     def shards(self, embedding: int) -> list[ShardRow]:
-        """The shards of an embedding, in key order."""
+        """Return the shards of an embedding, in key order."""
         sql = """
             SELECT shard, embedding, first_key, stop_key, rows, present, file, size, checksum,
                    seconds, report
@@ -169,7 +168,7 @@ class Registry:
     # -- indexes --------------------------------------------------------------------------------
 
     def set_index(self, index: IndexRow) -> None:
-        """Name an index, in place of an older one of the same name."""
+        """Add an index, or replace the one of the same name."""
         self._catalog.execute(
             """
             INSERT INTO indexes (name, kind, embedding, recipe, generation, stop_key, rows, file,
@@ -199,15 +198,15 @@ class Registry:
         )
 
     def of_kind(self, kind: str) -> list[IndexRow]:
-        """All indexes of a kind, oldest first."""
+        """Return all indexes of a kind, oldest first."""
         return [row for row in self.indexes() if row.kind == kind]
 
     def drop_index(self, name: str) -> None:
-        """Forget an index."""
+        """Drop an index."""
         self._catalog.execute("DELETE FROM indexes WHERE name = ?", [name])
 
     def indexes(self) -> list[IndexRow]:
-        """All indexes, oldest first."""
+        """Return all indexes, oldest first."""
         sql = """
             SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size,
                    checksum, seconds, report
@@ -216,10 +215,10 @@ class Registry:
         return [index_row(row) for row in self._catalog.rows(sql)]
 
     def index(self, name: str) -> IndexRow:
-        """The index of that name.
+        """Return the index of that name.
 
         Raises:
-            UnknownNameError: there is none; lists those that there are.
+            UnknownNameError: there is none; lists the others.
         """
         rows = self.indexes()
         for row in rows:
@@ -229,7 +228,7 @@ class Registry:
 
 
 def another_index(folder: Path, row: IndexRow) -> MismatchError:
-    """The error for a name that an index has which was made in another way."""
+    """Return the error for a name that an index with another definition has."""
     return MismatchError(
         f"Index '{row.name}' is there already, made in another way ({row.kind}). Choose another "
         f"name, or first: retriever drop {shlex.quote(str(folder))} {row.name}"
@@ -237,11 +236,11 @@ def another_index(folder: Path, row: IndexRow) -> MismatchError:
 
 
 def gaps(shards: Sequence[ShardRow], stop_key: int) -> list[tuple[int, int]]:
-    """The intervals of keys before `stop_key` that no shard answers for: what is left to embed."""
+    """Return the intervals of keys before `stop_key` that no shard covers: left to embed."""
     left, position = [], 1
     for shard in sorted(shards, key=lambda shard: shard.first_key):
         if shard.first_key < position:
-            raise DamageError(f"Shard {shard.number} and one before it answer for the same keys.")
+            raise DamageError(f"Shard {shard.number} and one before it cover the same keys.")
         if shard.first_key > position:
             left.append((position, shard.first_key))
         position = shard.stop_key

@@ -1,4 +1,4 @@
-"""The records of one `add`: gathered first, then committed, a few seconds of them at a time."""
+"""The records of one `add`, read and committed in batches of a few seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from indexes.errors import BadRecord, BadRecordsError
 from indexes.ingest.upsert import Added, PendingChanges, Upsert
 from indexes.progress import Progress
 
-# A portion ends with whichever comes first.
+# A batch ends with whichever comes first.
 COMMIT_SECONDS = 2.0
 PORTION_RECORDS = 10_000
 PORTION_CHARACTERS = 16 << 20
@@ -24,10 +24,10 @@ Record = tuple[str, Document | BadRecord]
 
 @dataclass
 class IngestBatches:
-    """Records on their way in, each with its place; bad ones are counted, the first of them kept.
+    """Incoming records, each with its place; bad ones are counted, the first of them kept.
 
-    Unless `skip_bad`, nothing more is taken in from the portion of the first bad record on: the
-    rest is only read, to name all that are bad.
+    Unless `skip_bad`, nothing is added from the batch of the first bad record on: the rest is only
+    read, to report all bad records.
     """
 
     intake: Upsert
@@ -40,12 +40,12 @@ class IngestBatches:
     bad: list[BadRecord] = field(default_factory=list)
 
     def portions(self) -> Iterator[list[Record]]:
-        """The records, in portions that are worth a commit.
+        """Yield the records, in batches of one commit each.
 
         Raises:
-            BadRecordsError: at the end, if some were bad and are not to be left out.
+            BadRecordsError: at the end, if some were bad and `skip_bad` is false.
         """
-        while portion := self._gathered():
+        while portion := self._gather():
             yield portion
             self.count += len(portion)
             self.progress(self.count, 0)
@@ -54,14 +54,14 @@ class IngestBatches:
                 self.bad,
                 self.total_bad,
                 kept=self.kept,
-                advice="Mend them, or leave them out with --skip-bad (skip_bad=True).",
+                advice="Fix them, or leave them out with --skip-bad (skip_bad=True).",
             )
 
-    def _gathered(self) -> list[Record]:
+    def _gather(self) -> list[Record]:
         portion: list[Record] = []
         characters, until = 0, time.monotonic() + COMMIT_SECONDS
         for item in self.records:
-            # The item itself: a tuple more for each would double the garbage collector's work.
+            # The item itself: another tuple for each would double the garbage collector's work.
             portion.append(item)
             if isinstance(item[1], Document):
                 characters += len(item[1].text)
@@ -71,7 +71,7 @@ class IngestBatches:
         return portion
 
     def diff(self, portion: list[Record]) -> PendingChanges:
-        """What a portion would change: nothing, once a record was bad."""
+        """Return what a batch would change; nothing, once a record was bad and none is skipped."""
         bad = [record for _, record in portion if isinstance(record, BadRecord)]
         good = [item for item in portion if isinstance(item[1], Document)] if bad else portion
         looked = self.intake.diff(cast(list[tuple[str, Document]], good))
@@ -84,7 +84,7 @@ class IngestBatches:
         return PendingChanges.nothing()
 
     def apply(self, looked: PendingChanges) -> None:
-        """Take in what was looked at; inside a transaction if it changes anything."""
+        """Write pending changes; inside a transaction if there are any."""
         self.intake.apply(looked)
         if not self._refuses:
             self.kept = self.count + len(looked.doc_ids)
@@ -94,6 +94,6 @@ class IngestBatches:
         return bool(self.total_bad) and not self.skip_bad
 
     def added(self) -> Added:
-        """What the call did."""
+        """Return what the call did."""
         intake = self.intake
         return Added(intake.new, intake.changed, intake.unchanged, tuple(self.bad), self.total_bad)

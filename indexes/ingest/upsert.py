@@ -1,4 +1,4 @@
-"""Documents taken into the catalog: new ones inserted, changed ones given new keys."""
+"""Documents written to the catalog: new ones inserted, changed ones given new keys."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import numpy as np
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
+from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.row_checksums import document_row_checksum, passage_row_checksum
 from indexes.document import Document
 from indexes.errors import BadRecord
 
 INDEXED_AT_ONCE = 1_000
-# The stretches of a text that are embedded, as (start, end) in characters.
+# Returns the passages of a text, as (start, end) in characters.
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 # id, number, checksum of title and text, metadata
 Known = tuple[str, int, bytes, str]
@@ -29,7 +30,7 @@ Numbered = list[tuple[int, Document]]
 
 @dataclass(frozen=True)
 class Added:
-    """What a call of `add` did, in documents; `skipped` are the records that it left out."""
+    """Result of an `add`, in documents; `skipped` are the records that were left out."""
 
     new: int = 0
     changed: int = 0
@@ -39,23 +40,23 @@ class Added:
 
 
 class Upsert:
-    """One call of `add`: portions of documents go in, an id may come once.
+    """One call of `add`, in batches of documents with unique ids.
 
-    A document is known by its id and its content, never by its position. To tell ids that come
-    twice, memory grows by some bytes a document, whatever its length.
+    A document is identified by its id and its content, never by its position. To detect repeated
+    ids, memory grows by some bytes for each document, whatever its length.
     """
 
     def __init__(self, catalog: Catalog, spans: Spans | None) -> None:
         self._catalog = catalog
         self._corpus = Corpus(catalog)
         self._spans = spans
-        self._fields = self._corpus.fields()
+        self._fields = indexed_fields(catalog)
         self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
         self._passed: dict[str, str] = {}
         self.new = self.changed = self.unchanged = 0
 
     def diff(self, portion: Sequence[tuple[str, Document]]) -> PendingChanges:
-        """What some (place, document) would change, and which ids came before; changes nothing."""
+        """Return what some (place, document) would change, and which ids are repeated."""
         known = self._known([document.doc_id for _, document in portion])
         fresh, places, repeated = self._first_time(portion, known)
         number = int(self._catalog.value("SELECT next_document FROM state"))
@@ -64,12 +65,12 @@ class Upsert:
             row = known.get(doc_id)
             checksum = document.content_checksum()
             if row is None or row[2] != checksum or row[3] != document.metadata_json():
-                changes.apply(row, document, checksum)
+                changes.add(row, document, checksum)
         numbers = [known[doc_id][1] if doc_id in known else None for doc_id in fresh]
         return PendingChanges(changes, list(fresh), places, numbers, repeated)
 
     def apply(self, looked: PendingChanges) -> None:
-        """Write what was looked at last; inside `catalog.writing()` if it changes anything."""
+        """Write the latest pending changes; inside `catalog.writing()` if there are any."""
         changes = looked.changes
         if changes.count:
             self._write(changes)
@@ -79,7 +80,7 @@ class Upsert:
         self.unchanged += len(looked.doc_ids) - changes.count
 
     def pass_by(self, looked: PendingChanges) -> None:
-        """Keep only the ids of what was looked at, to know them when they come again."""
+        """Keep only the ids of pending changes, to detect repeated ones."""
         self._passed |= zip(looked.doc_ids, looked.places, strict=True)
 
     def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
@@ -119,7 +120,7 @@ class Upsert:
     def _write(self, changes: _Changes) -> None:
         self._insert(changes.new)
         self._update(changes.moved + changes.edited)
-        buried = self._replace_texts(changes.moved)
+        removed = self._replace_texts(changes.moved)
         key = int(self._catalog.value("SELECT next_key FROM state"))
         # A key's text never changes: a changed document gets new keys.
         passages = self._insert_passages(changes.with_new_text, key)
@@ -128,7 +129,7 @@ class Upsert:
         self._catalog.execute(
             "UPDATE state SET documents = documents + ?, passages = passages + ?,"
             " next_document = ?, next_key = ?, content = generation + 1",
-            [len(changes.new), passages - buried, changes.next_document, key + passages],
+            [len(changes.new), passages - removed, changes.next_document, key + passages],
         )
 
     def _insert(self, documents: Numbered) -> None:
@@ -180,8 +181,10 @@ class Upsert:
 
 @dataclass(frozen=True)
 class PendingChanges:
-    """What a portion of documents would do: `changes`, and the ids that came for the first time,
-    their places, their numbers (None: new ones); `repeated` are the records whose id came before.
+    """What a batch of documents would change.
+
+    `doc_ids` are the ids that came for the first time, with their places and numbers (None: new
+    documents); `repeated` are the records with an id that came before.
     """
 
     changes: _Changes
@@ -192,14 +195,13 @@ class PendingChanges:
 
     @classmethod
     def nothing(cls) -> PendingChanges:
-        """What no document would do."""
+        """Return no changes."""
         return cls(_Changes([], [], [], 0), (), (), (), ())
 
 
 @dataclass
 class _Changes:
-    """What a portion brings, by document numbers: new documents, those whose text changed (moved),
-    those of which only the metadata did (edited).
+    """Documents of a batch by number: new, with another text (moved), with other metadata (edited).
 
     `with_new_text` are the first two together, in the order in which they came.
     """
@@ -210,8 +212,8 @@ class _Changes:
     next_document: int
     with_new_text: Numbered = field(default_factory=list)
 
-    def apply(self, known: Known | None, document: Document, checksum: bytes) -> None:
-        """Sort a document in that is new, or not as it was."""
+    def add(self, known: Known | None, document: Document, checksum: bytes) -> None:
+        """Add a document that is new or changed."""
         if known is None:
             self.new.append((self.next_document, document))
             self.with_new_text.append((self.next_document, document))
@@ -224,14 +226,14 @@ class _Changes:
 
     @property
     def count(self) -> int:
-        """How many documents change."""
+        """Number of documents that change."""
         return len(self.with_new_text) + len(self.edited)
 
 
 def index_values(
     catalog: Catalog, fields: dict[tuple[str, ...], int], documents: Iterable[tuple[int, Document]]
 ) -> None:
-    """Write what some documents hold in the fields that are indexed, in place of what they held."""
+    """Replace the indexed field values of some documents."""
     documents = list(documents)
     numbers = json.dumps([number for number, _ in documents])
     catalog.execute(
@@ -248,10 +250,10 @@ def index_values(
     )
 
 
-def index_anew(catalog: Catalog, corpus: Corpus) -> None:
-    """Write what all documents hold in the fields that are indexed; inside `catalog.writing()`."""
+def index_all_values(catalog: Catalog, corpus: Corpus) -> None:
+    """Rebuild the indexed field values of all documents; inside `catalog.writing()`."""
     catalog.execute("DELETE FROM field_values")
-    fields, numbered = corpus.fields(), corpus.numbered()
+    fields, numbered = indexed_fields(catalog), corpus.numbered()
     while some := list(islice(numbered, INDEXED_AT_ONCE)):
         index_values(catalog, fields, some)
 
@@ -261,11 +263,11 @@ def _row(document: Document) -> tuple[str, bytes, str]:
 
 
 class _Seen:
-    """Where each document of a call came from: four bytes a document, and its place, packed."""
+    """The place of each document of a call: four bytes a document, and its place, compressed."""
 
     def __init__(self, next_document: int) -> None:
-        # By number: 1 + its position in this call, 0 for those that have not come yet. Those that
-        # are new in this call have the numbers from there on.
+        # By number: 1 + its position in this call, 0 for those that have not come yet. Documents
+        # that are new in this call follow in `_new`.
         self._positions = np.zeros(next_document, np.uint32)
         self._new = bytearray()
         self._count = 0
@@ -273,7 +275,7 @@ class _Seen:
         self._blocks: list[bytes] = []
 
     def add(self, places: Sequence[str], numbers: Sequence[int | None]) -> None:
-        """Remember the places of a batch; None for a document that gets the next number."""
+        """Add the places of a batch; None for a document that gets the next number."""
         self._starts.append(self._count)
         # No place holds a NUL: file names cannot.
         self._blocks.append(zlib.compress("\0".join(places).encode("utf-8", "surrogatepass"), 1))
@@ -285,13 +287,13 @@ class _Seen:
         self._count += len(places)
 
     def any_of(self, numbers: Sequence[int]) -> bool:
-        """Whether any of some documents has come."""
+        """Return whether any of some documents has come."""
         return bool(numbers) and (
             max(numbers) >= len(self._positions) or bool(self._positions[list(numbers)].any())
         )
 
     def place(self, number: int) -> str:
-        """Where a document came from in this call; empty when it has not come."""
+        """Return the place of a document in this call; empty if it has not come."""
         position = self._position(number) - 1
         if position < 0:
             return ""

@@ -1,9 +1,9 @@
-"""BM25 over the texts of passages: built whole, then immutable, and asked by terms.
+"""BM25 over the texts of passages: built completely, then immutable, and searched by terms.
 
 Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", with Lucene's
 idf = ln(1 + (N - n + 0.5) / (n + 0.5)): a term that comes f times among a passage's l adds
 idf (k1 + 1) f / (f + k1 (1 - b + b l / mean l)), k1 = 1.2, b = 0.75. As in Lucene, l is kept in one
-byte: exact up to 40, and rounded down by up to a ninth beyond. The mean is exact.
+byte: exact up to 40, and rounded down by up to a ninth above. The mean is exact.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
-from indexes.catalog.corpus import Passage
+from indexes.catalog.passages import Passage
 from indexes.errors import CollectionError, DamageError, InputError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
 from indexes.storage.files import LOCAL_LOCKS, advice, sync
@@ -33,47 +33,46 @@ LANGUAGES = (
     *("turkish", "none"),
 )
 
-# The terms of a query, and how often each comes.
+# The terms of a query, and how often each occurs.
 Terms = Mapping[str, int]
 
 KEY, TEXT, ANALYZER = "key", "text", "passages"
 # The same words as the embedders': runs of letters, marks and digits, in any script.
 WORD = r"[\p{L}\p{M}\p{N}]+"
-LONGEST_WORD = 255  # bytes; longer ones are no words of any language
+LONGEST_WORD = 255  # bytes; longer runs are not words of any language
 THREADS, HEAP_BYTES = 2, 96 << 20
-# Beyond this, terms are added up in another order for another document, and equal texts would not
-# tie: tantivy adds in single precision.
+# tantivy adds terms in single precision, in an order that depends on the document: with more
+# decimals, equal texts would not tie.
 DECIMALS = 4
-# As a clause of the query, so many keys at once are still faster than going through all matches:
-# 3 ms of 100,000 passages, where going through them may take 60.
+# Up to this many keys, a clause of the query is faster than filtering all matches: 3 ms for 100,000
+# passages, where filtering may take 60.
 FEW_KEYS = 500
 MORE, NEXT_FACTOR = 8, 4
 CLEARINGS, CLEARING_SECONDS = 20, 0.005
 
 
 def check_language(language: str) -> None:
-    """Check that there is a stemmer for a language; `none` stems nothing.
+    """Check that a stemmer exists for a language; `none` stems nothing.
 
     Raises:
-        InputError: there is none; lists those that there are.
+        InputError: there is none; lists the known languages.
     """
     if language not in LANGUAGES:
         raise InputError(f"No stemmer for '{language}'. It can be: {', '.join(LANGUAGES)}.")
 
 
 def terms_of(text: str, language: str) -> Terms:
-    """The terms of a text as they stand in an index: its words in lower case, stemmed.
+    """Return the terms of a text as an index holds them: its words in lower case, stemmed.
 
-    Whatever the text holds is text: there is no query language. Sorted, so that scores are added
-    up in one order.
+    There is no query syntax: everything is text. Sorted, so that scores are added in one order.
     """
-    # Half of a surrogate pair is no word, but tantivy could not be given it.
-    whole = text.encode(errors="replace").decode()
-    return dict(sorted(Counter(_analyzer(language).analyze(whole)).items()))
+    # tantivy refuses half a surrogate pair.
+    valid = text.encode(errors="replace").decode()
+    return dict(sorted(Counter(_analyzer(language).analyze(valid)).items()))
 
 
 class LexicalIndex:
-    """BM25 over passages, open for searching; it never changes."""
+    """An open, immutable BM25 index over passages."""
 
     def __init__(self, index: Any, language: str) -> None:
         self.language = language
@@ -82,21 +81,21 @@ class LexicalIndex:
 
     @property
     def rows(self) -> int:
-        """How many passages it holds, removed ones included."""
+        """Number of passages, including deleted ones."""
         return int(self._searcher.num_docs)
 
     @cached_property
     def keys(self) -> Keys:
-        """The keys of its passages, ascending."""
+        """Keys of its passages, ascending."""
         return np.sort(self._hits(tantivy.Query.all_query(), self.rows)[0])
 
     def search(
         self, queries: Sequence[Terms], k: int, *, deleted: Keys, allowed: Keys | None = None
     ) -> Neighbors:
-        """The `k` best passages of each query that share a term with it.
+        """Return the `k` best passages of each query that share a term with it.
 
-        Without the keys in `dead`, and only those in `allowed`, both ascending. Scores are BM25,
-        to four decimals; equal ones are ordered by key.
+        Without the keys in `deleted`, and only those in `allowed`, both ascending. Scores are BM25,
+        to four decimals; ties are ordered by key.
         """
         k = min(k, max(self.rows, 1))
         keys = np.full((len(queries), k), NO_KEY)
@@ -110,7 +109,7 @@ class LexicalIndex:
         return Neighbors(keys, scores)
 
     def scores(self, queries: Sequence[Terms], keys: Keys) -> Matrix:
-        """BM25 of each of `keys` (n, m) for each of n queries; 0 where they share no term.
+        """Return BM25 of each of `keys` (n, m) for each of n queries; 0 without a common term.
 
         -inf for key -1 and for a key that is not in the index.
         """
@@ -128,16 +127,16 @@ class LexicalIndex:
         return scores
 
     def _best(self, query: Any, k: int, deleted: Keys, allowed: Keys | None) -> tuple[Keys, Matrix]:
-        """Asks for more until `k` are found that may be, and everything that ties with the last."""
+        """Fetch more until `k` visible hits are found, and all that tie with the last."""
         visible = self.rows - len(deleted) if allowed is None else len(allowed)
-        # As many as should do, if what may be found is spread evenly.
+        # Enough if the visible passages are spread evenly.
         wanted = min((k + MORE) * self.rows // max(visible, 1) + 1, self.rows + 1)
         while True:
             found, scores = self._hits(query, wanted)
             may = ~_is_among(found, deleted)
             if allowed is not None:
                 may &= _is_among(found, allowed)
-            # What came last may tie with what did not come any more.
+            # The last hit may tie with hits that were not fetched.
             complete = len(found) < wanted
             settled = complete or (may.sum() >= k and scores[may][k - 1] > scores[-1])
             if settled:
@@ -150,13 +149,13 @@ class LexicalIndex:
             hits = self._searcher.search(query, max(limit, 1), count=False).hits
             keys = self._searcher.fast_field_values(KEY, [address for _, address in hits])
         except ValueError as error:
-            raise DamageError(f"The index of words cannot be read: {_reason(error)}.") from None
+            raise DamageError(f"The BM25 index cannot be read: {_reason(error)}.") from None
         scores = np.array([score for score, _ in hits], np.float64)
         return np.array(keys, np.int64), np.round(scores, DECIMALS).astype(np.float32)
 
 
 def _any_of(terms: Terms, among: Any | None) -> Any:
-    """A query for passages with any of some terms, scored by them; only those `among` fits."""
+    """Return a query for passages with any of some terms, scored by them, that `among` matches."""
     query, schema = tantivy.Query, _schema()
     if not terms:
         return query.empty_query()
@@ -173,15 +172,15 @@ def _any_of(terms: Terms, among: Any | None) -> Any:
 
 
 def _one_of(keys: Keys) -> Any:
-    """A clause that the passages of some keys fit; it adds nothing to their scores."""
+    """Return a clause that matches the passages of some keys and adds nothing to their scores."""
     query, schema = tantivy.Query, _schema()
-    # tantivy has a query for a set of terms: measured twice as slow.
+    # tantivy's query for a set of terms was measured twice as slow.
     one_of = [(tantivy.Occur.Should, query.term_query(schema, KEY, key)) for key in keys.tolist()]
     return query.const_score_query(query.boolean_query(one_of), 0.0)
 
 
 def _is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
-    """Which of some keys (any shape) are among others, which ascend."""
+    """Return which of some keys (any shape) are in `keys`, which ascend."""
     if not len(keys):
         return np.zeros(some.shape, np.bool_)
     among: NDArray[np.bool_] = keys[np.searchsorted(keys, some) % len(keys)] == some
@@ -191,15 +190,15 @@ def _is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
 def build(
     folder: Path, language: str, passages: Iterable[Passage], progress: Callable[[int], None]
 ) -> int:
-    """Index passages into a folder of its own; how many those were. The disk has it all then.
+    """Index passages into a new folder, synced to disk; return how many.
 
-    When it fails, nothing is left behind.
+    If it fails, nothing is left behind.
 
     Raises:
         CollectionError: the disk is full, or cannot be written to.
     """
     try:
-        with _translate(folder):
+        with _write_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             count = _write(folder, language, passages, progress)
@@ -234,18 +233,18 @@ def _write(
 
 
 def load(folder: Path, language: str) -> LexicalIndex:
-    """A finished index, by links from elsewhere: tantivy wants to write locks beside what it opens.
+    """Open a finished index through links elsewhere: tantivy writes locks next to what it opens.
 
     Raises:
         DamageError: it cannot be read.
-        CollectionError: there is no folder for the links.
+        CollectionError: no temporary folder for the links can be made.
     """
     try:
         with _links_to(folder) as links:
             index = tantivy.Index.open(str(links))
             index.register_tokenizer(ANALYZER, _analyzer(language))
             index.config_reader("manual", 0)
-            # It holds every file open from here on.
+            # From here on, it holds every file open.
             return LexicalIndex(index, language)
     except (ValueError, OSError) as error:
         raise DamageError(f"{folder} cannot be read: {_reason(error)}. {advice(folder)}") from None
@@ -253,12 +252,12 @@ def load(folder: Path, language: str) -> LexicalIndex:
 
 @contextlib.contextmanager
 def _links_to(folder: Path) -> Iterator[Path]:
-    """A folder elsewhere, with links to the files of another, for a moment."""
+    """Yield a temporary folder with links to the files of another."""
     try:
         links = Path(tempfile.mkdtemp(prefix="retriever-"))
     except OSError as error:
         raise CollectionError(
-            f"An index of words needs a temporary folder to be opened: {_reason(error)}. "
+            f"Opening a BM25 index needs a temporary folder: {_reason(error)}. "
             "Set TMPDIR to a folder that can be written to."
         ) from None
     try:
@@ -266,7 +265,7 @@ def _links_to(folder: Path) -> Iterator[Path]:
             (links / path.name).symlink_to(path.resolve())
         yield links
     finally:
-        # A thread of tantivy's looks in once, and may put a lock there while we clear up.
+        # A thread of tantivy's may create a lock there while we remove the folder.
         for _ in range(CLEARINGS):
             shutil.rmtree(links, ignore_errors=True)
             if not links.exists():
@@ -275,10 +274,10 @@ def _links_to(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _translate(folder: Path) -> Iterator[None]:
+def _write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
-    # tantivy's own errors are ValueErrors; a passage that cannot be read raises another kind.
+    # tantivy's own errors are ValueErrors; a passage that cannot be read raises another type.
     except (ValueError, OSError) as error:
         raise CollectionError(
             f"{folder} cannot be written: {_reason(error)}. What was committed is kept; check that "
@@ -294,7 +293,7 @@ def _reason(error: Exception) -> str:
 def _schema() -> Any:
     builder = tantivy.SchemaBuilder()
     builder.add_integer_field(KEY, indexed=True, fast=True)
-    # Frequencies without positions: nothing here asks for phrases.
+    # Frequencies without positions: there are no phrase queries.
     builder.add_text_field(TEXT, tokenizer_name=ANALYZER, index_option="freq")
     return builder.build()
 

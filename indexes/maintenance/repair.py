@@ -1,4 +1,4 @@
-"""What can be derived is made again: structures from vectors, vectors by embedding, indexes."""
+"""Derived data rebuilt: structures from vectors, vectors by embedding, SQLite's indexes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.kinds import LEXICAL
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import counted
-from indexes.ingest.upsert import index_anew
+from indexes.ingest.upsert import index_all_values
 from indexes.maintenance.verify import Problem
 from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
 from indexes.pipeline.bm25_builder import Bm25Builder
@@ -18,35 +19,35 @@ from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 
-# The encoder of the index of that name.
+# Returns the encoder of the index of that name.
 Encoder = Callable[[str], Encode]
-# Not the table of schema steps: an index of it is not worth more than the table.
+# Not the table of schema steps: its index holds nothing beyond the table.
 TABLES = ("documents", "passages", "fields", "field_values", "embeddings", "shards", "indexes")
 
 
 @dataclass(frozen=True)
 class Repaired:
-    """What a call of `repair` did, a sentence each, and the problems that it could not help."""
+    """Result of a `repair`: what was done, as sentences, and the problems that are left."""
 
     done: tuple[str, ...]
     left: tuple[Problem, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether all adds up now."""
+        """Whether no problem is left."""
         return not self.left
 
 
 @dataclass
 class Repairer:
-    """Mends one collection; its caller holds the writer's lock."""
+    """Repairs of one collection; the caller holds the writer's lock."""
 
     writer: WriteSession
 
     def mend(
         self, problems: Sequence[Problem], encoder: Encoder, progress: Progress
     ) -> Iterator[str]:
-        """Cure each problem that has a cure; yields what was done."""
+        """Fix each problem that has a cure; yield what was done."""
         cures = {problem.cure for problem in problems}
         if "tables" in cures and self.writer.catalog.reindex(TABLES):
             yield "built SQLite's own indexes again"
@@ -65,7 +66,7 @@ class Repairer:
     def _forget(self, embedding: EmbeddingRow) -> str:
         with self.writer.catalog.writing():
             self.writer.registry.drop_embedding(embedding.number)
-        return f"forgot '{embedding.name}', fitted anew but not finished"
+        return f"dropped the unfinished refit '{embedding.name}'"
 
     def _mend_words(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
         registry = self.writer.registry
@@ -87,10 +88,10 @@ class Repairer:
         registry = self.writer.registry
         indexes = [row for row in registry.indexes() if row.embedding == embedding.number]
         shards = [row for row in registry.shards(embedding.number) if row.number in damaged]
-        # Made before anything is given up: without its model, things must stay as they are.
+        # Made before anything is dropped: without its model, nothing may change.
         encode = encoder(indexes[0].name) if shards else None
         again = [row for row in indexes if row.file and (shards or row.name in lost)]
-        self._give_up(embedding, shards, again)
+        self._drop(embedding, shards, again)
         if encode is not None:
             embedded = Builder(self.writer).embed(embedding, lambda: encode, progress)
             yield f"embedded {counted(embedded.count, 'passage')} of '{embedding.name}' again"
@@ -102,10 +103,10 @@ class Repairer:
             else:
                 yield f"'{row.name}' is searched exactly: too few vectors for its structure"
 
-    def _give_up(
+    def _drop(
         self, embedding: EmbeddingRow, shards: Sequence[ShardRow], structures: Sequence[IndexRow]
     ) -> None:
-        """Forget damaged shards, and the structures that may hold what they held."""
+        """Drop damaged shards, and mark the structures over them as stale."""
         if not shards and not structures:
             return
         registry = self.writer.registry
@@ -117,5 +118,6 @@ class Repairer:
     def _index_fields(self) -> str:
         corpus, catalog = self.writer.corpus, self.writer.catalog
         with catalog.writing():
-            index_anew(catalog, corpus)
-        return f"indexed the fields {json.dumps(['.'.join(p) for p in corpus.fields()])} again"
+            index_all_values(catalog, corpus)
+        names = [".".join(path) for path in indexed_fields(catalog)]
+        return f"indexed the fields {json.dumps(names)} again"

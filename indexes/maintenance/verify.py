@@ -1,4 +1,4 @@
-"""What does not add up in a collection: every checksum, every key on both sides, every count."""
+"""Checks of a collection: every checksum, every key in catalog and files, every count."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
+from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.fitted import read_parameters
 from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry
@@ -21,24 +23,22 @@ from indexes.document import content_checksum
 from indexes.errors import DamageError, counted
 from indexes.lexical import bm25 as lexical
 from indexes.neighbors import Keys
-from indexes.pipeline.fitting import read_parameters
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
 from indexes.vectors.shards import open_shard, unpack_keys
 
-# Rows of passages, and rows of documents with their texts: those may be a megabyte each.
+# Passages, and documents with their texts, which may be a megabyte each.
 PAGE = 2_000
 TEXT_PAGE = 100
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that does not add up.
+    """Something that is damaged.
 
-    `what` says it in a sentence. `cure` is what `repair` can do about it: `structure` (build it
-    again), `shard` (embed it again), `fields` (index them again), `tables` (build SQLite's own
-    indexes again), `begun` (forget a refit that was not finished), or nothing. `name` is what it
-    would be done to.
+    `what` is a sentence. `cure` is what `repair` can do about it: `structure` (rebuild it), `shard`
+    (embed it again), `fields` (index them again), `tables` (rebuild SQLite's own indexes), `begun`
+    (drop an unfinished refit), or nothing; `name` is what it would be done to.
     """
 
     what: str
@@ -51,9 +51,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check went through, and what it found; `leftovers` are files that nothing names.
+    """Result of a check; `leftovers` are files that the catalog does not name.
 
-    Leftovers are harmless: a writer that was stopped left them, and the next one removes them.
+    Leftovers are harmless: an interrupted writer left them, and the next one removes them.
     """
 
     documents: int
@@ -65,13 +65,13 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Whether all adds up."""
+        """Whether no problem was found."""
         return not self.problems
 
 
 @dataclass
 class Checker:
-    """Goes through a collection inside one `catalog.reading()`; see `check`."""
+    """A check of a collection, inside one `catalog.reading()`."""
 
     catalog: Catalog
     corpus: Corpus
@@ -79,7 +79,7 @@ class Checker:
     folder: Path
 
     def check(self, leftovers: Sequence[Path], progress: Callable[[int, int], None]) -> Checked:
-        """Look at everything; files are read once, rows in pages."""
+        """Check everything; files are read once, rows in pages."""
         problems: list[Problem] = []
         embeddings = self.registry.embeddings()
         indexes = self.registry.indexes()
@@ -117,16 +117,16 @@ class Checker:
     # -- the catalog ----------------------------------------------------------------------------
 
     def _tables(self) -> Iterator[Problem]:
-        for (said,) in self.catalog.rows("PRAGMA integrity_check(20)"):
-            if said != "ok":
-                yield Problem(f"SQLite says of {self.catalog.path.name}: {said}.", "tables")
+        for (message,) in self.catalog.rows("PRAGMA integrity_check(20)"):
+            if message != "ok":
+                yield Problem(f"SQLite says of {self.catalog.path.name}: {message}.", "tables")
         for table, *_ in self.catalog.rows("PRAGMA foreign_key_check"):
             yield Problem(f"A row of the table {table} belongs to nothing.")
-        for table, column in (("documents", "documents"), ("passages", "passages")):
-            there = self.catalog.value(f"SELECT COUNT(*) FROM {table}")
-            expected = self.catalog.value(f"SELECT {column} FROM state")
-            if there != expected:
-                yield Problem(f"{table}: {there:,} are there, {expected:,} were committed.")
+        for table in ("documents", "passages"):
+            found = self.catalog.value(f"SELECT COUNT(*) FROM {table}")
+            expected = self.catalog.value(f"SELECT {table} FROM state")
+            if found != expected:
+                yield Problem(f"{table}: {found:,} are there, {expected:,} were committed.")
         yield from self._tombstones()
 
     def _tombstones(self) -> Iterator[Problem]:
@@ -136,16 +136,16 @@ class Checker:
             yield Problem(str(error))
             return
         if len(deleted) and (deleted[0] < 1 or deleted[-1] >= self.corpus.stop_key()):
-            yield Problem("A passage that is gone has a key that was never given.")
+            yield Problem("A deleted passage has a key that was never assigned.")
 
     def _documents(self) -> Iterator[Problem]:
-        """Every document's row, text and indexed fields."""
+        """Check every document's row, text and indexed fields."""
         sql = """
             SELECT document, doc_id, checksum, metadata, documents.seal, title, text
             FROM documents LEFT JOIN texts USING (document)
             WHERE document > ? ORDER BY document LIMIT ?
         """
-        fields = self.corpus.fields()
+        fields = indexed_fields(self.catalog)
         next_document = self.catalog.value("SELECT next_document FROM state")
         for page in self.catalog.pages(sql, [], TEXT_PAGE):
             for row in page:
@@ -172,7 +172,7 @@ class Checker:
             try:
                 metadata = json.loads(str(row[3]))
             except ValueError:
-                continue  # told of already: its row is damaged
+                continue  # reported already: its row is damaged
             expected = {
                 (field, kind, value)
                 for path, field in fields.items()
@@ -182,7 +182,7 @@ class Checker:
                 yield Problem(f"Document {row[1]!r} is not in the index of its fields.", "fields")
 
     def _passages(self) -> Iterator[Problem]:
-        """Every passage's row, its document, its stretch of the text."""
+        """Check every passage's row, its document, and its place in the text."""
         sql = """
             SELECT key, document, start, stop, seal FROM passages
             WHERE key > ? ORDER BY key LIMIT ?
@@ -210,16 +210,16 @@ class Checker:
             yield Problem(f"No passage belongs to {counted(count, 'document')}.")
 
     def _sizes(self, documents: set[object], known: dict[object, int]) -> dict[object, int]:
-        """The bytes of the texts of some documents, those that are `known` without another look.
+        """Return the bytes of the texts of some documents, without measuring `known` ones again.
 
-        A document of many passages reaches over pages; to measure a text, SQLite reads it whole.
+        A document with many passages spans pages, and SQLite measures a text by reading all of it.
         """
         sql = """
             SELECT document, COALESCE(length(CAST(text AS BLOB)), 0) FROM texts
             WHERE document IN (SELECT value FROM json_each(?))
         """
         sizes = {document: known[document] for document in documents & known.keys()}
-        # In a damaged row, anything may stand for a number.
+        # In a damaged row, a number may be anything.
         new = [number for number in documents - known.keys() if isinstance(number, int)]
         return sizes | dict(self.catalog.rows(sql, [json.dumps(new)]))
 
@@ -228,7 +228,7 @@ class Checker:
     def _embedding(
         self, embedding: EmbeddingRow, shards: Sequence[ShardRow], indexes: Sequence[IndexRow]
     ) -> Iterator[Problem]:
-        """What was fitted, and every shard; of what is half made, all has the same cure."""
+        """Check what was fitted, and every shard; an unfinished refit has one cure."""
         users = [index.name for index in indexes if index.embedding == embedding.number]
         found = chain(self._fitted(embedding, users), self._shards(embedding, shards))
         for problem in found:
@@ -242,12 +242,12 @@ class Checker:
             yield Problem(str(error))
 
     def _shards(self, embedding: EmbeddingRow, shards: Sequence[ShardRow]) -> Iterator[Problem]:
-        """Every shard's file, and its keys: each a passage's, or known as removed."""
+        """Check every shard's file and keys: each is a passage's, or a tombstone."""
         stop_key = self.corpus.stop_key()
         position = 1
         for shard in shards:
             if shard.first_key < position or shard.stop_key > stop_key:
-                yield Problem(f"Shard {shard.number} answers for keys that are not its own.")
+                yield Problem(f"Shard {shard.number} covers keys that are not its own.")
             position = shard.stop_key
             yield from self._shard(shard, embedding)
 
@@ -267,7 +267,7 @@ class Checker:
             )
 
     def _strangers(self, keys: Keys, shard: ShardRow) -> int:
-        """How many keys belong neither to a passage nor to one that was removed."""
+        """Return how many keys belong neither to a passage nor to a tombstone."""
         interval = [shard.first_key, shard.stop_key] * 2
         rows = self.catalog.stream(
             """
@@ -280,7 +280,7 @@ class Checker:
         return int((~np.isin(keys, known)).sum())
 
     def _structure(self, index: IndexRow) -> Iterator[Problem]:
-        """A FAISS file: whole, and with the keys that the shards had when it was made."""
+        """Check that a FAISS file is intact, and holds the keys that the shards had then."""
         embedding = self.registry.embedding_of(index)
         try:
             verify_file(self.folder / str(index.file), index.digest)
@@ -302,7 +302,7 @@ class Checker:
             yield _other_passages(index)
 
     def _words(self, index: IndexRow) -> Iterator[Problem]:
-        """A BM25 index: whole, and with the keys of all texts that it says it has read."""
+        """Check that a BM25 index is intact, and holds the keys of all passages it covers."""
         folder = self.folder / str(index.file)
         try:
             verify_file(folder, index.digest)
@@ -334,7 +334,7 @@ def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:
 
 
 def _fault_of(row: Sequence[object], next_document: int) -> str:
-    """What is wrong with a row (document, doc_id, checksum, metadata, seal, title, text)."""
+    """Return the fault of a row (document, doc_id, checksum, metadata, seal, title, text)."""
     *own, title, text = row
     if not is_whole_document(own) or not 0 < int(str(row[0])) < next_document:
         return "its row is not what was committed"

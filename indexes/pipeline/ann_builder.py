@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexes.catalog.corpus import Corpus
 from indexes.catalog.kinds import ANN, kind_of, vector_kind
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import InputError, RetrieverError
@@ -17,9 +16,9 @@ from indexes.pipeline.session import WriteSession
 from indexes.progress import PEAK_MEMORY
 from indexes.storage.files import new_file
 from indexes.storage.memory import Peak
-from indexes.vectors.blocks import rows_of
+from indexes.vectors.coverage import live_rows
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import open_shards, unpack_keys
+from indexes.vectors.shards import open_shards
 
 # In the report of an index: it is to be rebuilt. One that FAISS refused is not.
 GIVEN_UP = "given_up"
@@ -169,16 +168,6 @@ def planned(
 def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
     """Return an index whose file is not used any more, until it is rebuilt."""
     return replace(planned(index.name, embedding, index.definition), report={GIVEN_UP: 1})
-
-
-def live_rows(corpus: Corpus, shards: Sequence[ShardRow]) -> int:
-    """Count the passages that an embedding can find by the catalog alone; no file is opened."""
-    deleted = corpus.tombstones()
-    return sum(
-        shard.rows
-        - len(rows_of(deleted, unpack_keys(shard.present, shard.first_key, shard.stop_key)))
-        for shard in shards
-    )
 
 
 def _seen(shards: Sequence[ShardRow]) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from indexes.catalog.corpus import Corpus, Passage
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.passages import Passage
 from indexes.errors import FailedText, RetrieverError
 from indexes.pipeline.background import BackgroundWorker
 from indexes.pipeline.drafts import Draft, Drafts

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from indexes.catalog.corpus import Passage
+from indexes.catalog.passages import Passage
 from indexes.errors import InputError, MismatchError, RetrieverError
 from indexes.neighbors import Matrix
 from indexes.vectors.shards import as_rows

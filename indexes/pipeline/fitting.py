@@ -6,14 +6,13 @@ corpus. Documents added later are embedded with the same parameters until the em
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from indexes.catalog.fitted import read_parameters
 from indexes.catalog.records import EmbeddingRow, Fitted, NewEmbedding
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
@@ -23,26 +22,11 @@ from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
-from indexes.storage.files import new_file, read_sealed
+from indexes.storage.files import new_file
 from indexes.vectors.shards import unpack_keys
 
 # From the texts of all passages to the embedding to make. Called by the only writer.
 Make = Callable[[Iterator[str]], NewEmbedding]
-
-
-def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes | None:
-    """Return the fitted parameters of an embedding's embedder; None if nothing was fitted.
-
-    Raises:
-        DamageError: the file is not the one that the catalog names; says how to refit `index`.
-    """
-    if embedding.fitted.file is None:
-        return None
-    cure = (
-        "What was fitted on the documents cannot be restored. Refit with: "
-        f"retriever build {shlex.quote(str(folder))} {index} --refit"
-    )
-    return read_sealed(folder / embedding.fitted.file, embedding.fitted.digest, cure)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexes.catalog.corpus import Corpus, Passage
+from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
+from indexes.catalog.passages import Passage
 from indexes.catalog.records import IndexRow
 from indexes.catalog.registry import Registry
 from indexes.errors import DamageError

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.corpus import Corpus, FoundPassage
+from indexes.catalog.corpus import Corpus
 from indexes.catalog.filters import Filter
+from indexes.catalog.passages import FoundPassage
 from indexes.lexical.bm25 import Terms
 from indexes.neighbors import Keys, Matrix, Neighbors, validate_k
 from indexes.search.best_passage import best_passages, best_scores

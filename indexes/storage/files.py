@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under another name, synced, renamed, checksummed."""
+"""Files that are complete or absent: written under another name, synced, renamed, checksummed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from indexes.errors import CollectionError, DamageError, LockedError
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
-# What tantivy leaves beside an index: it says nothing of what the index holds.
+# What tantivy leaves next to an index; not part of its contents.
 LOCAL_LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 
 
 @dataclass(frozen=True)
 class FileDigest:
-    """What the catalog remembers of an immutable file: its size in bytes and its SHA-256."""
+    """The size in bytes and the SHA-256 of an immutable file, as kept in the catalog."""
 
     size: int
     checksum: str
@@ -35,7 +35,7 @@ NO_FILE = FileDigest(0, "")
 
 
 class NewFile:
-    """A file that is being written, front to back; its checksum is taken on the way."""
+    """A file that is written from front to back, with its checksum."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -44,7 +44,7 @@ class NewFile:
         self._size = 0
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write all of some bytes; how many those were.
+        """Write all of some bytes; return their number.
 
         Raises:
             CollectionError: the disk is full, or cannot be written to.
@@ -52,7 +52,7 @@ class NewFile:
         left = memoryview(data).cast("B")
         size = len(left)
         self._digest.update(left)
-        with _translate(self._path):
+        with _write_errors(self._path):
             while left:
                 left = left[os.write(self._descriptor, left) :]
         self._size += size
@@ -60,11 +60,11 @@ class NewFile:
 
     @property
     def digest(self) -> FileDigest:
-        """Size and checksum of what was written so far."""
+        """Size and checksum of the bytes written so far."""
         return FileDigest(self._size, self._digest.hexdigest())
 
     def sync(self) -> None:
-        """Wait until the disk has it."""
+        """Wait until it is on disk."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -74,26 +74,26 @@ class NewFile:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
-    """A file to write to; on leaving, it is synced and stands at `path`, whole.
+    """Yield a file to write to; on leaving, it is synced and complete at `path`.
 
-    When the block raises, nothing is left behind.
+    If the block raises, nothing is left behind.
 
     Raises:
         CollectionError: the disk is full, or cannot be written to.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
-        with _translate(path):
+        with _write_errors(path):
             _make_folder(path.parent)
             file = NewFile(temporary)
         try:
             yield file
-            with _translate(path):
+            with _write_errors(path):
                 file.sync()
         finally:
             file.close()
-        with _translate(path):
-            os.replace(temporary, path)  # noqa: PTH105 - one layer, for those who watch each step
+        with _write_errors(path):
+            os.replace(temporary, path)  # noqa: PTH105 - tests intercept each step in `os`
             sync(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ def new_file(path: Path) -> Iterator[NewFile]:
 
 
 @contextlib.contextmanager
-def _translate(path: Path) -> Iterator[None]:
+def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -113,7 +113,7 @@ def _translate(path: Path) -> Iterator[None]:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that a power cut does not take them back."""
+    """Make a folder and its parents, so that they survive a power cut."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
@@ -122,7 +122,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def digest_of(path: Path) -> FileDigest:
-    """Size and checksum of a finished file; of a folder, over its files by name."""
+    """Return size and checksum of a finished file; of a folder, over its files by name."""
     if path.is_dir():
         return _seal_folder(path)
     with path.open("rb") as file:
@@ -140,29 +140,29 @@ def _seal_folder(folder: Path) -> FileDigest:
 
 
 def verify(path: Path, expected: FileDigest) -> None:
-    """Check that a file, or a folder of files, is the one that the catalog names.
+    """Check that a file, or a folder of files, is the one named in the catalog.
 
     Raises:
         DamageError: it is missing, cannot be read, has another size, or its bytes changed.
     """
-    with _read(path, advice(path)):
+    with _read_errors(path, advice(path)):
         _compare(path, digest_of(path), expected, advice(path))
 
 
 def read_sealed(path: Path, expected: FileDigest, cure: str) -> bytes:
-    """The bytes of a small file, if they are those that the catalog names; `cure` says what to do.
+    """Return the bytes of a small file if they match the catalog; `cure` says what to do if not.
 
     Raises:
         DamageError: see `verify`.
     """
-    with _read(path, cure):
+    with _read_errors(path, cure):
         data = path.read_bytes()
     _compare(path, FileDigest(len(data), hashlib.sha256(data).hexdigest()), expected, cure)
     return data
 
 
 @contextlib.contextmanager
-def _read(path: Path, cure: str) -> Iterator[None]:
+def _read_errors(path: Path, cure: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -180,15 +180,15 @@ def _compare(path: Path, found: FileDigest, expected: FileDigest, cure: str) -> 
 
 
 def advice(path: Path) -> str:
-    """How to mend a damaged file of a collection."""
-    # It lies in vectors/NAME/, in ann/ or in lexical/.
+    """Return the advice for a damaged file of a collection."""
+    # It is in vectors/NAME/, in ann/ or in lexical/.
     above = path.parents[1]
     folder = above.parent if above.name == "vectors" else above
-    return f"Make it again from what is whole: retriever repair {shlex.quote(str(folder))}"
+    return f"Rebuild it with: retriever repair {shlex.quote(str(folder))}"
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 for one that has gone meanwhile, as SQLite's log does."""
+    """Return the bytes of a file; 0 if it was removed meanwhile, as SQLite's log may be."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -196,10 +196,9 @@ def size_of(path: Path) -> int:
 
 
 def remove_file(path: Path) -> bool:
-    """Remove a file or an empty folder that nothing names any more, and the folder that it was in
-    when that leaves it empty.
+    """Remove a file or an empty folder, and its parent folder if that leaves it empty.
 
-    Whether it is gone: a file that cannot be removed now does no harm, and is tried again later.
+    Return whether it is gone: a file that cannot be removed is harmless, and tried again later.
     """
     with contextlib.suppress(OSError):
         if path.is_dir():
@@ -215,7 +214,7 @@ def remove_file(path: Path) -> bool:
 def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Be the only process that writes to `folder`; the operating system frees a dead holder's lock.
 
-    Waits for another for so many seconds.
+    Waits up to `patience` seconds for another.
 
     Raises:
         LockedError: another process holds it; names the process, its host and since when.
@@ -243,26 +242,26 @@ def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
 
 
 def _sign(holder: Path) -> None:
-    facts = {
+    info = {
         "process": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    # A courtesy to others who want to write: on a full disk, a document can still be deleted.
+    # Optional: on a full disk, a document can still be deleted.
     with contextlib.suppress(OSError):
-        holder.write_text(json.dumps(facts))
+        holder.write_text(json.dumps(info))
 
 
 def _describe(holder: Path) -> str:
     try:
-        facts = json.loads(holder.read_text())
-        return f"process {facts['process']} on {facts['host']} since {facts['since']}"
+        info = json.loads(holder.read_text())
+        return f"process {info['process']} on {info['host']} since {info['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
 
 def sync(path: Path) -> None:
-    """Wait until the disk has a file, or the names in a folder."""
+    """Wait until a file, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

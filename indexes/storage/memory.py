@@ -1,28 +1,24 @@
-"""How much memory this process holds, and the most that it held while something ran."""
+"""Resident memory of this process: now, and at its peak while a block runs."""
 
 from __future__ import annotations
 
-import os
 import threading
-from pathlib import Path
 from types import TracebackType
 
-STATUS = Path("/proc/self/statm")
+import psutil
+
 SECONDS = 0.02
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds now; 0 where the system does not tell."""
-    try:
-        return int(STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return 0
+    """Return the bytes of memory that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 class Peak:
-    """The most that the process held inside a `with` block, looked at every 20 milliseconds.
+    """The most memory that the process held inside a `with` block, sampled every 20 milliseconds.
 
-    Not the system's own high-water mark: that one remembers what came before.
+    The system's own high-water mark would include what came before the block.
     """
 
     def __init__(self) -> None:
@@ -32,7 +28,7 @@ class Peak:
 
     @property
     def bytes(self) -> int:
-        """The most so far, now included; 0 where the system does not tell."""
+        """The most bytes so far, including now."""
         self._bytes = max(self._bytes, resident())
         return self._bytes
 

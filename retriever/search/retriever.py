@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexes.catalog.corpus import FoundPassage
 from indexes.catalog.filters import Filter
+from indexes.catalog.passages import FoundPassage
 from indexes.errors import InputError
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot

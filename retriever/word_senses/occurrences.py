@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.corpus import FoundPassage
 from indexes.catalog.kinds import kind_of
+from indexes.catalog.passages import FoundPassage
 from indexes.catalog.records import IndexRow
 from indexes.errors import InputError, MismatchError
 from indexes.lexical.bm25 import LONGEST_WORD, terms_of

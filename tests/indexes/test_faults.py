@@ -67,12 +67,12 @@ def report_of(operation):
 def test_a_fault_at_any_step_leaves_the_state_before_or_after(operation, mode):
     report = report_of(operation)
     failed = [failure for failure in report["failures"] if failure["mode"] == mode]
-    told = "\n".join(
+    lines = "\n".join(
         f"{' '.join(failure['what'])}: {failure['wrong']}\n"
         f"    again: python -m tests.support.faults {operation} {mode} {failure['step']}"
         for failure in failed
     )
-    assert not failed, f"{len(failed)} of {report['ran'][mode]['cases']} cases:\n{told}"
+    assert not failed, f"{len(failed)} of {report['ran'][mode]['cases']} cases:\n{lines}"
     assert report["ran"][mode]["cases"] > 0
 
 

@@ -326,7 +326,7 @@ class Machine(RuleBasedStateMachine):
         self.collection.compact()
         if self.words:
             self.read_all()
-        assert not len(self.collection._store._corpus.tombstones())
+        assert not len(self.collection._store.corpus.tombstones())
 
     @rule()
     def verify(self):

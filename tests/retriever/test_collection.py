@@ -296,7 +296,7 @@ def test_a_custom_embedder_must_be_given_after_opening(tmp_path):
 
 
 def test_a_model_that_changed_under_its_name_is_refused(library):
-    catalog = library._store._catalog
+    catalog = library._store.catalog
     with catalog.writing():
         old = json.dumps({"kind": "hashing", "model": "", "options": {"dim": 64}})
         catalog.execute("UPDATE embeddings SET embedder = ?", [old])
@@ -343,9 +343,9 @@ def test_no_index_at_all_says_how_to_build_one(collection):
 
 def test_one_statement_fetches_a_page_of_hits(library):
     statements = []
-    library._store._catalog._database.conn.set_trace_callback(statements.append)
+    library._store.catalog.database.conn.set_trace_callback(statements.append)
     library.search_many(["kitten", "engine", "deadline"], index="floor", k=3)
-    library._store._catalog._database.conn.set_trace_callback(None)
+    library._store.catalog.database.conn.set_trace_callback(None)
     fetching = [sql for sql in statements if "JOIN passages ON" in sql or "JOIN texts" in sql]
     assert len(fetching) == 1
 
@@ -353,9 +353,9 @@ def test_one_statement_fetches_a_page_of_hits(library):
 def test_a_search_reads_the_catalog_twice_in_one_transaction(library):
     library.search("kitten", index="floor")
     statements = []
-    library._store._catalog._database.conn.set_trace_callback(statements.append)
+    library._store.catalog.database.conn.set_trace_callback(statements.append)
     library.search("kitten", index="floor")
-    library._store._catalog._database.conn.set_trace_callback(None)
+    library._store.catalog.database.conn.set_trace_callback(None)
     begin, state, hits, end = statements
     assert (begin, state, end) == ("BEGIN", "SELECT generation, digest FROM state", "ROLLBACK")
     assert "JOIN texts" in hits
@@ -364,7 +364,7 @@ def test_a_search_reads_the_catalog_twice_in_one_transaction(library):
 def test_any_number_of_passages_is_found_as_one_at_a_time(collection):
     # Few keys are parameters of the statement, more of them come as JSON.
     collection.add([Document(f"d{n}", f"text {n}", metadata={"n": n}) for n in range(100)])
-    corpus = collection._store._corpus
+    corpus = collection._store.corpus
     one_by_one = [corpus.found([key]) for key in range(1, 101)]
     for count in (0, 1, 10, 31, 32, 33, 100):
         keys = range(1, count + 1)
@@ -441,7 +441,7 @@ def test_bad_records_are_reported_together_and_nothing_is_kept(library):
         "  record 2: no id: expected '_id', 'doc_id' or 'id'",
         "  record 3: no 'text'",
         "  record 5: id 'cat' came before, at record 4",
-        "Mend them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
     ]
     assert len(library) == 3
 
@@ -641,7 +641,7 @@ def test_a_catalog_damaged_after_opening_is_our_error(library):
 
 def test_a_full_disk_is_reported_and_nothing_is_lost(library):
     # SQLite's own limit on pages simulates a full disk.
-    catalog = library._store._catalog
+    catalog = library._store.catalog
     with catalog.writing():
         catalog.execute(f"PRAGMA max_page_count = {catalog.value('PRAGMA page_count') + 2}")
     with pytest.raises(CollectionError, match="database or disk is full. Check that the disk has"):
@@ -853,7 +853,7 @@ def test_threads_that_end_leave_no_connection_behind(library):
     for _ in range(30):
         with ThreadPoolExecutor(1) as thread:
             assert ids(thread.submit(library.search, "kitten").result()) == ["cat", "car", "tax"]
-    assert len(library._store._catalog._opened) <= 4
+    assert len(library._store.catalog._opened) <= 4
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")

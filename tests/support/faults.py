@@ -139,7 +139,7 @@ class Bench:
             elif self.operation.takes_back and before <= 1:
                 allowed = numbers[: before + 2]
             if live is not None and live not in [self.states[n] for n in allowed]:
-                return f"the open collection answers neither before nor after: {_told(said)}"
+                return f"the open collection answers neither before nor after: {_outcome(said)}"
         return self._verdict(root, allowed or numbers[-1:])
 
     def _verdict(self, root: Path, allowed: range) -> str:
@@ -208,7 +208,7 @@ class Bench:
 
 
 def _strange_files(library: Path) -> list[str]:
-    """What lies beside the catalog and its files, and does not belong there."""
+    """Files next to the catalog that do not belong there."""
     known = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "writer.lock"}
     known |= {"vectors", "ann", "lexical", "fitted"}
     return [path.name for path in library.iterdir() if path.name not in known]
@@ -219,7 +219,7 @@ def _brief(state: Any) -> str:
     return f"{[document[0] for document in documents]} {json.dumps(answers)[:500]}"
 
 
-def _told(said: str) -> str:
+def _outcome(said: str) -> str:
     return said or "no error was raised"
 
 

@@ -134,7 +134,7 @@ def fingerprint(root: Path) -> str:
     """A checksum of all names and bytes below a folder."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        # Which process was writing, and since when: told to others while it lives, and no more.
+        # Which process was writing, and since when: reported to others while it lives, and no more.
         counts = path.is_file() and path.name != "writer.json"
         content = path.read_bytes() if counts else b""
         digest.update(f"{path.relative_to(root)} {path.is_dir()} {len(content)} ".encode())

@@ -85,7 +85,7 @@ def _behind(folder: Path) -> None:
 
 
 def _worn(folder: Path) -> None:
-    """Removed passages stand in every file of two embeddings, and a structure is behind."""
+    """Deleted passages are in every file of two embeddings, and a structure is out of date."""
     _behind(folder)
     with Collection.open(folder) as collection:
         collection.build("flat")

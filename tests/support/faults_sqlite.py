@@ -1,4 +1,4 @@
-"""The durable steps that SQLite takes: methods of ours stand in front of those of its VFS."""
+"""The durable steps that SQLite takes: our methods wrap those of its VFS."""
 
 # The names are those that the `os` module takes:
 # ruff: noqa: PTH110, PTH120

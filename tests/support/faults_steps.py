@@ -40,7 +40,7 @@ MODES = {
     "power": CHANGES | {"sync", "end"},
     # The same, but an arbitrary part of what was not synced has reached the disk.
     "flicker": CHANGES | {"sync", "end"},
-    # The step fails once, and the process goes on.
+    # The step fails once, and the process continues.
     "ENOSPC": NEED_ROOM,
     "EIO": CHANGES | {"sync", "map"},
     # The disk is full from the step on; when the operation has failed there is room again, and it
@@ -73,7 +73,7 @@ class Shared:
 class Faults:
     """Counts the durable steps under `root` in this process, and lets the step `at` go wrong.
 
-    For good: the process is a fork that ends soon. `committed` is told of each commit.
+    For good: the process is a fork that ends soon. `committed` is called at each commit.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Faults:
         if failure := self.step(kind, path, torn):
             raise OSError(failure, os.strerror(failure), path)
 
-    # What the model of the disk is told; a file is known by its name until it is open.
+    # What the model of the disk records; a file is known by its name until it is open.
 
     def made(self, path: str, node: File | Folder | None) -> None:
         if self._disk:

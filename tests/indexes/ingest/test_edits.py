@@ -38,7 +38,7 @@ def portions(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_add_keeps_whole_portions(portions, reason):
+def test_an_interrupted_add_keeps_complete_portions(portions, reason):
     def source():
         yield from numbered(0, 2500)
         raise reason
@@ -72,7 +72,7 @@ def test_an_add_that_goes_on_in_another_order_shifts_no_document(portions, tmp_p
     assert portions.verify().ok
 
 
-def test_bad_records_after_a_portion_are_told_with_what_was_kept(portions):
+def test_bad_records_after_a_portion_are_reported_with_what_was_kept(portions):
     def source():
         yield from numbered(0, 1500)
         yield {"id": "bad"}
@@ -85,7 +85,7 @@ def test_bad_records_after_a_portion_are_told_with_what_was_kept(portions):
         "2 bad records; the 1,000 before them were kept:",
         "  record 1501: no 'text'",
         "  record 4002: no id: expected '_id', 'doc_id' or 'id'",
-        "Mend them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
     ]
     assert (caught.value.kept, caught.value.total, len(portions)) == (1000, 2, 1000)
     added = portions.add(source(), skip_bad=True)
@@ -109,7 +109,7 @@ def test_ids_that_come_twice_are_found_across_portions(portions, known):
     assert portions.document("d3").text == "new word3"
 
 
-# -- a file that was added whole ----------------------------------------------------------------
+# -- a file that was added completely ------------------------------------------------------------
 
 
 @pytest.fixture
@@ -140,12 +140,12 @@ def readings(monkeypatch):
     return Readings(monkeypatch)
 
 
-def test_a_file_that_was_added_whole_is_not_read_again(tmp_path, file, readings):
+def test_a_file_that_was_added_completely_is_not_read_again(tmp_path, file, readings):
     with Collection.create(tmp_path / "c") as collection:
         assert counts(collection.add(file)) == (3, 0, 0)
-        told = []
-        again = collection.add(file, progress=lambda *done: told.append(done))
-        assert (counts(again), readings.count, told) == ((0, 0, 3), 1, [(3, 3)])
+        progress = []
+        again = collection.add(file, progress=lambda *done: progress.append(done))
+        assert (counts(again), readings.count, progress) == ((0, 0, 3), 1, [(3, 3)])
     with Collection.open(tmp_path / "c") as collection:
         # Of the same name: the name of a text is its id.
         copy = tmp_path / "copy" / file.name
@@ -325,19 +325,19 @@ def everything(collection):
 def test_compacting_gives_room_back_and_changes_no_answer(worn):
     before, embedded = everything(worn), worn.embedder.texts
     vectors, catalog = size_of(worn.path, "vectors/*/*"), worn.info().catalog_size
-    told = []
-    compacted = worn.compact(progress=lambda *done: told.append(done))
+    progress = []
+    compacted = worn.compact(progress=lambda *done: progress.append(done))
     assert worn.embedder.texts == embedded
     # 1,200 were embedded before they were deleted, 100 before they were edited.
     assert compacted.rows == 1300
-    assert told[-1] == (2, 2)
+    assert progress[-1] == (2, 2)
     assert size_of(worn.path, "vectors/*/*") < vectors / 2
     assert worn.info().catalog_size < catalog / 2
     assert compacted.freed > vectors / 2
     assert everything(worn) == before
     assert worn.search_many(QUERIES, index="flat") == worn.search_many(QUERIES, index="flat")
-    with worn._store._catalog.reading():
-        assert len(worn._store._corpus.tombstones()) == 0
+    with worn._store.catalog.reading():
+        assert len(worn._store.corpus.tombstones()) == 0
     rows = {index.name: index.rows for index in worn._store.indexes()}
     assert (rows["graph"], rows["cells"]) == (len(worn), len(worn))
     (file,) = (worn.path / "ann").glob("graph-*.faiss")
@@ -347,7 +347,7 @@ def test_compacting_gives_room_back_and_changes_no_answer(worn):
 
 def test_compacting_twice_changes_nothing_the_second_time(worn):
     worn.compact()
-    worn._store._catalog.vacuum()
+    worn._store.catalog.vacuum()
     files = {path: path.stat().st_ino for path in worn.path.glob("*/**/*") if path.is_file()}
     again = worn.compact()
     assert again.rows == 0
@@ -435,7 +435,7 @@ def test_a_slow_source_is_committed_while_it_goes_on(tmp_path, monkeypatch):
         def source():
             for document in numbered(0, 3):
                 yield document
-                # What is told of in the middle is what would be there after a crash.
+                # Progress in the middle counts what a crash would leave.
                 seen.append((len(collection), collection.unknown_ids([document.doc_id])))
 
         collection.add(source())
@@ -455,7 +455,7 @@ def test_the_source_of_an_add_sees_nothing_that_may_be_taken_back(tmp_path):
         assert len(collection) == 0
 
 
-def test_after_a_bad_record_ids_that_come_twice_are_told_all_the_same(tmp_path, monkeypatch):
+def test_after_a_bad_record_ids_that_come_twice_are_still_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("indexes.ingest.batches.PORTION_RECORDS", 2)
     records = [*numbered(0, 2), {"id": "bad"}, *numbered(1, 4), *numbered(3, 4)]
     with Collection.create(tmp_path / "c") as collection:
@@ -472,6 +472,6 @@ def test_after_a_bad_record_ids_that_come_twice_are_told_all_the_same(tmp_path, 
 def test_what_is_unchanged_is_no_commit(tmp_path):
     with Collection.create(tmp_path / "c") as collection:
         collection.add(numbered(0, 10))
-        before = collection._store._catalog.generation()
+        before = collection._store.catalog.generation()
         assert counts(collection.add(numbered(0, 10))) == (0, 0, 10)
-        assert collection._store._catalog.generation() == before
+        assert collection._store.catalog.generation() == before

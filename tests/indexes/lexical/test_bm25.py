@@ -15,14 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexes.catalog import migrations
-from indexes.catalog.corpus import Passage
+from indexes.catalog.passages import Passage
 from indexes.errors import (
     CollectionError,
     DamageError,
     InputError,
     MismatchError,
-    NewerFormatError,
     UnknownNameError,
 )
 from indexes.lexical import bm25 as lexical
@@ -512,7 +510,7 @@ def test_compacting_leaves_out_what_was_removed_and_answers_like_a_new_collectio
         with Collection.open(collection.path) as reader:
             assert everything(reader) == seen
             collection.compact()
-            assert len(collection._store._corpus.tombstones()) == 0
+            assert len(collection._store.corpus.tombstones()) == 0
             assert collection.index_info("bm25").rows == 30
             after = everything(collection)
             assert everything(reader) == after
@@ -605,9 +603,9 @@ def test_a_build_that_fails_leaves_the_old_index_and_no_file(tmp_path):
             collection.build("bm25", progress=stop)
         assert list(folder.parent.iterdir()) == [folder]
         assert ids(collection.search("owl", index="bm25")) == ["a"]
-        told = []
-        collection.build("bm25", progress=lambda *done: told.append(done))
-        assert told[-1] == (2, 2)
+        progress = []
+        collection.build("bm25", progress=lambda *done: progress.append(done))
+        assert progress[-1] == (2, 2)
         assert ids(collection.search("owl", index="bm25")) == ["a", "b"]
 
 
@@ -709,8 +707,8 @@ def test_building_makes_a_damaged_folder_again(words):
 def test_an_index_that_holds_other_keys_than_its_row_says_is_noticed_and_mended(words, change):
     before = everything(words)
     store = words._store
-    with store._catalog.writing():
-        store._registry.set_index(replace(store.index("bm25"), **change))
+    with store.catalog.writing():
+        store.registry.set_index(replace(store.index("bm25"), **change))
     said = "Index 'bm25' does not hold the passages that it should."
     assert [str(problem) for problem in words.verify().problems] == [said]
     assert words.repair().done == (MENDED,)
@@ -720,7 +718,7 @@ def test_an_index_that_holds_other_keys_than_its_row_says_is_noticed_and_mended(
 @pytest.mark.parametrize("keys", [range(1, 31), range(2, 32), range(1, 30), range(1, 33)])
 def test_keys_too_many_or_too_few_are_noticed_and_mended(words, keys, monkeypatch):
     before = everything(words)
-    true = words._store._corpus.passages(1, 99, 99)
+    true = words._store.corpus.passages(1, 99, 99)
     other = [Passage(key, true[n % 30].text) for n, key in enumerate(keys)]
     with monkeypatch.context() as wrong:
         wrong.setattr("indexes.pipeline.session.Writer.texts", lambda self, stop: iter(other))
@@ -863,13 +861,6 @@ def test_a_forked_process_searches_and_builds_beside_its_parent(words):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert ids(words.search("heron", index="bm25")) == ["heron"]
     assert words.verify().problems == ()
-
-
-def test_an_older_version_refuses_it_by_the_name_of_the_step(words, monkeypatch):
-    words.close()
-    monkeypatch.setattr(migrations, "NAMES", migrations.NAMES - {migrations.THIRD})
-    with pytest.raises(NewerFormatError, match="schema step 0003_words_and_combinations"):
-        Collection.open(words.path)
 
 
 # -- for real -----------------------------------------------------------------------------------

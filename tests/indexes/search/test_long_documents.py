@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.catalog import corpus as corpus_module
+from indexes.catalog import passages as passages_module
 from indexes.catalog.database import Catalog
 from indexes.errors import DamageError
 from retriever import Collection, Document, HashingEmbedder, Sentences, Words
@@ -25,7 +25,7 @@ CHANGED = Document("a", "Another cat sleeps. It is late in May.", "changed")
 
 
 def corpus_of(collection):
-    return collection._store._corpus
+    return collection._store.corpus
 
 
 def batches(collection, limit):
@@ -125,9 +125,9 @@ def test_a_build_reads_a_document_once_a_batch(long, read):
 def test_verify_measures_a_document_once(long, monkeypatch):
     monkeypatch.setattr("indexes.maintenance.verify.PAGE", 500)
     statements = []
-    long._store._catalog._database.conn.set_trace_callback(statements.append)
+    long._store.catalog.database.conn.set_trace_callback(statements.append)
     assert long.verify().ok
-    long._store._catalog._database.conn.set_trace_callback(None)
+    long._store.catalog.database.conn.set_trace_callback(None)
     measured = [sql for sql in statements if "AS BLOB" in sql and "'[]'" not in sql]
     assert len(measured) == 1
     assert "JOIN" not in measured[0]
@@ -137,7 +137,7 @@ def test_verify_measures_a_document_once(long, monkeypatch):
 
 
 def test_a_batch_of_long_documents_ends_by_size(collection, monkeypatch, read):
-    monkeypatch.setattr(corpus_module, "BATCH_CHARACTERS", 1000)
+    monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 1000)
     sizes = [400, 400, 400, 5000, 600, 400, 1, 999]
     collection.add(Document(f"d{n}", "x" * size) for n, size in enumerate(sizes))
     read.clear()
@@ -153,7 +153,7 @@ def test_a_batch_of_long_documents_ends_by_size(collection, monkeypatch, read):
 
 
 def test_a_batch_of_one_long_document_ends_by_size(long, monkeypatch):
-    monkeypatch.setattr(corpus_module, "BATCH_CHARACTERS", 5000)
+    monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 5000)
     found = batches(long, 10_000)
     assert [p.text for batch in found for p in batch] == LONG.text.split()
     assert all(sum(sizes) <= 5000 for sizes in lengths(found))
@@ -161,7 +161,7 @@ def test_a_batch_of_one_long_document_ends_by_size(long, monkeypatch):
 
 
 def test_a_title_before_each_passage_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "BATCH_CHARACTERS", 1000)
+    monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 1000)
     with Collection.create(tmp_path / "c", split=Words(1)) as collection:
         collection.add([Document("a", "a b c d e", "t" * 398)])
         assert lengths(batches(collection, 100)) == [[400, 400], [400, 400], [400]]
@@ -170,7 +170,7 @@ def test_a_title_before_each_passage_counts(tmp_path, monkeypatch):
 def test_batches_of_the_size_there_is_become_one_whole_index(collection, monkeypatch):
     texts = [f"word{n} " * 50 for n in range(40)]
     collection.add(Document(f"d{n}", text) for n, text in enumerate(texts))
-    monkeypatch.setattr(corpus_module, "BATCH_CHARACTERS", 1000)
+    monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 1000)
     collection.build("floor", HashingEmbedder())
     assert collection.verify().ok
     assert collection.search("word31", k=1)[0].doc_id == "d31"
@@ -244,7 +244,7 @@ def test_a_lost_passage_is_said(tmp_path):
 def test_tombstones_are_the_keys_that_a_shard_answers_for(collection, shards, buried):
     collection.add(Document(f"d{n}", f"word{n}") for n in range(12))
     collection.build("floor", HashingEmbedder())
-    catalog, corpus = collection._store._catalog, corpus_of(collection)
+    catalog, corpus = collection._store.catalog, corpus_of(collection)
     with catalog.writing():
         columns = [name for _, name, *_ in catalog.rows("PRAGMA table_info(shards)")]
         rest = ", ".join(n for n in columns if n not in ("shard", "first_key", "stop_key"))
@@ -264,7 +264,7 @@ def test_tombstones_are_the_keys_that_a_shard_answers_for(collection, shards, bu
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 8))))
 def test_merged_intervals_are_the_same_keys_with_gaps_between(pairs):
     intervals = [(first, first + size) for first, size in pairs]
-    merged = corpus_module._merged(intervals)
+    merged = passages_module._merged(intervals)
     keys = {key for interval in intervals for key in range(*interval)}
     assert {key for interval in merged for key in range(*interval)} == keys
     assert all(left[1] < right[0] for left, right in pairwise(merged))

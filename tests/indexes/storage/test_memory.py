@@ -174,7 +174,7 @@ def test_a_training_sample_is_copied_once():
         Block(keys[start : start + 1000], vectors[start : start + 1000])
         for start in range(0, 8_000, 1000)
     ]
-    # 7.8 MiB of living rows to train on, and a block beside them.
+    # 7.8 MiB of live rows to train on, and a block next to them.
     assert peak_of(lambda: build("SQ8", 256, blocks, keys[::1000])) < 10.5 * MIB
 
 
@@ -250,9 +250,9 @@ def test_the_command_says_which_indexes_lose_their_structure(cells):
 
 
 def test_the_command_says_it_in_json_as_well(cells):
-    told = CliRunner().invoke(cli, ["compact", str(cells), "--json"])
-    assert (told.exit_code, told.stderr) == (0, NOTE)
-    assert json.loads(told.stdout)["exact"] == ["cells"]
+    ran = CliRunner().invoke(cli, ["compact", str(cells), "--json"])
+    assert (ran.exit_code, ran.stderr) == (0, NOTE)
+    assert json.loads(ran.stdout)["exact"] == ["cells"]
 
 
 # -- structures kept open -----------------------------------------------------------------------

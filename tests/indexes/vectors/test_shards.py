@@ -90,7 +90,7 @@ def test_gaps_are_the_keys_that_no_shard_answers_for():
     assert gaps([], 10) == [(1, 10)]
     assert gaps([shard(1, 1, 10)], 10) == []
     assert gaps([shard(2, 6, 8), shard(1, 2, 4)], 10) == [(1, 2), (4, 6), (8, 10)]
-    with pytest.raises(DamageError, match="answer for the same keys"):
+    with pytest.raises(DamageError, match="cover the same keys"):
         gaps([shard(1, 1, 5), shard(2, 4, 8)], 10)
 
 

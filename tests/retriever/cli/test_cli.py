@@ -133,7 +133,7 @@ def test_bad_records_are_listed_with_file_and_line_and_nothing_is_kept(done, fai
         "  bad.jsonl:4: no 'text'",
         "  bad.jsonl:5: not JSON: Expecting value at column 1",
         "  bad.jsonl:6: id 'cat' came before, at bad.jsonl:1",
-        "Mend them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
     ]
     with Collection.open("library") as collection:
         assert [document.doc_id for document in collection.documents()] == ["old"]

@@ -58,7 +58,7 @@ def damage(pattern):
 
 FAULT = (
     r"{} is damaged: expected [\d,]+ bytes with SHA-256 [0-9a-f]{{12}}, found [\d,]+ with "
-    r"[0-9a-f]{{12}}\. Make it again from what is whole: retriever repair library"
+    r"[0-9a-f]{{12}}\. Rebuild it with: retriever repair library"
 )
 WHOLE = "library/: intact; 3 documents, 3 vectors, 2 files\n"
 
@@ -118,7 +118,7 @@ def test_damaged_vectors_are_embedded_again(library, run, done):
 
 def test_what_cannot_be_derived_is_left_and_said(library, run):
     with Collection.open(library) as collection:
-        catalog = collection._store._catalog
+        catalog = collection._store.catalog
         with catalog.writing():
             catalog.execute("UPDATE texts SET text = 'other' WHERE text LIKE 'A kitten%'")
     found = run("verify", library)

@@ -1,0 +1,72 @@
+"""Metadata filters over the catalog: as SQL that is only run once its tables were checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from indexes.catalog.database import Catalog, Row
+from indexes.catalog.filter_sql import condition
+from indexes.catalog.filters import Filter, fields_of
+from indexes.catalog.passages import check_document
+
+PAGE = 500
+
+
+def indexed_fields(catalog: Catalog) -> dict[tuple[str, ...], int]:
+    """Return the number of each indexed metadata field, by its path."""
+    rows = catalog.rows("SELECT path, field FROM fields ORDER BY field")
+    return {tuple(json.loads(path)): field for path, field in rows}
+
+
+def checked_condition(catalog: Catalog, where: Filter) -> tuple[str, list[object]]:
+    """Return a filter as SQL over `documents`, after a check that the tables it reads are intact.
+
+    What a damaged lookup leaves out, nobody would miss.
+
+    Raises:
+        DamageError: one of them is damaged.
+    """
+    fields = indexed_fields(catalog)
+    looked_up = [field in fields for field in fields_of(where)]
+    catalog.check_once("documents", lambda: _check_tree(catalog, "quick_check(documents)"))
+    check_passages(catalog)
+    if any(looked_up):
+        catalog.check_once("values", lambda: _check_tree(catalog, "integrity_check(field_values)"))
+    if not all(looked_up):
+        catalog.check_once("metadata", lambda: _check_metadata(catalog))
+    return condition(where, fields)
+
+
+def check_passages(catalog: Catalog) -> None:
+    """Check once, while the collection is open, the table that passages are counted in.
+
+    Raises:
+        DamageError: a row is lost, or has another key.
+    """
+    catalog.check_once("passages", lambda: _check_tree(catalog, "integrity_check(passages)"))
+
+
+def _check_tree(catalog: Catalog, check: str) -> None:
+    """Check a table's tree, and by `integrity_check` also its indexes against it."""
+    for (message,) in catalog.rows(f"PRAGMA {check}"):
+        if message != "ok":
+            raise catalog.damage(str(message))
+
+
+def _check_metadata(catalog: Catalog) -> None:
+    """Check the rows that a filter on a field without an index reads one by one."""
+    for _ in checked_rows(catalog):
+        pass
+
+
+def checked_rows(catalog: Catalog) -> Iterator[Row]:
+    """Yield every document's row without its text, checked, in pages."""
+    sql = """
+        SELECT document, doc_id, checksum, metadata, seal FROM documents
+        WHERE document > ? ORDER BY document LIMIT ?
+    """
+    for page in catalog.pages(sql, [], PAGE):
+        for row in page:
+            check_document(catalog, row)
+            yield row

@@ -1,0 +1,144 @@
+"""Catalogs created, opened, and brought up to this version's schema."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sqlite3
+from pathlib import Path
+
+from indexes.catalog import migrations
+from indexes.catalog.database import Catalog
+from indexes.errors import CollectionError, NewerFormatError, NotACollectionError
+from indexes.storage.files import sync, writer_lock
+
+# "RTRV" in ASCII, in SQLite's header: distinguishes our file from any other database.
+APPLICATION_ID = 0x52545256
+# Suffix of a catalog that is being created: a crash leaves no partial one under its final name.
+UNFINISHED = ".creating"
+# Seconds to wait for another process that creates or updates the same catalog.
+PATIENCE = 2.0
+
+
+def create_catalog(path: Path, split: str = "null") -> Catalog:
+    """Create an empty catalog at `path`; `split` is the JSON of how documents are split.
+
+    Raises:
+        CollectionError: the folder cannot be written to.
+    """
+    unfinished = path.with_name(path.name + UNFINISHED)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        # Two processes may create the same one.
+        with writer_lock(path.parent, PATIENCE):
+            if path.exists():
+                raise CollectionError("another process has just created one there")
+            for leftover in path.parent.glob(f"{unfinished.name}*"):
+                leftover.unlink()
+            _set_up(Catalog(unfinished), split)
+            # Closing does not report failures: the log was moved into the file before.
+            unfinished.with_name(f"{unfinished.name}-wal").unlink(missing_ok=True)
+            unfinished.replace(path)
+            sync(path.parent)
+            sync(path.parent.parent)
+    except (OSError, sqlite3.Error, CollectionError) as error:
+        raise CollectionError(
+            f"Cannot create a collection in {path.parent}/: {error}. "
+            "Choose a folder that you may write to."
+        ) from None
+    return Catalog(path)
+
+
+def _set_up(catalog: Catalog, split: str) -> None:
+    try:
+        catalog.execute("PRAGMA journal_mode = WAL")
+        catalog.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrations.steps.apply(catalog.database)
+        with catalog.transaction():
+            catalog.execute("UPDATE state SET split = ?", [split])
+        if catalog.value("PRAGMA wal_checkpoint(TRUNCATE)"):
+            raise CollectionError("its log cannot be moved into the file")
+    finally:
+        catalog.close()
+
+
+def open_catalog(path: Path) -> Catalog:
+    """Open the catalog at `path`, brought up to this version's schema.
+
+    Raises:
+        NotACollectionError: there is no such file, or it is another program's database.
+        NewerFormatError: a newer version of Retriever has written it.
+        DamageError: SQLite cannot read it.
+    """
+    _check_exists(path)
+    catalog = Catalog(path)
+    try:
+        _check_version(catalog)
+    except CollectionError:
+        catalog.close()
+        raise
+    except sqlite3.Error as error:
+        catalog.close()
+        raise catalog.translate(error) from None
+    except Exception as error:
+        # sqlite-utils failed on a table of schema steps that it did not write.
+        catalog.close()
+        raise catalog.damage(f"its schema cannot be read ({error})") from None
+    return catalog
+
+
+def _check_version(catalog: Catalog) -> None:
+    path = catalog.path
+    if catalog.value("PRAGMA application_id") != APPLICATION_ID:
+        raise NotACollectionError(
+            f"{path} is not a collection's catalog: another program has written it."
+        )
+    pending = {step.name for step in migrations.steps.pending(catalog.database)}
+    applied = {step.name for step in migrations.steps.applied(catalog.database)}
+    newer = sorted(applied - migrations.NAMES)
+    if newer:
+        raise NewerFormatError(
+            f"{path.parent}/ was written by a newer Retriever (schema step {newer[-1]}). "
+            "Upgrade with: pip install --upgrade retriever-compare"
+        )
+    if pending:
+        _bring_up_to_date(catalog)
+
+
+def _bring_up_to_date(catalog: Catalog) -> None:
+    """Apply the schema's newer steps, in one transaction."""
+    folder = catalog.path.parent
+    if not os.access(folder, os.W_OK):
+        raise CollectionError(
+            f"{folder}/ was written by an older Retriever and must be brought up to date once. "
+            f"Open it where it can be written to: retriever info {catalog.quoted_folder}"
+        )
+    # Two readers may open it at once: one updates it, and the other finds it updated.
+    with writer_lock(folder, PATIENCE), catalog.as_writer():
+        catalog.execute("PRAGMA foreign_keys = OFF")  # tables are replaced; no effect inside
+        with catalog.transaction():
+            migrations.steps.apply(catalog.database)
+        catalog.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_exists(path: Path) -> None:
+    folder = path.parent
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise CollectionError(f"{path} cannot be read: {error.strerror}.") from None
+    except OSError:
+        pass
+    if folder.is_file():
+        raise NotACollectionError(
+            f"{folder} is a file; expected the folder of a collection. "
+            "The folder comes first: retriever COMMAND LIBRARY ..."
+        )
+    if not path.is_file():
+        raise NotACollectionError(
+            f"{folder}/ is not a collection: it has no {path.name}. "
+            f"Make one with: retriever add {shlex.quote(str(folder))} FILE"
+        )

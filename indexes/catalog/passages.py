@@ -1,0 +1,313 @@
+"""Passages in the catalog: read by key with their documents, checked row by row, and removed."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice, takewhile
+from typing import NamedTuple
+
+import numpy as np
+
+from indexes.catalog.database import Catalog, Row
+from indexes.catalog.row_checksums import are_whole_hits, is_whole_document, is_whole_passage
+from indexes.document import Document, content_checksum, passage_text
+from indexes.neighbors import NO_KEY, Keys
+
+# What a batch of passages may hold, unless a single one is longer.
+BATCH_CHARACTERS = 8_000_000
+# Of up to this many passages, the usual answer to a query, the keys are parameters of a statement,
+# one for each number of them; of more, they are one parameter in JSON.
+KEYS_BY_NAME = 32
+
+# Columns of a document with its text, and a subquery over numbers or ids in JSON.
+DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
+CHOSEN = "(SELECT value FROM json_each(?))"
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text to embed, and its key: the text of a key never changes."""
+
+    key: int
+    text: str
+
+
+class FoundPassage(NamedTuple):
+    """A passage and its document; `start` and `end` count characters of the document's text."""
+
+    key: int
+    document: Document
+    start: int
+    end: int
+
+
+class Passages:
+    """The passages of a catalog. Methods that write must run inside `catalog.writing()`.
+
+    Every row that is read is compared with its checksum: damaged rows raise.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def split(self) -> str:
+        """Return the JSON of how documents are split; `null`: one passage for each document."""
+        return str(self._catalog.value("SELECT split FROM state"))
+
+    @functools.cached_property
+    def is_split(self) -> bool:
+        """Whether documents are split: fixed when a collection is created, so read once."""
+        return self.split() != "null"
+
+    def count_passages(self, first_key: int, stop_key: int) -> int:
+        """Return the number of passages from `first_key` to before `stop_key`."""
+        sql = "SELECT COUNT(*) FROM passages WHERE key >= ? AND key < ?"
+        return int(self._catalog.value(sql, [first_key, stop_key]))
+
+    def count_documents(self, gaps: Sequence[tuple[int, int]]) -> int:
+        """Return the number of documents with a passage whose key is in one of some intervals."""
+        if not self.is_split:
+            return sum(self.count_passages(*gap) for gap in gaps)
+        sql = """
+            SELECT COUNT(DISTINCT document) FROM json_each(?) AS gap JOIN passages
+            ON passages.key >= json_extract(gap.value, '$[0]')
+            AND passages.key < json_extract(gap.value, '$[1]')
+        """
+        return int(self._catalog.value(sql, [json.dumps(gaps)]))
+
+    def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
+        """Return the passages of `keys` with their documents; key -1 is left out.
+
+        Raises:
+            DamageError: a key has no passage, or a passage has no document.
+        """
+        if self.is_split:
+            return self._found_of_split(keys)
+        wanted = [key for key in keys if key != NO_KEY]
+        if 0 < len(wanted) <= KEYS_BY_NAME:
+            rows = self._all_of(wanted, self._catalog.rows(_found_by_name(len(wanted)), wanted))
+        else:
+            rows = self._wanted(_FOUND.format("json_each(?) AS wanted"), wanted)
+        if not are_whole_hits(rows):
+            self._check_found(rows)
+        return {
+            key: FoundPassage(key, Document.stored(str(doc_id), text, title, metadata), start, stop)
+            for key, _, start, stop, _, _, doc_id, _, metadata, _, title, text in rows
+        }
+
+    def _check_found(self, rows: Sequence[Row]) -> None:
+        """Check rows of `_FOUND` one by one, to name the damaged one."""
+        for row in rows:
+            self._check_passage(*row[:5])
+            if row[6] is None:
+                raise self._catalog.damage(f"document {row[1]} is lost")
+            check_text(self._catalog, row[5:])
+
+    def _found_of_split(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
+        """Twin of `found` for split documents, by two statements: passages share one text."""
+        sql = """
+            SELECT passages.key, document, start, stop, seal
+            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
+        """
+        rows = self._wanted(sql, keys)
+        for row in rows:
+            self._check_passage(*row)
+        documents = {row[0]: document_of(row) for row in self.with_texts(row[1] for row in rows)}
+        return {
+            key: FoundPassage(key, documents[number], start, stop)
+            for key, number, start, stop, _ in rows
+        }
+
+    def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
+        """Return the ids of the documents of `keys`, by one statement, without reading any text.
+
+        Raises:
+            DamageError: a key has no passage.
+        """
+        sql = """
+            SELECT passages.key, start, stop, passages.seal, document, doc_id, checksum,
+                   metadata, documents.seal
+            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
+            JOIN documents USING (document)
+        """
+        doc_ids = {}
+        for key, start, stop, row_checksum, *row in self._wanted(sql, keys):
+            self._check_passage(key, row[0], start, stop, row_checksum)
+            check_document(self._catalog, row)
+            doc_ids[key] = row[1]
+        return doc_ids
+
+    def _check_passage(
+        self, key: int, document: int, start: int, stop: int, row_checksum: int
+    ) -> None:
+        if not is_whole_passage((key, document, start, stop, row_checksum)):
+            raise self._catalog.damage(f"passage {key} is not what was committed")
+
+    def owners(self, keys: Keys) -> Keys:
+        """Return the document's number of each key (any shape); -1 for key -1."""
+        sql = """
+            SELECT passages.key, document
+            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
+        """
+        distinct, place = np.unique(keys, return_inverse=True)
+        documents: dict[int, int] = dict(self._wanted(sql, distinct.tolist()))
+        owners = np.array([documents.get(key, NO_KEY) for key in distinct.tolist()], np.int64)
+        return owners[place].reshape(keys.shape)
+
+    def _wanted(self, sql: str, keys: Sequence[int]) -> list[Row]:
+        wanted = [key for key in keys if key != NO_KEY]
+        return self._all_of(wanted, self._catalog.rows(sql, [json.dumps(wanted)]))
+
+    def _all_of(self, wanted: Sequence[int], rows: list[Row]) -> list[Row]:
+        """Return the rows of some keys if none is lost."""
+        if len(rows) != len(wanted):
+            lost = sorted(set(wanted) - {row[0] for row in rows})
+            raise self._catalog.damage(f"passage {lost[0] if lost else wanted[0]} is lost")
+        return rows
+
+    def with_texts(self, numbers: Iterable[int]) -> Iterator[Row]:
+        """Yield the rows of some documents with their texts, each checked.
+
+        Raises:
+            DamageError: one of them is missing, or not what was committed.
+        """
+        sql = f"""
+            SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
+            WHERE document IN {CHOSEN}
+        """
+        lost = set(numbers)
+        for row in self._catalog.stream(sql, [json.dumps(sorted(lost))]):
+            # Here and not in the caller: the error must leave no open statement behind.
+            check_text(self._catalog, row)
+            lost.discard(row[0])
+            yield row
+        if lost:
+            raise self._catalog.damage(f"document {min(lost)} is lost")
+
+    def passages(self, first_key: int, stop_key: int, limit: int) -> list[Passage]:
+        """Return the first passages from `first_key` to before `stop_key`, in key order.
+
+        At most `limit`, and about `BATCH_CHARACTERS` of text, but always one if there is one.
+        Continue with the key after the last one returned.
+        """
+        sql = """
+            SELECT key, document, start, stop, seal FROM passages
+            WHERE key >= ? AND key < ? ORDER BY key LIMIT ?
+        """
+        rows = self._catalog.rows(sql, [first_key, stop_key, limit])
+        for row in rows:
+            self._check_passage(*row)
+        rows = rows[: _fitting(stop - start for _, _, start, stop, _ in rows)]
+        stretches = self._stretches(rows)
+        # A long title, which precedes each of its passages, can be most of what they hold.
+        fitting = _fitting(sum(map(len, stretches[row[0]])) for row in rows)
+        return [
+            Passage(key, passage_text(title, text, 0, len(text)))
+            for key, *_ in rows[:fitting]
+            for title, text in [stretches[key]]
+        ]
+
+    def _stretches(self, rows: Sequence[Row]) -> dict[int, tuple[str, str]]:
+        """Return the title and the stretch of text of each of some passages, by key.
+
+        One complete text is held at a time: it may be far longer than its passages among these.
+        """
+        wanted: dict[int, list[Row]] = {}
+        for row in rows:
+            wanted.setdefault(row[1], []).append(row)
+        stretches = {}
+        for number, *_, title, text in self.with_texts(wanted):
+            for key, _, start, stop, _ in wanted[number]:
+                stretches[key] = title, text[start:stop]
+        return stretches
+
+    def passages_of(self, documents: Keys) -> tuple[Keys, Keys]:
+        """Return the keys of all passages of some documents, and each one's document, by key."""
+        sql = f"SELECT key, document FROM passages WHERE document IN {CHOSEN} ORDER BY key"
+        rows = self._catalog.rows(sql, [json.dumps(np.unique(documents).tolist())])
+        table = np.array(rows, np.int64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    def tombstone_passages(self, documents: Sequence[int]) -> int:
+        """Remove the passages of documents and keep tombstones for them; return how many."""
+        if not documents:
+            return 0
+        chosen = json.dumps(list(documents))
+        self._catalog.execute(
+            f"""
+            WITH held (first_key, stop_key) AS MATERIALIZED (
+                SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
+            )
+            INSERT INTO tombstones SELECT key FROM passages WHERE document IN {CHOSEN} AND EXISTS
+                (SELECT 1 FROM held WHERE first_key <= key AND key < stop_key)
+            """,
+            [json.dumps(self._held_keys()), chosen],
+        )
+        return self._catalog.execute(f"DELETE FROM passages WHERE document IN {CHOSEN}", [chosen])
+
+    def _held_keys(self) -> list[tuple[int, int]]:
+        """Return the intervals of keys that a shard or a BM25 index covers.
+
+        There may be thousands of shards, but adjacent ones: few merged intervals are left to
+        compare each removed key with.
+        """
+        sql = """
+            SELECT first_key, stop_key FROM shards NOT INDEXED
+            UNION ALL SELECT 1, stop_key FROM indexes WHERE kind = 'lexical' AND stop_key > 1
+        """
+        return _merged(self._catalog.rows(sql))
+
+
+def check_text(catalog: Catalog, row: Sequence[object]) -> None:
+    """Check a row of `DOCUMENT`: the document's own, and its text."""
+    check_document(catalog, row)
+    _, doc_id, checksum, _, _, title, text = row
+    if content_checksum(str(title), str(text)) != checksum:
+        raise catalog.damage(f"the text of document {doc_id!r} is not what was added")
+
+
+def check_document(catalog: Catalog, row: Sequence[object]) -> None:
+    """Check a document's row (without its text)."""
+    if not is_whole_document(row[:5]):
+        raise catalog.damage(f"the row of document {row[0]} is not what was committed")
+
+
+_FOUND = f"""
+    SELECT passages.key, passages.document, start, stop, passages.seal, {DOCUMENT}
+    FROM {{}} JOIN passages ON passages.key = wanted.value
+    LEFT JOIN documents USING (document) LEFT JOIN texts USING (document)
+"""
+
+
+@functools.cache
+def _found_by_name(count: int) -> str:
+    """Return `_FOUND` for `count` keys, each a parameter: SQLite then need not read JSON."""
+    rows = ", ".join(["(?)"] * count)
+    return f"WITH wanted (value) AS (VALUES {rows}) {_FOUND.format('wanted')}"
+
+
+def document_of(row: Sequence[object]) -> Document:
+    """Return a row of `DOCUMENT` as a document."""
+    _, doc_id, _, metadata, _, title, text = row
+    return Document.stored(str(doc_id), str(text), str(title), str(metadata))
+
+
+def _fitting(lengths: Iterable[int]) -> int:
+    """Return how many texts, from the first on, fill a batch: at least one if there is one."""
+    totals = accumulate(lengths)
+    first = len(list(islice(totals, 1)))
+    return first + sum(1 for _ in takewhile(lambda total: total <= BATCH_CHARACTERS, totals))
+
+
+def _merged(intervals: Iterable[Row]) -> list[tuple[int, int]]:
+    """Return the same integers in as few intervals (first, stop) as possible, ascending."""
+    merged: list[tuple[int, int]] = []
+    for first, stop in sorted(intervals):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((first, stop))
+    return merged

@@ -1,0 +1,51 @@
+"""Rows of deleted passages dropped from the files, and their space returned to the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from indexes.pipeline.bm25_builder import Bm25Builder
+from indexes.pipeline.builder import Builder
+from indexes.pipeline.session import WriteSession
+from indexes.progress import Progress
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """Result of a `compact`: vectors of deleted passages dropped, and bytes freed.
+
+    `exact` names the indexes that are searched exactly from now on: too few vectors were left to
+    rebuild their structure.
+    """
+
+    rows: int
+    freed: int
+    exact: tuple[str, ...] = ()
+
+
+def compact(
+    writer: WriteSession, sweep: Callable[[], object], size: Callable[[], int], progress: Progress
+) -> Compacted:
+    """Drop what deleted documents left behind, and return the space to the disk.
+
+    Embeds nothing; readers continue. An ANN structure with deleted rows is rebuilt, and so is one
+    that is merely out of date. `sweep` removes files that are no longer named, `size` counts the
+    collection's bytes.
+    """
+    before = size()
+    embeddings = writer.registry.embeddings()
+    rows, exact = 0, list[str]()
+    for done, embedding in enumerate(embeddings, start=1):
+        gone, without_structure = Builder(writer).compact(embedding)
+        rows, exact = rows + gone, exact + without_structure
+        progress(done, len(embeddings) + 1)
+    Bm25Builder(writer).build_behind(lambda done, total: None)
+    if len(writer.corpus.tombstones()):
+        # No file holds a deleted key any more.
+        with writer.catalog.writing():
+            writer.catalog.execute("DELETE FROM tombstones")
+    sweep()
+    writer.catalog.vacuum()
+    progress(len(embeddings) + 1, len(embeddings) + 1)
+    return Compacted(rows, max(0, before - size()), tuple(exact))
