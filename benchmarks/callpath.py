@@ -1,4 +1,4 @@
-"""Frames and calls from a query to its answer: `python -m benchmarks.callpath [--against CHECKOUT]`.
+"""Frames and calls of a query: `python -m benchmarks.callpath [--against CHECKOUT]`.
 
 Counts, for this checkout: our stack frames from `Collection.search` to FAISS, Python calls of one
 warm query, and source files that a first build enters. With `--against`, the same for another

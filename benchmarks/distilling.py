@@ -28,13 +28,17 @@ from retriever.embedders.base import Matrix, unit
 from retriever.evaluation.measures import drop_self, evaluate
 from retriever.evaluation.measures import mean as mean_of
 from retriever.formats import read_documents, read_qrels, read_queries
-from retriever.training.distillation.bags import Bags, start_of
+from retriever.training.distillation.bags import Bags, initial_table
 from retriever.training.distillation.distill import ANCHORS, ENOUGH, HELD_OUT, HELD_OUT_SHARE
 from retriever.training.distillation.evaluate import MEASURE
-from retriever.training.distillation.student import Recipe, TrainingSet, fit
-from retriever.training.distillation.teacher import Budget, TeacherVectors, teach
-from retriever.training.distillation.tokenizer import meanings, student_tokenizer
-from retriever.training.distillation.training_texts import general, of_documents, shuffled
+from retriever.training.distillation.student import FitOptions, TrainingSet, fit
+from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
+from retriever.training.distillation.tokenizer import student_tokenizer, token_texts
+from retriever.training.distillation.training_texts import (
+    general_sentences,
+    shuffled,
+    titles_and_sentences,
+)
 
 COMMAND = "python -m benchmarks.distilling"
 BINARY = "qrels/test.tsv"
@@ -177,9 +181,9 @@ class Variant:
     """The training data and the settings of a variant; see `variants`."""
 
     label: str
-    recipe: Recipe = Recipe()  # noqa: RUF009 - frozen
+    recipe: FitOptions = FitOptions()  # noqa: RUF009 - frozen
     sentences: float = 1.0
-    general: bool = True
+    general_sentences: bool = True
     fragments: bool = False
     passages: bool = True
     start: str = "teacher"
@@ -190,18 +194,18 @@ def variants() -> Iterator[Variant]:
     """Return the default settings, and each of their parts left out or replaced."""
     plain = Variant("as it is")
     yield plain
-    yield replace(plain, label="no ranking of the index", recipe=Recipe(contrast=0.0))
+    yield replace(plain, label="no ranking of the index", recipe=FitOptions(contrast=0.0))
     yield replace(plain, label="without the index's vectors", passages=False)
-    yield replace(plain, label="the index's vectors alone", sentences=0.0, general=False)
+    yield replace(plain, label="the index's vectors alone", sentences=0.0, general_sentences=False)
     yield replace(plain, label="half of the sentences", sentences=0.5)
-    yield replace(plain, label="without general sentences", general=False)
+    yield replace(plain, label="without general sentences", general_sentences=False)
     yield replace(plain, label=f"and {FRAGMENTS:,} fragments of 3 to 16 words", fragments=True)
     yield replace(plain, label="start: random", start="random")
     yield replace(plain, label="start: not shortened by frequency", start="even")
     yield replace(plain, label="word pieces only, no whole words", words=False)
-    yield replace(plain, label="twice the rate", recipe=Recipe(rate=4e-3, last_rate=5e-4))
-    yield replace(plain, label="always 5 epochs", recipe=Recipe(epochs=5, most_epochs=5))
-    yield replace(plain, label="always 20 epochs", recipe=Recipe(epochs=20))
+    yield replace(plain, label="twice the rate", recipe=FitOptions(rate=4e-3, last_rate=5e-4))
+    yield replace(plain, label="always 5 epochs", recipe=FitOptions(epochs=5, most_epochs=5))
+    yield replace(plain, label="always 20 epochs", recipe=FitOptions(epochs=20))
 
 
 def fragments(texts: Sequence[str], count: int, seed: int) -> list[str]:
@@ -223,19 +227,19 @@ def read(library: Collection, task: Task) -> Read:
     embedder = library.embedder("minilm")
     assert isinstance(embedder, ContextualEmbedder)
     teacher = embedder.in_precision()
-    own = shuffled(of_documents(library.documents()), 1)
-    texts = own + general(ENOUGH - len(own))
+    own = shuffled(titles_and_sentences(library.documents()), 1)
+    texts = own + general_sentences(ENOUGH - len(own))
     tokenizer = student_tokenizer(teacher.tokenizer_json, texts)
     (folder / "tokenizer.json").write_text(tokenizer, "utf-8")
     plain = student_tokenizer(teacher.tokenizer_json, texts, often=None)
     (folder / "plain.json").write_text(plain, "utf-8")
     encode = teacher.encode_queries
     parts = list(library.embedded("minilm", most=20_000))
-    names = meanings(tokenizer)
-    pieces = teach(
+    names = token_texts(tokenizer)
+    pieces = encode_with_budget(
         folder, "tokens", names, teacher.in_batches(256).encode_queries, Budget(), silent
     )
-    taught = teach(folder, "texts", texts, encode, Budget(SECONDS), silent)
+    taught = encode_with_budget(folder, "texts", texts, encode, Budget(SECONDS), silent)
     others = fragments(own, FRAGMENTS, 2)
     return Read(
         tokenizer=folder / "tokenizer.json",
@@ -243,7 +247,7 @@ def read(library: Collection, task: Task) -> Read:
         pieces=pieces.vectors,
         texts=taught,
         own=min(len(own), len(taught.texts)),
-        fragments=teach(folder, "fragments", others, encode, Budget(), silent),
+        fragments=encode_with_budget(folder, "fragments", others, encode, Budget(), silent),
         passages=[text for some, _ in parts for text in some],
         vectors=np.concatenate([vectors for _, vectors in parts]),
     )
@@ -259,15 +263,15 @@ def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
     texts = TrainingSet(bags.of(some.texts.texts), some.texts.vectors)
     stop = held + int((some.own - held) * variant.sentences)
     lessons = texts[held:stop]
-    if variant.general:
-        lessons = lessons.and_also(texts[some.own :])
+    if variant.general_sentences:
+        lessons = lessons.concatenate(texts[some.own :])
     if variant.passages:
-        lessons = lessons.and_also(seen)
+        lessons = lessons.concatenate(seen)
     if variant.fragments:
-        lessons = lessons.and_also(
+        lessons = lessons.concatenate(
             TrainingSet(bags.of(some.fragments.texts), some.fragments.vectors)
         )
-    start = start_of(pieces, seen.tokens)
+    start = initial_table(pieces, seen.tokens)
     if variant.start == "random":
         scale = np.sqrt(1 / pieces.shape[1])
         start = np.random.default_rng(1).normal(0, scale, pieces.shape).astype(np.float32)

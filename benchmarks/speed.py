@@ -36,8 +36,9 @@ REPEATS = 7
 OPENING = """
 import sys, time
 import indexes.vectors.faiss_engine.index, numpy, pyarrow.compute, scipy.sparse
-import retriever.collection, retriever.embedders.static.embedder, retriever.embedders.word_vectors.vectors
-import retriever.embedders.tokenization.words, retriever.embedders.static.pooling
+import retriever.collection, retriever.embedders.static.embedder
+import retriever.embedders.word_vectors.vectors, retriever.embedders.tokenization.words
+import retriever.embedders.static.pooling
 started = time.perf_counter()
 library = retriever.collection.Collection.open(sys.argv[1])
 hits = library.search("vitamin D deficiency", index="glove", k=10)

@@ -1,7 +1,7 @@
 """The speed of static embedding against its peers: `python -m benchmarks.static`.
 
 Needs RETRIEVER_DATA. Writes `results/static.json`. All systems run in this process, taking turns;
-each figure is the median of several repeats with its spread. model2vec is measured if it is installed:
+each figure is the median of several repeats with its spread. model2vec is measured if installed:
 `pip install model2vec --no-deps` (its `distill` extra would change transformers).
 """
 

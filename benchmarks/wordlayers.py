@@ -16,7 +16,7 @@ from retriever.embedders.contextual.batching import Batch, batches
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.hub import locate_sentence_model
 from retriever.embedders.static.components import top_components
-from retriever.embedders.tokenization.alignment import PIECES, pooled_words, word_spans
+from retriever.embedders.tokenization.alignment import POOLINGS, pool_words, word_spans
 
 CONTEXTUAL = "all-MiniLM-L6-v2"
 AS_THEY_ARE = "as they are"
@@ -37,13 +37,15 @@ def of_all_layers(
     for row, (text, _) in enumerate(occurrences):
         places.setdefault(text, []).append(row)
     texts, width = list(places), embedder.layers + 1
-    found = {ways: np.zeros((len(occurrences), width, embedder.dim), np.float32) for ways in PIECES}
+    found = {
+        ways: np.zeros((len(occurrences), width, embedder.dim), np.float32) for ways in POOLINGS
+    }
     for text, offsets, states in _hidden(embedder, texts):
         spans = word_spans(text)
-        for ways, row in product(PIECES, places[text]):
+        for ways, row in product(POOLINGS, places[text]):
             begin, end = occurrences[row][1]
             inside = [span for span in spans if span[0] < end and span[1] > begin]
-            words = pooled_words(inside, offsets, states, ways).vectors
+            words = pool_words(inside, offsets, states, ways).vectors
             each = unit(words.reshape(-1, embedder.dim)).reshape(len(words), width, -1)
             found[ways][row] = unit(each.mean(axis=0))
     _check(embedder, occurrences, found)
@@ -80,7 +82,7 @@ def _check(
     """Exit where `encode_words` gives another vector: then it is not what is measured."""
     some = range(0, len(occurrences), max(1, len(occurrences) // CHECKED))
     texts = [occurrences[row][0] for row in some]
-    for layer, ways in product(range(embedder.layers + 1), PIECES):
+    for layer, ways in product(range(embedder.layers + 1), POOLINGS):
         encoded = embedder.encode_words(texts, layer=layer, pieces=ways)
         for row, words in zip(some, encoded, strict=True):
             span, ours = occurrences[row][1], found[ways][row, layer]

@@ -37,7 +37,7 @@ from benchmarks.wordpairs import (
 )
 from retriever import ContextualEmbedder, StaticEmbedder
 from retriever.embedders.base import Matrix
-from retriever.embedders.tokenization.alignment import PIECES
+from retriever.embedders.tokenization.alignment import POOLINGS
 from retriever.training.word_vectors.intrinsic_scores import ScoreFiles, score_words
 
 COMMAND = "python -m benchmarks.words"
@@ -65,7 +65,7 @@ def contextual_rows(embedder: ContextualEmbedder, pairs: Pairs) -> dict[str, Any
     seconds = perf_counter() - started
     known = np.unique(rows["train"])
     single = []
-    for ways, layer in product(PIECES, range(embedder.layers + 1)):
+    for ways, layer in product(POOLINGS, range(embedder.layers + 1)):
         taken = vectors[ways][:, layer]
         for label, some in adjusted(taken, taken[known]).items():
             row = {"layer": layer, "pieces": ways, "adjusted": label}
@@ -136,7 +136,7 @@ def default_row(
     several = pieces_of(embedder, occurrences) > 1
     of_several = {split: several[both].any(axis=1) for split, both in rows.items()}
     found = {}
-    for ways in PIECES:
+    for ways in POOLINGS:
         cosines = cosines_of(vectors[ways][:, layer], rows)
         threshold = judge(cosines, pairs)["threshold"]
         found[ways] = {
@@ -164,7 +164,7 @@ def similarity_rows(
     alone = contextual.encode_queries(words)
     rows.append(_scored("contextual", "the word as a text", files, words, alone))
     layers = of_all_layers(contextual, [(word, (0, len(word))) for word in words])
-    for ways, layer in product(PIECES, range(contextual.layers + 1)):
+    for ways, layer in product(POOLINGS, range(contextual.layers + 1)):
         label = f"layer {layer}, {ways}"
         rows.append(_scored("contextual", label, files, words, layers[ways][:, layer]))
     return rows

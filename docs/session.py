@@ -1,6 +1,6 @@
 """The shell session in README.md: run, and written back with its real output.
 
-`python -m docs.session` rewrites it; `tests/docs/test_readme.py` runs it and compares all but times.
+`python -m docs.session` rewrites it; `tests/docs/test_readme.py` compares all but times.
 """
 
 from __future__ import annotations

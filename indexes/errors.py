@@ -65,7 +65,7 @@ class BadRecordsError(InputError):
         self.total = total
         self.kept = kept
         done = f"the {kept:,} before them were kept" if kept else "nothing was kept"
-        what = f"{counted(total, 'bad record')}; {done}:"
+        what = f"{pluralize(total, 'bad record')}; {done}:"
         super().__init__("\n".join([what, *_shown(self.records, total), advice]))
 
 
@@ -92,7 +92,7 @@ class FailedTextsError(InputError):
         self.failed = tuple(failed)
         self.report = report
         total = len(self.failed)
-        what = f"{counted(total, 'document')} could not be embedded, {done}:"
+        what = f"{pluralize(total, 'document')} could not be embedded, {done}:"
         super().__init__("\n".join([what, *_shown(self.failed, total), advice]))
 
 
@@ -137,9 +137,9 @@ def _shown(items: Sequence[object], total: int) -> list[str]:
     return [*shown, f"  ... and {total - len(shown):,} more"] if total > len(shown) else shown
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a count with its noun: `1 passage`, `2,000 passages`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def pluralize(number: int, one: str, more: str = "") -> str:
+    """Format a count with its noun: `1 query`, `2,000 queries`; by default the plural adds an s."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def unknown_name(

@@ -179,7 +179,7 @@ class Store(Reader):
         registered with its index at once, so that an interrupted build can resume. In the
         `definition` of the index, `factory` is a FAISS factory string; the rest belongs to the
         caller. Texts that cannot be encoded are left out and reported; see `Builder.embed` and
-        `AnnBuilder.build_beside`.
+        `AnnBuilder.build_after_embedding`.
 
         Raises:
             LockedError: another process is writing.
@@ -197,7 +197,7 @@ class Store(Reader):
                 raise
             structures = AnnBuilder(writer)
             structures.restore(embedding, but=name)
-            return structures.build_beside(embedded, name, embedding, definition)
+            return structures.build_after_embedding(embedded, name, embedding, definition)
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -215,7 +215,9 @@ class Store(Reader):
             index = self.index(name)
             now = self.registry.embedding_of(index)
             structures = AnnBuilder(writer)
-            index, embedded = structures.build_beside(embedded, name, now, index.definition)
+            index, embedded = structures.build_after_embedding(
+                embedded, name, now, index.definition
+            )
             self._sweep()
         return index, embedded
 

@@ -15,24 +15,24 @@ from indexes.maintenance.repair import Repaired
 from indexes.maintenance.verify import Checked
 from indexes.progress import Progress
 from indexes.store import Store, is_free
-from retriever.documents import Documents, silent
+from retriever.documents import Documents, ignore_progress
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
-from retriever.indexing.builder import Building
+from retriever.indexing.builder import IndexBuilder
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.plan import BuildRequest
 from retriever.indexing.report import BuildReport, shell_command
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
-from retriever.search.fusion import DEPTH, RRF_K, cascade_recipe, fusion_recipe
+from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
 from retriever.splitting import Sentences, Splitter, Words
-from retriever.word_senses.api import WordQuestions
+from retriever.word_senses.api import WordSenseMethods
 
 
-class Collection(Documents, WordQuestions):
+class Collection(Documents, WordSenseMethods):
     """One corpus, many ways to embed it, the same queries through all of them.
 
     Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may
@@ -42,7 +42,7 @@ class Collection(Documents, WordQuestions):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._models = EmbedderPool(store)
-        self._building = Building(store, self._models)
+        self._building = IndexBuilder(store, self._models)
         # By index, with the generation: looking up an index takes as long as a search.
         self._retrievers: dict[str | None, tuple[int, Retriever]] = {}
 
@@ -166,7 +166,7 @@ class Collection(Documents, WordQuestions):
         """
         wanted = BuildRequest(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
         self._retrievers.clear()
-        return self._building.build(name, wanted, progress or silent)
+        return self._building.build(name, wanted, progress or ignore_progress)
 
     def fuse(
         self,
@@ -189,7 +189,7 @@ class Collection(Documents, WordQuestions):
         """
         if isinstance(parts, str):
             raise InputError(f"The parts are one text, '{parts}'; expected a list of names.")
-        definition = fusion_recipe(
+        definition = fusion_definition(
             len(parts), method=method, weights=weights, rrf_k=rrf_k, depth=depth
         )
         return self._building.combine(name, parts, definition)
@@ -204,7 +204,7 @@ class Collection(Documents, WordQuestions):
             UnknownNameError: a part does not exist.
             MismatchError: a different index of that name exists.
         """
-        return self._building.combine(name, [first, second], cascade_recipe(depth=depth))
+        return self._building.combine(name, [first, second], cascade_definition(depth=depth))
 
     def index_info(self, name: str) -> IndexInfo:
         """Return the kind, model, size, coverage and costs of one index.
@@ -241,11 +241,11 @@ class Collection(Documents, WordQuestions):
             LockedError: another process is writing.
             DamageError: a file is not what the catalog says; `repair` first.
         """
-        return self._store.compact(progress or silent)
+        return self._store.compact(progress or ignore_progress)
 
     def verify(self, *, progress: Progress | None = None) -> Checked:
         """Check every checksum, every key on both sides and every count; change nothing."""
-        checked = self._store.verify(progress or silent)
+        checked = self._store.verify(progress or ignore_progress)
         return replace(checked, problems=(*checked.problems, *missing_models(self._store)))
 
     def repair(self, *, progress: Progress | None = None) -> Repaired:
@@ -260,7 +260,7 @@ class Collection(Documents, WordQuestions):
             ModelNotAvailableError: the model of damaged vectors is missing; nothing was changed.
             InputError: it was a custom embedder; give it first, with `use`.
         """
-        repaired = self._store.repair(self._models.encoder, progress or silent)
+        repaired = self._store.repair(self._models.encoder, progress or ignore_progress)
         return replace(repaired, left=(*repaired.left, *missing_models(self._store)))
 
     # -- search ---------------------------------------------------------------------------------

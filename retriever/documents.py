@@ -14,7 +14,7 @@ from indexes.ingest.upsert import Added
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
-from retriever.search.where import field_path, filter_of
+from retriever.search.where import field_path, parse_filter
 from retriever.splitting import Splitter, splitter_of
 
 
@@ -72,7 +72,7 @@ class Documents:
             spans=split.spans if split else None,
             source=SourceFingerprint(sources, reading),
             skip_bad=skip_bad,
-            progress=progress or silent,
+            progress=progress or ignore_progress,
         )
 
     def delete(
@@ -80,7 +80,7 @@ class Documents:
     ) -> int:
         """Delete documents from the corpus, and so from every index; return their number.
 
-        Give either ids, or a filter (see `where.filter_of`).
+        Give either ids, or a filter (see `where.parse_filter`).
 
         Raises:
             InputError: neither or both were given, or one text instead of a list.
@@ -89,7 +89,7 @@ class Documents:
         if (doc_ids is None) == (where is None):
             raise InputError("Say what to delete: either document ids, or a filter (where).")
         if where is not None:
-            return self._store.delete_where(filter_of(where))
+            return self._store.delete_where(parse_filter(where))
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
         doc_ids = list(doc_ids or [])
@@ -150,5 +150,5 @@ def _check_id(doc_id: object) -> None:
         raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
 
 
-def silent(done: int, total: int) -> None:
+def ignore_progress(done: int, total: int) -> None:
     """Ignore progress."""

@@ -25,24 +25,19 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def many(number: int, one: str, more: str) -> str:
-    """Format a count with its noun: `1 query`, `2,000 queries`."""
-    return f"{number:,} {one if number == 1 else more}"
-
-
 def some(names: Sequence[str]) -> str:
     """Join the first three names, and the number of others."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3]) or 'none'}{more}"
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Join names as `a`, `a and b` or `a, b and c`."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def drawn(value: float | None, draw: Callable[[float], str]) -> str:
+def format_optional(value: float | None, draw: Callable[[float], str]) -> str:
     """Format a value with `draw`; `-` for None."""
     return NOTHING if value is None else draw(value)
 

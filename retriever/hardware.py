@@ -12,7 +12,7 @@ DEVICES = ("nvidia[0-9]*", "kfd", "dxg", "dri/render*", "accel/*", "davinci[0-9]
 HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

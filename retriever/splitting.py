@@ -14,8 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import chain, pairwise
 from typing import Any, ClassVar, Protocol
 
-from indexes.errors import InputError, NewerFormatError
-from retriever.formatting import many
+from indexes.errors import InputError, NewerFormatError, pluralize
 
 WINDOW = 2_000
 WIDEST_WINDOW = 16_000
@@ -64,7 +63,7 @@ class _BySize:
 
     def __str__(self) -> str:
         overlapping = f", overlapping by {self.overlap:,}" if self.overlap else ""
-        return f"{many(self.size, 'word', 'words')}{overlapping}"
+        return f"{pluralize(self.size, 'word')}{overlapping}"
 
     @property
     def spec(self) -> Mapping[str, Any]:

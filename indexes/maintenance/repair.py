@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.kinds import LEXICAL
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
-from indexes.errors import counted
+from indexes.errors import pluralize
 from indexes.ingest.upsert import index_all_values
 from indexes.maintenance.verify import Problem
 from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
@@ -94,11 +94,11 @@ class Repairer:
         self._drop(embedding, shards, again)
         if encode is not None:
             embedded = Builder(self.writer).embed(embedding, lambda: encode, progress)
-            yield f"embedded {counted(embedded.count, 'passage')} of '{embedding.name}' again"
+            yield f"embedded {pluralize(embedded.count, 'passage')} of '{embedding.name}' again"
             for failed in embedded.failed:
                 yield f"left out of '{embedding.name}', since it cannot be embedded: {failed}"
         for row in again:
-            if AnnBuilder(self.writer).build_again(row, embedding):
+            if AnnBuilder(self.writer).rebuild(row, embedding):
                 yield f"built the structure of '{row.name}' again"
             else:
                 yield f"'{row.name}' is searched exactly: too few vectors for its structure"

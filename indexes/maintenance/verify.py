@@ -20,7 +20,7 @@ from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry
 from indexes.catalog.row_checksums import is_whole_document, is_whole_passage
 from indexes.document import content_checksum
-from indexes.errors import DamageError, counted
+from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25 as lexical
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
@@ -155,7 +155,7 @@ class Checker:
                 yield from self._fields(fields, page)
         strays = "SELECT COUNT(*) FROM texts WHERE document NOT IN (SELECT document FROM documents)"
         if count := self.catalog.value(strays):
-            yield Problem(f"No document owns {counted(count, 'text')}.")
+            yield Problem(f"No document owns {pluralize(count, 'text')}.")
 
     def _fields(
         self, fields: dict[tuple[str, ...], int], page: Sequence[Sequence[object]]
@@ -207,7 +207,7 @@ class Checker:
             WHERE document NOT IN (SELECT document FROM passages)
         """
         if count := self.catalog.value(sql):
-            yield Problem(f"No passage belongs to {counted(count, 'document')}.")
+            yield Problem(f"No passage belongs to {pluralize(count, 'document')}.")
 
     def _sizes(self, documents: set[object], known: dict[object, int]) -> dict[object, int]:
         """Return the bytes of the texts of some documents, without measuring `known` ones again.
@@ -263,7 +263,7 @@ class Checker:
             return
         if lost := self._strangers(keys, shard):
             yield Problem(
-                f"{shard.file} has {counted(lost, 'vector')} of passages that never were."
+                f"{shard.file} has {pluralize(lost, 'vector')} of passages that never were."
             )
 
     def _strangers(self, keys: Keys, shard: ShardRow) -> int:

@@ -21,7 +21,7 @@ from indexes.vectors.engines import engine_of
 from indexes.vectors.shards import open_shards
 
 # In the report of an index: it is to be rebuilt. One that FAISS refused is not.
-GIVEN_UP = "given_up"
+STALE = "given_up"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class AnnBuilder:
         self.writer.set_index(row)
         return registry.index(name)
 
-    def build_beside(
+    def build_after_embedding(
         self,
         embedded: EmbeddingResult,
         name: str,
@@ -66,7 +66,7 @@ class AnnBuilder:
                 raise
             return planned(name, embedding, definition), replace(embedded, unbuilt=error)
 
-    def build_again(self, index: IndexRow, embedding: EmbeddingRow) -> bool:
+    def rebuild(self, index: IndexRow, embedding: EmbeddingRow) -> bool:
         """Rebuild an index over the current vectors; return whether they are enough.
 
         If they are not, the index is searched exactly until it is rebuilt.
@@ -85,7 +85,7 @@ class AnnBuilder:
         behind = [
             row for row in indexes if row.embedding == embedding.number and self._is_behind(row)
         ]
-        return [row.name for row in behind if not self.build_again(row, embedding)]
+        return [row.name for row in behind if not self.rebuild(row, embedding)]
 
     def restore(self, embedding: EmbeddingRow, *, but: str) -> None:
         """Rebuild the stale indexes of an embedding, except one that is built anyway.
@@ -93,8 +93,8 @@ class AnnBuilder:
         A call stopped before it had rebuilt them; see `Builder._commit_shards`.
         """
         for row in self.writer.registry.of_kind(ANN.name):
-            if row.embedding == embedding.number and GIVEN_UP in row.report and row.name != but:
-                self.build_again(row, embedding)
+            if row.embedding == embedding.number and STALE in row.report and row.name != but:
+                self.rebuild(row, embedding)
 
     def over(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         """Return an index over the current embedding, with a new file that no row names yet.
@@ -167,7 +167,7 @@ def planned(
 
 def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
     """Return an index whose file is not used any more, until it is rebuilt."""
-    return replace(planned(index.name, embedding, index.definition), report={GIVEN_UP: 1})
+    return replace(planned(index.name, embedding, index.definition), report={STALE: 1})
 
 
 def _seen(shards: Sequence[ShardRow]) -> int:

@@ -65,7 +65,7 @@ class Builder:
         work.run(todo, progress)
         self._merge(embedding)
         for row in outdated.values():
-            AnnBuilder(self.writer).build_again(row, embedding)
+            AnnBuilder(self.writer).rebuild(row, embedding)
         return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
 
     def _proven(self, embedding: EmbeddingRow) -> str | None:

@@ -26,7 +26,7 @@ Gap = tuple[int, int]
 
 # If a batch takes at least this long, the next one is encoded in the background. A faster embedder
 # would gain nothing: it is mostly in Python, and one thread at a time has the interpreter.
-BESIDE_SECONDS = 0.25
+BACKGROUND_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class EncodedBatches:
             self._size = min(self._pace.next_size(len(current[1]), batch.seconds), self._most)
             if not in_background:
                 following = next(read, None)
-            in_background = batch.seconds >= BESIDE_SECONDS and batch.error is None
+            in_background = batch.seconds >= BACKGROUND_SECONDS and batch.error is None
             if in_background and following:
                 background.submit(partial(self._encoding.batch, following[1]))
             yield current[0], batch

@@ -83,7 +83,7 @@ class FaultTolerantEncoder:
 
     encode: Encode
     dim: int
-    proven: str | None = None
+    known_good_text: str | None = None
     _batch: Sequence[Passage] = ()
     _has_worked: bool = False
     _row: int = 0
@@ -140,10 +140,10 @@ class FaultTolerantEncoder:
         # A copy: an embedder may reuse its memory for the next batch.
         vectors = as_rows(keys, vectors, self.dim).copy()
         self._has_worked, self._row, self._first = True, 0, None
-        if self.proven is None:
+        if self.known_good_text is None:
             # Zeros prove nothing: an embedder may return them without using its model.
             filled = vectors.any(axis=1)
-            self.proven = passages[int(filled.argmax())].text if filled.any() else None
+            self.known_good_text = passages[int(filled.argmax())].text if filled.any() else None
         return EncodedBatch(keys, vectors, seconds, {"texts": len(keys), **report})
 
     def _failed(self, passage: Passage, error: Exception) -> FailedPassage:
@@ -157,9 +157,11 @@ class FaultTolerantEncoder:
 
     def _takes_any(self, texts: Sequence[str]) -> bool:
         """Return whether the embedder encodes its proven text or, without one, any of `texts`."""
-        if self.proven is None and not texts:
+        if self.known_good_text is None and not texts:
             return self._has_worked
-        return any(map(self._takes, texts if self.proven is None else [self.proven]))
+        return any(
+            map(self._takes, texts if self.known_good_text is None else [self.known_good_text])
+        )
 
     def _takes(self, text: str) -> bool:
         try:

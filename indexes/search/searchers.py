@@ -29,7 +29,7 @@ from indexes.neighbors import (
 )
 from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
 from indexes.storage.files import verify
-from indexes.vectors.blocks import Block, joined
+from indexes.vectors.blocks import Block, join_small
 from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
@@ -295,8 +295,8 @@ class SearcherCache:
         return VectorSearcher(
             index=index,
             embedding=embedding,
-            blocks=joined(block for block in blocks if len(block.keys)),
-            unseen=joined(later) if index.file else (),
+            blocks=join_small(block for block in blocks if len(block.keys)),
+            unseen=join_small(later) if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
             deleted=self._dead,
             missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),

@@ -39,7 +39,7 @@ def count_live(blocks: Sequence[Block], deleted: Keys) -> int:
     return sum(len(block.keys) - len(rows_of(deleted, block.keys)) for block in blocks)
 
 
-def joined(blocks: Iterable[Block]) -> list[Block]:
+def join_small(blocks: Iterable[Block]) -> list[Block]:
     """Return the same rows in fewer blocks: small adjacent ones are copied together.
 
     Blocks ascend by key, one after another.

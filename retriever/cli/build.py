@@ -122,9 +122,8 @@ def build(
     documents that the index lacks are embedded; run an interrupted build again to resume it. A
     fusion or a cascade (reranking) of indexes is named and used like an index.
     """
-    from indexes.errors import FailedTextsError
+    from indexes.errors import FailedTextsError, pluralize
     from retriever.collection import Collection
-    from retriever.formatting import many
     from retriever.indexing.info import index_notes
     from retriever.records import build_record
 
@@ -155,7 +154,7 @@ def build(
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
     if report.read.padding is not None:
         note(
-            f"{index.model} read {many(report.read.tokens, 'token', 'tokens')}, "
+            f"{index.model} read {pluralize(report.read.tokens, 'token')}, "
             f"{100 * report.read.padding:.1f} % padding"
         )
     for text in (*report.notes, *index_notes(index, library, split=split is not None)):
@@ -252,15 +251,15 @@ def _part(text: str) -> tuple[str, float]:
 
 def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
     from indexes.catalog.kinds import kind_of
-    from retriever.formatting import many
+    from indexes.errors import pluralize
 
     kind = kind_of(index.kind)
     if kind.is_combined and not report.embedded:
         return f"{report.name}: {index.embedder}; nothing to build"
     took = f"indexed in {report.indexing_seconds:.2f} s"
     if kind.is_lexical:
-        return f"{report.name}: {many(report.already, noun, f'{noun}s')} read, {took}"
-    embedded = many(report.embedded, noun, f"{noun}s")
+        return f"{report.name}: {pluralize(report.already, noun)} read, {took}"
+    embedded = pluralize(report.embedded, noun)
     return (
         f"{report.name}: {embedded} embedded in {report.embedding_seconds:.1f} s, "
         f"{report.already:,} already in the index, {took}"

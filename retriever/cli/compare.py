@@ -126,7 +126,7 @@ def compare(
     from retriever.evaluation.evaluate_runs import read_runs
     from retriever.evaluation.measures import DEFAULT_MEASURES
     from retriever.evaluation.significance import SEED
-    from retriever.formats.labels import refuse_labelled
+    from retriever.formats.labels import refuse_existing
     from retriever.search.results import Run
 
     if as_json and as_csv:
@@ -138,7 +138,7 @@ def compare(
     if html:
         _keep_inputs(html, (queries, qrels, label_file, *others))
     if label_file:
-        refuse_labelled(label_file)
+        refuse_existing(label_file)
     texts, judgments = _asked(queries, qrels, dataset)
     with Collection.open(library) as collection:
         joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
@@ -216,10 +216,10 @@ def _print(result: Comparison, why: int | None, *, as_json: bool, as_csv: bool) 
         click.echo(result.to_csv())
     else:
         from retriever.report.terminal.comparison import comparison_tables
-        from retriever.report.terminal.contrasts import why_lines
+        from retriever.report.terminal.contrasts import contrast_lines
 
         show = printer()
         for table in comparison_tables(result):
             show(table)
-        for line in why_lines(result, why) if why else ():
+        for line in contrast_lines(result, why) if why else ():
             show(line)

@@ -25,7 +25,7 @@ def demo(folder: Path) -> None:
     """
     from retriever.datasets.demo import CONTEXTUAL, STATIC, prepare
     from retriever.report.terminal.comparison import comparison_tables
-    from retriever.report.terminal.contrasts import why_lines
+    from retriever.report.terminal.contrasts import contrast_lines
 
     note("350 news stories; 50 of them rated by people; BM25, averaged GloVe, MiniLM")
     result = prepare(folder, progress_bar)
@@ -34,7 +34,7 @@ def demo(folder: Path) -> None:
         show(table)
     for text in result.comparison.notes:
         note(text)
-    for line in why_lines(result.comparison, CONTRASTS, (STATIC, CONTEXTUAL)):
+    for line in contrast_lines(result.comparison, CONTRASTS, (STATIC, CONTEXTUAL)):
         show(line)
     place = shlex.quote(str(result.library))
     show(f"\nTry next, on {result.library}/:")

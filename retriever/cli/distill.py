@@ -91,15 +91,15 @@ def distill(
 
 
 def _summary(report: DistillReport) -> list[str]:
-    from retriever.formatting import many
+    from indexes.errors import pluralize
 
-    held = many(report.held_out, "held-out sentence", "held-out sentences")
+    held = pluralize(report.held_out, "held-out sentence", "held-out sentences")
     near = f"cosine {report.cosine:.3f} with {report.teacher} on {held}"
-    texts = many(report.texts, "sentence", "sentences")
+    texts = pluralize(report.texts, "sentence")
     if report.already:
         lines = [f"{report.name}: exists already, from {texts}, {near}: {report.path}"]
     else:
-        passages = many(report.passages, "vector", "vectors")
+        passages = pluralize(report.passages, "vector")
         took = (
             f"encoded in {report.encoding_seconds:.0f} s, fitted in {report.fitting_seconds:.0f} s"
         )
@@ -108,10 +108,10 @@ def _summary(report: DistillReport) -> list[str]:
             f"{report.name}: {near}: {report.path}",
         ]
     if report.build:
-        embedded = many(report.build.embedded, "passage", "passages")
+        embedded = pluralize(report.build.embedded, "passage")
         lines.append(f"index {report.name}: {embedded} embedded")
     if (judged := report.judged) is not None:
-        lines.append(f"nDCG@10 over {many(judged.queries, 'query', 'queries')}:")
+        lines.append(f"nDCG@10 over {pluralize(judged.queries, 'query', 'queries')}:")
         lines += [
             f"  {value:.4f}  {100 * value / (judged.teacher or 1.0):5.1f} %  {who}"
             for who, value in (

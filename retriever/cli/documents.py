@@ -92,9 +92,9 @@ def _named_documents(name: str) -> Sequence[Any]:
 
 
 def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
+    from indexes.errors import pluralize
     from indexes.ingest.upsert import Added
     from retriever.collection import Collection
-    from retriever.formatting import many
 
     with Collection.open(library) as collection:
         collection.index_fields(*fields)
@@ -102,13 +102,11 @@ def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
     if as_json:
         _report(library, Added(), documents, as_json)
         return
-    click.echo(
-        f"{', '.join(fields)} indexed; {library}/ has {many(documents, 'document', 'documents')}"
-    )
+    click.echo(f"{', '.join(fields)} indexed; {library}/ has {pluralize(documents, 'document')}")
 
 
 def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
-    from retriever.formatting import many
+    from indexes.errors import pluralize
     from retriever.records import added_record
 
     for record in added.skipped[:LISTED]:
@@ -121,7 +119,7 @@ def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
     click.echo(
         f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged, "
         f"{added.skipped_total:,} skipped; "
-        f"{library}/ has {many(documents, 'document', 'documents')}"
+        f"{library}/ has {pluralize(documents, 'document')}"
     )
 
 
@@ -159,14 +157,14 @@ def delete(
 
     --ids FILE or --where FILTER select documents instead. If an id is unknown, none is deleted.
     """
+    from indexes.errors import pluralize
     from retriever.collection import Collection
     from retriever.formats import read_ids
-    from retriever.formatting import many
 
     if [bool(doc_ids), file is not None, where is not None].count(True) != 1:
         raise click.UsageError("Give one of these: DOC_IDS, --ids FILE, --where FILTER.")
     with Collection.open(library) as collection:
         ids = read_ids(file) if file is not None else list(doc_ids)
         removed = collection.delete(None if where else ids, where=where)
-        gone = many(removed, "document", "documents")
+        gone = pluralize(removed, "document")
         click.echo(f"deleted {gone}; {library}/ has {len(collection):,}")

@@ -19,8 +19,8 @@ def verify(ctx: click.Context, library: Path, as_json: bool) -> None:
 
     Exits with 1 if there is a problem.
     """
+    from indexes.errors import pluralize
     from retriever.collection import Collection
-    from retriever.formatting import many
     from retriever.records import verify_record
 
     with Collection.open(library) as collection, progress_bar("checking") as progress:
@@ -30,13 +30,13 @@ def verify(ctx: click.Context, library: Path, as_json: bool) -> None:
     else:
         for problem in checked.problems:
             click.echo(problem.what)
-        what = many(len(checked.problems), "problem", "problems") if checked.problems else "intact"
+        what = pluralize(len(checked.problems), "problem") if checked.problems else "intact"
         click.echo(
-            f"{library}/: {what}; {many(checked.documents, 'document', 'documents')}, "
-            f"{many(checked.vectors, 'vector', 'vectors')}, {many(checked.files, 'file', 'files')}"
+            f"{library}/: {what}; {pluralize(checked.documents, 'document')}, "
+            f"{pluralize(checked.vectors, 'vector')}, {pluralize(checked.files, 'file')}"
         )
     if checked.leftovers:
-        left = many(len(checked.leftovers), "file", "files")
+        left = pluralize(len(checked.leftovers), "file")
         note(f"{left} left by an interrupted write; the next write removes them.")
     ctx.exit(0 if checked.ok else 1)
 
@@ -51,8 +51,8 @@ def repair(ctx: click.Context, library: Path, as_json: bool) -> None:
     Search structures are rebuilt from vectors, vectors by embedding again. Exits with 1 if a
     problem is left.
     """
+    from indexes.errors import pluralize
     from retriever.collection import Collection
-    from retriever.formatting import many
     from retriever.records import repair_record
 
     with Collection.open(library) as collection, progress_bar("repairing") as progress:
@@ -64,7 +64,7 @@ def repair(ctx: click.Context, library: Path, as_json: bool) -> None:
             click.echo(done)
         for problem in repaired.left:
             click.echo(f"left: {problem.what}")
-        left_over = many(len(repaired.left), "problem is left", "problems are left")
+        left_over = pluralize(len(repaired.left), "problem is left", "problems are left")
         click.echo(f"{library}/: {'intact' if repaired.ok else left_over}")
     ctx.exit(0 if repaired.ok else 1)
 
@@ -77,8 +77,8 @@ def compact(library: Path, as_json: bool) -> None:
 
     Their vectors and texts are dropped and search structures rebuilt; nothing is embedded.
     """
+    from retriever.formatting import pluralize, size
     from retriever.collection import Collection
-    from retriever.formatting import many, size
     from retriever.records import compact_record
 
     with Collection.open(library) as collection, progress_bar("compacting") as progress:
@@ -91,6 +91,6 @@ def compact(library: Path, as_json: bool) -> None:
     if as_json:
         print_json(compact_record(compacted))
         return
-    gone = many(compacted.rows, "vector", "vectors")
+    gone = pluralize(compacted.rows, "vector")
     freed = size(compacted.freed) if compacted.freed else "nothing"
     click.echo(f"{library}/: {gone} of deleted documents dropped, {freed} freed")

@@ -132,10 +132,10 @@ def train(
 
 
 def _summary(report: TrainReport) -> list[str]:
-    from retriever.formatting import many
+    from indexes.errors import pluralize
 
-    words = many(report.vocabulary, "word", "words")
-    tokens = many(report.words, "occurrence", "occurrences")
+    words = pluralize(report.vocabulary, "word")
+    tokens = pluralize(report.words, "occurrence")
     took = ", exist already"
     if not report.already:
         speed = f", {report.words_per_second:,.0f} words/s" if report.words_per_second else ""
@@ -143,6 +143,6 @@ def _summary(report: TrainReport) -> list[str]:
     lines = [f"{report.name}: {words} learned from {tokens}{took}: {report.path}"]
     lines += [f"  {score}" for score in report.scores]
     if report.build:
-        embedded = many(report.build.embedded, "passage", "passages")
+        embedded = pluralize(report.build.embedded, "passage")
         lines.append(f"index {report.name}: {embedded} embedded")
     return lines

@@ -78,14 +78,14 @@ def word(
 
 
 def _show(found: WordSenses | WordUses, as_json: bool) -> None:
-    from retriever.report.terminal.word_senses import word_lines, word_records
+    from retriever.report.terminal.word_senses import sense_lines, sense_records
 
     if as_json:
-        for record in word_records(found):
+        for record in sense_records(found):
             print_json(record)
     else:
         show = printer()
-        for line in word_lines(found, _columns()):
+        for line in sense_lines(found, _columns()):
             show(line)
     for text in found.notes:
         note(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.evaluation.pooling import QUERIES_TO_LABEL, judgment_pool
+from retriever.evaluation.pooling import DEFAULT_POOL_QUERIES, judgment_pool
 from retriever.evaluation.results import ComparisonResults
 from retriever.formats import write_label_file
 
@@ -59,7 +59,7 @@ class Comparison(ComparisonResults):
         write_page(self, path)
 
     def write_label_file(
-        self, path: str | os.PathLike[str], queries: int = QUERIES_TO_LABEL
+        self, path: str | os.PathLike[str], queries: int = DEFAULT_POOL_QUERIES
     ) -> int:
         """Write the `judgment_pool` as a CSV file to fill in; return its number of documents.
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 
 from indexes.catalog.kinds import kind_of
+from indexes.errors import pluralize
 from retriever.collection import Collection
-from retriever.formatting import many
-from retriever.hardware import cores, processor
+from retriever.hardware import cores, processor_name
 from retriever.indexing.info import IndexInfo
 
 LIBRARIES = (
@@ -34,12 +34,12 @@ def collect_environment(
     place = shlex.quote(str(collection.path))
     facts = {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "collection": many(len(collection), "document", "documents"),
+        "collection": pluralize(len(collection), "document"),
         "documents checksum": collection.content_checksum(),
         "queries checksum": _checksum(queries),
         "judgments checksum": _checksum(qrels) if qrels else "none",
         "seed": str(seed),
-        "machine": f"{processor()}, {platform.machine()}, {cores()} cores",
+        "machine": f"{processor_name()}, {platform.machine()}, {cores()} cores",
         "system": platform.system(),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in LIBRARIES},

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from indexes.errors import pluralize
 from retriever.collection import Collection
 from retriever.comparison.test_set import TestSet
 from retriever.evaluation import significance
-from retriever.formatting import many, some
+from retriever.formatting import some
 from retriever.indexing.info import IndexInfo, index_notes
 from retriever.search.results import Run
 
@@ -36,7 +37,7 @@ def comparison_notes(
 def _self_notes(asked: TestSet) -> Iterator[str]:
     judged = [q for q, grades in asked.qrels.items() if grades.get(q, 0) > 0]
     if asked.drops and judged:
-        queries = many(len(judged), "query", "queries")
+        queries = pluralize(len(judged), "query", "queries")
         yield (
             f"A document with the query's own id is judged relevant for {queries} and left out of "
             f"the hits, as if it were the query: {some(judged)}. If it is another document, use "
@@ -48,7 +49,7 @@ def unanswered_notes(run: Run) -> Iterator[str]:
     """Yield a note if a run has no hits for some of its queries."""
     silent = [query_id for query_id, hits in run.ranking.items() if not hits]
     if silent:
-        queries = many(len(silent), "query", "queries")
+        queries = pluralize(len(silent), "query", "queries")
         yield f"Run '{run.name}' has no hits for {queries}, which count 0: {some(silent)}."
 
 

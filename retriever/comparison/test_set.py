@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from indexes.errors import InputError
+from indexes.errors import InputError, pluralize
 from retriever.collection import Collection
 from retriever.evaluation.measures import deepest_cutoff, parse_measures
 from retriever.formats.lines import is_unicode
-from retriever.formatting import many, some
+from retriever.formatting import some
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -79,17 +79,19 @@ def _judged_queries(
         return dict(queries), []
     asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
     if not asked:
-        given = many(len(queries), "query", "queries")
+        given = pluralize(len(queries), "query", "queries")
         raise InputError(
             f"The judgments cover none of the {given}: they cover {some(list(qrels))}; the queries "
             f"are {some(list(queries))}. Give the queries and qrels of one collection."
         )
     notes = []
     if unjudged := [query_id for query_id in queries if query_id not in qrels]:
-        were = many(len(unjudged), "query without judgments was", "queries without judgments were")
+        were = pluralize(
+            len(unjudged), "query without judgments was", "queries without judgments were"
+        )
         notes.append(f"{were} left out: {some(unjudged)}.")
     if textless := [query_id for query_id in qrels if query_id not in queries]:
-        judged = many(len(textless), "judged query has", "judged queries have")
+        judged = pluralize(len(textless), "judged query has", "judged queries have")
         notes.append(f"{judged} no text, left out: {some(textless)}.")
     return asked, notes
 
@@ -101,5 +103,5 @@ def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:
     unknown = collection.unknown_ids(list(judged))
     if not unknown:
         return []
-    relevant = many(len(unknown), "relevant document is", "relevant documents are")
+    relevant = pluralize(len(unknown), "relevant document is", "relevant documents are")
     return [f"{relevant} not in the collection: {some(unknown)}."]

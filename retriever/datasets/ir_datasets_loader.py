@@ -11,7 +11,7 @@ from typing import Any
 from indexes.document import Document
 from indexes.errors import InputError, RetrieverError, UnknownNameError
 
-CATALOGUE = "https://ir-datasets.com"
+CATALOG = "https://ir-datasets.com"
 SHOWN_REASON = 200
 
 
@@ -49,7 +49,7 @@ def load_named(name: str) -> NamedDataset:
     if not dataset.has_docs():
         raise InputError(
             f"'{name}' has no documents in ir_datasets: it is a group of collections. "
-            f"Choose one of them: {CATALOGUE}"
+            f"Choose one of them: {CATALOG}"
         )
     return NamedDataset(
         name=name,
@@ -74,7 +74,7 @@ def _find(name: str) -> Any:
         similar = f" Similar names: {', '.join(near)}." if near else ""
         raise UnknownNameError(
             f"No test collection '{name}' in ir_datasets {ir_datasets.__version__}.{similar} "
-            f"All names are listed at {CATALOGUE}"
+            f"All names are listed at {CATALOG}"
         ) from None
 
 
@@ -126,5 +126,5 @@ def _reading(name: str, what: str) -> Iterator[None]:
         raise InputError(
             f"The {what} of '{name}' could not be downloaded or read ({type(error).__name__}: "
             f"{reason}). Check the network, or put the files where ir_datasets looks for them: "
-            f"{CATALOGUE}/{name.split('/')[0]}.html"
+            f"{CATALOG}/{name.split('/')[0]}.html"
         ) from None

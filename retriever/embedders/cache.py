@@ -25,7 +25,7 @@ UNUSED_SECONDS = 60 * DAY
 MADE = re.compile(r"[0-9a-f]{64}(\.npy)?")
 
 
-def make_whole(
+def write_folder_atomic(
     folder: Path, fill: Callable[[Path], None], is_whole: Callable[[Path], bool]
 ) -> None:
     """Write a folder's files with `fill`; an intact folder of a faster process is kept.
@@ -71,7 +71,7 @@ def _remove_leftovers(root: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_file_atomic(path: Path, text: str) -> None:
     """Write a small file atomically, creating its folder if needed.
 
     Raises:

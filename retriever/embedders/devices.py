@@ -5,7 +5,7 @@ from __future__ import annotations
 from indexes.errors import InputError
 
 
-def checked_device(device: str | None) -> str | None:
+def validate_device(device: str | None) -> str | None:
     """Return the device after allocating a tensor on it.
 
     Raises:
@@ -34,7 +34,7 @@ def best_device(device: str | None) -> str:
     """
     import torch
 
-    if checked_device(device):
+    if validate_device(device):
         return str(device)
     found = torch.accelerator.current_accelerator(check_available=True)
     return "cpu" if found is None else found.type
@@ -51,8 +51,8 @@ def computes_bfloat16(device: str | None = None) -> bool:
 
     if not on_processor(device):
         return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
-    processor = torch.cpu.get_capabilities()
-    return bool(processor.get("avx512_bf16") or processor.get("amx_bf16"))
+    processor_name = torch.cpu.get_capabilities()
+    return bool(processor_name.get("avx512_bf16") or processor_name.get("amx_bf16"))
 
 
 def fastest_precision(device: str | None) -> str:

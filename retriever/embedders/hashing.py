@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, fingerprint_of, unit
-from retriever.embedders.tokenization.batch_split import chunks
+from retriever.embedders.tokenization.batch_split import text_chunks
 from retriever.embedders.tokenization.words import Words, split
 from retriever.embedders.validation import check_texts
 
@@ -68,7 +68,7 @@ class HashingEmbedder:
             InputError: see `check_texts`.
         """
         check_texts(texts)
-        parts = [self._encode_chunk(split(chunk, lower=True)) for chunk in chunks(texts)]
+        parts = [self._encode_chunk(split(chunk, lower=True)) for chunk in text_chunks(texts)]
         return np.concatenate(parts) if parts else np.zeros((0, self._dim), np.float32)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:

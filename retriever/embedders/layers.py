@@ -12,7 +12,7 @@ ONE, SEVERAL = re.compile(r"-?\d+"), re.compile(r"(-?\d+)\.\.(-?\d+)")
 MOST = 1000
 
 
-def parsed_layers(layer: str | int) -> tuple[int, ...]:
+def parse_layers(layer: str | int) -> tuple[int, ...]:
     """Parse one or several layers from a number or text; negative layers stay negative.
 
     0 is the input of the first layer, -1 the last layer. Several layers, to be averaged, are
@@ -53,7 +53,7 @@ def _parse_part(part: str) -> Iterator[int]:
     yield from range(first, last + 1)
 
 
-def resolved_layers(layers: Sequence[int], count: int, name: str) -> tuple[int, ...]:
+def resolve_layers(layers: Sequence[int], count: int, name: str) -> tuple[int, ...]:
     """Return the layers as sorted numbers from 0 to `count`, for a model with `count` layers.
 
     Raises:
@@ -74,10 +74,10 @@ def resolved_layers(layers: Sequence[int], count: int, name: str) -> tuple[int, 
     return tuple(found)
 
 
-def resolved_layer(layer: int, count: int, name: str) -> int:
+def resolve_layer(layer: int, count: int, name: str) -> int:
     """Return one layer as a number from 0 to `count`.
 
     Raises:
         InputError: the model called `name` has no such layer.
     """
-    return resolved_layers((layer,), count, name)[0]
+    return resolve_layers((layer,), count, name)[0]

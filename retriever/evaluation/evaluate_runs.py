@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexes.errors import InputError
+from indexes.errors import InputError, pluralize
 from retriever.evaluation.measures import (
     DEFAULT_MEASURES,
     RunHits,
@@ -21,7 +21,7 @@ from retriever.evaluation.measures import (
 )
 from retriever.formats import read_run
 from retriever.formats.writing import delimited_line
-from retriever.formatting import many, some
+from retriever.formatting import some
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,15 @@ def _evaluate_run(
 
 def _notes(run: EvaluatedRun, queries: int) -> Iterator[str]:
     if run.without_hits:
-        missing = f"{len(run.without_hits):,} of {many(queries, 'judged query', 'judged queries')}"
+        missing = (
+            f"{len(run.without_hits):,} of {pluralize(queries, 'judged query', 'judged queries')}"
+        )
         yield f"{run.name} has no hits for {missing}, which count 0: {some(run.without_hits)}."
     if run.not_judged:
-        left_out = many(len(run.not_judged), "query", "queries")
+        left_out = pluralize(len(run.not_judged), "query", "queries")
         yield f"{run.name} has {left_out} without judgments, left out: {some(run.not_judged)}."
     if run.dropped:
-        dropped = many(run.dropped, "hit that is its query", "hits that are their queries")
+        dropped = pluralize(run.dropped, "hit that is its query", "hits that are their queries")
         yield f"{run.name} has {dropped}, left out (the document has the query's id)."
 
 

@@ -8,15 +8,15 @@ from itertools import chain, islice
 from indexes.errors import InputError
 from retriever.evaluation.rank_biased_overlap import disagreement
 from retriever.evaluation.results import ComparisonResults
-from retriever.formats.labels import PooledJudgment
+from retriever.formats.labels import UnjudgedDocument
 
 # Queries in a label file by default.
-QUERIES_TO_LABEL = 20
+DEFAULT_POOL_QUERIES = 20
 
 
 def judgment_pool(
-    comparison: ComparisonResults, queries: int = QUERIES_TO_LABEL
-) -> Iterator[PooledJudgment]:
+    comparison: ComparisonResults, queries: int = DEFAULT_POOL_QUERIES
+) -> Iterator[UnjudgedDocument]:
     """Yield the top `k` of every system for the `queries` most disputed queries, those first.
 
     Judged documents are left out, and queries without any other. Within a query, documents are in
@@ -33,7 +33,7 @@ def judgment_pool(
     yield from chain.from_iterable(islice(filter(None, portions), queries))
 
 
-def _not_judged(comparison: ComparisonResults, query_id: str) -> Iterator[PooledJudgment]:
+def _not_judged(comparison: ComparisonResults, query_id: str) -> Iterator[UnjudgedDocument]:
     query = comparison.queries[query_id]
     finders: dict[str, list[str]] = {}
     for name, run in comparison.runs.items():
@@ -43,4 +43,4 @@ def _not_judged(comparison: ComparisonResults, query_id: str) -> Iterator[Pooled
         shown = comparison.documents.get(doc_id)
         if doc_id not in query.judgments and shown:
             found_by = " ".join(finders[doc_id])
-            yield PooledJudgment(query_id, query.text, doc_id, shown.title, shown.text, found_by)
+            yield UnjudgedDocument(query_id, query.text, doc_id, shown.title, shown.text, found_by)

@@ -9,14 +9,14 @@ from retriever.formats.documents import (
 from retriever.formats.fingerprints import SourceFingerprint
 from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, write_qrels
-from retriever.formats.labels import PooledJudgment, write_label_file
+from retriever.formats.labels import UnjudgedDocument, write_label_file
 from retriever.formats.queries import read_queries, write_queries
 from retriever.formats.runs import read_run, write_run
 
 __all__ = [
     "DocumentSource",
-    "PooledJudgment",
     "SourceFingerprint",
+    "UnjudgedDocument",
     "check_source",
     "read_documents",
     "read_ids",

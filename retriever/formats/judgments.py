@@ -17,7 +17,7 @@ from retriever.formats.lines import first_lines, read_lines, strip_bom, take_rec
 from retriever.formats.rows import Row
 from retriever.formats.sources import STDIN, Source, open_source, require_path, without_gz
 from retriever.formats.trec import check_token
-from retriever.formats.writing import delimited_line, replacing
+from retriever.formats.writing import atomic_writer, delimited_line
 
 # trec_eval allocates for every grade up to the highest in every call: a timestamp or an id in the
 # grade column would exhaust memory.
@@ -76,7 +76,7 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
         for doc_id, grade in grades.items():
             check("document id", doc_id)
             check_grade(query_id, doc_id, grade)
-    with replacing(path) as file:
+    with atomic_writer(path) as file:
         file.writelines(_lines(ending, qrels))
 
 

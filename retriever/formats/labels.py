@@ -9,11 +9,10 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import BadRecord, InputError
+from indexes.errors import BadRecord, InputError, pluralize
 from retriever.formats.lines import is_unicode, text_fault
 from retriever.formats.rows import Row
-from retriever.formats.writing import delimited_line, replacing
-from retriever.formatting import many
+from retriever.formats.writing import atomic_writer, delimited_line
 
 LABEL_COLUMNS = ("query_id", "doc_id", "relevance", "query", "title", "text", "found_by")
 # The other columns may be deleted, for example to hide which index found what.
@@ -38,7 +37,7 @@ _WHOLE_DECIMAL = re.compile(r"([+-]?[0-9]+)[.,]0+")
 
 
 @dataclass(frozen=True)
-class PooledJudgment:
+class UnjudgedDocument:
     """An unjudged document retrieved for a query, and the systems that found it."""
 
     query_id: str
@@ -49,7 +48,7 @@ class PooledJudgment:
     found_by: str
 
 
-def refuse_labelled(path: str | os.PathLike[str]) -> None:
+def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise `InputError` if the label file `path` already exists."""
     if Path(path).exists():
         raise InputError(
@@ -58,7 +57,7 @@ def refuse_labelled(path: str | os.PathLike[str]) -> None:
         )
 
 
-def write_label_file(path: str | os.PathLike[str], rows: Iterable[PooledJudgment]) -> None:
+def write_label_file(path: str | os.PathLike[str], rows: Iterable[UnjudgedDocument]) -> None:
     """Write `rows`, in their order, as a CSV file with the columns `LABEL_COLUMNS`.
 
     The column `relevance` is empty: an assessor enters an integer, 0 for a document that does not
@@ -73,9 +72,9 @@ def write_label_file(path: str | os.PathLike[str], rows: Iterable[PooledJudgment
         InputError: `path` exists, an id is empty, a text is not valid Unicode, a document is
             repeated for one query, or `path` cannot be written. Nothing is written then.
     """
-    refuse_labelled(path)
+    refuse_existing(path)
     lines = [_line(row) for row in _checked(rows)]
-    with replacing(path) as file:
+    with atomic_writer(path) as file:
         file.write("\ufeff" + delimited_line(LABEL_COLUMNS, ",", "\r\n"))
         file.writelines(lines)
 
@@ -103,12 +102,12 @@ def label_rows(rows: Iterable[Row], name: str) -> Iterator[Row]:
             unlabeled += 1
     if unlabeled and not labeled:
         raise InputError(
-            f"{name} has {many(unlabeled, 'row', 'rows')} and no label yet. Enter a whole number "
+            f"{name} has {pluralize(unlabeled, 'row')} and no label yet. Enter a whole number "
             "under 'relevance' in at least one, 0 for a document that does not answer its query."
         )
 
 
-def _checked(rows: Iterable[PooledJudgment]) -> Iterator[PooledJudgment]:
+def _checked(rows: Iterable[UnjudgedDocument]) -> Iterator[UnjudgedDocument]:
     seen = set()
     for row in rows:
         fault = text_fault("query id", row.query_id) or text_fault("document id", row.doc_id)
@@ -125,7 +124,7 @@ def _checked(rows: Iterable[PooledJudgment]) -> Iterator[PooledJudgment]:
         yield row
 
 
-def _line(row: PooledJudgment) -> str:
+def _line(row: UnjudgedDocument) -> str:
     ids = _marked_id(row.query_id), _marked_id(row.doc_id)
     texts = [_shown(text) for text in (row.query, row.title, row.text, row.found_by)]
     return delimited_line((*ids, "", *texts), ",", "\r\n")

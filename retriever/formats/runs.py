@@ -11,7 +11,7 @@ from indexes.errors import InputError
 from retriever.formats.lines import read_lines, take_records
 from retriever.formats.sources import Source, open_source, require_path
 from retriever.formats.trec import check_token
-from retriever.formats.writing import replacing
+from retriever.formats.writing import atomic_writer
 
 
 def write_run(
@@ -30,7 +30,7 @@ def write_run(
     check_token("tag", tag)
     for query_id, hits in run.items():
         _check_hits(query_id, hits)
-    with replacing(path) as file:
+    with atomic_writer(path) as file:
         for query_id, hits in run.items():
             for rank, (doc_id, score) in enumerate(hits, 1):
                 # float(), because NumPy scalars print their type; exact for float32.

@@ -14,7 +14,7 @@ from indexes.errors import InputError
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a UTF-8 text file that replaces `path` when the block ends without an error.
 
     Gzipped if `path` ends in `.gz`. After an error an old file is unchanged and no new one is left.

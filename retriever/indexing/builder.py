@@ -30,7 +30,7 @@ DEFAULT_LANGUAGE = "english"
 
 
 @dataclass(frozen=True)
-class Building:
+class IndexBuilder:
     """Builds the indexes of one collection."""
 
     store: Store
@@ -44,7 +44,7 @@ class Building:
         if wanted.refit:
             return self._refit(name, wanted, progress)
         index = next((row for row in self.store.indexes() if row.name == name), None)
-        by_name = wanted.nothing_of_vectors
+        by_name = wanted.has_no_vector_options
         if wanted.lexical or (index and kind_of(index.kind).is_lexical and by_name):
             if not by_name:
                 raise InputError(

@@ -23,8 +23,8 @@ from retriever.embedders.static.token_table import is_token_table
 from retriever.indexing.fingerprints import (
     CUSTOM,
     QUERIES,
-    check_answers,
-    check_same,
+    check_query_embedder,
+    check_same_embedder,
     check_teacher,
     embedder_record,
     embedder_spec,
@@ -59,7 +59,7 @@ class EmbedderPool:
             embedder = self._load(index, embedding.embedder)
             if parameters is not None and isinstance(embedder, Fittable):
                 embedder = embedder.with_parameters(parameters)
-            check_same(index, embedding, embedder)
+            check_same_embedder(index, embedding, embedder)
             self.keep(embedder)
         return embedder
 
@@ -76,7 +76,7 @@ class EmbedderPool:
         embedder = self._loaded.get(vector_fingerprint(student["fingerprint"]))
         if embedder is None:
             embedder = self._load(index.name, student["embedder"])
-        check_answers(index, self._store.embedding(index.name), embedder)
+        check_query_embedder(index, self._store.embedding(index.name), embedder)
         self.keep(embedder)
         return embedder
 
@@ -107,9 +107,9 @@ class EmbedderPool:
             embedding.fingerprint
         )
         if QUERIES in row.definition and differs:
-            check_answers(row, embedding, embedder)
+            check_query_embedder(row, embedding, embedder)
         else:
-            check_same(index, embedding, embedder)
+            check_same_embedder(index, embedding, embedder)
         self.keep(embedder)
 
     def as_fitted(self, index: str, embedder: Embedder) -> Embedder:

@@ -77,7 +77,7 @@ def embedder_spec(index: str, kept: Mapping[str, Any], folder: Path) -> Embedder
     return EmbedderSpec(spec.kind, str(folder.resolve() / inside), spec.options)
 
 
-def check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
+def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
     """Check that an embedder is the one that made an index's vectors.
 
     Raises:
@@ -97,7 +97,7 @@ def check_same(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
         )
 
 
-def check_answers(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) -> None:
+def check_query_embedder(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) -> None:
     """Check that an embedder is the one that encodes an index's queries.
 
     That is the one that made its vectors, unless the index was given another for queries.
@@ -107,7 +107,7 @@ def check_answers(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) 
     """
     expected = index.definition.get(QUERIES)
     if expected is None:
-        check_same(index.name, embedding, embedder)
+        check_same_embedder(index.name, embedding, embedder)
         return
     if vector_fingerprint(embedder.fingerprint) != vector_fingerprint(expected["fingerprint"]):
         raise MismatchError(

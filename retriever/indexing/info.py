@@ -9,11 +9,11 @@ from typing import Any
 
 from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import IndexRow
+from indexes.errors import pluralize
 from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.embedders import TextReport
-from retriever.formatting import many
 from retriever.indexing.fingerprints import QUERIES, fingerprint_parts, shown_spec
 from retriever.indexing.report import (
     NOTHING_EMBEDDED,
@@ -145,12 +145,12 @@ def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
         notes.append(missing_note(folder, info.name, info.missing))
     if info.unfindable:
         noun = "passage" if split else "document"
-        empty = many(info.unfindable, f"{noun} has", f"{noun}s have")
+        empty = pluralize(info.unfindable, f"{noun} has", f"{noun}s have")
         notes.append(f"'{info.name}': {empty} nothing that {info.model} can embed.")
     if info.text.truncated:
         # Texts, not documents: some may have been removed or changed since they were embedded.
-        texts = many(info.text.texts, "text", "texts")
-        cut = many(info.text.truncated, "was", "were")
+        texts = pluralize(info.text.texts, "text")
+        cut = pluralize(info.text.truncated, "was", "were")
         notes.append(
             f"'{info.name}': of {texts} embedded so far, {cut} cut off at {info.max_length} tokens."
         )
@@ -171,7 +171,7 @@ def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
 
 def missing_note(folder: Path, index: str, missing: int) -> str:
     """Return the note that `missing` documents are not in an index yet, with the command to run."""
-    what = many(missing, f"document in {folder}/ is", f"documents in {folder}/ are")
+    what = pluralize(missing, f"document in {folder}/ is", f"documents in {folder}/ are")
     return f"{what} not in index '{index}' yet. Run: {shell_command('build', folder, index)}"
 
 

@@ -12,7 +12,7 @@ from indexes.errors import InputError, MismatchError
 from indexes.store import Store
 from retriever.embedders import Embedder, modalities_of
 from retriever.indexing.embedder_pool import EmbedderPool
-from retriever.indexing.fingerprints import QUERIES, check_same
+from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 from retriever.indexing.report import shell_command
 
 DTYPES = ("float32", "float16")
@@ -32,7 +32,7 @@ class BuildRequest:
     refit: bool = False
 
     @property
-    def nothing_of_vectors(self) -> bool:
+    def has_no_vector_options(self) -> bool:
         """Whether no option is set that only an index of vectors has."""
         own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by)
         return all(one is None for one in own)
@@ -100,7 +100,7 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
     embedder = wanted.embedder
     if embedder is not None:
         embedder = models.as_fitted(name, embedder)
-        check_same(name, embedding, embedder)
+        check_same_embedder(name, embedding, embedder)
         models.keep(embedder)
     factory = index.definition.get("factory", "Flat")
     by = index.definition.get(QUERIES, {}).get("name")

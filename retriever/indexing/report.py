@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
-from indexes.errors import FailedText, FailedTextsError, RetrieverError, counted
+from indexes.errors import FailedText, FailedTextsError, RetrieverError, pluralize
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
@@ -117,7 +117,7 @@ def raise_if_failed(
     """
     if not failed:
         return report
-    done = f"{counted(report.embedded, 'passage')} {'was' if report.embedded == 1 else 'were'}"
+    done = f"{pluralize(report.embedded, 'passage')} {'was' if report.embedded == 1 else 'were'}"
     if half:
         done += ". The old vectors stay in use until all documents are embedded"
     advice = "Change or delete them, or run the same again"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from indexes.errors import pluralize
 from retriever.evaluation.results import ComparisonResults
 from retriever.evaluation.significance import Difference
-from retriever.formatting import decimals, listed, many
+from retriever.formatting import decimals, join_names
 from retriever.report.lines import label_of
 
 short = decimals(3)
@@ -33,7 +34,7 @@ def headline(comparison: ComparisonResults) -> Headline:
     title = (
         f"{best[0]} reaches {value} in {measure}"
         if one
-        else f"{listed(best)} {'is' if len(best) == 1 else 'are'} best in {measure} ({value})"
+        else f"{join_names(best)} {'is' if len(best) == 1 else 'are'} best in {measure} ({value})"
     )
     chance = [] if one else _chance(comparison, best)
     return Headline(f"{title}.", [*chance, *_fronts(comparison), *_missed(comparison)])
@@ -58,7 +59,7 @@ def needed(difference: Difference) -> str:
         return ""
     # Two significant digits match the precision of the estimate.
     rounded = int(float(f"{difference.queries_needed:.2g}"))
-    return f"about {many(rounded, 'query', 'queries')} needed to distinguish"
+    return f"about {pluralize(rounded, 'query', 'queries')} needed to distinguish"
 
 
 def signed(value: float, places: int = 3) -> str:
@@ -68,16 +69,16 @@ def signed(value: float, places: int = 3) -> str:
 
 
 def _counted(comparison: ComparisonResults) -> str:
-    systems = many(len(comparison.rows), "system", "systems")
-    return f"{systems} answered {many(len(comparison.queries), 'query', 'queries')}."
+    systems = pluralize(len(comparison.rows), "system")
+    return f"{systems} answered {pluralize(len(comparison.queries), 'query', 'queries')}."
 
 
 def _best(comparison: ComparisonResults) -> tuple[list[str], str]:
     """Return the systems with the best value as formatted, and the value."""
     measure = comparison.measures[0]
-    drawn = {name: short(row.quality[measure]) for name, row in comparison.rows.items()}
+    format_optional = {name: short(row.quality[measure]) for name, row in comparison.rows.items()}
     top = short(max(row.quality[measure] for row in comparison.rows.values()))
-    return [name for name, value in drawn.items() if value == top], top
+    return [name for name, value in format_optional.items() if value == top], top
 
 
 def _chance(comparison: ComparisonResults, best: Sequence[str]) -> list[str]:
@@ -102,7 +103,7 @@ def _chance(comparison: ComparisonResults, best: Sequence[str]) -> list[str]:
     for start, meant in groups.items():
         names = [name for name, difference in found.items() if verdict(difference) == meant]
         if names:
-            sentences.append(f"{start}: {listed(names)}.")
+            sentences.append(f"{start}: {join_names(names)}.")
     return sentences
 
 
@@ -124,7 +125,7 @@ def _fronts(comparison: ComparisonResults) -> list[str]:
     costs = {"latency": "time a query", "building": "time to build"}
     return [
         f"Worth {'its' if len(fronts[key]) == 1 else 'their'} {cost}, "
-        f"as no other is as good for less: {listed(fronts[key])}."
+        f"as no other is as good for less: {join_names(fronts[key])}."
         for key, cost in costs.items()
         if fronts.get(key)
     ]
@@ -135,7 +136,7 @@ def _missed(comparison: ComparisonResults) -> list[str]:
     if not missed:
         return []
     them = "its label" if missed == 1 else "their labels"
-    queries = many(missed, "query", "queries")
+    queries = pluralize(missed, "query", "queries")
     return [f"For {queries} no system found a relevant document: check {them}."]
 
 
@@ -145,7 +146,7 @@ def _alike(comparison: ComparisonResults) -> list[str]:
         return []
     (names, most), (strangers, least) = pairs[0], pairs[-1]
     k = comparison.k
-    said = f"{listed(names)} agree most (overlap@{k} {short(most.overlap)})"
+    said = f"{join_names(names)} agree most (overlap@{k} {short(most.overlap)})"
     if len(pairs) == 1:
-        return [f"{listed(names)} have an overlap@{k} of {short(most.overlap)}."]
-    return [f"{said}, {listed(strangers)} least ({short(least.overlap)})."]
+        return [f"{join_names(names)} have an overlap@{k} of {short(most.overlap)}."]
+    return [f"{said}, {join_names(strangers)} least ({short(least.overlap)})."]

@@ -16,7 +16,7 @@ from indexes.neighbors import Keys, Neighbors
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import Embedder, Matrix
-from retriever.indexing.fingerprints import check_answers
+from retriever.indexing.fingerprints import check_query_embedder
 from retriever.indexing.info import missing_note
 
 
@@ -124,7 +124,7 @@ class DenseFinder(_SingleIndex):
         view = snapshot.view(self.name)
         if not isinstance(view, VectorSearcher):
             raise MismatchError(f"Index '{self.name}' is a BM25 index now. Open it again.")
-        check_answers(view.index, view.embedding, self.embedder)
+        check_query_embedder(view.index, view.embedding, self.embedder)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError
-from retriever.formatting import many
+from indexes.errors import InputError, pluralize
 from retriever.indexing.info import MINMAX, RRF
 
 METHODS = (RRF, MINMAX)
@@ -59,7 +58,7 @@ class Fusion:
         return np.where(found, share * scaled, 0.0)
 
 
-def fusion_recipe(
+def fusion_definition(
     parts: int,
     *,
     method: str = RRF,
@@ -80,7 +79,7 @@ def fusion_recipe(
         )
     weights = [1.0] * parts if weights is None else list(weights)
     if len(weights) != parts:
-        given = many(len(weights), "weight", "weights")
+        given = pluralize(len(weights), "weight")
         raise InputError(f"The fusion has {given} for {parts} indexes; give one each.")
     if not all(_is_number(weight) and weight > 0 for weight in weights):
         raise InputError(f"The weights are {weights}; expected numbers above 0.")
@@ -96,7 +95,7 @@ def fusion_recipe(
     }
 
 
-def cascade_recipe(*, depth: int = DEPTH) -> Mapping[str, Any]:
+def cascade_definition(*, depth: int = DEPTH) -> Mapping[str, Any]:
     """Return the definition of a cascade (reranking).
 
     Raises:

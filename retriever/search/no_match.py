@@ -9,7 +9,7 @@ from indexes.catalog.filters import AllOf, AnyOf, Exists, FieldCondition, Filter
 Condition = FieldCondition | OneOf | Exists
 
 
-def nothing_fits(fits: Callable[[Filter], bool], where: Filter) -> str:
+def no_match_note(fits: Callable[[Filter], bool], where: Filter) -> str:
     """Return the note for a filter without matches; `fits` says if any document matches a filter.
 
     It names the first field that no document has, or else the first that is compared with a number

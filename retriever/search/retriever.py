@@ -14,9 +14,9 @@ from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from retriever.search.finders import Finder, Queries
-from retriever.search.no_match import nothing_fits
+from retriever.search.no_match import no_match_note
 from retriever.search.results import Answer, Hit, Hits, Run, Timing
-from retriever.search.where import filter_of
+from retriever.search.where import parse_filter
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Retriever:
     ) -> list[Hits]:
         """Return the `k` best documents for each query, in the order of the queries.
 
-        `where` is a filter on metadata, see `where.filter_of`. With fewer than `k` documents, all
+        `where` is a filter on metadata; see `parse_filter`. With fewer than `k` documents, all
         that the index can find are returned; BM25 finds only those that share a word with the
         query. A query without a known word gets no hits and a note that says so; so does a filter
         that no document matches.
@@ -91,7 +91,7 @@ class Retriever:
         started = time.perf_counter()
         queries = Queries(validate_texts(texts))
         validate_k(k)
-        wanted = None if where is None else filter_of(where)
+        wanted = None if where is None else parse_filter(where)
         self.finder.prepare(queries)
         return queries, wanted, time.perf_counter() - started
 
@@ -134,7 +134,7 @@ class Retriever:
         found = snapshot.found(_distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
         if where is not None and not found and not snapshot.lets_through(where):
-            for_all = (nothing_fits(snapshot.lets_through, where), *for_all)
+            for_all = (no_match_note(snapshot.lets_through, where), *for_all)
         answers = []
         for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
             passages = map(found.__getitem__, keys)

@@ -30,7 +30,7 @@ OPERATORS = (*COMPARISONS, "in", "not in", "exists")
 EXAMPLE = '{"source": "faq", "year": {">=": 2020}}'
 
 
-def filter_of(where: Where) -> Filter:
+def parse_filter(where: Where) -> Filter:
     """Return the filter that a mapping describes: all of its conditions hold.
 
     `{"field": value}` is equality; `{"field": {operator: operand, ...}}` takes =, !=, <, <=, >,

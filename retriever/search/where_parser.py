@@ -1,4 +1,4 @@
-"""A parser of filters on metadata, from the text of `--where` to the mapping of `filter_of`.
+"""A parser of filters on metadata, from the text of `--where` to the mapping of `parse_filter`.
 
     --where 'source = faq and year >= 2020'
 
@@ -50,7 +50,7 @@ _TOKEN = re.compile(
 
 
 def parse_where(text: str) -> dict[str, Any]:
-    """Parse a filter written as text into a mapping for `where.filter_of`.
+    """Parse a filter written as text into a mapping for `where.parse_filter`.
 
     Raises:
         InputError: says at which character, what was expected and what was found.
@@ -108,7 +108,7 @@ class _Parser:
             raise too_deep()
         if self._take("not"):
             part = self._one(level + 1)
-            # `filter_of` would read {"not": {"in": ...}} as an operation on a field called "not".
+            # `parse_filter` would read {"not": {"in": ...}} as an operation on a field "not".
             return {"not": {"and": [part]} if set(part) <= set(OPERATORS) else part}
         if self._token.text == "(":
             self._advance()

@@ -12,12 +12,12 @@ from indexes.errors import InputError
 from indexes.neighbors import validate_k
 from indexes.progress import Progress
 from indexes.store import Store
-from retriever.documents import silent
+from retriever.documents import ignore_progress
 from retriever.embedders.base import Matrix, unit
-from retriever.embedders.layers import resolved_layer
+from retriever.embedders.layers import resolve_layer
 from retriever.embedders.static.embedder import StaticEmbedder
-from retriever.embedders.tokenization.alignment import check_pieces, word_spans
-from retriever.embedders.tokenization.characters import lowered
+from retriever.embedders.tokenization.alignment import validate_pooling, word_spans
+from retriever.embedders.tokenization.characters import lower_case
 from retriever.embedders.validation import check_count, check_texts
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.word_senses.clusters import Clusters, cluster_vectors
@@ -50,18 +50,18 @@ NAMED_WORDS = 12
 
 @dataclass(frozen=True)
 class SenseOptions:
-    """Indexes and options of an analysis, checked as far as possible; see `WordQuestions.word`."""
+    """Indexes and options of an analysis, validated; see `WordSenseMethods.word`."""
 
     index: str | None = None
     static: str | None = None
     occurrences: int = OCCURRENCES
     layer: int | None = None
     pieces: str = "mean"
-    progress: Progress = field(default=silent, compare=False)
+    progress: Progress = field(default=ignore_progress, compare=False)
 
     def __post_init__(self) -> None:
         check_count("occurrences", self.occurrences, MOST_OCCURRENCES)
-        check_pieces(self.pieces)
+        validate_pooling(self.pieces)
 
 
 def senses_of(
@@ -73,7 +73,7 @@ def senses_of(
     senses: int | None,
     k: int,
 ) -> WordSenses:
-    """Return a word's senses and its `k` static neighbors; see `WordQuestions.word`."""
+    """Return a word's senses and its `k` static neighbors; see `WordSenseMethods.word`."""
     validate_k(k)
     check_count("senses", senses, options.occurrences)
     target = _EncodedWord.of(store, models, word, options)
@@ -95,12 +95,12 @@ def senses_of(
 def uses_of(
     store: Store, models: EmbedderPool, word: str, text: str, options: SenseOptions, *, k: int
 ) -> WordUses:
-    """Return the `k` uses most similar to the use in a text; see `WordQuestions.word_in`."""
+    """Return the `k` uses most similar to the use in a text; see `WordSenseMethods.word_in`."""
     validate_k(k)
     word = validate_word(word)
     contexts = _contexts_in(word, text)
     target = _EncodedWord.of(store, models, word, options)
-    found, _ = encode_occurrences(target.encoder, lowered(word), contexts, silent)
+    found, _ = encode_occurrences(target.encoder, lower_case(word), contexts, ignore_progress)
     vectors = [vector for vector in found if vector is not None]
     if not vectors:
         raise InputError(
@@ -170,7 +170,7 @@ class _EncodedWord:
         layer = _layer(named, options.layer)
         encoder = Encoder(named.words, named.embedder.fingerprint, layer, options.pieces)
         places = [(one.text, one.span) for one in found.chosen]
-        vectors, note = encode_occurrences(encoder, lowered(word), places, options.progress)
+        vectors, note = encode_occurrences(encoder, lower_case(word), places, options.progress)
         both = [(o, v) for o, v in zip(found.chosen, vectors, strict=True) if v is not None]
         facts = replace(found.found, used=len(both))
         notes = [
@@ -192,7 +192,7 @@ class _EncodedWord:
     def senses(self, clusters: Clusters) -> tuple[Sense, ...]:
         """Describe the clusters of occurrences by collocates and passages."""
         texts = [one.text for one in self.read]
-        words = typical_words(texts, clusters.labels, lowered(self.word), TYPICAL)
+        words = typical_words(texts, clusters.labels, lower_case(self.word), TYPICAL)
         senses = []
         for number in range(clusters.count):
             members = np.flatnonzero(clusters.labels == number)
@@ -265,4 +265,4 @@ def _layer(named: ContextualIndex, layer: int | None) -> int | None:
     if layer is None:
         embedder = named.embedder
         return embedder.word_layer if isinstance(embedder, HasWordLayer) else None
-    return resolved_layer(layer, named.words.layers, named.embedder.name)
+    return resolve_layer(layer, named.words.layers, named.embedder.name)

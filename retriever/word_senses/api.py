@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from indexes.progress import Progress
 from indexes.store import Store
-from retriever.documents import silent
+from retriever.documents import ignore_progress
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.word_senses.analysis import OCCURRENCES, SenseOptions, senses_of, uses_of
 from retriever.word_senses.index_choice import split_by_kind
 from retriever.word_senses.results import WordSenses, WordUses
 
 
-class WordQuestions:
+class WordSenseMethods:
     """Mixin of `Collection`: senses and uses of words."""
 
     _store: Store
@@ -45,7 +45,9 @@ class WordQuestions:
                 contextual index.
             UnknownNameError: no index has the given name.
         """
-        options = SenseOptions(index, static, occurrences, layer, pieces, progress or silent)
+        options = SenseOptions(
+            index, static, occurrences, layer, pieces, progress or ignore_progress
+        )
         return senses_of(self._store, self._models, word, options, senses=senses, k=k)
 
     def word_in(
@@ -70,7 +72,9 @@ class WordQuestions:
             InputError: the word is not in the text, or as in `word`.
             UnknownNameError: no index has the given name.
         """
-        options = SenseOptions(index, static, occurrences, layer, pieces, progress or silent)
+        options = SenseOptions(
+            index, static, occurrences, layer, pieces, progress or ignore_progress
+        )
         return uses_of(self._store, self._models, word, text, options, k=k)
 
     def split_by_kind(self, names: Sequence[str]) -> tuple[list[str], str | None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from indexes.errors import pluralize
 from retriever.embedders.static.embedder import StaticEmbedder
-from retriever.formatting import many
 from retriever.word_senses.results import OccurrenceCounts
 
 # Scripts without spaces between words, by the first word of their letters' Unicode names.
@@ -26,7 +26,7 @@ def notes_on_uses(word: str, facts: OccurrenceCounts, unread: int, embedder: str
     if facts.read < facts.passages:
         notes.append(f"{facts.read:,} of {facts.passages:,} passages were read, evenly spread.")
     if unread:
-        were = many(unread, "occurrence was", "occurrences were")
+        were = pluralize(unread, "occurrence was", "occurrences were")
         notes.append(f"{were} left out: beyond the length limit of {embedder}.")
     return notes
 

@@ -20,7 +20,7 @@ from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from retriever.embedders.tokenization.alignment import word_spans
-from retriever.embedders.tokenization.characters import letters, lowered
+from retriever.embedders.tokenization.characters import letters, lower_case
 from retriever.embedders.validation import check_texts
 from retriever.indexing.info import missing_note
 from retriever.word_senses.contexts import context_of
@@ -94,7 +94,7 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
 
 def places_of(word: str, text: str) -> list[tuple[int, int]]:
     """Return the spans of a word in a text, ignoring case; not of parts of other words."""
-    small, word = lowered(text), lowered(word)
+    small, word = lower_case(text), lower_case(word)
     places, at = list[tuple[int, int]](), small.find(word)
     while at >= 0:
         end = at + len(word)

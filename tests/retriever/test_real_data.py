@@ -11,7 +11,7 @@ from benchmarks.certificate import collection_folder
 from benchmarks.quality import CRANFIELD, SCIFACT, SYSTEMS, build, judge
 from retriever import Collection
 from retriever.embedders import StaticEmbedder
-from retriever.report.terminal.contrasts import why_lines
+from retriever.report.terminal.contrasts import contrast_lines
 
 # Half the time of single precision, at a loss within the tolerance.
 HALF = ("-o", "precision", "bfloat16")
@@ -140,7 +140,7 @@ def test_the_demo_finds_what_people_found_alike(tmp_path):
     assert rows["minilm"]["nDCG@10"] == pytest.approx(0.385, abs=0.005)
     assert rows["minilm"].differences["nDCG@10"].significant
     assert len(result.comparison.queries) == 48
-    lines = [line.plain for line in why_lines(result.comparison, 2, ("glove", "minilm"))]
+    lines = [line.plain for line in contrast_lines(result.comparison, 2, ("glove", "minilm"))]
     wins = [line for line in lines if " beats " in line]
     assert [line.split(" on ")[0] for line in wins] == ["glove beats minilm", "minilm beats glove"]
     # A query is a document too: it does not find itself.

@@ -1,7 +1,7 @@
 """Transformer sentence embeddings, computed by torch or onnxruntime.
 
-    texts -> tokens (Rust, ahead of the model) -> batches of one length -> engine -> pooled -> length 1
-             tokenizer                            batching                 torch or onnxruntime
+    texts -> tokens (in Rust, ahead) -> batches of one length -> engine -> pooled -> length 1
+             tokenizer                  batching                 torch or onnxruntime
 
 What decides how a model reads texts, and which vectors it gives, is its `ModelInfo`: read by
 sentence-transformers from its folder, or kept next to an exported graph. With the second, a query

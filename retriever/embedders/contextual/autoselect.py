@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexes.errors import InputError, ModelNotAvailableError
-from retriever.embedders.cache import cache_folder, write_whole
+from retriever.embedders.cache import cache_folder, write_file_atomic
 from retriever.embedders.contextual.engine import Engine
-from retriever.embedders.contextual.onnx_engine.export_cache import Source, export, unwritable
+from retriever.embedders.contextual.onnx_engine.export_cache import (
+    Source,
+    export,
+    unwritable_cache_reason,
+)
 from retriever.embedders.contextual.probes import Probes, likeness, probes_of, seconds, vectors_of
 from retriever.embedders.devices import computes_bfloat16
 from retriever.hardware import accelerators, threads
@@ -84,7 +88,7 @@ def ways(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
     )
 
 
-def chosen_before(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoice | None:
+def cached_choice(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoice | None:
     """Return the cached choice for a model on this machine, if any."""
     try:
         kept = json.loads(_choice_file(source, among).read_text(encoding="utf-8"))
@@ -124,13 +128,13 @@ def choose(
         except ModelNotAvailableError as error:
             ruled_out[str(way)], lasting = str(error).rstrip("."), False
         except OSError as error:
-            ruled_out[str(way)], lasting = unwritable(error), False
+            ruled_out[str(way)], lasting = unwritable_cache_reason(error), False
     if not open_ways:
         raise InputError("; ".join(ruled_out.values()))
     choice = _measure(open_ways, probes, ruled_out)
     if lasting:
         with suppress(OSError):
-            write_whole(_choice_file(source, among), json.dumps(asdict(choice)))
+            write_file_atomic(_choice_file(source, among), json.dumps(asdict(choice)))
     return choice
 
 

@@ -12,14 +12,14 @@ from typing import Any
 from indexes.errors import InputError
 from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, TextReport, WordVectors
 from retriever.embedders.contextual.encode_texts import ModelTexts
-from retriever.embedders.contextual.encode_words import words_in_context
+from retriever.embedders.contextual.encode_words import encode_words_in_context
 from retriever.embedders.contextual.model_info import RUNTIMES
-from retriever.embedders.contextual.options import check_room, checked_choices, options_of
+from retriever.embedders.contextual.options import check_prompt_length, options_of, validate_options
 from retriever.embedders.contextual.runtime import opened
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.devices import computes_bfloat16
-from retriever.embedders.layers import resolved_layer
-from retriever.embedders.tokenization.alignment import check_pieces
+from retriever.embedders.layers import resolve_layer
+from retriever.embedders.tokenization.alignment import validate_pooling
 from retriever.embedders.validation import check_count, check_one_of, check_texts
 
 
@@ -82,7 +82,7 @@ class ContextualEmbedder:
         check_count("batch_size", batch_size)
         check_one_of("runtime", runtime, RUNTIMES)
         self._name, self._device, self._runtime = model, device, runtime
-        self._choices = checked_choices(
+        self._choices = validate_options(
             max_length=max_length,
             precision=precision,
             pooling=pooling,
@@ -98,7 +98,7 @@ class ContextualEmbedder:
         if card.tokenizer is not None:
             tokenizer = ModelTokenizer(card.tokenizer, card.max_length, card.side)
             prompts = [card.prompt(task) for task in ("query", "document")]
-            check_room(tokenizer, prompts, card.max_length)
+            check_prompt_length(tokenizer, prompts, card.max_length)
         # A model that takes more than tokens does its own preprocessing.
         self._texts = ModelTexts(self._opened, tokenizer if card.plain else None, batch_size)
 
@@ -227,15 +227,15 @@ class ContextualEmbedder:
                 the positions of its tokens in a text.
         """
         check_texts(texts)
-        check_pieces(pieces)
+        validate_pooling(pieces)
         taken = self.word_layer if layer is None else layer
-        taken, tokenizer = resolved_layer(taken, self.layers, self.name), self._texts.tokenizer
+        taken, tokenizer = resolve_layer(taken, self.layers, self.name), self._texts.tokenizer
         if tokenizer is None:
             raise InputError(
                 f"{self.name} has no vectors of words: its tokenizer reports no token offsets."
             )
         most = self._texts.batch_size
-        return words_in_context(
+        return encode_words_in_context(
             self._opened, tokenizer, texts, layer=taken, pieces=pieces, batch_size=most
         )
 

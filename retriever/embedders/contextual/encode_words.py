@@ -8,10 +8,10 @@ from retriever.embedders.base import WordVectors
 from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.runtime import LoadedModel
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
-from retriever.embedders.tokenization.alignment import pooled_words, word_spans
+from retriever.embedders.tokenization.alignment import pool_words, word_spans
 
 
-def words_in_context(
+def encode_words_in_context(
     opened: LoadedModel,
     tokenizer: ModelTokenizer,
     texts: Sequence[str],
@@ -23,7 +23,7 @@ def words_in_context(
     """Return the words of each text that are read, without a prompt, with their vectors of a layer.
 
     `layer` counts from 0, the input of the first layer. `pieces` combines the pieces of a word into
-    one vector, see `pooled_words`. At most `batch_size` texts are computed at once.
+    one vector, see `pool_words`. At most `batch_size` texts are computed at once.
     """
     read = tokenizer.read(texts, offsets=True)
     # An exported graph has no hidden layers as outputs: use the complete model in torch.
@@ -35,5 +35,5 @@ def words_in_context(
         for place, vectors in zip(batch.places, hidden, strict=True):
             offsets = read.offsets[place]
             spans = word_spans(texts[place])
-            found[place] = pooled_words(spans, offsets, vectors[: len(offsets)], pieces)
+            found[place] = pool_words(spans, offsets, vectors[: len(offsets)], pieces)
     return [found[place] for place in places]

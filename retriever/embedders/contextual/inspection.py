@@ -30,7 +30,7 @@ PLAIN_PARTS = {"Dense", "Dropout", "LayerNorm", "Normalize", "Pooling", "WordWei
 BERT_ON_SCIFACT, GLOVE_ON_SCIFACT = 13.3, 29.6
 
 
-def length_stated(length: float | None) -> int | None:
+def finite_length(length: float | None) -> int | None:
     """Return a length stated by sentence-transformers as an integer; None if unlimited."""
     return None if length is None or math.isinf(length) else int(length)
 
@@ -67,7 +67,7 @@ def limit_of(model: Any) -> int | None:
     transformer that states no limit reads 4,096, unless another number is chosen.
     """
     transformer = model.transformers_model
-    limits = (length_stated(model.max_seq_length), _positions(transformer))
+    limits = (finite_length(model.max_seq_length), _positions(transformer))
     unstated = None if transformer is None else UNSTATED
     return min((one for one in limits if one is not None and one < NO_LIMIT), default=unstated)
 
@@ -78,7 +78,7 @@ def limit_length(model: Any, length: int) -> None:
     Raises:
         InputError: the model has fewer positions, or does not truncate texts.
     """
-    positions = most_tokens(model)
+    positions = max_positions(model)
     if positions is not None and length > positions:
         raise InputError(f"max_length is {length}; this model reads at most {positions} tokens.")
     try:
@@ -90,7 +90,7 @@ def limit_length(model: Any, length: int) -> None:
         ) from None
 
 
-def most_tokens(model: Any) -> int | None:
+def max_positions(model: Any) -> int | None:
     """Return for how many tokens the model has positions, whatever it states; None if unlimited."""
     transformer = model.transformers_model
     config = getattr(transformer, "config", None)

@@ -25,7 +25,7 @@ class EncodingOptions:
     """Options for how a model turns tokens into a vector; None keeps the model's own.
 
     `precision` is that of the weights and the computation. `pooling` is one of `POOLINGS`; `layer`
-    are the layers to average, as `parsed_layers` returns them; `dim` is the number of leading
+    are the layers to average, as `parse_layers` returns them; `dim` is the number of leading
     values kept of a vector. An empty prompt means no prompt.
     """
 

@@ -8,11 +8,11 @@ from typing import Any
 from indexes.errors import InputError
 from retriever.embedders.contextual.model_info import POOLINGS, PRECISIONS, EncodingOptions
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
-from retriever.embedders.layers import parsed_layers
+from retriever.embedders.layers import parse_layers
 from retriever.embedders.validation import check_count, check_one_of
 
 
-def checked_choices(
+def validate_options(
     *,
     max_length: int | None,
     precision: str,
@@ -44,7 +44,7 @@ def checked_choices(
         max_length=max_length,
         precision=precision,
         pooling=pooling,
-        layer=None if layer is None else parsed_layers(layer),
+        layer=None if layer is None else parse_layers(layer),
         dim=dim,
         query_prompt=query_prompt,
         document_prompt=document_prompt,
@@ -65,7 +65,9 @@ def options_of(choices: EncodingOptions) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def check_room(tokenizer: ModelTokenizer, prompts: Sequence[str], max_length: int | None) -> None:
+def check_prompt_length(
+    tokenizer: ModelTokenizer, prompts: Sequence[str], max_length: int | None
+) -> None:
     """Check that special tokens and prompts leave room for at least one token of a text.
 
     Raises:

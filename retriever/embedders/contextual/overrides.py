@@ -14,7 +14,7 @@ from retriever.embedders.contextual.model_info import (
     QUERY_PROMPTS,
     EncodingOptions,
 )
-from retriever.embedders.layers import resolved_layers
+from retriever.embedders.layers import resolve_layers
 
 # Attribute that holds the layers, for models that return the last layer's output unchanged. Others
 # normalize it again, or repeat layers.
@@ -29,7 +29,7 @@ STACKS = {
 }
 
 
-def override(model: Any, choices: EncodingOptions) -> int | None:
+def apply_overrides(model: Any, choices: EncodingOptions) -> int | None:
     """Apply the options to a `SentenceTransformer`; others keep the model's own values.
 
     Return the number of values kept of each vector, if it differs from the model's own.
@@ -126,7 +126,7 @@ def _average_layers(model: Any, layers: tuple[int, ...]) -> None:
     _check_parts(model, "layer")
     transformer = model[0].model
     count = count_layers(transformer)
-    chosen = resolved_layers(layers, count, "this model")
+    chosen = resolve_layers(layers, count, "this model")
     if chosen == (count,):
         return
     _check_layers(transformer, count)

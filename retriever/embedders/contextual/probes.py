@@ -49,7 +49,7 @@ class Probes:
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Similarity:
     """Mean and minimum cosine between an engine's vectors and the reference."""
 
     mean: float
@@ -98,7 +98,7 @@ def vectors_of(engine: Engine, probes: Probes, budget: int | None = None) -> Mat
     return np.stack([found[place] for place in everything])
 
 
-def likeness(engine: Engine, probes: Probes, right: Matrix) -> Likeness:
+def likeness(engine: Engine, probes: Probes, right: Matrix) -> Similarity:
     """Compare an engine's vectors with the reference, for single texts and for batches.
 
     A vector that is not finite, or zero where the reference is not, counts as a cosine of -1.
@@ -107,7 +107,7 @@ def likeness(engine: Engine, probes: Probes, right: Matrix) -> Likeness:
     if engine.budget > 1:
         ways.append(vectors_of(engine, probes, budget=1))
     cosines = np.concatenate([_cosines(vectors, right) for vectors in ways])
-    return Likeness(float(cosines.mean()), float(cosines.min()))
+    return Similarity(float(cosines.mean()), float(cosines.min()))
 
 
 def _cosines(a: Matrix, b: Matrix) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

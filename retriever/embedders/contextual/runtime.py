@@ -12,8 +12,8 @@ from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders.contextual.autoselect import (
     RuntimeChoice,
     RuntimeConfig,
+    cached_choice,
     choose,
-    chosen_before,
     ways,
 )
 from retriever.embedders.contextual.engine import Engine
@@ -22,13 +22,13 @@ from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.onnx_engine.export_cache import (
     Export,
     Source,
+    cached_export,
     export,
-    exported_before,
     source_of,
-    unwritable,
+    unwritable_cache_reason,
 )
 from retriever.embedders.contextual.torch_model import SentenceModel
-from retriever.embedders.devices import checked_device, fastest_precision, on_processor
+from retriever.embedders.devices import fastest_precision, on_processor, validate_device
 
 NOT_HERE = "no folder on this machine holds all of its files"
 
@@ -93,7 +93,7 @@ class _ModelRequest:
 
     def in_torch(self) -> LoadedModel:
         """Load it in torch on the device; precision `auto` is the fastest one there."""
-        device, precision = checked_device(self.device), self.choices.precision
+        device, precision = validate_device(self.device), self.choices.precision
         if precision == "auto":
             precision = fastest_precision(device)
         return _torch(load(self.model, device, replace(self.choices, precision=precision)))
@@ -150,7 +150,7 @@ def _load_onnx(request: _ModelRequest, way: RuntimeConfig) -> LoadedModel:
         InputError: it is not possible, or its vectors differ from torch's.
     """
     source = request.source()
-    if source and (there := exported_before(source, way.precision)):
+    if source and (there := cached_export(source, way.precision)):
         return request.exported(there)
     loaded, source = _loaded(request, source)
     try:
@@ -160,7 +160,7 @@ def _load_onnx(request: _ModelRequest, way: RuntimeConfig) -> LoadedModel:
     except InputError as error:
         raise request.refused(str(error)) from None
     except OSError as error:
-        raise request.refused(unwritable(error)) from None
+        raise request.refused(unwritable_cache_reason(error)) from None
 
 
 def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> LoadedModel:
@@ -170,7 +170,7 @@ def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> Loa
         InputError: only onnxruntime was requested, and it cannot run this model.
     """
     source = request.source()
-    choice = chosen_before(source, among) if source else None
+    choice = cached_choice(source, among) if source else None
     if source and choice and (found := _load_cached_choice(request, source, choice)):
         return found
     exact = next((way for way in among if way.runtime == "torch"), None)
@@ -205,7 +205,7 @@ def _load_cached_choice(
 ) -> LoadedModel | None:
     """Load the model with the cached choice; None if that is no longer possible."""
     if choice.way.runtime == "onnx":
-        if there := exported_before(source, choice.way.precision):
+        if there := cached_export(source, choice.way.precision):
             return request.exported(there, [choice.note(request.name)])
         loaded = request.load()
     else:

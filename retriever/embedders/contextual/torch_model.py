@@ -17,18 +17,18 @@ from retriever.embedders.contextual.fingerprint import fingerprint_of_model
 from retriever.embedders.contextual.inspection import (
     count_tokens,
     enable_padding,
+    finite_length,
     is_plain,
-    length_stated,
     limit_length,
     limit_of,
-    most_tokens,
+    max_positions,
     padding_of,
     part_for,
     prompt_notes,
     raw_notes,
 )
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
-from retriever.embedders.contextual.overrides import count_layers, layer_of_tokens, override
+from retriever.embedders.contextual.overrides import apply_overrides, count_layers, layer_of_tokens
 
 # Positions per batch: small batches stay in a CPU's caches, a GPU needs large ones.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
@@ -50,12 +50,12 @@ class SentenceModel:
         self._transformer = model.transformers_model
         self._process = os.getpid()
         # The model's own maximum length, whatever is chosen.
-        self.most = most_tokens(model)
+        self.most = max_positions(model)
         if choices.max_length is not None:
             limit_length(model, choices.max_length)
         # Also for float32: a checkpoint saved in half precision would be computed in it.
         _compute_in(model, choices.precision)
-        self._chosen_dim = override(model, choices)
+        self._chosen_dim = apply_overrides(model, choices)
         enable_padding(model)
         model.eval()
 
@@ -80,7 +80,7 @@ class SentenceModel:
             max_length=limit_of(model),
             prompts={name: text for name, text in sorted(model.prompts.items()) if text},
             fingerprint=fingerprint_of_model(
-                model, length_stated(model.max_seq_length), self._chosen_dim
+                model, finite_length(model.max_seq_length), self._chosen_dim
             ),
             tokenizer=None if backend is None else str(backend.to_str()),
             pad=padding_of(model),
@@ -165,7 +165,7 @@ class SentenceModel:
         """Return the number of tokens of each untruncated text, and the limit, if any."""
         part = part_for(self._model, task)
         own = getattr(part, "max_seq_length", None)
-        limit = limit_of(self._model) if part is self._model[0] else length_stated(own)
+        limit = limit_of(self._model) if part is self._model[0] else finite_length(own)
         return [(length, limit) for length in count_tokens(part.tokenizer, texts)]
 
     def _limit_threads_after_fork(self) -> None:

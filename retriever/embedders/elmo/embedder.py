@@ -26,8 +26,8 @@ from retriever.embedders.elmo.checkpoint import read_elmo
 from retriever.embedders.elmo.network import FIRST_WORD, ElmoNet
 from retriever.embedders.elmo.packing import Ids
 from retriever.embedders.elmo.tokenizer import spans_of, tokenized
-from retriever.embedders.layers import resolved_layer
-from retriever.embedders.tokenization.alignment import check_pieces, pooled_words, word_spans
+from retriever.embedders.layers import resolve_layer
+from retriever.embedders.tokenization.alignment import pool_words, validate_pooling, word_spans
 from retriever.embedders.validation import check_count, check_texts
 
 # Distinct words among this many go through the character convolutions once.
@@ -160,14 +160,14 @@ class ElmoEmbedder:
             InputError: no such layer or value of `pieces`, or see `check_texts`.
         """
         check_texts(texts)
-        check_pieces(pieces)
+        validate_pooling(pieces)
         taken = self.word_layer if layer is None else layer
-        taken, found = resolved_layer(taken, self.layers, self.name), list[WordVectors]()
+        taken, found = resolve_layer(taken, self.layers, self.name), list[WordVectors]()
         for some, _ in self._chunks(texts):
             stretch = texts[len(found) : len(found) + len(some)]
             for text, read in zip(stretch, self._read(some, taken), strict=True):
                 offsets = np.array(spans_of(text)[: len(read)], np.int64).reshape(-1, 2)
-                found.append(pooled_words(word_spans(text), offsets, read, pieces))
+                found.append(pool_words(word_spans(text), offsets, read, pieces))
         return found
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.elmo.checkpoint import ElmoOptions, ElmoWeights, Floats, cell_name
-from retriever.embedders.elmo.packing import Ids, Steps, blocks, side_by_side
+from retriever.embedders.elmo.packing import Ids, PackedSteps, blocks, pack
 
 # Character ids beyond the 256 bytes.
 BEGIN_SENTENCE, END_SENTENCE, BEGIN_WORD, END_WORD, PADDING = range(256, 261)
@@ -183,7 +183,7 @@ class ElmoNet:
         import torch
 
         lengths = np.array([len(text) + 2 for text in texts], np.int64)
-        steps = side_by_side(lengths)
+        steps = pack(lengths)
         rows = np.concatenate([part for text in texts for part in ([BEGIN_ROW], text, [END_ROW])])
         ends = np.cumsum(lengths)
         inner = self._to_device(np.delete(np.arange(len(rows)), [*(ends - lengths), *(ends - 1)]))
@@ -201,7 +201,9 @@ class ElmoNet:
                 outputs.append(output)
         return Reading(tuple(read), LstmState(tuple(cells), tuple(outputs)))
 
-    def _initial_state(self, layer: int, state: LstmState | None, steps: Steps) -> tuple[Any, Any]:
+    def _initial_state(
+        self, layer: int, state: LstmState | None, steps: PackedSteps
+    ) -> tuple[Any, Any]:
         """Return the initial cells and outputs of a layer, longest text first."""
         import torch
 
@@ -212,7 +214,7 @@ class ElmoNet:
         order = self._to_device(steps.order)
         return state.cells[layer][:, order], state.outputs[layer][:, order]
 
-    def _run(self, layer: int, sequence: Any, steps: Steps, cells: Any, output: Any) -> Any:
+    def _run(self, layer: int, sequence: Any, steps: PackedSteps, cells: Any, output: Any) -> Any:
         """Run one layer over all steps; return outputs (2, total, projection) and final state.
 
         `cells` and `output` are the initial state; `cells` is overwritten.

@@ -12,7 +12,7 @@ Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Steps:
+class PackedSteps:
     """Packed order of rows, as in torch's `pack_padded_sequence`.
 
     At each step, every text that has not ended has one row, longest first. `sizes` are the numbers
@@ -27,7 +27,7 @@ class Steps:
     order: Ids
 
 
-def side_by_side(lengths: Ids) -> Steps:
+def pack(lengths: Ids) -> PackedSteps:
     """Return the packing of texts with these lengths, each at least 1."""
     order = np.argsort(-lengths, kind="stable")
     begins = (np.cumsum(lengths) - lengths)[order]
@@ -38,7 +38,7 @@ def side_by_side(lengths: Ids) -> Steps:
     backward = begins[text] + sorted_lengths[text] - 1 - step
     sizes = running.sum(axis=1)
     last = (np.cumsum(sizes) - sizes)[sorted_lengths - 1] + np.arange(len(lengths))
-    return Steps(sizes.tolist(), np.stack([forward, backward]), last, order)
+    return PackedSteps(sizes.tolist(), np.stack([forward, backward]), last, order)
 
 
 def blocks(sizes: Sequence[int], most: int) -> Iterator[tuple[int, list[int]]]:

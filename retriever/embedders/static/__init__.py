@@ -1,6 +1,6 @@
 """Averaged static vectors: of words, or of the tokens of a ready sentence model.
 
-    text -> words or tokens -> rows of a table -> weighted sum -> minus common components -> length 1
+    text -> words or tokens -> rows of a table -> weighted sum -> minus components -> length 1
             vocabulary         (memory-mapped)    weighted_mean   components
 
 A batch is split at once: the bytes of all texts are classified by a table of 256 entries, and only

@@ -16,11 +16,11 @@ from indexes.neighbors import validate_k
 from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, TextReport, fingerprint_of
 from retriever.embedders.static.fit import Fit
 from retriever.embedders.static.loading import load_vocabulary
-from retriever.embedders.static.neighbors import neighbours_of
+from retriever.embedders.static.neighbors import neighbors_of
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
-from retriever.embedders.static.weighted_mean import Averages, fit_on
-from retriever.embedders.tokenization.batch_split import chunks
+from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
+from retriever.embedders.tokenization.batch_split import text_chunks
 from retriever.embedders.validation import check_texts
 from retriever.embedders.word_vectors.vectors import WordVectors
 
@@ -73,7 +73,7 @@ class StaticEmbedder:
         options.check_width(vocabulary.dim)
         self._model, self._phrases = model, phrases
         self._options, self._vocabulary = options, vocabulary
-        self._averages = Averages(vocabulary, options)
+        self._averages = WeightedMeans(vocabulary, options)
         self._parameters: bytes | None = None
 
     @property
@@ -196,7 +196,7 @@ class StaticEmbedder:
         other = object.__new__(StaticEmbedder)
         other._model, other._phrases = self._model, self._phrases
         other._options, other._vocabulary = self._options, self._vocabulary
-        other._averages = Averages(self._vocabulary, self._options, fit)
+        other._averages = WeightedMeans(self._vocabulary, self._options, fit)
         other._parameters = parameters or fit.to_bytes()
         return other
 
@@ -217,24 +217,24 @@ class StaticEmbedder:
         if len(texts) == 1:
             rows = self._vocabulary.rows_of(texts[0])
             if rows is not None:
-                return self._averages.of_rows(rows)
+                return self._averages.of_text(rows)
         return self.encode_and_report(texts)[0]
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
         """Return `encode_documents(texts)`, and the numbers of words and known words."""
         check_texts(texts)
         vectors, report = np.empty((len(texts), self.dim), np.float32), TextReport()
-        for chunk in chunks(texts):
+        for chunk in text_chunks(texts):
             bags = self._vocabulary.bags(chunk)
             done = slice(report.texts, report.texts + len(chunk))
-            vectors[done] = self._averages.of_bags(bags)
+            vectors[done] = self._averages.of_batch(bags)
             report += _report(bags)
         return vectors, report
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """Count the words of queries, and those that are known."""
         check_texts(texts)
-        parts = (_report(self._vocabulary.bags(chunk)) for chunk in chunks(texts))
+        parts = (_report(self._vocabulary.bags(chunk)) for chunk in text_chunks(texts))
         return sum(parts, TextReport())
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
@@ -253,7 +253,7 @@ class StaticEmbedder:
         """
         check_texts([word])
         validate_k(k)
-        return neighbours_of(self._vocabulary, word, k)
+        return neighbors_of(self._vocabulary, word, k)
 
     def coverage(self, texts: Sequence[str]) -> float:
         """Return the share of word occurrences that are known; 0.0 without any word."""

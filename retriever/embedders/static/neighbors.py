@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.static.vocabulary import Vocabulary
-from retriever.embedders.tokenization.characters import lowered
+from retriever.embedders.tokenization.characters import lower_case
 
 # Rows of the memory-mapped table read at once: 20 MB at 300 dimensions.
 BLOCK = 16_384
 
 
-def neighbours_of(vocabulary: Vocabulary, word: str, k: int) -> list[tuple[str, float]]:
+def neighbors_of(vocabulary: Vocabulary, word: str, k: int) -> list[tuple[str, float]]:
     """Return the `k` names nearest to a word and their cosines; ties in the vocabulary's order.
 
     The word's own rows and its other spellings by case are left out; an unknown word has none. A
@@ -24,12 +24,12 @@ def neighbours_of(vocabulary: Vocabulary, word: str, k: int) -> list[tuple[str, 
         return []
     found = cosines(vocabulary.vectors, bags.table[bags.rows].mean(axis=0))
     found[bags.ids[bags.ids >= 0]] = -np.inf
-    small, nearest = lowered(word), list[tuple[str, float]]()
+    small, nearest = lower_case(word), list[tuple[str, float]]()
     for row in np.argsort(-found, kind="stable").tolist():
         if len(nearest) == k or np.isneginf(found[row]):
             break
         name = vocabulary.name(row)
-        if lowered(name) != small:
+        if lower_case(name) != small:
             nearest.append((name, float(found[row])))
     return nearest
 

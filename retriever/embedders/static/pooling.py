@@ -68,7 +68,7 @@ def per_dimension(
     return np.asarray(sums_of_texts / lengths, np.float32)
 
 
-def changed_words(table: Matrix, common: ComponentRemoval | None, *, unit: bool) -> Matrix:
+def transform_words(table: Matrix, common: ComponentRemoval | None, *, unit: bool) -> Matrix:
     """Remove common components from word vectors, and scale them to length 1 if `unit`.
 
     A vector that has nothing else becomes zeros.
@@ -77,7 +77,7 @@ def changed_words(table: Matrix, common: ComponentRemoval | None, *, unit: bool)
         return table
     vectors, noise = without(table, np.ones(len(table)), common)
     if unit:
-        return length_one(vectors, noise)
+        return normalize_rows(vectors, noise)
     vectors[_lengths(vectors) <= noise] = 0.0
     return vectors.astype(np.float32)
 
@@ -87,7 +87,7 @@ def without(
 ) -> tuple[Floats, Floats | float]:
     """Remove common components from sums; return (texts, dim) float64, and each row's noise level.
 
-    `totals` (texts,) are the sums of weights (see `totals_of`), used only if a mean is removed. A
+    `totals` (texts,) are the sums of weights (see `weight_totals`), used only to remove a mean. A
     row no longer than its noise level is rounding noise.
     """
     vectors = sums_of_texts.astype(np.float64)
@@ -102,7 +102,7 @@ def without(
     return vectors, RELATIVE_ZERO * before
 
 
-def totals_of(offsets: NDArray[Any], weights: Matrix | None) -> Floats:
+def weight_totals(offsets: NDArray[Any], weights: Matrix | None) -> Floats:
     """Return the total weight of each text's words (None: 1 each), (texts,) float64."""
     if weights is None:
         return np.diff(offsets).astype(np.float64)
@@ -113,7 +113,7 @@ def totals_of(offsets: NDArray[Any], weights: Matrix | None) -> Floats:
     return result[:, 0]
 
 
-def length_one(vectors: Floats, noise: Floats | float = 0.0) -> Matrix:
+def normalize_rows(vectors: Floats, noise: Floats | float = 0.0) -> Matrix:
     """Scale rows to length 1, float32; those no longer than their `noise` become zeros.
 
     Computed in double precision, so that very small and very large rows keep their direction.

@@ -24,12 +24,12 @@ from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
-from retriever.embedders.tokenization.batch_split import chunks
+from retriever.embedders.tokenization.batch_split import text_chunks
 
 NO_TOTALS = np.zeros(0)
 
 
-class Averages:
+class WeightedMeans:
     """Unit vectors of texts, from rows of a vocabulary.
 
     Row weights and, without a fit, the vocabulary's common components are computed at first use.
@@ -44,16 +44,16 @@ class Averages:
         self._linear = not options.unit_words and options.weighting != "usif"
         self._needs_totals = options.all_but_top > 0 and self._linear
 
-    def of_bags(self, bags: TokenRows) -> Matrix:
+    def of_batch(self, bags: TokenRows) -> Matrix:
         """Return unit vectors (texts, dim) float32; zeros where nothing is left.
 
         Raises:
             InputError: `components` is set, but nothing was fitted.
         """
-        return pooling.length_one(*self.sums(bags))
+        return pooling.normalize_rows(*self.sums(bags))
 
-    def of_rows(self, rows: list[int]) -> Matrix:
-        """Return the vector (1, dim) of one text: the fast twin of `of_bags`.
+    def of_text(self, rows: list[int]) -> Matrix:
+        """Return the vector (1, dim) of one text: the fast twin of `of_batch`.
 
         `test_one_query_alone_is_the_same_to_the_last_bit` holds them equal.
         """
@@ -64,7 +64,7 @@ class Averages:
         if not self._linear:
             # Words are transformed one by one: transform only these, not the entire table.
             table, places = self._changed(table[places]), np.arange(len(rows), dtype=np.int32)
-        return pooling.length_one(*self._pooled(places, offsets, weights, table))
+        return pooling.normalize_rows(*self._pooled(places, offsets, weights, table))
 
     def sums(self, bags: TokenRows) -> tuple[NDArray[np.float64], NDArray[np.float64] | float]:
         """Return weighted sums (texts, dim) without common components, and their rounding noise.
@@ -83,11 +83,11 @@ class Averages:
         sums = pooling.sums(rows, offsets, weights, table)
         if self._options.weighting == "usif":
             sums = pooling.per_dimension(sums, rows, offsets, table)
-        totals = pooling.totals_of(offsets, weights) if self._needs_totals else NO_TOTALS
+        totals = pooling.weight_totals(offsets, weights) if self._needs_totals else NO_TOTALS
         return pooling.without(sums, totals, self._common)
 
     def _changed(self, table: Matrix) -> Matrix:
-        return pooling.changed_words(table, self._common_of_words, unit=self._options.unit_words)
+        return pooling.transform_words(table, self._common_of_words, unit=self._options.unit_words)
 
     @cached_property
     def _weights(self) -> Matrix | None:
@@ -149,15 +149,17 @@ def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions)
     fit = fit_of_counts(counts, top)
     if not options.removed:
         return fit
-    means = _means(counts.sample, vocabulary, Averages(vocabulary, options, fit))
+    means = _means(counts.sample, vocabulary, WeightedMeans(vocabulary, options, fit))
     weighted = options.weighting == "usif"
     return replace(fit, common=common_components(means, options.removed, weighted=weighted))
 
 
-def _means(texts: Sequence[str], vocabulary: Vocabulary, averages: Averages) -> NDArray[np.float64]:
+def _means(
+    texts: Sequence[str], vocabulary: Vocabulary, averages: WeightedMeans
+) -> NDArray[np.float64]:
     """Return the weighted means of the words of texts (texts, dim), unscaled as in the papers."""
     parts = [np.zeros((0, vocabulary.dim))]
-    for chunk in chunks(texts):
+    for chunk in text_chunks(texts):
         bags = vocabulary.bags(chunk)
         counts = np.maximum(np.diff(bags.offsets), 1)
         parts.append(averages.sums(bags)[0] / counts[:, None])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix
 from retriever.embedders.static.vocabulary import Names, TokenRows
-from retriever.embedders.tokenization.characters import lowered
-from retriever.embedders.tokenization.phrases import JOINT, Phrases, units
+from retriever.embedders.tokenization.characters import lower_case
+from retriever.embedders.tokenization.phrases import JOINT, Phrases, unit_starts
 from retriever.embedders.tokenization.words import Words, split, words_of
 from retriever.embedders.word_vectors.vectors import WordVectors
 
@@ -151,7 +151,7 @@ class WordVocabulary:
         return self._respelt(word) if row is None else row
 
     def _respelt(self, word: str) -> int:
-        small = word if self.lower else lowered(word)
+        small = word if self.lower else lower_case(word)
         spellings = [small]
         if self.marks_digits:
             spellings += [word.translate(DIGITS_TO_MARKS), small.translate(DIGITS_TO_MARKS)]
@@ -168,7 +168,7 @@ class WordVocabulary:
         """Return the row of every word or phrase of one text, -1 for an unknown one."""
         spellings = [[self._part(word) for word in words]]
         if not self.lower:
-            spellings.append([self._part(lowered(word)) for word in words])
+            spellings.append([self._part(lower_case(word)) for word in words])
         rows, at = [], 0
         while at < len(words):
             longest = max(phrases.reach(spelling[at]) for spelling in spellings)
@@ -201,11 +201,11 @@ class WordVocabulary:
         parts = phrases.numbers([self._part(word) for word in distinct])
         lengths, rows = phrases.longest_at(parts[words.codes], ends)
         if not self.lower:
-            small = phrases.numbers([self._part(lowered(word)) for word in distinct])
+            small = phrases.numbers([self._part(lower_case(word)) for word in distinct])
             others, other_rows = phrases.longest_at(small[words.codes], ends)
             rows = np.where(others > lengths, other_rows, rows)
             lengths = np.maximum(lengths, others)
-        begin = units(lengths)
+        begin = unit_starts(lengths)
         joined = begin & (lengths > 1)
         ids, places = np.unique(rows[joined], return_inverse=True)
         codes = words.codes.copy()

@@ -17,7 +17,7 @@ from indexes.errors import InputError
 from retriever.embedders.base import Matrix, WordVectors, unit
 from retriever.embedders.tokenization.characters import letters
 
-PIECES = ("mean", "first", "last")
+POOLINGS = ("mean", "first", "last")
 _RUN = re.compile("[^ ]+")
 
 
@@ -31,13 +31,13 @@ def word_spans(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(match.span() for match in _RUN.finditer(text.translate(letters(lower=False))))
 
 
-def check_pieces(pieces: str) -> None:
+def validate_pooling(pieces: str) -> None:
     """Raise `InputError` unless `pieces` is one of `PIECES`."""
-    if pieces not in PIECES:
+    if pieces not in POOLINGS:
         raise InputError(f"pieces is {pieces!r}; expected mean, first or last.")
 
 
-def pooled_words(
+def pool_words(
     spans: Sequence[tuple[int, int]],
     offsets: NDArray[np.integer],
     vectors: Matrix,
@@ -53,7 +53,7 @@ def pooled_words(
     Raises:
         InputError: an unknown value of `pieces`.
     """
-    check_pieces(pieces)
+    validate_pooling(pieces)
     words, members = _members(spans, offsets)
     if not len(words):
         return WordVectors((), np.zeros((0, vectors.shape[1]), np.float32))

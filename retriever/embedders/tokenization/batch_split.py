@@ -50,7 +50,7 @@ class SplitBatch:
     distinct: Any
 
 
-def chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+def text_chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield slices of at most `CHUNK_CHARACTERS` characters, in order; a longer text is alone."""
     return _stretches(texts, CHUNK_CHARACTERS)
 
@@ -64,14 +64,14 @@ def cut(texts: Sequence[str], how: SplitRules) -> SplitBatch:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts = [part for chunk in chunks(texts) for part in _of_chunk(chunk, how)]
+    parts = [part for chunk in text_chunks(texts) for part in _of_chunk(chunk, how)]
     if not parts:
         empty = pa.array([], pa.large_string())
         return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
     encoded = pa.chunked_array([part for part, _ in parts])
     if len(parts) > 1:
         encoded = encoded.unify_dictionaries()
-    codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
+    codes = [chunk.indices.to_numpy() for chunk in encoded.text_chunks]
     counts = np.concatenate([counts for _, counts in parts])
     # Strip trailing spaces only here, from the distinct pieces.
     bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()

@@ -34,7 +34,7 @@ def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
     return found
 
 
-def lowered(word: str) -> str:
+def lower_case(word: str) -> str:
     """Lower-case a word character by character."""
     return word.lower() if word.isascii() else word.translate(_Lower.of())
 

@@ -108,7 +108,7 @@ class Phrases:
         return lengths, rows
 
 
-def units(lengths: Integers) -> NDArray[np.bool_]:
+def unit_starts(lengths: Integers) -> NDArray[np.bool_]:
     """Return whether each word begins a unit, taking the phrases from left to right.
 
     `lengths` are those of the longest phrases at each word, within its text. A word that no earlier

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
-from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, chunks, cut
+from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, cut, text_chunks
 
 # Spaces to all tokenizers, and kept by none.
 SPACES = b" \t\n\r"
@@ -96,7 +96,7 @@ class TextTokenizer:
         Raises:
             UnicodeEncodeError: a text holds a lone surrogate.
         """
-        parts = [self._of_chunk(chunk) for chunk in chunks(texts)]
+        parts = [self._of_chunk(chunk) for chunk in text_chunks(texts)]
         tokens = np.concatenate([np.zeros(0, np.int32), *(tokens for tokens, _ in parts)])
         counts = np.concatenate([np.zeros(0, np.int64), *(counts for _, counts in parts)])
         return tokens, np.concatenate([[0], np.cumsum(counts)])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, cut
-from retriever.embedders.tokenization.batch_split import chunks as chunks
+from retriever.embedders.tokenization.batch_split import text_chunks as text_chunks
 from retriever.embedders.tokenization.characters import (
     ASCII_LOWER,
     ASCII_WORDS,

@@ -18,10 +18,10 @@ from pathlib import Path
 from indexes.errors import InputError
 from retriever.embedders.cache import (
     cache_folder,
-    make_whole,
     mark_used,
     remove_unused,
-    write_whole,
+    write_file_atomic,
+    write_folder_atomic,
 )
 from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter, is_whole, read_meta
 
@@ -80,7 +80,7 @@ def checksum_of(sources: Sequence[Path]) -> str:
     checksum = _hash(sources)
     # A read-only cache may still hold the converted form.
     with suppress(OSError):
-        write_whole(memory, checksum)
+        write_file_atomic(memory, checksum)
     return checksum
 
 
@@ -98,7 +98,7 @@ def _make(folder: Path, source: Path, convert: Convert) -> WordMeta:
     def fill(work: Path) -> None:
         _convert(WordWriter(work, source), convert, folder.name)
 
-    make_whole(folder, fill, lambda made: _intact_meta(made) is not None)
+    write_folder_atomic(folder, fill, lambda made: _intact_meta(made) is not None)
     remove_unused(folder.parent, folder)
     meta = read_meta(folder)
     if meta is None:

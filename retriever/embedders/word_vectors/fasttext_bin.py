@@ -32,7 +32,7 @@ def looks_like_fasttext(head: bytes) -> bool:
     return 0 < first < 1 << 16 and 0 <= second < 1 << 12 and loss in LOSSES and model in MODELS
 
 
-def check_fasttext(path: Path, name: Path) -> None:
+def validate_fasttext(path: Path, name: Path) -> None:
     """Refuse a model that gensim would hang on or misread; errors call it `name`.
 
     Raises:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
 from retriever.embedders.base import Matrix
 from retriever.embedders.word_vectors.cache import cached, converted_before
-from retriever.embedders.word_vectors.fasttext_bin import check_fasttext
+from retriever.embedders.word_vectors.fasttext_bin import validate_fasttext
 from retriever.embedders.word_vectors.formats import (
     WordFormat,
     binary_blocks,
@@ -257,7 +257,7 @@ def _unpacked(path: Path, folder: Path) -> Iterator[Path]:
 def _load_fasttext(plain: Path, source: Path) -> Any:
     from gensim.models.fasttext import load_facebook_vectors
 
-    check_fasttext(plain, source)
+    validate_fasttext(plain, source)
     return load_facebook_vectors(str(plain))
 
 

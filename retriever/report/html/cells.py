@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from retriever.formatting import drawn
+from retriever.formatting import format_optional
 from retriever.report.lines import best_text
 
 Draw = Callable[[float], str]
@@ -42,4 +42,6 @@ class Table:
 def column(values: Sequence[float | None], draw: Draw, better: Better) -> list[Cell]:
     """Return cells for values, with all that equal the best as shown in bold, unless all do."""
     best = best_text(values, draw, better)
-    return [Cell(text, best=text == best) for text in (drawn(value, draw) for value in values)]
+    return [
+        Cell(text, best=text == best) for text in (format_optional(value, draw) for value in values)
+    ]

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from retriever.evaluation.results import ComparisonResults, Row
-from retriever.formats.writing import replacing
+from retriever.formats.writing import atomic_writer
 from retriever.formatting import milliseconds
 from retriever.report.headline import headline, signed, verdict
 from retriever.report.html.explorer import explorer_json
@@ -31,7 +31,7 @@ def write_page(comparison: ComparisonResults, path: str | os.PathLike[str]) -> N
         InputError: the folder does not exist or cannot be written to.
     """
     text = page(comparison)
-    with replacing(path) as file:
+    with atomic_writer(path) as file:
         file.write(text)
 
 

@@ -46,7 +46,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Spot:
+class LabelPosition:
     """The position of a label, and its text anchor: `start` or `end`."""
 
     box: Box
@@ -78,10 +78,12 @@ def cut(text: str, width: float) -> str:
     return text + "…"
 
 
-def place(labels: Sequence[tuple[tuple[float, float], str]], frame: Box) -> list[Spot | None]:
+def place(
+    labels: Sequence[tuple[tuple[float, float], str]], frame: Box
+) -> list[LabelPosition | None]:
     """Return a spot for each label (point, text) in order; None if none is free."""
     taken = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for (x, y), _ in labels]
-    spots: list[Spot | None] = []
+    spots: list[LabelPosition | None] = []
     for (x, y), text in labels:
         free = (
             spot
@@ -95,7 +97,7 @@ def place(labels: Sequence[tuple[tuple[float, float], str]], frame: Box) -> list
     return spots
 
 
-def _around(x: float, y: float, width: float) -> Iterator[Spot]:
+def _around(x: float, y: float, width: float) -> Iterator[LabelPosition]:
     """Yield candidate spots around a point, the nearest first."""
     for distance in DISTANCES:
         for across, down in WAYS:
@@ -106,4 +108,4 @@ def _around(x: float, y: float, width: float) -> Iterator[Spot]:
                 left = x + reach if across > 0 else x - reach - width
             middle = y + down * (distance + LINE / 2 if across == 0 else distance * 0.9)
             box = Box(left, middle - LINE / 2, left + width, middle + LINE / 2)
-            yield Spot(box, distance, "end" if across < 0 else "start")
+            yield LabelPosition(box, distance, "end" if across < 0 else "start")

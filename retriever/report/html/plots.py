@@ -154,18 +154,18 @@ def _labels(
     points = sorted(points, key=lambda point: point.name not in pareto_front)
     texts = [cut(point.name, longest) for point in points]
     places = place([(at[p.name], text) for p, text in zip(points, texts, strict=True)], frame)
-    drawn = []
+    format_optional = []
     for point, text, spot in zip(points, texts, places, strict=True):
         if spot is None:
             continue
         (x, y), box = at[point.name], spot.box
         if spot.distance >= LEADER:
             end = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
-            drawn.append(_line(x, y, *end, "leader"))
+            format_optional.append(_line(x, y, *end, "leader"))
         start = box.right if spot.anchor == "end" else box.left
         name = "label on" if point.name in pareto_front else "label"
-        drawn.append(_text(text, start, box.bottom - 4, name, spot.anchor))
-    return Markup().join(drawn)
+        format_optional.append(_text(text, start, box.bottom - 4, name, spot.anchor))
+    return Markup().join(format_optional)
 
 
 # -- strips ---------------------------------------------------------------------------------------
@@ -255,11 +255,11 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Markup:
 
 def _tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
     """Return an element with escaped text; `text_anchor` is `text-anchor`, `class_` `class`."""
-    drawn = "".join(
+    format_optional = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()
     )
-    return Markup(f"<{name}{drawn}>{''.join(escape(part) for part in inside)}</{name}>")
+    return Markup(f"<{name}{format_optional}>{''.join(escape(part) for part in inside)}</{name}>")
 
 
 def _n(value: float) -> str:

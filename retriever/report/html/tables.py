@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 
 from retriever.evaluation.results import ComparisonResults, Cost, Latency, Row, Spread
 from retriever.evaluation.significance import Difference
-from retriever.formatting import NOTHING, count, decimals, drawn, milliseconds, seconds, share, size
+from retriever.formatting import (
+    NOTHING,
+    count,
+    decimals,
+    format_optional,
+    milliseconds,
+    seconds,
+    share,
+    size,
+)
 from retriever.report.headline import needed, signed, verdict
 from retriever.report.html.cells import Better, Cell, Draw, Table, column
 from retriever.report.lines import label_of
@@ -94,7 +103,7 @@ def _losses(comparison: ComparisonResults) -> Table:
                     Cell(value_of(row.exact_quality[measure])),
                     Cell(value_of(row.quality[measure])),
                     Cell(signed(row.exact_quality[measure] - row.quality[measure], 4)),
-                    Cell(drawn(row.ann_recall, decimals(3))),
+                    Cell(format_optional(row.ann_recall, decimals(3))),
                 ],
             )
             for row in comparison.rows.values()
@@ -259,7 +268,7 @@ def _systems(comparison: ComparisonResults) -> Table:
                     Cell(row.description, words=True),
                     Cell(share(row.query_coverage)),
                     Cell(share(row.corpus_coverage)),
-                    Cell(drawn(row.ann_recall, decimals(3))),
+                    Cell(format_optional(row.ann_recall, decimals(3))),
                 ],
             )
             for row in comparison.rows.values()

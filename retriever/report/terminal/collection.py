@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from retriever.formatting import many, share, size
+from indexes.errors import pluralize
+from retriever.formatting import share, size
 from retriever.indexing.info import CollectionInfo, IndexInfo
 
 INDEXES_A_TABLE = 5
@@ -16,11 +17,10 @@ INDEXES_A_TABLE = 5
 def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
     """Yield the lines and tables that describe a collection, with one index per column."""
     yield Text(
-        f"{info.path}/: {many(info.documents, 'document', 'documents')}, "
-        f"catalog {size(info.catalog_size)}"
+        f"{info.path}/: {pluralize(info.documents, 'document')}, catalog {size(info.catalog_size)}"
     )
     if info.split:
-        yield Text(f"{many(info.passages, 'passage', 'passages')}: {info.split}")
+        yield Text(f"{pluralize(info.passages, 'passage')}: {info.split}")
     if info.fields:
         yield Text(f"indexed fields: {', '.join(info.fields)}")
     for start in range(0, len(info.indexes), INDEXES_A_TABLE):
@@ -47,7 +47,7 @@ def _fitted(index: IndexInfo) -> str:
     if not index.fitted_size:
         return ""
     texts = index.fitted_texts
-    return "elsewhere" if texts is None else many(texts, "passage", "passages")
+    return "elsewhere" if texts is None else pluralize(texts, "passage")
 
 
 def _effort(index: IndexInfo) -> str:

@@ -12,9 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from indexes.errors import pluralize
 from retriever.evaluation.results import ComparisonResults, Row, Spread
 from retriever.evaluation.significance import Difference
-from retriever.formatting import WIDTH, count, decimals, many, share, signed, size
+from retriever.formatting import WIDTH, count, decimals, share, signed, size
 from retriever.report.headline import verdict
 from retriever.report.lines import Line, Words, label_of
 
@@ -59,7 +60,7 @@ def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
 
 def _title(comparison: ComparisonResults) -> str:
     judged = "judged " if comparison.judged else ""
-    queries = many(len(comparison.queries), f"{judged}query", f"{judged}queries")
+    queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
     against = comparison.baseline
     marks = f"; ▲▼ significantly different from {against}" if against else ""
     return f"{queries}, {comparison.environment['collection']}{marks}"

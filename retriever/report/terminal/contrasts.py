@@ -8,9 +8,10 @@ from itertools import islice
 from rich.cells import cell_len
 from rich.text import Text
 
+from indexes.errors import pluralize
 from retriever.evaluation.results import ComparisonResults, Query
 from retriever.evaluation.shared_words import WORD
-from retriever.formatting import WIDTH, many
+from retriever.formatting import WIDTH
 from retriever.report.lines import label_of
 from retriever.report.terminal.hits import LONGEST_ID, fit
 
@@ -19,7 +20,7 @@ NAMED = 10
 RIGHT, SHARED = "*", "underline"
 
 
-def why_lines(
+def contrast_lines(
     comparison: ComparisonResults, count: int, pair: tuple[str, str] | None = None
 ) -> Iterator[Text]:
     """Yield up to `count` queries on which each of two systems beats the other, by difference.
@@ -36,7 +37,9 @@ def why_lines(
         gains = comparison.largest_differences(winner, loser)
         wins = sum(gain > 0 for _, gain in gains)
         yield Text()
-        yield Text(f"{winner} beats {loser} on {many(wins, 'query', 'queries')}", style="bold cyan")
+        yield Text(
+            f"{winner} beats {loser} on {pluralize(wins, 'query', 'queries')}", style="bold cyan"
+        )
         for query_id, gain in islice(gains, count):
             if gain > 0:
                 yield from _query(comparison, comparison.queries[query_id], (winner, loser))
@@ -89,7 +92,7 @@ def _missed(comparison: ComparisonResults) -> Iterator[Text]:
     missed = comparison.missed()
     if not missed:
         return
-    queries = many(len(missed), "query", "queries")
+    queries = pluralize(len(missed), "query", "queries")
     line = ""
     # As many as fit: a cut id could be that of another query.
     for named in range(min(NAMED, len(missed)), 0, -1):

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from indexes.errors import pluralize
 from retriever.evaluation.evaluate_runs import Evaluation
-from retriever.formatting import WIDTH, decimals, many
+from retriever.formatting import WIDTH, decimals
 from retriever.report.lines import Line, label_of
 from retriever.report.terminal.escape import one_line
 
@@ -28,7 +29,7 @@ def evaluation_tables(evaluation: Evaluation) -> Iterator[Table]:
         (label_of(name), _cells([run.quality[name] for run in runs]))
         for name in evaluation.measures
     ]
-    title = many(evaluation.queries, "judged query", "judged queries")
+    title = pluralize(evaluation.queries, "judged query", "judged queries")
     yield from _tables(title, list(evaluation.runs), columns)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from retriever.formatting import WIDTH, listed
+from retriever.formatting import WIDTH, join_names
 from retriever.report.terminal.escape import one_line
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _groups(
 def _heading(finders: Sequence[str], answers: int, documents: int) -> str:
     if len(finders) == answers:
         return f"found by {'both' if answers == 2 else 'all'} ({documents})"
-    return f"found by {listed(finders)} only ({documents})"
+    return f"found by {join_names(finders)} only ({documents})"
 
 
 def _line(head: Text, hit: Hit) -> Text:

@@ -9,7 +9,8 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from retriever.formatting import WIDTH, decimals, drawn, many, share
+from indexes.errors import pluralize
+from retriever.formatting import WIDTH, decimals, format_optional, share
 from retriever.report.terminal.escape import one_line
 from retriever.report.terminal.hits import LONGEST_ID, fit
 from retriever.word_senses import Use, WordSenses, WordUses
@@ -17,7 +18,7 @@ from retriever.word_senses import Use, WordSenses, WordUses
 HEADING, MARKED = "bold cyan", "bold"
 
 
-def word_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
+def sense_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
     """Yield a record of the query and what was found, then one per neighbor, sense or use."""
     asked = {"word": found.word, "index": found.index, "static_index": found.static}
     if isinstance(found, WordUses):
@@ -35,7 +36,7 @@ def word_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
         yield {**asked, "sense": fields.pop("number"), **fields}
 
 
-def word_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[Text]:
+def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[Text]:
     """Yield the static neighbors of a word, then its contextual senses, `columns` wide.
 
     Every use is cut so that the word itself is visible, from about fifty columns on.
@@ -48,12 +49,12 @@ def word_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[T
         yield Text(_begin_of(said, columns), style=HEADING)
         nearest = [f"{one.word} {one.cosine:.3f}" for one in found.neighbors]
         yield from _wrapped(nearest, columns)
-    senses = many(len(found.senses), "sense", "senses")
+    senses = pluralize(len(found.senses), "sense")
     apart = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f}"
     said = f"{found.word} in {found.index}: {senses} in {_looked_at(found)}{apart}"
     yield Text(_begin_of(said, columns), HEADING)
     for sense in found.senses:
-        uses = many(sense.count, "use", "uses")
+        uses = pluralize(sense.count, "use")
         head = Text(f"sense {sense.number}: {uses}, {share(sense.share)}", style="bold")
         near = f"  co-occurs with: {', '.join(map(one_line, sense.words))}" if sense.words else ""
         yield Text.assemble(head, _begin_of(near, columns - head.cell_len))
@@ -72,7 +73,7 @@ def _uses(found: WordUses, columns: int) -> Iterator[Text]:
         yield Text("     contextual" + ("  static" if found.static else ""), style="dim")
     width = _id_width(found.uses, columns)
     for use in found.uses:
-        static = f"{drawn(use.static, decimals(3)):>6}  " if found.static else ""
+        static = f"{format_optional(use.static, decimals(3)):>6}  " if found.static else ""
         yield _use(Text(f"{use.rank:>3}  {use.contextual:10.3f}  {static}"), use, width, columns)
     if not found.uses:
         yield Text("  no uses", style="dim")

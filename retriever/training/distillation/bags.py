@@ -36,7 +36,7 @@ class Bags:
         return bags
 
 
-def start_of(pieces: Matrix, tokens: Any) -> Matrix:
+def initial_table(pieces: Matrix, tokens: Any) -> Matrix:
     """Return the initial table: the teacher's vector of each single token, SIF-weighted.
 
     The weight is a / (a + p), where p is the token's share of the corpus (Arora et al. 2017).

@@ -23,13 +23,18 @@ from retriever.embedders.static.token_table import EXTRAS
 from retriever.indexing.fingerprints import vector_fingerprint
 from retriever.indexing.report import BuildReport
 from retriever.training.checkpoint import Checkpoint
-from retriever.training.distillation.bags import Bags, start_of
+from retriever.training.distillation.bags import Bags, initial_table
 from retriever.training.distillation.evaluate import StudentScores, evaluate_student
 from retriever.training.distillation.export import write_folder
-from retriever.training.distillation.student import Recipe, TrainingSet, fit
-from retriever.training.distillation.teacher import Budget, TeacherVectors, teach
-from retriever.training.distillation.tokenizer import meanings, student_tokenizer
-from retriever.training.distillation.training_texts import general, of_documents, sample, shuffled
+from retriever.training.distillation.student import FitOptions, TrainingSet, fit
+from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
+from retriever.training.distillation.tokenizer import student_tokenizer, token_texts
+from retriever.training.distillation.training_texts import (
+    general_sentences,
+    sample,
+    shuffled,
+    titles_and_sentences,
+)
 from retriever.training.job import Stages, TrainingJob, silent_stages
 
 # Version of the random draws and of the fit: a checkpoint of another version is not resumed.
@@ -85,7 +90,7 @@ def distill(
     texts: int | None = None,
     precision: str | None = None,
     seed: int = 1,
-    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    recipe: FitOptions = FitOptions(),  # noqa: B008 - frozen
     build: bool = True,
     queries: Mapping[str, str] | None = None,
     qrels: Qrels | None = None,
@@ -140,7 +145,7 @@ class _Distilling:
     job: TrainingJob
     teacher: str
     seed: int
-    recipe: Recipe
+    recipe: FitOptions
     stages: Stages
 
     def run(self, budget: Budget, precision: str | None, *, indexed: bool) -> DistillReport:
@@ -188,8 +193,8 @@ class _Distilling:
     def _encode(self, folder: Path, teacher: Embedder, budget: Budget) -> _Encoded:
         """Encode single tokens and sampled texts with the teacher."""
         documents = sample(self.job.library.documents(), len(self.job.library), self.seed)
-        texts = shuffled(of_documents(documents), self.seed)
-        texts += general(ENOUGH - len(texts))
+        texts = shuffled(titles_and_sentences(documents), self.seed)
+        texts += general_sentences(ENOUGH - len(texts))
         tokenizer_json, token_teacher = None, teacher
         if isinstance(teacher, ContextualEmbedder):
             tokenizer_json, token_teacher = (
@@ -198,12 +203,14 @@ class _Distilling:
             )
         tokenizer = student_tokenizer(tokenizer_json, texts)
         (folder / TOKENIZER).write_text(tokenizer, "utf-8")
-        names = meanings(tokenizer)
+        names = token_texts(tokenizer)
         with self.stages(f"encoding single tokens with {teacher.name}") as progress:
             encode = token_teacher.encode_queries
-            tokens = teach(folder, "tokens", names, encode, Budget(), progress)
+            tokens = encode_with_budget(folder, "tokens", names, encode, Budget(), progress)
         with self.stages(f"encoding sentences with {teacher.name}") as progress:
-            read = teach(folder, "texts", texts, teacher.encode_queries, budget, progress)
+            read = encode_with_budget(
+                folder, "texts", texts, teacher.encode_queries, budget, progress
+            )
         return _Encoded(tokenizer, tokens, read)
 
     def _fit(
@@ -214,11 +221,11 @@ class _Distilling:
         held = min(HELD_OUT, len(encoded.texts.texts) // HELD_OUT_SHARE)
         read = TrainingSet(bags.of(encoded.texts.texts), encoded.texts.vectors)
         seen = TrainingSet(bags.of(passages), vectors)
-        lessons = read[held:].and_also(seen) if len(read) else seen
+        lessons = read[held:].concatenate(seen) if len(read) else seen
         started = perf_counter()
         with self.stages(f"fitting {self.job.name}") as progress:
             fitted = fit(
-                start_of(encoded.tokens.vectors, seen.tokens),
+                initial_table(encoded.tokens.vectors, seen.tokens),
                 lessons,
                 read[:held],
                 vectors[:: max(1, len(vectors) // ANCHORS)],

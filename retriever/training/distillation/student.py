@@ -39,7 +39,7 @@ class TrainingSet:
     def __getitem__(self, texts: NDArray[np.int64] | slice) -> TrainingSet:
         return TrainingSet(self.tokens[texts], self.vectors[texts])
 
-    def and_also(self, others: TrainingSet) -> TrainingSet:
+    def concatenate(self, others: TrainingSet) -> TrainingSet:
         """Return the concatenation with other texts."""
         from scipy.sparse import vstack
 
@@ -48,7 +48,7 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FitOptions:
     """Options of the fit.
 
     The number of epochs gives about `steps` batches, within `epochs` and `most_epochs`. `rate` is
@@ -91,7 +91,7 @@ def fit(
     lessons: TrainingSet,
     held_out: TrainingSet,
     anchors: Matrix,
-    recipe: Recipe,
+    recipe: FitOptions,
     seed: int,
     progress: Callable[[int, int], None],
 ) -> Fitted:
@@ -131,7 +131,7 @@ def mean_cosine(table: Matrix, lessons: TrainingSet) -> float:
 class _Fitting:
     """A table during fitting, with Adam's moments of every row."""
 
-    def __init__(self, table: Matrix, anchors: Matrix, recipe: Recipe) -> None:
+    def __init__(self, table: Matrix, anchors: Matrix, recipe: FitOptions) -> None:
         self.table = table
         self._anchors, self._recipe = anchors, recipe
         self._mean = np.zeros_like(table)

@@ -66,7 +66,7 @@ class TeacherVectors:
     seconds: float
 
 
-def teach(
+def encode_with_budget(
     folder: Path,
     name: str,
     texts: Sequence[str],

@@ -37,7 +37,7 @@ def student_tokenizer(
     return json.dumps(parts, ensure_ascii=False)
 
 
-def meanings(tokenizer: str) -> list[str]:
+def token_texts(tokenizer: str) -> list[str]:
     """Return the text of each token by its number; empty for special tokens."""
     parts = json.loads(tokenizer)
     prefix = parts["model"].get("continuing_subword_prefix", PART)

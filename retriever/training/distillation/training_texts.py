@@ -24,7 +24,7 @@ def sample(documents: Iterable[Document], count: int, seed: int) -> list[Documen
     return [document for place, document in enumerate(documents) if place in chosen]
 
 
-def of_documents(documents: Iterable[Document]) -> list[str]:
+def titles_and_sentences(documents: Iterable[Document]) -> list[str]:
     """Return the distinct titles and sentences of at least `FEWEST_WORDS` words, in order."""
     found = (
         text
@@ -42,7 +42,7 @@ def shuffled(texts: Iterable[str], seed: int) -> list[str]:
     return order
 
 
-def general(count: int) -> list[str]:
+def general_sentences(count: int) -> list[str]:
     """Return at most `count` sentences of the Lee news corpus; none if it is not installed.
 
     They have common words of questions, such as `what`, `must` and `when`, that a small corpus of
@@ -51,6 +51,6 @@ def general(count: int) -> list[str]:
     if count <= 0:
         return []
     try:
-        return of_documents(lee().documents)[:count]
+        return titles_and_sentences(lee().documents)[:count]
     except RetrieverError:
         return []

@@ -22,7 +22,7 @@ from indexes.progress import Progress
 from retriever.embedders.base import Matrix
 from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors.corpus_files import WordFiles
-from retriever.training.word_vectors.settings import FASTTEXT, Settings, epochs_of
+from retriever.training.word_vectors.settings import FASTTEXT, TrainingSettings, epochs_of
 
 # The learning rate falls linearly.
 FIRST_RATE, LAST_RATE = 0.025, 0.0001
@@ -33,7 +33,9 @@ SHORTEST_NGRAM, LONGEST_NGRAM = 3, 6
 class NeuralModel:
     """A gensim model over a vocabulary (most frequent words first)."""
 
-    def __init__(self, settings: Settings, vocabulary: Mapping[str, int], texts: int) -> None:
+    def __init__(
+        self, settings: TrainingSettings, vocabulary: Mapping[str, int], texts: int
+    ) -> None:
         from gensim.models import FastText, Word2Vec
 
         self._settings, self._vocabulary = settings, vocabulary

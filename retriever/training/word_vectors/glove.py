@@ -23,14 +23,14 @@ from indexes.progress import Progress
 from retriever.embedders.base import Matrix
 from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors.cooccurrence import PAIR, Pairs
-from retriever.training.word_vectors.settings import Settings, epochs_of
+from retriever.training.word_vectors.settings import TrainingSettings, epochs_of
 
 RATE, POWER = 0.05, 0.75
 PAIRS_AT_ONCE, STEPS_AT_LEAST = 32_768, 200
 LARGE_CORPUS = 100_000_000
 
 
-def x_max_of(settings: Settings, words: int) -> float:
+def x_max_of(settings: TrainingSettings, words: int) -> float:
     """Return the count above which all pairs weigh the same: 10, or 100 from 100 million words on.
 
     100 is the paper's value for billions of words, 10 that of the authors' demo for 17 million.
@@ -119,7 +119,7 @@ def _move(
 def factorize(
     pairs: Pairs,
     words: int,
-    settings: Settings,
+    settings: TrainingSettings,
     x_max: float,
     work: Checkpoint,
     progress: Progress,

@@ -11,7 +11,7 @@ from typing import Any
 
 from retriever.indexing.report import BuildReport
 from retriever.training.word_vectors.intrinsic_scores import WordScore
-from retriever.training.word_vectors.settings import Settings
+from retriever.training.word_vectors.settings import TrainingSettings
 
 LIBRARIES = ("retriever-compare", "gensim", "numpy", "scipy")
 STORED = ("vocabulary", "words", "texts", "epochs", "resumed_after", "repeatable", "losses")
@@ -60,7 +60,9 @@ def facts_of(report: TrainReport) -> dict[str, Any]:
     }
 
 
-def report_of(facts: Mapping[str, Any], settings: Settings, name: str, path: Path) -> TrainReport:
+def report_of(
+    facts: Mapping[str, Any], settings: TrainingSettings, name: str, path: Path
+) -> TrainReport:
     """Build the report of an existing model from what `training.json` stores."""
     return TrainReport(
         kind=settings.kind,

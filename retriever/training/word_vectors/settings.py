@@ -20,7 +20,7 @@ BUCKETS = 200_000
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """Everything that determines the vectors trained on a corpus.
 
     `window` is the number of context words on each side. Words that occur fewer than `min_count`
@@ -71,7 +71,7 @@ def settings_of(
     cbow: bool,
     x_max: float | None,
     buckets: int | None,
-) -> Settings:
+) -> TrainingSettings:
     """Return the settings, with this kind's defaults for those that are None.
 
     Raises:
@@ -90,7 +90,7 @@ def settings_of(
         raise InputError(f"buckets is a setting of fasttext, not of {kind}. Leave it out.")
     if x_max is not None and not 0 < x_max < float("inf"):
         raise InputError(f"x_max is {x_max}; expected a number above 0.")
-    return Settings(
+    return TrainingSettings(
         kind=kind,
         dim=_whole("dim", dim, 1),
         epochs=None if epochs is None else _whole("epochs", epochs, 1),
@@ -105,7 +105,7 @@ def settings_of(
     )
 
 
-def epochs_of(settings: Settings, words: int) -> int:
+def epochs_of(settings: TrainingSettings, words: int) -> int:
     """Return the number of epochs over a corpus of `words` word occurrences.
 
     Without a setting, 15 for GloVe. For the other kinds 5, or as many as it takes to process 50

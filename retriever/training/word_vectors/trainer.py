@@ -38,7 +38,7 @@ from retriever.training.word_vectors.saving import (
 from retriever.training.word_vectors.settings import (
     FASTTEXT,
     GLOVE,
-    Settings,
+    TrainingSettings,
     epochs_of,
     settings_of,
 )
@@ -136,7 +136,7 @@ class _Training:
     """A training of word vectors on one collection."""
 
     job: TrainingJob
-    settings: Settings
+    settings: TrainingSettings
     stages: Stages
 
     def run(self, files: ScoreFiles, *, indexed: bool) -> TrainReport:

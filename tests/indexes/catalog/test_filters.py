@@ -21,7 +21,7 @@ from indexes.catalog.filters import (
 )
 from indexes.document import Document
 from indexes.errors import InputError
-from retriever.search.where import filter_of
+from retriever.search.where import parse_filter
 from retriever.search.where_parser import parse_where
 
 SCHEMA = """
@@ -132,11 +132,11 @@ ZOO = [
     ],
 )
 def test_what_a_filter_matches(db, text, found):
-    assert matches(db, ZOO, filter_of(parse_where(text))) == found
+    assert matches(db, ZOO, parse_filter(parse_where(text))) == found
 
 
 def test_a_range_of_a_list_may_be_met_by_two_elements(db):
-    wanted = filter_of({"n": {">": 3, "<": 5}})
+    wanted = parse_filter({"n": {">": 3, "<": 5}})
     assert matches(db, [{"n": [1, 9]}, {"n": 4}, {"n": 9}], wanted) == [0, 1]
 
 
@@ -373,7 +373,7 @@ def render(wanted):
 @settings(max_examples=300, deadline=None)
 @given(filters(NAMES))
 def test_a_filter_written_as_text_is_the_same_filter(wanted):
-    assert filter_of(parse_where(render(wanted))) == wanted
+    assert parse_filter(parse_where(render(wanted))) == wanted
 
 
 @pytest.mark.parametrize(
@@ -405,21 +405,21 @@ def test_the_mapping_that_a_text_stands_for(text, where):
 def test_the_filter_that_a_mapping_says():
     year = [FieldCondition(("year",), ">=", 2020), FieldCondition(("year",), "<", 2024)]
     faq = FieldCondition(("meta", "source"), "=", "faq")
-    assert filter_of({"meta.source": "faq"}) == faq
-    assert filter_of({"meta.source": "faq", "year": {">=": 2020, "<": 2024}}) == AllOf(
+    assert parse_filter({"meta.source": "faq"}) == faq
+    assert parse_filter({"meta.source": "faq", "year": {">=": 2020, "<": 2024}}) == AllOf(
         (faq, AllOf(tuple(year)))
     )
-    assert filter_of({"or": [{"meta.source": "faq"}, {"x": {"exists": False}}]}) == AnyOf(
+    assert parse_filter({"or": [{"meta.source": "faq"}, {"x": {"exists": False}}]}) == AnyOf(
         (faq, Not(Exists(("x",))))
     )
-    assert filter_of({"x": {"not in": [1]}}) == AllOf((Exists(("x",)), Not(OneOf(("x",), (1,)))))
-    assert filter_of({"not": {"x": 1}}) == Not(FieldCondition(("x",), "=", 1))
+    assert parse_filter({"x": {"not in": [1]}}) == AllOf((Exists(("x",)), Not(OneOf(("x",), (1,)))))
+    assert parse_filter({"not": {"x": 1}}) == Not(FieldCondition(("x",), "=", 1))
 
 
 def test_and_or_and_not_are_fields_where_their_value_says_so():
-    assert filter_of({"not": {"in": [3]}}) == OneOf(("not",), (3,))
-    assert filter_of({"and": {"exists": True}}) == Exists(("and",))
-    assert filter_of({"or": 3}) == FieldCondition(("or",), "=", 3)
+    assert parse_filter({"not": {"in": [3]}}) == OneOf(("not",), (3,))
+    assert parse_filter({"and": {"exists": True}}) == Exists(("and",))
+    assert parse_filter({"or": 3}) == FieldCondition(("or",), "=", 3)
 
 
 # -- plans and limits ---------------------------------------------------------------------------
@@ -478,13 +478,13 @@ def test_very_deep_nesting_is_refused(levels):
         with pytest.raises(InputError, match=deep):
             parse_where(text)
     with pytest.raises(InputError, match=deep):
-        filter_of(nested(levels))
+        parse_filter(nested(levels))
 
 
 def test_as_deep_as_may_be():
     levels = MOST_LEVELS - 1
     assert parse_where("(" * levels + "a=1" + ")" * levels) == {"a": 1}
-    assert filter_of(parse_where("not " * levels + "a=1")) == filter_of(nested(levels))
+    assert parse_filter(parse_where("not " * levels + "a=1")) == parse_filter(nested(levels))
 
 
 # -- what is refused ----------------------------------------------------------------------------
@@ -558,7 +558,7 @@ SCALAR = "expected text, a number, true, false or null"
 )
 def test_a_mapping_that_is_no_filter_says_why(where, message):
     with pytest.raises(InputError) as refused:
-        filter_of(where)
+        parse_filter(where)
     assert message in str(refused.value)
     str(refused.value).encode()
 

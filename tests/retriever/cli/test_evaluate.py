@@ -10,7 +10,7 @@ import pytest
 
 from indexes.errors import InputError
 from retriever.evaluation.evaluate_runs import evaluate_runs, read_runs
-from retriever.formats import PooledJudgment, write_label_file
+from retriever.formats import UnjudgedDocument, write_label_file
 from retriever.report.terminal.evaluation import evaluation_tables
 from tests.support.commands import invoke
 
@@ -180,7 +180,7 @@ def test_tables_fit_100_columns(done):
 
 def test_judgments_may_be_a_file_of_labels(done):
     write_label_file(
-        "labels.csv", [PooledJudgment("q1", "hum", d, "", "", "a") for d in ("cat", "car")]
+        "labels.csv", [UnjudgedDocument("q1", "hum", d, "", "", "a") for d in ("cat", "car")]
     )
     labels = Path("labels.csv")
     labels.write_bytes(labels.read_bytes().replace(b"cat,,", b"cat,1,"))

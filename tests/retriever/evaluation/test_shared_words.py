@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from retriever import Collection, Document, Run, StaticEmbedder, compare
 from retriever.evaluation.results import Excerpt
 from retriever.evaluation.shared_words import SharedWords, excerpt
-from retriever.report.terminal.contrasts import why_lines
+from retriever.report.terminal.contrasts import contrast_lines
 from tests.support.commands import invoke
 from tests.support.samples import only, three, unjudged
 from tests.support.toy import COMPASS, Axes
@@ -98,7 +98,7 @@ def plain(lines):
 
 
 def test_each_wins_its_queries_with_hits_and_reasons():
-    assert plain(why_lines(three(), 3, ("glove", "minilm"))) == [
+    assert plain(contrast_lines(three(), 3, ("glove", "minilm"))) == [
         "",
         "glove beats minilm on 1 query",
         "",
@@ -130,7 +130,7 @@ def test_each_wins_its_queries_with_hits_and_reasons():
 def test_shared_words_are_underlined_as_words():
     (line,) = [
         line
-        for line in why_lines(three(), 1, ("glove", "minilm"))
+        for line in contrast_lines(three(), 1, ("glove", "minilm"))
         if line.plain.startswith("  * 2")
     ]
     marked = [line.plain[span.start : span.end] for span in line.spans if span.style == "underline"]
@@ -138,7 +138,7 @@ def test_shared_words_are_underlined_as_words():
 
 
 def test_the_widest_gaps_come_first_and_only_so_many():
-    lines = plain(why_lines(three(), 1, ("bm25", "minilm")))
+    lines = plain(contrast_lines(three(), 1, ("bm25", "minilm")))
     assert [line for line in lines if line.startswith(("bm25 beats", "minilm beats", "query"))] == [
         "bm25 beats minilm on 1 query",
         "query q1: Why does my cat purr?",
@@ -146,7 +146,7 @@ def test_the_widest_gaps_come_first_and_only_so_many():
         "query q2: When are taxes due?",
     ]
     # The best static and the best contextual one, where nobody says which.
-    assert "glove beats minilm on 1 query" in plain(why_lines(three(), 1))
+    assert "glove beats minilm on 1 query" in plain(contrast_lines(three(), 1))
 
 
 def test_queries_that_nobody_answers_are_listed_at_the_end():
@@ -160,7 +160,7 @@ def test_queries_that_nobody_answers_are_listed_at_the_end():
         for name, of in made.per_query.items()
     }
     made = replace(made, queries=made.queries | lost, per_query=values)
-    assert plain(why_lines(made, 1))[-1] == (
+    assert plain(contrast_lines(made, 1))[-1] == (
         "No system found anything relevant to 12 queries; check the label: "
         "x0, x1, x2, x3, x4, x5 and 6 more"
     )
@@ -169,7 +169,7 @@ def test_queries_that_nobody_answers_are_listed_at_the_end():
 def test_hits_that_the_collection_does_not_have_are_said_to_be_so(compass):
     run = Run.of("other", {"q": [("elsewhere", 1.0)]})
     made = compare(compass, ["axes"], {"q": "north"}, {"q": {"n": 1}}, runs={"other": run})
-    assert "    1   1.000  elsewhere  (not in the collection)" in plain(why_lines(made, 1))
+    assert "    1   1.000  elsewhere  (not in the collection)" in plain(contrast_lines(made, 1))
 
 
 def test_no_line_is_wider_than_a_hundred_columns():
@@ -183,15 +183,15 @@ def test_no_line_is_wider_than_a_hundred_columns():
         for query_id, query in made.queries.items()
     }
     for one in (replace(made, documents=long, queries=queries), replace(made, runs=ids)):
-        lines = plain(why_lines(one, 5))
+        lines = plain(contrast_lines(one, 5))
         assert max(map(cell_len, lines)) <= 100
         assert not any("\n" in line for line in lines)
 
 
 def test_without_judgments_or_another_system_there_is_nothing_to_contrast():
     told = ["", "No queries to contrast: this needs judgments and at least two systems."]
-    assert plain(why_lines(unjudged(), 3)) == told
-    assert plain(why_lines(only(three(), "glove"), 3)) == told
+    assert plain(contrast_lines(unjudged(), 3)) == told
+    assert plain(contrast_lines(only(three(), "glove"), 3)) == told
 
 
 def test_the_command_line_shows_them_under_the_table(tmp_path, monkeypatch):

@@ -12,14 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexes.errors import BadRecordsError, InputError
-from retriever.formats import PooledJudgment, read_qrels, write_label_file
+from retriever.formats import UnjudgedDocument, read_qrels, write_label_file
 from retriever.formats.labels import LABEL_COLUMNS
 
 HEADER = "query_id,doc_id,relevance,query,title,text,found_by"
 ROWS = [
-    PooledJudgment("q1", "why hum?", "cat", "Cats", "A kitten\npurrs.", "glove minilm"),
-    PooledJudgment("q1", "why hum?", "car", "", 'The "engine", idling.', "glove"),
-    PooledJudgment("q2", "taxes", "007", "", "", "minilm"),
+    UnjudgedDocument("q1", "why hum?", "cat", "Cats", "A kitten\npurrs.", "glove minilm"),
+    UnjudgedDocument("q1", "why hum?", "car", "", 'The "engine", idling.', "glove"),
+    UnjudgedDocument("q2", "taxes", "007", "", "", "minilm"),
 ]
 
 # What spreadsheets like to make something else of.
@@ -96,7 +96,7 @@ def test_ids_and_grades_come_back_as_they_were(
 ) -> None:
     path = tmp_path_factory.mktemp("law") / "labels.csv"
     rows = [
-        PooledJudgment(q, f"={q}", d, d, d + q, "a") for q, found in pairs.items() for d in found
+        UnjudgedDocument(q, f"={q}", d, d, d + q, "a") for q, found in pairs.items() for d in found
     ]
     write_label_file(path, rows)
     grades = [str(grade) for found in pairs.values() for grade in found.values()]
@@ -105,8 +105,8 @@ def test_ids_and_grades_come_back_as_they_were(
 
 def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path: Path) -> None:
     rows = [
-        PooledJudgment("=cmd()", "+1", "31715818", "@x", "-2\t=3", "=run"),
-        PooledJudgment("MAR1", "a=b", "MARCO-1", "", "\t=4", "x"),
+        UnjudgedDocument("=cmd()", "+1", "31715818", "@x", "-2\t=3", "=run"),
+        UnjudgedDocument("MAR1", "a=b", "MARCO-1", "", "\t=4", "x"),
     ]
     write_label_file(tmp_path / "labels.csv", rows)
     assert cells(tmp_path / "labels.csv")[1:] == [
@@ -118,7 +118,7 @@ def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path: Pa
 def test_texts_are_one_line_of_500_characters(tmp_path: Path) -> None:
     text = "猫" * 2_000
     write_label_file(
-        tmp_path / "labels.csv", [PooledJudgment("q", "a\x1b[31m\n b", "d", "", text, "x")]
+        tmp_path / "labels.csv", [UnjudgedDocument("q", "a\x1b[31m\n b", "d", "", text, "x")]
     )
     (row,) = cells(tmp_path / "labels.csv")[1:]
     assert row[3] == "a [31m b"
@@ -127,7 +127,7 @@ def test_texts_are_one_line_of_500_characters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "count"), [(ROWS, "3 rows"), (ROWS[:1], "1 row")])
 def test_a_file_that_nobody_has_labelled_says_so(
-    tmp_path: Path, rows: list[PooledJudgment], count: str
+    tmp_path: Path, rows: list[UnjudgedDocument], count: str
 ) -> None:
     path = tmp_path / "labels.csv"
     write_label_file(path, rows)
@@ -184,14 +184,17 @@ def test_labels_that_may_be_there_are_not_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (PooledJudgment("", "", "d", "", "", ""), "The query id is empty"),
-        (PooledJudgment("q", "", " ", "", "", ""), "The document id is empty"),
-        (PooledJudgment("q", "", "d", "", "\ud800", ""), "of document 'd' .* is not valid Unicode"),
-        (PooledJudgment("q2", "", "007", "", "", ""), "Document '007' occurs twice"),
+        (UnjudgedDocument("", "", "d", "", "", ""), "The query id is empty"),
+        (UnjudgedDocument("q", "", " ", "", "", ""), "The document id is empty"),
+        (
+            UnjudgedDocument("q", "", "d", "", "\ud800", ""),
+            "of document 'd' .* is not valid Unicode",
+        ),
+        (UnjudgedDocument("q2", "", "007", "", "", ""), "Document '007' occurs twice"),
     ],
 )
 def test_rows_that_could_not_be_read_again_are_not_written(
-    tmp_path: Path, row: PooledJudgment, message: str
+    tmp_path: Path, row: UnjudgedDocument, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         write_label_file(tmp_path / "labels.csv", [*ROWS, row])

@@ -15,7 +15,7 @@ from retriever import Collection, ContextualEmbedder, Document, HashingEmbedder,
 from retriever.embedders.base import WordEncoding, WordVectors, fingerprint_of, unit
 from retriever.embedders.tokenization.alignment import word_spans
 from retriever.embedders.tokenization.characters import lowered
-from retriever.report.terminal.word_senses import word_lines
+from retriever.report.terminal.word_senses import sense_lines
 from retriever.splitting import Words
 from retriever.word_senses import occurrences
 from retriever.word_senses import results as values
@@ -840,7 +840,7 @@ def test_the_word_is_visible_on_a_narrow_terminal(shop, table, width):
     add(shop, Document("a-rather-long-name-of-a-document", text))
     every = [shop.word("bank", senses=1), shop.word_in("bank", text, k=20), shop.word(long)]
     for found in [*every, shop.word_in(long, text)]:
-        lines = list(word_lines(found, width))
+        lines = list(sense_lines(found, width))
         assert all(line.cell_len <= max(width, 35) for line in lines)
         uses = [line.plain for line in lines if "[" in line.plain]
         if width >= 50:
@@ -862,7 +862,7 @@ def test_texts_cannot_control_the_terminal_and_fit(shop):
     text = "very " * 15 + "wide\x1b[31m 東京 bank " + "so " * 30
     add(shop, Document("odd\x1b id " * 9, text))
     for found in (shop.word("bank", senses=1), shop.word_in("bank", text, k=20)):
-        lines = list(word_lines(found))
+        lines = list(sense_lines(found))
         assert not any("\x1b" in line.plain for line in lines)
         assert all(line.cell_len <= 100 for line in lines)
     (line,) = (line.plain for line in lines if "東京" in line.plain)

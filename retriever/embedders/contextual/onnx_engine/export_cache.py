@@ -28,18 +28,18 @@ from indexes.errors import InputError
 from retriever.embedders.base import fingerprint_of
 from retriever.embedders.cache import (
     cache_folder,
-    make_whole,
     mark_used,
     remove_unused,
-    write_whole,
+    write_file_atomic,
+    write_folder_atomic,
 )
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.onnx_engine.export import write_graph
 from retriever.embedders.contextual.onnx_engine.model import OnnxModel, check_exporting, quantize
-from retriever.embedders.contextual.probes import Likeness, likeness, probes_of, vectors_of
+from retriever.embedders.contextual.probes import Similarity, likeness, probes_of, vectors_of
 from retriever.embedders.hub import files_of_sentence_model
 from retriever.embedders.word_vectors.cache import checksum_of
-from retriever.hardware import processor
+from retriever.hardware import processor_name
 
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
@@ -86,7 +86,7 @@ class Export:
     folder: Path
     card: ModelInfo
     precision: str
-    likeness: Likeness
+    likeness: Similarity
 
     @property
     def engine(self) -> OnnxModel:
@@ -119,12 +119,12 @@ def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source
         "files": checksum,
         "choices": chosen,
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "processor": processor(),
+        "processor": processor_name(),
     }
     return Source(str(path.resolve()) if path.exists() else os.fspath(model), facts, reading)
 
 
-def exported_before(source: Source, precision: str) -> Export | None:
+def cached_export(source: Source, precision: str) -> Export | None:
     """Return the cached export of a model if it is intact."""
     folder = _folder(source, precision)
     graph = _read_graph(folder)
@@ -144,9 +144,9 @@ def export(source: Source, precision: str, model: SentenceModel) -> Export:
         InputError: why it cannot be exported, or differs from torch, as a clause without a full
             stop.
         ModelNotAvailableError: onnxruntime or onnx is not installed.
-        OSError: the cache is not writable; `unwritable` says what to do.
+        OSError: the cache is not writable; `unwritable_cache_reason` says what to do.
     """
-    if found := exported_before(source, precision):
+    if found := cached_export(source, precision):
         return found
     folder = _folder(source, precision)
     if _read_graph(folder) is None:
@@ -159,7 +159,7 @@ def export(source: Source, precision: str, model: SentenceModel) -> Export:
     # Without this file torch is loaded again next time, but a graph in a read-only folder is still
     # usable.
     with suppress(OSError):
-        write_whole(_card_file(folder, source), _with_checksum({"card": asdict(card)}))
+        write_file_atomic(_card_file(folder, source), _with_checksum({"card": asdict(card)}))
     mark_used(folder)
     return Export(folder, card, precision, graph)
 
@@ -168,11 +168,11 @@ def _make_graph(folder: Path, source: Source, precision: str, model: SentenceMod
     """Write the graph of a model, and remove unused graphs."""
     plain = None if precision == "float32" else export(source, "float32", model).folder / GRAPH
     fill = partial(_fill, source=source, precision=precision, model=model, plain=plain)
-    make_whole(folder, fill, lambda made: _read_graph(made) is not None)
+    write_folder_atomic(folder, fill, lambda made: _read_graph(made) is not None)
     remove_unused(folder.parent, folder, lambda made: _is_outdated(made, source))
 
 
-def unwritable(error: OSError) -> str:
+def unwritable_cache_reason(error: OSError) -> str:
     """Return why nothing could be exported, and what to do, as a clause without a full stop."""
     return (
         f"{error.filename or cache_folder()} cannot be written ({error.strerror or error}); set "
@@ -195,7 +195,7 @@ def _fill(
     if not found.is_enough(precision):
         raise InputError(
             f"its vectors in onnxruntime, {precision}, are not torch's: {found} over "
-            f"{len(probes.tokens)} texts; expected {Likeness.expected(precision)}"
+            f"{len(probes.tokens)} texts; expected {Similarity.expected(precision)}"
         )
     facts = {
         "likeness": asdict(found),
@@ -212,12 +212,12 @@ def _card(card: ModelInfo, precision: str) -> ModelInfo:
     return replace(card, fingerprint=fingerprint_of(**json.loads(card.fingerprint), **more))
 
 
-def _read_graph(folder: Path) -> Likeness | None:
+def _read_graph(folder: Path) -> Similarity | None:
     """Return the similarity to torch of the graph in a folder; None if it is not intact."""
     try:
         facts = _verified(folder / FACTS)
         intact = facts["graph"] == checksum_of([folder / GRAPH])
-        return Likeness(**facts["likeness"]) if intact else None
+        return Similarity(**facts["likeness"]) if intact else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -74,7 +74,7 @@ class OnnxModel:
             if wide or count == 1:
                 yield from ((batch, self._run(self._multi_threaded, batch)) for batch in some)
             else:
-                yield from side_by_side(partial(self._run, self._single_threaded), some, count)
+                yield from map_parallel(partial(self._run, self._single_threaded), some, count)
 
     def _run(self, session: Any, batch: Batch) -> Matrix:
         given = dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
@@ -187,7 +187,7 @@ def _missing(package: str, error: Exception) -> ModelNotAvailableError:
     )
 
 
-def side_by_side(
+def map_parallel(
     make: Callable[[Item], Made], items: Iterable[Item], count: int
 ) -> Iterator[tuple[Item, Made]]:
     """Yield each item with the result of `make`, in order, computed by `count` threads.

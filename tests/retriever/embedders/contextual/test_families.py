@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexes.errors import InputError
 from retriever import Collection, Document
 from retriever.embedders import ContextualEmbedder, load_embedder, parse_spec
-from retriever.embedders.layers import parsed_layers, resolved_layers
+from retriever.embedders.layers import parse_layers, resolve_layers
 from tests.support.commands import invoke
 from tests.support.families import TEXTS, families, save, sentence_model
 
@@ -462,7 +462,7 @@ def test_a_tokenizer_in_python_goes_with_every_choice(bytes_model):
     ],
 )
 def test_layers_as_they_are_written(written, layers):
-    assert parsed_layers(written) == layers
+    assert parse_layers(written) == layers
 
 
 @pytest.mark.parametrize(
@@ -470,15 +470,15 @@ def test_layers_as_they_are_written(written, layers):
 )
 def test_what_names_no_layer_is_refused(written):
     with pytest.raises(InputError, match=r"layer is .*; expected one layer, such as -2"):
-        parsed_layers(written)
+        parse_layers(written)
 
 
 @given(st.integers(1, 40), st.data())
 def test_layers_counted_from_the_end_are_the_same_ones(count, data):
     layers = data.draw(st.lists(st.integers(0, count), min_size=1, unique=True))
     from_the_end = [layer - count - 1 for layer in layers]
-    assert resolved_layers(layers, count, "m") == tuple(sorted(layers))
-    assert resolved_layers(from_the_end, count, "m") == tuple(sorted(layers))
+    assert resolve_layers(layers, count, "m") == tuple(sorted(layers))
+    assert resolve_layers(from_the_end, count, "m") == tuple(sorted(layers))
 
 
 REFUSED = [

@@ -25,12 +25,12 @@ from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.loading import load
 from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.contextual.onnx_engine.export_cache import (
+    cached_export,
     export,
-    exported_before,
     source_of,
 )
-from retriever.embedders.contextual.onnx_engine.model import OnnxModel, side_by_side
-from retriever.embedders.contextual.probes import Likeness, likeness, probes_of, vectors_of
+from retriever.embedders.contextual.onnx_engine.model import OnnxModel, map_parallel
+from retriever.embedders.contextual.probes import Similarity, likeness, probes_of, vectors_of
 from retriever.embedders.contextual.torch_model import SentenceModel
 from retriever.hardware import threads
 from tests.support.families import save, sentence_model, tiny_bert
@@ -233,11 +233,11 @@ def test_a_damaged_export_is_rebuilt(tiny, cache, name, damage):
     whole = ContextualEmbedder(tiny, runtime="onnx").encode_documents(TEXTS)
     (folder,) = exports(cache)
     damage(folder / name)
-    assert exported_before(source_of(tiny, EncodingOptions()), "float32") is None
+    assert cached_export(source_of(tiny, EncodingOptions()), "float32") is None
     again = ContextualEmbedder(tiny, runtime="onnx").encode_documents(TEXTS)
     np.testing.assert_array_equal(again, whole)
     assert exports(cache) == [folder]
-    assert exported_before(source_of(tiny, EncodingOptions()), "float32") is not None
+    assert cached_export(source_of(tiny, EncodingOptions()), "float32") is not None
 
 
 def test_two_processes_may_export_at_once(tiny, cache):
@@ -331,11 +331,11 @@ def test_a_graph_that_computes_something_else_is_refused_with_the_figures(tiny, 
 
 
 def test_how_near_is_near_enough():
-    assert Likeness(0.999999, 0.999995).is_enough("float32")
-    assert not Likeness(0.999999, 0.9999).is_enough("float32")
-    assert Likeness(0.99, 0.951).is_enough("int8")
-    assert not Likeness(0.99, 0.94).is_enough("int8")
-    assert not Likeness(0.979, 0.97).is_enough("int8")
+    assert Similarity(0.999999, 0.999995).is_enough("float32")
+    assert not Similarity(0.999999, 0.9999).is_enough("float32")
+    assert Similarity(0.99, 0.951).is_enough("int8")
+    assert not Similarity(0.99, 0.94).is_enough("int8")
+    assert not Similarity(0.979, 0.97).is_enough("int8")
 
 
 class Scaled(SentenceModel):
@@ -479,13 +479,13 @@ def test_items_are_made_side_by_side_in_their_order():
             meeting.wait()
         return item * item
 
-    assert list(side_by_side(make, range(9), 2)) == [(n, n * n) for n in range(9)]
+    assert list(map_parallel(make, range(9), 2)) == [(n, n * n) for n in range(9)]
 
 
 def test_few_items_are_taken_ahead_and_no_thread_is_left():
     taken = []
     working = threading.active_count()
-    found = side_by_side(str, (taken.append(n) or n for n in range(100)), 2)
+    found = map_parallel(str, (taken.append(n) or n for n in range(100)), 2)
     assert next(found) == (0, "0")
     assert len(taken) == 4
     found.close()
@@ -494,7 +494,7 @@ def test_few_items_are_taken_ahead_and_no_thread_is_left():
 
 def test_an_error_in_a_thread_is_raised_where_its_turn_is():
     working = threading.active_count()
-    found = side_by_side(lambda n: 6 // n, [3, 2, 0, 1], 2)
+    found = map_parallel(lambda n: 6 // n, [3, 2, 0, 1], 2)
     assert [next(found), next(found)] == [(3, 2), (2, 3)]
     with pytest.raises(ZeroDivisionError):
         next(found)
@@ -581,7 +581,7 @@ def test_damaged_model_info_is_rewritten(tiny, cache):
     whole = card.read_text()
     for damage in (halve, flip, Path.unlink):
         damage(card)
-        assert exported_before(source_of(tiny, EncodingOptions()), "float32") is None
+        assert cached_export(source_of(tiny, EncodingOptions()), "float32") is None
         ContextualEmbedder(tiny, runtime="onnx")
         assert card.read_text() == whole
     assert len(graphs(cache)) == 1

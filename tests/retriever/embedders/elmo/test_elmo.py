@@ -15,7 +15,7 @@ from retriever.embedders.base import WordEncoding
 from retriever.embedders.elmo.checkpoint import expected_shapes, read_elmo
 from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.elmo.network import BEGIN_ROW, END_ROW, FIRST_WORD, ElmoNet
-from retriever.embedders.elmo.packing import blocks, side_by_side
+from retriever.embedders.elmo.packing import blocks, pack
 from retriever.embedders.elmo.tokenizer import _pattern, spans_of, tokenized
 from retriever.embedders.tokenization.alignment import word_spans
 from tests.support.commands import invoke
@@ -363,7 +363,7 @@ def test_stretches_and_blocks_change_nothing(tiny, monkeypatch):
 
 
 def test_texts_side_by_side_by_eye():
-    steps = side_by_side(np.array([1, 3, 2]))
+    steps = pack(np.array([1, 3, 2]))
     # Rows: text 0 is 0, text 1 is 1 to 3, text 2 is 4 and 5.
     assert steps.order.tolist() == [1, 2, 0]
     assert steps.sizes == [3, 2, 1]

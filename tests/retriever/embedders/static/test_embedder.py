@@ -86,7 +86,7 @@ def test_sums_equal_scipys_sparse_product(monkeypatch):
     monkeypatch.setattr(pooling, "WORK_OF_A_THREAD", 1000)
     assert np.array_equal(pooling.sums(rows, offsets, weights, table), oracle)
     totals = np.add.reduceat(np.append(weights, 0), offsets[:-1]) * (np.diff(offsets) > 0)
-    np.testing.assert_allclose(pooling.totals_of(offsets, weights), totals, rtol=1e-5)
+    np.testing.assert_allclose(pooling.weight_totals(offsets, weights), totals, rtol=1e-5)
 
 
 def by_hand(*vector):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
-from retriever.embedders.tokenization.alignment import pooled_words, word_spans
+from retriever.embedders.tokenization.alignment import pool_words, word_spans
 from retriever.embedders.tokenization.words import words_of
 
 A, B, C = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]
@@ -20,7 +20,7 @@ def pooled(spans, pieces, way="mean"):
     """Spans and vectors, to three decimals, of pieces given as (begin, end, vector)."""
     offsets = np.array([piece[:2] for piece in pieces], np.int64).reshape(-1, 2)
     vectors = np.array([piece[2] for piece in pieces], np.float32).reshape(-1, 3)
-    found = pooled_words(spans, offsets, vectors, way)
+    found = pool_words(spans, offsets, vectors, way)
     assert found.vectors.dtype == np.float32
     return found.spans, [[round(x, 3) for x in row] for row in found.vectors.tolist()]
 
@@ -129,7 +129,7 @@ def test_every_word_gets_what_overlaps_it(cut):
         ("first", [vectors[mine[0]] for mine in expected.values()]),
         ("last", [vectors[mine[-1]] for mine in expected.values()]),
     ):
-        found = pooled_words(spans, offsets, vectors, way)
+        found = pool_words(spans, offsets, vectors, way)
         assert found.spans == tuple(expected)
         wanted = np.array(rows).reshape(-1, 4)
         wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
@@ -141,6 +141,6 @@ def test_every_word_gets_what_overlaps_it(cut):
 def test_words_as_pieces_are_themselves(text):
     spans = word_spans(text)
     vectors = np.eye(30, dtype=np.float32)[: len(spans)]
-    found = pooled_words(spans, np.array(spans, np.int64).reshape(-1, 2), vectors)
+    found = pool_words(spans, np.array(spans, np.int64).reshape(-1, 2), vectors)
     assert found.spans == spans
     assert (found.vectors == vectors).all()

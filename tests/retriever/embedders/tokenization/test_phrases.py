@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.embedders.tokenization.phrases import Phrases, units
+from retriever.embedders.tokenization.phrases import Phrases, unit_starts
 
 WORDS = ["a", "b", "c", "d", "a_b", "a_b_c", "b_c_d", "d_a", "c_d_a_b", "__", "_a", "a__b", "x_y"]
 
@@ -27,7 +27,7 @@ def batch(words, texts):
     offsets = np.cumsum([0, *map(len, texts)])
     ends = np.repeat(offsets[1:], np.diff(offsets))
     lengths, rows = phrases.longest_at(phrases.numbers(flat), ends)
-    begins = units(lengths)
+    begins = unit_starts(lengths)
     names = [
         "_".join(flat[at : at + length]) for at, length in enumerate(lengths.tolist()) if begins[at]
     ]
@@ -82,7 +82,7 @@ def test_units_are_what_jumping_reaches(lengths):
     while at < len(lengths):
         reached[at] = True
         at += lengths[at]
-    assert units(np.array(lengths, np.int64)).tolist() == reached
+    assert unit_starts(np.array(lengths, np.int64)).tolist() == reached
 
 
 def test_what_is_no_phrase():

@@ -5,9 +5,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from indexes.errors import pluralize
 from retriever import Collection, Hit, Hits, compare
 from retriever.evaluation.results import Agreement, Latency, Query, Spread
-from retriever.formatting import count, decimals, many, share, size
+from retriever.formatting import count, decimals, share, size
 from retriever.report.lines import label_of
 from retriever.report.terminal.collection import info_table
 from retriever.report.terminal.comparison import comparison_tables, plain_comparison
@@ -71,9 +72,9 @@ def test_numbers():
     assert decimals(0)(2.0) == "2"
     assert (count(1234567.8), count(0)) == ("1,234,568", "0")
     assert (share(None), share(0), share(0.12345), share(1)) == ("-", "0.0 %", "12.3 %", "100.0 %")
-    assert many(1, "query", "queries") == "1 query"
-    assert many(0, "query", "queries") == "0 queries"
-    assert many(2000, "query", "queries") == "2,000 queries"
+    assert pluralize(1, "query", "queries") == "1 query"
+    assert pluralize(0, "query", "queries") == "0 queries"
+    assert pluralize(2000, "query", "queries") == "2,000 queries"
 
 
 def test_measures_have_the_names_that_people_know():

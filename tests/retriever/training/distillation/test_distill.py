@@ -17,15 +17,26 @@ from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, com
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.training.distillation.student import Recipe, TrainingSet, _Fitting, fit, mean_cosine
-from retriever.training.distillation.teacher import Budget, teach
-from retriever.training.distillation.tokenizer import meanings, student_tokenizer
-from retriever.training.distillation.training_texts import general, of_documents, sample, shuffled
+from retriever.training.distillation.student import (
+    FitOptions,
+    TrainingSet,
+    _Fitting,
+    fit,
+    mean_cosine,
+)
+from retriever.training.distillation.teacher import Budget, encode_with_budget
+from retriever.training.distillation.tokenizer import student_tokenizer, token_texts
+from retriever.training.distillation.training_texts import (
+    general_sentences,
+    sample,
+    shuffled,
+    titles_and_sentences,
+)
 from tests.support.commands import invoke
 from tests.support.trainings import silent
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)
-PLAIN = Recipe(contrast=0.0)
+PLAIN = FitOptions(contrast=0.0)
 
 
 def lessons(tokens, vectors):
@@ -64,7 +75,7 @@ def test_the_first_step_of_adam_by_hand():
 @pytest.mark.parametrize("contrast", [0.0, 3.0])
 def test_the_gradient_is_that_of_finite_differences(contrast):
     random = np.random.default_rng(1)
-    definition = Recipe(contrast=contrast, sharpness=5.0)
+    definition = FitOptions(contrast=contrast, sharpness=5.0)
     some = lessons(random.integers(0, 3, (4, 5)) + np.eye(4, 5), random.normal(size=(4, 3)))
     anchors = unit(random.normal(size=(6, 3)).astype(np.float32)) if contrast else NO_ANCHORS
     table = random.normal(size=(5, 3))
@@ -110,7 +121,7 @@ def test_fitting_stops_when_held_out_texts_gain_nothing_and_keeps_the_best():
 
 
 def test_small_corpora_get_more_epochs():
-    definition = Recipe(steps=400, batch=256, epochs=10, most_epochs=20)
+    definition = FitOptions(steps=400, batch=256, epochs=10, most_epochs=20)
     assert [definition.epochs_of(count) for count in (10, 6_000, 8_000, 100_000)] == [
         20,
         17,
@@ -130,7 +141,7 @@ def test_titles_and_sentences_by_eye():
         Document("a", " Ah! ".join(sentences), title=title),
         Document("b", "It purrs when stroked."),
     ]
-    assert of_documents(documents) == [title, *sentences]
+    assert titles_and_sentences(documents) == [title, *sentences]
     assert sorted(shuffled("abcdef", 3)) == list("abcdef")
     assert shuffled("abcdef", 3) == shuffled("abcdef", 3) != shuffled("abcdef", 4)
 
@@ -144,9 +155,9 @@ def test_a_large_corpus_is_sampled_in_its_order(monkeypatch):
 
 
 def test_general_sentences_fill_up():
-    assert general(-3) == []
-    assert len(general(7)) == 7
-    assert all(len(text.split()) >= 3 for text in general(100))
+    assert general_sentences(-3) == []
+    assert len(general_sentences(7)) == 7
+    assert all(len(text.split()) >= 3 for text in general_sentences(100))
 
 
 def tokens_of(folder, tokenizer, text):
@@ -169,12 +180,12 @@ def test_a_teachers_word_pieces_are_reused_without_truncation():
     tokenizer.enable_truncation(3)
     made = student_tokenizer(tokenizer.to_str(), [], often=None)
     assert json.loads(made)["truncation"] is None
-    assert meanings(made) == ["", "", "cat", "s", "##"]
+    assert token_texts(made) == ["", "", "cat", "s", "##"]
     # A token added after the vocabulary has a row, too.
     parts = json.loads(tokenizer.to_str())
     parts["added_tokens"].append({"id": 6, "content": "[QUERY]", "special": True})
     made = student_tokenizer(json.dumps(parts), [], often=None)
-    assert meanings(made) == ["", "", "cat", "s", "##", "", ""]
+    assert token_texts(made) == ["", "", "cat", "s", "##", "", ""]
 
 
 def test_a_frequent_word_gets_its_own_token(tmp_path):
@@ -185,7 +196,7 @@ def test_a_frequent_word_gets_its_own_token(tmp_path):
     plain, made = (student_tokenizer(teacher.to_str(), texts, often=n) for n in (None, 3))
     assert "cats" not in json.loads(plain)["model"]["vocab"]
     assert json.loads(made)["model"]["vocab"] == {**vocabulary, "cats": 5}
-    assert meanings(made)[5] == "cats"
+    assert token_texts(made)[5] == "cats"
     assert tokens_of(tmp_path, made, "CATS catlike dogs")[1] == [5, 1, 4, 3, 2]
 
 
@@ -211,7 +222,7 @@ TEXTS = ["x" * length for length in range(1, 1001)]
 def encoded_by_teacher(folder, count, texts=TEXTS):
     """Encode `count` texts, check them, and return how many were new."""
     counting = Counting()
-    found = teach(folder, "texts", texts, counting, Budget(texts=count), silent)
+    found = encode_with_budget(folder, "texts", texts, counting, Budget(texts=count), silent)
     assert found.texts == texts[:count]
     assert found.vectors[:, 0].tolist() == list(range(1, count + 1))
     return counting.texts
@@ -222,7 +233,7 @@ def interrupted_teacher(tmp_path):
     """A teacher interrupted in the first 400 of 900 texts, and how many it encoded."""
     counting = Counting(stops_after=400)
     with pytest.raises(KeyboardInterrupt):
-        teach(tmp_path, "texts", TEXTS, counting, Budget(texts=900), silent)
+        encode_with_budget(tmp_path, "texts", TEXTS, counting, Budget(texts=900), silent)
     assert 0 < counting.texts <= 400
     return counting.texts
 
@@ -246,9 +257,12 @@ def test_parts_of_other_texts_or_damaged_ones_are_not_reused(tmp_path):
 
 def test_a_budget_of_seconds_ends_the_encoding(tmp_path):
     """A batch is never cut short, so the first one is always encoded."""
-    found = teach(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
+    found = encode_with_budget(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
     assert 0 < len(found.texts) < len(TEXTS)
-    assert len(teach(tmp_path, "none", [], Counting(), Budget(seconds=1), silent).texts) == 0
+    assert (
+        len(encode_with_budget(tmp_path, "none", [], Counting(), Budget(seconds=1), silent).texts)
+        == 0
+    )
 
 
 def test_passages_are_spread_evenly_over_any_shards(tmp_path, monkeypatch):
@@ -313,7 +327,7 @@ def test_the_folder_loads_without_retriever_and_gives_the_same_vectors(report):
 def test_the_student_queries_its_teachers_vectors_and_is_a_row_in_a_comparison(news, report):
     news.build("fast", vectors="teacher", queries_by="student")
     news.cascade("both", "student", "teacher", depth=20)
-    queries = {f"q{number}": text for number, text in enumerate(general(40)[20:])}
+    queries = {f"q{number}": text for number, text in enumerate(general_sentences(40)[20:])}
     compared = compare(news, ["teacher", "student", "fast", "both"], queries, k=5)
     assert list(compared.rows) == ["teacher", "student", "fast", "both"]
     assert compared.rows["fast"].latency is not None
