@@ -77,8 +77,9 @@ def compact(library: Path, as_json: bool) -> None:
 
     Their vectors and texts are dropped and search structures rebuilt; nothing is embedded.
     """
-    from retriever.formatting import pluralize, size
+    from indexes.errors import pluralize
     from retriever.collection import Collection
+    from retriever.formatting import size
     from retriever.records import compact_record
 
     with Collection.open(library) as collection, progress_bar("compacting") as progress:
