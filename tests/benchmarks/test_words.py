@@ -20,8 +20,6 @@ from benchmarks.wordpairs import (
     token_span,
 )
 
-# -- thresholds and areas -----------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("cosines", "same", "threshold"),
@@ -89,9 +87,6 @@ def test_answers_are_counted():
     assert found == {"accuracy": 0.75, "said_same": 0.5, "are_same": 0.25, "area": 1.0}
 
 
-# -- WiC ----------------------------------------------------------------------------------------
-
-
 def test_a_token_is_found_between_white_space():
     text = "He said : do n't  bank\u00a0on it ."
     begin, end = token_span(text, 5)
@@ -133,9 +128,6 @@ def test_all_real_pairs_are_read_with_their_word(data):
     every = (pair for some in pairs.values() for pair in some)
     forms = {(pair.lemma, form) for pair in every for form in pair.forms}
     assert {(lemma, form) for lemma, form in forms if form[0] != lemma[0].lower()} == OTHERS
-
-
-# -- vectors ------------------------------------------------------------------------------------
 
 
 def test_each_side_has_its_row_and_unknown_words_have_cosine_0():

@@ -133,9 +133,6 @@ def shop(tmp_path, cache):
         yield collection
 
 
-# -- places of a word ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("word", "text", "places"),
     [
@@ -166,9 +163,6 @@ def test_places_are_those_of_equal_words(text, word):
 )
 def test_evenly_by_eye(count, most, numbers):
     assert evenly(count, most).tolist() == numbers
-
-
-# -- the sentence around it ---------------------------------------------------------------------
 
 
 def context(text, word):
@@ -225,9 +219,6 @@ def test_a_context_has_its_word(text, data):
     assert len(text[first:last].split()) <= 60
 
 
-# -- occurrences --------------------------------------------------------------------------------
-
-
 def test_occurrences_are_those_of_the_exact_word(tmp_path):
     with indexed(
         tmp_path / "few",
@@ -281,9 +272,6 @@ def test_a_word_longer_than_those_of_the_index_is_refused(tmp_path):
         with pytest.raises(InputError, match=r"'x{20}\.\.\.' has 300 bytes; index 'words' holds"):
             find_occurrences(collection._store, word, 10)
         assert find_occurrences(collection._store, "y" * 254, 10).found.used == 1
-
-
-# -- clusters -----------------------------------------------------------------------------------
 
 
 def clouds(*sizes, width=0.1, seed=0, dim=20):
@@ -355,9 +343,6 @@ def test_the_silhouette_is_that_of_scikit_learn():
     assert silhouette(distances, labels) == pytest.approx(expected)
 
 
-# -- collocates ---------------------------------------------------------------------------------
-
-
 @settings(deadline=None)
 @given(st.integers(0, 9), st.integers(10, 20), st.integers(1, 9), st.integers(10, 20))
 def test_the_log_likelihood_is_that_of_scipy(here, size, there, others):
@@ -378,9 +363,6 @@ def test_collocates_by_eye():
     # A single sense has none.
     assert typical_words(rivers + coins, np.zeros(7, np.intp), "bank", 5) == [()]
     assert typical_words([], np.zeros(0, np.intp), "bank", 5) == []
-
-
-# -- the cache ----------------------------------------------------------------------------------
 
 
 def encoded_by(shop, word="bank", **options):
@@ -489,9 +471,6 @@ def test_occurrences_beyond_the_length_limit_are_left_out(shop):
         shop.word_in("bank", text)
 
 
-# -- static neighbors ---------------------------------------------------------------------------
-
-
 @pytest.fixture
 def table(tmp_path):
     path = tmp_path / "table.txt"
@@ -519,9 +498,6 @@ def test_neighbors_are_those_of_the_entire_table(glove, monkeypatch):
     found = glove.neighbors("bank", 7)
     assert [name for name, _ in found] == [glove.words.names[row] for row in best]
     assert [value for _, value in found] == pytest.approx(cosines[best].tolist(), abs=1e-5)
-
-
-# -- queries of a collection --------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -756,9 +732,6 @@ def test_indexes_are_split_by_kind(banks):
     assert banks.split_by_kind([]) == ([], None)
     with pytest.raises(InputError, match="glove and glove are both static"):
         banks.split_by_kind(["glove", "glove"])
-
-
-# -- the command --------------------------------------------------------------------------------
 
 
 def printed(collection, *arguments):

@@ -58,9 +58,6 @@ def loss(table, some, anchors, definition):
     return total
 
 
-# -- the fit ------------------------------------------------------------------------------------
-
-
 def test_the_first_step_of_adam_by_hand():
     """The direction (3, 4) / 5 is fitted to (1, 0): the gradient is along (-4, 3).
 
@@ -132,9 +129,6 @@ def test_small_corpora_get_more_epochs():
     assert definition.rate_of(9, 10) == pytest.approx(definition.last_rate)
 
 
-# -- training texts and tokens ------------------------------------------------------------------
-
-
 def test_titles_and_sentences_by_eye():
     title, *sentences = "On keeping cats", "It purrs when stroked.", "It sleeps all day long."
     documents = [
@@ -198,9 +192,6 @@ def test_a_frequent_word_gets_its_own_token(tmp_path):
     assert json.loads(made)["model"]["vocab"] == {**vocabulary, "cats": 5}
     assert token_texts(made)[5] == "cats"
     assert tokens_of(tmp_path, made, "CATS catlike dogs")[1] == [5, 1, 4, 3, 2]
-
-
-# -- the teacher --------------------------------------------------------------------------------
 
 
 class Counting:
@@ -278,9 +269,6 @@ def test_passages_are_spread_evenly_over_any_shards(tmp_path, monkeypatch):
         for most in range(1, 31):
             taken = [text for some, _ in library.embedded("index", most=most) for text in some]
             assert taken == every[:: -(-len(every) // most)]
-
-
-# -- distill ------------------------------------------------------------------------------------
 
 
 @contextmanager

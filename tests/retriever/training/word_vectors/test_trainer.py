@@ -68,9 +68,6 @@ def lines_of(files):
     return [line for file in files.files for line in file.read_text().split("\n")[:-1]]
 
 
-# -- words --------------------------------------------------------------------------------------
-
-
 def test_texts_become_lines_of_words_split_as_in_lookups(tmp_path):
     documents = [
         Document("a", "It's a COVID-19 test.", title="Über uns"),
@@ -128,9 +125,6 @@ def test_a_small_corpus_gets_more_epochs():
     assert epochs_of(settings_for("fasttext", epochs=3), 0) == 3
 
 
-# -- the engines --------------------------------------------------------------------------------
-
-
 def neural(kind, folder, documents, progress=silent, **given):
     """Train a model in a work folder, as `train` does."""
     chosen = settings_for(kind, **{"workers": 1, **KINDS[kind], **given})
@@ -184,9 +178,6 @@ def test_another_seed_gives_other_vectors(tmp_path):
         neural("word2vec", tmp_path, documents, epochs=1, seed=seed)[0] for seed in (1, 1, 2)
     )
     assert one.tobytes() == again.tobytes() != other.tobytes()
-
-
-# -- the work folder ----------------------------------------------------------------------------
 
 
 def test_a_training_of_another_identity_is_not_resumed(tmp_path):
@@ -244,9 +235,6 @@ def test_all_files_of_a_result_are_synced_before_it_is_renamed(tmp_path, monkeyp
             (folder / "facts").write_text("facts")
     assert synced[-2:] == ["result", tmp_path.name]
     assert sorted(synced[:-2]) == ["facts", "inner", "table"]
-
-
-# -- files --------------------------------------------------------------------------------------
 
 
 def test_words_are_utf_8_in_any_locale(tmp_path):
@@ -402,8 +390,6 @@ def test_an_interrupted_call_leaves_no_model_and_resumes(library):
     assert other.path.read_bytes() == report.path.read_bytes()
 
 
-# -- what goes wrong ----------------------------------------------------------------------------
-
 WRONG = {
     "Unknown kind of training 'bert'; expected one of: word2vec, fasttext, glove.": ("bert", {}),
     "dim is 0; expected a whole number of at least 1.": ("glove", {"dim": 0}),
@@ -497,9 +483,6 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(library):
         train(library, "glove", "mine", **SMALL)
 
 
-# -- scores -------------------------------------------------------------------------------------
-
-
 def test_scores_by_hand(tmp_path):
     # king - man + woman = queen; x is as far from everything.
     words = ["man", "woman", "king", "queen", "x"]
@@ -564,9 +547,6 @@ def test_a_bad_line_of_a_score_file_is_named(tmp_path, analogies, similarities, 
         ScoreFiles.read(path if analogies else None, [path] if similarities else None)
     with pytest.raises(InputError, match="none.txt cannot be read"):
         ScoreFiles.read(tmp_path / "none.txt", None)
-
-
-# -- the command line ---------------------------------------------------------------------------
 
 
 def test_the_command_trains_scores_and_builds(library):
