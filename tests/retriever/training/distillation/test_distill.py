@@ -366,7 +366,7 @@ def test_an_interrupted_distillation_resumes_to_the_same_table(news, report, tmp
 
     with news_in(tmp_path) as library:
         with monkeypatch.context() as patch:
-            patch.setattr("retriever.training.word_vectors.distillation.student.fit", interrupted)
+            patch.setattr("retriever.training.distillation.student.fit", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 distill(library, "student", teacher="teacher", texts=500)
         assert [path.name for path in (library.path / "models").iterdir()] == [".student-work"]

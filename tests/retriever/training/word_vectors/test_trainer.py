@@ -35,8 +35,9 @@ from retriever.training.word_vectors.gensim_models import NeuralModel
 from retriever.training.word_vectors.intrinsic_scores import FEWEST, ScoreFiles, score_words
 from retriever.training.word_vectors.saving import write_vectors
 from retriever.training.word_vectors.settings import epochs_of
-from tests.support.commands import invoke
+from tests.support.commands import fail, invoke, succeed
 from tests.support.fresh import printed_by
+from tests.support.toy import refused
 from tests.support.trainings import interrupting, settings_for, silent
 
 NEWS = 100
@@ -69,20 +70,14 @@ def lines_of(files):
 
 
 def test_texts_become_lines_of_words_split_as_in_lookups(tmp_path):
-    documents = [
-        Document("a", "It's a COVID-19 test.", title="Über uns"),
-        Document("empty", "..."),
-        Document("b", "Über\u2028snake_case"),
-    ]
+    titled = Document("a", "It's a COVID-19 test.", title="Über uns")
+    documents = [titled, *texts("...", "Über\u2028snake_case")]
     files = write_word_files(tmp_path, documents, 3, silent)
     assert lines_of(files) == ["über uns it s a covid 19 test", "über snake case"]
     assert (files.texts, files.words, files.words_of) == (2, 11, (11,))
-    assert files.counts["über"] == 2
-    assert sum(files.counts.values()) == 11
+    assert (files.counts["über"], sum(files.counts.values())) == (2, 11)
     assert read_word_files(tmp_path) == files
-
-
-def test_a_line_is_never_longer_than_gensim_reads(tmp_path):
+    # A line is never longer than gensim reads.
     files = write_word_files(tmp_path, texts("a " * 20_001), 1, silent)
     assert [len(line.split()) for line in lines_of(files)] == [10_000, 10_000, 1]
     assert files.words == 20_001
@@ -147,9 +142,7 @@ def test_several_files_and_epochs_are_one_training_of_gensim(tmp_path, cbow):
     found = split([document.text for document in documents], lower=True)
     lines = (f"{' '.join(found.of(text))}\n" for text in range(len(found)))
     (tmp_path / "all.txt").write_text("".join(lines))
-    peer = Word2Vec(
-        vector_size=12, window=5, min_count=1, seed=1, workers=1, sg=0 if cbow else 1, negative=5
-    )
+    peer = Word2Vec(vector_size=12, min_count=1, seed=1, workers=1, sg=not cbow)
     peer.build_vocab_from_freq({word: files.counts[word] for word in words})
     peer.train(corpus_file=str(tmp_path / "all.txt"), total_words=files.words, epochs=3)
     # The rate is the same up to the rounding of float32.
@@ -163,21 +156,17 @@ def test_an_interrupted_training_resumes_to_the_same_vectors(tmp_path, kind, mon
     full, files, _ = neural(kind, tmp_path, documents, epochs=3)
     assert len(files.files) > 1
     interrupt = interrupting(1.3 * files.words, 3 * files.words)
-    with pytest.raises(KeyboardInterrupt):
-        neural(kind, tmp_path, documents, interrupt, epochs=3)
+    refused(KeyboardInterrupt, None, neural, kind, tmp_path, documents, interrupt, epochs=3)
     rest = []
     again, *_ = neural(kind, tmp_path, documents, lambda done, _: rest.append(done), epochs=3)
     assert again.tobytes() == full.tobytes()
-    assert rest[0] > files.words  # The first epoch was not repeated.
-    assert rest[-1] == 3 * files.words
+    assert files.words < rest[0] < rest[-1] == 3 * files.words  # Without the first epoch.
 
 
 def test_another_seed_gives_other_vectors(tmp_path):
-    documents = lee().documents[:30]
-    one, again, other = (
-        neural("word2vec", tmp_path, documents, epochs=1, seed=seed)[0] for seed in (1, 1, 2)
-    )
-    assert one.tobytes() == again.tobytes() != other.tobytes()
+    fit = partial(neural, "word2vec", tmp_path, lee().documents[:30], epochs=1)
+    one, again, other = (fit(seed=seed)[0].tobytes() for seed in (1, 1, 2))
+    assert one == again != other
 
 
 def test_a_training_of_another_identity_is_not_resumed(tmp_path):
@@ -204,18 +193,15 @@ def test_a_training_of_another_identity_is_not_resumed(tmp_path):
 
 
 def test_a_work_folder_is_locked_while_it_is_removed(tmp_path, monkeypatch):
-    refused = []
-
     def removed(path, **_):
-        with pytest.raises(LockedError), writer_lock(path):
-            pass
-        refused.append(path)
+        refused(LockedError, None, writer_lock(path).__enter__)
+        locked.append(path)
         real(path)
 
-    real = shutil.rmtree
+    real, locked = shutil.rmtree, []
     with Checkpoint.opened(tmp_path, "x", {}) as work:
         monkeypatch.setattr(shutil, "rmtree", removed)
-    assert refused == [work.path]
+    assert locked == [work.path]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -277,9 +263,8 @@ def test_a_trained_model_is_a_folder_and_an_index(library, kind):
     models = library.path / "models"
     assert [path.name for path in models.iterdir()] == ["mine"]  # The work folder is removed.
     peer = KeyedVectors.load_word2vec_format(models / "mine" / "vectors.bin", binary=True)
-    assert len(peer) == report.vocabulary
     assert peer.index_to_key[:2] == ["the", "to"]
-    assert peer.vectors.shape[1] == 12
+    assert peer.vectors.shape == (report.vocabulary, 12)
     assert np.isfinite(peer.vectors).all()
     embedder = StaticEmbedder(report.path)
     assert embedder.lower
@@ -299,8 +284,7 @@ def test_a_fasttext_model_keeps_its_subwords(library):
     from gensim.models.fasttext import load_facebook_vectors
 
     report = train(library, "fasttext", "mine", build=False, **SMALL, buckets=500)
-    assert library.index_names() == []
-    assert report.build is None
+    assert (library.index_names(), report.build) == ([], None)
     peer = load_facebook_vectors(str(report.path))
     embedder = StaticEmbedder(report.path)
     assert "bushfirefighters" not in peer.key_to_index
@@ -314,14 +298,14 @@ def test_a_trained_model_encodes_no_queries_for_other_vectors(library):
     train(library, "glove", "other", **SMALL, build=False)
     library.build("hashing", HashingEmbedder(12))
     for name in ("mine", "other"):
-        with pytest.raises(MismatchError, match=f"'{name}'.* was not distilled from any embedder"):
-            library.build("fast", vectors="hashing", queries_by=name)
+        why = f"'{name}'.* was not distilled from any embedder"
+        refused(MismatchError, why, library.build, "fast", vectors="hashing", queries_by=name)
 
 
 def test_options_of_the_embedder_reach_the_index(library):
     train(library, "glove", "mine", **SMALL, options={"weighting": "sif", "dtype": "float16"})
-    assert library.index_info("mine").dtype == "float16"
-    assert library.index_info("mine").options["weighting"] == "sif"
+    info = library.index_info("mine")
+    assert (info.dtype, info.options["weighting"]) == ("float16", "sif")
 
 
 @pytest.mark.parametrize(
@@ -333,8 +317,7 @@ def test_options_of_the_embedder_reach_the_index(library):
     ],
 )
 def test_wrong_options_of_the_embedder_are_refused_before_training(library, options, message):
-    with pytest.raises(InputError, match=message):
-        train(library, "glove", "mine", **SMALL, options=options)
+    refused(InputError, message, train, library, "glove", "mine", **SMALL, options=options)
     assert not (library.path / "models").exists()
 
 
@@ -342,26 +325,23 @@ def test_a_finished_training_is_neither_repeated_nor_replaced(library):
     first = train(library, "glove", "mine", build=False, **SMALL)
     vectors = first.path.read_bytes()
     again = train(library, "glove", "mine", **SMALL)  # Now with its index.
-    assert again.already
-    assert again.seconds == 0
-    assert again.words_per_second is None
+    assert (again.already, again.seconds, again.words_per_second) == (True, 0, None)
     assert (again.scores, again.losses) == (first.scores, first.losses)
     assert again.build.embedded == NEWS
     assert train(library, "glove", "mine", **SMALL).build.embedded == 0
-    with pytest.raises(CollectionError, match="models/mine/ already exists and was made from ot"):
-        train(library, "glove", "mine", **{**SMALL, "seed": 2})
+    why = "models/mine/ already exists and was made from other settings or documents. Choose anoth"
+    refused(CollectionError, why, train, library, "glove", "mine", **SMALL, seed=2)
     library.add(texts("something new"))
-    with pytest.raises(CollectionError, match="settings or documents. Choose another name"):
-        train(library, "glove", "mine", **SMALL)
+    refused(CollectionError, why, train, library, "glove", "mine", **SMALL)
     assert first.path.read_bytes() == vectors
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_training_is_repeatable(library, kind):
     given = {**SMALL, **KINDS[kind], "build": False}
-    reports = [train(library, kind, name, **given) for name in ("one", "two")]
-    assert reports[0].repeatable
-    assert reports[0].path.read_bytes() == reports[1].path.read_bytes()
+    one, two = (train(library, kind, name, **given) for name in ("one", "two"))
+    assert one.repeatable
+    assert one.path.read_bytes() == two.path.read_bytes()
 
 
 def stages_that(act):
@@ -377,16 +357,14 @@ def test_an_interrupted_call_leaves_no_model_and_resumes(library):
         if label == "training mine" and 2 * done > total:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train(library, "word2vec", "mine", stages=stages_that(interrupt), **SMALL)
+    fit = partial(train, library, "word2vec", **SMALL)
+    refused(KeyboardInterrupt, None, fit, "mine", stages=stages_that(interrupt))
     models = library.path / "models"
     assert [path.name for path in models.iterdir()] == [".mine-work"]
     assert list(dict.fromkeys(stages)) == ["reading texts", "training mine"]
-    report = train(library, "word2vec", "mine", **SMALL)
-    assert report.resumed_after == 1
-    assert [path.name for path in models.iterdir()] == ["mine"]
-    other = train(library, "word2vec", "other", build=False, **SMALL)
-    assert other.resumed_after == 0
+    report, other = fit("mine"), fit("other", build=False)
+    assert (report.resumed_after, other.resumed_after) == (1, 0)
+    assert sorted(path.name for path in models.iterdir()) == ["mine", "other"]
     assert other.path.read_bytes() == report.path.read_bytes()
 
 
@@ -416,40 +394,29 @@ def test_library_and_command_raise_the_same_error(library, message):
     for name, value in given.items():
         if name == "options":
             options += [part for pair in value.items() for part in ("-o", *pair)]
-        elif value is True:
-            options.append(f"--{name}")
         else:
-            options += [f"--{name.replace('_', '-')}", str(value)]
-    result = invoke("train", kind, str(library.path), "mine", *options)
-    assert result.exit_code == 1
-    assert result.stderr.strip() == f"Error: {error.value}"
+            options += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    assert fail("train", kind, str(library.path), "mine", *options) == str(error.value)
     assert not (library.path / "models" / "mine").exists()
 
 
-def test_a_collection_without_documents_or_words_is_refused(tmp_path):
-    with Collection.create(tmp_path / "library") as library:
-        with pytest.raises(InputError, match="has no documents yet. Add some first: retriever add"):
-            train(library, "glove", "mine")
-        library.add(texts("", "..."))
-        with pytest.raises(InputError, match="Of the 0 distinct words of .*, no word occurs at l"):
-            train(library, "glove", "mine")
-        library.add([Document("x", "ho ho ho")])
-        message = "Of the 1 distinct words of .*, only 'ho' occurs at least 2 times"
-        with pytest.raises(InputError, match=message):
-            train(library, "glove", "mine", min_count=2)
-
-
-def test_texts_of_one_word_have_no_pairs_to_count(tmp_path):
-    with Collection.create(tmp_path / "library") as library:
-        library.add(texts("a", "b", "a"))
-        with pytest.raises(InputError, match="No text of .* has two of the 2 words to train"):
-            train(library, "glove", "mine", min_count=1)
+def test_a_collection_without_documents_words_or_pairs_is_refused(collection):
+    check = partial(refused, InputError)
+    fit = partial(train, collection, "glove", "mine")
+    check("has no documents yet. Add some first: retriever add", fit)
+    collection.add(texts("", "..."))
+    check("Of the 0 distinct words of .*, no word occurs at least 5 times", fit)
+    collection.add([Document("x", "ho ho ho")])
+    check("Of the 1 distinct words of .*, only 'ho' occurs at least 2 times", fit, min_count=2)
+    collection.add(texts("a", "b", "a"))
+    collection.delete(["x"])
+    check("No text of .* has two of the 2 words to train", fit, min_count=1)
 
 
 @pytest.mark.parametrize("name", ["../mine", "", "a/b", ".hidden"])
 def test_an_invalid_model_name_is_refused(library, name):
-    with pytest.raises(InputError, match="is not a valid model name. Use letters, digits"):
-        train(library, "glove", name)
+    why = "is not a valid model name. Use letters, digits"
+    refused(InputError, why, train, library, "glove", name)
 
 
 def test_documents_added_while_they_are_read_are_detected(library):
@@ -458,29 +425,27 @@ def test_documents_added_while_they_are_read_are_detected(library):
             with Collection.open(library.path) as other:
                 other.add(texts("late"))
 
-    with pytest.raises(CollectionError, match="changed while they were read. Run the command aga"):
-        train(library, "glove", "mine", stages=stages_that(add), **SMALL)
-    assert train(library, "glove", "mine", **SMALL).texts == NEWS + 1
+    fit = partial(train, library, "glove", "mine", **SMALL)
+    why = "changed while they were read. Run the command aga"
+    refused(CollectionError, why, fit, stages=stages_that(add))
+    assert fit().texts == NEWS + 1
 
 
 def test_an_index_of_that_name_is_not_overwritten(library):
     library.build("mine", lexical=True)
-    with pytest.raises(CollectionError, match="Index 'mine' already exists. Choose another"):
-        train(library, "glove", "mine", **SMALL)
+    why = "Index 'mine' already exists. Choose another"
+    refused(CollectionError, why, train, library, "glove", "mine", **SMALL)
     assert not (library.path / "models").exists()
 
 
-def test_two_cannot_train_the_same_model_at_once(library):
-    folder = library.path / "models" / ".mine-work"
-    folder.mkdir(parents=True)
-    with writer_lock(folder), pytest.raises(LockedError, match="is being written to by process"):
-        train(library, "glove", "mine", **SMALL)
-
-
-def test_a_folder_that_cannot_be_written_is_one_clear_error(library):
-    (library.path / "models").write_text("a file, not a folder")
-    with pytest.raises(CollectionError, match="work/ cannot be written: .*Check the free disk"):
-        train(library, "glove", "mine", **SMALL)
+def test_a_folder_that_is_locked_or_cannot_be_written_is_one_clear_error(library):
+    fit, models = partial(train, library, "glove", "mine", **SMALL), library.path / "models"
+    (models / ".mine-work").mkdir(parents=True)
+    with writer_lock(models / ".mine-work"):
+        refused(LockedError, "is being written to by process", fit)
+    shutil.rmtree(models)
+    models.write_text("a file, not a folder")
+    refused(CollectionError, "work/ cannot be written: .*Check the free disk", fit)
 
 
 def test_scores_by_hand(tmp_path):
@@ -543,28 +508,25 @@ def test_scores_are_those_of_gensim_on_the_files_that_it_ships(tmp_path):
 def test_a_bad_line_of_a_score_file_is_named(tmp_path, analogies, similarities, message):
     path = tmp_path / "file.txt"
     path.write_text(analogies or similarities)
-    with pytest.raises(FileFormatError, match=message):
-        ScoreFiles.read(path if analogies else None, [path] if similarities else None)
-    with pytest.raises(InputError, match="none.txt cannot be read"):
-        ScoreFiles.read(tmp_path / "none.txt", None)
+    of_files = (path, None) if analogies else (None, [path])
+    refused(FileFormatError, message, ScoreFiles.read, *of_files)
+    refused(InputError, "none.txt cannot be read", ScoreFiles.read, tmp_path / "none.txt", None)
 
 
 def test_the_command_trains_scores_and_builds(library):
     place, small = str(library.path), ("--dim", "12", "--epochs", "2", "--workers", "1")
-    done = invoke("train", "word2vec", place, "mine", *small, "-o", "weighting", "idf")
-    assert done.exit_code == 0, done.output
-    first, *scores, last = done.stdout.splitlines()
+    done = succeed("train", "word2vec", place, "mine", *small, "-o", "weighting", "idf")
+    first, *scores, last = done.splitlines()
     assert first.startswith("mine: 466 words learned from 13,571 occurrences in ")
     assert first.endswith("library/models/mine/vectors.bin")
     names = [line.split(":")[0].strip() for line in scores]
     assert names == ["questions-words.txt", "wordsim353.tsv", "simlex999.txt"]
     assert last == "index mine: 100 passages embedded"
-    again = invoke("train", "word2vec", place, "mine", *small, "--no-index", "--json")
-    facts = json.loads(again.stdout)
-    assert facts["already"]
-    assert facts["build"] is None
+    again = succeed("train", "word2vec", place, "mine", *small, "--no-index", "--json")
+    facts = json.loads(again)
+    assert (facts["already"], facts["build"]) == (True, None)
     assert facts["path"].endswith("library/models/mine/vectors.bin")
-    assert json.loads(invoke("search", place, "bushfire", "-i", "mine", "--json").stdout)
+    assert json.loads(succeed("search", place, "bushfire", "-i", "mine", "--json"))
 
 
 def test_the_command_notes_that_threads_are_not_repeatable(library):
