@@ -1,8 +1,9 @@
 """Distillation: the fit by hand and by finite differences, and a teacher that a table can equal."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from retriever.training.distillation.training_texts import (
     titles_and_sentences,
 )
 from tests.support.commands import invoke
+from tests.support.toy import refused
 from tests.support.trainings import silent
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)
@@ -119,23 +121,19 @@ def test_fitting_stops_when_held_out_texts_gain_nothing_and_keeps_the_best():
 
 def test_small_corpora_get_more_epochs():
     definition = FitOptions(steps=400, batch=256, epochs=10, most_epochs=20)
-    assert [definition.epochs_of(count) for count in (10, 6_000, 8_000, 100_000)] == [
-        20,
-        17,
-        12,
-        10,
-    ]
+    sizes = (10, 6_000, 8_000, 100_000)
+    assert [definition.epochs_of(count) for count in sizes] == [20, 17, 12, 10]
     assert definition.rate_of(0, 10) == definition.rate
     assert definition.rate_of(9, 10) == pytest.approx(definition.last_rate)
 
 
 def test_titles_and_sentences_by_eye():
     title, *sentences = "On keeping cats", "It purrs when stroked.", "It sleeps all day long."
-    documents = [
-        Document("a", " Ah! ".join(sentences), title=title),
-        Document("b", "It purrs when stroked."),
-    ]
+    documents = [Document("a", " Ah! ".join(sentences), title=title), Document("b", sentences[0])]
     assert titles_and_sentences(documents) == [title, *sentences]
+
+
+def test_shuffling_is_repeatable_by_the_seed():
     assert sorted(shuffled("abcdef", 3)) == list("abcdef")
     assert shuffled("abcdef", 3) == shuffled("abcdef", 3) != shuffled("abcdef", 4)
 
@@ -155,17 +153,18 @@ def test_general_sentences_fill_up():
 
 
 def tokens_of(folder, tokenizer, text):
-    """Return the tokenizer and the tokens of a text."""
+    """Return the tokens of a text, and their names."""
     (folder / "tokenizer.json").write_text(tokenizer)
     found = TextTokenizer(folder / "tokenizer.json")
-    return found, found.tokens_of(text)
+    tokens = list(found.tokens_of(text))
+    return tokens, list(map(found.name, tokens))
 
 
 def test_words_of_the_corpus_are_tokens_if_the_teacher_has_none(tmp_path):
     made, again = (student_tokenizer(None, ["Café au lait, café noir", "lait"]) for _ in range(2))
     assert made == again
-    tokenizer, tokens = tokens_of(tmp_path, made, "CAFÉ lait. lai")
-    assert list(map(tokenizer.name, tokens)) == ["cafe", "lait", "[UNK]", "l", "##a", "##i"]
+    _, names = tokens_of(tmp_path, made, "CAFÉ lait. lai")
+    assert names == ["cafe", "lait", "[UNK]", "l", "##a", "##i"]
 
 
 def test_a_teachers_word_pieces_are_reused_without_truncation():
@@ -191,7 +190,7 @@ def test_a_frequent_word_gets_its_own_token(tmp_path):
     assert "cats" not in json.loads(plain)["model"]["vocab"]
     assert json.loads(made)["model"]["vocab"] == {**vocabulary, "cats": 5}
     assert token_texts(made)[5] == "cats"
-    assert tokens_of(tmp_path, made, "CATS catlike dogs")[1] == [5, 1, 4, 3, 2]
+    assert tokens_of(tmp_path, made, "CATS catlike dogs")[0] == [5, 1, 4, 3, 2]
 
 
 class Counting:
@@ -222,9 +221,9 @@ def encoded_by_teacher(folder, count, texts=TEXTS):
 @pytest.fixture
 def interrupted_teacher(tmp_path):
     """A teacher interrupted in the first 400 of 900 texts, and how many it encoded."""
-    counting = Counting(stops_after=400)
-    with pytest.raises(KeyboardInterrupt):
-        encode_with_budget(tmp_path, "texts", TEXTS, counting, Budget(texts=900), silent)
+    counting, budget = Counting(stops_after=400), Budget(texts=900)
+    call = encode_with_budget, tmp_path, "texts", TEXTS, counting, budget, silent
+    refused(KeyboardInterrupt, None, *call)
     assert 0 < counting.texts <= 400
     return counting.texts
 
@@ -250,25 +249,21 @@ def test_a_budget_of_seconds_ends_the_encoding(tmp_path):
     """A batch is never cut short, so the first one is always encoded."""
     found = encode_with_budget(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
     assert 0 < len(found.texts) < len(TEXTS)
-    assert (
-        len(encode_with_budget(tmp_path, "none", [], Counting(), Budget(seconds=1), silent).texts)
-        == 0
-    )
+    none = encode_with_budget(tmp_path, "none", [], Counting(), Budget(seconds=1), silent)
+    assert none.texts == []
 
 
-def test_passages_are_spread_evenly_over_any_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", 1)
+def test_passages_are_spread_evenly_over_any_shards(collection, monkeypatch):
     monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", 1)
     documents = [Document(str(number), f"number {number}") for number in range(30)]
-    with Collection.create(tmp_path / "library") as library:
-        for start in range(0, 30, 7):
-            library.add(documents[start : start + 7])
-            library.build("index", HashingEmbedder(64))
-        library.delete(["0", "11"])
-        every = [f"number {number}" for number in range(30) if number not in (0, 11)]
-        for most in range(1, 31):
-            taken = [text for some, _ in library.embedded("index", most=most) for text in some]
-            assert taken == every[:: -(-len(every) // most)]
+    for start in range(0, 30, 7):
+        collection.add(documents[start : start + 7])
+        collection.build("index", HashingEmbedder(64))
+    collection.delete(["0", "11"])
+    every = [one.text for one in documents if one.doc_id not in ("0", "11")]
+    for most in range(1, 31):
+        found = [text for some, _ in collection.embedded("index", most=most) for text in some]
+        assert found == every[:: -(-len(every) // most)]
 
 
 @contextmanager
@@ -325,8 +320,8 @@ def test_the_student_queries_its_teachers_vectors_and_is_a_row_in_a_comparison(n
 
 def test_a_student_queries_no_other_vectors(news, report):
     news.build("other", HashingEmbedder(32))
-    with pytest.raises(MismatchError, match="was distilled from another embedder"):
-        news.build("wrong", vectors="other", queries_by="student")
+    why = "was distilled from another embedder"
+    refused(MismatchError, why, news.build, "wrong", vectors="other", queries_by="student")
 
 
 def test_the_same_call_again_finds_the_student(news, report):
@@ -336,60 +331,46 @@ def test_the_same_call_again_finds_the_student(news, report):
 
 
 def test_existing_models_and_indexes_are_not_overwritten(news, report):
-    with pytest.raises(CollectionError, match="student/ already exists"):
-        distill(news, "student", teacher="teacher", texts=500, seed=2)
-    with pytest.raises(CollectionError, match="Index 'teacher' already exists"):
-        distill(news, "teacher", teacher="teacher", texts=500)
+    call = partial(distill, news, teacher="teacher")
+    refused(CollectionError, "student/ already exists", call, "student", texts=500, seed=2)
+    refused(CollectionError, "Index 'teacher' already exists", call, "teacher", texts=500)
+    # An option is checked even if the student exists.
+    refused(InputError, "has no choice of precision", call, "student", precision="float32")
 
 
-def test_a_precision_is_checked_if_the_student_exists(news, report):
-    with pytest.raises(InputError, match="has no choice of precision"):
-        distill(news, "student", teacher="teacher", precision="float32")
+def test_the_default_budget_is_120_seconds_unless_texts_are_given():
+    assert Budget.of(None, None) == Budget(seconds=120.0)
+    # The number of texts alone gives the same table on a slow machine.
+    assert Budget.of(None, 500) == Budget(texts=500)
+    assert Budget.of(60.0, 500) == Budget(60.0, 500)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "texts", "budget"),
-    [
-        (None, None, Budget(seconds=120.0)),
-        # The number of texts alone gives the same table on a slow machine.
-        (None, 500, Budget(texts=500)),
-        (60.0, 500, Budget(60.0, 500)),
-    ],
-)
-def test_budgets(seconds, texts, budget):
-    assert Budget.of(seconds, texts) == budget
-
-
-def test_an_interrupted_distillation_resumes_to_the_same_table(news, report, tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def test_an_interrupted_distillation_resumes_to_the_same_table(report, tmp_path):
+    def stages(label):
+        if label == "fitting student":
+            raise KeyboardInterrupt
+        return nullcontext(silent)
 
     with news_in(tmp_path) as library:
-        with monkeypatch.context() as patch:
-            patch.setattr("retriever.training.distillation.student.fit", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                distill(library, "student", teacher="teacher", texts=500)
-        assert [path.name for path in (library.path / "models").iterdir()] == [".student-work"]
+        call, models = partial(distill, teacher="teacher", texts=500), library.path / "models"
+        refused(KeyboardInterrupt, None, call, library, "student", stages=stages)
+        assert [path.name for path in models.iterdir()] == [".student-work"]
         assert library.index_names() == ["teacher"]
-        distill(library, "student", teacher="teacher", texts=500)
-        assert [path.name for path in (library.path / "models").iterdir()] == ["student"]
-        ours, first = (
-            (one.path / "models/student/0_StaticEmbedding/model.safetensors").read_bytes()
-            for one in (library, news)
-        )
-        assert ours == first
+        found = call(library, "student")
+        assert [path.name for path in models.iterdir()] == ["student"]
+        table = "0_StaticEmbedding/model.safetensors"
+        assert (found.path / table).read_bytes() == (report.path / table).read_bytes()
 
 
-def test_documents_added_while_the_teacher_encodes_are_detected(tmp_path):
-    with Collection.create(tmp_path / "library") as library:
-        library.add(lee().documents[:30])
-        teacher = Adding(library)
-        library.build("teacher", teacher)
-        library.use("teacher", teacher)
-        teacher.adds = True
-        with pytest.raises(CollectionError, match="changed while they were read"):
-            distill(library, "student", teacher="teacher", texts=100)
-        assert "student" not in [path.name for path in (library.path / "models").iterdir()]
+def test_documents_added_while_the_teacher_encodes_are_detected(collection):
+    collection.add(lee().documents[:30])
+    teacher = Adding(collection)
+    collection.build("teacher", teacher)
+    collection.use("teacher", teacher)
+    teacher.adds = True
+    call = partial(distill, collection, "student", teacher="teacher", texts=100)
+    refused(CollectionError, "changed while they were read", call)
+    assert not (collection.path / "models" / "student").exists()
 
 
 class Adding(HashingEmbedder):
@@ -426,17 +407,14 @@ def test_teacher_and_student_are_evaluated(news, report):
     ],
 )
 def test_wrong_arguments_are_refused(news, changed, message):
-    with pytest.raises(InputError, match=message):
-        distill(news, "refused", teacher="teacher", **changed)
-    assert not (news.path / "models" / "refused").exists()
+    refused(InputError, message, distill, news, "x", teacher="teacher", **changed)
+    assert not (news.path / "models" / "x").exists()
 
 
 def test_a_teacher_must_exist_and_have_vectors(news):
-    with pytest.raises(UnknownNameError, match="No index 'nobody'"):
-        distill(news, "refused", teacher="nobody")
+    refused(UnknownNameError, "No index 'nobody'", distill, news, "x", teacher="nobody")
     news.build("words", lexical=True)
-    with pytest.raises(InputError, match="has no vectors of its own"):
-        distill(news, "refused", teacher="words")
+    refused(InputError, "has no vectors of its own", distill, news, "x", teacher="words")
 
 
 def test_the_commands(tmp_path, monkeypatch):
