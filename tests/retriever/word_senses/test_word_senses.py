@@ -151,12 +151,9 @@ def test_places_are_those_of_equal_words(text, word):
     assert places_of(word, text) == [span for span, one in found if one == lower_case(word)]
 
 
-@pytest.mark.parametrize(
-    ("count", "most", "numbers"),
-    [(3, 5, [0, 1, 2]), (10, 5, [0, 2, 4, 6, 8]), (7, 3, [0, 2, 4]), (0, 3, [])],
-)
-def test_occurrences_are_chosen_evenly(count, most, numbers):
-    assert evenly(count, most).tolist() == numbers
+def test_occurrences_are_chosen_evenly():
+    found = [evenly(*counts).tolist() for counts in ((3, 5), (10, 5), (7, 3), (0, 3))]
+    assert found == [[0, 1, 2], [0, 2, 4, 6, 8], [0, 2, 4], []]
 
 
 def context(text, word):
@@ -266,8 +263,8 @@ def clouds(*sizes, width=0.1, seed=0, dim=20):
 
 def test_clusters_by_eye():
     found = cluster_vectors(clouds(8, 20))
-    assert found.labels.tolist() == [1] * 8 + [0] * 20
-    assert (found.count, found.silhouette > 0.5) == (2, True)
+    assert (found.labels.tolist(), found.count) == ([1] * 8 + [0] * 20, 2)
+    assert found.silhouette > 0.5
     assert cluster_vectors(clouds(12, 10, 8)).labels.tolist() == [0] * 12 + [1] * 10 + [2] * 8
     # As many as wanted, but not more than distinct rows.
     assert [cluster_vectors(clouds(12, 10, 8), wanted).count for wanted in (1, 2, 5)] == [1, 2, 5]
@@ -283,20 +280,17 @@ def test_one_cloud_is_one_sense():
     assert cluster_vectors(long.astype(np.float32)).count == 1
 
 
-@pytest.mark.parametrize("rows", [0, 1, 2, 5])
-def test_few_rows_are_one_cluster(rows):
-    vectors = np.eye(6, dtype=np.float32)[:rows]
-    found = cluster_vectors(vectors)
-    assert found.labels.tolist() == [0] * rows
-    assert found.silhouette is None
+def test_few_or_equal_rows_are_one_cluster():
+    for rows in (0, 1, 2, 5):
+        found = cluster_vectors(np.eye(6, dtype=np.float32)[:rows])
+        assert (found.labels.tolist(), found.silhouette) == ([0] * rows, None)
     assert cluster_vectors(np.ones((9, 4), np.float32)).count == 1
 
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 99), scale=st.sampled_from([0.01, 7.0]))
 def test_neither_order_nor_length_changes_clusters(seed, scale):
-    vectors = clouds(9, 14, 11, seed=seed)
-    order = np.random.default_rng(seed).permutation(len(vectors))
+    vectors, order = clouds(9, 14, 11, seed=seed), np.random.default_rng(seed).permutation(34)
     expected = cluster_vectors(vectors).labels[order]
     assert (cluster_vectors(scale * vectors[order]).labels == expected).all()
 
@@ -384,9 +378,9 @@ def test_the_default_layer_is_cached_by_its_number(shop, monkeypatch):
 
 def test_embedders_have_a_default_layer(banks):
     minilm = banks.embedder("minilm")
-    (given,) = minilm.encode_words(["the bank of the river"], layer=minilm.word_layer)
-    (default,) = minilm.encode_words(["the bank of the river"])
-    assert (minilm.word_layer, given.spans) == (3, default.spans)
+    assert minilm.word_layer == 3
+    (given,), (default,) = (minilm.encode_words(["the bank"], layer=layer) for layer in (3, None))
+    assert given.spans == default.spans
     assert (given.vectors == default.vectors).all()
 
 
@@ -468,9 +462,9 @@ def test_neighbors_are_those_of_the_entire_table(glove, monkeypatch):
     units = unit(np.asarray(glove.words.vectors))
     cosines = units @ units[glove.words.row("bank")]
     best = np.argsort(-cosines)[1:8]
-    found = glove.neighbors("bank", 7)
-    assert [name for name, _ in found] == [glove.words.names[row] for row in best]
-    assert [value for _, value in found] == pytest.approx(cosines[best].tolist(), abs=1e-5)
+    names, found = zip(*glove.neighbors("bank", 7), strict=True)
+    assert list(names) == [glove.words.names[row] for row in best]
+    assert found == pytest.approx(cosines[best], abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -498,8 +492,8 @@ def banks(tmp_path_factory, glove):
         yield collection
 
 
-def kind(use):
-    return use.doc_id.rstrip("0123456789")
+def kinds(uses):
+    return [use.doc_id.rstrip("0123456789") for use in uses]
 
 
 def test_two_senses_of_bank(banks):
@@ -512,8 +506,8 @@ def test_two_senses_of_bank(banks):
     assert found.silhouette > 0.3
     # At most one use is in the wrong sense.
     assert {sense.count for sense in found.senses} <= {11, 12, 13}
-    kinds = [kind(use) for sense in found.senses for use in sense.passages]
-    assert kinds in (["money"] * 3 + ["river"] * 3, ["river"] * 3 + ["money"] * 3)
+    by_sense = [kinds(sense.passages) for sense in found.senses]
+    assert sorted(by_sense) == [["money"] * 3, ["river"] * 3]
     for sense in found.senses:
         assert [use.rank for use in sense.passages] == [1, 2, 3]
         assert len(set(ids(sense.passages))) == 3
@@ -526,13 +520,13 @@ def test_two_senses_of_bank(banks):
 
 def test_passages_that_use_it_in_that_sense(banks):
     found = banks.word_in("Bank", "the bank of the river", k=24)
-    assert [kind(use) for use in found.uses[:8]] == ["river"] * 8
+    assert kinds(found.uses[:8]) == ["river"] * 8
     cosines = [use.contextual for use in found.uses]
     assert cosines == sorted(cosines, reverse=True)
     assert cosines[0] > cosines[-1] + 0.1
     assert [f"{use.static:.3f}" for use in found.uses] == ["1.000"] * 24
     other = banks.word_in("bank", "I need a loan from the bank.", k=8)
-    assert [kind(use) for use in other.uses] == ["money"] * 8
+    assert kinds(other.uses) == ["money"] * 8
     # A text is nearest to itself.
     (same,) = banks.word_in("bank", RIVER[4], k=1).uses
     assert (same.doc_id, same.text) == ("river4", RIVER[4])
@@ -661,14 +655,13 @@ def test_wrong_arguments_are_refused(shop, options, message):
     refused(InputError, message, shop.word, **{"word": "bank", **options})
 
 
-def test_missing_indexes(shop, tmp_path):
-    refused(UnknownNameError, "nowhere", shop.word, "bank", index="nowhere")
-    with Collection.create(tmp_path / "bare") as bare:
-        bare.add([Document("a", "A bank.")])
-        refused(InputError, "no lexical index.*retriever build .* --lexical", bare.word, "bank")
-        bare.build("words", lexical=True)
-        bare.build("floor", HashingEmbedder())
-        refused(InputError, "no index of a contextual .*contextual:all", bare.word, "bank")
+def test_without_an_index_it_says_what_to_build(collection):
+    collection.add([Document("a", "A bank.")])
+    refused(InputError, "no lexical index.*retriever build .* --lexical", collection.word, "bank")
+    collection.build("words", lexical=True)
+    collection.build("floor", HashingEmbedder())
+    refused(InputError, "no index of a contextual .*contextual:all", collection.word, "bank")
+    refused(UnknownNameError, "nowhere", collection.word, "bank", index="nowhere")
 
 
 def test_a_custom_embedder_is_skipped_until_it_is_given(shop):
@@ -783,7 +776,7 @@ def test_the_command_fits_the_terminal(banks, monkeypatch):
     for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "50"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
     lines, _ = printed(banks, "bank", "--in", "the bank of the river", "-k", "24")
-    lines = [click.unstyle(line) for line in lines]
+    lines = list(map(click.unstyle, lines))
     assert max(map(len, lines)) == 50
     assert sum("[bank]" in line for line in lines) == 24
 
