@@ -46,11 +46,7 @@ class TrainingJob:
         return shlex.quote(str(self.library.path))
 
     def check(self) -> None:
-        """Check the name and the collection before any work.
-
-        Raises:
-            InputError: the name is not a valid file name, or there are no documents.
-        """
+        """Check before any work that the name is valid and that there are documents."""
         if not NAME.fullmatch(self.name):
             raise InputError(
                 f"'{self.name}' is not a valid model name. "
@@ -63,11 +59,7 @@ class TrainingJob:
             )
 
     def check_index(self) -> None:
-        """Check that the index over the model can be built.
-
-        Raises:
-            CollectionError: an index has this name.
-        """
+        """Check that no index has the name of the model."""
         if self.name in self.library.index_names():
             raise CollectionError(
                 f"Index '{self.name}' already exists. "
@@ -79,11 +71,7 @@ class TrainingJob:
         return {"checksum": self.library.content_checksum(), "documents": len(self.library)}
 
     def check_unchanged(self, corpus: Mapping[str, Any]) -> None:
-        """Check that the documents are still those of `corpus`.
-
-        Raises:
-            CollectionError: they have changed.
-        """
+        """Check that the documents are still those of `corpus`."""
         if self.library.content_checksum() != corpus["checksum"]:
             raise CollectionError(
                 f"The documents of {self.library.path}/ changed while they were read. "
@@ -91,11 +79,7 @@ class TrainingJob:
             )
 
     def finished(self, facts: str, identity: Mapping[str, Any], *, needs: Path) -> dict[str, Any]:
-        """Return what the file `facts` of the existing model says.
-
-        Raises:
-            CollectionError: the model has another identity, or lacks the file `needs`.
-        """
+        """Return what the file `facts` of the model says, which must have this identity."""
         found = read_facts(self.place / facts)
         same = {key: found.get(key) for key in identity} == json.loads(json.dumps(identity))
         if not same or not needs.exists():
