@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from indexes.errors import CollectionError, InputError
 from indexes.progress import Progress
 from indexes.store import NAME
 from retriever.collection import Collection
+from retriever.documents import ignore_progress
 from retriever.indexing.embedder_pool import MODELS
 from retriever.training.checkpoint import read_facts
 
@@ -22,10 +22,9 @@ from retriever.training.checkpoint import read_facts
 Stages = Callable[[str], AbstractContextManager[Progress]]
 
 
-@contextlib.contextmanager
-def silent_stages(_: str) -> Iterator[Progress]:
+def silent_stages(_label: str) -> AbstractContextManager[Progress]:
     """Ignore the progress of a stage."""
-    yield lambda _done, _total: None
+    return nullcontext(ignore_progress)
 
 
 @dataclass(frozen=True)
