@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors, Word2Vec
+from gensim.models.fasttext import load_facebook_vectors
+from gensim.test.utils import datapath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +26,7 @@ from indexes.errors import (
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, train
 from retriever.datasets.lee import lee
+from retriever.embedders.tokenization.words import split
 from retriever.embedders.word_vectors.vectors import load_words
 from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors import corpus_files as words_module
@@ -45,19 +49,11 @@ SMALL = {"dim": 12, "epochs": 2, "workers": 1}
 KINDS = {"word2vec": {}, "fasttext": {"buckets": 500}, "glove": {}}
 
 
-@pytest.fixture(scope="module")
-def news(tmp_path_factory):
-    """The Lee corpus as a collection, to copy."""
-    folder = tmp_path_factory.mktemp("news") / "library"
-    with Collection.create(folder) as library:
-        library.add(lee().documents[:NEWS])
-    return folder
-
-
 @pytest.fixture
-def library(news, tmp_path):
-    shutil.copytree(news, tmp_path / "library")
-    with Collection.open(tmp_path / "library") as library:
+def library(tmp_path):
+    """A hundred news documents."""
+    with Collection.create(tmp_path / "library") as library:
+        library.add(lee().documents[:NEWS])
         yield library
 
 
@@ -113,10 +109,9 @@ def test_words_of_any_text_are_those_of_the_embedder(tmp_path_factory, text):
 
 
 def test_a_small_corpus_gets_more_epochs():
-    neural, glove = settings_for("word2vec"), settings_for("glove")
     sizes = (0, 1_000_000, 1_250_001, 5_000_000, 10_000_000, 10**9)
-    assert [epochs_of(neural, words) for words in sizes] == [40, 40, 40, 10, 5, 5]
-    assert [epochs_of(glove, words) for words in sizes] == [15] * 6
+    for kind, epochs in (("word2vec", [40, 40, 40, 10, 5, 5]), ("glove", [15] * 6)):
+        assert [epochs_of(settings_for(kind), words) for words in sizes] == epochs
     assert epochs_of(settings_for("fasttext", epochs=3), 0) == 3
 
 
@@ -133,10 +128,6 @@ def neural(kind, folder, documents, progress=silent, **given):
 
 @pytest.mark.parametrize("cbow", [False, True])
 def test_several_files_and_epochs_are_one_training_of_gensim(tmp_path, cbow):
-    from gensim.models import Word2Vec
-
-    from retriever.embedders.tokenization.words import split
-
     documents = lee().documents[:100]
     vectors, files, words = neural("word2vec", tmp_path, documents, epochs=3, cbow=cbow)
     found = split([document.text for document in documents], lower=True)
@@ -243,22 +234,16 @@ assert read_facts(folder / FACTS) == {"word": zeus}
 
 
 def test_vectors_are_read_by_gensim_and_by_us_as_they_were_written(tmp_path):
-    from gensim.models import KeyedVectors
-
     vectors = np.array([[1.5, -2, 10, 32], [0.1, 1e-30, 3e30, 0]], np.float32)
     write_vectors(tmp_path / "vectors.bin", ["über", "b"], vectors)
     peer = KeyedVectors.load_word2vec_format(tmp_path / "vectors.bin", binary=True)
-    assert peer.index_to_key == ["über", "b"]
-    assert peer.vectors.tobytes() == vectors.tobytes()
     ours = load_words(tmp_path / "vectors.bin")
-    assert list(ours) == ["über", "b"]
-    assert np.asarray(ours.vectors).tobytes() == vectors.tobytes()
+    assert peer.index_to_key == list(ours) == ["über", "b"]
+    assert peer.vectors.tobytes() == np.asarray(ours.vectors).tobytes() == vectors.tobytes()
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_trained_model_is_a_folder_and_an_index(library, kind):
-    from gensim.models import KeyedVectors
-
     report = train(library, kind, "mine", **SMALL, **KINDS[kind])
     models = library.path / "models"
     assert [path.name for path in models.iterdir()] == ["mine"]  # The work folder is removed.
@@ -281,8 +266,6 @@ def test_a_trained_model_is_a_folder_and_an_index(library, kind):
 
 
 def test_a_fasttext_model_keeps_its_subwords(library):
-    from gensim.models.fasttext import load_facebook_vectors
-
     report = train(library, "fasttext", "mine", build=False, **SMALL, buckets=500)
     assert (library.index_names(), report.build) == ([], None)
     peer = load_facebook_vectors(str(report.path))
@@ -474,9 +457,6 @@ def test_too_few_known_words_give_no_score(tmp_path):
 
 
 def test_scores_are_those_of_gensim_on_the_files_that_it_ships(tmp_path):
-    from gensim.models import KeyedVectors
-    from gensim.test.utils import datapath
-
     glove = StaticEmbedder("glove-6b-50d").words
     words = list(glove)[:4000]
     vectors = np.asarray(glove.vectors[:4000])
