@@ -18,6 +18,7 @@ from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, com
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
+from retriever.training.distillation.evaluate import StudentScores
 from retriever.training.distillation.student import (
     FitOptions,
     TrainingSet,
@@ -33,7 +34,7 @@ from retriever.training.distillation.training_texts import (
     shuffled,
     titles_and_sentences,
 )
-from tests.support.commands import invoke
+from tests.support.commands import misuse, objects, succeed
 from tests.support.toy import refused
 from tests.support.trainings import silent
 
@@ -45,7 +46,7 @@ def lessons(tokens, vectors):
     return TrainingSet(csr_array(np.array(tokens, np.float32)), unit(np.array(vectors, np.float32)))
 
 
-def loss(table, some, anchors, definition):
+def loss(table, some, anchors, options):
     """Compute the loss text by text in double precision."""
     total = 0.0
     for bag, target in zip(some.tokens.toarray(), some.vectors.astype(float), strict=True):
@@ -53,10 +54,10 @@ def loss(table, some, anchors, definition):
         direction = direction / np.linalg.norm(direction)
         total += 1 - direction @ target
         if len(anchors):
-            sharp = definition.sharpness
+            sharp = options.sharpness
             odds = [np.exp(sharp * anchors @ vector) for vector in (target, direction)]
             p, q = (one / one.sum() for one in odds)
-            total += definition.contrast / sharp * (p * np.log(p / q)).sum()
+            total += options.contrast / sharp * (p * np.log(p / q)).sum()
     return total
 
 
@@ -74,18 +75,18 @@ def test_the_first_step_of_adam_by_hand():
 @pytest.mark.parametrize("contrast", [0.0, 3.0])
 def test_the_gradient_is_that_of_finite_differences(contrast):
     random = np.random.default_rng(1)
-    definition = FitOptions(contrast=contrast, sharpness=5.0)
+    options = FitOptions(contrast=contrast, sharpness=5.0)
     some = lessons(random.integers(0, 3, (4, 5)) + np.eye(4, 5), random.normal(size=(4, 3)))
     anchors = unit(random.normal(size=(6, 3)).astype(np.float32)) if contrast else NO_ANCHORS
     table = random.normal(size=(5, 3))
-    fitting = _Fitting(table.astype(np.float32), anchors, definition)
+    fitting = _Fitting(table.astype(np.float32), anchors, options)
     sums = np.asarray(some.tokens @ table, np.float32)
     gradient = some.tokens.T @ fitting._gradient(sums, some.vectors)
     slope = np.zeros_like(table)
     for place in np.ndindex(table.shape):
         step = np.zeros_like(table)
         step[place] = 1e-5
-        above, below = (loss(table + by, some, anchors, definition) for by in (step, -step))
+        above, below = (loss(table + by, some, anchors, options) for by in (step, -step))
         slope[place] = (above - below) / 2e-5
     assert gradient == pytest.approx(slope, abs=2e-3)
 
@@ -97,11 +98,9 @@ def test_a_known_table_is_recovered():
     some = lessons(bags, bags @ truth)
     start = random.normal(size=truth.shape).astype(np.float32)
     before = start.copy()
-    definition = replace(PLAIN, rate=0.1, last_rate=0.01, batch=20, least_gain=-1.0)
-    anchors = np.zeros((0, 8), np.float32)
-    fitted, again, other = (
-        fit(start, some[200:], some[:200], anchors, definition, seed, silent) for seed in (1, 1, 2)
-    )
+    options = replace(PLAIN, rate=0.1, last_rate=0.01, batch=20, least_gain=-1.0)
+    given = start, some[200:], some[:200], np.zeros((0, 8), np.float32), options
+    fitted, again, other = (fit(*given, seed, silent) for seed in (1, 1, 2))
     assert mean_cosine(start, some[:200]) < 0.3
     assert fitted.cosine > 0.999
     assert np.array_equal(start, before)
@@ -120,11 +119,11 @@ def test_fitting_stops_when_held_out_texts_gain_nothing_and_keeps_the_best():
 
 
 def test_small_corpora_get_more_epochs():
-    definition = FitOptions(steps=400, batch=256, epochs=10, most_epochs=20)
+    options = FitOptions(steps=400, batch=256, epochs=10, most_epochs=20)
     sizes = (10, 6_000, 8_000, 100_000)
-    assert [definition.epochs_of(count) for count in sizes] == [20, 17, 12, 10]
-    assert definition.rate_of(0, 10) == definition.rate
-    assert definition.rate_of(9, 10) == pytest.approx(definition.last_rate)
+    assert [options.epochs_of(count) for count in sizes] == [20, 17, 12, 10]
+    assert options.rate_of(0, 10) == options.rate
+    assert options.rate_of(9, 10) == pytest.approx(options.last_rate)
 
 
 def test_titles_and_sentences_by_eye():
@@ -218,23 +217,13 @@ def encoded_by_teacher(folder, count, texts=TEXTS):
     return counting.texts
 
 
-@pytest.fixture
-def interrupted_teacher(tmp_path):
-    """A teacher interrupted in the first 400 of 900 texts, and how many it encoded."""
+def test_an_interrupted_teacher_resumes_within_its_budget_and_encodes_nothing_twice(tmp_path):
     counting, budget = Counting(stops_after=400), Budget(texts=900)
     call = encode_with_budget, tmp_path, "texts", TEXTS, counting, budget, silent
     refused(KeyboardInterrupt, None, *call)
     assert 0 < counting.texts <= 400
-    return counting.texts
-
-
-def test_an_interrupted_teacher_resumes_and_encodes_nothing_twice(tmp_path, interrupted_teacher):
-    assert encoded_by_teacher(tmp_path, 900) == 900 - interrupted_teacher
-    assert encoded_by_teacher(tmp_path, 900) == 0
-
-
-def test_a_smaller_budget_limits_what_is_resumed(tmp_path, interrupted_teacher):
-    encoded_by_teacher(tmp_path, 100)
+    smaller, rest, none = (encoded_by_teacher(tmp_path, count) for count in (100, 900, 900))
+    assert (counting.texts + smaller + rest, none) == (900, 0)
 
 
 def test_parts_of_other_texts_or_damaged_ones_are_not_reused(tmp_path):
@@ -363,35 +352,23 @@ def test_an_interrupted_distillation_resumes_to_the_same_table(report, tmp_path)
 
 
 def test_documents_added_while_the_teacher_encodes_are_detected(collection):
+    def stages(label):
+        if label.startswith("encoding sentences"):
+            collection.add([Document("late", "It came too late.")])
+        return nullcontext(silent)
+
     collection.add(lee().documents[:30])
-    teacher = Adding(collection)
-    collection.build("teacher", teacher)
-    collection.use("teacher", teacher)
-    teacher.adds = True
-    call = partial(distill, collection, "student", teacher="teacher", texts=100)
+    collection.build("teacher", HashingEmbedder(16))
+    call = partial(distill, collection, "student", teacher="teacher", texts=100, stages=stages)
     refused(CollectionError, "changed while they were read", call)
     assert not (collection.path / "models" / "student").exists()
 
 
-class Adding(HashingEmbedder):
-    """An embedder during whose calls another process adds a document."""
-
-    def __init__(self, library):
-        super().__init__(16)
-        self.library, self.adds = library, False
-
-    def encode_queries(self, texts):
-        if self.adds:
-            self.library.add([Document("late", "It came too late.")])
-        return super().encode_queries(texts)
-
-
 def test_teacher_and_student_are_evaluated(news, report):
-    queries = {"q": lee().documents[7].text[:200]}
-    qrels = {"q": {lee().documents[7].doc_id: 1}}
-    again = distill(news, "student", teacher="teacher", texts=500, queries=queries, qrels=qrels)
-    assert again.judged.queries == 1
-    assert (again.judged.teacher, again.judged.student_queries, again.judged.student) == (1, 1, 1)
+    document = lee().documents[7]
+    judged = {"queries": {"q": document.text[:200]}, "qrels": {"q": {document.doc_id: 1}}}
+    again = distill(news, "student", teacher="teacher", texts=500, **judged)
+    assert again.judged == StudentScores(1, teacher=1, student_queries=1, student=1)
 
 
 @pytest.mark.parametrize(
@@ -424,24 +401,16 @@ def test_the_commands(tmp_path, monkeypatch):
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "heavy rain and floods"}\n')
     (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\tjudged-01\t1\n")
     judged = ("--queries", "queries.jsonl", "--qrels", "qrels.tsv")
-    commands = (
-        ("add", "library", "corpus.jsonl"),
-        ("build", "library", "teacher", "--embedder", "hashing", "-o", "dim", "32"),
-        ("distill", "library", "student", "--teacher", "teacher", "--texts", "300", *judged),
-        ("build", "library", "fast", "--vectors", "teacher", "--queries-by", "student"),
-        ("compare", "library", *judged, "--json"),
-    )
-    done = [invoke(*command) for command in commands]
-    assert [one.exit_code for one in done] == [0] * 5, [one.output for one in done]
-    lines = done[2].stdout.splitlines()
+    succeed("add", "library", "corpus.jsonl")
+    succeed("build", "library", "teacher", "--embedder", "hashing", "-o", "dim", "32")
+    command = ("distill", "library", "student", "--teacher", "teacher")
+    lines = succeed(*command, "--texts", "300", *judged).splitlines()
     assert lines[0].startswith("student: learned from 285 sentences and 30 vectors of teacher, ")
     assert lines[2:4] == ["index student: 30 passages embedded", "nDCG@10 over 1 query:"]
-    assert [line.split("%  ")[1] for line in lines[4:]] == [
-        "teacher itself",
-        "student's queries over teacher's vectors",
-        "student on both sides",
-    ]
-    rows = [json.loads(line) for line in done[4].stdout.splitlines()]
+    rows = [line.split("%  ")[1] for line in lines[4:]]
+    by_student = ["student's queries over teacher's vectors", "student on both sides"]
+    assert rows == ["teacher itself", *by_student]
+    succeed("build", "library", "fast", "--vectors", "teacher", "--queries-by", "student")
+    rows = objects(succeed("compare", "library", *judged, "--json"))
     assert [row["name"] for row in rows[:3]] == ["teacher", "student", "fast"]
-    refused = invoke("distill", "library", "x", "--teacher", "teacher", "--qrels", "qrels.tsv")
-    assert (refused.exit_code, "Give both --queries and --qrels" in refused.stderr) == (2, True)
+    assert "Give both --queries and --qrels" in misuse(*command, "--qrels", "qrels.tsv")
