@@ -57,6 +57,12 @@ def library(tmp_path):
         yield library
 
 
+@pytest.fixture
+def fit(library):
+    """`train` on the news, with small settings."""
+    return partial(train, library, **SMALL)
+
+
 def texts(*given):
     return [Document(f"d{number}", text) for number, text in enumerate(given)]
 
@@ -243,8 +249,8 @@ def test_vectors_are_read_by_gensim_and_by_us_as_they_were_written(tmp_path):
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_trained_model_is_a_folder_and_an_index(library, kind):
-    report = train(library, kind, "mine", **SMALL, **KINDS[kind])
+def test_a_trained_model_is_a_folder_and_an_index(library, fit, kind):
+    report = fit(kind, "mine", **KINDS[kind])
     models = library.path / "models"
     assert [path.name for path in models.iterdir()] == ["mine"]  # The work folder is removed.
     peer = KeyedVectors.load_word2vec_format(models / "mine" / "vectors.bin", binary=True)
@@ -265,8 +271,8 @@ def test_a_trained_model_is_a_folder_and_an_index(library, kind):
     assert library.search("a bushfire near Sydney", index="mine", k=3)[0].score > 0
 
 
-def test_a_fasttext_model_keeps_its_subwords(library):
-    report = train(library, "fasttext", "mine", build=False, **SMALL, buckets=500)
+def test_a_fasttext_model_keeps_its_subwords(library, fit):
+    report = fit("fasttext", "mine", build=False, buckets=500)
     assert (library.index_names(), report.build) == ([], None)
     peer = load_facebook_vectors(str(report.path))
     embedder = StaticEmbedder(report.path)
@@ -276,53 +282,49 @@ def test_a_fasttext_model_keeps_its_subwords(library):
     assert np.linalg.norm(peer["bushfirefighters"]) > 0
 
 
-def test_a_trained_model_encodes_no_queries_for_other_vectors(library):
-    train(library, "glove", "mine", **SMALL)
-    train(library, "glove", "other", **SMALL, build=False)
+def test_a_trained_model_encodes_no_queries_for_other_vectors(library, fit):
+    fit("glove", "mine")
+    fit("glove", "other", build=False)
     library.build("hashing", HashingEmbedder(12))
     for name in ("mine", "other"):
         why = f"'{name}'.* was not distilled from any embedder"
         refused(MismatchError, why, library.build, "fast", vectors="hashing", queries_by=name)
 
 
-def test_options_of_the_embedder_reach_the_index(library):
-    train(library, "glove", "mine", **SMALL, options={"weighting": "sif", "dtype": "float16"})
+def test_options_of_the_embedder_reach_the_index(library, fit):
+    fit("glove", "mine", options={"weighting": "sif", "dtype": "float16"})
     info = library.index_info("mine")
     assert (info.dtype, info.options["weighting"]) == ("float16", "sif")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_wrong_options_of_the_embedder_are_refused_before_training(library, fit):
+    for options, message in (
         ({"weighting": "foo"}, "Unknown weighting 'foo'"),
         ({"components": 10**6}, "nothing would be left"),
         ({"dtype": "float64"}, "dtype is 'float64'; expected one of: float32, float16"),
-    ],
-)
-def test_wrong_options_of_the_embedder_are_refused_before_training(library, options, message):
-    refused(InputError, message, train, library, "glove", "mine", **SMALL, options=options)
+    ):
+        refused(InputError, message, fit, "glove", "mine", options=options)
     assert not (library.path / "models").exists()
 
 
-def test_a_finished_training_is_neither_repeated_nor_replaced(library):
-    first = train(library, "glove", "mine", build=False, **SMALL)
+def test_a_finished_training_is_neither_repeated_nor_replaced(library, fit):
+    first = fit("glove", "mine", build=False)
     vectors = first.path.read_bytes()
-    again = train(library, "glove", "mine", **SMALL)  # Now with its index.
+    again = fit("glove", "mine")  # Now with its index.
     assert (again.already, again.seconds, again.words_per_second) == (True, 0, None)
     assert (again.scores, again.losses) == (first.scores, first.losses)
     assert again.build.embedded == NEWS
-    assert train(library, "glove", "mine", **SMALL).build.embedded == 0
+    assert fit("glove", "mine").build.embedded == 0
     why = "models/mine/ already exists and was made from other settings or documents. Choose anoth"
-    refused(CollectionError, why, train, library, "glove", "mine", **SMALL, seed=2)
+    refused(CollectionError, why, fit, "glove", "mine", seed=2)
     library.add(texts("something new"))
-    refused(CollectionError, why, train, library, "glove", "mine", **SMALL)
+    refused(CollectionError, why, fit, "glove", "mine")
     assert first.path.read_bytes() == vectors
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_training_is_repeatable(library, kind):
-    given = {**SMALL, **KINDS[kind], "build": False}
-    one, two = (train(library, kind, name, **given) for name in ("one", "two"))
+def test_training_is_repeatable(fit, kind):
+    one, two = (fit(kind, name, **KINDS[kind], build=False) for name in ("one", "two"))
     assert one.repeatable
     assert one.path.read_bytes() == two.path.read_bytes()
 
@@ -332,7 +334,7 @@ def stages_that(act):
     return lambda label: nullcontext(partial(act, label))
 
 
-def test_an_interrupted_call_leaves_no_model_and_resumes(library):
+def test_an_interrupted_call_leaves_no_model_and_resumes(library, fit):
     stages = []
 
     def interrupt(label, done, total):
@@ -340,12 +342,11 @@ def test_an_interrupted_call_leaves_no_model_and_resumes(library):
         if label == "training mine" and 2 * done > total:
             raise KeyboardInterrupt
 
-    fit = partial(train, library, "word2vec", **SMALL)
-    refused(KeyboardInterrupt, None, fit, "mine", stages=stages_that(interrupt))
+    refused(KeyboardInterrupt, None, fit, "word2vec", "mine", stages=stages_that(interrupt))
     models = library.path / "models"
     assert [path.name for path in models.iterdir()] == [".mine-work"]
     assert list(dict.fromkeys(stages)) == ["reading texts", "training mine"]
-    report, other = fit("mine"), fit("other", build=False)
+    report, other = fit("word2vec", "mine"), fit("word2vec", "other", build=False)
     assert (report.resumed_after, other.resumed_after) == (1, 0)
     assert sorted(path.name for path in models.iterdir()) == ["mine", "other"]
     assert other.path.read_bytes() == report.path.read_bytes()
@@ -384,51 +385,50 @@ def test_library_and_command_raise_the_same_error(library, message):
 
 
 def test_a_collection_without_documents_words_or_pairs_is_refused(collection):
-    check = partial(refused, InputError)
-    fit = partial(train, collection, "glove", "mine")
-    check("has no documents yet. Add some first: retriever add", fit)
+    def check(message, **given):
+        refused(InputError, message, train, collection, "glove", "mine", **given)
+
+    check("has no documents yet. Add some first: retriever add")
     collection.add(texts("", "..."))
-    check("Of the 0 distinct words of .*, no word occurs at least 5 times", fit)
+    check("Of the 0 distinct words of .*, no word occurs at least 5 times")
     collection.add([Document("x", "ho ho ho")])
-    check("Of the 1 distinct words of .*, only 'ho' occurs at least 2 times", fit, min_count=2)
+    check("Of the 1 distinct words of .*, only 'ho' occurs at least 2 times", min_count=2)
     collection.add(texts("a", "b", "a"))
     collection.delete(["x"])
-    check("No text of .* has two of the 2 words to train", fit, min_count=1)
+    check("No text of .* has two of the 2 words to train", min_count=1)
 
 
-@pytest.mark.parametrize("name", ["../mine", "", "a/b", ".hidden"])
-def test_an_invalid_model_name_is_refused(library, name):
-    why = "is not a valid model name. Use letters, digits"
-    refused(InputError, why, train, library, "glove", name)
+def test_an_invalid_model_name_is_refused(fit):
+    for name in ("../mine", "", "a/b", ".hidden"):
+        refused(InputError, "is not a valid model name. Use letters, digits", fit, "glove", name)
 
 
-def test_documents_added_while_they_are_read_are_detected(library):
+def test_documents_added_while_they_are_read_are_detected(library, fit):
     def add(label, done, total):
         if label == "reading texts" and done == total:
             with Collection.open(library.path) as other:
                 other.add(texts("late"))
 
-    fit = partial(train, library, "glove", "mine", **SMALL)
-    why = "changed while they were read. Run the command aga"
-    refused(CollectionError, why, fit, stages=stages_that(add))
-    assert fit().texts == NEWS + 1
+    why = "changed while they were read. Run the command again"
+    refused(CollectionError, why, fit, "glove", "mine", stages=stages_that(add))
+    assert fit("glove", "mine").texts == NEWS + 1
 
 
-def test_an_index_of_that_name_is_not_overwritten(library):
+def test_an_index_of_that_name_is_not_overwritten(library, fit):
     library.build("mine", lexical=True)
-    why = "Index 'mine' already exists. Choose another"
-    refused(CollectionError, why, train, library, "glove", "mine", **SMALL)
+    refused(CollectionError, "Index 'mine' already exists. Choose another", fit, "glove", "mine")
     assert not (library.path / "models").exists()
 
 
-def test_a_folder_that_is_locked_or_cannot_be_written_is_one_clear_error(library):
-    fit, models = partial(train, library, "glove", "mine", **SMALL), library.path / "models"
+def test_a_folder_that_is_locked_or_cannot_be_written_is_one_clear_error(library, fit):
+    models = library.path / "models"
     (models / ".mine-work").mkdir(parents=True)
     with writer_lock(models / ".mine-work"):
-        refused(LockedError, "is being written to by process", fit)
+        refused(LockedError, "is being written to by process", fit, "glove", "mine")
     shutil.rmtree(models)
     models.write_text("a file, not a folder")
-    refused(CollectionError, "work/ cannot be written: .*Check the free disk", fit)
+    why = "work/ cannot be written: .*Check the free disk"
+    refused(CollectionError, why, fit, "glove", "mine")
 
 
 def test_scores_by_hand(tmp_path):
