@@ -82,27 +82,23 @@ def test_documents_queries_and_graded_judgments(ir: Any, tmp_path: Path) -> None
     assert dataset.queries == {"q1": "why hum?", "q2": "taxes"}
     assert dataset.qrels == {"q1": {"d1": 2, "d2": 0}, "q3": {"d3": -1}}
     # The default text of d1 is "Cats Cats purr.": the title is taken off once.
-    expected = [
-        Document("d1", "Cats purr.", "Cats"),
-        Document("d2", " Engines idle."),
-        Document("d3", "", "Tax"),
-    ]
-    assert list(dataset.documents()) == expected
-    assert list(dataset.documents()) == expected
+    cats, tax = Document("d1", "Cats purr.", "Cats"), Document("d3", "", "Tax")
+    expected = [cats, Document("d2", " Engines idle."), tax]
+    assert list(dataset.documents()) == list(dataset.documents()) == expected
 
 
 @pytest.mark.parametrize(
-    ("docs", "row", "expected"),
+    ("docs", "row", "text"),
     [
-        (HeadlineDoc, "d\tCats\tThey purr.\n", Document("d", "news: Cats. They purr.")),
-        (PlainDoc, "d\tThey purr.\n", Document("d", "They purr.")),
+        (HeadlineDoc, "d\tCats\tThey purr.\n", "news: Cats. They purr."),
+        (PlainDoc, "d\tThey purr.\n", "They purr."),
     ],
 )
 def test_a_title_is_not_repeated_and_a_plain_text_is_enough(
-    ir: Any, tmp_path: Path, docs: type, row: str, expected: Document
+    ir: Any, tmp_path: Path, docs: type, row: str, text: str
 ) -> None:
     register(ir, tmp_path, docs=docs, rows=row)
-    assert list(load_named(NAME).documents()) == [expected]
+    assert list(load_named(NAME).documents()) == [Document("d", text)]
 
 
 def test_the_titles_of_trec_topics_are_the_queries(ir: Any, tmp_path: Path) -> None:
@@ -120,16 +116,13 @@ def test_of_several_grades_of_one_document_the_highest_counts(ir: Any, tmp_path:
     assert load_named(NAME).qrels == {"q": {"d": 2}}
 
 
-def test_an_unknown_name_is_an_error_with_similar_names(ir: Any) -> None:
+def test_unknown_names_and_names_of_groups_are_errors_with_advice(ir: Any) -> None:
     start = f"No test collection 'beir/scifact/tset' in ir_datasets {ir.__version__}. Similar names"
     end = ". All names are listed at https://ir-datasets.com"
     why = f"^{re.escape(start)}: beir/scifact/test, .*{re.escape(end)}$"
     refused(UnknownNameError, why, load_named, "beir/scifact/tset")
     why = r"in ir_datasets [0-9.]+\. All names are listed at"
     refused(UnknownNameError, why, load_named, "#" * 40)
-
-
-def test_a_group_of_collections_is_refused(ir: Any) -> None:
     why = "'beir' has no documents in ir_datasets: it is a group"
     refused(InputError, why, load_named, "beir")
 

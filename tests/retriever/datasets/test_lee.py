@@ -51,8 +51,7 @@ def test_judgments_are_symmetric_and_never_of_a_document_for_itself() -> None:
     qrels = lee().qrels
     for query_id, grades in qrels.items():
         assert query_id not in grades
-        for doc_id, grade in grades.items():
-            assert qrels[doc_id][query_id] == grade
+        assert {doc_id: qrels[doc_id][query_id] for doc_id in grades} == grades
 
 
 def test_grades_go_by_tenths_whatever_the_binary_fraction() -> None:

@@ -132,12 +132,9 @@ def test_titles_and_sentences_by_eye():
     assert titles_and_sentences(documents) == [title, *sentences]
 
 
-def test_shuffling_is_repeatable_by_the_seed():
+def test_a_large_corpus_is_sampled_in_its_order_and_shuffling_is_repeatable(monkeypatch):
     assert sorted(shuffled("abcdef", 3)) == list("abcdef")
     assert shuffled("abcdef", 3) == shuffled("abcdef", 3) != shuffled("abcdef", 4)
-
-
-def test_a_large_corpus_is_sampled_in_its_order(monkeypatch):
     monkeypatch.setattr("retriever.training.distillation.training_texts.MOST_DOCUMENTS", 5)
     chosen = sample(range(100), 100, 1)
     assert len(chosen) == 5

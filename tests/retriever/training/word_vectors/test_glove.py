@@ -39,12 +39,12 @@ def test_the_counts_of_a_small_text_by_hand(tmp_path):
     }
 
 
-def test_unknown_words_are_removed_before_distances_are_counted(tmp_path):
-    assert pairs_of(tmp_path, ["a rare b", "rare", ""], ["a", "b"], 1) == {("a", "b"): 1}
-
-
-def test_no_pair_spans_two_texts(tmp_path):
-    assert pairs_of(tmp_path, ["a", "b", "a"], ["a", "b"], 5) == {}
+def test_a_pair_is_of_known_words_of_one_text(tmp_path):
+    # Unknown words are removed before distances are counted.
+    assert pairs_of(tmp_path / "1", ["a rare b", "rare", ""], ["a", "b"], 1) == {("a", "b"): 1}
+    assert pairs_of(tmp_path / "2", ["a", "b", "a"], ["a", "b"], 5) == {}
+    keys, counts = count_file(tmp_path / "2" / "text-0.txt", {"a": 0}, 10)
+    assert len(keys) == len(counts) == 0
 
 
 def by_loop(lines, vocabulary, window):
@@ -90,12 +90,6 @@ def test_complete_counts_are_reused_and_truncated_ones_are_not(tmp_path):
     assert pairs_of(tmp_path, ["b b b"], ["a", "b"], 2) == found == {("a", "b"): 1}
     (tmp_path / "pairs-00000.bin").write_bytes(b"cut")
     assert pairs_of(tmp_path, ["b b b"], ["a", "b"], 2) == {("b", "b"): pytest.approx(5)}
-
-
-def test_a_file_without_pairs_has_none(tmp_path):
-    (tmp_path / "empty.txt").write_text("a\n")
-    keys, counts = count_file(tmp_path / "empty.txt", {"a": 0}, 10)
-    assert len(keys) == len(counts) == 0
 
 
 def factors_of(words, contexts, word_biases=0.0, context_biases=0.0):
