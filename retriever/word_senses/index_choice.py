@@ -57,7 +57,7 @@ def static_of(
 ) -> tuple[tuple[str, StaticEmbedder] | None, list[str]]:
     """Return the index of the name, or the first static one, with its embedder; None without any.
 
-    Also return notes on the indexes skipped because their tables cannot be read.
+    Also return notes on the indexes skipped because their embedders cannot be loaded.
     """
     if name is not None:
         embedder = models.of(name)
