@@ -1,7 +1,5 @@
 """Queries and judgments: in, out, and what is wrong with a bad one."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import os
@@ -27,13 +25,13 @@ TOKENS = st.text(min_size=1).filter(
 GRADES = st.integers(min_value=-(10**6), max_value=10**6)
 
 
-def write(path: Path, content: str | bytes) -> Path:
+def write(path, content):
     raw = content.encode() if isinstance(content, str) else content
     path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
     return path
 
 
-def bad_places(path: Path, error: BadRecordsError) -> dict[str, str]:
+def bad_places(path, error):
     return {bad.place.removeprefix(str(path)): bad.reason for bad in error.records}
 
 
@@ -42,38 +40,38 @@ def bad_places(path: Path, error: BadRecordsError) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ["_id", "query_id", "qid", "id"])
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz"])
-def test_queries_of_json_lines_in_their_order(tmp_path: Path, name: str, ending: str) -> None:
+def test_queries_of_json_lines_in_their_order(tmp_path, name, ending):
     lines = f'{{"{name}": "q2", "text": "why does my cat hum?", "title": 5}}\n\n'
     lines += f'{{"{name}": 1, "text": "second"}}\n'
     assert list(read_queries(write(tmp_path / f"q.{ending}", lines)).items()) == [*QUERIES.items()]
 
 
 @pytest.mark.parametrize(("ending", "delimiter"), [("csv", ","), ("tsv", "\t"), ("tsv.gz", "\t")])
-def test_queries_of_rows_under_a_header(tmp_path: Path, ending: str, delimiter: str) -> None:
+def test_queries_of_rows_under_a_header(tmp_path, ending, delimiter):
     rows = [["qid", "text"], ["q2", "why does my cat hum?"], ["1", "second"]]
     path = write(tmp_path / f"q.{ending}", "\n".join(delimiter.join(row) for row in rows))
     assert read_queries(path) == QUERIES
 
 
-def test_queries_of_parquet(tmp_path: Path) -> None:
+def test_queries_of_parquet(tmp_path):
     path = tmp_path / "q.parquet"
     pq.write_table(pa.table({"_id": list(QUERIES), "text": list(QUERIES.values())}), path)
     assert read_queries(path) == QUERIES
 
 
 @pytest.mark.parametrize("ending", ["txt", "txt.gz"])
-def test_a_line_of_text_is_a_query_with_its_number_for_an_id(tmp_path: Path, ending: str) -> None:
+def test_a_line_of_text_is_a_query_with_its_number_for_an_id(tmp_path, ending):
     path = write(tmp_path / f"q.{ending}", "\ufefffirst query \r\n\r\n third\n")
     assert read_queries(path) == {"1": "first query", "3": "third"}
 
 
-def test_queries_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_from_standard_input(monkeypatch):
     for kind, raw in [(None, b'{"id": "a", "text": "x"}'), ("txt", b"x"), ("csv", b"id,text\na,x")]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
         assert read_queries("-", format=kind) == {"1" if kind == "txt" else "a": "x"}
 
 
-def test_all_bad_queries_are_reported_together(tmp_path: Path) -> None:
+def test_all_bad_queries_are_reported_together(tmp_path):
     lines = [
         b'{"_id": "a", "text": "fine"}',
         b'{"_id": "a", "text": "again"}',
@@ -105,8 +103,8 @@ def test_all_bad_queries_are_reported_together(tmp_path: Path) -> None:
 
 
 def test_of_very_many_bad_lines_the_first_thousand_are_kept_and_all_are_counted(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     path = write(tmp_path / "q.jsonl", "{}\n" * 1_500)
     with pytest.raises(BadRecordsError) as caught:
         read_queries(path)
@@ -116,13 +114,13 @@ def test_of_very_many_bad_lines_the_first_thousand_are_kept_and_all_are_counted(
 @pytest.mark.parametrize(
     ("name", "content"), [("q.jsonl", ""), ("q.txt", "\n"), ("q.csv", "id,text")]
 )
-def test_a_file_without_queries_is_refused(tmp_path: Path, name: str, content: str) -> None:
+def test_a_file_without_queries_is_refused(tmp_path, name, content):
     path = write(tmp_path / name, content)
     with pytest.raises(InputError, match="holds no queries"):
         read_queries(path)
 
 
-def test_queries_of_an_unknown_ending_or_a_missing_file_are_refused(tmp_path: Path) -> None:
+def test_queries_of_an_unknown_ending_or_a_missing_file_are_refused(tmp_path):
     with pytest.raises(FileFormatError, match=r"Known extensions: .*\.trec, .*each also with \.gz"):
         read_queries(write(tmp_path / "q.doc", "x"))
     with pytest.raises(InputError, match=r"No file or folder 'no\.jsonl'"):
@@ -133,15 +131,13 @@ def test_queries_of_an_unknown_ending_or_a_missing_file_are_refused(tmp_path: Pa
 
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "ndjson", "json", "csv", "tsv", "csv.gz"])
 @given(queries=st.dictionaries(FILLED, FILLED, min_size=1))
-def test_queries_written_are_read_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, ending: str, queries: dict[str, str]
-) -> None:
+def test_queries_written_are_read_as_they_were(tmp_path_factory, ending, queries):
     path = tmp_path_factory.mktemp("law") / f"q.{ending}"
     write_queries(path, queries)
     assert list(read_queries(path).items()) == list(queries.items())
 
 
-def test_queries_that_could_not_be_read_again_are_not_written(tmp_path: Path) -> None:
+def test_queries_that_could_not_be_read_again_are_not_written(tmp_path):
     path = write(tmp_path / "q.jsonl", "old")
     for queries in [{"": "x"}, {"a": " "}, {"a": "\ud800"}]:
         with pytest.raises(InputError, match=r"^The (query id|text of query 'a') is "):
@@ -150,7 +146,7 @@ def test_queries_that_could_not_be_read_again_are_not_written(tmp_path: Path) ->
     assert os.listdir(tmp_path) == ["q.jsonl"]  # noqa: PTH208
 
 
-def test_queries_are_written_as_the_ending_says(tmp_path: Path) -> None:
+def test_queries_are_written_as_the_ending_says(tmp_path):
     queries = {"q2": 'why "hum",\nmy cat?', "1": "second"}
     expected = {
         "q.jsonl": '{"_id": "q2", "text": "why \\"hum\\",\\nmy cat?"}\n'
@@ -164,9 +160,7 @@ def test_queries_are_written_as_the_ending_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["q.txt", "q.parquet", "q", "q.gz"])
-def test_queries_are_not_written_under_an_ending_that_reads_otherwise(
-    tmp_path: Path, name: str
-) -> None:
+def test_queries_are_not_written_under_an_ending_that_reads_otherwise(tmp_path, name):
     with pytest.raises(InputError, match=r"expected an extension of \.jsonl, .*\.trec, optionally"):
         write_queries(tmp_path / name, QUERIES)
     assert list(tmp_path.iterdir()) == []
@@ -186,18 +180,16 @@ def test_queries_are_not_written_under_an_ending_that_reads_otherwise(
         "q2 0 cat 2\nq2 0 cat 2\nq2 0 car 0\n1 0 tax -1",
     ],
 )
-def test_judgments_in_both_formats_whatever_the_name(
-    tmp_path: Path, name: str, content: str
-) -> None:
+def test_judgments_in_both_formats_whatever_the_name(tmp_path, name, content):
     assert read_qrels(write(tmp_path / name, content)) == QRELS
 
 
-def test_judgments_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_judgments_from_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"q 0 d 1\n")))
     assert read_qrels("-") == {"q": {"d": 1}}
 
 
-def test_all_bad_judgments_under_a_header_are_reported_together(tmp_path: Path) -> None:
+def test_all_bad_judgments_under_a_header_are_reported_together(tmp_path):
     rows = ["query-id\tcorpus-id\tscore", "a\td\t1", "a\td\t2", "a\td", "\td\t1", "a\t\t1"]
     rows += ["a\te\t1.0", "a\tf\thigh", "a\tg\t1_000", "a\tg\t"]
     path = write(tmp_path / "q.tsv", "\n".join(rows))
@@ -215,7 +207,7 @@ def test_all_bad_judgments_under_a_header_are_reported_together(tmp_path: Path) 
     }
 
 
-def test_all_bad_judgments_of_trec_are_reported_together(tmp_path: Path) -> None:
+def test_all_bad_judgments_of_trec_are_reported_together(tmp_path):
     path = write(tmp_path / "q.trec", b"a 0 d 1\na 0 d 0\na d 1\n\xff 0 d 1\na 0 e x\n")
     with pytest.raises(BadRecordsError) as caught:
         read_qrels(path)
@@ -230,7 +222,7 @@ def test_all_bad_judgments_of_trec_are_reported_together(tmp_path: Path) -> None
     )
 
 
-def test_files_that_are_no_judgments_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_judgments_are_refused(tmp_path):
     for content in ["", "\n\n", "query-id\tcorpus-id\tscore\n"]:
         with pytest.raises(InputError, match="holds no judgments"):
             read_qrels(write(tmp_path / "q.tsv", content))
@@ -247,9 +239,7 @@ def test_files_that_are_no_judgments_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["tsv", "tsv.gz", "csv", "csv.gz", "other"])
 @given(qrels=st.dictionaries(FILLED, st.dictionaries(FILLED, GRADES, min_size=1), min_size=1))
 @example(qrels={"score": {"relevance": 3}, "a;b": {"x,y\tz\r": -1}})
-def test_judgments_written_are_read_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, ending: str, qrels: dict[str, dict[str, int]]
-) -> None:
+def test_judgments_written_are_read_as_they_were(tmp_path_factory, ending, qrels):
     path = tmp_path_factory.mktemp("law") / f"q.{ending}"
     write_qrels(path, qrels)
     assert read_qrels(path) == qrels
@@ -258,9 +248,7 @@ def test_judgments_written_are_read_as_they_were(
 @pytest.mark.parametrize("ending", ["qrels", "trec", "qrels.gz"])
 @given(qrels=st.dictionaries(TOKENS, st.dictionaries(TOKENS, GRADES, min_size=1), min_size=1))
 @example(qrels={"score,1": {"query-id": 2}, "relevance": {"doc_id": 0}})
-def test_judgments_written_in_trecs_columns_are_read_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, ending: str, qrels: dict[str, dict[str, int]]
-) -> None:
+def test_judgments_written_in_trecs_columns_are_read_as_they_were(tmp_path_factory, ending, qrels):
     path = tmp_path_factory.mktemp("law") / f"q.{ending}"
     write_qrels(path, qrels)
     assert read_qrels(path) == qrels
@@ -274,28 +262,26 @@ def test_judgments_written_in_trecs_columns_are_read_as_they_were(
         ("q.TREC", "q2 0 cat 2\nq2 0 car 0\n1 0 tax -1\n"),
     ],
 )
-def test_judgments_are_written_as_the_ending_says(tmp_path: Path, name: str, content: str) -> None:
+def test_judgments_are_written_as_the_ending_says(tmp_path, name, content):
     write_qrels(tmp_path / name, QRELS)
     assert (tmp_path / name).read_text() == content
 
 
 @pytest.mark.parametrize("qrels", [{"my q": {"d": 1}}, {"q": {"d": 1, "my\u2003d": 1}}])
-def test_ids_with_white_space_do_not_go_into_trecs_columns(
-    tmp_path: Path, qrels: dict[str, dict[str, int]]
-) -> None:
+def test_ids_with_white_space_do_not_go_into_trecs_columns(tmp_path, qrels):
     with pytest.raises(InputError, match=r"The (query|document) id .* holds white space, which"):
         write_qrels(tmp_path / "q.qrels", qrels)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_columns_are_not_read_and_semicolons_will_do(tmp_path: Path) -> None:
+def test_other_columns_are_not_read_and_semicolons_will_do(tmp_path):
     rows = ["note,query_id,doc_id,relevance,by", '"a; b",q,d,2,me', ",q,e,0,"]
     assert read_qrels(write(tmp_path / "q.csv", "\n".join(rows))) == {"q": {"d": 2, "e": 0}}
     rows = ["query_id;doc_id;relevance", "q;d,e;2"]
     assert read_qrels(write(tmp_path / "q.csv", "\n".join(rows))) == {"q": {"d,e": 2}}
 
 
-def test_judgments_are_written_as_beir_has_them(tmp_path: Path) -> None:
+def test_judgments_are_written_as_beir_has_them(tmp_path):
     write_qrels(tmp_path / "q.tsv", QRELS)
     expected = "query-id\tcorpus-id\tscore\nq2\tcat\t2\nq2\tcar\t0\n1\ttax\t-1\n"
     assert (tmp_path / "q.tsv").read_text() == expected
@@ -304,7 +290,7 @@ def test_judgments_are_written_as_beir_has_them(tmp_path: Path) -> None:
     assert (tmp_path / "q.tsv").read_text() == expected
 
 
-def test_the_real_collections(tmp_path: Path) -> None:
+def test_the_real_collections(tmp_path):
     folder = os.environ.get("RETRIEVER_DATA")
     if not folder:
         pytest.skip("RETRIEVER_DATA is not set: no real test collections here")

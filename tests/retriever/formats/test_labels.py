@@ -1,11 +1,8 @@
 """Label files: out to a spreadsheet, graded by hand, and back as judgments."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -42,11 +39,11 @@ AWKWARD = st.sampled_from(
 IDS = st.text(min_size=1).filter(str.strip) | AWKWARD
 
 
-def cells(path: Path) -> list[list[str]]:
+def cells(path):
     return list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
 
 
-def graded(path: Path, grades: list[str], delimiter: str = ",") -> Path:
+def graded(path, grades, delimiter=","):
     """The file as a spreadsheet saves it once grades are entered."""
     rows = cells(path)
     for row, grade in zip(rows[1:], grades, strict=True):
@@ -57,7 +54,7 @@ def graded(path: Path, grades: list[str], delimiter: str = ",") -> Path:
     return path
 
 
-def test_the_file_as_it_is_written(tmp_path: Path) -> None:
+def test_the_file_as_it_is_written(tmp_path):
     write_label_file(tmp_path / "labels.csv", ROWS)
     assert (tmp_path / "labels.csv").read_bytes().decode() == (
         f"\ufeff{HEADER}\r\n"
@@ -69,19 +66,19 @@ def test_the_file_as_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_what_was_entered_becomes_judgments(tmp_path: Path, delimiter: str) -> None:
+def test_what_was_entered_becomes_judgments(tmp_path, delimiter):
     write_label_file(tmp_path / "labels.csv", ROWS)
     path = graded(tmp_path / "labels.csv", ["2", "", "0"], delimiter)
     assert read_qrels(path) == {"q1": {"cat": 2}, "q2": {"007": 0}}
 
 
-def test_whole_numbers_may_have_a_decimal_zero(tmp_path: Path) -> None:
+def test_whole_numbers_may_have_a_decimal_zero(tmp_path):
     write_label_file(tmp_path / "labels.csv", ROWS)
     path = graded(tmp_path / "labels.csv", ["1.0", " 2,00 ", "-1.0"], ";")
     assert read_qrels(path) == {"q1": {"cat": 1, "car": 2}, "q2": {"007": -1}}
 
 
-def test_gzipped_and_with_an_empty_row_at_the_end(tmp_path: Path) -> None:
+def test_gzipped_and_with_an_empty_row_at_the_end(tmp_path):
     write_label_file(tmp_path / "labels.csv.gz", ROWS)
     raw = gzip.decompress((tmp_path / "labels.csv.gz").read_bytes())
     path = tmp_path / "mine.csv"
@@ -91,9 +88,7 @@ def test_gzipped_and_with_an_empty_row_at_the_end(tmp_path: Path) -> None:
 
 @given(pairs=st.dictionaries(IDS, st.dictionaries(IDS, st.integers(-9, 9), min_size=1), min_size=1))
 @example(pairs={"'": {"''": 1}, "=1": {"é": 0, "\N{SUPERSCRIPT TWO}": 2}})
-def test_ids_and_grades_come_back_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, pairs: dict[str, dict[str, int]]
-) -> None:
+def test_ids_and_grades_come_back_as_they_were(tmp_path_factory, pairs):
     path = tmp_path_factory.mktemp("law") / "labels.csv"
     rows = [
         UnjudgedDocument(q, f"={q}", d, d, d + q, "a") for q, found in pairs.items() for d in found
@@ -103,7 +98,7 @@ def test_ids_and_grades_come_back_as_they_were(
     assert read_qrels(graded(path, grades)) == pairs
 
 
-def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path: Path) -> None:
+def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path):
     rows = [
         UnjudgedDocument("=cmd()", "+1", "31715818", "@x", "-2\t=3", "=run"),
         UnjudgedDocument("MAR1", "a=b", "MARCO-1", "", "\t=4", "x"),
@@ -115,7 +110,7 @@ def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path: Pa
     ]
 
 
-def test_texts_are_one_line_of_500_characters(tmp_path: Path) -> None:
+def test_texts_are_one_line_of_500_characters(tmp_path):
     text = "猫" * 2_000
     write_label_file(
         tmp_path / "labels.csv", [UnjudgedDocument("q", "a\x1b[31m\n b", "d", "", text, "x")]
@@ -126,9 +121,7 @@ def test_texts_are_one_line_of_500_characters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("rows", "count"), [(ROWS, "3 rows"), (ROWS[:1], "1 row")])
-def test_a_file_that_nobody_has_labelled_says_so(
-    tmp_path: Path, rows: list[UnjudgedDocument], count: str
-) -> None:
+def test_a_file_that_nobody_has_labelled_says_so(tmp_path, rows, count):
     path = tmp_path / "labels.csv"
     write_label_file(path, rows)
     with pytest.raises(InputError) as caught:
@@ -139,13 +132,13 @@ def test_a_file_that_nobody_has_labelled_says_so(
     )
 
 
-def test_a_file_with_nothing_to_label_holds_no_judgments(tmp_path: Path) -> None:
+def test_a_file_with_nothing_to_label_holds_no_judgments(tmp_path):
     write_label_file(tmp_path / "labels.csv", [])
     with pytest.raises(InputError, match="holds no judgments"):
         read_qrels(tmp_path / "labels.csv")
 
 
-def test_a_label_that_is_no_grade_is_reported(tmp_path: Path) -> None:
+def test_a_label_that_is_no_grade_is_reported(tmp_path):
     write_label_file(tmp_path / "labels.csv", ROWS)
     path = graded(tmp_path / "labels.csv", ["yes", "", "1.5"])
     with pytest.raises(BadRecordsError) as caught:
@@ -156,13 +149,13 @@ def test_a_label_that_is_no_grade_is_reported(tmp_path: Path) -> None:
     ]
 
 
-def test_columns_that_would_tell_may_be_taken_out(tmp_path: Path) -> None:
+def test_columns_that_would_tell_may_be_taken_out(tmp_path):
     path = tmp_path / "blind.csv"
     path.write_text("text;query;doc_id;query_id;relevance\nx;y;d;q;\nx;y;e;q;1\n")
     assert read_qrels(path) == {"q": {"e": 1}}
 
 
-def test_without_the_columns_of_a_label_file_a_blank_grade_is_a_fault(tmp_path: Path) -> None:
+def test_without_the_columns_of_a_label_file_a_blank_grade_is_a_fault(tmp_path):
     path = tmp_path / "qrels.csv"
     path.write_text("query_id,doc_id,relevance,found_by\nq,d,,x\nq,'e,1.0,x\nq,'f,1,x\n")
     with pytest.raises(BadRecordsError) as caught:
@@ -173,7 +166,7 @@ def test_without_the_columns_of_a_label_file_a_blank_grade_is_a_fault(tmp_path: 
     ]
 
 
-def test_labels_that_may_be_there_are_not_written_over(tmp_path: Path) -> None:
+def test_labels_that_may_be_there_are_not_written_over(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("mine")
     with pytest.raises(InputError, match=r"labels\.csv already exists and may hold labels"):
@@ -193,9 +186,7 @@ def test_labels_that_may_be_there_are_not_written_over(tmp_path: Path) -> None:
         (UnjudgedDocument("q2", "", "007", "", "", ""), "Document '007' occurs twice"),
     ],
 )
-def test_rows_that_could_not_be_read_again_are_not_written(
-    tmp_path: Path, row: UnjudgedDocument, message: str
-) -> None:
+def test_rows_that_could_not_be_read_again_are_not_written(tmp_path, row, message):
     with pytest.raises(InputError, match=message):
         write_label_file(tmp_path / "labels.csv", [*ROWS, row])
     assert list(tmp_path.iterdir()) == []

@@ -1,11 +1,7 @@
 """Runs in TREC's format: what is written is read back as it was."""
 
-from __future__ import annotations
-
 import gzip
 import math
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +22,7 @@ SCORES = st.floats(allow_nan=False, allow_infinity=False) | st.floats(
 
 
 @st.composite
-def runs(draw: st.DrawFn) -> dict[str, list[tuple[str, float]]]:
+def runs(draw):
     run = {}
     for query_id in draw(st.lists(TOKENS, unique=True, max_size=4)):
         ids = draw(st.lists(TOKENS, unique=True, min_size=1, max_size=6))
@@ -37,30 +33,28 @@ def runs(draw: st.DrawFn) -> dict[str, list[tuple[str, float]]]:
 
 @pytest.mark.parametrize("ending", ["trec", "trec.gz"])
 @given(run=runs())
-def test_a_run_written_is_read_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, ending: str, run: dict[str, list[tuple[str, float]]]
-) -> None:
+def test_a_run_written_is_read_as_it_was(tmp_path_factory, ending, run):
     path = tmp_path_factory.mktemp("law") / f"run.{ending}"
     write_run(path, run, "tag")
     assert read_run(path) == run
     assert list(read_run(path)) == list(run)
 
 
-def test_the_six_columns(tmp_path: Path) -> None:
+def test_the_six_columns(tmp_path):
     write_run(tmp_path / "run.trec", RUN, "glove")
     assert (tmp_path / "run.trec").read_text() == (
         "q1 Q0 b 1 0.5 glove\nq1 Q0 a 2 0.5 glove\nq1 Q0 c 3 -1.0 glove\nq0 Q0 a 1 0.1 glove\n"
     )
 
 
-def test_a_float32_reads_back_as_the_same_number(tmp_path: Path) -> None:
+def test_a_float32_reads_back_as_the_same_number(tmp_path):
     score = np.float32(0.1)
     write_run(tmp_path / "run.trec", {"q": [("d", score)]}, "tag")  # type: ignore[list-item]
     assert (tmp_path / "run.trec").read_text() == "q Q0 d 1 0.10000000149011612 tag\n"
     assert read_run(tmp_path / "run.trec") == {"q": [("d", float(score))]}
 
 
-def test_a_query_without_hits_leaves_no_line(tmp_path: Path) -> None:
+def test_a_query_without_hits_leaves_no_line(tmp_path):
     write_run(tmp_path / "run.trec", {"q": []}, "tag")
     assert (tmp_path / "run.trec").read_bytes() == b""
     assert read_run(tmp_path / "run.trec") == {}
@@ -85,9 +79,7 @@ def test_a_query_without_hits_leaves_no_line(tmp_path: Path) -> None:
         ({"q": [("d", 1.0), ("d", 0.5)]}, "t", "Query 'q' has the same document at two ranks"),
     ],
 )
-def test_what_the_format_cannot_hold_is_refused_and_nothing_is_written(
-    tmp_path: Path, run: dict[str, Sequence[tuple[str, float]]], tag: str, message: str
-) -> None:
+def test_what_the_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path, run, tag, message):
     path = tmp_path / "run.trec"
     path.write_text("old")
     with pytest.raises(InputError, match=message):
@@ -96,19 +88,19 @@ def test_what_the_format_cannot_hold_is_refused_and_nothing_is_written(
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.trec"]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none/run\.trec cannot be written: No such file"):
         write_run(tmp_path / "none" / "run.trec", RUN, "tag")
 
 
-def test_hits_are_sorted_by_score_then_by_rank(tmp_path: Path) -> None:
+def test_hits_are_sorted_by_score_then_by_rank(tmp_path):
     path = tmp_path / "run.trec"
     path.write_text("q 0 c 9 .5 t\nr Q0 x 1 1e-3 t\nq 0 a 2 1 t\n\nq 0 b 1 0.5 t\n")
     assert read_run(path) == {"q": [("a", 1.0), ("b", 0.5), ("c", 0.5)], "r": [("x", 0.001)]}
 
 
 @pytest.mark.parametrize("name", ["run.trec", "run.txt.gz", "input.bm25"])
-def test_runs_of_other_tools_are_read(tmp_path: Path, name: str) -> None:
+def test_runs_of_other_tools_are_read(tmp_path, name):
     # Tabs, ranks from 0, a byte-order mark, exponents, ties whose ranks go the other way.
     raw = b"\xef\xbb\xbf301\tQ0\tFBIS3-1\t0\t-1.25e+01\tanserini\r\n"
     raw += b"301\tITER\tFT911-3\t2\t4\tanserini\r\n301 0 LA-2 1 +4E0 x\r\n\r\n"
@@ -117,7 +109,7 @@ def test_runs_of_other_tools_are_read(tmp_path: Path, name: str) -> None:
     assert read_run(tmp_path / name) == {"301": hits}
 
 
-def test_all_bad_lines_are_reported_together(tmp_path: Path) -> None:
+def test_all_bad_lines_are_reported_together(tmp_path):
     path = tmp_path / "run.trec"
     path.write_bytes(
         b"q Q0 a 1 1.0 t\nq Q0 a 2 0.5 t\nq a 1\nq Q0 b x 1 t\nq Q0 b 1 x t\nq Q0 b 1 nan t\n\xff\n"
@@ -134,7 +126,7 @@ def test_all_bad_lines_are_reported_together(tmp_path: Path) -> None:
     ]
 
 
-def test_a_run_that_is_missing_or_cut_off_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_is_missing_or_cut_off_is_refused(tmp_path):
     with pytest.raises(InputError, match="No file or folder"):
         read_run(tmp_path / "none.trec")
     path = tmp_path / "run.trec.gz"

@@ -1,11 +1,8 @@
 """TREC topics: as the tracks hand them out, and as we write them."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -49,25 +46,25 @@ AWKWARD = st.text("<>&;#x10 \n\t\r\u2028aTopic:/", min_size=1)
 TEXTS = (AWKWARD | st.text(min_size=1)).filter(str.strip)
 
 
-def write(path: Path, content: str | bytes) -> Path:
+def write(path, content):
     raw = content.encode() if isinstance(content, str) else content
     path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
     return path
 
 
-def bad_places(path: Path) -> dict[str, str]:
+def bad_places(path):
     with pytest.raises(BadRecordsError) as caught:
         read_queries(path)
     return {bad.place.removeprefix(str(path)): bad.reason for bad in caught.value.records}
 
 
 @pytest.mark.parametrize("name", ["q.topics", "q.trec", "q.xml", "q.SGML", "q.trec.gz", "q.txt"])
-def test_the_title_of_a_classic_topic_is_its_query(tmp_path: Path, name: str) -> None:
+def test_the_title_of_a_classic_topic_is_its_query(tmp_path, name):
     queries = read_queries(write(tmp_path / name, "\ufeff" + CLASSIC))
     assert list(queries.items()) == list(CLASSIC_QUERIES.items())
 
 
-def test_closing_tags_change_nothing_and_case_does_not_count(tmp_path: Path) -> None:
+def test_closing_tags_change_nothing_and_case_does_not_count(tmp_path):
     open_tags = "<top><num>Number: 051<title>Topic:  Airbus\nSubsidies<desc>x<top><num>52<title>y"
     closed = "<TOP>\r\n<NUM>051</NUM>\r\n<Title>Airbus Subsidies</Title>\r\n</TOP>"
     closed += "<top><num>52</num> <title>y</title><con> 1. z </con></top>"
@@ -76,7 +73,7 @@ def test_closing_tags_change_nothing_and_case_does_not_count(tmp_path: Path) -> 
         assert queries == {"051": "Airbus Subsidies", "52": "y"}
 
 
-def test_topics_of_newer_tracks(tmp_path: Path) -> None:
+def test_topics_of_newer_tracks(tmp_path):
     content = """<?xml version="1.0" encoding="UTF-8"?>
 <!-- made by <top> hands -->
 <topics task="covid">
@@ -100,25 +97,25 @@ def test_topics_of_newer_tracks(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_no_tag_and_no_reference_is_text(tmp_path: Path) -> None:
+def test_what_is_no_tag_and_no_reference_is_text(tmp_path):
     title = "AT&T, p < 0.05, a<b@c.d>, 3<4>2, &copy; &LT &#99999999; &#x1F600;"
     content = f"<top><num>1<title>{title}</top>"
     expected = title.replace("&#x1F600;", "\N{GRINNING FACE}")
     assert read_queries(write(tmp_path / "q.topics", content)) == {"1": expected}
 
 
-def test_the_format_may_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_format_may_be_said(tmp_path, monkeypatch):
     assert read_queries(write(tmp_path / "q", CLASSIC), format="trec") == CLASSIC_QUERIES
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CLASSIC.encode())))
     assert read_queries("-", format="trec") == CLASSIC_QUERIES
 
 
-def test_a_text_file_that_only_speaks_of_topics_is_read_by_lines(tmp_path: Path) -> None:
+def test_a_text_file_that_only_speaks_of_topics_is_read_by_lines(tmp_path):
     path = write(tmp_path / "q.txt", "topology\n<topaz> stones\n<top>\n")
     assert read_queries(path) == {"1": "topology", "2": "<topaz> stones", "3": "<top>"}
 
 
-def test_all_bad_topics_are_reported_together(tmp_path: Path) -> None:
+def test_all_bad_topics_are_reported_together(tmp_path):
     topics = [
         "<top><num>1<title>fine</top>",
         "<top><num>1<title>again</top>",
@@ -145,7 +142,7 @@ def test_all_bad_topics_are_reported_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "\n", "q Q0 d 1 0.5 glove\n", "<topics></topics>"])
-def test_a_file_without_topics_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_file_without_topics_is_refused(tmp_path, content):
     with pytest.raises(FileFormatError, match=r"q\.trec has no TREC topics\. Expected <top>"):
         read_queries(write(tmp_path / "q.trec", content))
 
@@ -153,15 +150,13 @@ def test_a_file_without_topics_is_refused(tmp_path: Path, content: str) -> None:
 @pytest.mark.parametrize("ending", ["topics", "trec.gz"])
 @given(queries=st.dictionaries(TOKENS, TEXTS, min_size=1))
 @example(queries={"Number:": "Topic: x", "&lt;": "Topic:", "<top>": "<num>&#10;  a \n"})
-def test_queries_written_as_topics_are_read_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, ending: str, queries: dict[str, str]
-) -> None:
+def test_queries_written_as_topics_are_read_as_they_were(tmp_path_factory, ending, queries):
     path = tmp_path_factory.mktemp("law") / f"q.{ending}"
     write_queries(path, queries)
     assert list(read_queries(path).items()) == list(queries.items())
 
 
-def test_topics_as_they_are_written(tmp_path: Path) -> None:
+def test_topics_as_they_are_written(tmp_path):
     write_queries(tmp_path / "q.topics", {"301": "organized crime", "302": "p < 0.05\nhere"})
     assert (tmp_path / "q.topics").read_text() == (
         "<top>\n<num> Number: 301\n<title> organized crime\n</top>\n\n"
@@ -176,15 +171,13 @@ def test_topics_as_they_are_written(tmp_path: Path) -> None:
         ("\ufeffq", "begins with a byte-order mark"),
     ],
 )
-def test_an_id_that_no_column_of_trec_holds_is_not_written(
-    tmp_path: Path, query_id: str, message: str
-) -> None:
+def test_an_id_that_no_column_of_trec_holds_is_not_written(tmp_path, query_id, message):
     with pytest.raises(InputError, match=message):
         write_queries(tmp_path / "q.topics", {"a": "x", query_id: "x"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_character_data_is_text(tmp_path: Path) -> None:
+def test_character_data_is_text(tmp_path):
     path = tmp_path / "queries.xml"
     path.write_text(
         '<topic number="1"><title><![CDATA[ mice & men <b> ]]></title></topic>\n'
