@@ -1,6 +1,8 @@
 """Files of records for the tests of formats, and the errors of their bad lines."""
 
 import gzip
+import io
+import sys
 
 import pytest
 from hypothesis import strategies as st
@@ -18,6 +20,11 @@ def write(path, content):
     raw = content.encode() if isinstance(content, str) else content
     path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
     return path
+
+
+def set_stdin(monkeypatch, raw):
+    """Let standard input be these bytes."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
 
 
 def reasons_by_place(read, path):
