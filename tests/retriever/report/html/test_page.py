@@ -7,7 +7,7 @@ import pytest
 
 from indexes.errors import InputError
 from retriever.evaluation.results import Agreement, Excerpt, Query
-from retriever.formatting import listed
+from retriever.formatting import join_names
 from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
@@ -133,8 +133,8 @@ def test_differences_have_a_sign_and_zero_has_none():
     assert signed(-0.0456) == "−0.046"
     assert signed(-0.0004) == "0.000"
     assert signed(0.5, 1) == "+0.5"
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert join_names(["a"]) == "a"
+    assert join_names(["a", "b", "c"]) == "a, b and c"
 
 
 @pytest.mark.parametrize(
