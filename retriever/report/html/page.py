@@ -17,7 +17,14 @@ from retriever.formats.writing import atomic_writer
 from retriever.formatting import milliseconds
 from retriever.report.headline import headline, signed, verdict
 from retriever.report.html.explorer import explorer_json
-from retriever.report.html.plots import SHAPES_KEY, Point, Strip, Words, points_plot, strips_plot
+from retriever.report.html.plots import (
+    SHAPES_KEY,
+    PlotTexts,
+    Point,
+    Strip,
+    points_plot,
+    strips_plot,
+)
 from retriever.report.html.tables import TONES, page_tables
 from retriever.report.lines import label_of
 
@@ -126,8 +133,8 @@ def _points(
     pareto_front = comparison.fronts().get(key, ())
     description = f"{said}. On the front: {', '.join(pareto_front)}."
     label = label_of(measure)
-    words = Words(key, f"{label} against {against}", description, across, label)
-    return points_plot(points, pareto_front, words)
+    texts = PlotTexts(key, f"{label} against {against}", description, across, label)
+    return points_plot(points, pareto_front, texts)
 
 
 def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
@@ -143,7 +150,9 @@ def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
     )
     label = label_of(measure)
     title = f"Difference in {label} to {comparison.baseline}, with 95 % intervals"
-    return strips_plot(strips, Words("chance", title, said, f"difference in {label}"), zero=True)
+    return strips_plot(
+        strips, PlotTexts("chance", title, said, f"difference in {label}"), zero=True
+    )
 
 
 def _times(rows: Sequence[Row]) -> Markup:
@@ -156,7 +165,7 @@ def _times(rows: Sequence[Row]) -> Markup:
     ]
     said = "; ".join(f"{s.name}: median {s.middle:.3g}, 95 % within {s.high:.3g}" for s in strips)
     title = "Milliseconds that single queries took"
-    return strips_plot(strips, Words("times", title, said, "milliseconds, log scale"), log=True)
+    return strips_plot(strips, PlotTexts("times", title, said, "milliseconds, log scale"), log=True)
 
 
 def _time_strip(row: Row, quantiles: Sequence[float]) -> Strip:

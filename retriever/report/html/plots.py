@@ -64,7 +64,7 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Words:
+class PlotTexts:
     """Texts of a plot: its title, its description for screen readers, and its axis labels."""
 
     key: str
@@ -74,24 +74,24 @@ class Words:
     upwards: str = ""
 
 
-def points_plot(points: Sequence[Point], pareto_front: Sequence[str], words: Words) -> Markup:
+def points_plot(points: Sequence[Point], pareto_front: Sequence[str], texts: PlotTexts) -> Markup:
     """Plot quality against cost on a log scale, with a line through `front`, cheapest first.
 
     Empty without points. A label without space is omitted; the point still has its tooltip.
     """
     return (
-        _both(lambda width: _points(points, pareto_front, words, width), words)
+        _both(lambda width: _points(points, pareto_front, texts, width), texts)
         if points
         else Markup()
     )
 
 
 def strips_plot(
-    strips: Sequence[Strip], words: Words, *, log: bool = False, zero: bool = False
+    strips: Sequence[Strip], texts: PlotTexts, *, log: bool = False, zero: bool = False
 ) -> Markup:
     """Plot one strip per row over a common axis, with zero marked if `zero`; empty without any."""
     return (
-        _both(lambda width: _strips(strips, words, width, log, zero), words) if strips else Markup()
+        _both(lambda width: _strips(strips, texts, width, log, zero), texts) if strips else Markup()
     )
 
 
@@ -99,7 +99,7 @@ def strips_plot(
 
 
 def _points(
-    points: Sequence[Point], pareto_front: Sequence[str], words: Words, width: int
+    points: Sequence[Point], pareto_front: Sequence[str], texts: PlotTexts, width: int
 ) -> tuple[Markup, int]:
     height = round(width * 0.62) + 60
     frame = Box(LEFT, TOP, width - RIGHT, height - BOTTOM)
@@ -108,8 +108,8 @@ def _points(
     at = {p.name: (x(p.cost), y(p.quality)) for p in points}
     return Markup().join(
         [
-            _across(x, frame, words.across),
-            _upwards(y, frame, words.upwards),
+            _across(x, frame, texts.across),
+            _upwards(y, frame, texts.upwards),
             _front([at[name] for name in pareto_front if name in at], frame),
             _labels(points, at, pareto_front, frame, width),
             *(_marker(point, *at[point.name], on=point.name in pareto_front) for point in points),
@@ -172,13 +172,13 @@ def _labels(
 
 
 def _strips(
-    strips: Sequence[Strip], words: Words, width: int, log: bool, zero: bool
+    strips: Sequence[Strip], texts: PlotTexts, width: int, log: bool, zero: bool
 ) -> tuple[Markup, int]:
     height = STRIPS_TOP + ROW * len(strips) + BOTTOM
     frame = Box(RIGHT, STRIPS_TOP, width - RIGHT, height - BOTTOM)
     ends = [value for s in strips for value in (s.low, s.high, s.tick or s.high)]
     x = Scale.over([*ends, 0.0] if zero else ends, frame.left + INSET, frame.right - INSET, log=log)
-    parts = [_across(x, frame, words.across)]
+    parts = [_across(x, frame, texts.across)]
     if zero:
         parts.append(_line(x(0), frame.top, x(0), frame.bottom, "zero"))
     parts += [_strip(s, x, frame, frame.top + ROW * row) for row, s in enumerate(strips)]
@@ -226,16 +226,16 @@ def _upwards(y: Scale, frame: Box, name: str) -> Markup:
     return Markup().join(parts)
 
 
-def _both(draw: Callable[[int], tuple[Markup, int]], words: Words) -> Markup:
-    return Markup().join(_svg(name, width, *draw(width), words) for name, width in DRAWINGS.items())
+def _both(draw: Callable[[int], tuple[Markup, int]], texts: PlotTexts) -> Markup:
+    return Markup().join(_svg(name, width, *draw(width), texts) for name, width in DRAWINGS.items())
 
 
-def _svg(name: str, width: int, inside: Markup, height: int, words: Words) -> Markup:
-    key = f"{words.key}-{name}"
+def _svg(name: str, width: int, inside: Markup, height: int, texts: PlotTexts) -> Markup:
+    key = f"{texts.key}-{name}"
     return _tag(
         "svg",
-        _tag("title", words.title, id=f"{key}-title"),
-        _tag("desc", words.description, id=f"{key}-desc"),
+        _tag("title", texts.title, id=f"{key}-title"),
+        _tag("desc", texts.description, id=f"{key}-desc"),
         inside,
         class_=f"plot {name}",
         viewBox=f"0 0 {width} {height}",
