@@ -10,11 +10,11 @@ from retriever.formatting import (
     NOTHING,
     count,
     decimals,
+    format_bytes,
     format_optional,
     milliseconds,
+    percentage,
     seconds,
-    share,
-    size,
 )
 from retriever.report.headline import needed, signed, verdict
 from retriever.report.html.cells import Better, Cell, Draw, Table, column
@@ -184,9 +184,9 @@ def _building(comparison: ComparisonResults) -> Table:
         ("Indexing, s", lambda cost: cost.indexing_seconds, seconds, min),
         ("Documents/s", lambda cost: cost.documents_per_second, count, max),
         ("Tokens/s", lambda cost: cost.tokens_per_second, count, max),
-        ("Memory, building", lambda cost: cost.building_memory, size, min),
-        ("Memory, open", lambda cost: cost.open_memory, size, min),
-        ("On disk", lambda cost: cost.disk_size, size, min),
+        ("Memory, building", lambda cost: cost.building_memory, format_bytes, min),
+        ("Memory, open", lambda cost: cost.open_memory, format_bytes, min),
+        ("On disk", lambda cost: cost.disk_size, format_bytes, min),
         ("Bytes a document", lambda cost: cost.disk_size_per_document, count, min),
     )
     columns = [
@@ -266,8 +266,8 @@ def _systems(comparison: ComparisonResults) -> Table:
                     Cell(row.kind, words=True),
                     Cell(row.family, words=True),
                     Cell(row.description, words=True),
-                    Cell(share(row.query_coverage)),
-                    Cell(share(row.corpus_coverage)),
+                    Cell(percentage(row.query_coverage)),
+                    Cell(percentage(row.corpus_coverage)),
                     Cell(format_optional(row.ann_recall, decimals(3))),
                 ],
             )

@@ -10,7 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from indexes.errors import pluralize
-from retriever.formatting import WIDTH, decimals, format_optional, share
+from retriever.formatting import WIDTH, decimals, format_optional, percentage
 from retriever.report.terminal.escape import one_line
 from retriever.report.terminal.hits import LONGEST_ID, fit
 from retriever.word_senses import Use, WordSenses, WordUses
@@ -55,7 +55,7 @@ def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[
     yield Text(_begin_of(said, columns), HEADING)
     for sense in found.senses:
         uses = pluralize(sense.count, "use")
-        head = Text(f"sense {sense.number}: {uses}, {share(sense.share)}", style="bold")
+        head = Text(f"sense {sense.number}: {uses}, {percentage(sense.share)}", style="bold")
         near = f"  co-occurs with: {', '.join(map(one_line, sense.words))}" if sense.words else ""
         yield Text.assemble(head, _begin_of(near, columns - head.cell_len))
         width = _id_width(sense.passages, columns)

@@ -8,7 +8,7 @@ from rich.console import Console
 from indexes.errors import pluralize
 from retriever import Collection, Hit, Hits, compare
 from retriever.evaluation.results import Agreement, Latency, Query, Spread
-from retriever.formatting import count, decimals, share, size
+from retriever.formatting import count, decimals, format_bytes, percentage
 from retriever.report.lines import label_of
 from retriever.report.terminal.collection import info_table
 from retriever.report.terminal.comparison import comparison_tables, plain_comparison
@@ -63,7 +63,7 @@ def hit(rank, doc_id, text="some text", score=0.5, title=""):
     ],
 )
 def test_sizes(value, text):
-    assert size(value) == text
+    assert format_bytes(value) == text
 
 
 def test_numbers():
@@ -71,7 +71,8 @@ def test_numbers():
     assert decimals(2)(12345.678) == "12,345.68"
     assert decimals(0)(2.0) == "2"
     assert (count(1234567.8), count(0)) == ("1,234,568", "0")
-    assert (share(None), share(0), share(0.12345), share(1)) == ("-", "0.0 %", "12.3 %", "100.0 %")
+    percentages = [percentage(value) for value in (None, 0, 0.12345, 1)]
+    assert percentages == ["-", "0.0 %", "12.3 %", "100.0 %"]
     assert pluralize(1, "query", "queries") == "1 query"
     assert pluralize(0, "query", "queries") == "0 queries"
     assert pluralize(2000, "query", "queries") == "2,000 queries"
