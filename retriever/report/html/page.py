@@ -96,9 +96,6 @@ def _facts(comparison: ComparisonResults) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-# -- plots ----------------------------------------------------------------------------------------
-
-
 def _plots(comparison: ComparisonResults) -> dict[str, Markup]:
     """Return the plots by name; empty Markup where there is no data."""
     rows = list(comparison.rows.values())

@@ -75,27 +75,22 @@ class PlotTexts:
 
 
 def points_plot(points: Sequence[Point], pareto_front: Sequence[str], texts: PlotTexts) -> Markup:
-    """Plot quality against cost on a log scale, with a line through `front`, cheapest first.
+    """Plot quality against cost on a log scale, with a line through `pareto_front`, cheapest first.
 
     Empty without points. A label without space is omitted; the point still has its tooltip.
     """
-    return (
-        _both(lambda width: _points(points, pareto_front, texts, width), texts)
-        if points
-        else Markup()
-    )
+    if not points:
+        return Markup()
+    return _both(lambda width: _points(points, pareto_front, texts, width), texts)
 
 
 def strips_plot(
     strips: Sequence[Strip], texts: PlotTexts, *, log: bool = False, zero: bool = False
 ) -> Markup:
     """Plot one strip per row over a common axis, with zero marked if `zero`; empty without any."""
-    return (
-        _both(lambda width: _strips(strips, texts, width, log, zero), texts) if strips else Markup()
-    )
-
-
-# -- points ---------------------------------------------------------------------------------------
+    if not strips:
+        return Markup()
+    return _both(lambda width: _strips(strips, texts, width, log, zero), texts)
 
 
 def _points(
@@ -130,12 +125,11 @@ def _front(corners: Sequence[tuple[float, float]], frame: Box) -> Markup:
 
 
 def _marker(point: Point, x: float, y: float, *, on: bool) -> Markup:
-    shape = SHAPES.get(point.family, OTHER_SHAPE)
-    tip = f"{point.name}: {point.quality:.4f} at {_short(point.cost)}"
+    tip = f"{point.name}: {point.quality:.4f} at {point.cost:,.3g}"
     return _tag(
         "path",
         _tag("title", tip),
-        d=shape,
+        d=SHAPES.get(point.family, OTHER_SHAPE),
         transform=f"translate({_n(x)},{_n(y)})",
         class_=f"point {'on' if on else 'off'} tone-{point.family}",
         data_name=point.name,
@@ -149,26 +143,22 @@ def _labels(
     frame: Box,
     width: int,
 ) -> Markup:
-    longest = 0.45 * width
     # Labels on the front are placed first.
     points = sorted(points, key=lambda point: point.name not in pareto_front)
-    texts = [cut(point.name, longest) for point in points]
+    texts = [cut(point.name, 0.45 * width) for point in points]
     places = place([(at[p.name], text) for p, text in zip(points, texts, strict=True)], frame)
-    format_optional = []
+    parts = []
     for point, text, spot in zip(points, texts, places, strict=True):
         if spot is None:
             continue
         (x, y), box = at[point.name], spot.box
         if spot.distance >= LEADER:
             end = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
-            format_optional.append(_line(x, y, *end, "leader"))
+            parts.append(_line(x, y, *end, "leader"))
         start = box.right if spot.anchor == "end" else box.left
         name = "label on" if point.name in pareto_front else "label"
-        format_optional.append(_text(text, start, box.bottom - 4, name, spot.anchor))
-    return Markup().join(format_optional)
-
-
-# -- strips ---------------------------------------------------------------------------------------
+        parts.append(_text(text, start, box.bottom - 4, name, spot.anchor))
+    return Markup().join(parts)
 
 
 def _strips(
@@ -199,9 +189,6 @@ def _strip(strip: Strip, x: Scale, frame: Box, top: float) -> Markup:
         parts.append(_line(x(strip.tick), y - 4, x(strip.tick), y + 4, f"thin tone-{strip.tone}"))
     dot = _tag("circle", cx=_n(x(strip.middle)), cy=_n(y), r=4.5, class_=f"dot tone-{strip.tone}")
     return Markup().join([*parts, dot])
-
-
-# -- axes and elements ----------------------------------------------------------------------------
 
 
 def _across(x: Scale, frame: Box, name: str) -> Markup:
@@ -255,16 +242,12 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Markup:
 
 def _tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
     """Return an element with escaped text; `text_anchor` is `text-anchor`, `class_` `class`."""
-    format_optional = "".join(
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()
     )
-    return Markup(f"<{name}{format_optional}>{''.join(escape(part) for part in inside)}</{name}>")
+    return Markup(f"<{name}{written}>{''.join(escape(part) for part in inside)}</{name}>")
 
 
 def _n(value: float) -> str:
     return f"{round(value, 1):g}"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.3g}"
