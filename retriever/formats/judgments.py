@@ -83,10 +83,8 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
 def check_grade(query_id: str, doc_id: str, grade: int) -> None:
     """Raise `InputError` for a grade beyond `HIGHEST_GRADE` in absolute value."""
     if abs(grade) > HIGHEST_GRADE:
-        raise InputError(
-            f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
-            f"{HIGHEST_GRADE:,}."
-        )
+        found = f"The grade of '{doc_id}' for query '{query_id}' is {grade}"
+        raise InputError(f"{found}; expected at most {HIGHEST_GRADE:,}.")
 
 
 def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -104,8 +102,7 @@ def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]
 
 
 def _check_id(what: str, value: str) -> None:
-    fault = text_fault(what, value)
-    if fault:
+    if fault := text_fault(what, value):
         raise InputError(f"The {fault}.")
 
 

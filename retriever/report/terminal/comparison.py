@@ -24,10 +24,11 @@ SYSTEMS_A_TABLE = 4
 LABEL_WIDTH = 32
 NARROWEST_COLUMN = 15
 MARKS = {"better": "▲", "worse": "▼", "not distinguishable": " "}
-VERDICT_STYLES = {"not distinguishable": "italic", "better": "green", "worse": "red"}
+STYLES = {"baseline": "dim", "not distinguishable": "italic", "better": "green", "worse": "red"}
 
 # A heading, and for each line its label and one cell per system.
 Section = tuple[str, list[tuple[str, list[Text]]]]
+Lines = tuple[str, Sequence[NumberLine | TextLine]]
 
 
 def plain_comparison(comparison: ComparisonResults) -> str:
@@ -87,9 +88,7 @@ def _comparison_table(
     return table
 
 
-def _sections(
-    comparison: ComparisonResults, rows: Sequence[Row]
-) -> Iterator[tuple[str, Sequence[NumberLine | TextLine]]]:
+def _sections(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Lines]:
     yield from _qualities(comparison, rows)
     yield "what they find", list(_agreement(comparison, rows))
     yield "one query alone, ms p50 / p95", list(_latencies(rows))
@@ -99,21 +98,10 @@ def _sections(
     yield from _fronts(comparison, rows)
 
 
-def _qualities(
-    comparison: ComparisonResults, rows: Sequence[Row]
-) -> Iterator[tuple[str, Sequence[NumberLine | TextLine]]]:
+def _qualities(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Lines]:
     if not comparison.judged:
         return
-    lines = [
-        NumberLine(
-            label_of(name),
-            [row.quality[name] for row in rows],
-            decimals(4),
-            max,
-            marks=[_mark(row.differences.get(name)) for row in rows] if comparison.baseline else (),
-        )
-        for name in comparison.measures
-    ]
+    lines = [_quality(rows, name, marked=bool(comparison.baseline)) for name in comparison.measures]
     yield "quality (higher is better)", lines
     measure = comparison.measure
     if comparison.baseline:
@@ -121,6 +109,12 @@ def _qualities(
         yield heading, list(_against([row.differences.get(measure) for row in rows]))
     if any(row.exact_quality for row in rows):
         yield "lost by the index, not the model", list(_losses(comparison, rows))
+
+
+def _quality(rows: Sequence[Row], measure: str, marked: bool) -> NumberLine:
+    marks = [_mark(row.differences.get(measure)) for row in rows] if marked else ()
+    values = [row.quality[measure] for row in rows]
+    return NumberLine(label_of(measure), values, decimals(4), max, marks=marks)
 
 
 def _of(values: Sequence[object | None], name: str) -> list[float | None]:
@@ -159,10 +153,8 @@ def _needed(difference: Difference) -> str:
 
 
 def _verdict(difference: Difference | None) -> tuple[str, str]:
-    if difference is None:
-        return "baseline", "dim"
-    said = verdict(difference)
-    return said, VERDICT_STYLES[said]
+    said = "baseline" if difference is None else verdict(difference)
+    return said, STYLES[said]
 
 
 def _losses(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[NumberLine]:
@@ -180,14 +172,11 @@ def _agreement(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[N
         pairs = [
             None if row.name == other else comparison.agreement(row.name, other) for row in rows
         ]
-        overlaps = _of(pairs, "overlap")
-        yield NumberLine(
-            f"overlap@{k} / RBO with {other}", overlaps, decimals(2), extra=[_of(pairs, "rbo")]
-        )
+        overlaps, rbo = _of(pairs, "overlap"), _of(pairs, "rbo")
+        yield NumberLine(f"overlap@{k} / RBO with {other}", overlaps, decimals(2), extra=[rbo])
+    recalls = [row.ann_recall for row in rows]
     lines = [
-        NumberLine(
-            f"ann_recall@{k} (of exact)", [row.ann_recall for row in rows], decimals(3), max
-        ),
+        NumberLine(f"ann_recall@{k} (of exact)", recalls, decimals(3), max),
         NumberLine("query words known", [row.query_coverage for row in rows], percentage, max),
         NumberLine("corpus words known", [row.corpus_coverage for row in rows], percentage, max),
     ]
@@ -204,9 +193,8 @@ def _latencies(rows: Sequence[Row]) -> Iterator[NumberLine]:
         spreads = _spreads(rows, step)
         middle, high = _of(spreads, "p50"), _of(spreads, "p95")
         yield from _any([NumberLine(step, middle, decimals(2), min, extra=[high])])
-    yield from _any(
-        [NumberLine("total, p99", _of(_spreads(rows, "total"), "p99"), decimals(2), min)]
-    )
+    highest = _of(_spreads(rows, "total"), "p99")
+    yield from _any([NumberLine("total, p99", highest, decimals(2), min)])
 
 
 def _spreads(rows: Sequence[Row], step: str) -> list[Spread | None]:
@@ -225,9 +213,7 @@ def _costs(rows: Sequence[Row]) -> Iterator[NumberLine]:
     yield NumberLine("... bytes a document", _of(costs, "disk_size_per_document"), count, min)
 
 
-def _fronts(
-    comparison: ComparisonResults, rows: Sequence[Row]
-) -> Iterator[tuple[str, Sequence[NumberLine | TextLine]]]:
+def _fronts(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Lines]:
     """Yield which systems are on the Pareto front of each cost."""
     fronts = comparison.fronts()
     lines = [
