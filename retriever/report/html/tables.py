@@ -16,7 +16,7 @@ from retriever.formatting import (
     percentage,
     seconds,
 )
-from retriever.report.headline import needed, signed, verdict
+from retriever.report.headline import JOINED, needed, signed, verdict
 from retriever.report.html.cells import Better, Cell, Draw, Table, column
 from retriever.report.lines import label_of
 
@@ -70,12 +70,11 @@ def _against(cell: Cell, difference: Difference | None, comparison: ComparisonRe
     if difference is None:
         return Cell(cell.text, cell.best)
     said = verdict(difference)
-    joined = "from" if said == "not distinguishable" else "than"
     return Cell(
         cell.text,
         cell.best,
         note=f"{MARKS[said]} {signed(difference.mean)}",
-        spoken=f"{said} {joined} {comparison.baseline}",
+        spoken=f"{said} {JOINED[said]} {comparison.baseline}",
         tone=TONES[said],
     )
 

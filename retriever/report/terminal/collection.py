@@ -77,9 +77,6 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
 # Shown only if some index has a value.
 SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("fitted on", _fitted),
-    (
-        "what was fitted, on disk",
-        lambda index: format_bytes(index.fitted_size) if index.fitted_size else "",
-    ),
+    ("fitted parameters, on disk", lambda i: format_bytes(i.fitted_size) if i.fitted_size else ""),
     ("case", lambda index: index.case),
 )
