@@ -117,11 +117,8 @@ def test_a_file_without_a_label_is_refused(tmp_path, rows, count):
         "one, 0 for a document that does not answer its query."
     )
     refused(InputError, exactly(message), read_qrels, path)
-
-
-def test_a_file_with_nothing_to_label_holds_no_judgments(tmp_path):
-    write_label_file(tmp_path / "labels.csv", [])
-    refused(InputError, "holds no judgments", read_qrels, tmp_path / "labels.csv")
+    write_label_file(tmp_path / "none.csv", [])
+    refused(InputError, "holds no judgments", read_qrels, tmp_path / "none.csv")
 
 
 def test_a_label_that_is_no_grade_is_reported(path):

@@ -28,6 +28,7 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run -
 --disable-background-networking --disable-component-update"""
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 FAMILIES = ("static", "contextual", "lexical", "combined", "hashing", "custom")
+MEASURES = (MEASURE, "R@10", "R@100", "RR@10")
 UNANSWERED = "No system found it: check the label (0)"
 LONG = "a-name-as-long-as-a-name-may-be-" * 2
 
@@ -108,33 +109,24 @@ def nine(queries, words):
         notes=["y" * 300, HOSTILE],
         environment={"collection": LONG, "command": "z" * 300, "w" * 100: "v" * 300},
     )
-
-    def for_all(of_one):
-        return {measure: value for measure in made.measures for value in of_one.values()}
-
-    made = replace(made, measures=(MEASURE, "R@10", "R@100", "RR@10"))
-    rows = {
-        name: replace(r, quality=for_all(r.quality), differences=for_all(r.differences))
-        for name, r in made.rows.items()
-    }
-    per_query = {name: for_all(found) for name, found in made.per_query.items()}
-    return replace(made, rows=rows, per_query=per_query)
+    per_query = {name: dict.fromkeys(MEASURES, found) for name, found in values.items()}
+    return replace(made, measures=MEASURES, per_query=per_query)
 
 
 def system(at, name):
     """The system in place `at` of the nine; only the fourth is an ANN index."""
     ann = {"kind": "ann", "exact_quality": {MEASURE: 0.6}, "ann_recall": 0.95} if at == 3 else {}
     chance = difference((at - 4) / 200, -0.05, 0.1, at % 3 / 4 + 0.01, 100)
-    return row(
+    made = row(
         name,
-        0.5 + at / 200,
-        FAMILIES[at % 6],
+        family=FAMILIES[at % 6],
         latency=latency(1 + at / 10, tuple(1 + at / 10 + n / 50 for n in range(50))),
         cost=cost(100 + at),
         throughput=100,
-        differences={MEASURE: chance} if at else {},
+        differences=dict.fromkeys(MEASURES, chance) if at else {},
         **ann,
     )
+    return replace(made, quality=dict.fromkeys(MEASURES, 0.5 + at / 200))
 
 
 def opened(driver, url, *, width=1280, height=900, scheme="light"):
