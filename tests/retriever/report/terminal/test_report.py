@@ -183,13 +183,19 @@ def test_no_line_side_by_side_is_wider_than_100_columns(indexes, name, doc_id):
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A judged comparison of two indexes, and the facts of their collection."""
+def two(tmp_path_factory):
+    """A collection with two indexes."""
     with Collection.create(tmp_path_factory.mktemp("report") / "c") as collection:
         collection.add(COMPASS)
         collection.build("axes", Axes())
         collection.build("half", Axes("half", words=HALF))
-        yield compare(collection, ["axes", "half"], QUERIES, QRELS), collection.info()
+        yield collection
+
+
+@pytest.fixture(scope="module")
+def base(two):
+    """A judged comparison of the two indexes."""
+    return compare(two, ["axes", "half"], QUERIES, QRELS)
 
 
 def cells_by_label(lines):
@@ -215,32 +221,30 @@ def several(base, names, quality):
 
 
 def test_print_shows_every_value(base):
-    report, _ = base
-    text = str(report)
+    text = str(base)
     lines = cells_by_label(text.splitlines())
     assert text.splitlines()[0] == "2 judged queries, 5 documents"
     assert text.splitlines()[1].split() == ["axes", "half"]
     assert lines["nDCG@10"] == ["0.6309", "0.5000"]
     assert lines["recall@10"] == lines["recall@100"] == ["1.0000", "0.5000"]
     assert lines["MRR@10"] == ["0.5000", "0.5000"]
-    alike = report.agreement("axes", "half")
+    alike = base.agreement("axes", "half")
     shown = f"{alike.overlap:.2f} / {alike.rbo:.2f}"
     pair = next(line for line in text.splitlines() if "RBO with axes" in line)
     assert pair.split() == ["overlap@10", "/", "RBO", "with", "axes", "-", *shown.split()]
     assert alike.overlap == 0.375
     assert lines["ann_recall@10 (of exact)"] == ["1.000", "1.000"]
     assert "words known" not in text  # neither of them counts words
-    assert text.splitlines()[-2:] == [f"note: {note}" for note in report.notes]
-    latency = report.rows["half"].latency
+    assert text.splitlines()[-2:] == [f"note: {note}" for note in base.notes]
+    latency = base.rows["half"].latency
     total = next(line for line in text.splitlines() if line.startswith("  total"))
     assert total.endswith(f"{latency.total.p50:.2f} / {latency.total.p95:.2f}")
-    assert text == plain_comparison(report)
+    assert text == plain_comparison(base)
 
 
 def test_without_judgments_there_is_no_quality(base):
-    report, _ = base
-    rows = {name: replace(row, quality={}) for name, row in report.rows.items()}
-    text = str(replace(report, measures=(), rows=rows, queries={"q": Query("q", "north")}))
+    rows = {name: replace(row, quality={}) for name, row in base.rows.items()}
+    text = str(replace(base, measures=(), rows=rows, queries={"q": Query("q", "north")}))
     assert "quality" not in text
     assert text.splitlines()[0] == "1 query, 5 documents"
 
@@ -249,7 +253,7 @@ def test_without_judgments_there_is_no_quality(base):
 @pytest.mark.parametrize("name", ["i", "averaged-glove-vectors-", LONG[:-1]])
 def test_no_line_of_a_comparison_is_wider_than_100_columns(base, indexes, name):
     names = [f"{name}{n}" for n in range(indexes)]
-    report = several(base[0], names, [0.5] * indexes)
+    report = several(base, names, [0.5] * indexes)
     lines = str(report).splitlines()
     assert max(map(cell_len, lines)) <= 100
     # Nothing is cut off: every index has its value in a line, four of them in a table.
@@ -261,7 +265,7 @@ def test_no_line_of_a_comparison_is_wider_than_100_columns(base, indexes, name):
 
 
 def test_long_names_are_complete_over_several_lines(base):
-    report = several(base[0], [f"{LONG[:-1]}{n}" for n in range(4)], [0.5] * 4)
+    report = several(base, [f"{LONG[:-1]}{n}" for n in range(4)], [0.5] * 4)
     header = str(report).splitlines()[1:6]
     columns = ["".join(line[at : at + 15] for line in header) for at in (34, 51, 68, 85)]
     assert [column.replace(" ", "") for column in columns] == list(report.rows)
@@ -279,20 +283,20 @@ def test_long_names_are_complete_over_several_lines(base):
     ],
 )
 def test_the_best_value_is_bold(base, qualities, expected):
-    report = several(base[0], "abcdefghi"[: len(qualities)], qualities)
+    report = several(base, "abcdefghi"[: len(qualities)], qualities)
     assert [bold(table) for table in comparison_tables(report)] == expected
 
 
 def test_less_time_is_better(base):
-    report = several(base[0], ["a", "b"], [0.5, 0.5])
+    report = several(base, ["a", "b"], [0.5, 0.5])
     quick = replace(report.rows["b"].latency, total=Spread(1.0, 12345.678, 12345.678))
     rows = {**report.rows, "b": replace(report.rows["b"], latency=quick)}
     (table,) = comparison_tables(replace(report, rows=rows))
     assert bold(table) == ["1.00"]
 
 
-def test_the_indexes_of_a_collection_are_columns_of_a_table(base):
-    _, info = base
+def test_the_indexes_of_a_collection_are_columns_of_a_table(two):
+    info = two.info()
     lines = drawn(info_table(info))
     assert lines[0].startswith(f"{info.path}/: 5 documents, catalog ")
     cells = cells_by_label(lines)
@@ -302,15 +306,15 @@ def test_the_indexes_of_a_collection_are_columns_of_a_table(base):
     assert cells["structure"] == ["Flat", "Flat"]
 
 
-def test_a_collection_without_an_index(base):
-    _, info = base
+def test_a_collection_without_an_index(two):
+    info = two.info()
     lines = drawn(info_table(replace(info, documents=1, catalog_size=1000, indexes=())))
     assert lines == [f"{info.path}/: 1 document, catalog 1.0 kB", "no index yet"]
 
 
 @pytest.mark.parametrize("indexes", [1, 2, 5, 9])
-def test_no_line_of_a_collection_is_wider_than_100_columns(base, indexes):
-    _, info = base
+def test_no_line_of_a_collection_is_wider_than_100_columns(two, indexes):
+    info = two.info()
     rows = tuple(
         replace(
             info.indexes[0],
