@@ -27,13 +27,10 @@ def test_queries_of_json_lines_in_their_order(tmp_path, name, ending):
 
 
 @pytest.mark.parametrize(("ending", "delimiter"), [("csv", ","), ("tsv", "\t"), ("tsv.gz", "\t")])
-def test_queries_of_rows_under_a_header(tmp_path, ending, delimiter):
+def test_queries_of_rows_under_a_header_and_of_parquet(tmp_path, ending, delimiter):
     rows = [["qid", "text"], ["q2", "why does my cat hum?"], ["1", "second"]]
     path = write(tmp_path / f"q.{ending}", "\n".join(delimiter.join(row) for row in rows))
     assert read_queries(path) == QUERIES
-
-
-def test_queries_of_parquet(tmp_path):
     path = tmp_path / "q.parquet"
     pq.write_table(pa.table({"_id": list(QUERIES), "text": list(QUERIES.values())}), path)
     assert read_queries(path) == QUERIES
@@ -89,18 +86,18 @@ def test_the_first_thousand_bad_lines_are_kept_and_all_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("q.jsonl", ""), ("q.txt", "\n"), ("q.csv", "id,text")]
+    ("error", "message", "name", "content"),
+    [
+        (InputError, "holds no queries", "q.jsonl", ""),
+        (InputError, "holds no queries", "q.txt", "\n"),
+        (InputError, "holds no queries", "q.csv", "id,text"),
+        (FileFormatError, "has no column 'text'", "q.csv", "id,query\n"),
+        (FileFormatError, r"Known extensions: .*\.trec, .*each also with \.gz", "q.doc", "x"),
+    ],
 )
-def test_a_file_without_queries_is_refused(tmp_path, name, content):
-    refused(InputError, "holds no queries", read_queries, write(tmp_path / name, content))
-
-
-def test_queries_of_an_unknown_ending_or_a_missing_file_are_refused(tmp_path):
-    message = r"Known extensions: .*\.trec, .*each also with \.gz"
-    refused(FileFormatError, message, read_queries, write(tmp_path / "q.doc", "x"))
+def test_files_that_hold_no_queries_are_refused(tmp_path, error, message, name, content):
+    refused(error, message, read_queries, write(tmp_path / name, content))
     refused(InputError, r"No file or folder 'no\.jsonl'", read_queries, "no.jsonl")
-    path = write(tmp_path / "q.csv", "id,query\n")
-    refused(FileFormatError, "has no column 'text'", read_queries, path)
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "jsonl.gz", "ndjson", "json", "csv", "tsv", "csv.gz"])

@@ -16,7 +16,7 @@ from retriever import Collection, HashingEmbedder, Run, compare
 from retriever.evaluation.results import Agreement, Query
 from retriever.report.terminal.comparison import comparison_tables, plain_comparison
 from tests.support.commands import fail, invoke, misuse, succeed
-from tests.support.samples import compared, difference, only, row, three, unjudged
+from tests.support.samples import compared, difference, only, three, unjudged
 from tests.support.toy import COMPASS, Axes, build_axes
 
 QUERIES = {"q1": "north", "q2": "up"}
@@ -198,17 +198,18 @@ NAMES = [
 ]
 
 
-def seven():
-    minilm = three().rows["minilm"]
-    known = {"latency": minilm.latency, "cost": minilm.cost, "throughput": 123_456_789.0}
-    better = {
-        name: {"nDCG@10": difference(n / 100, -0.123, 0.456, 0.04)} if n else {}
-        for n, name in enumerate(NAMES)
-    }
+def test_seven_systems_with_long_names_fit_a_hundred_columns():
     rows = [
-        row(name, 0.5 + n / 100, differences=better[name], **known) for n, name in enumerate(NAMES)
+        replace(
+            three().rows["minilm"],
+            name=name,
+            quality={"nDCG@10": 0.5 + n / 100},
+            throughput=123_456_789.0,
+            differences={"nDCG@10": difference(n / 100, -0.123, 0.456, 0.04)} if n else {},
+        )
+        for n, name in enumerate(NAMES)
     ]
-    return compared(
+    made = compared(
         rows,
         {name: {"q1": 0.5} for name in NAMES},
         {},
@@ -217,10 +218,6 @@ def seven():
         pairwise=dict.fromkeys(combinations(NAMES, 2), Agreement(1.0, 1.0)),
         notes=("a note " * 40,),
     )
-
-
-def test_seven_systems_with_long_names_fit_a_hundred_columns():
-    made = seven()
     text = plain_comparison(made)
     assert max(map(cell_len, text.splitlines())) <= 100
     assert all(name in "".join(text.split()) for name in NAMES[1:6])
