@@ -28,6 +28,7 @@ from retriever.report.html.plots import (
 from retriever.report.html.tables import TONES, page_tables
 from retriever.report.lines import label_of
 
+AGAINST = {"latency": "the median time of a query", "building": "the time to build"}
 SCRIPTS = ("elements.js", "differences.js", "opened.js", "explorer.js")
 
 
@@ -99,30 +100,21 @@ def _facts(comparison: ComparisonResults) -> list[tuple[str, str]]:
 def _plots(comparison: ComparisonResults) -> dict[str, Markup]:
     """Return the plots by name; empty Markup where there is no data."""
     rows = list(comparison.rows.values())
-    judged = comparison.judged
+    times = {row.name: row.latency.total.p50 for row in rows if row.latency}
+    building = {row.name: row.cost.building_seconds for row in rows if row.cost}
     return {
         "times": _times(rows),
-        "latency": _against_latency(comparison) if judged else Markup(),
-        "building": _against_building(comparison) if judged else Markup(),
-        "chance": _intervals(comparison, rows) if judged else Markup(),
+        "latency": _points(comparison, times, "latency", "milliseconds a query, median"),
+        "building": _points(comparison, building, "building", "seconds to embed and index"),
+        "chance": _intervals(comparison, rows),
     }
 
 
-def _against_latency(comparison: ComparisonResults) -> Markup:
-    costs = {r.name: r.latency.total.p50 for r in comparison.rows.values() if r.latency}
-    across = "milliseconds a query, median, log scale"
-    return _points(comparison, costs, "latency", "the median time of a query", across)
-
-
-def _against_building(comparison: ComparisonResults) -> Markup:
-    costs = {r.name: r.cost.building_seconds for r in comparison.rows.values() if r.cost}
-    across = "seconds to embed and index, log scale"
-    return _points(comparison, costs, "building", "the time to build", across)
-
-
 def _points(
-    comparison: ComparisonResults, costs: Mapping[str, float], key: str, against: str, across: str
+    comparison: ComparisonResults, costs: Mapping[str, float], key: str, across: str
 ) -> Markup:
+    if not comparison.judged:
+        return Markup()
     measure = comparison.measures[0]
     rows = [comparison.rows[name] for name in costs]
     points = [Point(r.name, r.family, costs[r.name], r.quality[measure]) for r in rows]
@@ -130,11 +122,15 @@ def _points(
     pareto_front = comparison.fronts().get(key, ())
     description = f"{said}. On the front: {', '.join(pareto_front)}."
     label = label_of(measure)
-    texts = PlotTexts(key, f"{label} against {against}", description, across, label)
+    texts = PlotTexts(
+        key, f"{label} against {AGAINST[key]}", description, f"{across}, log scale", label
+    )
     return points_plot(points, pareto_front, texts)
 
 
 def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
+    if not comparison.judged:
+        return Markup()
     measure = comparison.measures[0]
     found = {row.name: row.differences[measure] for row in rows if measure in row.differences}
     strips = [

@@ -12,7 +12,7 @@ from rich.text import Text
 from indexes.errors import pluralize
 from retriever.formatting import WIDTH, decimals, format_optional, percentage
 from retriever.report.terminal.escape import one_line
-from retriever.report.terminal.hits import LONGEST_ID, fit
+from retriever.report.terminal.hits import fit, id_width
 from retriever.word_senses import Use, WordSenses, WordUses
 
 HEADING, MARKED = "bold cyan", "bold"
@@ -58,7 +58,7 @@ def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[
         head = Text(f"sense {sense.number}: {uses}, {percentage(sense.share)}", style="bold")
         near = f"  co-occurs with: {', '.join(map(one_line, sense.words))}" if sense.words else ""
         yield Text.assemble(head, _begin_of(near, columns - head.cell_len))
-        width = _id_width(sense.passages, columns)
+        width = id_width([use.doc_id for use in sense.passages], columns)
         for use in sense.passages:
             yield _use(Text(f"  {use.contextual:6.3f}  "), use, width, columns)
 
@@ -71,7 +71,7 @@ def _uses(found: WordUses, columns: int) -> Iterator[Text]:
     yield Text(fit(said, columns).rstrip())
     if found.uses:
         yield Text("     contextual" + ("  static" if found.static else ""), style="dim")
-    width = _id_width(found.uses, columns)
+    width = id_width([use.doc_id for use in found.uses], columns)
     for use in found.uses:
         static = f"{format_optional(use.static, decimals(3)):>6}  " if found.static else ""
         yield _use(Text(f"{use.rank:>3}  {use.contextual:10.3f}  {static}"), use, width, columns)
@@ -95,11 +95,6 @@ def _wrapped(parts: Sequence[str], columns: int) -> Iterator[Text]:
             longer = f"  {part}"
         line = _begin_of(longer, columns - 1)
     yield Text(line if parts else "  nothing")
-
-
-def _id_width(uses: Sequence[Use], columns: int) -> int:
-    longest = max((cell_len(one_line(use.doc_id)) for use in uses), default=0)
-    return min(LONGEST_ID, max(1, columns // 4), longest)
 
 
 def _use(head: Text, use: Use, width: int, columns: int) -> Text:
