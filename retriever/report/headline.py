@@ -29,7 +29,7 @@ def headline(comparison: ComparisonResults) -> Headline:
     if not comparison.rows or not comparison.queries:
         return Headline("Nothing was compared.", ())
     if not comparison.judged:
-        return Headline(_counted(comparison), [*_alike(comparison), NOT_JUDGED])
+        return Headline(_counted(comparison), [*_agreement(comparison), NOT_JUDGED])
     best, value = _best(comparison)
     measure = label_of(comparison.measures[0])
     if len(comparison.rows) == 1:
@@ -130,13 +130,13 @@ def _missed(comparison: ComparisonResults) -> list[str]:
     return [f"For {queries} no system found a relevant document: check {them}."]
 
 
-def _alike(comparison: ComparisonResults) -> list[str]:
+def _agreement(comparison: ComparisonResults) -> list[str]:
     pairs = sorted(comparison.pairwise.items(), key=lambda pair: -pair[1].overlap)
     if not pairs:
         return []
-    (names, most), (strangers, least) = pairs[0], pairs[-1]
+    (names, most), (least_alike, least) = pairs[0], pairs[-1]
     k = comparison.k
     if len(pairs) == 1:
         return [f"{join_names(names)} have an overlap@{k} of {short(most.overlap)}."]
     said = f"{join_names(names)} agree most (overlap@{k} {short(most.overlap)})"
-    return [f"{said}, {join_names(strangers)} least ({short(least.overlap)})."]
+    return [f"{said}, {join_names(least_alike)} least ({short(least.overlap)})."]

@@ -1,4 +1,4 @@
-"""Comparisons made by hand, small enough to know every number."""
+"""Small comparisons with known numbers."""
 
 from dataclasses import replace
 

@@ -20,20 +20,20 @@ HEADING, MARKED = "bold cyan", "bold"
 
 def sense_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
     """Yield a record of the query and what was found, then one per neighbor, sense or use."""
-    asked = {"word": found.word, "index": found.index, "static_index": found.static}
+    query = {"word": found.word, "index": found.index, "static_index": found.static}
     if isinstance(found, WordUses):
-        asked["in"] = found.text
-        yield {**asked, "found": asdict(found.found), "notes": found.notes}
+        query["in"] = found.text
+        yield {**query, "found": asdict(found.found), "notes": found.notes}
         for use in found.uses:
-            yield {**asked, **asdict(use)}
+            yield {**query, **asdict(use)}
         return
     silhouette = {"senses": len(found.senses), "silhouette": found.silhouette}
-    yield {**asked, "found": asdict(found.found), **silhouette, "notes": found.notes}
+    yield {**query, "found": asdict(found.found), **silhouette, "notes": found.notes}
     for rank, one in enumerate(found.neighbors, start=1):
-        yield {**asked, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
+        yield {**query, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
     for sense in found.senses:
         fields = asdict(sense)
-        yield {**asked, "sense": fields.pop("number"), **fields}
+        yield {**query, "sense": fields.pop("number"), **fields}
 
 
 def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[Text]:
@@ -51,7 +51,7 @@ def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[
         yield from _wrapped(nearest, columns)
     senses = pluralize(len(found.senses), "sense")
     apart = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f}"
-    said = f"{found.word} in {found.index}: {senses} in {_looked_at(found)}{apart}"
+    said = f"{found.word} in {found.index}: {senses} in {_counted_uses(found)}{apart}"
     yield Text(_begin_of(said, columns), HEADING)
     for sense in found.senses:
         uses = pluralize(sense.count, "use")
@@ -67,7 +67,7 @@ def _uses(found: WordUses, columns: int) -> Iterator[Text]:
     said = fit(f"{found.word} as in: {found.text}", columns).rstrip()
     yield Text(said, style=HEADING)
     static = f", and of its one vector in {found.static}" if found.static else ""
-    said = f"the nearest of {_looked_at(found)}, by the cosine in {found.index}{static}"
+    said = f"the nearest of {_counted_uses(found)}, by the cosine in {found.index}{static}"
     yield Text(fit(said, columns).rstrip())
     if found.uses:
         yield Text("     contextual" + ("  static" if found.static else ""), style="dim")
@@ -79,7 +79,7 @@ def _uses(found: WordUses, columns: int) -> Iterator[Text]:
         yield Text("  no uses", style="dim")
 
 
-def _looked_at(found: WordSenses | WordUses) -> str:
+def _counted_uses(found: WordSenses | WordUses) -> str:
     facts = found.found
     of = "" if facts.used == facts.occurrences else f" of {facts.occurrences:,}"
     return f"{facts.used:,}{of} {'use' if facts.used == facts.occurrences == 1 else 'uses'}"

@@ -1,4 +1,4 @@
-"""Label files: out to a spreadsheet, graded by hand, and back as judgments."""
+"""Label files: written for a spreadsheet, graded there, and read as judgments."""
 
 import csv
 import gzip

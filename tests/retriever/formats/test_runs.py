@@ -1,4 +1,4 @@
-"""Runs in TREC's format: what is written is read back as it was."""
+"""Runs in the format of TREC."""
 
 import gzip
 import math
@@ -31,7 +31,7 @@ def runs(draw):
 
 @pytest.mark.parametrize("ending", ["trec", "trec.gz"])
 @given(run=runs())
-def test_a_run_written_is_read_as_it_was(tmp_path_factory, ending, run):
+def test_a_run_written_is_read_back_unchanged(tmp_path_factory, ending, run):
     path = tmp_path_factory.mktemp("law") / f"run.{ending}"
     write_run(path, run, "tag")
     assert read_run(path) == run

@@ -133,7 +133,7 @@ def test_a_file_without_topics_is_refused(tmp_path, content):
 @pytest.mark.parametrize("ending", ["topics", "trec.gz"])
 @given(queries=st.dictionaries(TREC_IDS, TEXTS, min_size=1))
 @example(queries={"Number:": "Topic: x", "&lt;": "Topic:", "<top>": "<num>&#10;  a \n"})
-def test_queries_written_as_topics_are_read_as_they_were(tmp_path_factory, ending, queries):
+def test_queries_written_as_topics_are_read_back_unchanged(tmp_path_factory, ending, queries):
     path = tmp_path_factory.mktemp("law") / f"q.{ending}"
     write_queries(path, queries)
     assert list(read_queries(path).items()) == list(queries.items())
