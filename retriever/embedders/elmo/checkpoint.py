@@ -120,12 +120,13 @@ def _read_options(path: Path) -> ElmoOptions:
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{path} is not valid JSON ({error}).") from None
     try:
-        return _options(read)
+        return parse_options(read)
     except InputError as error:
         raise FileFormatError(f"{path}: {error}") from None
 
 
-def _options(read: Any) -> ElmoOptions:
+def parse_options(read: Any) -> ElmoOptions:
+    """Validate the content of `options.json`."""
     convolution, lstm = _section(read, "char_cnn"), _section(read, "lstm")
     known = _integer(convolution, "char_cnn.n_characters", CHARACTERS + 1)
     # After training, the authors count one more: a mask, which has no row.
