@@ -443,7 +443,7 @@ def test_an_error_in_a_thread_is_raised_in_order():
     working = threading.active_count()
     found = map_parallel(lambda n: 6 // n, [3, 2, 0, 1], 2)
     assert [next(found), next(found)] == [(3, 2), (2, 3)]
-    refused(ZeroDivisionError, "", next, found)
+    refused(ZeroDivisionError, "by zero", next, found)
     gc.collect()
     assert threading.active_count() == working
 
@@ -599,6 +599,6 @@ def test_a_model_that_changes_while_it_loads_is_exported_as_the_new_one(
         shutil.copy(other / "model.safetensors", folder)
         return loaded
 
-    monkeypatch.setattr("retriever.embedders.contextual.embedder.loading.load", exchanged)
+    monkeypatch.setattr("retriever.embedders.contextual.runtime.load", exchanged)
     right = in_torch(other).encode_queries(["the cat"])
     close(in_onnx(folder).encode_queries(["the cat"]), right)
