@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders.cache import cache_folder, write_file_atomic
 from retriever.embedders.contextual.engine import Engine
-from retriever.embedders.contextual.onnx_engine.export_cache import (
-    Source,
-    export,
-    unwritable_cache_reason,
-)
+from retriever.embedders.contextual.onnx_engine import export_cache
+from retriever.embedders.contextual.onnx_engine.export_cache import Source
 from retriever.embedders.contextual.probes import Probes, likeness, probes_of, seconds, vectors_of
 from retriever.embedders.devices import computes_bfloat16
 from retriever.hardware import accelerators, threads
@@ -48,7 +45,7 @@ class RuntimeConfig:
 
 
 # The most exact first; of two equally exact ones, the one that opens without loading torch.
-WAYS = (
+CONFIGS = (
     RuntimeConfig("onnx", "float32"),
     RuntimeConfig("torch", "float32"),
     RuntimeConfig("torch", "bfloat16"),
@@ -58,8 +55,7 @@ WAYS = (
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """The selected configuration, the texts per second of all that were measured, and why others
-    failed.
+    """The selected configuration, texts per second of those measured, and why others failed.
 
     Keys are configurations as text. Nothing is measured if only one is available.
     """
@@ -79,13 +75,10 @@ class RuntimeChoice:
         return f"{start}{reasons}."
 
 
-def ways(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
+def candidates(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
     """Return the configurations that a runtime and a precision allow on the CPU, best first."""
-    return tuple(
-        way
-        for way in WAYS
-        if runtime in ("auto", way.runtime) and precision in ("auto", way.precision)
-    )
+    some = [way for way in CONFIGS if runtime in ("auto", way.runtime)]
+    return tuple(way for way in some if precision in ("auto", way.precision))
 
 
 def cached_choice(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoice | None:
@@ -117,21 +110,21 @@ def choose(
         InputError: no configuration is available: why, as a clause without a full stop.
     """
     probes = probes_of(model.card) if model.card.plain and model.card.tokenizer else None
-    open_ways: dict[RuntimeConfig, Engine] = {}
+    engines: dict[RuntimeConfig, Engine] = {}
     ruled_out: dict[str, str] = {}
     lasting = True
     for way in among:
         try:
-            open_ways[way] = _engine(way, source, model, other, probes)
+            engines[way] = _engine(way, source, model, other, probes)
         except InputError as error:
             ruled_out[str(way)] = str(error)
         except ModelNotAvailableError as error:
             ruled_out[str(way)], lasting = str(error).rstrip("."), False
         except OSError as error:
-            ruled_out[str(way)], lasting = unwritable_cache_reason(error), False
-    if not open_ways:
+            ruled_out[str(way)], lasting = export_cache.unwritable_cache_reason(error), False
+    if not engines:
         raise InputError("; ".join(ruled_out.values()))
-    choice = _measure(open_ways, probes, ruled_out)
+    choice = _measure(engines, probes, ruled_out)
     if lasting:
         with suppress(OSError):
             write_file_atomic(_choice_file(source, among), json.dumps(asdict(choice)))
@@ -145,15 +138,9 @@ def _engine(
     other: Callable[[str], SentenceModel],
     probes: Probes | None,
 ) -> Engine:
-    """Return the engine of a configuration.
-
-    Raises:
-        InputError: why it is not available, as a clause.
-        ModelNotAvailableError: a library is missing.
-        OSError: the cache is not writable.
-    """
+    """Return the engine of a configuration, or raise why it is not available, as a clause."""
     if way.runtime == "onnx":
-        return export(source, way.precision, model).engine
+        return export_cache.export(source, way.precision, model).engine
     if way.precision == model.precision:
         return model
     if not computes_bfloat16("cpu"):
@@ -173,9 +160,8 @@ def _measure(
         return RuntimeChoice(next(iter(engines)), {}, ruled_out)
     taken = seconds(list(engines.values()), probes, most=SECONDS, turns=TURNS)
     rates = {way: len(probes.tokens) / each for way, each in zip(engines, taken, strict=True)}
-    return RuntimeChoice(
-        fastest(rates), {str(way): round(rate, 2) for way, rate in rates.items()}, ruled_out
-    )
+    rounded = {str(way): round(rate, 2) for way, rate in rates.items()}
+    return RuntimeChoice(fastest(rates), rounded, ruled_out)
 
 
 def fastest(rates: Mapping[RuntimeConfig, float]) -> RuntimeConfig:
@@ -189,7 +175,6 @@ def fastest(rates: Mapping[RuntimeConfig, float]) -> RuntimeConfig:
 
 def _choice_file(source: Source, among: Sequence[RuntimeConfig]) -> Path:
     """Return the file of a choice; another number of threads or accelerator has its own."""
-    key = source.key(
-        ways=[str(way) for way in among], threads=threads(), accelerators=accelerators()
-    )
+    ways = [str(way) for way in among]
+    key = source.key(ways=ways, threads=threads(), accelerators=accelerators())
     return cache_folder() / "onnx" / "choices" / f"{key}.json"

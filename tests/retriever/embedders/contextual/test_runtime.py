@@ -21,7 +21,12 @@ from hypothesis import strategies as st
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
 from retriever.embedders.cache import mark_used, remove_unused
-from retriever.embedders.contextual.autoselect import RuntimeChoice, RuntimeConfig, fastest, ways
+from retriever.embedders.contextual.autoselect import (
+    RuntimeChoice,
+    RuntimeConfig,
+    candidates,
+    fastest,
+)
 from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.loading import load
 from retriever.embedders.contextual.model_info import EncodingOptions
@@ -400,7 +405,7 @@ def test_the_note_names_the_choice_and_its_reason():
 
 
 def test_the_more_exact_runtime_wins_unless_another_is_a_quarter_faster():
-    exact, torch, half, rough = ways("auto", "auto")
+    exact, torch, half, rough = candidates("auto", "auto")
     assert fastest({exact: 20, torch: 24.9}) == exact
     assert fastest({exact: 20, torch: 25.1}) == torch
     assert fastest({exact: 20, torch: 10, half: 40, rough: 49}) == half
@@ -409,7 +414,7 @@ def test_the_more_exact_runtime_wins_unless_another_is_a_quarter_faster():
 
 def test_the_runtimes_that_are_compared():
     def found(runtime, precision):
-        return [str(way) for way in ways(runtime, precision)]
+        return [str(way) for way in candidates(runtime, precision)]
 
     assert found("auto", "float32") == ["onnxruntime, float32", "torch, float32"]
     assert found("auto", "bfloat16") == ["torch, bfloat16"]
