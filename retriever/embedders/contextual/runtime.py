@@ -44,10 +44,8 @@ def opened(
     imported, which would take seconds. The runtime `torch` does not touch the cache.
 
     Raises:
-        ModelNotAvailableError: it cannot be loaded; the message lists what was tried and how to get
-            it.
-        InputError: the runtime is not available here, or an option that this model does not
-            support.
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
+        InputError: the runtime is not available here, or the model does not support an option.
     """
     _check_together(device, runtime, choices.precision)
     request = _ModelRequest(model, device, choices)

@@ -173,8 +173,7 @@ class ElmoEmbedder:
         return read
 
     def _batches(self, texts: list[list[str]]) -> Iterator[tuple[Any, list[int], list[Ids]]]:
-        """Yield a table of words, the positions of the texts of a batch, and their rows in the
-        table.
+        """Yield a table of words, the positions of a batch's texts, and their rows in the table.
 
         Texts without words are left out.
         """
