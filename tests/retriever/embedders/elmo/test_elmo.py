@@ -82,12 +82,12 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def clipped(x, limit):
-    return x if limit is None else np.clip(x, -limit, limit)
+def close(vectors, expected, atol=1e-6):
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=atol)
 
 
 class ByHand:
-    """The network as loops over single numbers, in double precision."""
+    """The network in plain numpy, one word at a time, in double precision."""
 
     def __init__(self, folder):
         self.options = json.loads((folder / "options.json").read_text())
@@ -104,15 +104,11 @@ class ByHand:
         ids += [260] * (cnn["max_characters_per_token"] - len(ids))
         numbers = self.arrays["char_embed"][ids]
         found = []
-        for n, (wide, many) in enumerate(cnn["filters"]):
+        for n, (wide, _) in enumerate(cnn["filters"]):
             weight, bias = self.arrays[f"CNN/W_cnn_{n}"][0], self.arrays[f"CNN/b_cnn_{n}"]
-            for filter_ in range(many):
-                values = [
-                    (numbers[start : start + wide] * weight[:, :, filter_]).sum() + bias[filter_]
-                    for start in range(len(ids) - wide + 1)
-                ]
-                most = max(values)
-                found.append(max(most, 0) if cnn["activation"] == "relu" else np.tanh(most))
+            windows = [numbers[start : start + wide] for start in range(len(ids) - wide + 1)]
+            most = np.max([np.tensordot(window, weight, 2) for window in windows], axis=0) + bias
+            found += [*(np.maximum(most, 0) if cnn["activation"] == "relu" else np.tanh(most))]
         x = np.array(found)
         for n in range(cnn.get("n_highway", 0)):
             part = {k.rsplit("/")[1]: v for k, v in self.arrays.items() if f"CNN_high_{n}/" in k}
@@ -125,18 +121,17 @@ class ByHand:
 
     def direction(self, words, direction):
         """The output of each LSTM layer for a sequence of vectors, in reading order."""
-        lstm, results = self.options["lstm"], []
-        sequence = words
+        lstm, results, sequence = self.options["lstm"], [], words
+        most, largest = lstm.get("cell_clip", np.inf), lstm.get("proj_clip", np.inf)
         for n in range(lstm["n_layers"]):
             cell = f"RNN_{direction}/RNN/MultiRNNCell/Cell{n}/LSTMCell"
             c, h, made = np.zeros(lstm["dim"]), np.zeros(lstm["projection_dim"]), []
             for x in sequence:
                 gates = np.concatenate([x, h]) @ self.arrays[f"{cell}/W_0"]
                 i, j, f, o = np.split(gates + self.arrays[f"{cell}/B"], 4)
-                c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j)
-                c = clipped(c, lstm.get("cell_clip"))
+                c = np.clip(sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j), -most, most)
                 h = (sigmoid(o) * np.tanh(c)) @ self.arrays[f"{cell}/W_P_0"]
-                h = clipped(h, lstm.get("proj_clip"))
+                h = np.clip(h, -largest, largest)
                 made.append(h)
             skip = n > 0 and lstm.get("use_skip_connections", False)
             sequence = [y + x for y, x in zip(made, sequence, strict=True)] if skip else made
@@ -166,7 +161,7 @@ def check_layers(folder, texts):
     by_text = [ByHand(folder).layers(text) for text in texts]
     expected = [np.concatenate(all_) for all_ in zip(*by_text, strict=True)]
     for ours, theirs in zip(layers_of(net_of(folder), texts).layers, expected, strict=True):
-        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-6, atol=1e-6)
+        close(ours.numpy(), theirs, 2e-6)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +201,7 @@ def test_both_clips_have_an_effect_in_the_tiny_model(tiny, tmp_path):
 def test_a_text_is_the_mean_of_its_words_mixed_from_the_layers(tiny, layers, mixing):
     expected = [ByHand(tiny).vector(text, mixing) for text in TEXTS]
     vectors = ElmoEmbedder(tiny, layers=layers, device="cpu").encode_documents(TEXTS)
-    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    close(vectors, expected)
     assert (vectors.dtype, vectors.shape) == (np.float32, (6, 6))
 
 
@@ -220,7 +215,7 @@ def test_the_layer_of_words_equals_the_reference(data):
     # The list has the begin and end of a sentence under these names.
     rows[words.index("<S>")], rows[words.index("</S>")] = BEGIN_ROW, END_ROW
     assert len(expected) == len(words) == 458
-    np.testing.assert_allclose(table[rows], expected, rtol=0, atol=1e-6)
+    close(table[rows], expected)
 
 
 def test_the_top_layer_equals_the_reference_with_the_state_of_earlier_sentences(data):
@@ -233,7 +228,7 @@ def test_the_top_layer_equals_the_reference_with_the_state_of_earlier_sentences(
         state = reading.state
         expected = [np.hstack(list(file[str(batch)][...])) for file in files]
         top = reading.layers[-1].numpy()
-        np.testing.assert_allclose(top, np.concatenate(expected), rtol=0, atol=1e-6)
+        close(top, np.concatenate(expected))
     for file in files:
         file.close()
 
@@ -256,10 +251,8 @@ def embedders(tiny):
     return [ElmoEmbedder(tiny, batch_size=size, max_length=20, device="cpu") for size in (1, 3)]
 
 
-FRAGMENTS = st.lists(
-    st.sampled_from(["a", "cat", " ", "U.S.", "é", "🙂", "-", "'", "x" * 60, "\0", "東"]),
-    max_size=30,
-).map("".join)
+PIECES = st.sampled_from(["a", "cat", " ", "U.S.", "é", "🙂", "-", "'", "x" * 60, "\0", "東"])
+FRAGMENTS = st.lists(PIECES, max_size=30).map("".join)
 
 
 @settings(max_examples=40, deadline=None)
@@ -270,9 +263,9 @@ def test_a_vector_depends_on_its_own_text_alone(embedders, texts, seed):
     order = list(range(len(texts)))
     seed.shuffle(order)
     shuffled = many.encode_queries([texts[place] for place in order])
-    np.testing.assert_allclose(shuffled, alone[order], atol=1e-6)
+    close(shuffled, alone[order])
     expected = [1.0 if tokenized(text) else 0.0 for text in texts]
-    np.testing.assert_allclose(np.linalg.norm(alone, axis=1), expected, atol=1e-6)
+    close(np.linalg.norm(alone, axis=1), expected)
 
 
 def test_batches_of_the_real_model_change_nothing(data):
@@ -281,7 +274,7 @@ def test_batches_of_the_real_model_change_nothing(data):
     expected = ElmoEmbedder(data / "elmo", batch_size=1).encode_documents(texts)
     for size in (5, 1000):
         vectors = ElmoEmbedder(data / "elmo", batch_size=size).encode_documents(texts[::-1])
-        np.testing.assert_allclose(vectors[::-1], expected, atol=1e-6)
+        close(vectors[::-1], expected)
 
 
 def test_longer_words_change_nothing(tmp_path):
@@ -291,7 +284,7 @@ def test_longer_words_change_nothing(tmp_path):
     words = [*map(chr, range(33, 127)), "cat", "naïve", "x" * 44, "x" * 45, "x" * 46]
     together = net.table([*words, "x" * 60])[FIRST_WORD:-1].numpy()
     alone = np.stack([net.table([word])[FIRST_WORD].numpy() for word in words])
-    np.testing.assert_allclose(alone, together, atol=1e-6)
+    close(alone, together)
 
 
 def test_the_sizes_of_parts_and_blocks_change_nothing(tiny, monkeypatch):
@@ -301,7 +294,7 @@ def test_the_sizes_of_parts_and_blocks_change_nothing(tiny, monkeypatch):
     monkeypatch.setattr("retriever.embedders.elmo.network.WORDS_TOGETHER", 2)
     monkeypatch.setattr("retriever.embedders.elmo.network.ROWS_TOGETHER", 4)
     again, reported = embedder.encode_and_report(TEXTS * 3)
-    np.testing.assert_allclose(again, expected, atol=1e-6)
+    close(again, expected)
     assert reported == report == embedder.report_queries(TEXTS * 3)
 
 
@@ -370,7 +363,7 @@ def test_word_vectors_are_those_of_the_layer(tiny, layer):
             read = np.delete(read, [4, 10], axis=0)
         else:
             read = read[: len(words.spans)]
-        np.testing.assert_allclose(words.vectors, directions(read), atol=1e-5)
+        close(words.vectors, directions(read), 1e-5)
 
 
 def test_one_word_may_be_several_words_of_elmo(tiny):
@@ -382,8 +375,7 @@ def test_one_word_may_be_several_words_of_elmo(tiny):
     for pieces, own in (("mean", read[1] + read[2]), ("first", read[1]), ("last", read[2])):
         (words,) = ElmoEmbedder(tiny).encode_words([text], pieces=pieces)
         assert words.spans == ((0, 1), (3, 5))
-        expected = directions(np.stack([read[0], own]))
-        np.testing.assert_allclose(words.vectors, expected, atol=1e-5)
+        close(words.vectors, directions(np.stack([read[0], own])), 1e-5)
 
 
 def test_words_have_vectors_of_every_layer(tiny):
@@ -396,7 +388,7 @@ def test_words_have_vectors_of_every_layer(tiny):
         np.testing.assert_array_equal(found[layer], found[layer - 3])
     np.testing.assert_array_equal(top.vectors, found[2])
     # Without context the same word is the same; in context it is not.
-    np.testing.assert_allclose(found[0][0], found[0][2], atol=1e-6)
+    close(found[0][0], found[0][2])
     assert not np.allclose(top.vectors[0], top.vectors[2], atol=1e-3)
 
 
@@ -427,7 +419,7 @@ def test_it_is_an_embedder_that_reports(tiny):
     texts = ["a b c", "a b c d e", "", "a"]
     vectors, report = embedder.encode_and_report(texts)
     assert report == TextReport(texts=4, truncated=1, tokens=7)
-    np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)
+    close(vectors[0], vectors[1])
     assert embedder.report_queries(texts) == report
     assert ElmoEmbedder(tiny).max_length == 512
     assert embedder.encode_documents([]).shape == (0, 6)
@@ -474,7 +466,7 @@ def test_an_index_on_the_command_line(tiny, tmp_path, monkeypatch):
     scores = np.array(vectors) @ vectors[3]
     best = sorted(range(len(TEXTS)), key=lambda n: -scores[n])[:2]
     assert [hit["doc_id"] for hit in hits] == [str(n) for n in best]
-    np.testing.assert_allclose([hit["score"] for hit in hits], scores[best], atol=1e-5)
+    close([hit["score"] for hit in hits], scores[best], 1e-5)
     (info,) = json.loads(invoke("info", "library", "--json").stdout)["indexes"]
     assert info["embedder"] == f"elmo:{tiny}"
 
@@ -515,16 +507,11 @@ def test_without_h5py_the_error_names_the_extra(tiny, monkeypatch):
     refused(ModelNotAvailableError, message, ElmoEmbedder, tiny)
 
 
-def test_options_must_be_json(weights):
-    for content in (b"{", b"\xff"):
-        (weights.parent / "options.json").write_bytes(content)
-        message = "options.json is not valid JSON"
-        refused(FileFormatError, message, ElmoEmbedder, weights.parent)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (b"{", "is not valid JSON"),
+        (b"\xff", "is not valid JSON"),
         ([], "'char_cnn' is missing; expected the options of an ELMo over characters"),
         ({"lstm": LSTM}, "'char_cnn' is missing"),
         ({"char_cnn": CNN}, "'lstm' is missing"),
@@ -545,7 +532,8 @@ def test_options_must_be_json(weights):
     ],
 )
 def test_options_that_describe_no_network_are_refused(weights, options, message):
-    (weights.parent / "options.json").write_text(json.dumps(options))
+    content = options if isinstance(options, bytes) else json.dumps(options).encode()
+    (weights.parent / "options.json").write_bytes(content)
     refused(FileFormatError, f"options.json.*{message}", ElmoEmbedder, weights.parent)
 
 
