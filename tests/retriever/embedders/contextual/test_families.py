@@ -86,6 +86,11 @@ def close(vectors, expected):
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 
+def check_equal(embedder, plain, pooling, layers=(-1,)):
+    expected = plain.embed(TEXTS, embedder.max_length, pooling, layers)
+    close(embedder.encode_documents(TEXTS), expected)
+
+
 def test_every_family_is_tested():
     assert list(families()) == FAMILIES
 
@@ -96,6 +101,9 @@ def test_a_raw_checkpoint_equals_the_plain_model_without_padding(checkpoints, pl
     limit = embedder.max_length
     vectors, report = embedder.encode_and_report(TEXTS)
     close(vectors, plain[name].embed(TEXTS, limit, "last" if name in LAST else "mean"))
+    # Later tokens have higher weights, whichever side is padded.
+    weighted = in_torch(checkpoints[name], pooling="weighted_mean")
+    check_equal(weighted, plain[name], "weighted_mean")
     # Some batch has texts of several lengths.
     assert report.padded > report.tokens
     known = plain[name].tokenizer.pad_token_id
@@ -105,21 +113,13 @@ def test_a_raw_checkpoint_equals_the_plain_model_without_padding(checkpoints, pl
     assert report.truncated == sum(length > (limit or length) for length in lengths)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_weights_of_later_tokens_ignore_the_side_of_padding(checkpoints, plain, name):
-    embedder = in_torch(checkpoints[name], pooling="weighted_mean")
-    expected = plain[name].embed(TEXTS, embedder.max_length, "weighted_mean")
-    close(embedder.encode_documents(TEXTS), expected)
-
-
 @pytest.mark.parametrize("name", ["bert-left", "gpt2", "llama", "t5"])
 def test_every_pooling_equals_its_formula(checkpoints, plain, name):
     default = in_torch(checkpoints[name])
     own = "last" if name in LAST else "mean"
     for pooling in POOLINGS:
         embedder = in_torch(checkpoints[name], pooling=pooling)
-        expected = plain[name].embed(TEXTS, default.max_length, pooling)
-        close(embedder.encode_documents(TEXTS), expected)
+        check_equal(embedder, plain[name], pooling)
         assert (embedder.fingerprint == default.fingerprint) == (pooling == own)
 
 
@@ -127,8 +127,7 @@ def test_every_pooling_equals_its_formula(checkpoints, plain, name):
 @pytest.mark.parametrize(("layer", "layers"), [("-2", [2]), ("-4..-1", [0, 1, 2, 3])])
 def test_a_layer_or_the_average_of_several_is_pooled(checkpoints, plain, name, layer, layers):
     embedder = in_torch(checkpoints[name], layer=layer, pooling="mean")
-    expected = plain[name].embed(TEXTS, embedder.max_length, "mean", layers)
-    close(embedder.encode_documents(TEXTS), expected)
+    check_equal(embedder, plain[name], "mean", layers)
     assert embedder.layers == 3
     assert f'"layers":{json.dumps(layers, separators=(",", ":"))}' in embedder.fingerprint
 
@@ -137,8 +136,7 @@ def test_a_layer_or_the_average_of_several_is_pooled(checkpoints, plain, name, l
 @pytest.mark.parametrize(("layer", "layers"), [(0, [0]), ("2,1", [1, 2]), ("3,0", [0, 3])])
 def test_layers_can_be_numbers_and_unordered(checkpoints, plain, name, layer, layers):
     embedder = in_torch(checkpoints[name], layer=layer, pooling="max")
-    expected = plain[name].embed(TEXTS, embedder.max_length, "max", layers)
-    close(embedder.encode_documents(TEXTS), expected)
+    check_equal(embedder, plain[name], "max", layers)
     assert load_embedder(embedder.spec).fingerprint == embedder.fingerprint
 
 
@@ -155,14 +153,10 @@ def test_words_have_vectors_of_every_layer(checkpoints, plain, name):
         close(word.vectors, normalized([states[layer][np.array(marks) == 0].mean(axis=0)]))
 
 
-def test_the_last_layer_is_the_default_whether_counted_from_either_end(checkpoints):
-    default = in_torch(checkpoints["bert"]).fingerprint
-    for layer in (-1, "3"):
-        assert in_torch(checkpoints["bert"], layer=layer).fingerprint == default
-
-
 @pytest.mark.parametrize("name", ["bert", "distilbert", "mpnet"])
-def test_layers_above_the_highest_that_is_used_are_not_computed(checkpoints, name):
+def test_layers_above_the_chosen_are_not_computed(checkpoints, name):
+    found = [in_torch(checkpoints[name], layer=layer).fingerprint for layer in (None, -1, "3")]
+    assert len(set(found)) == 1
     parts = in_torch(checkpoints[name], layer="0,1")._opened.model().parts
     (stack,) = [module for module in parts.modules() if hasattr(module, "layer")]
     assert len(stack.layer) == 1
@@ -289,7 +283,7 @@ def test_modules_after_the_pooling_are_applied(sentence_models, plain):
 
 def test_options_override_the_models_own_modules(sentence_models, plain):
     embedder = in_torch(sentence_models / "gpt2", pooling="last", layer="-2")
-    close(embedder.encode_documents(TEXTS), plain["gpt2"].embed(TEXTS, 40, "last", [2]))
+    check_equal(embedder, plain["gpt2"], "last", [2])
 
 
 def test_a_prompt_is_left_out_of_pooling_where_the_model_requires_it(sentence_models, plain):
@@ -303,11 +297,10 @@ def test_a_prompt_is_left_out_of_pooling_where_the_model_requires_it(sentence_mo
 
 def test_prompts_that_are_given_replace_the_models_own(sentence_models, plain):
     folder = sentence_models / "qwen2"
-    own = in_torch(folder)
-    other = in_torch(folder, query_prompt="light ", document_prompt="")
-    asked = [f"light {text}" for text in TEXTS]
-    close(other.encode_queries(TEXTS), plain["qwen2"].embed(asked, 40, "last"))
-    close(other.encode_documents(TEXTS), plain["qwen2"].embed(TEXTS, 40, "last"))
+    own, other = in_torch(folder), in_torch(folder, query_prompt="light ", document_prompt="")
+    prompted = [f"light {text}" for text in TEXTS]
+    close(other.encode_queries(TEXTS), plain["qwen2"].embed(prompted, 40, "last"))
+    check_equal(other, plain["qwen2"], "last")
     assert other.fingerprint != own.fingerprint
     assert '"prompts":{"query":"light "}' in other.fingerprint
     options = {"runtime": "torch", "query_prompt": "light ", "document_prompt": ""}
