@@ -50,9 +50,9 @@ def opened(
     _check_together(device, runtime, choices.precision)
     request = _ModelRequest(model, device, choices)
     among = autoselect.candidates(runtime, choices.precision)
-    if device not in (None, "cpu") or all(way.runtime == "torch" for way in among):
+    if device not in (None, "cpu") or all(config.runtime == "torch" for config in among):
         return request.in_torch()
-    if [way.runtime for way in among] == ["onnx"]:
+    if [config.runtime for config in among] == ["onnx"]:
         return _load_onnx(request, among[0])
     return _load_fastest(request, among)
 
@@ -122,16 +122,16 @@ def _check_together(device: str | None, runtime: str, precision: str) -> None:
         )
 
 
-def _load_onnx(request: _ModelRequest, way: RuntimeConfig) -> LoadedModel:
+def _load_onnx(request: _ModelRequest, config: RuntimeConfig) -> LoadedModel:
     """Load the model in onnxruntime in a given precision."""
     source = request.source()
-    if source and (there := export_cache.cached_export(source, way.precision)):
+    if source and (there := export_cache.cached_export(source, config.precision)):
         return request.exported(there)
     loaded, source = _loaded(request, source)
     try:
         if source is None:
             raise InputError(NOT_HERE)
-        return request.exported(export_cache.export(source, way.precision, loaded))
+        return request.exported(export_cache.export(source, config.precision, loaded))
     except InputError as error:
         raise request.refused(str(error)) from None
     except OSError as error:
@@ -144,7 +144,7 @@ def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> Loa
     choice = autoselect.cached_choice(source, among) if source else None
     if source and choice and (found := _load_cached_choice(request, source, choice)):
         return found
-    exact = next((way for way in among if way.runtime == "torch"), None)
+    exact = next((config for config in among if config.runtime == "torch"), None)
     if exact and not on_processor(request.device):
         return request.in_torch()
     loaded, source = _loaded(request, source)
@@ -193,9 +193,9 @@ def _load_choice(
     request: _ModelRequest, source: Source, choice: RuntimeChoice, loaded: SentenceModel
 ) -> LoadedModel:
     """Load the model as chosen; `loaded` is in torch, in its precision or in float32."""
-    way, note = choice.way, choice.note(request.name)
-    if way.runtime == "onnx":
-        return request.exported(export_cache.export(source, way.precision, loaded), [note])
-    if way.precision != loaded.precision:
-        loaded = request.load(way.precision)
+    config, note = choice.way, choice.note(request.name)
+    if config.runtime == "onnx":
+        return request.exported(export_cache.export(source, config.precision, loaded), [note])
+    if config.precision != loaded.precision:
+        loaded = request.load(config.precision)
     return _torch(loaded, note)
