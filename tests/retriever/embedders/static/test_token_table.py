@@ -198,7 +198,7 @@ def test_a_folder_of_sentence_transformers(write, place, truncation):
     np.testing.assert_allclose(means, expected, rtol=1e-5, atol=1e-7)
     assert vocabulary.bags(SENTENCES).occurring == len(features["input_ids"])
     facts = {"source": vocabulary.checksum, "words": "tokens", "unknown": "pooled"}
-    assert vocabulary.facts == facts
+    assert vocabulary.attributes == facts
     assert vocabulary.unknown_words(["unheard"]) == [[]]
     # Nothing is copied: the file itself is mapped.
     assert isinstance(vocabulary.vectors.base, np.memmap)
@@ -215,7 +215,7 @@ def test_a_folder_of_model2vec_drops_what_it_does_not_know(write):
     assert (bags.occurring, unknown in bags.ids) == (4, False)
     assert sorted(bags.words) == ["cat", "the"]
     assert vocabulary.unknown_words(["The Zzz cat zzz Zzz", "the"]) == [["Zzz", "zzz"], []]
-    assert vocabulary.facts["unknown"] == "dropped"
+    assert vocabulary.attributes["unknown"] == "dropped"
 
 
 def test_mapping_and_weights_are_folded_as_sentence_transformers_folds_them(write):

@@ -89,11 +89,15 @@ def test_what_is_counted_and_called(news):
 
 def test_what_a_vocabulary_says_of_itself(news, vocabulary):
     assert news.case == "as written, else lower"
-    assert [news.facts[name] for name in ("case", "digits", "phrases")] == [news.case, "#", True]
+    assert [news.attributes[name] for name in ("case", "digits", "phrases")] == [
+        news.case,
+        "#",
+        True,
+    ]
     plain = vocabulary("the us ## 10")
     assert plain.case == "lower"
     # As it was before there were phrases and numbers: collections keep their fingerprints.
-    assert plain.facts == {
+    assert plain.attributes == {
         "source": plain.checksum,
         "words": "unicode L, M, N",
         "lower": True,
@@ -111,7 +115,7 @@ def test_phrases_can_be_asked_for_and_left(vocabulary):
     assert names_of(vocabulary(f"{words} a_b b_a"), "word1 word2") == ["word1_word2"]
     left = vocabulary("new york new_york", phrases=False)
     assert names_of(left, "new york") == ["new", "york"]
-    assert "phrases" not in left.facts
+    assert "phrases" not in left.attributes
 
 
 WORDS = "New York City new NEW city CITY Hall hall US Us 10 5 1990 Windows the x café CAFÉ – ß"
