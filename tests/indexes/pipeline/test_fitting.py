@@ -2,16 +2,15 @@
 
 import json
 import re
-import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from indexes.errors import DamageError, InputError, MismatchError
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, Words
-from tests.support.commands import invoke
+from retriever.indexing.info import index_notes
+from tests.support.commands import fail, invoke, succeed
 from tests.support.fittable import Rare
 from tests.support.toy import Axes, ids, refused, rounded
 
@@ -335,8 +334,6 @@ def test_damaged_vectors_are_embedded_again_with_the_same_parameters(library):
 
 
 def test_a_corpus_that_has_grown_by_more_than_a_third_is_noted(library):
-    from retriever.indexing.info import index_notes
-
     def notes():
         return index_notes(library.index_info("rare"), library.path, split=False)
 
@@ -359,63 +356,53 @@ def words(tmp_path):
     return path
 
 
-def test_the_command_line_fits_refits_and_says_so(tmp_path, words, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with Collection.create("library") as collection:
-        collection.add(CORPUS)
+def test_the_command_line_fits_and_refits(corpus, words, monkeypatch):
+    monkeypatch.chdir(corpus.path.parent)
+    build = ("build", "c", "idf")
     idf = ("--embedder", f"static:{words}", "-o", "weighting", "idf")
-    built = invoke("build", "library", "idf", *idf)
-    assert built.exit_code == 0, built.output
-    assert "toy was fitted on 4 of the corpus's texts" in built.stderr
-    with Collection.open("library") as collection:
-        before = collection.index_info("idf").fingerprint
-        assert found(collection, "idf")[0] == ("both", 1.0)
-        collection.add(MORE)
-    # The same options match, and the parameters stay.
-    assert invoke("build", "library", "idf", *idf).exit_code == 0
-    info = invoke("info", "library")
-    note = (
-        "'idf' was fitted on 4 of now 8 documents; refit with: retriever build library idf --refit"
-    )
+    assert "toy was fitted on 4 of the corpus's texts" in invoke(*build, *idf).stderr
+    before = corpus.index_info("idf").fingerprint
+    assert found(corpus, "idf")[0] == ("both", 1.0)
+    corpus.add(MORE)
+    succeed(*build, *idf)  # the same options match, and the parameters are kept
+    info = invoke("info", "c")
+    note = "'idf' was fitted on 4 of now 8 documents; refit with: retriever build c idf --refit"
     assert note in info.stderr
     assert "4 passages" in next(line for line in info.stdout.splitlines() if "fitted on" in line)
-    other = invoke("build", "library", "idf", *idf, "-o", "unit_words", "true")
-    assert other.exit_code == 1
-    assert "unit_words was None, is True" in other.stderr
-    refitted = invoke("build", "library", "idf", "--refit", "--json")
-    assert json.loads(refitted.stdout)["embedded"] == 8
-    with Collection.open("library") as collection:
-        assert collection.index_info("idf").fingerprint != before
-        assert collection.index_info("idf").case
-        assert collection.index_info("idf").description.endswith("toy.txt, idf")
-        at_once = StaticEmbedder(words, weighting="idf").fitted([d.text for d in [*CORPUS, *MORE]])
-        assert collection.index_info("idf").fingerprint == at_once.fingerprint
-        assert found(collection, "idf")[0] == ("both", 1.0)
-    refused = invoke("build", "library", "idf", "--refit", "--ann", "HNSW8")
-    assert (refused.exit_code, "no other option" in refused.stderr) == (1, True)
+    assert "unit_words was None, is True" in fail(*build, *idf, "-o", "unit_words", "true")
+    assert json.loads(succeed(*build, "--refit", "--json"))["embedded"] == 8
+    info = corpus.index_info("idf")
+    at_once = StaticEmbedder(words, weighting="idf").fitted([d.text for d in [*CORPUS, *MORE]])
+    assert info.fingerprint == at_once.fingerprint != before
+    assert info.case
+    assert info.description.endswith("toy.txt, idf")
+    assert found(corpus, "idf")[0] == ("both", 1.0)
+    assert "no other option" in fail(*build, "--refit", "--ann", "HNSW8")
 
 
-def test_a_collection_moves_with_the_models_inside_it(tmp_path, words):
-    with Collection.create(tmp_path / "library") as collection:
-        collection.add(CORPUS)
-        (collection.path / "models" / "own").mkdir(parents=True)
-        inside = Path(shutil.copy(words, collection.path / "models" / "own" / "toy.txt"))
-        words.unlink()
-        collection.build("own", StaticEmbedder(inside))
-        assert collection.index_info("own").embedder == "static:models/own/toy.txt"
-        expected = found(collection, "own")
-    moved = (tmp_path / "library").rename(tmp_path / "moved")
-    with Collection.open(moved) as collection:
-        assert found(collection, "own") == expected
-        collection.delete([])
-        assert (collection.verify().ok, collection.verify().leftovers) == (True, ())
-        collection.drop("own")
+def move_inside(corpus, words):
+    """Move a model into a collection."""
+    inside = corpus.path / "models" / "own" / "toy.txt"
+    inside.parent.mkdir(parents=True)
+    return words.rename(inside)
+
+
+def test_a_collection_moves_with_the_models_inside_it(corpus, words):
+    corpus.build("own", StaticEmbedder(move_inside(corpus, words)))
+    assert corpus.index_info("own").embedder == "static:models/own/toy.txt"
+    expected = found(corpus, "own")
+    corpus.close()
+    moved = corpus.path.rename(corpus.path.with_name("moved"))
+    with Collection.open(moved) as again:
+        assert found(again, "own") == expected
+        again.delete([])
+        assert (again.verify().ok, again.verify().leftovers) == (True, ())
+        again.drop("own")
         assert (moved / "models" / "own" / "toy.txt").exists()
 
 
-def test_verify_misses_a_model_that_an_index_needs(corpus, words):
-    (corpus.path / "models").mkdir()
-    inside = Path(shutil.copy(words, corpus.path / "models" / "toy.txt"))
+def test_verify_names_a_missing_model_that_an_index_needs(corpus, words):
+    inside = move_inside(corpus, words)
     corpus.build("own", StaticEmbedder(inside))
     inside.unlink()
     (problem,) = corpus.verify().problems
