@@ -57,11 +57,7 @@ class _Sample:
 
 
 def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> WordCounts:
-    """Count the words of texts, which are read once; only a sample is kept.
-
-    Raises:
-        InputError: an item is not a text; see `check_texts`.
-    """
+    """Count the words of texts, which are read once; only a sample is kept."""
     if isinstance(texts, str | bytes):
         check_texts(texts)  # raises, and explains why
     rows = len(vocabulary.vectors)

@@ -27,6 +27,7 @@ KEPT = 2
 # With fewer distinct words than this times the dimension, common directions are unreliable.
 WORDS_PER_DIMENSION = 10
 
+PARTS = ("mean", "directions", "shares")
 Integers = NDArray[np.int64]
 
 
@@ -86,15 +87,9 @@ class Fit:
 
     @staticmethod
     def from_bytes(kept: bytes) -> Fit:
-        """Read what `to_bytes` wrote.
-
-        Raises:
-            DamageError: the bytes are damaged, incomplete or of another version.
-        """
-        start = len(HEAD) + DIGEST
-        payload = kept[start:]
-        digest = hashlib.sha256(payload).digest()
-        if kept[: len(HEAD)] != HEAD or kept[len(HEAD) : start] != digest:
+        """Read what `to_bytes` wrote, or raise `DamageError`."""
+        payload = kept[len(HEAD) + DIGEST :]
+        if kept != HEAD + hashlib.sha256(payload).digest() + payload:
             raise DamageError(
                 "The stored fit is damaged, or was written by another version. "
                 "Build the index with --refit."
@@ -163,8 +158,7 @@ def row_weights(weighting: str, fit: Fit | None, number: int) -> Matrix:
     result = np.full(number, fit.weigh(weighting, 1, 1), np.float32)
     # Another file may have fewer rows; the fingerprint detects that.
     here = fit.rows < number
-    found = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
-    result[fit.rows[here]] = found
+    result[fit.rows[here]] = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
     return result
 
 
@@ -179,15 +173,10 @@ def _of_probabilities(
 
 
 def _arrays_of(name: str, common: CommonComponents | None) -> dict[str, NDArray[Any]]:
-    if common is None:
-        return {}
-    parts = ("mean", "directions", "shares")
-    return {f"{name}_{part}": getattr(common, part) for part in parts}
+    return {} if common is None else {f"{name}_{part}": getattr(common, part) for part in PARTS}
 
 
 def _common_of(name: str, arrays: Any) -> CommonComponents | None:
     if f"{name}_mean" not in arrays:
         return None
-    return CommonComponents(
-        *(arrays[f"{name}_{part}"] for part in ("mean", "directions", "shares"))
-    )
+    return CommonComponents(*(arrays[f"{name}_{part}"] for part in PARTS))

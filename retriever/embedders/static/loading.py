@@ -28,5 +28,4 @@ def load_vocabulary(
     path = locate_words(model)
     if path.is_dir() and is_token_table(path):
         return load_tokens(path)
-    words = load_words(path, trust_pickle=trust_pickle)
-    return WordVocabulary(words, phrases=phrases)
+    return WordVocabulary(load_words(path, trust_pickle=trust_pickle), phrases=phrases)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix
-from retriever.embedders.static.vocabulary import Names, TokenRows
+from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.tokenization.characters import lower_case
 from retriever.embedders.tokenization.phrases import JOINT, Phrases, unit_starts
 from retriever.embedders.tokenization.words import Words, split, words_of
@@ -114,9 +114,9 @@ class WordVocabulary:
             rows=occurrences,
             offsets=offsets,
             ids=np.concatenate([ids, np.full(len(made), -1)]),
-            words=Names(len(table), lambda: [*(self.words.names[row] for row in ids), *made]),
             table=table,
             occurring=len(found.words.codes),
+            make_words=lambda: [*map(self.name, ids.tolist()), *made],
         )
 
     def rows_of(self, text: str) -> list[int] | None:
