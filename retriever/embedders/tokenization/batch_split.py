@@ -55,16 +55,12 @@ def text_chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     return _stretches(texts, CHUNK_CHARACTERS)
 
 
-def cut(texts: Sequence[str], how: SplitRules) -> SplitBatch:
-    """Split texts into pieces.
-
-    Raises:
-        UnicodeEncodeError: a text holds a lone surrogate.
-    """
+def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
+    """Split texts into pieces; a lone surrogate raises `UnicodeEncodeError`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts = [part for chunk in text_chunks(texts) for part in _of_chunk(chunk, how)]
+    parts = [part for chunk in text_chunks(texts) for part in _of_chunk(chunk, rules)]
     if not parts:
         empty = pa.array([], pa.large_string())
         return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
@@ -93,17 +89,17 @@ def _stretches(texts: Sequence[str], characters: int) -> Iterator[Sequence[str]]
         yield texts[start:]
 
 
-def _of_chunk(texts: Sequence[str], how: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
+def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
     """Split a chunk, as one block per thread if it is large enough."""
     characters = sum(map(len, texts))
     if characters < 2 * BLOCK_CHARACTERS:
-        return [_of_block(texts, how)]
+        return [_of_block(texts, rules)]
     blocks = list(_stretches(texts, characters // THREADS + 1))
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda block: _of_block(block, how), blocks))
+        return list(pool.map(lambda block: _of_block(block, rules), blocks))
 
 
-def _of_block(texts: Sequence[str], how: SplitRules) -> tuple[Any, NDArray[np.int64]]:
+def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
     """Return the dictionary-encoded pieces with their trailing spaces, and the count of each text.
 
     Splitting only where pieces begin saves a copy of the text; as nearly every piece has one
@@ -113,10 +109,10 @@ def _of_block(texts: Sequence[str], how: SplitRules) -> tuple[Any, NDArray[np.in
 
     _, offsets, data = pa.array(texts, pa.large_string()).buffers()
     bounds = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
-    letters = np.frombuffer(bytearray(data or b"").translate(how.translation), np.uint8)
-    if how.blank is not None:
-        how.blank(letters)
-    starts = _starts(letters, bounds, how.alone)
+    letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
+    if rules.blank is not None:
+        rules.blank(letters)
+    starts = _starts(letters, bounds, rules.alone)
     pieces = pa.LargeStringArray.from_buffers(
         len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
     )
