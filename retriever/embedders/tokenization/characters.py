@@ -36,7 +36,7 @@ def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
 
 def lower_case(word: str) -> str:
     """Lower-case a word character by character."""
-    return word.lower() if word.isascii() else word.translate(_Lower.of())
+    return word.lower() if word.isascii() else word.translate(_LOWER)
 
 
 @cache
@@ -48,11 +48,6 @@ def letters(lower: bool) -> dict[int, str]:
 class _Lower(dict[int, str]):
     """Characters to lower case, computed once each."""
 
-    @staticmethod
-    @cache
-    def of() -> _Lower:
-        return _Lower()
-
     def __missing__(self, code: int) -> str:
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -60,6 +55,9 @@ class _Lower(dict[int, str]):
         small = str(pc.utf8_lower(pa.scalar(chr(code))).as_py())
         self[code] = small
         return small
+
+
+_LOWER = _Lower()
 
 
 class _Letters(dict[int, str]):
@@ -76,7 +74,7 @@ class _Letters(dict[int, str]):
         if _classes([code], self._lower)[0] == SEPARATOR:
             character = " "
         elif self._lower:
-            character = _Lower.of()[code]
+            character = _LOWER[code]
         self[code] = character
         return character
 

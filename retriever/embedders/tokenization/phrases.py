@@ -54,12 +54,12 @@ class Phrases:
         reach = np.ones(len(names), np.int64)
         np.maximum.at(reach, parts[firsts], lengths)
         self._reach = reach.tolist()
-        self._levels = self._built(parts, firsts, lengths, rows)
+        self._levels = self._build_levels(parts, firsts, lengths, rows)
 
     def __len__(self) -> int:
         return self._count
 
-    def _built(
+    def _build_levels(
         self, parts: Integers, firsts: Integers, lengths: Integers, rows: Integers
     ) -> list[_Level]:
         beginnings, levels = parts[firsts], []
