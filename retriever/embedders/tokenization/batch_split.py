@@ -50,9 +50,20 @@ class SplitBatch:
     distinct: Any
 
 
-def text_chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield slices of at most `CHUNK_CHARACTERS` characters, in order; a longer text is alone."""
-    return _stretches(texts, CHUNK_CHARACTERS)
+def text_chunks(texts: Sequence[str], characters: int = 0) -> Iterator[Sequence[str]]:
+    """Yield slices of at most this many characters, in order; a longer text is alone.
+
+    By default, `CHUNK_CHARACTERS`.
+    """
+    characters = characters or CHUNK_CHARACTERS
+    start, size = 0, 0
+    for position, text in enumerate(texts):
+        if size and size + len(text) > characters:
+            yield texts[start:position]
+            start, size = position, 0
+        size += len(text)
+    if start < len(texts):
+        yield texts[start:]
 
 
 def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
@@ -67,26 +78,12 @@ def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
     encoded = pa.chunked_array([part for part, _ in parts])
     if len(parts) > 1:
         encoded = encoded.unify_dictionaries()
-    codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
     counts = np.concatenate([counts for _, counts in parts])
     # Strip trailing spaces only here, from the distinct pieces.
     bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
-    return SplitBatch(
-        bare.indices.to_numpy()[codes[0] if len(codes) == 1 else np.concatenate(codes)],
-        np.concatenate([[0], np.cumsum(counts)]),
-        bare.dictionary,
-    )
-
-
-def _stretches(texts: Sequence[str], characters: int) -> Iterator[Sequence[str]]:
-    start, size = 0, 0
-    for position, text in enumerate(texts):
-        if size and size + len(text) > characters:
-            yield texts[start:position]
-            start, size = position, 0
-        size += len(text)
-    if start < len(texts):
-        yield texts[start:]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return SplitBatch(bare.indices.to_numpy()[codes], offsets, bare.dictionary)
 
 
 def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
@@ -94,7 +91,7 @@ def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArra
     characters = sum(map(len, texts))
     if characters < 2 * BLOCK_CHARACTERS:
         return [_of_block(texts, rules)]
-    blocks = list(_stretches(texts, characters // THREADS + 1))
+    blocks = list(text_chunks(texts, characters // THREADS + 1))
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(lambda block: _of_block(block, rules), blocks))
 
