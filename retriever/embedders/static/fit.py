@@ -60,7 +60,7 @@ class Fit:
         often = np.maximum(np.asarray(occurrences, np.float64), 1.0)
         return _of_probabilities(weighting, often / max(self.words, 1), self.usif_a)
 
-    def weight_of_others(self, weighting: str) -> dict[str, float]:
+    def weights_of_others(self, weighting: str) -> dict[str, float]:
         """Return the weight of each of `others`."""
         found = self.weigh(weighting, self.other_occurrences, self.other_texts_with)
         return dict(zip(self.others, found.astype(np.float32).tolist(), strict=True))

@@ -104,7 +104,7 @@ class WeightedMeans:
 
     @cached_property
     def _other_weights(self) -> dict[str, float]:
-        return self._fit.weight_of_others(self._options.weighting) if self._fit else {}
+        return self._fit.weights_of_others(self._options.weighting) if self._fit else {}
 
     @cached_property
     def _common(self) -> ComponentRemoval | None:

@@ -215,20 +215,15 @@ def _locality(parts: dict[str, Any]) -> _Locality | None:
     few = kinds <= NORMALIZERS_OF_MARKS and len(raw) <= SPECIAL_TOKENS
     marks = few and splitters[0]["type"] == "BertPreTokenizer" and len(raw) == len(added)
     # A lower-case letter may compose with a mark where its capital cannot: `h` and U+0331.
-    lower = few and any(map(_lowers, normalizers))
+    lower = few and any(
+        step["type"] == "Lowercase" or (step["type"] == "BertNormalizer" and step.get("lowercase"))
+        for step in normalizers
+    )
     return _Locality(marks, lower, raw if marks or lower else ())
 
 
 def _steps(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
     """Return a part of the tokenizer as a flat list of steps."""
-    if part is None:
-        return []
-    if part["type"] != "Sequence":
-        return [part]
+    if part is None or part["type"] != "Sequence":
+        return [] if part is None else [part]
     return [step for inner in part[name] for step in _steps(inner, name)]
-
-
-def _lowers(step: dict[str, Any]) -> bool:
-    return step["type"] == "Lowercase" or (
-        step["type"] == "BertNormalizer" and bool(step.get("lowercase"))
-    )
