@@ -15,12 +15,8 @@ from tests.support.fittable import Rare
 from tests.support.toy import Axes, ids, refused, rounded
 
 # north is in 2 texts, east in 3: they weigh 1/3 and 1/4, and (1/3, 1/4) is 5/12 long.
-CORPUS = [
-    Document("n", "north"),
-    Document("e", "east"),
-    Document("e2", "east"),
-    Document("both", "north east"),
-]
+TEXTS = {"n": "north", "e": "east", "e2": "east", "both": "north east"}
+CORPUS = [Document(*pair) for pair in TEXTS.items()]
 # Four more of north: both weigh 1/4 only for east; north weighs 1/7.
 MORE = [Document(f"n{number}", "north") for number in range(4)]
 BEFORE = [("both", 1.0), ("n", 0.8), ("e", 0.6), ("e2", 0.6)]
@@ -70,10 +66,9 @@ def test_an_embedder_is_fitted_on_the_corpus_before_it_embeds(library):
     assert found(library) == BEFORE
     info = library.index_info("rare")
     assert (info.fitted_documents, info.fitted_texts, info.documents) == (4, 4, 4)
-    weights = [1 / 3, 1 / 4, 1]
-    assert fitted_weights(library) == weights
     (file,) = fitted_files(library)
-    assert json.loads(file.read_bytes()) == ["", weights]
+    assert json.loads(file.read_bytes()) == ["", fitted_weights(library)]
+    assert fitted_weights(library) == [1 / 3, 1 / 4, 1]
     assert info.fitted_size == file.stat().st_size
     checked = library.verify()
     assert (checked.ok, checked.leftovers, checked.files) == (True, (), 2)
@@ -111,8 +106,7 @@ def test_an_unfitted_embedder_matches_by_its_options_and_a_mismatch_is_named(lib
 
 
 def test_an_embedder_that_the_user_has_fitted_is_not_fitted_again(corpus):
-    own = Rare(weights=[4.0, 3.0, 1.0])
-    assert corpus.build("rare", own).fitted_texts is None
+    assert corpus.build("rare", Rare(weights=[4.0, 3.0, 1.0])).fitted_texts is None
     assert found(corpus) == BEFORE  # 4 : 3, as 1/3 : 1/4
     (file,) = fitted_files(corpus)
     assert json.loads(file.read_bytes()) == ["", [4.0, 3.0, 1.0]]
@@ -198,8 +192,7 @@ def test_refitting_equals_building_from_the_start(library, tmp_path):
 
 
 def test_refitting_the_same_corpus_embeds_nothing(library):
-    before = fitted_files(library)
-    embedder = Rare()
+    before, embedder = fitted_files(library), Rare()
     assert library.build("rare", embedder, refit=True).embedded == 0
     assert (embedder.seen, swept(library)) == ([], before)
     library.add([Document("up", "fog")])  # it has no known word
@@ -227,16 +220,14 @@ def test_readers_keep_the_old_vectors_until_the_new_are_complete(library, small_
 def test_a_search_during_the_switch_is_repeated(library, monkeypatch):
     library.add(MORE)
     true = library._finder
-    calls = []
 
-    def finder(name):
+    def refit_after_the_first_call(name):
         made = true(name)
-        if not calls:
-            calls.append(name)
-            library.build("rare", Rare(), refit=True)
+        monkeypatch.setattr(library, "_finder", true)
+        library.build("rare", Rare(), refit=True)
         return made
 
-    monkeypatch.setattr(library, "_finder", finder)
+    monkeypatch.setattr(library, "_finder", refit_after_the_first_call)
     assert ids(library.search(QUERY, index="rare", k=2)) == ["both", "e"]
 
 
@@ -265,8 +256,7 @@ def test_an_interrupted_refit_keeps_the_old_vectors_and_resumes(stopped, tmp_pat
 
 def test_an_interrupted_refit_starts_over_if_the_corpus_has_changed(stopped, tmp_path):
     stopped.delete(["n3"])
-    embedder = Rare()
-    assert stopped.build("rare", embedder, refit=True).embedded == 7
+    assert stopped.build("rare", Rare(), refit=True).embedded == 7
     assert found(stopped, k=20) == built_at_once(tmp_path, [*CORPUS, *MORE[:3]])
     assert len(swept(stopped)) == 1
     assert stopped.verify().ok

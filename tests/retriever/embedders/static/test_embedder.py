@@ -171,24 +171,18 @@ def test_a_text_along_the_removed_component_has_no_vector(tmp_path):
     assert same.encode_documents(["b b b"]).tolist() == [[0, 0, 0]]
 
 
-def test_words_are_counted_and_reported(toy):
-    embedder = StaticEmbedder(toy)
-    texts = ["north by north-west", "", "east"]
+def test_an_embedder_reports_known_words(toy):
+    embedder, texts = StaticEmbedder(toy), ["north by north-west", "", "east"]
+    assert isinstance(embedder, Embedder)
+    assert isinstance(embedder, ReportsCoverage)
+    assert (embedder.name, embedder.dim) == ("toy", 2)
     vectors, report = embedder.encode_and_report(texts)
     assert report == TextReport(texts=3, words=5, known_words=4)
     assert np.array_equal(vectors, embedder.encode_documents(texts))
     assert np.array_equal(vectors, embedder.encode_queries(texts))
-    assert embedder.report_queries(texts) == report
-    assert embedder.coverage(texts) == 0.8
-    assert embedder.coverage(["", "…"]) == 0.0
-
-
-def test_it_is_an_embedder_that_reports(toy):
-    embedder = StaticEmbedder(toy)
-    assert isinstance(embedder, Embedder)
-    assert isinstance(embedder, ReportsCoverage)
-    assert (embedder.name, embedder.dim) == ("toy", 2)
     assert embedder.encode_documents([]).shape == (0, 2)
+    assert embedder.report_queries(texts) == report
+    assert (embedder.coverage(texts), embedder.coverage(["", "…"])) == (0.8, 0.0)
     assert embedder.words["north"].tolist() == [0, 1]
 
 
