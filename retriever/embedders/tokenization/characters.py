@@ -2,7 +2,7 @@
 
 A word is a maximal run of Unicode letters, marks and digits (general categories L, M and N).
 Categories and lower case are Arrow's (RE2 and utf8proc), so that a batch and a single text are
-split alike; results are cached.
+split the same way; results are cached.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ASCII_LOWER = ASCII_WORDS.lower()
 def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
     """Return whether each code point (lower-cased first if `lower`) is a separator."""
     table = _table(lower)
-    asked = np.zeros(len(table), np.bool_)
-    asked[codes] = True
-    new = np.flatnonzero(asked & (table == UNKNOWN))
+    present = np.zeros(len(table), np.bool_)
+    present[codes] = True
+    new = np.flatnonzero(present & (table == UNKNOWN))
     if len(new):
         table[new] = _classes(new.tolist(), lower)
     found: NDArray[np.bool_] = table[codes] == SEPARATOR

@@ -293,11 +293,13 @@ def test_refitting_needs_a_fitted_index_and_takes_no_other_options(library):
 def test_only_a_refit_repairs_damaged_parameters(library):
     (file,) = fitted_files(library)
     file.write_bytes(file.read_bytes().replace(b"0.25", b"0.75"))
-    says = f"{file} is damaged: .* Fit it again with: retriever build {library.path} rare --refit"
+    message = (
+        f"{file} is damaged: .* Fit it again with: retriever build {library.path} rare --refit"
+    )
     with Collection.open(library.path) as again:
-        refused(DamageError, says, again.use, "rare", Rare())
+        refused(DamageError, message, again.use, "rare", Rare())
         (problem,) = again.verify().problems
-        assert re.fullmatch(says, problem.what)
+        assert re.fullmatch(message, problem.what)
         assert again.repair().left == (problem,)
         # The corpus is the same, so the vectors are kept.
         assert again.build("rare", Rare(), refit=True).embedded == 0

@@ -50,30 +50,27 @@ def test_words_are_those_of_static_embedders(text):
     assert all(end < begin for (_, end), (begin, _) in pairwise(spans))
 
 
-def test_pieces_of_a_word_are_averaged():
-    # "un|able cat", between two special tokens.
-    pieces = [(0, 0, C), (0, 2, A), (2, 6, B), (7, 10, B), (0, 0, C)]
-    spans = ((0, 6), (7, 10))
-    assert pooled(spans, pieces) == (spans, [AB, B])
-    assert pooled(spans, pieces, "first") == (spans, [A, B])
-    assert pooled(spans, pieces, "last") == (spans, [B, B])
+UNABLE_CAT = [(0, 0, C), (0, 2, A), (2, 6, B), (7, 10, B), (0, 0, C)]
 
 
-def test_a_piece_may_begin_with_the_space_before_its_word():
-    assert pooled([(0, 3), (4, 8)], [(0, 3, A), (3, 8, B)]) == (((0, 3), (4, 8)), [A, B])
-
-
-def test_one_character_may_be_several_pieces():
-    # All bytes of one character have its offsets. The mean, (2/3, 1/3), is (2, 1) / sqrt(5) scaled.
-    found = pooled([(0, 1)], [(0, 1, A), (0, 1, A), (0, 1, B)])
-    assert found == (((0, 1),), [[0.894, 0.447, 0.0]])
-
-
-def test_a_piece_over_two_words_counts_for_both():
-    # "don't" as one piece, then "now".
-    spans = ((0, 3), (4, 5), (6, 9))
-    assert pooled(spans, [(0, 5, A), (6, 9, B)]) == (spans, [A, A, B])
-    assert pooled(spans, [(0, 2, B), (2, 5, A), (6, 9, B)], "last") == (spans, [A, A, B])
+@pytest.mark.parametrize(
+    ("spans", "pieces", "way", "words"),
+    [
+        # "un|able cat", between two special tokens.
+        (((0, 6), (7, 10)), UNABLE_CAT, "mean", [AB, B]),
+        (((0, 6), (7, 10)), UNABLE_CAT, "first", [A, B]),
+        (((0, 6), (7, 10)), UNABLE_CAT, "last", [B, B]),
+        # A piece may begin with the space before its word.
+        (((0, 3), (4, 8)), [(0, 3, A), (3, 8, B)], "mean", [A, B]),
+        # All bytes of one character have its offsets: (2/3, 1/3), scaled to length 1.
+        (((0, 1),), [(0, 1, A), (0, 1, A), (0, 1, B)], "mean", [[0.894, 0.447, 0.0]]),
+        # "don't now": a piece over two words counts for both.
+        (((0, 3), (4, 5), (6, 9)), [(0, 5, A), (6, 9, B)], "mean", [A, A, B]),
+        (((0, 3), (4, 5), (6, 9)), [(0, 2, B), (2, 5, A), (6, 9, B)], "last", [A, A, B]),
+    ],
+)
+def test_pieces_are_pooled_by_word(spans, pieces, way, words):
+    assert pooled(spans, pieces, way) == (spans, words)
 
 
 def test_words_without_a_piece_are_left_out():

@@ -271,18 +271,12 @@ def test_a_second_opening_reads_only_the_cache(write, cache, monkeypatch):
     assert (entry / "meta.json").stat().st_mtime_ns == made
 
 
-def test_a_changed_source_is_read_again(write):
-    before = load_words(write(TOY))
+def test_entries_are_shared_by_content(write, cache):
+    before, same = load_words(write(TOY)), load_words(write(TOY, "b.vec"))
+    assert names_in(cache) == sorted([before.checksum, "seen"])
     after = load_words(write(TOY.replace("1 2", "9 9 ")))
-    assert after["apple"].tolist() == [9, 9]
-    assert before["apple"].tolist() == [1, 2]
-    assert before.checksum != after.checksum
-
-
-def test_the_same_content_elsewhere_shares_an_entry(write, cache):
-    checksums = {load_words(write(TOY, name)).checksum for name in ("a.txt", "b.vec")}
-    assert names_in(cache) == sorted([*checksums, "seen"])
-    assert len(checksums) == 1
+    assert [words["apple"].tolist() for words in (before, same, after)] == [[1, 2], [1, 2], [9, 9]]
+    assert before.checksum == same.checksum != after.checksum
 
 
 @pytest.mark.parametrize(
@@ -298,8 +292,7 @@ def test_the_same_content_elsewhere_shares_an_entry(write, cache):
 )
 def test_a_damaged_entry_is_written_again(write, cache, damage):
     path = write(TOY)
-    entry = cache / load_words(path).checksum
-    damage(entry)
+    damage(entry := cache / load_words(path).checksum)
     assert load_words(path)["the plum"].tolist() == [5, 6]
     assert names_in(cache) == sorted([entry.name, "seen"])
 
@@ -314,8 +307,8 @@ def test_concurrent_openings_write_one_complete_entry(write, cache):
 
 def test_old_leftovers_of_a_crash_are_removed(write, cache):
     old, young = cache / ".making-old", cache / ".making-young"
-    for folder in (old, young):
-        folder.mkdir(parents=True)
+    old.mkdir(parents=True)
+    young.mkdir()
     os.utime(old, (0, 0))
     load_words(write(TOY))
     assert (old.exists(), young.exists()) == (False, True)
