@@ -20,13 +20,12 @@ from retriever.embedders.static.vocabulary import Vocabulary
 # The first bytes: a name and a version, then SHA-256 of all that follows.
 HEAD = b"retriever fit 1\n"
 DIGEST = 32
-
 # A word that occurs once weighs as much as an unseen one: no need to keep it.
 KEPT = 2
-
 # With fewer distinct words than this times the dimension, common directions are unreliable.
 WORDS_PER_DIMENSION = 10
-
+# The order decides the bytes, and so the fingerprint.
+ARRAYS = ("rows", "occurrences", "texts_with", "others", "other_occurrences", "other_texts_with")
 PARTS = ("mean", "directions", "shares")
 Integers = NDArray[np.int64]
 
@@ -70,13 +69,9 @@ class Fit:
         arrays = {
             "counts": np.array([self.texts, self.words], np.int64),
             "usif_a": np.array([self.usif_a]),
-            "rows": self.rows,
-            "occurrences": self.occurrences,
-            "texts_with": self.texts_with,
+            **{name: getattr(self, name) for name in ARRAYS},
             # No word has a line break.
             "others": np.frombuffer("\n".join(self.others).encode(), np.uint8),
-            "other_occurrences": self.other_occurrences,
-            "other_texts_with": self.other_texts_with,
             **_arrays_of("top", self.top),
             **_arrays_of("common", self.common),
         }
@@ -96,19 +91,12 @@ class Fit:
             )
         with np.load(BytesIO(payload), allow_pickle=False) as arrays:
             joined = arrays["others"].tobytes().decode()
-            return Fit(
-                texts=int(arrays["counts"][0]),
-                words=int(arrays["counts"][1]),
-                usif_a=float(arrays["usif_a"][0]),
-                rows=arrays["rows"],
-                occurrences=arrays["occurrences"],
-                texts_with=arrays["texts_with"],
-                others=tuple(joined.split("\n")) if joined else (),
-                other_occurrences=arrays["other_occurrences"],
-                other_texts_with=arrays["other_texts_with"],
-                top=_common_of("top", arrays),
-                common=_common_of("common", arrays),
-            )
+            parts: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
+            parts["texts"], parts["words"] = arrays["counts"].tolist()
+            parts["usif_a"] = float(arrays["usif_a"][0])
+            parts["others"] = tuple(joined.split("\n")) if joined else ()
+            parts |= {name: _common_of(name, arrays) for name in ("top", "common")}
+            return Fit(**parts)
 
 
 def fit_of_counts(counts: WordCounts, top: CommonComponents | None) -> Fit:

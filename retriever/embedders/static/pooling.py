@@ -22,7 +22,6 @@ Floats = NDArray[np.float64]
 
 # Additions below which a second thread costs more than it saves (measured: some 4 ms of work).
 WORK_OF_A_THREAD = 1 << 23
-
 # Relative length of what rounding leaves of a zero vector: single precision.
 RELATIVE_ZERO = 1e-6
 
