@@ -74,11 +74,7 @@ class Vocabulary(Protocol):
         """Return the word, phrase or token of a row of `vectors`."""
 
     def bags(self, texts: Sequence[str]) -> TokenRows:
-        """Return the rows of the known words of all texts.
-
-        Raises:
-            UnicodeEncodeError: a text holds a lone surrogate.
-        """
+        """Return the rows of the known words of all texts."""
 
     def rows_of(self, text: str) -> list[int] | None:
         """Return the rows in `vectors` of one text's known words: the fast twin of `bags`.

@@ -45,9 +45,6 @@ def pool_words(
     token in the text, in characters and in token order; `vectors` (n, hidden) are theirs. A token
     belongs to every word that it overlaps; an empty one, such as the (0, 0) of a special token, to
     none. `pieces` selects the `mean` of a word's tokens, the `first` or the `last`.
-
-    Raises:
-        InputError: an unknown value of `pieces`.
     """
     validate_pooling(pieces)
     words, members = _members(spans, offsets)

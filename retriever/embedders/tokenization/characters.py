@@ -64,10 +64,9 @@ class _Letters(dict[int, str]):
     """Characters to themselves, to lower case, or to a space; computed once each."""
 
     def __init__(self, lower: bool) -> None:
-        super().__init__((code, chr(byte)) for code, byte in enumerate(ASCII_LOWER[:128]))
+        table = ASCII_LOWER if lower else ASCII_WORDS
+        super().__init__(enumerate(table[:128].decode()))
         self._lower = lower
-        if not lower:
-            self.update((code, chr(byte)) for code, byte in enumerate(ASCII_WORDS[:128]))
 
     def __missing__(self, code: int) -> str:
         character = chr(code)

@@ -62,9 +62,6 @@ class TextTokenizer:
 
     `size` is the highest token plus one; `unknown` the unknown token, or None; `limit` the file's
     own maximum number of tokens of a text, or None.
-
-    Raises:
-        FileFormatError: the file is missing or damaged.
     """
 
     def __init__(self, path: Path) -> None:

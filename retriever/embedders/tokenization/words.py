@@ -50,8 +50,7 @@ def words_of(text: str, *, lower: bool) -> list[str]:
 def split(texts: Sequence[str], *, lower: bool) -> Words:
     """Split texts into words, lower-cased if `lower` (by character, independent of locale).
 
-    Raises:
-        UnicodeEncodeError: a text holds a lone surrogate.
+    A lone surrogate raises `UnicodeEncodeError`.
     """
     import pyarrow.compute as pc
 

@@ -30,12 +30,7 @@ Convert = Callable[[WordWriter, str], None]
 
 
 def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
-    """Return the folder of the converted sources, built by `convert(writer, checksum)` if needed.
-
-    Raises:
-        FileFormatError: from `convert`.
-        InputError: the cache folder cannot be written.
-    """
+    """Return the folder of the converted sources, after `convert(writer, checksum)` if needed."""
     root = cache_folder() / "words"
     try:
         root.mkdir(parents=True, exist_ok=True)

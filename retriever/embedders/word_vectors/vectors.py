@@ -133,11 +133,7 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
 
 
 def download_from_gensim(name: str) -> Path:
-    """Download a gensim-data model into gensim's folder and return its file.
-
-    Raises:
-        ModelNotAvailableError: an unknown model, no network, or a damaged download.
-    """
+    """Return the file of a gensim-data model, downloaded; or raise `ModelNotAvailableError`."""
     try:
         from gensim import downloader
 
