@@ -101,7 +101,7 @@ class Checker:
             vectors += sum(shard.rows for shard in shards)
             files += sum(shard.file is not None for shard in shards)
             files += embedding.fitted.file is not None
-            step(self._embedding(embedding, shards, indexes))
+            step(self._embedding(embedding, shards))
         for index in structures:
             step(self._words(index) if kind_of(index.kind).is_lexical else self._structure(index))
         problems.extend(_lost_parts(indexes))
@@ -225,19 +225,16 @@ class Checker:
 
     # -- files ----------------------------------------------------------------------------------
 
-    def _embedding(
-        self, embedding: EmbeddingRow, shards: Sequence[ShardRow], indexes: Sequence[IndexRow]
-    ) -> Iterator[Problem]:
+    def _embedding(self, embedding: EmbeddingRow, shards: Sequence[ShardRow]) -> Iterator[Problem]:
         """Check what was fitted, and every shard; an unfinished refit has one cure."""
-        users = [index.name for index in indexes if index.embedding == embedding.number]
-        found = chain(self._fitted(embedding, users), self._shards(embedding, shards))
+        found = chain(self._fitted(embedding), self._shards(embedding, shards))
         for problem in found:
             begun = embedding.replaces is not None
             yield Problem(problem.what, "begun", str(embedding.number)) if begun else problem
 
-    def _fitted(self, embedding: EmbeddingRow, users: Sequence[str]) -> Iterator[Problem]:
+    def _fitted(self, embedding: EmbeddingRow) -> Iterator[Problem]:
         try:
-            read_parameters(self.folder, embedding, next(iter(users), embedding.name))
+            read_parameters(self.folder, embedding)
         except DamageError as error:
             yield Problem(str(error))
 

@@ -128,7 +128,7 @@ class Fitting:
 
     def _is_intact(self, embedding: EmbeddingRow) -> bool:
         try:
-            read_parameters(self.writer.folder, embedding, embedding.name)
+            read_parameters(self.writer.folder, embedding)
         except DamageError:
             return False
         return True

@@ -444,7 +444,7 @@ def test_a_collection_answers_like_a_dict_and_brute_force(
     # Nothing hangs on the clock, however slow the machine is at times: not how large a batch is,
     # where it is encoded, nor how many records of a source that breaks are taken before.
     monkeypatch.setattr("indexes.pipeline.builder.BATCH_SECONDS", 1e9)
-    monkeypatch.setattr("indexes.pipeline.embedding_job.BESIDE_SECONDS", beside)
+    monkeypatch.setattr("indexes.pipeline.embedding_job.BACKGROUND_SECONDS", beside)
     monkeypatch.setattr("indexes.ingest.batches.COMMIT_SECONDS", math.inf)
     run_state_machine_as_test(machine, settings=SETTINGS)
     record_testsuite_property(f"steps of {machine.__name__}", machine.steps)

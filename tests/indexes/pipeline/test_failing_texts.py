@@ -25,7 +25,7 @@ from indexes.errors import (
     ModelNotAvailableError,
 )
 from indexes.pipeline.schedule import BatchSchedule
-from indexes.vectors.blocks import Block, joined
+from indexes.vectors.blocks import Block, join_small
 from retriever import (
     Collection,
     Document,
@@ -70,7 +70,7 @@ PACE = {
     "largest": "indexes.pipeline.builder.LARGEST_BATCH",
     "commit_seconds": "indexes.pipeline.builder.COMMIT_SECONDS",
     "merged_bytes": "indexes.vectors.shards.MERGED_BYTES",
-    "beside": "indexes.pipeline.embedding_job.BESIDE_SECONDS",
+    "beside": "indexes.pipeline.embedding_job.BACKGROUND_SECONDS",
 }
 
 
@@ -229,14 +229,14 @@ def test_small_neighbours_are_searched_as_one_block(monkeypatch):
         keys = np.arange(key, key + size)
         blocks.append(Block(keys, keys[:, None].astype(np.float32)))
         key += size + 1
-    together = joined(iter(blocks))
+    together = join_small(iter(blocks))
     assert [len(block.keys) for block in together] == [2, 4, 5, 5, 9]
     assert together[1] is blocks[2]
     for block in together:
         assert block.vectors[:, 0].tolist() == block.keys.tolist()
     wanted = np.concatenate([block.keys for block in blocks]).tolist()
     assert np.concatenate([block.keys for block in together]).tolist() == wanted
-    assert joined([]) == []
+    assert join_small([]) == []
 
 
 @pytest.mark.parametrize("poisoned", [{"n3"}, {"n3", "n39"}])

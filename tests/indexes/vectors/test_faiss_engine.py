@@ -272,13 +272,13 @@ def test_a_changed_definition_reaches_an_open_collection(tmp_path):
         queries = HashingEmbedder(dim=32).encode_queries(["common"])
         row = store.index("cells")
         assert store.effort(row, 10) == {"nprobe": 16}
-        assert (store.ask(cells) != -1).sum() == row.rows
+        assert (store.read(cells) != -1).sum() == row.rows
         with store._writing():
             store._writer().set_index(
                 replace(row, definition={**row.definition, "search": {"nprobe": 1}})
             )
         assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
-        assert (store.ask(cells) != -1).sum() < row.rows
+        assert (store.read(cells) != -1).sum() < row.rows
         # Passages in cells that are not visited are found by brute force.
         assert len(collection.search("common", index="cells", k=400)) == row.rows
 
