@@ -33,10 +33,13 @@ class AnnBuilder:
     def build(self, name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
         """Build an index over an embedding, unless it covers all vectors; return its row.
 
-        Without a factory in its definition, searches go through the shards by brute force.
+        Without a factory in its definition, searches go through the shards by brute force. If it
+        sets no search parameters, an index keeps those that it has.
         """
         registry = self.writer.registry
         old = next((row for row in registry.indexes() if row.name == name), None)
+        if old and "search" in old.definition:
+            definition = {"search": old.definition["search"], **definition}
         row = planned(name, embedding, definition)
         if old and self._is_current(old, row, embedding):
             if old.definition != row.definition:

@@ -279,8 +279,13 @@ def test_a_changed_definition_reaches_an_open_collection(tmp_path):
             )
         assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
         assert (store.read(cells) != -1).sum() < row.rows
+        collection.build("cells")
+        assert store.index("cells").definition["search"] == {"nprobe": 1}
+        collection.add([Document("new", "word common")])
+        collection.build("cells")
+        assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
         # Passages in cells that are not visited are found by brute force.
-        assert len(collection.search("common", index="cells", k=400)) == row.rows
+        assert len(collection.search("common", index="cells", k=500)) == row.rows + 1
 
 
 QUIETLY = """
