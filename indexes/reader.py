@@ -58,8 +58,8 @@ class Reader:
         self.catalog = catalog
         self.corpus = Corpus(catalog)
         self.registry = Registry(catalog, f"{folder}/")
-        self._views = SearcherCache(catalog, self.registry, folder)
-        self._snapshot = Snapshot(self.corpus, self._views)
+        searchers = SearcherCache(catalog, self.registry, folder)
+        self._snapshot = Snapshot(self.corpus, searchers)
 
     def close(self) -> None:
         """Close the catalog."""

@@ -204,7 +204,7 @@ def test_many_that_fail_cost_neither_open_files_nor_many_steps_of_a_search(tmp_p
             assert found(collection) == {f"d{n}" for n in range(0, 160, 2)}
             store = collection._store
             with store.snapshot() as snapshot:
-                (block,) = snapshot.view("axes").blocks
+                (block,) = snapshot.searchers.of("axes").blocks
             assert block.keys.tolist() == list(range(1, 160, 2))
             assert len(store.shards(store.embedding("axes"))) == 80
             with contextlib.suppress(FailedTextsError):

@@ -260,8 +260,8 @@ def test_the_command_says_it_in_json_as_well(cells):
 
 def test_a_structure_kept_open_is_known_by_its_checksum_too(cells):
     with Collection.open(cells) as collection, collection._store.snapshot() as snapshot:
-        view = snapshot.view("graph")
-        opened = snapshot._views
+        view = snapshot.searchers.of("graph")
+        opened = snapshot.searchers
         assert opened._structure(view.index, view.embedding) is view.structure
         other = replace(view.index, digest=FileDigest(view.index.digest.size, "0" * 64))
         with pytest.raises(DamageError):

@@ -262,7 +262,7 @@ def test_a_refusal_by_faiss_in_a_search_is_an_input_error(rows, queries):
 
 def test_a_changed_definition_reaches_an_open_collection(tmp_path):
     def cells(snapshot):
-        return snapshot.view("cells").structure.search(queries, 400).keys
+        return snapshot.searchers.of("cells").structure.search(queries, 400).keys
 
     with Collection.create(tmp_path / "c") as collection:
         collection.add(Document(str(n), f"word{n} common") for n in range(400))
