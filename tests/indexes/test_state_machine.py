@@ -454,28 +454,26 @@ def test_a_collection_answers_like_a_dict_and_brute_force(
 
 
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF2,Flat", "PQ2x2"])
-def test_a_structure_of_which_nothing_is_left_hides_no_document(tmp_path, factory):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
-        collection.build("flat", HashingEmbedder(WIDTH))
-        collection.build("ann", vectors="flat", ann=factory)
-        collection.add(Document(str(n), f"wind tide{n}") for n in range(8))
-        assert len(collection.search("wind", index="ann", k=3)) == 0
-        collection.build("flat")
-        hits = collection.search("wind", index="ann", k=3)
-        assert [hit.score for hit in hits] == [
-            hit.score for hit in collection.search("wind", index="flat", k=3)
-        ]
-        collection.delete([str(n) for n in range(8)])
-        assert len(collection.search("wind", index="ann", k=3)) == 0
+def test_a_structure_of_which_nothing_is_left_hides_no_document(collection, factory):
+    collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
+    collection.build("flat", HashingEmbedder(WIDTH))
+    collection.build("ann", vectors="flat", ann=factory)
+    collection.add(Document(str(n), f"wind tide{n}") for n in range(8))
+    assert len(collection.search("wind", index="ann", k=3)) == 0
+    collection.build("flat")
+    hits = collection.search("wind", index="ann", k=3)
+    assert [hit.score for hit in hits] == [
+        hit.score for hit in collection.search("wind", index="flat", k=3)
+    ]
+    collection.delete([str(n) for n in range(8)])
+    assert len(collection.search("wind", index="ann", k=3)) == 0
 
 
-def test_compact_goes_on_where_too_few_vectors_are_left_for_a_structure(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
-        collection.build("flat", HashingEmbedder(WIDTH))
-        collection.build("cells", vectors="flat", ann="IVF4,Flat")
-        collection.delete([str(n) for n in range(6)])
-        assert collection.compact().rows == 6
-        assert collection.verify().ok
-        assert {hit.doc_id for hit in collection.search("wind", index="cells")} == {"6", "7"}
+def test_compact_goes_on_where_too_few_vectors_are_left_for_a_structure(collection):
+    collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
+    collection.build("flat", HashingEmbedder(WIDTH))
+    collection.build("cells", vectors="flat", ann="IVF4,Flat")
+    collection.delete([str(n) for n in range(6)])
+    assert collection.compact().rows == 6
+    assert collection.verify().ok
+    assert {hit.doc_id for hit in collection.search("wind", index="cells")} == {"6", "7"}

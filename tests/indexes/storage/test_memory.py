@@ -178,22 +178,21 @@ def test_a_training_sample_is_copied_once():
     assert peak_of(lambda: build("SQ8", 256, blocks, keys[::1000])) < 10.5 * MIB
 
 
-def test_a_build_over_many_shards_with_removed_rows_copies_few_of_them(tmp_path, monkeypatch):
+def test_a_build_over_many_shards_with_removed_rows_copies_few_of_them(collection, monkeypatch):
     monkeypatch.setattr(builder, "LARGEST_BATCH", 256)
     monkeypatch.setattr(builder, "MERGED_BYTES", MIB)
     monkeypatch.setattr(shards, "MERGED_BYTES", MIB)
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(Document(f"d{n}", f"word{n}") for n in range(4000))
-        collection.build("flat", HashingEmbedder(dim=1024))
-        embedding = collection._store.embedding("flat")
-        files = collection._store.shards(embedding)
-        collection.delete([f"d{shard.first_key - 1}" for shard in files])
-        size, largest = (f(shard.digest.size for shard in files) for f in (sum, max))
-        assert size > 15 * MIB
-        assert len(files) > 10
-        built = peak_of(lambda: collection.build("graph", vectors="flat", ann="HNSW4"))
-        assert built < largest + 3 * MIB
-        assert collection._store.index("graph").rows == 4000 - len(files)
+    collection.add(Document(f"d{n}", f"word{n}") for n in range(4000))
+    collection.build("flat", HashingEmbedder(dim=1024))
+    embedding = collection._store.embedding("flat")
+    files = collection._store.shards(embedding)
+    collection.delete([f"d{shard.first_key - 1}" for shard in files])
+    size, largest = (f(shard.digest.size for shard in files) for f in (sum, max))
+    assert size > 15 * MIB
+    assert len(files) > 10
+    built = peak_of(lambda: collection.build("graph", vectors="flat", ann="HNSW4"))
+    assert built < largest + 3 * MIB
+    assert collection._store.index("graph").rows == 4000 - len(files)
 
 
 # -- compact says what it gives up --------------------------------------------------------------

@@ -260,32 +260,31 @@ def test_a_refusal_by_faiss_in_a_search_is_an_input_error(rows, queries):
         index.search(queries, 10)
 
 
-def test_a_changed_definition_reaches_an_open_collection(tmp_path):
+def test_a_changed_definition_reaches_an_open_collection(collection):
     def cells(snapshot):
         return snapshot.searchers.of("cells").structure.search(queries, 400).keys
 
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(Document(str(n), f"word{n} common") for n in range(400))
-        collection.build("flat", HashingEmbedder(dim=32))
-        collection.build("cells", vectors="flat", ann="IVF16,Flat")
-        store = collection._store
-        queries = HashingEmbedder(dim=32).encode_queries(["common"])
-        row = store.index("cells")
-        assert store.effort(row, 10) == {"nprobe": 16}
-        assert (store.read(cells) != -1).sum() == row.rows
-        with store._writing():
-            store._writer().set_index(
-                replace(row, definition={**row.definition, "search": {"nprobe": 1}})
-            )
-        assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
-        assert (store.read(cells) != -1).sum() < row.rows
-        collection.build("cells")
-        assert store.index("cells").definition["search"] == {"nprobe": 1}
-        collection.add([Document("new", "word common")])
-        collection.build("cells")
-        assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
-        # Passages in cells that are not visited are found by brute force.
-        assert len(collection.search("common", index="cells", k=500)) == row.rows + 1
+    collection.add(Document(str(n), f"word{n} common") for n in range(400))
+    collection.build("flat", HashingEmbedder(dim=32))
+    collection.build("cells", vectors="flat", ann="IVF16,Flat")
+    store = collection._store
+    queries = HashingEmbedder(dim=32).encode_queries(["common"])
+    row = store.index("cells")
+    assert store.effort(row, 10) == {"nprobe": 16}
+    assert (store.read(cells) != -1).sum() == row.rows
+    with store._writing():
+        store._writer().set_index(
+            replace(row, definition={**row.definition, "search": {"nprobe": 1}})
+        )
+    assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
+    assert (store.read(cells) != -1).sum() < row.rows
+    collection.build("cells")
+    assert store.index("cells").definition["search"] == {"nprobe": 1}
+    collection.add([Document("new", "word common")])
+    collection.build("cells")
+    assert store.effort(store.index("cells"), 10) == {"nprobe": 1}
+    # Passages in cells that are not visited are found by brute force.
+    assert len(collection.search("common", index="cells", k=500)) == row.rows + 1
 
 
 QUIETLY = """
