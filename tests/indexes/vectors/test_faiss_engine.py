@@ -11,7 +11,7 @@ from indexes.vectors.blocks import Block
 from indexes.vectors.engines import engine_of
 from indexes.vectors.faiss_engine.factory import build, check_factory
 from indexes.vectors.faiss_engine.index import load
-from retriever import Collection, Document, HashingEmbedder
+from retriever import Document, HashingEmbedder
 
 FACTORIES = [
     "HNSW32",
