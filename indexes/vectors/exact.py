@@ -69,7 +69,7 @@ def search(
 def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Neighbors:
     """Return what `search` returns, in fewer steps, for the usual case: one query over few rows.
 
-    The twin of `_candidates` and `_ranked`; `tests/test_exact.py` holds them equal.
+    The twin of `_candidates` and `_ranked`; `tests/indexes/vectors/test_exact.py` holds them equal.
     """
     vectors = np.asarray(block.vectors)
     rough = inner_products(query, single_precision(vectors))[0]

@@ -226,7 +226,7 @@ NOTE = (
 def test_the_command_names_indexes_that_lose_their_structure(cells):
     first = invoke("compact", str(cells.path))
     assert (first.exit_code, first.stderr) == (0, NOTE)
-    assert "35 vectors of removed documents dropped" in first.stdout
+    assert "35 vectors of deleted documents dropped" in first.stdout
     assert json.loads(succeed_silently("compact", str(cells.path), "--json"))["exact"] == []
 
 
