@@ -76,7 +76,7 @@ PACE = {
     "first": "indexes.pipeline.builder.FIRST_BATCH",
     "largest": "indexes.pipeline.builder.LARGEST_BATCH",
     "commit_seconds": "indexes.pipeline.builder.COMMIT_SECONDS",
-    "merged_bytes": "indexes.vectors.shards.MERGED_BYTES",
+    "commit_bytes": "indexes.pipeline.builder.MERGED_BYTES",
     "background": "indexes.pipeline.embedding_job.BACKGROUND_SECONDS",
 }
 
@@ -725,7 +725,7 @@ def test_ctrl_c_ends_the_encoding_and_keeps_committed_vectors(collection, monkey
 def test_embedding_twice_as_many_documents_needs_no_more_memory(
     collection, monkeypatch, background
 ):
-    set_pace(monkeypatch, largest=1000, merged_bytes=MIB // 4, background=background)
+    set_pace(monkeypatch, largest=1000, commit_bytes=MIB // 4, background=background)
     peaks = []
 
     def progress(done, total):

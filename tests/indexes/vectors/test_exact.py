@@ -10,7 +10,6 @@ from indexes.vectors import exact
 from indexes.vectors.blocks import Block
 from tests.support.toy import refused
 
-
 EAST = np.array([[1, 0]], np.float32)
 NOTHING_AND_NORTH = np.array([[0, 0], [0, 1]], np.float32)
 
