@@ -25,7 +25,7 @@ from indexes.lexical import bm25 as lexical
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import open_shard, unpack_keys
+from indexes.vectors.shards import keys_of, open_shard
 
 # Passages, and documents with their texts, which may be a megabyte each.
 PAGE = 2_000
@@ -250,7 +250,7 @@ class Checker:
 
     def _shard(self, shard: ShardRow, embedding: EmbeddingRow) -> Iterator[Problem]:
         try:
-            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            keys = keys_of(shard)
             block = open_shard(shard, embedding, self.folder)
             fits = block.vectors.shape == (len(keys), embedding.dim) and len(keys) == shard.rows
             if not fits or block.vectors.dtype != embedding.dtype:
@@ -287,11 +287,8 @@ class Checker:
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)
             return
-        held = [
-            unpack_keys(shard.present, shard.first_key, shard.stop_key)
-            for shard in self.registry.shards(embedding.number)
-            if shard.first_key < index.stop_key
-        ]
+        shards = self.registry.shards(embedding.number)
+        held = [keys_of(shard) for shard in shards if shard.first_key < index.stop_key]
         keys = np.concatenate(held) if held else np.empty(0, np.int64)
         deleted = self.corpus.tombstones()
         live, found = np.setdiff1d(keys, deleted), np.setdiff1d(structure.keys, deleted)

@@ -16,9 +16,8 @@ from indexes.pipeline.session import WriteSession
 from indexes.progress import PEAK_MEMORY
 from indexes.storage.files import new_file
 from indexes.storage.memory import Peak
-from indexes.vectors.coverage import live_rows
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import open_shards
+from indexes.vectors.shards import live_rows, open_shards
 
 # In the report of an index: it is to be rebuilt. One that FAISS refused is not.
 STALE = "given_up"
@@ -126,8 +125,8 @@ class AnnBuilder:
         if index.file is None or index.embedding is None:
             return False
         shards = self.writer.registry.shards(index.embedding)
-        corpus = self.writer.corpus
-        return index.stop_key != _seen(shards) or index.rows != live_rows(corpus, shards)
+        rows = live_rows(shards, self.writer.corpus.tombstones())
+        return index.stop_key != _seen(shards) or index.rows != rows
 
     def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         folder = self.writer.folder

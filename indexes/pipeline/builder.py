@@ -20,7 +20,7 @@ from indexes.pipeline.schedule import BatchSchedule
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.vectors.blocks import rows_of
-from indexes.vectors.shards import MERGED_BYTES, mergeable, rewritten, unpack_keys
+from indexes.vectors.shards import MERGED_BYTES, keys_of, mergeable, rewritten
 
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
@@ -72,7 +72,7 @@ class Builder:
         """Return a text that has been embedded before; None if there is none."""
         deleted = self.writer.corpus.tombstones()
         for shard in self.writer.registry.shards(embedding.number):
-            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            keys = keys_of(shard)
             for key in np.setdiff1d(keys, deleted)[:1].tolist():
                 # Damage to an old passage must not stop the embedding of new ones.
                 with contextlib.suppress(DamageError):
@@ -159,7 +159,7 @@ class Builder:
         shards = self.writer.registry.shards(embedding.number)
         gone = 0
         for shard in shards:
-            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            keys = keys_of(shard)
             if here := len(rows_of(deleted, keys)):
                 self._rewrite([shard], embedding, deleted)
                 gone += here

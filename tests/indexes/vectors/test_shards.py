@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,11 +11,11 @@ from indexes.errors import DamageError, InputError, MismatchError
 from indexes.storage.files import FileDigest
 from indexes.vectors.shards import (
     ShardDraft,
+    keys_of,
     mergeable,
     open_shard,
     pack_keys,
     rewritten,
-    unpack_keys,
 )
 from tests.support.toy import refused
 
@@ -33,8 +35,9 @@ def draft(first_key, keys, vectors, seconds=0, **report):
 @given(st.integers(1, 1000), st.sets(st.integers(0, 300)))
 def test_keys_of_an_interval_survive_packing(first_key, offsets):
     keys = np.array(sorted(first_key + offset for offset in offsets), np.int64)
-    interval = first_key, first_key + 301
-    assert unpack_keys(pack_keys(keys, *interval), *interval).tolist() == keys.tolist()
+    packed = pack_keys(keys, first_key, first_key + 301)
+    row = replace(shard(1, first_key, first_key + 301), present=packed)
+    assert keys_of(row).tolist() == keys.tolist()
 
 
 def test_an_interval_without_holes_needs_no_bitmap():
