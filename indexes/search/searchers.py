@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from indexes.catalog.filters import Filter
 from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry, gaps
-from indexes.lexical import bm25 as lexical
+from indexes.lexical.bm25 import LexicalIndex, Terms
+from indexes.lexical.bm25 import load as load_lexical
 from indexes.neighbors import (
     NO_KEY,
     Keys,
@@ -36,6 +38,8 @@ from indexes.vectors.exact import QUERY_ROWS, rescore, stack
 from indexes.vectors.exact import search as brute_force
 from indexes.vectors.shards import open_shard, to_map
 
+File = TypeVar("File")
+
 KEPT_FILTERS = 32
 KEPT_FILTER_KEYS = 8_000_000
 # What a searcher keeps for its filters, at most.
@@ -47,8 +51,8 @@ class VectorSearcher:
     """One index over vectors, ready to search.
 
     `blocks` are all vectors of its embedding, `unseen` those that the engine's index does not cover
-    yet, `dead` the keys that a shard holds but no document any more, `missing` the number of
-    documents that the embedding does not cover yet.
+    yet, `deleted` the keys of deleted passages, `missing` the number of documents that the
+    embedding does not cover yet.
     """
 
     index: IndexRow
@@ -149,16 +153,16 @@ class VectorSearcher:
 
 @dataclass(frozen=True)
 class LexicalSearcher:
-    """A BM25 index, ready to search; `dead` and `missing` as in `VectorSearcher`."""
+    """A BM25 index, ready to search; `deleted` and `missing` as in `VectorSearcher`."""
 
     index: IndexRow
-    words: lexical.LexicalIndex
+    words: LexicalIndex
     deleted: Keys
     missing: int
 
     def search(
         self,
-        queries: Sequence[lexical.Terms],
+        queries: Sequence[Terms],
         k: int,
         allowed: AllowList | None = None,
         *,
@@ -172,7 +176,7 @@ class LexicalSearcher:
         """Return the most passages that a search can find, if all share a term with the query."""
         return self.words.rows if allowed is None else min(self.words.rows, len(allowed.keys))
 
-    def scores(self, queries: Sequence[lexical.Terms], keys: Keys) -> Matrix:
+    def scores(self, queries: Sequence[Terms], keys: Keys) -> Matrix:
         """Return the BM25 of `keys` (n, m) for each of n queries.
 
         0 if they share no term, -inf for key -1 and for a key that the index has not read yet.
@@ -187,22 +191,19 @@ class SearcherCache:
     """
 
     def __init__(self, catalog: Catalog, registry: Registry, folder: Path) -> None:
-        self._catalog = catalog
-        self._corpus = Corpus(catalog)
-        self._registry = registry
-        self._folder = folder
+        self._catalog, self._corpus = catalog, Corpus(catalog)
+        self._registry, self._folder = registry, folder
         self._lock = threading.Lock()
         self._generation = -1
-        self._views: dict[str, VectorSearcher | LexicalSearcher] = {}
-        self._recipes: dict[str, Mapping[str, Any]] = {}
+        self._searchers: dict[str, VectorSearcher | LexicalSearcher] = {}
+        self._definitions: dict[str, Mapping[str, Any]] = {}
         # By checksum too: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
-        self._structures: dict[tuple[str, str, str], VectorIndex] = {}
-        self._words: dict[tuple[str, str, str], lexical.LexicalIndex] = {}
+        self._files: dict[tuple[str, str, str], Any] = {}
         # Changes with the documents only, not with every shard that a writer commits.
         self._content = -1
         self._allowed: dict[str, AllowList] = {}
-        self._dead: Keys | None = None
+        self._deleted: Keys | None = None
 
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index at the generation of the running `catalog.reading()`.
@@ -214,19 +215,18 @@ class SearcherCache:
         """
         with self._lock:
             self._at_this_generation()
-            view = self._views.get(name)
-            if view is None:
-                view = self._views[name] = self._open(name)
+            if name not in self._searchers:
+                self._searchers[name] = self._open(name)
                 self._forget_old_files()
-        return view
+            return self._searchers[name]
 
     def definition(self, name: str) -> Mapping[str, Any]:
         """Return the definition of an index, also of a combination; errors as in `of`."""
         with self._lock:
             self._at_this_generation()
-            if name not in self._recipes:
-                self._recipes[name] = self._registry.index(name).definition
-            return self._recipes[name]
+            if name not in self._definitions:
+                self._definitions[name] = self._registry.index(name).definition
+            return self._definitions[name]
 
     def generation(self) -> int:
         """Return the generation of the running `catalog.reading()`."""
@@ -236,8 +236,8 @@ class SearcherCache:
         """Drop what is older than the running `catalog.reading()`."""
         generation = self._catalog.generation()
         if generation != self._generation:
-            self._views.clear()
-            self._recipes.clear()
+            self._searchers.clear()
+            self._definitions.clear()
             self._generation = generation
 
     def allowed(self, where: Filter | None) -> AllowList | None:
@@ -269,19 +269,19 @@ class SearcherCache:
         content = self._corpus.content()
         if content != self._content:
             self._allowed.clear()
-            self._dead = None
+            self._deleted = None
             self._content = content
         return content
 
     def _open(self, name: str) -> VectorSearcher | LexicalSearcher:
         self._at_this_content()
-        if self._dead is None:
-            self._dead = self._corpus.tombstones()
+        if self._deleted is None:
+            self._deleted = self._corpus.tombstones()
         index = self._registry.index(name)
         if kind_of(index.kind).is_lexical:
             left = [(index.stop_key, self._corpus.stop_key())]
             return LexicalSearcher(
-                index, self._open_words(index), self._dead, self._corpus.count_documents(left)
+                index, self._open_words(index), self._deleted, self._corpus.count_documents(left)
             )
         embedding = self._registry.embedding_of(index)
         shards = self._registry.shards(embedding.number)
@@ -298,38 +298,34 @@ class SearcherCache:
             blocks=join_small(block for block in blocks if len(block.keys)),
             unseen=join_small(later) if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
-            deleted=self._dead,
+            deleted=self._deleted,
             missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),
         )
 
     def _block(self, shard: ShardRow, embedding: EmbeddingRow, mapped: bool) -> Block:
         name = shard.number, shard.digest.checksum
-        block = self._blocks.get(name)
-        if block is None:
-            block = open_shard(shard, embedding, self._folder, mapped=mapped)
-            self._blocks[name] = block
-        return block
+        if name not in self._blocks:
+            self._blocks[name] = open_shard(shard, embedding, self._folder, mapped=mapped)
+        return self._blocks[name]
 
     def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> VectorIndex:
+        definition = index.definition
+        load = partial(engine_of(definition).load, definition=definition, dim=embedding.dim)
+        return self._opened(index, load)
+
+    def _open_words(self, index: IndexRow) -> LexicalIndex:
+        load = partial(load_lexical, language=str(index.definition["language"]))
+        return self._opened(index, load)
+
+    def _opened(self, index: IndexRow, load: Callable[[Path], File]) -> File:
+        """Return the open file of an index, or verify and load it."""
         name = _file_of(index)
-        structure = self._structures.get(name)
-        if structure is None:
+        if name not in self._files:
             path = self._folder / str(index.file)
             verify(path, index.digest)
-            engine = engine_of(index.definition)
-            structure = engine.load(path, index.definition, embedding.dim)
-            self._structures[name] = structure
-        return structure
-
-    def _open_words(self, index: IndexRow) -> lexical.LexicalIndex:
-        name = _file_of(index)
-        words = self._words.get(name)
-        if words is None:
-            folder = self._folder / str(index.file)
-            verify(folder, index.digest)
-            words = lexical.load(folder, str(index.definition["language"]))
-            self._words[name] = words
-        return words
+            self._files[name] = load(path)
+        file: File = self._files[name]
+        return file
 
     def _forget_old_files(self) -> None:
         shards = {
@@ -339,8 +335,7 @@ class SearcherCache:
         }
         files = {_file_of(row) for row in self._registry.indexes()}
         self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
-        self._structures = {n: index for n, index in self._structures.items() if n in files}
-        self._words = {n: words for n, words in self._words.items() if n in files}
+        self._files = {n: file for n, file in self._files.items() if n in files}
 
 
 def _file_of(index: IndexRow) -> tuple[str, str, str]:
