@@ -83,10 +83,8 @@ class AnnBuilder:
         Return the names of the indexes that lost their structure: FAISS could not build it over the
         remaining vectors, and they are searched exactly from now on.
         """
-        indexes = self.writer.registry.indexes()
-        behind = [
-            row for row in indexes if row.embedding == embedding.number and self._is_behind(row)
-        ]
+        rows = [row for row in self.writer.registry.indexes() if row.embedding == embedding.number]
+        behind = [row for row in rows if self._is_behind(row)]
         return [row.name for row in behind if not self.rebuild(row, embedding)]
 
     def restore(self, embedding: EmbeddingRow, *, but: str) -> None:
@@ -154,15 +152,12 @@ class AnnBuilder:
         )
 
 
-def planned(
-    name: str, embedding: EmbeddingRow, definition: Mapping[str, Any] | None = None
-) -> IndexRow:
+def planned(name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
     """Return an index without a file yet, searched by brute force until it has one.
 
     In its definition, `factory` is a FAISS factory string and `search` may hold search parameters;
     the rest belongs to the caller.
     """
-    definition = definition or {}
     kind = vector_kind(definition).name
     return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, definition=definition)
 

@@ -48,7 +48,7 @@ def flat_searcher(block):
     dim = block.vectors.shape[1]
     embedding = EmbeddingRow(1, "flat", {}, "model", "fingerprint", dim, "float32")
     return searchers.VectorSearcher(
-        index=planned("flat", embedding, None),
+        index=planned("flat", embedding, {}),
         embedding=embedding,
         blocks=[block],
         unseen=(),
