@@ -40,9 +40,9 @@ class Neighbors:
             yield keys[:found], scores[:found]
 
 
-def nothing(queries: int) -> Neighbors:
-    """Return no neighbors for a number of queries."""
-    return Neighbors(np.empty((queries, 0), np.int64), np.empty((queries, 0), np.float32))
+def nothing(queries: int, k: int = 0) -> Neighbors:
+    """Return no neighbors for a number of queries: padding only, (queries, k), to be filled."""
+    return Neighbors(np.full((queries, k), NO_KEY), np.full((queries, k), -np.inf, np.float32))
 
 
 def best(keys: Keys, scores: Matrix, k: int) -> Neighbors:

@@ -27,6 +27,7 @@ from indexes.neighbors import (
     best,
     merge,
     normalize_queries,
+    nothing,
     validate_k,
 )
 from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
@@ -143,12 +144,10 @@ class VectorSearcher:
         if not short.any():
             return Neighbors(found.keys[:, :wanted], found.scores[:, :wanted])
         whole = self._brute_force(np.asarray(queries)[short], k, scope)
-        keys = np.full((len(queries), wanted), NO_KEY)
-        scores = np.full((len(queries), wanted), -np.inf, np.float32)
-        width = min(wanted, found.keys.shape[1])
-        keys[:, :width], scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
-        keys[short], scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]
-        return Neighbors(keys, scores)
+        out, width = nothing(len(queries), wanted), min(wanted, found.keys.shape[1])
+        out.keys[:, :width], out.scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
+        out.keys[short], out.scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]
+        return out
 
 
 @dataclass(frozen=True)

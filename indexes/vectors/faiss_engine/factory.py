@@ -39,7 +39,7 @@ def build(
 ) -> FaissIndex:
     """Train and fill an index; FAISS's inner product of unit vectors is the cosine.
 
-    The rows of the keys in `dead` (ascending) are left out, a block at a time.
+    The rows of `deleted` keys (ascending) are left out, a block at a time.
 
     Raises:
         InputError: FAISS does not know the factory string, needs more vectors to train on, or more
