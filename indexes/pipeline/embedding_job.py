@@ -40,7 +40,7 @@ class EmbeddingResult:
 
 
 class EncodedBatches:
-    """Passages of some intervals of keys, encoded batch by batch at the pace of the embedder."""
+    """Passages of some intervals of keys, read and encoded batch by batch."""
 
     def __init__(self, corpus: Corpus, encoding: FaultTolerantEncoder, pace: BatchSchedule) -> None:
         self._corpus, self._encoding, self._pace = corpus, encoding, pace
@@ -51,8 +51,7 @@ class EncodedBatches:
     ) -> Iterator[tuple[Gap, Batch]]:
         """Yield batches in key order; a slow embedder encodes the next one while the caller works.
 
-        At most one batch waits to be encoded, and one for the caller. `in_background` says whether
-        the current one was submitted to `background`.
+        At most one batch waits to be encoded, and one for the caller.
         """
         read, in_background = self._read(todo), False
         current = next(read, None)

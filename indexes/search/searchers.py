@@ -63,7 +63,7 @@ class VectorSearcher:
     structure: VectorIndex | None
     deleted: Keys
     missing: int
-    _scopes: dict[str, Prefilter] = field(default_factory=dict)
+    _prefilters: dict[str, Prefilter] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def search(
@@ -77,46 +77,46 @@ class VectorSearcher:
         Raises:
             InputError, MismatchError: see `neighbors.normalize_queries` and `validate_k`.
         """
-        scope = self.scope(allowed)
+        prefilter = self.prefilter(allowed)
         structure = self.structure
-        if exact or structure is None or scope.few is not None:
-            return self._brute_force(queries, k, scope)
-        if scope.mask and not structure.supports_filter(scope.mask):
-            return self._brute_force(queries, k, scope)
+        if exact or structure is None or prefilter.few is not None:
+            return self._brute_force(queries, k, prefilter)
+        if prefilter.mask and not structure.supports_filter(prefilter.mask):
+            return self._brute_force(queries, k, prefilter)
         if len(queries) > QUERY_ROWS:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
-        found = structure.search(queries, k, scope.mask)
+        found = structure.search(queries, k, prefilter.mask)
         scores = rescore(normalize_queries(queries, self.embedding.dim), found.keys, self.blocks)
         # A key without a vector belongs to a shard that is being embedded again.
         parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
         if self.unseen:
-            parts.append(brute_force(queries, self.unseen, k, scope.hidden))
-        return self._filled_up(merge(parts, k), queries, k, scope)
+            parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
+        return self._filled_up(merge(parts, k), queries, k, prefilter)
 
-    def scope(self, allowed: AllowList | None) -> Prefilter:
+    def prefilter(self, allowed: AllowList | None) -> Prefilter:
         """Return what a search may find; kept for the next search with the same filter."""
         name = allowed.name if allowed else ""
         with self._lock:
-            scope = self._scopes.get(name)
-        if scope is None:
+            prefilter = self._prefilters.get(name)
+        if prefilter is None:
             # Outside the lock: a search with another filter need not wait for it.
-            scope = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
+            prefilter = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
             with self._lock:
-                self._keep(name, scope)
-        return scope
+                self._keep(name, prefilter)
+        return prefilter
 
-    def _keep(self, name: str, scope: Prefilter) -> None:
+    def _keep(self, name: str, prefilter: Prefilter) -> None:
         """Keep a prefilter; drop the oldest beyond the limits, never the one without a filter."""
-        self._scopes[name] = scope
-        sizes = {one: kept.size for one, kept in self._scopes.items() if one}
+        self._prefilters[name] = prefilter
+        sizes = {one: kept.size for one, kept in self._prefilters.items() if one}
         while len(sizes) > KEPT_FILTERS or sum(sizes.values()) > KEPT_BYTES:
             oldest = next(iter(sizes))
-            del self._scopes[oldest], sizes[oldest]
+            del self._prefilters[oldest], sizes[oldest]
 
     def count(self, allowed: AllowList | None = None) -> int:
         """Return the number of passages that a search can find."""
-        return self.scope(allowed).rows
+        return self.prefilter(allowed).rows
 
     def scores(self, queries: Matrix, keys: Keys) -> Matrix:
         """Return the exact cosine of `keys` (n, m) for each of n queries.
@@ -128,22 +128,24 @@ class VectorSearcher:
         scores[~checked.any(axis=1)] = -np.inf
         return scores
 
-    def _brute_force(self, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
-        if scope.few is not None:
-            return brute_force(queries, scope.few, k)
-        return brute_force(queries, self.blocks, min(k, max(scope.rows, 1)), scope.hidden)
+    def _brute_force(self, queries: Matrix, k: int, prefilter: Prefilter) -> Neighbors:
+        if prefilter.few is not None:
+            return brute_force(queries, prefilter.few, k)
+        return brute_force(queries, self.blocks, min(k, max(prefilter.rows, 1)), prefilter.hidden)
 
-    def _filled_up(self, found: Neighbors, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
+    def _filled_up(
+        self, found: Neighbors, queries: Matrix, k: int, prefilter: Prefilter
+    ) -> Neighbors:
         """Return `found`, with exact results for queries that found fewer than `k` of enough rows.
 
         Cells not visited, or an unreachable part of a graph, must not hide documents.
         """
-        wanted = min(k, scope.rows)
+        wanted = min(k, prefilter.rows)
         counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
         short = (counts < wanted) & np.asarray(queries).any(axis=1)
         if not short.any():
             return Neighbors(found.keys[:, :wanted], found.scores[:, :wanted])
-        whole = self._brute_force(np.asarray(queries)[short], k, scope)
+        whole = self._brute_force(np.asarray(queries)[short], k, prefilter)
         out, width = nothing(len(queries), wanted), min(wanted, found.keys.shape[1])
         out.keys[:, :width], out.scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
         out.keys[short], out.scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]

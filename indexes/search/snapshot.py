@@ -44,9 +44,9 @@ class Snapshot:
         Queries are vectors (n, dim), or `lexical.Terms` if the index is lexical. `where` selects
         the documents; `exact` searches the same vectors by brute force.
         """
-        view = self.searchers.of(index)
+        searcher = self.searchers.of(index)
         # The caller knows which of the two kinds of queries the index takes.
-        search: Callable[..., Neighbors] = view.search
+        search: Callable[..., Neighbors] = searcher.search
         allowed = self.searchers.allowed(where)
         if not self.corpus.is_split:
             return search(queries, k, allowed, exact=exact)
@@ -56,7 +56,7 @@ class Snapshot:
             some = queries if len(rows) == count else _rows_of(queries, rows)
             return search(some, wanted, allowed, exact=exact)
 
-        rows = view.count(allowed)
+        rows = searcher.count(allowed)
         return best_passages(nearest, self.corpus.owners, count, validate_k(k), rows)
 
     def scores(self, index: str, queries: Queries, keys: Keys) -> Neighbors:

@@ -60,7 +60,9 @@ def flat_searcher(block):
 
 def copied_by(searcher):
     return sum(
-        part.vectors.nbytes for scope in searcher._scopes.values() for part in scope.few or ()
+        part.vectors.nbytes
+        for prefilter in searcher._prefilters.values()
+        for part in prefilter.few or ()
     )
 
 
@@ -82,10 +84,10 @@ def test_rows_copied_for_filters_are_kept_up_to_a_number_of_bytes():
     filters = [AllowList(f"every fourth from {n}", np.arange(n, 40_001, 4)) for n in (1, 2, 3, 4)]
     for key, allowed in enumerate(filters, start=1):
         assert first_hit(searcher, allowed) == [[key]]
-        assert searcher.scope(allowed).few is not None
+        assert searcher.prefilter(allowed).few is not None
         assert copied_by(searcher) <= 32 * MIB
     # The oldest was dropped, and is copied again when needed.
-    assert list(searcher._scopes) == [allowed.name for allowed in filters[1:]]
+    assert list(searcher._prefilters) == [allowed.name for allowed in filters[1:]]
     assert first_hit(searcher, filters[0]) == [[1]]
 
 
