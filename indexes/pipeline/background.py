@@ -8,7 +8,6 @@ import ctypes
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
@@ -52,12 +51,7 @@ class BackgroundWorker(Generic[Answer]):
     def __enter__(self) -> BackgroundWorker[Answer]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread.ident is None:
             return
         if self._busy:

@@ -47,10 +47,8 @@ def search(
 ) -> Neighbors:
     """Return the `k` nearest rows of all blocks for each query, without `deleted` keys (ascending).
 
-    If there are fewer than `k` rows, all are returned. A query of zeros finds nothing.
-
-    Raises:
-        InputError, MismatchError: see `normalize_queries` and `validate_k`.
+    If there are fewer than `k` rows, all are returned. A query of zeros finds nothing. Errors as in
+    `normalize_queries` and `validate_k`.
     """
     k = validate_k(k)
     if not blocks:
