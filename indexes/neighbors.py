@@ -22,19 +22,17 @@ class Neighbors:
     """The nearest passages of n queries, best first; equal scores are ordered by key.
 
     `keys` and `scores` are (n, k). A query with fewer neighbors is padded at the end with key -1
-    and score -inf; iteration yields each query's neighbors without the padding.
+    and score -inf.
     """
 
     keys: Keys
     scores: Matrix
 
-    def __iter__(self) -> Iterator[tuple[Keys, Matrix]]:
-        for keys, scores in zip(self.keys, self.scores, strict=True):
-            found = int(np.count_nonzero(keys != NO_KEY))
-            yield keys[:found], scores[:found]
-
     def lists(self) -> Iterator[tuple[list[int], list[float]]]:
-        """Yield the same as lists of plain numbers; converted at once, faster than row by row."""
+        """Yield the keys and the scores of each query as plain numbers, without the padding.
+
+        All are converted at once, which is faster than row by row.
+        """
         for keys, scores in zip(self.keys.tolist(), self.scores.tolist(), strict=True):
             found = keys.index(NO_KEY) if NO_KEY in keys else len(keys)
             yield keys[:found], scores[:found]
