@@ -12,14 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.neighbors import (
-    Keys,
-    Matrix,
-    Neighbors,
-    normalize_queries,
-    nothing,
-    validate_k,
-)
+from indexes.neighbors import Keys, Matrix, Neighbors, normalize_queries, nothing, validate_k
 from indexes.vectors.blocks import Block, rows_of
 from indexes.vectors.faiss_engine.kernels import inner_products, single_precision
 
@@ -111,10 +104,7 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
 
 
 def _cosines(
-    queries: Matrix,
-    query: NDArray[np.intp],
-    vectors: NDArray[np.floating],
-    rows: NDArray[np.intp],
+    queries: Matrix, query: NDArray[np.intp], vectors: NDArray[np.floating], rows: NDArray[np.intp]
 ) -> Matrix:
     """Return the exact score of each pair of a query and a row of `vectors`, (pairs,)."""
     scores = np.empty(len(rows), np.float32)

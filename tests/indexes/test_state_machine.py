@@ -335,44 +335,34 @@ class Machine(RuleBasedStateMachine):
 
     def compare(self, query, k, where, matches):
         """Compare the answer of each index with the model's: ids, scores, passages, notes."""
-        if self.words:
-            whole = self.words_ranking(query, matches)
-            hits = self.collection.search(query, index="bm25", k=k, where=where)
-            scores = [hit.score for hit in hits]
-            assert scores == pytest.approx([-score for score, *_ in whole[:k]], abs=2e-4)
-            self.check_with_ties(hits, whole, 2e-4)
-            assert scores == sorted(scores, reverse=True)
-            self.check_hits(hits, self.missing(self.read))
-        whole = self.vector_ranking(query, matches)
-        wanted = whole[:k]
+        vectors = self.vector_ranking(query, matches)
         for index in self.indexes:
             hits = self.collection.search(query, index=index, k=k, where=where)
-            assert len(hits) == len(wanted)
-            scores = [hit.score for hit in hits]
-            assert scores == pytest.approx([-score for score, *_ in wanted], abs=1e-6)
+            self.check(hits, k, vectors, self.missing(self.embedded), 1e-6)
+            # An ANN index may return any of those that tie with the last one.
             if INDEXES[index] is None:
-                assert [(h.doc_id, *h.passage) for h in hits] == [row[2:] for row in wanted]
-            else:
-                # An ANN index may return any of those that tie with the last one.
-                self.check_with_ties(hits, whole)
-            self.check_hits(hits, self.missing(self.embedded))
+                assert [(h.doc_id, *h.passage) for h in hits] == [row[2:] for row in vectors[:k]]
+        if self.words:
+            hits = self.collection.search(query, index="bm25", k=k, where=where)
+            self.check(hits, k, self.words_ranking(query, matches), self.missing(self.read), 2e-4)
+            scores = [hit.score for hit in hits]
+            assert scores == sorted(scores, reverse=True)
 
-    def check_hits(self, hits, missing):
+    def check(self, hits, k, ranking, missing, within):
+        """Check hits against a whole ranking, within a tolerance of scores: ties may be swapped."""
+        scores = [hit.score for hit in hits]
+        assert scores == pytest.approx([-score for score, *_ in ranking[:k]], abs=within)
+        score_of = {doc_id: -score for score, _, doc_id, *_ in ranking}
+        assert scores == pytest.approx([score_of[hit.doc_id] for hit in hits], abs=within)
+        assert len({hit.doc_id for hit in hits}) == len(hits)
         for rank, hit in enumerate(hits, start=1):
             document = self.known[hit.doc_id].document
             assert hit.rank == rank
             assert hit.text == document.text[slice(*hit.passage)]
             assert (hit.title, hit.metadata) == (document.title, document.metadata)
-        said = [note for note in hits.notes if "not in index" in note]
+        notes = [note for note in hits.notes if "not in index" in note]
         start = f"{missing} document{'s' * (missing != 1)} in"
-        assert [note.startswith(start) for note in said] == [True] * bool(missing)
-
-    def check_with_ties(self, hits, whole, within=1e-6):
-        scores = {doc_id: -score for score, _, doc_id, *_ in whole}
-        assert len({hit.doc_id for hit in hits}) == len(hits)
-        assert [hit.score for hit in hits] == pytest.approx(
-            [scores[hit.doc_id] for hit in hits], abs=within
-        )
+        assert [note.startswith(start) for note in notes] == [True] * bool(missing)
 
     @invariant()
     def documents_are_those_of_the_model(self):
@@ -438,10 +428,8 @@ def test_an_ann_index_with_only_deleted_rows_hides_no_document(collection, facto
     collection.add(Document(str(n), f"wind tide{n}") for n in range(8))
     assert len(collection.search("wind", index="ann", k=3)) == 0
     collection.build("flat")
-    hits = collection.search("wind", index="ann", k=3)
-    assert [hit.score for hit in hits] == [
-        hit.score for hit in collection.search("wind", index="flat", k=3)
-    ]
+    found = [collection.search("wind", index=name, k=3) for name in ("ann", "flat")]
+    assert [hit.score for hit in found[0]] == [hit.score for hit in found[1]]
     collection.delete([str(n) for n in range(8)])
     assert len(collection.search("wind", index="ann", k=3)) == 0
 

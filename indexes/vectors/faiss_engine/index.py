@@ -28,11 +28,7 @@ from indexes.neighbors import (
 )
 from indexes.vectors.engine import Mask
 from indexes.vectors.faiss_engine.messages import reason
-from indexes.vectors.faiss_engine.search_params import (
-    DEFAULTS,
-    SearchParameters,
-    faiss_parameters,
-)
+from indexes.vectors.faiss_engine.search_params import DEFAULTS, SearchParameters, faiss_parameters
 
 NO_ROW = -1
 WRITTEN_BYTES = 1 << 20

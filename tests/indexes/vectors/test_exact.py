@@ -94,9 +94,7 @@ def test_live_rows_are_found_among_many_deleted_ones_in_small_blocks():
 
 
 vectors = arrays.arrays(
-    np.float32,
-    st.tuples(st.integers(1, 40), st.just(4)),
-    elements=st.integers(-3, 3).map(float),
+    np.float32, st.tuples(st.integers(1, 40), st.just(4)), elements=st.integers(-3, 3).map(float)
 ).filter(lambda rows: rows.any(axis=1).all())
 
 

@@ -9,14 +9,7 @@ from indexes.catalog.records import EmbeddingRow, ShardRow
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.storage.files import FileDigest
-from indexes.vectors.shards import (
-    ShardDraft,
-    keys_of,
-    mergeable,
-    open_shard,
-    pack_keys,
-    rewritten,
-)
+from indexes.vectors.shards import ShardDraft, keys_of, mergeable, open_shard, pack_keys, rewritten
 from tests.support.toy import refused
 
 EMBEDDING = EmbeddingRow(1, "toy", {}, "toy", "f", 2, "float32")
