@@ -44,9 +44,7 @@ class AnnBuilder:
             if old.definition != row.definition:
                 self.writer.set_index(replace(old, definition=row.definition))
             return registry.index(name)
-        if kind_of(row.kind).has_structure:
-            row = self._build_ann(row, embedding)
-        self.writer.set_index(row)
+        self.writer.set_index(self._built(row, embedding))
         return registry.index(name)
 
     def build_after_embedding(
@@ -102,21 +100,17 @@ class AnnBuilder:
         Without a file if FAISS cannot build it over so few vectors.
         """
         row = planned(index.name, embedding, index.definition)
-        if not kind_of(row.kind).has_structure:
-            return row
         # FAISS usually refuses because there are too few to train on; the caller reports it.
         with contextlib.suppress(InputError):
-            row = self._build_ann(row, embedding)
+            row = self._built(row, embedding)
         return row
 
     def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
-        factories = old.definition.get("factory"), new.definition.get("factory")
-        same = (old.embedding, factories[0]) == (new.embedding, factories[1])
+        one, other = ((row.embedding, row.definition.get("factory")) for row in (old, new))
+        if one != other or not kind_of(old.kind).has_structure:
+            return one == other
         seen = _seen(self.writer.registry.shards(embedding.number))
-        return same and (
-            not kind_of(old.kind).has_structure
-            or (old.stop_key == seen and self.writer.is_whole(old))
-        )
+        return old.stop_key == seen and self.writer.is_whole(old)
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Return whether an index lacks live rows, or has others."""
@@ -126,19 +120,21 @@ class AnnBuilder:
         rows = live_rows(shards, self.writer.corpus.tombstones())
         return index.stop_key != _seen(shards) or index.rows != rows
 
-    def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
-        folder = self.writer.folder
+    def _built(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
+        """Return a planned index with its file; exact search needs none."""
+        if not kind_of(planned.kind).has_structure:
+            return planned
         engine = engine_of(planned.definition)
         shards = self.writer.registry.shards(embedding.number)
         deleted = self.writer.corpus.tombstones()
-        blocks = open_shards(shards, embedding, folder)
+        blocks = open_shards(shards, embedding, self.writer.folder)
         started = time.perf_counter()
         with Peak() as peak:
             index = engine.build(planned.definition, embedding.dim, blocks, deleted)
         seconds = time.perf_counter() - started
         generation = self.writer.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}{engine.suffix}"
-        with new_file(folder / file) as new:
+        with new_file(self.writer.folder / file) as new:
             index.write(new.write)
         return replace(
             planned,

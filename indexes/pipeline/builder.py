@@ -52,22 +52,21 @@ class Builder:
         pace = BatchSchedule(
             FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
         )
-        encoding = FaultTolerantEncoder(encoder(), embedding.dim, self._proven(embedding))
+        known_good_text = self._known_good_text(embedding)
+        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good_text)
         outdated = dict[str, IndexRow]()
-        work = EmbeddingJob(
-            self.writer.corpus,
-            encoding,
-            Drafts(embedding),
-            pace,
-            lambda drafts: outdated.update(self._commit_shards(embedding, drafts)),
-        )
+
+        def commit(drafts: Sequence[Draft]) -> None:
+            outdated.update(self._commit_shards(embedding, drafts))
+
+        work = EmbeddingJob(self.writer.corpus, encoding, Drafts(embedding), pace, commit)
         work.run(todo, progress)
         self._merge(embedding)
         for row in outdated.values():
             AnnBuilder(self.writer).rebuild(row, embedding)
         return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
 
-    def _proven(self, embedding: EmbeddingRow) -> str | None:
+    def _known_good_text(self, embedding: EmbeddingRow) -> str | None:
         """Return a text that has been embedded before; None if there is none."""
         deleted = self.writer.corpus.tombstones()
         for shard in self.writer.registry.shards(embedding.number):

@@ -168,11 +168,12 @@ def mergeable(
             and is_bare(run[-1].stop_key, shard.first_key)
             and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
         )
-        if not joins:
-            if len(run) > 1:
-                yield run
-            run = []
-        run.append(shard)
+        if joins:
+            run.append(shard)
+            continue
+        if len(run) > 1:
+            yield run
+        run = [shard]
     if len(run) > 1:
         yield run
 
