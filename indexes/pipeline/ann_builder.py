@@ -110,7 +110,7 @@ class AnnBuilder:
         if one != other or not kind_of(old.kind).has_structure:
             return one == other
         seen = _seen(self.writer.registry.shards(embedding.number))
-        return old.stop_key == seen and self.writer.is_whole(old)
+        return old.stop_key == seen and self.writer.is_intact(old)
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Return whether an index lacks live rows, or has others."""
