@@ -146,7 +146,7 @@ class Reader:
 
         def question(_: Snapshot) -> tuple[EmbeddingRow, bytes | None]:
             embedding = self.embedding(index)
-            return embedding, read_parameters(self.folder, embedding)
+            return embedding, read_parameters(self.folder, embedding, index)
 
         return self.read(question)
 

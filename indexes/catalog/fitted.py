@@ -8,13 +8,13 @@ from indexes.catalog.records import EmbeddingRow
 from indexes.storage.files import read_sealed
 
 
-def read_parameters(folder: Path, embedding: EmbeddingRow) -> bytes | None:
+def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes | None:
     """Return what an embedding's embedder was fitted to; None where it was fitted to nothing.
 
     Raises:
-        DamageError: the file is not the one that the catalog names.
+        DamageError: the file is not the one that the catalog names; says to refit `index`.
     """
     if embedding.fitted.file is None:
         return None
-    cure = "It cannot be derived from anything else. Refit the index."
+    cure = f"It cannot be derived from anything else. Refit index '{index}'."
     return read_sealed(folder / embedding.fitted.file, embedding.fitted.digest, cure)

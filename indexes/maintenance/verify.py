@@ -101,7 +101,7 @@ class Checker:
             vectors += sum(shard.rows for shard in shards)
             files += sum(shard.file is not None for shard in shards)
             files += embedding.fitted.file is not None
-            step(self._embedding(embedding, shards))
+            step(self._embedding(embedding, shards, indexes))
         for index in structures:
             step(self._words(index) if kind_of(index.kind).is_lexical else self._structure(index))
         problems.extend(_lost_parts(indexes))
@@ -225,16 +225,19 @@ class Checker:
 
     # -- files ----------------------------------------------------------------------------------
 
-    def _embedding(self, embedding: EmbeddingRow, shards: Sequence[ShardRow]) -> Iterator[Problem]:
+    def _embedding(
+        self, embedding: EmbeddingRow, shards: Sequence[ShardRow], indexes: Sequence[IndexRow]
+    ) -> Iterator[Problem]:
         """Check what was fitted, and every shard; an unfinished refit has one cure."""
-        found = chain(self._fitted(embedding), self._shards(embedding, shards))
+        users = [index.name for index in indexes if index.embedding == embedding.number]
+        found = chain(self._fitted(embedding, users), self._shards(embedding, shards))
         for problem in found:
             begun = embedding.replaces is not None
             yield Problem(problem.what, "begun", str(embedding.number)) if begun else problem
 
-    def _fitted(self, embedding: EmbeddingRow) -> Iterator[Problem]:
+    def _fitted(self, embedding: EmbeddingRow, users: Sequence[str]) -> Iterator[Problem]:
         try:
-            read_parameters(self.folder, embedding)
+            read_parameters(self.folder, embedding, next(iter(users), embedding.name))
         except DamageError as error:
             yield Problem(str(error))
 
@@ -287,8 +290,11 @@ class Checker:
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)
             return
-        shards = self.registry.shards(embedding.number)
-        held = [keys_of(shard) for shard in shards if shard.first_key < index.stop_key]
+        held = [
+            keys_of(shard)
+            for shard in self.registry.shards(embedding.number)
+            if shard.first_key < index.stop_key
+        ]
         keys = np.concatenate(held) if held else np.empty(0, np.int64)
         deleted = self.corpus.tombstones()
         live, found = np.setdiff1d(keys, deleted), np.setdiff1d(structure.keys, deleted)

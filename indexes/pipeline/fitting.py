@@ -85,18 +85,17 @@ class Fitting:
 
     def _keep_vectors(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> None:
         """Keep vectors that would not change; rewrite only a damaged file of parameters."""
-        begun = self.writer.registry.begun(old.number)
-        if old.attributes == new.attributes and self._is_intact(old) and not begun:
+        if old.attributes == new.attributes and self._is_intact(old) and not self._unfinished(old):
             return
         fitted = old.fitted if self._is_intact(old) else self._write_parameters(name, new)
         with self.writer.catalog.writing():
             self.writer.registry.set_fitted(old.number, fitted, new.attributes)
-            for half in begun:
+            for half in self._unfinished(old):
                 self.writer.registry.drop_embedding(half.number)
 
     def _resume_or_start(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> EmbeddingRow:
         """Return the unfinished refit if it would be fitted the same, else start a new one."""
-        begun = self.writer.registry.begun(old.number)
+        begun = self._unfinished(old)
         for half in begun:
             if half.fingerprint == new.fingerprint and self._is_intact(half):
                 return half
@@ -115,6 +114,9 @@ class Fitting:
                 registry.set_index(row)
             registry.replace_embedding(old, new)
 
+    def _unfinished(self, old: EmbeddingRow) -> list[EmbeddingRow]:
+        return self.writer.registry.begun(old.number)
+
     def _write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
         """Write the fitted parameters to a file, which is used once a row names it."""
         if new.parameters is None:
@@ -126,7 +128,7 @@ class Fitting:
 
     def _is_intact(self, embedding: EmbeddingRow) -> bool:
         try:
-            read_parameters(self.writer.folder, embedding)
+            read_parameters(self.writer.folder, embedding, embedding.name)
         except DamageError:
             return False
         return True

@@ -329,7 +329,7 @@ def test_refitting_takes_no_other_options(library):
 def test_a_damaged_file_is_said_and_only_a_refit_helps(library):
     (file,) = fitted_files(library)
     file.write_bytes(file.read_bytes().replace(b"0.25", b"0.75"))
-    says = f"{file} is damaged: .* Refit the index."
+    says = f"{file} is damaged: .* cannot be derived from anything else. Refit index 'rare'."
     with Collection.open(library.path) as again:
         with pytest.raises(DamageError, match=says):
             again.use("rare", Rare())
