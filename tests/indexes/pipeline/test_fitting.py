@@ -293,9 +293,7 @@ def test_refitting_needs_a_fitted_index_and_takes_no_other_options(library):
 def test_only_a_refit_repairs_damaged_parameters(library):
     (file,) = fitted_files(library)
     file.write_bytes(file.read_bytes().replace(b"0.25", b"0.75"))
-    message = (
-        f"{file} is damaged: .* Fit it again with: retriever build {library.path} rare --refit"
-    )
+    message = f"{file} is damaged: .* cannot be derived from anything else. Refit index 'rare'."
     with Collection.open(library.path) as again:
         refused(DamageError, message, again.use, "rare", Rare())
         (problem,) = again.verify().problems
