@@ -17,7 +17,7 @@ from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow
 from indexes.catalog.registry import another_index
 from indexes.document import Document
-from indexes.errors import BadRecord, CollectionError, DamageError, InputError
+from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import check_language
@@ -274,7 +274,8 @@ class Store(Reader):
         if overtaken:
             raise InputError(
                 f"Another process has changed index '{name}' or its vectors meanwhile. "
-                "Look at it with retriever info, and run the same again."
+                "Look at the index, and run the same again.",
+                next_step=NextStep("info", self.folder),
             )
 
     def drop(self, name: str) -> int:
@@ -288,7 +289,8 @@ class Store(Reader):
             users = [row.name for row in self.indexes() if name in row.parts]
             if users:
                 raise InputError(
-                    f"Index '{name}' is part of: {', '.join(users)}. Drop what is made of it first."
+                    f"Index '{name}' is part of: {', '.join(users)}. Drop those first.",
+                    next_step=NextStep("drop", self.folder, users[0]),
                 )
             freed = index.digest.size
             with self.catalog.writing():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sqlite3
 import threading
 import weakref
@@ -17,7 +16,7 @@ import sqlite_utils
 
 from indexes.catalog import forks
 from indexes.catalog.row_checksums import digest
-from indexes.errors import CollectionError, DamageError
+from indexes.errors import CollectionError, DamageError, NextStep
 
 # The tables that decide which files count, and what the numbers in this catalog mean.
 MANIFEST = (
@@ -67,11 +66,6 @@ class Catalog:
         self._checked: set[str] = set()
         self._inherits = False
         forks.watch(self)
-
-    @property
-    def quoted_folder(self) -> str:
-        """The collection's folder, quoted for a shell."""
-        return shlex.quote(str(self.path.parent))
 
     # -- transactions ---------------------------------------------------------------------------
 
@@ -247,8 +241,9 @@ class Catalog:
     def damage(self, what: str) -> DamageError:
         """Return the error for a catalog that is not what was committed."""
         return DamageError(
-            f"{self.path} is damaged: {what}. Restore it from a backup, "
-            f"or see what is wrong with: retriever verify {self.quoted_folder}"
+            f"{self.path} is damaged: {what}. Restore it from a backup, or verify the collection "
+            "to see all problems.",
+            next_step=NextStep("verify", self.path.parent),
         )
 
     def translate(self, error: sqlite3.Error | UnicodeDecodeError) -> Exception:

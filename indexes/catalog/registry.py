@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -20,7 +19,7 @@ from indexes.catalog.records import (
     index_row,
     shard_row,
 )
-from indexes.errors import DamageError, InputError, MismatchError, unknown_name
+from indexes.errors import DamageError, InputError, MismatchError, NextStep, unknown_name
 
 
 class Registry:
@@ -230,8 +229,9 @@ class Registry:
 def another_index(folder: Path, row: IndexRow) -> MismatchError:
     """Return the error for a name that an index with another definition has."""
     return MismatchError(
-        f"Index '{row.name}' is there already, made in another way ({row.kind}). Choose another "
-        f"name, or first: retriever drop {shlex.quote(str(folder))} {row.name}"
+        f"Index '{row.name}' exists already, with another definition ({row.kind}). "
+        "Drop the index first, or choose another name.",
+        next_step=NextStep("drop", folder, row.name),
     )
 
 

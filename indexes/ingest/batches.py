@@ -50,12 +50,8 @@ class IngestBatches:
             self.count += len(portion)
             self.progress(self.count, 0)
         if self._refuses:
-            raise BadRecordsError(
-                self.bad,
-                self.total_bad,
-                kept=self.kept,
-                advice="Fix them, or leave them out with --skip-bad (skip_bad=True).",
-            )
+            advice = "Fix them, or skip bad records (skip_bad)."
+            raise BadRecordsError(self.bad, self.total_bad, kept=self.kept, advice=advice)
 
     def _gather(self) -> list[Record]:
         portion: list[Record] = []

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from indexes.catalog.passages import Passage
 from indexes.errors import CollectionError, DamageError, InputError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
-from indexes.storage.files import LOCAL_LOCKS, advice, sync
+from indexes.storage.files import LOCAL_LOCKS, sync, unreadable
 
 LANGUAGES = (
     *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
@@ -247,7 +247,7 @@ def load(folder: Path, language: str) -> LexicalIndex:
             # From here on, it holds every file open.
             return LexicalIndex(index, language)
     except (ValueError, OSError) as error:
-        raise DamageError(f"{folder} cannot be read: {_reason(error)}. {advice(folder)}") from None
+        raise unreadable(folder, _reason(error)) from None
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shlex
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +14,15 @@ from pathlib import Path
 
 import filelock
 
-from indexes.errors import CollectionError, DamageError, LockedError
+from indexes.errors import CollectionError, DamageError, LockedError, NextStep
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
 # What tantivy leaves next to an index; not part of its contents.
+ADVICE = {
+    "repair": "Repair the collection.",
+    "refit": "It cannot be derived from anything else. Refit index '{index}'.",
+}
 LOCAL_LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 
 
@@ -145,12 +148,13 @@ def verify(path: Path, expected: FileDigest) -> None:
     Raises:
         DamageError: it is missing, cannot be read, has another size, or its bytes changed.
     """
-    with _read_errors(path, advice(path)):
-        _compare(path, digest_of(path), expected, advice(path))
+    step = repair_step(path)
+    with _read_errors(path, step):
+        _compare(path, digest_of(path), expected, step)
 
 
-def read_sealed(path: Path, expected: FileDigest, cure: str) -> bytes:
-    """Return the bytes of a small file if they match the catalog; `cure` says what to do if not.
+def read_sealed(path: Path, expected: FileDigest, cure: NextStep) -> bytes:
+    """Return the bytes of a small file if they match the catalog; `cure` is what to do if not.
 
     Raises:
         DamageError: see `verify`.
@@ -162,29 +166,40 @@ def read_sealed(path: Path, expected: FileDigest, cure: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _read_errors(path: Path, cure: str) -> Iterator[None]:
+def _read_errors(path: Path, cure: NextStep) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DamageError(f"{path} is missing, though the catalog names it. {cure}") from None
+        raise _damaged(path, "is missing, though the catalog names it", cure) from None
     except OSError as error:
-        raise DamageError(f"{path} cannot be read: {error.strerror}. {cure}") from None
+        raise _damaged(path, f"cannot be read: {error.strerror}", cure) from None
 
 
-def _compare(path: Path, found: FileDigest, expected: FileDigest, cure: str) -> None:
+def _compare(path: Path, found: FileDigest, expected: FileDigest, cure: NextStep) -> None:
     if found != expected:
-        raise DamageError(
-            f"{path} is damaged: expected {expected.size:,} bytes with SHA-256 "
-            f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}. {cure}"
+        what = (
+            f"is damaged: expected {expected.size:,} bytes with SHA-256 "
+            f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}"
         )
+        raise _damaged(path, what, cure)
 
 
-def advice(path: Path) -> str:
-    """Return the advice for a damaged file of a collection."""
+def _damaged(path: Path, what: str, cure: NextStep) -> DamageError:
+    advice = ADVICE[cure.operation].format(index=cure.index)
+    return DamageError(f"{path} {what}. {advice}", next_step=cure)
+
+
+def unreadable(path: Path, why: str) -> DamageError:
+    """Return the error for a file of a collection that cannot be read."""
+    return _damaged(path, f"cannot be read: {why}", repair_step(path))
+
+
+def repair_step(path: Path) -> NextStep:
+    """Return the next step for a damaged file of a collection."""
     # It is in vectors/NAME/, in ann/ or in lexical/.
     above = path.parents[1]
     folder = above.parent if above.name == "vectors" else above
-    return f"Rebuild it with: retriever repair {shlex.quote(str(folder))}"
+    return NextStep("repair", folder)
 
 
 def size_of(path: Path) -> int:

@@ -441,7 +441,7 @@ def test_bad_records_are_reported_together_and_nothing_is_kept(library):
         "  record 2: no id: expected '_id', 'doc_id' or 'id'",
         "  record 3: no 'text'",
         "  record 5: id 'cat' came before, at record 4",
-        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or skip bad records (skip_bad).",
     ]
     assert len(library) == 3
 

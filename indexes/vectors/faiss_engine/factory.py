@@ -62,7 +62,7 @@ def build(
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
             f"FAISS cannot build '{factory}' over {rows:,} vectors: {reason(error)}. "
-            "The vectors are kept: build again with a smaller --ann (IVF16,Flat), or with Flat."
+            "The vectors are kept: build again with a smaller factory (IVF16,Flat), or with Flat."
         ) from None
     return FaissIndex(index, parameters)
 

@@ -125,7 +125,7 @@ class FaissIndex:
         except RuntimeError as error:
             raise InputError(
                 f"FAISS cannot search this index: {reason(error)}. "
-                "Rebuild it with another --ann, such as HNSW32."
+                "Build it again with another factory, such as HNSW32."
             ) from None
         rows[~queries.any(axis=1)] = NO_ROW
         missing = rows == NO_ROW

@@ -85,7 +85,7 @@ def test_bad_records_after_a_portion_are_reported_with_what_was_kept(portions):
         "2 bad records; the 1,000 before them were kept:",
         "  record 1501: no 'text'",
         "  record 4002: no id: expected '_id', 'doc_id' or 'id'",
-        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or skip bad records (skip_bad).",
     ]
     assert (caught.value.kept, caught.value.total, len(portions)) == (1000, 2, 1000)
     added = portions.add(source(), skip_bad=True)

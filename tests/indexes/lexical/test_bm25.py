@@ -21,6 +21,7 @@ from indexes.errors import (
     DamageError,
     InputError,
     MismatchError,
+    NextStep,
     UnknownNameError,
 )
 from indexes.lexical import bm25 as lexical
@@ -315,9 +316,7 @@ def test_an_unknown_language_is_refused_with_those_there_are(tmp_path):
         collection.build("bm25", lexical=True)
         assert collection.info().indexes[0].options == {"language": "english"}
         for again in ({"language": "german"}, {"language": "none", "lexical": True}):
-            with pytest.raises(
-                MismatchError, match="Index 'bm25' is there already, made in another way"
-            ):
+            with pytest.raises(MismatchError, match="'bm25' exists already, with another defin"):
                 collection.build("bm25", **again)
         with pytest.raises(InputError, match="BM25 has no vectors"):
             collection.build("bm25", HashingEmbedder(), lexical=True)
@@ -684,7 +683,7 @@ def test_a_damaged_folder_is_noticed_and_made_again(words, harm):
         with pytest.raises(DamageError) as caught:
             collection.search("owl", index="bm25")
         assert str(folder) in str(caught.value)
-        assert f"retriever repair {words.path}" in str(caught.value)
+        assert caught.value.next_step == NextStep("repair", words.path)
         assert collection.search("owl", index="floor", k=1)
         (problem,) = collection.verify().problems
         assert str(folder) in str(problem)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from indexes.errors import CollectionError, DamageError, InputError, NewerFormatError
+from indexes.errors import CollectionError, DamageError, InputError, NewerFormatError, NextStep
 from retriever import Collection, Document, HashingEmbedder, RetrieverError, Words
 from tests.support.toy import Axes
 
@@ -310,7 +310,7 @@ def test_files_of_vectors_and_structures_are_checked_before_their_first_use(samp
                     with pytest.raises(DamageError) as caught:
                         collection.search("wind", index=index)
                     assert str(whole.folder / name) in str(caught.value)
-                    assert f"retriever repair {whole.folder}" in str(caught.value)
+                    assert caught.value.next_step == NextStep("repair", whole.folder)
                     assert any(name in problem.what for problem in collection.verify().problems)
                     if index == "graph":
                         assert (
@@ -436,7 +436,7 @@ def test_what_can_be_derived_is_made_again_to_the_last_score(tmp_path, harm, don
         with pytest.raises(DamageError) as caught:
             collection.search("wind", index=index)
         assert str(folder / names[0]) in str(caught.value)
-        assert f"retriever repair {folder}" in str(caught.value)
+        assert caught.value.next_step == NextStep("repair", folder)
         problems = collection.verify().problems
         assert len(problems) == len(names)
         for name, problem in zip(names, problems, strict=True):
@@ -649,7 +649,7 @@ def test_a_catalog_of_a_newer_version_is_named_and_left_alone(tmp_path):
     assert f"{folder}/ was written by a newer Retriever (schema step 0999_later)" in str(
         caught.value
     )
-    assert "pip install --upgrade" in str(caught.value)
+    assert caught.value.next_step == NextStep("upgrade", folder)
     assert (folder / "catalog.db").read_bytes() == before
 
 

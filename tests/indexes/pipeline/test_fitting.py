@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from indexes.errors import DamageError, InputError, MismatchError
+from indexes.errors import DamageError, InputError, MismatchError, NextStep
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder
 from tests.support.commands import invoke
 from tests.support.fittable import Rare
@@ -329,10 +329,11 @@ def test_refitting_takes_no_other_options(library):
 def test_a_damaged_file_is_said_and_only_a_refit_helps(library):
     (file,) = fitted_files(library)
     file.write_bytes(file.read_bytes().replace(b"0.25", b"0.75"))
-    says = f"{file} is damaged: .* Fit it again with: retriever build {library.path} rare --refit"
+    says = f"{file} is damaged: .* cannot be derived from anything else. Refit index 'rare'."
     with Collection.open(library.path) as again:
-        with pytest.raises(DamageError, match=says):
+        with pytest.raises(DamageError, match=says) as caught:
             again.use("rare", Rare())
+        assert caught.value.next_step == NextStep("refit", library.path, "rare")
         (problem,) = again.verify().problems
         assert re.fullmatch(says, problem.what)
         assert again.repair().left == (problem,)

@@ -133,7 +133,7 @@ def test_bad_records_are_listed_with_file_and_line_and_nothing_is_kept(done, fai
         "  bad.jsonl:4: no 'text'",
         "  bad.jsonl:5: not JSON: Expecting value at column 1",
         "  bad.jsonl:6: id 'cat' came before, at bad.jsonl:1",
-        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or skip bad records (skip_bad).",
     ]
     with Collection.open("library") as collection:
         assert [document.doc_id for document in collection.documents()] == ["old"]
@@ -168,8 +168,9 @@ def test_a_source_that_is_not_there_leaves_no_collection_behind(failed):
 
 
 def test_swapped_arguments_are_said(failed):
-    assert failed("add", "corpus.jsonl", "corpus.jsonl").startswith(
-        "corpus.jsonl is a file; expected the folder of a collection. The folder comes first:"
+    assert failed("add", "corpus.jsonl", "corpus.jsonl") == (
+        "corpus.jsonl is a file; expected the folder of a collection. "
+        "The folder comes before other files."
     )
 
 
@@ -555,7 +556,7 @@ def test_drop_takes_what_is_made_of_others_before_them(two, done, failed):
     done("build", two, "both", "--fuse", "floor", "--fuse", "graph")
     done("build", two, "deep", "--cascade", "floor", "--rerank", "both")
     assert failed("drop", two, "floor", "graph") == (
-        "Index 'floor' is part of: both, deep. Drop what is made of it first."
+        "Index 'floor' is part of: both, deep. Drop those first.\nRun: retriever drop library both"
     )
     told = done("drop", two, "floor", "both", "graph", "deep")
     assert [line.split(":")[0] for line in told.splitlines()] == [
