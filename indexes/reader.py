@@ -181,7 +181,7 @@ class Reader:
     def is_refitting(self, embedding: EmbeddingRow) -> bool:
         """Return whether a `refit` of an embedding was begun and not finished."""
         with self.catalog.reading():
-            return bool(self.registry.begun(embedding.number))
+            return bool(self.registry.unfinished_refits(embedding.number))
 
     def shards(self, embedding: EmbeddingRow) -> list[ShardRow]:
         """Return the shards of an embedding, in key order."""

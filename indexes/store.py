@@ -21,9 +21,9 @@ from indexes.errors import BadRecord, CollectionError, DamageError, InputError, 
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import check_language
-from indexes.maintenance.compact import Compacted, compact
-from indexes.maintenance.repair import Encoder, Repaired, Repairer
-from indexes.maintenance.verify import Checked, Checker, Problem
+from indexes.maintenance.compact import CompactReport, compact
+from indexes.maintenance.repair import Encoder, Repairer, RepairReport
+from indexes.maintenance.verify import Checker, Problem, VerifyReport
 from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder
@@ -94,17 +94,17 @@ class Store(Reader):
             if known is not None:
                 progress(known, known)
                 return Added(unchanged=known)
-            taking = IngestBatches(Upsert(self.catalog, spans), iter(records), skip_bad, progress)
-            for portion in taking.portions():
+            ingest = IngestBatches(Upsert(self.catalog, spans), iter(records), skip_bad, progress)
+            for batch in ingest.batches():
                 # The user's own code has finished with these: no transaction waits for it.
-                looked = taking.diff(portion)
-                writes = looked.changes.count > 0
+                pending = ingest.diff(batch)
+                writes = pending.changes.count > 0
                 with self.catalog.writing() if writes else contextlib.nullcontext():
-                    taking.apply(looked)
-            if not taking.total_bad:
+                    ingest.apply(pending)
+            if not ingest.total_bad:
                 # Computed again: a file may have been changed while it was read.
-                self._remember_source(fingerprint, source(), taking.count)
-        return taking.added()
+                self._remember_source(fingerprint, source(), ingest.count)
+        return ingest.added()
 
     def _known_source(self, source: bytes | None) -> int | None:
         sql = """
@@ -221,7 +221,7 @@ class Store(Reader):
             self._sweep()
         return index, embedded
 
-    def build_words(self, name: str, language: str, progress: Progress) -> IndexRow:
+    def build_bm25(self, name: str, language: str, progress: Progress) -> IndexRow:
         """Build a BM25 index over all texts, or bring it up to date; see `Bm25Builder`.
 
         Raises:
@@ -304,17 +304,17 @@ class Store(Reader):
 
     def _size_of_embedding(self, number: int) -> int:
         """Return the bytes of an embedding's files, and of an unfinished refit's."""
-        rows = [self.registry.embedding(number), *self.registry.begun(number)]
+        rows = [self.registry.embedding(number), *self.registry.unfinished_refits(number)]
         shards = [shard for row in rows for shard in self.registry.shards(row.number)]
         fitted = sum(row.fitted.digest.size for row in rows)
         return fitted + sum(shard.digest.size for shard in shards)
 
-    def compact(self, progress: Progress) -> Compacted:
+    def compact(self, progress: Progress) -> CompactReport:
         """Drop what deleted documents left behind; see `compact.compact`."""
         with self._writing():
             return compact(self._writer(), self._sweep, self.size, progress)
 
-    def verify(self, progress: Progress) -> Checked:
+    def verify(self, progress: Progress) -> VerifyReport:
         """Check the collection for damage, while readers and a writer continue."""
         while True:
             try:
@@ -323,16 +323,16 @@ class Store(Reader):
                     checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
             except DamageError as error:
-                return Checked(0, 0, 0, 0, (Problem(str(error)),), ())
+                return VerifyReport(0, 0, 0, 0, (Problem(str(error)),), ())
             except (TypeError, ValueError, OverflowError) as error:
                 # A value of a type that we never wrote.
                 what = f"{self.catalog.path} is damaged: {error}. Restore it from a backup."
-                return Checked(0, 0, 0, 0, (Problem(what),), ())
+                return VerifyReport(0, 0, 0, 0, (Problem(what),), ())
             # A file may be missing because a writer has replaced it meanwhile.
             if checked.ok or self.catalog.generation() == generation:
                 return checked
 
-    def repair(self, encoder: Encoder, progress: Progress) -> Repaired:
+    def repair(self, encoder: Encoder, progress: Progress) -> RepairReport:
         """Rebuild what can be derived; return what was done and which problems are left.
 
         `encoder` returns the encoder of an index by name, and raises if its model is missing.
@@ -345,8 +345,8 @@ class Store(Reader):
                 done += Repairer(self._writer()).mend(problems, encoder, progress)
                 self._sweep()
         except DamageError as error:
-            return Repaired((), (Problem(str(error)),))
-        return Repaired(tuple(done), self.verify(progress).problems)
+            return RepairReport((), (Problem(str(error)),))
+        return RepairReport(tuple(done), self.verify(progress).problems)
 
     def _writer(self) -> WriteSession:
         return WriteSession(self.catalog, self.corpus, self.registry, self.folder)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from indexes.catalog.database import Catalog, Row
-from indexes.catalog.row_checksums import are_whole_hits, is_whole_document, is_whole_passage
-from indexes.document import Document, content_checksum, passage_text
+from indexes.catalog.row_checksums import are_whole_hits, is_intact_document, is_intact_passage
+from indexes.document import Document, passage_text, text_checksum
 from indexes.neighbors import NO_KEY, Keys
 
 # What a batch of passages may hold, unless a single one is longer.
@@ -143,7 +143,7 @@ class Passages:
     def _check_passage(
         self, key: int, document: int, start: int, stop: int, row_checksum: int
     ) -> None:
-        if not is_whole_passage((key, document, start, stop, row_checksum)):
+        if not is_intact_passage((key, document, start, stop, row_checksum)):
             raise self._catalog.damage(f"passage {key} is not what was committed")
 
     def owners(self, keys: Keys) -> Keys:
@@ -265,13 +265,13 @@ def check_text(catalog: Catalog, row: Sequence[object]) -> None:
     """Check a row of `DOCUMENT`: the document's own, and its text."""
     check_document(catalog, row)
     _, doc_id, checksum, _, _, title, text = row
-    if content_checksum(str(title), str(text)) != checksum:
+    if text_checksum(str(title), str(text)) != checksum:
         raise catalog.damage(f"the text of document {doc_id!r} is not what was added")
 
 
 def check_document(catalog: Catalog, row: Sequence[object]) -> None:
     """Check a document's row (without its text)."""
-    if not is_whole_document(row[:5]):
+    if not is_intact_document(row[:5]):
         raise catalog.damage(f"the row of document {row[0]} is not what was committed")
 
 

@@ -76,7 +76,7 @@ class Registry:
             ],
         )
 
-    def begun(self, number: int) -> list[EmbeddingRow]:
+    def unfinished_refits(self, number: int) -> list[EmbeddingRow]:
         """Return the unfinished refits of the embedding of that number."""
         return [row for row in self.embeddings() if row.replaces == number]
 
@@ -113,7 +113,10 @@ class Registry:
 
     def drop_embedding(self, number: int, *, but: int = 0) -> None:
         """Drop an embedding, its unfinished refits except for `but`, and their shards."""
-        gone = [number, *(row.number for row in self.begun(number) if row.number != but)]
+        gone = [
+            number,
+            *(row.number for row in self.unfinished_refits(number) if row.number != but),
+        ]
         for one in gone:
             self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
             self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])

@@ -55,10 +55,10 @@ class Upsert:
         self._passed: dict[str, str] = {}
         self.new = self.changed = self.unchanged = 0
 
-    def diff(self, portion: Sequence[tuple[str, Document]]) -> PendingChanges:
+    def diff(self, batch: Sequence[tuple[str, Document]]) -> PendingChanges:
         """Return what some (place, document) would change, and which ids are repeated."""
-        known = self._known([document.doc_id for _, document in portion])
-        fresh, places, repeated = self._first_time(portion, known)
+        known = self._known([document.doc_id for _, document in batch])
+        fresh, places, repeated = self._first_time(batch, known)
         number = int(self._catalog.value("SELECT next_document FROM state"))
         changes = _Changes([], [], [], number)
         for doc_id, document in fresh.items():
@@ -69,19 +69,19 @@ class Upsert:
         numbers = [known[doc_id][1] if doc_id in known else None for doc_id in fresh]
         return PendingChanges(changes, list(fresh), places, numbers, repeated)
 
-    def apply(self, looked: PendingChanges) -> None:
+    def apply(self, pending: PendingChanges) -> None:
         """Write the latest pending changes; inside `catalog.writing()` if there are any."""
-        changes = looked.changes
+        changes = pending.changes
         if changes.count:
             self._write(changes)
-        self._seen.add(looked.places, looked.numbers)
+        self._seen.add(pending.places, pending.numbers)
         self.new += len(changes.new)
         self.changed += len(changes.moved) + len(changes.edited)
-        self.unchanged += len(looked.doc_ids) - changes.count
+        self.unchanged += len(pending.doc_ids) - changes.count
 
-    def pass_by(self, looked: PendingChanges) -> None:
+    def skip(self, pending: PendingChanges) -> None:
         """Keep only the ids of pending changes, to detect repeated ones."""
-        self._passed |= zip(looked.doc_ids, looked.places, strict=True)
+        self._passed |= zip(pending.doc_ids, pending.places, strict=True)
 
     def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
         sql = """
@@ -92,21 +92,21 @@ class Upsert:
         return {row[0]: row for row in rows}
 
     def _first_time(
-        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
+        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
     ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
-        fresh = {document.doc_id: document for _, document in portion}
+        fresh = {document.doc_id: document for _, document in batch}
         again = self._seen.any_of([row[1] for row in known.values()])
-        if len(fresh) < len(portion) or again or self._passed:
-            return self._without_repeated(portion, known)
-        return fresh, [place for place, _ in portion], []
+        if len(fresh) < len(batch) or again or self._passed:
+            return self._without_repeated(batch, known)
+        return fresh, [place for place, _ in batch], []
 
     def _without_repeated(
-        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
+        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
     ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
         fresh: dict[str, Document] = {}
         places: dict[str, str] = {}
         repeated = []
-        for place, document in portion:
+        for place, document in batch:
             doc_id = document.doc_id
             row = known.get(doc_id)
             first = places.get(doc_id) or self._passed.get(doc_id)

@@ -26,7 +26,7 @@ TABLES = ("documents", "passages", "fields", "field_values", "embeddings", "shar
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairReport:
     """Result of a `repair`: what was done, as sentences, and the problems that are left."""
 
     done: tuple[str, ...]
@@ -55,9 +55,9 @@ class Repairer:
             yield self._index_fields()
         lost = [problem.name for problem in problems if problem.cure == "structure"]
         damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
-        begun = {int(problem.name) for problem in problems if problem.cure == "begun"}
+        unfinished = {int(problem.name) for problem in problems if problem.cure == "unfinished"}
         for embedding in self.writer.registry.embeddings():
-            if embedding.number in begun:
+            if embedding.number in unfinished:
                 yield self._forget(embedding)
             else:
                 yield from self._mend_embedding(embedding, lost, damaged, encoder, progress)

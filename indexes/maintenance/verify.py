@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from indexes.catalog.fitted import read_parameters
 from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry
-from indexes.catalog.row_checksums import is_whole_document, is_whole_passage
-from indexes.document import content_checksum
+from indexes.catalog.row_checksums import is_intact_document, is_intact_passage
+from indexes.document import text_checksum
 from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25 as lexical
 from indexes.neighbors import Keys
@@ -37,8 +37,8 @@ class Problem:
     """Something that is damaged.
 
     `what` is a sentence. `cure` is what `repair` can do about it: `structure` (rebuild it), `shard`
-    (embed it again), `fields` (index them again), `tables` (rebuild SQLite's own indexes), `begun`
-    (drop an unfinished refit), or nothing; `name` is what it would be done to.
+    (embed it again), `fields` (index them again), `tables` (rebuild SQLite's own indexes),
+    `unfinished` (drop an unfinished refit), or nothing; `name` is what it would be done to.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Checked:
+class VerifyReport:
     """Result of a check; `leftovers` are files that the catalog does not name.
 
     Leftovers are harmless: an interrupted writer left them, and the next one removes them.
@@ -78,7 +78,9 @@ class Checker:
     registry: Registry
     folder: Path
 
-    def check(self, leftovers: Sequence[Path], progress: Callable[[int, int], None]) -> Checked:
+    def check(
+        self, leftovers: Sequence[Path], progress: Callable[[int, int], None]
+    ) -> VerifyReport:
         """Check everything; files are read once, rows in pages."""
         problems: list[Problem] = []
         embeddings = self.registry.embeddings()
@@ -105,7 +107,7 @@ class Checker:
         for index in structures:
             step(self._words(index) if kind_of(index.kind).is_lexical else self._structure(index))
         problems.extend(_lost_parts(indexes))
-        return Checked(
+        return VerifyReport(
             documents=self.corpus.count(),
             passages=self.corpus.count_all_passages(),
             vectors=vectors,
@@ -194,7 +196,7 @@ class Checker:
             for key, document, start, stop, row_checksum in page:
                 size = sizes.get(document)
                 if (
-                    not is_whole_passage((key, document, start, stop, row_checksum))
+                    not is_intact_passage((key, document, start, stop, row_checksum))
                     or key >= stop_key
                 ):
                     yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
@@ -230,10 +232,10 @@ class Checker:
     ) -> Iterator[Problem]:
         """Check what was fitted, and every shard; an unfinished refit has one cure."""
         users = [index.name for index in indexes if index.embedding == embedding.number]
-        found = chain(self._fitted(embedding, users), self._shards(embedding, shards))
-        for problem in found:
-            begun = embedding.replaces is not None
-            yield Problem(problem.what, "begun", str(embedding.number)) if begun else problem
+        unfinished = Problem("", "unfinished", str(embedding.number))
+        for problem in chain(self._fitted(embedding, users), self._shards(embedding, shards)):
+            refit = embedding.replaces is not None
+            yield replace(unfinished, what=problem.what) if refit else problem
 
     def _fitted(self, embedding: EmbeddingRow, users: Sequence[str]) -> Iterator[Problem]:
         try:
@@ -336,10 +338,10 @@ def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:
 def _fault_of(row: Sequence[object], next_document: int) -> str:
     """Return the fault of a row (document, doc_id, checksum, metadata, seal, title, text)."""
     *own, title, text = row
-    if not is_whole_document(own) or not 0 < int(str(row[0])) < next_document:
+    if not is_intact_document(own) or not 0 < int(str(row[0])) < next_document:
         return "its row is not what was committed"
     if title is None:
         return "its text is lost"
-    if content_checksum(str(title), str(text)) != row[2]:
+    if text_checksum(str(title), str(text)) != row[2]:
         return "its text is not what was added"
     return ""

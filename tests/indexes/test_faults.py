@@ -111,7 +111,7 @@ from retriever import Collection, Document
 from tests.support.toy import Axes
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-indexes.ingest.batches.PORTION_RECORDS = 4
+indexes.ingest.batches.BATCH_RECORDS = 4
 indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
 indexes.pipeline.builder.COMMIT_SECONDS = 0.0
 

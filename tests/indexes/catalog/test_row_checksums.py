@@ -4,16 +4,16 @@ from hypothesis import strategies as st
 from indexes.catalog.row_checksums import (
     are_whole_hits,
     document_row_checksum,
-    is_whole_document,
-    is_whole_passage,
+    is_intact_document,
+    is_intact_passage,
     passage_row_checksum,
 )
-from indexes.document import content_checksum
+from indexes.document import text_checksum
 
 
 def found(number, doc_id, title, text, metadata):
     """A row as a search finds it: a passage of the whole text, and its document."""
-    key, checksum = number + 10, content_checksum(title, text)
+    key, checksum = number + 10, text_checksum(title, text)
     return (
         *(key, number, 0, len(text), passage_row_checksum(key, number, 0, len(text))),
         *(
@@ -42,11 +42,11 @@ CELLS = st.one_of(NUMBERS, st.floats(allow_nan=False), TEXTS, st.binary(), st.no
 def one_by_one(row):
     title, text = row[10:]
     return (
-        is_whole_passage(row[:5])
-        and is_whole_document(row[5:10])
+        is_intact_passage(row[:5])
+        and is_intact_document(row[5:10])
         and isinstance(title, str)
         and isinstance(text, str)
-        and content_checksum(title, text) == row[7]
+        and text_checksum(title, text) == row[7]
     )
 
 

@@ -1,4 +1,4 @@
-"""Adding in portions, half precision, compacting, indexed fields: nothing is lost or done twice."""
+"""Adding in batches, half precision, compacting, indexed fields: nothing is lost or done twice."""
 
 import os
 
@@ -27,29 +27,29 @@ def numbered(start, stop, text="text"):
 
 
 @pytest.fixture
-def portions(tmp_path, monkeypatch):
+def small_batches(tmp_path, monkeypatch):
     """An empty collection that keeps every batch of an add at once."""
-    monkeypatch.setattr("indexes.ingest.batches.PORTION_RECORDS", BATCH)
+    monkeypatch.setattr("indexes.ingest.batches.BATCH_RECORDS", BATCH)
     with Collection.create(tmp_path / "c") as collection:
         yield collection
 
 
-# -- in portions --------------------------------------------------------------------------------
+# -- in batches --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_add_keeps_complete_portions(portions, reason):
+def test_an_interrupted_add_keeps_complete_batches(small_batches, reason):
     def source():
         yield from numbered(0, 2500)
         raise reason
 
     with pytest.raises(reason):
-        portions.add(source())
-    assert [d.doc_id for d in portions.documents()] == [f"d{n}" for n in range(2 * BATCH)]
-    assert portions.verify().ok
+        small_batches.add(source())
+    assert [d.doc_id for d in small_batches.documents()] == [f"d{n}" for n in range(2 * BATCH)]
+    assert small_batches.verify().ok
 
 
-def test_an_add_that_goes_on_in_another_order_shifts_no_document(portions, tmp_path):
+def test_an_add_that_goes_on_in_another_order_shifts_no_document(small_batches, tmp_path):
     # txtai resumes by position: rows in another order get each other's vectors.
     records = numbered(0, 2500)
 
@@ -58,21 +58,21 @@ def test_an_add_that_goes_on_in_another_order_shifts_no_document(portions, tmp_p
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        portions.add(source())
-    portions.build("floor", HashingEmbedder(dim=32))
-    assert counts(portions.add(reversed(records))) == (500, 0, 2000)
-    assert counts(portions.add(records)) == (0, 0, 2500)
-    portions.build("floor")
+        small_batches.add(source())
+    small_batches.build("floor", HashingEmbedder(dim=32))
+    assert counts(small_batches.add(reversed(records))) == (500, 0, 2000)
+    assert counts(small_batches.add(records)) == (0, 0, 2500)
+    small_batches.build("floor")
     with Collection.create(tmp_path / "once") as once:
         once.add(records)
         once.build("floor", HashingEmbedder(dim=32))
         for query in ("text word7", "text word2400", "word1999"):
-            found, expected = (c.search(query, k=2500) for c in (portions, once))
+            found, expected = (c.search(query, k=2500) for c in (small_batches, once))
             assert sorted(pairs(found)) == sorted(pairs(expected))
-    assert portions.verify().ok
+    assert small_batches.verify().ok
 
 
-def test_bad_records_after_a_portion_are_reported_with_what_was_kept(portions):
+def test_bad_records_after_a_batch_are_reported_with_what_was_kept(small_batches):
     def source():
         yield from numbered(0, 1500)
         yield {"id": "bad"}
@@ -80,33 +80,33 @@ def test_bad_records_after_a_portion_are_reported_with_what_was_kept(portions):
         yield {"text": "also bad"}
 
     with pytest.raises(BadRecordsError) as caught:
-        portions.add(source())
+        small_batches.add(source())
     assert str(caught.value).splitlines() == [
         "2 bad records; the 1,000 before them were kept:",
         "  record 1501: no 'text'",
         "  record 4002: no id: expected '_id', 'doc_id' or 'id'",
         "Fix them, or skip bad records (skip_bad).",
     ]
-    assert (caught.value.kept, caught.value.total, len(portions)) == (1000, 2, 1000)
-    added = portions.add(source(), skip_bad=True)
-    assert (counts(added), added.skipped_total, len(portions)) == ((3000, 0, 1000), 2, 4000)
+    assert (caught.value.kept, caught.value.total, len(small_batches)) == (1000, 2, 1000)
+    added = small_batches.add(source(), skip_bad=True)
+    assert (counts(added), added.skipped_total, len(small_batches)) == ((3000, 0, 1000), 2, 4000)
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_ids_that_come_twice_are_found_across_portions(portions, known):
+def test_ids_that_come_twice_are_found_across_batches(small_batches, known):
     if known:
-        portions.add(reversed(numbered(0, 2500)))
+        small_batches.add(reversed(numbered(0, 2500)))
     records = [*numbered(0, 2500, "new"), Document("d3", "again"), Document("d2100", "again")]
     with pytest.raises(BadRecordsError) as caught:
-        portions.add(records)
+        small_batches.add(records)
     assert [str(record) for record in caught.value.records] == [
         "record 2501: id 'd3' came before, at record 4",
         "record 2502: id 'd2100' came before, at record 2101",
     ]
     assert caught.value.kept == 2000
-    added = portions.add(records, skip_bad=True)
+    added = small_batches.add(records, skip_bad=True)
     assert added.skipped_total == 2
-    assert portions.document("d3").text == "new word3"
+    assert small_batches.document("d3").text == "new word3"
 
 
 # -- a file that was added completely ------------------------------------------------------------
@@ -456,7 +456,7 @@ def test_the_source_of_an_add_sees_nothing_that_may_be_taken_back(tmp_path):
 
 
 def test_after_a_bad_record_ids_that_come_twice_are_still_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexes.ingest.batches.PORTION_RECORDS", 2)
+    monkeypatch.setattr("indexes.ingest.batches.BATCH_RECORDS", 2)
     records = [*numbered(0, 2), {"id": "bad"}, *numbered(1, 4), *numbered(3, 4)]
     with Collection.create(tmp_path / "c") as collection:
         with pytest.raises(BadRecordsError) as caught:

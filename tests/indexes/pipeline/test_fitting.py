@@ -300,7 +300,7 @@ def test_a_damaged_half_of_a_refit_is_forgotten_by_repair(stopped):
     newest = fitted_files(stopped)[-1]
     newest.write_bytes(b"?")
     checked = stopped.verify()
-    assert [problem.cure for problem in checked.problems] == ["begun"]
+    assert [problem.cure for problem in checked.problems] == ["unfinished"]
     repaired = stopped.repair()
     assert repaired.ok
     assert repaired.done == ("dropped the unfinished refit 'rare-2'",)

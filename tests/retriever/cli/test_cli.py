@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from indexes.errors import RetrieverError
-from indexes.ingest.batches import PORTION_RECORDS
+from indexes.ingest.batches import BATCH_RECORDS
 from retriever import Collection, __version__, compare
 from retriever.cli import cli
 from retriever.formats import read_qrels, read_queries
-from tests.support.commands import fail, invoke, misuse, objects, succeed
+from tests.support.commands import fail, invoke, misuse, objects, printed_error, succeed
 
 RETRIEVER = Path(sys.executable).parent / "retriever"
 
@@ -597,7 +597,7 @@ def test_an_error_has_the_same_words_as_in_python(library, failed):
     def words(call):
         with pytest.raises(RetrieverError) as caught:
             call()
-        return str(caught.value)
+        return printed_error(caught.value)
 
     with Collection.open(library) as collection:
         pairs = [
@@ -792,7 +792,7 @@ def heed_interrupts():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_ctrl_c_while_adding_keeps_whole_portions(library):
+def test_ctrl_c_while_adding_keeps_whole_batches(library):
     child = subprocess.Popen(
         [RETRIEVER, "add", library, "-"],
         stdin=subprocess.PIPE,
@@ -802,7 +802,7 @@ def test_ctrl_c_while_adding_keeps_whole_portions(library):
         preexec_fn=heed_interrupts,
     )
     with child:
-        # More than a pipe's and a reader's buffers, and more than a portion.
+        # More than a pipe's and a reader's buffers, and more than a batch.
         child.stdin.write("".join(f'{{"id": "new{n}", "text": "new"}}\n' for n in range(20_000)))
         child.stdin.flush()
         wait_for(Path(library) / "writer.json", child)
@@ -813,7 +813,7 @@ def test_ctrl_c_while_adding_keeps_whole_portions(library):
         err.strip() == "Interrupted. Committed work is kept; run the same command again to resume."
     )
     with Collection.open(library) as collection:
-        assert (len(collection) - 3) % PORTION_RECORDS == 0
+        assert (len(collection) - 3) % BATCH_RECORDS == 0
         assert collection.add([{"id": "next", "text": "the lock is free"}]).new == 1
 
 

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError, RetrieverError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, Words
-from retriever.cli.advice import command_of
-from tests.support.commands import invoke
+from tests.support.commands import invoke, printed_error
 from tests.support.toy import HALF, Axes, build_axes, exactly, lacks, refused
 
 # Of the query "east east up", (0, 2, 1) / sqrt(5):
@@ -621,9 +620,7 @@ def test_the_command_line_refuses_in_the_same_words(folder, arguments, call):
         call(collection)
     result = invoke("build", "library", *shlex.split(arguments))
     assert (result.exit_code, result.stdout) == (1, "")
-    step = error.value.next_step
-    command = f"Run: {command_of(step)}\n" if step else ""
-    assert result.stderr == f"Error: {error.value}\n{command}"
+    assert result.stderr == f"Error: {printed_error(error.value)}\n"
 
 
 @pytest.mark.parametrize(
