@@ -230,33 +230,32 @@ def test_four_processes_read_only_committed_states_while_one_writes(
     assert checked.problems == ()
 
 
-def test_four_threads_read_only_committed_states_while_another_writes(tmp_path):
+def test_four_threads_read_only_committed_states_while_another_writes(collection):
     stop, faults, answers = threading.Event(), [], [0] * READERS
-    with Collection.create(tmp_path / "c") as collection:
-        writer = WriteSession(collection)
-        writer.start()
+    writer = WriteSession(collection)
+    writer.start()
 
-        def query(reader):
-            while not stop.is_set() and not faults:
-                turn = answers[reader]
-                try:
-                    if fault := ask(collection, turn):
-                        faults.append(fault)
-                except Exception as error:
-                    faults.append(f"turn {turn % 7}: {type(error).__name__}: {error}")
-                answers[reader] += 1
+    def query(reader):
+        while not stop.is_set() and not faults:
+            turn = answers[reader]
+            try:
+                if fault := ask(collection, turn):
+                    faults.append(fault)
+            except Exception as error:
+                faults.append(f"turn {turn % 7}: {type(error).__name__}: {error}")
+            answers[reader] += 1
 
-        threads = [threading.Thread(target=query, args=(n,)) for n in range(READERS)]
-        for thread in threads:
-            thread.start()
-        # Until each thread has asked every kind of question.
-        while not faults and (writer.number < CHANGES or min(answers) < 7):
-            writer.step()
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert faults == []
-        assert collection.verify().problems == ()
+    threads = [threading.Thread(target=query, args=(n,)) for n in range(READERS)]
+    for thread in threads:
+        thread.start()
+    # Until each thread has asked every kind of question.
+    while not faults and (writer.number < CHANGES or min(answers) < 7):
+        writer.step()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert collection.verify().problems == ()
 
 
 def test_a_long_snapshot_sees_one_state_while_a_writer_compacts(tmp_path, monkeypatch):
@@ -363,24 +362,23 @@ def test_a_writer_that_was_killed_leaves_the_last_committed_state(library):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_reads_and_writes_beside_its_parent(tmp_path):
+def test_a_forked_process_reads_and_writes_beside_its_parent(collection):
     # As web servers do, that open a collection first and then fork their workers.
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "north")])
-        collection.build("axes", Axes())
-        assert [hit.doc_id for hit in collection.search("north")] == ["a"]
-        child = os.fork()
-        if child == 0:
-            try:
-                found = [hit.doc_id for hit in collection.search("north")]
-                collection.add([Document("b", "east")])
-                os._exit(0 if found == ["a"] else 1)
-            except BaseException:
-                os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        collection.build("axes", Axes())
-        assert sorted(hit.doc_id for hit in collection.search("north")) == ["a", "b"]
-        assert collection.verify().ok
+    collection.add([Document("a", "north")])
+    collection.build("axes", Axes())
+    assert [hit.doc_id for hit in collection.search("north")] == ["a"]
+    child = os.fork()
+    if child == 0:
+        try:
+            found = [hit.doc_id for hit in collection.search("north")]
+            collection.add([Document("b", "east")])
+            os._exit(0 if found == ["a"] else 1)
+        except BaseException:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    collection.build("axes", Axes())
+    assert sorted(hit.doc_id for hit in collection.search("north")) == ["a", "b"]
+    assert collection.verify().ok
 
 
 FORKED_IN_USE = """
@@ -425,19 +423,18 @@ def test_what_another_thread_has_open_at_a_fork_is_refused_in_the_child(tmp_path
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_in_the_source_of_an_add_takes_nothing_back(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
+def test_a_fork_in_the_source_of_an_add_takes_nothing_back(collection):
 
-        def source():
-            yield Document("a", "north")
-            child = os.fork()
-            if child == 0:
-                os._exit(0 if len(collection) == 0 else 1)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-            yield Document("b", "east")
+    def source():
+        yield Document("a", "north")
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if len(collection) == 0 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        yield Document("b", "east")
 
-        assert collection.add(source()).new == 2
-        assert (len(collection), collection.verify().ok) == (2, True)
+    assert collection.add(source()).new == 2
+    assert (len(collection), collection.verify().ok) == (2, True)
 
 
 def make_and_add(folder, number):

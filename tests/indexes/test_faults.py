@@ -96,8 +96,6 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path):
     assert (root / "new").read_bytes() == b"synced, but nobody has synced its name"
 
 
-# -- stopped from outside -------------------------------------------------------------------------
-
 DIRECTIONS = [
     Document(str(number), " ".join(["north"] * (number % 3 + 1) + ["east"] * (number % 4)))
     for number in range(10)

@@ -77,8 +77,6 @@ def matches(db, metadatas, wanted):
     return scanned
 
 
-# -- by eye -------------------------------------------------------------------------------------
-
 ZOO = [
     {"source": "faq", "year": 2019, "tags": ["a", "b"]},
     {"source": "blog", "year": 2020.0, "tags": "a", "author": {"name": "Ada"}},
@@ -196,8 +194,6 @@ def test_filters_that_mean_different_things_are_different():
     assert again != again.key
     assert repr(AllOf((Not(Exists(("a",))),))) == "AllOf(parts=(Not(part=Exists(field=('a',))),))"
 
-
-# -- three ways agree ---------------------------------------------------------------------------
 
 MISSING = object()
 SCALARS = [
@@ -337,9 +333,6 @@ def test_a_value_of_its_own_metadata_is_found(value, others):
     db.close()
 
 
-# -- the text form ------------------------------------------------------------------------------
-
-
 def name_text(field):
     name = ".".join(field)
     keyword = name.lower() in ("and", "or", "not", "in", "exists")
@@ -422,9 +415,6 @@ def test_and_or_and_not_are_fields_where_their_value_says_so():
     assert parse_filter({"or": 3}) == FieldCondition(("or",), "=", 3)
 
 
-# -- plans and limits ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("wanted", "terms"),
     [
@@ -485,9 +475,6 @@ def test_as_deep_as_may_be():
     levels = MOST_LEVELS - 1
     assert parse_where("(" * levels + "a=1" + ")" * levels) == {"a": 1}
     assert parse_filter(parse_where("not " * levels + "a=1")) == parse_filter(nested(levels))
-
-
-# -- what is refused ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,6 @@ def small_batches(tmp_path, monkeypatch):
         yield collection
 
 
-# -- in batches --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_add_keeps_complete_batches(small_batches, reason):
     def source():
@@ -109,9 +106,6 @@ def test_ids_that_come_twice_are_found_across_batches(small_batches, known):
     assert small_batches.document("d3").text == "new word3"
 
 
-# -- a file that was added completely ------------------------------------------------------------
-
-
 @pytest.fixture
 def file(tmp_path):
     """Three records in a file."""
@@ -155,64 +149,57 @@ def test_a_file_that_was_added_completely_is_not_read_again(tmp_path, file, read
         assert readings.count == 1
 
 
-def test_it_is_read_again_after_a_document_changed_or_was_deleted(tmp_path, file, readings):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(file)
-        collection.add([Document("a", "another text")])
-        assert counts(collection.add(file)) == (0, 1, 2)
-        collection.add([Document("a", "text a", metadata={"new": 1})])
-        assert counts(collection.add(file)) == (0, 1, 2)
-        collection.delete(["b"])
-        assert counts(collection.add(file)) == (1, 0, 2)
-        assert readings.count == 4
-        collection.delete(where={"new": {"exists": False}})
-        assert counts(collection.add(file)) == (3, 0, 0)
-        # Building changes no document.
-        collection.build("floor", HashingEmbedder())
-        assert counts(collection.add(file)) == (0, 0, 3)
-        assert readings.count == 5
+def test_it_is_read_again_after_a_document_changed_or_was_deleted(collection, file, readings):
+    collection.add(file)
+    collection.add([Document("a", "another text")])
+    assert counts(collection.add(file)) == (0, 1, 2)
+    collection.add([Document("a", "text a", metadata={"new": 1})])
+    assert counts(collection.add(file)) == (0, 1, 2)
+    collection.delete(["b"])
+    assert counts(collection.add(file)) == (1, 0, 2)
+    assert readings.count == 4
+    collection.delete(where={"new": {"exists": False}})
+    assert counts(collection.add(file)) == (3, 0, 0)
+    # Building changes no document.
+    collection.build("floor", HashingEmbedder())
+    assert counts(collection.add(file)) == (0, 0, 3)
+    assert readings.count == 5
 
 
 def test_it_is_read_again_when_one_byte_changed_though_size_and_time_did_not(
-    tmp_path, file, readings
+    collection, file, readings
 ):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(file)
+    collection.add(file)
+    facts = file.stat()
+    file.write_bytes(file.read_bytes().replace(b"text c", b"text C"))
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
+    assert counts(collection.add(file)) == (0, 1, 2)
+    assert collection.document("c").text == "text C"
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_read_again(collection, file, readings):
+
+    def overwrite(done, total):
         facts = file.stat()
-        file.write_bytes(file.read_bytes().replace(b"text c", b"text C"))
+        file.write_bytes(file.read_bytes().replace(b"text a", b"text A"))
         os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        assert (file.stat().st_size, file.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
-        assert counts(collection.add(file)) == (0, 1, 2)
-        assert collection.document("c").text == "text C"
+
+    assert counts(collection.add(file, progress=overwrite)) == (3, 0, 0)
+    assert collection.document("a").text == "text a"
+    assert counts(collection.add(file)) == (0, 1, 2)
+    assert collection.document("a").text == "text A"
+    assert readings.count == 2
 
 
-def test_a_file_that_is_written_to_while_it_is_read_is_read_again(tmp_path, file, readings):
-    with Collection.create(tmp_path / "c") as collection:
-
-        def overwrite(done, total):
-            facts = file.stat()
-            file.write_bytes(file.read_bytes().replace(b"text a", b"text A"))
-            os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-
-        assert counts(collection.add(file, progress=overwrite)) == (3, 0, 0)
-        assert collection.document("a").text == "text a"
-        assert counts(collection.add(file)) == (0, 1, 2)
-        assert collection.document("a").text == "text A"
-        assert readings.count == 2
-
-
-def test_a_file_with_bad_records_is_read_again(tmp_path, file, readings):
+def test_a_file_with_bad_records_is_read_again(collection, file, readings):
     file.write_text(file.read_text() + '{"id": "bad"}\n')
-    with Collection.create(tmp_path / "c") as collection:
-        for expected in ((3, 0, 0), (0, 0, 3)):
-            added = collection.add(file, skip_bad=True)
-            assert (counts(added), added.skipped_total) == (expected, 1)
-        with pytest.raises(BadRecordsError):
-            collection.add(file)
-        assert readings.count == 3
-
-
-# -- half precision -----------------------------------------------------------------------------
+    for expected in ((3, 0, 0), (0, 0, 3)):
+        added = collection.add(file, skip_bad=True)
+        assert (counts(added), added.skipped_total) == (expected, 1)
+    with pytest.raises(BadRecordsError):
+        collection.add(file)
+    assert readings.count == 3
 
 
 @pytest.fixture
@@ -270,9 +257,6 @@ def test_another_precision_for_an_index_that_is_there_is_refused(precisions):
     with pytest.raises(InputError, match="dtype is 'half'; expected one of: float32, float16"):
         precisions.build("new", HashingEmbedder(), dtype="half")
     assert precisions.index_names() == ["single", "half"]
-
-
-# -- compact ------------------------------------------------------------------------------------
 
 
 class Counting(HashingEmbedder):
@@ -379,26 +363,22 @@ def test_compacting_what_has_no_document_left_leaves_a_collection_that_works(wor
     assert worn.verify().ok
 
 
-def test_documents_that_nothing_can_embed_survive_compacting(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(COMPASS)
-        collection.build("axes", Axes())
-        collection.build("graph", vectors="axes", ann="HNSW4")
-        collection.delete(["n"])
-        assert collection.compact().rows == 1
-        assert collection.info().indexes[0].unfindable == 1
-        for index in ("axes", "graph"):
-            found = pairs(collection.search("up", index=index))
-            assert [(doc_id, round(score, 6)) for doc_id, score in found] == [
-                ("u", 1.0),
-                ("all", 0.57735),
-                ("e", 0.0),
-            ]
-        assert collection.build("axes").embedded == 0
-        assert collection.verify().ok
-
-
-# -- indexed fields -----------------------------------------------------------------------------
+def test_documents_that_nothing_can_embed_survive_compacting(collection):
+    collection.add(COMPASS)
+    collection.build("axes", Axes())
+    collection.build("graph", vectors="axes", ann="HNSW4")
+    collection.delete(["n"])
+    assert collection.compact().rows == 1
+    assert collection.info().indexes[0].unfindable == 1
+    for index in ("axes", "graph"):
+        found = pairs(collection.search("up", index=index))
+        assert [(doc_id, round(score, 6)) for doc_id, score in found] == [
+            ("u", 1.0),
+            ("all", 0.57735),
+            ("e", 0.0),
+        ]
+    assert collection.build("axes").embedded == 0
+    assert collection.verify().ok
 
 
 def test_a_field_is_indexed_for_documents_before_and_after(tmp_path):
@@ -442,36 +422,33 @@ def test_a_slow_source_is_committed_while_it_goes_on(tmp_path, monkeypatch):
     assert seen == [(1, []), (2, []), (3, [])]
 
 
-def test_the_source_of_an_add_sees_nothing_that_may_be_taken_back(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
+def test_the_source_of_an_add_sees_nothing_that_may_be_taken_back(collection):
 
-        def source():
-            yield from numbered(0, 1500)
-            assert (len(collection), collection.unknown_ids(["d0"])) == (0, ["d0"])
-            yield {"id": "bad"}
+    def source():
+        yield from numbered(0, 1500)
+        assert (len(collection), collection.unknown_ids(["d0"])) == (0, ["d0"])
+        yield {"id": "bad"}
 
-        with pytest.raises(BadRecordsError, match="nothing was kept"):
-            collection.add(source())
-        assert len(collection) == 0
+    with pytest.raises(BadRecordsError, match="nothing was kept"):
+        collection.add(source())
+    assert len(collection) == 0
 
 
-def test_after_a_bad_record_ids_that_come_twice_are_still_reported(tmp_path, monkeypatch):
+def test_after_a_bad_record_ids_that_come_twice_are_still_reported(collection, monkeypatch):
     monkeypatch.setattr("indexes.ingest.batches.BATCH_RECORDS", 2)
     records = [*numbered(0, 2), {"id": "bad"}, *numbered(1, 4), *numbered(3, 4)]
-    with Collection.create(tmp_path / "c") as collection:
-        with pytest.raises(BadRecordsError) as caught:
-            collection.add(records)
-        assert [str(record) for record in caught.value.records] == [
-            "record 3: no 'text'",
-            "record 4: id 'd1' came before, at record 2",
-            "record 7: id 'd3' came before, at record 6",
-        ]
-        assert (caught.value.kept, len(collection)) == (2, 2)
+    with pytest.raises(BadRecordsError) as caught:
+        collection.add(records)
+    assert [str(record) for record in caught.value.records] == [
+        "record 3: no 'text'",
+        "record 4: id 'd1' came before, at record 2",
+        "record 7: id 'd3' came before, at record 6",
+    ]
+    assert (caught.value.kept, len(collection)) == (2, 2)
 
 
-def test_what_is_unchanged_is_no_commit(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(numbered(0, 10))
-        before = collection._store.catalog.generation()
-        assert counts(collection.add(numbered(0, 10))) == (0, 0, 10)
-        assert collection._store.catalog.generation() == before
+def test_what_is_unchanged_is_no_commit(collection):
+    collection.add(numbered(0, 10))
+    before = collection._store.catalog.generation()
+    assert counts(collection.add(numbered(0, 10))) == (0, 0, 10)
+    assert collection._store.catalog.generation() == before

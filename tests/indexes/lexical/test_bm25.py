@@ -50,9 +50,6 @@ def fresh(memory):
     return Path(tempfile.mkdtemp(dir=memory))
 
 
-# -- the formula --------------------------------------------------------------------------------
-
-
 def ranking(oracle, query):
     """All keys that share a word with a query and their scores, best first."""
     scores = {key: oracle.score(query, key) for key in oracle.counts}
@@ -202,8 +199,6 @@ def test_what_is_longer_than_forty_words_counts_as_a_little_shorter(tmp_path):
     assert scores[1] == scores[2] < scores[3]
 
 
-# -- queries ------------------------------------------------------------------------------------
-
 TEXTS = [
     Document("cat", "The cat and the hat"),
     Document("foo", "the title of foo", title="Bars"),
@@ -286,15 +281,14 @@ def test_k_beyond_the_corpus_gives_what_shares_a_word(texts):
         ("none", "sleeping", []),
     ],
 )
-def test_words_are_stemmed_by_the_language(tmp_path, language, query, found):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(
-            [Document("a", "in den Häusern"), Document("b", "im Haus"), Document("c", "it sleeps")]
-        )
-        collection.build("bm25", lexical=True, language=language)
-        assert sorted(ids(collection.search(query, index="bm25"))) == found
-        (info,) = collection.info().indexes
-        assert (info.kind, info.embedder, info.model) == ("lexical", *[f"BM25, {language}"] * 2)
+def test_words_are_stemmed_by_the_language(collection, language, query, found):
+    collection.add(
+        [Document("a", "in den Häusern"), Document("b", "im Haus"), Document("c", "it sleeps")]
+    )
+    collection.build("bm25", lexical=True, language=language)
+    assert sorted(ids(collection.search(query, index="bm25"))) == found
+    (info,) = collection.info().indexes
+    assert (info.kind, info.embedder, info.model) == ("lexical", *[f"BM25, {language}"] * 2)
 
 
 def test_there_is_a_stemmer_for_each_language():
@@ -302,27 +296,23 @@ def test_there_is_a_stemmer_for_each_language():
         assert lexical.terms_of("8", language) == {"8": 1}
 
 
-def test_an_unknown_language_is_refused_with_those_there_are(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "text")])
-        with pytest.raises(InputError) as caught:
-            collection.build("bm25", lexical=True, language="klingon")
-        assert str(caught.value) == (
-            "No stemmer for 'klingon'. It can be: arabic, danish, dutch, english, finnish, "
-            "french, german, greek, hungarian, italian, norwegian, portuguese, romanian, russian, "
-            "spanish, swedish, tamil, turkish, none."
-        )
-        assert collection.index_names() == []
-        collection.build("bm25", lexical=True)
-        assert collection.info().indexes[0].options == {"language": "english"}
-        for again in ({"language": "german"}, {"language": "none", "lexical": True}):
-            with pytest.raises(MismatchError, match="'bm25' exists already, with another defin"):
-                collection.build("bm25", **again)
-        with pytest.raises(InputError, match="BM25 has no vectors"):
-            collection.build("bm25", HashingEmbedder(), lexical=True)
-
-
-# -- a collection's life ------------------------------------------------------------------------
+def test_an_unknown_language_is_refused_with_those_there_are(collection):
+    collection.add([Document("a", "text")])
+    with pytest.raises(InputError) as caught:
+        collection.build("bm25", lexical=True, language="klingon")
+    assert str(caught.value) == (
+        "No stemmer for 'klingon'. It can be: arabic, danish, dutch, english, finnish, "
+        "french, german, greek, hungarian, italian, norwegian, portuguese, romanian, russian, "
+        "spanish, swedish, tamil, turkish, none."
+    )
+    assert collection.index_names() == []
+    collection.build("bm25", lexical=True)
+    assert collection.info().indexes[0].options == {"language": "english"}
+    for again in ({"language": "german"}, {"language": "none", "lexical": True}):
+        with pytest.raises(MismatchError, match="'bm25' exists already, with another defin"):
+            collection.build("bm25", **again)
+    with pytest.raises(InputError, match="BM25 has no vectors"):
+        collection.build("bm25", HashingEmbedder(), lexical=True)
 
 
 def random_documents(count, seed=1, first=0):
@@ -344,54 +334,52 @@ def everything(collection, **options):
     return [pairs(hits) for hits in collection.search_many(QUERIES, index="bm25", k=999, **options)]
 
 
-def test_filters_answer_like_a_look_at_every_document(tmp_path):
+def test_filters_answer_like_a_look_at_every_document(collection):
     documents = random_documents(1500)
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(documents)
-        collection.build("bm25", lexical=True, language="none")
-        whole = {query: collection.search(query, index="bm25", k=1500) for query in QUERIES}
-        for where, fits in (
-            ({"n": {"<": 30}}, lambda m: m["n"] < 30),
-            ({"half": 1}, lambda m: m["half"] == 1),
-            ({"n": {">=": 100}}, lambda m: m["n"] >= 100),
-            ({"half": 7}, lambda m: False),
-        ):
-            for query, hits in whole.items():
-                wanted = [
-                    pair for hit, pair in zip(hits, pairs(hits), strict=True) if fits(hit.metadata)
-                ]
-                for k in (1, 10, 1500):
-                    found = collection.search(query, index="bm25", k=k, where=where)
-                    assert pairs(found) == wanted[:k]
+    collection.add(documents)
+    collection.build("bm25", lexical=True, language="none")
+    whole = {query: collection.search(query, index="bm25", k=1500) for query in QUERIES}
+    for where, fits in (
+        ({"n": {"<": 30}}, lambda m: m["n"] < 30),
+        ({"half": 1}, lambda m: m["half"] == 1),
+        ({"n": {">=": 100}}, lambda m: m["n"] >= 100),
+        ({"half": 7}, lambda m: False),
+    ):
+        for query, hits in whole.items():
+            wanted = [
+                pair for hit, pair in zip(hits, pairs(hits), strict=True) if fits(hit.metadata)
+            ]
+            for k in (1, 10, 1500):
+                found = collection.search(query, index="bm25", k=k, where=where)
+                assert pairs(found) == wanted[:k]
 
 
-def test_deleted_documents_are_gone_at_once_and_edited_ones_until_the_next_build(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "owl"), Document("b", "owl elk"), Document("c", "elk moss")])
-        collection.build("bm25", lexical=True)
-        before = dict(pairs(collection.search("owl elk", index="bm25")))
-        collection.delete(["a"])
-        # Scores stay: they go by what was read.
-        hits = collection.search("owl elk", index="bm25")
-        assert (dict(pairs(hits)), hits.notes) == ({k: before[k] for k in "bc"}, ())
-        collection.add([Document("b", "fern"), Document("new", "owl")])
-        hits = collection.search("owl elk fern", index="bm25")
-        assert ids(hits) == ["c"]
-        assert hits.notes == (
-            f"2 documents in {collection.path}/ are not in index 'bm25' yet. "
-            f"Run: retriever build {collection.path} bm25",
-        )
-        assert collection.verify().problems == ()
-        # Metadata alone is no new text.
-        collection.add([Document("c", "elk moss", metadata={"n": 1})])
-        assert collection.index_info("bm25").missing == 2
-        report = collection.build("bm25")
-        assert (report.embedded, report.already) == (0, 3)
-        hits = collection.search("owl elk fern", index="bm25")
-        assert (sorted(ids(hits)), hits.notes) == (["b", "c", "new"], ())
-        folder = only(collection)
-        assert collection.build("bm25").indexing_seconds == 0.0
-        assert only(collection) == folder
+def test_deleted_documents_are_gone_at_once_and_edited_ones_until_the_next_build(collection):
+    collection.add([Document("a", "owl"), Document("b", "owl elk"), Document("c", "elk moss")])
+    collection.build("bm25", lexical=True)
+    before = dict(pairs(collection.search("owl elk", index="bm25")))
+    collection.delete(["a"])
+    # Scores stay: they go by what was read.
+    hits = collection.search("owl elk", index="bm25")
+    assert (dict(pairs(hits)), hits.notes) == ({k: before[k] for k in "bc"}, ())
+    collection.add([Document("b", "fern"), Document("new", "owl")])
+    hits = collection.search("owl elk fern", index="bm25")
+    assert ids(hits) == ["c"]
+    assert hits.notes == (
+        f"2 documents in {collection.path}/ are not in index 'bm25' yet. "
+        f"Run: retriever build {collection.path} bm25",
+    )
+    assert collection.verify().problems == ()
+    # Metadata alone is no new text.
+    collection.add([Document("c", "elk moss", metadata={"n": 1})])
+    assert collection.index_info("bm25").missing == 2
+    report = collection.build("bm25")
+    assert (report.embedded, report.already) == (0, 3)
+    hits = collection.search("owl elk fern", index="bm25")
+    assert (sorted(ids(hits)), hits.notes) == (["b", "c", "new"], ())
+    folder = only(collection)
+    assert collection.build("bm25").indexing_seconds == 0.0
+    assert only(collection) == folder
 
 
 def only(collection):
@@ -483,18 +471,17 @@ def test_documents_come_once_and_as_their_passages_would(memory, texts, size, wo
         assert [(h.doc_id, h.score, h.passage) for h in hits] == list(best.values())[:k]
 
 
-def test_info_counts_what_was_read_and_what_is_missing(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(random_documents(20))
-        collection.build("bm25", lexical=True)
-        collection.add(random_documents(3, first=20))
-        collection.delete(["d000"])
-        (info,) = collection.info().indexes
-        size = sum(path.stat().st_size for path in only(collection).iterdir())
-        assert (info.name, info.kind, info.rows, info.missing) == ("bm25", "lexical", 19, 3)
-        assert (info.structure_size, info.vectors_size, info.dim) == (size, 0, 0)
-        assert info.indexing_seconds > 0
-        assert info.building_memory is None or info.building_memory > 1 << 20
+def test_info_counts_what_was_read_and_what_is_missing(collection):
+    collection.add(random_documents(20))
+    collection.build("bm25", lexical=True)
+    collection.add(random_documents(3, first=20))
+    collection.delete(["d000"])
+    (info,) = collection.info().indexes
+    size = sum(path.stat().st_size for path in only(collection).iterdir())
+    assert (info.name, info.kind, info.rows, info.missing) == ("bm25", "lexical", 19, 3)
+    assert (info.structure_size, info.vectors_size, info.dim) == (size, 0, 0)
+    assert info.indexing_seconds > 0
+    assert info.building_memory is None or info.building_memory > 1 << 20
 
 
 def test_compacting_leaves_out_what_was_removed_and_answers_like_a_new_collection(tmp_path):
@@ -526,86 +513,81 @@ def test_compacting_leaves_out_what_was_removed_and_answers_like_a_new_collectio
         assert everything(new) == after
 
 
-def test_a_collection_that_was_emptied_is_built_again(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "owl"), Document("b", "elk")])
-        collection.build("bm25", lexical=True)
-        collection.delete(["a", "b"])
-        assert not collection.search("owl", index="bm25")
-        collection.compact()
-        assert (ids(collection.search("owl", index="bm25")), collection.verify().ok) == ([], True)
-        collection.add([Document("c", "owl")])
-        collection.build("bm25")
-        assert ids(collection.search("owl elk", index="bm25")) == ["c"]
+def test_a_collection_that_was_emptied_is_built_again(collection):
+    collection.add([Document("a", "owl"), Document("b", "elk")])
+    collection.build("bm25", lexical=True)
+    collection.delete(["a", "b"])
+    assert not collection.search("owl", index="bm25")
+    collection.compact()
+    assert (ids(collection.search("owl", index="bm25")), collection.verify().ok) == ([], True)
+    collection.add([Document("c", "owl")])
+    collection.build("bm25")
+    assert ids(collection.search("owl elk", index="bm25")) == ["c"]
 
 
-def test_drop_frees_the_folder_and_leaves_nothing(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(random_documents(20))
-        collection.build("bm25", lexical=True)
-        size = collection.index_info("bm25").structure_size
-        with Collection.open(collection.path) as reader:
-            assert reader.search("owl", index="bm25")
-            assert collection.drop("bm25") == size > 1000
-            with pytest.raises(UnknownNameError, match="No index 'bm25'"):
-                reader.search("owl", index="bm25")
-        assert list((collection.path / "lexical").iterdir()) == []
-        assert collection.verify() == replace(collection.verify(), problems=(), leftovers=())
-        collection.build("bm25", lexical=True, language="none")
-        assert collection.search("owl", index="bm25")
+def test_drop_frees_the_folder_and_leaves_nothing(collection):
+    collection.add(random_documents(20))
+    collection.build("bm25", lexical=True)
+    size = collection.index_info("bm25").structure_size
+    with Collection.open(collection.path) as reader:
+        assert reader.search("owl", index="bm25")
+        assert collection.drop("bm25") == size > 1000
+        with pytest.raises(UnknownNameError, match="No index 'bm25'"):
+            reader.search("owl", index="bm25")
+    assert list((collection.path / "lexical").iterdir()) == []
+    assert collection.verify() == replace(collection.verify(), problems=(), leftovers=())
+    collection.build("bm25", lexical=True, language="none")
+    assert collection.search("owl", index="bm25")
 
 
-def test_a_finder_of_an_index_that_was_exchanged_says_so(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "owl")])
-        collection.build("x", lexical=True)
-        words = collection.retriever("x")
-        collection.drop("x")
-        collection.build("x", HashingEmbedder())
-        with pytest.raises(MismatchError, match="Index 'x' has been rebuilt"):
-            words.search("owl")
-        vectors = collection.retriever("x")
-        collection.drop("x")
-        collection.build("x", lexical=True, language="none")
-        for old in (words, vectors):
-            with pytest.raises(MismatchError, match="Index 'x'"):
-                old.search("owl")
+def test_a_finder_of_an_index_that_was_exchanged_says_so(collection):
+    collection.add([Document("a", "owl")])
+    collection.build("x", lexical=True)
+    words = collection.retriever("x")
+    collection.drop("x")
+    collection.build("x", HashingEmbedder())
+    with pytest.raises(MismatchError, match="Index 'x' has been rebuilt"):
+        words.search("owl")
+    vectors = collection.retriever("x")
+    collection.drop("x")
+    collection.build("x", lexical=True, language="none")
+    for old in (words, vectors):
+        with pytest.raises(MismatchError, match="Index 'x'"):
+            old.search("owl")
 
 
-def test_what_a_crash_left_is_swept_by_the_next_writer(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "owl")])
-        collection.build("bm25", lexical=True)
-        folder = only(collection)
-        half, empty = (folder.with_name(f"bm25-{n}") for n in (98, 99))
-        shutil.copytree(folder, half)
-        empty.mkdir()
-        checked = collection.verify()
-        assert checked.ok
-        assert set(checked.leftovers) == {*half.iterdir(), empty}
-        assert only(collection) == folder
-        assert collection.verify().leftovers == ()
-        assert ids(collection.search("owl", index="bm25")) == ["a"]
+def test_what_a_crash_left_is_swept_by_the_next_writer(collection):
+    collection.add([Document("a", "owl")])
+    collection.build("bm25", lexical=True)
+    folder = only(collection)
+    half, empty = (folder.with_name(f"bm25-{n}") for n in (98, 99))
+    shutil.copytree(folder, half)
+    empty.mkdir()
+    checked = collection.verify()
+    assert checked.ok
+    assert set(checked.leftovers) == {*half.iterdir(), empty}
+    assert only(collection) == folder
+    assert collection.verify().leftovers == ()
+    assert ids(collection.search("owl", index="bm25")) == ["a"]
 
 
-def test_a_build_that_fails_leaves_the_old_index_and_no_file(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "owl")])
-        collection.build("bm25", lexical=True)
-        folder = only(collection)
-        collection.add([Document("b", "owl")])
+def test_a_build_that_fails_leaves_the_old_index_and_no_file(collection):
+    collection.add([Document("a", "owl")])
+    collection.build("bm25", lexical=True)
+    folder = only(collection)
+    collection.add([Document("b", "owl")])
 
-        def stop(done, total):
-            raise KeyboardInterrupt
+    def stop(done, total):
+        raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
-            collection.build("bm25", progress=stop)
-        assert list(folder.parent.iterdir()) == [folder]
-        assert ids(collection.search("owl", index="bm25")) == ["a"]
-        progress = []
-        collection.build("bm25", progress=lambda *done: progress.append(done))
-        assert progress[-1] == (2, 2)
-        assert ids(collection.search("owl", index="bm25")) == ["a", "b"]
+    with pytest.raises(KeyboardInterrupt):
+        collection.build("bm25", progress=stop)
+    assert list(folder.parent.iterdir()) == [folder]
+    assert ids(collection.search("owl", index="bm25")) == ["a"]
+    progress = []
+    collection.build("bm25", progress=lambda *done: progress.append(done))
+    assert progress[-1] == (2, 2)
+    assert ids(collection.search("owl", index="bm25")) == ["a", "b"]
 
 
 FULL = """
@@ -634,9 +616,6 @@ def test_a_disk_that_takes_no_more_is_an_error_of_ours_and_leaves_nothing(tmp_pa
     assert done.stdout.startswith(f"{CollectionError.__name__} {tmp_path}/c/lexical/bm25-"), done
     assert "cannot be written" in done.stdout
     assert list((tmp_path / "c" / "lexical").iterdir()) == []
-
-
-# -- damage -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -744,9 +723,6 @@ def test_a_damaged_text_stops_a_build_and_is_named(tmp_path):
             collection.build("bm25", lexical=True)
         assert list((tmp_path / "c" / "lexical").iterdir()) == []
         assert collection.index_names() == []
-
-
-# -- readers ------------------------------------------------------------------------------------
 
 
 def snapshot_of(folder):
@@ -860,9 +836,6 @@ def test_a_forked_process_searches_and_builds_beside_its_parent(words):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert ids(words.search("heron", index="bm25")) == ["heron"]
     assert words.verify().problems == ()
-
-
-# -- for real -----------------------------------------------------------------------------------
 
 
 def test_on_scifact_it_finds_what_bm25_is_known_to_find(data, tmp_path):

@@ -111,9 +111,6 @@ def samples(tmp_path_factory):
     return [sample(folder / "plain", make_plain), sample(folder / "split", make_split)]
 
 
-# -- a fixed set of questions -------------------------------------------------------------------
-
-
 def questions():
     """What is asked of a collection, by name: each takes it, and gives what can be compared."""
     asked = {
@@ -178,9 +175,6 @@ def limited(seconds):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-# -- a thousand damages -------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
@@ -359,9 +353,6 @@ def test_whatever_is_changed_in_a_file_of_words_is_noticed(words):
                 collection.search("wind", index="bm25")
     with Collection.open(words.folder) as collection:
         assert collection.search_many(QUERIES, index="bm25", k=100) == words.answers["bm25"]
-
-
-# -- by eye -------------------------------------------------------------------------------------
 
 
 def make_two_shards(folder):
