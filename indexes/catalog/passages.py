@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from indexes.catalog.database import Catalog, Row
-from indexes.catalog.row_checksums import are_whole_hits, is_intact_document, is_intact_passage
+from indexes.catalog.row_checksums import are_intact_hits, is_intact_document, is_intact_passage
 from indexes.document import Document, passage_text, text_checksum
 from indexes.neighbors import NO_KEY, Keys
 
@@ -91,7 +91,7 @@ class Passages:
             rows = self._all_of(wanted, self._catalog.rows(_found_by_name(len(wanted)), wanted))
         else:
             rows = self._wanted(_FOUND.format("json_each(?) AS wanted"), wanted)
-        if not are_whole_hits(rows):
+        if not are_intact_hits(rows):
             self._check_found(rows)
         return {
             key: FoundPassage(key, Document.stored(str(doc_id), text, title, metadata), start, stop)

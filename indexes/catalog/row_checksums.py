@@ -43,7 +43,7 @@ def is_intact_passage(row: Sequence[object]) -> bool:
     return len(integers) == len(numbers) and passage_row_checksum(*integers) == row_checksum
 
 
-def are_whole_hits(rows: Iterable[Sequence[Any]]) -> bool:
+def are_intact_hits(rows: Iterable[Sequence[Any]]) -> bool:
     """Return whether passages with their documents are as committed.
 
     Rows are (key, document, start, stop, seal), and the document's (document, doc_id, checksum,
@@ -51,23 +51,11 @@ def are_whole_hits(rows: Iterable[Sequence[Any]]) -> bool:
     every search: a value of a wrong type is False here. `test_row_checksums` holds them equal.
     """
     try:
-        for (
-            key,
-            owner,
-            start,
-            stop,
-            row_checksum,
-            number,
-            doc_id,
-            checksum,
-            data,
-            own,
-            title,
-            text,
-        ) in rows:
+        for row in rows:
+            key, owner, start, stop, seal, number, doc_id, checksum, data, own, title, text = row
             content = f"{number} {len(doc_id)} {doc_id} {data}"
             if (
-                crc32(_PASSAGE(key, owner, start, stop)) != row_checksum
+                crc32(_PASSAGE(key, owner, start, stop)) != seal
                 or crc32(checksum, crc32(content.encode())) != own
                 or text_checksum(title, text) != checksum
             ):
