@@ -28,7 +28,7 @@ from indexes.pipeline.bm25_builder import Bm25Builder
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.formats import read_qrels, read_queries
 from tests.support.bm25 import Oracle
-from tests.support.fresh import printed_by
+from tests.support.fresh import check_forked, printed_by
 from tests.support.toy import ids, refused
 
 NONE = np.empty(0, np.int64)
@@ -754,17 +754,13 @@ def test_what_another_process_builds_is_seen_by_the_next_query(words):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_searches_and_builds_beside_its_parent(words):
     before = everything(words)
-    child = os.fork()
-    if child == 0:
-        try:
-            same = everything(words) == before
-            words.add([Document("heron", "heron")])
-            words.build("bm25")
-            found = ids(words.search("heron", index="bm25"))
-            os._exit(0 if same and found == ["heron"] else 1)
-        except BaseException:
-            os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def work():
+        assert everything(words) == before
+        build_bm25(words, documents(heron="heron"))
+        assert ids(words.search("heron", index="bm25")) == ["heron"]
+
+    check_forked(work)
     assert ids(words.search("heron", index="bm25")) == ["heron"]
     assert words.verify().problems == ()
 
