@@ -15,6 +15,7 @@ from indexes.catalog.records import (
     IndexRow,
     NewEmbedding,
     ShardRow,
+    columns_of,
     embedding_row,
     index_row,
     shard_row,
@@ -29,8 +30,6 @@ class Registry:
         self._catalog = catalog
         self._place = place
 
-    # -- embeddings -----------------------------------------------------------------------------
-
     def add_embedding(
         self, name: str, new: NewEmbedding, fitted: Fitted, replaces: int | None = None
     ) -> EmbeddingRow:
@@ -44,37 +43,17 @@ class Registry:
                                     fitted, fitted_size, fitted_checksum)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
-            [
-                unique,
-                json.dumps(dict(new.embedder)),
-                new.model,
-                new.fingerprint,
-                new.dim,
-                new.dtype,
-                json.dumps(dict(new.attributes)),
-                replaces,
-                fitted.file,
-                fitted.digest.size,
-                fitted.digest.checksum,
-            ],
+            [unique, *columns_of(new), replaces, *columns_of(fitted)],
         )
         return self.embedding(number)
 
     def set_fitted(self, number: int, fitted: Fitted, attributes: Mapping[str, Any]) -> None:
         """Set the file and the attributes of what an embedding was fitted to."""
-        self._catalog.execute(
-            """
+        sql = """
             UPDATE embeddings SET fitted = ?, fitted_size = ?, fitted_checksum = ?, facts = ?
             WHERE embedding = ?
-            """,
-            [
-                fitted.file,
-                fitted.digest.size,
-                fitted.digest.checksum,
-                json.dumps(attributes),
-                number,
-            ],
-        )
+        """
+        self._catalog.execute(sql, [*columns_of(fitted), json.dumps(attributes), number])
 
     def unfinished_refits(self, number: int) -> list[EmbeddingRow]:
         """Return the unfinished refits of the embedding of that number."""
@@ -121,8 +100,6 @@ class Registry:
             self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
             self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])
 
-    # -- shards ---------------------------------------------------------------------------------
-
     def next_shard(self) -> int:
         """Return the number of the next shard, for its file's name; no number is used again."""
         sql = """
@@ -135,22 +112,8 @@ class Registry:
 
     def add_shard(self, shard: ShardRow) -> None:
         """Add a finished file: from this commit on it counts."""
-        self._catalog.execute(
-            "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                shard.number,
-                shard.embedding,
-                shard.first_key,
-                shard.stop_key,
-                shard.rows,
-                shard.present,
-                shard.file,
-                shard.digest.size,
-                shard.digest.checksum,
-                shard.seconds,
-                json.dumps(dict(shard.report)),
-            ],
-        )
+        sql = "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self._catalog.execute(sql, columns_of(shard))
 
     def drop_shards(self, shards: Sequence[ShardRow]) -> None:
         """Drop shards that another one replaces."""
@@ -167,8 +130,6 @@ class Registry:
         """
         return [shard_row(row) for row in self._catalog.rows(sql, [embedding])]
 
-    # -- indexes --------------------------------------------------------------------------------
-
     def set_index(self, index: IndexRow) -> None:
         """Add an index, or replace the one of the same name."""
         self._catalog.execute(
@@ -183,20 +144,7 @@ class Registry:
                 checksum = excluded.checksum, seconds = excluded.seconds,
                 report = excluded.report
             """,
-            [
-                index.name,
-                index.kind,
-                index.embedding,
-                json.dumps(dict(index.definition)),
-                index.generation,
-                index.stop_key,
-                index.rows,
-                index.file,
-                index.digest.size,
-                index.digest.checksum,
-                index.seconds,
-                json.dumps(dict(index.report)),
-            ],
+            columns_of(index)[1:],
         )
 
     def of_kind(self, kind: str) -> list[IndexRow]:
