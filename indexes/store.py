@@ -66,8 +66,6 @@ class Store(Reader):
         """Open the collection in a folder; see `open_catalog` for errors."""
         return cls(folder, open_catalog(folder / CATALOG))
 
-    # -- documents ------------------------------------------------------------------------------
-
     def add(
         self,
         records: Iterable[tuple[str, Document | BadRecord]],
@@ -137,16 +135,12 @@ class Store(Reader):
         """Index metadata fields, so that a filter on them need not read every document."""
         with self._writing():
             known = indexed_fields(self.catalog)
-            new = [path for path in dict.fromkeys(paths) if path not in known]
+            new = [(json.dumps(path),) for path in dict.fromkeys(paths) if path not in known]
             if not new:
                 return
             with self.catalog.writing():
-                self.catalog.execute_many(
-                    "INSERT INTO fields (path) VALUES (?)", [(json.dumps(path),) for path in new]
-                )
+                self.catalog.execute_many("INSERT INTO fields (path) VALUES (?)", new)
                 index_all_values(self.catalog, self.corpus)
-
-    # -- indexes --------------------------------------------------------------------------------
 
     def check_new(self, name: str, *, factory: str | None = None, dim: int = 0) -> None:
         """Check an index's name and factory string before any work is done.
@@ -195,9 +189,9 @@ class Store(Reader):
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            structures = AnnBuilder(writer)
-            structures.restore(embedding, but=name)
-            return structures.build_after_embedding(embedded, name, embedding, definition)
+            builder = AnnBuilder(writer)
+            builder.restore(embedding, but=name)
+            return builder.build_after_embedding(embedded, name, embedding, definition)
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -214,10 +208,8 @@ class Store(Reader):
             embedded = Fitting(writer).refit(name, embedding, make, encode, progress)
             index = self.index(name)
             now = self.registry.embedding_of(index)
-            structures = AnnBuilder(writer)
-            index, embedded = structures.build_after_embedding(
-                embedded, name, now, index.definition
-            )
+            builder, definition = AnnBuilder(writer), index.definition
+            index, embedded = builder.build_after_embedding(embedded, name, now, definition)
             self._sweep()
         return index, embedded
 
@@ -322,12 +314,12 @@ class Store(Reader):
                     generation = self.catalog.generation()
                     checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
-            except DamageError as error:
-                return VerifyReport(0, 0, 0, 0, (Problem(str(error)),), ())
-            except (TypeError, ValueError, OverflowError) as error:
-                # A value of a type that we never wrote.
-                what = f"{self.catalog.path} is damaged: {error}. Restore it from a backup."
-                return VerifyReport(0, 0, 0, 0, (Problem(what),), ())
+            except (DamageError, TypeError, ValueError, OverflowError) as error:
+                # One that is not ours: a value of a type that we never wrote.
+                damage = (
+                    error if isinstance(error, DamageError) else self.catalog.damage(f"{error}")
+                )
+                return VerifyReport(0, 0, 0, 0, (Problem(str(damage)),), ())
             # A file may be missing because a writer has replaced it meanwhile.
             if checked.ok or self.catalog.generation() == generation:
                 return checked
@@ -342,7 +334,7 @@ class Store(Reader):
         try:
             with self._writing() as swept:
                 done = [f"removed {path}, which nothing names" for path in swept]
-                done += Repairer(self._writer()).mend(problems, encoder, progress)
+                done += Repairer(self._writer()).repair(problems, encoder, progress)
                 self._sweep()
         except DamageError as error:
             return RepairReport((), (Problem(str(error)),))
@@ -350,8 +342,6 @@ class Store(Reader):
 
     def _writer(self) -> WriteSession:
         return WriteSession(self.catalog, self.corpus, self.registry, self.folder)
-
-    # -- files ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[list[Path]]:
