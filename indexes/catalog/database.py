@@ -95,20 +95,17 @@ class Catalog:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit the changes inside together, as a new generation with its digest."""
-        with self._begun("BEGIN IMMEDIATE"):
+        """Commit the changes inside together, as a new generation with its digest.
+
+        Roll them back when the block raises, also on Ctrl-C.
+        """
+        connection, process = self.database.conn, os.getpid()
+        try:
+            self._begin(connection, "BEGIN IMMEDIATE")
             yield
             self.execute("UPDATE state SET generation = generation + 1")
             self.execute("UPDATE state SET digest = ?", [self._digest()])
             self.execute("COMMIT")
-
-    @contextlib.contextmanager
-    def _begun(self, statement: str) -> Iterator[None]:
-        """Begin a transaction; roll back what is not committed inside, also on Ctrl-C."""
-        connection, process = self.database.conn, os.getpid()
-        try:
-            self._begin(connection, statement)
-            yield
         finally:
             _roll_back(connection, process)
 
@@ -121,11 +118,7 @@ class Catalog:
             raise self.translate(error) from error
 
     def _check_manifest(self) -> int:
-        """Return the generation; check once for each that `MANIFEST` is as it was committed.
-
-        Raises:
-            DamageError: it is not.
-        """
+        """Return the generation; check once for each that `MANIFEST` is as it was committed."""
         row = self.row("SELECT generation, digest FROM state")
         if row is None or row != self._verified:
             if row is None or row[1] != self._digest():
@@ -189,14 +182,11 @@ class Catalog:
         """Yield pages of a query's rows, in order of their first column, integers above 0.
 
         The query's last two parameters are the number to start after, and the number of rows.
-
-        Raises:
-            DamageError: the numbers do not ascend: paging would never end.
         """
         position = 0
         while page := self.rows(sql, [*parameters, position, limit]):
             for number, *_ in page:
-                if not isinstance(number, int) or number <= position:
+                if not isinstance(number, int) or number <= position:  # paging would never end
                     raise self.damage("rows are out of order")
                 position = number
             yield page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import NextStep
-from indexes.storage.files import read_sealed
+from indexes.storage.files import read_verified
 
 
 def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes | None:
@@ -18,4 +18,4 @@ def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes 
     if embedding.fitted.file is None:
         return None
     cure = NextStep("refit", folder, index)
-    return read_sealed(folder / embedding.fitted.file, embedding.fitted.digest, cure)
+    return read_verified(folder / embedding.fitted.file, embedding.fitted.digest, cure)

@@ -24,7 +24,7 @@ Record = tuple[str, Document | BadRecord]
 
 @dataclass
 class IngestBatches:
-    """Incoming records, each with its place; bad ones are pluralize, the first of them kept.
+    """Incoming records, each with its place; bad ones are counted, and the first of them kept.
 
     Unless `skip_bad`, nothing is added from the batch of the first bad record on: the rest is only
     read, to report all bad records.

@@ -109,10 +109,15 @@ def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CollectionError(
-            f"{path} cannot be written: {error.strerror or error}. What was committed is kept; "
-            "check that the disk has room and that you may write there, and run the same again."
-        ) from None
+        raise unwritable(path, error.strerror or str(error)) from None
+
+
+def unwritable(path: Path, why: str) -> CollectionError:
+    """Return the error for a file that cannot be written."""
+    return CollectionError(
+        f"{path} cannot be written: {why}. What was committed is kept; check that the disk has "
+        "room and that you may write there, and run the same again."
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -127,13 +132,13 @@ def _make_folder(folder: Path) -> None:
 def digest_of(path: Path) -> FileDigest:
     """Return size and checksum of a finished file; of a folder, over its files by name."""
     if path.is_dir():
-        return _seal_folder(path)
+        return _digest_of_folder(path)
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
         return FileDigest(os.fstat(file.fileno()).st_size, checksum)
 
 
-def _seal_folder(folder: Path) -> FileDigest:
+def _digest_of_folder(folder: Path) -> FileDigest:
     names = sorted(path.name for path in folder.iterdir() if path.name not in LOCAL_LOCKS)
     digest = [(name, digest_of(folder / name)) for name in names]
     lines = "".join(f"{name} {one.size} {one.checksum}\n" for name, one in digest)
@@ -153,7 +158,7 @@ def verify(path: Path, expected: FileDigest) -> None:
         _compare(path, digest_of(path), expected, step)
 
 
-def read_sealed(path: Path, expected: FileDigest, cure: NextStep) -> bytes:
+def read_verified(path: Path, expected: FileDigest, cure: NextStep) -> bytes:
     """Return the bytes of a small file if they match the catalog; `cure` is what to do if not.
 
     Raises:
