@@ -136,11 +136,10 @@ class Store(Reader):
         with self._writing():
             known = indexed_fields(self.catalog)
             new = [(json.dumps(path),) for path in dict.fromkeys(paths) if path not in known]
-            if not new:
-                return
-            with self.catalog.writing():
-                self.catalog.execute_many("INSERT INTO fields (path) VALUES (?)", new)
-                index_all_values(self.catalog, self.corpus)
+            if new:
+                with self.catalog.writing():
+                    self.catalog.execute_many("INSERT INTO fields (path) VALUES (?)", new)
+                    index_all_values(self.catalog, self.corpus)
 
     def check_new(self, name: str, *, factory: str | None = None, dim: int = 0) -> None:
         """Check an index's name and factory string before any work is done.
@@ -235,12 +234,12 @@ class Store(Reader):
             MismatchError: another index has that name.
         """
         whole = {**definition, "parts": list(parts)}
+        row = replace(NOTHING, name=name, kind=COMBINED.name, definition=whole)
         with self._writing():
             for part in parts:
                 self.index(part)
             self._check_same(name, COMBINED.name, whole)
             with self.catalog.writing():
-                row = replace(NOTHING, name=name, kind=COMBINED.name, definition=whole)
                 self.registry.set_index(row)
         return self.index(name)
 
@@ -260,10 +259,10 @@ class Store(Reader):
     def _check_plan(self, name: str, embedding: EmbeddingRow | None) -> None:
         """Check, under the lock, that no other writer has changed what the caller read."""
         if embedding is None:
-            overtaken = name in [index.name for index in self.indexes()]
+            changed = name in [index.name for index in self.indexes()]
         else:
-            overtaken = embedding not in self.registry.embeddings()
-        if overtaken:
+            changed = embedding not in self.registry.embeddings()
+        if changed:
             raise InputError(
                 f"Another process has changed index '{name}' or its vectors meanwhile. "
                 "Look at the index, and run the same again.",
@@ -295,7 +294,7 @@ class Store(Reader):
         return freed
 
     def _size_of_embedding(self, number: int) -> int:
-        """Return the bytes of an embedding's files, and of an unfinished refit's."""
+        """Return the bytes of an embedding's files, and of its unfinished refits'."""
         rows = [self.registry.embedding(number), *self.registry.unfinished_refits(number)]
         shards = [shard for row in rows for shard in self.registry.shards(row.number)]
         fitted = sum(row.fitted.digest.size for row in rows)
@@ -345,7 +344,7 @@ class Store(Reader):
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[list[Path]]:
-        """Be the only writer; remove files that do not count, and yield their paths."""
+        """Lock out other writers; remove files that do not count, and yield their paths."""
         with writer_lock(self.folder):
             yield self._sweep()
 

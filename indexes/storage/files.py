@@ -232,7 +232,7 @@ def remove_file(path: Path) -> bool:
 
 @contextlib.contextmanager
 def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
-    """Be the only process that writes to `folder`; the operating system frees a dead holder's lock.
+    """Lock `folder` against other writers; the operating system frees a dead process's lock.
 
     Waits up to `patience` seconds for another.
 
