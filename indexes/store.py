@@ -233,12 +233,12 @@ class Store(Reader):
             UnknownNameError: a part does not exist.
             MismatchError: another index has that name.
         """
-        whole = {**definition, "parts": list(parts)}
-        row = replace(NOTHING, name=name, kind=COMBINED.name, definition=whole)
+        combined = {**definition, "parts": list(parts)}
+        row = replace(NOTHING, name=name, kind=COMBINED.name, definition=combined)
         with self._writing():
             for part in parts:
                 self.index(part)
-            self._check_same(name, COMBINED.name, whole)
+            self._check_same(name, COMBINED.name, combined)
             with self.catalog.writing():
                 self.registry.set_index(row)
         return self.index(name)

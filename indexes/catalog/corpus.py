@@ -85,12 +85,12 @@ class Corpus(Passages):
             stop, content, expected = self._catalog.rows(
                 "SELECT next_document, content, documents FROM state"
             )[0]
-        given = 0
+        count = 0
         for page in self._catalog.pages(sql, [stop], TEXT_PAGE):
             yield from map(self._document, page)
-            given += len(page)
-        if given != expected and self.content() == content:
-            raise self._catalog.damage(f"of {expected:,} documents, {given:,} are there")
+            count += len(page)
+        if count != expected and self.content() == content:
+            raise self._catalog.damage(f"of {expected:,} documents, {count:,} are there")
 
     def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:
         """Yield the documents of some ids, in no order; unknown ids are left out."""

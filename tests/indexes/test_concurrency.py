@@ -90,8 +90,8 @@ PARTS = ("text", "title", "metadata")
 HALVES = {frozenset({0}), frozenset({1}), frozenset({0, 1})}
 
 
-def fault_of(documents, *, whole):
-    """Why documents or hits are not of one state, empty if they are; `whole`: of all of one."""
+def fault_of(documents, *, complete):
+    """Why documents or hits are not of one state, empty if they are; `complete`: of all of one."""
     if not documents:
         return ""  # between an edit and the next build, nothing is embedded
     numbers = {document.metadata["state"] for document in documents}
@@ -107,7 +107,7 @@ def fault_of(documents, *, whole):
     wanted = {d.doc_id for d in expected.values() if d.metadata["half"] in halves}
     if len(found) != len(documents):
         return f"a document came twice: {sorted(document.doc_id for document in documents)}"
-    if whole and (halves not in HALVES or found != wanted):
+    if complete and (halves not in HALVES or found != wanted):
         return f"{len(found)} documents of {len(wanted)}"
     return ""
 
@@ -117,33 +117,33 @@ def ask(collection, turn):
     search = functools.partial(collection.search, k=100)
     match turn % 7:
         case 0:
-            return fault_of(search("wind common", index="flat"), whole=True)
+            return fault_of(search("wind common", index="flat"), complete=True)
         case 1:
             name = "graph" if "graph" in collection.index_names() else "flat"
             try:
-                return fault_of(search("tide common", index=name), whole=True)
+                return fault_of(search("tide common", index=name), complete=True)
             except UnknownNameError as error:
                 # It may have been dropped since its name was read: that is a state, too.
                 if str(error).startswith("No index 'graph' in"):
                     return ""
                 raise
         case 2:
-            return fault_of(search("moss common", index="flat", where={"half": 0}), whole=True)
+            return fault_of(search("moss common", index="flat", where={"half": 0}), complete=True)
         case 3:
             hits = search("moss common", index="flat", k=3, where={"state": {">=": 0}})
-            return fault_of(hits, whole=False)
+            return fault_of(hits, complete=False)
         case 4:
             several = collection.search_many(["wind", "common sand"], index="flat", k=100)
             numbers = {hit.metadata["state"] for hits in several for hit in hits}
             if len(numbers) > 1:
                 return f"states {sorted(numbers)} in one answer"
-            return fault_of(several[1], whole=True)
+            return fault_of(several[1], complete=True)
         case 5:
             corpus = collection._store.corpus
             found = corpus.document("d00") or corpus.document("d01")
-            return fault_of([found], whole=False) if found else ""
+            return fault_of([found], complete=False) if found else ""
         case _:
-            return fault_of(search("common", index="bm25"), whole=True)
+            return fault_of(search("common", index="bm25"), complete=True)
 
 
 def read(path, stop, enough, results):

@@ -125,22 +125,22 @@ def test_an_index_answers_like_the_formula(memory, texts, words, data):
     query = " ".join(words)
     keyed = {3 * n + 2: text for n, text in enumerate(texts)}
     index, oracle = made(fresh(memory), keyed), Oracle(keyed)
-    whole = search(index, query)
-    close(whole, ranking(oracle, query))
-    check_ties(whole, keyed)
-    for k in {1, 2, len(whole) // 2 + 1, len(whole), len(whole) + 1} - {0}:
-        assert search(index, query, k) == whole[:k]
+    full = search(index, query)
+    close(full, ranking(oracle, query))
+    check_ties(full, keyed)
+    for k in {1, 2, len(full) // 2 + 1, len(full), len(full) + 1} - {0}:
+        assert search(index, query, k) == full[:k]
     some = data.draw(st.lists(st.sampled_from(sorted(keyed)), unique=True).map(sorted))
     chosen = np.array(some, np.int64)
     for k in (1, 3, 100):
-        left = [hit for hit in whole if hit[0] not in some]
+        left = [hit for hit in full if hit[0] not in some]
         assert search(index, query, k, deleted=chosen) == left[:k]
-        kept = [hit for hit in whole if hit[0] in some]
+        kept = [hit for hit in full if hit[0] in some]
         assert search(index, query, k, allowed=chosen) == kept[:k]
     asked = np.array([[1, -1, *keyed]], np.int64)
     terms = lexical.terms_of(query, "none")
     scores = index.scores([terms], asked)[0].tolist()
-    found = dict(whole)
+    found = dict(full)
     assert scores == [-np.inf, -np.inf, *(found.get(key, 0.0) for key in keyed)]
 
 
@@ -158,11 +158,11 @@ def test_equal_texts_tie_among_thousands_and_k_hits_are_the_first_of_more(thousa
     drawn, oracle = random.Random(5), Oracle(keyed)
     for _ in range(20):
         query = " ".join(drawn.choices(VOCABULARY, k=drawn.randint(1, 6)))
-        whole = search(index, query, 5000)
-        check_ties(whole, keyed)
+        full = search(index, query, 5000)
+        check_ties(full, keyed)
         for k in (1, 2, 10, 299, 1000):
-            assert search(index, query, k) == whole[:k]
-        close(whole, ranking(oracle, query))
+            assert search(index, query, k) == full[:k]
+        close(full, ranking(oracle, query))
 
 
 @pytest.mark.parametrize("size", [1, 40, lexical.FEW_KEYS, lexical.FEW_KEYS + 1, 2500])
@@ -172,11 +172,11 @@ def test_few_and_many_allowed_and_hidden_keys_give_the_same_scores(thousands, si
     chosen = np.array(sorted(drawn.sample(sorted(keyed), size)), np.int64)
     inside = set(chosen.tolist())
     for query in ("wind", "owl elk salt", "moss moss iron tide fern", "unknown"):
-        whole = search(index, query, 5000)
+        full = search(index, query, 5000)
         for k in (1, 10, 5000):
-            kept = [hit for hit in whole if hit[0] in inside]
+            kept = [hit for hit in full if hit[0] in inside]
             assert search(index, query, k, allowed=chosen) == kept[:k]
-            left = [hit for hit in whole if hit[0] not in inside]
+            left = [hit for hit in full if hit[0] not in inside]
             assert search(index, query, k, deleted=chosen) == left[:k]
     terms = [lexical.terms_of(query, "none") for query in ("owl elk salt", "unknown")]
     scores = index.scores(terms, np.stack([chosen, chosen[::-1]]))
@@ -323,14 +323,14 @@ def everything(collection, **options):
 def test_a_filter_answers_like_a_scan_of_all_documents(collection):
     documents = random_documents(1500)
     build_bm25(collection, documents)
-    whole = {query: collection.search(query, index="bm25", k=1500) for query in QUERIES}
+    full = {query: collection.search(query, index="bm25", k=1500) for query in QUERIES}
     for where, fits in (
         ({"n": {"<": 30}}, lambda m: m["n"] < 30),
         ({"half": 1}, lambda m: m["half"] == 1),
         ({"n": {">=": 100}}, lambda m: m["n"] >= 100),
         ({"half": 7}, lambda m: False),
     ):
-        for query, hits in whole.items():
+        for query, hits in full.items():
             wanted = pairs(hit for hit in hits if fits(hit.metadata))
             for k in (1, 10, 1500):
                 found = collection.search(query, index="bm25", k=k, where=where)
@@ -423,17 +423,17 @@ def test_a_document_has_the_score_of_its_best_passage(memory, texts, size, words
     folder = fresh(memory)
     stretches = [(f"d{n}", *span) for n, text in enumerate(texts) for span in split.spans(text)]
     with (
-        Collection.create(folder / "split", split=split) as whole,
+        Collection.create(folder / "split", split=split) as full,
         Collection.create(folder / "alone") as alone,
     ):
-        build_bm25(whole, [Document(f"d{n}", text) for n, text in enumerate(texts)])
+        build_bm25(full, [Document(f"d{n}", text) for n, text in enumerate(texts)])
         parts = [texts[int(doc_id[1:])][start:end] for doc_id, start, end in stretches]
         build_bm25(alone, [Document(f"{n}", part) for n, part in enumerate(parts)])
         best = {}
         for hit in alone.search(query, index="bm25", k=9999):
             doc_id, start, end = stretches[int(hit.doc_id)]
             best.setdefault(doc_id, (doc_id, hit.score, (start, end)))
-        hits = whole.search(query, index="bm25", k=k)
+        hits = full.search(query, index="bm25", k=k)
         assert [(h.doc_id, h.score, h.passage) for h in hits] == list(best.values())[:k]
 
 
@@ -628,7 +628,7 @@ def test_a_build_replaces_a_damaged_folder(words):
 
 
 @pytest.mark.parametrize("change", [{"rows": 29}, {"stop_key": 30}])
-def test_an_index_with_other_keys_than_its_row_says_is_found_and_repaired(words, change):
+def test_an_index_that_differs_from_its_row_is_found_and_repaired(words, change):
     before = everything(words)
     store = words._store
     with store.catalog.writing():
@@ -649,12 +649,12 @@ def test_missing_and_surplus_keys_are_found_and_repaired(words, keys, monkeypatc
         builder = Bm25Builder(words._store._writer())
         builder.build("bm25", "none", lambda *done: None, anew=True)
     only(words)
-    whole = list(keys) == list(range(1, 31))
-    assert words.verify().ok == whole
+    full = list(keys) == list(range(1, 31))
+    assert words.verify().ok == full
     if 31 in keys:
         with pytest.raises(DamageError, match="passage 3[12] is lost"):
             everything(words)
-    assert words.repair().done == (() if whole else (REBUILT,))
+    assert words.repair().done == (() if full else (REBUILT,))
     assert (everything(words), words.verify().problems) == (before, ())
 
 
@@ -765,7 +765,7 @@ def test_a_forked_process_searches_and_builds_beside_its_parent(words):
     assert words.verify().problems == ()
 
 
-def test_scifact_gets_the_published_ndcg_of_bm25(data, tmp_path):
+def test_bm25_reaches_its_known_ndcg_on_scifact(data, tmp_path):
     from retriever.evaluation.measures import evaluate, mean
 
     with Collection.create(tmp_path / "c") as collection:

@@ -231,7 +231,7 @@ class Outcome:
     answer: str = ""
 
 
-def outcome_of(whole, answers):
+def outcome_of(intact, answers):
     """The worst effect: an answer that differs from the intact collection's.
 
     Only a `CollectionError` counts as detection: "no such document" would be a wrong answer.
@@ -240,24 +240,24 @@ def outcome_of(whole, answers):
     for question, found in answers.items():
         if isinstance(found, CollectionError):
             detected = detected or Outcome("detected", question, repr(found))
-        elif isinstance(found, Exception) or found != whole.get(question):
+        elif isinstance(found, Exception) or found != intact.get(question):
             return Outcome("WRONG", question, repr(found)[:200])
     return detected or Outcome("harmless")
 
 
-def outcome_of_damage(whole, damage):
+def outcome_of_damage(intact, damage):
     """The effect of one damage, and whether `verify` finds it (None: it was not asked)."""
-    with whole.with_file(damage.file, damage.done_to(whole.files[damage.file])):
+    with intact.with_file(damage.file, damage.done_to(intact.files[damage.file])):
         with limited(SECONDS_A_CASE):
-            outcome = outcome_of(whole.answers, answers_of(whole.folder))
+            outcome = outcome_of(intact.answers, answers_of(intact.folder))
             if outcome.question == "open" or outcome.word == "harmless":
                 return outcome, None
-            with Collection.open(whole.folder) as collection:
+            with Collection.open(intact.folder) as collection:
                 return outcome, is_seen(collection)
 
 
-def try_all(whole, damages):
-    return [(damage, *outcome_of_damage(whole, damage)) for damage in damages]
+def try_all(intact, damages):
+    return [(damage, *outcome_of_damage(intact, damage)) for damage in damages]
 
 
 def is_seen(collection):
@@ -272,9 +272,9 @@ def is_seen(collection):
 
 def test_damage_is_detected_or_changes_no_answer(samples, record_testsuite_property):
     parts = []
-    for n, whole in enumerate(samples):
-        made = damages(whole.files, CASES // len(samples), seed=n)
-        parts += [(whole, made[::2]), (whole.copy(), made[1::2])]
+    for n, intact in enumerate(samples):
+        made = damages(intact.files, CASES // len(samples), seed=n)
+        parts += [(intact, made[::2]), (intact.copy(), made[1::2])]
     # Fresh processes: what other tests have started must not be forked.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
         tried = list(itertools.chain.from_iterable(workers.map(try_all, *zip(*parts, strict=True))))
@@ -287,20 +287,20 @@ def test_damage_is_detected_or_changes_no_answer(samples, record_testsuite_prope
 
 
 def test_files_of_vectors_and_structures_are_checked_before_their_first_use(samples):
-    for whole in samples:
-        for name in sorted(set(whole.files) - {"catalog.db"}):
-            data = whole.files[name]
+    for intact in samples:
+        for name in sorted(set(intact.files) - {"catalog.db"}):
+            data = intact.files[name]
             index = "graph" if name.startswith("ann/") else "flat"
             for left in (data[:0], data[:1], data[: len(data) // 2], data[:-1], data + b"\0", None):
-                with whole.with_file(name, left), Collection.open(whole.folder) as collection:
+                with intact.with_file(name, left), Collection.open(intact.folder) as collection:
                     with pytest.raises(DamageError) as caught:
                         collection.search("wind", index=index)
-                    assert str(whole.folder / name) in str(caught.value)
-                    assert caught.value.next_step == NextStep("repair", whole.folder)
+                    assert str(intact.folder / name) in str(caught.value)
+                    assert caught.value.next_step == NextStep("repair", intact.folder)
                     assert any(name in problem.what for problem in collection.verify().problems)
                     if index == "graph":
                         flat = collection.search_many(QUERIES, index="flat", k=3)
-                        assert flat == whole.answers["flat, 3"]
+                        assert flat == intact.answers["flat, 3"]
 
 
 @pytest.fixture(scope="module")
@@ -431,7 +431,7 @@ def test_repair_rebuilds_derived_files_with_the_same_scores(folder, harm, done):
 
 
 def searches_of(folder):
-    """Answers of every index: whole hits, but scores alone where a structure may choose of ties."""
+    """Answers of every index: complete hits, but scores alone where a structure may choose of ties."""
     with Collection.open(folder) as collection:
         few = collection.search_many(QUERIES, index="graph", k=3)
         return [
