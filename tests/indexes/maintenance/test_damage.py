@@ -431,7 +431,7 @@ def test_repair_rebuilds_derived_files_with_the_same_scores(folder, harm, done):
 
 
 def searches_of(folder):
-    """Answers of every index: complete hits, but scores alone where a structure may choose of ties."""
+    """Answers of every index: all of a hit, but scores alone where a structure may break ties."""
     with Collection.open(folder) as collection:
         few = collection.search_many(QUERIES, index="graph", k=3)
         return [
