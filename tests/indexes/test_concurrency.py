@@ -19,7 +19,7 @@ from indexes.catalog import database as catalog
 from indexes.errors import LockedError, UnknownNameError
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder
-from tests.support.fresh import check_forked
+from tests.support.fresh import check_forked, lock_holder
 from tests.support.toy import Axes, build_axes, ids, refused
 
 # Each of the eight kinds of change at least twice.
@@ -269,23 +269,10 @@ def test_a_long_snapshot_sees_one_state_while_a_writer_compacts(tmp_path, monkey
             assert {hit.doc_id for hit in hits} == {"d20", "d21", "d22", "d23", "new"}
 
 
-HOLD = """
-import pathlib, sys
-from indexes.storage.files import writer_lock
-with writer_lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
 @pytest.fixture
 def holder(library):
-    """A process that holds the writer's lock of `library`."""
-    command = [sys.executable, "-c", HOLD, str(library.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"held\n"
+    with lock_holder(library.path) as process:
         yield process
-        process.kill()
 
 
 def test_the_holder_of_the_lock_is_named_with_host_and_time(library, holder):

@@ -13,16 +13,11 @@ from sqlite_utils import Migrations
 from indexes.catalog import migrations
 from indexes.errors import CollectionError, LockedError, NewerFormatError
 from retriever import Collection, Document, HashingEmbedder
+from tests.support.fresh import lock_holder
+from tests.support.toy import refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
 NEWER = "0002_notes"
-HOLD = """
-import sys, pathlib
-from indexes.storage.files import writer_lock
-with writer_lock(pathlib.Path(sys.argv[1])):
-    print('held', flush=True)
-    sys.stdin.read()
-"""
 # What a later version would add, then an attempt to open the collection as `nobody`.
 OPEN_READ_ONLY = """
 import os, sys
@@ -105,8 +100,7 @@ def test_an_older_catalog_is_brought_up_to_date_once(folder, newer):
 
 def test_a_crash_during_an_update_leaves_the_older_catalog(folder, newer):
     newer.append(KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        Collection.open(folder)
+    refused(KeyboardInterrupt, None, Collection.open, folder)
     assert ask(folder, STEPS) == [migrations.FIRST]
     assert ask(folder, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'notes'") == [0]
     newer.clear()
@@ -114,14 +108,8 @@ def test_a_crash_during_an_update_leaves_the_older_catalog(folder, newer):
 
 
 def test_the_process_that_writes_to_an_older_catalog_is_named(folder, newer):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with holder:
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(LockedError, match=f"by process {holder.pid} on .* since 20"):
-            Collection.open(folder)
-        holder.kill()
+    with lock_holder(folder) as holder:
+        refused(LockedError, f"by process {holder.pid} on .* since 20", Collection.open, folder)
     assert ask(folder, STEPS) == [migrations.FIRST]
     check_works(folder)
 
@@ -129,8 +117,8 @@ def test_the_process_that_writes_to_an_older_catalog_is_named(folder, newer):
 def test_a_catalog_of_a_later_version_is_refused(folder, newer, monkeypatch):
     check_works(folder)
     monkeypatch.setattr(migrations, "NAMES", migrations.NAMES - {NEWER})
-    with pytest.raises(NewerFormatError, match=f"newer Retriever .schema step {NEWER}"):
-        Collection.open(folder)
+    said = f"newer Retriever .schema step {NEWER}"
+    refused(NewerFormatError, said, Collection.open, folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
