@@ -56,7 +56,7 @@ class Store(Reader):
         """
         if not is_free(folder):
             raise CollectionError(
-                f"{folder} holds something already. Choose a new folder for the collection, "
+                f"{folder} is not empty. Choose a new folder for the collection, "
                 "or open the one that is there."
             )
         return cls(folder, create_catalog(folder / CATALOG, json.dumps(split)))
@@ -332,7 +332,7 @@ class Store(Reader):
         # Without an intact list of files nothing may be touched.
         try:
             with self._writing() as swept:
-                done = [f"removed {path}, which nothing names" for path in swept]
+                done = [f"removed {path}, which the catalog does not name" for path in swept]
                 done += Repairer(self._writer()).repair(problems, encoder, progress)
                 self._sweep()
         except DamageError as error:

@@ -90,7 +90,7 @@ class Corpus(Passages):
             yield from map(self._document, page)
             count += len(page)
         if count != expected and self.content() == content:
-            raise self._catalog.damage(f"of {expected:,} documents, {count:,} are there")
+            raise self._catalog.damage(f"of {expected:,} documents, {count:,} were found")
 
     def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:
         """Yield the documents of some ids, in no order; unknown ids are left out."""

@@ -122,12 +122,12 @@ class Checker:
             if message != "ok":
                 yield Problem(f"SQLite says of {self.catalog.path.name}: {message}.", "tables")
         for table, *_ in self.catalog.rows("PRAGMA foreign_key_check"):
-            yield Problem(f"A row of the table {table} belongs to nothing.")
+            yield Problem(f"A row of the table {table} refers to a row that does not exist.")
         for table in ("documents", "passages"):
             found = self.catalog.value(f"SELECT COUNT(*) FROM {table}")
             expected = self.catalog.value(f"SELECT {table} FROM state")
             if found != expected:
-                yield Problem(f"{table}: {found:,} are there, {expected:,} were committed.")
+                yield Problem(f"{table}: {found:,} exist, {expected:,} were committed.")
         yield from self._tombstones()
 
     def _tombstones(self) -> Iterator[Problem]:
@@ -156,7 +156,7 @@ class Checker:
                 yield from self._fields(fields, page)
         strays = "SELECT COUNT(*) FROM texts WHERE document NOT IN (SELECT document FROM documents)"
         if count := self.catalog.value(strays):
-            yield Problem(f"No document owns {pluralize(count, 'text')}.")
+            yield Problem(f"{pluralize(count, 'text')} without a document.")
 
     def _fields(
         self, fields: dict[tuple[str, ...], int], page: Sequence[Sequence[object]]
@@ -200,10 +200,10 @@ class Checker:
                 elif size is None:
                     yield Problem(f"Passage {key} belongs to no document.")
                 elif not 0 <= start <= stop <= size:
-                    yield Problem(f"Passage {key} is no stretch of its document's text.")
+                    yield Problem(f"Passage {key} is not within its document's text.")
         sql = "SELECT COUNT(*) FROM documents WHERE document NOT IN (SELECT document FROM passages)"
         if count := self.catalog.value(sql):
-            yield Problem(f"No passage belongs to {pluralize(count, 'document')}.")
+            yield Problem(f"{pluralize(count, 'document')} without a passage.")
 
     def _sizes(self, documents: set[object], known: dict[object, int]) -> dict[object, int]:
         """Return the bytes of the texts of some documents, without measuring `known` ones again.

@@ -447,7 +447,7 @@ def test_repair_removes_files_that_the_catalog_does_not_name(folder):
     with Collection.open(folder) as collection:
         checked = collection.verify()
         assert (checked.ok, checked.leftovers) == (True, (stray,))
-        assert collection.repair().done == (f"removed {stray}, which nothing names",)
+        assert collection.repair().done == (f"removed {stray}, which the catalog does not name",)
         assert collection.verify().leftovers == ()
 
 

@@ -128,14 +128,14 @@ def test_what_cannot_be_derived_is_left_and_said(library, run):
     assert (found.exit_code, found.stdout) == (
         1,
         "Document 'cat' is damaged: its text is not what was added.\n"
-        "Passage 1 is no stretch of its document's text.\n"
+        "Passage 1 is not within its document's text.\n"
         "library/: 2 problems; 3 documents, 3 vectors, 2 files\n",
     )
     mended = run("repair", library)
     assert (mended.exit_code, mended.stdout) == (
         1,
         "left: Document 'cat' is damaged: its text is not what was added.\n"
-        "left: Passage 1 is no stretch of its document's text.\n"
+        "left: Passage 1 is not within its document's text.\n"
         "library/: 2 problems are left\n",
     )
     (told,) = objects(run("repair", library, "--json").stdout)
@@ -157,8 +157,8 @@ def test_what_a_crash_left_is_no_problem_and_is_removed(library, run, done):
     (told,) = objects(run("verify", library, "--json").stdout)
     assert told["leftovers"] == ["library/vectors/x.npy", "library/ann/y.faiss.writing"]
     assert done("repair", library) == (
-        "removed library/vectors/x.npy, which nothing names\n"
-        "removed library/ann/y.faiss.writing, which nothing names\n"
+        "removed library/vectors/x.npy, which the catalog does not name\n"
+        "removed library/ann/y.faiss.writing, which the catalog does not name\n"
         "library/: intact\n"
     )
     assert done("verify", library) == WHOLE
