@@ -8,7 +8,7 @@ from indexes.errors import pluralize
 from retriever.collection import Collection
 from retriever.comparison.test_set import TestSet
 from retriever.evaluation import significance
-from retriever.formatting import some
+from retriever.formatting import first_names
 from retriever.indexing.info import IndexInfo, index_notes
 from retriever.search.results import Run
 
@@ -40,8 +40,8 @@ def _self_notes(asked: TestSet) -> Iterator[str]:
         queries = pluralize(len(judged), "query", "queries")
         yield (
             f"A document with the query's own id is judged relevant for {queries} and left out of "
-            f"the hits, as if it were the query: {some(judged)}. If it is another document, use "
-            "--keep-self (keep_self=True)."
+            f"the hits, as if it were the query: {first_names(judged)}. If it is another "
+            "document, use --keep-self (keep_self=True)."
         )
 
 
@@ -50,7 +50,7 @@ def unanswered_notes(run: Run) -> Iterator[str]:
     silent = [query_id for query_id, hits in run.ranking.items() if not hits]
     if silent:
         queries = pluralize(len(silent), "query", "queries")
-        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {some(silent)}."
+        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {first_names(silent)}."
 
 
 def _depth_notes(parts: Sequence[IndexInfo], asked: TestSet) -> Iterator[str]:
