@@ -1,6 +1,6 @@
-"""What is on disk: documents, passages, vectors and search structures, all under integer keys.
+"""What is on disk: documents, passages, vectors and indexes, all under integer keys.
 
-This room knows transactions, checksums and locks. It has never heard of a model, of a query's
-meaning, of a quality measure or of a terminal: `retriever` knows those, and imports this room,
-never the other way round. `indexes.store.Store` is its front door.
+This package knows transactions, checksums and locks. It does not know models, query text, quality
+measures or a terminal: `retriever` does, and imports this package. `indexes.store.Store` is the
+entry point.
 """

@@ -75,14 +75,14 @@ class Document:
     @cached_property
     def _checksum(self) -> bytes:
         # Cached: neither text can change. (The metadata may be a dict that does.)
-        return content_checksum(self.title, self.text)
+        return text_checksum(self.title, self.text)
 
 
 _BLAKE = hashlib.blake2b(digest_size=16)
 _LENGTH = struct.Struct("<Q").pack
 
 
-def content_checksum(title: str, text: str) -> bytes:
+def text_checksum(title: str, text: str) -> bytes:
     """Return BLAKE2b of the title's length in bytes, the title and the text; 16 bytes."""
     start = title.encode()
     digest = _BLAKE.copy()  # cheaper than a new one

@@ -14,8 +14,8 @@
         ├── LockedError            another process is writing
         └── DamageError            a file is missing or its checksum is wrong
 
-The message names the thing, the expectation and the next step, and is the same in Python and on the
-command line.
+The message names the thing, the expectation and the next step, in words. Where one operation on a
+collection is the next step, `next_step` says which; the command line adds the command for it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,33 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 SHOWN_RECORDS = 10
 NAMED = 3
 
 
+@dataclass(frozen=True)
+class NextStep:
+    """The operation on a collection that helps after an error, and the index that it concerns.
+
+    `refit` builds the index again and fits its embedder again; `upgrade` installs a newer version.
+    """
+
+    operation: Literal["add", "drop", "info", "refit", "repair", "upgrade", "verify"]
+    folder: Path
+    index: str = ""
+
+
 class RetrieverError(Exception):
     """Base class of everything that Retriever raises on purpose."""
+
+    next_step: NextStep | None
+
+    def __init__(self, message: str = "", *, next_step: NextStep | None = None) -> None:
+        super().__init__(message)
+        self.next_step = next_step
 
 
 class InputError(RetrieverError):

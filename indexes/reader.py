@@ -49,7 +49,7 @@ class Counts:
 class Reader:
     """One collection, for reading; threads may share it, and it never waits for a writer.
 
-    Several questions to `corpus` and `registry` see one state inside `catalog.reading()`.
+    Inside `catalog.reading()`, everything read from `corpus` and `registry` is of one state.
     """
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
@@ -83,12 +83,12 @@ class Reader:
                 now = self.catalog.generation()
                 if now == asked:
                     raise
-                # If not even the snapshot could be taken, it is tried once more.
+                # If not even the generation could be read, it is tried once more.
                 asked = now
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """Show one state of the collection to several questions."""
+        """Yield a snapshot: everything that is read from it is of one state of the collection."""
         with self.catalog.reading():
             yield self._snapshot
 
@@ -178,9 +178,9 @@ class Reader:
             yield [_text_of(passage) for passage in passages], vectors
 
     def is_refitting(self, embedding: EmbeddingRow) -> bool:
-        """Return whether a `refit` of an embedding was begun and not finished."""
+        """Return whether an embedding has an unfinished `refit`."""
         with self.catalog.reading():
-            return bool(self.registry.begun(embedding.number))
+            return bool(self.registry.unfinished_refits(embedding.number))
 
     def shards(self, embedding: EmbeddingRow) -> list[ShardRow]:
         """Return the shards of an embedding, in key order."""

@@ -17,13 +17,13 @@ from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow
 from indexes.catalog.registry import another_index
 from indexes.document import Document
-from indexes.errors import BadRecord, CollectionError, DamageError, InputError
+from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import check_language
-from indexes.maintenance.compact import Compacted, compact
-from indexes.maintenance.repair import Encoder, Repaired, Repairer
-from indexes.maintenance.verify import Checked, Checker, Problem
+from indexes.maintenance.compact import CompactReport, compact
+from indexes.maintenance.repair import Encoder, Repairer, RepairReport
+from indexes.maintenance.verify import Checker, Problem, VerifyReport
 from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder
@@ -56,7 +56,7 @@ class Store(Reader):
         """
         if not is_free(folder):
             raise CollectionError(
-                f"{folder} holds something already. Choose a new folder for the collection, "
+                f"{folder} is not empty. Choose a new folder for the collection, "
                 "or open the one that is there."
             )
         return cls(folder, create_catalog(folder / CATALOG, json.dumps(split)))
@@ -65,8 +65,6 @@ class Store(Reader):
     def open(cls, folder: Path) -> Store:
         """Open the collection in a folder; see `open_catalog` for errors."""
         return cls(folder, open_catalog(folder / CATALOG))
-
-    # -- documents ------------------------------------------------------------------------------
 
     def add(
         self,
@@ -94,17 +92,17 @@ class Store(Reader):
             if known is not None:
                 progress(known, known)
                 return Added(unchanged=known)
-            taking = IngestBatches(Upsert(self.catalog, spans), iter(records), skip_bad, progress)
-            for portion in taking.portions():
+            ingest = IngestBatches(Upsert(self.catalog, spans), iter(records), skip_bad, progress)
+            for batch in ingest.batches():
                 # The user's own code has finished with these: no transaction waits for it.
-                looked = taking.diff(portion)
-                writes = looked.changes.count > 0
+                pending = ingest.diff(batch)
+                writes = pending.changes.count > 0
                 with self.catalog.writing() if writes else contextlib.nullcontext():
-                    taking.apply(looked)
-            if not taking.total_bad:
+                    ingest.apply(pending)
+            if not ingest.total_bad:
                 # Computed again: a file may have been changed while it was read.
-                self._remember_source(fingerprint, source(), taking.count)
-        return taking.added()
+                self._remember_source(fingerprint, source(), ingest.count)
+        return ingest.added()
 
     def _known_source(self, source: bytes | None) -> int | None:
         sql = """
@@ -137,16 +135,11 @@ class Store(Reader):
         """Index metadata fields, so that a filter on them need not read every document."""
         with self._writing():
             known = indexed_fields(self.catalog)
-            new = [path for path in dict.fromkeys(paths) if path not in known]
-            if not new:
-                return
-            with self.catalog.writing():
-                self.catalog.execute_many(
-                    "INSERT INTO fields (path) VALUES (?)", [(json.dumps(path),) for path in new]
-                )
-                index_all_values(self.catalog, self.corpus)
-
-    # -- indexes --------------------------------------------------------------------------------
+            new = [(json.dumps(path),) for path in dict.fromkeys(paths) if path not in known]
+            if new:
+                with self.catalog.writing():
+                    self.catalog.execute_many("INSERT INTO fields (path) VALUES (?)", new)
+                    index_all_values(self.catalog, self.corpus)
 
     def check_new(self, name: str, *, factory: str | None = None, dim: int = 0) -> None:
         """Check an index's name and factory string before any work is done.
@@ -195,9 +188,9 @@ class Store(Reader):
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            structures = AnnBuilder(writer)
-            structures.restore(embedding, but=name)
-            return structures.build_after_embedding(embedded, name, embedding, definition)
+            builder = AnnBuilder(writer)
+            builder.restore(embedding, but=name)
+            return builder.build_after_embedding(embedded, name, embedding, definition)
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -214,14 +207,12 @@ class Store(Reader):
             embedded = Fitting(writer).refit(name, embedding, make, encode, progress)
             index = self.index(name)
             now = self.registry.embedding_of(index)
-            structures = AnnBuilder(writer)
-            index, embedded = structures.build_after_embedding(
-                embedded, name, now, index.definition
-            )
+            builder, definition = AnnBuilder(writer), index.definition
+            index, embedded = builder.build_after_embedding(embedded, name, now, definition)
             self._sweep()
         return index, embedded
 
-    def build_words(self, name: str, language: str, progress: Progress) -> IndexRow:
+    def build_bm25(self, name: str, language: str, progress: Progress) -> IndexRow:
         """Build a BM25 index over all texts, or bring it up to date; see `Bm25Builder`.
 
         Raises:
@@ -242,13 +233,13 @@ class Store(Reader):
             UnknownNameError: a part does not exist.
             MismatchError: another index has that name.
         """
-        whole = {**definition, "parts": list(parts)}
+        combined = {**definition, "parts": list(parts)}
+        row = replace(NOTHING, name=name, kind=COMBINED.name, definition=combined)
         with self._writing():
             for part in parts:
                 self.index(part)
-            self._check_same(name, COMBINED.name, whole)
+            self._check_same(name, COMBINED.name, combined)
             with self.catalog.writing():
-                row = replace(NOTHING, name=name, kind=COMBINED.name, definition=whole)
                 self.registry.set_index(row)
         return self.index(name)
 
@@ -268,13 +259,14 @@ class Store(Reader):
     def _check_plan(self, name: str, embedding: EmbeddingRow | None) -> None:
         """Check, under the lock, that no other writer has changed what the caller read."""
         if embedding is None:
-            overtaken = name in [index.name for index in self.indexes()]
+            changed = name in [index.name for index in self.indexes()]
         else:
-            overtaken = embedding not in self.registry.embeddings()
-        if overtaken:
+            changed = embedding not in self.registry.embeddings()
+        if changed:
             raise InputError(
                 f"Another process has changed index '{name}' or its vectors meanwhile. "
-                "Look at it with retriever info, and run the same again."
+                "Look at the index, and run the same again.",
+                next_step=NextStep("info", self.folder),
             )
 
     def drop(self, name: str) -> int:
@@ -288,7 +280,8 @@ class Store(Reader):
             users = [row.name for row in self.indexes() if name in row.parts]
             if users:
                 raise InputError(
-                    f"Index '{name}' is part of: {', '.join(users)}. Drop what is made of it first."
+                    f"Index '{name}' is part of: {', '.join(users)}. Drop those first.",
+                    next_step=NextStep("drop", self.folder, users[0]),
                 )
             freed = index.digest.size
             with self.catalog.writing():
@@ -301,18 +294,18 @@ class Store(Reader):
         return freed
 
     def _size_of_embedding(self, number: int) -> int:
-        """Return the bytes of an embedding's files, and of an unfinished refit's."""
-        rows = [self.registry.embedding(number), *self.registry.begun(number)]
+        """Return the bytes of an embedding's files, and of its unfinished refits'."""
+        rows = [self.registry.embedding(number), *self.registry.unfinished_refits(number)]
         shards = [shard for row in rows for shard in self.registry.shards(row.number)]
         fitted = sum(row.fitted.digest.size for row in rows)
         return fitted + sum(shard.digest.size for shard in shards)
 
-    def compact(self, progress: Progress) -> Compacted:
+    def compact(self, progress: Progress) -> CompactReport:
         """Drop what deleted documents left behind; see `compact.compact`."""
         with self._writing():
             return compact(self._writer(), self._sweep, self.size, progress)
 
-    def verify(self, progress: Progress) -> Checked:
+    def verify(self, progress: Progress) -> VerifyReport:
         """Check the collection for damage, while readers and a writer continue."""
         while True:
             try:
@@ -320,17 +313,17 @@ class Store(Reader):
                     generation = self.catalog.generation()
                     checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
-            except DamageError as error:
-                return Checked(0, 0, 0, 0, (Problem(str(error)),), ())
-            except (TypeError, ValueError, OverflowError) as error:
-                # A value of a type that we never wrote.
-                what = f"{self.catalog.path} is damaged: {error}. Restore it from a backup."
-                return Checked(0, 0, 0, 0, (Problem(what),), ())
+            except (DamageError, TypeError, ValueError, OverflowError) as error:
+                # One that is not ours: a value of a type that we never wrote.
+                damage = (
+                    error if isinstance(error, DamageError) else self.catalog.damage(f"{error}")
+                )
+                return VerifyReport(0, 0, 0, 0, (Problem(str(damage)),), ())
             # A file may be missing because a writer has replaced it meanwhile.
             if checked.ok or self.catalog.generation() == generation:
                 return checked
 
-    def repair(self, encoder: Encoder, progress: Progress) -> Repaired:
+    def repair(self, encoder: Encoder, progress: Progress) -> RepairReport:
         """Rebuild what can be derived; return what was done and which problems are left.
 
         `encoder` returns the encoder of an index by name, and raises if its model is missing.
@@ -339,21 +332,19 @@ class Store(Reader):
         # Without an intact list of files nothing may be touched.
         try:
             with self._writing() as swept:
-                done = [f"removed {path}, which nothing names" for path in swept]
-                done += Repairer(self._writer()).mend(problems, encoder, progress)
+                done = [f"removed {path}, which the catalog does not name" for path in swept]
+                done += Repairer(self._writer()).repair(problems, encoder, progress)
                 self._sweep()
         except DamageError as error:
-            return Repaired((), (Problem(str(error)),))
-        return Repaired(tuple(done), self.verify(progress).problems)
+            return RepairReport((), (Problem(str(error)),))
+        return RepairReport(tuple(done), self.verify(progress).problems)
 
     def _writer(self) -> WriteSession:
         return WriteSession(self.catalog, self.corpus, self.registry, self.folder)
 
-    # -- files ----------------------------------------------------------------------------------
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[list[Path]]:
-        """Be the only writer; remove files that do not count, and yield their paths."""
+        """Lock out other writers; remove files that do not count, and yield their paths."""
         with writer_lock(self.folder):
             yield self._sweep()
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from indexes.catalog.kinds import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
-from indexes.maintenance.compact import Compacted
-from indexes.maintenance.repair import Repaired
-from indexes.maintenance.verify import Checked
+from indexes.maintenance.compact import CompactReport
+from indexes.maintenance.repair import RepairReport
+from indexes.maintenance.verify import VerifyReport
 from indexes.progress import Progress
 from indexes.store import Store, is_free
 from retriever.documents import Documents, ignore_progress
@@ -231,7 +231,7 @@ class Collection(Documents, WordSenseMethods):
 
     # -- maintenance ----------------------------------------------------------------------------
 
-    def compact(self, *, progress: Progress | None = None) -> Compacted:
+    def compact(self, *, progress: Progress | None = None) -> CompactReport:
         """Free the space of removed and changed documents.
 
         Their vectors are dropped from the files, search structures that contain them are rebuilt,
@@ -243,12 +243,12 @@ class Collection(Documents, WordSenseMethods):
         """
         return self._store.compact(progress or ignore_progress)
 
-    def verify(self, *, progress: Progress | None = None) -> Checked:
+    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
         """Check every checksum, every key on both sides and every count; change nothing."""
         checked = self._store.verify(progress or ignore_progress)
         return replace(checked, problems=(*checked.problems, *missing_models(self._store)))
 
-    def repair(self, *, progress: Progress | None = None) -> Repaired:
+    def repair(self, *, progress: Progress | None = None) -> RepairReport:
         """Rebuild what can be derived: search structures from vectors, vectors by embedding.
 
         The parameters of a fitted embedder cannot be derived: if their file is damaged, `build`

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from indexes.document import Document
     from indexes.errors import FailedText
     from indexes.ingest.upsert import Added
-    from indexes.maintenance.compact import Compacted
-    from indexes.maintenance.repair import Repaired
-    from indexes.maintenance.verify import Checked, Problem
+    from indexes.maintenance.compact import CompactReport
+    from indexes.maintenance.repair import RepairReport
+    from indexes.maintenance.verify import Problem, VerifyReport
     from retriever.indexing.info import CollectionInfo
     from retriever.indexing.report import BuildReport
     from retriever.search.results import Hits
@@ -75,7 +75,7 @@ def distill_record(report: DistillReport) -> Record:
     return asdict(report)
 
 
-def verify_record(checked: Checked) -> Record:
+def verify_record(checked: VerifyReport) -> Record:
     """Return the result of `verify`: counts, problems and leftover files."""
     return {
         "ok": checked.ok,
@@ -88,12 +88,12 @@ def verify_record(checked: Checked) -> Record:
     }
 
 
-def repair_record(repaired: Repaired) -> Record:
+def repair_record(repaired: RepairReport) -> Record:
     """Return the result of `repair`: what was done and which problems are left."""
     return {"ok": repaired.ok, "done": repaired.done, "left": _problems(repaired.left)}
 
 
-def compact_record(compacted: Compacted) -> Record:
+def compact_record(compacted: CompactReport) -> Record:
     """Return the result of `compact`: dropped vectors, freed bytes, indexes that became exact."""
     return {"vectors": compacted.rows, "freed": compacted.freed, "exact": compacted.exact}
 

@@ -22,12 +22,7 @@ DELETED_AT_ONCE = 10_000
 
 
 class Corpus(Passages):
-    """The documents of a collection, and their passages.
-
-    Methods that write must run inside `catalog.writing()`.
-    """
-
-    # -- counts ---------------------------------------------------------------------------------
+    """The documents of a collection, and their passages: see `Passages`."""
 
     def count(self) -> int:
         """Return the number of documents."""
@@ -46,26 +41,18 @@ class Corpus(Passages):
         return int(self._catalog.value("SELECT content FROM state"))
 
     def tombstones(self) -> Keys:
-        """Return the keys of deleted passages that a file may still hold, ascending.
-
-        Raises:
-            DamageError: one of them belongs to a live passage.
-        """
+        """Return the keys of deleted passages that a file may still hold, ascending."""
         rows = self._catalog.rows("SELECT key FROM tombstones ORDER BY key")
         if self._catalog.value("SELECT COUNT(*) FROM tombstones JOIN passages USING (key)"):
             raise self._catalog.damage("a passage is both live and deleted")
         return np.array(rows, np.int64).reshape(-1)
 
-    # -- documents ------------------------------------------------------------------------------
-
     def document(self, doc_id: str) -> Document | None:
         """Return the document of that id, or None."""
         if not _is_possible(doc_id):
             return None
-        sql = f"""
-            SELECT {DOCUMENT} FROM documents {{}} LEFT JOIN texts USING (document)
-            WHERE doc_id = ?
-        """
+        sql = f"SELECT {DOCUMENT} FROM documents {{}} LEFT JOIN texts USING (document)"
+        sql += " WHERE doc_id = ?"
         # A miss may come from a damaged index of SQLite's: then the table itself is scanned.
         row = self._catalog.row(sql.format(""), [doc_id]) or self._catalog.row(
             sql.format("NOT INDEXED"), [doc_id]
@@ -89,9 +76,6 @@ class Corpus(Passages):
         """Yield every document, in the order in which they were added.
 
         Read in pages: documents that are added meanwhile are not included.
-
-        Raises:
-            DamageError: a document is damaged or lost.
         """
         sql = f"""
             SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
@@ -101,12 +85,12 @@ class Corpus(Passages):
             stop, content, expected = self._catalog.rows(
                 "SELECT next_document, content, documents FROM state"
             )[0]
-        given = 0
+        count = 0
         for page in self._catalog.pages(sql, [stop], TEXT_PAGE):
             yield from map(self._document, page)
-            given += len(page)
-        if given != expected and self.content() == content:
-            raise self._catalog.damage(f"of {expected:,} documents, {given:,} are there")
+            count += len(page)
+        if count != expected and self.content() == content:
+            raise self._catalog.damage(f"of {expected:,} documents, {count:,} were found")
 
     def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:
         """Yield the documents of some ids, in no order; unknown ids are left out."""
@@ -131,8 +115,6 @@ class Corpus(Passages):
         check_text(self._catalog, row)
         return document_of(row)
 
-    # -- filters --------------------------------------------------------------------------------
-
     def matching(self, where: Filter) -> Keys:
         """Return the keys of all passages of documents that match a filter, ascending."""
         sql, parameters = checked_condition(self._catalog, where)
@@ -140,8 +122,6 @@ class Corpus(Passages):
             f"SELECT key FROM documents JOIN passages USING (document) WHERE {sql}", parameters
         )
         return np.sort(np.fromiter((key for (key,) in rows), np.int64))
-
-    # -- removing -------------------------------------------------------------------------------
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents by id; return how many."""

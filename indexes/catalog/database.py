@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sqlite3
 import threading
 import weakref
@@ -17,7 +16,7 @@ import sqlite_utils
 
 from indexes.catalog import forks
 from indexes.catalog.row_checksums import digest
-from indexes.errors import CollectionError, DamageError
+from indexes.errors import CollectionError, DamageError, NextStep
 
 # The tables that decide which files count, and what the numbers in this catalog mean.
 MANIFEST = (
@@ -68,11 +67,6 @@ class Catalog:
         self._inherits = False
         forks.watch(self)
 
-    @property
-    def quoted_folder(self) -> str:
-        """The collection's folder, quoted for a shell."""
-        return shlex.quote(str(self.path.parent))
-
     # -- transactions ---------------------------------------------------------------------------
 
     def reading(self) -> _Reading:
@@ -101,20 +95,17 @@ class Catalog:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit the changes inside together, as a new generation with its digest."""
-        with self._begun("BEGIN IMMEDIATE"):
+        """Commit the changes inside together, as a new generation with its digest.
+
+        Roll them back when the block raises, also on Ctrl-C.
+        """
+        connection, process = self.database.conn, os.getpid()
+        try:
+            self._begin(connection, "BEGIN IMMEDIATE")
             yield
             self.execute("UPDATE state SET generation = generation + 1")
             self.execute("UPDATE state SET digest = ?", [self._digest()])
             self.execute("COMMIT")
-
-    @contextlib.contextmanager
-    def _begun(self, statement: str) -> Iterator[None]:
-        """Begin a transaction; roll back what is not committed inside, also on Ctrl-C."""
-        connection, process = self.database.conn, os.getpid()
-        try:
-            self._begin(connection, statement)
-            yield
         finally:
             _roll_back(connection, process)
 
@@ -127,11 +118,7 @@ class Catalog:
             raise self.translate(error) from error
 
     def _check_manifest(self) -> int:
-        """Return the generation; check once for each that `MANIFEST` is as it was committed.
-
-        Raises:
-            DamageError: it is not.
-        """
+        """Return the generation; check once for each that `MANIFEST` is as it was committed."""
         row = self.row("SELECT generation, digest FROM state")
         if row is None or row != self._verified:
             if row is None or row[1] != self._digest():
@@ -195,14 +182,11 @@ class Catalog:
         """Yield pages of a query's rows, in order of their first column, integers above 0.
 
         The query's last two parameters are the number to start after, and the number of rows.
-
-        Raises:
-            DamageError: the numbers do not ascend: paging would never end.
         """
         position = 0
         while page := self.rows(sql, [*parameters, position, limit]):
             for number, *_ in page:
-                if not isinstance(number, int) or number <= position:
+                if not isinstance(number, int) or number <= position:  # paging would never end
                     raise self.damage("rows are out of order")
                 position = number
             yield page
@@ -247,8 +231,9 @@ class Catalog:
     def damage(self, what: str) -> DamageError:
         """Return the error for a catalog that is not what was committed."""
         return DamageError(
-            f"{self.path} is damaged: {what}. Restore it from a backup, "
-            f"or see what is wrong with: retriever verify {self.quoted_folder}"
+            f"{self.path} is damaged: {what}. Restore it from a backup, or verify the collection "
+            "to see all problems.",
+            next_step=NextStep("verify", self.path.parent),
         )
 
     def translate(self, error: sqlite3.Error | UnicodeDecodeError) -> Exception:

@@ -90,9 +90,6 @@ def _stored(value: Any) -> tuple[int, Any]:
     return OTHER, 0
 
 
-# -- SQL ----------------------------------------------------------------------------------------
-
-
 def _joined(
     word: str, parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int], *, empty: str
 ) -> _Sql:

@@ -1,4 +1,7 @@
-"""Metadata filters over the catalog: as SQL that is only run once its tables were checked."""
+"""Metadata filters over the catalog: SQL that is run after its tables were checked.
+
+Damage found by a check raises a `DamageError`.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,7 @@ def indexed_fields(catalog: Catalog) -> dict[tuple[str, ...], int]:
 def checked_condition(catalog: Catalog, where: Filter) -> tuple[str, list[object]]:
     """Return a filter as SQL over `documents`, after a check that the tables it reads are intact.
 
-    What a damaged lookup leaves out, nobody would miss.
-
-    Raises:
-        DamageError: one of them is damaged.
+    Otherwise a damaged table would leave documents out without an error.
     """
     fields = indexed_fields(catalog)
     looked_up = [field in fields for field in fields_of(where)]
@@ -39,11 +39,7 @@ def checked_condition(catalog: Catalog, where: Filter) -> tuple[str, list[object
 
 
 def check_passages(catalog: Catalog) -> None:
-    """Check once, while the collection is open, the table that passages are counted in.
-
-    Raises:
-        DamageError: a row is lost, or has another key.
-    """
+    """Check once, while the collection is open, that the table of passages has every row."""
     catalog.check_once("passages", lambda: _check_tree(catalog, "integrity_check(passages)"))
 
 

@@ -153,9 +153,6 @@ def as_float(number: float) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-# -- validation ---------------------------------------------------------------------------------
-
-
 def _check_field(field: tuple[str, ...]) -> None:
     if not field:
         raise InputError("A filter names no field; expected at least one label.")
@@ -181,9 +178,6 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-# -- trees --------------------------------------------------------------------------------------
 
 
 def fields_of(node: Filter) -> set[tuple[str, ...]]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from indexes.catalog.records import EmbeddingRow
-from indexes.storage.files import read_sealed
+from indexes.errors import NextStep
+from indexes.storage.files import read_verified
 
 
 def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes | None:
     """Return what an embedding's embedder was fitted to; None where it was fitted to nothing.
 
     Raises:
-        DamageError: the file is not the one that the catalog names; says to refit `index`.
+        DamageError: the file is not the one that the catalog names; the next step is a refit.
     """
     if embedding.fitted.file is None:
         return None
-    cure = f"It cannot be derived from anything else. Refit index '{index}'."
-    return read_sealed(folder / embedding.fitted.file, embedding.fitted.digest, cure)
+    cure = NextStep("refit", folder, index)
+    return read_verified(folder / embedding.fitted.file, embedding.fitted.digest, cure)

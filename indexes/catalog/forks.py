@@ -27,7 +27,7 @@ class ForkAware(Protocol):
 
 
 _OWNERS: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-# Connections that are open while this process forks: kept, and in the child for good.
+# Connections that are open while this process forks; in the child they are kept until it ends.
 _AT_FORK: list[sqlite_utils.Database] = []
 
 

@@ -70,7 +70,7 @@ def documents_embeddings_indexes(db: Database) -> None:
         ) STRICT;
         CREATE TABLE field_values (
             field INTEGER NOT NULL,
-            kind INTEGER NOT NULL,      -- see conditions.py
+            kind INTEGER NOT NULL,      -- see filter_sql.py
             value ANY NOT NULL,
             document INTEGER NOT NULL,
             PRIMARY KEY (field, kind, value, document)
@@ -96,7 +96,7 @@ def documents_embeddings_indexes(db: Database) -> None:
             fitted TEXT,                -- file of what was fitted on the corpus; NULL: nothing
             fitted_size INTEGER NOT NULL DEFAULT 0,
             fitted_checksum TEXT NOT NULL DEFAULT '',
-            facts TEXT NOT NULL DEFAULT '{}',  -- JSON: for people
+            facts TEXT NOT NULL DEFAULT '{}',  -- JSON: its attributes, for people
             replaces INTEGER            -- the embedding that it replaces once it is complete
         ) STRICT;
 
@@ -124,7 +124,7 @@ def documents_embeddings_indexes(db: Database) -> None:
             name TEXT NOT NULL UNIQUE,
             kind TEXT NOT NULL,         -- flat, ann, lexical, combined
             embedding INTEGER REFERENCES embeddings,
-            recipe TEXT NOT NULL,       -- JSON: how to build it again
+            recipe TEXT NOT NULL,       -- JSON: its definition
             generation INTEGER NOT NULL,-- of its file
             stop_key INTEGER NOT NULL,
             rows INTEGER NOT NULL,

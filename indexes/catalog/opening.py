@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import sqlite3
 from pathlib import Path
 
 from indexes.catalog import migrations
 from indexes.catalog.database import Catalog
-from indexes.errors import CollectionError, NewerFormatError, NotACollectionError
+from indexes.errors import CollectionError, NewerFormatError, NextStep, NotACollectionError
 from indexes.storage.files import sync, writer_lock
 
 # "RTRV" in ASCII, in SQLite's header: distinguishes our file from any other database.
@@ -102,7 +101,8 @@ def _check_version(catalog: Catalog) -> None:
     if newer:
         raise NewerFormatError(
             f"{path.parent}/ was written by a newer Retriever (schema step {newer[-1]}). "
-            "Upgrade with: pip install --upgrade retriever-compare"
+            "Upgrade to it.",
+            next_step=NextStep("upgrade", path.parent),
         )
     if pending:
         _bring_up_to_date(catalog)
@@ -114,7 +114,8 @@ def _bring_up_to_date(catalog: Catalog) -> None:
     if not os.access(folder, os.W_OK):
         raise CollectionError(
             f"{folder}/ was written by an older Retriever and must be brought up to date once. "
-            f"Open it where it can be written to: retriever info {catalog.quoted_folder}"
+            "Open it where it can be written to.",
+            next_step=NextStep("info", folder),
         )
     # Two readers may open it at once: one updates it, and the other finds it updated.
     with writer_lock(folder, PATIENCE), catalog.as_writer():
@@ -135,10 +136,10 @@ def _check_exists(path: Path) -> None:
     if folder.is_file():
         raise NotACollectionError(
             f"{folder} is a file; expected the folder of a collection. "
-            "The folder comes first: retriever COMMAND LIBRARY ..."
+            "The folder comes before other files."
         )
     if not path.is_file():
         raise NotACollectionError(
-            f"{folder}/ is not a collection: it has no {path.name}. "
-            f"Make one with: retriever add {shlex.quote(str(folder))} FILE"
+            f"{folder}/ is not a collection: it has no {path.name}. Add documents to make one.",
+            next_step=NextStep("add", folder),
         )

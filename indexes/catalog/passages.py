@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from indexes.catalog.database import Catalog, Row
-from indexes.catalog.row_checksums import are_whole_hits, is_whole_document, is_whole_passage
-from indexes.document import Document, content_checksum, passage_text
+from indexes.catalog.row_checksums import are_intact_hits, is_intact_document, is_intact_passage
+from indexes.document import Document, passage_text, text_checksum
 from indexes.neighbors import NO_KEY, Keys
 
 # What a batch of passages may hold, unless a single one is longer.
@@ -47,7 +47,8 @@ class FoundPassage(NamedTuple):
 class Passages:
     """The passages of a catalog. Methods that write must run inside `catalog.writing()`.
 
-    Every row that is read is compared with its checksum: damaged rows raise.
+    Every row that is read is compared with its checksum. A damaged row, and a key or a number
+    whose row is lost, raise a `DamageError`.
     """
 
     def __init__(self, catalog: Catalog) -> None:
@@ -79,11 +80,7 @@ class Passages:
         return int(self._catalog.value(sql, [json.dumps(gaps)]))
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """Return the passages of `keys` with their documents; key -1 is left out.
-
-        Raises:
-            DamageError: a key has no passage, or a passage has no document.
-        """
+        """Return the passages of `keys` with their documents; key -1 is left out."""
         if self.is_split:
             return self._found_of_split(keys)
         wanted = [key for key in keys if key != NO_KEY]
@@ -91,7 +88,7 @@ class Passages:
             rows = self._all_of(wanted, self._catalog.rows(_found_by_name(len(wanted)), wanted))
         else:
             rows = self._wanted(_FOUND.format("json_each(?) AS wanted"), wanted)
-        if not are_whole_hits(rows):
+        if not are_intact_hits(rows):
             self._check_found(rows)
         return {
             key: FoundPassage(key, Document.stored(str(doc_id), text, title, metadata), start, stop)
@@ -101,7 +98,7 @@ class Passages:
     def _check_found(self, rows: Sequence[Row]) -> None:
         """Check rows of `_FOUND` one by one, to name the damaged one."""
         for row in rows:
-            self._check_passage(*row[:5])
+            self._check_passage(row[:5])
             if row[6] is None:
                 raise self._catalog.damage(f"document {row[1]} is lost")
             check_text(self._catalog, row[5:])
@@ -114,7 +111,7 @@ class Passages:
         """
         rows = self._wanted(sql, keys)
         for row in rows:
-            self._check_passage(*row)
+            self._check_passage(row)
         documents = {row[0]: document_of(row) for row in self.with_texts(row[1] for row in rows)}
         return {
             key: FoundPassage(key, documents[number], start, stop)
@@ -122,29 +119,23 @@ class Passages:
         }
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
-        """Return the ids of the documents of `keys`, by one statement, without reading any text.
-
-        Raises:
-            DamageError: a key has no passage.
-        """
+        """Return the ids of the documents of `keys`, by one statement, without reading any text."""
         sql = """
-            SELECT passages.key, start, stop, passages.seal, document, doc_id, checksum,
-                   metadata, documents.seal
+            SELECT passages.key, document, start, stop, passages.seal,
+                   document, doc_id, checksum, metadata, documents.seal
             FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
             JOIN documents USING (document)
         """
         doc_ids = {}
-        for key, start, stop, row_checksum, *row in self._wanted(sql, keys):
-            self._check_passage(key, row[0], start, stop, row_checksum)
-            check_document(self._catalog, row)
-            doc_ids[key] = row[1]
+        for row in self._wanted(sql, keys):
+            self._check_passage(row[:5])
+            check_document(self._catalog, row[5:])
+            doc_ids[row[0]] = row[6]
         return doc_ids
 
-    def _check_passage(
-        self, key: int, document: int, start: int, stop: int, row_checksum: int
-    ) -> None:
-        if not is_whole_passage((key, document, start, stop, row_checksum)):
-            raise self._catalog.damage(f"passage {key} is not what was committed")
+    def _check_passage(self, row: Sequence[object]) -> None:
+        if not is_intact_passage(row):
+            raise self._catalog.damage(f"passage {row[0]} is not what was committed")
 
     def owners(self, keys: Keys) -> Keys:
         """Return the document's number of each key (any shape); -1 for key -1."""
@@ -169,11 +160,7 @@ class Passages:
         return rows
 
     def with_texts(self, numbers: Iterable[int]) -> Iterator[Row]:
-        """Yield the rows of some documents with their texts, each checked.
-
-        Raises:
-            DamageError: one of them is missing, or not what was committed.
-        """
+        """Yield the rows of some documents with their texts, each checked."""
         sql = f"""
             SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
             WHERE document IN {CHOSEN}
@@ -199,7 +186,7 @@ class Passages:
         """
         rows = self._catalog.rows(sql, [first_key, stop_key, limit])
         for row in rows:
-            self._check_passage(*row)
+            self._check_passage(row)
         rows = rows[: _fitting(stop - start for _, _, start, stop, _ in rows)]
         stretches = self._stretches(rows)
         # A long title, which precedes each of its passages, can be most of what they hold.
@@ -265,13 +252,13 @@ def check_text(catalog: Catalog, row: Sequence[object]) -> None:
     """Check a row of `DOCUMENT`: the document's own, and its text."""
     check_document(catalog, row)
     _, doc_id, checksum, _, _, title, text = row
-    if content_checksum(str(title), str(text)) != checksum:
+    if text_checksum(str(title), str(text)) != checksum:
         raise catalog.damage(f"the text of document {doc_id!r} is not what was added")
 
 
 def check_document(catalog: Catalog, row: Sequence[object]) -> None:
     """Check a document's row (without its text)."""
-    if not is_whole_document(row[:5]):
+    if not is_intact_document(row[:5]):
         raise catalog.damage(f"the row of document {row[0]} is not what was committed")
 
 

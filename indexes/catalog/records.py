@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from indexes.catalog.database import Row
@@ -23,8 +23,8 @@ class Fitted:
 class NewEmbedding:
     """Definition of an embedding; `embedder` says how to load the embedder again.
 
-    `parameters` is what was fitted on the corpus, or None; `attributes` are for people. This
-    package takes them as opaque JSON objects and bytes.
+    `parameters` is what was fitted on the corpus, or None; `attributes` are shown to people. To
+    this package they are opaque: JSON objects and bytes.
     """
 
     embedder: Mapping[str, Any]
@@ -104,47 +104,40 @@ class IndexRow:
 NOTHING = IndexRow(0, "", "", None, {}, 0, 1, 0, None, NO_FILE, 0.0, {})
 
 
+def columns_of(record: NewEmbedding | Fitted | ShardRow | IndexRow) -> list[object]:
+    """Return a record as its catalog columns: JSON of mappings, and a digest as size, checksum.
+
+    Without `parameters`, which are written to a file.
+    """
+    columns: list[object] = []
+    for part in fields(record):
+        value = getattr(record, part.name)
+        if isinstance(value, FileDigest):
+            columns += [value.size, value.checksum]
+        elif part.name != "parameters":
+            columns.append(json.dumps(dict(value)) if isinstance(value, Mapping) else value)
+    return columns
+
+
 def embedding_row(row: Row) -> EmbeddingRow:
     """Return a catalog row, its columns in this order, as an embedding."""
     number, name, embedder, model, fingerprint, dim, dtype, attributes, replaces, *fitted = row
     file, size, checksum = fitted
-    return EmbeddingRow(
-        number=number,
-        name=name,
-        embedder=json.loads(embedder),
-        model=model,
-        fingerprint=fingerprint,
-        dim=dim,
-        dtype=dtype,
-        attributes=json.loads(attributes),
-        replaces=replaces,
-        fitted=Fitted(file, FileDigest(size, checksum)),
-    )
+    record = number, name, json.loads(embedder), model, fingerprint, dim, dtype
+    digest = FileDigest(size, checksum)
+    return EmbeddingRow(*record, json.loads(attributes), replaces, Fitted(file, digest))
 
 
 def shard_row(row: Row) -> ShardRow:
     """Return a catalog row, its columns in this order, as a shard."""
     number, embedding, first, stop, rows, present, file, size, checksum, seconds, report = row
-    digest = FileDigest(size, checksum)
-    counts = json.loads(report)
-    return ShardRow(number, embedding, first, stop, rows, present, file, digest, seconds, counts)
+    record = number, embedding, first, stop, rows, present, file
+    return ShardRow(*record, FileDigest(size, checksum), seconds, json.loads(report))
 
 
 def index_row(row: Row) -> IndexRow:
     """Return a catalog row, its columns in this order, as an index."""
-    (number, name, kind, embedding, definition, generation, stop, rows, *rest) = row
-    file, size, checksum, seconds, report = rest
-    return IndexRow(
-        number=number,
-        name=name,
-        kind=kind,
-        embedding=embedding,
-        definition=json.loads(definition),
-        generation=generation,
-        stop_key=stop,
-        rows=rows,
-        file=file,
-        digest=FileDigest(size, checksum),
-        seconds=seconds,
-        report=json.loads(report),
-    )
+    number, name, kind, embedding, definition, generation, stop, rows, *work = row
+    file, size, checksum, seconds, report = work
+    record = number, name, kind, embedding, json.loads(definition), generation, stop, rows, file
+    return IndexRow(*record, FileDigest(size, checksum), seconds, json.loads(report))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -16,11 +15,12 @@ from indexes.catalog.records import (
     IndexRow,
     NewEmbedding,
     ShardRow,
+    columns_of,
     embedding_row,
     index_row,
     shard_row,
 )
-from indexes.errors import DamageError, InputError, MismatchError, unknown_name
+from indexes.errors import DamageError, InputError, MismatchError, NextStep, unknown_name
 
 
 class Registry:
@@ -29,8 +29,6 @@ class Registry:
     def __init__(self, catalog: Catalog, place: str) -> None:
         self._catalog = catalog
         self._place = place
-
-    # -- embeddings -----------------------------------------------------------------------------
 
     def add_embedding(
         self, name: str, new: NewEmbedding, fitted: Fitted, replaces: int | None = None
@@ -45,39 +43,19 @@ class Registry:
                                     fitted, fitted_size, fitted_checksum)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
-            [
-                unique,
-                json.dumps(dict(new.embedder)),
-                new.model,
-                new.fingerprint,
-                new.dim,
-                new.dtype,
-                json.dumps(dict(new.attributes)),
-                replaces,
-                fitted.file,
-                fitted.digest.size,
-                fitted.digest.checksum,
-            ],
+            [unique, *columns_of(new), replaces, *columns_of(fitted)],
         )
         return self.embedding(number)
 
     def set_fitted(self, number: int, fitted: Fitted, attributes: Mapping[str, Any]) -> None:
         """Set the file and the attributes of what an embedding was fitted to."""
-        self._catalog.execute(
-            """
+        sql = """
             UPDATE embeddings SET fitted = ?, fitted_size = ?, fitted_checksum = ?, facts = ?
             WHERE embedding = ?
-            """,
-            [
-                fitted.file,
-                fitted.digest.size,
-                fitted.digest.checksum,
-                json.dumps(attributes),
-                number,
-            ],
-        )
+        """
+        self._catalog.execute(sql, [*columns_of(fitted), json.dumps(attributes), number])
 
-    def begun(self, number: int) -> list[EmbeddingRow]:
+    def unfinished_refits(self, number: int) -> list[EmbeddingRow]:
         """Return the unfinished refits of the embedding of that number."""
         return [row for row in self.embeddings() if row.replaces == number]
 
@@ -114,12 +92,13 @@ class Registry:
 
     def drop_embedding(self, number: int, *, but: int = 0) -> None:
         """Drop an embedding, its unfinished refits except for `but`, and their shards."""
-        gone = [number, *(row.number for row in self.begun(number) if row.number != but)]
+        gone = [
+            number,
+            *(row.number for row in self.unfinished_refits(number) if row.number != but),
+        ]
         for one in gone:
             self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
             self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])
-
-    # -- shards ---------------------------------------------------------------------------------
 
     def next_shard(self) -> int:
         """Return the number of the next shard, for its file's name; no number is used again."""
@@ -133,22 +112,8 @@ class Registry:
 
     def add_shard(self, shard: ShardRow) -> None:
         """Add a finished file: from this commit on it counts."""
-        self._catalog.execute(
-            "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                shard.number,
-                shard.embedding,
-                shard.first_key,
-                shard.stop_key,
-                shard.rows,
-                shard.present,
-                shard.file,
-                shard.digest.size,
-                shard.digest.checksum,
-                shard.seconds,
-                json.dumps(dict(shard.report)),
-            ],
-        )
+        sql = "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self._catalog.execute(sql, columns_of(shard))
 
     def drop_shards(self, shards: Sequence[ShardRow]) -> None:
         """Drop shards that another one replaces."""
@@ -165,8 +130,6 @@ class Registry:
         """
         return [shard_row(row) for row in self._catalog.rows(sql, [embedding])]
 
-    # -- indexes --------------------------------------------------------------------------------
-
     def set_index(self, index: IndexRow) -> None:
         """Add an index, or replace the one of the same name."""
         self._catalog.execute(
@@ -181,20 +144,7 @@ class Registry:
                 checksum = excluded.checksum, seconds = excluded.seconds,
                 report = excluded.report
             """,
-            [
-                index.name,
-                index.kind,
-                index.embedding,
-                json.dumps(dict(index.definition)),
-                index.generation,
-                index.stop_key,
-                index.rows,
-                index.file,
-                index.digest.size,
-                index.digest.checksum,
-                index.seconds,
-                json.dumps(dict(index.report)),
-            ],
+            columns_of(index)[1:],
         )
 
     def of_kind(self, kind: str) -> list[IndexRow]:
@@ -230,8 +180,9 @@ class Registry:
 def another_index(folder: Path, row: IndexRow) -> MismatchError:
     """Return the error for a name that an index with another definition has."""
     return MismatchError(
-        f"Index '{row.name}' is there already, made in another way ({row.kind}). Choose another "
-        f"name, or first: retriever drop {shlex.quote(str(folder))} {row.name}"
+        f"Index '{row.name}' exists already, with another definition ({row.kind}). "
+        "Drop the index first, or choose another name.",
+        next_step=NextStep("drop", folder, row.name),
     )
 
 

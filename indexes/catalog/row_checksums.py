@@ -1,7 +1,7 @@
 """Checksums of catalog rows: SQLite detects a broken page, but not a changed byte in a row.
 
 Each is a CRC-32, which detects every change of up to 32 adjacent bits. The text of a document has
-its own checksum (`content_checksum`), which also detects edits.
+its own checksum (`text_checksum`), which also detects edits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
-from indexes.document import content_checksum
+from indexes.document import text_checksum
 
 _PASSAGE = struct.Struct("<4q").pack
 
@@ -28,7 +28,7 @@ def passage_row_checksum(key: int, document: int, start: int, stop: int) -> int:
     return crc32(_PASSAGE(key, document, start, stop))
 
 
-def is_whole_document(row: Sequence[object]) -> bool:
+def is_intact_document(row: Sequence[object]) -> bool:
     """Return whether a row (document, doc_id, checksum, metadata, seal) is as committed."""
     number, doc_id, checksum, metadata, row_checksum = row
     if not (isinstance(number, int) and isinstance(checksum, bytes)):
@@ -36,14 +36,14 @@ def is_whole_document(row: Sequence[object]) -> bool:
     return document_row_checksum(number, str(doc_id), checksum, str(metadata)) == row_checksum
 
 
-def is_whole_passage(row: Sequence[object]) -> bool:
+def is_intact_passage(row: Sequence[object]) -> bool:
     """Return whether a row (key, document, start, stop, seal) is as committed."""
     *numbers, row_checksum = row
     integers = [number for number in numbers if isinstance(number, int)]
     return len(integers) == len(numbers) and passage_row_checksum(*integers) == row_checksum
 
 
-def are_whole_hits(rows: Iterable[Sequence[Any]]) -> bool:
+def are_intact_hits(rows: Iterable[Sequence[Any]]) -> bool:
     """Return whether passages with their documents are as committed.
 
     Rows are (key, document, start, stop, seal), and the document's (document, doc_id, checksum,
@@ -51,25 +51,13 @@ def are_whole_hits(rows: Iterable[Sequence[Any]]) -> bool:
     every search: a value of a wrong type is False here. `test_row_checksums` holds them equal.
     """
     try:
-        for (
-            key,
-            owner,
-            start,
-            stop,
-            row_checksum,
-            number,
-            doc_id,
-            checksum,
-            data,
-            own,
-            title,
-            text,
-        ) in rows:
+        for row in rows:
+            key, owner, start, stop, seal, number, doc_id, checksum, data, own, title, text = row
             content = f"{number} {len(doc_id)} {doc_id} {data}"
             if (
-                crc32(_PASSAGE(key, owner, start, stop)) != row_checksum
+                crc32(_PASSAGE(key, owner, start, stop)) != seal
                 or crc32(checksum, crc32(content.encode())) != own
-                or content_checksum(title, text) != checksum
+                or text_checksum(title, text) != checksum
             ):
                 return False
     except (AttributeError, TypeError, ValueError, struct.error):

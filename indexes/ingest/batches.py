@@ -14,8 +14,8 @@ from indexes.progress import Progress
 
 # A batch ends with whichever comes first.
 COMMIT_SECONDS = 2.0
-PORTION_RECORDS = 10_000
-PORTION_CHARACTERS = 16 << 20
+BATCH_RECORDS = 10_000
+BATCH_CHARACTERS = 16 << 20
 
 KEPT_BAD_RECORDS = 1_000
 
@@ -24,13 +24,13 @@ Record = tuple[str, Document | BadRecord]
 
 @dataclass
 class IngestBatches:
-    """Incoming records, each with its place; bad ones are pluralize, the first of them kept.
+    """Incoming records, each with its place; bad ones are counted, and the first of them kept.
 
     Unless `skip_bad`, nothing is added from the batch of the first bad record on: the rest is only
     read, to report all bad records.
     """
 
-    intake: Upsert
+    upsert: Upsert
     records: Iterator[Record]
     skip_bad: bool
     progress: Progress
@@ -39,55 +39,51 @@ class IngestBatches:
     total_bad: int = 0
     bad: list[BadRecord] = field(default_factory=list)
 
-    def portions(self) -> Iterator[list[Record]]:
+    def batches(self) -> Iterator[list[Record]]:
         """Yield the records, in batches of one commit each.
 
         Raises:
             BadRecordsError: at the end, if some were bad and `skip_bad` is false.
         """
-        while portion := self._gather():
-            yield portion
-            self.count += len(portion)
+        while batch := self._gather():
+            yield batch
+            self.count += len(batch)
             self.progress(self.count, 0)
         if self._refuses:
-            raise BadRecordsError(
-                self.bad,
-                self.total_bad,
-                kept=self.kept,
-                advice="Fix them, or leave them out with --skip-bad (skip_bad=True).",
-            )
+            advice = "Fix them, or skip bad records (skip_bad)."
+            raise BadRecordsError(self.bad, self.total_bad, kept=self.kept, advice=advice)
 
     def _gather(self) -> list[Record]:
-        portion: list[Record] = []
+        batch: list[Record] = []
         characters, until = 0, time.monotonic() + COMMIT_SECONDS
         for item in self.records:
             # The item itself: another tuple for each would double the garbage collector's work.
-            portion.append(item)
+            batch.append(item)
             if isinstance(item[1], Document):
                 characters += len(item[1].text)
-            full = len(portion) >= PORTION_RECORDS or characters >= PORTION_CHARACTERS
+            full = len(batch) >= BATCH_RECORDS or characters >= BATCH_CHARACTERS
             if full or time.monotonic() >= until:
                 break
-        return portion
+        return batch
 
-    def diff(self, portion: list[Record]) -> PendingChanges:
+    def diff(self, batch: list[Record]) -> PendingChanges:
         """Return what a batch would change; nothing, once a record was bad and none is skipped."""
-        bad = [record for _, record in portion if isinstance(record, BadRecord)]
-        good = [item for item in portion if isinstance(item[1], Document)] if bad else portion
-        looked = self.intake.diff(cast(list[tuple[str, Document]], good))
-        bad += looked.repeated
+        bad = [record for _, record in batch if isinstance(record, BadRecord)]
+        good = [item for item in batch if isinstance(item[1], Document)] if bad else batch
+        pending = self.upsert.diff(cast(list[tuple[str, Document]], good))
+        bad += pending.repeated
         self.total_bad += len(bad)
         self.bad += bad[: KEPT_BAD_RECORDS - len(self.bad)]
         if not self._refuses:
-            return looked
-        self.intake.pass_by(looked)
+            return pending
+        self.upsert.skip(pending)
         return PendingChanges.nothing()
 
-    def apply(self, looked: PendingChanges) -> None:
+    def apply(self, pending: PendingChanges) -> None:
         """Write pending changes; inside a transaction if there are any."""
-        self.intake.apply(looked)
+        self.upsert.apply(pending)
         if not self._refuses:
-            self.kept = self.count + len(looked.doc_ids)
+            self.kept = self.count + len(pending.doc_ids)
 
     @property
     def _refuses(self) -> bool:
@@ -95,5 +91,5 @@ class IngestBatches:
 
     def added(self) -> Added:
         """Return what the call did."""
-        intake = self.intake
-        return Added(intake.new, intake.changed, intake.unchanged, tuple(self.bad), self.total_bad)
+        upsert = self.upsert
+        return Added(upsert.new, upsert.changed, upsert.unchanged, tuple(self.bad), self.total_bad)

@@ -52,15 +52,15 @@ class Upsert:
         self._spans = spans
         self._fields = indexed_fields(catalog)
         self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
-        self._passed: dict[str, str] = {}
+        self._skipped: dict[str, str] = {}
         self.new = self.changed = self.unchanged = 0
 
-    def diff(self, portion: Sequence[tuple[str, Document]]) -> PendingChanges:
+    def diff(self, batch: Sequence[tuple[str, Document]]) -> PendingChanges:
         """Return what some (place, document) would change, and which ids are repeated."""
-        known = self._known([document.doc_id for _, document in portion])
-        fresh, places, repeated = self._first_time(portion, known)
+        known = self._known([document.doc_id for _, document in batch])
+        fresh, places, repeated = self._first_time(batch, known)
         number = int(self._catalog.value("SELECT next_document FROM state"))
-        changes = _Changes([], [], [], number)
+        changes = _Changes(number)
         for doc_id, document in fresh.items():
             row = known.get(doc_id)
             checksum = document.content_checksum()
@@ -69,19 +69,19 @@ class Upsert:
         numbers = [known[doc_id][1] if doc_id in known else None for doc_id in fresh]
         return PendingChanges(changes, list(fresh), places, numbers, repeated)
 
-    def apply(self, looked: PendingChanges) -> None:
+    def apply(self, pending: PendingChanges) -> None:
         """Write the latest pending changes; inside `catalog.writing()` if there are any."""
-        changes = looked.changes
+        changes = pending.changes
         if changes.count:
             self._write(changes)
-        self._seen.add(looked.places, looked.numbers)
+        self._seen.add(pending.places, pending.numbers)
         self.new += len(changes.new)
         self.changed += len(changes.moved) + len(changes.edited)
-        self.unchanged += len(looked.doc_ids) - changes.count
+        self.unchanged += len(pending.doc_ids) - changes.count
 
-    def pass_by(self, looked: PendingChanges) -> None:
+    def skip(self, pending: PendingChanges) -> None:
         """Keep only the ids of pending changes, to detect repeated ones."""
-        self._passed |= zip(looked.doc_ids, looked.places, strict=True)
+        self._skipped |= zip(pending.doc_ids, pending.places, strict=True)
 
     def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
         sql = """
@@ -92,24 +92,24 @@ class Upsert:
         return {row[0]: row for row in rows}
 
     def _first_time(
-        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
+        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
     ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
-        fresh = {document.doc_id: document for _, document in portion}
+        fresh = {document.doc_id: document for _, document in batch}
         again = self._seen.any_of([row[1] for row in known.values()])
-        if len(fresh) < len(portion) or again or self._passed:
-            return self._without_repeated(portion, known)
-        return fresh, [place for place, _ in portion], []
+        if len(fresh) < len(batch) or again or self._skipped:
+            return self._without_repeated(batch, known)
+        return fresh, [place for place, _ in batch], []
 
     def _without_repeated(
-        self, portion: Sequence[tuple[str, Document]], known: dict[str, Known]
+        self, batch: Sequence[tuple[str, Document]], known: dict[str, Known]
     ) -> tuple[dict[str, Document], list[str], list[BadRecord]]:
         fresh: dict[str, Document] = {}
         places: dict[str, str] = {}
         repeated = []
-        for place, document in portion:
+        for place, document in batch:
             doc_id = document.doc_id
             row = known.get(doc_id)
-            first = places.get(doc_id) or self._passed.get(doc_id)
+            first = places.get(doc_id) or self._skipped.get(doc_id)
             first = first or (self._seen.place(row[1]) if row else "")
             if first:
                 repeated.append(BadRecord(place, f"id '{doc_id}' came before, at {first}"))
@@ -133,13 +133,10 @@ class Upsert:
         )
 
     def _insert(self, documents: Numbered) -> None:
+        rows = [(number, _row(document)) for number, document in documents]
         self._catalog.execute_many(
             "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
-            [
-                (number, *row, document_row_checksum(number, *row))
-                for number, document in documents
-                for row in [_row(document)]
-            ],
+            [(number, *row, document_row_checksum(number, *row)) for number, row in rows],
         )
         self._catalog.execute_many(
             "INSERT INTO texts VALUES (?, ?, ?)",
@@ -147,13 +144,10 @@ class Upsert:
         )
 
     def _update(self, documents: Numbered) -> None:
+        rows = [(number, _row(document)) for number, document in documents]
         self._catalog.execute_many(
             "UPDATE documents SET checksum = ?, metadata = ?, seal = ? WHERE document = ?",
-            [
-                (row[1], row[2], document_row_checksum(number, *row), number)
-                for number, document in documents
-                for row in [_row(document)]
-            ],
+            [(*row[1:], document_row_checksum(number, *row), number) for number, row in rows],
         )
 
     def _replace_texts(self, documents: Numbered) -> int:
@@ -164,13 +158,8 @@ class Upsert:
         return self._corpus.tombstone_passages([number for number, _ in documents])
 
     def _insert_passages(self, documents: Numbered, first_key: int) -> int:
-        spans = (
-            (number, start, stop)
-            for number, document in documents
-            for start, stop in (
-                self._spans(document.text) if self._spans else ((0, len(document.text)),)
-            )
-        )
+        split = self._spans or (lambda text: ((0, len(text)),))
+        spans = ((number, *span) for number, document in documents for span in split(document.text))
         rows = [
             (key, number, start, stop, passage_row_checksum(key, number, start, stop))
             for key, (number, start, stop) in enumerate(spans, start=first_key)
@@ -196,7 +185,7 @@ class PendingChanges:
     @classmethod
     def nothing(cls) -> PendingChanges:
         """Return no changes."""
-        return cls(_Changes([], [], [], 0), (), (), (), ())
+        return cls(_Changes(0), (), (), (), ())
 
 
 @dataclass
@@ -206,10 +195,10 @@ class _Changes:
     `with_new_text` are the first two together, in the order in which they came.
     """
 
-    new: Numbered
-    moved: Numbered
-    edited: Numbered
     next_document: int
+    new: Numbered = field(default_factory=list)
+    moved: Numbered = field(default_factory=list)
+    edited: Numbered = field(default_factory=list)
     with_new_text: Numbered = field(default_factory=list)
 
     def add(self, known: Known | None, document: Document, checksum: bytes) -> None:

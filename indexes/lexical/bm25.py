@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from indexes.catalog.passages import Passage
 from indexes.errors import CollectionError, DamageError, InputError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
-from indexes.storage.files import LOCAL_LOCKS, advice, sync
+from indexes.storage.files import LOCAL_LOCKS, sync, unreadable, unwritable
 
 LANGUAGES = (
     *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
@@ -64,7 +64,7 @@ def check_language(language: str) -> None:
 def terms_of(text: str, language: str) -> Terms:
     """Return the terms of a text as an index holds them: its words in lower case, stemmed.
 
-    There is no query syntax: everything is text. Sorted, so that scores are added in one order.
+    Sorted, so that scores are added in one order.
     """
     # tantivy refuses half a surrogate pair.
     valid = text.encode(errors="replace").decode()
@@ -198,19 +198,21 @@ def build(
         CollectionError: the disk is full, or cannot be written to.
     """
     try:
-        with _write_errors(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            count = _write(folder, language, passages, progress)
-            for path in sorted(folder.iterdir()):
-                if path.name in LOCAL_LOCKS:
-                    path.unlink()
-                else:
-                    sync(path)
-            for path in (folder, folder.parent, folder.parent.parent):
-                sync(path)
-    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        count = _write(folder, language, passages, progress)
+        for path in sorted(folder.iterdir()):
+            if path.name in LOCAL_LOCKS:
+                path.unlink()
+            else:
+                sync(path)
+        for path in (folder, folder.parent, folder.parent.parent):
+            sync(path)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        # tantivy's own errors are ValueErrors; a passage that cannot be read raises another type.
+        if isinstance(error, ValueError | OSError):
+            raise unwritable(folder, _reason(error)) from None
         raise
     return count
 
@@ -247,7 +249,7 @@ def load(folder: Path, language: str) -> LexicalIndex:
             # From here on, it holds every file open.
             return LexicalIndex(index, language)
     except (ValueError, OSError) as error:
-        raise DamageError(f"{folder} cannot be read: {_reason(error)}. {advice(folder)}") from None
+        raise unreadable(folder, _reason(error)) from None
 
 
 @contextlib.contextmanager
@@ -271,18 +273,6 @@ def _links_to(folder: Path) -> Iterator[Path]:
             if not links.exists():
                 break
             time.sleep(CLEARING_SECONDS)
-
-
-@contextlib.contextmanager
-def _write_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    # tantivy's own errors are ValueErrors; a passage that cannot be read raises another type.
-    except (ValueError, OSError) as error:
-        raise CollectionError(
-            f"{folder} cannot be written: {_reason(error)}. What was committed is kept; check that "
-            "the disk has room and that you may write there, and run the same again."
-        ) from None
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from indexes.progress import Progress
 
 
 @dataclass(frozen=True)
-class Compacted:
+class CompactReport:
     """Result of a `compact`: vectors of deleted passages dropped, and bytes freed.
 
     `exact` names the indexes that are searched exactly from now on: too few vectors were left to
@@ -26,7 +26,7 @@ class Compacted:
 
 def compact(
     writer: WriteSession, sweep: Callable[[], object], size: Callable[[], int], progress: Progress
-) -> Compacted:
+) -> CompactReport:
     """Drop what deleted documents left behind, and return the space to the disk.
 
     Embeds nothing; readers continue. An ANN structure with deleted rows is rebuilt, and so is one
@@ -48,4 +48,4 @@ def compact(
     sweep()
     writer.catalog.vacuum()
     progress(len(embeddings) + 1, len(embeddings) + 1)
-    return Compacted(rows, max(0, before - size()), tuple(exact))
+    return CompactReport(rows, max(0, before - size()), tuple(exact))

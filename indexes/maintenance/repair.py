@@ -26,7 +26,7 @@ TABLES = ("documents", "passages", "fields", "field_values", "embeddings", "shar
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairReport:
     """Result of a `repair`: what was done, as sentences, and the problems that are left."""
 
     done: tuple[str, ...]
@@ -44,7 +44,7 @@ class Repairer:
 
     writer: WriteSession
 
-    def mend(
+    def repair(
         self, problems: Sequence[Problem], encoder: Encoder, progress: Progress
     ) -> Iterator[str]:
         """Fix each problem that has a cure; yield what was done."""
@@ -55,29 +55,24 @@ class Repairer:
             yield self._index_fields()
         lost = [problem.name for problem in problems if problem.cure == "structure"]
         damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
-        begun = {int(problem.name) for problem in problems if problem.cure == "begun"}
+        unfinished = {int(problem.name) for problem in problems if problem.cure == "begun"}
         for embedding in self.writer.registry.embeddings():
-            if embedding.number in begun:
-                yield self._forget(embedding)
+            if embedding.number in unfinished:
+                with self.writer.catalog.writing():
+                    self.writer.registry.drop_embedding(embedding.number)
+                yield f"dropped the unfinished refit '{embedding.name}'"
             else:
-                yield from self._mend_embedding(embedding, lost, damaged, encoder, progress)
-        yield from self._mend_words(lost, progress)
+                yield from self._repair_embedding(embedding, lost, damaged, encoder, progress)
+        yield from self._rebuild_bm25(lost, progress)
 
-    def _forget(self, embedding: EmbeddingRow) -> str:
-        with self.writer.catalog.writing():
-            self.writer.registry.drop_embedding(embedding.number)
-        return f"dropped the unfinished refit '{embedding.name}'"
-
-    def _mend_words(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
-        registry = self.writer.registry
-        for row in registry.of_kind(LEXICAL.name):
+    def _rebuild_bm25(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
+        for row in self.writer.registry.of_kind(LEXICAL.name):
             if row.name in lost:
-                Bm25Builder(self.writer).build(
-                    row.name, str(row.definition["language"]), progress, anew=True
-                )
+                language = str(row.definition["language"])
+                Bm25Builder(self.writer).build(row.name, language, progress, anew=True)
                 yield f"read all texts for '{row.name}' again"
 
-    def _mend_embedding(
+    def _repair_embedding(
         self,
         embedding: EmbeddingRow,
         lost: Sequence[str],
@@ -109,11 +104,10 @@ class Repairer:
         """Drop damaged shards, and mark the structures over them as stale."""
         if not shards and not structures:
             return
-        registry = self.writer.registry
         with self.writer.catalog.writing():
-            registry.drop_shards(shards)
+            self.writer.registry.drop_shards(shards)
             for row in structures:
-                registry.set_index(mark_stale(row, embedding))
+                self.writer.registry.set_index(mark_stale(row, embedding))
 
     def _index_fields(self) -> str:
         corpus, catalog = self.writer.corpus, self.writer.catalog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from indexes.catalog.fitted import read_parameters
 from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry
-from indexes.catalog.row_checksums import is_whole_document, is_whole_passage
-from indexes.document import content_checksum
+from indexes.catalog.row_checksums import is_intact_document, is_intact_passage
+from indexes.document import text_checksum
 from indexes.errors import DamageError, pluralize
-from indexes.lexical import bm25 as lexical
+from indexes.lexical import bm25
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
@@ -37,8 +37,8 @@ class Problem:
     """Something that is damaged.
 
     `what` is a sentence. `cure` is what `repair` can do about it: `structure` (rebuild it), `shard`
-    (embed it again), `fields` (index them again), `tables` (rebuild SQLite's own indexes), `begun`
-    (drop an unfinished refit), or nothing; `name` is what it would be done to.
+    (embed it again), `fields` (index them again), `tables` (rebuild SQLite's own indexes),
+    `begun` (drop an unfinished refit), or nothing; `name` is what it would be done to.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Checked:
+class VerifyReport:
     """Result of a check; `leftovers` are files that the catalog does not name.
 
     Leftovers are harmless: an interrupted writer left them, and the next one removes them.
@@ -78,7 +78,9 @@ class Checker:
     registry: Registry
     folder: Path
 
-    def check(self, leftovers: Sequence[Path], progress: Callable[[int, int], None]) -> Checked:
+    def check(
+        self, leftovers: Sequence[Path], progress: Callable[[int, int], None]
+    ) -> VerifyReport:
         """Check everything; files are read once, rows in pages."""
         problems: list[Problem] = []
         embeddings = self.registry.embeddings()
@@ -103,9 +105,10 @@ class Checker:
             files += embedding.fitted.file is not None
             step(self._embedding(embedding, shards, indexes))
         for index in structures:
-            step(self._words(index) if kind_of(index.kind).is_lexical else self._structure(index))
+            lexical = kind_of(index.kind).is_lexical
+            step(self._structure(index, self._bm25 if lexical else self._ann))
         problems.extend(_lost_parts(indexes))
-        return Checked(
+        return VerifyReport(
             documents=self.corpus.count(),
             passages=self.corpus.count_all_passages(),
             vectors=vectors,
@@ -114,19 +117,17 @@ class Checker:
             leftovers=tuple(leftovers),
         )
 
-    # -- the catalog ----------------------------------------------------------------------------
-
     def _tables(self) -> Iterator[Problem]:
         for (message,) in self.catalog.rows("PRAGMA integrity_check(20)"):
             if message != "ok":
                 yield Problem(f"SQLite says of {self.catalog.path.name}: {message}.", "tables")
         for table, *_ in self.catalog.rows("PRAGMA foreign_key_check"):
-            yield Problem(f"A row of the table {table} belongs to nothing.")
+            yield Problem(f"A row of the table {table} refers to a row that does not exist.")
         for table in ("documents", "passages"):
             found = self.catalog.value(f"SELECT COUNT(*) FROM {table}")
             expected = self.catalog.value(f"SELECT {table} FROM state")
             if found != expected:
-                yield Problem(f"{table}: {found:,} are there, {expected:,} were committed.")
+                yield Problem(f"{table}: {found:,} exist, {expected:,} were committed.")
         yield from self._tombstones()
 
     def _tombstones(self) -> Iterator[Problem]:
@@ -155,7 +156,7 @@ class Checker:
                 yield from self._fields(fields, page)
         strays = "SELECT COUNT(*) FROM texts WHERE document NOT IN (SELECT document FROM documents)"
         if count := self.catalog.value(strays):
-            yield Problem(f"No document owns {pluralize(count, 'text')}.")
+            yield Problem(f"{pluralize(count, 'text')} without a document.")
 
     def _fields(
         self, fields: dict[tuple[str, ...], int], page: Sequence[Sequence[object]]
@@ -193,21 +194,16 @@ class Checker:
             sizes = self._sizes({row[1] for row in page}, sizes)
             for key, document, start, stop, row_checksum in page:
                 size = sizes.get(document)
-                if (
-                    not is_whole_passage((key, document, start, stop, row_checksum))
-                    or key >= stop_key
-                ):
+                row = key, document, start, stop, row_checksum
+                if not is_intact_passage(row) or key >= stop_key:
                     yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
                 elif size is None:
                     yield Problem(f"Passage {key} belongs to no document.")
                 elif not 0 <= start <= stop <= size:
-                    yield Problem(f"Passage {key} is no stretch of its document's text.")
-        sql = """
-            SELECT COUNT(*) FROM documents
-            WHERE document NOT IN (SELECT document FROM passages)
-        """
+                    yield Problem(f"Passage {key} is not within its document's text.")
+        sql = "SELECT COUNT(*) FROM documents WHERE document NOT IN (SELECT document FROM passages)"
         if count := self.catalog.value(sql):
-            yield Problem(f"No passage belongs to {pluralize(count, 'document')}.")
+            yield Problem(f"{pluralize(count, 'document')} without a passage.")
 
     def _sizes(self, documents: set[object], known: dict[object, int]) -> dict[object, int]:
         """Return the bytes of the texts of some documents, without measuring `known` ones again.
@@ -223,17 +219,15 @@ class Checker:
         new = [number for number in documents - known.keys() if isinstance(number, int)]
         return sizes | dict(self.catalog.rows(sql, [json.dumps(new)]))
 
-    # -- files ----------------------------------------------------------------------------------
-
     def _embedding(
         self, embedding: EmbeddingRow, shards: Sequence[ShardRow], indexes: Sequence[IndexRow]
     ) -> Iterator[Problem]:
         """Check what was fitted, and every shard; an unfinished refit has one cure."""
         users = [index.name for index in indexes if index.embedding == embedding.number]
-        found = chain(self._fitted(embedding, users), self._shards(embedding, shards))
-        for problem in found:
-            begun = embedding.replaces is not None
-            yield Problem(problem.what, "begun", str(embedding.number)) if begun else problem
+        unfinished = Problem("", "begun", str(embedding.number))
+        for problem in chain(self._fitted(embedding, users), self._shards(embedding, shards)):
+            refit = embedding.replaces is not None
+            yield replace(unfinished, what=problem.what) if refit else problem
 
     def _fitted(self, embedding: EmbeddingRow, users: Sequence[str]) -> Iterator[Problem]:
         try:
@@ -261,68 +255,54 @@ class Checker:
         except DamageError as error:
             yield Problem(str(error), "shard", str(shard.number))
             return
-        if lost := self._strangers(keys, shard):
-            yield Problem(
-                f"{shard.file} has {pluralize(lost, 'vector')} of passages that never were."
-            )
+        if unknown := self._unknown_keys(keys, shard):
+            yield Problem(f"{shard.file} has {pluralize(unknown, 'vector')} of unknown passages.")
 
-    def _strangers(self, keys: Keys, shard: ShardRow) -> int:
+    def _unknown_keys(self, keys: Keys, shard: ShardRow) -> int:
         """Return how many keys belong neither to a passage nor to a tombstone."""
-        interval = [shard.first_key, shard.stop_key] * 2
-        rows = self.catalog.stream(
-            """
+        sql = """
             SELECT key FROM passages WHERE key >= ? AND key < ?
             UNION ALL SELECT key FROM tombstones WHERE key >= ? AND key < ?
-            """,
-            interval,
-        )
+        """
+        rows = self.catalog.stream(sql, [shard.first_key, shard.stop_key] * 2)
         known = np.fromiter((key for (key,) in rows), np.int64)
         return int((~np.isin(keys, known)).sum())
 
-    def _structure(self, index: IndexRow) -> Iterator[Problem]:
-        """Check that a FAISS file is intact, and holds the keys that the shards had then."""
-        embedding = self.registry.embedding_of(index)
+    def _structure(
+        self, index: IndexRow, read: Callable[[IndexRow, Path], tuple[int, Keys, Keys]]
+    ) -> Iterator[Problem]:
+        """Check that a file is intact, and holds the keys that it had to hold when it was built.
+
+        `read` returns its number of rows, its keys, and the keys that it should hold.
+        """
+        path = self.folder / str(index.file)
         try:
-            verify_file(self.folder / str(index.file), index.digest)
-            structure = engine_of(index.definition).load(
-                self.folder / str(index.file), index.definition, embedding.dim
-            )
+            verify_file(path, index.digest)
+            rows, keys, expected = read(index, path)
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)
             return
+        deleted = self.corpus.tombstones()
+        live, found = np.setdiff1d(expected, deleted), np.setdiff1d(keys, deleted)
+        if rows != index.rows or not np.array_equal(live, found):
+            what = f"Index '{index.name}' does not hold the passages that it should."
+            yield Problem(what, "structure", index.name)
+
+    def _ann(self, index: IndexRow, path: Path) -> tuple[int, Keys, Keys]:
+        embedding = self.registry.embedding_of(index)
+        structure = engine_of(index.definition).load(path, index.definition, embedding.dim)
         held = [
             keys_of(shard)
             for shard in self.registry.shards(embedding.number)
             if shard.first_key < index.stop_key
         ]
-        keys = np.concatenate(held) if held else np.empty(0, np.int64)
-        deleted = self.corpus.tombstones()
-        live, found = np.setdiff1d(keys, deleted), np.setdiff1d(structure.keys, deleted)
-        if structure.rows != index.rows or not np.array_equal(live, found):
-            yield _other_passages(index)
+        return structure.rows, structure.keys, np.concatenate([np.empty(0, np.int64), *held])
 
-    def _words(self, index: IndexRow) -> Iterator[Problem]:
-        """Check that a BM25 index is intact, and holds the keys of all passages it covers."""
-        folder = self.folder / str(index.file)
-        try:
-            verify_file(folder, index.digest)
-            words = lexical.load(folder, str(index.definition["language"]))
-            keys = words.keys
-        except DamageError as error:
-            yield Problem(str(error), "structure", index.name)
-            return
-        rows = self.catalog.stream(
-            "SELECT key FROM passages WHERE key < ? ORDER BY key", [index.stop_key]
-        )
-        there = np.fromiter((key for (key,) in rows), np.int64)
-        deleted = self.corpus.tombstones()
-        if len(keys) != index.rows or not np.array_equal(np.setdiff1d(keys, deleted), there):
-            yield _other_passages(index)
-
-
-def _other_passages(index: IndexRow) -> Problem:
-    what = f"Index '{index.name}' does not hold the passages that it should."
-    return Problem(what, "structure", index.name)
+    def _bm25(self, index: IndexRow, path: Path) -> tuple[int, Keys, Keys]:
+        keys = bm25.load(path, str(index.definition["language"])).keys
+        sql = "SELECT key FROM passages WHERE key < ?"
+        rows = self.catalog.stream(sql, [index.stop_key])
+        return len(keys), keys, np.fromiter((key for (key,) in rows), np.int64)
 
 
 def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:
@@ -330,16 +310,16 @@ def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:
     for index in indexes:
         for part in index.parts:
             if part not in names:
-                yield Problem(f"Index '{index.name}' is made of '{part}', which is not there.")
+                yield Problem(f"Index '{index.name}' combines '{part}', which does not exist.")
 
 
 def _fault_of(row: Sequence[object], next_document: int) -> str:
     """Return the fault of a row (document, doc_id, checksum, metadata, seal, title, text)."""
     *own, title, text = row
-    if not is_whole_document(own) or not 0 < int(str(row[0])) < next_document:
+    if not is_intact_document(own) or not 0 < int(str(row[0])) < next_document:
         return "its row is not what was committed"
     if title is None:
         return "its text is lost"
-    if content_checksum(str(title), str(text)) != row[2]:
+    if text_checksum(str(title), str(text)) != row[2]:
         return "its text is not what was added"
     return ""

@@ -115,7 +115,7 @@ class Fitting:
             registry.replace_embedding(old, new)
 
     def _unfinished(self, old: EmbeddingRow) -> list[EmbeddingRow]:
-        return self.writer.registry.begun(old.number)
+        return self.writer.registry.unfinished_refits(old.number)
 
     def _write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
         """Write the fitted parameters to a file, which is used once a row names it."""

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shlex
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +14,15 @@ from pathlib import Path
 
 import filelock
 
-from indexes.errors import CollectionError, DamageError, LockedError
+from indexes.errors import CollectionError, DamageError, LockedError, NextStep
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
 # What tantivy leaves next to an index; not part of its contents.
+ADVICE = {
+    "repair": "Repair the collection.",
+    "refit": "It cannot be derived from anything else. Refit index '{index}'.",
+}
 LOCAL_LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 
 
@@ -106,10 +109,15 @@ def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CollectionError(
-            f"{path} cannot be written: {error.strerror or error}. What was committed is kept; "
-            "check that the disk has room and that you may write there, and run the same again."
-        ) from None
+        raise unwritable(path, error.strerror or str(error)) from None
+
+
+def unwritable(path: Path, why: str) -> CollectionError:
+    """Return the error for a file that cannot be written."""
+    return CollectionError(
+        f"{path} cannot be written: {why}. What was committed is kept; check that the disk has "
+        "room and that you may write there, and run the same again."
+    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -124,13 +132,13 @@ def _make_folder(folder: Path) -> None:
 def digest_of(path: Path) -> FileDigest:
     """Return size and checksum of a finished file; of a folder, over its files by name."""
     if path.is_dir():
-        return _seal_folder(path)
+        return _digest_of_folder(path)
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
         return FileDigest(os.fstat(file.fileno()).st_size, checksum)
 
 
-def _seal_folder(folder: Path) -> FileDigest:
+def _digest_of_folder(folder: Path) -> FileDigest:
     names = sorted(path.name for path in folder.iterdir() if path.name not in LOCAL_LOCKS)
     digest = [(name, digest_of(folder / name)) for name in names]
     lines = "".join(f"{name} {one.size} {one.checksum}\n" for name, one in digest)
@@ -145,12 +153,13 @@ def verify(path: Path, expected: FileDigest) -> None:
     Raises:
         DamageError: it is missing, cannot be read, has another size, or its bytes changed.
     """
-    with _read_errors(path, advice(path)):
-        _compare(path, digest_of(path), expected, advice(path))
+    step = repair_step(path)
+    with _read_errors(path, step):
+        _compare(path, digest_of(path), expected, step)
 
 
-def read_sealed(path: Path, expected: FileDigest, cure: str) -> bytes:
-    """Return the bytes of a small file if they match the catalog; `cure` says what to do if not.
+def read_verified(path: Path, expected: FileDigest, cure: NextStep) -> bytes:
+    """Return the bytes of a small file if they match the catalog; `cure` is what to do if not.
 
     Raises:
         DamageError: see `verify`.
@@ -162,29 +171,40 @@ def read_sealed(path: Path, expected: FileDigest, cure: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _read_errors(path: Path, cure: str) -> Iterator[None]:
+def _read_errors(path: Path, cure: NextStep) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DamageError(f"{path} is missing, though the catalog names it. {cure}") from None
+        raise _damaged(path, "is missing, though the catalog names it", cure) from None
     except OSError as error:
-        raise DamageError(f"{path} cannot be read: {error.strerror}. {cure}") from None
+        raise _damaged(path, f"cannot be read: {error.strerror}", cure) from None
 
 
-def _compare(path: Path, found: FileDigest, expected: FileDigest, cure: str) -> None:
+def _compare(path: Path, found: FileDigest, expected: FileDigest, cure: NextStep) -> None:
     if found != expected:
-        raise DamageError(
-            f"{path} is damaged: expected {expected.size:,} bytes with SHA-256 "
-            f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}. {cure}"
+        what = (
+            f"is damaged: expected {expected.size:,} bytes with SHA-256 "
+            f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}"
         )
+        raise _damaged(path, what, cure)
 
 
-def advice(path: Path) -> str:
-    """Return the advice for a damaged file of a collection."""
+def _damaged(path: Path, what: str, cure: NextStep) -> DamageError:
+    advice = ADVICE[cure.operation].format(index=cure.index)
+    return DamageError(f"{path} {what}. {advice}", next_step=cure)
+
+
+def unreadable(path: Path, why: str) -> DamageError:
+    """Return the error for a file of a collection that cannot be read."""
+    return _damaged(path, f"cannot be read: {why}", repair_step(path))
+
+
+def repair_step(path: Path) -> NextStep:
+    """Return the next step for a damaged file of a collection."""
     # It is in vectors/NAME/, in ann/ or in lexical/.
     above = path.parents[1]
     folder = above.parent if above.name == "vectors" else above
-    return f"Rebuild it with: retriever repair {shlex.quote(str(folder))}"
+    return NextStep("repair", folder)
 
 
 def size_of(path: Path) -> int:
@@ -212,7 +232,7 @@ def remove_file(path: Path) -> bool:
 
 @contextlib.contextmanager
 def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
-    """Be the only process that writes to `folder`; the operating system frees a dead holder's lock.
+    """Lock `folder` against other writers; the operating system frees a dead process's lock.
 
     Waits up to `patience` seconds for another.
 

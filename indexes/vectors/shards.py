@@ -18,7 +18,7 @@ from indexes.catalog.records import EmbeddingRow, ShardRow
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.neighbors import Keys, Matrix
 from indexes.progress import PEAK
-from indexes.storage.files import NO_FILE, FileDigest, advice, new_file, read_sealed, verify
+from indexes.storage.files import NO_FILE, FileDigest, new_file, read_verified, repair_step, verify
 from indexes.vectors.blocks import Block, live, rows_of
 
 MERGED_BYTES = 64 << 20
@@ -79,7 +79,7 @@ def open_shard(
         return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
     path = folder / shard.file
     if not mapped:
-        data = read_sealed(path, shard.digest, advice(path))
+        data = read_verified(path, shard.digest, repair_step(path))
         return Block(keys, np.load(io.BytesIO(data), allow_pickle=False))
     verify(path, shard.digest)
     try:

@@ -9,6 +9,7 @@ import click
 
 from indexes.errors import RetrieverError
 from retriever import __version__
+from retriever.cli.advice import command_of
 from retriever.cli.build import build
 from retriever.cli.compare import compare
 from retriever.cli.completion import completion
@@ -46,7 +47,12 @@ class Group(click.Group):
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        except (RetrieverError, OSError) as error:
+        except RetrieverError as error:
+            _fail(f"Error: {error}")
+            if error.next_step:
+                _fail(f"Run: {command_of(error.next_step)}")
+            sys.exit(1)
+        except OSError as error:
             _fail(f"Error: {error}")
             sys.exit(1)
         except MemoryError as error:

@@ -74,7 +74,7 @@ class IndexBuilder:
     ) -> BuildReport:
         self.store.check_new(name)
         known = str(index.definition.get("language", "")) if index else ""
-        row = self.store.build_words(name, language or known or DEFAULT_LANGUAGE, progress)
+        row = self.store.build_bm25(name, language or known or DEFAULT_LANGUAGE, progress)
         seconds = 0.0 if row == index else row.seconds
         return BuildReport(name, already=self.store.count_passages(), indexing_seconds=seconds)
 

@@ -1,8 +1,10 @@
 """One writes while others read: every answer is one committed state of the collection."""
 
+import functools
 import json
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,10 +16,11 @@ from dataclasses import dataclass
 import pytest
 
 from indexes.catalog import database as catalog
-from indexes.errors import LockedError
+from indexes.errors import LockedError, UnknownNameError
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder
-from tests.support.toy import Axes
+from tests.support.fresh import check_forked, lock_holder
+from tests.support.toy import Axes, build_axes, ids, refused
 
 # Each of the eight kinds of change at least twice.
 CHANGES = 400 if os.environ.get("RETRIEVER_SOAK") else 16
@@ -46,7 +49,7 @@ def state(number):
 
 
 @dataclass
-class WriteSession:
+class StateWriter:
     """Takes a collection from one state to the next; each change is one transaction."""
 
     collection: Collection
@@ -83,79 +86,64 @@ class WriteSession:
                 self.collection.compact()
 
 
+PARTS = ("text", "title", "metadata")
 HALVES = {frozenset({0}), frozenset({1}), frozenset({0, 1})}
 
 
-def fault_of(documents, *, whole):
-    """Why some documents are of no one state, empty if they are; `whole`: all of it is expected.
-
-    Documents are (id, text or None, title, metadata).
-    """
+def fault_of(documents, *, complete):
+    """Why documents or hits are not of one state, empty if they are; `complete`: of all of one."""
     if not documents:
         return ""  # between an edit and the next build, nothing is embedded
-    numbers = {metadata["state"] for *_, metadata in documents}
+    numbers = {document.metadata["state"] for document in documents}
     if len(numbers) > 1:
         return f"states {sorted(numbers)} in one answer"
     expected = {document.doc_id: document for document in state(numbers.pop())}
-    for doc_id, text, title, metadata in documents:
-        document = expected[doc_id]
-        if (text, title, metadata) != (document.text, document.title, document.metadata):
-            return f"{doc_id} is {text!r}, {metadata}; expected {document}"
-    halves = frozenset(metadata["half"] for *_, metadata in documents)
-    found = {doc_id for doc_id, *_ in documents}
+    for found in documents:
+        wanted = expected[found.doc_id]
+        if any(getattr(found, part) != getattr(wanted, part) for part in PARTS):
+            return f"{found}; expected {wanted}"
+    halves = frozenset(document.metadata["half"] for document in documents)
+    found = {document.doc_id for document in documents}
     wanted = {d.doc_id for d in expected.values() if d.metadata["half"] in halves}
     if len(found) != len(documents):
-        return f"a document came twice: {sorted(doc_id for doc_id, *_ in documents)}"
-    if whole and (halves not in HALVES or found != wanted):
+        return f"a document came twice: {sorted(document.doc_id for document in documents)}"
+    if complete and (halves not in HALVES or found != wanted):
         return f"{len(found)} documents of {len(wanted)}"
     return ""
 
 
-def parts(hits):
-    return [(hit.doc_id, hit.text, hit.title, hit.metadata) for hit in hits]
-
-
 def ask(collection, turn):
     """One question, and what is wrong with its answer."""
+    search = functools.partial(collection.search, k=100)
     match turn % 7:
         case 0:
-            hits = collection.search("wind common", index="flat", k=100)
-            return fault_of(parts(hits), whole=True)
+            return fault_of(search("wind common", index="flat"), complete=True)
         case 1:
             name = "graph" if "graph" in collection.index_names() else "flat"
             try:
-                hits = collection.search("tide common", index=name, k=100)
-            except LookupError:
-                raise
-            except Exception as error:
+                return fault_of(search("tide common", index=name), complete=True)
+            except UnknownNameError as error:
                 # It may have been dropped since its name was read: that is a state, too.
-                if name == "graph" and str(error).startswith("No index 'graph' in"):
+                if str(error).startswith("No index 'graph' in"):
                     return ""
                 raise
-            return fault_of(parts(hits), whole=True)
         case 2:
-            hits = collection.search("moss common", index="flat", k=100, where={"half": 0})
-            return fault_of(parts(hits), whole=True)
+            return fault_of(search("moss common", index="flat", where={"half": 0}), complete=True)
         case 3:
-            hits = collection.search("moss common", index="flat", k=3, where={"state": {">=": 0}})
-            return fault_of(parts(hits), whole=False)
+            hits = search("moss common", index="flat", k=3, where={"state": {">=": 0}})
+            return fault_of(hits, complete=False)
         case 4:
             several = collection.search_many(["wind", "common sand"], index="flat", k=100)
             numbers = {hit.metadata["state"] for hits in several for hit in hits}
             if len(numbers) > 1:
                 return f"states {sorted(numbers)} in one answer"
-            return fault_of(parts(several[1]), whole=True)
+            return fault_of(several[1], complete=True)
         case 5:
-            found = collection._store.corpus.document("d00") or collection._store.corpus.document(
-                "d01"
-            )
-            if found is None:
-                return ""
-            return fault_of([(found.doc_id, found.text, found.title, found.metadata)], whole=False)
-        case 6:
-            hits = collection.search("common", index="bm25", k=100)
-            return fault_of(parts(hits), whole=True)
-    raise AssertionError
+            corpus = collection._store.corpus
+            found = corpus.document("d00") or corpus.document("d01")
+            return fault_of([found], complete=False) if found else ""
+        case _:
+            return fault_of(search("common", index="bm25"), complete=True)
 
 
 def read(path, stop, enough, results):
@@ -199,13 +187,11 @@ def test_four_processes_read_only_committed_states_while_one_writes(
     context = multiprocessing.get_context("spawn")
     stop, results = context.Event(), context.Queue()
     with Collection.create(tmp_path / "c") as collection:
-        writer = WriteSession(collection)
+        writer = StateWriter(collection)
         writer.start()
         enough = [context.Event() for _ in range(READERS)]
-        readers = [
-            context.Process(target=read, args=(tmp_path / "c", stop, one, results))
-            for one in enough
-        ]
+        common = tmp_path / "c", stop
+        readers = [context.Process(target=read, args=(*common, e, results)) for e in enough]
         for reader in readers:
             reader.start()
         while results.empty() and all(reader.is_alive() for reader in readers):
@@ -224,63 +210,55 @@ def test_four_processes_read_only_committed_states_while_one_writes(
     record_testsuite_property("of them with hits", full)
     record_testsuite_property("states seen", states)
     assert [fault for some in faults for fault in some] == []
-    assert min(answers) > 0
-    assert min(full) > 0
-    assert min(states) > 1
+    assert (min(answers) > 0, min(full) > 0, min(states) > 1) == (True, True, True)
     assert checked.problems == ()
 
 
-def test_four_threads_read_only_committed_states_while_another_writes(tmp_path):
+def test_four_threads_read_only_committed_states_while_another_writes(collection):
     stop, faults, answers = threading.Event(), [], [0] * READERS
-    with Collection.create(tmp_path / "c") as collection:
-        writer = WriteSession(collection)
-        writer.start()
+    writer = StateWriter(collection)
+    writer.start()
 
-        def query(reader):
-            while not stop.is_set() and not faults:
-                turn = answers[reader]
-                try:
-                    if fault := ask(collection, turn):
-                        faults.append(fault)
-                except Exception as error:
-                    faults.append(f"turn {turn % 7}: {type(error).__name__}: {error}")
-                answers[reader] += 1
+    def query(reader):
+        while not stop.is_set() and not faults:
+            turn = answers[reader]
+            try:
+                if fault := ask(collection, turn):
+                    faults.append(fault)
+            except Exception as error:
+                faults.append(f"turn {turn % 7}: {type(error).__name__}: {error}")
+            answers[reader] += 1
 
-        threads = [threading.Thread(target=query, args=(n,)) for n in range(READERS)]
-        for thread in threads:
-            thread.start()
-        # Until each thread has asked every kind of question.
-        while not faults and (writer.number < CHANGES or min(answers) < 7):
-            writer.step()
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert faults == []
-        assert collection.verify().problems == ()
+    threads = [threading.Thread(target=query, args=(n,)) for n in range(READERS)]
+    for thread in threads:
+        thread.start()
+    # Until each thread has asked every kind of question.
+    while not faults and (writer.number < CHANGES or min(answers) < 7):
+        writer.step()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert collection.verify().problems == ()
 
 
 def test_a_long_snapshot_sees_one_state_while_a_writer_compacts(tmp_path, monkeypatch):
     # It need not wait until nobody reads any more: that wait would not end.
     monkeypatch.setattr(catalog, "BUSY_MILLISECONDS", 10**9)
     with Collection.create(tmp_path / "c") as collection:
-        WriteSession(collection).start()
+        StateWriter(collection).start()
         query = EMBEDDER.encode_queries(["wind common"])
 
         def answer(snapshot):
             nearest = snapshot.search("graph", query, 100)
-            found = snapshot.corpus.found(nearest.keys[0].tolist())
-            return [
-                (found[key].document, score)
-                for key, score in zip(
-                    nearest.keys[0].tolist(), nearest.scores[0].tolist(), strict=True
-                )
-            ]
+            keys, scores = nearest.keys[0].tolist(), nearest.scores[0].tolist()
+            found = snapshot.corpus.found(keys)
+            return [(found[key].document, score) for key, score in zip(keys, scores, strict=True)]
 
         with Collection.open(tmp_path / "c") as other, other._store.snapshot() as snapshot:
             before = answer(snapshot)
-            assert sorted(document.doc_id for document, _ in before) == [
-                document.doc_id for document in state(0)
-            ]
+            assert {document.doc_id for document, _ in before} == {d.doc_id for d in state(0)}
+            assert len(before) == DOCUMENTS
             collection.delete([f"d{n:02}" for n in range(20)])
             collection.add([Document("new", "wind common")])
             collection.build("flat")
@@ -291,26 +269,13 @@ def test_a_long_snapshot_sees_one_state_while_a_writer_compacts(tmp_path, monkey
             assert {hit.doc_id for hit in hits} == {"d20", "d21", "d22", "d23", "new"}
 
 
-HOLD = """
-import pathlib, sys
-from indexes.storage.files import writer_lock
-with writer_lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
 @pytest.fixture
 def holder(library):
-    """A process that holds the writer's lock of `library`."""
-    command = [sys.executable, "-c", HOLD, str(library.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"held\n"
+    with lock_holder(library.path) as process:
         yield process
-        process.kill()
 
 
-def test_a_living_holder_of_the_lock_is_named_with_host_and_time(library, holder):
+def test_the_holder_of_the_lock_is_named_with_host_and_time(library, holder):
     since = json.loads((library.path / "writer.json").read_text())["since"]
     who = f"by process {holder.pid} on {socket.gethostname()} since {since}. Wait for it"
     for write in (
@@ -322,16 +287,13 @@ def test_a_living_holder_of_the_lock_is_named_with_host_and_time(library, holder
         library.compact,
         library.repair,
     ):
-        with pytest.raises(LockedError) as caught:
-            write()
-        assert who in str(caught.value)
+        refused(LockedError, re.escape(who), write)
     assert len(library.search("kitten", k=9)) == 3
     assert library.verify().ok
 
 
 def test_a_dead_holders_lock_is_taken_over(library, holder):
-    with pytest.raises(LockedError):
-        library.delete(["cat"])
+    refused(LockedError, None, library.delete, ["cat"])
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()
     # Its signature is still there; the lock is not.
@@ -363,24 +325,19 @@ def test_a_writer_that_was_killed_leaves_the_last_committed_state(library):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_reads_and_writes_beside_its_parent(tmp_path):
+def test_a_forked_process_reads_and_writes_beside_its_parent(collection):
     # As web servers do, that open a collection first and then fork their workers.
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("a", "north")])
-        collection.build("axes", Axes())
-        assert [hit.doc_id for hit in collection.search("north")] == ["a"]
-        child = os.fork()
-        if child == 0:
-            try:
-                found = [hit.doc_id for hit in collection.search("north")]
-                collection.add([Document("b", "east")])
-                os._exit(0 if found == ["a"] else 1)
-            except BaseException:
-                os._exit(2)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        collection.build("axes", Axes())
-        assert sorted(hit.doc_id for hit in collection.search("north")) == ["a", "b"]
-        assert collection.verify().ok
+    build_axes(collection, a="north")
+    assert ids(collection.search("north")) == ["a"]
+
+    def work():
+        assert ids(collection.search("north")) == ["a"]
+        collection.add([Document("b", "east")])
+
+    check_forked(work)
+    collection.build("axes", Axes())
+    assert sorted(ids(collection.search("north"))) == ["a", "b"]
+    assert collection.verify().ok
 
 
 FORKED_IN_USE = """
@@ -414,7 +371,7 @@ print(len(collection), collection.verify().ok)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_what_another_thread_has_open_at_a_fork_is_refused_in_the_child(tmp_path):
+def test_a_connection_of_another_thread_is_refused_after_a_fork(tmp_path):
     with Collection.create(tmp_path / "c") as collection:
         collection.add([Document("a", "north")])
     command = [sys.executable, "-W", "ignore", "-c", FORKED_IN_USE, str(tmp_path / "c")]
@@ -424,20 +381,20 @@ def test_what_another_thread_has_open_at_a_fork_is_refused_in_the_child(tmp_path
     assert (found, ran.stderr) == ("2 True", "")
 
 
+def check_empty(collection):
+    assert len(collection) == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_in_the_source_of_an_add_takes_nothing_back(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
+def test_a_fork_in_the_source_of_an_add_loses_nothing(collection):
 
-        def source():
-            yield Document("a", "north")
-            child = os.fork()
-            if child == 0:
-                os._exit(0 if len(collection) == 0 else 1)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-            yield Document("b", "east")
+    def source():
+        yield Document("a", "north")
+        check_forked(lambda: check_empty(collection))
+        yield Document("b", "east")
 
-        assert collection.add(source()).new == 2
-        assert (len(collection), collection.verify().ok) == (2, True)
+    assert collection.add(source()).new == 2
+    assert (len(collection), collection.verify().ok) == (2, True)
 
 
 def make_and_add(folder, number):
@@ -450,7 +407,7 @@ def make_and_add(folder, number):
                 time.sleep(0.02)
 
 
-def test_processes_that_make_the_same_collection_at_once_make_one(tmp_path):
+def test_processes_that_create_the_same_collection_create_one(tmp_path):
     context = multiprocessing.get_context("spawn")
     folder = tmp_path / "c"
     makers = [context.Process(target=make_and_add, args=(folder, n)) for n in range(3)]

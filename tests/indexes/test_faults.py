@@ -18,23 +18,15 @@ import pytest
 from indexes.errors import LockedError
 from retriever import Collection, Document
 from tests.support import faults, faults_disk, faults_sqlite
-from tests.support.toy import Axes
+from tests.support.toy import Axes, refused
 
 ROOT = Path(__file__).parents[2]
 SOAK = bool(os.environ.get("RETRIEVER_SOAK"))
 USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
 FEWER = {
-    "create": ["kill", "power"],
-    "edit": ["kill", "power"],
-    "rebuild": ["kill", "power"],
-    "delete": ["kill", "power"],
-    "delete-where": [],
-    "compact": ["kill", "power"],
-    "drop": ["kill", "power"],
-    "words": ["kill", "power", "EIO"],
-    "words-worn": [],
-    "fit": ["power"],
-    "refit": ["kill"],
+    **dict.fromkeys(("create", "edit", "rebuild", "delete", "compact", "drop"), ("kill", "power")),
+    **dict.fromkeys(("delete-where", "words-worn"), ()),
+    **{"words": ("kill", "power", "EIO"), "fit": ("power",), "refit": ("kill",)},
 }
 
 
@@ -96,12 +88,7 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path):
     assert (root / "new").read_bytes() == b"synced, but nobody has synced its name"
 
 
-# -- stopped from outside -------------------------------------------------------------------------
-
-DIRECTIONS = [
-    Document(str(number), " ".join(["north"] * (number % 3 + 1) + ["east"] * (number % 4)))
-    for number in range(10)
-]
+DIRECTIONS = [Document(str(n), "north" + " north" * (n % 3) + " east" * (n % 4)) for n in range(10)]
 
 # Commits after every batch of four; says so when it waits, and waits to be stopped.
 CHILD = """
@@ -111,7 +98,7 @@ from retriever import Collection, Document
 from tests.support.toy import Axes
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-indexes.ingest.batches.PORTION_RECORDS = 4
+indexes.ingest.batches.BATCH_RECORDS = 4
 indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
 indexes.pipeline.builder.COMMIT_SECONDS = 0.0
 
@@ -140,21 +127,23 @@ with Collection.open(sys.argv[2]) as library:
 
 
 def stopped(command, library, signal_number, while_waiting=lambda child: None):
-    """Run a child until it waits, then send it a signal; what it said of its end."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, command, str(library)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    with child:
+    """Run a child until it waits, then send it a signal; its exit status and error output."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    command = [sys.executable, "-c", CHILD, command, str(library)]
+    with subprocess.Popen(command, **pipes, text=True, env=environment) as child:
         line = child.stdout.readline()
         assert line == "waiting\n", child.stderr.read()
         while_waiting(child)
         child.send_signal(signal_number)
         said = child.communicate(timeout=30)[1]
     return child.returncode, said
+
+
+def interrupt(command, library):
+    status, said = stopped(command, library, signal.SIGINT)
+    assert status == -signal.SIGINT
+    assert said.endswith("KeyboardInterrupt\n")
 
 
 @pytest.fixture
@@ -193,12 +182,12 @@ def finish(folder):
 def test_the_lock_of_a_killed_build_is_taken_over_and_only_the_rest_is_embedded(
     tmp_path, directions
 ):
-    def refused(child):
+    def check_lock(child):
         with Collection.open(directions) as library:
-            with pytest.raises(LockedError, match=f"by process {child.pid} on .* since 20"):
-                library.build("axes", Axes())
+            holder = f"by process {child.pid} on .* since 20"
+            refused(LockedError, holder, library.build, "axes", Axes())
 
-    status, _ = stopped("build", directions, signal.SIGKILL, refused)
+    status, _ = stopped("build", directions, signal.SIGKILL, check_lock)
     assert status == -signal.SIGKILL
     assert (directions / "writer.json").exists()
     assert finish(directions) == [document.text for document in DIRECTIONS[8:]]
@@ -207,9 +196,7 @@ def test_the_lock_of_a_killed_build_is_taken_over_and_only_the_rest_is_embedded(
 
 
 def test_after_ctrl_c_in_a_build_only_the_rest_is_embedded(tmp_path, directions):
-    status, said = stopped("build", directions, signal.SIGINT)
-    assert status == -signal.SIGINT
-    assert said.endswith("KeyboardInterrupt\n")
+    interrupt("build", directions)
     assert finish(directions) == [document.text for document in DIRECTIONS[8:]]
     assert answers(directions, Axes()) == uninterrupted(tmp_path)
 
@@ -217,9 +204,7 @@ def test_after_ctrl_c_in_a_build_only_the_rest_is_embedded(tmp_path, directions)
 def test_after_ctrl_c_in_an_add_what_was_committed_is_kept(tmp_path):
     folder = tmp_path / "library"
     Collection.create(folder).close()
-    status, said = stopped("add", folder, signal.SIGINT)
-    assert status == -signal.SIGINT
-    assert said.endswith("KeyboardInterrupt\n")
+    interrupt("add", folder)
     records = [Document(str(n), "north" if n % 2 else "east") for n in range(10)]
     embedder = Axes()
     with Collection.open(folder) as library:

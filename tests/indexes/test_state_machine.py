@@ -294,7 +294,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.known)
     @rule()
-    def build_words(self):
+    def build_bm25(self):
         self.collection.build("bm25", lexical=True, language="none")
         self.read_all()
 

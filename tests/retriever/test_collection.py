@@ -441,7 +441,7 @@ def test_bad_records_are_reported_together_and_nothing_is_kept(library):
         "  record 2: no id: expected '_id', 'doc_id' or 'id'",
         "  record 3: no 'text'",
         "  record 5: id 'cat' came before, at record 4",
-        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or skip bad records (skip_bad).",
     ]
     assert len(library) == 3
 
@@ -543,7 +543,7 @@ def test_a_newer_format_is_refused(library):
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
-    refused(CollectionError, "holds something already", Collection.create, tmp_path)
+    refused(CollectionError, "is not empty", Collection.create, tmp_path)
     with pytest.raises(NotACollectionError):
         Collection.open_or_create(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

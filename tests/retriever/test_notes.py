@@ -294,7 +294,7 @@ def overtaken(monkeypatch):
 def test_a_collection_that_another_process_made_first_is_opened(tmp_path):
     with Collection.open_or_create(tmp_path / "library", split=Words(20)) as collection:
         assert collection.split == Words(20)
-    with pytest.raises(CollectionError, match="holds something already"):
+    with pytest.raises(CollectionError, match="is not empty"):
         Collection.create(tmp_path / "library")
 
 

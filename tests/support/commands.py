@@ -5,6 +5,7 @@ import json
 from click.testing import CliRunner
 
 from retriever.cli import cli
+from retriever.cli.advice import command_of
 
 
 def invoke(*arguments, stdin=None):
@@ -35,6 +36,12 @@ def fail(*arguments, stdin=None):
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: ")
     return result.stderr.removeprefix("Error: ").removesuffix("\n")
+
+
+def printed_error(error):
+    """Return what `fail` returns for an error of the library: its message, then the command."""
+    step = error.next_step
+    return f"{error}\nRun: {command_of(step)}" if step else str(error)
 
 
 def misuse(*arguments):

@@ -139,7 +139,7 @@ class Bench:
             elif self.operation.takes_back and before <= 1:
                 allowed = numbers[: before + 2]
             if live is not None and live not in [self.states[n] for n in allowed]:
-                return f"the open collection answers neither before nor after: {_outcome(said)}"
+                return f"the open collection answers neither before nor after: {said or 'no error'}"
         return self._verdict(root, allowed or numbers[-1:])
 
     def _verdict(self, root: Path, allowed: range) -> str:
@@ -217,10 +217,6 @@ def _strange_files(library: Path) -> list[str]:
 def _brief(state: Any) -> str:
     documents, answers = state
     return f"{[document[0] for document in documents]} {json.dumps(answers)[:500]}"
-
-
-def _outcome(said: str) -> str:
-    return said or "no error was raised"
 
 
 def fork(work: Callable[[], object]) -> int:

@@ -45,7 +45,7 @@ EDITED = [
 
 def small() -> None:
     """Commit after every batch, and make batches small: many steps over few documents."""
-    indexes.ingest.batches.PORTION_RECORDS = 3
+    indexes.ingest.batches.BATCH_RECORDS = 3
     indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
     indexes.pipeline.builder.COMMIT_SECONDS = 0.0
     indexes.lexical.bm25.THREADS = 1  # the same files at every run

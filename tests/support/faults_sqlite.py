@@ -27,18 +27,19 @@ SQLITE_CODES = {
 }
 
 
+VFS_POINTERS = "pNext zName pAppData xOpen xDelete xAccess xFullPathname"
+VFS_POINTERS += " xDlOpen xDlError xDlSym xDlClose xRandomness"
+IO_METHODS = "xClose xRead xWrite xTruncate xSync xFileSize xLock xUnlock xCheckReservedLock"
+IO_METHODS += " xFileControl xSectorSize xDeviceCharacteristics xShmMap xShmLock xShmBarrier"
+IO_METHODS += " xShmUnmap xFetch xUnfetch"
+
+
 class VfsStruct(ctypes.Structure):
     """The beginning of `sqlite3_vfs`."""
 
     _fields_ = [
         *((name, ctypes.c_int) for name in ("iVersion", "szOsFile", "mxPathname")),
-        *(
-            (name, ctypes.c_void_p)
-            for name in (
-                *("pNext", "zName", "pAppData", "xOpen", "xDelete", "xAccess", "xFullPathname"),
-                *("xDlOpen", "xDlError", "xDlSym", "xDlClose", "xRandomness"),
-            )
-        ),
+        *((name, ctypes.c_void_p) for name in VFS_POINTERS.split()),
     ]
 
 
@@ -47,15 +48,7 @@ class IoMethods(ctypes.Structure):
 
     _fields_ = [
         ("iVersion", ctypes.c_int),
-        *(
-            (name, ctypes.c_void_p)
-            for name in (
-                *("xClose", "xRead", "xWrite", "xTruncate", "xSync", "xFileSize", "xLock"),
-                *("xUnlock", "xCheckReservedLock", "xFileControl", "xSectorSize"),
-                *("xDeviceCharacteristics", "xShmMap", "xShmLock", "xShmBarrier", "xShmUnmap"),
-                *("xFetch", "xUnfetch"),
-            )
-        ),
+        *((name, ctypes.c_void_p) for name in IO_METHODS.split()),
     ]
 
 

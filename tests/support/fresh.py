@@ -1,8 +1,10 @@
-"""Python code run in a fresh interpreter."""
+"""Code run in a fresh interpreter, or in a fork of this one."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import traceback
 
 
 def printed_by(code, *arguments, **environment):
@@ -13,3 +15,35 @@ def printed_by(code, *arguments, **environment):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def check_forked(work):
+    """Run a function in a fork of this process; it must not raise."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+HOLD = """
+import pathlib, sys
+from indexes.storage.files import writer_lock
+with writer_lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def lock_holder(folder):
+    """Start a process that holds the writer's lock of a collection; kill it on leaving."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()

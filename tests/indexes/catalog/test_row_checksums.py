@@ -2,29 +2,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.catalog.row_checksums import (
-    are_whole_hits,
+    are_intact_hits,
     document_row_checksum,
-    is_whole_document,
-    is_whole_passage,
+    is_intact_document,
+    is_intact_passage,
     passage_row_checksum,
 )
-from indexes.document import content_checksum
+from indexes.document import text_checksum
 
 
 def found(number, doc_id, title, text, metadata):
     """A row as a search finds it: a passage of the whole text, and its document."""
-    key, checksum = number + 10, content_checksum(title, text)
-    return (
-        *(key, number, 0, len(text), passage_row_checksum(key, number, 0, len(text))),
-        *(
-            number,
-            doc_id,
-            checksum,
-            metadata,
-            document_row_checksum(number, doc_id, checksum, metadata),
-        ),
-        *(title, text),
-    )
+    passage = number + 10, number, 0, len(text)
+    document = number, doc_id, text_checksum(title, text), metadata
+    seals = passage_row_checksum(*passage), document_row_checksum(*document)
+    return *passage, seals[0], *document, seals[1], title, text
 
 
 ROWS = [
@@ -42,43 +34,43 @@ CELLS = st.one_of(NUMBERS, st.floats(allow_nan=False), TEXTS, st.binary(), st.no
 def one_by_one(row):
     title, text = row[10:]
     return (
-        is_whole_passage(row[:5])
-        and is_whole_document(row[5:10])
+        is_intact_passage(row[:5])
+        and is_intact_document(row[5:10])
         and isinstance(title, str)
         and isinstance(text, str)
-        and content_checksum(title, text) == row[7]
+        and text_checksum(title, text) == row[7]
     )
 
 
-def test_rows_that_were_committed_are_whole():
-    assert are_whole_hits([])
-    assert are_whole_hits(ROWS)
+def test_committed_rows_are_intact():
+    assert are_intact_hits([])
+    assert are_intact_hits(ROWS)
     assert all(map(one_by_one, ROWS))
 
 
 @given(st.integers(0, len(ROWS) - 1), st.integers(0, WIDTH - 1), CELLS)
-def test_another_value_in_any_cell_is_noticed(at, column, value):
+def test_another_value_in_any_cell_is_detected(at, column, value):
     rows = [list(row) for row in ROWS]
     same = type(value) is type(rows[at][column]) and value == rows[at][column]
     rows[at][column] = value
-    assert are_whole_hits(rows) == same
-    # What is whole in one loop is so one by one.
+    assert are_intact_hits(rows) == same
+    # Rows that are intact together are intact one by one.
     assert one_by_one(rows[at]) or not same
 
 
 @given(NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, st.integers(0, 31), st.integers(0, 200))
-def test_any_row_is_whole_until_a_bit_of_its_seals_or_texts_turns(
+def test_a_changed_bit_of_a_checksum_or_text_is_detected_in_any_row(
     number, doc_id, title, text, metadata, bit, place
 ):
     row = found(number // 2, doc_id, title, text, metadata)
-    assert are_whole_hits([row])
+    assert are_intact_hits([row])
     for column in (4, 9):
-        assert not are_whole_hits([(*row[:column], row[column] ^ 1 << bit, *row[column + 1 :])])
+        assert not are_intact_hits([(*row[:column], row[column] ^ 1 << bit, *row[column + 1 :])])
     cut = place % (len(text) + 1)
-    assert not are_whole_hits([(*row[:11], f"{text[:cut]}\N{SNOWMAN}{text[cut:]}")])
+    assert not are_intact_hits([(*row[:11], f"{text[:cut]}\N{SNOWMAN}{text[cut:]}")])
 
 
-def test_a_lost_document_or_text_is_not_whole():
+def test_a_lost_document_or_text_is_not_intact():
     row = ROWS[0]
-    assert not are_whole_hits([ROWS[1], (*row[:5], *[None] * 7)])
-    assert not are_whole_hits([(*row[:10], None, None)])
+    assert not are_intact_hits([ROWS[1], (*row[:5], *[None] * 7)])
+    assert not are_intact_hits([(*row[:10], None, None)])

@@ -1,6 +1,7 @@
-"""Adding in portions, half precision, compacting, indexed fields: nothing is lost or done twice."""
+"""Adding in batches, half precision, compacting, indexed fields: nothing is lost or done twice."""
 
 import os
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from indexes.errors import BadRecordsError, InputError, MismatchError
 from indexes.vectors.faiss_engine.index import load
 from retriever import Collection, Document, HashingEmbedder
-from tests.support.toy import COMPASS, Axes
+from retriever.formats import documents
+from tests.support.toy import COMPASS, Axes, exactly, refused, rounded
 
 # What is committed at once.
 BATCH = 1000
@@ -27,29 +29,25 @@ def numbered(start, stop, text="text"):
 
 
 @pytest.fixture
-def portions(tmp_path, monkeypatch):
+def small_batches(tmp_path, monkeypatch):
     """An empty collection that keeps every batch of an add at once."""
-    monkeypatch.setattr("indexes.ingest.batches.PORTION_RECORDS", BATCH)
+    monkeypatch.setattr("indexes.ingest.batches.BATCH_RECORDS", BATCH)
     with Collection.create(tmp_path / "c") as collection:
         yield collection
 
 
-# -- in portions --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_add_keeps_complete_portions(portions, reason):
+def test_an_interrupted_add_keeps_complete_batches(small_batches, reason):
     def source():
         yield from numbered(0, 2500)
         raise reason
 
-    with pytest.raises(reason):
-        portions.add(source())
-    assert [d.doc_id for d in portions.documents()] == [f"d{n}" for n in range(2 * BATCH)]
-    assert portions.verify().ok
+    refused(reason, None, small_batches.add, source())
+    assert [d.doc_id for d in small_batches.documents()] == [f"d{n}" for n in range(2 * BATCH)]
+    assert small_batches.verify().ok
 
 
-def test_an_add_that_goes_on_in_another_order_shifts_no_document(portions, tmp_path):
+def test_an_add_resumed_in_another_order_moves_no_document(small_batches, tmp_path):
     # txtai resumes by position: rows in another order get each other's vectors.
     records = numbered(0, 2500)
 
@@ -57,22 +55,21 @@ def test_an_add_that_goes_on_in_another_order_shifts_no_document(portions, tmp_p
         yield from records[:2200]
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        portions.add(source())
-    portions.build("floor", HashingEmbedder(dim=32))
-    assert counts(portions.add(reversed(records))) == (500, 0, 2000)
-    assert counts(portions.add(records)) == (0, 0, 2500)
-    portions.build("floor")
+    refused(KeyboardInterrupt, None, small_batches.add, source())
+    small_batches.build("floor", HashingEmbedder(dim=32))
+    assert counts(small_batches.add(reversed(records))) == (500, 0, 2000)
+    assert counts(small_batches.add(records)) == (0, 0, 2500)
+    small_batches.build("floor")
     with Collection.create(tmp_path / "once") as once:
         once.add(records)
         once.build("floor", HashingEmbedder(dim=32))
         for query in ("text word7", "text word2400", "word1999"):
-            found, expected = (c.search(query, k=2500) for c in (portions, once))
+            found, expected = (c.search(query, k=2500) for c in (small_batches, once))
             assert sorted(pairs(found)) == sorted(pairs(expected))
-    assert portions.verify().ok
+    assert small_batches.verify().ok
 
 
-def test_bad_records_after_a_portion_are_reported_with_what_was_kept(portions):
+def test_bad_records_after_a_batch_are_reported_with_what_was_kept(small_batches):
     def source():
         yield from numbered(0, 1500)
         yield {"id": "bad"}
@@ -80,36 +77,33 @@ def test_bad_records_after_a_portion_are_reported_with_what_was_kept(portions):
         yield {"text": "also bad"}
 
     with pytest.raises(BadRecordsError) as caught:
-        portions.add(source())
+        small_batches.add(source())
     assert str(caught.value).splitlines() == [
         "2 bad records; the 1,000 before them were kept:",
         "  record 1501: no 'text'",
         "  record 4002: no id: expected '_id', 'doc_id' or 'id'",
-        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or skip bad records (skip_bad).",
     ]
-    assert (caught.value.kept, caught.value.total, len(portions)) == (1000, 2, 1000)
-    added = portions.add(source(), skip_bad=True)
-    assert (counts(added), added.skipped_total, len(portions)) == ((3000, 0, 1000), 2, 4000)
+    assert (caught.value.kept, caught.value.total, len(small_batches)) == (1000, 2, 1000)
+    added = small_batches.add(source(), skip_bad=True)
+    assert (counts(added), added.skipped_total, len(small_batches)) == ((3000, 0, 1000), 2, 4000)
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_ids_that_come_twice_are_found_across_portions(portions, known):
+def test_repeated_ids_are_found_across_batches(small_batches, known):
     if known:
-        portions.add(reversed(numbered(0, 2500)))
+        small_batches.add(reversed(numbered(0, 2500)))
     records = [*numbered(0, 2500, "new"), Document("d3", "again"), Document("d2100", "again")]
     with pytest.raises(BadRecordsError) as caught:
-        portions.add(records)
+        small_batches.add(records)
     assert [str(record) for record in caught.value.records] == [
         "record 2501: id 'd3' came before, at record 4",
         "record 2502: id 'd2100' came before, at record 2101",
     ]
     assert caught.value.kept == 2000
-    added = portions.add(records, skip_bad=True)
+    added = small_batches.add(records, skip_bad=True)
     assert added.skipped_total == 2
-    assert portions.document("d3").text == "new word3"
-
-
-# -- a file that was added completely ------------------------------------------------------------
+    assert small_batches.document("d3").text == "new word3"
 
 
 @pytest.fixture
@@ -120,114 +114,90 @@ def file(tmp_path):
     return path
 
 
-class Readings:
-    """How often files were parsed: adding goes through the true parser, watched."""
-
-    def __init__(self, monkeypatch):
-        from retriever.formats import documents
-
-        self.count, read_rows = 0, documents.read_rows
-
-        def watched(*arguments):
-            self.count += 1
-            return read_rows(*arguments)
-
-        monkeypatch.setattr(documents, "read_rows", watched)
-
-
 @pytest.fixture
-def readings(monkeypatch):
-    return Readings(monkeypatch)
+def parsed(monkeypatch):
+    """A mock in place of the parser of files: it parses them, and counts how many."""
+    with patch("retriever.formats.documents.read_rows", wraps=documents.read_rows) as mock:
+        yield mock
 
 
-def test_a_file_that_was_added_completely_is_not_read_again(tmp_path, file, readings):
+def test_a_file_that_was_added_completely_is_not_read_again(tmp_path, file, parsed):
     with Collection.create(tmp_path / "c") as collection:
         assert counts(collection.add(file)) == (3, 0, 0)
         progress = []
         again = collection.add(file, progress=lambda *done: progress.append(done))
-        assert (counts(again), readings.count, progress) == ((0, 0, 3), 1, [(3, 3)])
+        assert (counts(again), parsed.call_count, progress) == ((0, 0, 3), 1, [(3, 3)])
     with Collection.open(tmp_path / "c") as collection:
         # Of the same name: the name of a text is its id.
         copy = tmp_path / "copy" / file.name
         copy.parent.mkdir()
         copy.write_bytes(file.read_bytes())
-        assert counts(collection.add(copy)) == (0, 0, 3)
-        assert readings.count == 1
+        assert (counts(collection.add(copy)), parsed.call_count) == ((0, 0, 3), 1)
 
 
-def test_it_is_read_again_after_a_document_changed_or_was_deleted(tmp_path, file, readings):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(file)
-        collection.add([Document("a", "another text")])
-        assert counts(collection.add(file)) == (0, 1, 2)
-        collection.add([Document("a", "text a", metadata={"new": 1})])
-        assert counts(collection.add(file)) == (0, 1, 2)
-        collection.delete(["b"])
-        assert counts(collection.add(file)) == (1, 0, 2)
-        assert readings.count == 4
-        collection.delete(where={"new": {"exists": False}})
-        assert counts(collection.add(file)) == (3, 0, 0)
-        # Building changes no document.
-        collection.build("floor", HashingEmbedder())
-        assert counts(collection.add(file)) == (0, 0, 3)
-        assert readings.count == 5
+def test_a_file_is_read_again_after_a_document_changed_or_was_deleted(collection, file, parsed):
+    collection.add(file)
+    collection.add([Document("a", "another text")])
+    assert counts(collection.add(file)) == (0, 1, 2)
+    collection.add([Document("a", "text a", metadata={"new": 1})])
+    assert counts(collection.add(file)) == (0, 1, 2)
+    collection.delete(["b"])
+    assert counts(collection.add(file)) == (1, 0, 2)
+    assert parsed.call_count == 4
+    collection.delete(where={"new": {"exists": False}})
+    assert counts(collection.add(file)) == (3, 0, 0)
+    # Building changes no document.
+    collection.build("floor", HashingEmbedder())
+    assert counts(collection.add(file)) == (0, 0, 3)
+    assert parsed.call_count == 5
 
 
-def test_it_is_read_again_when_one_byte_changed_though_size_and_time_did_not(
-    tmp_path, file, readings
-):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(file)
-        facts = file.stat()
-        file.write_bytes(file.read_bytes().replace(b"text c", b"text C"))
-        os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        assert (file.stat().st_size, file.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
-        assert counts(collection.add(file)) == (0, 1, 2)
-        assert collection.document("c").text == "text C"
+def overwrite(file, old, new):
+    """Change bytes of a file, but neither its size nor its time."""
+    before = file.stat()
+    file.write_bytes(file.read_bytes().replace(old, new))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
-def test_a_file_that_is_written_to_while_it_is_read_is_read_again(tmp_path, file, readings):
-    with Collection.create(tmp_path / "c") as collection:
-
-        def overwrite(done, total):
-            facts = file.stat()
-            file.write_bytes(file.read_bytes().replace(b"text a", b"text A"))
-            os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-
-        assert counts(collection.add(file, progress=overwrite)) == (3, 0, 0)
-        assert collection.document("a").text == "text a"
-        assert counts(collection.add(file)) == (0, 1, 2)
-        assert collection.document("a").text == "text A"
-        assert readings.count == 2
+def test_a_file_is_read_again_when_one_byte_changed_though_size_and_time_did_not(collection, file):
+    collection.add(file)
+    overwrite(file, b"text c", b"text C")
+    assert counts(collection.add(file)) == (0, 1, 2)
+    assert collection.document("c").text == "text C"
 
 
-def test_a_file_with_bad_records_is_read_again(tmp_path, file, readings):
+def test_a_file_that_is_written_to_while_it_is_read_is_read_again(collection, file, parsed):
+    def change(done, total):
+        overwrite(file, b"text a", b"text A")
+
+    assert counts(collection.add(file, progress=change)) == (3, 0, 0)
+    assert collection.document("a").text == "text a"
+    assert counts(collection.add(file)) == (0, 1, 2)
+    assert collection.document("a").text == "text A"
+    assert parsed.call_count == 2
+
+
+def test_a_file_with_bad_records_is_read_again(collection, file, parsed):
     file.write_text(file.read_text() + '{"id": "bad"}\n')
-    with Collection.create(tmp_path / "c") as collection:
-        for expected in ((3, 0, 0), (0, 0, 3)):
-            added = collection.add(file, skip_bad=True)
-            assert (counts(added), added.skipped_total) == (expected, 1)
-        with pytest.raises(BadRecordsError):
-            collection.add(file)
-        assert readings.count == 3
-
-
-# -- half precision -----------------------------------------------------------------------------
+    for expected in ((3, 0, 0), (0, 0, 3)):
+        added = collection.add(file, skip_bad=True)
+        assert (counts(added), added.skipped_total) == (expected, 1)
+    refused(BadRecordsError, None, collection.add, file)
+    assert parsed.call_count == 3
 
 
 @pytest.fixture
-def precisions(tmp_path):
-    """300 documents, embedded in single and in half precision, and structures over the latter."""
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(
-            Document(f"d{n}", f"word{n} word{n % 7} word{n % 11} common") for n in range(300)
-        )
-        collection.build("single", HashingEmbedder(dim=64))
-        collection.build("half", HashingEmbedder(dim=64), dtype="float16")
-        yield collection
+def precisions(collection):
+    """300 documents, embedded in single and in half precision."""
+    texts = [f"word{n} word{n % 7} word{n % 11} common" for n in range(300)]
+    collection.add(Document(f"d{n}", text) for n, text in enumerate(texts))
+    collection.build("single", HashingEmbedder(dim=64))
+    collection.build("half", HashingEmbedder(dim=64), dtype="float16")
+    return collection
 
 
-def test_half_precision_takes_half_the_room(precisions):
+def test_half_precision_takes_half_the_space(precisions):
     single, half = precisions.info().indexes
     assert (single.dtype, half.dtype) == ("float32", "float16")
     assert single.vectors_size - half.vectors_size == 300 * 64 * 2
@@ -257,22 +227,19 @@ def test_structures_over_half_precision_answer_with_its_exact_scores(precisions,
     assert all(hit.score == exact[hit.doc_id] for hit in hits)
 
 
-def test_another_precision_for_an_index_that_is_there_is_refused(precisions):
-    with pytest.raises(MismatchError) as caught:
-        precisions.build("half", dtype="float32")
-    assert str(caught.value) == (
+def test_another_precision_for_an_existing_index_is_refused(precisions):
+    build = precisions.build
+    said = (
         "The vectors of 'half' are stored as float16, not float32. Leave dtype out, or build "
         "another index with an embedder."
     )
-    with pytest.raises(MismatchError, match="vectors of 'single' are stored as float32, not float"):
-        precisions.build("graph", vectors="single", ann="HNSW8", dtype="float16")
-    assert precisions.build("half", dtype="float16").embedded == 0
-    with pytest.raises(InputError, match="dtype is 'half'; expected one of: float32, float16"):
-        precisions.build("new", HashingEmbedder(), dtype="half")
+    refused(MismatchError, exactly(said), build, "half", dtype="float32")
+    said = "vectors of 'single' are stored as float32, not float"
+    refused(MismatchError, said, build, "graph", vectors="single", ann="HNSW8", dtype="float16")
+    assert build("half", dtype="float16").embedded == 0
+    said = "dtype is 'half'; expected one of: float32, float16"
+    refused(InputError, said, build, "new", HashingEmbedder(), dtype="half")
     assert precisions.index_names() == ["single", "half"]
-
-
-# -- compact ------------------------------------------------------------------------------------
 
 
 class Counting(HashingEmbedder):
@@ -287,20 +254,24 @@ class Counting(HashingEmbedder):
         return super().encode_documents(texts)
 
 
+FILLER = " filler" * 40
+
+
+def long_documents(start, stop):
+    return [Document(f"d{n}", f"word{n % 50} word{n}{FILLER}") for n in range(start, stop)]
+
+
 @pytest.fixture(params=["float32", "float16"])
 def worn(tmp_path, request):
     """600 long documents of 2,000 that were: two thirds deleted, some edited, some added later."""
     with Collection.create(tmp_path / "worn") as collection:
-        filler = " filler" * 40
         embedder = Counting(64)
-        collection.add(Document(f"d{n}", f"word{n % 50} word{n}{filler}") for n in range(1800))
+        collection.add(long_documents(0, 1800))
         collection.build("flat", embedder, dtype=request.param)
         collection.build("graph", vectors="flat", ann="HNSW8")
         collection.build("cells", vectors="flat", ann="IVF4,Flat")
-        collection.add(Document(f"d{n}", f"edited word{n}{filler}") for n in range(0, 300, 3))
-        collection.add(
-            Document(f"d{n}", f"word{n % 50} word{n}{filler}") for n in range(1800, 2000)
-        )
+        collection.add(Document(f"d{n}", f"edited word{n}{FILLER}") for n in range(0, 300, 3))
+        collection.add(long_documents(1800, 2000))
         collection.delete([f"d{n}" for n in range(2000) if n % 3])
         collection.build("flat")
         collection.embedder = embedder
@@ -315,14 +286,14 @@ def size_of(folder, pattern):
 
 
 def everything(collection):
-    # Cells that are not visited are of no moment here: all hits of all indexes.
+    # Cells that are not visited do not matter here: all hits of all indexes.
     return {
         index: [sorted(pairs(hits)) for hits in collection.search_many(QUERIES, index=index, k=999)]
         for index in ("flat", "graph", "cells")
     }
 
 
-def test_compacting_gives_room_back_and_changes_no_answer(worn):
+def test_compacting_frees_space_and_changes_no_answer(worn):
     before, embedded = everything(worn), worn.embedder.texts
     vectors, catalog = size_of(worn.path, "vectors/*/*"), worn.info().catalog_size
     progress = []
@@ -354,7 +325,7 @@ def test_compacting_twice_changes_nothing_the_second_time(worn):
     assert files == {p: p.stat().st_ino for p in worn.path.glob("*/**/*") if p.is_file()}
 
 
-def test_an_open_reader_sees_it_in_its_next_query_and_work_goes_on(worn):
+def test_an_open_reader_sees_a_compacted_collection_in_its_next_query(worn):
     with Collection.open(worn.path) as reader:
         before = everything(reader)
         worn.compact()
@@ -365,7 +336,7 @@ def test_an_open_reader_sees_it_in_its_next_query_and_work_goes_on(worn):
         assert reader.verify().ok
 
 
-def test_compacting_what_has_no_document_left_leaves_a_collection_that_works(worn):
+def test_an_empty_collection_works_after_compacting(worn):
     worn.delete(where={"nothing": {"exists": False}})
     worn.compact()
     assert (len(worn), size_of(worn.path, "ann/*")) == (0, 0)
@@ -379,99 +350,84 @@ def test_compacting_what_has_no_document_left_leaves_a_collection_that_works(wor
     assert worn.verify().ok
 
 
-def test_documents_that_nothing_can_embed_survive_compacting(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(COMPASS)
-        collection.build("axes", Axes())
-        collection.build("graph", vectors="axes", ann="HNSW4")
-        collection.delete(["n"])
-        assert collection.compact().rows == 1
-        assert collection.info().indexes[0].unfindable == 1
-        for index in ("axes", "graph"):
-            found = pairs(collection.search("up", index=index))
-            assert [(doc_id, round(score, 6)) for doc_id, score in found] == [
-                ("u", 1.0),
-                ("all", 0.57735),
-                ("e", 0.0),
-            ]
-        assert collection.build("axes").embedded == 0
-        assert collection.verify().ok
+def test_documents_without_a_vector_survive_compacting(collection):
+    collection.add(COMPASS)
+    collection.build("axes", Axes())
+    collection.build("graph", vectors="axes", ann="HNSW4")
+    collection.delete(["n"])
+    assert collection.compact().rows == 1
+    assert collection.info().indexes[0].unfindable == 1
+    for index in ("axes", "graph"):
+        found = rounded(collection.search("up", index=index))
+        assert found == [("u", 1.0), ("all", 0.57735), ("e", 0.0)]
+    assert collection.build("axes").embedded == 0
+    assert collection.verify().ok
 
 
-# -- indexed fields -----------------------------------------------------------------------------
+def test_a_field_is_indexed_for_documents_before_and_after(collection):
+    collection.add(Document(f"d{n}", "text", metadata={"a": {"b": [n, "x"]}}) for n in range(5))
+    collection.build("floor", HashingEmbedder())
+    collection.index_fields("a.b", "never")
+    collection.index_fields("a.b")
+    assert collection.info().fields == ("a.b", "never")
+    collection.add([Document("new", "text", metadata={"a": {"b": 3}, "never": None})])
+    collection.add([Document("d4", "text", metadata={"a": {"b": 7}})])
+    collection.build("floor")
+
+    def found(where):
+        return [hit.doc_id for hit in collection.search("text", where=where)]
+
+    assert found({"a.b": 3}) == ["d3", "new"]
+    assert found({"a.b": {">": 2}}) == ["d3", "d4", "new"]
+    assert found({"a.b": "x"}) == ["d0", "d1", "d2", "d3"]
+    assert found({"never": None}) == ["new"]
+    assert found({"a.b": 4}) == []
+    collection.delete(["d3"])
+    assert found({"a.b": 3}) == ["new"]
+    assert collection.verify().ok
+    refused(InputError, "The field 'a..b' is not a name", collection.index_fields, "a..b")
 
 
-def test_a_field_is_indexed_for_documents_before_and_after(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(Document(f"d{n}", "text", metadata={"a": {"b": [n, "x"]}}) for n in range(5))
-        collection.build("floor", HashingEmbedder())
-        collection.index_fields("a.b", "never")
-        collection.index_fields("a.b")
-        assert collection.info().fields == ("a.b", "never")
-        collection.add([Document("new", "text", metadata={"a": {"b": 3}, "never": None})])
-        collection.add([Document("d4", "text", metadata={"a": {"b": 7}})])
-        collection.build("floor")
-
-        def found(where):
-            return [hit.doc_id for hit in collection.search("text", where=where)]
-
-        assert found({"a.b": 3}) == ["d3", "new"]
-        assert found({"a.b": {">": 2}}) == ["d3", "d4", "new"]
-        assert found({"a.b": "x"}) == ["d0", "d1", "d2", "d3"]
-        assert found({"never": None}) == ["new"]
-        assert found({"a.b": 4}) == []
-        collection.delete(["d3"])
-        assert found({"a.b": 3}) == ["new"]
-        assert collection.verify().ok
-    with pytest.raises(InputError, match="The field 'a..b' is not a name"):
-        Collection.open(tmp_path / "c").index_fields("a..b")
-
-
-def test_a_slow_source_is_committed_while_it_goes_on(tmp_path, monkeypatch):
+def test_a_slow_source_is_committed_while_it_continues(collection, monkeypatch):
     monkeypatch.setattr("indexes.ingest.batches.COMMIT_SECONDS", 0.0)
-    with Collection.create(tmp_path / "c") as collection:
-        seen = []
+    seen = []
 
-        def source():
-            for document in numbered(0, 3):
-                yield document
-                # Progress in the middle counts what a crash would leave.
-                seen.append((len(collection), collection.unknown_ids([document.doc_id])))
+    def source():
+        for document in numbered(0, 3):
+            yield document
+            # Progress in the middle counts what a crash would leave.
+            seen.append((len(collection), collection.unknown_ids([document.doc_id])))
 
-        collection.add(source())
+    collection.add(source())
     assert seen == [(1, []), (2, []), (3, [])]
 
 
-def test_the_source_of_an_add_sees_nothing_that_may_be_taken_back(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
+def test_the_source_of_an_add_sees_committed_documents_only(collection):
 
-        def source():
-            yield from numbered(0, 1500)
-            assert (len(collection), collection.unknown_ids(["d0"])) == (0, ["d0"])
-            yield {"id": "bad"}
+    def source():
+        yield from numbered(0, 1500)
+        assert (len(collection), collection.unknown_ids(["d0"])) == (0, ["d0"])
+        yield {"id": "bad"}
 
-        with pytest.raises(BadRecordsError, match="nothing was kept"):
-            collection.add(source())
-        assert len(collection) == 0
+    refused(BadRecordsError, "nothing was kept", collection.add, source())
+    assert len(collection) == 0
 
 
-def test_after_a_bad_record_ids_that_come_twice_are_still_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexes.ingest.batches.PORTION_RECORDS", 2)
+def test_repeated_ids_after_a_bad_record_are_still_reported(collection, monkeypatch):
+    monkeypatch.setattr("indexes.ingest.batches.BATCH_RECORDS", 2)
     records = [*numbered(0, 2), {"id": "bad"}, *numbered(1, 4), *numbered(3, 4)]
-    with Collection.create(tmp_path / "c") as collection:
-        with pytest.raises(BadRecordsError) as caught:
-            collection.add(records)
-        assert [str(record) for record in caught.value.records] == [
-            "record 3: no 'text'",
-            "record 4: id 'd1' came before, at record 2",
-            "record 7: id 'd3' came before, at record 6",
-        ]
-        assert (caught.value.kept, len(collection)) == (2, 2)
+    with pytest.raises(BadRecordsError) as caught:
+        collection.add(records)
+    assert [str(record) for record in caught.value.records] == [
+        "record 3: no 'text'",
+        "record 4: id 'd1' came before, at record 2",
+        "record 7: id 'd3' came before, at record 6",
+    ]
+    assert (caught.value.kept, len(collection)) == (2, 2)
 
 
-def test_what_is_unchanged_is_no_commit(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(numbered(0, 10))
-        before = collection._store.catalog.generation()
-        assert counts(collection.add(numbered(0, 10))) == (0, 0, 10)
-        assert collection._store.catalog.generation() == before
+def test_unchanged_documents_make_no_commit(collection):
+    collection.add(numbered(0, 10))
+    before = collection._store.catalog.generation()
+    assert counts(collection.add(numbered(0, 10))) == (0, 0, 10)
+    assert collection._store.catalog.generation() == before

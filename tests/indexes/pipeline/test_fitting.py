@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from indexes.errors import DamageError, InputError, MismatchError
+from indexes.errors import DamageError, InputError, MismatchError, NextStep
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, Words
 from retriever.indexing.info import index_notes
 from tests.support.commands import fail, invoke, succeed
@@ -295,7 +295,9 @@ def test_only_a_refit_repairs_damaged_parameters(library):
     file.write_bytes(file.read_bytes().replace(b"0.25", b"0.75"))
     message = f"{file} is damaged: .* cannot be derived from anything else. Refit index 'rare'."
     with Collection.open(library.path) as again:
-        refused(DamageError, message, again.use, "rare", Rare())
+        with pytest.raises(DamageError, match=message) as caught:
+            again.use("rare", Rare())
+        assert caught.value.next_step == NextStep("refit", library.path, "rare")
         (problem,) = again.verify().problems
         assert re.fullmatch(message, problem.what)
         assert again.repair().left == (problem,)

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from indexes.errors import RetrieverError
-from indexes.ingest.batches import PORTION_RECORDS
+from indexes.ingest.batches import BATCH_RECORDS
 from retriever import Collection, __version__, compare
 from retriever.cli import cli
 from retriever.formats import read_qrels, read_queries
-from tests.support.commands import fail, invoke, misuse, objects, succeed
+from tests.support.commands import fail, invoke, misuse, objects, printed_error, succeed
 
 RETRIEVER = Path(sys.executable).parent / "retriever"
 
@@ -133,7 +133,7 @@ def test_bad_records_are_listed_with_file_and_line_and_nothing_is_kept(done, fai
         "  bad.jsonl:4: no 'text'",
         "  bad.jsonl:5: not JSON: Expecting value at column 1",
         "  bad.jsonl:6: id 'cat' came before, at bad.jsonl:1",
-        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or skip bad records (skip_bad).",
     ]
     with Collection.open("library") as collection:
         assert [document.doc_id for document in collection.documents()] == ["old"]
@@ -168,8 +168,9 @@ def test_a_source_that_is_not_there_leaves_no_collection_behind(failed):
 
 
 def test_swapped_arguments_are_said(failed):
-    assert failed("add", "corpus.jsonl", "corpus.jsonl").startswith(
-        "corpus.jsonl is a file; expected the folder of a collection. The folder comes first:"
+    assert failed("add", "corpus.jsonl", "corpus.jsonl") == (
+        "corpus.jsonl is a file; expected the folder of a collection. "
+        "The folder comes before other files."
     )
 
 
@@ -555,7 +556,7 @@ def test_drop_takes_what_is_made_of_others_before_them(two, done, failed):
     done("build", two, "both", "--fuse", "floor", "--fuse", "graph")
     done("build", two, "deep", "--cascade", "floor", "--rerank", "both")
     assert failed("drop", two, "floor", "graph") == (
-        "Index 'floor' is part of: both, deep. Drop what is made of it first."
+        "Index 'floor' is part of: both, deep. Drop those first.\nRun: retriever drop library both"
     )
     told = done("drop", two, "floor", "both", "graph", "deep")
     assert [line.split(":")[0] for line in told.splitlines()] == [
@@ -596,7 +597,7 @@ def test_an_error_has_the_same_words_as_in_python(library, failed):
     def words(call):
         with pytest.raises(RetrieverError) as caught:
             call()
-        return str(caught.value)
+        return printed_error(caught.value)
 
     with Collection.open(library) as collection:
         pairs = [
@@ -791,7 +792,7 @@ def heed_interrupts():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_ctrl_c_while_adding_keeps_whole_portions(library):
+def test_ctrl_c_while_adding_keeps_whole_batches(library):
     child = subprocess.Popen(
         [RETRIEVER, "add", library, "-"],
         stdin=subprocess.PIPE,
@@ -801,7 +802,7 @@ def test_ctrl_c_while_adding_keeps_whole_portions(library):
         preexec_fn=heed_interrupts,
     )
     with child:
-        # More than a pipe's and a reader's buffers, and more than a portion.
+        # More than a pipe's and a reader's buffers, and more than a batch.
         child.stdin.write("".join(f'{{"id": "new{n}", "text": "new"}}\n' for n in range(20_000)))
         child.stdin.flush()
         wait_for(Path(library) / "writer.json", child)
@@ -812,7 +813,7 @@ def test_ctrl_c_while_adding_keeps_whole_portions(library):
         err.strip() == "Interrupted. Committed work is kept; run the same command again to resume."
     )
     with Collection.open(library) as collection:
-        assert (len(collection) - 3) % PORTION_RECORDS == 0
+        assert (len(collection) - 3) % BATCH_RECORDS == 0
         assert collection.add([{"id": "next", "text": "the lock is free"}]).new == 1
 
 

@@ -58,7 +58,7 @@ def damage(pattern):
 
 FAULT = (
     r"{} is damaged: expected [\d,]+ bytes with SHA-256 [0-9a-f]{{12}}, found [\d,]+ with "
-    r"[0-9a-f]{{12}}\. Rebuild it with: retriever repair library"
+    r"[0-9a-f]{{12}}\. Repair the collection\."
 )
 WHOLE = "library/: intact; 3 documents, 3 vectors, 2 files\n"
 
@@ -83,8 +83,11 @@ def test_a_whole_collection_is_said_to_be_whole(library, done):
     assert objects(done("repair", library, "--json")) == [{"ok": True, "done": [], "left": []}]
 
 
-def test_a_damaged_structure_is_named_and_built_again(library, run, done):
+def test_a_damaged_structure_is_named_and_built_again(library, run, done, failed):
     path = damage("ann/*")
+    message, command = failed("search", library, "cat", "-i", "graph").splitlines()
+    assert re.fullmatch(FAULT.format(path), message)
+    assert command == "Run: retriever repair library"
     found = run("verify", library)
     assert (found.exit_code, found.stderr) == (1, "")
     first, second = found.stdout.splitlines()
@@ -125,14 +128,14 @@ def test_what_cannot_be_derived_is_left_and_said(library, run):
     assert (found.exit_code, found.stdout) == (
         1,
         "Document 'cat' is damaged: its text is not what was added.\n"
-        "Passage 1 is no stretch of its document's text.\n"
+        "Passage 1 is not within its document's text.\n"
         "library/: 2 problems; 3 documents, 3 vectors, 2 files\n",
     )
     mended = run("repair", library)
     assert (mended.exit_code, mended.stdout) == (
         1,
         "left: Document 'cat' is damaged: its text is not what was added.\n"
-        "left: Passage 1 is no stretch of its document's text.\n"
+        "left: Passage 1 is not within its document's text.\n"
         "library/: 2 problems are left\n",
     )
     (told,) = objects(run("repair", library, "--json").stdout)
@@ -154,8 +157,8 @@ def test_what_a_crash_left_is_no_problem_and_is_removed(library, run, done):
     (told,) = objects(run("verify", library, "--json").stdout)
     assert told["leftovers"] == ["library/vectors/x.npy", "library/ann/y.faiss.writing"]
     assert done("repair", library) == (
-        "removed library/vectors/x.npy, which nothing names\n"
-        "removed library/ann/y.faiss.writing, which nothing names\n"
+        "removed library/vectors/x.npy, which the catalog does not name\n"
+        "removed library/ann/y.faiss.writing, which the catalog does not name\n"
         "library/: intact\n"
     )
     assert done("verify", library) == WHOLE
@@ -180,8 +183,8 @@ def test_compact_says_what_it_gave_back(library, done):
 @pytest.mark.parametrize("command", ["verify", "repair", "compact"])
 def test_what_is_no_collection_or_none_is_said(command, failed, misused):
     assert failed(command, "nowhere") == (
-        "nowhere/ is not a collection: it has no catalog.db. "
-        "Make one with: retriever add nowhere FILE"
+        "nowhere/ is not a collection: it has no catalog.db. Add documents to make one.\n"
+        "Run: retriever add nowhere FILE"
     )
     assert misused(command) == "Missing argument 'LIBRARY'."
 

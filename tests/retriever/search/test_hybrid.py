@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError, RetrieverError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, Words
-from tests.support.commands import invoke
+from tests.support.commands import invoke, printed_error
 from tests.support.toy import HALF, Axes, build_axes, exactly, lacks, refused
 
 # Of the query "east east up", (0, 2, 1) / sqrt(5):
@@ -481,7 +481,7 @@ def test_what_a_part_does_not_know_is_noted(compass):
 def test_a_part_cannot_be_dropped_while_something_is_made_of_it(compass):
     compass.fuse("both", ["axes", "half"])
     compass.cascade("cascade", "axes", "both")
-    with pytest.raises(InputError, match=r"'axes' is part of: both, cascade\. Drop what is made"):
+    with pytest.raises(InputError, match=r"'axes' is part of: both, cascade\. Drop those first"):
         compass.drop("axes")
     refused(InputError, r"'both' is part of: cascade\.", compass.drop, "both")
     assert compass.drop("cascade") == 0
@@ -509,7 +509,7 @@ def test_the_same_again_changes_nothing_and_another_is_refused(compass):
         lambda: compass.build("both", lexical=True),
     ]
     for other in others:
-        refused(MismatchError, r"is there already, made in another way \(\w+\)\. Choose", other)
+        refused(MismatchError, r"exists already, with another definition \(\w+\)\. Drop", other)
 
 
 def test_numpy_numbers_are_accepted(compass):
@@ -620,7 +620,7 @@ def test_the_command_line_refuses_in_the_same_words(folder, arguments, call):
         call(collection)
     result = invoke("build", "library", *shlex.split(arguments))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: {error.value}\n"
+    assert result.stderr == f"Error: {printed_error(error.value)}\n"
 
 
 @pytest.mark.parametrize(
@@ -655,7 +655,8 @@ def test_the_command_line_builds_searches_and_drops_combinations(folder):
         assert collection.index_info("deep").options["depth"] == 9
     kept = invoke("drop", "library", "floor")
     assert kept.stderr == (
-        "Error: Index 'floor' is part of: both, deep. Drop what is made of it first.\n"
+        "Error: Index 'floor' is part of: both, deep. Drop those first.\n"
+        "Run: retriever drop library both\n"
     )
     assert invoke("drop", "library", "deep", "both").exit_code == 0
     assert invoke("build", "library", "bm25").exit_code == 0
