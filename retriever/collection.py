@@ -15,6 +15,7 @@ from indexes.maintenance.repair import Repaired
 from indexes.maintenance.verify import Checked
 from indexes.progress import Progress
 from indexes.store import Store, is_free
+from retriever.advice import shell_command
 from retriever.documents import Documents, ignore_progress
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
@@ -22,7 +23,7 @@ from retriever.indexing.builder import IndexBuilder
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.plan import BuildRequest
-from retriever.indexing.report import BuildReport, shell_command
+from retriever.indexing.report import BuildReport
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
@@ -380,7 +381,7 @@ class Collection(Documents, WordSenseMethods):
         if len(names) == 1:
             return names[0]
         if not names:
-            build = shell_command("build", self.path, "NAME", "--embedder KIND:MODEL")
+            build = shell_command("build", self.path, "NAME", "--embedder", "KIND:MODEL")
             raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
         raise InputError(
             f"Say which index to search with -i. {self.path}/ has: {', '.join(names)}."

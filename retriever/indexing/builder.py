@@ -13,6 +13,7 @@ from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.pipeline.encoder import Encode
 from indexes.progress import Progress
 from indexes.store import Store
+from retriever.advice import shell_command
 from retriever.embedders.base import Fittable, HasNotes, Matrix
 from retriever.indexing.embedder_pool import EmbedderPool, encode
 from retriever.indexing.fingerprints import QUERIES, new_embedding
@@ -23,7 +24,6 @@ from retriever.indexing.report import (
     EmbeddingTotals,
     build_report,
     raise_if_failed,
-    shell_command,
 )
 
 DEFAULT_LANGUAGE = "english"

@@ -13,13 +13,13 @@ from indexes.errors import pluralize
 from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
+from retriever.advice import shell_command
 from retriever.embedders import TextReport
 from retriever.indexing.fingerprints import QUERIES, fingerprint_parts, shown_spec
 from retriever.indexing.report import (
     NOTHING_EMBEDDED,
     EmbeddingTotals,
     fitted_counts,
-    shell_command,
 )
 from retriever.splitting import splitter_of
 

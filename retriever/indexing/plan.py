@@ -10,10 +10,10 @@ from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError
 from indexes.store import Store
+from retriever.advice import shell_command
 from retriever.embedders import Embedder, modalities_of
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
-from retriever.indexing.report import shell_command
 
 DTYPES = ("float32", "float16")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from indexes.errors import CollectionError, InputError
 from indexes.progress import Progress
 from indexes.store import NAME
+from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.indexing.embedder_pool import MODELS
 from retriever.training.checkpoint import read_facts
@@ -40,11 +40,6 @@ class TrainingJob:
         """The folder of the finished model."""
         return self.library.path / MODELS / self.name
 
-    @property
-    def quoted(self) -> str:
-        """The collection's folder, quoted for a shell."""
-        return shlex.quote(str(self.library.path))
-
     def check(self) -> None:
         """Check the name and the collection before any work.
 
@@ -59,7 +54,7 @@ class TrainingJob:
         if not len(self.library):
             raise InputError(
                 f"{self.library.path}/ has no documents yet. Add some first: "
-                f"retriever add {self.quoted} FILE"
+                f"{shell_command('add', self.library.path, 'FILE')}"
             )
 
     def check_index(self) -> None:
@@ -70,8 +65,8 @@ class TrainingJob:
         """
         if self.name in self.library.index_names():
             raise CollectionError(
-                f"Index '{self.name}' already exists. "
-                f"Choose another name, or first run: retriever drop {self.quoted} {self.name}"
+                f"Index '{self.name}' already exists. Choose another name, or first run: "
+                f"{shell_command('drop', self.library.path, self.name)}"
             )
 
     def corpus(self) -> dict[str, Any]:
