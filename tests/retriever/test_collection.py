@@ -55,9 +55,6 @@ def test_title_and_text_are_joined_by_a_space(collection):
     assert embedder.seen == ["north east"]
 
 
-# -- wrong answers of other libraries, by their numbers in the list of facts ---------------------
-
-
 def test_k_beyond_the_corpus_returns_each_document_once_with_its_score(library):
     # 1: FAISS's -1 must not become the last passage and overwrite its score.
     hits = library.search("a kitten purrs and the engine idles", index="floor", k=100)
@@ -95,9 +92,6 @@ def test_an_exact_index_has_ann_recall_one(library):
 
     report = compare(library, ["floor"], {"q": "kitten engine", "r": "deadline April"}, k=2)
     assert report.rows["floor"].ann_recall == 1.0
-
-
-# -- edits --------------------------------------------------------------------------------------
 
 
 def test_an_unchanged_document_is_not_embedded_again(tmp_path):
@@ -188,9 +182,6 @@ def test_built_in_increments_answers_like_built_at_once(tmp_path_factory, texts,
                 for made in (parts, once)
             )
             assert found == expected
-
-
-# -- building -----------------------------------------------------------------------------------
 
 
 def test_a_second_structure_embeds_nothing_again(library):
@@ -302,9 +293,6 @@ def test_a_model_that_changed_under_its_name_is_refused(library):
         catalog.execute("UPDATE embeddings SET embedder = ?", [old])
     with Collection.open(library.path) as other:
         refused(MismatchError, "256 wide.*64 wide", other.search, "kitten")
-
-
-# -- queries ------------------------------------------------------------------------------------
 
 
 def test_a_text_without_a_known_word_gets_no_hits_and_a_note(collection):
@@ -428,9 +416,6 @@ def test_threads_share_a_collection(library):
     assert answers == [expected] * 80
 
 
-# -- adding -------------------------------------------------------------------------------------
-
-
 def test_bad_records_are_reported_together_and_nothing_is_kept(library):
     with pytest.raises(BadRecordsError) as caught:
         library.add(
@@ -511,9 +496,6 @@ def test_a_failing_source_leaves_the_collection_as_it_was(library):
     refused(RuntimeError, "the network went away", library.add, broken())
     assert len(library) == 3
     assert library.add([Document("new", "text")]).new == 1
-
-
-# -- the folder ---------------------------------------------------------------------------------
 
 
 def test_a_folder_that_is_not_a_collection_is_refused(tmp_path):
@@ -706,9 +688,6 @@ def test_a_build_overtaken_by_another_writer_says_so(library):
     with pytest.raises(InputError, match="Another process has changed index 'axes'"):
         library.build("axes", Overtaken())
     assert len(library.info().indexes) == 2
-
-
-# -- what a reviewer found ----------------------------------------------------------------------
 
 
 def test_an_id_with_nul_is_refused_and_never_taken_for_another(collection):

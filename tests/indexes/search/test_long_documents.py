@@ -70,9 +70,6 @@ def long(tmp_path):
         yield collection
 
 
-# -- the same answers ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("split", [None, Words(2), Words(3, overlap=1), Sentences(4)])
 @pytest.mark.parametrize("limit", [1, 3, 100])
 def test_passages_are_the_spans_of_their_documents(tmp_path, split, limit):
@@ -102,9 +99,6 @@ def test_passages_of_one_document_share_it(long):
     assert found[WORDS].document.text[found[WORDS].start :] == f"word{WORDS - 1}"
 
 
-# -- read once ----------------------------------------------------------------------------------
-
-
 def test_a_batch_reads_a_document_once(long, read):
     assert len(corpus_of(long).passages(1, WORDS + 1, WORDS)) == WORDS
     assert read == [len(LONG.text)]
@@ -131,9 +125,6 @@ def test_verify_measures_a_document_once(long, monkeypatch):
     measured = [sql for sql in statements if "AS BLOB" in sql and "'[]'" not in sql]
     assert len(measured) == 1
     assert "JOIN" not in measured[0]
-
-
-# -- batches and pages by size ------------------------------------------------------------------
 
 
 def test_a_batch_of_long_documents_ends_by_size(collection, monkeypatch, read):
@@ -196,9 +187,6 @@ def test_pages_that_hold_texts_are_small(collection, monkeypatch):
     assert pages[:4] == [100, 100, 50, 0]
 
 
-# -- damage -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "sql",
     [
@@ -226,9 +214,6 @@ def test_a_lost_passage_is_said(tmp_path):
         collection.add(DOCUMENTS)
         edit(tmp_path / "c", "DELETE FROM passages WHERE key = 2")
         refused(DamageError, "passage 2 is lost", corpus_of(collection).found, [1, 2, 3])
-
-
-# -- tombstones ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,6 @@ def close(pairs):
     return [(doc_id, pytest.approx(score, abs=1e-6)) for doc_id, score in pairs]
 
 
-# -- reciprocal rank ------------------------------------------------------------------------------
-
-
 def test_reciprocal_ranks_are_added_up(compass):
     compass.fuse("both", ["axes", "half"])
     assert answer(compass, EAST, "both") == close(
@@ -91,9 +88,6 @@ def test_only_depth_documents_of_each_part_count(compass):
     assert ids(compass, EAST, "two") == ["e", "all"]
 
 
-# -- min-max --------------------------------------------------------------------------------------
-
-
 def test_scores_are_scaled_to_their_list_and_averaged(compass):
     compass.fuse("mean", ["axes", "half"], method="minmax")
     # axes: e 1, all sqrt(3)/2, u 1/2, n 0. half: all 1, e between, u 0; n it does not have.
@@ -125,9 +119,6 @@ def test_equal_counts_are_ordered_by_when_documents_came(collection):
         [("z", 1.0), ("y", 1.0), ("x", 1.0)]
     )
     assert ids(collection, "north east up", "both", k=2) == ["z", "y"]
-
-
-# -- cascades -------------------------------------------------------------------------------------
 
 
 def test_the_second_ranks_exactly_the_candidates_of_the_first(compass):
@@ -163,8 +154,6 @@ def test_a_fusion_as_the_second_gives_no_rank_to_what_words_would_not_find(colle
     assert ids(collection, text, "fused", 3) == ["near", "far", "no0"]
     assert answer(collection, text, "again", 42) == answer(collection, text, "fused", 42)
 
-
-# -- against an oracle ----------------------------------------------------------------------------
 
 VOCABULARY = [f"w{n}" for n in range(60)]
 DEPTH = 15
@@ -318,9 +307,6 @@ def test_a_filter_that_nothing_fits_is_noted_once(compass):
     assert "year" in note
 
 
-# -- passages -------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def split(tmp_path):
     with Collection.create(tmp_path / "split", split=Words(2)) as collection:
@@ -407,9 +393,6 @@ def test_split_documents_are_combined_as_the_formulas_say(mixed_split, text):
                 assert hit.score == 0.0
 
 
-# -- documents that come and go -------------------------------------------------------------------
-
-
 def test_deleted_documents_are_gone_and_edited_ones_wait_for_a_build(compass):
     compass.fuse("hybrid", ["bm25", "axes"])
     compass.cascade("cascade", "bm25", "axes")
@@ -473,9 +456,6 @@ def test_what_a_part_does_not_know_is_noted(compass):
     compass.cascade("cascade", "axes", "half")
     hits = compass.search("north", index="cascade")
     assert (list(hits), len(hits.notes)) == ([], 1)
-
-
-# -- names ----------------------------------------------------------------------------------------
 
 
 def test_a_part_cannot_be_dropped_while_something_is_made_of_it(compass):
@@ -545,9 +525,6 @@ def test_another_process_answers_alike(mixed):
     for name, line in zip(COMBINED, done.stdout.splitlines(), strict=True):
         hits = mixed.search_many(["w1 w2 w3", "w9"], index=name, k=30)
         assert json.loads(line) == [[[hit.doc_id, hit.score] for hit in found] for found in hits]
-
-
-# -- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

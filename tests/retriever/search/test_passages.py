@@ -28,9 +28,6 @@ def compass(tmp_path):
         yield collection
 
 
-# -- ranking ------------------------------------------------------------------------------------
-
-
 def test_a_document_is_ranked_by_its_best_passage_and_comes_once(compass):
     assert rounded(compass.search("north", k=9)) == [("mixed", 1.0), ("ne", 0.707107)]
     assert rounded(compass.search("up", k=9)) == [("mixed", 1.0), ("ne", 0.0)]
@@ -126,9 +123,6 @@ def test_the_answer_is_that_of_the_passages_as_documents_each_owner_once(
                 )
 
 
-# -- how many come back -------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
     """A document with 500 passages that are all nearer to "north" than the 30 others."""
@@ -177,9 +171,6 @@ def test_many_queries_answer_like_one_at_a_time(crowded):
             assert together == [crowded.search(query, index=index, k=k) for query in queries]
 
 
-# -- what is embedded ---------------------------------------------------------------------------
-
-
 def test_the_title_stands_before_every_passage(tmp_path):
     with Collection.create(tmp_path / "c", split=Words(2)) as collection:
         collection.add([Document("a", "one two three", title="A Title"), Document("b", "four"), NE])
@@ -208,9 +199,6 @@ def test_short_documents_are_as_in_a_collection_that_splits_none(tmp_path, split
             assert cut.search_many(queries, k=k) == plain.search_many(queries, k=k)
         wide = [plain.search(query, k=100) for query in queries]
         assert any(hit.passage == (0, len(hit.text)) for hits in wide for hit in hits)
-
-
-# -- the split is the collection's --------------------------------------------------------------
 
 
 def test_the_split_is_kept(tmp_path):
@@ -256,9 +244,6 @@ def test_a_split_that_is_none_is_refused(tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-# -- runs and comparisons -----------------------------------------------------------------------
-
-
 def test_a_run_has_documents_and_no_passages(crowded):
     run = crowded.retriever("flat").run({"q": "north", "r": "w3 east"}, 20)
     assert run.ranking["q"] == pairs(crowded.search("north", index="flat", k=20))
@@ -282,9 +267,6 @@ def test_a_comparison_judges_documents(crowded):
             doc_ids = [doc_id for doc_id, _ in ranking]
             assert len(set(doc_ids)) == len(doc_ids)
             assert set(doc_ids) <= {document.doc_id for document in crowded.documents()}
-
-
-# -- edits --------------------------------------------------------------------------------------
 
 
 def test_an_edited_document_keeps_no_old_passage(compass):
@@ -326,9 +308,6 @@ def test_info_counts_passages(compass):
     (index,) = facts.indexes
     # Two passages of fog, of which no embedder of these axes knows a word.
     assert (index.rows, index.unfindable, index.text.texts) == (4, 2, 6)
-
-
-# -- structures ---------------------------------------------------------------------------------
 
 
 @settings(

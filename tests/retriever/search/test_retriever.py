@@ -18,9 +18,6 @@ def compass(compass):
     return compass
 
 
-# -- hits ---------------------------------------------------------------------------------------
-
-
 def test_hits_are_a_sequence_of_hits_with_notes():
     first, second = Hit(1, "a", 0.5, "text"), Hit(2, "b", 0.25, "text")
     hits = Hits((first, second), ("a note",))
@@ -57,17 +54,11 @@ def test_a_hit_of_a_search_is_like_one_made_by_hand(compass):
         found.rank = 2
 
 
-# -- timing -------------------------------------------------------------------------------------
-
-
 def test_an_answer_comes_with_its_three_times(compass):
     assert Timing(1, 2, 4).total == 7
     hits, timing = compass.retriever("axes").answer(["north", "up"], 1)
     assert list(map(ids, hits)) == [["n"], ["u"]]
     assert min(timing.encoding, timing.searching, timing.fetching) > 0
-
-
-# -- runs ---------------------------------------------------------------------------------------
 
 
 def test_a_run_is_worked_out_by_hand(compass):

@@ -210,9 +210,6 @@ def test_a_search_without_a_filter_is_not_changed_by_one_with(library):
     assert library.search_many(QUERIES[:5], index="hnsw") == before
 
 
-# -- edits --------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def small(tmp_path):
     """Ten documents with a year each, in an exact index and a graph."""
@@ -271,9 +268,6 @@ def test_either_ids_or_a_filter_say_what_to_delete(small):
         refused(InputError, "either document ids, or a filter .where.", small.delete, **arguments)
     refused(InputError, "The filter is empty; give at least one condition", small.delete, where={})
     assert len(small) == 10
-
-
-# -- what is refused ----------------------------------------------------------------------------
 
 
 def command_line(collection, *arguments):
