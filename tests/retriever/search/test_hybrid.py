@@ -59,7 +59,7 @@ def test_reciprocal_ranks_are_added_up(compass):
     )
 
 
-def test_weights_multiply_what_a_rank_counts(compass):
+def test_weights_multiply_the_share_of_a_rank(compass):
     compass.fuse("both", ["axes", "half"], weights=[1, 3], rrf_k=0)
     assert answer(compass, EAST, "both") == close(
         [("all", 1 / 2 + 3 / 1), ("e", 1 / 1 + 3 / 2), ("u", 1 / 3 + 3 / 3), ("n", 1 / 4)]
@@ -72,7 +72,7 @@ def bm25(length, having, documents=5, average=7 / 5):
     return round(idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / average)), 4)
 
 
-def test_words_and_vectors_fused_are_as_worked_out_by_hand(compass):
+def test_bm25_and_vectors_are_fused_by_rank(compass):
     assert answer(compass, "north", "bm25") == close([("n", bm25(1, 2)), ("all", bm25(3, 2))])
     # axes adds e and u, with 0 each, in the order in which they came; bm25 does not have them.
     compass.fuse("hybrid", ["bm25", "axes"])
@@ -97,27 +97,23 @@ def test_scores_are_scaled_to_their_list_and_averaged(compass):
     )
 
 
-def test_weights_are_shares_of_their_sum(compass):
+def test_minmax_weights_are_shares_of_their_sum_and_equal_scores_count_fully(compass):
     compass.fuse("mean", ["bm25", "axes"], method="minmax", weights=[3, 1])
     # bm25: n 1, all 0. axes: n 1, all 1/sqrt(3), e and u 0.
     assert answer(compass, "north", "mean") == close(
         [("n", 1.0), ("all", 0.25 / math.sqrt(3)), ("e", 0.0), ("u", 0.0)]
     )
-
-
-def test_where_all_scores_of_a_part_are_equal_they_count_fully(compass):
-    compass.fuse("mean", ["bm25", "half"], method="minmax")
+    compass.fuse("equal", ["bm25", "half"], method="minmax")
     # bm25 has fog alone, half knows no fog: what one part does not have gets 0 from it.
-    assert answer(compass, "fog", "mean") == close([("fog", 0.5)])
+    assert answer(compass, "fog", "equal") == close([("fog", 0.5)])
 
 
-def test_equal_counts_are_ordered_by_when_documents_came(collection):
+def test_equal_scores_are_ordered_as_documents_were_added(collection):
     build_axes(collection, z="up", y="east", x="north")
     collection.build("turned", Axes("turned", words=("up", "east", "north")))
     collection.fuse("both", ["axes", "turned"], method="minmax")
-    assert answer(collection, "north east up", "both") == close(
-        [("z", 1.0), ("y", 1.0), ("x", 1.0)]
-    )
+    found = answer(collection, "north east up", "both")
+    assert found == close([("z", 1.0), ("y", 1.0), ("x", 1.0)])
     assert ids(collection, "north east up", "both", k=2) == ["z", "y"]
 
 
@@ -129,21 +125,18 @@ def test_the_second_ranks_exactly_the_candidates_of_the_first(compass):
     assert ids(compass, EAST, "four") == ["all", "e", "u"]
 
 
-def test_words_as_the_second_give_0_where_none_is_shared(compass):
-    compass.cascade("then-words", "axes", "bm25")
-    assert answer(compass, "north", "then-words") == close(
+def test_bm25_reranks_with_0_and_finds_no_document_without_a_shared_word(compass):
+    compass.cascade("bm25-last", "axes", "bm25")
+    assert answer(compass, "north", "bm25-last") == close(
         [("n", bm25(1, 2)), ("all", bm25(3, 2)), ("e", 0.0), ("u", 0.0)]
     )
+    compass.cascade("bm25-first", "bm25", "axes")
+    assert answer(compass, "north", "bm25-first") == close([("n", 1.0), ("all", 3**-0.5)])
+    assert ids(compass, "fog", "bm25-first") == []  # axes has no vector of it
 
 
-def test_words_as_the_first_find_only_what_shares_one(compass):
-    compass.cascade("words-first", "bm25", "axes")
-    assert answer(compass, "north", "words-first") == close([("n", 1.0), ("all", 3**-0.5)])
-    assert ids(compass, "fog", "words-first") == []  # axes has no vector of it
-
-
-def test_a_fusion_as_the_second_gives_no_rank_to_what_words_would_not_find(collection):
-    # The words find only `far`. The others share no word with the query, and whether they came
+def test_a_fusion_that_reranks_gives_no_bm25_rank_to_documents_without_a_shared_word(collection):
+    # BM25 finds only `far`. The others share no word with the query, and whether they came
     # before or after each other must not decide between them: their vectors do.
     collection.add(Document(f"no{n}", "north") for n in range(40))
     build_axes(collection, near="east east up", far="here up")
@@ -221,7 +214,7 @@ def same(found, counts, order=None):
 
 @given(text=texts)
 @settings(max_examples=20, deadline=None)
-def test_fusions_are_what_their_formulas_say(mixed, text):
+def test_fusions_follow_their_formulas(mixed, text):
     deep = {name: answer(mixed, text, name, DEPTH) for name in mixed.index_names()}
     same(answer(mixed, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]], [1, 2]))
     same(answer(mixed, text, "mean", 99), by_score([deep["bm25"], deep["narrow"]], [3, 1]))
@@ -240,7 +233,7 @@ def cosines(text, doc_ids):
 
 @given(text=texts)
 @settings(max_examples=20, deadline=None)
-def test_a_cascade_is_the_seconds_scores_of_the_firsts_candidates(mixed, text):
+def test_a_cascade_scores_the_candidates_of_the_first_by_the_second(mixed, text):
     candidates = ids(mixed, text, "bm25", DEPTH)
     expected = cosines(text, candidates) if HashingEmbedder().encode_queries([text]).any() else {}
     same(answer(mixed, text, "cascade", 99), expected, candidates)
