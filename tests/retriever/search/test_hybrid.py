@@ -4,8 +4,6 @@ import json
 import math
 import random
 import shlex
-import subprocess
-import sys
 from collections import defaultdict
 from itertools import pairwise
 
@@ -16,7 +14,8 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError, RetrieverError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, Words
-from tests.support.commands import invoke
+from tests.support.commands import fail, misuse, objects, succeed
+from tests.support.fresh import printed_by
 from tests.support.toy import HALF, Axes, build_axes, exactly, lacks, refused
 
 # Of the query "east east up", (0, 2, 1) / sqrt(5):
@@ -454,11 +453,11 @@ def test_notes_name_the_parts_that_find_nothing(compass):
     assert (list(hits), len(hits.notes)) == ([], 1)
 
 
-def test_a_part_cannot_be_dropped_while_something_is_made_of_it(compass):
+def test_a_part_cannot_be_dropped_while_a_combination_uses_it(compass):
     compass.fuse("both", ["axes", "half"])
     compass.cascade("cascade", "axes", "both")
-    with pytest.raises(InputError, match=r"'axes' is part of: both, cascade\. Drop what is made"):
-        compass.drop("axes")
+    says = r"'axes' is part of: both, cascade\. Drop what is made"
+    refused(InputError, says, compass.drop, "axes")
     refused(InputError, r"'both' is part of: cascade\.", compass.drop, "both")
     assert compass.drop("cascade") == 0
     compass.drop("both")
@@ -466,25 +465,25 @@ def test_a_part_cannot_be_dropped_while_something_is_made_of_it(compass):
     assert compass.index_names() == ["half", "bm25"]
 
 
-def test_the_same_again_changes_nothing_and_another_is_refused(compass):
-    compass.fuse("both", ["axes", "half"], weights=[1, 2])
+def test_an_equal_definition_changes_nothing_and_another_is_refused(compass):
+    parts = ["axes", "half"]
+    compass.fuse("both", parts, weights=[1, 2])
     before = compass.index_info("both")
-    compass.fuse("both", ["axes", "half"], weights=(1.0, 2.0), rrf_k=60.0)
+    compass.fuse("both", parts, weights=(1.0, 2.0), rrf_k=60.0)
     assert compass.index_info("both") == before
     compass.cascade("cascade", "axes", "half")
     compass.cascade("cascade", "axes", "half", depth=100)
-    others = [
+    for other in (
         lambda: compass.fuse("both", ["half", "axes"], weights=[1, 2]),
-        lambda: compass.fuse("both", ["axes", "half"]),
-        lambda: compass.fuse("both", ["axes", "half"], weights=[1, 2], method="minmax"),
-        lambda: compass.fuse("both", ["axes", "half"], weights=[1, 2], depth=9),
+        lambda: compass.fuse("both", parts),
+        lambda: compass.fuse("both", parts, weights=[1, 2], method="minmax"),
+        lambda: compass.fuse("both", parts, weights=[1, 2], depth=9),
         lambda: compass.fuse("axes", ["half", "bm25"]),
         lambda: compass.cascade("both", "axes", "half"),
         lambda: compass.cascade("cascade", "half", "axes"),
         lambda: compass.build("both", Axes()),
         lambda: compass.build("both", lexical=True),
-    ]
-    for other in others:
+    ):
         refused(MismatchError, r"is there already, made in another way \(\w+\)\. Choose", other)
 
 
@@ -495,7 +494,7 @@ def test_numpy_numbers_are_accepted(compass):
     assert compass.index_info("whole").options["depth"] == 5
 
 
-def test_info_says_what_a_combination_is(compass):
+def test_info_describes_a_combination(compass):
     compass.fuse("both", ["axes", "bm25"], weights=[1, 0.5], method="minmax")
     compass.cascade("cascade", "both", "half", depth=7)
     both, cascade = compass.info().indexes[-2:]
@@ -516,9 +515,8 @@ with Collection.open(sys.argv[1]) as collection:
 
 
 def test_another_process_answers_alike(mixed):
-    command = [sys.executable, "-c", PROGRAM, str(mixed.path), *COMBINED]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for name, line in zip(COMBINED, done.stdout.splitlines(), strict=True):
+    lines = printed_by(PROGRAM, mixed.path, *COMBINED).splitlines()
+    for name, line in zip(COMBINED, lines, strict=True):
         hits = mixed.search_many(["w1 w2 w3", "w9"], index=name, k=30)
         assert json.loads(line) == [[[hit.doc_id, hit.score] for hit in found] for found in hits]
 
@@ -547,7 +545,7 @@ def test_an_invalid_fusion_is_refused(compass, options, fault):
     assert "both" not in compass.index_names()
 
 
-def test_parts_must_be_there(compass):
+def test_parts_must_exist(compass):
     for call in (
         lambda: compass.fuse("both", ["axes", "nope"]),
         lambda: compass.fuse("nope", ["axes", "nope"]),
@@ -589,11 +587,9 @@ def folder(tmp_path, monkeypatch):
     ],
 )
 def test_the_command_line_refuses_in_the_same_words(folder, arguments, call):
-    with Collection.open("library") as collection, pytest.raises(RetrieverError) as error:
-        call(collection)
-    result = invoke("build", "library", *shlex.split(arguments))
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"Error: {error.value}\n"
+    message = fail("build", "library", *shlex.split(arguments))
+    with Collection.open("library") as collection:
+        refused(RetrieverError, exactly(message), call, collection)
 
 
 @pytest.mark.parametrize(
@@ -612,36 +608,28 @@ def test_the_command_line_refuses_in_the_same_words(folder, arguments, call):
     ],
 )
 def test_options_that_do_not_belong_together_are_wrong_usage(folder, arguments, fault):
-    result = invoke("build", "library", "x", *shlex.split(arguments))
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert fault in result.stderr
+    assert fault in misuse("build", "library", "x", *shlex.split(arguments))
 
 
 def test_the_command_line_builds_searches_and_drops_combinations(folder):
-    built = invoke("build", "library", "both", "--fuse", "bm25", "--fuse", "floor=2")
-    assert built.stdout == ("both: bm25 + floor, reciprocal rank, weights 1, 2; nothing to build\n")
-    assert built.exit_code == 0
-    invoke("build", "library", "deep", "--cascade", "both", "--rerank", "floor", "--depth", "9")
-    found = invoke("search", "library", "w1 w2", "-i", "deep", "--json").stdout.splitlines()
+    built = succeed("build", "library", "both", "--fuse", "bm25", "--fuse", "floor=2")
+    assert built == "both: bm25 + floor, reciprocal rank, weights 1, 2; nothing to build\n"
+    succeed("build", "library", "deep", "--cascade", "both", "--rerank", "floor", "--depth", "9")
+    found = objects(succeed("search", "library", "w1 w2", "-i", "deep", "--json"))
     with Collection.open("library") as collection:
-        assert [json.loads(line)["doc_id"] for line in found] == ids(collection, "w1 w2", "deep")
+        assert [hit["doc_id"] for hit in found] == ids(collection, "w1 w2", "deep")
         assert collection.index_info("deep").options["depth"] == 9
-    kept = invoke("drop", "library", "floor")
-    assert kept.stderr == (
-        "Error: Index 'floor' is part of: both, deep. Drop what is made of it first.\n"
-    )
-    assert invoke("drop", "library", "deep", "both").exit_code == 0
-    assert invoke("build", "library", "bm25").exit_code == 0
+    says = "Index 'floor' is part of: both, deep. Drop what is made of it first."
+    assert fail("drop", "library", "floor") == says
+    succeed("drop", "library", "deep", "both")
+    succeed("build", "library", "bm25")
 
 
 def test_ties_of_the_second_keep_the_order_of_the_first(compass):
-    compass.build("bm25", lexical=True)
     compass.cascade("words", "axes", "bm25", depth=4)
-    first = [hit.doc_id for hit in compass.search("up east east", index="axes")]
-    assert first == ["e", "all", "u", "n"]
-    # BM25 knows no `sky`: all four share nothing with it, and stay in their order.
-    compass.use("axes", Axes())
-    ranked = [(hit.doc_id, hit.score) for hit in compass.search("east sky", index="words")]
+    assert ids(compass, "up east east", "axes") == ["e", "all", "u", "n"]
+    # BM25 does not know `sky`: what scores 0 keeps the order of the first.
+    ranked = answer(compass, "east sky", "words")
     assert [doc_id for doc_id, score in ranked if score == 0] == ["n", "u"]
     assert [doc_id for doc_id, _ in ranked][:2] == ["e", "all"]
 
@@ -650,12 +638,12 @@ FAR_APART = [{"weights": [1e-50, 1e-50]}, {"weights": [1.0, 1e-9]}, {"rrf_k": 1e
 
 
 @pytest.mark.parametrize("wrong", [{"weights": [1e308, 1e308], "method": "minmax"}, *FAR_APART])
-def test_scores_that_would_coincide_in_single_precision_are_refused(compass, wrong):
-    with pytest.raises(InputError, match="expected numbers? from 0|expected a number from 0"):
-        compass.fuse("both", ["axes", "half"], **wrong)
+def test_options_whose_scores_coincide_in_single_precision_are_refused(compass, wrong):
+    says = "expected numbers? from 0|expected a number from 0"
+    refused(InputError, says, compass.fuse, "both", ["axes", "half"], **wrong)
 
 
-def test_a_combination_that_was_rebuilt_is_not_searched_in_the_old_way(compass):
+def test_retrievers_of_a_combination_rebuilt_from_other_parts_are_refused(compass):
     compass.fuse("both", ["axes", "half"])
     held = compass.retriever("both")
     assert held.search("east") == compass.search("east", index="both")
