@@ -16,11 +16,7 @@ from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import TextReport
 from retriever.indexing.fingerprints import QUERIES, fingerprint_parts, shown_spec
-from retriever.indexing.report import (
-    NOTHING_EMBEDDED,
-    EmbeddingTotals,
-    fitted_counts,
-)
+from retriever.indexing.report import NOTHING_EMBEDDED, EmbeddingTotals, fitted_counts
 from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.

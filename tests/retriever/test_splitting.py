@@ -124,11 +124,7 @@ def test_a_text_of_a_million_words():
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_no_sentence_runs_across_an_empty_line(newline):
     text = newline.join(["The title", " ", "One line", "and more.", "", "", "The end"])
-    assert passages(Sentences(4), text) == [
-        "The title",
-        f"One line{newline}and more.",
-        "The end",
-    ]
+    assert passages(Sentences(4), text) == ["The title", f"One line{newline}and more.", "The end"]
 
 
 def test_a_sentence_end_does_not_depend_on_where_a_window_ends():

@@ -132,13 +132,7 @@ def test_a_batch_of_long_documents_ends_by_size(collection, monkeypatch, read):
     sizes = [400, 400, 400, 5000, 600, 400, 1, 999]
     collection.add(Document(f"d{n}", "x" * size) for n, size in enumerate(sizes))
     read.clear()
-    assert lengths(batches(collection, 100)) == [
-        [400, 400],
-        [400],
-        [5000],
-        [600, 400],
-        [1, 999],
-    ]
+    assert lengths(batches(collection, 100)) == [[400, 400], [400], [5000], [600, 400], [1, 999]]
     # No text beyond a cut was read.
     assert sorted(read) == sorted(size for size in sizes if size >= 100)
 
