@@ -198,7 +198,7 @@ class Collection(Documents, WordSenseMethods):
     def cascade(self, name: str, first: str, second: str, *, depth: int = DEPTH) -> BuildReport:
         """Name a cascade (reranking): `first` finds `depth` candidates, `second` ranks those.
 
-        The second scores them from its stored vectors, or by BM25; see `combined.CascadedFinder`.
+        The second scores them from its stored vectors, or by BM25; see `hybrid.CascadedFinder`.
 
         Raises:
             InputError: an invalid depth.
