@@ -103,11 +103,8 @@ class IndexBuilder:
             indexing_seconds=sum(report.indexing_seconds for report in reports),
             notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
         )
-        return raise_if_failed(
-            self.store, report, list(failed.values()), unbuilt=unbuilt, name=name
-        )
-
-    # -- vectors --------------------------------------------------------------------------------
+        failures = list(failed.values())
+        return raise_if_failed(self.store, report, failures, unbuilt=unbuilt, name=name)
 
     def _vectors(
         self, name: str, index: IndexRow | None, wanted: BuildRequest, progress: Progress
@@ -153,10 +150,8 @@ class IndexBuilder:
         report = build_report(
             self.store, name, built, embedded, before, source.notes, rebuilt=built != index
         )
-        half = self.store.is_refitting(now)
-        return raise_if_failed(
-            self.store, report, embedded.failed, half=half, unbuilt=embedded.unbuilt
-        )
+        half, unbuilt = self.store.is_refitting(now), embedded.unbuilt
+        return raise_if_failed(self.store, report, embedded.failed, half=half, unbuilt=unbuilt)
 
     def _check_students(self, embedding: EmbeddingRow) -> None:
         """Refuse to change vectors that distilled embedders encode queries for."""
@@ -194,7 +189,7 @@ class _Source:
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
 
     def encode(self, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
-        """Encode documents; see `models.encode`."""
+        """Encode documents; see `embedder_pool.encode`."""
         return encode(self.embedder, texts)
 
     def encoder(self, index: str) -> Encode:
