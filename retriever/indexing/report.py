@@ -46,7 +46,7 @@ class EmbeddingTotals:
 
     @classmethod
     def of(cls, shards: Sequence[ShardRow]) -> EmbeddingTotals:
-        """Sum up some shards."""
+        """Return the sums over some shards."""
         counts: dict[str, int] = {}
         for shard in shards:
             counts = add_reports(counts, shard.report)
@@ -116,7 +116,7 @@ def raise_if_failed(
     """
     if not failed:
         return report
-    done = f"{pluralize(report.embedded, 'passage')} {'was' if report.embedded == 1 else 'were'}"
+    done = pluralize(report.embedded, "passage was", "passages were")
     if half:
         done += ". The old vectors stay in use until all documents are embedded"
     advice = "Change or delete them, or run the same again"
