@@ -62,7 +62,7 @@ class Collection(Documents, WordSenseMethods):
             raise InputError(
                 f"split is {split!r}; expected Words(200, overlap=50) or Sentences(200)."
             )
-        return cls(Store.create(Path(path), None if split is None else dict(split.spec)))
+        return cls(Store.create(Path(path), dict(split.spec) if split else None))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Collection:
@@ -114,8 +114,6 @@ class Collection(Documents, WordSenseMethods):
 
     def __repr__(self) -> str:
         return f"Collection({str(self.path)!r})"
-
-    # -- indexes --------------------------------------------------------------------------------
 
     def build(
         self,
@@ -230,8 +228,6 @@ class Collection(Documents, WordSenseMethods):
         """Return the names of all indexes, oldest first."""
         return [index.name for index in self._store.indexes()]
 
-    # -- maintenance ----------------------------------------------------------------------------
-
     def compact(self, *, progress: Progress | None = None) -> Compacted:
         """Free the space of removed and changed documents.
 
@@ -264,8 +260,6 @@ class Collection(Documents, WordSenseMethods):
         repaired = self._store.repair(self._models.encoder, progress or ignore_progress)
         return replace(repaired, left=(*repaired.left, *missing_models(self._store)))
 
-    # -- search ---------------------------------------------------------------------------------
-
     def search(
         self,
         text: str,
@@ -286,12 +280,8 @@ class Collection(Documents, WordSenseMethods):
             MismatchError: the model is no longer the one that made the vectors.
         """
         known = self._retrievers.get(index)
-        if known is not None:
-            generation, retriever = known
-            hits = retriever.search_at(generation, text, k, where)
-            if hits is not None:
-                return hits
-        return self._search_latest([text], index, k, where)[0]
+        hits = known[1].search_at(known[0], text, k, where) if known is not None else None
+        return hits if hits is not None else self._search_latest([text], index, k, where)[0]
 
     def search_many(
         self,
@@ -302,7 +292,7 @@ class Collection(Documents, WordSenseMethods):
         where: Mapping[str, Any] | None = None,
     ) -> list[Hits]:
         """Return the `k` documents nearest to each query; errors as in `search`."""
-        # Not for many: to encode them twice, if something has changed, would take long.
+        # Not for many: encoding them twice, if something has changed, would take long.
         if isinstance(texts, list) and len(texts) == 1:
             return [self.search(texts[0], index=index, k=k, where=where)]
         return self._search_latest(texts, index, k, where)
@@ -383,6 +373,5 @@ class Collection(Documents, WordSenseMethods):
         if not names:
             build = shell_command("build", self.path, "NAME", "--embedder", "KIND:MODEL")
             raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
-        raise InputError(
-            f"Say which index to search with -i. {self.path}/ has: {', '.join(names)}."
-        )
+        has = ", ".join(names)
+        raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")

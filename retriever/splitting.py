@@ -91,7 +91,6 @@ class Words(_BySize):
     """Passages of `size` words, each starting `size - overlap` words after the one before.
 
     The last one ends with the text's last word and may be shorter, but adds at least one word.
-    Adjacent passages share exactly `overlap` words.
 
     Raises:
         InputError: not whole numbers, `size` below 1, or `overlap` not from 0 to `size - 1`.
@@ -127,10 +126,8 @@ class Sentences(_BySize):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (isinstance(self.language, str) and _LANGUAGE.fullmatch(self.language)):
-            raise InputError(
-                f"The language is {self.language!r}; expected a code in small letters, "
-                "such as 'en' or 'de'."
-            )
+            expected = "a code in small letters, such as 'en' or 'de'"
+            raise InputError(f"The language is {self.language!r}; expected {expected}.")
 
     def __str__(self) -> str:
         language = "" if self.language == "en" else f" ({self.language})"
@@ -146,7 +143,6 @@ class Sentences(_BySize):
 
 
 _KINDS: dict[str, type[Words] | type[Sentences]] = {"words": Words, "sentences": Sentences}
-_UPGRADE = "A newer Retriever wrote that: upgrade to continue."
 
 
 def parse_split(text: str) -> Splitter:
@@ -178,17 +174,19 @@ def splitter_of(spec: Mapping[str, Any]) -> Splitter:
     options = dict(spec)
     kind = options.pop("kind", None)
     if kind not in _KINDS:
-        raise NewerFormatError(
-            f"Passages were split by {kind!r}; this version knows {', '.join(_KINDS)}. {_UPGRADE}"
-        )
+        raise _newer(f"Passages were split by {kind!r}", _KINDS)
     known = [option.name for option in fields(_KINDS[kind])]
     for name in options:
         if name not in known:
-            raise NewerFormatError(
-                f"Splitting by '{kind}' has the option '{name}'; this version knows "
-                f"{', '.join(known)}. {_UPGRADE}"
-            )
+            raise _newer(f"Splitting by '{kind}' has the option '{name}'", known)
     return _KINDS[kind](**options)
+
+
+def _newer(found: str, known: Iterable[str]) -> NewerFormatError:
+    return NewerFormatError(
+        f"{found}; this version knows {', '.join(known)}. "
+        "A newer Retriever wrote that: upgrade to continue."
+    )
 
 
 def _words(text: str) -> tuple[array[int], array[int]]:
