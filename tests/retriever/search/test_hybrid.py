@@ -50,61 +50,50 @@ def close(pairs):
     return [(doc_id, pytest.approx(score, abs=1e-6)) for doc_id, score in pairs]
 
 
-def test_reciprocal_ranks_are_added_up(compass):
-    compass.fuse("both", ["axes", "half"])
-    assert answer(compass, EAST, "both") == close(
-        # e is 1st and 2nd, all 2nd and 1st: a tie, and e came first into the collection.
-        [("e", 1 / 61 + 1 / 62), ("all", 1 / 62 + 1 / 61), ("u", 2 / 63), ("n", 1 / 64)]
-    )
-
-
-def test_weights_multiply_the_share_of_a_rank(compass):
-    compass.fuse("both", ["axes", "half"], weights=[1, 3], rrf_k=0)
-    assert answer(compass, EAST, "both") == close(
-        [("all", 1 / 2 + 3 / 1), ("e", 1 / 1 + 3 / 2), ("u", 1 / 3 + 3 / 3), ("n", 1 / 4)]
-    )
-
-
 def bm25(length, having, documents=5, average=7 / 5):
     """BM25 of a document that has the query's only word once, as `having` documents do."""
     idf = math.log(1 + (documents - having + 0.5) / (having + 0.5))
     return round(idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / average)), 4)
 
 
-def test_bm25_and_vectors_are_fused_by_rank(compass):
-    assert answer(compass, "north", "bm25") == close([("n", bm25(1, 2)), ("all", bm25(3, 2))])
+R5, R10 = math.sqrt(5), math.sqrt(10)
+BETWEEN = (2 / R5 - 1 / R5) / (3 / R10 - 1 / R5)
+MINMAX = {"method": "minmax"}
+FUSIONS = {
+    # e is 1st and 2nd, all 2nd and 1st: a tie, and e was added before all.
+    "axes half": (
+        {},
+        EAST,
+        {"e": 1 / 61 + 1 / 62, "all": 1 / 62 + 1 / 61, "u": 2 / 63, "n": 1 / 64},
+    ),
+    "axes half weighted": (
+        *({"weights": [1, 3], "rrf_k": 0}, EAST),
+        {"all": 1 / 2 + 3 / 1, "e": 1 / 1 + 3 / 2, "u": 1 / 3 + 3 / 3, "n": 1 / 4},
+    ),
+    "axes half depth 1": ({"depth": 1}, EAST, {"e": 1 / 61, "all": 1 / 61}),
+    "axes half depth 2": ({"depth": 2}, EAST, {"e": 1 / 61 + 1 / 62, "all": 1 / 62 + 1 / 61}),
     # axes adds e and u, with 0 each, in the order in which they came; bm25 does not have them.
-    compass.fuse("hybrid", ["bm25", "axes"])
-    assert answer(compass, "north", "hybrid") == close(
-        [("n", 2 / 61), ("all", 2 / 62), ("e", 1 / 63), ("u", 1 / 64)]
-    )
-
-
-def test_only_depth_documents_of_each_part_count(compass):
-    compass.fuse("one", ["axes", "half"], depth=1)
-    assert answer(compass, EAST, "one") == close([("e", 1 / 61), ("all", 1 / 61)])
-    compass.fuse("two", ["axes", "half"], depth=2)
-    assert ids(compass, EAST, "two") == ["e", "all"]
-
-
-def test_scores_are_scaled_to_their_list_and_averaged(compass):
-    compass.fuse("mean", ["axes", "half"], method="minmax")
+    "bm25 axes": ({}, "north", {"n": 2 / 61, "all": 2 / 62, "e": 1 / 63, "u": 1 / 64}),
     # axes: e 1, all sqrt(3)/2, u 1/2, n 0. half: all 1, e between, u 0; n it does not have.
-    between = (2 / math.sqrt(5) - 1 / math.sqrt(5)) / (3 / math.sqrt(10) - 1 / math.sqrt(5))
-    assert answer(compass, EAST, "mean") == close(
-        [("e", (1 + between) / 2), ("all", (math.sqrt(3) / 2 + 1) / 2), ("u", 1 / 4), ("n", 0.0)]
-    )
-
-
-def test_minmax_weights_are_shares_of_their_sum_and_equal_scores_count_fully(compass):
-    compass.fuse("mean", ["bm25", "axes"], method="minmax", weights=[3, 1])
+    "axes half minmax": (
+        *(MINMAX, EAST),
+        {"e": (1 + BETWEEN) / 2, "all": (math.sqrt(3) / 2 + 1) / 2, "u": 1 / 4, "n": 0.0},
+    ),
     # bm25: n 1, all 0. axes: n 1, all 1/sqrt(3), e and u 0.
-    assert answer(compass, "north", "mean") == close(
-        [("n", 1.0), ("all", 0.25 / math.sqrt(3)), ("e", 0.0), ("u", 0.0)]
-    )
-    compass.fuse("equal", ["bm25", "half"], method="minmax")
-    # bm25 has fog alone, half knows no fog: what one part does not have gets 0 from it.
-    assert answer(compass, "fog", "equal") == close([("fog", 0.5)])
+    "bm25 axes minmax": (
+        *({**MINMAX, "weights": [3, 1]}, "north"),
+        {"n": 1.0, "all": 0.25 / math.sqrt(3), "e": 0.0, "u": 0.0},
+    ),
+    # Equal scores count fully. bm25 has fog alone; half does not know it, which counts 0.
+    "bm25 half minmax": (MINMAX, "fog", {"fog": 0.5}),
+}
+
+
+@pytest.mark.parametrize("case", FUSIONS)
+def test_fused_scores_are_as_calculated(compass, case):
+    options, text, expected = FUSIONS[case]
+    compass.fuse("fused", case.split()[:2], **options)
+    assert answer(compass, text, "fused") == close(expected.items())
 
 
 def test_equal_scores_are_ordered_as_documents_were_added(collection):
@@ -125,10 +114,10 @@ def test_the_second_ranks_exactly_the_candidates_of_the_first(compass):
 
 
 def test_bm25_reranks_with_0_and_finds_no_document_without_a_shared_word(compass):
+    shared = [("n", bm25(1, 2)), ("all", bm25(3, 2))]
+    assert answer(compass, "north", "bm25") == close(shared)
     compass.cascade("bm25-last", "axes", "bm25")
-    assert answer(compass, "north", "bm25-last") == close(
-        [("n", bm25(1, 2)), ("all", bm25(3, 2)), ("e", 0.0), ("u", 0.0)]
-    )
+    assert answer(compass, "north", "bm25-last") == close([*shared, ("e", 0.0), ("u", 0.0)])
     compass.cascade("bm25-first", "bm25", "axes")
     assert answer(compass, "north", "bm25-first") == close([("n", 1.0), ("all", 3**-0.5)])
     assert ids(compass, "fog", "bm25-first") == []  # axes has no vector of it
