@@ -59,19 +59,16 @@ def bm25(length, having, documents=5, average=7 / 5):
 R5, R10 = math.sqrt(5), math.sqrt(10)
 BETWEEN = (2 / R5 - 1 / R5) / (3 / R10 - 1 / R5)
 MINMAX = {"method": "minmax"}
+# e is 1st and 2nd, all 2nd and 1st; e was added before all.
+TIE = {"e": 1 / 61 + 1 / 62, "all": 1 / 62 + 1 / 61}
 FUSIONS = {
-    # e is 1st and 2nd, all 2nd and 1st: a tie, and e was added before all.
-    "axes half": (
-        {},
-        EAST,
-        {"e": 1 / 61 + 1 / 62, "all": 1 / 62 + 1 / 61, "u": 2 / 63, "n": 1 / 64},
-    ),
+    "axes half": ({}, EAST, {**TIE, "u": 2 / 63, "n": 1 / 64}),
     "axes half weighted": (
         *({"weights": [1, 3], "rrf_k": 0}, EAST),
         {"all": 1 / 2 + 3 / 1, "e": 1 / 1 + 3 / 2, "u": 1 / 3 + 3 / 3, "n": 1 / 4},
     ),
     "axes half depth 1": ({"depth": 1}, EAST, {"e": 1 / 61, "all": 1 / 61}),
-    "axes half depth 2": ({"depth": 2}, EAST, {"e": 1 / 61 + 1 / 62, "all": 1 / 62 + 1 / 61}),
+    "axes half depth 2": ({"depth": 2}, EAST, TIE),
     # axes adds e and u, with 0 each, in the order in which they came; bm25 does not have them.
     "bm25 axes": ({}, "north", {"n": 2 / 61, "all": 2 / 62, "e": 1 / 63, "u": 1 / 64}),
     # axes: e 1, all sqrt(3)/2, u 1/2, n 0. half: all 1, e between, u 0; n it does not have.
