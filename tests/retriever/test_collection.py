@@ -26,7 +26,7 @@ from indexes.errors import (
     UnknownNameError,
 )
 from indexes.storage.files import writer_lock
-from retriever import Collection, Document, HashingEmbedder, compare
+from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import EmbedderSpec, fingerprint_of
 from tests.support.fresh import printed_by
 from tests.support.toy import ANIMALS, Axes, build_axes, exactly, ids, lacks, refused, rounded
@@ -74,11 +74,6 @@ def test_equal_texts_in_one_batch_shift_no_vector(collection):
         assert [hit.score for hit in found] == [1.0] * len(same)
 
 
-def test_an_exact_index_has_ann_recall_one(library):
-    report = compare(library, ["floor"], {"q": "kitten engine", "r": "deadline April"}, k=2)
-    assert report.rows["floor"].ann_recall == 1.0
-
-
 def test_an_unchanged_document_is_not_embedded_again(collection):
     build_axes(collection, a="north", b="east")
     added = collection.add([Document("a", "north"), Document("b", "up"), Document("c", "up")])
@@ -90,12 +85,14 @@ def test_an_unchanged_document_is_not_embedded_again(collection):
     assert ids(collection.search("up", k=2)) == ["b", "c"]
 
 
-def test_new_metadata_costs_no_embedding_and_shows_at_once(collection):
+def test_new_metadata_shows_without_a_build_and_moved_text_is_a_change(collection):
     collection.add([Document("a", "north", metadata={"year": 1})])
     collection.build("axes", Axes())
     assert collection.add([Document("a", "north", metadata={"year": 2})]).changed == 1
     hits = collection.search("north")
     assert (hits[0].metadata, hits.notes) == ({"year": 2}, ())
+    collection.add([Document("x", "b\0c", title="a")])
+    assert collection.add([Document("x", "c", title="a\0b")]).changed == 1
 
 
 def test_a_changed_document_is_in_no_index_until_it_is_embedded_again(collection):
@@ -274,7 +271,7 @@ def test_a_text_without_a_known_word_gets_no_hits_and_a_note(collection):
     assert collection.index_info("axes").unfindable == 1
 
 
-def test_invalid_searches_are_refused(library):
+def test_invalid_searches_are_refused(library, collection):
     search, search_many = library.search, library.search_many
     for text in ("", "  \n"):
         refused(InputError, r"The query is empty. Give some text to search for.", search, text)
@@ -288,10 +285,8 @@ def test_invalid_searches_are_refused(library):
     library.build("axes", Axes())
     says = "Say which index to search with -i. .* has: floor, axes"
     refused(InputError, says, search, "kitten")
-
-
-def test_no_index_at_all_says_how_to_build_one(collection):
-    refused(InputError, "has no index yet. Build one: retriever build", collection.search, "kitten")
+    says = "has no index yet. Build one: retriever build"
+    refused(InputError, says, collection.search, "kitten")
 
 
 def test_a_search_reads_the_catalog_twice_in_one_transaction(library):
@@ -382,17 +377,14 @@ def test_bad_records_are_reported_together_and_nothing_is_kept(library):
     assert len(library) == 3
 
 
-def test_more_than_ten_bad_records_end_in_a_count(library):
+def test_bad_records_are_skipped_or_counted_beyond_ten(library):
+    records = [{"id": "new", "text": "fine"}, *({"id": str(n)} for n in range(5000))]
     with pytest.raises(BadRecordsError) as caught:
-        library.add({"id": str(n)} for n in range(5000))
-    lines = str(caught.value).splitlines()
-    assert lines[0] == "5,000 bad records; nothing was kept:"
-    assert lines[-2] == "  ... and 4,990 more"
-    assert len(lines) == 13
-
-
-def test_bad_records_can_be_skipped_and_are_listed(library):
-    added = library.add([{"id": "new", "text": "fine"}, {"text": "x"}], skip_bad=True)
+        library.add(records)
+    first, *_, last, _ = lines = str(caught.value).splitlines()
+    assert (first, len(lines)) == ("5,000 bad records; nothing was kept:", 13)
+    assert last == "  ... and 4,990 more"
+    added = library.add([*records[:1], {"text": "x"}], skip_bad=True)
     assert (added.new, added.skipped_total) == (1, 1)
     assert str(added.skipped[0]) == "record 2: no id: expected '_id', 'doc_id' or 'id'"
     assert len(library) == 4
@@ -409,25 +401,18 @@ LONG = 10**5000  # Python refuses to write it out
 TOO_LONG = "a number of too many digits"
 
 
-@pytest.mark.parametrize(
-    ("metadata", "says"),
-    [
+def test_documents_that_cannot_be_stored_are_refused(library):
+    refused(InputError, "'text' is not valid Unicode at character 1", Document, "a", "x\ud800")
+    refused(InputError, "'doc_id' is empty", Document, " ", "x")
+    for metadata, says in (
         ({"score": float("nan")}, "metadata 'score' holds nan"),
         ({1: "a", "1": "b"}, "metadata key 1 is int; expected text"),
         ({"deep": [{1: 2}]}, "metadata 'deep' holds"),
         ({"n": LONG}, rf"\Ametadata 'n' holds {TOO_LONG} \(int\), which JSON cannot hold\Z"),
         ({"n": [1, -LONG]}, f"metadata 'n' holds {TOO_LONG} .list."),
         ({LONG: 1}, f"metadata key {TOO_LONG} is int; expect"),
-    ],
-    ids=["nan", "key", "key inside", "long", "long inside", "long key"],
-)
-def test_metadata_that_json_cannot_hold_is_named(metadata, says):
-    refused(InputError, says, Document, "a", "x", metadata=metadata)
-
-
-def test_documents_that_cannot_be_stored_are_named(library):
-    refused(InputError, "'text' is not valid Unicode at character 1", Document, "a", "x\ud800")
-    refused(InputError, "'doc_id' is empty", Document, " ", "x")
+    ):
+        refused(InputError, says, Document, "a", "x", metadata=metadata)
     for metadata, says in (
         ({"tags": {1}}, r"metadata 'tags' holds \{1\} \(set\), which JSON"),
         ({"n": LONG}, "record 1: metadata 'n' holds a number of too many"),
@@ -738,20 +723,12 @@ def test_a_closed_collection_answers_nothing(library):
         refused(CollectionError, "is closed. Open it again", question)
 
 
-def test_generators_are_accepted_like_lists(library):
-    assert library.delete(doc_id for doc_id in ["cat", "cat"]) == 1
-    assert len(library.search_many(text for text in ["engine", "tax"])) == 2
-
-
-def test_documents_added_during_iteration_are_not_included(library):
+def test_generators_are_accepted_and_iteration_sees_no_later_additions(library):
     for document in library.documents():
         library.add([Document(f"{document.doc_id}-copy", document.text)])
     assert len(library) == 6
-
-
-def test_moving_text_between_title_and_text_is_a_change(collection):
-    collection.add([Document("x", "b\0c", title="a")])
-    assert collection.add([Document("x", "c", title="a\0b")]).changed == 1
+    assert library.delete(doc_id for doc_id in ["cat", "cat"]) == 1
+    assert len(library.search_many(text for text in ["engine", "tax"])) == 2
 
 
 def test_threads_that_end_leave_no_connection_behind(library):
