@@ -10,6 +10,7 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain, pairwise
 from typing import Any, ClassVar, Protocol
@@ -151,13 +152,10 @@ def parse_split(text: str) -> Splitter:
     Raises:
         InputError: invalid syntax, a size below 1, or an overlap not below the size.
     """
-    match = _SPLIT.fullmatch(text.strip())
-    try:
-        if match:
-            kind, size, overlap = match.groups(default="0")
+    if match := _SPLIT.fullmatch(text.strip()):
+        kind, size, overlap = match.groups(default="0")
+        with suppress(InputError):  # Reported below in terms of the command line.
             return _KINDS.get(kind, Words)(int(size), overlap=int(overlap))
-    except InputError:
-        pass  # Reported below in terms of the command line.
     raise InputError(
         f"Cannot split by '{text}'; expected SIZE or SIZE/OVERLAP in words, the size at least 1 "
         "and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."

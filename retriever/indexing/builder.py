@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -182,9 +183,11 @@ class _Source:
         """Fit the embedder on the texts if needed; return what the catalog keeps of it."""
         attributes: dict[str, Any] = {}
         if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
-            read = _Counted(texts)
+            # `zip` draws a number only after a text, so the next number is the count of texts read.
+            numbers = itertools.count()
+            read = (text for text, _ in zip(texts, numbers, strict=False))
             self.embedder = self.embedder.fitted(read)
-            attributes["fitted"] = {"documents": self.store.count(), "texts": read.count}
+            attributes["fitted"] = {"documents": self.store.count(), "texts": next(numbers)}
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
 
@@ -202,16 +205,3 @@ class _Source:
     def notes(self) -> tuple[str, ...]:
         """The embedder's notes, if it was loaded."""
         return tuple(self.embedder.notes) if isinstance(self.embedder, HasNotes) else ()
-
-
-@dataclass
-class _Counted:
-    """Texts that are counted while they are read."""
-
-    texts: Iterator[str]
-    count: int = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for text in self.texts:
-            self.count += 1
-            yield text
