@@ -34,18 +34,17 @@ def compass(tmp_path):
         yield collection
 
 
-def test_a_document_is_ranked_by_its_best_passage_and_comes_once(compass):
+def test_a_document_is_ranked_once_by_its_best_passage_which_is_shown(compass):
     assert rounded(compass.search("north", k=9)) == [("mixed", 1.0), ("ne", 0.707107)]
     assert rounded(compass.search("up", k=9)) == [("mixed", 1.0), ("ne", 0.0)]
     assert rounded(compass.search("north east", k=9)) == [("ne", 1.0), ("mixed", 0.707107)]
-
-
-def test_a_hit_shows_the_passage_and_its_position(compass):
     best = compass.search("east", k=1)[0]
     assert (best.doc_id, best.text, best.passage) == ("mixed", "east east", (18, 27))
     best = compass.search("north", k=1)[0]
     assert (best.text, best.passage) == ("north north", (6, 17))
     assert compass.document("mixed").text == MIXED.text
+    # A k far beyond the corpus takes no memory.
+    assert pairs(compass.search("north", k=10**9)) == pairs(compass.search("north", k=2))
 
 
 def test_of_equally_good_passages_the_first_is_shown(tmp_path):
@@ -149,10 +148,6 @@ def test_a_filter_finds_split_documents_once(crowded):
     assert len({*ids(hits)} - {"d03"}) == len(hits) == 5
 
 
-def test_a_k_far_beyond_the_corpus_takes_no_memory(compass):
-    assert pairs(compass.search("north", k=10**9)) == pairs(compass.search("north", k=2))
-
-
 def test_many_queries_answer_like_one_at_a_time(crowded):
     queries = ["north", "w3", "northest w1", "east", "nothing of this", "w29 east"]
     for index in ("flat", "HNSW16", "IVF2Flat"):
@@ -214,8 +209,11 @@ def test_documents_added_after_opening_are_split_in_the_same_way(compass):
         assert (rounded(hits), hits[0].passage) == ([("later", 1.0)], (8, 15))
 
 
-def test_another_split_for_an_existing_collection_is_refused(tmp_path):
-    folder, plain = tmp_path / "c", tmp_path / "plain"
+def test_other_splits_and_other_types_are_refused(tmp_path):
+    folder, plain, open_or_create = tmp_path / "c", tmp_path / "plain", Collection.open_or_create
+    says = r"split is 200; expected Words\(200, overlap=50\) or"
+    refused(InputError, says, Collection.create, folder, split=200)
+    assert not folder.exists()
     Collection.create(folder, split=Words(2, overlap=1)).close()
     Collection.create(plain).close()
     says = (
@@ -223,37 +221,28 @@ def test_another_split_for_an_existing_collection_is_refused(tmp_path):
         "up to 2 words: this is set when a collection is created. Leave split out, or create "
         "another collection."
     )
-    open_or_create = Collection.open_or_create
     refused(MismatchError, exactly(says), open_or_create, folder, split=Sentences(2))
     says = "plain/ splits none, and not into 3 words: this is"
     refused(MismatchError, says, open_or_create, plain, split=Words(3))
 
 
-def test_a_split_of_the_wrong_type_is_refused(tmp_path):
-    says = r"split is 200; expected Words\(200, overlap=50\) or"
-    refused(InputError, says, Collection.create, tmp_path / "c", split=200)
-    assert not (tmp_path / "c").exists()
-
-
-def test_a_run_has_documents_and_no_passages(crowded):
-    run = crowded.retriever("flat").run({"q": "north", "r": "w3 east"}, 20)
-    assert run.ranking["q"] == pairs(crowded.search("north", index="flat", k=20))
-    assert run.ranking["r"] == pairs(crowded.search("w3 east", index="flat", k=20))
-    assert len({doc_id for doc_id, _ in run.ranking["q"]}) == 20
-
-
-def test_a_comparison_judges_documents(crowded):
+def test_runs_and_comparisons_rank_documents_and_not_passages(crowded):
     queries = {"q": "north", "r": "w3 east"}
+    run = crowded.retriever("flat").run(queries, 20)
+    for query_id, text in queries.items():
+        assert run.ranking[query_id] == pairs(crowded.search(text, index="flat", k=20))
+    assert len({doc_id for doc_id, _ in run.ranking["q"]}) == 20
     qrels = {"q": {"long": 1}, "r": {"d03": 1}}
     indexes = ["flat", "HNSW16", "SQ8"]
     result = compare(crowded, indexes, queries, qrels, k=5, measures=["R@5", "RR@5"])
     flat = result.rows["flat"]
     assert (flat.ann_recall, flat["R@5"], flat["RR@5"]) == (1.0, 1.0, 1.0)
+    known = {document.doc_id for document in crowded.documents()}
     for run in result.runs.values():
         for ranking in run.ranking.values():
             doc_ids = [doc_id for doc_id, _ in ranking]
             assert len(set(doc_ids)) == len(doc_ids)
-            assert set(doc_ids) <= {document.doc_id for document in crowded.documents()}
+            assert set(doc_ids) <= known
 
 
 def test_an_edited_document_keeps_no_old_passage(compass):
