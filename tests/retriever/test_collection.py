@@ -37,14 +37,20 @@ def test_the_nearest_document_comes_first_with_its_text_and_metadata(library):
     assert (hit.rank, hit.doc_id, hit.metadata) == (1, "tax", {"source": "faq"})
     assert (hit.text, hit.passage) == ("The filing deadline is the end of April.", (0, 40))
     assert ids(library.search("kitten", k=1)) == ["cat"]  # the only index need not be named
+    facts = library.index_info("floor")
+    assert (facts.embedder, facts.kind, facts.factory) == ("hashing", "flat", "Flat")
+    assert str(EmbedderSpec("hashing", "", {"dim": 256})) == "hashing"
 
 
 def test_scores_are_cosines_of_titles_and_texts_joined_by_a_space(collection):
-    collection.add([Document("n", "north"), Document("ne", "east", title="north")])
-    embedder = Axes()
+    collection.add([Document("ne", "east", title="north"), Document("n", "north")])
+    embedder = Scaled(100.0)
     collection.build("axes", embedder)
-    assert embedder.seen == ["north", "north east"]
-    assert rounded(collection.search("north", index="axes")) == [("n", 1.0), ("ne", 0.707107)]
+    collection.build("graph", vectors="axes", ann="HNSW4")
+    assert embedder.seen == ["north east", "north"]
+    for index in ("axes", "graph"):
+        hits = collection.search("north", index=index)
+        assert rounded(hits) == [("n", 1.0), ("ne", 0.707107)]
 
 
 def test_k_beyond_the_corpus_returns_each_document_once_with_its_score(library):
@@ -250,15 +256,6 @@ def test_a_custom_embedder_must_be_given_after_opening(collection):
         refused(InputError, "made by an embedder of your own, Axes", other.search, "north")
         other.use("axes", Axes())
         assert ids(other.search("north")) == ["a"]
-
-
-def test_a_model_that_changed_under_its_name_is_refused(library):
-    catalog = library._store.catalog
-    with catalog.writing():
-        old = json.dumps({"kind": "hashing", "model": "", "options": {"dim": 64}})
-        catalog.execute("UPDATE embeddings SET embedder = ?", [old])
-    with Collection.open(library.path) as other:
-        refused(MismatchError, "256 wide.*64 wide", other.search, "kitten")
 
 
 def test_a_text_without_a_known_word_gets_no_hits_and_a_note(collection):
@@ -515,19 +512,6 @@ def test_a_damaged_index_file_is_refused_and_a_missing_one_rebuilt_from_the_vect
         assert (again.already, again.indexing_seconds) == (3, 0.0)
 
 
-def test_the_lock_is_released_when_a_writer_fails(tmp_path):
-    with pytest.raises(RuntimeError), writer_lock(tmp_path):
-        raise RuntimeError
-    with writer_lock(tmp_path):
-        assert json.loads((tmp_path / "writer.json").read_text())["process"]
-
-
-def test_info_names_the_embedder_and_the_structure(library):
-    facts = library.index_info("floor")
-    assert (facts.embedder, facts.kind, facts.factory) == ("hashing", "flat", "Flat")
-    assert str(EmbedderSpec("hashing", "", {"dim": 256})) == "hashing"
-
-
 @pytest.mark.parametrize("factory", ["HNSW4", "IVF8,Flat", "IVF8,PQ4x4", "PCA8,Flat"])
 def test_every_ann_index_returns_k_hits_whenever_there_are_k(collection, factory):
     # Cells that are not visited and islands in a graph must not hide documents.
@@ -578,9 +562,15 @@ def test_building_on_existing_vectors_loads_no_model(collection):
         assert ids(other.search("up", index="more", k=1)) == ["c"]
 
 
-def test_an_index_rebuilt_by_another_process_is_not_searched_with_the_old_model(library):
-    retriever = library.retriever("floor")
+def test_a_model_other_than_that_of_the_vectors_is_refused(library):
+    retriever, catalog = library.retriever("floor"), library._store.catalog
+    with catalog.writing():
+        old = json.dumps({"kind": "hashing", "model": "", "options": {"dim": 64}})
+        catalog.execute("UPDATE embeddings SET embedder = ?", [old])
     with Collection.open(library.path) as other:
+        # The model has changed under its name.
+        refused(MismatchError, "256 wide.*64 wide", other.search, "kitten")
+        # Another process builds another index under the name.
         other.drop("floor")
         other.build("floor", Axes())
     says = "holds axes vectors .3 wide.; the query came from hash"
@@ -655,13 +645,6 @@ class Scaled(Axes):
         return (self.length * super().encode_documents(texts).astype(np.float64)).tolist()
 
 
-@pytest.mark.parametrize("ann", [None, "HNSW4"])
-def test_vectors_of_any_length_are_compared_by_cosine(collection, ann):
-    collection.add([Document("ne", "north east"), Document("n", "north")])
-    collection.build("axes", Scaled(100.0), ann=ann)
-    assert rounded(collection.search("north")) == [("n", 1.0), ("ne", 0.707107)]
-
-
 def test_vectors_that_single_precision_cannot_hold_are_refused(collection):
     collection.add([Document("a", "north")])
     says = "vector of passage 1 holds a value that is not finite"
@@ -708,19 +691,25 @@ def test_damage_to_one_index_leaves_the_others_in_use(library):
         refused(DamageError, "is damaged", other.search, "kitten", index="floor")
 
 
-def test_a_crash_during_creation_allows_another_try(tmp_path):
-    folder = tmp_path / "c"
-    folder.mkdir()
-    (folder / "catalog.db.creating").write_bytes(b"half")
-    with Collection.open_or_create(folder) as collection:
+def test_a_failed_creation_or_writer_allows_another_try(tmp_path):
+    (tmp_path / "catalog.db.creating").write_bytes(b"half")
+    with Collection.open_or_create(tmp_path) as collection:
         assert len(collection) == 0
-    assert not (folder / "catalog.db.creating").exists()
+    assert not (tmp_path / "catalog.db.creating").exists()
+    with pytest.raises(RuntimeError), writer_lock(tmp_path):
+        raise RuntimeError
+    with writer_lock(tmp_path):
+        assert json.loads((tmp_path / "writer.json").read_text())["process"]
 
 
-def test_a_closed_collection_answers_nothing(library):
+def test_connections_end_with_their_threads_and_with_the_collection(library):
+    for _ in range(30):
+        with ThreadPoolExecutor(1) as thread:
+            assert ids(thread.submit(library.search, "kitten").result()) == ["cat", "car", "tax"]
+    assert len(library._store.catalog._opened) <= 4
     library.close()
-    for question in (lambda: len(library), lambda: library.search("kitten")):
-        refused(CollectionError, "is closed. Open it again", question)
+    for closed in (lambda: len(library), lambda: library.search("kitten")):
+        refused(CollectionError, "is closed. Open it again", closed)
 
 
 def test_generators_are_accepted_and_iteration_sees_no_later_additions(library):
@@ -729,13 +718,6 @@ def test_generators_are_accepted_and_iteration_sees_no_later_additions(library):
     assert len(library) == 6
     assert library.delete(doc_id for doc_id in ["cat", "cat"]) == 1
     assert len(library.search_many(text for text in ["engine", "tax"])) == 2
-
-
-def test_threads_that_end_leave_no_connection_behind(library):
-    for _ in range(30):
-        with ThreadPoolExecutor(1) as thread:
-            assert ids(thread.submit(library.search, "kitten").result()) == ["cat", "car", "tax"]
-    assert len(library._store.catalog._opened) <= 4
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
