@@ -64,18 +64,10 @@ def long(tmp_path):
         yield collection
 
 
-@pytest.fixture
-def edited(collection):
-    """A function that adds the documents and then changes the catalog; it returns the corpus."""
-
-    def edit(sql):
-        collection.add(DOCUMENTS)
-        with sqlite3.connect(collection.path / "catalog.db") as database:
-            database.execute(sql)
-        database.close()
-        return corpus_of(collection)
-
-    return edit
+def edit(collection, sql):
+    with sqlite3.connect(collection.path / "catalog.db") as database:
+        database.execute(sql)
+    database.close()
 
 
 @pytest.mark.parametrize("split", [None, Words(2), Words(3, overlap=1), Sentences(4)])
@@ -138,19 +130,15 @@ def test_a_batch_of_long_documents_ends_by_size(collection, monkeypatch, read):
     assert sorted(read) == sorted(size for size in sizes if size >= 100)
 
 
-def test_a_batch_of_one_long_document_ends_by_size(long, monkeypatch):
+def test_a_batch_of_one_long_document_ends_by_size_with_its_titles(long, monkeypatch):
     monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 5000)
     found = batches(long, 10_000)
     assert [p.text for batch in found for p in batch] == LONG.text.split()
     assert all(sum(sizes) <= 5000 for sizes in lengths(found))
     assert len(found) == 5
-
-
-def test_a_title_before_each_passage_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 1000)
-    with Collection.create(tmp_path / "c", split=Words(1)) as collection:
-        collection.add([Document("a", "a b c d e", "t" * 398)])
-        assert lengths(batches(collection, 100)) == [[400, 400], [400, 400], [400]]
+    long.delete(["long"])
+    long.add([Document("a", "a b c d e", "t" * 1998)])
+    assert lengths(batches(long, 100)) == [[2000, 2000], [2000, 2000], [2000]]
 
 
 def test_batches_that_end_by_size_become_one_index(collection, monkeypatch):
@@ -191,16 +179,15 @@ def test_pages_that_hold_texts_are_small(collection, monkeypatch):
         "UPDATE passages SET document = 3 WHERE key = 4",
     ],
 )
-def test_missing_and_damaged_rows_are_reported(collection, edited, sql):
-    corpus = edited(sql)
+def test_missing_and_damaged_rows_are_reported(collection, sql):
+    collection.add(DOCUMENTS)
+    edit(collection, sql)
+    corpus = corpus_of(collection)
     assert len(corpus.found([1, 2, 3])) == len(corpus.passages(1, 4, 9)) == 3
     refused(DamageError, "damaged", corpus.found, [3, 4])
     refused(DamageError, "damaged", corpus.passages, 1, 5, 9)
     assert not collection.verify().ok
-
-
-def test_a_missing_passage_is_reported(edited):
-    corpus = edited("DELETE FROM passages WHERE key = 2")
+    edit(collection, "DELETE FROM passages WHERE key = 2")
     refused(DamageError, "passage 2 is lost", corpus.found, [1, 2, 3])
 
 
