@@ -250,14 +250,6 @@ def test_dropping_an_index_frees_its_name_and_vectors_that_no_other_uses(library
     refused(UnknownNameError, "No index 'graph' in .*. It has: none", library.drop, "graph")
 
 
-def test_a_custom_embedder_must_be_given_after_opening(collection):
-    build_axes(collection, a="north")
-    with Collection.open(collection.path) as other:
-        refused(InputError, "made by an embedder of your own, Axes", other.search, "north")
-        other.use("axes", Axes())
-        assert ids(other.search("north")) == ["a"]
-
-
 def test_a_text_without_a_known_word_gets_no_hits_and_a_note(collection):
     build_axes(collection, a="north", fog="fog")
     hits = collection.search("fog")
@@ -427,10 +419,14 @@ def test_a_failing_source_leaves_the_collection_as_it_was(library):
     assert library.add([Document("new", "text")]).new == 1
 
 
-def test_a_folder_that_is_not_a_collection_is_refused(tmp_path):
+def test_a_folder_that_is_not_a_collection_is_refused_and_left_alone(tmp_path):
+    catalog = tmp_path / "catalog.db"
     says = "is not a collection: it has no catalog.db"
     refused(NotACollectionError, says, Collection.open, tmp_path)
-    catalog = tmp_path / "catalog.db"
+    (tmp_path / "thesis.txt").write_text("precious")
+    refused(CollectionError, "holds something already", Collection.create, tmp_path)
+    refused(NotACollectionError, says, Collection.open_or_create, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     catalog.write_text("hello, this is not a database, not at all")
     refused(DamageError, "catalog.db is damaged: file is not a database", Collection.open, tmp_path)
     catalog.unlink()
@@ -448,13 +444,6 @@ def test_a_newer_format_is_refused(library):
     db.close()
     says = "newer Retriever .schema step 0999_from_the_future"
     refused(NewerFormatError, says, Collection.open, library.path)
-
-
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
-    (tmp_path / "thesis.txt").write_text("precious")
-    refused(CollectionError, "holds something already", Collection.create, tmp_path)
-    refused(NotACollectionError, "is not a collection", Collection.open_or_create, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a folder nobody may write to")
@@ -549,15 +538,17 @@ def test_a_full_disk_is_reported_and_nothing_is_lost(library):
     assert ids(library.search("kitten", k=1)) == ["cat"]
 
 
-def test_building_on_existing_vectors_loads_no_model(collection):
+def test_a_custom_embedder_must_be_given_after_opening_to_embed_or_search(collection):
     build_axes(collection, a="north", b="east")
     with Collection.open(collection.path) as other:
-        # A custom embedder could not be loaded, and need not be.
+        refused(InputError, "made by an embedder of your own, Axes", other.search, "north")
+        # Building on existing vectors loads no model.
         assert other.build("graph", vectors="axes", ann="HNSW4").already == 2
         other.add([Document("c", "up")])
         says = r"collection.use\('axes', embedder\)"
         refused(InputError, says, other.build, "more", vectors="axes", ann="HNSW8")
         other.use("axes", Axes())
+        assert ids(other.search("north", index="axes", k=1)) == ["a"]
         assert other.build("more", vectors="axes", ann="HNSW8").embedded == 1
         assert ids(other.search("up", index="more", k=1)) == ["c"]
 
