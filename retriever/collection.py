@@ -15,6 +15,7 @@ from indexes.maintenance.repair import RepairReport
 from indexes.maintenance.verify import VerifyReport
 from indexes.progress import Progress
 from indexes.store import Store, is_free
+from retriever.advice import shell_command
 from retriever.documents import Documents, ignore_progress
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
@@ -22,7 +23,7 @@ from retriever.indexing.builder import IndexBuilder
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.plan import BuildRequest
-from retriever.indexing.report import BuildReport, shell_command
+from retriever.indexing.report import BuildReport
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
@@ -61,7 +62,7 @@ class Collection(Documents, WordSenseMethods):
             raise InputError(
                 f"split is {split!r}; expected Words(200, overlap=50) or Sentences(200)."
             )
-        return cls(Store.create(Path(path), None if split is None else dict(split.spec)))
+        return cls(Store.create(Path(path), dict(split.spec) if split else None))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Collection:
@@ -113,8 +114,6 @@ class Collection(Documents, WordSenseMethods):
 
     def __repr__(self) -> str:
         return f"Collection({str(self.path)!r})"
-
-    # -- indexes --------------------------------------------------------------------------------
 
     def build(
         self,
@@ -197,7 +196,7 @@ class Collection(Documents, WordSenseMethods):
     def cascade(self, name: str, first: str, second: str, *, depth: int = DEPTH) -> BuildReport:
         """Name a cascade (reranking): `first` finds `depth` candidates, `second` ranks those.
 
-        The second scores them from its stored vectors, or by BM25; see `combined.CascadedFinder`.
+        The second scores them from its stored vectors, or by BM25; see `hybrid.CascadedFinder`.
 
         Raises:
             InputError: an invalid depth.
@@ -228,8 +227,6 @@ class Collection(Documents, WordSenseMethods):
     def index_names(self) -> list[str]:
         """Return the names of all indexes, oldest first."""
         return [index.name for index in self._store.indexes()]
-
-    # -- maintenance ----------------------------------------------------------------------------
 
     def compact(self, *, progress: Progress | None = None) -> CompactReport:
         """Free the space of removed and changed documents.
@@ -263,8 +260,6 @@ class Collection(Documents, WordSenseMethods):
         repaired = self._store.repair(self._models.encoder, progress or ignore_progress)
         return replace(repaired, left=(*repaired.left, *missing_models(self._store)))
 
-    # -- search ---------------------------------------------------------------------------------
-
     def search(
         self,
         text: str,
@@ -285,12 +280,8 @@ class Collection(Documents, WordSenseMethods):
             MismatchError: the model is no longer the one that made the vectors.
         """
         known = self._retrievers.get(index)
-        if known is not None:
-            generation, retriever = known
-            hits = retriever.search_at(generation, text, k, where)
-            if hits is not None:
-                return hits
-        return self._search_latest([text], index, k, where)[0]
+        hits = known[1].search_at(known[0], text, k, where) if known is not None else None
+        return hits if hits is not None else self._search_latest([text], index, k, where)[0]
 
     def search_many(
         self,
@@ -301,7 +292,7 @@ class Collection(Documents, WordSenseMethods):
         where: Mapping[str, Any] | None = None,
     ) -> list[Hits]:
         """Return the `k` documents nearest to each query; errors as in `search`."""
-        # Not for many: to encode them twice, if something has changed, would take long.
+        # Not for many: encoding them twice, if something has changed, would take long.
         if isinstance(texts, list) and len(texts) == 1:
             return [self.search(texts[0], index=index, k=k, where=where)]
         return self._search_latest(texts, index, k, where)
@@ -380,8 +371,7 @@ class Collection(Documents, WordSenseMethods):
         if len(names) == 1:
             return names[0]
         if not names:
-            build = shell_command("build", self.path, "NAME", "--embedder KIND:MODEL")
+            build = shell_command("build", self.path, "NAME", "--embedder", "KIND:MODEL")
             raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
-        raise InputError(
-            f"Say which index to search with -i. {self.path}/ has: {', '.join(names)}."
-        )
+        has = ", ".join(names)
+        raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")

@@ -65,12 +65,11 @@ class Documents:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
         # Every path is checked here, before the first document of any is read.
         records = chain.from_iterable([read_records(one, format=format) for one in sources])
-        split = self.split
-        reading = f"1 {format} {skip_bad} {split}"
+        spans = self.split.spans if self.split else None
         return self._store.add(
             records,
-            spans=split.spans if split else None,
-            source=SourceFingerprint(sources, reading),
+            spans=spans,
+            source=SourceFingerprint(sources, f"1 {format} {skip_bad} {self.split}"),
             skip_bad=skip_bad,
             progress=progress or ignore_progress,
         )
@@ -95,8 +94,7 @@ class Documents:
         doc_ids = list(doc_ids or [])
         for doc_id in doc_ids:
             _check_id(doc_id)
-        unknown = list(dict.fromkeys(self.unknown_ids(doc_ids)))
-        if unknown:
+        if unknown := list(dict.fromkeys(self.unknown_ids(doc_ids))):
             raise self._unknown(unknown_names, unknown)
         return self._store.delete(doc_ids)
 

@@ -10,6 +10,7 @@ import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain, pairwise
 from typing import Any, ClassVar, Protocol
@@ -91,7 +92,6 @@ class Words(_BySize):
     """Passages of `size` words, each starting `size - overlap` words after the one before.
 
     The last one ends with the text's last word and may be shorter, but adds at least one word.
-    Adjacent passages share exactly `overlap` words.
 
     Raises:
         InputError: not whole numbers, `size` below 1, or `overlap` not from 0 to `size - 1`.
@@ -127,10 +127,8 @@ class Sentences(_BySize):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (isinstance(self.language, str) and _LANGUAGE.fullmatch(self.language)):
-            raise InputError(
-                f"The language is {self.language!r}; expected a code in small letters, "
-                "such as 'en' or 'de'."
-            )
+            expected = "a code in small letters, such as 'en' or 'de'"
+            raise InputError(f"The language is {self.language!r}; expected {expected}.")
 
     def __str__(self) -> str:
         language = "" if self.language == "en" else f" ({self.language})"
@@ -146,7 +144,6 @@ class Sentences(_BySize):
 
 
 _KINDS: dict[str, type[Words] | type[Sentences]] = {"words": Words, "sentences": Sentences}
-_UPGRADE = "A newer Retriever wrote that: upgrade to continue."
 
 
 def parse_split(text: str) -> Splitter:
@@ -155,13 +152,10 @@ def parse_split(text: str) -> Splitter:
     Raises:
         InputError: invalid syntax, a size below 1, or an overlap not below the size.
     """
-    match = _SPLIT.fullmatch(text.strip())
-    try:
-        if match:
-            kind, size, overlap = match.groups(default="0")
+    if match := _SPLIT.fullmatch(text.strip()):
+        kind, size, overlap = match.groups(default="0")
+        with suppress(InputError):  # Reported below in terms of the command line.
             return _KINDS.get(kind, Words)(int(size), overlap=int(overlap))
-    except InputError:
-        pass  # Reported below in terms of the command line.
     raise InputError(
         f"Cannot split by '{text}'; expected SIZE or SIZE/OVERLAP in words, the size at least 1 "
         "and the overlap below it. Write 200, 200/50, words:200/50 or sentences:200/50."
@@ -178,17 +172,19 @@ def splitter_of(spec: Mapping[str, Any]) -> Splitter:
     options = dict(spec)
     kind = options.pop("kind", None)
     if kind not in _KINDS:
-        raise NewerFormatError(
-            f"Passages were split by {kind!r}; this version knows {', '.join(_KINDS)}. {_UPGRADE}"
-        )
+        raise _newer(f"Passages were split by {kind!r}", _KINDS)
     known = [option.name for option in fields(_KINDS[kind])]
     for name in options:
         if name not in known:
-            raise NewerFormatError(
-                f"Splitting by '{kind}' has the option '{name}'; this version knows "
-                f"{', '.join(known)}. {_UPGRADE}"
-            )
+            raise _newer(f"Splitting by '{kind}' has the option '{name}'", known)
     return _KINDS[kind](**options)
+
+
+def _newer(found: str, known: Iterable[str]) -> NewerFormatError:
+    return NewerFormatError(
+        f"{found}; this version knows {', '.join(known)}. "
+        "A newer Retriever wrote that: upgrade to continue."
+    )
 
 
 def _words(text: str) -> tuple[array[int], array[int]]:

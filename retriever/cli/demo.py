@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
+from retriever.advice import shell_command
 from retriever.cli.output import note, printer, progress_bar
 
 CONTRASTS = 2
@@ -36,13 +36,12 @@ def demo(folder: Path) -> None:
         note(text)
     for line in contrast_lines(result.comparison, CONTRASTS, (STATIC, CONTEXTUAL)):
         show(line)
-    place = shlex.quote(str(result.library))
     show(f"\nTry next, on {result.library}/:")
-    for command in (
-        f'search  {place} "a plane crash in the mountains" -i glove -i minilm -k 5',
-        f"build   {place} hybrid --fuse bm25 --fuse minilm",
-        f"compare {place} --queries {shlex.quote(str(result.queries))}"
-        f" --qrels {shlex.quote(str(result.qrels))}",
-        f"info    {place}",
+    qrels = "--qrels", str(result.qrels)
+    for command, *words in (
+        ("search", "a plane crash in the mountains", "-i", "glove", "-i", "minilm", "-k", "5"),
+        ("build", "hybrid", "--fuse", "bm25", "--fuse", "minilm"),
+        ("compare", "--queries", str(result.queries), *qrels),
+        ("info",),
     ):
-        show(f"  retriever {command}")
+        show(f"  {shell_command(command, result.library, *words)}")

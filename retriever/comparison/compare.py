@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -11,6 +10,7 @@ from typing import TypeVar
 from indexes.catalog.kinds import kind_of
 from indexes.errors import InputError, unknown_name
 from indexes.progress import Progress
+from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison import latency
 from retriever.comparison.comparison import Comparison
@@ -291,7 +291,7 @@ def _retrievers(
             f"No index to compare was given. {path}/ has: {has}."
             if has
             else f"{path}/ has no index yet. "
-            f"Build one: retriever build {shlex.quote(str(path))} NAME --embedder KIND:MODEL"
+            f"Build one: {shell_command('build', path, 'NAME', '--embedder', 'KIND:MODEL')}"
         )
     names = [*indexes, *runs]
     if len(set(names)) < len(names):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
+from pathlib import Path
 
 from indexes.catalog.kinds import kind_of
 from indexes.errors import pluralize
+from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.hardware import cores, processor_name
 from retriever.indexing.info import IndexInfo
@@ -31,7 +33,6 @@ def collect_environment(
     command: str,
 ) -> dict[str, str]:
     """Return when, where and on which data a comparison ran, and the commands to reproduce it."""
-    place = shlex.quote(str(collection.path))
     facts = {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "collection": pluralize(len(collection), "document"),
@@ -44,33 +45,41 @@ def collect_environment(
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in LIBRARIES},
     }
-    facts |= {f"index {info.name}": _command(place, info) for info in indexes}
+    facts |= {f"index {info.name}": _command(collection.path, info) for info in indexes}
     return facts | ({"command": command} if command else {})
 
 
-def _command(place: str, info: IndexInfo) -> str:
+def _command(folder: Path, info: IndexInfo) -> str:
     """Return the command that builds an index."""
-    start = f"retriever build {place} {info.name}"
+    return shell_command("build", folder, info.name, *_words(info))
+
+
+def _words(info: IndexInfo) -> list[str]:
+    """Return the options of the command that builds an index."""
+    options = info.options
     if kind_of(info.kind).is_lexical:
-        return f"{start} --lexical --language {info.options['language']}"
-    if info.options.get("cascade"):
+        return ["--lexical", "--language", str(options["language"])]
+    if options.get("cascade"):
         first, second = info.parts
-        return f"{start} --cascade {first} --rerank {second} --depth {info.options['depth']}"
+        return ["--cascade", first, "--rerank", second, "--depth", str(options["depth"])]
     if info.parts:
-        fused = zip(info.parts, info.options["weights"], strict=True)
-        parts = " ".join(f"--fuse {name}={_short(weight)}" for name, weight in fused)
-        rank = f" --rrf-k {_short(info.options['rrf_k'])}" if info.options["fuse"] == "rrf" else ""
-        how = f"--method {info.options['fuse']}{rank} --depth {info.options['depth']}"
-        return f"{start} {parts} {how}"
-    options = "".join(
-        f" -o {name} {shlex.quote(str(value))}" for name, value in info.options.items()
-    )
-    half = " -o dtype float16" if info.dtype == "float16" else ""
-    ann = f" --ann {shlex.quote(info.factory)}" if kind_of(info.kind).has_structure else ""
+        return _fusion_words(info)
+    ann = ["--ann", info.factory] if kind_of(info.kind).has_structure else []
     if info.queries_by:
         vectors = next(iter(info.vectors_shared_with), info.embedding)
-        return f"{start} --vectors {vectors} --queries-by {info.queries_by}{ann}"
-    return f"{start} --embedder {shlex.quote(info.embedder)}{options}{half}{ann}"
+        return ["--vectors", vectors, "--queries-by", info.queries_by, *ann]
+    half = {"dtype": "float16"} if info.dtype == "float16" else {}
+    pairs = [("-o", name, str(value)) for name, value in (*options.items(), *half.items())]
+    return ["--embedder", info.embedder, *chain.from_iterable(pairs), *ann]
+
+
+def _fusion_words(info: IndexInfo) -> list[str]:
+    options = info.options
+    fused = zip(info.parts, options["weights"], strict=True)
+    parts = [("--fuse", f"{name}={_short(weight)}") for name, weight in fused]
+    rank = ["--rrf-k", _short(options["rrf_k"])] if options["fuse"] == "rrf" else []
+    how = ["--method", options["fuse"], *rank, "--depth", str(options["depth"])]
+    return [*chain.from_iterable(parts), *how]
 
 
 def _short(number: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.pipeline.encoder import Encode
 from indexes.progress import Progress
 from indexes.store import Store
+from retriever.advice import shell_command
 from retriever.embedders.base import Fittable, HasNotes, Matrix
 from retriever.indexing.embedder_pool import EmbedderPool, encode
 from retriever.indexing.fingerprints import QUERIES, new_embedding
@@ -23,7 +25,6 @@ from retriever.indexing.report import (
     EmbeddingTotals,
     build_report,
     raise_if_failed,
-    shell_command,
 )
 
 DEFAULT_LANGUAGE = "english"
@@ -103,11 +104,8 @@ class IndexBuilder:
             indexing_seconds=sum(report.indexing_seconds for report in reports),
             notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
         )
-        return raise_if_failed(
-            self.store, report, list(failed.values()), unbuilt=unbuilt, name=name
-        )
-
-    # -- vectors --------------------------------------------------------------------------------
+        failures = list(failed.values())
+        return raise_if_failed(self.store, report, failures, unbuilt=unbuilt, name=name)
 
     def _vectors(
         self, name: str, index: IndexRow | None, wanted: BuildRequest, progress: Progress
@@ -153,10 +151,8 @@ class IndexBuilder:
         report = build_report(
             self.store, name, built, embedded, before, source.notes, rebuilt=built != index
         )
-        half = self.store.is_refitting(now)
-        return raise_if_failed(
-            self.store, report, embedded.failed, half=half, unbuilt=embedded.unbuilt
-        )
+        half, unbuilt = self.store.is_refitting(now), embedded.unbuilt
+        return raise_if_failed(self.store, report, embedded.failed, half=half, unbuilt=unbuilt)
 
     def _check_students(self, embedding: EmbeddingRow) -> None:
         """Refuse to change vectors that distilled embedders encode queries for."""
@@ -187,14 +183,16 @@ class _Source:
         """Fit the embedder on the texts if needed; return what the catalog keeps of it."""
         attributes: dict[str, Any] = {}
         if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
-            read = _Counted(texts)
+            # `zip` draws a number only after a text, so the next number is the count of texts read.
+            numbers = itertools.count()
+            read = (text for text, _ in zip(texts, numbers, strict=False))
             self.embedder = self.embedder.fitted(read)
-            attributes["fitted"] = {"documents": self.store.count(), "texts": read.count}
+            attributes["fitted"] = {"documents": self.store.count(), "texts": next(numbers)}
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
 
     def encode(self, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
-        """Encode documents; see `models.encode`."""
+        """Encode documents; see `embedder_pool.encode`."""
         return encode(self.embedder, texts)
 
     def encoder(self, index: str) -> Encode:
@@ -207,16 +205,3 @@ class _Source:
     def notes(self) -> tuple[str, ...]:
         """The embedder's notes, if it was loaded."""
         return tuple(self.embedder.notes) if isinstance(self.embedder, HasNotes) else ()
-
-
-@dataclass
-class _Counted:
-    """Texts that are counted while they are read."""
-
-    texts: Iterator[str]
-    count: int = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for text in self.texts:
-            self.count += 1
-            yield text

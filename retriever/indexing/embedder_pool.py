@@ -66,9 +66,7 @@ class EmbedderPool:
     def for_queries(self, index: IndexRow) -> Embedder:
         """Return the embedder that encodes an index's queries: usually the one of its vectors.
 
-        Raises:
-            MismatchError: it is no longer the one that the index was given, or that was distilled
-                from the embedder of the vectors. Other errors as in `of`.
+        It is checked to be the one that the index was given. Errors as in `of`.
         """
         student = index.definition.get(QUERIES)
         if student is None:
@@ -81,11 +79,7 @@ class EmbedderPool:
         return embedder
 
     def _load(self, index: str, kept: Mapping[str, Any]) -> Embedder:
-        """Load an embedder by its record.
-
-        Raises:
-            ModelNotAvailableError: its model was in the collection's folder and is gone.
-        """
+        """Load an embedder by its record, unless its model in the collection is missing."""
         if path := _missing_model(self._store.folder, kept):
             raise ModelNotAvailableError(_missing_message(index, path))
         return load_embedder(embedder_spec(index, kept, self._store.folder))
@@ -95,18 +89,11 @@ class EmbedderPool:
         self._loaded[vector_fingerprint(embedder.fingerprint)] = embedder
 
     def use(self, index: str, embedder: Embedder) -> None:
-        """Use this embedder for an index's queries, or for its documents.
-
-        Raises:
-            MismatchError: it is neither the one that made the index's vectors nor the one that
-                encodes its queries.
-        """
+        """Use this embedder for an index's queries or documents; see `Collection.use`."""
         row, embedding = self._store.index(index), self._store.embedding(index)
         embedder = self.as_fitted(index, embedder)
-        differs = vector_fingerprint(embedder.fingerprint) != vector_fingerprint(
-            embedding.fingerprint
-        )
-        if QUERIES in row.definition and differs:
+        given, made = map(vector_fingerprint, (embedder.fingerprint, embedding.fingerprint))
+        if QUERIES in row.definition and given != made:
             check_query_embedder(row, embedding, embedder)
         else:
             check_same_embedder(index, embedding, embedder)
@@ -124,12 +111,7 @@ class EmbedderPool:
             return embedder
 
     def to_fit(self, index: str, given: Embedder | None) -> Fittable:
-        """Return the embedder of an index for a refit; a custom one as `given`.
-
-        Raises:
-            InputError: nothing is fitted in it.
-            MismatchError: another was given.
-        """
+        """Return the embedder of an index for a refit; a custom one as `given`."""
         embedding = self._store.embedding(index)
         if embedding.fitted.file is None:
             raise InputError(
@@ -162,11 +144,7 @@ class EmbedderPool:
         """Return what an index's definition keeps of the embedder `name` of its queries.
 
         `name` is a model in the collection's folder of models, or else an index built by the
-        embedder. That index is not needed afterwards.
-
-        Raises:
-            UnknownNameError: there is neither.
-            MismatchError: it was not distilled from the embedder of the index's vectors.
+        embedder. That index is not needed afterwards. Errors as in `Collection.build`.
         """
         kept, student = self._named(name)
         check_teacher(name, student, index, embedding)
@@ -212,9 +190,8 @@ def missing_models(store: Store) -> list[Problem]:
 def _records(store: Store, index: IndexRow) -> list[Mapping[str, Any]]:
     """Return the records of an index's embedders: of its vectors, of its queries."""
     records = [] if index.embedding is None else [store.embedding(index.name).embedder]
-    return records + (
-        [index.definition[QUERIES]["embedder"]] if QUERIES in index.definition else []
-    )
+    queries = index.definition.get(QUERIES)
+    return [*records, queries["embedder"]] if queries else records
 
 
 def _missing_model(folder: Path, kept: Mapping[str, Any]) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,7 @@ def shown_spec(kept: Mapping[str, Any]) -> EmbedderSpec:
 
 
 def embedder_spec(index: str, kept: Mapping[str, Any], folder: Path) -> EmbedderSpec:
-    """Return the spec to load an index's embedder by, wherever the collection is now.
-
-    Raises:
-        InputError: it is a custom embedder.
-    """
+    """Return the spec to load an index's embedder by; custom embedders are refused."""
     spec = shown_spec(kept)
     if spec.kind == CUSTOM:
         raise InputError(
@@ -72,9 +69,7 @@ def embedder_spec(index: str, kept: Mapping[str, Any], folder: Path) -> Embedder
             f"Give it first: collection.use({index!r}, embedder)."
         )
     inside = model_inside(kept)
-    if inside is None:
-        return spec
-    return EmbedderSpec(spec.kind, str(folder.resolve() / inside), spec.options)
+    return replace(spec, model=str(folder.resolve() / inside)) if inside else spec
 
 
 def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
@@ -98,12 +93,10 @@ def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder)
 
 
 def check_query_embedder(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) -> None:
-    """Check that an embedder is the one that encodes an index's queries.
-
-    That is the one that made its vectors, unless the index was given another for queries.
+    """Check that an embedder encodes an index's queries: the one of its vectors, or its student.
 
     Raises:
-        MismatchError: it is not; the message says how the two differ.
+        MismatchError: it does not; the message says how the two differ.
     """
     expected = index.definition.get(QUERIES)
     if expected is None:
@@ -122,7 +115,7 @@ def check_teacher(name: str, student: Embedder, index: str, embedding: Embedding
     """Check that an embedder was distilled to encode queries for the vectors of an index.
 
     Raises:
-        MismatchError: it was not distilled, or from another teacher; names both sides.
+        MismatchError: it was not distilled, or from another teacher.
     """
     teacher = getattr(student, "teacher", None)
     if teacher is None:
@@ -147,9 +140,10 @@ def check_teacher(name: str, student: Embedder, index: str, embedding: Embedding
 def _differences(made_with: str, now: str) -> str:
     """Describe how two fingerprints differ, part by part."""
     old, new = fingerprint_parts(made_with), fingerprint_parts(now)
-    differing = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     return "; ".join(
-        f"{name} was {_short(old.get(name))}, is {_short(new.get(name))}" for name in differing
+        f"{name} was {_short(old.get(name))}, is {_short(new.get(name))}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
     )
 
 

@@ -13,14 +13,10 @@ from indexes.errors import pluralize
 from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
+from retriever.advice import shell_command
 from retriever.embedders import TextReport
 from retriever.indexing.fingerprints import QUERIES, fingerprint_parts, shown_spec
-from retriever.indexing.report import (
-    NOTHING_EMBEDDED,
-    EmbeddingTotals,
-    fitted_counts,
-    shell_command,
-)
+from retriever.indexing.report import NOTHING_EMBEDDED, EmbeddingTotals, fitted_counts
 from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.
@@ -136,10 +132,7 @@ def collection_info(store: Store) -> CollectionInfo:
 
 
 def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
-    """Return warnings on an index: documents that are missing, unfindable or truncated.
-
-    `split` says whether the collection cuts documents into passages.
-    """
+    """Return warnings on an index; `split` says whether documents are split into passages."""
     notes = []
     if info.missing:
         notes.append(missing_note(folder, info.name, info.missing))
@@ -190,6 +183,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
     spec = shown_spec(embedding.embedder)
     counts, shards = store.counts(embedding), store.shards(embedding)
     totals, fitted = EmbeddingTotals.of(shards), fitted_counts(embedding)
+    sharing = [row.name for row in others if row.embedding == index.embedding]
     return IndexInfo(
         name=index.name,
         kind=index.kind,
@@ -210,11 +204,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         indexing_seconds=index.seconds,
         max_length=fingerprint_parts(embedding.fingerprint).get("max_length"),
         text=totals.text_since(NOTHING_EMBEDDED),
-        vectors_shared_with=tuple(
-            other.name
-            for other in others
-            if other.embedding == index.embedding and other.name != index.name
-        ),
+        vectors_shared_with=tuple(name for name in sharing if name != index.name),
         building_memory=add_reports(index.report, totals.counts).get(PEAK_MEMORY) or None,
         embedding=embedding.name,
         queries_by=index.definition.get(QUERIES, {}).get("name", ""),

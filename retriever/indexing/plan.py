@@ -10,10 +10,10 @@ from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import InputError, MismatchError
 from indexes.store import Store
+from retriever.advice import shell_command
 from retriever.embedders import Embedder, modalities_of
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
-from retriever.indexing.report import shell_command
 
 DTYPES = ("float32", "float16")
 
@@ -40,10 +40,7 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to build on: a new embedder, or an existing embedding.
-
-    The embedder of an existing embedding is loaded only when there is something to embed.
-    """
+    """What to build on: a new embedder, or an existing embedding, whose own is loaded if needed."""
 
     embedder: Embedder | None
     embedding: EmbeddingRow | None
@@ -57,12 +54,7 @@ class BuildPlan:
 
 
 def plan(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) -> BuildPlan:
-    """Plan an index on its own vectors, another's, or a new embedding; write nothing yet.
-
-    Raises:
-        InputError: the options are invalid, alone or together.
-        MismatchError: they differ from the existing index.
-    """
+    """Plan an index on its own vectors, another's, or a new embedding; write nothing yet."""
     _check(wanted)
     exists = name in [row.name for row in store.indexes()]
     planned = (_update if exists else _new)(store, models, name, wanted)
@@ -80,7 +72,7 @@ def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
             f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
             "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
         )
-    definition = _recipe(wanted.ann)
+    definition = _definition(wanted.ann)
     if wanted.embedder is not None:
         if wanted.queries_by is not None:
             raise InputError(
@@ -115,7 +107,7 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
             f"Index '{name}' already exists ({factory} over {embedding.model}{queries}). "
             f"Choose another name, or first: {shell_command('drop', store.folder, name)}"
         )
-    definition = _recipe(wanted.ann or factory)
+    definition = _definition(wanted.ann or factory)
     if wanted.queries_by is not None:
         # Named again, the model is taken as it is now.
         definition[QUERIES] = models.for_queries_of(name, embedding, wanted.queries_by)
@@ -125,11 +117,7 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
 
 
 def check_dtype(dtype: str | None) -> None:
-    """Check how vectors are to be stored; None leaves it to the default.
-
-    Raises:
-        InputError: not one of `DTYPES`.
-    """
+    """Raise an InputError unless vectors can be stored so; None is the default."""
     if dtype is not None and dtype not in DTYPES:
         raise InputError(f"dtype is {dtype!r}; expected one of: {', '.join(DTYPES)}.")
 
@@ -150,6 +138,6 @@ def _check(wanted: BuildRequest) -> None:
     check_dtype(wanted.dtype)
 
 
-def _recipe(ann: str | None) -> dict[str, Any]:
+def _definition(ann: str | None) -> dict[str, Any]:
     """Return the definition for a FAISS factory string; without one, search is exact."""
     return {} if ann in (None, "Flat") else {"factory": ann}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import FailedText, FailedTextsError, RetrieverError, pluralize
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
+from retriever.advice import shell_command
 from retriever.embedders import TextReport
 
 _TEXT_COUNTS = tuple(one.name for one in fields(TextReport))
@@ -47,7 +46,7 @@ class EmbeddingTotals:
 
     @classmethod
     def of(cls, shards: Sequence[ShardRow]) -> EmbeddingTotals:
-        """Sum up some shards."""
+        """Return the sums over some shards."""
         counts: dict[str, int] = {}
         for shard in shards:
             counts = add_reports(counts, shard.report)
@@ -117,7 +116,7 @@ def raise_if_failed(
     """
     if not failed:
         return report
-    done = f"{pluralize(report.embedded, 'passage')} {'was' if report.embedded == 1 else 'were'}"
+    done = pluralize(report.embedded, "passage was", "passages were")
     if half:
         done += ". The old vectors stay in use until all documents are embedded"
     advice = "Change or delete them, or run the same again"
@@ -129,11 +128,6 @@ def raise_if_failed(
     if unbuilt is not None:
         advice += f"\nBesides, '{name or report.name}' could not be built: {_reason(unbuilt)}"
     raise FailedTextsError(failed, done, advice=advice, report=report) from unbuilt
-
-
-def shell_command(command: str, folder: Path, *arguments: str) -> str:
-    """Return a command line on a collection, quoted for a shell, to be shown as advice."""
-    return " ".join([f"retriever {command} {shlex.quote(str(folder))}", *arguments])
 
 
 def _reason(error: Exception) -> str:

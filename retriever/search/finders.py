@@ -52,7 +52,7 @@ class Finder(Protocol):
         """Name of the index."""
 
     def prepare(self, queries: Queries) -> None:
-        """Encode the queries in every way needed: the expensive part, timed on its own."""
+        """Encode the queries in every way needed: the expensive part, timed separately."""
 
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
@@ -83,10 +83,7 @@ class _SingleIndex:
 
 @dataclass(frozen=True)
 class DenseFinder(_SingleIndex):
-    """An index of vectors, with the embedder of its queries: usually the one of the vectors.
-
-    `exact` searches by brute force.
-    """
+    """An index of vectors, with the embedder of its queries; `exact` searches by brute force."""
 
     embedder: Embedder
     exact: bool = False

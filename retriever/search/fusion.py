@@ -66,11 +66,7 @@ def fusion_definition(
     rrf_k: float = RRF_K,
     depth: int = DEPTH,
 ) -> Mapping[str, Any]:
-    """Return the definition of a fusion of `parts` indexes.
-
-    Raises:
-        InputError: fewer than two parts, an unknown method, or weights that do not fit.
-    """
+    """Return the definition of a fusion of `parts` indexes; errors as in `Collection.fuse`."""
     if parts < 2:
         raise InputError("A fusion needs at least two indexes: --fuse A --fuse B.")
     if method not in METHODS:
@@ -96,11 +92,7 @@ def fusion_definition(
 
 
 def cascade_definition(*, depth: int = DEPTH) -> Mapping[str, Any]:
-    """Return the definition of a cascade (reranking).
-
-    Raises:
-        InputError: `depth` is not a whole number of at least 1.
-    """
+    """Return the definition of a cascade (reranking); `depth` is checked as in a fusion."""
     return {"cascade": True, "depth": _checked_depth(depth)}
 
 

@@ -74,13 +74,9 @@ class FusedFinder(_Combination):
 
     def _fused(self, snapshot: Snapshot, answers: Sequence[Neighbors], k: int) -> Neighbors:
         keys = np.concatenate([answer.keys for answer in answers], axis=1)
-        values = np.concatenate(
-            [
-                self.fusion.values(answer.scores.astype(np.float64), part)
-                for part, answer in enumerate(answers)
-            ],
-            axis=1,
-        )
+        scores = [answer.scores.astype(np.float64) for answer in answers]
+        shares = [self.fusion.values(one, part) for part, one in enumerate(scores)]
+        values = np.concatenate(shares, axis=1)
         documents = _documents(snapshot, keys)
         out = _nothing(keys)
         for row in range(len(keys)):
@@ -111,9 +107,8 @@ class CascadedFinder(_Combination):
         found = first.nearest(snapshot, queries, self.depth, where)
         keys, scores = _without_unscored(second.scores(snapshot, queries, found.keys))
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return Neighbors(
-            np.take_along_axis(keys, order, axis=1), np.take_along_axis(scores, order, axis=1)
-        )
+        ranked = np.take_along_axis(keys, order, axis=1)
+        return Neighbors(ranked, np.take_along_axis(scores, order, axis=1))
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
         """Return the second's scores: the candidates are given already."""
@@ -125,20 +120,18 @@ def combined_finder(name: str, definition: Mapping[str, Any], parts: Sequence[Fi
     """Return the finder that a definition describes, over its parts in their order."""
     if "cascade" in definition:
         return CascadedFinder(name, parts, definition, definition["depth"])
-    fusion = Fusion(
-        definition["fuse"], tuple(definition["weights"]), definition["rrf_k"], definition["depth"]
-    )
+    method, weights = definition["fuse"], tuple(definition["weights"])
+    fusion = Fusion(method, weights, definition["rrf_k"], definition["depth"])
     return FusedFinder(name, parts, definition, fusion)
 
 
 def _own_scores(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
     """Return a part's scores of given documents, for those that it could have found itself."""
     found = part.scores(snapshot, queries, keys)
-    if isinstance(part, LexicalFinder):
-        # BM25 finds nothing without a shared term: such documents have no rank, least of all by
-        # the order in which they were added.
-        return Neighbors(found.keys, np.where(found.scores > 0, found.scores, -np.inf))
-    return found
+    if not isinstance(part, LexicalFinder):
+        return found
+    # BM25 does not find documents without a shared term: they have no rank.
+    return Neighbors(found.keys, np.where(found.scores > 0, found.scores, -np.inf))
 
 
 def _documents(snapshot: Snapshot, keys: Keys) -> Keys:
@@ -162,7 +155,6 @@ def _in_place(snapshot: Snapshot, found: Neighbors, keys: Keys) -> Neighbors:
         place = {document: column for column, document in enumerate(got[row].tolist())}
         for column, document in enumerate(wanted[row].tolist()):
             if document != NO_KEY and document in place:
-                at = place[document]
-                out.keys[row, column] = found.keys[row, at]
-                out.scores[row, column] = found.scores[row, at]
+                out.keys[row, column] = found.keys[row, place[document]]
+                out.scores[row, column] = found.scores[row, place[document]]
     return out

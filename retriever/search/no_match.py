@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from indexes.catalog.filters import AllOf, AnyOf, Exists, FieldCondition, Filter, Not, OneOf
+from indexes.catalog.filters import AllOf, AnyOf, Exists, FieldCondition, Filter, OneOf
 
 Condition = FieldCondition | OneOf | Exists
 
@@ -41,8 +41,6 @@ def _conditions(where: Filter) -> Iterator[Condition]:
                 yield from _conditions(part)
         case FieldCondition() | OneOf() | Exists():
             yield where
-        case Not():
-            return
 
 
 def _number(wanted: Condition) -> int | float | None:

@@ -1,4 +1,4 @@
-"""TODO retriever/search/results.py."""
+"""Results of a search: hits with their text, and runs."""
 
 from __future__ import annotations
 

@@ -55,34 +55,34 @@ class Retriever:
     def answer(
         self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
     ) -> tuple[list[Hits], Timing]:
-        """Return what `search_many` returns, with the time of its three steps."""
+        """Return what `search_many` returns, with the time of its stages."""
         queries, wanted, encoding = self._prepare(texts, k, where)
 
-        def question(snapshot: Snapshot) -> tuple[list[Hits], Timing]:
+        def read(snapshot: Snapshot) -> tuple[list[Hits], Timing]:
             started = time.perf_counter()
             neighbors = self.finder.nearest(snapshot, queries, k, wanted)
             searched = time.perf_counter()
             hits = self._hits(snapshot, neighbors, queries, wanted)
             return hits, Timing(encoding, searched - started, time.perf_counter() - searched)
 
-        return self._store.read(question)
+        return self._store.read(read)
 
     def search_at(
         self, generation: int, text: str, k: int, where: Mapping[str, Any] | None
     ) -> Hits | None:
         """Return what `search` returns, or None if the collection has left this generation.
 
-        A caller that caches a retriever thus need not read the generation in a transaction before.
+        A caller that caches a retriever thus saves a transaction to read the generation.
         """
         queries, wanted, _ = self._prepare([text], k, where)
 
-        def question(snapshot: Snapshot) -> Hits | None:
+        def read(snapshot: Snapshot) -> Hits | None:
             if snapshot.searchers.generation() != generation:
                 return None
             neighbors = self.finder.nearest(snapshot, queries, k, wanted)
             return self._hits(snapshot, neighbors, queries, wanted)[0]
 
-        return self._store.read(question)
+        return self._store.read(read)
 
     def _prepare(
         self, texts: Sequence[str], k: int, where: Mapping[str, Any] | None = None
@@ -96,10 +96,7 @@ class Retriever:
         return queries, wanted, time.perf_counter() - started
 
     def run(self, queries: Mapping[str, str], k: int) -> Run:
-        """Return the `k` best documents of every query, by query id, without fetching any text.
-
-        Errors as in `search_many`.
-        """
+        """Return the `k` best documents of every query id, without texts; see `search_many`."""
         return self.encode_and_run(queries, k)[1]
 
     def encode_and_run(self, queries: Mapping[str, str], k: int) -> tuple[Queries, Run]:
@@ -113,13 +110,13 @@ class Retriever:
         """Return what `run` returns, for queries that took `encoding` seconds to encode."""
         started = time.perf_counter()
 
-        def question(snapshot: Snapshot) -> tuple[list[Answer], dict[int, str], float]:
+        def read(snapshot: Snapshot) -> tuple[list[Answer], dict[int, str], float]:
             neighbors = self.finder.nearest(snapshot, queries, k)
             searched = time.perf_counter()
             lists = list(neighbors.lists())
             return lists, snapshot.corpus.doc_ids(_distinct(lists)), searched
 
-        lists, doc_ids, searched = self._store.read(question)
+        lists, doc_ids, searched = self._store.read(read)
         ranking = {
             query_id: [(doc_ids[key], score) for key, score in zip(keys, scores, strict=True)]
             for query_id, (keys, scores) in zip(query_ids, lists, strict=True)

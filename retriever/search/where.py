@@ -1,7 +1,4 @@
-"""Filters on metadata, written as mappings; `wheretext.parse_where` reads them from text.
-
-search("...", where={"source": "faq", "year": {">=": 2020}})
-"""
+"""Filters on metadata, written as mappings; `where_parser.parse_where` reads them from text."""
 
 from __future__ import annotations
 
@@ -59,9 +56,6 @@ def field_path(name: str) -> tuple[str, ...]:
     return labels
 
 
-# -- mappings -----------------------------------------------------------------------------------
-
-
 def _all_of(where: object, level: int) -> Filter:
     if level > MOST_LEVELS:
         raise too_deep()
@@ -94,9 +88,7 @@ def _entry(name: object, value: Any, level: int) -> Filter:
     if not operations:
         raise _refused(name, f"an operator ({', '.join(OPERATORS)})", value)
     field = field_path(name)
-    return _together(
-        AllOf, [_operation(name, field, *operation) for operation in operations.items()]
-    )
+    return _together(AllOf, [_operation(name, field, *one) for one in operations.items()])
 
 
 def _group(name: str, parts: Sequence[Any], level: int) -> Filter:

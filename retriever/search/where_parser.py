@@ -74,9 +74,8 @@ class _Token:
 
     def name(self) -> str:
         """Return its value, without quotation marks."""
-        if self.kind == "quoted":
-            return re.sub(r"""\\(["'\\])""", r"\1", self.text[1:-1])
-        return self.text
+        quoted = self.kind == "quoted"
+        return re.sub(r"""\\(["'\\])""", r"\1", self.text[1:-1]) if quoted else self.text
 
 
 class _Parser:
@@ -110,12 +109,12 @@ class _Parser:
             part = self._one(level + 1)
             # `parse_filter` would read {"not": {"in": ...}} as an operation on a field "not".
             return {"not": {"and": [part]} if set(part) <= set(OPERATORS) else part}
-        if self._token.text == "(":
-            self._advance()
-            inside = self.any_of(level + 1)
-            self.expect("mark", ")", "'and', 'or' or ')'")
-            return inside
-        return self._condition()
+        if self._token.text != "(":
+            return self._condition()
+        self._advance()
+        inside = self.any_of(level + 1)
+        self.expect("mark", ")", "'and', 'or' or ')'")
+        return inside
 
     def _condition(self) -> dict[str, Any]:
         name = self._name("a field")
@@ -169,10 +168,10 @@ class _Parser:
 
     def _take(self, keyword: str) -> bool:
         """Consume the keyword if it comes next; return whether it did."""
-        if not self._token.is_keyword(keyword):
-            return False
-        self._advance()
-        return True
+        found = self._token.is_keyword(keyword)
+        if found:
+            self._advance()
+        return found
 
     def _advance(self) -> None:
         start = self._token.start + len(self._token.text)

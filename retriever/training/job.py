@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from indexes.errors import CollectionError, InputError
 from indexes.progress import Progress
 from indexes.store import NAME
+from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.documents import ignore_progress
 from retriever.indexing.embedder_pool import MODELS
@@ -39,11 +39,6 @@ class TrainingJob:
         """The folder of the finished model."""
         return self.library.path / MODELS / self.name
 
-    @property
-    def quoted(self) -> str:
-        """The collection's folder, quoted for a shell."""
-        return shlex.quote(str(self.library.path))
-
     def check(self) -> None:
         """Check before any work that the name is valid and that there are documents."""
         if not NAME.fullmatch(self.name):
@@ -54,15 +49,15 @@ class TrainingJob:
         if not len(self.library):
             raise InputError(
                 f"{self.library.path}/ has no documents yet. Add some first: "
-                f"retriever add {self.quoted} FILE"
+                f"{shell_command('add', self.library.path, 'FILE')}"
             )
 
     def check_index(self) -> None:
         """Check that no index has the name of the model."""
         if self.name in self.library.index_names():
             raise CollectionError(
-                f"Index '{self.name}' already exists. "
-                f"Choose another name, or first run: retriever drop {self.quoted} {self.name}"
+                f"Index '{self.name}' already exists. Choose another name, or first run: "
+                f"{shell_command('drop', self.library.path, self.name)}"
             )
 
     def corpus(self) -> dict[str, Any]:

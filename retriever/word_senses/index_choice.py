@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from indexes.errors import InputError, RetrieverError
 from indexes.store import Store
+from retriever.advice import shell_command
 from retriever.embedders import Embedder
 from retriever.embedders.base import WordEncoding
 from retriever.embedders.static.embedder import StaticEmbedder
@@ -95,5 +95,5 @@ def _kind(store: Store, name: str) -> str:
 
 
 def _advice(store: Store) -> str:
-    folder = shlex.quote(str(store.folder))
-    return f"Build one: retriever build {folder} minilm --embedder contextual:all-MiniLM-L6-v2"
+    words = "minilm", "--embedder", "contextual:all-MiniLM-L6-v2"
+    return f"Build one: {shell_command('build', store.folder, *words)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from indexes.neighbors import NO_KEY, Keys
 from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
+from retriever.advice import shell_command
 from retriever.embedders.tokenization.alignment import word_spans
 from retriever.embedders.tokenization.characters import letters, lower_case
 from retriever.embedders.validation import check_texts
@@ -140,7 +140,7 @@ def _bm25_index(store: Store) -> IndexRow:
             return index
     raise InputError(
         f"{store.folder}/ has no lexical index, which finds the occurrences of a word. "
-        f"Build one: retriever build {shlex.quote(str(store.folder))} bm25 --lexical"
+        f"Build one: {shell_command('build', store.folder, 'bm25', '--lexical')}"
     )
 
 

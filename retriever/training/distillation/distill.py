@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError
+from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
@@ -248,7 +249,7 @@ class _Distilling:
         if not texts:
             raise InputError(
                 f"Index '{self.teacher}' has no vectors to learn from. Update it first: "
-                f"retriever build {self.job.quoted} {self.teacher}"
+                f"{shell_command('build', self.job.library.path, self.teacher)}"
             )
         return texts, np.concatenate(vectors)
 

@@ -41,12 +41,6 @@ def lengths(found):
     return [[len(passage.text) for passage in batch] for batch in found]
 
 
-def edit(folder, sql):
-    with sqlite3.connect(folder / "catalog.db") as database:
-        database.execute(sql)
-    database.close()
-
-
 @pytest.fixture
 def read(monkeypatch):
     """The lengths of all texts of 100 characters or more that are fetched from the catalog."""
@@ -70,48 +64,42 @@ def long(tmp_path):
         yield collection
 
 
-# -- the same answers ---------------------------------------------------------------------------
+def edit(collection, sql):
+    with sqlite3.connect(collection.path / "catalog.db") as database:
+        database.execute(sql)
+    database.close()
 
 
 @pytest.mark.parametrize("split", [None, Words(2), Words(3, overlap=1), Sentences(4)])
 @pytest.mark.parametrize("limit", [1, 3, 100])
 def test_passages_are_the_spans_of_their_documents(tmp_path, split, limit):
+    expected = [
+        (document, start, end)
+        for document in [*DOCUMENTS[1:], CHANGED]
+        for start, end in (split.spans(document.text) if split else [(0, len(document.text))])
+    ]
     with Collection.create(tmp_path / "c", split=split) as collection:
         collection.add(DOCUMENTS)
         # Its keys now come last, though its number is the first.
         collection.add([CHANGED])
-        expected = [
-            (document, start, end)
-            for document in [*DOCUMENTS[1:], CHANGED]
-            for start, end in (split.spans(document.text) if split else [(0, len(document.text))])
-        ]
         passages = [passage for batch in batches(collection, limit) for passage in batch]
-        assert [passage.text for passage in passages] == [
-            f"{document.title} {document.text[start:end]}" for document, start, end in expected
-        ]
         found = corpus_of(collection).found([-1, *(passage.key for passage in passages)])
-        assert [
-            (found[passage.key].document, found[passage.key].start, found[passage.key].end)
-            for passage in passages
-        ] == expected
+    assert [passage.text for passage in passages] == [
+        f"{document.title} {document.text[start:end]}" for document, start, end in expected
+    ]
+    spans = [found[passage.key] for passage in passages]
+    assert [(span.document, span.start, span.end) for span in spans] == expected
 
 
-def test_passages_of_one_document_share_it(long):
+def test_a_page_of_hits_reads_a_document_once_and_shares_it(long, read):
     found = corpus_of(long).found(range(1, WORDS + 1))
+    assert (len(found), read) == (WORDS, [len(LONG.text)])
     assert len({id(passage.document) for passage in found.values()}) == 1
     assert found[WORDS].document.text[found[WORDS].start :] == f"word{WORDS - 1}"
 
 
-# -- read once ----------------------------------------------------------------------------------
-
-
 def test_a_batch_reads_a_document_once(long, read):
     assert len(corpus_of(long).passages(1, WORDS + 1, WORDS)) == WORDS
-    assert read == [len(LONG.text)]
-
-
-def test_a_page_of_hits_reads_a_document_once(long, read):
-    assert len(corpus_of(long).found(range(1, WORDS + 1))) == WORDS
     assert read == [len(LONG.text)]
 
 
@@ -124,16 +112,12 @@ def test_a_build_reads_a_document_once_a_batch(long, read):
 
 def test_verify_measures_a_document_once(long, monkeypatch):
     monkeypatch.setattr("indexes.maintenance.verify.PAGE", 500)
-    statements = []
-    long._store.catalog.database.conn.set_trace_callback(statements.append)
+    connection, statements = long._store.catalog.database.conn, []
+    connection.set_trace_callback(statements.append)
     assert long.verify().ok
-    long._store.catalog.database.conn.set_trace_callback(None)
-    measured = [sql for sql in statements if "AS BLOB" in sql and "'[]'" not in sql]
-    assert len(measured) == 1
-    assert "JOIN" not in measured[0]
-
-
-# -- batches and pages by size ------------------------------------------------------------------
+    connection.set_trace_callback(None)
+    (measured,) = (sql for sql in statements if "AS BLOB" in sql and "'[]'" not in sql)
+    assert "JOIN" not in measured
 
 
 def test_a_batch_of_long_documents_ends_by_size(collection, monkeypatch, read):
@@ -141,46 +125,34 @@ def test_a_batch_of_long_documents_ends_by_size(collection, monkeypatch, read):
     sizes = [400, 400, 400, 5000, 600, 400, 1, 999]
     collection.add(Document(f"d{n}", "x" * size) for n, size in enumerate(sizes))
     read.clear()
-    assert lengths(batches(collection, 100)) == [
-        [400, 400],
-        [400],
-        [5000],
-        [600, 400],
-        [1, 999],
-    ]
+    assert lengths(batches(collection, 100)) == [[400, 400], [400], [5000], [600, 400], [1, 999]]
     # No text beyond a cut was read.
     assert sorted(read) == sorted(size for size in sizes if size >= 100)
 
 
-def test_a_batch_of_one_long_document_ends_by_size(long, monkeypatch):
+def test_a_batch_of_one_long_document_ends_by_size_with_its_titles(long, monkeypatch):
     monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 5000)
     found = batches(long, 10_000)
     assert [p.text for batch in found for p in batch] == LONG.text.split()
     assert all(sum(sizes) <= 5000 for sizes in lengths(found))
     assert len(found) == 5
+    long.delete(["long"])
+    long.add([Document("a", "a b c d e", "t" * 1998)])
+    assert lengths(batches(long, 100)) == [[2000, 2000], [2000, 2000], [2000]]
 
 
-def test_a_title_before_each_passage_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 1000)
-    with Collection.create(tmp_path / "c", split=Words(1)) as collection:
-        collection.add([Document("a", "a b c d e", "t" * 398)])
-        assert lengths(batches(collection, 100)) == [[400, 400], [400, 400], [400]]
-
-
-def test_batches_of_the_size_there_is_become_one_whole_index(collection, monkeypatch):
-    texts = [f"word{n} " * 50 for n in range(40)]
-    collection.add(Document(f"d{n}", text) for n, text in enumerate(texts))
+def test_batches_that_end_by_size_become_one_index(collection, monkeypatch):
+    collection.add(Document(f"d{n}", f"word{n} " * 50) for n in range(40))
     monkeypatch.setattr(passages_module, "BATCH_CHARACTERS", 1000)
     collection.build("floor", HashingEmbedder())
-    assert collection.verify().ok
     assert collection.search("word31", k=1)[0].doc_id == "d31"
-    assert collection.verify().vectors == 40
+    checked = collection.verify()
+    assert (checked.ok, checked.vectors) == (True, 40)
 
 
 def test_pages_that_hold_texts_are_small(collection, monkeypatch):
     collection.add(Document(f"d{n}", f"text {n}") for n in range(250))
-    pages = []
-    rows = Catalog.rows
+    pages, rows = [], Catalog.rows
 
     def noting(self, sql, parameters=()):
         found = rows(self, sql, parameters)
@@ -196,9 +168,6 @@ def test_pages_that_hold_texts_are_small(collection, monkeypatch):
     assert pages[:4] == [100, 100, 50, 0]
 
 
-# -- damage -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "sql",
     [
@@ -210,29 +179,20 @@ def test_pages_that_hold_texts_are_small(collection, monkeypatch):
         "UPDATE passages SET document = 3 WHERE key = 4",
     ],
 )
-def test_what_is_lost_or_damaged_is_said(tmp_path, sql):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(DOCUMENTS)
-        edit(tmp_path / "c", sql)
-        corpus = corpus_of(collection)
-        assert len(corpus.found([1, 2, 3])) == len(corpus.passages(1, 4, 9)) == 3
-        refused(DamageError, "damaged", corpus.found, [3, 4])
-        refused(DamageError, "damaged", corpus.passages, 1, 5, 9)
-        assert not collection.verify().ok
-
-
-def test_a_lost_passage_is_said(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(DOCUMENTS)
-        edit(tmp_path / "c", "DELETE FROM passages WHERE key = 2")
-        refused(DamageError, "passage 2 is lost", corpus_of(collection).found, [1, 2, 3])
-
-
-# -- tombstones ---------------------------------------------------------------------------------
+def test_missing_and_damaged_rows_are_reported(collection, sql):
+    collection.add(DOCUMENTS)
+    edit(collection, sql)
+    corpus = corpus_of(collection)
+    assert len(corpus.found([1, 2, 3])) == len(corpus.passages(1, 4, 9)) == 3
+    refused(DamageError, "damaged", corpus.found, [3, 4])
+    refused(DamageError, "damaged", corpus.passages, 1, 5, 9)
+    assert not collection.verify().ok
+    edit(collection, "DELETE FROM passages WHERE key = 2")
+    refused(DamageError, "passage 2 is lost", corpus.found, [1, 2, 3])
 
 
 @pytest.mark.parametrize(
-    ("shards", "buried"),
+    ("shards", "tombstones"),
     [
         ([], []),
         ([(1, 13)], list(range(1, 13))),
@@ -241,7 +201,7 @@ def test_a_lost_passage_is_said(tmp_path):
         ([(3, 6), (9, 10), (1, 2), (4, 8)], [1, 3, 4, 5, 6, 7, 9]),
     ],
 )
-def test_tombstones_are_the_keys_that_a_shard_answers_for(collection, shards, buried):
+def test_tombstones_are_the_keys_that_a_shard_answers_for(collection, shards, tombstones):
     collection.add(Document(f"d{n}", f"word{n}") for n in range(12))
     collection.build("floor", HashingEmbedder())
     catalog, corpus = collection._store.catalog, corpus_of(collection)
@@ -257,7 +217,7 @@ def test_tombstones_are_the_keys_that_a_shard_answers_for(collection, shards, bu
         catalog.execute("DELETE FROM shards WHERE shard = 1")
         assert corpus.tombstone_passages([]) == 0
         assert corpus.tombstone_passages(range(1, 13)) == 12
-        assert corpus.tombstones().tolist() == buried
+        assert corpus.tombstones().tolist() == tombstones
         assert catalog.value("SELECT COUNT(*) FROM passages") == 0
 
 

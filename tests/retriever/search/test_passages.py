@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError
 from retriever import Collection, Document, HashingEmbedder, Sentences, Words, compare
-from tests.support.toy import Axes, build_axes, exactly, ids, lacks, refused, rounded
+from tests.support.toy import Axes, exactly, ids, lacks, refused, rounded
 
 # In passages of two words:           up up | north north | east east
 MIXED = Document("mixed", "up up north north east east")
@@ -19,43 +19,43 @@ def pairs(hits):
     return [(hit.doc_id, hit.score) for hit in hits]
 
 
+def split_axes(folder, split, *documents):
+    """Create a collection that splits documents, and an index `axes` over them."""
+    collection = Collection.create(folder, split=split)
+    collection.add(documents)
+    collection.build("axes", Axes())
+    return collection
+
+
 @pytest.fixture
 def compass(tmp_path):
-    """Documents in passages of two words, and an index `axes` over them."""
-    with Collection.create(tmp_path / "compass", split=Words(2)) as collection:
-        collection.add([NE, MIXED, Document("fog", "fog fog fog")])
-        collection.build("axes", Axes())
+    fog = Document("fog", "fog fog fog")
+    with split_axes(tmp_path / "compass", Words(2), NE, MIXED, fog) as collection:
         yield collection
 
 
-# -- ranking ------------------------------------------------------------------------------------
-
-
-def test_a_document_is_ranked_by_its_best_passage_and_comes_once(compass):
+def test_a_document_is_ranked_once_by_its_best_passage_which_is_shown(compass):
     assert rounded(compass.search("north", k=9)) == [("mixed", 1.0), ("ne", 0.707107)]
     assert rounded(compass.search("up", k=9)) == [("mixed", 1.0), ("ne", 0.0)]
     assert rounded(compass.search("north east", k=9)) == [("ne", 1.0), ("mixed", 0.707107)]
-
-
-def test_a_hit_shows_the_passage_and_its_position(compass):
     best = compass.search("east", k=1)[0]
     assert (best.doc_id, best.text, best.passage) == ("mixed", "east east", (18, 27))
     best = compass.search("north", k=1)[0]
     assert (best.text, best.passage) == ("north north", (6, 17))
     assert compass.document("mixed").text == MIXED.text
+    # A k far beyond the corpus takes no memory.
+    assert pairs(compass.search("north", k=10**9)) == pairs(compass.search("north", k=2))
 
 
 def test_of_equally_good_passages_the_first_is_shown(tmp_path):
-    with Collection.create(tmp_path / "c", split=Words(1)) as collection:
-        build_axes(collection, a="up north north up north")
+    document = Document("a", "up north north up north")
+    with split_axes(tmp_path / "c", Words(1), document) as collection:
         assert [hit.passage for hit in collection.search("north", k=5)] == [(3, 8)]
 
 
-def test_places_count_characters_and_not_bytes(tmp_path):
+def test_positions_count_characters_and_not_bytes(tmp_path):
     text = "größe 🐈🐈 ñandú  north\u3000east"
-    with Collection.create(tmp_path / "c", split=Words(2)) as collection:
-        collection.add([Document("a", text)])
-        collection.build("axes", Axes())
+    with split_axes(tmp_path / "c", Words(2), Document("a", text)) as collection:
         (hit,) = collection.search("north", k=1)
     assert hit.passage == (9, 21)
     assert hit.text == text[9:21] == "ñandú  north"
@@ -65,24 +65,19 @@ def test_complete_sentences_are_passages(tmp_path):
     text = "The cat purrs loudly. Taxes are due in April. The engine hums."
     with Collection.create(tmp_path / "c", split=Sentences(5)) as collection:
         collection.add([Document("a", text), Document("b", "The engine hums in April. A lake.")])
-        embedder = HashingEmbedder()
-        collection.build("floor", embedder)
-        (hit, *_) = collection.search("taxes are due in April", k=2)
+        collection.build("floor", HashingEmbedder())
+        hit = collection.search("taxes are due in April", k=2)[0]
         assert (hit.doc_id, hit.text, hit.passage) == ("a", "Taxes are due in April.", (22, 45))
-        assert ids(collection.search("The engine hums.", k=2)) == ["a", "b"]
-        assert collection.search("The engine hums.", k=1)[0].score == pytest.approx(1, abs=1e-6)
+        hits = collection.search("The engine hums.", k=2)
+        assert ids(hits) == ["a", "b"]
+        assert hits[0].score == pytest.approx(1, abs=1e-6)
 
 
 def test_overlapping_passages_find_what_a_border_would_cut(tmp_path):
-    text = "fog north east fog"
-    with (
-        Collection.create(tmp_path / "apart", split=Words(2)) as apart,
-        Collection.create(tmp_path / "over", split=Words(2, overlap=1)) as over,
-    ):
-        for collection in (apart, over):
-            collection.add([Document("a", text)])
-            collection.build("axes", Axes())
+    document = Document("a", "fog north east fog")
+    with split_axes(tmp_path / "apart", Words(2), document) as apart:
         assert rounded(apart.search("north east")) == [("a", 0.707107)]
+    with split_axes(tmp_path / "over", Words(2, overlap=1), document) as over:
         assert rounded(over.search("north east")) == [("a", 1.0)]
         assert over.search("north east")[0].text == "north east"
 
@@ -98,35 +93,26 @@ splits = st.tuples(st.integers(1, 4), st.integers(0, 3)).map(
 
 @settings(max_examples=25, deadline=None)
 @given(texts=texts, split=splits)
-def test_the_answer_is_that_of_the_passages_as_documents_each_owner_once(
-    tmp_path_factory, texts, split
-):
+def test_hits_are_the_best_passages_as_if_passages_were_documents(tmp_path_factory, texts, split):
     folder = tmp_path_factory.mktemp("law")
+    documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
+    passages = [
+        Document(f"d{n}:{start}:{stop}", text[start:stop])
+        for n, text in enumerate(texts)
+        for start, stop in split.spans(text)
+    ]
     with (
-        Collection.create(folder / "split", split=split) as whole,
-        Collection.create(folder / "alone") as alone,
+        split_axes(folder / "split", split, *documents) as whole,
+        split_axes(folder / "alone", None, *passages) as alone,
     ):
-        whole.add([Document(f"d{n}", text) for n, text in enumerate(texts)])
-        alone.add(
-            Document(f"d{n}:{start}:{stop}", text[start:stop])
-            for n, text in enumerate(texts)
-            for start, stop in split.spans(text)
-        )
-        for collection in (whole, alone):
-            collection.build("axes", Axes())
         for query in ("north", "north east", "up up east", "fog"):
             expected = {}
             for hit in alone.search(query, k=1000):
                 owner, start, stop = hit.doc_id.split(":")
                 expected.setdefault(owner, (owner, hit.score, (int(start), int(stop)), hit.text))
             for k in (1, 3, 100):
-                found = whole.search(query, k=k)
-                assert [(h.doc_id, h.score, h.passage, h.text) for h in found] == (
-                    list(expected.values())[:k]
-                )
-
-
-# -- how many come back -------------------------------------------------------------------------
+                found = [(h.doc_id, h.score, h.passage, h.text) for h in whole.search(query, k=k)]
+                assert found == list(expected.values())[:k]
 
 
 @pytest.fixture(scope="module")
@@ -145,28 +131,21 @@ def crowded(tmp_path_factory):
 
 
 @pytest.mark.parametrize("index", ["flat", *(name.replace(",", "") for name in STRUCTURES)])
-def test_one_document_cannot_fill_the_places_of_others(crowded, index):
+def test_a_document_takes_one_rank_however_many_passages_match(crowded, index):
     for k, expected in ((1, 1), (2, 2), (10, 10), (31, 31), (1000, 31)):
         hits = crowded.search("north", index=index, k=k)
         assert len(set(ids(hits))) == len(hits) == expected
         assert [hit.rank for hit in hits] == list(range(1, expected + 1))
         assert hits[0].doc_id == "long"
         assert [hit.score for hit in hits] == sorted((h.score for h in hits), reverse=True)
-    exact = dict(pairs(crowded.search("north", index="flat", k=31)))
-    assert dict(pairs(hits)) == exact
+    assert dict(pairs(hits)) == dict(pairs(crowded.search("north", index="flat", k=31)))
 
 
-def test_with_a_filter_too(crowded):
+def test_a_filter_finds_split_documents_once(crowded):
     crowded.add([Document("d03", "north" + "est" * 3, title="w3 east", metadata={"odd": True})])
-    hits = crowded.search("north", index="flat", k=5, where={"odd": True})
-    assert ids(hits) == ["d03"]
+    assert ids(crowded.search("north", index="flat", k=5, where={"odd": True})) == ["d03"]
     hits = crowded.search("north", index="HNSW16", k=5, where={"odd": {"exists": False}})
-    assert len(set(ids(hits))) == 5
-    assert "d03" not in ids(hits)
-
-
-def test_a_k_far_beyond_the_corpus_takes_no_memory(compass):
-    assert pairs(compass.search("north", k=10**9)) == pairs(compass.search("north", k=2))
+    assert len({*ids(hits)} - {"d03"}) == len(hits) == 5
 
 
 def test_many_queries_answer_like_one_at_a_time(crowded):
@@ -177,13 +156,10 @@ def test_many_queries_answer_like_one_at_a_time(crowded):
             assert together == [crowded.search(query, index=index, k=k) for query in queries]
 
 
-# -- what is embedded ---------------------------------------------------------------------------
-
-
-def test_the_title_stands_before_every_passage(tmp_path):
+def test_the_title_is_put_before_every_passage(tmp_path):
+    embedder = Axes()
     with Collection.create(tmp_path / "c", split=Words(2)) as collection:
         collection.add([Document("a", "one two three", title="A Title"), Document("b", "four"), NE])
-        embedder = Axes()
         report = collection.build("axes", embedder)
     assert embedder.seen == ["A Title one two", "A Title three", "four", "north east"]
     assert (report.embedded, report.already) == (4, 0)
@@ -210,9 +186,6 @@ def test_short_documents_are_as_in_a_collection_that_splits_none(tmp_path, split
         assert any(hit.passage == (0, len(hit.text)) for hits in wide for hit in hits)
 
 
-# -- the split is the collection's --------------------------------------------------------------
-
-
 def test_the_split_is_kept(tmp_path):
     split = Sentences(40, overlap=5, language="de")
     for made, expected in (
@@ -227,64 +200,49 @@ def test_the_split_is_kept(tmp_path):
             assert collection.split == expected
 
 
-def test_what_is_added_after_opening_is_split_in_the_same_way(compass):
+def test_documents_added_after_opening_are_split_in_the_same_way(compass):
     with Collection.open(compass.path) as other:
         other.use("axes", Axes())
         other.add([Document("later", "fog fog up east fog fog")])
         assert other.build("axes").embedded == 3
-        assert rounded(other.search("up east", k=1)) == [("later", 1.0)]
-        assert other.search("up east", k=1)[0].passage == (8, 15)
+        hits = other.search("up east", k=1)
+        assert (rounded(hits), hits[0].passage) == ([("later", 1.0)], (8, 15))
 
 
-def test_another_split_for_a_collection_that_is_there_is_refused(tmp_path):
-    Collection.create(tmp_path / "c", split=Words(2, overlap=1)).close()
-    says = (
-        f"{tmp_path}/c/ splits documents into 2 words, overlapping by 1, and not into whole "
-        "sentences up to 2 words: this is set when a collection is created. Leave split out, or "
-        "create another collection."
-    )
-    open_or_create = Collection.open_or_create
-    refused(MismatchError, exactly(says), open_or_create, tmp_path / "c", split=Sentences(2))
-    Collection.create(tmp_path / "plain").close()
-    says = "plain/ splits none, and not into 3 words: this is"
-    refused(MismatchError, says, open_or_create, tmp_path / "plain", split=Words(3))
-
-
-def test_a_split_that_is_none_is_refused(tmp_path):
+def test_other_splits_and_other_types_are_refused(tmp_path):
+    folder, plain, open_or_create = tmp_path / "c", tmp_path / "plain", Collection.open_or_create
     says = r"split is 200; expected Words\(200, overlap=50\) or"
-    refused(InputError, says, Collection.create, tmp_path / "c", split=200)
-    assert not (tmp_path / "c").exists()
-
-
-# -- runs and comparisons -----------------------------------------------------------------------
-
-
-def test_a_run_has_documents_and_no_passages(crowded):
-    run = crowded.retriever("flat").run({"q": "north", "r": "w3 east"}, 20)
-    assert run.ranking["q"] == pairs(crowded.search("north", index="flat", k=20))
-    assert run.ranking["r"] == pairs(crowded.search("w3 east", index="flat", k=20))
-    assert len({doc_id for doc_id, _ in run.ranking["q"]}) == 20
-
-
-def test_a_comparison_judges_documents(crowded):
-    result = compare(
-        crowded,
-        ["flat", "HNSW16", "SQ8"],
-        {"q": "north", "r": "w3 east"},
-        {"q": {"long": 1}, "r": {"d03": 1}},
-        k=5,
-        measures=["R@5", "RR@5"],
+    refused(InputError, says, Collection.create, folder, split=200)
+    assert not folder.exists()
+    Collection.create(folder, split=Words(2, overlap=1)).close()
+    Collection.create(plain).close()
+    says = (
+        f"{folder}/ splits documents into 2 words, overlapping by 1, and not into whole sentences "
+        "up to 2 words: this is set when a collection is created. Leave split out, or create "
+        "another collection."
     )
+    refused(MismatchError, exactly(says), open_or_create, folder, split=Sentences(2))
+    says = "plain/ splits none, and not into 3 words: this is"
+    refused(MismatchError, says, open_or_create, plain, split=Words(3))
+
+
+def test_runs_and_comparisons_rank_documents_and_not_passages(crowded):
+    queries = {"q": "north", "r": "w3 east"}
+    run = crowded.retriever("flat").run(queries, 20)
+    for query_id, text in queries.items():
+        assert run.ranking[query_id] == pairs(crowded.search(text, index="flat", k=20))
+    assert len({doc_id for doc_id, _ in run.ranking["q"]}) == 20
+    qrels = {"q": {"long": 1}, "r": {"d03": 1}}
+    indexes = ["flat", "HNSW16", "SQ8"]
+    result = compare(crowded, indexes, queries, qrels, k=5, measures=["R@5", "RR@5"])
     flat = result.rows["flat"]
     assert (flat.ann_recall, flat["R@5"], flat["RR@5"]) == (1.0, 1.0, 1.0)
+    known = {document.doc_id for document in crowded.documents()}
     for run in result.runs.values():
         for ranking in run.ranking.values():
             doc_ids = [doc_id for doc_id, _ in ranking]
             assert len(set(doc_ids)) == len(doc_ids)
-            assert set(doc_ids) <= {document.doc_id for document in crowded.documents()}
-
-
-# -- edits --------------------------------------------------------------------------------------
+            assert set(doc_ids) <= known
 
 
 def test_an_edited_document_keeps_no_old_passage(compass):
@@ -301,34 +259,28 @@ def test_an_edited_document_keeps_no_old_passage(compass):
 
 @pytest.mark.parametrize("structure", ["HNSW8", "IVF1,Flat"])
 def test_a_deleted_document_is_gone_with_all_its_passages(compass, structure):
+    def check():
+        for index in ("axes", "ann"):
+            assert rounded(compass.search("north", index=index, k=9)) == [("ne", 0.707107)]
+
     compass.build("ann", vectors="axes", ann=structure)
     compass.delete(["mixed"])
-    for index in ("axes", "ann"):
-        assert ids(compass.search("north", index=index, k=9)) == ["ne"]
-    assert len(compass) == 2
-    assert compass.info().passages == 3
-    assert compass.compact().rows == 3
-    for index in ("axes", "ann"):
-        assert rounded(compass.search("north", index=index, k=9)) == [("ne", 0.707107)]
+    check()
+    assert (len(compass), compass.info().passages, compass.compact().rows) == (2, 3, 3)
+    check()
     assert compass.verify().ok
 
 
-def test_documents_not_embedded_yet_are_counted_and_not_their_passages(compass):
+def test_missing_documents_are_counted_and_not_their_passages(compass):
+    facts = compass.info()
+    assert (facts.documents, facts.passages, facts.split) == (3, 6, "2 words")
+    # Axes knows no word of the two passages of fog.
+    index = facts.indexes[0]
+    assert (index.rows, index.missing, index.unfindable, index.text.texts) == (4, 0, 2, 6)
     compass.add(Document(f"new{n}", "east up north up fog") for n in range(2))
     assert compass.search("north").notes == (lacks(compass, "axes", 2),)
     (index,) = compass.info().indexes
     assert (index.rows, index.missing, index.unfindable) == (4, 2, 2)
-
-
-def test_info_counts_passages(compass):
-    facts = compass.info()
-    assert (facts.documents, facts.passages, facts.split) == (3, 6, "2 words")
-    (index,) = facts.indexes
-    # Two passages of fog, of which no embedder of these axes knows a word.
-    assert (index.rows, index.unfindable, index.text.texts) == (4, 2, 6)
-
-
-# -- structures ---------------------------------------------------------------------------------
 
 
 @settings(

@@ -18,70 +18,47 @@ def compass(compass):
     return compass
 
 
-# -- hits ---------------------------------------------------------------------------------------
-
-
-def test_hits_are_a_sequence_of_hits_with_notes():
+def test_hits_are_an_immutable_sequence_of_hits_with_notes():
     first, second = Hit(1, "a", 0.5, "text"), Hit(2, "b", 0.25, "text")
     hits = Hits((first, second), ("a note",))
-    assert len(hits) == 2
-    assert list(hits) == [first, second]
+    assert (len(hits), list(hits), hits.notes) == (2, [first, second], ("a note",))
     assert (hits[0], hits[-1], hits[:1]) == (first, second, (first,))
     assert second in hits
     assert hits.index(second) == 1
-    assert hits.notes == ("a note",)
     assert hits == Hits((first, second), ("a note",))
-
-
-def test_no_hits_are_false_and_empty():
     assert not Hits()
     assert list(Hits()) == []
-    with pytest.raises(IndexError):
-        Hits()[0]
-
-
-def test_hits_cannot_be_written_to():
-    refused(AttributeError, "cannot assign", setattr, Hit(1, "a", 0.5, "text"), "rank", 2)
+    refused(IndexError, "out of range", Hits().__getitem__, 0)
+    refused(AttributeError, "cannot assign", setattr, first, "rank", 2)
     refused(AttributeError, "cannot assign", setattr, Hits(), "notes", ("x",))
 
 
-def test_a_hit_of_a_search_is_like_one_made_by_hand(compass):
+def test_a_hit_of_a_search_equals_a_constructed_one(compass):
     (found,) = compass.search("up", index="axes", k=1)
     document = compass.document("u")
-    by_hand = Hit(1, "u", 1.0, document.text, document.title, document.metadata, found.passage)
-    assert found == by_hand
-    assert repr(found) == repr(by_hand)
-    assert vars(found) == vars(by_hand)
-    assert dataclasses.replace(found, rank=2) == dataclasses.replace(by_hand, rank=2)
+    made = Hit(1, "u", 1.0, document.text, document.title, document.metadata, found.passage)
+    assert (found, repr(found), vars(found)) == (made, repr(made), vars(made))
+    assert dataclasses.replace(found, rank=2) == dataclasses.replace(made, rank=2)
     with pytest.raises(AttributeError):
         found.rank = 2
 
 
-# -- timing -------------------------------------------------------------------------------------
-
-
-def test_an_answer_comes_with_its_three_times(compass):
-    assert Timing(1, 2, 4).total == 7
-    hits, timing = compass.retriever("axes").answer(["north", "up"], 1)
+def test_an_answer_comes_with_the_times_of_its_stages(compass):
+    retriever = compass.retriever("axes")
+    hits, timing = retriever.answer(["north", "up"], 1)
     assert list(map(ids, hits)) == [["n"], ["u"]]
     assert min(timing.encoding, timing.searching, timing.fetching) > 0
+    assert Timing(1, 2, 4).total == 7
+    assert (retriever.search_many([]), retriever.run({}, 5).ranking) == ([], {})
 
 
-# -- runs ---------------------------------------------------------------------------------------
-
-
-def test_a_run_is_worked_out_by_hand(compass):
+def test_a_run_has_the_cosines_of_its_queries(compass):
     # cosines of (0, 2, 1) / sqrt(5): east 2/sqrt(5), all 3/sqrt(15), up 1/sqrt(5), north 0.
     run = compass.retriever("axes").run({"q": "east east up"}, 10)
-    assert (run.name, run.k) == ("axes", 10)
-    assert run.ranking == {
-        "q": [
-            ("e", pytest.approx(2 / math.sqrt(5), abs=1e-6)),
-            ("all", pytest.approx(3 / math.sqrt(15), abs=1e-6)),
-            ("u", pytest.approx(1 / math.sqrt(5), abs=1e-6)),
-            ("n", 0.0),
-        ]
-    }
+    assert (run.name, run.k, list(run.ranking)) == ("axes", 10, ["q"])
+    assert [doc_id for doc_id, _ in run.ranking["q"]] == ["e", "all", "u", "n"]
+    cosines = [2 / math.sqrt(5), 3 / math.sqrt(15), 1 / math.sqrt(5), 0]
+    assert [score for _, score in run.ranking["q"]] == pytest.approx(cosines, abs=1e-6)
 
 
 @pytest.mark.parametrize("index", ["axes", "half", "graph"])
@@ -93,41 +70,31 @@ def test_a_run_and_a_search_agree_in_ids_and_scores(compass, index, k):
     hits = retriever.search_many(list(queries.values()), k)
     assert list(run.ranking) == list(queries)
     assert [[(h.doc_id, h.score) for h in found] for found in hits] == list(run.ranking.values())
-    assert [[h.rank for h in found] for found in hits] == [
-        list(range(1, len(found) + 1)) for found in hits
-    ]
+    for found in hits:
+        assert [hit.rank for hit in found] == list(range(1, len(found) + 1))
 
 
-def test_an_unknown_text_finds_nothing_and_leaves_its_neighbours_in_a_batch_alone(compass):
+def test_an_unknown_text_finds_nothing_and_changes_no_other_answer_of_its_batch(compass):
     texts = ["fog", "up", "mist and fog", "north"]
     for index in ("axes", "graph"):
         hits = compass.retriever(index).search_many(texts, 1)
         assert list(map(ids, hits)) == [[], ["u"], [], ["n"]]
         assert [bool(found.notes) for found in hits] == [True, False, True, False]
         ranking = compass.retriever(index).run(dict(zip("abcd", texts, strict=True)), 1).ranking
-        assert [(query_id, len(found)) for query_id, found in ranking.items()] == (
+        assert [(query, len(found)) for query, found in ranking.items()] == (
             [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
         )
 
 
-def test_a_long_unknown_text_is_cut_in_its_note(compass):
+def test_notes_name_unknown_texts_cut_short_and_count_missing_documents(compass):
     (note,) = compass.search("fog " * 40, index="axes").notes
     assert note == f"No known word in {('fog ' * 15)[:57] + '...'!r}: axes finds nothing for it."
-
-
-def test_missing_documents_are_counted_in_a_note(compass):
     compass.add([Document("new", "north"), Document("newer", "up")])
     for index in ("axes", "half"):
         assert compass.search("up", index=index).notes == (lacks(compass, index, 2),)
 
 
-def test_no_queries_get_no_answers(compass):
-    retriever = compass.retriever("axes")
-    assert retriever.search_many([]) == []
-    assert retriever.run({}, 5).ranking == {}
-
-
-def test_a_structure_can_be_asked_for_what_its_vectors_would_find_exactly(compass):
+def test_an_ann_index_can_search_its_vectors_exactly(compass):
     graph = compass.retriever("graph")
     queries = {"a": "north", "b": "fog"}
     found = graph.run(queries, 2).ranking
@@ -141,11 +108,12 @@ def test_a_run_is_written_and_read_back_as_it_was(compass, tmp_path):
     path = tmp_path / "axes.trec"
     run.write(path)
     assert path.read_text().splitlines()[0] == "q1 Q0 n 1 1.0 axes"
-    read = Run.read(path)
     # A query without hits leaves no line; times are not in the file.
     answered = {query_id: hits for query_id, hits in run.ranking.items() if hits}
-    assert read == Run("axes", 3, answered)
+    assert Run.read(path) == Run("axes", 3, answered)
     assert Run.read(path, name="other").name == "other"
+    Run("none", 10, {}).write(tmp_path / "none.trec")
+    assert Run.read(tmp_path / "none.trec") == Run("none", 0, {})
 
 
 ranking = st.dictionaries(
@@ -164,20 +132,15 @@ def test_any_run_reads_back_as_the_same_numbers(tmp_path_factory, ranking):
     assert Run.read(path).ranking == ranking
 
 
-def test_an_empty_run_reads_back_empty(tmp_path):
-    Run("none", 10, {}).write(tmp_path / "none.trec")
-    assert Run.read(tmp_path / "none.trec") == Run("none", 0, {})
-
-
-def test_what_is_no_run_is_refused_with_its_lines(tmp_path):
-    (tmp_path / "bad.trec").write_text("q Q0 d 1 0.5 tag\nq d 0.5\n")
-    with pytest.raises(BadRecordsError, match=r"bad.trec:2: 3 columns; expected 'query_id Q0"):
-        Run.read(tmp_path / "bad.trec")
-    with pytest.raises(InputError, match=r"document id 'a b' holds white space"):
-        Run("r", 1, {"q": [("a b", 1.0)]}).write(tmp_path / "r.trec")
+def test_an_invalid_run_is_refused_with_its_lines(tmp_path):
+    path = tmp_path / "bad.trec"
+    path.write_text("q Q0 d 1 0.5 tag\nq d 0.5\n")
+    refused(BadRecordsError, "bad.trec:2: 3 columns; expected 'query_id Q0", Run.read, path)
+    spaced = Run("r", 1, {"q": [("a b", 1.0)]})
+    refused(InputError, "document id 'a b' holds white space", spaced.write, tmp_path / "r.trec")
     assert not (tmp_path / "r.trec").exists()
 
 
-def test_checked_texts_are_the_texts():
+def test_valid_texts_are_returned_and_others_refused():
     assert validate_texts(["a", " b "]) == ["a", " b "]
     refused(InputError, "Query 1 is NoneType; expected text", validate_texts, ["a", None])

@@ -1,15 +1,12 @@
 """Filters on metadata: the k nearest matching documents, from every kind of index."""
 
-import json
-
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from indexes.errors import InputError
 from retriever import Collection, Document
-from retriever.cli import cli
 from retriever.embedders.base import fingerprint_of, unit
+from tests.support.commands import fail, objects, succeed
 from tests.support.toy import exactly, refused
 
 STRUCTURES = {
@@ -53,22 +50,16 @@ class Stored:
 
 EMBEDDER = Stored()
 DELETED = set(range(0, 2000, 20))  # 100 of them
-LIVING = [n for n in np.random.default_rng(5).permutation(2000).tolist() if n not in DELETED]
-PLACE_OF = {n: place for place, n in enumerate(LIVING)}
+LIVE = [n for n in np.random.default_rng(5).permutation(2000).tolist() if n not in DELETED]
+PLACE_OF = {n: place for place, n in enumerate(LIVE)}
 
 
 def document(n):
     """The nth document; `place` is a random order of those that will not be deleted."""
     place = PLACE_OF.get(n, 5000)
-    return Document(
-        f"d{n}",
-        f"document {n}",
-        metadata={"place": place, "same": place, "nested": {"group": n // 50}, "tags": _tags(n)},
-    )
-
-
-def _tags(n):
-    return ["all", *(["odd"] if n % 2 else []), *(["seventh"] if n % 7 == 0 else [])]
+    tags = ["all", *(["odd"] if n % 2 else []), *(["seventh"] if n % 7 == 0 else [])]
+    metadata = {"place": place, "same": place, "nested": {"group": n // 50}, "tags": tags}
+    return Document(f"d{n}", f"document {n}", metadata=metadata)
 
 
 @pytest.fixture(scope="module")
@@ -103,32 +94,31 @@ def answers(hits):
     return [(hit.doc_id, hit.score) for hit in hits]
 
 
-def let_through(count):
-    return np.array(sorted(LIVING[:count]))
+def matching(count):
+    return np.array(sorted(LIVE[:count]))
 
 
 @pytest.mark.parametrize("count", SELECTIVE)
 @pytest.mark.parametrize("index", ["flat", *STRUCTURES])
-def test_k_hits_come_back_and_they_are_the_nearest_that_fit(library, index, count):
-    numbers = let_through(count)
+def test_k_hits_come_back_and_they_are_the_nearest_matches(library, index, count):
+    numbers = matching(count)
     found = library.search_many(QUERIES, index=index, k=K, where={"place": {"<": count}})
     if index == "flat":
         assert [answers(hits) for hits in found] == [oracle(query, numbers) for query in QUERIES]
     unfiltered = library.search_many(QUERIES, index=index, k=K)
-    enough = recall(unfiltered, let_through(1900)) - 0.05 if index in ROUGH else 0.9
+    enough = recall(unfiltered, matching(1900)) - 0.05 if index in ROUGH else 0.9
     assert recall(found, numbers) > enough
 
 
 @pytest.mark.parametrize("count", [190, 950])
 @pytest.mark.parametrize("index", [*STRUCTURES])
-def test_a_structure_with_most_of_it_hidden_finds_them_too(library, index, count, monkeypatch):
+def test_an_ann_index_with_most_rows_masked_finds_them_too(library, index, count, monkeypatch):
     # So small a collection would otherwise be searched by brute force.
     monkeypatch.setattr("indexes.search.prefilter.FEW_ROWS", 0)
     monkeypatch.setattr("indexes.search.prefilter.FEW_SHARE", 0.0)
     where = {"place": {"<=": count - 1}, "tags": "all"}
     found = library.search_many(QUERIES, index=index, k=K, where=where)
-    enough = 0.4 if index in ROUGH else 0.9
-    assert recall(found, let_through(count)) > enough
+    assert recall(found, matching(count)) > (0.4 if index in ROUGH else 0.9)
 
 
 def recall(found, numbers):
@@ -144,19 +134,15 @@ def recall(found, numbers):
 
 
 @pytest.mark.parametrize("index", ["flat", *STRUCTURES])
-def test_scores_are_exact_under_every_filter(library, index):
-    numbers = let_through(950)
-    exact = dict(oracle(QUERIES[3], numbers, k=950))
-    hits = library.search(QUERIES[3], index=index, k=100, where={"place": {"<": 950}})
+def test_scores_are_exact_and_a_large_k_returns_all_matches(library, index):
+    for count in (19, 950):
+        where = {"place": {"<": count}}
+        every = oracle(QUERIES[0], matching(count), k=5000)
+        assert answers(library.search(QUERIES[0], index=index, k=5000, where=where)) == every
+    exact = dict(oracle(QUERIES[3], matching(950), k=950))
+    hits = library.search(QUERIES[3], index=index, k=100, where=where)
     assert len(hits) == 100
     assert all(hit.score == exact[hit.doc_id] for hit in hits)
-
-
-@pytest.mark.parametrize("index", ["flat", *STRUCTURES])
-@pytest.mark.parametrize("count", [19, 950])
-def test_a_k_beyond_what_fits_brings_all_of_it(library, index, count):
-    hits = library.search(QUERIES[0], index=index, k=5000, where={"place": {"<": count}})
-    assert answers(hits) == oracle(QUERIES[0], let_through(count), k=5000)
 
 
 @pytest.mark.parametrize("index", ["flat", *STRUCTURES])
@@ -165,28 +151,26 @@ def test_a_filter_that_matches_nothing_gives_no_hits(library, index):
         hits = library.search(QUERIES[0], index=index, where=where)
         assert (list(hits), len(hits.notes)) == ([], 1)
         assert hits.notes[0].startswith("No document matches the filter.")
-    # A document that is deleted matches no more.
+    # The documents of this place are deleted.
     assert not library.search(QUERIES[0], index=index, where={"place": 5000})
 
 
 @pytest.mark.parametrize("count", SELECTIVE)
 @pytest.mark.parametrize("index", ["flat", "hnsw", "refined"])
-def test_an_indexed_field_gives_what_the_same_field_unindexed_gives(library, index, count):
+def test_an_indexed_field_answers_like_an_unindexed_one(library, index, count):
     for operation in ({"<": count}, {">=": count}, {"in": [1, 2, count]}, {"!=": count}):
-        assert library.search_many(QUERIES[:5], index=index, where={"place": operation}) == (
-            library.search_many(QUERIES[:5], index=index, where={"same": operation})
+        plain, indexed = (
+            library.search_many(QUERIES[:5], index=index, where={field: operation})
+            for field in ("place", "same")
         )
+        assert plain == indexed
 
 
-def test_filters_combine_as_they_read(library):
-    where = {
-        "and": [
-            {"nested.group": {"in": [0, 3, 39]}},
-            {"or": [{"tags": "odd"}, {"tags": "seventh"}]},
-            {"not": {"place": {"<": 900}}},
-        ]
-    }
-    numbers = [n for n in sorted(LIVING) if n // 50 in (0, 3, 39) and (n % 2 or n % 7 == 0)]
+def test_filters_combine_with_and_or_and_not(library):
+    groups = {"nested.group": {"in": [0, 3, 39]}}
+    either = {"or": [{"tags": "odd"}, {"tags": "seventh"}]}
+    where = {"and": [groups, either, {"not": {"place": {"<": 900}}}]}
+    numbers = [n for n in sorted(LIVE) if n // 50 in (0, 3, 39) and (n % 2 or n % 7 == 0)]
     numbers = [n for n in numbers if PLACE_OF[n] >= 900]
     hits = library.search(QUERIES[3], index="flat", k=1000, where=where)
     assert len(numbers) > 30
@@ -194,23 +178,15 @@ def test_filters_combine_as_they_read(library):
 
 
 def test_many_queries_answer_like_one_at_a_time(library):
-    where = {"place": {"<": 190}}
+    queries, where = QUERIES[:8], {"place": {"<": 190}}
     for index in ("flat", "hnsw", "pq"):
-        together = library.search_many(QUERIES[:8], index=index, k=7, where=where)
-        assert together == [
-            library.search(query, index=index, k=7, where=where) for query in QUERIES[:8]
-        ]
-        assert together == library.retriever(index).search_many(QUERIES[:8], 7, where=where)
-        assert together[2] == library.retriever(index).search(QUERIES[2], 7, where=where)
-
-
-def test_a_search_without_a_filter_is_not_changed_by_one_with(library):
-    before = library.search_many(QUERIES[:5], index="hnsw")
-    library.search_many(QUERIES[:5], index="hnsw", where={"place": {"<": 500}})
-    assert library.search_many(QUERIES[:5], index="hnsw") == before
-
-
-# -- edits --------------------------------------------------------------------------------------
+        unfiltered = library.search_many(queries, index=index)
+        together = library.search_many(queries, index=index, k=7, where=where)
+        assert together == [library.search(one, index=index, k=7, where=where) for one in queries]
+        retriever = library.retriever(index)
+        assert together == retriever.search_many(queries, 7, where=where)
+        assert together[2] == retriever.search(queries[2], 7, where=where)
+        assert library.search_many(queries, index=index) == unfiltered
 
 
 @pytest.fixture
@@ -238,13 +214,13 @@ def found_in(collection, where):
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_an_edit_of_metadata_shows_in_another_open_collections_next_query(small, indexed):
+def test_a_metadata_edit_shows_in_the_next_query_of_another_reader(small, indexed):
     if indexed:
         small.index_fields("year")
+    where = {"year": {">=": 2008}}
     with Collection.open(small.path) as other:
         for name in small.index_names():
             other.use(name, EMBEDDER)
-        where = {"year": {">=": 2008}}
         assert found_in(other, where) == ["d8", "d9"]
         assert small.add([dated(3, 2020)]).changed == 1
         assert found_in(other, where) == ["d3", "d8", "d9"]
@@ -255,7 +231,11 @@ def test_an_edit_of_metadata_shows_in_another_open_collections_next_query(small,
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_what_a_filter_lets_through_can_be_deleted(small, indexed):
+def test_documents_that_match_a_filter_can_be_deleted(small, indexed):
+    for arguments in ({}, {"doc_ids": ["d1"], "where": {"year": 2001}}):
+        refused(InputError, "either document ids, or a filter .where.", small.delete, **arguments)
+    refused(InputError, "The filter is empty; give at least one condition", small.delete, where={})
+    assert len(small) == 10
     if indexed:
         small.index_fields("year")
     assert small.delete(where={"year": {"<": 2007}}) == 7
@@ -266,22 +246,6 @@ def test_what_a_filter_lets_through_can_be_deleted(small, indexed):
     assert small.verify().ok
 
 
-def test_either_ids_or_a_filter_say_what_to_delete(small):
-    for arguments in ({}, {"doc_ids": ["d1"], "where": {"year": 2001}}):
-        refused(InputError, "either document ids, or a filter .where.", small.delete, **arguments)
-    refused(InputError, "The filter is empty; give at least one condition", small.delete, where={})
-    assert len(small) == 10
-
-
-# -- what is refused ----------------------------------------------------------------------------
-
-
-def command_line(collection, *arguments):
-    result = CliRunner().invoke(cli, [*arguments], prog_name="retriever")
-    assert (result.exit_code, result.stdout) == (1, "")
-    return result.stderr.removeprefix("Error: ").removesuffix("\n")
-
-
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
@@ -290,28 +254,22 @@ def command_line(collection, *arguments):
         ("year >= true", {"year": {">=": True}}, "expected a number or text after '>=', found"),
     ],
 )
-def test_a_filter_is_refused_in_the_same_words_in_python_and_on_the_command_line(
-    small, text, where, says
-):
-    message = command_line(small, "delete", str(small.path), "--where", text)
+def test_python_and_the_command_line_refuse_filters_alike(small, text, where, says):
+    message = fail("delete", str(small.path), "--where", text)
     assert says in message
     refused(InputError, exactly(message), small.search, "query 0", index="flat", where=where)
     refused(InputError, exactly(message), small.delete, where=where)
     assert len(small) == 10
 
 
-def test_a_filter_in_text_that_cannot_be_read_says_where():
-    assert command_line(None, "search", "nowhere", "x", "--where", "year >") == (
-        "The filter 'year >': expected a value after '>' at character 7, found the end. "
-        "Example: year >= 2020 and source in (faq, 'press release')"
-    )
-
-
 def test_the_command_line_takes_the_same_filters(collection):
     collection.add(Document(f"d{n}", "a text", metadata={"year": n}) for n in range(5))
     place = str(collection.path)
-    run = CliRunner().invoke(cli, ["build", place, "floor", "--embedder", "hashing"])
-    assert run.exit_code == 0
-    asked = ["search", place, "text", "--json", "--where", "year >= 2 and not year = 3"]
-    run = CliRunner().invoke(cli, asked)
-    assert [json.loads(line)["doc_id"] for line in run.stdout.splitlines()] == ["d2", "d4"]
+    succeed("build", place, "floor", "--embedder", "hashing")
+    where = "year >= 2 and not year = 3"
+    hits = objects(succeed("search", place, "text", "--json", "--where", where))
+    assert [hit["doc_id"] for hit in hits] == ["d2", "d4"]
+    assert fail("search", "nowhere", "x", "--where", "year >") == (
+        "The filter 'year >': expected a value after '>' at character 7, found the end. "
+        "Example: year >= 2020 and source in (faq, 'press release')"
+    )
