@@ -71,7 +71,7 @@ def cut(texts: Sequence[str], how: SplitRules) -> SplitBatch:
     encoded = pa.chunked_array([part for part, _ in parts])
     if len(parts) > 1:
         encoded = encoded.unify_dictionaries()
-    codes = [chunk.indices.to_numpy() for chunk in encoded.text_chunks]
+    codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
     counts = np.concatenate([counts for _, counts in parts])
     # Strip trailing spaces only here, from the distinct pieces.
     bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
