@@ -62,7 +62,7 @@ def page(comparison: ComparisonResults) -> str:
 
 
 def _read(name: str) -> str:
-    return (files("retriever.report") / "template" / name).read_text("utf-8").strip()
+    return (files("retriever.report.html") / "template" / name).read_text("utf-8").strip()
 
 
 def _template() -> jinja2.Template:
