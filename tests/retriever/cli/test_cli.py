@@ -1,3 +1,5 @@
+"""Tests of the whole command line: errors, help, completion, and the installed command."""
+
 import os
 import shutil
 import signal
@@ -15,35 +17,26 @@ from indexes.ingest.batches import PORTION_RECORDS
 from retriever import Collection, __version__
 from retriever.cli import cli
 from tests.support.commands import fail, invoke, misuse, objects, succeed
+from tests.support.fresh import printed_by
 
 RETRIEVER = Path(sys.executable).parent / "retriever"
 
-CORPUS = """\
-{"_id": "cat", "text": "A kitten purrs when it is content."}
-{"_id": "car", "title": "Engines", "text": "The engine idles with a soft rumble.", "year": 1999}
-{"_id": "tax", "text": "The filing deadline is the end of April."}
-"""
-QUERIES = '{"_id": "q1", "text": "a kitten purrs"}\n{"_id": "q2", "text": "filing deadline"}\n'
-QRELS = "query-id\tcorpus-id\tscore\nq1\tcat\t1\nq2\ttax\t2\nq2\tcar\t0\n"
-
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "detail"),
     [
-        ((), ""),
-        (
-            ("Unable to allocate 9.00 GiB\nfor an array.",),
-            " (Unable to allocate 9.00 GiB for an array)",
-        ),
+        ([], ""),
+        (["Unable to allocate 9 GiB\nfor an array."], " (Unable to allocate 9 GiB for an array)"),
     ],
 )
-def test_no_memory_left_is_one_line(library, monkeypatch, reason, told):
-    def fail(*_):
+def test_no_memory_left_is_one_line(library, monkeypatch, reason, detail):
+    def exhausted(*_):
         raise MemoryError(*reason)
 
-    monkeypatch.setattr(Collection, "info", fail)
+    monkeypatch.setattr(Collection, "info", exhausted)
     assert fail("info", library) == (
-        f"There is not enough memory{told}. Close other programs or use a machine with more memory."
+        f"There is not enough memory{detail}. "
+        "Close other programs or use a machine with more memory."
     )
 
 
@@ -67,75 +60,44 @@ def test_an_error_has_the_same_words_as_in_python(library):
             assert fail(*command) == words(call)
 
 
-def commands():
-    return sorted(cli.commands.items())
-
-
-def test_the_commands_are_those_that_there_are():
-    names = [
-        "demo",
-        "add",
-        "build",
-        "train",
-        "distill",
-        "search",
-        "word",
-        "compare",
-        "evaluate",
-        "info",
-        "show",
-        "delete",
-        "drop",
-        "verify",
-        "repair",
-        "compact",
-        "completion",
-    ]
+def test_help_lists_the_commands_in_the_order_of_their_use():
+    names = "demo add build train distill search word compare evaluate info show delete drop"
+    names = [*names.split(), "verify", "repair", "compact", "completion"]
     assert list(cli.commands) == names
     listed = succeed("--help").split("Commands:\n")[1].splitlines()
     assert [line.split()[0] for line in listed] == names
 
 
-@pytest.mark.parametrize(("name", "command"), commands())
-def test_every_command_and_option_has_a_help_text(name, command):
+@pytest.mark.parametrize(("name", "command"), sorted(cli.commands.items()))
+def test_every_command_option_and_argument_is_explained(name, command):
     assert command.help
     assert command.get_short_help_str(limit=200).endswith(".")
     text = succeed(name, "--help")
     assert text.startswith(f"Usage: retriever {name} ")
     assert succeed(name, "-h") == text
     assert "\\b" not in text
-    for option in command.params:
-        if isinstance(option, click.Option):
-            assert option.help, option.name
-            assert option.help.endswith("."), option.name
-
-
-@pytest.mark.parametrize(("name", "command"), commands())
-def test_every_argument_is_explained(name, command):
-    for argument in command.params:
-        if isinstance(argument, click.Argument):
-            assert argument.name.upper() in command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.help.endswith("."), parameter.name
+        else:
+            assert parameter.name.upper() in command.help
 
 
 def test_the_examples_keep_their_lines():
-    assert "\n    retriever demo\n    retriever add     library corpus.jsonl notes/\n" in succeed(
-        "-h"
-    )
-    assert '\n    bash: eval "$(retriever completion bash)" in ~/.bashrc\n' in succeed(
-        "completion", "--help"
-    )
+    add = "\n    retriever demo\n    retriever add     library corpus.jsonl notes/\n"
+    assert add in succeed("-h")
+    bash = '\n    bash: eval "$(retriever completion bash)" in ~/.bashrc\n'
+    assert bash in succeed("completion", "--help")
 
 
-def test_wrong_usage_is_said():
+def test_wrong_usage_is_refused_with_exit_code_2():
     assert misuse("serach").startswith("No such command 'serach'.")
     assert misuse("search", "library", "x", "--kk", "3").startswith("No such option '--kk'.")
+    assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in misuse("completion", "tcsh")
     bare = invoke()
     assert (bare.exit_code, bare.stdout) == (2, "")
     assert "Commands:" in bare.stderr
-
-
-def test_the_version():
-    assert succeed("--version") == f"retriever, version {__version__}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -144,10 +106,6 @@ def test_completion_prints_a_script(shell):
     assert "_RETRIEVER_COMPLETE" in script
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=script, text=True, check=True)
-
-
-def test_completion_of_an_unknown_shell():
-    assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in misuse("completion", "tcsh")
 
 
 @pytest.mark.parametrize(
@@ -180,20 +138,20 @@ def test_names_are_completed(two, monkeypatch, line, names):
 
 
 def process(*arguments, **options):
-    """The installed command in a process of its own."""
+    """Run the installed command in a process of its own."""
     defaults = {"capture_output": True, "text": True, "check": False, "timeout": 60}
     return subprocess.run([RETRIEVER, *arguments], **{**defaults, **options})
 
 
-def test_the_installed_command_from_nothing_to_an_answer():
-    assert process("add", "library", "-", input=CORPUS).stdout.startswith("3 new")
+def test_the_installed_command_adds_builds_and_searches(corpus):
+    assert process("add", "library", "-", input=corpus).stdout.startswith("3 new")
     assert process("build", "library", "floor", "--embedder", "hashing").returncode == 0
-    asked = process("search", "library", "a kitten purrs", "-k", "1")
-    assert (asked.returncode, asked.stderr) == (0, "")
-    assert asked.stdout.endswith("cat  A kitten purrs when it is content.\n")
-    failed = process("search", "library", "x", "-i", "y")
-    assert (failed.returncode, failed.stdout) == (1, "")
-    assert failed.stderr == "Error: No index 'y' in library/. It has: floor.\n"
+    found = process("search", "library", "a kitten purrs", "-k", "1")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.endswith("cat  A kitten purrs when it is content.\n")
+    refused = process("search", "library", "x", "-i", "y")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == "Error: No index 'y' in library/. It has: floor.\n"
     assert process("search").returncode == 2
 
 
@@ -206,7 +164,8 @@ def test_python_dash_m_is_the_same_command():
     assert wrong.stderr.startswith("Usage: retriever [OPTIONS]")
 
 
-HELP_IMPORTS = """
+def test_help_imports_no_engine():
+    code = """
 import sys
 from retriever.cli import cli
 for arguments in [["--help"], ["--version"], *([name, "--help"] for name in cli.commands)]:
@@ -216,104 +175,79 @@ for arguments in [["--help"], ["--version"], *([name, "--help"] for name in cli.
         assert request.code == 0, arguments
 heavy = {"torch", "gensim", "faiss", "pyarrow", "sentence_transformers", "transformers", "scipy",
          "sqlite_utils", "numpy", "ir_measures", "rich"}
-print(sorted(set(sys.modules) & heavy), file=sys.stderr)
+print(sorted(set(sys.modules) & heavy))
 """
+    assert printed_by(code).endswith("\n[]\n")
 
 
-def test_help_imports_no_engine():
-    done = subprocess.run(
-        [sys.executable, "-c", HELP_IMPORTS], capture_output=True, text=True, check=True
-    )
-    assert done.stderr == "[]\n"
-
-
-def wait_for(path, child):
-    """Until a file exists: what a child does on its way."""
-    until = time.monotonic() + 30
-    while not path.exists():
-        assert child.poll() is None, child.stderr.read()
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
-def heed_interrupts():
-    # A shell starts its background jobs deaf to them, and a test run may be one.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_ctrl_c_while_adding_keeps_whole_portions(library):
+def interrupted(*arguments, stdin=""):
+    """Send SIGINT to a command once it writes, and check that it says how to resume."""
     child = subprocess.Popen(
-        [RETRIEVER, "add", library, "-"],
+        [RETRIEVER, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,
+        # A shell starts its background jobs with SIGINT ignored, and a test run may be one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with child:
-        # More than a pipe's and a reader's buffers, and more than a portion.
-        child.stdin.write("".join(f'{{"id": "new{n}", "text": "new"}}\n' for n in range(20_000)))
+        child.stdin.write(stdin)
         child.stdin.flush()
-        wait_for(Path(library) / "writer.json", child)
+        until = time.monotonic() + 30
+        while not Path("library/writer.json").exists():
+            assert child.poll() is None, child.stderr.read()
+            assert time.monotonic() < until
+            time.sleep(0.005)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=30)
     assert (child.returncode, out) == (130, "")
-    assert (
-        err.strip() == "Interrupted. Committed work is kept; run the same command again to resume."
-    )
+    message = "Interrupted. Committed work is kept; run the same command again to resume."
+    assert err.strip() == message
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_while_adding_keeps_whole_batches(library):
+    # More than the buffers of a pipe and a reader, and more than a batch.
+    lines = "".join(f'{{"id": "new{n}", "text": "new"}}\n' for n in range(20_000))
+    interrupted("add", library, "-", stdin=lines)
     with Collection.open(library) as collection:
         assert (len(collection) - 3) % PORTION_RECORDS == 0
         assert collection.add([{"id": "next", "text": "the lock is free"}]).new == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
-def test_ctrl_c_while_building_is_made_good_by_the_next_build(library):
+def test_the_next_build_completes_an_interrupted_one(library):
     texts = " ".join(f"word{n}" for n in range(200))
     with Collection.open(library) as collection:
         collection.add({"id": str(n), "text": f"{n} {texts}"} for n in range(10_000))
-    child = subprocess.Popen(
-        [RETRIEVER, "build", library, "wide", "--embedder", "hashing", "-o", "dim", "512"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_interrupts,
-    )
-    with child:
-        wait_for(Path(library) / "writer.json", child)
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=30)
-    assert (child.returncode, out) == (130, "")
-    assert (
-        err.strip() == "Interrupted. Committed work is kept; run the same command again to resume."
-    )
-    (hit,) = objects(
-        succeed("search", library, "a kitten purrs", "-i", "floor", "-k", "1", "--json")
-    )
-    assert hit["doc_id"] == "cat"
-    again = ("build", library, "wide", "--embedder", "hashing", "-o", "dim", "512", "--json")
-    (report,) = objects(succeed(*again))
+
+    def best(index):
+        command = ("search", library, "a kitten purrs", "-i", index, "-k", "1", "--json")
+        return [hit["doc_id"] for hit in objects(succeed(*command))]
+
+    build = ("build", library, "wide", "--embedder", "hashing", "-o", "dim", "512")
+    interrupted(*build)
+    assert best("floor") == ["cat"]
+    (report,) = objects(succeed(*build, "--json"))
     assert report["embedded"] + report["already"] == 10_003
-    (hit,) = objects(
-        succeed("search", library, "a kitten purrs", "-i", "wide", "-k", "1", "--json")
-    )
-    assert hit["doc_id"] == "cat"
+    assert best("wide") == ["cat"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes a pipe")
 @pytest.mark.parametrize(
     "command",
     [
-        ("show", "library", "cat"),
-        ("search", "library", "kitten"),
-        ("search", "library", "kitten", "--json"),
-        ("info", "library"),
-        ("--help",),
+        "show library cat",
+        "search library kitten",
+        "search library kitten --json",
+        "info library",
+        "--help",
     ],
 )
-def test_a_reader_that_goes_away_is_no_traceback(library, command):
+def test_a_closed_pipe_is_no_traceback(library, command):
     child = subprocess.Popen(
-        [RETRIEVER, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [RETRIEVER, *command.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with child:
         child.stdout.close()

@@ -1,5 +1,6 @@
+"""Tests of `search`."""
+
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -10,15 +11,14 @@ from retriever import Collection
 from retriever.cli import cli
 from tests.support.commands import fail, invoke, misuse, objects, succeed
 
-RETRIEVER = Path(sys.executable).parent / "retriever"
+BOTH = ("-i", "floor", "-i", "graph")
+UNKNOWN = "No known word in '!!!': hashing-256 finds nothing for it."
 
-CORPUS = """\
-{"_id": "cat", "text": "A kitten purrs when it is content."}
-{"_id": "car", "title": "Engines", "text": "The engine idles with a soft rumble.", "year": 1999}
-{"_id": "tax", "text": "The filing deadline is the end of April."}
-"""
-QUERIES = '{"_id": "q1", "text": "a kitten purrs"}\n{"_id": "q2", "text": "filing deadline"}\n'
-QRELS = "query-id\tcorpus-id\tscore\nq1\tcat\t1\nq2\ttax\t2\nq2\tcar\t0\n"
+
+def best_of_each(*command):
+    """The query, the index, the best hit and the count of hits, as JSON has them."""
+    answers = objects(succeed("search", *command, *BOTH, "-k", "1", "--json"))
+    return [(a["query_id"], a["index"], a.get("doc_id", a.get("hits"))) for a in answers]
 
 
 def test_search_lists_the_hits_of_one_index(library):
@@ -36,7 +36,7 @@ def test_search_shows_several_indexes_side_by_side(library):
     assert out.splitlines()[1].endswith("  cat  A kitten purrs when it is content.")
 
 
-def test_search_prints_one_json_object_a_hit(library):
+def test_search_prints_one_json_object_per_hit(library):
     (hit,) = objects(succeed("search", library, "soft engine", "-k", "1", "--json"))
     score = hit.pop("score")
     assert 0 < score <= 1
@@ -54,21 +54,16 @@ def test_search_prints_one_json_object_a_hit(library):
         assert score == collection.search("soft engine", k=1)[0].score
 
 
-def test_search_asks_every_query_of_a_file(library):
-    succeed("build", library, "graph", "--vectors", "floor", "--ann", "HNSW16")
-    command = ("search", library, "--queries", "queries.jsonl", "-i", "floor", "-i", "graph")
-    hits = objects(succeed(*command, "-k", "1", "--json"))
-    assert [(h["query_id"], h["index"], h["doc_id"]) for h in hits] == [
+def test_search_answers_every_query_of_a_file(two):
+    assert best_of_each(two, "--queries", "queries.jsonl") == [
         ("q1", "floor", "cat"),
         ("q1", "graph", "cat"),
         ("q2", "floor", "tax"),
         ("q2", "graph", "tax"),
     ]
-    lines = succeed(*command, "-k", "1").splitlines()
-    assert [line for line in lines if line.startswith("q")] == [
-        "q1: a kitten purrs",
-        "q2: filing deadline",
-    ]
+    lines = succeed("search", two, "--queries", "queries.jsonl", *BOTH).splitlines()
+    queries = ["q1: a kitten purrs", "q2: filing deadline"]
+    assert [line for line in lines if line.startswith("q")] == queries
 
 
 def test_a_hit_is_one_line_on_a_narrow_terminal(library):
@@ -79,46 +74,33 @@ def test_a_hit_is_one_line_on_a_narrow_terminal(library):
     assert [len(line) for line in lines] == [40, 40, 40]
 
 
-def test_a_query_is_no_markup(library):
-    Path("odd.txt").write_text("[red]kitten[/b] :cat: \\[x]\n")
-    lines = succeed("search", library, "--queries", "odd.txt").splitlines()
-    assert lines[1] == "1: [red]kitten[/b] :cat: \\[x]"
+@pytest.mark.parametrize(
+    ("query_id", "query", "line"),
+    [
+        ("1", "[red]kitten[/b] :cat: \\[x]", "1: [red]kitten[/b] :cat: \\[x]"),
+        ("q\x1b[2J", "a \x1b]0;title\x07kitten\n\x9b2Jpurrs", "q [2J: a ]0;title kitten 2Jpurrs"),
+    ],
+)
+def test_a_query_cannot_format_or_control_the_terminal(library, query_id, query, line):
+    Path("odd.jsonl").write_text(json.dumps({"_id": query_id, "text": query}))
+    assert succeed("search", library, "--queries", "odd.jsonl").splitlines()[1] == line
 
 
-def test_unknown_words_are_noted_on_stderr(library):
-    result = invoke("search", library, "!!!")
+def test_unknown_words_are_noted_on_stderr_and_in_json(two):
+    result = invoke("search", two, "!!!", "-i", "floor")
     assert (result.exit_code, result.stdout) == (0, "  no hits\n")
-    assert result.stderr == "note: No known word in '!!!': hashing-256 finds nothing for it.\n"
-    result = invoke("search", library, "!!!", "--json")
-    assert objects(result.stdout) == [
-        {
-            "query": "!!!",
-            "index": "floor",
-            "hits": 0,
-            "notes": ["No known word in '!!!': hashing-256 finds nothing for it."],
-        }
-    ]
-    assert result.stderr.startswith("note: No known word")
-
-
-def test_json_says_which_query_and_index_found_nothing(library):
-    succeed("build", library, "graph", "--vectors", "floor", "--ann", "HNSW16")
+    assert result.stderr == f"note: {UNKNOWN}\n"
+    result = invoke("search", two, "!!!", "-i", "floor", "--json")
+    assert result.stderr == f"note: {UNKNOWN}\n"
+    (record,) = objects(result.stdout)
+    assert record == {"query": "!!!", "index": "floor", "hits": 0, "notes": [UNKNOWN]}
     Path("odd.jsonl").write_text('{"_id": "a", "text": "kitten"}\n{"_id": "b", "text": "!!!"}\n')
-    command = ("search", library, "--queries", "odd.jsonl", "-i", "floor", "-i", "graph", "-k", "1")
-    answers = objects(succeed(*command, "--json"))
-    assert [(a["query_id"], a["index"], a.get("doc_id"), a.get("hits")) for a in answers] == [
-        ("a", "floor", "cat", None),
-        ("a", "graph", "cat", None),
-        ("b", "floor", None, 0),
-        ("b", "graph", None, 0),
+    assert best_of_each(two, "--queries", "odd.jsonl") == [
+        ("a", "floor", "cat"),
+        ("a", "graph", "cat"),
+        ("b", "floor", 0),
+        ("b", "graph", 0),
     ]
-
-
-def test_a_query_cannot_steer_the_terminal(library):
-    query = {"_id": "q\x1b[2J", "text": "a \x1b]0;title\x07kitten\n\x9b2Jpurrs"}
-    Path("odd.jsonl").write_text(json.dumps(query))
-    lines = succeed("search", library, "--queries", "odd.jsonl").splitlines()
-    assert lines[1] == "q [2J: a ]0;title kitten 2Jpurrs"
 
 
 def test_documents_that_are_not_indexed_yet_are_noted_once(library):
@@ -130,53 +112,47 @@ def test_documents_that_are_not_indexed_yet_are_noted_once(library):
     )
 
 
-def test_what_cannot_be_searched_is_said(library):
-    assert fail("search", library, "  ") == "The query is empty. Give some text to search for."
-    assert fail("search", library, "x", "-i", "flor") == (
-        "No index 'flor' in library/. It has: floor."
+def test_what_cannot_be_searched_is_refused(two):
+    assert fail("search", two, "  ", "-i", "floor") == (
+        "The query is empty. Give some text to search for."
+    )
+    assert fail("search", two, "x", "-i", "flor") == (
+        "No index 'flor' in library/. It has: floor, graph."
+    )
+    assert fail("search", two, "x") == (
+        "Say which index to search with -i. library/ has: floor, graph."
     )
     assert fail("search", "nowhere", "x").startswith("nowhere/ is not a collection")
-    assert fail("search", library, "--queries", "none.txt").startswith("No file or folder 'none")
-    assert fail("search", library, "\udcff").startswith("Text 0 is not valid Unicode")
-    assert misuse("search", library) == "Give a QUERY, or --queries FILE."
-    assert misuse("search", library, "x", "--queries", "q") == "Give a QUERY, or --queries FILE."
-    assert "0 is not in the range x>=1" in misuse("search", library, "x", "-k", "0")
-
-
-def test_several_indexes_need_a_choice(library):
-    succeed("build", library, "again", "--vectors", "floor")
-    assert fail("search", library, "x") == (
-        "Say which index to search with -i. library/ has: floor, again."
-    )
+    assert fail("search", two, "--queries", "none.txt").startswith("No file or folder 'none")
+    unicode = fail("search", two, "\udcff", "-i", "floor")
+    assert unicode.startswith("Text 0 is not valid Unicode")
+    assert misuse("search", two) == "Give a QUERY, or --queries FILE."
+    assert misuse("search", two, "x", "--queries", "q") == "Give a QUERY, or --queries FILE."
+    assert "0 is not in the range x>=1" in misuse("search", two, "x", "-k", "0")
 
 
 @pytest.mark.parametrize("index", ["floor", "graph"])
-def test_search_finds_only_what_the_filter_lets_through(library, index):
-    asked = ("search", library, "soft rumble", "-i", index, "--where")
-    assert succeed_silently(*asked, "year = 1999") == (
+def test_a_filter_restricts_the_hits(two, index):
+    command = ("search", two, "soft rumble", "-i", index, "--where")
+    assert succeed(*command, "year = 1999") == (
         "  1   0.577  car  Engines The engine idles with a soft rumble.\n"
     )
     nothing = "No document matches the filter."
-    answer = invoke(*asked, "year = 1066")
+    answer = invoke(*command, "year = 1066")
     assert (answer.stdout, answer.stderr) == ("  no hits\n", f"note: {nothing}\n")
-    assert objects(invoke(*asked, "year = 1066", "--json").stdout) == [
-        {"query": "soft rumble", "index": index, "hits": 0, "notes": [nothing]}
-    ]
-    found = objects(succeed_silently(*asked, "year > 2000 and not source exists", "--json"))
-    assert [(hit["doc_id"], hit["metadata"]) for hit in found] == [("tax", {"year": 2024})]
+    (record,) = objects(succeed(*command, "year = 1066", "--json"))
+    assert record == {"query": "soft rumble", "index": index, "hits": 0, "notes": [nothing]}
+    (hit,) = objects(succeed(*command, "year > 2000 and not source exists", "--json"))
+    assert (hit["doc_id"], hit["metadata"]) == ("tax", {"year": 2024})
 
 
-def test_several_queries_and_indexes_take_one_filter(library):
-    Path("queries.jsonl").write_text(
-        '{"_id": "q1", "text": "kitten"}\n{"_id": "q2", "text": "rumble"}\n'
+def test_a_filter_applies_to_all_queries_and_indexes(two):
+    Path("more.jsonl").write_text(
+        '{"_id": "a", "text": "kitten"}\n{"_id": "b", "text": "rumble"}\n'
     )
-    asked = ("search", library, "--queries", "queries.jsonl", "-i", "floor", "-i", "graph")
-    found = objects(
-        succeed_silently(*asked, "--where", "year in (1999, 2021)", "--json", "-k", "1")
-    )
-    assert [(hit["query_id"], hit["index"], hit["doc_id"]) for hit in found] == [
-        ("q1", "floor", "cat"),
-        ("q1", "graph", "cat"),
-        ("q2", "floor", "car"),
-        ("q2", "graph", "car"),
+    assert best_of_each(two, "--queries", "more.jsonl", "--where", "year in (1999, 2021)") == [
+        ("a", "floor", "cat"),
+        ("a", "graph", "cat"),
+        ("b", "floor", "car"),
+        ("b", "graph", "car"),
     ]
