@@ -21,7 +21,7 @@ def large_corpus(size=1500):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """1,500 texts, exactly, by an index that looks at one cell of 64, and by BM25."""
+    """1,500 texts under an exact index, one that probes one cell of 64, and BM25."""
     with Collection.create(tmp_path_factory.mktemp("large") / "c") as collection:
         collection.add(large_corpus())
         collection.build("exact", HashingEmbedder(dim=64))
@@ -34,13 +34,12 @@ def large(tmp_path_factory):
 def large_queries(count=40):
     draw = random.Random(5)
     queries = {f"q{n}": " ".join(draw.choices(WORDS, k=4)) for n in range(count)}
-    qrels = {
+    return queries, {
         q: {f"d{draw.randrange(1500)}": draw.randint(1, 3) for _ in range(30)} for q in queries
     }
-    return queries, qrels
 
 
-def test_an_exact_index_finds_exactly_all(large):
+def test_an_exact_index_has_an_ann_recall_of_1(large):
     rows = compare(large, ["exact", "bm25", "both"], large_queries()[0]).rows
     assert rows["exact"].ann_recall == 1.0
     assert (rows["bm25"].ann_recall, rows["both"].ann_recall) == (None, None)
@@ -48,7 +47,7 @@ def test_an_exact_index_finds_exactly_all(large):
     assert [row.family for row in rows.values()] == ["hashing", "lexical", "combined"]
 
 
-def test_a_random_ranking_finds_its_expected_share():
+def test_a_random_ranking_has_its_expected_ann_recall():
     # Of N documents, k drawn without looking have on average k/N of the true k: hypergeometric
     # with the variance k (k/N) (1 - k/N) (N - k) / (N - 1) of their number.
     n, k, queries = 200, 20, 2000
@@ -89,22 +88,15 @@ def test_ann_recall_is_the_share_of_the_true_top_k_that_was_found(large):
 
 def test_differences_are_those_of_the_values_by_query(large):
     queries, qrels = large_queries()
-    made = compare(
-        large,
-        ["exact", "cells", "bm25"],
-        queries,
-        qrels,
-        baseline="bm25",
-        seed=7,
-        measures=["AP", "P@5"],
-    )
+    options = {"baseline": "bm25", "seed": 7, "measures": ["AP", "P@5"]}
+    made = compare(large, ["exact", "cells", "bm25"], queries, qrels, **options)
     assert (made.baseline, dict(made.rows["bm25"].differences)) == ("bm25", {})
     for of in ("AP", "P@5"):
         values = {name: made.per_query[name][of] for name in ("exact", "cells")}
-        told = differences(made.per_query["bm25"][of], values, seed=7)
+        expected = differences(made.per_query["bm25"][of], values, seed=7)
         for name in values:
-            assert made.rows[name].differences[of] == told[name]
+            assert made.rows[name].differences[of] == expected[name]
             lead = mean(values[name]) - mean(made.per_query["bm25"][of])
-            assert told[name].mean == pytest.approx(lead)
+            assert expected[name].mean == pytest.approx(lead)
     again = compare(large, ["exact", "bm25"], queries, qrels, baseline="bm25", measures=["AP"])
     assert again.environment["seed"] == "20240517"
