@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,6 @@ def distill(
     """
     from retriever.collection import Collection
     from retriever.formats import read_qrels, read_queries
-    from retriever.records import distill_record
     from retriever.training.distillation import distill as distill_from
 
     if (queries is None) != (qrels is None):
@@ -68,7 +68,7 @@ def distill(
             **options,
         )
     if as_json:
-        print_json(distill_record(report))
+        print_json(asdict(report))
         return
     for line in _summary(report):
         click.echo(line)
