@@ -82,9 +82,9 @@ def compare(
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
     answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
     latencies = steps.done(latency.measure(retrievers, test_set.texts, k))
-    held = {
-        one.name: steps.done(open_memory(collection, one.name, test_set.texts[0])) if memory else None
-        for one in retrievers
+    memories = {
+        one.name: steps.done(open_memory(collection, one.name, test_set.texts[0]))
+        for one in (retrievers if memory else ())
     }
     info = collection.info()
     infos = {one.name: one for one in info.indexes}
@@ -97,7 +97,7 @@ def compare(
     }
     for system_run in system_runs:
         name = system_run.run.name
-        cost = cost_of(name, infos, info.documents, held[name])
+        cost = cost_of(name, infos, info.documents, memories.get(name))
         rows[name] = _row(system_run, infos[name], cost, latencies[name], per_query[name], test_set)
     differing = _differences(per_query, test_set.measures, baseline, seed)
     documents = _documents(collection, answers, test_set)
@@ -112,8 +112,7 @@ def compare(
             rows={name: replace(row, differences=differing[name]) for name, row in rows.items()},
             per_query=per_query,
             pairwise={
-                pair: _agreement(answers[pair[0]], answers[pair[1]], k)
-                for pair in combinations(answers, 2)
+                (a, b): _agreement(answers[a], answers[b], k) for a, b in combinations(answers, 2)
             },
             runs=answers,
             queries=_queries(retrievers, answers, test_set, shared),
@@ -182,14 +181,19 @@ def _row(
     test_set: TestSet,
 ) -> Row:
     combined = "cascaded" if info.options.get("cascade") else "fused"
-    structure = f", {info.factory}" if kind_of(info.kind).has_structure else ""
+    structure, exact_quality = "", {}
+    if kind_of(info.kind).has_structure:
+        structure = f", {info.factory}"
+        if system_run.exact is not None and test_set.qrels:
+            exact = evaluate(system_run.exact.ranking, test_set.qrels, test_set.measures)
+            exact_quality = means(exact)
     return Row(
         name=info.name,
         kind=KINDS.get(info.kind, combined),
         family=_family(info),
         description=f"{info.description}{structure}",
         quality=means(per_query),
-        exact_quality=_exact_quality(system_run, test_set) if kind_of(info.kind).has_structure else {},
+        exact_quality=exact_quality,
         ann_recall=system_run.ann_recall,
         latency=took,
         throughput=len(system_run.run.ranking) / max(system_run.run.timing.total, 1e-9),
@@ -200,13 +204,6 @@ def _row(
     )
 
 
-def _exact_quality(system_run: SystemRun, test_set: TestSet) -> dict[str, float]:
-    """Return the quality of exact search over the same vectors."""
-    if system_run.exact is None or not test_set.qrels:
-        return {}
-    return means(evaluate(system_run.exact.ranking, test_set.qrels, test_set.measures))
-
-
 def _family(info: IndexInfo) -> str:
     if not kind_of(info.kind).has_vectors:
         return info.kind
@@ -215,9 +212,7 @@ def _family(info: IndexInfo) -> str:
 
 
 def _agreement(a: Run, b: Run, k: int) -> Agreement:
-    first, second = (
-        {query_id: hits[:k] for query_id, hits in run.ranking.items()} for run in (a, b)
-    )
+    first, second = ({query: hits[:k] for query, hits in run.ranking.items()} for run in (a, b))
     return Agreement(overlap(first, second, k), mean_rbo(first, second))
 
 
@@ -269,13 +264,9 @@ def _queries(
     for place, (query_id, text) in enumerate(test_set.queries.items()):
         shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[: test_set.k]}
         judgments = {d: int(grade) for d, grade in test_set.qrels.get(query_id, {}).items()}
-        queries[query_id] = Query(
-            query_id=query_id,
-            text=text,
-            judgments=judgments,
-            unknown={name: of[place] for name, of in unknown.items() if of[place]},
-            matched=shared.of(text, sorted(shown | judgments.keys())),
-        )
+        lacking = {name: of[place] for name, of in unknown.items() if of[place]}
+        matched = shared.of(text, sorted(shown | judgments.keys()))
+        queries[query_id] = Query(query_id, text, judgments, lacking, matched)
     return queries
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from retriever.comparison.test_set import TestSet
-from retriever.embedders import Embedder, ReportsCoverage
+from retriever.embedders import ReportsCoverage
 from retriever.evaluation.measures import ann_recall, drop_self
 from retriever.search.finders import DenseFinder
 from retriever.search.results import Run
@@ -36,7 +35,8 @@ def run_system(retriever: Retriever, test_set: TestSet) -> SystemRun:
         by_force = replace(retriever, finder=replace(finder, exact=True))
         exact = by_force.rank(list(test_set.queries), encoded, wanted)
         recall = ann_recall(_scores(run), _scores(exact), test_set.k)
-        coverage = _coverage(finder.embedder, test_set.texts)
+        if isinstance(finder.embedder, ReportsCoverage):
+            coverage = finder.embedder.report_queries(test_set.texts).coverage
         exact = _cut(exact, test_set)
     return SystemRun(retriever, _cut(run, test_set), exact, recall, coverage)
 
@@ -55,9 +55,3 @@ def _cut(run: Run, test_set: TestSet) -> Run:
     ranking = drop_self(run.ranking) if test_set.drops else run.ranking
     shortened = {query_id: hits[: test_set.depth] for query_id, hits in ranking.items()}
     return replace(run, k=test_set.depth, ranking=shortened)
-
-
-def _coverage(embedder: Embedder, texts: Sequence[str]) -> float | None:
-    return (
-        embedder.report_queries(texts).coverage if isinstance(embedder, ReportsCoverage) else None
-    )

@@ -44,7 +44,7 @@ class TestSet:
         k: int,
         keep_self: bool,
     ) -> TestSet:
-        """Restrict queries to the judged ones, if any; raise the errors of `comparing.compare`."""
+        """Restrict queries to the judged ones, if any; raise the errors of `compare`."""
         names = parse_measures(measures)
         texts, notes = _judged_queries(queries, qrels)
         judged = {query_id: qrels[query_id] for query_id in texts} if qrels else {}
@@ -77,8 +77,8 @@ def _judged_queries(
         raise InputError("There are no queries. Give at least one.")
     if qrels is None:
         return dict(queries), []
-    asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
-    if not asked:
+    judged = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+    if not judged:
         given = pluralize(len(queries), "query", "queries")
         raise InputError(
             f"The judgments cover none of the {given}: they cover {some(list(qrels))}; the queries "
@@ -91,9 +91,9 @@ def _judged_queries(
         )
         notes.append(f"{were} left out: {some(unjudged)}.")
     if textless := [query_id for query_id in qrels if query_id not in queries]:
-        judged = pluralize(len(textless), "judged query has", "judged queries have")
-        notes.append(f"{judged} no text, left out: {some(textless)}.")
-    return asked, notes
+        have = pluralize(len(textless), "judged query has", "judged queries have")
+        notes.append(f"{have} no text, left out: {some(textless)}.")
+    return judged, notes
 
 
 def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:

@@ -74,7 +74,7 @@ class Evaluation:
         With `per_query`: `run,measure,query_id,value` with one line per query, without the means.
         """
         header = ["run", "measure", *(["query_id"] if per_query else []), "value"]
-        lines = [header, *(_values_by_query(self) if per_query else _means(self))]
+        lines = [header, *(row for run in self.runs.values() for row in _cells(run, per_query))]
         return "".join(delimited_line(cells, ",") for cells in lines).removesuffix("\n")
 
 
@@ -147,9 +147,8 @@ def _evaluate_run(
 
 def _notes(run: EvaluatedRun, queries: int) -> Iterator[str]:
     if run.without_hits:
-        missing = (
-            f"{len(run.without_hits):,} of {pluralize(queries, 'judged query', 'judged queries')}"
-        )
+        judged = pluralize(queries, "judged query", "judged queries")
+        missing = f"{len(run.without_hits):,} of {judged}"
         yield f"{run.name} has no hits for {missing}, which count 0: {some(run.without_hits)}."
     if run.not_judged:
         left_out = pluralize(len(run.not_judged), "query", "queries")
@@ -171,17 +170,12 @@ def _object(run: EvaluatedRun, queries: int, per_query: bool) -> dict[str, objec
     return fields | ({"per_query": run.per_query} if per_query else {})
 
 
-def _means(evaluation: Evaluation) -> Iterator[list[str]]:
-    for run in evaluation.runs.values():
-        for measure, value in run.quality.items():
-            yield [run.name, measure, repr(value)]
-
-
-def _values_by_query(evaluation: Evaluation) -> Iterator[list[str]]:
-    for run in evaluation.runs.values():
-        for measure, values in run.per_query.items():
-            for query_id, value in values.items():
-                yield [run.name, measure, query_id, repr(value)]
+def _cells(run: EvaluatedRun, per_query: bool) -> Iterator[list[str]]:
+    for measure, values in run.per_query.items():
+        if per_query:
+            yield from ([run.name, measure, query, repr(value)] for query, value in values.items())
+        else:
+            yield [run.name, measure, repr(run.quality[measure])]
 
 
 def _short_name(path: str) -> str:

@@ -17,19 +17,14 @@ POWER = 0.8
 SEED = 20240517
 RESAMPLES = 10_000
 FLIPS = 100_000
-
 # Up to this many queries, all 2^n sign patterns are fewer than FLIPS, so p is exact.
 ALL_PATTERNS = 16
-
 # Rounding differences of a measure are smaller than this.
 TIE = 1e-9
-
 # Rounding difference of float sums, relative to the sum of absolute values.
 NOISE = 1e-12
-
 # With 5 queries the smallest p is 2 / 2^5 = 0.0625: nothing is significant.
 FEWEST = 6
-
 # Numbers in one block of resamples or flips: 2 MiB, which fits a core's cache.
 BLOCK = 2**18
 
