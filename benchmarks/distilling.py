@@ -25,10 +25,11 @@ from benchmarks.quality import CRANFIELD, SCIFACT, Data
 from indexes.document import Document
 from retriever import Collection, ContextualEmbedder, distill
 from retriever.embedders.base import Matrix, unit
+from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.evaluation.measures import drop_self, evaluate
 from retriever.evaluation.measures import mean as mean_of
 from retriever.formats import read_documents, read_qrels, read_queries
-from retriever.training.distillation.bags import Bags, initial_table
+from retriever.training.distillation.bags import bags_of, initial_table
 from retriever.training.distillation.distill import ANCHORS, ENOUGH, HELD_OUT, HELD_OUT_SHARE
 from retriever.training.distillation.evaluate import MEASURE
 from retriever.training.distillation.student import FitOptions, TrainingSet, fit
@@ -255,12 +256,12 @@ def read(library: Collection, task: Task) -> Read:
 
 def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
     """Fit one variant and evaluate it."""
-    bags = Bags(some.tokenizer if variant.words else some.plain)
+    tokenizer = TextTokenizer(some.tokenizer if variant.words else some.plain)
     # Whole words come after all subwords.
-    pieces = some.pieces[: bags.size]
+    pieces = some.pieces[: tokenizer.size]
     held = min(HELD_OUT, len(some.texts.texts) // HELD_OUT_SHARE)
-    seen = TrainingSet(bags.of(some.passages), some.vectors)
-    texts = TrainingSet(bags.of(some.texts.texts), some.texts.vectors)
+    seen = TrainingSet(bags_of(tokenizer, some.passages), some.vectors)
+    texts = TrainingSet(bags_of(tokenizer, some.texts.texts), some.texts.vectors)
     stop = held + int((some.own - held) * variant.sentences)
     lessons = texts[held:stop]
     if variant.general_sentences:
@@ -269,7 +270,7 @@ def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
         lessons = lessons.concatenate(seen)
     if variant.fragments:
         lessons = lessons.concatenate(
-            TrainingSet(bags.of(some.fragments.texts), some.fragments.vectors)
+            TrainingSet(bags_of(tokenizer, some.fragments.texts), some.fragments.vectors)
         )
     start = initial_table(pieces, seen.tokens)
     if variant.start == "random":
@@ -279,7 +280,7 @@ def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
         start = pieces
     anchors = some.vectors[:: max(1, len(some.vectors) // ANCHORS)]
     fitted = fit(start, lessons, texts[:held], anchors, variant.recipe, 1, silent)
-    queries = unit(np.asarray(bags.of(judge.texts) @ fitted.table, np.float32))
+    queries = unit(np.asarray(bags_of(tokenizer, judge.texts) @ fitted.table, np.float32))
     documents = unit(np.asarray(seen.tokens @ fitted.table, np.float32))
     return {
         "queries_only": judge.value(queries, some.vectors),

@@ -60,10 +60,18 @@ def drawing() -> str:
     for package in reversed(PACKAGES):
         lines.append(f'  subgraph {package}["{package}/"]')
         lines += [
-            f'    {box}["{box.split(".")[1]}"]'
+            f'    {_node(box)}["{box.split(".")[1]}"]'
             for box in sorted(arrows)
             if box.startswith(f"{package}.")
         ]
         lines.append("  end")
-    lines += [f"  {box} --> {other}" for box in sorted(arrows) for other in sorted(arrows[box])]
+    lines += [
+        f"  {_node(box)} --> {_node(other)}"
+        for box in sorted(arrows)
+        for other in sorted(arrows[box])
+    ]
     return "\n".join([*lines, "```"])
+
+
+def _node(box: str) -> str:
+    return box.replace(".", "_")

@@ -286,7 +286,6 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
     assert {name: sorted(where) for name, where in folders.items() if len(where) > 1} == {
         # Word vectors are read by one and trained by the other.
         "gensim": ["retriever/embedders/word_vectors", "retriever/training/word_vectors"],
-        "markupsafe": ["retriever/report", "retriever/report/html"],
         # Splitting texts, reading Parquet and files of word vectors.
         "pyarrow": [
             "retriever/embedders/tokenization",

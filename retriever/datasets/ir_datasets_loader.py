@@ -80,8 +80,7 @@ def _find(name: str) -> Any:
 
 def _documents(name: str, dataset: Any) -> Iterator[Document]:
     with _reading(name, "documents"):
-        for doc in dataset.docs_iter():
-            yield _document(doc)
+        yield from map(_document, dataset.docs_iter())
 
 
 def _document(doc: Any) -> Document:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from indexes.errors import CollectionError, InputError
 from indexes.progress import Progress
 from indexes.store import NAME
 from retriever.collection import Collection
+from retriever.documents import ignore_progress
 from retriever.indexing.embedder_pool import MODELS
 from retriever.training.checkpoint import read_facts
 
@@ -22,10 +22,9 @@ from retriever.training.checkpoint import read_facts
 Stages = Callable[[str], AbstractContextManager[Progress]]
 
 
-@contextlib.contextmanager
-def silent_stages(_: str) -> Iterator[Progress]:
+def silent_stages(_label: str) -> AbstractContextManager[Progress]:
     """Ignore the progress of a stage."""
-    yield lambda _done, _total: None
+    return nullcontext(ignore_progress)
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,7 @@ class TrainingJob:
         return shlex.quote(str(self.library.path))
 
     def check(self) -> None:
-        """Check the name and the collection before any work.
-
-        Raises:
-            InputError: the name is not a valid file name, or there are no documents.
-        """
+        """Check before any work that the name is valid and that there are documents."""
         if not NAME.fullmatch(self.name):
             raise InputError(
                 f"'{self.name}' is not a valid model name. "
@@ -63,11 +58,7 @@ class TrainingJob:
             )
 
     def check_index(self) -> None:
-        """Check that the index over the model can be built.
-
-        Raises:
-            CollectionError: an index has this name.
-        """
+        """Check that no index has the name of the model."""
         if self.name in self.library.index_names():
             raise CollectionError(
                 f"Index '{self.name}' already exists. "
@@ -79,11 +70,7 @@ class TrainingJob:
         return {"checksum": self.library.content_checksum(), "documents": len(self.library)}
 
     def check_unchanged(self, corpus: Mapping[str, Any]) -> None:
-        """Check that the documents are still those of `corpus`.
-
-        Raises:
-            CollectionError: they have changed.
-        """
+        """Check that the documents are still those of `corpus`."""
         if self.library.content_checksum() != corpus["checksum"]:
             raise CollectionError(
                 f"The documents of {self.library.path}/ changed while they were read. "
@@ -91,11 +78,7 @@ class TrainingJob:
             )
 
     def finished(self, facts: str, identity: Mapping[str, Any], *, needs: Path) -> dict[str, Any]:
-        """Return what the file `facts` of the existing model says.
-
-        Raises:
-            CollectionError: the model has another identity, or lacks the file `needs`.
-        """
+        """Return what the file `facts` of the model says, which must have this identity."""
         found = read_facts(self.place / facts)
         same = {key: found.get(key) for key in identity} == json.loads(json.dumps(identity))
         if not same or not needs.exists():

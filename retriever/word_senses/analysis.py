@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,7 @@ from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.word_senses.clusters import Clusters, cluster_vectors
 from retriever.word_senses.collocates import typical_words
 from retriever.word_senses.contexts import context_of
-from retriever.word_senses.index_choice import (
-    ContextualIndex,
-    HasWordLayer,
-    contextual_of,
-    static_of,
-)
+from retriever.word_senses.index_choice import ContextualIndex, contextual_of, static_of
 from retriever.word_senses.notes import notes_on_static, notes_on_uses
 from retriever.word_senses.occurrences import Occurrence, find_occurrences, places_of, validate_word
 from retriever.word_senses.results import (
@@ -52,12 +47,12 @@ NAMED_WORDS = 12
 class SenseOptions:
     """Indexes and options of an analysis, validated; see `WordSenseMethods.word`."""
 
-    index: str | None = None
-    static: str | None = None
-    occurrences: int = OCCURRENCES
-    layer: int | None = None
-    pieces: str = "mean"
-    progress: Progress = field(default=ignore_progress, compare=False)
+    index: str | None
+    static: str | None
+    occurrences: int
+    layer: int | None
+    pieces: str
+    progress: Progress | None
 
     def __post_init__(self) -> None:
         check_count("occurrences", self.occurrences, MOST_OCCURRENCES)
@@ -65,26 +60,18 @@ class SenseOptions:
 
 
 def senses_of(
-    store: Store,
-    models: EmbedderPool,
-    word: str,
-    options: SenseOptions,
-    *,
-    senses: int | None,
-    k: int,
+    store: Store, models: EmbedderPool, word: str, options: SenseOptions, senses: int | None, k: int
 ) -> WordSenses:
     """Return a word's senses and its `k` static neighbors; see `WordSenseMethods.word`."""
     validate_k(k)
     check_count("senses", senses, options.occurrences)
     target = _EncodedWord.of(store, models, word, options)
     near = target.static[1].neighbors(target.word, k) if target.static else []
-    neighbors = tuple(Neighbor(*one) for one in near)
     clusters = cluster_vectors(target.vectors, senses)
     return WordSenses(
-        word=target.word,
-        index=target.named.name,
-        static=target.static_name,
-        neighbors=neighbors,
+        target.word,
+        *target.indexes,
+        neighbors=tuple(Neighbor(*one) for one in near),
         senses=target.senses(clusters),
         silhouette=clusters.silhouette,
         found=target.facts,
@@ -93,7 +80,7 @@ def senses_of(
 
 
 def uses_of(
-    store: Store, models: EmbedderPool, word: str, text: str, options: SenseOptions, *, k: int
+    store: Store, models: EmbedderPool, word: str, text: str, options: SenseOptions, k: int
 ) -> WordUses:
     """Return the `k` uses most similar to the use in a text; see `WordSenseMethods.word_in`."""
     validate_k(k)
@@ -110,23 +97,12 @@ def uses_of(
     # The mean of several occurrences in the text.
     wanted = unit(np.mean(vectors, axis=0, keepdims=True))[0]
     query = contexts[0][0][slice(*contexts[0][1])]
-    return WordUses(
-        word=word,
-        text=text,
-        index=target.named.name,
-        static=target.static_name,
-        uses=target.uses(range(len(target.read)), wanted, k, query=query),
-        found=target.facts,
-        notes=target.notes,
-    )
+    uses = target.uses(range(len(target.read)), wanted, k, query=query)
+    return WordUses(word, text, *target.indexes, uses, target.facts, target.notes)
 
 
 def _contexts_in(word: str, text: str) -> list[tuple[str, tuple[int, int]]]:
-    """Return the sentences of a text around a word, each with the word's span in it.
-
-    Raises:
-        InputError: the word is not in the text.
-    """
+    """Return the sentences of a text around a word, each with the word's span in it."""
     check_texts([text])
     places = places_of(word, text)
     if not places:
@@ -170,7 +146,8 @@ class _EncodedWord:
         layer = _layer(named, options.layer)
         encoder = Encoder(named.words, named.embedder.fingerprint, layer, options.pieces)
         places = [(one.text, one.span) for one in found.chosen]
-        vectors, note = encode_occurrences(encoder, lower_case(word), places, options.progress)
+        progress = options.progress or ignore_progress
+        vectors, note = encode_occurrences(encoder, lower_case(word), places, progress)
         both = [(o, v) for o, v in zip(found.chosen, vectors, strict=True) if v is not None]
         facts = replace(found.found, used=len(both))
         notes = [
@@ -185,9 +162,9 @@ class _EncodedWord:
         return cls(word, named, encoder, static, facts, read, kept, tuple(notes))
 
     @property
-    def static_name(self) -> str | None:
-        """The name of the static index, if any."""
-        return self.static[0] if self.static else None
+    def indexes(self) -> tuple[str, str | None]:
+        """The names of the contextual index, and of the static one, if any."""
+        return self.named.name, self.static[0] if self.static else None
 
     def senses(self, clusters: Clusters) -> tuple[Sense, ...]:
         """Describe the clusters of occurrences by collocates and passages."""
@@ -257,12 +234,7 @@ def _diverse(order: Sequence[int], uses: Sequence[Occurrence], k: int) -> set[in
 
 
 def _layer(named: ContextualIndex, layer: int | None) -> int | None:
-    """Return the layer counted from 0, so that the cache has one name for it.
-
-    Raises:
-        InputError: the embedder does not have the layer.
-    """
+    """Return the layer counted from 0, so that the cache has one name for it."""
     if layer is None:
-        embedder = named.embedder
-        return embedder.word_layer if isinstance(embedder, HasWordLayer) else None
+        return getattr(named.embedder, "word_layer", None)
     return resolve_layer(layer, named.words.layers, named.embedder.name)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from indexes.progress import Progress
 from indexes.store import Store
-from retriever.documents import ignore_progress
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.word_senses.analysis import OCCURRENCES, SenseOptions, senses_of, uses_of
 from retriever.word_senses.index_choice import split_by_kind
@@ -45,10 +44,8 @@ class WordSenseMethods:
                 contextual index.
             UnknownNameError: no index has the given name.
         """
-        options = SenseOptions(
-            index, static, occurrences, layer, pieces, progress or ignore_progress
-        )
-        return senses_of(self._store, self._models, word, options, senses=senses, k=k)
+        options = SenseOptions(index, static, occurrences, layer, pieces, progress)
+        return senses_of(self._store, self._models, word, options, senses, k)
 
     def word_in(
         self,
@@ -72,10 +69,8 @@ class WordSenseMethods:
             InputError: the word is not in the text, or as in `word`.
             UnknownNameError: no index has the given name.
         """
-        options = SenseOptions(
-            index, static, occurrences, layer, pieces, progress or ignore_progress
-        )
-        return uses_of(self._store, self._models, word, text, options, k=k)
+        options = SenseOptions(index, static, occurrences, layer, pieces, progress)
+        return uses_of(self._store, self._models, word, text, options, k)
 
     def split_by_kind(self, names: Sequence[str]) -> tuple[list[str], str | None]:
         """Split index names into the contextual ones and the static one, as `word` takes them.

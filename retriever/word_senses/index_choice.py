@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from indexes.errors import InputError, RetrieverError
 from indexes.store import Store
@@ -19,15 +18,6 @@ from retriever.indexing.fingerprints import CUSTOM
 STATIC = ("static", "hashing")
 
 
-@runtime_checkable
-class HasWordLayer(Protocol):
-    """An embedder with a default layer of `encode_words`."""
-
-    @property
-    def word_layer(self) -> int:
-        """The default layer, counted from 0."""
-
-
 @dataclass(frozen=True)
 class ContextualIndex:
     """An index with its embedder; `words` is the same embedder, typed as a `WordEncoding`."""
@@ -38,12 +28,7 @@ class ContextualIndex:
 
 
 def contextual_of(store: Store, models: EmbedderPool, name: str | None) -> ContextualIndex:
-    """Return the index of the name, or the first contextual one, with its embedder.
-
-    Raises:
-        UnknownNameError: no index has the name.
-        InputError: the index, or every index, lacks vectors of words in context.
-    """
+    """Return the index of the name, or the first contextual one, with its embedder."""
     if name is not None:
         embedder = models.of(name)
         if not isinstance(embedder, WordEncoding):
@@ -72,12 +57,7 @@ def static_of(
 ) -> tuple[tuple[str, StaticEmbedder] | None, list[str]]:
     """Return the index of the name, or the first static one, with its embedder; None without any.
 
-    Also return notes on the indexes skipped because their tables cannot be read.
-
-    Raises:
-        UnknownNameError: no index has the name.
-        InputError: its embedder is not static.
-        RetrieverError: its embedder cannot be loaded.
+    Also return notes on the indexes skipped because their embedders cannot be loaded.
     """
     if name is not None:
         embedder = models.of(name)
@@ -97,12 +77,7 @@ def static_of(
 
 
 def split_by_kind(store: Store, names: Sequence[str]) -> tuple[list[str], str | None]:
-    """Split index names into those that are not static, in order, and the static one, if any.
-
-    Raises:
-        UnknownNameError: no index has one of the names.
-        InputError: two are static, or one has no vectors.
-    """
+    """Split index names into those that are not static, in order, and the static one, if any."""
     static = [name for name in names if _kind(store, name) in STATIC]
     if len(static) > 1:
         raise InputError(f"{' and '.join(static)} are both static; expected at most one.")

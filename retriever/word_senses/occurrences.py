@@ -67,11 +67,7 @@ class Place(NamedTuple):
 
 
 def validate_word(word: str) -> str:
-    """Return the word without surrounding whitespace.
-
-    Raises:
-        InputError: it is not a string of exactly one word.
-    """
+    """Return the word without surrounding whitespace; refuse anything but one word."""
     check_texts([word])
     bare = word.strip()
     spans = word_spans(bare)
@@ -110,11 +106,7 @@ def _is_word(character: str) -> bool:
 
 
 def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
-    """Find at most `most` occurrences of a word, evenly spread over the corpus.
-
-    Raises:
-        InputError: the collection has no BM25 index, or the word is too long for one.
-    """
+    """Find at most `most` occurrences of a word, evenly spread over the corpus."""
     index = _bm25_index(store)
     terms = terms_of(word, str(index.definition["language"]))
     if not terms:
@@ -168,11 +160,10 @@ def _places(snapshot: Snapshot, keys: Keys, word: str) -> Iterator[Place]:
 
 
 def _in_context(snapshot: Snapshot, places: Sequence[Place]) -> Iterator[Occurrence]:
-    wanted = list(dict.fromkeys(place.key for place in places))
     of_key = dict[int, list[Place]]()
     for place in places:
         of_key.setdefault(place.key, []).append(place)
-    for passage in _passages(snapshot, wanted):
+    for passage in _passages(snapshot, list(of_key)):
         document = passage.document
         for _, in_title, begin, end in of_key[passage.key]:
             text = document.title if in_title else document.text

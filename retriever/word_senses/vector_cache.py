@@ -25,9 +25,11 @@ from indexes.storage.files import new_file
 from retriever.embedders.base import Matrix, WordEncoding
 from retriever.embedders.cache import cache_folder
 
+Span = tuple[int, int]
 # A text and the span of the word in it.
-Placed = tuple[str, tuple[int, int]]
+Placed = tuple[str, Span]
 Rows = dict[bytes, Matrix]
+Missing = dict[str, list[tuple[bytes, Span]]]
 
 DIGEST = 32
 # Texts per call of the embedder; progress is reported after each.
@@ -47,20 +49,13 @@ class Encoder:
 
     def header(self, word: str) -> bytes:
         """Return the line of JSON that identifies the embedder and the word."""
-        facts = {
-            "embedder": self.fingerprint,
-            "layer": self.layer,
-            "pieces": self.pieces,
-            "word": word,
-        }
-        return json.dumps(facts, sort_keys=True).encode() + b"\n"
+        facts = {"embedder": self.fingerprint, "layer": self.layer, "pieces": self.pieces}
+        return json.dumps({**facts, "word": word}, sort_keys=True).encode() + b"\n"
 
     def path(self, word: str) -> Path:
         """Return the file of a word's vectors."""
-        of_embedder, of_word = (
-            hashlib.sha256(self.header(one)).hexdigest()[:32] for one in ("", word)
-        )
-        return cache_folder() / "words" / "in-context" / of_embedder / of_word
+        digests = (hashlib.sha256(self.header(one)).hexdigest()[:32] for one in ("", word))
+        return cache_folder().joinpath("words", "in-context", *digests)
 
 
 def encode_occurrences(
@@ -74,7 +69,7 @@ def encode_occurrences(
     path, header = encoder.path(word), encoder.header(word)
     rows, note = _read(path, header), None
     names = [_name(place) for place in places]
-    missing: dict[str, list[tuple[bytes, tuple[int, int]]]] = {}
+    missing: Missing = {}
     for name, (text, span) in zip(names, places, strict=True):
         if name not in rows:
             missing.setdefault(text, []).append((name, span))
@@ -89,12 +84,7 @@ def encode_occurrences(
     return [vector if vector.any() else None for vector in vectors], note
 
 
-def _encode(
-    encoder: Encoder,
-    missing: dict[str, list[tuple[bytes, tuple[int, int]]]],
-    rows: Rows,
-    progress: Progress,
-) -> None:
+def _encode(encoder: Encoder, missing: Missing, rows: Rows, progress: Progress) -> None:
     """Encode the missing places, by text, into `rows`."""
     texts = list(missing)
     progress(0, len(texts))

@@ -32,9 +32,8 @@ class Sound(System):
 
     def search_one(self, text, k):
         scores = CORPUS.vectors @ self.encode([text])[0]
-        return [
-            (CORPUS.doc_ids[row], CORPUS.texts[row], scores[row]) for row in np.argsort(-scores)[:k]
-        ]
+        best = np.argsort(-scores)[:k]
+        return [(CORPUS.doc_ids[row], CORPUS.texts[row], scores[row]) for row in best]
 
     def read_one(self, answer):
         return answer
@@ -73,17 +72,13 @@ class OtherBatches(Sound):
     ],
 )
 def test_an_answer_is_judged_by_its_documents_texts_and_scores(system, recall, wrong):
-    assert agreement(system(), CORPUS, QUERIES) == {
-        "recall": recall,
-        "overlap": recall,
-        "wrong": wrong,
-    }
+    expected = {"recall": recall, "overlap": recall, "wrong": wrong}
+    assert agreement(system(), CORPUS, QUERIES) == expected
 
 
 def test_a_tie_at_the_end_may_go_either_way():
     twins = Corpus(CORPUS.doc_ids, CORPUS.texts, CORPUS.vectors[[0] * 12])
-    system = Forgetful()
-    found = agreement(system, twins, Queries(["first"], QUERIES.vectors[:1]))
+    found = agreement(Forgetful(), twins, Queries(["first"], QUERIES.vectors[:1]))
     assert found["recall"] == 1.0
 
 
@@ -93,13 +88,8 @@ def test_the_table_has_a_column_for_each_system():
     facts += ("open_s", "import_s", "build_s", "peak_MB", "before_MB", "resident_MB", "imported_MB")
     row = {"how": "exact", "recall": 1.0, "wrong": 0, "bytes": 2_500_000}
     rows = {name: {"name": name, **row, **dict.fromkeys(facts, spread)} for name in ("a", "b")}
-    lines = table(
-        {
-            "systems": rows,
-            "embedding": {"documents_s": 200.0, "queries_s": 2.0},
-            "left_out": {"c": "no such module"},
-        }
-    ).splitlines()
+    seconds, missing = {"documents_s": 200.0, "queries_s": 2.0}, {"c": "no such module"}
+    lines = table({"systems": rows, "embedding": seconds, "left_out": missing}).splitlines()
     assert lines[0] == "|  | a | b |"
     assert "| on disk, MB | 2.5 | 2.5 |" in lines
     assert "| open and first answer, ms | 500.0 | 500.0 |" in lines

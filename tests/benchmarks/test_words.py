@@ -20,8 +20,6 @@ from benchmarks.wordpairs import (
     token_span,
 )
 
-# -- thresholds and areas -----------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(
     ("cosines", "same", "threshold"),
@@ -59,7 +57,7 @@ def test_no_threshold_is_right_more_often(judged):
     assert right(best_threshold(cosines, same)) == max(map(right, np.arange(-11, 12) / 10 + 0.05))
 
 
-def test_the_area_counts_pairs_in_the_right_order():
+def test_the_area_by_eye():
     # Of 0.9 and 0.5 against 0.5 and 0.1: three in order, one tie.
     cosines, same = np.array([0.9, 0.5, 0.5, 0.1]), np.array([1, 1, 0, 0], bool)
     assert area(cosines, same) == 3.5 / 4
@@ -87,9 +85,6 @@ def test_the_threshold_of_train_is_used_on_the_other_splits():
 def test_answers_are_counted():
     found = answers(np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 0, 0], bool), 0.75)
     assert found == {"accuracy": 0.75, "said_same": 0.5, "are_same": 0.25, "area": 1.0}
-
-
-# -- WiC ----------------------------------------------------------------------------------------
 
 
 def test_a_token_is_found_between_white_space():
@@ -135,12 +130,9 @@ def test_all_real_pairs_are_read_with_their_word(data):
     assert {(lemma, form) for lemma, form in forms if form[0] != lemma[0].lower()} == OTHERS
 
 
-# -- vectors ------------------------------------------------------------------------------------
-
-
 def test_each_side_has_its_row_and_unknown_words_have_cosine_0():
-    one = Pair("bank", ("x", "y"), ((0, 1), (0, 1)), True)
-    other = Pair("run", ("y", "z"), ((0, 1), (0, 1)), True)
+    spans = ((0, 1), (0, 1))
+    one, other = Pair("bank", ("x", "y"), spans, True), Pair("run", ("y", "z"), spans, True)
     pairs = {"train": [one, other], "dev": [other], "test": []}
     names, rows = sides(pairs, lambda pair: pair.texts)
     assert names == ["x", "y", "z"]
@@ -181,15 +173,14 @@ OCCURRENCES = [
 
 def test_all_layers_at_once_are_those_of_single_calls(minilm):
     found = of_all_layers(minilm, OCCURRENCES)
+    texts, spans = zip(*OCCURRENCES, strict=True)
     for pieces, layer in (("mean", 3), ("first", 0), ("last", 6)):
-        encoded = minilm.encode_words([text for text, _ in OCCURRENCES], layer=layer, pieces=pieces)
-        for row, ((_, span), words) in enumerate(zip(OCCURRENCES[:4], encoded, strict=False)):
-            expected = words.vectors[words.spans.index(span)]
-            np.testing.assert_allclose(found[pieces][row, layer], expected, atol=1e-5)
-        # `well` and `known`, as one.
-        both = encoded[4].vectors[1] + encoded[4].vectors[2]
-        expected = both / np.linalg.norm(both)
-        np.testing.assert_allclose(found[pieces][4, layer], expected, atol=1e-5)
+        *encoded, last = minilm.encode_words(list(texts), layer=layer, pieces=pieces)
+        pairs = zip(encoded, spans[:4], strict=True)
+        rows = [words.vectors[words.spans.index(span)] for words, span in pairs]
+        both = last.vectors[1] + last.vectors[2]  # `well` and `known`, as one.
+        expected = [*rows, both / np.linalg.norm(both)]
+        np.testing.assert_allclose(found[pieces][:, layer], expected, atol=1e-5)
 
 
 def test_pieces_are_counted_without_marks(minilm):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,26 +13,15 @@ from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 RARE = 1e-3  # a of a / (a + p), as in SIF
 
 
-class Bags:
-    """Token counts of texts by the student's tokenizer."""
+def bags_of(tokenizer: TextTokenizer, texts: Sequence[str]) -> Any:
+    """Count the tokens of each text: sparse, (len(texts), vocabulary)."""
+    from scipy.sparse import csr_array
 
-    def __init__(self, path: Path) -> None:
-        self._tokenizer = TextTokenizer(path)
-
-    @property
-    def size(self) -> int:
-        """Size of the vocabulary."""
-        return self._tokenizer.size
-
-    def of(self, texts: Sequence[str]) -> Any:
-        """Count the tokens of each text: sparse, (len(texts), vocabulary)."""
-        from scipy.sparse import csr_array
-
-        tokens, offsets = self._tokenizer.tokens(texts)
-        ones = np.ones(len(tokens), np.float32)
-        bags = csr_array((ones, tokens, offsets), shape=(len(texts), self.size))
-        bags.sum_duplicates()
-        return bags
+    tokens, offsets = tokenizer.tokens(texts)
+    ones = np.ones(len(tokens), np.float32)
+    bags = csr_array((ones, tokens, offsets), shape=(len(texts), tokenizer.size))
+    bags.sum_duplicates()
+    return bags
 
 
 def initial_table(pieces: Matrix, tokens: Any) -> Matrix:

@@ -1,7 +1,6 @@
-"""Distillation of an index's embedder into a table of token vectors.
+"""One distillation: training data, the fit, the student's folder and index.
 
-Based on Hinton et al. 2015 and model2vec (Tulkens and van Dongen 2024). In addition, the teacher
-encodes sentences of the collection itself, and the document vectors of the index are training data.
+Based on Hinton et al. 2015 and model2vec (Tulkens and van Dongen 2024).
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
 from retriever.embedders.base import Matrix
-from retriever.embedders.static.token_table import EXTRAS
+from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
+from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.indexing.fingerprints import vector_fingerprint
 from retriever.indexing.report import BuildReport
 from retriever.training.checkpoint import Checkpoint
-from retriever.training.distillation.bags import Bags, initial_table
+from retriever.training.distillation.bags import bags_of, initial_table
 from retriever.training.distillation.evaluate import StudentScores, evaluate_student
 from retriever.training.distillation.export import write_folder
 from retriever.training.distillation.student import FitOptions, TrainingSet, fit
@@ -44,7 +44,6 @@ HELD_OUT, HELD_OUT_SHARE = 1_000, 20
 ENOUGH = 5_000
 MOST_PASSAGES = 20_000
 ANCHORS = 1_000
-TOKENIZER = "tokenizer.json"
 # The fastest batch size for single tokens: see benchmarks/README.md.
 TOKENS_AT_ONCE = 256
 
@@ -132,9 +131,8 @@ def distill(
             report = replace(report, build=library.build(name, student, progress=progress))
     if queries is not None and qrels is not None:
         index = name if build else None
-        report = replace(
-            report, judged=evaluate_student(library, teacher, student, index, queries, qrels)
-        )
+        judged = evaluate_student(library, teacher, student, index, queries, qrels)
+        report = replace(report, judged=judged)
     return report
 
 
@@ -168,11 +166,9 @@ class _Distilling:
 
     def _identity(self, teacher: Embedder) -> dict[str, Any]:
         """Return everything that determines the student, except the amount of training data."""
+        fingerprint = vector_fingerprint(teacher.fingerprint)
         return {
-            "teacher": {
-                "name": teacher.name,
-                "fingerprint": vector_fingerprint(teacher.fingerprint),
-            },
+            "teacher": {"name": teacher.name, "fingerprint": fingerprint},
             "corpus": self.job.corpus(),
             "recipe": asdict(self.recipe),
             "seed": self.seed,
@@ -182,13 +178,11 @@ class _Distilling:
     def _found(self, identity: Mapping[str, Any]) -> DistillReport:
         """Return the report of the existing student if it has this identity."""
         facts = self.job.finished(EXTRAS, identity, needs=self.job.place)
-        return DistillReport(
-            name=self.job.name,
-            teacher=self.teacher,
-            path=self.job.place,
-            already=True,
-            **facts["report"],
-        )
+        return self._report(facts["report"], already=True)
+
+    def _report(self, figures: Mapping[str, Any], *, already: bool = False) -> DistillReport:
+        name, path = self.job.name, self.job.place
+        return DistillReport(name, self.teacher, path, **figures, already=already)
 
     def _encode(self, folder: Path, teacher: Embedder, budget: Budget) -> _Encoded:
         """Encode single tokens and sampled texts with the teacher."""
@@ -197,10 +191,8 @@ class _Distilling:
         texts += general_sentences(ENOUGH - len(texts))
         tokenizer_json, token_teacher = None, teacher
         if isinstance(teacher, ContextualEmbedder):
-            tokenizer_json, token_teacher = (
-                teacher.tokenizer_json,
-                teacher.in_batches(TOKENS_AT_ONCE),
-            )
+            tokenizer_json = teacher.tokenizer_json
+            token_teacher = teacher.in_batches(TOKENS_AT_ONCE)
         tokenizer = student_tokenizer(tokenizer_json, texts)
         (folder / TOKENIZER).write_text(tokenizer, "utf-8")
         names = token_texts(tokenizer)
@@ -208,19 +200,18 @@ class _Distilling:
             encode = token_teacher.encode_queries
             tokens = encode_with_budget(folder, "tokens", names, encode, Budget(), progress)
         with self.stages(f"encoding sentences with {teacher.name}") as progress:
-            read = encode_with_budget(
-                folder, "texts", texts, teacher.encode_queries, budget, progress
-            )
+            encode = teacher.encode_queries
+            read = encode_with_budget(folder, "texts", texts, encode, budget, progress)
         return _Encoded(tokenizer, tokens, read)
 
     def _fit(
         self, work: Checkpoint, encoded: _Encoded, identity: Mapping[str, Any]
     ) -> DistillReport:
         passages, vectors = self._passages()
-        bags = Bags(work.path / TOKENIZER)
+        tokenizer = TextTokenizer(work.path / TOKENIZER)
         held = min(HELD_OUT, len(encoded.texts.texts) // HELD_OUT_SHARE)
-        read = TrainingSet(bags.of(encoded.texts.texts), encoded.texts.vectors)
-        seen = TrainingSet(bags.of(passages), vectors)
+        read = TrainingSet(bags_of(tokenizer, encoded.texts.texts), encoded.texts.vectors)
+        seen = TrainingSet(bags_of(tokenizer, passages), vectors)
         lessons = read[held:].concatenate(seen) if len(read) else seen
         started = perf_counter()
         with self.stages(f"fitting {self.job.name}") as progress:
@@ -233,23 +224,20 @@ class _Distilling:
                 self.seed,
                 progress,
             )
-        report = DistillReport(
-            name=self.job.name,
-            teacher=self.teacher,
-            path=self.job.place,
-            texts=len(read) - held,
-            passages=len(seen),
-            held_out=held,
-            cosine=round(fitted.cosine, 6),
-            epochs=fitted.epochs,
-            encoding_seconds=round(encoded.tokens.seconds + encoded.texts.seconds, 3),
-            fitting_seconds=round(perf_counter() - started, 3),
-            precision=identity["precision"],
-        )
-        facts = {**identity, "report": _facts_of(report)}
+        figures = {
+            "texts": len(read) - held,
+            "passages": len(seen),
+            "held_out": held,
+            "cosine": round(fitted.cosine, 6),
+            "epochs": fitted.epochs,
+            "encoding_seconds": round(encoded.tokens.seconds + encoded.texts.seconds, 3),
+            "fitting_seconds": round(perf_counter() - started, 3),
+            "precision": identity["precision"],
+        }
+        facts = {**identity, "report": figures}
         with work.result(self.job.place) as folder:
             write_folder(folder, fitted.table, encoded.tokenizer, facts)
-        return report
+        return self._report(figures)
 
     def _passages(self) -> tuple[list[str], Matrix]:
         """Return texts of the teacher's index with their vectors, evenly sampled if too many."""
@@ -275,20 +263,10 @@ class _Encoded:
 
 
 def _at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:
-    """Return the teacher at the given precision, or at its fastest, with the precision's name.
-
-    Raises:
-        InputError: the teacher has no choice of precision.
-    """
+    """Return the teacher at the given precision, or at its fastest, with the precision's name."""
     if isinstance(teacher, ContextualEmbedder):
         teacher = teacher.in_precision(precision)
         return teacher, teacher.precision
     if precision is not None:
         raise InputError(f"{teacher.name} has no choice of precision. Leave it out.")
     return teacher, "its own"
-
-
-def _facts_of(report: DistillReport) -> dict[str, Any]:
-    """Return the part of a report that `retriever.json` stores."""
-    left_out = {"name", "teacher", "path", "already", "build", "judged"}
-    return {key: value for key, value in asdict(report).items() if key not in left_out}

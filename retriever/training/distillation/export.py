@@ -14,6 +14,7 @@ from retriever.embedders.static.token_table import EXTRAS, MODULES, TOKENIZER, W
 
 # The folders of the modules, in order.
 FOLDERS = TABLE, NORMALIZE = "0_StaticEmbedding", "1_Normalize"
+CONFIG_FILE = "config_sentence_transformers.json"
 CONFIG = {"model_type": "SentenceTransformer", "prompts": {}, "similarity_fn_name": "cosine"}
 
 
@@ -26,18 +27,11 @@ def write_folder(folder: Path, table: Matrix, tokenizer: str, facts: Mapping[str
     (folder / NORMALIZE).mkdir()
     save_file({"embedding.weight": np.ascontiguousarray(table, np.float32)}, inner / WEIGHTS)
     (inner / TOKENIZER).write_text(tokenizer, "utf-8")
+    types = [f"sentence_transformers.models.{path[2:]}" for path in FOLDERS]
     modules = [
-        {
-            "idx": number,
-            "name": str(number),
-            "path": path,
-            "type": f"sentence_transformers.models.{path[2:]}",
-        }
+        {"idx": number, "name": str(number), "path": path, "type": types[number]}
         for number, path in enumerate(FOLDERS)
     ]
-    for name, value in (
-        (MODULES, modules),
-        ("config_sentence_transformers.json", CONFIG),
-        (EXTRAS, dict(facts)),
-    ):
+    files = {MODULES: modules, CONFIG_FILE: CONFIG, EXTRAS: dict(facts)}
+    for name, value in files.items():
         (folder / name).write_text(json.dumps(value, indent=1, ensure_ascii=False), "utf-8")

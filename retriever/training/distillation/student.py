@@ -1,10 +1,8 @@
-"""The student: a table of token vectors, with sums fitted to the teacher's text vectors.
+"""The fit of a student: a table of token vectors.
 
-The loss has two terms: the cosine between the sum over a text's tokens and the teacher's vector of
-the text, and the ranking of the vectors of an index (the Kullback-Leibler divergence between the
-softmaxes over the scores of student and teacher, as in Hinton et al. 2015, "Distilling the
-Knowledge in a Neural Network"). Adam (Kingma and Ba 2015) updates only the rows of a batch's
-tokens, with their moments of the last update.
+The ranking term of the loss is the Kullback-Leibler divergence between the softmaxes over the
+scores of student and teacher (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network").
+Adam (Kingma and Ba 2015) uses a row's moments of its last update.
 """
 
 from __future__ import annotations
@@ -24,11 +22,7 @@ FIRST_MOMENT, SECOND_MOMENT, STABLE = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Training texts: the student's input and the teacher's output.
-
-    `tokens` are the token counts of each text, sparse (texts, vocabulary); `vectors` the teacher's
-    unit vectors (texts, dim).
-    """
+    """Token counts, sparse (texts, vocabulary), with the teacher's unit vectors (texts, dim)."""
 
     tokens: Any
     vectors: Matrix
@@ -133,10 +127,8 @@ class _Fitting:
 
     def __init__(self, table: Matrix, anchors: Matrix, recipe: FitOptions) -> None:
         self.table = table
-        self._anchors, self._recipe = anchors, recipe
-        self._mean = np.zeros_like(table)
-        self._square = np.zeros_like(table)
-        self._steps = 0
+        self._anchors, self._recipe, self._steps = anchors, recipe, 0
+        self._mean, self._square = np.zeros_like(table), np.zeros_like(table)
 
     def step(self, batch: TrainingSet, rate: float) -> None:
         """Update the rows of a batch's tokens."""

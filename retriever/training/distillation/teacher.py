@@ -35,11 +35,7 @@ class Budget:
 
     @classmethod
     def of(cls, seconds: float | None, texts: int | None) -> Budget:
-        """Return the budget of the given limits; without any, of `SECONDS`.
-
-        Raises:
-            InputError: seconds or texts are not positive numbers.
-        """
+        """Return the budget of the given limits, positive numbers; without any, of `SECONDS`."""
         if seconds is not None and not 0 < seconds < float("inf"):
             raise InputError(f"seconds is {seconds!r}; expected a number above 0.")
         if texts is not None and (type(texts) is not int or texts < 1):

@@ -1,6 +1,6 @@
 """The student's tokenizer: its teacher's word pieces, or the words of the corpus.
 
-One of two modules that import tokenizers: this one writes a `tokenizer.json`, the other reads it.
+One of the modules that import tokenizers: this one writes a `tokenizer.json`.
 """
 
 from __future__ import annotations

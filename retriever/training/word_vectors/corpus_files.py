@@ -76,11 +76,7 @@ def read_word_files(folder: Path) -> WordFiles | None:
 def vocabulary_of(
     counts: dict[str, int], min_count: int, max_vocab: int | None, place: str
 ) -> dict[str, int]:
-    """Return the words to train with their counts, by descending count, then by spelling.
-
-    Raises:
-        InputError: fewer than two words are left.
-    """
+    """Return the words to train, at least two, with their counts: by count, then by spelling."""
     kept = [(word, count) for word, count in counts.items() if count >= min_count]
     kept.sort(key=lambda pair: (-pair[1], pair[0]))
     if len(kept) < 2:

@@ -24,6 +24,7 @@ from retriever.embedders.base import Matrix, unit
 FEWEST = 30
 AT_ONCE = 256
 SHIPPED = ("questions-words.txt", ("wordsim353.tsv", "simlex999.txt"))
+PathLike = str | os.PathLike[str]
 Questions = list[tuple[str, ...]]
 Line = TypeVar("Line")
 
@@ -61,16 +62,9 @@ class ScoreFiles:
 
     @classmethod
     def read(
-        cls,
-        analogies: str | os.PathLike[str] | None,
-        similarities: Sequence[str | os.PathLike[str]] | None,
+        cls, analogies: PathLike | None, similarities: Sequence[PathLike] | None
     ) -> ScoreFiles:
-        """Read the files; for a kind that is None, those that gensim ships, if installed.
-
-        Raises:
-            InputError: a file cannot be read.
-            FileFormatError: a line is not a question or not a pair; the message gives its number.
-        """
+        """Read the files; for a kind that is None, those that gensim ships, if installed."""
         questions = _shipped(SHIPPED[0]) if analogies is None else [Path(analogies)]
         pairs = _shipped(*SHIPPED[1]) if similarities is None else list(map(Path, similarities))
         return cls(
@@ -90,12 +84,9 @@ def _analogies(name: str, lines: Questions, rows: dict[str, int], units: Matrix)
     known = [[rows[word] for word in line] for line in lines if all(word in rows for word in line)]
     value = None
     if len(known) >= FEWEST:
-        questions = np.array(known)
-        batches = (
-            questions[start : start + AT_ONCE] for start in range(0, len(questions), AT_ONCE)
-        )
+        batches = np.split(np.array(known), range(AT_ONCE, len(known), AT_ONCE))
         right = sum(np.count_nonzero(_answers(some, units) == some[:, 3]) for some in batches)
-        value = right / len(questions)
+        value = right / len(known)
     return WordScore(name, "accuracy", value, len(known), len(lines))
 
 

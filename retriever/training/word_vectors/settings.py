@@ -72,12 +72,7 @@ def settings_of(
     x_max: float | None,
     buckets: int | None,
 ) -> TrainingSettings:
-    """Return the settings, with this kind's defaults for those that are None.
-
-    Raises:
-        UnknownNameError: unknown kind.
-        InputError: a number is out of range, or a setting does not exist for this kind.
-    """
+    """Return the settings, validated, with this kind's defaults for those that are None."""
     if kind not in KINDS:
         raise UnknownNameError(
             f"Unknown kind of training '{kind}'; expected one of: {', '.join(KINDS)}."

@@ -67,12 +67,12 @@ def train(
 ) -> TrainReport:
     """Train word vectors on the texts of a collection, and build the index `name` over them.
 
-    `kind` is `word2vec`, `fasttext` or `glove`; `Settings` explains the numbers and `settings.py`
-    has their defaults. Titles and texts are split and lower-cased as by `StaticEmbedder`. The model
-    is written to the collection's folder `models/NAME` in word2vec's format, for fastText also
-    with its subwords. `options` are those of `StaticEmbedder` for the index, such as
-    `{"weighting": "sif"}`, and `dtype`. The vectors are scored on the files `analogies` and
-    `similarities`, or on those that gensim ships.
+    `kind` is `word2vec`, `fasttext` or `glove`; `TrainingSettings` explains the numbers, and
+    `settings.py` has their defaults. Titles and texts are split and lower-cased as by
+    `StaticEmbedder`. The model is written to the collection's folder `models/NAME` in word2vec's
+    format, for fastText also with its subwords. `options` are those of `StaticEmbedder` for the
+    index, such as `{"weighting": "sif"}`, and `dtype`. The vectors are scored on the files
+    `analogies` and `similarities`, or on those that gensim ships.
 
     The same call on the same documents resumes an interrupted training after its last complete
     epoch, and does not repeat a finished one. The same seed gives the same vectors, to the bit, for
@@ -80,7 +80,9 @@ def train(
 
     Raises:
         UnknownNameError: unknown kind.
-        InputError: a number out of range, no documents, fewer than two words, or an invalid name.
+        InputError: a number out of range, no documents, fewer than two words, an invalid name, or
+            a file to score by that cannot be read.
+        FileFormatError: a line of such a file is neither a question nor a rated pair.
         CollectionError: a different model or an index has this name, or the disk is full.
         LockedError: another process is training this model.
     """
@@ -177,19 +179,17 @@ class _Training:
     def _glove(self, work: Checkpoint, words: WordFiles, vocabulary: Mapping[str, int]) -> _Trained:
         started, settings = perf_counter(), self.settings
         x_max = x_max_of(settings, words.words)
+        window, seed = settings.window, settings.seed
         with self.stages("counting word pairs") as progress:
-            pairs = count_pairs(
-                work.path, words.files, vocabulary, settings.window, settings.seed, progress
-            )
+            pairs = count_pairs(work.path, words.files, vocabulary, window, seed, progress)
         if not pairs.total:
             raise InputError(
                 f"No text of {self.job.library.path}/ has two of the {len(vocabulary):,} words "
                 "to train. Add longer documents, or lower --min-count (min_count)."
             )
+        count = len(vocabulary)
         with self.stages(f"training {self.job.name}") as progress:
-            vectors, losses, done = factorize(
-                pairs, len(vocabulary), settings, x_max, work, progress
-            )
+            vectors, losses, done = factorize(pairs, count, settings, x_max, work, progress)
         facts = {"x_max": x_max, "pairs": pairs.total}
         return _Trained(vectors, perf_counter() - started, done, tuple(losses), facts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,8 @@ from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError
 from retriever.datasets.ir_datasets_loader import load_named
 from tests.support.fresh import printed_by
+from tests.support.toy import refused
 
-needs_ir_datasets = pytest.mark.skipif(
-    importlib.util.find_spec("ir_datasets") is None,
-    reason="ir_datasets is not installed: pip install 'retriever-compare[datasets]'",
-)
 NAME = "retriever-test/small"
 
 
@@ -86,27 +82,23 @@ def test_documents_queries_and_graded_judgments(ir: Any, tmp_path: Path) -> None
     assert dataset.queries == {"q1": "why hum?", "q2": "taxes"}
     assert dataset.qrels == {"q1": {"d1": 2, "d2": 0}, "q3": {"d3": -1}}
     # The default text of d1 is "Cats Cats purr.": the title is taken off once.
-    expected = [
-        Document("d1", "Cats purr.", "Cats"),
-        Document("d2", " Engines idle."),
-        Document("d3", "", "Tax"),
-    ]
-    assert list(dataset.documents()) == expected
-    assert list(dataset.documents()) == expected
+    cats, tax = Document("d1", "Cats purr.", "Cats"), Document("d3", "", "Tax")
+    expected = [cats, Document("d2", " Engines idle."), tax]
+    assert list(dataset.documents()) == list(dataset.documents()) == expected
 
 
 @pytest.mark.parametrize(
-    ("docs", "row", "expected"),
+    ("docs", "row", "text"),
     [
-        (HeadlineDoc, "d\tCats\tThey purr.\n", Document("d", "news: Cats. They purr.")),
-        (PlainDoc, "d\tThey purr.\n", Document("d", "They purr.")),
+        (HeadlineDoc, "d\tCats\tThey purr.\n", "news: Cats. They purr."),
+        (PlainDoc, "d\tThey purr.\n", "They purr."),
     ],
 )
 def test_a_title_is_not_repeated_and_a_plain_text_is_enough(
-    ir: Any, tmp_path: Path, docs: type, row: str, expected: Document
+    ir: Any, tmp_path: Path, docs: type, row: str, text: str
 ) -> None:
     register(ir, tmp_path, docs=docs, rows=row)
-    assert list(load_named(NAME).documents()) == [expected]
+    assert list(load_named(NAME).documents()) == [Document("d", text)]
 
 
 def test_the_titles_of_trec_topics_are_the_queries(ir: Any, tmp_path: Path) -> None:
@@ -115,8 +107,7 @@ def test_the_titles_of_trec_topics_are_the_queries(ir: Any, tmp_path: Path) -> N
     queries = ir.formats.TrecQueries(local(ir, tmp_path / "topics", topics))
     register(ir, tmp_path, queries, rows=ROWS)
     dataset = load_named(NAME)
-    assert dataset.queries == {"301": "crime"}
-    assert dataset.qrels == {}
+    assert (dataset.queries, dataset.qrels) == ({"301": "crime"}, {})
 
 
 def test_of_several_grades_of_one_document_the_highest_counts(ir: Any, tmp_path: Path) -> None:
@@ -125,20 +116,15 @@ def test_of_several_grades_of_one_document_the_highest_counts(ir: Any, tmp_path:
     assert load_named(NAME).qrels == {"q": {"d": 2}}
 
 
-def test_an_unknown_name_is_an_error_with_similar_names(ir: Any) -> None:
+def test_unknown_names_and_names_of_groups_are_errors_with_advice(ir: Any) -> None:
     start = f"No test collection 'beir/scifact/tset' in ir_datasets {ir.__version__}. Similar names"
     end = ". All names are listed at https://ir-datasets.com"
-    with pytest.raises(
-        UnknownNameError, match=f"^{re.escape(start)}: beir/scifact/test, .*{re.escape(end)}$"
-    ):
-        load_named("beir/scifact/tset")
-    with pytest.raises(UnknownNameError, match=r"in ir_datasets [0-9.]+\. All names are listed at"):
-        load_named("#" * 40)
-
-
-def test_a_group_of_collections_is_refused(ir: Any) -> None:
-    with pytest.raises(InputError, match="'beir' has no documents in ir_datasets: it is a group"):
-        load_named("beir")
+    why = f"^{re.escape(start)}: beir/scifact/test, .*{re.escape(end)}$"
+    refused(UnknownNameError, why, load_named, "beir/scifact/tset")
+    why = r"in ir_datasets [0-9.]+\. All names are listed at"
+    refused(UnknownNameError, why, load_named, "#" * 40)
+    why = "'beir' has no documents in ir_datasets: it is a group"
+    refused(InputError, why, load_named, "beir")
 
 
 def test_a_failed_download_is_one_clear_error(ir: Any, tmp_path: Path) -> None:
@@ -149,22 +135,22 @@ def test_a_failed_download_is_one_clear_error(ir: Any, tmp_path: Path) -> None:
     end = "Check the network, or put the files where ir_datasets looks for them: "
     end += "https://ir-datasets.com/retriever-test.html"
     # Without DOTALL, the message must be one line.
-    with pytest.raises(InputError, match=f"^{re.escape(start)}.*{re.escape(end)}$"):
-        list(load_named(NAME).documents())
+    refused(
+        InputError, f"^{re.escape(start)}.*{re.escape(end)}$", next, load_named(NAME).documents()
+    )
 
 
 def test_a_broken_file_of_queries_is_one_clear_error(ir: Any, tmp_path: Path) -> None:
-    broken = ir.formats.TsvQueries(local(ir, tmp_path / "q.tsv", "no tab\n"))
-    register(ir, tmp_path, broken)
-    with pytest.raises(InputError, match=r"The queries of .* \(RuntimeError: expected 2 fields"):
-        load_named(NAME)
+    register(ir, tmp_path, ir.formats.TsvQueries(local(ir, tmp_path / "q.tsv", "no tab\n")))
+    why = r"The queries of .* \(RuntimeError: expected 2 fields"
+    refused(InputError, why, load_named, NAME)
 
 
 def test_without_ir_datasets_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     start, end = "^'beir/scifact/test' needs ir_datasets, which", r"retriever-compare\[datasets\]'$"
-    with pytest.raises(InputError, match=f"{start}.* Run: pip install '{end}"):
-        load_named("beir/scifact/test")
+    why = f"{start}.* Run: pip install '{end}"
+    refused(InputError, why, load_named, "beir/scifact/test")
 
 
 def test_importing_it_does_not_import_ir_datasets() -> None:
@@ -172,7 +158,6 @@ def test_importing_it_does_not_import_ir_datasets() -> None:
     assert printed_by(code) == "False\n"
 
 
-@needs_ir_datasets
-def test_ir_datasets_does_not_import_torch(tmp_path: Path) -> None:
+def test_ir_datasets_does_not_import_torch(ir: Any, tmp_path: Path) -> None:
     code = "import ir_datasets, sys; print('torch' in sys.modules)"
     assert printed_by(code, IR_DATASETS_HOME=str(tmp_path)) == "False\n"

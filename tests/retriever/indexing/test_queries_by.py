@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from indexes.errors import InputError, MismatchError, ModelNotAvailableError, UnknownNameError
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare
-from tests.support.commands import invoke
+from tests.support.commands import fail, objects, succeed
 from tests.support.fittable import Pupil, Rare
-from tests.support.toy import COMPASS, QRELS, QUERIES, Axes
+from tests.support.toy import COMPASS, QRELS, QUERIES, Axes, exactly, lacks, refused, rounded
 
 # The pupil reads `sunrise` as east; the teacher does not know it.
 SUNRISE = [("e", 1.0), ("all", 0.57735), ("n", 0.0), ("u", 0.0)]
@@ -24,9 +25,8 @@ SUNRISE = [("e", 1.0), ("all", 0.57735), ("n", 0.0), ("u", 0.0)]
 
 def write_table(folder, vectors, teacher):
     """Write a static sentence model: a table of lower-case words, distilled from a teacher."""
-    tokenizer = Tokenizer(
-        WordLevel({word: row for row, word in enumerate(["[UNK]", *vectors])}, unk_token="[UNK]")
-    )
+    names = {word: row for row, word in enumerate(["[UNK]", *vectors])}
+    tokenizer = Tokenizer(WordLevel(names, unk_token="[UNK]"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = Lowercase(), WhitespaceSplit()
     folder.mkdir(parents=True)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -59,16 +59,15 @@ def fast(compass):
 
 
 def found(library, query, index, k=10):
-    return [(hit.doc_id, round(hit.score, 6)) for hit in library.search(query, index=index, k=k)]
+    return rounded(library.search(query, index=index, k=k))
 
 
 def test_queries_come_from_the_pupil_and_vectors_from_the_teacher(fast):
     assert found(fast, "sunrise", "axes") == []
     assert found(fast, "sunrise", "fast") == SUNRISE
     assert found(fast, "north", "fast") == found(fast, "north", "axes")
-    assert fast.search("fog", index="fast").notes == (
-        "No known word in 'fog': pupil finds nothing for it.",
-    )
+    notes = fast.search("fog", index="fast").notes
+    assert notes == ("No known word in 'fog': pupil finds nothing for it.",)
     info = fast.index_info("fast")
     assert (info.queries_by, info.embedding) == ("pupil", "axes")
     assert info.description == "axes vectors, queries by pupil"
@@ -81,24 +80,22 @@ def test_nothing_is_embedded_for_it_and_the_other_indexes_can_be_dropped(fast):
     fast.drop("pupil")
     fast.drop("axes")
     with Collection.open(fast.path) as again:
-        with pytest.raises(InputError, match="made by an embedder of your own, Pupil"):
-            again.search("north", index="fast")
+        why = "made by an embedder of your own, Pupil"
+        refused(InputError, why, again.search, "north", index="fast")
         again.use("fast", Pupil(Axes()))
         assert found(again, "sunrise", "fast") == SUNRISE
 
 
 def test_documents_added_later_are_embedded_by_the_teacher(fast):
     fast.add([Document("new", "sunrise north")])
-    hits = fast.search("north", index="fast")
-    assert "1 document" in hits.notes[0]
+    assert fast.search("north", index="fast").notes == (lacks(fast, "fast", 1),)
     assert fast.build("fast").embedded == 1
     # The teacher sees only `north` in it.
     assert found(fast, "north", "fast", 2) == [("n", 1.0), ("new", 1.0)]
     assert fast.index_info("axes").missing == 0
     fast.add([Document("newer", "up")])
     with Collection.open(fast.path) as again:
-        with pytest.raises(InputError, match="made by an embedder of your own, Axes"):
-            again.build("fast")
+        refused(InputError, "made by an embedder of your own, Axes", again.build, "fast")
         again.use("fast", Axes())  # Either of its two embedders can be given.
         assert again.build("fast").embedded == 1
 
@@ -142,12 +139,11 @@ def test_it_is_a_row_of_a_comparison_next_to_its_teacher(fast):
     values = {name: [report.per_query[name]["nDCG@10"][q] for q in queries] for name in report.rows}
     assert values["fast"] == values["graph"] == [*values["axes"][:2], 1.0]
     assert values["axes"][2] == 0.0
-    rows = report.rows
-    assert rows["fast"].description == "axes vectors, queries by pupil"
-    assert rows["graph"].description == "axes vectors, queries by pupil, HNSW8"
-    assert rows["graph"].ann_recall == 1.0
-    assert rows["graph"].exact_quality == rows["fast"].quality
-    assert rows["fast"].cost.disk_size == rows["axes"].cost.disk_size
+    axes, fast_row, graph = report.rows.values()
+    assert fast_row.description == "axes vectors, queries by pupil"
+    assert graph.description == "axes vectors, queries by pupil, HNSW8"
+    assert (graph.ann_recall, graph.exact_quality) == (1.0, fast_row.quality)
+    assert fast_row.cost.disk_size == axes.cost.disk_size
     command = report.environment["index fast"]
     assert command == f"retriever build {fast.path} fast --vectors axes --queries-by pupil"
 
@@ -177,33 +173,29 @@ def test_a_wrong_pairing_is_refused_and_names_both_sides(compass, vectors, queri
     compass.build("pupil", Pupil(Axes()))
     compass.build("rare", Rare())
     compass.build("words", lexical=True)
-    with pytest.raises(kind, match=why):
-        compass.build("fast", vectors=vectors, queries_by=queries_by)
-    with pytest.raises(InputError, match="--queries-by .queries_by. belongs to --vectors INDEX"):
-        compass.build("fast", HashingEmbedder(8), queries_by="pupil")
+    refused(kind, why, compass.build, "fast", vectors=vectors, queries_by=queries_by)
+    why = "--queries-by .queries_by. belongs to --vectors INDEX"
+    refused(InputError, why, compass.build, "fast", HashingEmbedder(8), queries_by="pupil")
     assert "fast" not in compass.index_names()
 
 
 def test_another_query_encoder_needs_another_name(fast):
     fast.build("second", Pupil(Axes(), "second", lesson=2))
+    check = partial(refused, MismatchError)
     why = r"'fast' already exists \(Flat over axes, queries by pupil\)"
-    with pytest.raises(MismatchError, match=why):
-        fast.build("fast", vectors="axes", queries_by="second")
-    with pytest.raises(MismatchError, match=r"'axes' already exists \(Flat over axes\)"):
-        fast.build("axes", queries_by="pupil")
-    with pytest.raises(MismatchError, match="has its queries encoded by 'pupil', and this is anot"):
-        fast.use("fast", Pupil(Axes(), lesson=2))
+    check(why, fast.build, "fast", vectors="axes", queries_by="second")
+    check(r"'axes' already exists \(Flat over axes\)", fast.build, "axes", queries_by="pupil")
+    why = "has its queries encoded by 'pupil', and this is another"
+    check(why, fast.use, "fast", Pupil(Axes(), lesson=2))
 
 
-def test_vectors_with_a_distilled_query_encoder_are_not_refitted(tmp_path):
-    with Collection.create(tmp_path / "library") as library:
-        library.add(COMPASS)
-        library.build("rare", Rare())
-        teacher = library.retriever("rare").finder.embedder
-        library.build("pupil", Pupil(teacher))
-        library.build("fast", vectors="rare", queries_by="pupil")
-        with pytest.raises(InputError, match="queries of fast are encoded for the present vectors"):
-            library.build("rare", refit=True)
+def test_vectors_with_a_distilled_query_encoder_are_not_refitted(collection):
+    collection.add(COMPASS)
+    collection.build("rare", Rare())
+    collection.build("pupil", Pupil(collection.embedder("rare")))
+    collection.build("fast", vectors="rare", queries_by="pupil")
+    why = "queries of fast are encoded for the present vectors"
+    refused(InputError, why, collection.build, "rare", refit=True)
 
 
 def test_a_table_in_models_encodes_queries_in_a_moved_collection(folder):
@@ -218,8 +210,7 @@ def test_a_table_in_models_encodes_queries_in_a_moved_collection(folder):
         shutil.rmtree(moved / "models" / "table")
         assert "Index 'fast' needs the model in" in again.verify().problems[0].what
     with Collection.open(moved) as again:
-        with pytest.raises(ModelNotAvailableError, match="'fast' needs"):
-            again.search("Sunrise", index="fast")
+        refused(ModelNotAvailableError, "'fast' needs", again.search, "Sunrise", index="fast")
 
 
 def test_a_new_table_is_used_only_after_another_build(folder):
@@ -229,28 +220,26 @@ def test_a_new_table_is_used_only_after_another_build(folder):
     write_table(path, TABLE | {"sunrise": [1, 0, 0]}, Axes())
     with Collection.open(folder.path) as again:
         why = "queries encoded by 'table', and this is another: .* build 'fast' again with --quer"
-        with pytest.raises(MismatchError, match=why):
-            again.search("north", index="fast")
+        refused(MismatchError, why, again.search, "north", index="fast")
         again.build("fast", vectors="axes", queries_by="table")
         assert found(again, "sunrise", "fast", 1) == [("n", 1.0)]
     shutil.rmtree(path)
     write_table(path, TABLE, Axes("half", words=("east", "up", "north")))
     with Collection.open(folder.path) as again:
-        with pytest.raises(MismatchError, match="'table' was distilled from another embedder"):
-            again.build("fast", queries_by="table")
+        why = "'table' was distilled from another embedder"
+        refused(MismatchError, why, again.build, "fast", queries_by="table")
 
 
 def test_the_command_line_says_the_same(folder):
     place = str(folder.path)
     build = ("build", place, "fast", "--vectors", "axes", "--queries-by", "table")
-    assert invoke(*build).exit_code == 0
+    succeed(*build)
     # A table column may wrap.
-    assert "queries by" in " ".join(invoke("info", place).stdout.split())
-    assert "e" in invoke("search", place, "sunrise", "-i", "fast", "--json").stdout
-    with pytest.raises(MismatchError) as python:
-        folder.build("other", vectors="half", queries_by="table")
-    wrong = invoke("build", place, "other", "--vectors", "half", "--queries-by", "table")
-    assert (wrong.exit_code, wrong.stderr) == (1, f"Error: {python.value}\n")
+    assert "queries by" in " ".join(succeed("info", place).split())
+    hits = objects(succeed("search", place, "sunrise", "-i", "fast", "--json"))
+    assert hits[0]["doc_id"] == "e"
+    why = fail("build", place, "other", "--vectors", "half", "--queries-by", "table")
+    refused(MismatchError, exactly(why), folder.build, "other", vectors="half", queries_by="table")
 
 
 def test_the_table_is_a_static_embedder_that_knows_its_teacher(folder):

@@ -1,8 +1,9 @@
 """Distillation: the fit by hand and by finite differences, and a teacher that a table can equal."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, com
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
+from retriever.training.distillation.evaluate import StudentScores
 from retriever.training.distillation.student import (
     FitOptions,
     TrainingSet,
@@ -32,7 +34,8 @@ from retriever.training.distillation.training_texts import (
     shuffled,
     titles_and_sentences,
 )
-from tests.support.commands import invoke
+from tests.support.commands import misuse, objects, succeed
+from tests.support.toy import refused
 from tests.support.trainings import silent
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)
@@ -43,7 +46,7 @@ def lessons(tokens, vectors):
     return TrainingSet(csr_array(np.array(tokens, np.float32)), unit(np.array(vectors, np.float32)))
 
 
-def loss(table, some, anchors, definition):
+def loss(table, some, anchors, options):
     """Compute the loss text by text in double precision."""
     total = 0.0
     for bag, target in zip(some.tokens.toarray(), some.vectors.astype(float), strict=True):
@@ -51,14 +54,11 @@ def loss(table, some, anchors, definition):
         direction = direction / np.linalg.norm(direction)
         total += 1 - direction @ target
         if len(anchors):
-            sharp = definition.sharpness
+            sharp = options.sharpness
             odds = [np.exp(sharp * anchors @ vector) for vector in (target, direction)]
             p, q = (one / one.sum() for one in odds)
-            total += definition.contrast / sharp * (p * np.log(p / q)).sum()
+            total += options.contrast / sharp * (p * np.log(p / q)).sum()
     return total
-
-
-# -- the fit ------------------------------------------------------------------------------------
 
 
 def test_the_first_step_of_adam_by_hand():
@@ -75,18 +75,18 @@ def test_the_first_step_of_adam_by_hand():
 @pytest.mark.parametrize("contrast", [0.0, 3.0])
 def test_the_gradient_is_that_of_finite_differences(contrast):
     random = np.random.default_rng(1)
-    definition = FitOptions(contrast=contrast, sharpness=5.0)
+    options = FitOptions(contrast=contrast, sharpness=5.0)
     some = lessons(random.integers(0, 3, (4, 5)) + np.eye(4, 5), random.normal(size=(4, 3)))
     anchors = unit(random.normal(size=(6, 3)).astype(np.float32)) if contrast else NO_ANCHORS
     table = random.normal(size=(5, 3))
-    fitting = _Fitting(table.astype(np.float32), anchors, definition)
+    fitting = _Fitting(table.astype(np.float32), anchors, options)
     sums = np.asarray(some.tokens @ table, np.float32)
     gradient = some.tokens.T @ fitting._gradient(sums, some.vectors)
     slope = np.zeros_like(table)
     for place in np.ndindex(table.shape):
         step = np.zeros_like(table)
         step[place] = 1e-5
-        above, below = (loss(table + by, some, anchors, definition) for by in (step, -step))
+        above, below = (loss(table + by, some, anchors, options) for by in (step, -step))
         slope[place] = (above - below) / 2e-5
     assert gradient == pytest.approx(slope, abs=2e-3)
 
@@ -98,11 +98,9 @@ def test_a_known_table_is_recovered():
     some = lessons(bags, bags @ truth)
     start = random.normal(size=truth.shape).astype(np.float32)
     before = start.copy()
-    definition = replace(PLAIN, rate=0.1, last_rate=0.01, batch=20, least_gain=-1.0)
-    anchors = np.zeros((0, 8), np.float32)
-    fitted, again, other = (
-        fit(start, some[200:], some[:200], anchors, definition, seed, silent) for seed in (1, 1, 2)
-    )
+    options = replace(PLAIN, rate=0.1, last_rate=0.01, batch=20, least_gain=-1.0)
+    given = start, some[200:], some[:200], np.zeros((0, 8), np.float32), options
+    fitted, again, other = (fit(*given, seed, silent) for seed in (1, 1, 2))
     assert mean_cosine(start, some[:200]) < 0.3
     assert fitted.cosine > 0.999
     assert np.array_equal(start, before)
@@ -121,32 +119,22 @@ def test_fitting_stops_when_held_out_texts_gain_nothing_and_keeps_the_best():
 
 
 def test_small_corpora_get_more_epochs():
-    definition = FitOptions(steps=400, batch=256, epochs=10, most_epochs=20)
-    assert [definition.epochs_of(count) for count in (10, 6_000, 8_000, 100_000)] == [
-        20,
-        17,
-        12,
-        10,
-    ]
-    assert definition.rate_of(0, 10) == definition.rate
-    assert definition.rate_of(9, 10) == pytest.approx(definition.last_rate)
-
-
-# -- training texts and tokens ------------------------------------------------------------------
+    options = FitOptions(steps=400, batch=256, epochs=10, most_epochs=20)
+    sizes = (10, 6_000, 8_000, 100_000)
+    assert [options.epochs_of(count) for count in sizes] == [20, 17, 12, 10]
+    assert options.rate_of(0, 10) == options.rate
+    assert options.rate_of(9, 10) == pytest.approx(options.last_rate)
 
 
 def test_titles_and_sentences_by_eye():
     title, *sentences = "On keeping cats", "It purrs when stroked.", "It sleeps all day long."
-    documents = [
-        Document("a", " Ah! ".join(sentences), title=title),
-        Document("b", "It purrs when stroked."),
-    ]
+    documents = [Document("a", " Ah! ".join(sentences), title=title), Document("b", sentences[0])]
     assert titles_and_sentences(documents) == [title, *sentences]
+
+
+def test_a_large_corpus_is_sampled_in_its_order_and_shuffling_is_repeatable(monkeypatch):
     assert sorted(shuffled("abcdef", 3)) == list("abcdef")
     assert shuffled("abcdef", 3) == shuffled("abcdef", 3) != shuffled("abcdef", 4)
-
-
-def test_a_large_corpus_is_sampled_in_its_order(monkeypatch):
     monkeypatch.setattr("retriever.training.distillation.training_texts.MOST_DOCUMENTS", 5)
     chosen = sample(range(100), 100, 1)
     assert len(chosen) == 5
@@ -161,17 +149,18 @@ def test_general_sentences_fill_up():
 
 
 def tokens_of(folder, tokenizer, text):
-    """Return the tokenizer and the tokens of a text."""
+    """Return the tokens of a text, and their names."""
     (folder / "tokenizer.json").write_text(tokenizer)
     found = TextTokenizer(folder / "tokenizer.json")
-    return found, found.tokens_of(text)
+    tokens = list(found.tokens_of(text))
+    return tokens, list(map(found.name, tokens))
 
 
 def test_words_of_the_corpus_are_tokens_if_the_teacher_has_none(tmp_path):
     made, again = (student_tokenizer(None, ["Café au lait, café noir", "lait"]) for _ in range(2))
     assert made == again
-    tokenizer, tokens = tokens_of(tmp_path, made, "CAFÉ lait. lai")
-    assert list(map(tokenizer.name, tokens)) == ["cafe", "lait", "[UNK]", "l", "##a", "##i"]
+    _, names = tokens_of(tmp_path, made, "CAFÉ lait. lai")
+    assert names == ["cafe", "lait", "[UNK]", "l", "##a", "##i"]
 
 
 def test_a_teachers_word_pieces_are_reused_without_truncation():
@@ -197,10 +186,7 @@ def test_a_frequent_word_gets_its_own_token(tmp_path):
     assert "cats" not in json.loads(plain)["model"]["vocab"]
     assert json.loads(made)["model"]["vocab"] == {**vocabulary, "cats": 5}
     assert token_texts(made)[5] == "cats"
-    assert tokens_of(tmp_path, made, "CATS catlike dogs")[1] == [5, 1, 4, 3, 2]
-
-
-# -- the teacher --------------------------------------------------------------------------------
+    assert tokens_of(tmp_path, made, "CATS catlike dogs")[0] == [5, 1, 4, 3, 2]
 
 
 class Counting:
@@ -228,23 +214,13 @@ def encoded_by_teacher(folder, count, texts=TEXTS):
     return counting.texts
 
 
-@pytest.fixture
-def interrupted_teacher(tmp_path):
-    """A teacher interrupted in the first 400 of 900 texts, and how many it encoded."""
-    counting = Counting(stops_after=400)
-    with pytest.raises(KeyboardInterrupt):
-        encode_with_budget(tmp_path, "texts", TEXTS, counting, Budget(texts=900), silent)
+def test_an_interrupted_teacher_resumes_within_its_budget_and_encodes_nothing_twice(tmp_path):
+    counting, budget = Counting(stops_after=400), Budget(texts=900)
+    call = encode_with_budget, tmp_path, "texts", TEXTS, counting, budget, silent
+    refused(KeyboardInterrupt, None, *call)
     assert 0 < counting.texts <= 400
-    return counting.texts
-
-
-def test_an_interrupted_teacher_resumes_and_encodes_nothing_twice(tmp_path, interrupted_teacher):
-    assert encoded_by_teacher(tmp_path, 900) == 900 - interrupted_teacher
-    assert encoded_by_teacher(tmp_path, 900) == 0
-
-
-def test_a_smaller_budget_limits_what_is_resumed(tmp_path, interrupted_teacher):
-    encoded_by_teacher(tmp_path, 100)
+    smaller, rest, none = (encoded_by_teacher(tmp_path, count) for count in (100, 900, 900))
+    assert (counting.texts + smaller + rest, none) == (900, 0)
 
 
 def test_parts_of_other_texts_or_damaged_ones_are_not_reused(tmp_path):
@@ -259,28 +235,21 @@ def test_a_budget_of_seconds_ends_the_encoding(tmp_path):
     """A batch is never cut short, so the first one is always encoded."""
     found = encode_with_budget(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
     assert 0 < len(found.texts) < len(TEXTS)
-    assert (
-        len(encode_with_budget(tmp_path, "none", [], Counting(), Budget(seconds=1), silent).texts)
-        == 0
-    )
+    none = encode_with_budget(tmp_path, "none", [], Counting(), Budget(seconds=1), silent)
+    assert none.texts == []
 
 
-def test_passages_are_spread_evenly_over_any_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", 1)
+def test_passages_are_spread_evenly_over_any_shards(collection, monkeypatch):
     monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", 1)
     documents = [Document(str(number), f"number {number}") for number in range(30)]
-    with Collection.create(tmp_path / "library") as library:
-        for start in range(0, 30, 7):
-            library.add(documents[start : start + 7])
-            library.build("index", HashingEmbedder(64))
-        library.delete(["0", "11"])
-        every = [f"number {number}" for number in range(30) if number not in (0, 11)]
-        for most in range(1, 31):
-            taken = [text for some, _ in library.embedded("index", most=most) for text in some]
-            assert taken == every[:: -(-len(every) // most)]
-
-
-# -- distill ------------------------------------------------------------------------------------
+    for start in range(0, 30, 7):
+        collection.add(documents[start : start + 7])
+        collection.build("index", HashingEmbedder(64))
+    collection.delete(["0", "11"])
+    every = [one.text for one in documents if one.doc_id not in ("0", "11")]
+    for most in range(1, 31):
+        found = [text for some, _ in collection.embedded("index", most=most) for text in some]
+        assert found == every[:: -(-len(every) // most)]
 
 
 @contextmanager
@@ -337,8 +306,8 @@ def test_the_student_queries_its_teachers_vectors_and_is_a_row_in_a_comparison(n
 
 def test_a_student_queries_no_other_vectors(news, report):
     news.build("other", HashingEmbedder(32))
-    with pytest.raises(MismatchError, match="was distilled from another embedder"):
-        news.build("wrong", vectors="other", queries_by="student")
+    why = "was distilled from another embedder"
+    refused(MismatchError, why, news.build, "wrong", vectors="other", queries_by="student")
 
 
 def test_the_same_call_again_finds_the_student(news, report):
@@ -348,81 +317,55 @@ def test_the_same_call_again_finds_the_student(news, report):
 
 
 def test_existing_models_and_indexes_are_not_overwritten(news, report):
-    with pytest.raises(CollectionError, match="student/ already exists"):
-        distill(news, "student", teacher="teacher", texts=500, seed=2)
-    with pytest.raises(CollectionError, match="Index 'teacher' already exists"):
-        distill(news, "teacher", teacher="teacher", texts=500)
+    call = partial(distill, news, teacher="teacher")
+    refused(CollectionError, "student/ already exists", call, "student", texts=500, seed=2)
+    refused(CollectionError, "Index 'teacher' already exists", call, "teacher", texts=500)
+    # An option is checked even if the student exists.
+    refused(InputError, "has no choice of precision", call, "student", precision="float32")
 
 
-def test_a_precision_is_checked_if_the_student_exists(news, report):
-    with pytest.raises(InputError, match="has no choice of precision"):
-        distill(news, "student", teacher="teacher", precision="float32")
+def test_the_default_budget_is_120_seconds_unless_texts_are_given():
+    assert Budget.of(None, None) == Budget(seconds=120.0)
+    # The number of texts alone gives the same table on a slow machine.
+    assert Budget.of(None, 500) == Budget(texts=500)
+    assert Budget.of(60.0, 500) == Budget(60.0, 500)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "texts", "budget"),
-    [
-        (None, None, Budget(seconds=120.0)),
-        # The number of texts alone gives the same table on a slow machine.
-        (None, 500, Budget(texts=500)),
-        (60.0, 500, Budget(60.0, 500)),
-    ],
-)
-def test_budgets(seconds, texts, budget):
-    assert Budget.of(seconds, texts) == budget
-
-
-def test_an_interrupted_distillation_resumes_to_the_same_table(news, report, tmp_path, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
+def test_an_interrupted_distillation_resumes_to_the_same_table(report, tmp_path):
+    def stages(label):
+        if label == "fitting student":
+            raise KeyboardInterrupt
+        return nullcontext(silent)
 
     with news_in(tmp_path) as library:
-        with monkeypatch.context() as patch:
-            patch.setattr("retriever.training.word_vectors.distillation.student.fit", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                distill(library, "student", teacher="teacher", texts=500)
-        assert [path.name for path in (library.path / "models").iterdir()] == [".student-work"]
+        call, models = partial(distill, teacher="teacher", texts=500), library.path / "models"
+        refused(KeyboardInterrupt, None, call, library, "student", stages=stages)
+        assert [path.name for path in models.iterdir()] == [".student-work"]
         assert library.index_names() == ["teacher"]
-        distill(library, "student", teacher="teacher", texts=500)
-        assert [path.name for path in (library.path / "models").iterdir()] == ["student"]
-        ours, first = (
-            (one.path / "models/student/0_StaticEmbedding/model.safetensors").read_bytes()
-            for one in (library, news)
-        )
-        assert ours == first
+        found = call(library, "student")
+        assert [path.name for path in models.iterdir()] == ["student"]
+        table = "0_StaticEmbedding/model.safetensors"
+        assert (found.path / table).read_bytes() == (report.path / table).read_bytes()
 
 
-def test_documents_added_while_the_teacher_encodes_are_detected(tmp_path):
-    with Collection.create(tmp_path / "library") as library:
-        library.add(lee().documents[:30])
-        teacher = Adding(library)
-        library.build("teacher", teacher)
-        library.use("teacher", teacher)
-        teacher.adds = True
-        with pytest.raises(CollectionError, match="changed while they were read"):
-            distill(library, "student", teacher="teacher", texts=100)
-        assert "student" not in [path.name for path in (library.path / "models").iterdir()]
+def test_documents_added_while_the_teacher_encodes_are_detected(collection):
+    def stages(label):
+        if label.startswith("encoding sentences"):
+            collection.add([Document("late", "It came too late.")])
+        return nullcontext(silent)
 
-
-class Adding(HashingEmbedder):
-    """An embedder during whose calls another process adds a document."""
-
-    def __init__(self, library):
-        super().__init__(16)
-        self.library, self.adds = library, False
-
-    def encode_queries(self, texts):
-        if self.adds:
-            self.library.add([Document("late", "It came too late.")])
-        return super().encode_queries(texts)
+    collection.add(lee().documents[:30])
+    collection.build("teacher", HashingEmbedder(16))
+    call = partial(distill, collection, "student", teacher="teacher", texts=100, stages=stages)
+    refused(CollectionError, "changed while they were read", call)
+    assert not (collection.path / "models" / "student").exists()
 
 
 def test_teacher_and_student_are_evaluated(news, report):
-    queries = {"q": lee().documents[7].text[:200]}
-    qrels = {"q": {lee().documents[7].doc_id: 1}}
-    again = distill(news, "student", teacher="teacher", texts=500, queries=queries, qrels=qrels)
-    assert again.judged.queries == 1
-    assert (again.judged.teacher, again.judged.student_queries, again.judged.student) == (1, 1, 1)
+    document = lee().documents[7]
+    judged = {"queries": {"q": document.text[:200]}, "qrels": {"q": {document.doc_id: 1}}}
+    again = distill(news, "student", teacher="teacher", texts=500, **judged)
+    assert again.judged == StudentScores(1, teacher=1, student_queries=1, student=1)
 
 
 @pytest.mark.parametrize(
@@ -438,17 +381,14 @@ def test_teacher_and_student_are_evaluated(news, report):
     ],
 )
 def test_wrong_arguments_are_refused(news, changed, message):
-    with pytest.raises(InputError, match=message):
-        distill(news, "refused", teacher="teacher", **changed)
-    assert not (news.path / "models" / "refused").exists()
+    refused(InputError, message, distill, news, "x", teacher="teacher", **changed)
+    assert not (news.path / "models" / "x").exists()
 
 
 def test_a_teacher_must_exist_and_have_vectors(news):
-    with pytest.raises(UnknownNameError, match="No index 'nobody'"):
-        distill(news, "refused", teacher="nobody")
+    refused(UnknownNameError, "No index 'nobody'", distill, news, "x", teacher="nobody")
     news.build("words", lexical=True)
-    with pytest.raises(InputError, match="has no vectors of its own"):
-        distill(news, "refused", teacher="words")
+    refused(InputError, "has no vectors of its own", distill, news, "x", teacher="words")
 
 
 def test_the_commands(tmp_path, monkeypatch):
@@ -458,24 +398,16 @@ def test_the_commands(tmp_path, monkeypatch):
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "heavy rain and floods"}\n')
     (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\tjudged-01\t1\n")
     judged = ("--queries", "queries.jsonl", "--qrels", "qrels.tsv")
-    commands = (
-        ("add", "library", "corpus.jsonl"),
-        ("build", "library", "teacher", "--embedder", "hashing", "-o", "dim", "32"),
-        ("distill", "library", "student", "--teacher", "teacher", "--texts", "300", *judged),
-        ("build", "library", "fast", "--vectors", "teacher", "--queries-by", "student"),
-        ("compare", "library", *judged, "--json"),
-    )
-    done = [invoke(*command) for command in commands]
-    assert [one.exit_code for one in done] == [0] * 5, [one.output for one in done]
-    lines = done[2].stdout.splitlines()
+    succeed("add", "library", "corpus.jsonl")
+    succeed("build", "library", "teacher", "--embedder", "hashing", "-o", "dim", "32")
+    command = ("distill", "library", "student", "--teacher", "teacher")
+    lines = succeed(*command, "--texts", "300", *judged).splitlines()
     assert lines[0].startswith("student: learned from 285 sentences and 30 vectors of teacher, ")
     assert lines[2:4] == ["index student: 30 passages embedded", "nDCG@10 over 1 query:"]
-    assert [line.split("%  ")[1] for line in lines[4:]] == [
-        "teacher itself",
-        "student's queries over teacher's vectors",
-        "student on both sides",
-    ]
-    rows = [json.loads(line) for line in done[4].stdout.splitlines()]
+    rows = [line.split("%  ")[1] for line in lines[4:]]
+    by_student = ["student's queries over teacher's vectors", "student on both sides"]
+    assert rows == ["teacher itself", *by_student]
+    succeed("build", "library", "fast", "--vectors", "teacher", "--queries-by", "student")
+    rows = objects(succeed("compare", "library", *judged, "--json"))
     assert [row["name"] for row in rows[:3]] == ["teacher", "student", "fast"]
-    refused = invoke("distill", "library", "x", "--teacher", "teacher", "--qrels", "qrels.tsv")
-    assert (refused.exit_code, "Give both --queries and --qrels" in refused.stderr) == (2, True)
+    assert "Give both --queries and --qrels" in misuse(*command, "--qrels", "qrels.tsv")

@@ -9,6 +9,7 @@ from retriever.training.checkpoint import Checkpoint
 from retriever.training.word_vectors import cooccurrence
 from retriever.training.word_vectors.cooccurrence import PAIR, count_file, count_pairs
 from retriever.training.word_vectors.glove import Factors, factorize, x_max_of
+from tests.support.toy import refused
 from tests.support.trainings import interrupting, settings_for, silent
 
 
@@ -19,12 +20,9 @@ def pairs_of(folder, lines, vocabulary, window, files=1, seed=1):
     for number, path in enumerate(paths):
         path.write_text("".join(f"{line}\n" for line in lines[number::files]))
     counted = count_pairs(folder, paths, dict.fromkeys(vocabulary, 1), window, seed, silent)
-    rows = np.concatenate([np.fromfile(path, PAIR) for path in counted.files])
-    assert counted.total == len(rows)
-    found = {
-        (vocabulary[first], vocabulary[second]): count for first, second, count in rows.tolist()
-    }
-    assert len(found) == len(rows)
+    rows = np.concatenate([np.fromfile(path, PAIR) for path in counted.files]).tolist()
+    found = {(vocabulary[first], vocabulary[second]): count for first, second, count in rows}
+    assert len(found) == len(rows) == counted.total
     return found
 
 
@@ -41,17 +39,12 @@ def test_the_counts_of_a_small_text_by_hand(tmp_path):
     }
 
 
-@pytest.mark.parametrize(
-    ("lines", "window", "pairs"),
-    [
-        # Words outside the vocabulary are removed before distances are counted.
-        (["a rare b", "rare", ""], 1, {("a", "b"): 1}),
-        # No pair spans two texts.
-        (["a", "b", "a"], 5, {}),
-    ],
-)
-def test_unknown_words_and_line_ends(tmp_path, lines, window, pairs):
-    assert pairs_of(tmp_path, lines, ["a", "b"], window) == pairs
+def test_a_pair_is_of_known_words_of_one_text(tmp_path):
+    # Unknown words are removed before distances are counted.
+    assert pairs_of(tmp_path / "1", ["a rare b", "rare", ""], ["a", "b"], 1) == {("a", "b"): 1}
+    assert pairs_of(tmp_path / "2", ["a", "b", "a"], ["a", "b"], 5) == {}
+    keys, counts = count_file(tmp_path / "2" / "text-0.txt", {"a": 0}, 10)
+    assert len(keys) == len(counts) == 0
 
 
 def by_loop(lines, vocabulary, window):
@@ -99,12 +92,6 @@ def test_complete_counts_are_reused_and_truncated_ones_are_not(tmp_path):
     assert pairs_of(tmp_path, ["b b b"], ["a", "b"], 2) == {("b", "b"): pytest.approx(5)}
 
 
-def test_a_file_without_pairs_has_none(tmp_path):
-    (tmp_path / "empty.txt").write_text("a\n")
-    keys, counts = count_file(tmp_path / "empty.txt", {"a": 0}, 10)
-    assert len(keys) == len(counts) == 0
-
-
 def factors_of(words, contexts, word_biases=0.0, context_biases=0.0):
     vectors = np.array([words, contexts], np.float32)
     biases = np.zeros(vectors.shape[:2], np.float32)
@@ -126,12 +113,9 @@ def test_one_step_of_adagrad_by_hand():
     gradients = np.array([2.25, 1.5, 0.75, 0.75])
     sums = 1 + gradients**2
     moved = np.array([2, 3, 0.5, 0.5]) - 0.1 * gradients / ((1 + np.sqrt(sums)) / 2)
-    assert np.concatenate([factors.vectors.ravel(), factors.biases.ravel()]) == pytest.approx(
-        moved, rel=1e-6
-    )
-    assert np.concatenate([factors.vector_sums.ravel(), factors.bias_sums.ravel()]) == (
-        pytest.approx(sums, rel=1e-6)
-    )
+    found = [one.ravel() for one in vars(factors).values()]
+    assert np.concatenate(found[:2]) == pytest.approx(moved, rel=1e-6)
+    assert np.concatenate(found[2:]) == pytest.approx(sums, rel=1e-6)
 
 
 def test_a_pair_is_fitted_in_both_directions():
@@ -222,26 +206,23 @@ def test_the_loss_falls_and_topics_are_recovered(tmp_path, counted):
 
 
 def test_the_same_seed_gives_the_same_vectors_and_another_does_not(tmp_path, counted):
-    first, again, other = (trained(tmp_path, counted, epochs=2, seed=seed)[0] for seed in (1, 1, 2))
-    assert first.tobytes() == again.tobytes() != other.tobytes()
+    vectors = (trained(tmp_path, counted, epochs=2, seed=seed)[0] for seed in (1, 1, 2))
+    first, again, other = (one.tobytes() for one in vectors)
+    assert first == again != other
 
 
 def test_an_interrupted_training_resumes_after_its_last_complete_epoch(tmp_path, counted):
     total = counted[0].total
     full, losses = trained(tmp_path, counted, epochs=4)
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path, counted, interrupting(2.5 * total, 4 * total), epochs=4)
+    interrupt = interrupting(2.5 * total, 4 * total)
+    refused(KeyboardInterrupt, None, trained, tmp_path, counted, interrupt, epochs=4)
     rest = []
     again, all_losses = trained(tmp_path, counted, lambda done, _: rest.append(done), epochs=4)
-    assert again.tobytes() == full.tobytes()
-    assert all_losses == losses
-    assert rest[0] > 2 * total  # The two complete epochs were not repeated.
-    assert rest[-1] == 4 * total
+    assert (again.tobytes(), all_losses) == (full.tobytes(), losses)
+    assert 2 * total < rest[0] < rest[-1] == 4 * total  # Without the two complete epochs.
 
 
-@pytest.mark.parametrize(
-    ("given", "words", "x_max"),
-    [({}, 17_000_000, 10), ({}, 100_000_000, 100), ({"x_max": 33.0}, 5, 33)],
-)
-def test_x_max_is_ten_and_a_hundred_for_large_corpora(given, words, x_max):
-    assert x_max_of(settings_for("glove", **given), words) == x_max
+def test_x_max_is_ten_and_a_hundred_for_large_corpora():
+    default = settings_for("glove")
+    assert [x_max_of(default, words) for words in (17_000_000, 100_000_000)] == [10, 100]
+    assert x_max_of(settings_for("glove", x_max=33.0), 5) == 33

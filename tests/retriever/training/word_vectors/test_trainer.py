@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors, Word2Vec
+from gensim.models.fasttext import load_facebook_vectors
+from gensim.test.utils import datapath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +26,7 @@ from indexes.errors import (
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, train
 from retriever.datasets.lee import lee
+from retriever.embedders.tokenization.words import split
 from retriever.embedders.word_vectors.vectors import load_words
 from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors import corpus_files as words_module
@@ -35,8 +39,9 @@ from retriever.training.word_vectors.gensim_models import NeuralModel
 from retriever.training.word_vectors.intrinsic_scores import FEWEST, ScoreFiles, score_words
 from retriever.training.word_vectors.saving import write_vectors
 from retriever.training.word_vectors.settings import epochs_of
-from tests.support.commands import invoke
+from tests.support.commands import fail, invoke, succeed
 from tests.support.fresh import printed_by
+from tests.support.toy import refused
 from tests.support.trainings import interrupting, settings_for, silent
 
 NEWS = 100
@@ -44,20 +49,18 @@ SMALL = {"dim": 12, "epochs": 2, "workers": 1}
 KINDS = {"word2vec": {}, "fasttext": {"buckets": 500}, "glove": {}}
 
 
-@pytest.fixture(scope="module")
-def news(tmp_path_factory):
-    """The Lee corpus as a collection, to copy."""
-    folder = tmp_path_factory.mktemp("news") / "library"
-    with Collection.create(folder) as library:
+@pytest.fixture
+def library(tmp_path):
+    """A hundred news documents."""
+    with Collection.create(tmp_path / "library") as library:
         library.add(lee().documents[:NEWS])
-    return folder
+        yield library
 
 
 @pytest.fixture
-def library(news, tmp_path):
-    shutil.copytree(news, tmp_path / "library")
-    with Collection.open(tmp_path / "library") as library:
-        yield library
+def fit(library):
+    """`train` on the news, with small settings."""
+    return partial(train, library, **SMALL)
 
 
 def texts(*given):
@@ -68,24 +71,15 @@ def lines_of(files):
     return [line for file in files.files for line in file.read_text().split("\n")[:-1]]
 
 
-# -- words --------------------------------------------------------------------------------------
-
-
 def test_texts_become_lines_of_words_split_as_in_lookups(tmp_path):
-    documents = [
-        Document("a", "It's a COVID-19 test.", title="Über uns"),
-        Document("empty", "..."),
-        Document("b", "Über\u2028snake_case"),
-    ]
+    titled = Document("a", "It's a COVID-19 test.", title="Über uns")
+    documents = [titled, *texts("...", "Über\u2028snake_case")]
     files = write_word_files(tmp_path, documents, 3, silent)
     assert lines_of(files) == ["über uns it s a covid 19 test", "über snake case"]
     assert (files.texts, files.words, files.words_of) == (2, 11, (11,))
-    assert files.counts["über"] == 2
-    assert sum(files.counts.values()) == 11
+    assert (files.counts["über"], sum(files.counts.values())) == (2, 11)
     assert read_word_files(tmp_path) == files
-
-
-def test_a_line_is_never_longer_than_gensim_reads(tmp_path):
+    # A line is never longer than gensim reads.
     files = write_word_files(tmp_path, texts("a " * 20_001), 1, silent)
     assert [len(line.split()) for line in lines_of(files)] == [10_000, 10_000, 1]
     assert files.words == 20_001
@@ -121,14 +115,10 @@ def test_words_of_any_text_are_those_of_the_embedder(tmp_path_factory, text):
 
 
 def test_a_small_corpus_gets_more_epochs():
-    neural, glove = settings_for("word2vec"), settings_for("glove")
     sizes = (0, 1_000_000, 1_250_001, 5_000_000, 10_000_000, 10**9)
-    assert [epochs_of(neural, words) for words in sizes] == [40, 40, 40, 10, 5, 5]
-    assert [epochs_of(glove, words) for words in sizes] == [15] * 6
+    for kind, epochs in (("word2vec", [40, 40, 40, 10, 5, 5]), ("glove", [15] * 6)):
+        assert [epochs_of(settings_for(kind), words) for words in sizes] == epochs
     assert epochs_of(settings_for("fasttext", epochs=3), 0) == 3
-
-
-# -- the engines --------------------------------------------------------------------------------
 
 
 def neural(kind, folder, documents, progress=silent, **given):
@@ -144,18 +134,12 @@ def neural(kind, folder, documents, progress=silent, **given):
 
 @pytest.mark.parametrize("cbow", [False, True])
 def test_several_files_and_epochs_are_one_training_of_gensim(tmp_path, cbow):
-    from gensim.models import Word2Vec
-
-    from retriever.embedders.tokenization.words import split
-
     documents = lee().documents[:100]
     vectors, files, words = neural("word2vec", tmp_path, documents, epochs=3, cbow=cbow)
     found = split([document.text for document in documents], lower=True)
     lines = (f"{' '.join(found.of(text))}\n" for text in range(len(found)))
     (tmp_path / "all.txt").write_text("".join(lines))
-    peer = Word2Vec(
-        vector_size=12, window=5, min_count=1, seed=1, workers=1, sg=0 if cbow else 1, negative=5
-    )
+    peer = Word2Vec(vector_size=12, min_count=1, seed=1, workers=1, sg=not cbow)
     peer.build_vocab_from_freq({word: files.counts[word] for word in words})
     peer.train(corpus_file=str(tmp_path / "all.txt"), total_words=files.words, epochs=3)
     # The rate is the same up to the rounding of float32.
@@ -169,24 +153,17 @@ def test_an_interrupted_training_resumes_to_the_same_vectors(tmp_path, kind, mon
     full, files, _ = neural(kind, tmp_path, documents, epochs=3)
     assert len(files.files) > 1
     interrupt = interrupting(1.3 * files.words, 3 * files.words)
-    with pytest.raises(KeyboardInterrupt):
-        neural(kind, tmp_path, documents, interrupt, epochs=3)
+    refused(KeyboardInterrupt, None, neural, kind, tmp_path, documents, interrupt, epochs=3)
     rest = []
     again, *_ = neural(kind, tmp_path, documents, lambda done, _: rest.append(done), epochs=3)
     assert again.tobytes() == full.tobytes()
-    assert rest[0] > files.words  # The first epoch was not repeated.
-    assert rest[-1] == 3 * files.words
+    assert files.words < rest[0] < rest[-1] == 3 * files.words  # Without the first epoch.
 
 
 def test_another_seed_gives_other_vectors(tmp_path):
-    documents = lee().documents[:30]
-    one, again, other = (
-        neural("word2vec", tmp_path, documents, epochs=1, seed=seed)[0] for seed in (1, 1, 2)
-    )
-    assert one.tobytes() == again.tobytes() != other.tobytes()
-
-
-# -- the work folder ----------------------------------------------------------------------------
+    fit = partial(neural, "word2vec", tmp_path, lee().documents[:30], epochs=1)
+    one, again, other = (fit(seed=seed)[0].tobytes() for seed in (1, 1, 2))
+    assert one == again != other
 
 
 def test_a_training_of_another_identity_is_not_resumed(tmp_path):
@@ -213,18 +190,15 @@ def test_a_training_of_another_identity_is_not_resumed(tmp_path):
 
 
 def test_a_work_folder_is_locked_while_it_is_removed(tmp_path, monkeypatch):
-    refused = []
-
     def removed(path, **_):
-        with pytest.raises(LockedError), writer_lock(path):
-            pass
-        refused.append(path)
+        refused(LockedError, None, writer_lock(path).__enter__)
+        locked.append(path)
         real(path)
 
-    real = shutil.rmtree
+    real, locked = shutil.rmtree, []
     with Checkpoint.opened(tmp_path, "x", {}) as work:
         monkeypatch.setattr(shutil, "rmtree", removed)
-    assert refused == [work.path]
+    assert locked == [work.path]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -244,9 +218,6 @@ def test_all_files_of_a_result_are_synced_before_it_is_renamed(tmp_path, monkeyp
             (folder / "facts").write_text("facts")
     assert synced[-2:] == ["result", tmp_path.name]
     assert sorted(synced[:-2]) == ["facts", "inner", "table"]
-
-
-# -- files --------------------------------------------------------------------------------------
 
 
 def test_words_are_utf_8_in_any_locale(tmp_path):
@@ -269,29 +240,22 @@ assert read_facts(folder / FACTS) == {"word": zeus}
 
 
 def test_vectors_are_read_by_gensim_and_by_us_as_they_were_written(tmp_path):
-    from gensim.models import KeyedVectors
-
     vectors = np.array([[1.5, -2, 10, 32], [0.1, 1e-30, 3e30, 0]], np.float32)
     write_vectors(tmp_path / "vectors.bin", ["über", "b"], vectors)
     peer = KeyedVectors.load_word2vec_format(tmp_path / "vectors.bin", binary=True)
-    assert peer.index_to_key == ["über", "b"]
-    assert peer.vectors.tobytes() == vectors.tobytes()
     ours = load_words(tmp_path / "vectors.bin")
-    assert list(ours) == ["über", "b"]
-    assert np.asarray(ours.vectors).tobytes() == vectors.tobytes()
+    assert peer.index_to_key == list(ours) == ["über", "b"]
+    assert peer.vectors.tobytes() == np.asarray(ours.vectors).tobytes() == vectors.tobytes()
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_trained_model_is_a_folder_and_an_index(library, kind):
-    from gensim.models import KeyedVectors
-
-    report = train(library, kind, "mine", **SMALL, **KINDS[kind])
+def test_a_trained_model_is_a_folder_and_an_index(library, fit, kind):
+    report = fit(kind, "mine", **KINDS[kind])
     models = library.path / "models"
     assert [path.name for path in models.iterdir()] == ["mine"]  # The work folder is removed.
     peer = KeyedVectors.load_word2vec_format(models / "mine" / "vectors.bin", binary=True)
-    assert len(peer) == report.vocabulary
     assert peer.index_to_key[:2] == ["the", "to"]
-    assert peer.vectors.shape[1] == 12
+    assert peer.vectors.shape == (report.vocabulary, 12)
     assert np.isfinite(peer.vectors).all()
     embedder = StaticEmbedder(report.path)
     assert embedder.lower
@@ -307,12 +271,9 @@ def test_a_trained_model_is_a_folder_and_an_index(library, kind):
     assert library.search("a bushfire near Sydney", index="mine", k=3)[0].score > 0
 
 
-def test_a_fasttext_model_keeps_its_subwords(library):
-    from gensim.models.fasttext import load_facebook_vectors
-
-    report = train(library, "fasttext", "mine", build=False, **SMALL, buckets=500)
-    assert library.index_names() == []
-    assert report.build is None
+def test_a_fasttext_model_keeps_its_subwords(library, fit):
+    report = fit("fasttext", "mine", build=False, buckets=500)
+    assert (library.index_names(), report.build) == ([], None)
     peer = load_facebook_vectors(str(report.path))
     embedder = StaticEmbedder(report.path)
     assert "bushfirefighters" not in peer.key_to_index
@@ -321,59 +282,51 @@ def test_a_fasttext_model_keeps_its_subwords(library):
     assert np.linalg.norm(peer["bushfirefighters"]) > 0
 
 
-def test_a_trained_model_encodes_no_queries_for_other_vectors(library):
-    train(library, "glove", "mine", **SMALL)
-    train(library, "glove", "other", **SMALL, build=False)
+def test_a_trained_model_encodes_no_queries_for_other_vectors(library, fit):
+    fit("glove", "mine")
+    fit("glove", "other", build=False)
     library.build("hashing", HashingEmbedder(12))
     for name in ("mine", "other"):
-        with pytest.raises(MismatchError, match=f"'{name}'.* was not distilled from any embedder"):
-            library.build("fast", vectors="hashing", queries_by=name)
+        why = f"'{name}'.* was not distilled from any embedder"
+        refused(MismatchError, why, library.build, "fast", vectors="hashing", queries_by=name)
 
 
-def test_options_of_the_embedder_reach_the_index(library):
-    train(library, "glove", "mine", **SMALL, options={"weighting": "sif", "dtype": "float16"})
-    assert library.index_info("mine").dtype == "float16"
-    assert library.index_info("mine").options["weighting"] == "sif"
+def test_options_of_the_embedder_reach_the_index(library, fit):
+    fit("glove", "mine", options={"weighting": "sif", "dtype": "float16"})
+    info = library.index_info("mine")
+    assert (info.dtype, info.options["weighting"]) == ("float16", "sif")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_wrong_options_of_the_embedder_are_refused_before_training(library, fit):
+    for options, message in (
         ({"weighting": "foo"}, "Unknown weighting 'foo'"),
         ({"components": 10**6}, "nothing would be left"),
         ({"dtype": "float64"}, "dtype is 'float64'; expected one of: float32, float16"),
-    ],
-)
-def test_wrong_options_of_the_embedder_are_refused_before_training(library, options, message):
-    with pytest.raises(InputError, match=message):
-        train(library, "glove", "mine", **SMALL, options=options)
+    ):
+        refused(InputError, message, fit, "glove", "mine", options=options)
     assert not (library.path / "models").exists()
 
 
-def test_a_finished_training_is_neither_repeated_nor_replaced(library):
-    first = train(library, "glove", "mine", build=False, **SMALL)
+def test_a_finished_training_is_neither_repeated_nor_replaced(library, fit):
+    first = fit("glove", "mine", build=False)
     vectors = first.path.read_bytes()
-    again = train(library, "glove", "mine", **SMALL)  # Now with its index.
-    assert again.already
-    assert again.seconds == 0
-    assert again.words_per_second is None
+    again = fit("glove", "mine")  # Now with its index.
+    assert (again.already, again.seconds, again.words_per_second) == (True, 0, None)
     assert (again.scores, again.losses) == (first.scores, first.losses)
     assert again.build.embedded == NEWS
-    assert train(library, "glove", "mine", **SMALL).build.embedded == 0
-    with pytest.raises(CollectionError, match="models/mine/ already exists and was made from ot"):
-        train(library, "glove", "mine", **{**SMALL, "seed": 2})
+    assert fit("glove", "mine").build.embedded == 0
+    why = "models/mine/ already exists and was made from other settings or documents. Choose anoth"
+    refused(CollectionError, why, fit, "glove", "mine", seed=2)
     library.add(texts("something new"))
-    with pytest.raises(CollectionError, match="settings or documents. Choose another name"):
-        train(library, "glove", "mine", **SMALL)
+    refused(CollectionError, why, fit, "glove", "mine")
     assert first.path.read_bytes() == vectors
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_training_is_repeatable(library, kind):
-    given = {**SMALL, **KINDS[kind], "build": False}
-    reports = [train(library, kind, name, **given) for name in ("one", "two")]
-    assert reports[0].repeatable
-    assert reports[0].path.read_bytes() == reports[1].path.read_bytes()
+def test_training_is_repeatable(fit, kind):
+    one, two = (fit(kind, name, **KINDS[kind], build=False) for name in ("one", "two"))
+    assert one.repeatable
+    assert one.path.read_bytes() == two.path.read_bytes()
 
 
 def stages_that(act):
@@ -381,7 +334,7 @@ def stages_that(act):
     return lambda label: nullcontext(partial(act, label))
 
 
-def test_an_interrupted_call_leaves_no_model_and_resumes(library):
+def test_an_interrupted_call_leaves_no_model_and_resumes(library, fit):
     stages = []
 
     def interrupt(label, done, total):
@@ -389,20 +342,15 @@ def test_an_interrupted_call_leaves_no_model_and_resumes(library):
         if label == "training mine" and 2 * done > total:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        train(library, "word2vec", "mine", stages=stages_that(interrupt), **SMALL)
+    refused(KeyboardInterrupt, None, fit, "word2vec", "mine", stages=stages_that(interrupt))
     models = library.path / "models"
     assert [path.name for path in models.iterdir()] == [".mine-work"]
     assert list(dict.fromkeys(stages)) == ["reading texts", "training mine"]
-    report = train(library, "word2vec", "mine", **SMALL)
-    assert report.resumed_after == 1
-    assert [path.name for path in models.iterdir()] == ["mine"]
-    other = train(library, "word2vec", "other", build=False, **SMALL)
-    assert other.resumed_after == 0
+    report, other = fit("word2vec", "mine"), fit("word2vec", "other", build=False)
+    assert (report.resumed_after, other.resumed_after) == (1, 0)
+    assert sorted(path.name for path in models.iterdir()) == ["mine", "other"]
     assert other.path.read_bytes() == report.path.read_bytes()
 
-
-# -- what goes wrong ----------------------------------------------------------------------------
 
 WRONG = {
     "Unknown kind of training 'bert'; expected one of: word2vec, fasttext, glove.": ("bert", {}),
@@ -430,74 +378,57 @@ def test_library_and_command_raise_the_same_error(library, message):
     for name, value in given.items():
         if name == "options":
             options += [part for pair in value.items() for part in ("-o", *pair)]
-        elif value is True:
-            options.append(f"--{name}")
         else:
-            options += [f"--{name.replace('_', '-')}", str(value)]
-    result = invoke("train", kind, str(library.path), "mine", *options)
-    assert result.exit_code == 1
-    assert result.stderr.strip() == f"Error: {error.value}"
+            options += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    assert fail("train", kind, str(library.path), "mine", *options) == str(error.value)
     assert not (library.path / "models" / "mine").exists()
 
 
-def test_a_collection_without_documents_or_words_is_refused(tmp_path):
-    with Collection.create(tmp_path / "library") as library:
-        with pytest.raises(InputError, match="has no documents yet. Add some first: retriever add"):
-            train(library, "glove", "mine")
-        library.add(texts("", "..."))
-        with pytest.raises(InputError, match="Of the 0 distinct words of .*, no word occurs at l"):
-            train(library, "glove", "mine")
-        library.add([Document("x", "ho ho ho")])
-        message = "Of the 1 distinct words of .*, only 'ho' occurs at least 2 times"
-        with pytest.raises(InputError, match=message):
-            train(library, "glove", "mine", min_count=2)
+def test_a_collection_without_documents_words_or_pairs_is_refused(collection):
+    def check(message, **given):
+        refused(InputError, message, train, collection, "glove", "mine", **given)
+
+    check("has no documents yet. Add some first: retriever add")
+    collection.add(texts("", "..."))
+    check("Of the 0 distinct words of .*, no word occurs at least 5 times")
+    collection.add([Document("x", "ho ho ho")])
+    check("Of the 1 distinct words of .*, only 'ho' occurs at least 2 times", min_count=2)
+    collection.add(texts("a", "b", "a"))
+    collection.delete(["x"])
+    check("No text of .* has two of the 2 words to train", min_count=1)
 
 
-def test_texts_of_one_word_have_no_pairs_to_count(tmp_path):
-    with Collection.create(tmp_path / "library") as library:
-        library.add(texts("a", "b", "a"))
-        with pytest.raises(InputError, match="No text of .* has two of the 2 words to train"):
-            train(library, "glove", "mine", min_count=1)
+def test_an_invalid_model_name_is_refused(fit):
+    for name in ("../mine", "", "a/b", ".hidden"):
+        refused(InputError, "is not a valid model name. Use letters, digits", fit, "glove", name)
 
 
-@pytest.mark.parametrize("name", ["../mine", "", "a/b", ".hidden"])
-def test_an_invalid_model_name_is_refused(library, name):
-    with pytest.raises(InputError, match="is not a valid model name. Use letters, digits"):
-        train(library, "glove", name)
-
-
-def test_documents_added_while_they_are_read_are_detected(library):
+def test_documents_added_while_they_are_read_are_detected(library, fit):
     def add(label, done, total):
         if label == "reading texts" and done == total:
             with Collection.open(library.path) as other:
                 other.add(texts("late"))
 
-    with pytest.raises(CollectionError, match="changed while they were read. Run the command aga"):
-        train(library, "glove", "mine", stages=stages_that(add), **SMALL)
-    assert train(library, "glove", "mine", **SMALL).texts == NEWS + 1
+    why = "changed while they were read. Run the command again"
+    refused(CollectionError, why, fit, "glove", "mine", stages=stages_that(add))
+    assert fit("glove", "mine").texts == NEWS + 1
 
 
-def test_an_index_of_that_name_is_not_overwritten(library):
+def test_an_index_of_that_name_is_not_overwritten(library, fit):
     library.build("mine", lexical=True)
-    with pytest.raises(CollectionError, match="Index 'mine' already exists. Choose another"):
-        train(library, "glove", "mine", **SMALL)
+    refused(CollectionError, "Index 'mine' already exists. Choose another", fit, "glove", "mine")
     assert not (library.path / "models").exists()
 
 
-def test_two_cannot_train_the_same_model_at_once(library):
-    folder = library.path / "models" / ".mine-work"
-    folder.mkdir(parents=True)
-    with writer_lock(folder), pytest.raises(LockedError, match="is being written to by process"):
-        train(library, "glove", "mine", **SMALL)
-
-
-def test_a_folder_that_cannot_be_written_is_one_clear_error(library):
-    (library.path / "models").write_text("a file, not a folder")
-    with pytest.raises(CollectionError, match="work/ cannot be written: .*Check the free disk"):
-        train(library, "glove", "mine", **SMALL)
-
-
-# -- scores -------------------------------------------------------------------------------------
+def test_a_folder_that_is_locked_or_cannot_be_written_is_one_clear_error(library, fit):
+    models = library.path / "models"
+    (models / ".mine-work").mkdir(parents=True)
+    with writer_lock(models / ".mine-work"):
+        refused(LockedError, "is being written to by process", fit, "glove", "mine")
+    shutil.rmtree(models)
+    models.write_text("a file, not a folder")
+    why = "work/ cannot be written: .*Check the free disk"
+    refused(CollectionError, why, fit, "glove", "mine")
 
 
 def test_scores_by_hand(tmp_path):
@@ -526,9 +457,6 @@ def test_too_few_known_words_give_no_score(tmp_path):
 
 
 def test_scores_are_those_of_gensim_on_the_files_that_it_ships(tmp_path):
-    from gensim.models import KeyedVectors
-    from gensim.test.utils import datapath
-
     glove = StaticEmbedder("glove-6b-50d").words
     words = list(glove)[:4000]
     vectors = np.asarray(glove.vectors[:4000])
@@ -560,31 +488,25 @@ def test_scores_are_those_of_gensim_on_the_files_that_it_ships(tmp_path):
 def test_a_bad_line_of_a_score_file_is_named(tmp_path, analogies, similarities, message):
     path = tmp_path / "file.txt"
     path.write_text(analogies or similarities)
-    with pytest.raises(FileFormatError, match=message):
-        ScoreFiles.read(path if analogies else None, [path] if similarities else None)
-    with pytest.raises(InputError, match="none.txt cannot be read"):
-        ScoreFiles.read(tmp_path / "none.txt", None)
-
-
-# -- the command line ---------------------------------------------------------------------------
+    of_files = (path, None) if analogies else (None, [path])
+    refused(FileFormatError, message, ScoreFiles.read, *of_files)
+    refused(InputError, "none.txt cannot be read", ScoreFiles.read, tmp_path / "none.txt", None)
 
 
 def test_the_command_trains_scores_and_builds(library):
     place, small = str(library.path), ("--dim", "12", "--epochs", "2", "--workers", "1")
-    done = invoke("train", "word2vec", place, "mine", *small, "-o", "weighting", "idf")
-    assert done.exit_code == 0, done.output
-    first, *scores, last = done.stdout.splitlines()
+    done = succeed("train", "word2vec", place, "mine", *small, "-o", "weighting", "idf")
+    first, *scores, last = done.splitlines()
     assert first.startswith("mine: 466 words learned from 13,571 occurrences in ")
     assert first.endswith("library/models/mine/vectors.bin")
     names = [line.split(":")[0].strip() for line in scores]
     assert names == ["questions-words.txt", "wordsim353.tsv", "simlex999.txt"]
     assert last == "index mine: 100 passages embedded"
-    again = invoke("train", "word2vec", place, "mine", *small, "--no-index", "--json")
-    facts = json.loads(again.stdout)
-    assert facts["already"]
-    assert facts["build"] is None
+    again = succeed("train", "word2vec", place, "mine", *small, "--no-index", "--json")
+    facts = json.loads(again)
+    assert (facts["already"], facts["build"]) == (True, None)
     assert facts["path"].endswith("library/models/mine/vectors.bin")
-    assert json.loads(invoke("search", place, "bushfire", "-i", "mine", "--json").stdout)
+    assert json.loads(succeed("search", place, "bushfire", "-i", "mine", "--json"))
 
 
 def test_the_command_notes_that_threads_are_not_repeatable(library):
