@@ -46,7 +46,7 @@ class Group(click.Group):
         except (RetrieverError, OSError) as error:
             _fail(f"Error: {error}", 1)
         except MemoryError as error:
-            # NumPy says how much it requested, Python nothing.
+            # The error of NumPy has the requested size, that of Python is empty.
             detail = f" ({' '.join(str(error).split()).rstrip('.')})" if str(error) else ""
             advice = "Close other programs or use a machine with more memory."
             _fail(f"Error: There is not enough memory{detail}. {advice}", 1)

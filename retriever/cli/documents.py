@@ -117,11 +117,9 @@ def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
     if as_json:
         print_json(added_record(added, documents))
         return
-    click.echo(
-        f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged, "
-        f"{added.skipped_total:,} skipped; "
-        f"{library}/ has {pluralize(documents, 'document')}"
-    )
+    counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
+    has = f"{library}/ has {pluralize(documents, 'document')}"
+    click.echo(f"{counts}, {added.skipped_total:,} skipped; {has}")
 
 
 @click.command()

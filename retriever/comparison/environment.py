@@ -62,15 +62,13 @@ def _command(place: str, info: IndexInfo) -> str:
         rank = f" --rrf-k {_short(info.options['rrf_k'])}" if info.options["fuse"] == "rrf" else ""
         how = f"--method {info.options['fuse']}{rank} --depth {info.options['depth']}"
         return f"{start} {parts} {how}"
-    options = "".join(
-        f" -o {name} {shlex.quote(str(value))}" for name, value in info.options.items()
-    )
-    half = " -o dtype float16" if info.dtype == "float16" else ""
+    options = dict(info.options) | ({"dtype": "float16"} if info.dtype == "float16" else {})
+    given = "".join(f" -o {name} {shlex.quote(str(value))}" for name, value in options.items())
     ann = f" --ann {shlex.quote(info.factory)}" if kind_of(info.kind).has_structure else ""
     if info.queries_by:
         vectors = next(iter(info.vectors_shared_with), info.embedding)
         return f"{start} --vectors {vectors} --queries-by {info.queries_by}{ann}"
-    return f"{start} --embedder {shlex.quote(info.embedder)}{options}{half}{ann}"
+    return f"{start} --embedder {shlex.quote(info.embedder)}{given}{ann}"
 
 
 def _short(number: float) -> str:

@@ -47,10 +47,10 @@ def _self_notes(test_set: TestSet) -> Iterator[str]:
 
 def unanswered_notes(run: Run) -> Iterator[str]:
     """Yield a note if a run has no hits for some of its queries."""
-    silent = [query_id for query_id, hits in run.ranking.items() if not hits]
-    if silent:
-        queries = pluralize(len(silent), "query", "queries")
-        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {some(silent)}."
+    unanswered = [query_id for query_id, hits in run.ranking.items() if not hits]
+    if unanswered:
+        queries = pluralize(len(unanswered), "query", "queries")
+        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {some(unanswered)}."
 
 
 def _depth_notes(parts: Sequence[IndexInfo], test_set: TestSet) -> Iterator[str]:

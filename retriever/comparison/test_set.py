@@ -49,16 +49,10 @@ class TestSet:
         texts, notes = _judged_queries(queries, qrels)
         judged = {query_id: qrels[query_id] for query_id in texts} if qrels else {}
         notes += _unknown_documents(collection, judged)
-        depth = max(k, deepest_cutoff(names) or WHOLE_RUN) if judged else k
-        return cls(
-            queries=texts,
-            qrels=judged,
-            measures=names if judged else (),
-            k=k,
-            depth=depth,
-            drops=bool(judged) and not keep_self,
-            notes=tuple(notes),
-        )
+        if not judged:
+            return cls(texts, {}, (), k, depth=k, drops=False, notes=tuple(notes))
+        depth = max(k, deepest_cutoff(names) or WHOLE_RUN)
+        return cls(texts, judged, names, k, depth, drops=not keep_self, notes=tuple(notes))
 
     @property
     def texts(self) -> list[str]:
@@ -86,10 +80,8 @@ def _judged_queries(
         )
     notes = []
     if unjudged := [query_id for query_id in queries if query_id not in qrels]:
-        were = pluralize(
-            len(unjudged), "query without judgments was", "queries without judgments were"
-        )
-        notes.append(f"{were} left out: {some(unjudged)}.")
+        one, many = "query without judgments was", "queries without judgments were"
+        notes.append(f"{pluralize(len(unjudged), one, many)} left out: {some(unjudged)}.")
     if textless := [query_id for query_id in qrels if query_id not in queries]:
         have = pluralize(len(textless), "judged query has", "judged queries have")
         notes.append(f"{have} no text, left out: {some(textless)}.")

@@ -63,10 +63,8 @@ class Evaluation:
 
     def to_json(self, *, per_query: bool = False) -> str:
         """Return JSON lines, one object per run, with its means."""
-        return "\n".join(
-            json.dumps(_object(run, self.queries, per_query), ensure_ascii=False)
-            for run in self.runs.values()
-        )
+        records = (_object(run, self.queries, per_query) for run in self.runs.values())
+        return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
 
     def to_csv(self, *, per_query: bool = False) -> str:
         """Return CSV `run,measure,value` with one line per mean; numbers keep all digits.

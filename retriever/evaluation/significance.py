@@ -137,10 +137,10 @@ def _check_queries(name: str, values: Mapping[str, float], baseline: Mapping[str
             raise InputError(f"{lacks}; expected the queries of system '{name}'.")
 
 
-def _column(whose: str, values: Mapping[str, float], query_ids: Sequence[str]) -> Block:
+def _column(side: str, values: Mapping[str, float], query_ids: Sequence[str]) -> Block:
     column = np.array([values[query_id] for query_id in query_ids], dtype=np.float64)
     for place in np.flatnonzero(~np.isfinite(column))[:1]:
-        got = f"{whose} has the value {column[place]} for query '{query_ids[place]}'"
+        got = f"{side} has the value {column[place]} for query '{query_ids[place]}'"
         raise InputError(f"{got}; expected a finite number.")
     return column
 

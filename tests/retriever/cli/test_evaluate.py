@@ -1,4 +1,4 @@
-"""Tests of `evaluate`; every value is worked out by eye."""
+"""Tests of `evaluate`; every value is worked out by hand."""
 
 import csv
 import gzip

@@ -51,7 +51,7 @@ def test_p_is_the_share_of_sign_flips_that_are_as_extreme(row, p):
 
 
 def test_p_of_sampled_flips_of_equal_sizes_is_that_of_the_sign_test():
-    # Rounding in sums of 0.1 must not tell equal sums apart: each has a probability of per cents.
+    # Equal sums of 0.1 may differ by rounding; they must count as equal, as each is common.
     row = [0.1] * 15 + [-0.1] * 5
     exact = stats.binomtest(15, 20).pvalue
     error = math.sqrt(exact * (1 - exact) / FLIPS)
@@ -252,7 +252,7 @@ def test_the_interval_covers_the_true_mean_and_p_its_error_rate():
 
 
 def test_with_the_queries_needed_four_of_five_differences_are_found():
-    # 0.2 and -0.1 in turns: mean 0.05, standard deviation 0.15 * sqrt(100 / 99).
+    # 0.2 and -0.1 alternate: mean 0.05, standard deviation 0.15 * sqrt(100 / 99).
     pilot = compare([0.2, -0.1] * 50)
     assert pilot.mean == pytest.approx(0.05)
     assert pilot.queries_needed == 72  # (2.801585 * 0.150756 / 0.05)^2 = 71.4
