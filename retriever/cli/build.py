@@ -78,12 +78,6 @@ def build(
     name: str,
     spec: str | None,
     options: tuple[tuple[str, str], ...],
-    vectors: str | None,
-    queries_by: str | None,
-    ann: str | None,
-    refit: bool,
-    lexical: bool,
-    language: str | None,
     fused: tuple[str, ...],
     method: str | None,
     rrf_k: float | None,
@@ -91,6 +85,7 @@ def build(
     second: str | None,
     depth: int | None,
     as_json: bool,
+    **own: Any,
 ) -> None:
     """Build the index NAME of the collection LIBRARY, or update it.
 
@@ -104,8 +99,6 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth)
-    own = {"vectors": vectors, "queries_by": queries_by, "ann": ann, "refit": refit}
-    own |= {"lexical": lexical, "language": language}
     combination.check(spec, options, *own.values())
     with Collection.open(library) as collection:
         try:
@@ -127,10 +120,8 @@ def build(
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
     if report.read.padding is not None:
-        note(
-            f"{index.model} read {pluralize(report.read.tokens, 'token')}, "
-            f"{100 * report.read.padding:.1f} % padding"
-        )
+        tokens = pluralize(report.read.tokens, "token")
+        note(f"{index.model} read {tokens}, {100 * report.read.padding:.1f} % padding")
     for text in (*report.notes, *index_notes(index, library, split=split is not None)):
         note(text)
 
