@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 )
 @indexes("Contextual or static index; may be repeated. Default: the first of each.")
 @click.option(
-    "--senses",
-    type=POSITIVE,
-    help="Number of senses. Default: chosen by separation, at most 6.",
+    "--senses", type=POSITIVE, help="Number of senses. Default: chosen by separation, at most 6."
 )
 @click.option(
     "--layer",

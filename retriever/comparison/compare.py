@@ -155,10 +155,7 @@ class _Steps:
 
 
 def _differences(
-    per_query: Mapping[str, PerQuery],
-    measures: Sequence[str],
-    baseline: str | None,
-    seed: int,
+    per_query: Mapping[str, PerQuery], measures: Sequence[str], baseline: str | None, seed: int
 ) -> dict[str, dict[str, Difference]]:
     """Return each system's differences from the baseline by measure."""
     found: dict[str, dict[str, Difference]] = {name: {} for name in per_query}
@@ -247,10 +244,7 @@ def _language(leaves: Sequence[IndexInfo]) -> str:
 
 
 def _queries(
-    retrievers: Sequence[Retriever],
-    runs: Mapping[str, Run],
-    test_set: TestSet,
-    shared: SharedWords,
+    retrievers: Sequence[Retriever], runs: Mapping[str, Run], test_set: TestSet, shared: SharedWords
 ) -> dict[str, Query]:
     """Return each query with what explains its answers."""
     texts = test_set.texts

@@ -67,10 +67,7 @@ class Difference:
 
 
 def differences(
-    baseline: Mapping[str, float],
-    systems: Mapping[str, Mapping[str, float]],
-    *,
-    seed: int = SEED,
+    baseline: Mapping[str, float], systems: Mapping[str, Mapping[str, float]], *, seed: int = SEED
 ) -> dict[str, Difference]:
     """Return the difference of each system from `baseline`, in the order of `systems`.
 

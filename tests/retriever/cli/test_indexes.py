@@ -49,10 +49,7 @@ def test_build_prints_json_and_notes(corpus):
             [*HASHING, "-o", "dim", "wide"],
             "Option 'dim' of hashing is 'wide'; expected a whole number.",
         ),
-        (
-            [*HASHING, "-o", "dtype", "int8"],
-            "dtype is 'int8'; expected one of: float32, float16.",
-        ),
+        ([*HASHING, "-o", "dtype", "int8"], "dtype is 'int8'; expected one of: float32, float16."),
         (["--embedder", "hashing:glove"], "'hashing' takes no model"),
         (["--embedder", "static"], "'static' names no model. Write static:NAME"),
         (["--vectors", "flor"], "No index 'flor' in library/. It has: floor."),
