@@ -22,27 +22,25 @@ class Neighbors:
     """The nearest passages of n queries, best first; equal scores are ordered by key.
 
     `keys` and `scores` are (n, k). A query with fewer neighbors is padded at the end with key -1
-    and score -inf; iteration yields each query's neighbors without the padding.
+    and score -inf.
     """
 
     keys: Keys
     scores: Matrix
 
-    def __iter__(self) -> Iterator[tuple[Keys, Matrix]]:
-        for keys, scores in zip(self.keys, self.scores, strict=True):
-            found = int(np.count_nonzero(keys != NO_KEY))
-            yield keys[:found], scores[:found]
-
     def lists(self) -> Iterator[tuple[list[int], list[float]]]:
-        """Yield the same as lists of plain numbers; converted at once, faster than row by row."""
+        """Yield the keys and the scores of each query as plain numbers, without the padding.
+
+        All are converted at once, which is faster than row by row.
+        """
         for keys, scores in zip(self.keys.tolist(), self.scores.tolist(), strict=True):
             found = keys.index(NO_KEY) if NO_KEY in keys else len(keys)
             yield keys[:found], scores[:found]
 
 
-def nothing(queries: int) -> Neighbors:
-    """Return no neighbors for a number of queries."""
-    return Neighbors(np.empty((queries, 0), np.int64), np.empty((queries, 0), np.float32))
+def nothing(queries: int, k: int = 0) -> Neighbors:
+    """Return no neighbors for a number of queries: padding only, (queries, k), to be filled."""
+    return Neighbors(np.full((queries, k), NO_KEY), np.full((queries, k), -np.inf, np.float32))
 
 
 def best(keys: Keys, scores: Matrix, k: int) -> Neighbors:

@@ -26,9 +26,8 @@ from indexes.search.searchers import SearcherCache
 from indexes.search.snapshot import Snapshot
 from indexes.storage.files import size_of
 from indexes.vectors.blocks import Block, count_live, live
-from indexes.vectors.coverage import live_rows
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import open_shards
+from indexes.vectors.shards import live_rows, open_shards
 
 Answer = TypeVar("Answer")
 
@@ -58,8 +57,8 @@ class Reader:
         self.catalog = catalog
         self.corpus = Corpus(catalog)
         self.registry = Registry(catalog, f"{folder}/")
-        self._views = SearcherCache(catalog, self.registry, folder)
-        self._snapshot = Snapshot(self.corpus, self._views)
+        searchers = SearcherCache(catalog, self.registry, folder)
+        self._snapshot = Snapshot(self.corpus, searchers)
 
     def close(self) -> None:
         """Close the catalog."""
@@ -195,7 +194,7 @@ class Reader:
             shards = self.registry.shards(embedding.number)
             left = gaps(shards, self.corpus.stop_key())
             return Counts(
-                rows=live_rows(self.corpus, shards),
+                rows=live_rows(shards, self.corpus.tombstones()),
                 missing_passages=sum(self.corpus.count_passages(*gap) for gap in left),
                 missing_documents=self.corpus.count_documents(left),
             )

@@ -336,7 +336,7 @@ class Collection(Documents, WordSenseMethods):
         row = self._store.index(name)
         if kind_of(row.kind).is_lexical:
             return LexicalFinder(name, str(row.definition["language"]))
-        if kind_of(row.kind).is_combined:
+        if row.parts:
             return combined_finder(name, row.definition, [self._finder(part) for part in row.parts])
         return DenseFinder(name, self._models.for_queries(row))
 

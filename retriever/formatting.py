@@ -25,7 +25,7 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def some(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """Join the first three names, and the number of others."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3]) or 'none'}{more}"
@@ -52,12 +52,12 @@ def seconds(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
 
 
-def share(value: float | None) -> str:
+def percentage(value: float | None) -> str:
     """Format a fraction as a percentage; `-` for None."""
     return "-" if value is None else f"{100 * value:.1f} %"
 
 
-def size(value: float) -> str:
+def format_bytes(value: float) -> str:
     """Format bytes in decimal units: `7.9 MB` is 7.9 million bytes; `-` for none."""
     if not value:
         return "-"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from indexes.catalog.records import EmbeddingRow
@@ -13,12 +12,9 @@ def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes 
     """Return what an embedding's embedder was fitted to; None where it was fitted to nothing.
 
     Raises:
-        DamageError: the file is not the one that the catalog names; says how to refit `index`.
+        DamageError: the file is not the one that the catalog names; says to refit `index`.
     """
     if embedding.fitted.file is None:
         return None
-    cure = (
-        "It cannot be derived from anything else. Fit it again with: "
-        f"retriever build {shlex.quote(str(folder))} {index} --refit"
-    )
+    cure = f"It cannot be derived from anything else. Refit index '{index}'."
     return read_sealed(folder / embedding.fitted.file, embedding.fitted.digest, cure)

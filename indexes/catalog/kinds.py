@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 from indexes.errors import DamageError
 
 
+@dataclass(frozen=True)
 class IndexKind:
-    """What one kind of index is; a subclass each, with one instance."""
+    """What one kind of index is: `name` is the string in the catalog."""
 
-    name: ClassVar[str]
-    has_vectors: ClassVar[bool] = False
-    has_structure: ClassVar[bool] = False
-    is_lexical: ClassVar[bool] = False
-    is_combined: ClassVar[bool] = False
-
-
-class Flat(IndexKind):
-    """Brute force over an embedding's shards."""
-
-    name = "flat"
-    has_vectors = True
+    name: str
+    has_vectors: bool = False
+    has_structure: bool = False
+    is_lexical: bool = False
 
 
-class Ann(IndexKind):
-    """Approximate search through an engine's file over an embedding's shards."""
-
-    name = "ann"
-    has_vectors = True
-    has_structure = True
-
-
-class Lexical(IndexKind):
-    """BM25 over the words of all texts, in a folder."""
-
-    name = "lexical"
-    is_lexical = True
-
-
-class Combined(IndexKind):
-    """A combination of other indexes, without files."""
-
-    name = "combined"
-    is_combined = True
-
-
-FLAT, ANN, LEXICAL, COMBINED = Flat(), Ann(), Lexical(), Combined()
+# Brute force over an embedding's shards.
+FLAT = IndexKind("flat", has_vectors=True)
+# Approximate search through an engine's file over an embedding's shards.
+ANN = IndexKind("ann", has_vectors=True, has_structure=True)
+# BM25 over the words of all texts, in a folder.
+LEXICAL = IndexKind("lexical", is_lexical=True)
+# A combination of other indexes (`IndexRow.parts`), without files.
+COMBINED = IndexKind("combined")
 _KINDS: Mapping[str, IndexKind] = {kind.name: kind for kind in (FLAT, ANN, LEXICAL, COMBINED)}
 
 

@@ -25,7 +25,7 @@ from indexes.lexical import bm25 as lexical
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import open_shard, unpack_keys
+from indexes.vectors.shards import keys_of, open_shard
 
 # Passages, and documents with their texts, which may be a megabyte each.
 PAGE = 2_000
@@ -253,7 +253,7 @@ class Checker:
 
     def _shard(self, shard: ShardRow, embedding: EmbeddingRow) -> Iterator[Problem]:
         try:
-            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            keys = keys_of(shard)
             block = open_shard(shard, embedding, self.folder)
             fits = block.vectors.shape == (len(keys), embedding.dim) and len(keys) == shard.rows
             if not fits or block.vectors.dtype != embedding.dtype:
@@ -291,7 +291,7 @@ class Checker:
             yield Problem(str(error), "structure", index.name)
             return
         held = [
-            unpack_keys(shard.present, shard.first_key, shard.stop_key)
+            keys_of(shard)
             for shard in self.registry.shards(embedding.number)
             if shard.first_key < index.stop_key
         ]

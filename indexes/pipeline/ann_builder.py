@@ -16,9 +16,8 @@ from indexes.pipeline.session import WriteSession
 from indexes.progress import PEAK_MEMORY
 from indexes.storage.files import new_file
 from indexes.storage.memory import Peak
-from indexes.vectors.coverage import live_rows
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import open_shards
+from indexes.vectors.shards import live_rows, open_shards
 
 # In the report of an index: it is to be rebuilt. One that FAISS refused is not.
 STALE = "given_up"
@@ -33,18 +32,19 @@ class AnnBuilder:
     def build(self, name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
         """Build an index over an embedding, unless it covers all vectors; return its row.
 
-        Without a factory in its definition, searches go through the shards by brute force.
+        Without a factory in its definition, searches go through the shards by brute force. If it
+        sets no search parameters, an index keeps those that it has.
         """
         registry = self.writer.registry
         old = next((row for row in registry.indexes() if row.name == name), None)
+        if old and "search" in old.definition:
+            definition = {"search": old.definition["search"], **definition}
         row = planned(name, embedding, definition)
         if old and self._is_current(old, row, embedding):
             if old.definition != row.definition:
                 self.writer.set_index(replace(old, definition=row.definition))
             return registry.index(name)
-        if kind_of(row.kind).has_structure:
-            row = self._build_ann(row, embedding)
-        self.writer.set_index(row)
+        self.writer.set_index(self._built(row, embedding))
         return registry.index(name)
 
     def build_after_embedding(
@@ -81,10 +81,8 @@ class AnnBuilder:
         Return the names of the indexes that lost their structure: FAISS could not build it over the
         remaining vectors, and they are searched exactly from now on.
         """
-        indexes = self.writer.registry.indexes()
-        behind = [
-            row for row in indexes if row.embedding == embedding.number and self._is_behind(row)
-        ]
+        rows = [row for row in self.writer.registry.indexes() if row.embedding == embedding.number]
+        behind = [row for row in rows if self._is_behind(row)]
         return [row.name for row in behind if not self.rebuild(row, embedding)]
 
     def restore(self, embedding: EmbeddingRow, *, but: str) -> None:
@@ -102,43 +100,41 @@ class AnnBuilder:
         Without a file if FAISS cannot build it over so few vectors.
         """
         row = planned(index.name, embedding, index.definition)
-        if not kind_of(row.kind).has_structure:
-            return row
         # FAISS usually refuses because there are too few to train on; the caller reports it.
         with contextlib.suppress(InputError):
-            row = self._build_ann(row, embedding)
+            row = self._built(row, embedding)
         return row
 
     def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
-        factories = old.definition.get("factory"), new.definition.get("factory")
-        same = (old.embedding, factories[0]) == (new.embedding, factories[1])
+        one, other = ((row.embedding, row.definition.get("factory")) for row in (old, new))
+        if one != other or not kind_of(old.kind).has_structure:
+            return one == other
         seen = _seen(self.writer.registry.shards(embedding.number))
-        return same and (
-            not kind_of(old.kind).has_structure
-            or (old.stop_key == seen and self.writer.is_whole(old))
-        )
+        return old.stop_key == seen and self.writer.is_intact(old)
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Return whether an index lacks live rows, or has others."""
         if index.file is None or index.embedding is None:
             return False
         shards = self.writer.registry.shards(index.embedding)
-        corpus = self.writer.corpus
-        return index.stop_key != _seen(shards) or index.rows != live_rows(corpus, shards)
+        rows = live_rows(shards, self.writer.corpus.tombstones())
+        return index.stop_key != _seen(shards) or index.rows != rows
 
-    def _build_ann(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
-        folder = self.writer.folder
+    def _built(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
+        """Return a planned index with its file; exact search needs none."""
+        if not kind_of(planned.kind).has_structure:
+            return planned
         engine = engine_of(planned.definition)
         shards = self.writer.registry.shards(embedding.number)
         deleted = self.writer.corpus.tombstones()
-        blocks = open_shards(shards, embedding, folder)
+        blocks = open_shards(shards, embedding, self.writer.folder)
         started = time.perf_counter()
         with Peak() as peak:
             index = engine.build(planned.definition, embedding.dim, blocks, deleted)
         seconds = time.perf_counter() - started
         generation = self.writer.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}{engine.suffix}"
-        with new_file(folder / file) as new:
+        with new_file(self.writer.folder / file) as new:
             index.write(new.write)
         return replace(
             planned,
@@ -152,15 +148,12 @@ class AnnBuilder:
         )
 
 
-def planned(
-    name: str, embedding: EmbeddingRow, definition: Mapping[str, Any] | None = None
-) -> IndexRow:
+def planned(name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
     """Return an index without a file yet, searched by brute force until it has one.
 
     In its definition, `factory` is a FAISS factory string and `search` may hold search parameters;
     the rest belongs to the caller.
     """
-    definition = definition or {}
     kind = vector_kind(definition).name
     return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, definition=definition)
 

@@ -8,14 +8,13 @@ import ctypes
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Generic, TypeVar
 
-Answer = TypeVar("Answer")
-Work = Callable[[], Answer]
+Result = TypeVar("Result")
+Work = Callable[[], Result]
 
 
-class BackgroundWorker(Generic[Answer]):
+class BackgroundWorker(Generic[Result]):
     """A background thread with at most one piece of work not fetched yet.
 
     The work sees the context variables of the owner, such as NumPy's error state. The thread starts
@@ -25,8 +24,8 @@ class BackgroundWorker(Generic[Answer]):
     """
 
     def __init__(self, name: str) -> None:
-        self._asked: SimpleQueue[Work[Answer] | None] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[Answer, None] | tuple[None, BaseException]] = SimpleQueue()
+        self._submitted: SimpleQueue[Work[Result] | None] = SimpleQueue()
+        self._results: SimpleQueue[tuple[Result, None] | tuple[None, BaseException]] = SimpleQueue()
         context = contextvars.copy_context()
         # A daemon: a second Ctrl-C must be able to end the process.
         self._thread = threading.Thread(
@@ -34,35 +33,30 @@ class BackgroundWorker(Generic[Answer]):
         )
         self._busy = False
 
-    def submit(self, work: Work[Answer]) -> None:
+    def submit(self, work: Work[Result]) -> None:
         """Start a piece of work; the result of the one before must have been fetched."""
         if self._thread.ident is None:
             self._thread.start()
         self._busy = True
-        self._asked.put(work)
+        self._submitted.put(work)
 
-    def result(self) -> Answer:
+    def result(self) -> Result:
         """Wait for the work to end; return its result, or raise its error."""
-        answer, error = self._answers.get()
+        result, error = self._results.get()
         self._busy = False
         if error is not None:
             raise error
-        return answer  # type: ignore[return-value]  # without an error, it is one
+        return result  # type: ignore[return-value]  # without an error, it is one
 
-    def __enter__(self) -> BackgroundWorker[Answer]:
+    def __enter__(self) -> BackgroundWorker[Result]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread.ident is None:
             return
         if self._busy:
             self._interrupt(self._thread.ident)
-        self._asked.put(None)
+        self._submitted.put(None)
         self._thread.join()
 
     def _interrupt(self, thread: int) -> None:
@@ -73,12 +67,12 @@ class BackgroundWorker(Generic[Answer]):
     def _run(self) -> None:
         # It may be interrupted between two pieces as well.
         with contextlib.suppress(KeyboardInterrupt):
-            while work := self._asked.get():
+            while work := self._submitted.get():
                 try:
                     done = work()
                 except BaseException as error:
-                    self._answers.put((None, error))
+                    self._results.put((None, error))
                 else:
-                    self._answers.put((done, None))
+                    self._results.put((done, None))
                     del done
                 del work

@@ -64,4 +64,4 @@ class Bm25Builder:
         corpus = self.writer.corpus
         there = corpus.count_passages(1, index.stop_key)
         current = index.stop_key == corpus.stop_key() and index.rows == there
-        return current and self.writer.is_whole(index)
+        return current and self.writer.is_intact(index)

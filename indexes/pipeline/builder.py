@@ -20,12 +20,11 @@ from indexes.pipeline.schedule import BatchSchedule
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.vectors.blocks import rows_of
-from indexes.vectors.shards import MERGED_BYTES, mergeable, rewritten, unpack_keys
+from indexes.vectors.shards import MERGED_BYTES, keys_of, mergeable, rewritten
 
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
 FIRST_BATCH, LARGEST_BATCH = 64, 4096
-NO_KEYS: Keys = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -53,27 +52,25 @@ class Builder:
         pace = BatchSchedule(
             FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
         )
-        encoding = FaultTolerantEncoder(encoder(), embedding.dim, self._proven(embedding))
+        known_good_text = self._known_good_text(embedding)
+        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good_text)
         outdated = dict[str, IndexRow]()
-        work = EmbeddingJob(
-            self.writer.corpus,
-            encoding,
-            Drafts(embedding),
-            pace,
-            lambda drafts: outdated.update(self._commit_shards(embedding, drafts)),
-        )
+
+        def commit(drafts: Sequence[Draft]) -> None:
+            outdated.update(self._commit_shards(embedding, drafts))
+
+        work = EmbeddingJob(self.writer.corpus, encoding, Drafts(embedding), pace, commit)
         work.run(todo, progress)
         self._merge(embedding)
         for row in outdated.values():
             AnnBuilder(self.writer).rebuild(row, embedding)
         return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
 
-    def _proven(self, embedding: EmbeddingRow) -> str | None:
+    def _known_good_text(self, embedding: EmbeddingRow) -> str | None:
         """Return a text that has been embedded before; None if there is none."""
         deleted = self.writer.corpus.tombstones()
         for shard in self.writer.registry.shards(embedding.number):
-            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
-            for key in np.setdiff1d(keys, deleted)[:1].tolist():
+            for key in np.setdiff1d(keys_of(shard), deleted)[:1].tolist():
                 # Damage to an old passage must not stop the embedding of new ones.
                 with contextlib.suppress(DamageError):
                     return self.writer.corpus.passages(key, key + 1, 1)[0].text
@@ -81,10 +78,8 @@ class Builder:
 
     def _failed_documents(self, failed: Sequence[FailedPassage]) -> tuple[FailedText, ...]:
         """Return the documents of failed passages, each once, with its first reason."""
-        if not failed:
-            return ()
         doc_ids = self.writer.corpus.doc_ids([passage.key for passage in failed])
-        reasons: dict[str, str] = {}
+        reasons = dict[str, str]()
         for passage in failed:
             reasons.setdefault(doc_ids[passage.key], passage.reason)
         return tuple(FailedText(doc_id, reason) for doc_id, reason in reasons.items())
@@ -121,18 +116,16 @@ class Builder:
         The old files stay until the next writer sweeps, for readers that are about to open them.
         """
         shards = self.writer.registry.shards(embedding.number)
-        boundaries = {
-            row.stop_key
-            for row in self.writer.registry.indexes()
-            if row.embedding == embedding.number
-        }
+        indexes = self.writer.registry.indexes()
+        boundaries = {row.stop_key for row in indexes if row.embedding == embedding.number}
         row_bytes = embedding.dim * (2 if embedding.dtype == "float16" else 4)
-        for run in list(mergeable(shards, boundaries, row_bytes, self._is_bare)):
-            self._rewrite(run, embedding, NO_KEYS)
 
-    def _is_bare(self, first_key: int, stop_key: int) -> bool:
-        """Return whether no passage has a key of an interval, nor ever will."""
-        return not self.writer.corpus.count_passages(first_key, stop_key)
+        def is_bare(first_key: int, stop_key: int) -> bool:
+            # No passage has a key of the interval, nor ever will.
+            return not self.writer.corpus.count_passages(first_key, stop_key)
+
+        for run in list(mergeable(shards, boundaries, row_bytes, is_bare)):
+            self._rewrite(run, embedding, np.empty(0, np.int64))
 
     def _rewrite(self, run: Sequence[ShardRow], embedding: EmbeddingRow, deleted: Keys) -> None:
         shard = rewritten(
@@ -152,16 +145,10 @@ class Builder:
         """
         deleted = self.writer.corpus.tombstones()
         exact = AnnBuilder(self.writer).build_behind(embedding)
-        return self._drop_rows(embedding, deleted), exact
-
-    def _drop_rows(self, embedding: EmbeddingRow, deleted: Keys) -> int:
-        """Rewrite the shards that hold rows of the keys in `dead`; return the number of rows."""
-        shards = self.writer.registry.shards(embedding.number)
         gone = 0
-        for shard in shards:
-            keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
-            if here := len(rows_of(deleted, keys)):
+        for shard in self.writer.registry.shards(embedding.number):
+            if here := len(rows_of(deleted, keys_of(shard))):
                 self._rewrite([shard], embedding, deleted)
                 gone += here
         self._merge(embedding)
-        return gone
+        return gone, exact

@@ -1,8 +1,4 @@
-"""The embedding job: passages without a vector are read, encoded, and handed over for a commit.
-
-`EncodedBatches` needs only a reader of passages and an encoder; `Drafts` only files; `commit` alone
-touches the catalog. So an interval of keys can be embedded by another process or machine.
-"""
+"""The embedding job: passages without a vector are read, encoded, and handed over for a commit."""
 
 from __future__ import annotations
 
@@ -44,7 +40,7 @@ class EmbeddingResult:
 
 
 class EncodedBatches:
-    """Passages of some intervals of keys, encoded batch by batch at the pace of the embedder."""
+    """Passages of some intervals of keys, read and encoded batch by batch."""
 
     def __init__(self, corpus: Corpus, encoding: FaultTolerantEncoder, pace: BatchSchedule) -> None:
         self._corpus, self._encoding, self._pace = corpus, encoding, pace
@@ -55,8 +51,7 @@ class EncodedBatches:
     ) -> Iterator[tuple[Gap, Batch]]:
         """Yield batches in key order; a slow embedder encodes the next one while the caller works.
 
-        At most one batch waits to be encoded, and one for the caller. `in_background` says whether
-        the current one was submitted to `background`.
+        At most one batch waits to be encoded, and one for the caller.
         """
         read, in_background = self._read(todo), False
         current = next(read, None)
@@ -83,7 +78,13 @@ class EncodedBatches:
 
 
 class EmbeddingJob:
-    """Embeds the passages of some intervals of keys; `commit` writes and commits drafts.
+    """Embeds the passages of some intervals of keys.
+
+    Its steps are apart: `Corpus` reads, `FaultTolerantEncoder` encodes, `BatchSchedule` says how
+    many texts at once and when to commit, `BackgroundWorker` runs the encoder next to the writing,
+    `Drafts` collects the shards. `commit` writes and commits these; only it, the writer's session,
+    changes the catalog. So a task `(embedder spec, interval of keys) -> shard` could run in another
+    process or on another machine, and be committed here.
 
     Afterwards, `embedded` is the number of passages embedded, and `failed` those that could not be.
     """

@@ -72,13 +72,13 @@ class Batch:
 
 @dataclass
 class FaultTolerantEncoder:
-    """Encodes batches with an embedder of a width `dim`; `proven` is a text that it once encoded.
+    """Encodes batches with an embedder of width `dim`.
 
     If the embedder raises, or returns vectors that no shard accepts, the batch is halved, and its
     halves likewise, until the texts that fail alone are known; the others are encoded. When several
-    fail in a row, the embedder is tested with a text that it encoded before, or, if there is none
-    yet, with others of the batch. If these fail too, no text is at fault: the batch ends there with
-    its first, unchanged error. An error about a model or files ends it at once.
+    fail in a row, the embedder is tested with `known_good_text`, which it encoded before, or, if
+    there is none yet, with others of the batch. If these fail too, no text is at fault: the batch
+    ends there with its first, unchanged error. An error about a model or files ends it at once.
     """
 
     encode: Encode
@@ -156,12 +156,11 @@ class FaultTolerantEncoder:
         return FailedPassage(passage.key, _reason(error))
 
     def _takes_any(self, texts: Sequence[str]) -> bool:
-        """Return whether the embedder encodes its proven text or, without one, any of `texts`."""
+        """Return whether the embedder encodes `known_good_text` or, without one, any of `texts`."""
         if self.known_good_text is None and not texts:
             return self._has_worked
-        return any(
-            map(self._takes, texts if self.known_good_text is None else [self.known_good_text])
-        )
+        tried = texts if self.known_good_text is None else [self.known_good_text]
+        return any(map(self._takes, tried))
 
     def _takes(self, text: str) -> bool:
         try:
@@ -181,7 +180,7 @@ def _is_about_texts(error: RetrieverError) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what an error says, after its kind where it is not one of ours."""
+    """Return the first line of an error's message, after its type unless it is one of ours."""
     said = next(iter(str(error).strip().splitlines()), "")
     kind = "" if isinstance(error, RetrieverError) else type(error).__name__
     line = ": ".join(part for part in (kind, said) if part) or type(error).__name__

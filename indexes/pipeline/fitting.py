@@ -23,7 +23,7 @@ from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.storage.files import new_file
-from indexes.vectors.shards import unpack_keys
+from indexes.vectors.shards import keys_of
 
 # From the texts of all passages to the embedding to make. Called by the only writer.
 Make = Callable[[Iterator[str]], NewEmbedding]
@@ -77,7 +77,7 @@ class Fitting:
         registry, deleted = self.writer.registry, self.writer.corpus.tombstones()
         left = gaps(registry.shards(new.number), self.writer.corpus.stop_key())
         for row in registry.shards(old.number) if left else ():
-            keys = unpack_keys(row.present, row.first_key, row.stop_key)
+            keys = keys_of(row)
             here = np.concatenate([keys[(keys >= first) & (keys < stop)] for first, stop in left])
             if len(np.setdiff1d(here, deleted)):
                 return True

@@ -31,7 +31,7 @@ class WriteSession:
         with self.catalog.writing():
             self.registry.set_index(row)
 
-    def is_whole(self, index: IndexRow) -> bool:
+    def is_intact(self, index: IndexRow) -> bool:
         """Return whether an index has its file, undamaged."""
         try:
             verify(self.folder / str(index.file), index.digest)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, nothing
 
 FIRST_FACTOR, NEXT_FACTOR = 3, 4
 
@@ -26,8 +26,7 @@ def best_passages(
     passages.
     """
     k = min(k, max(rows, 1))
-    keys = np.full((queries, k), NO_KEY)
-    scores = np.full((queries, k), -np.inf, np.float32)
+    out = nothing(queries, k)
     waiting = np.arange(queries)
     wanted = min(FIRST_FACTOR * k, rows)
     while len(waiting) and wanted:
@@ -35,12 +34,12 @@ def best_passages(
         first = _first_of_each(owners(found.keys))
         ranked = best(np.where(first, found.keys, NO_KEY), found.scores, k)
         width = ranked.keys.shape[1]
-        keys[waiting, :width], scores[waiting, :width] = ranked.keys, ranked.scores
+        out.keys[waiting, :width], out.scores[waiting, :width] = ranked.keys, ranked.scores
         # A query of zeros finds fewer than wanted, and would not find more.
         short = (first.sum(axis=1) < k) & ((found.keys != NO_KEY).sum(axis=1) >= wanted)
         waiting = waiting[short] if wanted < rows else waiting[:0]
         wanted = min(NEXT_FACTOR * wanted, rows)
-    return Neighbors(keys, scores)
+    return out
 
 
 def best_scores(
@@ -63,11 +62,10 @@ def best_scores(
     scores = _ragged_scores(score, cells // max(documents.shape[1], 1), candidates, len(documents))
     best_first = np.lexsort((candidates, -scores, cells))
     filled, first = np.unique(cells[best_first], return_index=True)
-    best_keys = np.full(documents.shape, NO_KEY)
-    values = np.full(documents.shape, -np.inf, np.float32)
-    best_keys.flat[filled] = candidates[best_first][first]
-    values.flat[filled] = scores[best_first][first]
-    return Neighbors(best_keys, values)
+    out = nothing(*documents.shape)
+    out.keys.flat[filled] = candidates[best_first][first]
+    out.scores.flat[filled] = scores[best_first][first]
+    return out
 
 
 def _ragged_scores(

@@ -51,7 +51,7 @@ class Prefilter:
 def prefilter_of(
     blocks: Sequence[Block], deleted: Keys, allowed: AllowList | None, structure: VectorIndex | None
 ) -> Prefilter:
-    """Return the prefilter of a search over `blocks`, without the keys in `dead`."""
+    """Return the prefilter of a search over `blocks`, without `deleted` keys."""
     if allowed is None:
         mask = structure.mask(deleted) if structure else None
         return Prefilter(count_live(blocks, deleted), None, deleted, mask)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from indexes.catalog.filters import Filter
 from indexes.catalog.kinds import kind_of
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.catalog.registry import Registry, gaps
-from indexes.lexical import bm25 as lexical
+from indexes.lexical.bm25 import LexicalIndex, Terms
+from indexes.lexical.bm25 import load as load_lexical
 from indexes.neighbors import (
     NO_KEY,
     Keys,
@@ -25,6 +27,7 @@ from indexes.neighbors import (
     best,
     merge,
     normalize_queries,
+    nothing,
     validate_k,
 )
 from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
@@ -35,6 +38,8 @@ from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
 from indexes.vectors.exact import search as brute_force
 from indexes.vectors.shards import open_shard, to_map
+
+File = TypeVar("File")
 
 KEPT_FILTERS = 32
 KEPT_FILTER_KEYS = 8_000_000
@@ -47,8 +52,8 @@ class VectorSearcher:
     """One index over vectors, ready to search.
 
     `blocks` are all vectors of its embedding, `unseen` those that the engine's index does not cover
-    yet, `dead` the keys that a shard holds but no document any more, `missing` the number of
-    documents that the embedding does not cover yet.
+    yet, `deleted` the keys of deleted passages, `missing` the number of documents that the
+    embedding does not cover yet.
     """
 
     index: IndexRow
@@ -58,7 +63,7 @@ class VectorSearcher:
     structure: VectorIndex | None
     deleted: Keys
     missing: int
-    _scopes: dict[str, Prefilter] = field(default_factory=dict)
+    _prefilters: dict[str, Prefilter] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def search(
@@ -72,46 +77,46 @@ class VectorSearcher:
         Raises:
             InputError, MismatchError: see `neighbors.normalize_queries` and `validate_k`.
         """
-        scope = self.scope(allowed)
+        prefilter = self.prefilter(allowed)
         structure = self.structure
-        if exact or structure is None or scope.few is not None:
-            return self._brute_force(queries, k, scope)
-        if scope.mask and not structure.supports_filter(scope.mask):
-            return self._brute_force(queries, k, scope)
+        if exact or structure is None or prefilter.few is not None:
+            return self._brute_force(queries, k, prefilter)
+        if prefilter.mask and not structure.supports_filter(prefilter.mask):
+            return self._brute_force(queries, k, prefilter)
         if len(queries) > QUERY_ROWS:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
-        found = structure.search(queries, k, scope.mask)
+        found = structure.search(queries, k, prefilter.mask)
         scores = rescore(normalize_queries(queries, self.embedding.dim), found.keys, self.blocks)
         # A key without a vector belongs to a shard that is being embedded again.
         parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
         if self.unseen:
-            parts.append(brute_force(queries, self.unseen, k, scope.hidden))
-        return self._filled_up(merge(parts, k), queries, k, scope)
+            parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
+        return self._filled_up(merge(parts, k), queries, k, prefilter)
 
-    def scope(self, allowed: AllowList | None) -> Prefilter:
+    def prefilter(self, allowed: AllowList | None) -> Prefilter:
         """Return what a search may find; kept for the next search with the same filter."""
         name = allowed.name if allowed else ""
         with self._lock:
-            scope = self._scopes.get(name)
-        if scope is None:
+            prefilter = self._prefilters.get(name)
+        if prefilter is None:
             # Outside the lock: a search with another filter need not wait for it.
-            scope = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
+            prefilter = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
             with self._lock:
-                self._keep(name, scope)
-        return scope
+                self._keep(name, prefilter)
+        return prefilter
 
-    def _keep(self, name: str, scope: Prefilter) -> None:
+    def _keep(self, name: str, prefilter: Prefilter) -> None:
         """Keep a prefilter; drop the oldest beyond the limits, never the one without a filter."""
-        self._scopes[name] = scope
-        sizes = {one: kept.size for one, kept in self._scopes.items() if one}
+        self._prefilters[name] = prefilter
+        sizes = {one: kept.size for one, kept in self._prefilters.items() if one}
         while len(sizes) > KEPT_FILTERS or sum(sizes.values()) > KEPT_BYTES:
             oldest = next(iter(sizes))
-            del self._scopes[oldest], sizes[oldest]
+            del self._prefilters[oldest], sizes[oldest]
 
     def count(self, allowed: AllowList | None = None) -> int:
         """Return the number of passages that a search can find."""
-        return self.scope(allowed).rows
+        return self.prefilter(allowed).rows
 
     def scores(self, queries: Matrix, keys: Keys) -> Matrix:
         """Return the exact cosine of `keys` (n, m) for each of n queries.
@@ -123,42 +128,42 @@ class VectorSearcher:
         scores[~checked.any(axis=1)] = -np.inf
         return scores
 
-    def _brute_force(self, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
-        if scope.few is not None:
-            return brute_force(queries, scope.few, k)
-        return brute_force(queries, self.blocks, min(k, max(scope.rows, 1)), scope.hidden)
+    def _brute_force(self, queries: Matrix, k: int, prefilter: Prefilter) -> Neighbors:
+        if prefilter.few is not None:
+            return brute_force(queries, prefilter.few, k)
+        return brute_force(queries, self.blocks, min(k, max(prefilter.rows, 1)), prefilter.hidden)
 
-    def _filled_up(self, found: Neighbors, queries: Matrix, k: int, scope: Prefilter) -> Neighbors:
+    def _filled_up(
+        self, found: Neighbors, queries: Matrix, k: int, prefilter: Prefilter
+    ) -> Neighbors:
         """Return `found`, with exact results for queries that found fewer than `k` of enough rows.
 
         Cells not visited, or an unreachable part of a graph, must not hide documents.
         """
-        wanted = min(k, scope.rows)
+        wanted = min(k, prefilter.rows)
         counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
         short = (counts < wanted) & np.asarray(queries).any(axis=1)
         if not short.any():
             return Neighbors(found.keys[:, :wanted], found.scores[:, :wanted])
-        whole = self._brute_force(np.asarray(queries)[short], k, scope)
-        keys = np.full((len(queries), wanted), NO_KEY)
-        scores = np.full((len(queries), wanted), -np.inf, np.float32)
-        width = min(wanted, found.keys.shape[1])
-        keys[:, :width], scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
-        keys[short], scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]
-        return Neighbors(keys, scores)
+        whole = self._brute_force(np.asarray(queries)[short], k, prefilter)
+        out, width = nothing(len(queries), wanted), min(wanted, found.keys.shape[1])
+        out.keys[:, :width], out.scores[:, :width] = found.keys[:, :width], found.scores[:, :width]
+        out.keys[short], out.scores[short] = whole.keys[:, :wanted], whole.scores[:, :wanted]
+        return out
 
 
 @dataclass(frozen=True)
 class LexicalSearcher:
-    """A BM25 index, ready to search; `dead` and `missing` as in `VectorSearcher`."""
+    """A BM25 index, ready to search; `deleted` and `missing` as in `VectorSearcher`."""
 
     index: IndexRow
-    words: lexical.LexicalIndex
+    words: LexicalIndex
     deleted: Keys
     missing: int
 
     def search(
         self,
-        queries: Sequence[lexical.Terms],
+        queries: Sequence[Terms],
         k: int,
         allowed: AllowList | None = None,
         *,
@@ -172,7 +177,7 @@ class LexicalSearcher:
         """Return the most passages that a search can find, if all share a term with the query."""
         return self.words.rows if allowed is None else min(self.words.rows, len(allowed.keys))
 
-    def scores(self, queries: Sequence[lexical.Terms], keys: Keys) -> Matrix:
+    def scores(self, queries: Sequence[Terms], keys: Keys) -> Matrix:
         """Return the BM25 of `keys` (n, m) for each of n queries.
 
         0 if they share no term, -inf for key -1 and for a key that the index has not read yet.
@@ -187,22 +192,19 @@ class SearcherCache:
     """
 
     def __init__(self, catalog: Catalog, registry: Registry, folder: Path) -> None:
-        self._catalog = catalog
-        self._corpus = Corpus(catalog)
-        self._registry = registry
-        self._folder = folder
+        self._catalog, self._corpus = catalog, Corpus(catalog)
+        self._registry, self._folder = registry, folder
         self._lock = threading.Lock()
         self._generation = -1
-        self._views: dict[str, VectorSearcher | LexicalSearcher] = {}
-        self._recipes: dict[str, Mapping[str, Any]] = {}
+        self._searchers: dict[str, VectorSearcher | LexicalSearcher] = {}
+        self._definitions: dict[str, Mapping[str, Any]] = {}
         # By checksum too: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
-        self._structures: dict[tuple[str, str, str], VectorIndex] = {}
-        self._words: dict[tuple[str, str, str], lexical.LexicalIndex] = {}
+        self._files: dict[tuple[str, str, str], Any] = {}
         # Changes with the documents only, not with every shard that a writer commits.
         self._content = -1
         self._allowed: dict[str, AllowList] = {}
-        self._dead: Keys | None = None
+        self._deleted: Keys | None = None
 
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index at the generation of the running `catalog.reading()`.
@@ -214,19 +216,18 @@ class SearcherCache:
         """
         with self._lock:
             self._at_this_generation()
-            view = self._views.get(name)
-            if view is None:
-                view = self._views[name] = self._open(name)
+            if name not in self._searchers:
+                self._searchers[name] = self._open(name)
                 self._forget_old_files()
-        return view
+            return self._searchers[name]
 
     def definition(self, name: str) -> Mapping[str, Any]:
         """Return the definition of an index, also of a combination; errors as in `of`."""
         with self._lock:
             self._at_this_generation()
-            if name not in self._recipes:
-                self._recipes[name] = self._registry.index(name).definition
-            return self._recipes[name]
+            if name not in self._definitions:
+                self._definitions[name] = self._registry.index(name).definition
+            return self._definitions[name]
 
     def generation(self) -> int:
         """Return the generation of the running `catalog.reading()`."""
@@ -236,8 +237,8 @@ class SearcherCache:
         """Drop what is older than the running `catalog.reading()`."""
         generation = self._catalog.generation()
         if generation != self._generation:
-            self._views.clear()
-            self._recipes.clear()
+            self._searchers.clear()
+            self._definitions.clear()
             self._generation = generation
 
     def allowed(self, where: Filter | None) -> AllowList | None:
@@ -269,19 +270,19 @@ class SearcherCache:
         content = self._corpus.content()
         if content != self._content:
             self._allowed.clear()
-            self._dead = None
+            self._deleted = None
             self._content = content
         return content
 
     def _open(self, name: str) -> VectorSearcher | LexicalSearcher:
         self._at_this_content()
-        if self._dead is None:
-            self._dead = self._corpus.tombstones()
+        if self._deleted is None:
+            self._deleted = self._corpus.tombstones()
         index = self._registry.index(name)
         if kind_of(index.kind).is_lexical:
             left = [(index.stop_key, self._corpus.stop_key())]
             return LexicalSearcher(
-                index, self._open_words(index), self._dead, self._corpus.count_documents(left)
+                index, self._open_words(index), self._deleted, self._corpus.count_documents(left)
             )
         embedding = self._registry.embedding_of(index)
         shards = self._registry.shards(embedding.number)
@@ -298,38 +299,34 @@ class SearcherCache:
             blocks=join_small(block for block in blocks if len(block.keys)),
             unseen=join_small(later) if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
-            deleted=self._dead,
+            deleted=self._deleted,
             missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),
         )
 
     def _block(self, shard: ShardRow, embedding: EmbeddingRow, mapped: bool) -> Block:
         name = shard.number, shard.digest.checksum
-        block = self._blocks.get(name)
-        if block is None:
-            block = open_shard(shard, embedding, self._folder, mapped=mapped)
-            self._blocks[name] = block
-        return block
+        if name not in self._blocks:
+            self._blocks[name] = open_shard(shard, embedding, self._folder, mapped=mapped)
+        return self._blocks[name]
 
     def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> VectorIndex:
+        definition = index.definition
+        load = partial(engine_of(definition).load, definition=definition, dim=embedding.dim)
+        return self._opened(index, load)
+
+    def _open_words(self, index: IndexRow) -> LexicalIndex:
+        load = partial(load_lexical, language=str(index.definition["language"]))
+        return self._opened(index, load)
+
+    def _opened(self, index: IndexRow, load: Callable[[Path], File]) -> File:
+        """Return the open file of an index, or verify and load it."""
         name = _file_of(index)
-        structure = self._structures.get(name)
-        if structure is None:
+        if name not in self._files:
             path = self._folder / str(index.file)
             verify(path, index.digest)
-            engine = engine_of(index.definition)
-            structure = engine.load(path, index.definition, embedding.dim)
-            self._structures[name] = structure
-        return structure
-
-    def _open_words(self, index: IndexRow) -> lexical.LexicalIndex:
-        name = _file_of(index)
-        words = self._words.get(name)
-        if words is None:
-            folder = self._folder / str(index.file)
-            verify(folder, index.digest)
-            words = lexical.load(folder, str(index.definition["language"]))
-            self._words[name] = words
-        return words
+            self._files[name] = load(path)
+        file: File = self._files[name]
+        return file
 
     def _forget_old_files(self) -> None:
         shards = {
@@ -339,8 +336,7 @@ class SearcherCache:
         }
         files = {_file_of(row) for row in self._registry.indexes()}
         self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
-        self._structures = {n: index for n, index in self._structures.items() if n in files}
-        self._words = {n: words for n, words in self._words.items() if n in files}
+        self._files = {n: file for n, file in self._files.items() if n in files}
 
 
 def _file_of(index: IndexRow) -> tuple[str, str, str]:

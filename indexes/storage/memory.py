@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 
 import psutil
 
@@ -18,33 +17,25 @@ def resident() -> int:
 class Peak:
     """The most memory that the process held inside a `with` block, sampled every 20 milliseconds.
 
-    The system's own high-water mark would include what came before the block.
+    The system's own high-water mark would include what came before the block. Only the background
+    thread reads it: Ctrl-C in the main thread must not leave a file of `/proc` open.
     """
 
     def __init__(self) -> None:
-        self._bytes = 0
+        self.bytes = resident()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
-
-    @property
-    def bytes(self) -> int:
-        """The most bytes so far, including now."""
-        self._bytes = max(self._bytes, resident())
-        return self._bytes
 
     def __enter__(self) -> Peak:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._ended.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(SECONDS):
-            self._bytes = max(self._bytes, resident())
+        ended = False
+        while not ended:
+            ended = self._ended.wait(SECONDS)
+            self.bytes = max(self.bytes, resident())

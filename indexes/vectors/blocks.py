@@ -35,7 +35,7 @@ def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
 
 
 def count_live(blocks: Sequence[Block], deleted: Keys) -> int:
-    """Count the rows with a key that is not in `dead`; no vector is read."""
+    """Count the rows with a key that is not in `deleted`; no vector is read."""
     return sum(len(block.keys) - len(rows_of(deleted, block.keys)) for block in blocks)
 
 
@@ -65,9 +65,9 @@ def _as_one(run: Sequence[Block]) -> Block:
 
 
 def live(block: Block, deleted: Keys, step: int = 1, start: int = 0) -> Block:
-    """Return every `step`th of a block's live rows, from number `start` among them on.
+    """Return every `step`th row with a key that is not in `deleted`, from number `start` on.
 
-    Live rows have keys that are not in `dead`. A view if no key is.
+    A view if all are live.
     """
     gone = rows_of(deleted, block.keys)
     if not len(gone):

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from indexes.neighbors import Keys, Neighbors
 from indexes.vectors.blocks import Block
 
-# The `recipe` of an index: `factory` says what to build, `search` (optional) how hard to search.
+# The definition of an index: `factory` says what to build, `search` (optional) how hard to search.
 Definition = Mapping[str, Any]
 
 
@@ -83,7 +83,7 @@ class IndexEngine(Protocol):
     def build(
         self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys
     ) -> VectorIndex:
-        """Train and fill an index over all rows, without the keys in `dead` (ascending).
+        """Train and fill an index over all rows, without `deleted` keys (ascending).
 
         Vectors have length 1; similarity is the inner product.
 

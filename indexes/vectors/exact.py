@@ -12,15 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.neighbors import (
-    NO_KEY,
-    Keys,
-    Matrix,
-    Neighbors,
-    normalize_queries,
-    nothing,
-    validate_k,
-)
+from indexes.neighbors import Keys, Matrix, Neighbors, normalize_queries, nothing, validate_k
 from indexes.vectors.blocks import Block, rows_of
 from indexes.vectors.faiss_engine.kernels import inner_products, single_precision
 
@@ -46,12 +38,10 @@ NO_PAIRS: Pairs = np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.fl
 def search(
     queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None = None
 ) -> Neighbors:
-    """Return the `k` nearest rows of all blocks for each query, without `dead` keys (ascending).
+    """Return the `k` nearest rows of all blocks for each query, without `deleted` keys (ascending).
 
-    If there are fewer than `k` rows, all are returned. A query of zeros finds nothing.
-
-    Raises:
-        InputError, MismatchError: see `normalize_queries` and `validate_k`.
+    If there are fewer than `k` rows, all are returned. A query of zeros finds nothing. Errors as in
+    `normalize_queries` and `validate_k`.
     """
     k = validate_k(k)
     if not blocks:
@@ -69,7 +59,7 @@ def search(
 def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Neighbors:
     """Return what `search` returns, in fewer steps, for the usual case: one query over few rows.
 
-    The twin of `_candidates` and `_ranked`; `tests/test_exact.py` holds them equal.
+    The twin of `_candidates` and `_ranked`; `tests/indexes/vectors/test_exact.py` holds them equal.
     """
     vectors = np.asarray(block.vectors)
     rough = inner_products(query, single_precision(vectors))[0]
@@ -77,17 +67,18 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
         rough[rows_of(deleted, block.keys)] = -np.inf
     highest = _kth_highest(rough, k)
     if highest <= 0 and not query.any():  # of zeros, no score is higher
-        return Neighbors(np.full((1, k), NO_KEY), np.full((1, k), -np.inf, np.float32))
+        return nothing(1, k)
     floor = max(highest - 2 * _rounding(vectors), LOWEST)
     rows = (rough >= floor).nonzero()[0]
     scores = _cosines_of_one(query, vectors, rows)
     # Rows ascend by key, and so do ties in a stable order.
     order = (-scores).argsort(kind="stable")[:k]
     keys, scores = block.keys[rows[order]], scores[order]
-    if len(order) < k:
-        keys = np.concatenate([keys, np.full(k - len(order), NO_KEY)])
-        scores = np.concatenate([scores, np.full(k - len(order), -np.inf, np.float32)])
-    return Neighbors(keys[None], scores[None])
+    if len(order) == k:
+        return Neighbors(keys[None], scores[None])
+    found = nothing(1, k)
+    found.keys[0, : len(order)], found.scores[0, : len(order)] = keys, scores
+    return found
 
 
 def _cosines_of_one(query: Matrix, vectors: NDArray[np.floating], rows: NDArray[np.intp]) -> Matrix:
@@ -113,10 +104,7 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
 
 
 def _cosines(
-    queries: Matrix,
-    query: NDArray[np.intp],
-    vectors: NDArray[np.floating],
-    rows: NDArray[np.intp],
+    queries: Matrix, query: NDArray[np.intp], vectors: NDArray[np.floating], rows: NDArray[np.intp]
 ) -> Matrix:
     """Return the exact score of each pair of a query and a row of `vectors`, (pairs,)."""
     scores = np.empty(len(rows), np.float32)
@@ -229,10 +217,9 @@ def _ranked(pairs: Pairs, queries: int, k: int) -> Neighbors:
     order = order[first]
     if len(order) == queries * k:
         return Neighbors(keys[order].reshape(queries, k), scores[order].reshape(queries, k))
-    found = np.full((queries, k), NO_KEY), np.full((queries, k), -np.inf, np.float32)
-    cells = query[first], place[first]
-    found[0][cells], found[1][cells] = keys[order], scores[order]
-    return Neighbors(*found)
+    found, cells = nothing(queries, k), (query[first], place[first])
+    found.keys[cells], found.scores[cells] = keys[order], scores[order]
+    return found
 
 
 def stack(parts: Sequence[Neighbors]) -> Neighbors:

@@ -19,7 +19,7 @@ from indexes.errors import DamageError, InputError, MismatchError
 from indexes.neighbors import Keys, Matrix
 from indexes.progress import PEAK
 from indexes.storage.files import NO_FILE, FileDigest, advice, new_file, read_sealed, verify
-from indexes.vectors.blocks import Block, live
+from indexes.vectors.blocks import Block, live, rows_of
 
 MERGED_BYTES = 64 << 20
 WRITTEN_BYTES = 4 << 20
@@ -37,12 +37,18 @@ def pack_keys(keys: Keys, first_key: int, stop_key: int) -> bytes | None:
     return zlib.compress(np.packbits(bitmap).tobytes())
 
 
-def unpack_keys(present: bytes | None, first_key: int, stop_key: int) -> Keys:
-    """Return the keys with a row, ascending."""
-    if present is None:
-        return np.arange(first_key, stop_key, dtype=np.int64)
-    packed = np.frombuffer(zlib.decompress(present), np.uint8)
-    return np.flatnonzero(np.unpackbits(packed, count=stop_key - first_key)) + first_key
+def keys_of(shard: ShardRow) -> Keys:
+    """Return the keys with a row in a shard, ascending; its file is not read."""
+    if shard.present is None:
+        return np.arange(shard.first_key, shard.stop_key, dtype=np.int64)
+    packed = np.frombuffer(zlib.decompress(shard.present), np.uint8)
+    bits = np.unpackbits(packed, count=shard.stop_key - shard.first_key)
+    return np.flatnonzero(bits) + shard.first_key
+
+
+def live_rows(shards: Sequence[ShardRow], deleted: Keys) -> int:
+    """Count the rows with a key that is not in `deleted`; no file is read."""
+    return sum(shard.rows - len(rows_of(deleted, keys_of(shard))) for shard in shards)
 
 
 def open_shards(shards: Sequence[ShardRow], embedding: EmbeddingRow, folder: Path) -> list[Block]:
@@ -68,7 +74,7 @@ def open_shard(
     Raises:
         DamageError: the file is not the one that the catalog names.
     """
-    keys = unpack_keys(shard.present, shard.first_key, shard.stop_key)
+    keys = keys_of(shard)
     if shard.file is None:
         return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
     path = folder / shard.file
@@ -162,11 +168,12 @@ def mergeable(
             and is_bare(run[-1].stop_key, shard.first_key)
             and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
         )
-        if not joins:
-            if len(run) > 1:
-                yield run
-            run = []
-        run.append(shard)
+        if joins:
+            run.append(shard)
+            continue
+        if len(run) > 1:
+            yield run
+        run = [shard]
     if len(run) > 1:
         yield run
 
@@ -174,7 +181,7 @@ def mergeable(
 def rewritten(
     run: Sequence[ShardRow], number: int, embedding: EmbeddingRow, folder: Path, deleted: Keys
 ) -> ShardRow:
-    """Write one shard with the rows of adjacent ones, without those of the keys in `dead`."""
+    """Write one shard with the rows of adjacent ones, without `deleted` keys."""
     draft = ShardDraft(embedding, run[0].first_key)
     for shard, whole in zip(run, open_shards(run, embedding, folder), strict=True):
         block = live(whole, deleted)
@@ -199,8 +206,7 @@ def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
     """Return an embedder's vectors for the passages `keys` as a matrix (len(keys), dim).
 
     Raises:
-        MismatchError: it returned another number of rows, or another width.
-        InputError: a vector holds a value that is not finite.
+        MismatchError, InputError: as in `ShardDraft.append`.
     """
     with np.errstate(over="ignore"):  # too large for single precision: refused as not finite
         rows = np.asarray(vectors, np.float32)

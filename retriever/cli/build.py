@@ -198,11 +198,10 @@ def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
     from indexes.catalog.kinds import kind_of
     from indexes.errors import pluralize
 
-    kind = kind_of(index.kind)
-    if kind.is_combined and not report.embedded:
+    if index.parts and not report.embedded:
         return f"{report.name}: {index.embedder}; nothing to build"
     took = f"indexed in {report.indexing_seconds:.2f} s"
-    if kind.is_lexical:
+    if kind_of(index.kind).is_lexical:
         return f"{report.name}: {pluralize(report.already, noun)} read, {took}"
     embedded = pluralize(report.embedded, noun)
     return (

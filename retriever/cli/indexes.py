@@ -43,7 +43,7 @@ def drop(library: Path, names: tuple[str, ...]) -> None:
     Vectors are deleted with the last index that uses them. Models in LIBRARY/models are kept.
     """
     from retriever.collection import Collection
-    from retriever.formatting import size
+    from retriever.formatting import format_bytes
 
     with Collection.open(library) as collection:
         # All or none: an unknown name is reported before the first index is dropped.
@@ -53,4 +53,4 @@ def drop(library: Path, names: tuple[str, ...]) -> None:
         made = [name for name in latest_first if name in infos and infos[name].parts]
         for name in dict.fromkeys((*made, *names)):
             freed = collection.drop(name)
-            click.echo(f"dropped {name}: {size(freed) if freed else 'nothing'} freed")
+            click.echo(f"dropped {name}: {format_bytes(freed) if freed else 'nothing'} freed")

@@ -78,7 +78,7 @@ def compact(library: Path, as_json: bool) -> None:
     """
     from indexes.errors import pluralize
     from retriever.collection import Collection
-    from retriever.formatting import size
+    from retriever.formatting import format_bytes
     from retriever.records import compact_record
 
     with Collection.open(library) as collection, progress_bar("compacting") as progress:
@@ -92,5 +92,5 @@ def compact(library: Path, as_json: bool) -> None:
         print_json(compact_record(compacted))
         return
     gone = pluralize(compacted.rows, "vector")
-    freed = size(compacted.freed) if compacted.freed else "nothing"
+    freed = format_bytes(compacted.freed) if compacted.freed else "nothing"
     click.echo(f"{library}/: {gone} of deleted documents dropped, {freed} freed")

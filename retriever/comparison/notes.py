@@ -8,7 +8,7 @@ from indexes.errors import pluralize
 from retriever.collection import Collection
 from retriever.comparison.test_set import TestSet
 from retriever.evaluation import significance
-from retriever.formatting import some
+from retriever.formatting import first_names
 from retriever.indexing.info import IndexInfo, index_notes
 from retriever.search.results import Run
 
@@ -40,17 +40,17 @@ def _self_notes(test_set: TestSet) -> Iterator[str]:
         queries = pluralize(len(judged), "query", "queries")
         yield (
             f"A document with the query's own id is judged relevant for {queries} and left out of "
-            f"the hits, as if it were the query: {some(judged)}. If it is another document, use "
-            "--keep-self (keep_self=True)."
+            f"the hits, as if it were the query: {first_names(judged)}. If it is another "
+            "document, use --keep-self (keep_self=True)."
         )
 
 
 def unanswered_notes(run: Run) -> Iterator[str]:
     """Yield a note if a run has no hits for some of its queries."""
-    unanswered = [query_id for query_id, hits in run.ranking.items() if not hits]
-    if unanswered:
-        queries = pluralize(len(unanswered), "query", "queries")
-        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {some(unanswered)}."
+    empty = [query_id for query_id, hits in run.ranking.items() if not hits]
+    if empty:
+        queries = pluralize(len(empty), "query", "queries")
+        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {first_names(empty)}."
 
 
 def _depth_notes(parts: Sequence[IndexInfo], test_set: TestSet) -> Iterator[str]:

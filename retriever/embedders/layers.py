@@ -29,17 +29,13 @@ def parse_layers(layer: str | int) -> tuple[int, ...]:
         )
     except ValueError:
         raise InputError(
-            f"layer is {layer!r}; expected one layer, such as -2 (0 is what goes into the first "
-            "one, -1 the last), or several to be averaged: -4,-3,-2,-1 or -4..-1."
+            f"layer is {layer!r}; expected one layer, such as -2 (0 is the input of the first, -1 "
+            "the last), or several to be averaged: -4,-3,-2,-1 or -4..-1."
         ) from None
 
 
 def _parse_part(part: str) -> Iterator[int]:
-    """Yield the layers of one part between commas.
-
-    Raises:
-        ValueError: it is neither a layer nor a range.
-    """
+    """Yield the layers of one part between commas; raise ValueError if it is invalid."""
     if ONE.fullmatch(part):
         yield int(part)
         return

@@ -60,18 +60,13 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
             f"The spec is {spec!r}; expected an EmbedderSpec. "
             "For one from text, use parse_spec(text, {}) first."
         )
-    takes_model = "model" in _parameters(spec.kind)
-    arguments = [spec.model] if takes_model else []
+    arguments = [spec.model] if "model" in _parameters(spec.kind) else []
     embedder: Embedder = KINDS[spec.kind](*arguments, **_checked(spec.kind, spec.options))
     return embedder
 
 
 def _parameters(kind: str) -> dict[str, Any]:
-    """Return the constructor's parameters and their types.
-
-    Raises:
-        UnknownNameError: an unknown kind.
-    """
+    """Return the constructor's parameters and their types."""
     if kind not in KINDS:
         raise UnknownNameError(f"No kind of embedder '{kind}'. There are: {', '.join(KINDS)}.")
     constructor = KINDS[kind].__init__
@@ -94,8 +89,7 @@ def _value(kind: str, name: str, value: Any, declared: Any) -> Any:
     if type(value) in allowed:
         return value
     for type_ in allowed:
-        read = _read(value, type_)
-        if read is not None:
+        if (read := _read(value, type_)) is not None:
             return read
     if isinstance(value, str) and value.lower() == "none" and type(None) in allowed:
         return None

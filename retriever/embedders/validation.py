@@ -9,11 +9,7 @@ from indexes.errors import InputError
 
 
 def check_count(name: str, value: int | None, most: float = math.inf) -> None:
-    """Check an optional count.
-
-    Raises:
-        InputError: it is not an integer from 1 to `most`.
-    """
+    """Raise InputError unless a count is None or an integer from 1 to `most`."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
@@ -22,11 +18,7 @@ def check_count(name: str, value: int | None, most: float = math.inf) -> None:
 
 
 def check_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Check a name against the known ones.
-
-    Raises:
-        InputError: it is none of them.
-    """
+    """Raise InputError unless a name is one of the known ones."""
     if value not in known:
         raise InputError(f"{name} is {value!r}; expected one of: {', '.join(known)}.")
 
@@ -47,17 +39,11 @@ def check_texts(texts: Sequence[str]) -> None:
         raise InputError("Expected a list of texts; got a single one. Put it into a list: [text].")
     for position, text in enumerate(texts):
         if not isinstance(text, str):
-            kind = type(text).__name__
-            raise InputError(f"Text {position} is {kind}; expected text (str).")
-        # Only a text beyond ASCII can hold half of a surrogate pair.
-        if not text.isascii():
-            _check_unicode(text, position)
-
-
-def _check_unicode(text: str, position: int) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"Text {position} is not valid Unicode at character {error.start}: a lone surrogate."
-        ) from None
+            raise InputError(f"Text {position} is {type(text).__name__}; expected text (str).")
+        try:
+            # Only a text beyond ASCII can hold half of a surrogate pair.
+            if not text.isascii():
+                text.encode()
+        except UnicodeEncodeError as error:
+            at = f"at character {error.start}: a lone surrogate"
+            raise InputError(f"Text {position} is not valid Unicode {at}.") from None

@@ -21,7 +21,7 @@ from retriever.evaluation.measures import (
 )
 from retriever.formats import read_run
 from retriever.formats.writing import delimited_line
-from retriever.formatting import some
+from retriever.formatting import first_names
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def _evaluate_run(
 ) -> EvaluatedRun:
     if run and not run.keys() & qrels.keys():
         raise InputError(
-            f"Run '{name}' has none of the judged queries: it has {some(list(run))}; judged are "
-            f"{some(list(qrels))}. Give the run and the qrels of one set of queries."
+            f"Run '{name}' has none of the judged queries: it has {first_names(list(run))}; judged "
+            f"are {first_names(list(qrels))}. Give the run and the qrels of one set of queries."
         )
     kept = run if keep_self else drop_self(run)
     per_query = evaluate(kept, qrels, measures)
@@ -146,11 +146,12 @@ def _evaluate_run(
 def _notes(run: EvaluatedRun, queries: int) -> Iterator[str]:
     if run.without_hits:
         judged = pluralize(queries, "judged query", "judged queries")
-        missing = f"{len(run.without_hits):,} of {judged}"
-        yield f"{run.name} has no hits for {missing}, which count 0: {some(run.without_hits)}."
+        missing, names = f"{len(run.without_hits):,} of {judged}", first_names(run.without_hits)
+        yield f"{run.name} has no hits for {missing}, which count 0: {names}."
     if run.not_judged:
         left_out = pluralize(len(run.not_judged), "query", "queries")
-        yield f"{run.name} has {left_out} without judgments, left out: {some(run.not_judged)}."
+        names = first_names(run.not_judged)
+        yield f"{run.name} has {left_out} without judgments, left out: {names}."
     if run.dropped:
         dropped = pluralize(run.dropped, "hit that is its query", "hits that are their queries")
         yield f"{run.name} has {dropped}, left out (the document has the query's id)."

@@ -22,11 +22,8 @@ def read_delimited(
 
     The place is the line where the row starts. Cells are quoted as in RFC 4180: a quoted cell may
     hold delimiters, line feeds and doubled quotes. A row must have as many cells as the header.
-    Unnamed columns and empty cells are omitted, except empty cells under `text`.
-
-    Raises:
-        FileFormatError: there is no header row, it lacks a `required` column, or a quote is never
-            closed, which makes every row below it unreadable.
+    Unnamed columns and empty cells are omitted, except empty cells under `text`. A quote that is
+    never closed makes every row below it unreadable, and is a `FileFormatError`.
     """
     feed = _Feed(stream, name)
     # Strict: otherwise a stray quote silently swallows text or even rows.

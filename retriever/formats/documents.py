@@ -12,14 +12,7 @@ from indexes.errors import BadRecord, InputError
 from retriever.formats.folders import TEXT_ENDINGS, read_folder, read_text_file
 from retriever.formats.records import DOCUMENT_COLUMNS, document_or_bad
 from retriever.formats.rows import ROW_ENDINGS, read_rows
-from retriever.formats.sources import (
-    STDIN,
-    Source,
-    locate,
-    open_source,
-    require_path,
-    without_gz,
-)
+from retriever.formats.sources import STDIN, Source, locate, open_source, require_path, without_gz
 
 DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
 Item = tuple[str, Document | BadRecord]
@@ -58,11 +51,7 @@ def read_documents(
     return (item for _, item in read_records(source, format=format))
 
 
-def read_records(
-    source: DocumentSource,
-    *,
-    format: str | None = None,  # noqa: A002
-) -> Iterator[Item]:
+def read_records(source: DocumentSource, *, format: str | None = None) -> Iterator[Item]:  # noqa: A002
     """Yield `(place, item)` for every item of `read_documents`.
 
     The place is `corpus.jsonl:17` (the line where the record starts), `corpus.parquet:row 3`,
@@ -97,16 +86,14 @@ def _read_iterable(source: Iterable[object]) -> Iterator[Item]:
         elif isinstance(item, Mapping):
             yield place, document_or_bad(place, item)
         else:
-            reason = f"is {_kind(item)}; expected a Document or a dict"
-            yield place, BadRecord(place, reason)
+            yield place, BadRecord(place, f"is {_kind(item)}; expected a Document or a dict")
 
 
 def _read_path(name: str, kind: str | None) -> Iterator[Item]:
     if name != STDIN and require_path(name).is_dir():
         if kind is not None:
-            raise InputError(
-                f"{name} is a folder, read as text files; format '{kind}' is for files."
-            )
+            wrong = f"format '{kind}' is for files"
+            raise InputError(f"{name} is a folder, read as text files; {wrong}.")
         return read_folder(name)
     source = locate(name, kind, ENDINGS, "jsonl")
     if source.kind == "text":

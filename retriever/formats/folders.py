@@ -23,9 +23,6 @@ def read_folder(folder: str) -> Iterator[Item]:
     The id is the relative path, with `/` on every platform and without `.gz`. Hidden files and
     folders are skipped, links to folders are not followed. An unreadable file yields a
     `BadRecord`. Memory grows with the largest single folder, not with the tree.
-
-    Raises:
-        InputError: no text file was found, or a folder cannot be listed.
     """
     root = Path(folder)
     found = False
@@ -33,18 +30,12 @@ def read_folder(folder: str) -> Iterator[Item]:
         found = True
         yield _file_item(path, path.relative_to(root).as_posix())
     if not found:
-        message = (
-            f"{folder} has no .txt or .md file. To read other formats, pass the files by name."
-        )
-        raise InputError(message)
+        advice = "To read other formats, pass the files by name."
+        raise InputError(f"{folder} has no .txt or .md file. {advice}")
 
 
 def read_text_file(source: Source, doc_id: str) -> Iterator[Item]:
-    """Yield the document of one text file, or the reason it is unusable.
-
-    Raises:
-        InputError: the file cannot be read, or does not match its extension.
-    """
+    """Yield the document of one text file, or the reason it is unusable."""
     with open_source(source) as stream:
         raw = strip_bom(stream.read())
     try:
@@ -62,9 +53,8 @@ def _text_files(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{folder} cannot be listed: {error.strerror}.") from None
     # Sort as if folder names ended in "/", so that the relative paths come out sorted.
-    keyed = [(_sort_key(entry), entry) for entry in entries]
-    for key, entry in sorted(keyed, key=lambda pair: pair[0]):
-        if key.endswith("/"):
+    for entry in sorted(entries, key=_sort_key):
+        if _sort_key(entry).endswith("/"):
             yield from _text_files(Path(entry.path))
         elif without_gz(entry.name).lower().endswith(TEXT_ENDINGS):
             yield Path(entry.path)

@@ -18,15 +18,15 @@ def read_jsonl(
     NaN and Infinity, which Python's decoder accepts, are rejected: they are not JSON.
     """
     for place, line in read_lines(stream, name):
-        if isinstance(line, BadRecord):
-            yield place, line
-            continue
-        try:
-            value = _DECODER.decode(line)
-        except (ValueError, RecursionError) as error:
-            yield place, BadRecord(place, f"not JSON: {_reason(error)}")
-            continue
-        yield place, value if isinstance(value, dict) else BadRecord(place, "not an object")
+        yield place, line if isinstance(line, BadRecord) else _object(place, line)
+
+
+def _object(place: str, line: str) -> dict[str, Any] | BadRecord:
+    try:
+        value = _DECODER.decode(line)
+    except (ValueError, RecursionError) as error:
+        return BadRecord(place, f"not JSON: {_reason(error)}")
+    return value if isinstance(value, dict) else BadRecord(place, "not an object")
 
 
 def _refuse_constant(token: str) -> None:

@@ -83,10 +83,8 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
 def check_grade(query_id: str, doc_id: str, grade: int) -> None:
     """Raise `InputError` for a grade beyond `HIGHEST_GRADE` in absolute value."""
     if abs(grade) > HIGHEST_GRADE:
-        raise InputError(
-            f"The grade of '{doc_id}' for query '{query_id}' is {grade}; expected at most "
-            f"{HIGHEST_GRADE:,}."
-        )
+        found = f"The grade of '{doc_id}' for query '{query_id}' is {grade}"
+        raise InputError(f"{found}; expected at most {HIGHEST_GRADE:,}.")
 
 
 def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -104,8 +102,7 @@ def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]
 
 
 def _check_id(what: str, value: str) -> None:
-    fault = text_fault(what, value)
-    if fault:
+    if fault := text_fault(what, value):
         raise InputError(f"The {fault}.")
 
 
@@ -140,15 +137,13 @@ def _header(line: str) -> tuple[str, set[str]]:
 
 def _trec_rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     for place, line in read_lines(lines, name):
-        if isinstance(line, BadRecord):
-            yield place, line
-            continue
-        cells = line.split()
-        if len(cells) == 4:
-            yield place, dict(zip(BEIR_HEADER, (cells[0], cells[2], cells[3]), strict=True))
-        else:
-            reason = f"{len(cells)} columns; expected 'query_id 0 doc_id grade'"
-            yield place, BadRecord(place, reason)
+        yield place, line if isinstance(line, BadRecord) else _trec_row(place, line.split())
+
+
+def _trec_row(place: str, cells: list[str]) -> dict[str, str] | BadRecord:
+    if len(cells) != 4:
+        return BadRecord(place, f"{len(cells)} columns; expected 'query_id 0 doc_id grade'")
+    return dict(zip(BEIR_HEADER, (cells[0], cells[2], cells[3]), strict=True))
 
 
 def _take_judgment(row: dict[str, Any], qrels: dict[str, dict[str, int]]) -> str | None:

@@ -51,10 +51,8 @@ class UnjudgedDocument:
 def refuse_existing(path: str | os.PathLike[str]) -> None:
     """Raise `InputError` if the label file `path` already exists."""
     if Path(path).exists():
-        raise InputError(
-            f"{os.fspath(path)} already exists and may hold labels. Choose another name or "
-            "remove it first."
-        )
+        advice = "Choose another name or remove it first."
+        raise InputError(f"{os.fspath(path)} already exists and may hold labels. {advice}")
 
 
 def write_label_file(path: str | os.PathLike[str], rows: Iterable[UnjudgedDocument]) -> None:
@@ -87,17 +85,13 @@ def is_label_file(columns: Iterable[str]) -> bool:
 def label_rows(rows: Iterable[Row], name: str) -> Iterator[Row]:
     """Yield the labeled rows of label file `name`, with original ids and integer grades.
 
-    Raises:
-        InputError: no row is labeled. Raised after the last row.
+    If no row is labeled, raises `InputError` after the last.
     """
     unlabeled = labeled = 0
     for place, row in rows:
-        if isinstance(row, BadRecord):
+        if isinstance(row, BadRecord) or row.get("relevance", "").strip():
             labeled += 1
-            yield place, row
-        elif row.get("relevance", "").strip():
-            labeled += 1
-            yield place, _restored(row)
+            yield place, row if isinstance(row, BadRecord) else _restored(row)
         elif "doc_id" in row:
             unlabeled += 1
     if unlabeled and not labeled:
@@ -112,9 +106,8 @@ def _checked(rows: Iterable[UnjudgedDocument]) -> Iterator[UnjudgedDocument]:
     for row in rows:
         fault = text_fault("query id", row.query_id) or text_fault("document id", row.doc_id)
         if not fault and not all(map(is_unicode, astuple(row))):
-            fault = (
-                f"text of document '{row.doc_id}' or query '{row.query_id}' is not valid Unicode"
-            )
+            texts = f"text of document '{row.doc_id}' or query '{row.query_id}'"
+            fault = f"{texts} is not valid Unicode"
         if fault:
             raise InputError(f"The {fault}.")
         pair = (row.query_id, row.doc_id)

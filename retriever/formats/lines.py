@@ -72,8 +72,7 @@ def take_records(
 ) -> None:
     """Pass every record to `take`, which returns the reason if the record is bad.
 
-    Raises:
-        BadRecordsError: some records are bad; names up to `KEPT` of them, in their order.
+    Bad records raise one `BadRecordsError`, with up to `KEPT` of them in their order.
     """
     kept: list[BadRecord] = []
     total = 0

@@ -24,11 +24,7 @@ TOPIC_ENDINGS = dict.fromkeys((".topics", ".trec", ".xml", ".sgml"), "trec")
 ENDINGS = ROW_ENDINGS | {".txt": "txt"} | TOPIC_ENDINGS
 
 
-def read_queries(
-    source: str | os.PathLike[str],
-    *,
-    format: str | None = None,  # noqa: A002 -- the command line's word for it
-) -> dict[str, str]:
+def read_queries(source: str | os.PathLike[str], *, format: str | None = None) -> dict[str, str]:  # noqa: A002
     """Read queries: query_id to text, in the file's order.
 
     `source` is a file, or `"-"` for standard input (jsonl by default); either may be gzipped:
@@ -103,13 +99,9 @@ def _tsv_line(query_id: str, text: str) -> str:
 
 
 _WRITERS = {
-    ".jsonl": _json_line,
-    ".ndjson": _json_line,
-    ".json": _json_line,
-    ".csv": _csv_line,
-    ".tsv": _tsv_line,
-    ".topics": topic_text,
-    ".trec": topic_text,
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), _json_line),
+    **{".csv": _csv_line, ".tsv": _tsv_line},
+    **dict.fromkeys((".topics", ".trec"), topic_text),
 }
 
 

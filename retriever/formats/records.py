@@ -35,15 +35,9 @@ def document_or_bad(place: str, fields: Mapping[str, Any]) -> Document | BadReco
 
 
 def take_id(fields: dict[str, Any], names: Sequence[str]) -> str:
-    """Remove the first of `names` from `fields` and return its value as an id.
-
-    Raises:
-        InputError: none of them is present, or the value is neither text nor an integer.
-    """
-    for name in names:
-        if name in fields:
-            break
-    else:
+    """Remove the first of `names` from `fields` and return its value, as text if an integer."""
+    name = next((name for name in names if name in fields), None)
+    if name is None:
         raise InputError(f"no id: expected {one_of(names)}")
     value = fields.pop(name)
     if isinstance(value, str):

@@ -16,27 +16,15 @@ from retriever.formats.tables import read_parquet
 Row = tuple[str, dict[str, Any] | BadRecord]
 
 ROW_ENDINGS = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **{".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"},
 }
 
 
 def read_rows(stream: io.BufferedReader, source: Source, required: Required) -> Iterator[Row]:
-    """Yield `(place, fields)` for every row of `source`, or the reason it is unusable.
-
-    Raises:
-        FileFormatError: the stream is not of `source.kind`, or lacks a `required` column.
-    """
-    match source.kind:
-        case "jsonl":
-            return read_jsonl(stream, source.name)
-        case "parquet":
-            return read_parquet(stream, source.name, required)
-        case "tsv":
-            return read_delimited(stream, source.name, "\t", required)
-        case _:
-            return read_delimited(stream, source.name, ",", required)
+    """Yield `(place, fields)` for every row of `source`, or the reason it is unusable."""
+    if source.kind == "jsonl":
+        return read_jsonl(stream, source.name)
+    if source.kind == "parquet":
+        return read_parquet(stream, source.name, required)
+    return read_delimited(stream, source.name, "\t" if source.kind == "tsv" else ",", required)

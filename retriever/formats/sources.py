@@ -31,9 +31,7 @@ class Signature:
 GZIP = Signature(b"\x1f\x8b", "gzip data", "Rename it to end in .gz")
 PARQUET = Signature(b"PAR1", "a Parquet file", "Read it as parquet: by its extension or --format")
 _OTHERS = (
-    Signature(
-        b"PK\x03\x04", "a zip archive or an office document", "Unpack it or export it as CSV"
-    ),
+    Signature(b"PK\3\4", "a zip archive or an office document", "Unpack it or export it as CSV"),
     Signature(b"SQLite format 3\0", "an SQLite database", "Export its table as CSV"),
     Signature(b"%PDF-", "a PDF", "Extract its text first"),
     Signature(b"\xff\xfe", "UTF-16 text", "Save it as UTF-8"),
@@ -57,11 +55,7 @@ def locate(name: str, kind: str | None, endings: Mapping[str, str], default: str
     """Return the source called `name`, of format `kind` or else that of its extension.
 
     `endings` maps known extensions to kinds; without `kind`, standard input is `default`. The file
-    is not opened.
-
-    Raises:
-        InputError: the file does not exist, or `kind` is unknown.
-        FileFormatError: the extension is unknown and `kind` is None.
+    must exist, and is not opened.
     """
     if kind is not None:
         known = tuple(dict.fromkeys(endings.values()))
@@ -80,11 +74,7 @@ def locate(name: str, kind: str | None, endings: Mapping[str, str], default: str
 
 
 def require_path(name: str) -> Path:
-    """Return `name` as the path of an existing file or folder.
-
-    Raises:
-        InputError: it does not exist or is not accessible.
-    """
+    """Return `name` as the path of an existing file or folder, or raise `InputError`."""
     path = Path(name)
     try:
         # An empty name would mean the current folder.
@@ -110,12 +100,8 @@ def without_gz(name: str) -> str:
 def open_source(source: Source) -> Iterator[io.BufferedReader]:
     """Open the bytes of `source` from the start, decompressed if gzipped.
 
-    Errors raised while reading inside the `with` block are translated too. Standard input stays
-    open.
-
-    Raises:
-        FileFormatError: the bytes do not match the name or the kind, or are truncated.
-        InputError: the file cannot be read.
+    Bytes that do not match the name or the kind, or are truncated, are a `FileFormatError`, also
+    while reading inside the `with` block. Standard input stays open.
     """
     try:
         with ExitStack() as stack:
@@ -182,13 +168,9 @@ def _not_gzip(name: str, head: bytes) -> str:
 
 
 def _check_head(source: Source, head: bytes) -> None:
-    looks = _recognize(head)
-    if source.kind == "parquet":
-        if looks is not PARQUET:
-            raise FileFormatError(_looks_wrong(source, head))
-    elif looks is not None:
+    if _recognize(head) is not (PARQUET if source.kind == "parquet" else None):
         raise FileFormatError(_looks_wrong(source, head))
-    elif source.kind == "jsonl" and _holds_array(source.name, head):
+    if source.kind == "jsonl" and _holds_array(source.name, head):
         message = f"{source.name} looks like one JSON array; expected one object per line."
         raise FileFormatError(f"{message} Convert it, for example with: jq -c '.[]'")
 
@@ -210,7 +192,5 @@ def _looks_wrong(source: Source, head: bytes) -> str:
 
 def _recognize(head: bytes) -> Signature | None:
     """Return the kind of file that starts with `head`; None for text, no bytes or unknown."""
-    for signature in (GZIP, PARQUET, *_OTHERS):
-        if head.startswith(signature.start):
-            return signature
-    return None
+    known = (GZIP, PARQUET, *_OTHERS)
+    return next((one for one in known if head.startswith(one.start)), None)

@@ -27,9 +27,6 @@ def read_parquet(
     Nulls are omitted. Dates and times become ISO text (truncated to microseconds), decimals become
     floats; other values are as pyarrow returns them. A stream that is not seekable, such as
     standard input or gzip, is copied to a temporary file first.
-
-    Raises:
-        FileFormatError: not Parquet, truncated, or without a `required` column.
     """
     import pyarrow as pa
     import pyarrow.parquet

@@ -48,9 +48,6 @@ def read_topics(stream: Iterable[bytes], name: str) -> Iterator[Row]:
     may span lines: runs of white space become one space. The text is the title, else the
     `<query>`, else, in a topic without fields, all of it. TREC's labels (`Number:`, `Topic:`) are
     removed and references such as `&lt;` are decoded. The place is the line where the topic starts.
-
-    Raises:
-        FileFormatError: the file has no topics.
     """
     faults: list[tuple[str, BadRecord]] = []
     text = _decoded(stream, name, faults)
@@ -71,9 +68,6 @@ def topic_text(query_id: str, text: str) -> str:
 
     Characters that would be read as a tag, or collapsed as white space, are written as XML
     references: `&lt;` for `<`, `&#10;` for a line feed.
-
-    Raises:
-        InputError: the id is empty, holds white space, or is not valid Unicode.
     """
     check_token("query id", query_id)
     number, title = _written(query_id, "Number:"), _written(text, "Topic:")

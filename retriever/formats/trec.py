@@ -11,9 +11,7 @@ BOM = "\ufeff"
 def check_token(what: str, value: str) -> None:
     """Raise `InputError` if an id or tag, called `what`, would not round-trip in its column.
 
-    Raises:
-        InputError: `value` is empty, holds white space, begins with a byte-order mark (which a
-            reader drops at the start of a file), or is not valid Unicode.
+    A byte-order mark at the start of a file is dropped by a reader, so no value may begin with one.
     """
     if not value.strip():
         raise InputError(f"The {what} is empty; TREC's columns are separated by white space.")

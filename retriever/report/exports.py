@@ -15,9 +15,8 @@ from retriever.evaluation.results import ComparisonResults, Row
 
 def json_lines(comparison: ComparisonResults) -> str:
     """Return one JSON object per system, one per line."""
-    return "\n".join(
-        json.dumps(_object(comparison, row), ensure_ascii=False) for row in comparison.rows.values()
-    )
+    objects = [_object(comparison, row) for row in comparison.rows.values()]
+    return "\n".join(json.dumps(one, ensure_ascii=False) for one in objects)
 
 
 def csv_lines(comparison: ComparisonResults) -> str:
@@ -32,11 +31,7 @@ def csv_lines(comparison: ComparisonResults) -> str:
 
 
 def data_frame(comparison: ComparisonResults) -> Any:
-    """Return a DataFrame with one system per row and one number per column.
-
-    Raises:
-        InputError: pandas is not installed.
-    """
+    """Return a DataFrame with one system per row and one number per column; needs pandas."""
     try:
         import pandas
     except ImportError:
@@ -56,15 +51,16 @@ def _object(comparison: ComparisonResults, row: Row) -> dict[str, object]:
         "differences": _differences(row),
         "baseline": comparison.baseline,
         "on_front": [cost for cost, names in fronts.items() if row.name in names],
-        "agreement": {
-            other: asdict(comparison.agreement(row.name, other))
-            for other in comparison.rows
-            if other != row.name
-        },
+        "agreement": _agreement(comparison, row),
         "k": comparison.k,
         "queries": len(comparison.queries),
         "environment": dict(comparison.environment),
     }
+
+
+def _agreement(comparison: ComparisonResults, row: Row) -> dict[str, dict[str, float]]:
+    others = (other for other in comparison.rows if other != row.name)
+    return {other: asdict(comparison.agreement(row.name, other)) for other in others}
 
 
 def _differences(row: Row) -> dict[str, dict[str, Any]]:
@@ -76,15 +72,16 @@ def _differences(row: Row) -> dict[str, dict[str, Any]]:
 
 def _numbers(comparison: ComparisonResults, row: Row) -> Iterator[tuple[str, float | int | bool]]:
     """Yield every known number of a system under a dotted name."""
-    yield from _flat("", {"quality": row.quality, "exact_quality": row.exact_quality})
-    yield from _flat("difference", _differences(row))
-    single = {
+    known = {
+        "quality": row.quality,
+        "exact_quality": row.exact_quality,
+        "difference": _differences(row),
         f"ann_recall@{comparison.k}": row.ann_recall,
         "throughput": row.throughput,
         "query_coverage": row.query_coverage,
         "corpus_coverage": row.corpus_coverage,
     }
-    yield from _flat("", single)
+    yield from _flat("", known)
     if row.latency:
         steps = asdict(row.latency)
         del steps["totals"]
@@ -93,9 +90,7 @@ def _numbers(comparison: ComparisonResults, row: Row) -> Iterator[tuple[str, flo
         yield from _flat("cost", asdict(row.cost))
     for cost, names in comparison.fronts().items():
         yield f"on_front.{cost}", row.name in names
-    for other in comparison.rows:
-        if other != row.name:
-            yield from _flat(f"agreement.{other}", asdict(comparison.agreement(row.name, other)))
+    yield from _flat("agreement", _agreement(comparison, row))
 
 
 def _flat(name: str, values: Any) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,8 @@ from retriever.formatting import decimals, join_names
 from retriever.report.lines import label_of
 
 short = decimals(3)
+# The verdicts, each with the word before the name of the baseline.
+JOINED = {"better": "than", "not distinguishable": "from", "worse": "than"}
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,14 @@ def headline(comparison: ComparisonResults) -> Headline:
     if not comparison.rows or not comparison.queries:
         return Headline("Nothing was compared.", ())
     if not comparison.judged:
-        return Headline(_counted(comparison), [*_alike(comparison), NOT_JUDGED])
+        return Headline(_counted(comparison), [*_agreement(comparison), NOT_JUDGED])
     best, value = _best(comparison)
     measure = label_of(comparison.measures[0])
-    one = len(comparison.rows) == 1
-    title = (
-        f"{best[0]} reaches {value} in {measure}"
-        if one
-        else f"{join_names(best)} {'is' if len(best) == 1 else 'are'} best in {measure} ({value})"
-    )
-    chance = [] if one else _chance(comparison, best)
-    return Headline(f"{title}.", [*chance, *_fronts(comparison), *_missed(comparison)])
+    if len(comparison.rows) == 1:
+        return Headline(f"{best[0]} reaches {value} in {measure}.", _missed(comparison))
+    title = f"{join_names(best)} {'is' if len(best) == 1 else 'are'} best in {measure} ({value})."
+    sentences = [*_chance(comparison, best), *_fronts(comparison), *_missed(comparison)]
+    return Headline(title, sentences)
 
 
 NOT_JUDGED = (
@@ -76,9 +75,8 @@ def _counted(comparison: ComparisonResults) -> str:
 def _best(comparison: ComparisonResults) -> tuple[list[str], str]:
     """Return the systems with the best value as formatted, and the value."""
     measure = comparison.measures[0]
-    format_optional = {name: short(row.quality[measure]) for name, row in comparison.rows.items()}
     top = short(max(row.quality[measure] for row in comparison.rows.values()))
-    return [name for name, value in format_optional.items() if value == top], top
+    return [row.name for row in comparison.rows.values() if short(row.quality[measure]) == top], top
 
 
 def _chance(comparison: ComparisonResults, best: Sequence[str]) -> list[str]:
@@ -95,32 +93,24 @@ def _chance(comparison: ComparisonResults, best: Sequence[str]) -> list[str]:
     if best[0] in found and len(best) == 1:
         value = short(comparison.rows[baseline].quality[measure])
         sentences.append(_about_best(best[0], found.pop(best[0]), f"{baseline} ({value})"))
-    groups = {
-        f"Better than {baseline}": "better",
-        f"Not distinguishable from {baseline}": "not distinguishable",
-        f"Worse than {baseline}": "worse",
-    }
-    for start, meant in groups.items():
+    for meant, joined in JOINED.items():
         names = [name for name, difference in found.items() if verdict(difference) == meant]
         if names:
-            sentences.append(f"{start}: {join_names(names)}.")
+            sentences.append(f"{meant.capitalize()} {joined} {baseline}: {join_names(names)}.")
     return sentences
 
 
 def _about_best(name: str, difference: Difference, baseline: str) -> str:
     said = verdict(difference)
-    from_than = "from" if said == "not distinguishable" else "than"
     interval = f"{signed(difference.low)} to {signed(difference.high)}"
     tail = f"; {needed(difference)}" if needed(difference) else ""
     return (
-        f"{name} is {said} {from_than} the baseline, {baseline}: "
+        f"{name} is {said} {JOINED[said]} the baseline, {baseline}: "
         f"{signed(difference.mean)}, 95 % interval {interval}{tail}."
     )
 
 
 def _fronts(comparison: ComparisonResults) -> list[str]:
-    if len(comparison.rows) == 1:
-        return []
     fronts = comparison.fronts()
     costs = {"latency": "time a query", "building": "time to build"}
     return [
@@ -140,13 +130,13 @@ def _missed(comparison: ComparisonResults) -> list[str]:
     return [f"For {queries} no system found a relevant document: check {them}."]
 
 
-def _alike(comparison: ComparisonResults) -> list[str]:
+def _agreement(comparison: ComparisonResults) -> list[str]:
     pairs = sorted(comparison.pairwise.items(), key=lambda pair: -pair[1].overlap)
     if not pairs:
         return []
-    (names, most), (strangers, least) = pairs[0], pairs[-1]
+    (names, most), (least_alike, least) = pairs[0], pairs[-1]
     k = comparison.k
-    said = f"{join_names(names)} agree most (overlap@{k} {short(most.overlap)})"
     if len(pairs) == 1:
         return [f"{join_names(names)} have an overlap@{k} of {short(most.overlap)}."]
-    return [f"{said}, {join_names(strangers)} least ({short(least.overlap)})."]
+    said = f"{join_names(names)} agree most (overlap@{k} {short(most.overlap)})"
+    return [f"{said}, {join_names(least_alike)} least ({short(least.overlap)})."]

@@ -13,7 +13,7 @@ Values = Sequence[float | None]
 
 
 @dataclass(frozen=True)
-class Line:
+class NumberLine:
     """A number for every system, formatted by `draw`, with the best in bold.
 
     `extra` holds further values, shown after slashes; `marks` a sign after each.
@@ -47,7 +47,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Words:
+class TextLine:
     """A text with its style for every system."""
 
     label: str

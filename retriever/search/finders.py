@@ -77,7 +77,7 @@ class _SingleIndex:
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
         """Return a note if documents are not in the index yet."""
-        missing = snapshot.view(self.name).missing
+        missing = snapshot.searchers.of(self.name).missing
         return (missing_note(folder, self.name, missing),) if missing else ()
 
 
@@ -121,7 +121,7 @@ class DenseFinder(_SingleIndex):
 
     def _check(self, snapshot: Snapshot) -> None:
         """Raise if another process has built another index under this name."""
-        view = snapshot.view(self.name)
+        view = snapshot.searchers.of(self.name)
         if not isinstance(view, VectorSearcher):
             raise MismatchError(f"Index '{self.name}' is a BM25 index now. Open it again.")
         check_query_embedder(view.index, view.embedding, self.embedder)
@@ -157,7 +157,7 @@ class LexicalFinder(_SingleIndex):
         ]
 
     def _check(self, snapshot: Snapshot) -> None:
-        if snapshot.view(self.name).index.definition.get("language") != self.language:
+        if snapshot.searchers.of(self.name).index.definition.get("language") != self.language:
             raise MismatchError(f"Index '{self.name}' has been rebuilt in another way.")
 
 

@@ -46,7 +46,7 @@ class _Combination:
 
     def _check(self, snapshot: Snapshot) -> None:
         """Raise if another process has made another combination under this name."""
-        if snapshot.definition(self.name) != self.definition:
+        if snapshot.searchers.definition(self.name) != self.definition:
             raise MismatchError(f"'{self.name}' has been rebuilt from other parts or another way.")
 
 
@@ -143,7 +143,7 @@ def _own_scores(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) 
 
 def _documents(snapshot: Snapshot, keys: Keys) -> Keys:
     """Return the document of each key: the key itself where documents are not split."""
-    return snapshot.owners(keys) if snapshot.is_split else keys
+    return snapshot.corpus.owners(keys) if snapshot.corpus.is_split else keys
 
 
 def _without_unscored(found: Neighbors) -> tuple[Keys, NDArray[np.float32]]:

@@ -77,7 +77,7 @@ class Retriever:
         queries, wanted, _ = self._prepare([text], k, where)
 
         def question(snapshot: Snapshot) -> Hits | None:
-            if snapshot.generation != generation:
+            if snapshot.searchers.generation() != generation:
                 return None
             neighbors = self.finder.nearest(snapshot, queries, k, wanted)
             return self._hits(snapshot, neighbors, queries, wanted)[0]
@@ -117,7 +117,7 @@ class Retriever:
             neighbors = self.finder.nearest(snapshot, queries, k)
             searched = time.perf_counter()
             lists = list(neighbors.lists())
-            return lists, snapshot.doc_ids(_distinct(lists)), searched
+            return lists, snapshot.corpus.doc_ids(_distinct(lists)), searched
 
         lists, doc_ids, searched = self._store.read(question)
         ranking = {
@@ -131,7 +131,7 @@ class Retriever:
         self, snapshot: Snapshot, neighbors: Neighbors, queries: Queries, where: Filter | None
     ) -> list[Hits]:
         lists = list(neighbors.lists())
-        found = snapshot.found(_distinct(lists))
+        found = snapshot.corpus.found(_distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
         if where is not None and not found and not snapshot.lets_through(where):
             for_all = (no_match_note(snapshot.lets_through, where), *for_all)

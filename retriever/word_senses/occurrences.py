@@ -116,7 +116,7 @@ def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
         )
 
     def read(snapshot: Snapshot) -> Occurrences:
-        view = snapshot.view(index.name)
+        view = snapshot.searchers.of(index.name)
         if not isinstance(view, LexicalSearcher):
             raise MismatchError(
                 f"Index '{index.name}' is no longer lexical. Open the collection again."
@@ -176,5 +176,5 @@ def _passages(snapshot: Snapshot, keys: Sequence[int]) -> Iterator[FoundPassage]
     """Yield the passages of the keys in order, reading a few texts at a time to bound memory."""
     for start in range(0, len(keys), FETCHED):
         some = keys[start : start + FETCHED]
-        found = snapshot.found(some)
+        found = snapshot.corpus.found(some)
         yield from (found[key] for key in some)

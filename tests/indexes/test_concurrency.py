@@ -268,7 +268,7 @@ def test_a_long_snapshot_sees_one_state_while_a_writer_compacts(tmp_path, monkey
 
         def answer(snapshot):
             nearest = snapshot.search("graph", query, 100)
-            found = snapshot.found(nearest.keys[0].tolist())
+            found = snapshot.corpus.found(nearest.keys[0].tolist())
             return [
                 (found[key].document, score)
                 for key, score in zip(

@@ -1,4 +1,4 @@
-"""Whatever is done to a collection, in whatever order: it answers like a dict and brute force."""
+"""After any operations in any order, a collection answers like a dict and brute force."""
 
 import itertools
 import math
@@ -41,7 +41,7 @@ batches = st.lists(documents, max_size=6, unique_by=lambda document: document.do
 ks = st.sampled_from((1, 2, 5, 100))
 queries = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=3).map(" ".join)
 
-# Filters, each beside what it means.
+# Filters, each with the same condition in Python.
 FILTERS = (
     ({"year": 2}, lambda m: m.get("year") == 2),
     ({"year": {">=": 3}}, lambda m: m.get("year", 0) >= 3),
@@ -59,7 +59,7 @@ filters = st.sampled_from(FILTERS)
 
 @dataclass(frozen=True)
 class Known:
-    """A document as the model has it: `first` numbers its passages in the order they came in."""
+    """A document of the model: `first` is the key of its first passage."""
 
     document: Document
     first: int
@@ -69,18 +69,25 @@ class Known:
     def keys(self):
         return range(self.first, self.first + len(self.spans))
 
+    @property
+    def passages(self):
+        """The key, the text and the span of each passage."""
+        title, text = self.document.title, self.document.text
+        parts = [text[start:end] for start, end in self.spans]
+        texts = [f"{title} {part}" if title else part for part in parts]
+        return list(zip(self.keys, texts, self.spans, strict=True))
+
 
 class BrokenError(Exception):
-    pass
+    """What a failing source or embedder raises."""
 
 
 class Failing(HashingEmbedder):
-    """Gives up before it has embedded more than so many texts."""
+    """Raises before it has embedded more than `most` texts."""
 
     def __init__(self, most):
         super().__init__(WIDTH)
-        self.most = most
-        self.done = 0
+        self.most, self.done = most, 0
 
     def encode_documents(self, texts):
         if self.done + len(texts) > self.most:
@@ -90,20 +97,21 @@ class Failing(HashingEmbedder):
 
 
 def vectors_of(texts):
-    """What the embedder gives, in double precision; zeros where there is nothing to embed."""
+    """Return the embedder's vectors in double precision; zeros where there is nothing to embed."""
     return HashingEmbedder(WIDTH).encode_documents(texts).astype(np.float64)
 
 
 def query_vector(text):
-    """A query's vector: its length is made 1 once more, to the last bit of single precision."""
+    """Return a query's vector as a search normalizes it, to the last bit of single precision."""
     (vector,) = vectors_of([text])
     length = np.sqrt(vector @ vector)
     return (vector / (length or 1.0)).astype(np.float32).astype(np.float64)
 
 
 class Machine(RuleBasedStateMachine):
-    """A collection beside its model: documents by id; keys before `embedded` have their vectors,
-    and BM25 has read what `words` has, to before `read`.
+    """A collection and its model: the documents by id.
+
+    Keys before `embedded` have their vectors. `words` is BM25 over the texts of keys before `read`.
     """
 
     split = None
@@ -114,12 +122,8 @@ class Machine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "c"
         self.collection = Collection.create(self.path, split=self.split)
-        self.abandoned = []
-        self.known = {}
-        self.next_key = 1
-        self.indexes = []
-        self.embedded = 1
-        self.words = None
+        self.abandoned, self.known, self.indexes, self.words = [], {}, set(), None
+        self.next_key = self.embedded = 1
         self.add(batch)
 
     def teardown(self):
@@ -128,10 +132,8 @@ class Machine(RuleBasedStateMachine):
                 collection.close()
             self.folder.cleanup()
 
-    # -- the model ------------------------------------------------------------------------------
-
-    def take(self, batch):
-        """What an `add` does to the model."""
+    def apply(self, batch):
+        """Apply an `add` to the model."""
         for document in batch:
             old = self.known.get(document.doc_id)
             if old and (old.document.title, old.document.text) == (document.title, document.text):
@@ -142,98 +144,84 @@ class Machine(RuleBasedStateMachine):
             self.known[document.doc_id] = Known(document, self.next_key, tuple(spans))
             self.next_key += len(spans)
 
-    def ranking(self, query, k, matches):
-        """The `k` best of the documents that are embedded: (score, key, id, start, end)."""
-        vector = query_vector(query)
-        if not vector.any():
-            return []
+    def ranking(self, scores, matches, order):
+        """Return the best passage of each document, best first: (-score, key, id, start, end).
+
+        `scores` returns the score of each passage of a document, None for one not found.
+        """
         best = []
         for doc_id, known in self.known.items():
-            if not matches(known.document.metadata):
-                continue
-            passages = self.passages(known)
-            rows = vectors_of([text for _, text, _ in passages])
-            found = [
-                (-float(row @ vector), key, doc_id, *span)
-                for row, (key, _, span) in zip(rows, passages, strict=True)
-                if row.any() and key < self.embedded
+            rows = zip(known.passages, scores(known), strict=True)
+            found = [(-x, key, doc_id, *span) for (key, _, span), x in rows if x is not None]
+            if found and matches(known.document.metadata):
+                best.append(min(found, key=order))
+        return sorted(best, key=order)
+
+    def vector_ranking(self, query, matches):
+        vector = query_vector(query)
+
+        def cosines(known):
+            rows = vectors_of([text for _, text, _ in known.passages])
+            return [
+                float(row @ vector) if row.any() and vector.any() and key < self.embedded else None
+                for row, key in zip(rows, known.keys, strict=True)
             ]
-            best += [min(found, key=rounded)] if found else []
-        return sorted(best, key=rounded)[:k]
 
-    def passages(self, known):
-        """The texts of a document's passages by key, and where each stands."""
-        document = known.document
-        stretches = [document.text[start:end] for start, end in known.spans]
-        texts = [f"{document.title} {one}" if document.title else one for one in stretches]
-        return list(zip(known.keys, texts, known.spans, strict=True))
-
-    def read_all(self):
-        """What a build of BM25 does to the model."""
-        live = (row for known in self.known.values() for row in self.passages(known))
-        self.words, self.read = Oracle({key: text for key, text, _ in live}), self.next_key
+        return self.ranking(cosines, matches, rounded)
 
     def words_ranking(self, query, matches):
-        """The documents that BM25 has read and that share a word: (score, key, id, start, end)."""
-        best = []
-        for doc_id, known in self.known.items():
-            found = [
-                (-score, key, doc_id, *span)
-                for key, _, span in self.passages(known)
-                if key < self.read and (score := self.words.score(query, key))
+        def bm25(known):
+            return [
+                (key < self.read and self.words.score(query, key)) or None for key in known.keys
             ]
-            if found and matches(known.document.metadata):
-                best.append(min(found, key=to_four_decimals))
-        return sorted(best, key=to_four_decimals)
+
+        return self.ranking(bm25, matches, to_four_decimals)
+
+    def read_all(self):
+        """Apply a build of BM25 to the model."""
+        live = (row for known in self.known.values() for row in known.passages)
+        self.words, self.read = Oracle({key: text for key, text, _ in live}), self.next_key
 
     @property
     def todo(self):
-        """The keys that have no vector yet, in order."""
+        """Keys without a vector, in order."""
         keys = itertools.chain.from_iterable(known.keys for known in self.known.values())
         return sorted(key for key in keys if key >= self.embedded)
 
     def missing(self, stop):
-        """How many documents are not embedded, or read, to their end."""
+        """Count the documents with a passage that is not embedded, or not read."""
         return sum(max(known.keys) >= stop for known in self.known.values())
 
     def crash(self):
-        """Go on as another process would: what was open is left as it is."""
+        """Continue as another process would: nothing that is open gets closed."""
         self.abandoned.append(self.collection)
         self.collection = Collection.open(self.path)
-
-    # -- what is done ---------------------------------------------------------------------------
 
     @rule(batch=batches)
     def add(self, batch):
         before = {name: known.document for name, known in self.known.items()}
         added = self.collection.add(batch)
-        # The keys of metadata are kept in the user's order: in another, they are another's.
+        # Metadata keep the order of their keys: in another order, they are other metadata.
         same = sum(repr(before.get(document.doc_id)) == repr(document) for document in batch)
         new = sum(document.doc_id not in before for document in batch)
         assert (added.new, added.changed, added.unchanged) == (new, len(batch) - new - same, same)
-        self.take(batch)
+        self.apply(batch)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), text=texts)
     def edit(self, data, text):
         old = self.known[data.draw(st.sampled_from(sorted(self.known)))].document
-        batch = [replace(old, text=text)]
-        self.collection.add(batch)
-        self.take(batch)
+        self.add([replace(old, text=text)])
 
     @precondition(lambda self: self.known)
     @rule(word=st.sampled_from(VOCABULARY))
     def edit_all(self, word):
-        """What a structure holds is then all gone, and all that there is, it has not seen."""
-        batch = [
-            replace(known.document, text=f"{known.document.text} {word}")
-            for known in self.known.values()
-        ]
-        assert self.collection.add(batch).changed == len(batch)
-        self.take(batch)
+        """Change all documents, so that an ANN index holds deleted passages only."""
+        old = [known.document for known in self.known.values()]
+        self.add([replace(document, text=f"{document.text} {word}") for document in old])
 
     @rule(batch=batches)
-    def add_from_a_source_that_breaks(self, batch):
+    def add_from_a_failing_source(self, batch):
         def broken():
             yield from batch
             raise BrokenError
@@ -264,13 +252,9 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def buildable(self):
-        """Whether there is anything with a vector, enough of it for two cells."""
-        passages = [
-            f"{one.document.title} {one.document.text[start:end]}"
-            for one in self.known.values()
-            for start, end in one.spans
-        ]
-        return len(passages) > 1 and int(vectors_of(passages).any(axis=1).sum()) > 1
+        """Whether there are enough vectors for two cells."""
+        texts = [text for known in self.known.values() for _, text, _ in known.passages]
+        return len(texts) > 1 and int(vectors_of(texts).any(axis=1).sum()) > 1
 
     @precondition(lambda self: self.known)
     @rule()
@@ -278,34 +262,33 @@ class Machine(RuleBasedStateMachine):
         report = self.collection.build("flat", HashingEmbedder(WIDTH))
         assert report.embedded == len(self.todo)
         self.embedded = self.next_key
-        self.indexes = list(dict.fromkeys([*self.indexes, "flat"]))
+        self.indexes.add("flat")
 
     @precondition(lambda self: "flat" in self.indexes and self.buildable)
     @rule(index=st.sampled_from(("graph", "cells")))
-    def build_a_structure(self, index):
+    def build_ann(self, index):
         self.collection.build(index, vectors="flat", ann=INDEXES[index])
         self.embedded = self.next_key
-        self.indexes = list(dict.fromkeys([*self.indexes, index]))
+        self.indexes.add(index)
 
     @precondition(lambda self: self.todo)
     @rule(most=st.integers(0, 12))
-    def build_with_an_embedder_that_breaks(self, most):
+    def build_with_a_failing_embedder(self, most):
         embedder, todo = Failing(most), self.todo
         if len(todo) <= most:
             return
-        # Where it took only texts that have no vector, the others may be at fault.
+        # If it embedded only texts without words, the other texts may be at fault.
         with pytest.raises((BrokenError, FailedTextsError)):
             self.collection.build("flat", embedder)
         if embedder.done:
-            # Whatever was done was committed.
             self.embedded = todo[embedder.done - 1] + 1
-            self.indexes = list(dict.fromkeys([*self.indexes, "flat"]))
+            self.indexes.add("flat")
         self.crash()
 
-    @precondition(lambda self: set(self.indexes) - {"flat"})
+    @precondition(lambda self: self.indexes - {"flat"})
     @rule(data=st.data())
-    def drop_a_structure(self, data):
-        index = data.draw(st.sampled_from(sorted(set(self.indexes) - {"flat"})))
+    def drop_ann(self, data):
+        index = data.draw(st.sampled_from(sorted(self.indexes - {"flat"})))
         self.collection.drop(index)
         self.indexes.remove(index)
 
@@ -331,16 +314,14 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def verify(self):
         checked = self.collection.verify()
+        passages = sum(len(known.spans) for known in self.known.values())
         assert checked.problems == ()
-        assert checked.documents == len(self.known)
-        assert checked.passages == sum(len(known.spans) for known in self.known.values())
+        assert (checked.documents, checked.passages) == (len(self.known), passages)
 
     @rule()
     def reopen(self):
         self.collection.close()
         self.collection = Collection.open(self.path)
-
-    # -- what is asked --------------------------------------------------------------------------
 
     @precondition(lambda self: self.indexes or self.words)
     @rule(query=queries, k=ks)
@@ -353,45 +334,35 @@ class Machine(RuleBasedStateMachine):
         self.compare(query, k, *where)
 
     def compare(self, query, k, where, matches):
-        """Each index's answer with the model's: ids, scores, passages, notes."""
-        if self.words:
-            whole = self.words_ranking(query, matches)
-            hits = self.collection.search(query, index="bm25", k=k, where=where)
-            scores = [hit.score for hit in hits]
-            assert scores == pytest.approx([-score for score, *_ in whole[:k]], abs=2e-4)
-            self.check_with_ties(hits, whole, 2e-4)
-            assert scores == sorted(scores, reverse=True)
-            self.check_hits(hits, self.missing(self.read))
-        whole = self.ranking(query, 10_000, matches)
-        wanted = whole[:k]
+        """Compare the answer of each index with the model's: ids, scores, passages, notes."""
+        vectors = self.vector_ranking(query, matches)
         for index in self.indexes:
             hits = self.collection.search(query, index=index, k=k, where=where)
-            assert len(hits) == len(wanted)
-            scores = [hit.score for hit in hits]
-            assert scores == pytest.approx([-score for score, *_ in wanted], abs=1e-6)
+            self.check(hits, k, vectors, self.missing(self.embedded), 1e-6)
+            # An ANN index may return any of those that tie with the last one.
             if INDEXES[index] is None:
-                assert [(h.doc_id, *h.passage) for h in hits] == [row[2:] for row in wanted]
-            else:
-                # A structure may give any of those that tie with the last.
-                self.check_with_ties(hits, whole)
-            self.check_hits(hits, self.missing(self.embedded))
+                assert [(h.doc_id, *h.passage) for h in hits] == [row[2:] for row in vectors[:k]]
+        if self.words:
+            hits = self.collection.search(query, index="bm25", k=k, where=where)
+            self.check(hits, k, self.words_ranking(query, matches), self.missing(self.read), 2e-4)
+            scores = [hit.score for hit in hits]
+            assert scores == sorted(scores, reverse=True)
 
-    def check_hits(self, hits, missing):
+    def check(self, hits, k, ranking, missing, within):
+        """Check hits against a whole ranking, within a tolerance of scores: ties may be swapped."""
+        scores = [hit.score for hit in hits]
+        assert scores == pytest.approx([-score for score, *_ in ranking[:k]], abs=within)
+        score_of = {doc_id: -score for score, _, doc_id, *_ in ranking}
+        assert scores == pytest.approx([score_of[hit.doc_id] for hit in hits], abs=within)
+        assert len({hit.doc_id for hit in hits}) == len(hits)
         for rank, hit in enumerate(hits, start=1):
             document = self.known[hit.doc_id].document
             assert hit.rank == rank
             assert hit.text == document.text[slice(*hit.passage)]
             assert (hit.title, hit.metadata) == (document.title, document.metadata)
-        said = [note for note in hits.notes if "not in index" in note]
+        notes = [note for note in hits.notes if "not in index" in note]
         start = f"{missing} document{'s' * (missing != 1)} in"
-        assert [note.startswith(start) for note in said] == [True] * bool(missing)
-
-    def check_with_ties(self, hits, whole, within=1e-6):
-        scores = {doc_id: -score for score, _, doc_id, *_ in whole}
-        assert len({hit.doc_id for hit in hits}) == len(hits)
-        assert [hit.score for hit in hits] == pytest.approx(
-            [scores[hit.doc_id] for hit in hits], abs=within
-        )
+        assert [note.startswith(start) for note in notes] == [True] * bool(missing)
 
     @invariant()
     def documents_are_those_of_the_model(self):
@@ -409,13 +380,13 @@ class SplitMachine(Machine):
 
 
 def rounded(row):
-    """Scores that are equal in single precision tie; ties are ordered by key."""
+    """Sort key: scores that are equal in single precision tie; ties are ordered by key."""
     score, key, *_ = row
     return np.float32(score), key
 
 
 def to_four_decimals(row):
-    """As BM25 gives its scores, so nearly that what differs here may tie there."""
+    """Sort key for BM25, which has single precision: what differs here may tie there."""
     score, key, *_ = row
     return round(score, 4), key
 
@@ -424,58 +395,50 @@ SETTINGS = settings(
     max_examples=45,
     stateful_step_count=40,
     deadline=None,
-    # Each step writes to the disk: to shrink a failure takes minutes. Add Phase.shrink to do so.
+    # Shrinking a failure takes minutes, as each step writes to disk. Add Phase.shrink for it.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 
 
-# The second one encodes each batch but the first in a thread beside.
-@pytest.mark.parametrize(("machine", "beside"), [(Machine, math.inf), (SplitMachine, 0.0)])
+# The second one encodes each batch but the first in the background.
+@pytest.mark.parametrize(("machine", "background"), [(Machine, math.inf), (SplitMachine, 0.0)])
 def test_a_collection_answers_like_a_dict_and_brute_force(
-    machine, beside, monkeypatch, record_testsuite_property
+    machine, background, monkeypatch, record_testsuite_property
 ):
     if os.access(MEMORY, os.W_OK):
-        # What a disk does, the faults are for: here it would only wait.
+        # A disk would only slow this down; other tests inject disk faults.
         monkeypatch.setattr(tempfile, "tempdir", MEMORY)
-    # Each batch is committed for itself, and the first are small: a build can be cut in two.
+    # Small batches, each committed by itself: a build can be interrupted between them.
     monkeypatch.setattr("indexes.pipeline.builder.FIRST_BATCH", 2)
     monkeypatch.setattr("indexes.pipeline.builder.COMMIT_SECONDS", 0.0)
-    # Nothing hangs on the clock, however slow the machine is at times: not how large a batch is,
-    # where it is encoded, nor how many records of a source that breaks are taken before.
+    # Batch sizes, threads and commits must not depend on how fast the machine is.
     monkeypatch.setattr("indexes.pipeline.builder.BATCH_SECONDS", 1e9)
-    monkeypatch.setattr("indexes.pipeline.embedding_job.BESIDE_SECONDS", beside)
+    monkeypatch.setattr("indexes.pipeline.embedding_job.BACKGROUND_SECONDS", background)
     monkeypatch.setattr("indexes.ingest.batches.COMMIT_SECONDS", math.inf)
     run_state_machine_as_test(machine, settings=SETTINGS)
     record_testsuite_property(f"steps of {machine.__name__}", machine.steps)
 
 
-# -- what it found ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF2,Flat", "PQ2x2"])
-def test_a_structure_of_which_nothing_is_left_hides_no_document(tmp_path, factory):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
-        collection.build("flat", HashingEmbedder(WIDTH))
-        collection.build("ann", vectors="flat", ann=factory)
-        collection.add(Document(str(n), f"wind tide{n}") for n in range(8))
-        assert len(collection.search("wind", index="ann", k=3)) == 0
-        collection.build("flat")
-        hits = collection.search("wind", index="ann", k=3)
-        assert [hit.score for hit in hits] == [
-            hit.score for hit in collection.search("wind", index="flat", k=3)
-        ]
-        collection.delete([str(n) for n in range(8)])
-        assert len(collection.search("wind", index="ann", k=3)) == 0
+def test_an_ann_index_with_only_deleted_rows_hides_no_document(collection, factory):
+    collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
+    collection.build("flat", HashingEmbedder(WIDTH))
+    collection.build("ann", vectors="flat", ann=factory)
+    collection.add(Document(str(n), f"wind tide{n}") for n in range(8))
+    assert len(collection.search("wind", index="ann", k=3)) == 0
+    collection.build("flat")
+    found = [collection.search("wind", index=name, k=3) for name in ("ann", "flat")]
+    assert [hit.score for hit in found[0]] == [hit.score for hit in found[1]]
+    collection.delete([str(n) for n in range(8)])
+    assert len(collection.search("wind", index="ann", k=3)) == 0
 
 
-def test_compact_goes_on_where_too_few_vectors_are_left_for_a_structure(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
-        collection.build("flat", HashingEmbedder(WIDTH))
-        collection.build("cells", vectors="flat", ann="IVF4,Flat")
-        collection.delete([str(n) for n in range(6)])
-        assert collection.compact().rows == 6
-        assert collection.verify().ok
-        assert {hit.doc_id for hit in collection.search("wind", index="cells")} == {"6", "7"}
+def test_compact_succeeds_if_too_few_vectors_are_left_for_an_ann_index(collection):
+    collection.add(Document(str(n), f"wind sand{n}") for n in range(8))
+    collection.build("flat", HashingEmbedder(WIDTH))
+    collection.build("cells", vectors="flat", ann="IVF4,Flat")
+    collection.delete([str(n) for n in range(6)])
+    assert collection.compact().rows == 6
+    assert collection.verify().ok
+    assert {hit.doc_id for hit in collection.search("wind", index="cells")} == {"6", "7"}

@@ -1,13 +1,18 @@
-"""Tiny checkpoints of random weights, one a family of transformers, saved as real ones are."""
+"""Tiny checkpoints of random weights, one for each family of transformers, saved as real ones."""
 
 from functools import cache
 
+TESTED = """
+    bert bert-left distilbert electra albert roberta xlm-roberta mpnet modernbert
+    gpt2 gpt2-left gpt-neox llama qwen2 t5 t5-encoder
+"""
+FAMILIES = TESTED.split()
 PROSE = """
     a river runs past the old bank where people keep their money and boats lie on water slowly
     under heavy rain we read books about engines kittens taxes light deadlines contracts
 """
 WORDS = PROSE.split()
-# From one token to more than any of the models reads.
+# From one token to more than any model reads.
 TEXTS = [
     "bank",
     "The river runs.",
@@ -19,8 +24,11 @@ TEXTS = [
 ]
 NAMES = ("pad", "bos", "eos", "cls", "sep")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
+T5 = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 3, "num_heads": 2}
+T5["initializer_factor"] = 3.0
 # The order of RoBERTa's: padding is token 1.
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+BOTH = "<s> $A </s>"
 MARKS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
@@ -36,22 +44,20 @@ def wordpiece(side="right"):
 
 @cache
 def byte_pairs():
-    """The text of a tokenizer of bytes (BPE) that was trained on the words."""
+    """The JSON of a tokenizer of bytes (BPE) that was trained on the texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=330, initial_alphabet=alphabet, special_tokens=SPECIAL, show_progress=False
-    )
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    options = {"initial_alphabet": alphabet, "special_tokens": SPECIAL, "show_progress": False}
+    tokenizer.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=330, **options))
     return tokenizer.to_str()
 
 
 def likely_pieces():
-    """A tokenizer by how likely pieces are (Unigram). Trained, it would be another at every run."""
+    """A Unigram tokenizer, which is not trained because training is not deterministic."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = dict.fromkeys(WORDS)
@@ -63,7 +69,7 @@ def likely_pieces():
     return tokenizer
 
 
-def bpe(*, marks="", pad=None, side="right"):
+def bpe(marks="", pad=None, side="right"):
     """Byte-level BPE; `marks` is a template such as `<s> $A </s>`, `pad` the token for gaps."""
     from tokenizers import Tokenizer
 
@@ -75,80 +81,47 @@ def unigram(marks="$A </s>", side="right"):
 
 
 def fast(tokenizer, marks, pad, side):
-    """The tokenizer as transformers has it, with special tokens as in the template `marks`."""
+    """Wrap a tokenizer for transformers; `marks` is the template of its special tokens."""
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
     if marks:
         ids = [(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")]
         tokenizer.post_processor = processors.TemplateProcessing(single=marks, special_tokens=ids)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=pad, padding_side=side, **MARKS
-    )
+    options = {"pad_token": pad, "padding_side": side, **MARKS}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **options)
 
 
 def families():
-    """For each family: how its checkpoint is made from a tokenizer, and the tokenizer."""
+    """For each family: model class, config class, sizes and tokenizer of its checkpoint."""
     import transformers as t
 
-    wide = {**SIZES, "intermediate_size": 24, "initializer_range": 0.4}
-    short = {**wide, "max_position_embeddings": 40}
+    places = {"max_position_embeddings": 40, "initializer_range": 0.4}
+    short = {**SIZES, **places, "intermediate_size": 24}
     rotary = {**short, "num_key_value_heads": 1}
-    t5 = {
-        "d_model": 16,
-        "d_kv": 8,
-        "d_ff": 24,
-        "num_layers": 3,
-        "num_heads": 2,
-        "initializer_factor": 3.0,
-    }
+    narrow = {**short, "embedding_size": 8}
+    modern = {**short, "global_attn_every_n_layers": 2, "local_attention": 8}
+    distilbert = {"dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 24, **places}
     gpt2 = {"n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 40, "initializer_range": 0.4}
     return {
         "bert": (t.BertModel, t.BertConfig, short, wordpiece()),
         "bert-left": (t.BertModel, t.BertConfig, short, wordpiece("left")),
-        "distilbert": (
-            t.DistilBertModel,
-            t.DistilBertConfig,
-            {
-                "dim": 16,
-                "n_layers": 3,
-                "n_heads": 2,
-                "hidden_dim": 24,
-                "max_position_embeddings": 40,
-                "initializer_range": 0.4,
-            },
-            wordpiece(),
-        ),
-        "electra": (t.ElectraModel, t.ElectraConfig, {**short, "embedding_size": 8}, wordpiece()),
-        "albert": (
-            t.AlbertModel,
-            t.AlbertConfig,
-            {**short, "embedding_size": 8},
-            unigram("<s> $A </s>"),
-        ),
+        "distilbert": (t.DistilBertModel, t.DistilBertConfig, distilbert, wordpiece()),
+        "electra": (t.ElectraModel, t.ElectraConfig, narrow, wordpiece()),
+        "albert": (t.AlbertModel, t.AlbertConfig, narrow, unigram(BOTH)),
         # Positions of these count from the pad token's number.
-        "roberta": (t.RobertaModel, t.RobertaConfig, short, bpe(marks="<s> $A </s>", pad="<pad>")),
-        "xlm-roberta": (t.XLMRobertaModel, t.XLMRobertaConfig, short, unigram("<s> $A </s>")),
-        "mpnet": (t.MPNetModel, t.MPNetConfig, short, unigram("<s> $A </s>", "left")),
-        "modernbert": (
-            t.ModernBertModel,
-            t.ModernBertConfig,
-            {**short, "global_attn_every_n_layers": 2, "local_attention": 8},
-            bpe(marks="<s> $A </s>", pad="<pad>"),
-        ),
-        # Decoders: without a pad token, with one on either side, with marks at either end.
+        "roberta": (t.RobertaModel, t.RobertaConfig, short, bpe(BOTH, "<pad>")),
+        "xlm-roberta": (t.XLMRobertaModel, t.XLMRobertaConfig, short, unigram(BOTH)),
+        "mpnet": (t.MPNetModel, t.MPNetConfig, short, unigram(BOTH, "left")),
+        "modernbert": (t.ModernBertModel, t.ModernBertConfig, modern, bpe(BOTH, "<pad>")),
+        # Decoders: without a pad token, with one on either side, with special tokens at either end.
         "gpt2": (t.GPT2LMHeadModel, t.GPT2Config, gpt2, bpe()),
         "gpt2-left": (t.GPT2Model, t.GPT2Config, gpt2, bpe(pad="<pad>", side="left")),
         "gpt-neox": (t.GPTNeoXForCausalLM, t.GPTNeoXConfig, short, bpe(marks="$A </s>")),
         "llama": (t.LlamaForCausalLM, t.LlamaConfig, rotary, bpe(marks="<s> $A", side="left")),
-        "qwen2": (
-            t.Qwen2ForCausalLM,
-            t.Qwen2Config,
-            rotary,
-            bpe(marks="$A </s>", pad="<pad>", side="left"),
-        ),
-        "t5": (t.T5ForConditionalGeneration, t.T5Config, t5, unigram()),
-        "t5-encoder": (t.T5EncoderModel, t.T5Config, t5, unigram(side="left")),
+        "qwen2": (t.Qwen2ForCausalLM, t.Qwen2Config, rotary, bpe("$A </s>", "<pad>", "left")),
+        "t5": (t.T5ForConditionalGeneration, t.T5Config, T5, unigram()),
+        "t5-encoder": (t.T5EncoderModel, t.T5Config, T5, unigram(side="left")),
     }
 
 

@@ -39,7 +39,7 @@ class Rare(Axes):
     def with_parameters(self, parameters):
         option, weights = json.loads(parameters)
         if option != self.option:
-            raise DamageError("These are the parameters of another.")
+            raise DamageError("These are the parameters of another embedder.")
         return self._with(weights)
 
     def _with(self, weights):

@@ -1,4 +1,4 @@
-"""Comparisons made by hand, small enough to know every number."""
+"""Small comparisons with known numbers."""
 
 from dataclasses import replace
 
@@ -32,23 +32,22 @@ def difference(mean, low, high, p=0.5, needed=None, counts=(1, 1, 0)):
 
 def row(name, quality=None, family="static", kind="exact", **rest):
     """A system with a quality in the one measure, and otherwise only what `rest` gives."""
-    known = {
-        "quality": {} if quality is None else {MEASURE: quality},
-        "exact_quality": {},
-        "ann_recall": None,
-        "differences": {},
-        "latency": None,
-        "throughput": None,
-        "cost": None,
-        "query_coverage": None,
-        "corpus_coverage": None,
-    }
+    absent = ("ann_recall", "latency", "throughput", "cost", "query_coverage", "corpus_coverage")
+    known = {**dict.fromkeys(absent), "exact_quality": {}, "differences": {}}
+    known["quality"] = {} if quality is None else {MEASURE: quality}
     return Row(name, kind, family, f"{family}:{name}", **(known | rest))
 
 
 def compared(rows, values, hits, queries, *, baseline=None, pairwise=None, documents=None, **rest):
     """A comparison of `rows`: `values` and `hits` by system and query; scores are 1, 1/2, 1/3."""
     judged = any(query.judgments for query in queries)
+
+    def ranked(found):
+        return {
+            query: [(doc_id, 1 / rank) for rank, doc_id in enumerate(doc_ids, start=1)]
+            for query, doc_ids in found.items()
+        }
+
     return Comparison(
         k=rest.get("k", 3),
         measures=(MEASURE,) if judged else (),
@@ -56,17 +55,7 @@ def compared(rows, values, hits, queries, *, baseline=None, pairwise=None, docum
         rows={row.name: row for row in rows},
         per_query={name: {MEASURE: found} for name, found in values.items()},
         pairwise=pairwise or {},
-        runs={
-            row.name: Run(
-                row.name,
-                3,
-                {
-                    query: [(doc_id, 1 / rank) for rank, doc_id in enumerate(found, start=1)]
-                    for query, found in hits.get(row.name, {}).items()
-                },
-            )
-            for row in rows
-        },
+        runs={row.name: Run(row.name, 3, ranked(hits.get(row.name, {}))) for row in rows},
         queries={query.query_id: query for query in queries},
         documents=documents or {},
         notes=rest.get("notes", ()),
@@ -77,31 +66,22 @@ def compared(rows, values, hits, queries, *, baseline=None, pairwise=None, docum
 def three(**rest):
     """bm25 (the baseline), glove and minilm over two queries.
 
-    glove is significantly worse; minilm is better, but not significantly.
+    glove is significantly worse than bm25; minilm is better, but not significantly.
     """
+    worse = {
+        "query_coverage": 0.75,
+        "differences": {MEASURE: difference(-0.25, -0.4, -0.1, 0.01, 99, (0, 1, 2))},
+    }
+    better = {
+        "throughput": 200,
+        "exact_quality": {MEASURE: 0.65},
+        "ann_recall": 0.98,
+        "differences": {MEASURE: difference(0.125, -0.05, 0.3, 0.4, 1234, (1, 1, 0))},
+    }
     rows = [
         row("bm25", 0.5, "lexical", "lexical", latency=latency(1), cost=cost(1), throughput=1200),
-        row(
-            "glove",
-            0.25,
-            latency=latency(0.1),
-            cost=cost(4),
-            throughput=9000,
-            query_coverage=0.75,
-            differences={MEASURE: difference(-0.25, -0.4, -0.1, 0.01, 99, (0, 1, 2))},
-        ),
-        row(
-            "minilm",
-            0.625,
-            "contextual",
-            "ann",
-            latency=latency(10),
-            cost=cost(100),
-            throughput=200,
-            exact_quality={MEASURE: 0.65},
-            ann_recall=0.98,
-            differences={MEASURE: difference(0.125, -0.05, 0.3, 0.4, 1234, (1, 1, 0))},
-        ),
+        row("glove", 0.25, latency=latency(0.1), cost=cost(4), throughput=9000, **worse),
+        row("minilm", 0.625, "contextual", "ann", latency=latency(10), cost=cost(100), **better),
     ]
     values = {
         "bm25": {"q1": 1.0, "q2": 0.0},
@@ -128,10 +108,8 @@ def three(**rest):
         ("bm25", "minilm"): Agreement(0.25, 0.2),
         ("glove", "minilm"): Agreement(0.75, 0.6),
     }
-    made = compared(
-        rows, values, hits, queries, baseline="bm25", pairwise=pairwise, documents=documents
-    )
-    return replace(made, **rest)
+    rest = {"baseline": "bm25", "pairwise": pairwise, "documents": documents} | rest
+    return compared(rows, values, hits, queries, **rest)
 
 
 def unjudged():

@@ -37,14 +37,7 @@ def build(
     deleted: Keys = NO_KEYS,
     parameters: SearchParameters = DEFAULTS,
 ) -> FaissIndex:
-    """Train and fill an index; FAISS's inner product of unit vectors is the cosine.
-
-    The rows of the keys in `dead` (ascending) are left out, a block at a time.
-
-    Raises:
-        InputError: FAISS does not know the factory string, needs more vectors to train on, or more
-            memory than is available.
-    """
+    """Train and fill an index, without `deleted` keys; see `IndexEngine.build`."""
     inner = check_factory(factory, dim)
     rows = count_live(blocks, deleted)
     if not rows:
@@ -62,7 +55,7 @@ def build(
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
             f"FAISS cannot build '{factory}' over {rows:,} vectors: {reason(error)}. "
-            "The vectors are kept: build again with a smaller --ann (IVF16,Flat), or with Flat."
+            "The vectors are kept. Build it again with another factory string, such as HNSW32."
         ) from None
     return FaissIndex(index, parameters)
 
@@ -100,12 +93,9 @@ def _trouble(factory: str) -> str:
 
 
 def _try_a_copy(index: Any, sample: Matrix, parameters: SearchParameters) -> None:
-    """Fill, write, read and search a tiny copy of a trained index.
+    """Fill, write, read and search a tiny copy of a trained index; FAISS raises its RuntimeError.
 
     FAISS can write some kinds that it cannot read (ZnLattice); this shows before hours of work.
-
-    Raises:
-        RuntimeError: by FAISS, with its reason.
     """
     copy = _read_back(index)
     copy.add(sample)

@@ -28,11 +28,7 @@ from indexes.neighbors import (
 )
 from indexes.vectors.engine import Mask
 from indexes.vectors.faiss_engine.messages import reason
-from indexes.vectors.faiss_engine.search_params import (
-    DEFAULTS,
-    SearchParameters,
-    faiss_parameters,
-)
+from indexes.vectors.faiss_engine.search_params import DEFAULTS, SearchParameters, faiss_parameters
 
 NO_ROW = -1
 WRITTEN_BYTES = 1 << 20
@@ -49,9 +45,8 @@ class FaissIndex:
     """
 
     def __init__(self, index: Any, parameters: SearchParameters = DEFAULTS) -> None:
-        self._file = index
+        self._file, self._chosen = index, parameters
         self._index = faiss.downcast_index(index.index)
-        self._chosen = parameters
         self._dim = int(self._index.d)
         self._keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
         # FAISS's search parameters of the last `k` without a mask.
@@ -72,17 +67,13 @@ class FaissIndex:
         faiss.write_index(self._file, faiss.PyCallbackIOWriter(write, WRITTEN_BYTES))
 
     def mask(self, hidden: Keys) -> Mask | None:
-        """Return a mask that hides some keys (ascending); None if the index has none of them.
-
-        It is valid for this index only, as long as the index is.
-        """
+        """Return a mask that hides some keys; None if the index has none of them."""
         visible = ~np.isin(self._keys, hidden, assume_unique=True)
         if visible.all():
             return None
         bits = np.packbits(visible, bitorder="little")
         selector = faiss.IDSelectorBitmap(bits)
-        # FAISS borrows the bits.
-        selector.bits = bits
+        selector.bits = bits  # FAISS borrows them
         return Mask(visible, selector)
 
     def supports_filter(self, mask: Mask) -> bool:
@@ -105,14 +96,7 @@ class FaissIndex:
         return True
 
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
-        """Return about `k` nearest keys for each query, by FAISS's own scores, none that is masked.
-
-        A query of zeros finds nothing. The index may find fewer than `k`.
-
-        Raises:
-            InputError, MismatchError: see `normalize_queries` and `validate_k`; InputError if FAISS
-                refuses.
-        """
+        """Return about `k` nearest keys of each query, by FAISS's own scores; see `VectorIndex`."""
         k = min(validate_k(k), self.rows)
         queries = normalize_queries(queries, self._dim)
         if not k or not len(queries) or (mask and not mask.visible.any()):
@@ -125,7 +109,7 @@ class FaissIndex:
         except RuntimeError as error:
             raise InputError(
                 f"FAISS cannot search this index: {reason(error)}. "
-                "Rebuild it with another --ann, such as HNSW32."
+                "Build it again with another factory string, such as HNSW32."
             ) from None
         rows[~queries.any(axis=1)] = NO_ROW
         missing = rows == NO_ROW
@@ -157,11 +141,7 @@ class FaissIndex:
 
 
 def load(path: Path, dim: int, parameters: SearchParameters = DEFAULTS) -> FaissIndex:
-    """Read an index file; the caller has verified its checksum.
-
-    Raises:
-        DamageError: FAISS cannot read it, or it holds vectors of another width.
-    """
+    """Read an index file; see `IndexEngine.load`."""
     try:
         index = faiss.read_index(str(path))
     except RuntimeError as error:

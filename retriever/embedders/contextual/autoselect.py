@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders.cache import cache_folder, write_file_atomic
 from retriever.embedders.contextual.engine import Engine
-from retriever.embedders.contextual.onnx_engine.export_cache import (
-    Source,
-    export,
-    unwritable_cache_reason,
-)
+from retriever.embedders.contextual.onnx_engine import export_cache
+from retriever.embedders.contextual.onnx_engine.export_cache import Source
 from retriever.embedders.contextual.probes import Probes, likeness, probes_of, seconds, vectors_of
 from retriever.embedders.devices import computes_bfloat16
 from retriever.hardware import accelerators, threads
@@ -48,7 +45,7 @@ class RuntimeConfig:
 
 
 # The most exact first; of two equally exact ones, the one that opens without loading torch.
-WAYS = (
+CONFIGS = (
     RuntimeConfig("onnx", "float32"),
     RuntimeConfig("torch", "float32"),
     RuntimeConfig("torch", "bfloat16"),
@@ -58,8 +55,7 @@ WAYS = (
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """The selected configuration, the texts per second of all that were measured, and why others
-    failed.
+    """The selected configuration, texts per second of those measured, and why others failed.
 
     Keys are configurations as text. Nothing is measured if only one is available.
     """
@@ -71,21 +67,18 @@ class RuntimeChoice:
     def note(self, model: str) -> str:
         """Return a sentence on what was selected, and why."""
         start = f"{model} computes in {self.way}"
-        others = {way: rate for way, rate in self.rates.items() if way != str(self.way)}
+        others = {config: rate for config, rate in self.rates.items() if config != str(self.way)}
         if others:
-            slower = "; ".join(f"{way}: {rate:,.0f}" for way, rate in others.items())
+            slower = "; ".join(f"{config}: {rate:,.0f}" for config, rate in others.items())
             start += f": {self.rates[str(self.way)]:,.0f} texts/s here ({slower})"
-        reasons = "".join(f"; not {way}: {reason}" for way, reason in self.ruled_out.items())
+        reasons = "".join(f"; not {config}: {reason}" for config, reason in self.ruled_out.items())
         return f"{start}{reasons}."
 
 
-def ways(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
+def candidates(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
     """Return the configurations that a runtime and a precision allow on the CPU, best first."""
-    return tuple(
-        way
-        for way in WAYS
-        if runtime in ("auto", way.runtime) and precision in ("auto", way.precision)
-    )
+    some = [config for config in CONFIGS if runtime in ("auto", config.runtime)]
+    return tuple(config for config in some if precision in ("auto", config.precision))
 
 
 def cached_choice(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoice | None:
@@ -117,21 +110,21 @@ def choose(
         InputError: no configuration is available: why, as a clause without a full stop.
     """
     probes = probes_of(model.card) if model.card.plain and model.card.tokenizer else None
-    open_ways: dict[RuntimeConfig, Engine] = {}
+    engines: dict[RuntimeConfig, Engine] = {}
     ruled_out: dict[str, str] = {}
     lasting = True
-    for way in among:
+    for config in among:
         try:
-            open_ways[way] = _engine(way, source, model, other, probes)
+            engines[config] = _engine(config, source, model, other, probes)
         except InputError as error:
-            ruled_out[str(way)] = str(error)
+            ruled_out[str(config)] = str(error)
         except ModelNotAvailableError as error:
-            ruled_out[str(way)], lasting = str(error).rstrip("."), False
+            ruled_out[str(config)], lasting = str(error).rstrip("."), False
         except OSError as error:
-            ruled_out[str(way)], lasting = unwritable_cache_reason(error), False
-    if not open_ways:
+            ruled_out[str(config)], lasting = export_cache.unwritable_cache_reason(error), False
+    if not engines:
         raise InputError("; ".join(ruled_out.values()))
-    choice = _measure(open_ways, probes, ruled_out)
+    choice = _measure(engines, probes, ruled_out)
     if lasting:
         with suppress(OSError):
             write_file_atomic(_choice_file(source, among), json.dumps(asdict(choice)))
@@ -139,29 +132,23 @@ def choose(
 
 
 def _engine(
-    way: RuntimeConfig,
+    config: RuntimeConfig,
     source: Source,
     model: SentenceModel,
     other: Callable[[str], SentenceModel],
     probes: Probes | None,
 ) -> Engine:
-    """Return the engine of a configuration.
-
-    Raises:
-        InputError: why it is not available, as a clause.
-        ModelNotAvailableError: a library is missing.
-        OSError: the cache is not writable.
-    """
-    if way.runtime == "onnx":
-        return export(source, way.precision, model).engine
-    if way.precision == model.precision:
+    """Return the engine of a configuration, or raise why it is not available, as a clause."""
+    if config.runtime == "onnx":
+        return export_cache.export(source, config.precision, model).engine
+    if config.precision == model.precision:
         return model
     if not computes_bfloat16("cpu"):
         raise InputError("this processor has no instructions for it")
-    rough = other(way.precision)
+    rough = other(config.precision)
     if probes is not None:
         found = likeness(rough, probes, vectors_of(model, probes))
-        if not found.is_enough(way.precision):
+        if not found.is_enough(config.precision):
             raise InputError(f"its vectors differ from those in float32: {found}")
     return rough
 
@@ -172,24 +159,22 @@ def _measure(
     if len(engines) == 1 or probes is None:
         return RuntimeChoice(next(iter(engines)), {}, ruled_out)
     taken = seconds(list(engines.values()), probes, most=SECONDS, turns=TURNS)
-    rates = {way: len(probes.tokens) / each for way, each in zip(engines, taken, strict=True)}
-    return RuntimeChoice(
-        fastest(rates), {str(way): round(rate, 2) for way, rate in rates.items()}, ruled_out
-    )
+    rates = {config: len(probes.tokens) / each for config, each in zip(engines, taken, strict=True)}
+    rounded = {str(config): round(rate, 2) for config, rate in rates.items()}
+    return RuntimeChoice(fastest(rates), rounded, ruled_out)
 
 
 def fastest(rates: Mapping[RuntimeConfig, float]) -> RuntimeConfig:
     """Return the fastest configuration; it must beat those before it by 25 %."""
     best = next(iter(rates))
-    for way, rate in rates.items():
+    for config, rate in rates.items():
         if rate > FASTER * rates[best]:
-            best = way
+            best = config
     return best
 
 
 def _choice_file(source: Source, among: Sequence[RuntimeConfig]) -> Path:
     """Return the file of a choice; another number of threads or accelerator has its own."""
-    key = source.key(
-        ways=[str(way) for way in among], threads=threads(), accelerators=accelerators()
-    )
+    ways = [str(config) for config in among]
+    key = source.key(ways=ways, threads=threads(), accelerators=accelerators())
     return cache_folder() / "onnx" / "choices" / f"{key}.json"

@@ -38,8 +38,7 @@ def batches(
     budget: int,
     most: int | None = None,
 ) -> Iterator[Batch]:
-    """Yield the texts at `places` in batches, longest first, so that running out of memory fails
-    early.
+    """Yield the texts at `places` in batches, longest first, to run out of memory early if at all.
 
     `tokens` are the tokens of all texts. A batch has at most `budget` positions, padding included,
     and at most `most` texts, but always at least one. Texts of equal length keep their order.

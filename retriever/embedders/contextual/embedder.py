@@ -13,12 +13,12 @@ from indexes.errors import InputError
 from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, TextReport, WordVectors
 from retriever.embedders.contextual.encode_texts import ModelTexts
 from retriever.embedders.contextual.encode_words import encode_words_in_context
-from retriever.embedders.contextual.model_info import RUNTIMES
+from retriever.embedders.contextual.model_info import RUNTIMES, EncodingOptions
 from retriever.embedders.contextual.options import check_prompt_length, options_of, validate_options
 from retriever.embedders.contextual.runtime import opened
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.devices import computes_bfloat16
-from retriever.embedders.layers import resolve_layer
+from retriever.embedders.layers import parse_layers, resolve_layer
 from retriever.embedders.tokenization.alignment import validate_pooling
 from retriever.embedders.validation import check_count, check_one_of, check_texts
 
@@ -53,12 +53,17 @@ class ContextualEmbedder:
 
     Vectors are float32 of length 1; blank texts get zeros.
 
+    Attributes: `max_length` counts special tokens, and is None if unlimited; `layers` is the number
+    of hidden layers. `runtime` and `precision` are those in use; `notes` say why, and warn about
+    the model, one sentence each. `tokenizer_json` is the text of the model's `tokenizer.json`, if
+    any. `fingerprint` has weights, modules, prompts, vocabulary and length of the model, and
+    runtime and precision if they are not torch and float32.
+
     Raises:
         ModelNotAvailableError: the model cannot be loaded; the message lists what was tried and how
             to get it.
-        InputError: no such device, runtime or precision, or an invalid combination; `batch_size`,
-            `max_length` or `dim` is not a positive integer; or an unknown option value, or one that
-            this model does not support.
+        InputError: an unknown value of an option, one that this model or machine does not support,
+            or an invalid combination.
     """
 
     modalities: tuple[str, ...] = TEXT_ONLY
@@ -81,69 +86,33 @@ class ContextualEmbedder:
     ) -> None:
         check_count("batch_size", batch_size)
         check_one_of("runtime", runtime, RUNTIMES)
+        layers = None if layer is None else parse_layers(layer)
+        prompts = query_prompt, document_prompt
+        self._choices = EncodingOptions(max_length, precision, pooling, layers, dim, *prompts)
+        validate_options(self._choices, normalize)
         self._name, self._device, self._runtime = model, device, runtime
-        self._choices = validate_options(
-            max_length=max_length,
-            precision=precision,
-            pooling=pooling,
-            layer=layer,
-            dim=dim,
-            query_prompt=query_prompt,
-            document_prompt=document_prompt,
-            normalize=normalize,
-        )
         self._opened = opened(model, device=device, runtime=runtime, choices=self._choices)
-        card = self._opened.card
+        card, engine = self._opened.card, self._opened.engine
+        self.name = Path(model).resolve().name if Path(model).exists() else _last(model)
+        self.dim, self.max_length, self.layers = card.dim, card.max_length, card.layers
+        self.runtime, self.precision = engine.runtime, engine.precision
+        self.notes = self._opened.notes
+        self.tokenizer_json, self.fingerprint = card.tokenizer, card.fingerprint
+        self.word_layer = (card.layers + 1) // 2
         tokenizer = None
         if card.tokenizer is not None:
             tokenizer = ModelTokenizer(card.tokenizer, card.max_length, card.side)
-            prompts = [card.prompt(task) for task in ("query", "document")]
-            check_prompt_length(tokenizer, prompts, card.max_length)
+            used = [card.prompt(task) for task in ("query", "document")]
+            check_prompt_length(tokenizer, used, card.max_length)
         # A model that takes more than tokens does its own preprocessing.
         self._texts = ModelTexts(self._opened, tokenizer if card.plain else None, batch_size)
-
-    @property
-    def name(self) -> str:
-        """Name of the model without its organization, or of its folder."""
-        return Path(self._name).resolve().name if Path(self._name).exists() else _last(self._name)
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the vectors."""
-        return self._opened.card.dim
-
-    @property
-    def max_length(self) -> int | None:
-        """Maximum number of tokens, special tokens included; None if unlimited."""
-        return self._opened.card.max_length
-
-    @property
-    def layers(self) -> int:
-        """Number of hidden layers of the transformer."""
-        return self._opened.card.layers
-
-    @property
-    def runtime(self) -> str:
-        """Runtime: `torch` or `onnx`."""
-        return self._opened.engine.runtime
-
-    @property
-    def precision(self) -> str:
-        """Precision of the computation: `float32`, `bfloat16`, `float16` or `int8`."""
-        return self._opened.engine.precision
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes, one sentence each: the runtime that was selected and why, and warnings."""
-        return self._opened.notes
 
     def in_precision(self, precision: str | None = None) -> ContextualEmbedder:
         """Return the same model in another precision, with the runtime that is faster for it.
 
         None is the best precision of torch on this machine: bfloat16 if the processor supports it.
         """
-        best = "bfloat16" if computes_bfloat16(self._device) else self.precision
-        wanted = precision or best
+        wanted = precision or ("bfloat16" if computes_bfloat16(self._device) else self.precision)
         if wanted == self.precision:
             return self
         options = {**self.spec.options, "precision": wanted, "runtime": "auto"}
@@ -159,19 +128,6 @@ class ContextualEmbedder:
         other = copy.copy(self)
         other._texts = replace(self._texts, batch_size=batch_size)
         return other
-
-    @property
-    def tokenizer_json(self) -> str | None:
-        """Text of the model's `tokenizer.json`; None if it has none."""
-        return self._opened.card.tokenizer
-
-    @property
-    def fingerprint(self) -> str:
-        """Weights, modules, prompts, vocabulary and length of the model.
-
-        Also runtime and precision, if they are not torch and float32.
-        """
-        return self._opened.card.fingerprint
 
     @property
     def spec(self) -> EmbedderSpec:
@@ -238,11 +194,6 @@ class ContextualEmbedder:
         return encode_words_in_context(
             self._opened, tokenizer, texts, layer=taken, pieces=pieces, batch_size=most
         )
-
-    @property
-    def word_layer(self) -> int:
-        """Default layer of `encode_words`."""
-        return (self.layers + 1) // 2
 
 
 def _last(name: str | os.PathLike[str]) -> str:

@@ -30,9 +30,6 @@ class ModelTexts:
         """Return unit vectors (len(texts), dim) and the report on the texts.
 
         Blank texts get zeros.
-
-        Raises:
-            InputError: see `check_texts`.
         """
         check_texts(texts)
         if self.tokenizer is None:
@@ -54,19 +51,14 @@ class ModelTexts:
         return unit(vectors), report
 
     def report(self, texts: Sequence[str], task: str) -> TextReport:
-        """Return the report on texts, prompt included, without computing vectors.
-
-        Raises:
-            InputError: see `check_texts`.
-        """
+        """Return the report on texts, prompt included, without computing vectors."""
         check_texts(texts)
         if self.tokenizer is None:
             return self._report_by_model(texts, task)
-        parts = self.tokenizer.tokenize_ahead(texts, self.opened.card.prompt(task))
-        return sum(
-            (_report(read, _not_blank(texts[at : at + len(read.tokens)])) for at, read in parts),
-            TextReport(),
-        )
+        report = TextReport()
+        for at, read in self.tokenizer.tokenize_ahead(texts, self.opened.card.prompt(task)):
+            report += _report(read, _not_blank(texts[at : at + len(read.tokens)]))
+        return report
 
     def _fill(self, vectors: Matrix, read: TokenizedBatch, filled: list[int], skipped: int) -> int:
         """Write the vectors of the `filled` texts to their rows; return the positions computed."""
@@ -91,13 +83,9 @@ class ModelTexts:
         prompt = self.opened.card.prompt(task)
         prompted = [prompt + texts[place] for place in _not_blank(texts)]
         lengths = self.opened.model().lengths(prompted, task)
-        return TextReport(
-            texts=len(texts),
-            truncated=sum(limit is not None and length > limit for length, limit in lengths),
-            tokens=sum(
-                length if limit is None else min(length, limit) for length, limit in lengths
-            ),
-        )
+        read = [length if limit is None else min(length, limit) for length, limit in lengths]
+        truncated = sum(count < length for count, (length, _) in zip(read, lengths, strict=True))
+        return TextReport(texts=len(texts), truncated=truncated, tokens=sum(read))
 
 
 def _not_blank(texts: Sequence[str]) -> list[int]:

@@ -33,7 +33,6 @@ def encode_words_in_context(
     for batch in batches(read.tokens, places, pad=pad, budget=model.budget, most=batch_size):
         hidden = model.hidden(batch, layer)
         for place, vectors in zip(batch.places, hidden, strict=True):
-            offsets = read.offsets[place]
-            spans = word_spans(texts[place])
+            offsets, spans = read.offsets[place], word_spans(texts[place])
             found[place] = pool_words(spans, offsets, vectors[: len(offsets)], pieces)
     return [found[place] for place in places]

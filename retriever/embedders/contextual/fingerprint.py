@@ -35,8 +35,7 @@ CONFIG = (
 
 
 def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = None) -> str:
-    """Return one line of JSON on weights, modules, prompts, length, vocabulary and a probe's
-    tokens.
+    """Return one line of JSON on weights, modules, prompts, length, vocabulary and a probe.
 
     Path, name, device and batch size are left out. `dim` is the number of leading values kept of
     each vector, if it differs from the model's own.
@@ -102,5 +101,4 @@ def _vocabulary_checksum(tokenizer: Any) -> str:
     known = tokenizer.get_vocab()
     if not isinstance(known, Mapping):
         known = {token: number for number, token in enumerate(known)}
-    tokens = sorted(known.items())
-    return hashlib.sha256(json.dumps(tokens).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sorted(known.items())).encode()).hexdigest()

@@ -10,12 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.embedders.contextual.model_info import (
-    DOCUMENT_PROMPTS,
-    POOLINGS,
-    QUERY_PROMPTS,
-    EncodingOptions,
-)
+from retriever.embedders.contextual import model_info
+from retriever.embedders.contextual.model_info import EncodingOptions
 
 # Libraries represent no limit as infinity or as 10 to the 30th.
 NO_LIMIT = 10**9
@@ -137,14 +133,11 @@ def is_plain(model: Any) -> bool:
     if not {type(part).__name__ for part in list(model)[1:]} <= PLAIN_PARTS:
         return False
     settings = getattr(first, "processing_kwargs", None) or {}
-    own = (
-        getattr(first, "query_length", None),
-        getattr(first, "document_length", None),
-        getattr(first, "query_expansion", None),
-        settings.get("text"),
-        settings.get("common"),
-    )
-    if any(own) or "message" in getattr(first, "modality_config", {}):
+    names = ("query_length", "document_length", "query_expansion")
+    own = [getattr(first, name, None) for name in names]
+    if any((*own, settings.get("text"), settings.get("common"))) or "message" in getattr(
+        first, "modality_config", {}
+    ):
         return False
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         return False
@@ -161,7 +154,7 @@ def raw_notes(model: Any, kind: str) -> tuple[str, ...]:
     modes = [part.pooling_mode for part in model if hasattr(part, "pooling_mode")]
     if not modes:
         return ()
-    ours = {theirs: name for name, theirs in POOLINGS.items()}
+    ours = {theirs: name for name, theirs in model_info.POOLINGS.items()}
     pooling = ours.get(modes[0], modes[0])
     return (
         f"A raw {kind}, never trained to embed texts, pooled by '{pooling}'. Such models usually "
@@ -175,7 +168,11 @@ def prompt_notes(prompts: Mapping[str, str], choices: EncodingOptions) -> tuple[
     """Return the notes on a model that only has prompts for other tasks, so that none is used."""
     named = [name for name, text in sorted(prompts.items()) if text]
     chosen = choices.query_prompt is not None or choices.document_prompt is not None
-    if not named or chosen or set(named) & {*QUERY_PROMPTS, *DOCUMENT_PROMPTS}:
+    if (
+        not named
+        or chosen
+        or set(named) & {*model_info.QUERY_PROMPTS, *model_info.DOCUMENT_PROMPTS}
+    ):
         return ()
     return (
         f"The model has prompts for {', '.join(named)}, but none for queries or documents, so none "

@@ -12,16 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from retriever.embedders import hub
 from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.contextual.torch_model import SentenceModel
-from retriever.embedders.hub import (
-    SENTENCE_PACKAGES,
-    files_of_sentence_model,
-    is_offline,
-    is_raw_checkpoint,
-    locate_sentence_model,
-    not_available,
-)
 from retriever.embedders.validation import first_line
 
 
@@ -31,22 +24,21 @@ def load(
     """Load the model from a path, an installed package or the Hugging Face hub.
 
     Raises:
-        ModelNotAvailableError: it cannot be loaded; the message lists what was tried and how to get
-            it.
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
         InputError: an option that this model does not support.
     """
-    place, tried = locate_sentence_model(model)
+    place, tried = hub.locate_sentence_model(model)
     for where, local in _attempts(place):
         try:
             loaded = _sentence_transformer(str(place), device, local)
-            raw = is_raw_checkpoint(place)
+            raw = hub.is_raw_checkpoint(place)
         except Exception as error:  # each library below raises its own kinds
             tried.append(f"{where} {place}: {_reason(error)}")
         else:
             return SentenceModel(loaded, choices, raw=raw)
-    if not isinstance(place, Path) and is_offline():
+    if not isinstance(place, Path) and hub.is_offline():
         tried.append("Hugging Face: skipped, HF_HUB_OFFLINE is set")
-    raise not_available("sentence model", os.fspath(model), tried, SENTENCE_PACKAGES)
+    raise hub.not_available("sentence model", os.fspath(model), tried, hub.SENTENCE_PACKAGES)
 
 
 def _reason(error: Exception) -> str:
@@ -62,11 +54,11 @@ def _attempts(place: Path | str) -> list[tuple[str, bool]]:
     """Return where to load from, in order, and whether each is limited to local files."""
     if isinstance(place, Path):
         return [("folder", True)]
-    cache, hub = ("Hugging Face cache", True), ("Hugging Face", False)
-    if is_offline():
+    cache, online = ("Hugging Face cache", True), ("Hugging Face", False)
+    if hub.is_offline():
         return [cache]
     # The cache may hold the transformer alone; only the hub knows whether it has pooling.
-    return [cache, hub] if files_of_sentence_model(place) else [hub, cache]
+    return [cache, online] if hub.files_of_sentence_model(place) else [online, cache]
 
 
 def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:

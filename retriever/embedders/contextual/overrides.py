@@ -8,12 +8,8 @@ from functools import cache
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.embedders.contextual.model_info import (
-    DOCUMENT_PROMPTS,
-    POOLINGS,
-    QUERY_PROMPTS,
-    EncodingOptions,
-)
+from retriever.embedders.contextual import model_info
+from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.layers import resolve_layers
 
 # Attribute that holds the layers, for models that return the last layer's output unchanged. Others
@@ -39,7 +35,7 @@ def apply_overrides(model: Any, choices: EncodingOptions) -> int | None:
     """
     model.prompts = _prompts(model.prompts, choices)
     if choices.pooling is not None:
-        _replace_pooling(model, POOLINGS[choices.pooling])
+        _replace_pooling(model, model_info.POOLINGS[choices.pooling])
     if choices.layer is not None:
         _average_layers(model, choices.layer)
     return None if choices.dim is None else _truncate_vectors(model, choices.dim)
@@ -63,8 +59,7 @@ def _width(model: Any) -> int:
 
 
 def layer_of_tokens(transformer: Any, layer: int, **tokens: Any) -> Any:
-    """Return the output of a layer (0 to `count_layers`) for each token, a tensor (n, width,
-    hidden).
+    """Return the output of a layer (0 to `count_layers`), a tensor (n, width, hidden).
 
     The layers above are not computed if the architecture allows it.
 
@@ -82,8 +77,8 @@ def _prompts(own: Mapping[str, str], choices: EncodingOptions) -> dict[str, str]
     """Return the prompts by name, with those for a task replaced by the chosen one."""
     prompts = dict(own)
     for names, chosen in (
-        (QUERY_PROMPTS, choices.query_prompt),
-        (DOCUMENT_PROMPTS, choices.document_prompt),
+        (model_info.QUERY_PROMPTS, choices.query_prompt),
+        (model_info.DOCUMENT_PROMPTS, choices.document_prompt),
     ):
         used = next((own[name] for name in names if own.get(name)), "")
         if chosen is not None and chosen != used:
@@ -106,7 +101,6 @@ def _truncate_vectors(model: Any, dim: int) -> int | None:
 
 
 def _replace_pooling(model: Any, mode: str) -> None:
-    """Replace the pooling."""
     _check_parts(model, "pooling")
     own, after = model[1], list(model)[2:]
     width = own.embedding_dimension
@@ -134,11 +128,7 @@ def _average_layers(model: Any, layers: tuple[int, ...]) -> None:
 
 
 def _check_parts(model: Any, option: str) -> None:
-    """Check that a model is a transformer and a pooling, followed only by `Dense` or `Normalize`.
-
-    Raises:
-        InputError: it has other modules.
-    """
+    """Check that after transformer and pooling, a model only has `Dense` or `Normalize`."""
     names = [type(part).__name__ for part in model]
     plain = names[:2] == ["Transformer", "Pooling"] and set(names[2:]) <= {"Dense", "Normalize"}
     if not plain:
@@ -149,11 +139,7 @@ def _check_parts(model: Any, option: str) -> None:
 
 
 def _check_layers(transformer: Any, count: int) -> None:
-    """Run the model once to check that it returns all its layers.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Run the model once to check that it returns all its layers."""
     import torch
 
     with torch.inference_mode():
@@ -197,9 +183,7 @@ def _averaging_class() -> Any:
     import torch
 
     class Layers(torch.nn.Module):  # type: ignore[misc, unused-ignore]
-        """Returns the average of some `layers` of a model per token; otherwise behaves like the
-        model.
-        """
+        """Returns the average of some `layers` per token; otherwise behaves like the model."""
 
         def __init__(self, model: Any, layers: tuple[int, ...]) -> None:
             super().__init__()

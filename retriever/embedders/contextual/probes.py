@@ -33,11 +33,7 @@ SENTENCES = (
 LONG = 256
 # Thresholds of the mean and the minimum cosine. Exact copies differ in the sixth digit by rounding,
 # int8 loses some thousandths; a larger loss means that a layer is broken.
-ENOUGH = {
-    "float32": (0.99999, 0.99999),
-    "bfloat16": (0.98, 0.95),
-    "int8": (0.98, 0.95),
-}
+ENOUGH = {"float32": (0.99999, 0.99999), "bfloat16": (0.98, 0.95), "int8": (0.98, 0.95)}
 
 
 @dataclass(frozen=True)
@@ -71,11 +67,7 @@ class Similarity:
 
 
 def probes_of(card: ModelInfo) -> Probes:
-    """Return the tokens of each sentence, and of six long texts made of several sentences.
-
-    Raises:
-        ValueError: the model has no tokenizer.
-    """
+    """Return the tokens of each sentence, and of six long texts made of several sentences."""
     if card.tokenizer is None:
         raise ValueError("probes need a model with a tokenizer")
     count = len(SENTENCES)

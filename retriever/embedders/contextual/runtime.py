@@ -9,24 +9,13 @@ from functools import cache
 from pathlib import Path
 
 from indexes.errors import InputError, ModelNotAvailableError
-from retriever.embedders.contextual.autoselect import (
-    RuntimeChoice,
-    RuntimeConfig,
-    cached_choice,
-    choose,
-    ways,
-)
+from retriever.embedders.contextual import autoselect
+from retriever.embedders.contextual.autoselect import RuntimeChoice, RuntimeConfig
 from retriever.embedders.contextual.engine import Engine
 from retriever.embedders.contextual.loading import load
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
-from retriever.embedders.contextual.onnx_engine.export_cache import (
-    Export,
-    Source,
-    cached_export,
-    export,
-    source_of,
-    unwritable_cache_reason,
-)
+from retriever.embedders.contextual.onnx_engine import export_cache
+from retriever.embedders.contextual.onnx_engine.export_cache import Export, Source
 from retriever.embedders.contextual.torch_model import SentenceModel
 from retriever.embedders.devices import fastest_precision, on_processor, validate_device
 
@@ -55,17 +44,15 @@ def opened(
     imported, which would take seconds. The runtime `torch` does not touch the cache.
 
     Raises:
-        ModelNotAvailableError: it cannot be loaded; the message lists what was tried and how to get
-            it.
-        InputError: the runtime is not available here, or an option that this model does not
-            support.
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
+        InputError: the runtime is not available here, or the model does not support an option.
     """
     _check_together(device, runtime, choices.precision)
     request = _ModelRequest(model, device, choices)
-    among = ways(runtime, choices.precision)
-    if device not in (None, "cpu") or all(way.runtime == "torch" for way in among):
+    among = autoselect.candidates(runtime, choices.precision)
+    if device not in (None, "cpu") or all(config.runtime == "torch" for config in among):
         return request.in_torch()
-    if [way.runtime for way in among] == ["onnx"]:
+    if [config.runtime for config in among] == ["onnx"]:
         return _load_onnx(request, among[0])
     return _load_fastest(request, among)
 
@@ -84,8 +71,7 @@ class _ModelRequest:
         return Path(self.model).name or str(self.model)
 
     def source(self) -> Source | None:
-        """Return what determines an export of it."""
-        return source_of(self.model, self.choices)
+        return export_cache.source_of(self.model, self.choices)
 
     def load(self, precision: str = "float32") -> SentenceModel:
         """Load it in torch, on the CPU."""
@@ -108,24 +94,17 @@ class _ModelRequest:
     def exported(self, found: Export, note: Sequence[str] = ()) -> LoadedModel:
         """Return an exported model; torch is loaded on first use."""
         notes = [*note, *found.card.notes]
-        if found.precision != "float32":
-            notes.append(
-                f"{self.name}: vectors in {found.precision} against float32: {found.likeness}."
-            )
+        if (precision := found.precision) != "float32":
+            notes.append(f"{self.name}: vectors in {precision} against float32: {found.likeness}.")
         return LoadedModel(found.card, found.engine, tuple(notes), cache(self.load))
 
 
 def _torch(model: SentenceModel, *notes: str) -> LoadedModel:
-    """Return a model that runs in torch."""
     return LoadedModel(model.card, model, (*notes, *model.card.notes), lambda: model)
 
 
 def _check_together(device: str | None, runtime: str, precision: str) -> None:
-    """Check that device, runtime and precision are compatible.
-
-    Raises:
-        InputError: they are not; the message lists valid combinations.
-    """
+    """Check that device, runtime and precision are compatible."""
     if runtime == "onnx" and precision in ("bfloat16", "float16"):
         raise InputError(
             f"precision is {precision}, which only torch supports; with runtime onnx expected "
@@ -143,37 +122,29 @@ def _check_together(device: str | None, runtime: str, precision: str) -> None:
         )
 
 
-def _load_onnx(request: _ModelRequest, way: RuntimeConfig) -> LoadedModel:
-    """Load the model in onnxruntime in a given precision.
-
-    Raises:
-        InputError: it is not possible, or its vectors differ from torch's.
-    """
+def _load_onnx(request: _ModelRequest, config: RuntimeConfig) -> LoadedModel:
+    """Load the model in onnxruntime in a given precision."""
     source = request.source()
-    if source and (there := cached_export(source, way.precision)):
+    if source and (there := export_cache.cached_export(source, config.precision)):
         return request.exported(there)
     loaded, source = _loaded(request, source)
     try:
         if source is None:
             raise InputError(NOT_HERE)
-        return request.exported(export(source, way.precision, loaded))
+        return request.exported(export_cache.export(source, config.precision, loaded))
     except InputError as error:
         raise request.refused(str(error)) from None
     except OSError as error:
-        raise request.refused(unwritable_cache_reason(error)) from None
+        raise request.refused(export_cache.unwritable_cache_reason(error)) from None
 
 
 def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> LoadedModel:
-    """Load the model with the fastest configuration here, from the cache or measured now.
-
-    Raises:
-        InputError: only onnxruntime was requested, and it cannot run this model.
-    """
+    """Load the model with the fastest configuration here, from the cache or measured now."""
     source = request.source()
-    choice = cached_choice(source, among) if source else None
+    choice = autoselect.cached_choice(source, among) if source else None
     if source and choice and (found := _load_cached_choice(request, source, choice)):
         return found
-    exact = next((way for way in among if way.runtime == "torch"), None)
+    exact = next((config for config in among if config.runtime == "torch"), None)
     if exact and not on_processor(request.device):
         return request.in_torch()
     loaded, source = _loaded(request, source)
@@ -182,7 +153,9 @@ def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> Loa
             raise request.refused(NOT_HERE)
         return _torch(loaded, f"{request.name} computes in {exact}: for onnxruntime, {NOT_HERE}.")
     try:
-        return _load_choice(request, source, choose(source, among, loaded, request.load), loaded)
+        return _load_choice(
+            request, source, autoselect.choose(source, among, loaded, request.load), loaded
+        )
     except InputError as error:
         raise request.refused(str(error)) from None
 
@@ -205,7 +178,7 @@ def _load_cached_choice(
 ) -> LoadedModel | None:
     """Load the model with the cached choice; None if that is no longer possible."""
     if choice.way.runtime == "onnx":
-        if there := cached_export(source, choice.way.precision):
+        if there := export_cache.cached_export(source, choice.way.precision):
             return request.exported(there, [choice.note(request.name)])
         loaded = request.load()
     else:
@@ -220,9 +193,9 @@ def _load_choice(
     request: _ModelRequest, source: Source, choice: RuntimeChoice, loaded: SentenceModel
 ) -> LoadedModel:
     """Load the model as chosen; `loaded` is in torch, in its precision or in float32."""
-    way, note = choice.way, choice.note(request.name)
-    if way.runtime == "onnx":
-        return request.exported(export(source, way.precision, loaded), [note])
-    return _torch(
-        loaded if way.precision == loaded.precision else request.load(way.precision), note
-    )
+    config, note = choice.way, choice.note(request.name)
+    if config.runtime == "onnx":
+        return request.exported(export_cache.export(source, config.precision, loaded), [note])
+    if config.precision != loaded.precision:
+        loaded = request.load(config.precision)
+    return _torch(loaded, note)

@@ -49,12 +49,11 @@ class ModelTokenizer:
         """Tokenize all texts at once, in all available threads."""
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
         encoded = encode(list(texts))
+        with_offsets = encoded if offsets else []
         return TokenizedBatch(
             tokens=[one.ids for one in encoded],
             cut=[bool(one.overflowing) for one in encoded],
-            offsets=[np.array(one.offsets, np.int64).reshape(-1, 2) for one in encoded]
-            if offsets
-            else [],
+            offsets=[np.array(one.offsets, np.int64).reshape(-1, 2) for one in with_offsets],
         )
 
     def tokenize_ahead(

@@ -12,21 +12,9 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from retriever.embedders.base import Matrix
+from retriever.embedders.contextual import inspection
 from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.fingerprint import fingerprint_of_model
-from retriever.embedders.contextual.inspection import (
-    count_tokens,
-    enable_padding,
-    finite_length,
-    is_plain,
-    limit_length,
-    limit_of,
-    max_positions,
-    padding_of,
-    part_for,
-    prompt_notes,
-    raw_notes,
-)
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.overrides import apply_overrides, count_layers, layer_of_tokens
 
@@ -39,62 +27,49 @@ OWN_BATCH = 32
 class SentenceModel:
     """A loaded model, with options applied.
 
-    `model` is a `SentenceTransformer` that this object owns.
+    `model` is a `SentenceTransformer` that this object owns, as `parts`. `most` is the model's own
+    maximum length, whatever is chosen.
     """
 
     runtime = "torch"
 
     def __init__(self, model: Any, choices: EncodingOptions, *, raw: bool = False) -> None:
-        self._model, self._choices, self._raw = model, choices, raw
+        self.parts, self._choices, self._raw = model, choices, raw
         # With all layers, whichever are pooled.
         self._transformer = model.transformers_model
         self._process = os.getpid()
-        # The model's own maximum length, whatever is chosen.
-        self.most = max_positions(model)
+        self.precision = choices.precision
+        self.budget = BUDGET_CPU if model.device.type == "cpu" else BUDGET_GPU
+        self.most = inspection.max_positions(model)
         if choices.max_length is not None:
-            limit_length(model, choices.max_length)
+            inspection.limit_length(model, choices.max_length)
         # Also for float32: a checkpoint saved in half precision would be computed in it.
         _compute_in(model, choices.precision)
         self._chosen_dim = apply_overrides(model, choices)
-        enable_padding(model)
+        inspection.enable_padding(model)
         model.eval()
-
-    @property
-    def precision(self) -> str:
-        """Precision of the computation."""
-        return self._choices.precision
-
-    @property
-    def budget(self) -> int:
-        """Maximum positions per batch."""
-        return BUDGET_CPU if self._model.device.type == "cpu" else BUDGET_GPU
 
     @cached_property
     def card(self) -> ModelInfo:
         """What is known about the model without its weights."""
-        model = self._model
-        tokenizer = model.tokenizer
+        model, tokenizer = self.parts, self.parts.tokenizer
         backend = getattr(tokenizer, "backend_tokenizer", None)
+        length = inspection.finite_length(model.max_seq_length)
+        kind = type(self._transformer).__name__
+        raw = inspection.raw_notes(model, kind) if self._raw else ()
         return ModelInfo(
             dim=int(model.truncate_dim or model.get_embedding_dimension()),
-            max_length=limit_of(model),
+            max_length=inspection.limit_of(model),
             prompts={name: text for name, text in sorted(model.prompts.items()) if text},
-            fingerprint=fingerprint_of_model(
-                model, finite_length(model.max_seq_length), self._chosen_dim
-            ),
+            fingerprint=fingerprint_of_model(model, length, self._chosen_dim),
             tokenizer=None if backend is None else str(backend.to_str()),
-            pad=padding_of(model),
+            pad=inspection.padding_of(model),
             side=str(getattr(tokenizer, "truncation_side", "right")),
-            plain=is_plain(model),
+            plain=inspection.is_plain(model),
             pools_prompt=all(getattr(module, "include_prompt", True) for module in model),
             layers=count_layers(self._transformer),
-            notes=self._notes(),
+            notes=(*raw, *inspection.prompt_notes(model.prompts, self._choices)),
         )
-
-    def _notes(self) -> tuple[str, ...]:
-        kind = type(self._transformer).__name__
-        raw = raw_notes(self._model, kind) if self._raw else ()
-        return (*raw, *prompt_notes(self._model.prompts, self._choices))
 
     def embed(self, batch: Batch, skipped: int = 0) -> Matrix:
         """Return the vectors (n, dim) of a batch, not normalized.
@@ -113,14 +88,9 @@ class SentenceModel:
 
     def chain(self, features: dict[str, Any]) -> Any:
         """Apply the modules in order to tokens; return the vectors (n, dim), a tensor."""
-        for module in self._model:
+        for module in self.parts:
             features = module(features)
         return features["sentence_embedding"][:, : self.card.dim]
-
-    @property
-    def parts(self) -> Any:
-        """The modules as one `torch.nn.Module`, a `SentenceTransformer`."""
-        return self._model
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
@@ -144,29 +114,27 @@ class SentenceModel:
     def embed_texts(
         self, texts: Sequence[str], prompt: str, task: str, batch_size: int | None = None
     ) -> Matrix:
-        """Return the vectors of texts with the model's own preprocessing, which takes more than
-        tokens.
+        """Return the vectors of texts with the model's own preprocessing.
 
         Texts of similar length are batched, at most `batch_size` at once.
         """
         self._limit_threads_after_fork()
-        encode = self._model.encode_query if task == "query" else self._model.encode_document
-        encoded = encode(
-            list(texts),
-            prompt=prompt,
-            batch_size=batch_size or OWN_BATCH,
-            show_progress_bar=False,
-            convert_to_tensor=True,
-        )
+        encode = self.parts.encode_query if task == "query" else self.parts.encode_document
+        options = {"batch_size": batch_size or OWN_BATCH, "show_progress_bar": False}
+        encoded = encode(list(texts), prompt=prompt, convert_to_tensor=True, **options)
         vectors: Matrix = encoded.float().cpu().numpy()
         return vectors
 
     def lengths(self, texts: Sequence[str], task: str) -> list[tuple[int, int | None]]:
         """Return the number of tokens of each untruncated text, and the limit, if any."""
-        part = part_for(self._model, task)
+        part = inspection.part_for(self.parts, task)
         own = getattr(part, "max_seq_length", None)
-        limit = limit_of(self._model) if part is self._model[0] else finite_length(own)
-        return [(length, limit) for length in count_tokens(part.tokenizer, texts)]
+        limit = (
+            inspection.limit_of(self.parts)
+            if part is self.parts[0]
+            else inspection.finite_length(own)
+        )
+        return [(length, limit) for length in inspection.count_tokens(part.tokenizer, texts)]
 
     def _limit_threads_after_fork(self) -> None:
         """Use a single thread in a process that was forked from the one that loaded the model.
@@ -182,12 +150,9 @@ class SentenceModel:
     def _features(self, batch: Batch) -> dict[str, Any]:
         import torch
 
-        device = self._model.device
-        return {
-            "input_ids": torch.from_numpy(batch.ids).to(device),
-            "attention_mask": torch.from_numpy(batch.mask).to(device),
-            "modality": "text",
-        }
+        arrays = batch.ids, batch.mask
+        ids, mask = (torch.from_numpy(array).to(self.parts.device) for array in arrays)
+        return {"input_ids": ids, "attention_mask": mask, "modality": "text"}
 
 
 def _compute_in(model: Any, precision: str) -> None:

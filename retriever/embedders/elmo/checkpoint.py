@@ -81,9 +81,8 @@ def find_files(folder: Path) -> tuple[Path, Path]:
             f"No ELMo in {folder}: it {what}. Give the folder that holds options.json and "
             "lm_weights.hdf5."
         )
-    return _find(folder, "options.json", "options.json"), _find(
-        folder, "lm_weights.hdf5", "weights.hdf5"
-    )
+    options = _find(folder, "options.json", "options.json")
+    return options, _find(folder, "lm_weights.hdf5", "weights.hdf5")
 
 
 def _find(folder: Path, name: str, ending: str) -> Path:
@@ -111,21 +110,19 @@ def read_elmo(folder: Path) -> tuple[ElmoOptions, ElmoWeights]:
     return options, _read_weights(weights_path, options)
 
 
-# -- options ------------------------------------------------------------------------------------
-
-
 def _read_options(path: Path) -> ElmoOptions:
     try:
         read = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{path} is not valid JSON ({error}).") from None
     try:
-        return _options(read)
+        return parse_options(read)
     except InputError as error:
         raise FileFormatError(f"{path}: {error}") from None
 
 
-def _options(read: Any) -> ElmoOptions:
+def parse_options(read: Any) -> ElmoOptions:
+    """Validate the content of `options.json`."""
     convolution, lstm = _section(read, "char_cnn"), _section(read, "lstm")
     known = _integer(convolution, "char_cnn.n_characters", CHARACTERS + 1)
     # After training, the authors count one more: a mask, which has no row.
@@ -171,11 +168,9 @@ def _integer(part: dict[str, Any], name: str, default: int | None = None, least:
 
 def _clip(part: dict[str, Any], name: str) -> float | None:
     value = part.get(name.rsplit(".", 1)[1])
-    if value is None:
-        return None
-    if type(value) not in (int, float) or not 0 < value < math.inf:
+    if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
         raise InputError(f"'{name}' is {value!r}; expected a number above 0, or null.")
-    return float(value)
+    return None if value is None else float(value)
 
 
 def _flag(part: dict[str, Any], name: str) -> bool:
@@ -196,9 +191,6 @@ def _filters(read: Any, length: int) -> tuple[tuple[int, int], ...]:
             f"{length}."
         )
     return tuple((width, number) for width, number in read)
-
-
-# -- weights ------------------------------------------------------------------------------------
 
 
 def expected_shapes(options: ElmoOptions) -> dict[str, tuple[int, ...]]:
@@ -231,12 +223,20 @@ def cell_name(direction: int, layer: int) -> str:
 
 
 def _read_weights(path: Path, options: ElmoOptions) -> ElmoWeights:
-    h5py = _h5py()
+    try:
+        import h5py
+    except ImportError:
+        raise ModelNotAvailableError(
+            "The weights of an ELMo are an HDF5 file, and h5py is not installed. "
+            "Run: pip install 'retriever-compare[elmo]'"
+        ) from None
     shapes, digest = expected_shapes(options), hashlib.sha256()
     arrays = {}
     try:
         with h5py.File(path, "r") as file:
-            shapes = _without_projection(file, options, shapes)
+            # Left out where the filters are as wide as the projection.
+            if options.filtered == options.projection and "CNN_proj" not in file:
+                shapes = {n: shape for n, shape in shapes.items() if "CNN_proj/" not in n}
             _check_no_more(path, file, options)
             for name, shape in sorted(shapes.items()):
                 arrays[name] = _read_array(path, file, name, shape)
@@ -248,26 +248,6 @@ def _read_weights(path: Path, options: ElmoOptions) -> ElmoWeights:
     return ElmoWeights(arrays, digest.hexdigest())
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise ModelNotAvailableError(
-            "The weights of an ELMo are an HDF5 file, and h5py is not installed. "
-            "Run: pip install 'retriever-compare[elmo]'"
-        ) from None
-    return h5py
-
-
-def _without_projection(
-    file: Any, options: ElmoOptions, shapes: dict[str, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    """Drop `CNN_proj` if it is absent and the filters are as wide as the projection."""
-    if options.filtered != options.projection or "CNN_proj" in file:
-        return shapes
-    return {name: shape for name, shape in shapes.items() if not name.startswith("CNN_proj/")}
-
-
 def _check_no_more(path: Path, file: Any, options: ElmoOptions) -> None:
     """Check that the weights have no more parts than the options."""
     beyond = {
@@ -275,9 +255,9 @@ def _check_no_more(path: Path, file: Any, options: ElmoOptions) -> None:
         f"CNN_high_{options.highways}": f"{options.highways} highway layers",
         cell_name(0, options.layers).removesuffix("/LSTMCell"): f"{options.layers} LSTM layers",
     }
-    for name, said in beyond.items():
+    for name, stated in beyond.items():
         if name in file:
-            raise FileFormatError(f"{path} has '{name}', but the options say {said}.")
+            raise FileFormatError(f"{path} has '{name}', but the options say {stated}.")
 
 
 def _read_array(path: Path, file: Any, name: str, shape: tuple[int, ...]) -> Floats:

@@ -45,6 +45,9 @@ class ElmoEmbedder:
     depends neither on the other texts of a call nor on `batch_size`, the number of texts read at
     once. `device` is a torch device such as `cpu` or `cuda:0`, by default the best one.
 
+    The attribute `layers` is the number of LSTM layers; layer 0 is the context-free word layer.
+    `spec` has an absolute path.
+
     Raises:
         ModelNotAvailableError: the folder does not exist, or h5py is not installed.
         FileFormatError: a file is missing or damaged, or the weights do not fit the options.
@@ -66,58 +69,26 @@ class ElmoEmbedder:
         check_count("batch_size", batch_size)
         check_count("max_length", max_length)
         self._path = Path(model).expanduser().resolve()
-        self._layers, self._device = layers, device
-        self._batch_size, self._max_length = batch_size, max_length
+        self._batch_size, self.max_length = batch_size, max_length
         options, weights = read_elmo(self._path)
+        self.name, self.layers, self.word_layer = self._path.name, options.layers, options.layers
+        # Both directions are concatenated.
+        self.dim = 2 * options.projection
         self._mixing = _layer_weights(layers, options.layers + 1)
-        self._checksum = weights.checksum
         self._net = ElmoNet(options, weights, best_device(device))
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self._path.name
-
-    @property
-    def dim(self) -> int:
-        """Dimension of the vectors: both directions concatenated."""
-        return 2 * self._net.options.projection
-
-    @property
-    def max_length(self) -> int:
-        """Maximum number of words of a text."""
-        return self._max_length
-
-    @property
-    def layers(self) -> int:
-        """Number of LSTM layers; layer 0 is the context-free word layer."""
-        return self._net.options.layers
-
-    @property
-    def fingerprint(self) -> str:
-        """Weights, options, mix of layers, pooling and maximum length."""
-        return fingerprint_of(
+        self.fingerprint = fingerprint_of(
             kind="elmo",
-            weights=self._checksum,
-            options=asdict(self._net.options),
+            weights=weights.checksum,
+            options=asdict(options),
             words="tokenized",
             layers=self._mixing,
             pooling="mean",
-            max_length=self._max_length,
+            max_length=max_length,
             unit=True,
         )
-
-    @property
-    def spec(self) -> EmbedderSpec:
-        """Spec that loads this embedder again; the path is absolute."""
-        options: dict[str, Any] = {
-            "layers": self._layers,
-            "batch_size": self._batch_size,
-            "max_length": self._max_length,
-        }
-        if self._device is not None:
-            options["device"] = self._device
-        return EmbedderSpec("elmo", str(self._path), options)
+        settings = {"layers": layers, "batch_size": batch_size, "max_length": max_length}
+        chosen = {} if device is None else {"device": device}
+        self.spec = EmbedderSpec("elmo", str(self._path), {**settings, **chosen})
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors (len(texts), dim) float32; zeros for texts without words.
@@ -170,18 +141,13 @@ class ElmoEmbedder:
                 found.append(pool_words(word_spans(text), offsets, read, pieces))
         return found
 
-    @property
-    def word_layer(self) -> int:
-        """Default layer of `encode_words`."""
-        return self.layers
-
     def _chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[list[str]], TextReport]]:
         """Yield the truncated words of a few thousand texts at a time, with their report."""
         some, words, truncated = list[list[str]](), 0, 0
         for text in texts:
             found = tokenized(text)
-            truncated += len(found) > self._max_length
-            some.append(found[: self._max_length])
+            truncated += len(found) > self.max_length
+            some.append(found[: self.max_length])
             words += len(some[-1])
             if words >= WORDS_TOGETHER:
                 yield some, TextReport(texts=len(some), truncated=truncated, tokens=words)
@@ -207,8 +173,7 @@ class ElmoEmbedder:
         return read
 
     def _batches(self, texts: list[list[str]]) -> Iterator[tuple[Any, list[int], list[Ids]]]:
-        """Yield a table of words, the positions of the texts of a batch, and their rows in the
-        table.
+        """Yield a table of words, the positions of a batch's texts, and their rows in the table.
 
         Texts without words are left out.
         """

@@ -7,6 +7,7 @@ Operations and their order follow the authors' code, https://github.com/allenai/
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -64,22 +65,14 @@ class ElmoNet:
             (tensors[f"CNN/W_cnn_{n}"].reshape(-1, number), tensors[f"CNN/b_cnn_{n}"])
             for n, (_, number) in enumerate(options.filters)
         ]
+        parts = ("W_carry", "b_carry", "W_transform", "b_transform")
         self._highways = [
-            tuple(
-                tensors[f"CNN_high_{n}/{part}_{gate}"]
-                for gate in ("carry", "transform")
-                for part in ("W", "b")
-            )
+            tuple(tensors[f"CNN_high_{n}/{part}"] for part in parts)
             for n in range(options.highways)
         ]
-        self._projection = (
-            (tensors["CNN_proj/W_proj"], tensors["CNN_proj/b_proj"])
-            if "CNN_proj/W_proj" in tensors
-            else None
-        )
+        # Absent where the filters are as wide as the projection.
+        self._projection = [tensors.get(f"CNN_proj/{part}_proj") for part in ("W", "b")]
         self._lstm = [_lstm_layer(torch, tensors, n, options) for n in range(options.layers)]
-
-    # -- words ----------------------------------------------------------------------------------
 
     def table(self, words: Sequence[str]) -> Any:
         """Return the vectors of words without context, (2 + words, projection).
@@ -116,12 +109,8 @@ class ElmoNet:
             kept = torch.sigmoid(torch.addmm(carry_bias, found, carry))
             new = torch.relu(torch.addmm(transform_bias, found, transform))
             found = kept * new + (1 - kept) * found
-        if self._projection is None:
-            return found
         weight, bias = self._projection
-        return torch.addmm(bias, found, weight)
-
-    # -- texts ----------------------------------------------------------------------------------
+        return found if weight is None else torch.addmm(bias, found, weight)
 
     def read(self, table: Any, texts: Sequence[Ids], state: LstmState | None = None) -> Reading:
         """Return the outputs of all layers.
@@ -159,13 +148,9 @@ class ElmoNet:
 
         Layer 0 has no context. Every text starts from zero; layers above are not computed.
         """
-        kept = list[Any]()
-
-        def last(layer: Any) -> None:
-            # Keep one layer's words in memory at a time.
-            kept[:] = [layer]
-
-        self._read(table, texts, layer, None, last)
+        # Keeps one layer's words in memory at a time.
+        kept = deque[Any](maxlen=1)
+        self._read(table, texts, layer, None, kept.append)
         found: Floats = kept[0].cpu().numpy()
         return found
 
@@ -177,9 +162,7 @@ class ElmoNet:
         state: LstmState | None,
         taken: Callable[[Any], Any],
     ) -> Reading:
-        """Apply `taken` to the words and to each of the first `depth` LSTM layers, (all words,
-        width).
-        """
+        """Apply `taken` to the words and the first `depth` LSTM layers, each (all words, width)."""
         import torch
 
         lengths = np.array([len(text) + 2 for text in texts], np.int64)
@@ -237,8 +220,7 @@ class ElmoNet:
     def _step(self, gates: Any, cells: Any, projection: Any) -> Any:
         """Return the outputs of one step; `gates` and `cells` are overwritten.
 
-        The gates are input, forget, output, new value; the forget gate's bias already includes its
-        1.
+        The gates are input, forget, output, new value; the forget gate's bias includes its 1.
         """
         import torch
 
@@ -272,8 +254,7 @@ def _lstm_layer(torch: Any, tensors: Any, layer: int, options: ElmoOptions) -> t
     width, parts = options.cells, []
     for direction in range(2):
         cell = cell_name(direction, layer)
-        named = (tensors[f"{cell}/{name}"] for name in ("W_0", "B", "W_P_0"))
-        weight, bias, projection = named
+        weight, bias, projection = (tensors[f"{cell}/{name}"] for name in ("W_0", "B", "W_P_0"))
         gates = [slice(n * width, (n + 1) * width) for n in (0, 2, 3, 1)]
         weight = torch.cat([weight[:, gate] for gate in gates], 1)
         bias = torch.cat([bias[gate] for gate in gates])[None]

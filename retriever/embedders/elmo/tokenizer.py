@@ -46,7 +46,5 @@ def _marks() -> str:
     """Return all Unicode marks as ranges for a character class."""
     codes = [n for n in range(sys.maxunicode + 1) if unicodedata.category(chr(n))[0] == "M"]
     # Consecutive codes have equal differences from their list positions.
-    runs = [
-        [code for _, code in run] for _, run in groupby(enumerate(codes), lambda p: p[1] - p[0])
-    ]
-    return "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in runs)
+    groups = (list(run) for _, run in groupby(enumerate(codes), lambda p: p[1] - p[0]))
+    return "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in groups)

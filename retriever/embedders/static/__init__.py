@@ -13,6 +13,6 @@ they are subtracted from the sum of a text, never from the table: of a file of g
 rows of words that occur are read.
 
 Fitting takes one pass over the corpus: word counts, and at most 20,000 evenly spread texts, from
-whose vectors the common components are taken. All-but-the-top is computed over the corpus's own
+whose vectors the common components are computed. All-but-the-top is computed over the corpus's own
 words, which finds far more than over the whole file (benchmarks/README.md).
 """

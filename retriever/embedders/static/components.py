@@ -12,7 +12,6 @@ from retriever.embedders.base import Matrix
 Floats = NDArray[np.float64]
 
 ROWS = 65_536
-
 # Relative to the largest eigenvalue: smaller ones are rounding noise.
 RELATIVE_ZERO = 1e-10
 

@@ -46,22 +46,17 @@ class _Sample:
         if self._met % self._stride == 0:
             self.texts.append(text)
             self._characters += len(text)
-            while len(self.texts) > 1 and self._full():
+            while len(self.texts) > 1 and (
+                len(self.texts) > SAMPLED_TEXTS or self._characters > SAMPLED_CHARACTERS
+            ):
                 self.texts = self.texts[::2]
                 self._stride *= 2
                 self._characters = sum(map(len, self.texts))
         self._met += 1
 
-    def _full(self) -> bool:
-        return len(self.texts) > SAMPLED_TEXTS or self._characters > SAMPLED_CHARACTERS
-
 
 def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> WordCounts:
-    """Count the words of texts, which are read once; only a sample is kept.
-
-    Raises:
-        InputError: an item is not a text; see `check_texts`.
-    """
+    """Count the words of texts, which are read once; only a sample is kept."""
     if isinstance(texts, str | bytes):
         check_texts(texts)  # raises, and explains why
     rows = len(vocabulary.vectors)

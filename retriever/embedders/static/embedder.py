@@ -30,7 +30,7 @@ ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}
 class StaticEmbedder:
     """Weighted mean of the word vectors of a text, scaled to length 1.
 
-    `model` is a path or a name (see `locate.py`): a file of word vectors, or the folder of a static
+    `model` is a path or a name (see `hub.py`): a file of word vectors, or the folder of a static
     sentence model, where tokens take the place of words. Unknown words are ignored, unless a
     fastText model builds them from subwords; stop words count as any other. A text without a known
     word gets zeros. Steps, in this order:
@@ -39,7 +39,7 @@ class StaticEmbedder:
       on their N principal components (Mu and Viswanath 2018; 0: neither). Fitted: over the words
       of the corpus.
     - `unit_words`: scale each word vector to length 1; otherwise long ones count for more.
-    - `weighting` (see `weights.py`): `mean`: 1. `idf`: by document frequency. `sif`, `usif`: by
+    - `weighting` (see `weighting.py`): `mean`: 1. `idf`: by document frequency. `sif`, `usif`: by
       word frequency (Arora et al. 2017, Ethayarajh 2018).
     - `components`: number of common components of the corpus's texts to remove from each text
       vector; by default as in the weighting's paper: 1 for `sif`, 5 for `usif`, else none.
@@ -122,25 +122,19 @@ class StaticEmbedder:
     @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of the source's content (not its path), the options and the fit's SHA-256."""
-        options = self._options
-        more: dict[str, Any] = {}
+        options, fitted = self._options, self._parameters
+        parts: dict[str, Any] = {"weighting": options.weighting, **self._vocabulary.attributes}
         if options.all_but_top:
-            more["all_but_top"] = options.all_but_top
+            parts["all_but_top"] = options.all_but_top
         if options.unit_words:
-            more["unit_words"] = True
-        if options.removed and (self._parameters is not None or options.components):
-            more["components"] = options.removed
-        if self._parameters is not None:
-            more["fitted"] = hashlib.sha256(self._parameters).hexdigest()
+            parts["unit_words"] = True
+        if options.removed and (fitted is not None or options.components):
+            parts["components"] = options.removed
+        if fitted is not None:
+            parts["fitted"] = hashlib.sha256(fitted).hexdigest()
         elif options.weighting != "mean":
-            more["frequencies"] = "rank"
-        return fingerprint_of(
-            kind="static",
-            weighting=options.weighting,
-            unit=True,
-            **self._vocabulary.attributes,
-            **more,
-        )
+            parts["frequencies"] = "rank"
+        return fingerprint_of(kind="static", unit=True, **parts)
 
     @property
     def spec(self) -> EmbedderSpec:
@@ -153,8 +147,6 @@ class StaticEmbedder:
         model = str(path.resolve()) if path.exists() else os.fspath(self._model)
         phrases = {} if self._phrases is None else {"phrases": self._phrases}
         return EmbedderSpec("static", model, {**self._options.chosen(), **phrases})
-
-    # -- fitting --------------------------------------------------------------------------------
 
     @property
     def needs_fit(self) -> bool:
@@ -182,10 +174,9 @@ class StaticEmbedder:
         Raises:
             DamageError: the bytes are damaged, or were fitted for other options.
         """
-        fit = Fit.from_bytes(parameters)
-        options = self._options
-        asked = bool(options.all_but_top), bool(options.removed)
-        if asked != (fit.top is not None, fit.common is not None):
+        fit, options = Fit.from_bytes(parameters), self._options
+        fitted_for = fit.top is not None, fit.common is not None
+        if fitted_for != (bool(options.all_but_top), bool(options.removed)):
             raise DamageError(
                 f"The stored fit was fitted for other options than those of {self.name}: "
                 f"{options.chosen()}. Build the index with --refit."
@@ -199,8 +190,6 @@ class StaticEmbedder:
         other._averages = WeightedMeans(self._vocabulary, self._options, fit)
         other._parameters = parameters or fit.to_bytes()
         return other
-
-    # -- encoding -------------------------------------------------------------------------------
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Return unit vectors (len(texts), dim) float32; zeros where no word is known.

@@ -20,13 +20,13 @@ from retriever.embedders.static.vocabulary import Vocabulary
 # The first bytes: a name and a version, then SHA-256 of all that follows.
 HEAD = b"retriever fit 1\n"
 DIGEST = 32
-
 # A word that occurs once weighs as much as an unseen one: no need to keep it.
 KEPT = 2
-
 # With fewer distinct words than this times the dimension, common directions are unreliable.
 WORDS_PER_DIMENSION = 10
-
+# The order decides the bytes, and so the fingerprint.
+ARRAYS = ("rows", "occurrences", "texts_with", "others", "other_occurrences", "other_texts_with")
+PARTS = ("mean", "directions", "shares")
 Integers = NDArray[np.int64]
 
 
@@ -59,7 +59,7 @@ class Fit:
         often = np.maximum(np.asarray(occurrences, np.float64), 1.0)
         return _of_probabilities(weighting, often / max(self.words, 1), self.usif_a)
 
-    def weight_of_others(self, weighting: str) -> dict[str, float]:
+    def weights_of_others(self, weighting: str) -> dict[str, float]:
         """Return the weight of each of `others`."""
         found = self.weigh(weighting, self.other_occurrences, self.other_texts_with)
         return dict(zip(self.others, found.astype(np.float32).tolist(), strict=True))
@@ -69,13 +69,9 @@ class Fit:
         arrays = {
             "counts": np.array([self.texts, self.words], np.int64),
             "usif_a": np.array([self.usif_a]),
-            "rows": self.rows,
-            "occurrences": self.occurrences,
-            "texts_with": self.texts_with,
+            **{name: getattr(self, name) for name in ARRAYS},
             # No word has a line break.
             "others": np.frombuffer("\n".join(self.others).encode(), np.uint8),
-            "other_occurrences": self.other_occurrences,
-            "other_texts_with": self.other_texts_with,
             **_arrays_of("top", self.top),
             **_arrays_of("common", self.common),
         }
@@ -86,34 +82,21 @@ class Fit:
 
     @staticmethod
     def from_bytes(kept: bytes) -> Fit:
-        """Read what `to_bytes` wrote.
-
-        Raises:
-            DamageError: the bytes are damaged, incomplete or of another version.
-        """
-        start = len(HEAD) + DIGEST
-        payload = kept[start:]
-        digest = hashlib.sha256(payload).digest()
-        if kept[: len(HEAD)] != HEAD or kept[len(HEAD) : start] != digest:
+        """Read what `to_bytes` wrote, or raise `DamageError`."""
+        payload = kept[len(HEAD) + DIGEST :]
+        if kept != HEAD + hashlib.sha256(payload).digest() + payload:
             raise DamageError(
                 "The stored fit is damaged, or was written by another version. "
                 "Build the index with --refit."
             )
         with np.load(BytesIO(payload), allow_pickle=False) as arrays:
             joined = arrays["others"].tobytes().decode()
-            return Fit(
-                texts=int(arrays["counts"][0]),
-                words=int(arrays["counts"][1]),
-                usif_a=float(arrays["usif_a"][0]),
-                rows=arrays["rows"],
-                occurrences=arrays["occurrences"],
-                texts_with=arrays["texts_with"],
-                others=tuple(joined.split("\n")) if joined else (),
-                other_occurrences=arrays["other_occurrences"],
-                other_texts_with=arrays["other_texts_with"],
-                top=_common_of("top", arrays),
-                common=_common_of("common", arrays),
-            )
+            parts: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
+            parts["texts"], parts["words"] = arrays["counts"].tolist()
+            parts["usif_a"] = float(arrays["usif_a"][0])
+            parts["others"] = tuple(joined.split("\n")) if joined else ()
+            parts |= {name: _common_of(name, arrays) for name in ("top", "common")}
+            return Fit(**parts)
 
 
 def fit_of_counts(counts: WordCounts, top: CommonComponents | None) -> Fit:
@@ -163,8 +146,7 @@ def row_weights(weighting: str, fit: Fit | None, number: int) -> Matrix:
     result = np.full(number, fit.weigh(weighting, 1, 1), np.float32)
     # Another file may have fewer rows; the fingerprint detects that.
     here = fit.rows < number
-    found = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
-    result[fit.rows[here]] = found
+    result[fit.rows[here]] = fit.weigh(weighting, fit.occurrences[here], fit.texts_with[here])
     return result
 
 
@@ -179,15 +161,10 @@ def _of_probabilities(
 
 
 def _arrays_of(name: str, common: CommonComponents | None) -> dict[str, NDArray[Any]]:
-    if common is None:
-        return {}
-    parts = ("mean", "directions", "shares")
-    return {f"{name}_{part}": getattr(common, part) for part in parts}
+    return {} if common is None else {f"{name}_{part}": getattr(common, part) for part in PARTS}
 
 
 def _common_of(name: str, arrays: Any) -> CommonComponents | None:
     if f"{name}_mean" not in arrays:
         return None
-    return CommonComponents(
-        *(arrays[f"{name}_{part}"] for part in ("mean", "directions", "shares"))
-    )
+    return CommonComponents(*(arrays[f"{name}_{part}"] for part in PARTS))

@@ -18,15 +18,10 @@ def load_vocabulary(
     """Load word vectors or a token table by path or name (see `hub.py`).
 
     A folder with `modules.json` or `tokenizer.json` is a sentence model; see `token_table.py`.
-    `phrases` says whether entries such as `New_York` are phrases; None: if at least 1 % are.
-
-    Raises:
-        FileFormatError: the file is damaged, or holds neither.
-        InputError: a pickle without `trust_pickle`.
-        ModelNotAvailableError: no such path or name.
+    `phrases` determines whether entries such as `New_York` are phrases; None: if at least 1 % are.
+    Errors are those of `StaticEmbedder`.
     """
     path = locate_words(model)
     if path.is_dir() and is_token_table(path):
         return load_tokens(path)
-    words = load_words(path, trust_pickle=trust_pickle)
-    return WordVocabulary(words, phrases=phrases)
+    return WordVocabulary(load_words(path, trust_pickle=trust_pickle), phrases=phrases)

@@ -22,7 +22,7 @@ def neighbors_of(vocabulary: Vocabulary, word: str, k: int) -> list[tuple[str, f
     bags = vocabulary.bags([word])
     if not len(bags.rows):
         return []
-    found = cosines(vocabulary.vectors, bags.table[bags.rows].mean(axis=0))
+    found = _cosines(vocabulary.vectors, bags.table[bags.rows].mean(axis=0))
     found[bags.ids[bags.ids >= 0]] = -np.inf
     small, nearest = lower_case(word), list[tuple[str, float]]()
     for row in np.argsort(-found, kind="stable").tolist():
@@ -34,7 +34,7 @@ def neighbors_of(vocabulary: Vocabulary, word: str, k: int) -> list[tuple[str, f
     return nearest
 
 
-def cosines(table: Matrix, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+def _cosines(table: Matrix, vector: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the cosine of each row (rows, dim) with a vector (dim,); 0 for a row of zeros."""
     direction = unit(vector[None])[0]
     found = np.empty(len(table), np.float32)

@@ -13,11 +13,7 @@ COMPONENTS = {"mean": 0, "idf": 0, "sif": 1, "usif": 5}
 
 @dataclass(frozen=True)
 class StaticOptions:
-    """Options of `StaticEmbedder` for combining word vectors into a text vector.
-
-    Raises:
-        InputError: an unknown weighting, or a value that is not a non-negative integer.
-    """
+    """Options of `StaticEmbedder` for combining word vectors; `InputError` for a bad value."""
 
     weighting: str = "mean"
     components: int | None = None

@@ -6,7 +6,6 @@ vector to the last bit in any batch.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
@@ -17,12 +16,12 @@ from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix
 from retriever.embedders.static.components import ComponentRemoval
+from retriever.hardware import cores
 
 Floats = NDArray[np.float64]
 
 # Additions below which a second thread costs more than it saves (measured: some 4 ms of work).
 WORK_OF_A_THREAD = 1 << 23
-
 # Relative length of what rounding leaves of a zero vector: single precision.
 RELATIVE_ZERO = 1e-6
 
@@ -132,21 +131,20 @@ def _product(left: Floats, right: Floats) -> Floats:
     result = np.zeros((len(left), right.shape[1]))
     if not right.size:
         return result
-    offsets, columns = _dense(*left.shape) if len(left) < 64 else _every_column(*left.shape)
+    indices = _cached_every_column if len(left) < 64 else _every_column
+    offsets, columns = indices(*left.shape)
     _multiply(offsets, columns, left.reshape(-1), right, result)
     return result
-
-
-@lru_cache(maxsize=256)
-def _dense(rows: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return a cached `_every_column`, for the few rows of a query."""
-    return _every_column(rows, width)
 
 
 def _every_column(rows: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the CSR offsets and columns of a dense matrix."""
     columns = np.tile(np.arange(width, dtype=np.int32), rows)
     return np.arange(0, rows * width + 1, width, dtype=np.int32), columns
+
+
+# For the few rows of a query.
+_cached_every_column = lru_cache(maxsize=256)(_every_column)
 
 
 def _multiply(
@@ -178,12 +176,7 @@ def _parts(offsets: NDArray[Any], work: int) -> list[slice]:
     texts = len(offsets) - 1
     if work < 2 * WORK_OF_A_THREAD:
         return [slice(0, texts)]
-    number = min(_cores(), work // WORK_OF_A_THREAD)
+    number = min(cores(), work // WORK_OF_A_THREAD)
     aims = offsets[-1] * np.arange(1, number) // number
     bounds = [0, *np.searchsorted(offsets, aims).tolist(), texts]
     return [slice(a, b) for a, b in pairwise(bounds) if b > a]
-
-
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

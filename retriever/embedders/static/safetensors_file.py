@@ -17,26 +17,13 @@ from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
 
-TYPES = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "BF16": "<u2",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "|i1",
-    "U8": "|u1",
-}
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+TYPES |= {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1"}
 HEADER_BYTES = 100_000_000
 
 
 def read_tensors(path: Path) -> dict[str, tuple[str, NDArray[Any]]]:
-    """Return name to (type in the file, array) of all arrays; BF16 as its bits, `<u2`.
-
-    Raises:
-        FileFormatError: not a safetensors file, a damaged one, or a type not in `TYPES`.
-    """
+    """Return name to (type in the file, array) of all arrays; BF16 as its bits, `<u2`."""
     try:
         with path.open("rb") as file:
             size = struct.unpack("<Q", file.read(8))[0]
@@ -44,9 +31,7 @@ def read_tensors(path: Path) -> dict[str, tuple[str, NDArray[Any]]]:
                 raise ValueError("its header is too long")
             header = json.loads(file.read(size))
         header.pop("__metadata__", None)
-        return {
-            name: (entry["dtype"], _mapped(path, 8 + size, entry)) for name, entry in header.items()
-        }
+        return {name: (of["dtype"], _mapped(path, 8 + size, of)) for name, of in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         reason = f"{type(error).__name__}: {error}"
         raise FileFormatError(f"{path} is not an intact safetensors file ({reason}).") from None

@@ -53,12 +53,7 @@ def is_token_table(folder: Path) -> bool:
 
 
 def read_token_table(folder: Path) -> TokenTable:
-    """Read the token table of a folder.
-
-    Raises:
-        FileFormatError: the model is damaged, or is not a token table.
-        InputError: a file cannot be read, or the cache cannot be written.
-    """
+    """Read the token table of a folder."""
     try:
         inner = folder / _place(folder)
         weights, tokenizer = inner / WEIGHTS, inner / TOKENIZER
@@ -107,23 +102,20 @@ def _place(folder: Path) -> str:
 
 
 def _default_prompt(folder: Path) -> str:
-    path = folder / PROMPTS
-    if not path.is_file():
-        return ""
-    config = _json(path, dict)
+    config = _json(folder / PROMPTS, dict)
     return (config.get("prompts") or {}).get(config.get("default_prompt_name")) or ""
 
 
 def _teacher(folder: Path) -> str | None:
-    path = folder / EXTRAS
-    if not path.is_file():
-        return None
-    teacher = _json(path, dict).get("teacher")
+    teacher = _json(folder / EXTRAS, dict).get("teacher")
     fingerprint = teacher.get("fingerprint") if isinstance(teacher, dict) else None
     return fingerprint if isinstance(fingerprint, str) else None
 
 
 def _json(path: Path, kind: type) -> Any:
+    """Return the content of a JSON file of a `kind`, empty if there is no such file."""
+    if not path.is_file():
+        return kind()
     try:
         read = json.loads(path.read_bytes())
     except ValueError as error:
@@ -136,8 +128,7 @@ def _json(path: Path, kind: type) -> Any:
 def _plain(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]], checksum: str) -> Matrix:
     """Return a float32 row for each token, memory-mapped."""
     kind, table = tensors.get("embedding.weight") or tensors["embeddings"]
-    others = {name: tensors.get(name, ("", None))[1] for name in ("mapping", "weights")}
-    mapping, weights = others["mapping"], others["weights"]
+    mapping, weights = (tensors.get(name, ("", None))[1] for name in ("mapping", "weights"))
     count = len(table) if mapping is None else len(mapping)
     odd = weights is not None and weights.shape != (count,)
     if table.ndim != 2 or not table.size or not count or odd:
@@ -156,11 +147,7 @@ def _plain(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]], checksum: s
 
 
 def _convert(
-    made: Path,
-    kind: str,
-    table: NDArray[Any],
-    mapping: NDArray[Any] | None,
-    weights: Matrix | None,
+    made: Path, kind: str, table: NDArray[Any], mapping: NDArray[Any] | None, weights: Matrix | None
 ) -> None:
     """Write the table under a temporary name, then rename it: it is complete or absent."""
     made.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from indexes.errors import FileFormatError
 from retriever.embedders.static.token_table import TokenTable, read_token_table
-from retriever.embedders.static.vocabulary import Names, TokenRows
+from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 
 
@@ -57,8 +57,10 @@ class TokenVocabulary:
         used[tokens] = True
         ids = np.flatnonzero(used)
         rows = (np.cumsum(used, dtype=np.int32) - 1)[tokens]
-        names = Names(len(ids), lambda: [self._tokenizer.name(token) for token in ids.tolist()])
-        return TokenRows(rows, offsets, ids, names, self.vectors[ids], occurring)
+        table = self.vectors[ids]
+        return TokenRows(
+            rows, offsets, ids, table, occurring, lambda: [*map(self.name, ids.tolist())]
+        )
 
     def rows_of(self, text: str) -> list[int] | None:
         """Return the rows of one text's tokens: the fast twin of `bags`."""
@@ -75,12 +77,7 @@ class TokenVocabulary:
 
 
 def load_tokens(folder: Path) -> TokenVocabulary:
-    """Load the token table of a static sentence model.
-
-    Raises:
-        FileFormatError: the folder is not such a model, or is damaged.
-        InputError: a file cannot be read, or the cache cannot be written.
-    """
+    """Load the token table of a static sentence model."""
     table = read_token_table(folder)
     tokenizer = TextTokenizer(table.tokenizer)
     if tokenizer.size > len(table.vectors):

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, overload
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix
-
-
-class Names(Sequence[str]):
-    """List of words, created at first access."""
-
-    def __init__(self, count: int, make: Callable[[], list[str]]) -> None:
-        self._count, self._make = count, make
-        self._names: list[str] | None = None
-
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        return self._all()[place]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def _all(self) -> list[str]:
-        if self._names is None:
-            self._names = self._make()
-        return self._names
 
 
 @dataclass(frozen=True)
@@ -45,16 +20,21 @@ class TokenRows:
     `rows` (total,) int32 are positions in `table`; those of text `i` are
     `rows[offsets[i]:offsets[i + 1]]`; `offsets` (texts + 1,) int64. `table` (distinct, dim) float32
     has each distinct known word's vector as in the source; `ids` (distinct,) int64 its row in the
-    vocabulary's `vectors`, or -1 if built from subwords; `words` (distinct) its name. `occurring`
-    counts the words of all texts, known or not.
+    vocabulary's `vectors`, or -1 if built from subwords. `occurring` counts the words of all texts,
+    known or not.
     """
 
     rows: NDArray[np.int32]
     offsets: NDArray[np.int64]
     ids: NDArray[np.int64]
-    words: Sequence[str]
     table: Matrix
     occurring: int
+    make_words: Callable[[], list[str]]
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Name of each distinct known word."""
+        return self.make_words()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -94,11 +74,7 @@ class Vocabulary(Protocol):
         """Return the word, phrase or token of a row of `vectors`."""
 
     def bags(self, texts: Sequence[str]) -> TokenRows:
-        """Return the rows of the known words of all texts.
-
-        Raises:
-            UnicodeEncodeError: a text holds a lone surrogate.
-        """
+        """Return the rows of the known words of all texts."""
 
     def rows_of(self, text: str) -> list[int] | None:
         """Return the rows in `vectors` of one text's known words: the fast twin of `bags`.

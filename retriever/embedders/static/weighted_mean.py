@@ -45,11 +45,7 @@ class WeightedMeans:
         self._needs_totals = options.all_but_top > 0 and self._linear
 
     def of_batch(self, bags: TokenRows) -> Matrix:
-        """Return unit vectors (texts, dim) float32; zeros where nothing is left.
-
-        Raises:
-            InputError: `components` is set, but nothing was fitted.
-        """
+        """Return unit vectors (texts, dim) float32; zeros where nothing is left."""
         return pooling.normalize_rows(*self.sums(bags))
 
     def of_text(self, rows: list[int]) -> Matrix:
@@ -108,7 +104,7 @@ class WeightedMeans:
 
     @cached_property
     def _other_weights(self) -> dict[str, float]:
-        return self._fit.weight_of_others(self._options.weighting) if self._fit else {}
+        return self._fit.weights_of_others(self._options.weighting) if self._fit else {}
 
     @cached_property
     def _common(self) -> ComponentRemoval | None:
@@ -139,12 +135,8 @@ def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions)
     """Fit what the options need on the texts of a corpus, read once.
 
     Common components of texts are computed from a sample, with the final weights.
-
-    Raises:
-        InputError: an item is not a text; see `check_texts`.
     """
-    counts = count_words(texts, vocabulary)
-    number = options.all_but_top
+    counts, number = count_words(texts, vocabulary), options.all_but_top
     top = top_of_corpus(counts, vocabulary, number) if number else None
     fit = fit_of_counts(counts, top)
     if not options.removed:

@@ -14,10 +14,8 @@ Floats = NDArray[np.float64]
 
 # The value of Arora et al., who found that anything from 1e-3 to 1e-4 works.
 SIF_A = 1e-3
-
 # Random walk length without a corpus: Ethayarajh's value for single sentences.
 WORDS_OF_A_SENTENCE = 11.0
-
 # Mandelbrot's offset for English text.
 ZIPF_OFFSET = 2.7
 

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix
-from retriever.embedders.static.vocabulary import Names, TokenRows
+from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.tokenization.characters import lower_case
 from retriever.embedders.tokenization.phrases import JOINT, Phrases, unit_starts
 from retriever.embedders.tokenization.words import Words, split, words_of
 from retriever.embedders.word_vectors.vectors import WordVectors
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Words and phrases of texts, and the row of each distinct one, -1 if unknown."""
-
-    words: Words
-    rows: NDArray[np.int64]
-
 
 # GoogleNews has two phrases for every word; lists of plain words have a few odd entries with `_`.
 SHARE = 0.01
@@ -92,20 +82,20 @@ class WordVocabulary:
 
     def bags(self, texts: Sequence[str]) -> TokenRows:
         """Return the rows of the known words and phrases of all texts."""
-        found = self._found(texts)
-        known = found.rows >= 0
-        ids, places = np.unique(found.rows[known], return_inverse=True)
+        found, rows_of_words = self._found(texts)
+        known = rows_of_words >= 0
+        ids, places = np.unique(rows_of_words[known], return_inverse=True)
         rows = np.full(len(known), -1, np.int32)
         rows[known] = places
         table, made = self.vectors[ids], list[str]()
         if self.words.subwords is not None and not known.all():
             unknown = np.flatnonzero(~known)
-            words = [found.words.distinct[place] for place in unknown.tolist()]
+            words = [found.distinct[place] for place in unknown.tolist()]
             extra, any_known = self.words.subwords.vectors_of(words)
             table = np.concatenate([table, extra[any_known]])
             made = [words[place] for place in np.flatnonzero(any_known).tolist()]
             rows[unknown[any_known]] = len(ids) + np.arange(len(made))
-        occurrences, offsets = rows[found.words.codes], found.words.offsets
+        occurrences, offsets = rows[found.codes], found.offsets
         there = occurrences >= 0
         if not there.all():
             occurrences = occurrences[there]
@@ -114,9 +104,9 @@ class WordVocabulary:
             rows=occurrences,
             offsets=offsets,
             ids=np.concatenate([ids, np.full(len(made), -1)]),
-            words=Names(len(table), lambda: [*(self.words.names[row] for row in ids), *made]),
             table=table,
-            occurring=len(found.words.codes),
+            occurring=len(found.codes),
+            make_words=lambda: [*map(self.name, ids.tolist()), *made],
         )
 
     def rows_of(self, text: str) -> list[int] | None:
@@ -134,16 +124,14 @@ class WordVocabulary:
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
         """Return, for each text, its distinct words without a vector, in order."""
-        found = self._found(texts)
-        missing = np.flatnonzero(found.rows < 0)
-        if self.words.subwords is not None and len(missing):
-            words = [found.words.distinct[place] for place in missing.tolist()]
-            missing = missing[~self.words.subwords.vectors_of(words)[1]]
-        unknown = {found.words.distinct[place] for place in missing.tolist()}
-        return [
-            [word for word in dict.fromkeys(found.words.of(text)) if word in unknown]
-            for text in range(len(texts))
-        ]
+        words, rows = self._found(texts)
+        unknown = [words.distinct[place] for place in np.flatnonzero(rows < 0).tolist()]
+        if self.words.subwords is not None and unknown:
+            built = self.words.subwords.vectors_of(unknown)[1].tolist()
+            unknown = [word for word, known in zip(unknown, built, strict=True) if not known]
+        without = set(unknown)
+        of_texts = (dict.fromkeys(words.of(text)) for text in range(len(texts)))
+        return [[word for word in distinct if word in without] for distinct in of_texts]
 
     def _row(self, word: str) -> int:
         """Return the row of the first known spelling of a word, or -1."""
@@ -185,18 +173,20 @@ class WordVocabulary:
             at += size
         return rows
 
-    def _found(self, texts: Sequence[str]) -> _Found:
+    def _found(self, texts: Sequence[str]) -> tuple[Words, NDArray[np.int64]]:
+        """Return the words and phrases of texts, and the row of each distinct one or -1."""
         words = split(texts, lower=self.lower)
         rows = self.words.ids(words.distinct)
         if not self.lower or self.marks_digits:
             for place in np.flatnonzero(rows < 0).tolist():
                 rows[place] = self._respelt(words.distinct[place])
-        found = _Found(words, rows)
-        return found if self.phrases is None else self._joined(found, self.phrases)
+        return (words, rows) if self.phrases is None else self._joined(words, rows, self.phrases)
 
-    def _joined(self, found: _Found, phrases: Phrases) -> _Found:
+    def _joined(
+        self, words: Words, rows_of_words: NDArray[np.int64], phrases: Phrases
+    ) -> tuple[Words, NDArray[np.int64]]:
         """Replace the words of phrases by the phrases."""
-        words, distinct = found.words, found.words.distinct
+        distinct = words.distinct
         ends = np.repeat(words.offsets[1:], np.diff(words.offsets))
         parts = phrases.numbers([self._part(word) for word in distinct])
         lengths, rows = phrases.longest_at(parts[words.codes], ends)
@@ -214,7 +204,6 @@ class WordVocabulary:
         names = [*distinct, *(self.words.names[row] for row in ids.tolist())]
         # A word that occurs only in phrases is not among the words of the result.
         left, places = np.unique(codes[begin], return_inverse=True)
-        return _Found(
-            Words(places.astype(np.int32), offsets, [names[place] for place in left.tolist()]),
-            np.concatenate([found.rows, ids])[left],
-        )
+        kept = [names[place] for place in left.tolist()]
+        joined_rows = np.concatenate([rows_of_words, ids])[left]
+        return Words(places.astype(np.int32), offsets, kept), joined_rows

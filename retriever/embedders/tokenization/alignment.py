@@ -22,17 +22,13 @@ _RUN = re.compile("[^ ]+")
 
 
 def word_spans(text: str) -> tuple[tuple[int, int], ...]:
-    """Return the (begin, end) of each word of a text in characters; see `characters.py`.
-
-    Raises:
-        UnicodeEncodeError: the text holds a lone surrogate.
-    """
+    """Return the (begin, end) of each word of a text in characters; see `characters.py`."""
     # Every character maps to one character, so that offsets stay valid.
     return tuple(match.span() for match in _RUN.finditer(text.translate(letters(lower=False))))
 
 
 def validate_pooling(pieces: str) -> None:
-    """Raise `InputError` unless `pieces` is one of `PIECES`."""
+    """Raise `InputError` unless `pieces` is one of `POOLINGS`."""
     if pieces not in POOLINGS:
         raise InputError(f"pieces is {pieces!r}; expected mean, first or last.")
 
@@ -49,9 +45,6 @@ def pool_words(
     token in the text, in characters and in token order; `vectors` (n, hidden) are theirs. A token
     belongs to every word that it overlaps; an empty one, such as the (0, 0) of a special token, to
     none. `pieces` selects the `mean` of a word's tokens, the `first` or the `last`.
-
-    Raises:
-        InputError: an unknown value of `pieces`.
     """
     validate_pooling(pieces)
     words, members = _members(spans, offsets)

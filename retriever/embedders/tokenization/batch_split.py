@@ -50,39 +50,12 @@ class SplitBatch:
     distinct: Any
 
 
-def text_chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield slices of at most `CHUNK_CHARACTERS` characters, in order; a longer text is alone."""
-    return _stretches(texts, CHUNK_CHARACTERS)
+def text_chunks(texts: Sequence[str], characters: int = 0) -> Iterator[Sequence[str]]:
+    """Yield slices of at most this many characters, in order; a longer text is alone.
 
-
-def cut(texts: Sequence[str], how: SplitRules) -> SplitBatch:
-    """Split texts into pieces.
-
-    Raises:
-        UnicodeEncodeError: a text holds a lone surrogate.
+    By default, `CHUNK_CHARACTERS`.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    parts = [part for chunk in text_chunks(texts) for part in _of_chunk(chunk, how)]
-    if not parts:
-        empty = pa.array([], pa.large_string())
-        return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
-    encoded = pa.chunked_array([part for part, _ in parts])
-    if len(parts) > 1:
-        encoded = encoded.unify_dictionaries()
-    codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-    counts = np.concatenate([counts for _, counts in parts])
-    # Strip trailing spaces only here, from the distinct pieces.
-    bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
-    return SplitBatch(
-        bare.indices.to_numpy()[codes[0] if len(codes) == 1 else np.concatenate(codes)],
-        np.concatenate([[0], np.cumsum(counts)]),
-        bare.dictionary,
-    )
-
-
-def _stretches(texts: Sequence[str], characters: int) -> Iterator[Sequence[str]]:
+    characters = characters or CHUNK_CHARACTERS
     start, size = 0, 0
     for position, text in enumerate(texts):
         if size and size + len(text) > characters:
@@ -93,17 +66,37 @@ def _stretches(texts: Sequence[str], characters: int) -> Iterator[Sequence[str]]
         yield texts[start:]
 
 
-def _of_chunk(texts: Sequence[str], how: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
+def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
+    """Split texts into pieces; a lone surrogate raises `UnicodeEncodeError`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = [part for chunk in text_chunks(texts) for part in _of_chunk(chunk, rules)]
+    if not parts:
+        empty = pa.array([], pa.large_string())
+        return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
+    encoded = pa.chunked_array([part for part, _ in parts])
+    if len(parts) > 1:
+        encoded = encoded.unify_dictionaries()
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    counts = np.concatenate([counts for _, counts in parts])
+    # Strip trailing spaces only here, from the distinct pieces.
+    bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return SplitBatch(bare.indices.to_numpy()[codes], offsets, bare.dictionary)
+
+
+def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
     """Split a chunk, as one block per thread if it is large enough."""
     characters = sum(map(len, texts))
     if characters < 2 * BLOCK_CHARACTERS:
-        return [_of_block(texts, how)]
-    blocks = list(_stretches(texts, characters // THREADS + 1))
+        return [_of_block(texts, rules)]
+    blocks = list(text_chunks(texts, characters // THREADS + 1))
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda block: _of_block(block, how), blocks))
+        return list(pool.map(lambda block: _of_block(block, rules), blocks))
 
 
-def _of_block(texts: Sequence[str], how: SplitRules) -> tuple[Any, NDArray[np.int64]]:
+def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
     """Return the dictionary-encoded pieces with their trailing spaces, and the count of each text.
 
     Splitting only where pieces begin saves a copy of the text; as nearly every piece has one
@@ -113,10 +106,10 @@ def _of_block(texts: Sequence[str], how: SplitRules) -> tuple[Any, NDArray[np.in
 
     _, offsets, data = pa.array(texts, pa.large_string()).buffers()
     bounds = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
-    letters = np.frombuffer(bytearray(data or b"").translate(how.translation), np.uint8)
-    if how.blank is not None:
-        how.blank(letters)
-    starts = _starts(letters, bounds, how.alone)
+    letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
+    if rules.blank is not None:
+        rules.blank(letters)
+    starts = _starts(letters, bounds, rules.alone)
     pieces = pa.LargeStringArray.from_buffers(
         len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
     )

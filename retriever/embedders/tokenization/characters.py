@@ -2,7 +2,7 @@
 
 A word is a maximal run of Unicode letters, marks and digits (general categories L, M and N).
 Categories and lower case are Arrow's (RE2 and utf8proc), so that a batch and a single text are
-split alike; results are cached.
+split the same way; results are cached.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ASCII_LOWER = ASCII_WORDS.lower()
 def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
     """Return whether each code point (lower-cased first if `lower`) is a separator."""
     table = _table(lower)
-    asked = np.zeros(len(table), np.bool_)
-    asked[codes] = True
-    new = np.flatnonzero(asked & (table == UNKNOWN))
+    present = np.zeros(len(table), np.bool_)
+    present[codes] = True
+    new = np.flatnonzero(present & (table == UNKNOWN))
     if len(new):
         table[new] = _classes(new.tolist(), lower)
     found: NDArray[np.bool_] = table[codes] == SEPARATOR
@@ -36,7 +36,7 @@ def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
 
 def lower_case(word: str) -> str:
     """Lower-case a word character by character."""
-    return word.lower() if word.isascii() else word.translate(_Lower.of())
+    return word.lower() if word.isascii() else word.translate(_LOWER)
 
 
 @cache
@@ -48,11 +48,6 @@ def letters(lower: bool) -> dict[int, str]:
 class _Lower(dict[int, str]):
     """Characters to lower case, computed once each."""
 
-    @staticmethod
-    @cache
-    def of() -> _Lower:
-        return _Lower()
-
     def __missing__(self, code: int) -> str:
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -62,21 +57,23 @@ class _Lower(dict[int, str]):
         return small
 
 
+_LOWER = _Lower()
+
+
 class _Letters(dict[int, str]):
     """Characters to themselves, to lower case, or to a space; computed once each."""
 
     def __init__(self, lower: bool) -> None:
-        super().__init__((code, chr(byte)) for code, byte in enumerate(ASCII_LOWER[:128]))
+        table = ASCII_LOWER if lower else ASCII_WORDS
+        super().__init__(enumerate(table[:128].decode()))
         self._lower = lower
-        if not lower:
-            self.update((code, chr(byte)) for code, byte in enumerate(ASCII_WORDS[:128]))
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
         if _classes([code], self._lower)[0] == SEPARATOR:
             character = " "
         elif self._lower:
-            character = _Lower.of()[code]
+            character = _LOWER[code]
         self[code] = character
         return character
 

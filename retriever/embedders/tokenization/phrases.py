@@ -8,7 +8,6 @@ Representations of Words and Phrases and their Compositionality".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +15,6 @@ from numpy.typing import NDArray
 JOINT = "_"
 
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Level:
-    """Phrase prefixes of one length: sorted keys, and the row of each complete phrase or -1."""
-
-    keys: Integers
-    rows: Integers
 
 
 class Phrases:
@@ -54,14 +45,15 @@ class Phrases:
         reach = np.ones(len(names), np.int64)
         np.maximum.at(reach, parts[firsts], lengths)
         self._reach = reach.tolist()
-        self._levels = self._built(parts, firsts, lengths, rows)
+        self._levels = self._build_levels(parts, firsts, lengths, rows)
 
     def __len__(self) -> int:
         return self._count
 
-    def _built(
+    def _build_levels(
         self, parts: Integers, firsts: Integers, lengths: Integers, rows: Integers
-    ) -> list[_Level]:
+    ) -> list[tuple[Integers, Integers]]:
+        """Return, for each prefix length from 2, sorted keys, and complete phrases' rows or -1."""
         beginnings, levels = parts[firsts], []
         for size in range(2, self.longest + 1):
             kept = lengths >= size
@@ -70,7 +62,7 @@ class Phrases:
             distinct, beginnings = np.unique(keys, return_inverse=True)
             ends = np.full(len(distinct), -1, np.int64)
             ends[beginnings[lengths == size]] = rows[lengths == size]
-            levels.append(_Level(distinct, ends))
+            levels.append((distinct, ends))
         return levels
 
     def _keys(self, beginnings: Integers, parts: Integers) -> Integers:
@@ -94,17 +86,17 @@ class Phrases:
         lengths, rows = np.ones(len(parts), np.int64), np.full(len(parts), -1, np.int64)
         at = np.flatnonzero(parts >= 0)
         beginnings = parts[at]
-        for size, level in enumerate(self._levels, start=2):
+        for size, (level_keys, level_rows) in enumerate(self._levels, start=2):
             last = at + size - 1
             inside = last < ends[at]
             at, beginnings, last = at[inside], beginnings[inside], last[inside]
             known = parts[last] >= 0
             at, keys = at[known], self._keys(beginnings[known], parts[last[known]])
-            places = np.minimum(np.searchsorted(level.keys, keys), len(level.keys) - 1)
-            found = level.keys[places] == keys
+            places = np.minimum(np.searchsorted(level_keys, keys), len(level_keys) - 1)
+            found = level_keys[places] == keys
             at, beginnings = at[found], places[found]
-            complete = level.rows[beginnings] >= 0
-            lengths[at[complete]], rows[at[complete]] = size, level.rows[beginnings[complete]]
+            complete = level_rows[beginnings] >= 0
+            lengths[at[complete]], rows[at[complete]] = size, level_rows[beginnings[complete]]
         return lengths, rows
 
 

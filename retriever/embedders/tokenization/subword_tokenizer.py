@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
-from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, cut, text_chunks
+from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, split_batch, text_chunks
 
 # Spaces to all tokenizers, and kept by none.
 SPACES = b" \t\n\r"
@@ -29,9 +29,8 @@ TO_SMALL_AND_SPACES = TO_SPACES.lower()
 TO_SMALL = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 ASCII_CAPITAL = re.compile("[A-Z]")
 WORD_BY_WORD = re.compile(r"[^ \t\n\r]+")
-MARK_BY_MARK = re.compile(
-    rf"[^ \t\n\r{re.escape(PUNCTUATION.decode())}]+|[{re.escape(PUNCTUATION.decode())}]"
-)
+MARKS = re.escape(PUNCTUATION.decode())
+MARK_BY_MARK = re.compile(rf"[^ \t\n\r{MARKS}]+|[{MARKS}]")
 
 # Parts that look no further than a piece between spaces; those of `NORMALIZERS_OF_MARKS`, not even
 # beyond ASCII punctuation.
@@ -63,9 +62,6 @@ class TextTokenizer:
 
     `size` is the highest token plus one; `unknown` the unknown token, or None; `limit` the file's
     own maximum number of tokens of a text, or None.
-
-    Raises:
-        FileFormatError: the file is missing or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +78,10 @@ class TextTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.size = 1 + max(self._tokenizer.get_vocab().values(), default=-1)
-        self.unknown = self._unknown(parts["model"])
+        unknown = parts["model"].get("unk_token")
+        self.unknown: int | None = parts["model"].get("unk_id")
+        if unknown is not None:
+            self.unknown = self._tokenizer.token_to_id(unknown)
         self._locality = _locality(parts)
         self._known: dict[str, Sequence[int]] = {}
 
@@ -91,11 +90,7 @@ class TextTokenizer:
         return str(self._tokenizer.id_to_token(token))
 
     def tokens(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the tokens of all texts in order, and the offsets of each text (texts + 1,).
-
-        Raises:
-            UnicodeEncodeError: a text holds a lone surrogate.
-        """
+        """Return the tokens of all texts in order, and the offsets of each text (texts + 1,)."""
         parts = [self._of_chunk(chunk) for chunk in text_chunks(texts)]
         tokens = np.concatenate([np.zeros(0, np.int32), *(tokens for tokens, _ in parts)])
         counts = np.concatenate([np.zeros(0, np.int64), *(counts for _, counts in parts)])
@@ -125,17 +120,12 @@ class TextTokenizer:
         spans = (span for token, span in pairs if token == self.unknown)
         return list(dict.fromkeys(text[begin:end] for begin, end in spans))
 
-    def _unknown(self, model: dict[str, Any]) -> int | None:
-        token, number = model.get("unk_token"), model.get("unk_id")
-        found: int | None = number if token is None else self._tokenizer.token_to_id(token)
-        return found
-
     def _of_chunk(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Return the tokens of all texts in order, and the count of each text."""
         local = self._locality
         if local is None:
             return _flat(self._of_whole(texts))
-        pieces = cut(texts, self._cut(texts, local))
+        pieces = split_batch(texts, self._split_rules(texts, local))
         flat, counts = _flat(self._of_pieces(pieces.distinct.to_pylist()))
         firsts = np.cumsum(counts) - counts
         repeats = counts[pieces.codes]
@@ -147,7 +137,7 @@ class TextTokenizer:
         places = np.arange(ends[-1]) + np.repeat(shifts, repeats)
         return flat[places], np.diff(ends[pieces.offsets])
 
-    def _cut(self, texts: Sequence[str], local: _Locality) -> SplitRules:
+    def _split_rules(self, texts: Sequence[str], local: _Locality) -> SplitRules:
         marked = any(token in text for token in local.special for text in texts)
         if local.lower and not marked:
             small = [token for token in local.special if not ASCII_CAPITAL.search(token)]
@@ -162,8 +152,7 @@ class TextTokenizer:
         new = list(dict.fromkeys(piece for piece in pieces if piece not in known))
         if len(known) + len(new) > REMEMBERED:
             # A new dictionary, since another thread may be reading the old one.
-            known = {piece: known[piece] for piece in pieces if piece in known}
-            self._known = known
+            self._known = known = {piece: known[piece] for piece in pieces if piece in known}
         plain = [piece for piece in new if piece.isascii() and piece.isalnum()]
         known.update(zip(plain, self._of_plain(plain), strict=True))
         others = [piece for piece in new if piece not in known]
@@ -220,30 +209,18 @@ def _locality(parts: dict[str, Any]) -> _Locality | None:
     ):
         return None
     raw = tuple(token["content"] for token in added if not token["normalized"])
-    marks = (
-        kinds <= NORMALIZERS_OF_MARKS
-        and splitters[0]["type"] == "BertPreTokenizer"
-        and len(raw) == len(added) <= SPECIAL_TOKENS
-    )
+    few = kinds <= NORMALIZERS_OF_MARKS and len(raw) <= SPECIAL_TOKENS
+    marks = few and splitters[0]["type"] == "BertPreTokenizer" and len(raw) == len(added)
     # A lower-case letter may compose with a mark where its capital cannot: `h` and U+0331.
-    lower = (
-        kinds <= NORMALIZERS_OF_MARKS
-        and len(raw) <= SPECIAL_TOKENS
-        and any(map(_lowers, normalizers))
+    lower = few and any(
+        step["type"] == "Lowercase" or (step["type"] == "BertNormalizer" and step.get("lowercase"))
+        for step in normalizers
     )
     return _Locality(marks, lower, raw if marks or lower else ())
 
 
 def _steps(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
     """Return a part of the tokenizer as a flat list of steps."""
-    if part is None:
-        return []
-    if part["type"] != "Sequence":
-        return [part]
+    if part is None or part["type"] != "Sequence":
+        return [] if part is None else [part]
     return [step for inner in part[name] for step in _steps(inner, name)]
-
-
-def _lowers(step: dict[str, Any]) -> bool:
-    return step["type"] == "Lowercase" or (
-        step["type"] == "BertNormalizer" and bool(step.get("lowercase"))
-    )

@@ -14,14 +14,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, cut
-from retriever.embedders.tokenization.batch_split import text_chunks as text_chunks
-from retriever.embedders.tokenization.characters import (
-    ASCII_LOWER,
-    ASCII_WORDS,
-    letters,
-    separators,
-)
+from retriever.embedders.tokenization import characters
+from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, split_batch
+from retriever.embedders.tokenization.characters import ASCII_LOWER, ASCII_WORDS, letters
 
 
 @dataclass(frozen=True)
@@ -46,11 +41,7 @@ class Words:
 
 
 def words_of(text: str, *, lower: bool) -> list[str]:
-    """Return the words of one text: the fast twin of `split`.
-
-    Raises:
-        UnicodeEncodeError: the text holds a lone surrogate.
-    """
+    """Return the words of one text: the fast twin of `split`."""
     if text.isascii():
         return text.encode().translate(ASCII_LOWER if lower else ASCII_WORDS).decode().split()
     return text.translate(letters(lower)).split()
@@ -59,13 +50,13 @@ def words_of(text: str, *, lower: bool) -> list[str]:
 def split(texts: Sequence[str], *, lower: bool) -> Words:
     """Split texts into words, lower-cased if `lower` (by character, independent of locale).
 
-    Raises:
-        UnicodeEncodeError: a text holds a lone surrogate.
+    A lone surrogate raises `UnicodeEncodeError`.
     """
     import pyarrow.compute as pc
 
     translation = ASCII_LOWER if lower else ASCII_WORDS
-    pieces = cut(texts, SplitRules(translation, blank=partial(_blank_separators, lower=lower)))
+    blank = partial(_blank_separators, lower=lower)
+    pieces = split_batch(texts, SplitRules(translation, blank=blank))
     if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
     small = pc.utf8_lower(pieces.distinct).dictionary_encode()
@@ -84,7 +75,7 @@ def _blank_separators(text: NDArray[np.uint8], *, lower: bool) -> None:
     for step in (1, 2, 3):
         longer = np.flatnonzero(size > step)
         codes[longer] = codes[longer] << 6 | text[first[longer] + step] & 0x3F
-    blank = separators(codes, lower)
+    blank = characters.separators(codes, lower)
     first, size = first[blank], size[blank]
     for step in (0, 1, 2, 3):
         text[first[size > step] + step] = SPACE

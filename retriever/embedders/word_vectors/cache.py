@@ -1,6 +1,6 @@
 """Cache of converted word vectors: one folder per source, named by the source's SHA-256.
 
-<cache>/words/<SHA-256>/     see wordwriter.py
+<cache>/words/<SHA-256>/     see mmap_format.py
 <cache>/words/seen/<...>     the SHA-256 of a source by its path and file status, so that a source
                              is hashed only once
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from indexes.errors import InputError
@@ -23,26 +23,21 @@ from retriever.embedders.cache import (
     write_file_atomic,
     write_folder_atomic,
 )
-from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter, is_whole, read_meta
+from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter, read_intact
 
 HEX_DIGITS = 64
 Convert = Callable[[WordWriter, str], None]
 
 
 def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
-    """Return the folder of the converted sources, built by `convert(writer, checksum)` if needed.
-
-    Raises:
-        FileFormatError: from `convert`.
-        InputError: the cache folder cannot be written.
-    """
+    """Return the folder of the converted sources, after `convert(writer, checksum)` if needed."""
     root = cache_folder() / "words"
     try:
         root.mkdir(parents=True, exist_ok=True)
         if found := converted_before(sources):
             return found
         folder = root / checksum_of(sources)
-        return folder, _make(folder, sources[0], convert)
+        return folder, _write(folder, sources[0], convert)
     except OSError as error:
         raise InputError(
             f"{error.filename or root}: {error.strerror or error}. Models are converted into the "
@@ -53,7 +48,7 @@ def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
 def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
     """Return the folder of the converted sources; None unless it is intact."""
     folder = cache_folder() / "words" / checksum_of(sources)
-    meta = _intact_meta(folder)
+    meta = read_intact(folder)
     if meta is None:
         return None
     mark_used(folder)
@@ -94,26 +89,14 @@ def _hash(sources: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
 
 
-def _make(folder: Path, source: Path, convert: Convert) -> WordMeta:
+def _write(folder: Path, source: Path, convert: Convert) -> WordMeta:
     def fill(work: Path) -> None:
-        _convert(WordWriter(work, source), convert, folder.name)
+        with closing(WordWriter(work, source)) as writer:
+            convert(writer, folder.name)
 
-    write_folder_atomic(folder, fill, lambda made: _intact_meta(made) is not None)
+    write_folder_atomic(folder, fill, lambda made: read_intact(made) is not None)
     remove_unused(folder.parent, folder)
-    meta = read_meta(folder)
+    meta = read_intact(folder)
     if meta is None:
         raise InputError(f"{folder} was changed by another process while it was built. Try again.")
     return meta
-
-
-def _convert(writer: WordWriter, convert: Convert, checksum: str) -> None:
-    try:
-        convert(writer, checksum)
-    finally:
-        writer.close()
-
-
-def _intact_meta(folder: Path) -> WordMeta | None:
-    """Return the metadata of a converted source; None if its folder is damaged or missing."""
-    meta = read_meta(folder)
-    return meta if meta is not None and is_whole(folder, meta) else None

@@ -33,11 +33,7 @@ def looks_like_fasttext(head: bytes) -> bool:
 
 
 def validate_fasttext(path: Path, name: Path) -> None:
-    """Refuse a model that gensim would hang on or misread; errors call it `name`.
-
-    Raises:
-        FileFormatError: truncated, compressed (`.ftz`), or a classifier with labels.
-    """
+    """Refuse a truncated, compressed (`.ftz`) or classifying model; errors call it `name`."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             _check(name, data)
@@ -68,12 +64,11 @@ def _after_entries(path: Path, data: mmap.mmap, position: int, entries: int) -> 
 
 
 def _check_matrix(path: Path, data: mmap.mmap, position: int, new: bool) -> None:
-    if new:
-        if struct.unpack_from("<?", data, position)[0]:
-            raise FileFormatError(
-                f"{path} is a compressed fastText model (.ftz); expected the full .bin."
-            )
-        position += 1
+    if new and struct.unpack_from("<?", data, position)[0]:
+        raise FileFormatError(
+            f"{path} is a compressed fastText model (.ftz); expected the full .bin."
+        )
+    position += int(new)
     rows, width = struct.unpack_from("<2q", data, position)
     if rows < 0 or width <= 0 or position + 16 + 4 * rows * width > len(data):
         raise _cut_off(path)

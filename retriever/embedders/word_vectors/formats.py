@@ -35,19 +35,12 @@ ROWS = 4096
 READ_BYTES = 1 << 20
 LONGEST_WORD = 1 << 16
 
-KNOWN_FORMATS = (
-    "Word2Vec (text or binary), GloVe text, fastText (.vec or .bin) or a model saved by gensim"
-)
-
 
 @contextmanager
 def open_source(path: Path) -> Iterator[BinaryIO]:
     """Open a file, decompressed if its content is gzip, whatever its name.
 
     A UTF-8 byte-order mark at the start is skipped; no binary format begins with one.
-
-    Raises:
-        FileFormatError: the gzip stream is damaged or truncated.
     """
     with path.open("rb") as raw:
         if not is_gzip(path):
@@ -73,13 +66,8 @@ def _without_bom(file: BinaryIO) -> BinaryIO:
 
 
 def detect(path: Path) -> WordFormat:
-    """Detect the format of a file of word vectors by its content.
-
-    Raises:
-        FileFormatError: an unknown format.
-    """
-    with open_source(path) as file:
-        head = file.read(SAMPLE_BYTES)
+    """Detect the format of a file of word vectors by its content."""
+    head = _sample(path)
     if looks_like_fasttext(head):
         return "fasttext-binary"
     # Pickle protocols 2 to 5 begin with these bytes; no UTF-8 text does.
@@ -88,9 +76,12 @@ def detect(path: Path) -> WordFormat:
     header = HEADER.match(head)
     if header and int(header[2]) > 0:
         return "word2vec-text" if _is_text(head[header.end() :]) else "word2vec-binary"
-    if _is_text(head) and _width_of_lines(head) > 0:
+    if _is_text(head) and _width(head) > 0:
         return "glove-text"
-    raise FileFormatError(f"{path} is not a file of word vectors; expected {KNOWN_FORMATS}.")
+    raise FileFormatError(
+        f"{path} is not a file of word vectors; expected Word2Vec (text or binary), GloVe text, "
+        "fastText (.vec or .bin) or a model saved by gensim."
+    )
 
 
 def text_blocks(path: Path, *, header: bool) -> Iterator[Block]:
@@ -98,13 +89,9 @@ def text_blocks(path: Path, *, header: bool) -> Iterator[Block]:
 
     A row is a word and `width` numbers, separated by spaces or tabs. The word may contain spaces,
     as in GloVe's 840B file, but a number after a space means that the row is too long.
-
-    Raises:
-        FileFormatError: a row is truncated, too long, not UTF-8 or not of finite numbers (with the
-            line), or the number of rows differs from the header's.
     """
     with open_source(path) as file:
-        expected, width = _read_header(file, path) if header else (None, _sample_width(path))
+        expected, width = _read_header(file, path) if header else (None, _width(_sample(path)))
         numbered = enumerate(file, 2 if header else 1)
         rows = 0
         while lines := list(islice(numbered, ROWS)):
@@ -118,11 +105,7 @@ def text_blocks(path: Path, *, header: bool) -> Iterator[Block]:
 
 
 def binary_blocks(path: Path) -> Iterator[Block]:
-    """Yield the rows of a Word2Vec binary file in blocks.
-
-    Raises:
-        FileFormatError: the file is too short or too long, or a word is not UTF-8.
-    """
+    """Yield the rows of a Word2Vec binary file in blocks."""
     with open_source(path) as file:
         expected, width = _read_header(file, path)
         reader = _BinaryReader(path, file, width)
@@ -192,12 +175,12 @@ def _is_text(sample: bytes) -> bool:
     return len(readable) > len(sample) - 4 and not re.search(rb"[\x00-\x08\x0e-\x1f]", sample)
 
 
-def _sample_width(path: Path) -> int:
+def _sample(path: Path) -> bytes:
     with open_source(path) as file:
-        return _width_of_lines(file.read(SAMPLE_BYTES))
+        return file.read(SAMPLE_BYTES)
 
 
-def _width_of_lines(sample: bytes) -> int:
+def _width(sample: bytes) -> int:
     """Return the most common width of the first rows; 0 if they are not rows of numbers."""
     lines = sample.splitlines()
     # The last line of a full sample is truncated.
@@ -221,7 +204,11 @@ def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int) -> Bloc
     for number, line in lines:
         word, *values = line.rsplit(None, width)
         if len(values) != width or (b" " in word and _is_number(word.split()[-1])):
-            _refuse_width(path, number, line, width)
+            found = len(line.split()) - 1
+            raise FileFormatError(
+                f"{path}, line {number}: expected a word and {width} numbers; "
+                f"found a word and {found}."
+            )
         try:
             rows.append(list(map(float, values)))
             words.append(word.strip().decode())
@@ -241,13 +228,6 @@ def _finite(
         number = lines[bad[0]][0]
         raise FileFormatError(f"{path}, line {number}: a value is not a finite number.")
     return vectors
-
-
-def _refuse_width(path: Path, number: int, line: bytes, width: int) -> NoReturn:
-    found = len(line.split()) - 1
-    raise FileFormatError(
-        f"{path}, line {number}: expected a word and {width} numbers; found a word and {found}."
-    )
 
 
 def _refuse_row(path: Path, number: int, word: bytes, values: list[bytes]) -> NoReturn:

@@ -63,11 +63,7 @@ class WordWriter:
         self._words = (folder / WORDS).open("wb")
 
     def add(self, words: Sequence[str], vectors: Matrix) -> None:
-        """Add rows; every block has the same width.
-
-        Raises:
-            FileFormatError: a word contains a line break, or a vector a non-finite number.
-        """
+        """Add rows; every block has the same width."""
         self._check(words, vectors)
         if not self.dim:
             self.dim = vectors.shape[1]
@@ -79,26 +75,15 @@ class WordWriter:
             self._write_words([words[position] for position in fresh])
 
     def finish(self, format_name: str, checksum: str, subwords: Subwords | None = None) -> None:
-        """Close the files and write `meta.json`.
-
-        Raises:
-            FileFormatError: no word was added.
-        """
+        """Close the files and write `meta.json`."""
         if not self.count:
             raise FileFormatError(f"{self.source} holds no words.")
         self._vectors.seek(0)
         _write_header(self._vectors, self.count, self.dim)
         self.close()
-        meta = WordMeta(
-            format_name,
-            checksum,
-            self.count,
-            self.dim,
-            self.duplicates,
-            self.has_upper_case,
-            self.words_crc,
-            *_write_subwords(self.folder, subwords),
-        )
+        of_words = self.count, self.dim, self.duplicates, self.has_upper_case, self.words_crc
+        of_subwords = _write_subwords(self.folder, subwords)
+        meta = WordMeta(format_name, checksum, *of_words, *of_subwords)
         with (self.folder / META).open("wb") as file:
             file.write(json.dumps(asdict(meta), indent=1).encode())
             _sync(file)
@@ -113,18 +98,13 @@ class WordWriter:
     def _check(self, words: Sequence[str], vectors: Matrix) -> None:
         infinite = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(infinite):
+            word, number = words[infinite[0]], self.count + self.duplicates + infinite[0] + 1
             raise FileFormatError(
-                f"{self.source}: word {self.rows + infinite[0] + 1:,} {words[infinite[0]]!r} has a "
-                "value that is not finite."
+                f"{self.source}: word {number:,} {word!r} has a value that is not finite."
             )
         broken = next((word for word in words if "\n" in word), None)
         if broken is not None:
             raise FileFormatError(f"{self.source}: the word {broken!r} contains a line break.")
-
-    @property
-    def rows(self) -> int:
-        """Number of rows so far, including dropped ones."""
-        return self.count + self.duplicates
 
     def _is_new(self, word: str) -> bool:
         before = len(self._seen)
@@ -139,30 +119,23 @@ class WordWriter:
         self.count += len(words)
 
 
-def read_meta(folder: Path) -> WordMeta | None:
-    """Read `meta.json`; None if missing, damaged or of another version."""
-    try:
-        fields = json.loads((folder / META).read_bytes())
-        meta = WordMeta(**fields)
-    except (OSError, ValueError, TypeError):
-        return None
-    return meta if meta.version == VERSION else None
+def read_intact(folder: Path) -> WordMeta | None:
+    """Read `meta.json`; None unless all files are there, of this version, intact.
 
-
-def is_whole(folder: Path, meta: WordMeta) -> bool:
-    """Return whether the files have the shapes in `meta`, and the words their checksum.
-
-    The vectors are not read: they may be many gigabytes.
+    Arrays are checked by their shapes, and the words by their checksum: vectors may be many
+    gigabytes.
     """
     try:
+        meta = WordMeta(**json.loads((folder / META).read_bytes()))
+        rows = {VECTORS: meta.count, **({NGRAMS: meta.ngrams} if meta.ngrams else {})}
+        intact = meta.version == VERSION and all(
+            np.load(folder / name, mmap_mode="r").shape == (count, meta.dim)
+            for name, count in rows.items()
+        )
         crc = zlib.crc32((folder / WORDS).read_bytes())
-        shapes = [np.load(folder / VECTORS, mmap_mode="r").shape]
-        if meta.ngrams:
-            shapes.append(np.load(folder / NGRAMS, mmap_mode="r").shape)
-    except (OSError, ValueError, EOFError):
-        return False
-    rows = [meta.count, meta.ngrams] if meta.ngrams else [meta.count]
-    return crc == meta.words_crc and shapes == [(count, meta.dim) for count in rows]
+    except (OSError, ValueError, TypeError, EOFError):
+        return None
+    return meta if intact and crc == meta.words_crc else None
 
 
 def _write_subwords(folder: Path, subwords: Subwords | None) -> tuple[int, int, int]:

@@ -40,10 +40,9 @@ class Subwords:
         word_of_ngram, rows = self.ngrams(words)
         counts = np.bincount(word_of_ngram, minlength=len(words))
         distinct, columns = np.unique(rows, return_inverse=True)
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        ones = np.ones(len(rows), np.float32)
+        entries = np.ones(len(rows), np.float32), columns, np.concatenate([[0], np.cumsum(counts)])
         shape = (len(words), len(distinct))
-        sums = csr_array((ones, columns, starts), shape=shape) @ self.vectors[distinct]
+        sums = csr_array(entries, shape=shape) @ self.vectors[distinct]
         means = np.asarray(sums / np.maximum(counts, 1)[:, None], dtype=np.float32)
         return means, counts > 0
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from functools import cached_property
+from functools import cached_property, partial
 from glob import escape
 from itertools import repeat
 from pathlib import Path
@@ -22,23 +22,10 @@ from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
 from retriever.embedders.base import Matrix
+from retriever.embedders.word_vectors import formats, mmap_format
 from retriever.embedders.word_vectors.cache import cached, converted_before
 from retriever.embedders.word_vectors.fasttext_bin import validate_fasttext
-from retriever.embedders.word_vectors.formats import (
-    WordFormat,
-    binary_blocks,
-    detect,
-    is_gzip,
-    open_source,
-    text_blocks,
-)
-from retriever.embedders.word_vectors.mmap_format import (
-    NGRAMS,
-    VECTORS,
-    WORDS,
-    WordMeta,
-    WordWriter,
-)
+from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter
 from retriever.embedders.word_vectors.subwords import Subwords
 
 ROWS = 65_536
@@ -52,15 +39,14 @@ class WordVectors:
     """
 
     def __init__(self, folder: Path, meta: WordMeta) -> None:
-        self.vectors: Matrix = np.load(folder / VECTORS, mmap_mode="r")
+        self.vectors: Matrix = np.load(folder / mmap_format.VECTORS, mmap_mode="r")
         self.dim = meta.dim
-        self.format = meta.format
         self.checksum = meta.checksum
         self.duplicates = meta.duplicates
         self.has_upper_case = meta.has_upper_case
         self.subwords: Subwords | None = None
         if meta.ngrams:
-            ngrams = np.load(folder / NGRAMS, mmap_mode="r")
+            ngrams = np.load(folder / mmap_format.NGRAMS, mmap_mode="r")
             self.subwords = Subwords(ngrams, meta.min_n, meta.max_n)
         self._folder = folder
 
@@ -89,9 +75,9 @@ class WordVectors:
             vectors, found = self.subwords.vectors_of([word])
             if found[0]:
                 return cast("NDArray[np.float32]", vectors[0])
-        raise KeyError(
-            f"No word '{word}' among these {len(self):,} word vectors.{self._hint(word)}"
-        )
+        other = word.lower()
+        hint = f" It has '{other}'." if other != word and other in self._ids else ""
+        raise KeyError(f"No word '{word}' among these {len(self):,} word vectors.{hint}")
 
     def row(self, word: str) -> int | None:
         """Return the row in `vectors` of a word as spelled in the source; None if unknown."""
@@ -99,7 +85,7 @@ class WordVectors:
 
     def occurrences(self, letter: str) -> int:
         """Count a letter in all words; faster than a first word lookup."""
-        return (self._folder / WORDS).read_bytes().count(letter.encode())
+        return (self._folder / mmap_format.WORDS).read_bytes().count(letter.encode())
 
     @cached_property
     def names(self) -> list[str]:
@@ -110,13 +96,9 @@ class WordVectors:
         """Return the row of each word, -1 if unknown."""
         return np.fromiter(map(self._ids.get, distinct, repeat(-1)), np.int64, len(distinct))
 
-    def _hint(self, word: str) -> str:
-        other = word.lower()
-        return f" It has '{other}'." if other != word and other in self._ids else ""
-
     @cached_property
     def _ids(self) -> dict[str, int]:
-        words = (self._folder / WORDS).read_bytes().decode().split("\n")
+        words = (self._folder / mmap_format.WORDS).read_bytes().decode().split("\n")
         words.pop()  # Every word ends with a line break.
         return dict(zip(words, range(len(words)), strict=True))
 
@@ -135,8 +117,8 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
     try:
         if path.is_dir():
             files = _packaged_files(path)
-            return WordVectors(*cached(files, _PackageConverter(*files).convert))
-        converter = _FileConverter(path, detect(path))
+            return WordVectors(*cached(files, partial(_convert_package, *files)))
+        converter = _FileConverter(path, formats.detect(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     if converter.format == "gensim" and not trust_pickle:
@@ -151,11 +133,7 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
 
 
 def download_from_gensim(name: str) -> Path:
-    """Download a gensim-data model into gensim's folder and return its file.
-
-    Raises:
-        ModelNotAvailableError: an unknown model, no network, or a damaged download.
-    """
+    """Return the file of a gensim-data model, downloaded; or raise `ModelNotAvailableError`."""
     try:
         from gensim import downloader
 
@@ -170,7 +148,7 @@ def download_from_gensim(name: str) -> Path:
 class _FileConverter:
     """Converter of one file of a known format."""
 
-    def __init__(self, path: Path, format_name: WordFormat) -> None:
+    def __init__(self, path: Path, format_name: formats.WordFormat) -> None:
         self.path, self.format = path, format_name
 
     def sources(self) -> list[Path]:
@@ -181,9 +159,9 @@ class _FileConverter:
     def convert(self, writer: WordWriter, checksum: str) -> None:
         subwords = None
         if self.format == "word2vec-binary":
-            _add_all(writer, binary_blocks(self.path))
+            _add_all(writer, formats.binary_blocks(self.path))
         elif self.format in ("word2vec-text", "glove-text"):
-            _add_all(writer, text_blocks(self.path, header=self.format == "word2vec-text"))
+            _add_all(writer, formats.text_blocks(self.path, header=self.format == "word2vec-text"))
         else:
             load = _load_fasttext if self.format == "fasttext-binary" else _load_saved
             with _unpacked(self.path, writer.folder) as plain:
@@ -193,28 +171,22 @@ class _FileConverter:
         writer.finish(self.format, checksum, subwords)
 
 
-class _PackageConverter:
-    """Converter of the pair of files in a package."""
+def _convert_package(array: Path, index: Path, writer: WordWriter, checksum: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def __init__(self, vectors: Path, words: Path) -> None:
-        self.vectors, self.words = vectors, words
-
-    def convert(self, writer: WordWriter, checksum: str) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            words = pq.read_table(self.words, columns=["index"]).column(0).to_pylist()
-            vectors = np.load(self.vectors, mmap_mode="r")
-        except (pa.ArrowException, ValueError, EOFError) as error:
-            raise FileFormatError(f"{self.vectors.parent}: {error}") from None
-        if vectors.ndim != 2 or len(vectors) != len(words) or None in words:
-            raise FileFormatError(
-                f"{self.vectors} has the shape {vectors.shape}; expected a row for each of the "
-                f"{len(words):,} words of {self.words.name}."
-            )
-        _add_all(writer, _blocks(words, vectors))
-        writer.finish(PACKAGED, checksum)
+    try:
+        words = pq.read_table(index, columns=["index"]).column(0).to_pylist()
+        vectors = np.load(array, mmap_mode="r")
+    except (pa.ArrowException, ValueError, EOFError) as error:
+        raise FileFormatError(f"{array.parent}: {error}") from None
+    if vectors.ndim != 2 or len(vectors) != len(words) or None in words:
+        raise FileFormatError(
+            f"{array} has the shape {vectors.shape}; expected a row for each of the "
+            f"{len(words):,} words of {index.name}."
+        )
+    _add_all(writer, _blocks(words, vectors))
+    writer.finish(PACKAGED, checksum)
 
 
 def _packaged_files(folder: Path) -> tuple[Path, Path]:
@@ -227,12 +199,12 @@ def _packaged_files(folder: Path) -> tuple[Path, Path]:
     return vectors[0], words[0]
 
 
-def _add_all(writer: WordWriter, blocks: Iterator[tuple[list[str], Matrix]]) -> None:
+def _add_all(writer: WordWriter, blocks: Iterator[formats.Block]) -> None:
     for words, vectors in blocks:
         writer.add(words, vectors)
 
 
-def _blocks(words: list[str], vectors: Matrix) -> Iterator[tuple[list[str], Matrix]]:
+def _blocks(words: list[str], vectors: Matrix) -> Iterator[formats.Block]:
     for start in range(0, len(words), ROWS):
         block = np.asarray(vectors[start : start + ROWS], dtype=np.float32)
         yield words[start : start + ROWS], block
@@ -244,8 +216,8 @@ def _unpacked(path: Path, folder: Path) -> Iterator[Path]:
 
     gensim reads a compressed fastText model number by number.
     """
-    with open_source(path) as file:
-        if not is_gzip(path):
+    with formats.open_source(path) as file:
+        if not formats.is_gzip(path):
             yield path
             return
         with NamedTemporaryFile(dir=folder) as copy:
@@ -272,12 +244,11 @@ def _load_saved(plain: Path, source: Path) -> Any:
     except Exception as error:  # a damaged pickle may raise anything
         reason = f"{type(error).__name__}: {error}"
         raise FileFormatError(f"{source}: gensim cannot read this save ({reason}).") from None
-    if not isinstance(keyed, KeyedVectors) or not all(
-        isinstance(word, str) for word in keyed.index_to_key
-    ):
-        kind = type(saved).__name__
-        raise FileFormatError(f"{source} holds a {kind}; expected a gensim model of words.")
-    return keyed
+    is_keyed = isinstance(keyed, KeyedVectors)
+    if is_keyed and all(isinstance(word, str) for word in keyed.index_to_key):
+        return keyed
+    kind = type(saved).__name__
+    raise FileFormatError(f"{source} holds a {kind}; expected a gensim model of words.")
 
 
 def _subwords_of(keyed: Any) -> Subwords | None:

@@ -17,10 +17,18 @@ from retriever.formats.writing import atomic_writer
 from retriever.formatting import milliseconds
 from retriever.report.headline import headline, signed, verdict
 from retriever.report.html.explorer import explorer_json
-from retriever.report.html.plots import SHAPES_KEY, Point, Strip, Words, points_plot, strips_plot
+from retriever.report.html.plots import (
+    SHAPES_KEY,
+    PlotTexts,
+    Point,
+    Strip,
+    points_plot,
+    strips_plot,
+)
 from retriever.report.html.tables import TONES, page_tables
 from retriever.report.lines import label_of
 
+AGAINST = {"latency": "the median time of a query", "building": "the time to build"}
 SCRIPTS = ("elements.js", "differences.js", "opened.js", "explorer.js")
 
 
@@ -89,36 +97,24 @@ def _facts(comparison: ComparisonResults) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-# -- plots ----------------------------------------------------------------------------------------
-
-
 def _plots(comparison: ComparisonResults) -> dict[str, Markup]:
     """Return the plots by name; empty Markup where there is no data."""
     rows = list(comparison.rows.values())
-    judged = comparison.judged
+    times = {row.name: row.latency.total.p50 for row in rows if row.latency}
+    building = {row.name: row.cost.building_seconds for row in rows if row.cost}
     return {
         "times": _times(rows),
-        "latency": _against_latency(comparison) if judged else Markup(),
-        "building": _against_building(comparison) if judged else Markup(),
-        "chance": _intervals(comparison, rows) if judged else Markup(),
+        "latency": _points(comparison, times, "latency", "milliseconds a query, median"),
+        "building": _points(comparison, building, "building", "seconds to embed and index"),
+        "chance": _intervals(comparison, rows),
     }
 
 
-def _against_latency(comparison: ComparisonResults) -> Markup:
-    costs = {r.name: r.latency.total.p50 for r in comparison.rows.values() if r.latency}
-    across = "milliseconds a query, median, log scale"
-    return _points(comparison, costs, "latency", "the median time of a query", across)
-
-
-def _against_building(comparison: ComparisonResults) -> Markup:
-    costs = {r.name: r.cost.building_seconds for r in comparison.rows.values() if r.cost}
-    across = "seconds to embed and index, log scale"
-    return _points(comparison, costs, "building", "the time to build", across)
-
-
 def _points(
-    comparison: ComparisonResults, costs: Mapping[str, float], key: str, against: str, across: str
+    comparison: ComparisonResults, costs: Mapping[str, float], key: str, across: str
 ) -> Markup:
+    if not comparison.judged:
+        return Markup()
     measure = comparison.measures[0]
     rows = [comparison.rows[name] for name in costs]
     points = [Point(r.name, r.family, costs[r.name], r.quality[measure]) for r in rows]
@@ -126,11 +122,15 @@ def _points(
     pareto_front = comparison.fronts().get(key, ())
     description = f"{said}. On the front: {', '.join(pareto_front)}."
     label = label_of(measure)
-    words = Words(key, f"{label} against {against}", description, across, label)
-    return points_plot(points, pareto_front, words)
+    texts = PlotTexts(
+        key, f"{label} against {AGAINST[key]}", description, f"{across}, log scale", label
+    )
+    return points_plot(points, pareto_front, texts)
 
 
 def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
+    if not comparison.judged:
+        return Markup()
     measure = comparison.measures[0]
     found = {row.name: row.differences[measure] for row in rows if measure in row.differences}
     strips = [
@@ -143,7 +143,9 @@ def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
     )
     label = label_of(measure)
     title = f"Difference in {label} to {comparison.baseline}, with 95 % intervals"
-    return strips_plot(strips, Words("chance", title, said, f"difference in {label}"), zero=True)
+    return strips_plot(
+        strips, PlotTexts("chance", title, said, f"difference in {label}"), zero=True
+    )
 
 
 def _times(rows: Sequence[Row]) -> Markup:
@@ -156,7 +158,7 @@ def _times(rows: Sequence[Row]) -> Markup:
     ]
     said = "; ".join(f"{s.name}: median {s.middle:.3g}, 95 % within {s.high:.3g}" for s in strips)
     title = "Milliseconds that single queries took"
-    return strips_plot(strips, Words("times", title, said, "milliseconds, log scale"), log=True)
+    return strips_plot(strips, PlotTexts("times", title, said, "milliseconds, log scale"), log=True)
 
 
 def _time_strip(row: Row, quantiles: Sequence[float]) -> Strip:

@@ -17,6 +17,10 @@ WAYS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
 NARROW_LETTERS, WIDE_LETTERS = frozenset("iljtfr.,:;|!'()[]-/ "), frozenset("mwMW@%")
 
 
+# A point and its text.
+Label = tuple[tuple[float, float], str]
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle; `top` is less than `bottom`, as in SVG."""
@@ -28,21 +32,13 @@ class Box:
 
     def touches(self, other: Box) -> bool:
         """Return whether the two boxes have a point in common."""
-        return (
-            self.left <= other.right
-            and other.left <= self.right
-            and self.top <= other.bottom
-            and other.top <= self.bottom
-        )
+        across = self.left <= other.right and other.left <= self.right
+        return across and self.top <= other.bottom and other.top <= self.bottom
 
     def holds(self, other: Box) -> bool:
         """Return whether the other box lies in this one."""
-        return (
-            self.left <= other.left
-            and other.right <= self.right
-            and self.top <= other.top
-            and other.bottom <= self.bottom
-        )
+        across = self.left <= other.left and other.right <= self.right
+        return across and self.top <= other.top and other.bottom <= self.bottom
 
 
 @dataclass(frozen=True)
@@ -78,22 +74,15 @@ def cut(text: str, width: float) -> str:
     return text + "…"
 
 
-def place(
-    labels: Sequence[tuple[tuple[float, float], str]], frame: Box
-) -> list[LabelPosition | None]:
+def place(labels: Sequence[Label], frame: Box) -> list[LabelPosition | None]:
     """Return a spot for each label (point, text) in order; None if none is free."""
     taken = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for (x, y), _ in labels]
     spots: list[LabelPosition | None] = []
     for (x, y), text in labels:
-        free = (
-            spot
-            for spot in _around(x, y, text_width(text))
-            if frame.holds(spot.box) and not any(spot.box.touches(other) for other in taken)
-        )
-        spot = next(free, None)
-        if spot:
-            taken.append(spot.box)
-        spots.append(spot)
+        inside = (spot for spot in _around(x, y, text_width(text)) if frame.holds(spot.box))
+        free = (spot for spot in inside if not any(spot.box.touches(other) for other in taken))
+        spots.append(next(free, None))
+        taken += [spot.box for spot in spots[-1:] if spot]
     return spots
 
 

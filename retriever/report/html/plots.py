@@ -64,7 +64,7 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Words:
+class PlotTexts:
     """Texts of a plot: its title, its description for screen readers, and its axis labels."""
 
     key: str
@@ -74,32 +74,27 @@ class Words:
     upwards: str = ""
 
 
-def points_plot(points: Sequence[Point], pareto_front: Sequence[str], words: Words) -> Markup:
-    """Plot quality against cost on a log scale, with a line through `front`, cheapest first.
+def points_plot(points: Sequence[Point], pareto_front: Sequence[str], texts: PlotTexts) -> Markup:
+    """Plot quality against cost on a log scale, with a line through `pareto_front`, cheapest first.
 
     Empty without points. A label without space is omitted; the point still has its tooltip.
     """
-    return (
-        _both(lambda width: _points(points, pareto_front, words, width), words)
-        if points
-        else Markup()
-    )
+    if not points:
+        return Markup()
+    return _both(lambda width: _points(points, pareto_front, texts, width), texts)
 
 
 def strips_plot(
-    strips: Sequence[Strip], words: Words, *, log: bool = False, zero: bool = False
+    strips: Sequence[Strip], texts: PlotTexts, *, log: bool = False, zero: bool = False
 ) -> Markup:
     """Plot one strip per row over a common axis, with zero marked if `zero`; empty without any."""
-    return (
-        _both(lambda width: _strips(strips, words, width, log, zero), words) if strips else Markup()
-    )
-
-
-# -- points ---------------------------------------------------------------------------------------
+    if not strips:
+        return Markup()
+    return _both(lambda width: _strips(strips, texts, width, log, zero), texts)
 
 
 def _points(
-    points: Sequence[Point], pareto_front: Sequence[str], words: Words, width: int
+    points: Sequence[Point], pareto_front: Sequence[str], texts: PlotTexts, width: int
 ) -> tuple[Markup, int]:
     height = round(width * 0.62) + 60
     frame = Box(LEFT, TOP, width - RIGHT, height - BOTTOM)
@@ -108,8 +103,8 @@ def _points(
     at = {p.name: (x(p.cost), y(p.quality)) for p in points}
     return Markup().join(
         [
-            _across(x, frame, words.across),
-            _upwards(y, frame, words.upwards),
+            _across(x, frame, texts.across),
+            _upwards(y, frame, texts.upwards),
             _front([at[name] for name in pareto_front if name in at], frame),
             _labels(points, at, pareto_front, frame, width),
             *(_marker(point, *at[point.name], on=point.name in pareto_front) for point in points),
@@ -130,12 +125,11 @@ def _front(corners: Sequence[tuple[float, float]], frame: Box) -> Markup:
 
 
 def _marker(point: Point, x: float, y: float, *, on: bool) -> Markup:
-    shape = SHAPES.get(point.family, OTHER_SHAPE)
-    tip = f"{point.name}: {point.quality:.4f} at {_short(point.cost)}"
+    tip = f"{point.name}: {point.quality:.4f} at {point.cost:,.3g}"
     return _tag(
         "path",
         _tag("title", tip),
-        d=shape,
+        d=SHAPES.get(point.family, OTHER_SHAPE),
         transform=f"translate({_n(x)},{_n(y)})",
         class_=f"point {'on' if on else 'off'} tone-{point.family}",
         data_name=point.name,
@@ -149,36 +143,32 @@ def _labels(
     frame: Box,
     width: int,
 ) -> Markup:
-    longest = 0.45 * width
     # Labels on the front are placed first.
     points = sorted(points, key=lambda point: point.name not in pareto_front)
-    texts = [cut(point.name, longest) for point in points]
+    texts = [cut(point.name, 0.45 * width) for point in points]
     places = place([(at[p.name], text) for p, text in zip(points, texts, strict=True)], frame)
-    format_optional = []
+    parts = []
     for point, text, spot in zip(points, texts, places, strict=True):
         if spot is None:
             continue
         (x, y), box = at[point.name], spot.box
         if spot.distance >= LEADER:
             end = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
-            format_optional.append(_line(x, y, *end, "leader"))
+            parts.append(_line(x, y, *end, "leader"))
         start = box.right if spot.anchor == "end" else box.left
         name = "label on" if point.name in pareto_front else "label"
-        format_optional.append(_text(text, start, box.bottom - 4, name, spot.anchor))
-    return Markup().join(format_optional)
-
-
-# -- strips ---------------------------------------------------------------------------------------
+        parts.append(_text(text, start, box.bottom - 4, name, spot.anchor))
+    return Markup().join(parts)
 
 
 def _strips(
-    strips: Sequence[Strip], words: Words, width: int, log: bool, zero: bool
+    strips: Sequence[Strip], texts: PlotTexts, width: int, log: bool, zero: bool
 ) -> tuple[Markup, int]:
     height = STRIPS_TOP + ROW * len(strips) + BOTTOM
     frame = Box(RIGHT, STRIPS_TOP, width - RIGHT, height - BOTTOM)
     ends = [value for s in strips for value in (s.low, s.high, s.tick or s.high)]
     x = Scale.over([*ends, 0.0] if zero else ends, frame.left + INSET, frame.right - INSET, log=log)
-    parts = [_across(x, frame, words.across)]
+    parts = [_across(x, frame, texts.across)]
     if zero:
         parts.append(_line(x(0), frame.top, x(0), frame.bottom, "zero"))
     parts += [_strip(s, x, frame, frame.top + ROW * row) for row, s in enumerate(strips)]
@@ -199,9 +189,6 @@ def _strip(strip: Strip, x: Scale, frame: Box, top: float) -> Markup:
         parts.append(_line(x(strip.tick), y - 4, x(strip.tick), y + 4, f"thin tone-{strip.tone}"))
     dot = _tag("circle", cx=_n(x(strip.middle)), cy=_n(y), r=4.5, class_=f"dot tone-{strip.tone}")
     return Markup().join([*parts, dot])
-
-
-# -- axes and elements ----------------------------------------------------------------------------
 
 
 def _across(x: Scale, frame: Box, name: str) -> Markup:
@@ -226,16 +213,16 @@ def _upwards(y: Scale, frame: Box, name: str) -> Markup:
     return Markup().join(parts)
 
 
-def _both(draw: Callable[[int], tuple[Markup, int]], words: Words) -> Markup:
-    return Markup().join(_svg(name, width, *draw(width), words) for name, width in DRAWINGS.items())
+def _both(draw: Callable[[int], tuple[Markup, int]], texts: PlotTexts) -> Markup:
+    return Markup().join(_svg(name, width, *draw(width), texts) for name, width in DRAWINGS.items())
 
 
-def _svg(name: str, width: int, inside: Markup, height: int, words: Words) -> Markup:
-    key = f"{words.key}-{name}"
+def _svg(name: str, width: int, inside: Markup, height: int, texts: PlotTexts) -> Markup:
+    key = f"{texts.key}-{name}"
     return _tag(
         "svg",
-        _tag("title", words.title, id=f"{key}-title"),
-        _tag("desc", words.description, id=f"{key}-desc"),
+        _tag("title", texts.title, id=f"{key}-title"),
+        _tag("desc", texts.description, id=f"{key}-desc"),
         inside,
         class_=f"plot {name}",
         viewBox=f"0 0 {width} {height}",
@@ -255,16 +242,12 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Markup:
 
 def _tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
     """Return an element with escaped text; `text_anchor` is `text-anchor`, `class_` `class`."""
-    format_optional = "".join(
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()
     )
-    return Markup(f"<{name}{format_optional}>{''.join(escape(part) for part in inside)}</{name}>")
+    return Markup(f"<{name}{written}>{''.join(escape(part) for part in inside)}</{name}>")
 
 
 def _n(value: float) -> str:
     return f"{round(value, 1):g}"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.3g}"

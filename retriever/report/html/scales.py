@@ -53,12 +53,9 @@ class Scale:
         return math.log10(max(value, SMALLEST)) if self.log else value
 
     def _log_ticks(self, first: float, last: float, apart: float) -> list[float]:
-        exponents = range(
-            math.floor(math.log10(self.low)) - 1, math.ceil(math.log10(self.high)) + 2
-        )
-        sets: list[list[float]] = [
-            [s * 10.0**e for e in exponents for s in steps] for steps in DECADES
-        ]
+        lowest, highest = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        exponents = range(lowest - 1, highest + 2)
+        sets = [[s * 10.0**e for e in exponents for s in steps] for steps in DECADES]
         sets += [[10.0**e for e in exponents if e % every == 0] for every in (2, 3, 4)]
         for values in sets:
             inside = self._inside(values, first, last)
@@ -72,9 +69,8 @@ class Scale:
         for step in (s * p for p in (power, 10 * power, 100 * power) for s in STEPS):
             # One span on either side, to cover the space between the values and the frame.
             span = self.high - self.low
-            numbers = range(
-                math.ceil((self.low - span) / step), math.floor((self.high + span) / step) + 1
-            )
+            lowest, highest = (self.low - span) / step, (self.high + span) / step
+            numbers = range(math.ceil(lowest), math.floor(highest) + 1)
             inside = self._inside([n * step for n in numbers], first, last)
             if self._spaced(inside, apart):
                 places = max(0, -math.floor(math.log10(step) + 1e-9))

@@ -10,13 +10,13 @@ from retriever.formatting import (
     NOTHING,
     count,
     decimals,
+    format_bytes,
     format_optional,
     milliseconds,
+    percentage,
     seconds,
-    share,
-    size,
 )
-from retriever.report.headline import needed, signed, verdict
+from retriever.report.headline import JOINED, needed, signed, verdict
 from retriever.report.html.cells import Better, Cell, Draw, Table, column
 from retriever.report.lines import label_of
 
@@ -37,28 +37,24 @@ def page_tables(comparison: ComparisonResults) -> dict[str, list[Table]]:
     return {part: [table for table in tables if table.rows] for part, tables in parts.items()}
 
 
-# -- quality --------------------------------------------------------------------------------------
-
-
 def _quality(comparison: ComparisonResults) -> Table:
     rows = list(comparison.rows.values())
-    columns = {
-        measure: column([row.quality.get(measure) for row in rows], value_of, max)
-        for measure in comparison.measures
-    }
+    columns = [_qualities(comparison, rows, measure) for measure in comparison.measures]
     against = f"; under it the difference to {comparison.baseline}" if _key(comparison) else ""
     return Table(
         f"Quality, higher is better{against}",
         [label_of(measure) for measure in comparison.measures],
-        [
-            (
-                row.name,
-                [_against(columns[m][at], row.differences.get(m), comparison) for m in columns],
-            )
-            for at, row in enumerate(rows)
-        ],
+        [(row.name, [cells[at] for cells in columns]) for at, row in enumerate(rows)],
         _key(comparison),
     )
+
+
+def _qualities(comparison: ComparisonResults, rows: Sequence[Row], measure: str) -> list[Cell]:
+    cells = column([row.quality.get(measure) for row in rows], value_of, max)
+    return [
+        _against(cell, row.differences.get(measure), comparison)
+        for cell, row in zip(cells, rows, strict=True)
+    ]
 
 
 def _key(comparison: ComparisonResults) -> str:
@@ -74,12 +70,11 @@ def _against(cell: Cell, difference: Difference | None, comparison: ComparisonRe
     if difference is None:
         return Cell(cell.text, cell.best)
     said = verdict(difference)
-    joined = "from" if said == "not distinguishable" else "than"
     return Cell(
         cell.text,
         cell.best,
         note=f"{MARKS[said]} {signed(difference.mean)}",
-        spoken=f"{said} {joined} {comparison.baseline}",
+        spoken=f"{said} {JOINED[said]} {comparison.baseline}",
         tone=TONES[said],
     )
 
@@ -88,6 +83,7 @@ def _losses(comparison: ComparisonResults) -> Table:
     """Return the quality lost by approximate indexes, apart from that lost by the embedding."""
     measure = comparison.measures[0]
     label = label_of(measure)
+    rows = [row for row in comparison.rows.values() if measure in row.exact_quality]
     return Table(
         "Quality lost by the model and by the index",
         [
@@ -96,22 +92,20 @@ def _losses(comparison: ComparisonResults) -> Table:
             "lost by the index",
             _recall(comparison),
         ],
-        [
-            (
-                row.name,
-                [
-                    Cell(value_of(row.exact_quality[measure])),
-                    Cell(value_of(row.quality[measure])),
-                    Cell(signed(row.exact_quality[measure] - row.quality[measure], 4)),
-                    Cell(format_optional(row.ann_recall, decimals(3))),
-                ],
-            )
-            for row in comparison.rows.values()
-            if measure in row.exact_quality
-        ],
+        [(row.name, _loss(row, measure)) for row in rows],
         "Exact search uses the same vectors: what it misses is lost by the embedding; "
         "the rest is lost by the index.",
     )
+
+
+def _loss(row: Row, measure: str) -> list[Cell]:
+    exact, found = row.exact_quality[measure], row.quality[measure]
+    return [
+        Cell(value_of(exact)),
+        Cell(value_of(found)),
+        Cell(signed(exact - found, 4)),
+        Cell(format_optional(row.ann_recall, decimals(3))),
+    ]
 
 
 def _recall(comparison: ComparisonResults) -> str:
@@ -119,16 +113,12 @@ def _recall(comparison: ComparisonResults) -> str:
 
 
 def _chance(comparison: ComparisonResults, measure: str) -> Table:
-    first = measure == comparison.measures[0]
+    rows = [row for row in comparison.rows.values() if measure in row.differences]
     return Table(
         f"{label_of(measure)}, difference to {comparison.baseline}",
         ["Difference", "95 % interval", "p", "p, Holm", "Wins / ties / losses", "Verdict"],
-        [
-            (row.name, _difference(row.differences[measure]))
-            for row in comparison.rows.values()
-            if measure in row.differences
-        ],
-        folded=not first,
+        [(row.name, _difference(row.differences[measure])) for row in rows],
+        folded=measure != comparison.measures[0],
     )
 
 
@@ -146,9 +136,6 @@ def _difference(difference: Difference) -> list[Cell]:
 
 def _chance_of(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-# -- cost -----------------------------------------------------------------------------------------
 
 
 def _answering(comparison: ComparisonResults) -> Table:
@@ -184,9 +171,9 @@ def _building(comparison: ComparisonResults) -> Table:
         ("Indexing, s", lambda cost: cost.indexing_seconds, seconds, min),
         ("Documents/s", lambda cost: cost.documents_per_second, count, max),
         ("Tokens/s", lambda cost: cost.tokens_per_second, count, max),
-        ("Memory, building", lambda cost: cost.building_memory, size, min),
-        ("Memory, open", lambda cost: cost.open_memory, size, min),
-        ("On disk", lambda cost: cost.disk_size, size, min),
+        ("Memory, building", lambda cost: cost.building_memory, format_bytes, min),
+        ("Memory, open", lambda cost: cost.open_memory, format_bytes, min),
+        ("On disk", lambda cost: cost.disk_size, format_bytes, min),
         ("Bytes a document", lambda cost: cost.disk_size_per_document, count, min),
     )
     columns = [
@@ -226,9 +213,6 @@ def _front_key(comparison: ComparisonResults, cost: str) -> str:
     return f"On the front: no other system has a higher {measure} for the same or less of {cost}."
 
 
-# -- agreement and systems ------------------------------------------------------------------------
-
-
 def _agreement(comparison: ComparisonResults) -> Table:
     names = list(comparison.rows)
     k = comparison.k
@@ -249,29 +233,18 @@ def _alike(comparison: ComparisonResults, a: str, b: str) -> Cell:
 
 
 def _systems(comparison: ComparisonResults) -> Table:
+    columns = ("Kind", "Family", "What it is", "Query words known", "Corpus words known")
     return Table(
         "What was compared",
-        [
-            "Kind",
-            "Family",
-            "What it is",
-            "Query words known",
-            "Corpus words known",
-            _recall(comparison),
-        ],
-        [
-            (
-                row.name,
-                [
-                    Cell(row.kind, words=True),
-                    Cell(row.family, words=True),
-                    Cell(row.description, words=True),
-                    Cell(share(row.query_coverage)),
-                    Cell(share(row.corpus_coverage)),
-                    Cell(format_optional(row.ann_recall, decimals(3))),
-                ],
-            )
-            for row in comparison.rows.values()
-        ],
+        [*columns, _recall(comparison)],
+        [(row.name, _attributes(row)) for row in comparison.rows.values()],
         f"{_recall(comparison)}: the share of the exact top {comparison.k} that an index finds.",
     )
+
+
+def _attributes(row: Row) -> list[Cell]:
+    return [
+        *(Cell(text, words=True) for text in (row.kind, row.family, row.description)),
+        *(Cell(percentage(known)) for known in (row.query_coverage, row.corpus_coverage)),
+        Cell(format_optional(row.ann_recall, decimals(3))),
+    ]

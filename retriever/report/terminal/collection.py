@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from indexes.errors import pluralize
-from retriever.formatting import share, size
+from retriever.formatting import format_bytes, percentage
 from retriever.indexing.info import CollectionInfo, IndexInfo
 
 INDEXES_A_TABLE = 5
@@ -16,9 +16,8 @@ INDEXES_A_TABLE = 5
 
 def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
     """Yield the lines and tables that describe a collection, with one index per column."""
-    yield Text(
-        f"{info.path}/: {pluralize(info.documents, 'document')}, catalog {size(info.catalog_size)}"
-    )
+    documents = pluralize(info.documents, "document")
+    yield Text(f"{info.path}/: {documents}, catalog {format_bytes(info.catalog_size)}")
     if info.split:
         yield Text(f"{pluralize(info.passages, 'passage')}: {info.split}")
     if info.fields:
@@ -68,9 +67,9 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("documents not embedded yet", lambda index: f"{index.missing:,}"),
     ("nothing to embed", lambda index: f"{index.unfindable:,}"),
     ("cut off, at tokens", _truncated),
-    ("words known", lambda index: share(index.text.coverage)),
-    ("vectors on disk", lambda index: size(index.vectors_size)),
-    ("index file on disk", lambda index: size(index.structure_size)),
+    ("words known", lambda index: percentage(index.text.coverage)),
+    ("vectors on disk", lambda index: format_bytes(index.vectors_size)),
+    ("index file on disk", lambda index: format_bytes(index.structure_size)),
     ("embedding took", lambda index: f"{index.embedding_seconds:.1f} s"),
     ("indexing took", lambda index: f"{index.indexing_seconds:.2f} s"),
     ("vectors shared with", lambda index: ", ".join(index.vectors_shared_with) or "-"),
@@ -78,9 +77,6 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
 # Shown only if some index has a value.
 SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("fitted on", _fitted),
-    (
-        "what was fitted, on disk",
-        lambda index: size(index.fitted_size) if index.fitted_size else "",
-    ),
+    ("fitted parameters, on disk", lambda i: format_bytes(i.fitted_size) if i.fitted_size else ""),
     ("case", lambda index: index.case),
 )

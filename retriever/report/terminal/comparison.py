@@ -15,19 +15,20 @@ from rich.text import Text
 from indexes.errors import pluralize
 from retriever.evaluation.results import ComparisonResults, Row, Spread
 from retriever.evaluation.significance import Difference
-from retriever.formatting import WIDTH, count, decimals, share, signed, size
+from retriever.formatting import WIDTH, count, decimals, format_bytes, percentage, signed
 from retriever.report.headline import verdict
-from retriever.report.lines import Line, Words, label_of
+from retriever.report.lines import NumberLine, TextLine, label_of
 
 SYSTEMS_A_TABLE = 4
 # Width of the labels where the columns need the rest; longer ones wrap.
 LABEL_WIDTH = 32
 NARROWEST_COLUMN = 15
 MARKS = {"better": "▲", "worse": "▼", "not distinguishable": " "}
-VERDICT_STYLES = {"not distinguishable": "italic", "better": "green", "worse": "red"}
+STYLES = {"baseline": "dim", "not distinguishable": "italic", "better": "green", "worse": "red"}
 
 # A heading, and for each line its label and one cell per system.
 Section = tuple[str, list[tuple[str, list[Text]]]]
+Lines = tuple[str, Sequence[NumberLine | TextLine]]
 
 
 def plain_comparison(comparison: ComparisonResults) -> str:
@@ -87,33 +88,20 @@ def _comparison_table(
     return table
 
 
-def _sections(
-    comparison: ComparisonResults, rows: Sequence[Row]
-) -> Iterator[tuple[str, Sequence[Line | Words]]]:
+def _sections(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Lines]:
     yield from _qualities(comparison, rows)
     yield "what they find", list(_agreement(comparison, rows))
     yield "one query alone, ms p50 / p95", list(_latencies(rows))
-    throughput = Line("queries a second", [row.throughput for row in rows], count, max)
+    throughput = NumberLine("queries a second", [row.throughput for row in rows], count, max)
     yield "all queries as one batch", [throughput] if _any([throughput]) else []
     yield "building and keeping", _any(list(_costs(rows)))
     yield from _fronts(comparison, rows)
 
 
-def _qualities(
-    comparison: ComparisonResults, rows: Sequence[Row]
-) -> Iterator[tuple[str, Sequence[Line | Words]]]:
+def _qualities(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Lines]:
     if not comparison.judged:
         return
-    lines = [
-        Line(
-            label_of(name),
-            [row.quality[name] for row in rows],
-            decimals(4),
-            max,
-            marks=[_mark(row.differences.get(name)) for row in rows] if comparison.baseline else (),
-        )
-        for name in comparison.measures
-    ]
+    lines = [_quality(rows, name, marked=bool(comparison.baseline)) for name in comparison.measures]
     yield "quality (higher is better)", lines
     measure = comparison.measure
     if comparison.baseline:
@@ -121,6 +109,12 @@ def _qualities(
         yield heading, list(_against([row.differences.get(measure) for row in rows]))
     if any(row.exact_quality for row in rows):
         yield "lost by the index, not the model", list(_losses(comparison, rows))
+
+
+def _quality(rows: Sequence[Row], measure: str, marked: bool) -> NumberLine:
+    marks = [_mark(row.differences.get(measure)) for row in rows] if marked else ()
+    values = [row.quality[measure] for row in rows]
+    return NumberLine(label_of(measure), values, decimals(4), max, marks=marks)
 
 
 def _of(values: Sequence[object | None], name: str) -> list[float | None]:
@@ -132,13 +126,13 @@ def _mark(difference: Difference | None) -> str:
     return " " if difference is None else MARKS[verdict(difference)]
 
 
-def _against(found: Sequence[Difference | None]) -> Iterator[Line | Words]:
-    yield Line("difference", _of(found, "mean"), signed(4))
-    yield Words("95 % interval", [_drawn(d, _interval) for d in found])
-    yield Line("p, by Holm", _of(found, "p_holm"), decimals(4))
-    yield Words("wins / ties / losses", [_drawn(d, _games) for d in found])
-    yield Words("", [_verdict(d) for d in found])
-    yield Words("queries to distinguish", [_drawn(d, _needed) for d in found])
+def _against(found: Sequence[Difference | None]) -> Iterator[NumberLine | TextLine]:
+    yield NumberLine("difference", _of(found, "mean"), signed(4))
+    yield TextLine("95 % interval", [_drawn(d, _interval) for d in found])
+    yield NumberLine("p, by Holm", _of(found, "p_holm"), decimals(4))
+    yield TextLine("wins / ties / losses", [_drawn(d, _games) for d in found])
+    yield TextLine("", [_verdict(d) for d in found])
+    yield TextLine("queries to distinguish", [_drawn(d, _needed) for d in found])
 
 
 def _drawn(difference: Difference | None, draw: Callable[[Difference], str]) -> tuple[str, str]:
@@ -159,75 +153,71 @@ def _needed(difference: Difference) -> str:
 
 
 def _verdict(difference: Difference | None) -> tuple[str, str]:
-    if difference is None:
-        return "baseline", "dim"
-    said = verdict(difference)
-    return said, VERDICT_STYLES[said]
+    said = "baseline" if difference is None else verdict(difference)
+    return said, STYLES[said]
 
 
-def _losses(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Line]:
+def _losses(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[NumberLine]:
     label = label_of(comparison.measure)
     exact = [row.exact_quality.get(comparison.measure) for row in rows]
     found = [row.quality[comparison.measure] for row in rows]
     lost = [None if e is None else e - q for e, q in zip(exact, found, strict=True)]
-    yield Line(f"{label}, exact search", exact, decimals(4))
-    yield Line("... lost by the index", lost, decimals(4))
+    yield NumberLine(f"{label}, exact search", exact, decimals(4))
+    yield NumberLine("... lost by the index", lost, decimals(4))
 
 
-def _agreement(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Line]:
+def _agreement(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[NumberLine]:
     k = comparison.k
     for other in comparison.rows if len(rows) > 1 else ():
         pairs = [
             None if row.name == other else comparison.agreement(row.name, other) for row in rows
         ]
-        overlaps = _of(pairs, "overlap")
-        yield Line(
-            f"overlap@{k} / RBO with {other}", overlaps, decimals(2), extra=[_of(pairs, "rbo")]
-        )
+        overlaps, rbo = _of(pairs, "overlap"), _of(pairs, "rbo")
+        yield NumberLine(f"overlap@{k} / RBO with {other}", overlaps, decimals(2), extra=[rbo])
+    recalls = [row.ann_recall for row in rows]
     lines = [
-        Line(f"ann_recall@{k} (of exact)", [row.ann_recall for row in rows], decimals(3), max),
-        Line("query words known", [row.query_coverage for row in rows], share, max),
-        Line("corpus words known", [row.corpus_coverage for row in rows], share, max),
+        NumberLine(f"ann_recall@{k} (of exact)", recalls, decimals(3), max),
+        NumberLine("query words known", [row.query_coverage for row in rows], percentage, max),
+        NumberLine("corpus words known", [row.corpus_coverage for row in rows], percentage, max),
     ]
     yield from _any(lines)
 
 
-def _any(lines: Sequence[Line]) -> list[Line]:
+def _any(lines: Sequence[NumberLine]) -> list[NumberLine]:
     """Return the lines that have a value for some system."""
     return [line for line in lines if any(value is not None for value in line.values)]
 
 
-def _latencies(rows: Sequence[Row]) -> Iterator[Line]:
+def _latencies(rows: Sequence[Row]) -> Iterator[NumberLine]:
     for step in ("encoding", "searching", "fetching", "total"):
         spreads = _spreads(rows, step)
         middle, high = _of(spreads, "p50"), _of(spreads, "p95")
-        yield from _any([Line(step, middle, decimals(2), min, extra=[high])])
-    yield from _any([Line("total, p99", _of(_spreads(rows, "total"), "p99"), decimals(2), min)])
+        yield from _any([NumberLine(step, middle, decimals(2), min, extra=[high])])
+    highest = _of(_spreads(rows, "total"), "p99")
+    yield from _any([NumberLine("total, p99", highest, decimals(2), min)])
 
 
 def _spreads(rows: Sequence[Row], step: str) -> list[Spread | None]:
     return [getattr(row.latency, step) if row.latency else None for row in rows]
 
 
-def _costs(rows: Sequence[Row]) -> Iterator[Line]:
+def _costs(rows: Sequence[Row]) -> Iterator[NumberLine]:
     costs = [row.cost for row in rows]
-    yield Line("embedding, s", _of(costs, "embedding_seconds"), decimals(1))
-    yield Line("indexing, s", _of(costs, "indexing_seconds"), decimals(2))
-    yield Line("documents a second", _of(costs, "documents_per_second"), count, max)
-    yield Line("tokens a second", _of(costs, "tokens_per_second"), count, max)
-    yield Line("memory while building", _of(costs, "building_memory"), size, min)
-    yield Line("memory when open", _of(costs, "open_memory"), size, min)
-    yield Line("on disk", _of(costs, "disk_size"), size, min)
-    yield Line("... bytes a document", _of(costs, "disk_size_per_document"), count, min)
+    yield NumberLine("embedding, s", _of(costs, "embedding_seconds"), decimals(1))
+    yield NumberLine("indexing, s", _of(costs, "indexing_seconds"), decimals(2))
+    yield NumberLine("documents a second", _of(costs, "documents_per_second"), count, max)
+    yield NumberLine("tokens a second", _of(costs, "tokens_per_second"), count, max)
+    yield NumberLine("memory while building", _of(costs, "building_memory"), format_bytes, min)
+    yield NumberLine("memory when open", _of(costs, "open_memory"), format_bytes, min)
+    yield NumberLine("on disk", _of(costs, "disk_size"), format_bytes, min)
+    yield NumberLine("... bytes a document", _of(costs, "disk_size_per_document"), count, min)
 
 
-def _fronts(
-    comparison: ComparisonResults, rows: Sequence[Row]
-) -> Iterator[tuple[str, Sequence[Line | Words]]]:
+def _fronts(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Lines]:
     """Yield which systems are on the Pareto front of each cost."""
     fronts = comparison.fronts()
     lines = [
-        Words(label, [("●", "") if row.name in fronts[cost] else ("-", "dim") for row in rows])
+        TextLine(label, [("●", "") if row.name in fronts[cost] else ("-", "dim") for row in rows])
         for cost, label in (("latency", "latency"), ("building", "building time"))
         if fronts.get(cost)
     ]

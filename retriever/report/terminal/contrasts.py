@@ -35,11 +35,9 @@ def contrast_lines(
         return
     for winner, loser in (pair, pair[::-1]):
         gains = comparison.largest_differences(winner, loser)
-        wins = sum(gain > 0 for _, gain in gains)
+        wins = pluralize(sum(gain > 0 for _, gain in gains), "query", "queries")
         yield Text()
-        yield Text(
-            f"{winner} beats {loser} on {pluralize(wins, 'query', 'queries')}", style="bold cyan"
-        )
+        yield Text(f"{winner} beats {loser} on {wins}", style="bold cyan")
         for query_id, gain in islice(gains, count):
             if gain > 0:
                 yield from _query(comparison, comparison.queries[query_id], (winner, loser))
@@ -93,14 +91,11 @@ def _missed(comparison: ComparisonResults) -> Iterator[Text]:
     if not missed:
         return
     queries = pluralize(len(missed), "query", "queries")
-    line = ""
+    start, line = f"No system found anything relevant to {queries}; check the label", ""
     # As many as fit: a cut id could be that of another query.
     for named in range(min(NAMED, len(missed)), 0, -1):
         more = f" and {len(missed) - named:,} more" if len(missed) > named else ""
-        line = (
-            f"No system found anything relevant to {queries}; check the label: "
-            f"{', '.join(missed[:named])}{more}"
-        )
+        line = f"{start}: {', '.join(missed[:named])}{more}"
         if cell_len(line) <= WIDTH:
             break
     yield Text()

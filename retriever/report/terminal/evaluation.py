@@ -10,7 +10,7 @@ from rich.text import Text
 from indexes.errors import pluralize
 from retriever.evaluation.evaluate_runs import Evaluation
 from retriever.formatting import WIDTH, decimals
-from retriever.report.lines import Line, label_of
+from retriever.report.lines import NumberLine, label_of
 from retriever.report.terminal.escape import one_line
 
 COLUMNS_A_TABLE = 5
@@ -44,7 +44,7 @@ def per_query_tables(evaluation: Evaluation) -> Iterator[Table]:
 
 
 def _cells(values: Sequence[float]) -> list[Text]:
-    return Line("", values, decimals(PLACES), max).cells()
+    return NumberLine("", values, decimals(PLACES), max).cells()
 
 
 def _tables(title: str, labels: Sequence[str], columns: Sequence[Column]) -> Iterator[Table]:

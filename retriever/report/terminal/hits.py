@@ -24,7 +24,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 def hits_list(hits: Hits) -> Iterator[Text]:
     """Yield one line per hit: rank, score, id, and as much text as fits."""
-    width = _id_width([hit.doc_id for hit in hits])
+    width = id_width([hit.doc_id for hit in hits])
     for hit in hits:
         head = Text(f"{hit.rank:>3}  {hit.score:6.3f}  ")
         yield _line(head + Text(fit(hit.doc_id, width), style="bold"), hit)
@@ -43,15 +43,13 @@ def side_by_side(answers: Mapping[str, Hits]) -> Iterator[Text]:
     labels = _labels(list(answers))
     if list(labels) != list(labels.values()) and documents:
         yield from (Text(f"  {label} = {name}") for name, label in labels.items())
-    width = _id_width(list(documents))
+    width = id_width(list(documents))
     for finders, found in _groups(ranks, list(documents)).items():
         heading = _heading([labels[name] for name in finders], len(answers), len(found))
         yield Text(heading, style="bold cyan")
         for doc_id in found:
-            columns = "  ".join(
-                f"{label} {ranks[name].get(doc_id, '-'):>3}" for name, label in labels.items()
-            )
-            head = Text(f"  {columns}  ") + Text(fit(doc_id, width), style="bold")
+            cells = [f"{labels[name]} {ranks[name].get(doc_id, '-'):>3}" for name in labels]
+            head = Text(f"  {'  '.join(cells)}  ") + Text(fit(doc_id, width), style="bold")
             yield _line(head, documents[doc_id])
     if not documents:
         yield Text("  no hits", style="dim")
@@ -99,9 +97,10 @@ def _line(head: Text, hit: Hit) -> Text:
     return head + Text(f"  {fit(f'{hit.title} {hit.text}', space)}".rstrip())
 
 
-def _id_width(doc_ids: Sequence[str]) -> int:
+def id_width(doc_ids: Sequence[str], columns: int = WIDTH) -> int:
+    """Return the width of a column of ids: that of the longest, up to a quarter of a line."""
     longest = max((cell_len(one_line(doc_id)) for doc_id in doc_ids), default=0)
-    return min(LONGEST_ID, longest)
+    return min(LONGEST_ID, max(1, columns // 4), longest)
 
 
 def fit(text: str, width: int) -> str:

@@ -10,9 +10,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from indexes.errors import pluralize
-from retriever.formatting import WIDTH, decimals, format_optional, share
+from retriever.formatting import WIDTH, decimals, format_optional, percentage
 from retriever.report.terminal.escape import one_line
-from retriever.report.terminal.hits import LONGEST_ID, fit
+from retriever.report.terminal.hits import fit, id_width
 from retriever.word_senses import Use, WordSenses, WordUses
 
 HEADING, MARKED = "bold cyan", "bold"
@@ -20,20 +20,20 @@ HEADING, MARKED = "bold cyan", "bold"
 
 def sense_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
     """Yield a record of the query and what was found, then one per neighbor, sense or use."""
-    asked = {"word": found.word, "index": found.index, "static_index": found.static}
+    query = {"word": found.word, "index": found.index, "static_index": found.static}
     if isinstance(found, WordUses):
-        asked["in"] = found.text
-        yield {**asked, "found": asdict(found.found), "notes": found.notes}
+        query["in"] = found.text
+        yield {**query, "found": asdict(found.found), "notes": found.notes}
         for use in found.uses:
-            yield {**asked, **asdict(use)}
+            yield {**query, **asdict(use)}
         return
     silhouette = {"senses": len(found.senses), "silhouette": found.silhouette}
-    yield {**asked, "found": asdict(found.found), **silhouette, "notes": found.notes}
+    yield {**query, "found": asdict(found.found), **silhouette, "notes": found.notes}
     for rank, one in enumerate(found.neighbors, start=1):
-        yield {**asked, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
+        yield {**query, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
     for sense in found.senses:
         fields = asdict(sense)
-        yield {**asked, "sense": fields.pop("number"), **fields}
+        yield {**query, "sense": fields.pop("number"), **fields}
 
 
 def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[Text]:
@@ -51,14 +51,14 @@ def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[
         yield from _wrapped(nearest, columns)
     senses = pluralize(len(found.senses), "sense")
     apart = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f}"
-    said = f"{found.word} in {found.index}: {senses} in {_looked_at(found)}{apart}"
+    said = f"{found.word} in {found.index}: {senses} in {_counted_uses(found)}{apart}"
     yield Text(_begin_of(said, columns), HEADING)
     for sense in found.senses:
         uses = pluralize(sense.count, "use")
-        head = Text(f"sense {sense.number}: {uses}, {share(sense.share)}", style="bold")
+        head = Text(f"sense {sense.number}: {uses}, {percentage(sense.share)}", style="bold")
         near = f"  co-occurs with: {', '.join(map(one_line, sense.words))}" if sense.words else ""
         yield Text.assemble(head, _begin_of(near, columns - head.cell_len))
-        width = _id_width(sense.passages, columns)
+        width = id_width([use.doc_id for use in sense.passages], columns)
         for use in sense.passages:
             yield _use(Text(f"  {use.contextual:6.3f}  "), use, width, columns)
 
@@ -67,11 +67,11 @@ def _uses(found: WordUses, columns: int) -> Iterator[Text]:
     said = fit(f"{found.word} as in: {found.text}", columns).rstrip()
     yield Text(said, style=HEADING)
     static = f", and of its one vector in {found.static}" if found.static else ""
-    said = f"the nearest of {_looked_at(found)}, by the cosine in {found.index}{static}"
+    said = f"the nearest of {_counted_uses(found)}, by the cosine in {found.index}{static}"
     yield Text(fit(said, columns).rstrip())
     if found.uses:
         yield Text("     contextual" + ("  static" if found.static else ""), style="dim")
-    width = _id_width(found.uses, columns)
+    width = id_width([use.doc_id for use in found.uses], columns)
     for use in found.uses:
         static = f"{format_optional(use.static, decimals(3)):>6}  " if found.static else ""
         yield _use(Text(f"{use.rank:>3}  {use.contextual:10.3f}  {static}"), use, width, columns)
@@ -79,7 +79,7 @@ def _uses(found: WordUses, columns: int) -> Iterator[Text]:
         yield Text("  no uses", style="dim")
 
 
-def _looked_at(found: WordSenses | WordUses) -> str:
+def _counted_uses(found: WordSenses | WordUses) -> str:
     facts = found.found
     of = "" if facts.used == facts.occurrences else f" of {facts.occurrences:,}"
     return f"{facts.used:,}{of} {'use' if facts.used == facts.occurrences == 1 else 'uses'}"
@@ -95,11 +95,6 @@ def _wrapped(parts: Sequence[str], columns: int) -> Iterator[Text]:
             longer = f"  {part}"
         line = _begin_of(longer, columns - 1)
     yield Text(line if parts else "  nothing")
-
-
-def _id_width(uses: Sequence[Use], columns: int) -> int:
-    longest = max((cell_len(one_line(use.doc_id)) for use in uses), default=0)
-    return min(LONGEST_ID, max(1, columns // 4), longest)
 
 
 def _use(head: Text, use: Use, width: int, columns: int) -> Text:

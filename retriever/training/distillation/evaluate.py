@@ -37,7 +37,7 @@ class _StudentFinder(DenseFinder):
     """A search of the teacher's vectors with queries of a student that has no index yet."""
 
     def _check(self, snapshot: Snapshot) -> None:
-        view = snapshot.view(self.name)
+        view = snapshot.searchers.of(self.name)
         if isinstance(view, VectorSearcher):
             check_teacher(self.embedder.name, self.embedder, self.name, view.embedding)
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -8,6 +8,10 @@ from indexes.errors import InputError, MismatchError
 from indexes.neighbors import normalize_queries
 from indexes.vectors import exact
 from indexes.vectors.blocks import Block
+from tests.support.toy import refused
+
+EAST = np.array([[1, 0]], np.float32)
+NOTHING_AND_NORTH = np.array([[0, 0], [0, 1]], np.float32)
 
 
 def block(keys, vectors):
@@ -26,33 +30,26 @@ def test_the_nearest_of_three_directions_comes_first():
     assert found.scores[0] == pytest.approx([3 / 10**0.5, 1 / 10**0.5])
 
 
-def test_equal_scores_are_ordered_by_key_wherever_they_stand():
-    blocks = [block([5, 9], [[1, 0], [0, 1]]), block([12, 30], [[1, 0], [1, 0]])]
-    found = exact.search(np.array([[1, 0]], np.float32), blocks, k=2)
-    assert found.keys.tolist() == [[5, 12]]
+@pytest.mark.parametrize(
+    ("blocks", "k", "deleted", "wanted"),
+    [
+        # Ties are ordered by key, also across blocks.
+        ([([5, 9], [[1, 0], [0, 1]]), ([12, 30], [[1, 0], [1, 0]])], 2, [], [5, 12]),
+        # `k` above the number of rows returns all.
+        ([([1, 2], [[1, 0], [0, 1]])], 50, [], [1, 2]),
+        # Deleted keys are left out, and others take their place.
+        ([([1, 3, 5, 7], [[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]])], 2, [1, 2, 5, 99], [3, 7]),
+    ],
+)
+def test_the_best_live_keys_come_first_and_ties_by_key(blocks, k, deleted, wanted):
+    found = exact.search(EAST, [block(*one) for one in blocks], k, np.array(deleted, np.int64))
+    assert found.keys.tolist() == [wanted]
 
 
-def test_a_thousand_equal_vectors_give_the_lowest_keys():
+def test_of_a_thousand_equal_vectors_the_lowest_keys_are_found():
     # More ties than candidates are fetched at first: the search has to widen.
     same = [block(range(1, 1001), np.tile(unit([[1, 2, 3]]), (1000, 1)))]
-    found = exact.search(unit([[1, 2, 3]]), same, k=5)
-    assert found.keys.tolist() == [[1, 2, 3, 4, 5]]
-
-
-def test_k_beyond_the_rows_gives_all_of_them():
-    found = exact.search(np.array([[1, 0]], np.float32), [block([1, 2], [[1, 0], [0, 1]])], k=50)
-    assert found.keys.tolist() == [[1, 2]]
-
-
-def test_a_query_of_zeros_finds_nothing_among_queries_that_find():
-    found = exact.search(np.array([[0, 0], [0, 1]], np.float32), [block([4], [[0, 1]])], k=1)
-    assert [keys.tolist() for keys, _ in found] == [[], [4]]
-
-
-def test_dead_keys_are_left_out_and_others_take_their_place():
-    rows = [block([1, 3, 5, 7], [[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]])]
-    found = exact.search(np.array([[1, 0]], np.float32), rows, k=2, deleted=np.array([1, 2, 5, 99]))
-    assert found.keys.tolist() == [[3, 7]]
+    assert exact.search(unit([[1, 2, 3]]), same, k=5).keys.tolist() == [[1, 2, 3, 4, 5]]
 
 
 def test_no_blocks_and_no_queries_give_nothing():
@@ -61,56 +58,48 @@ def test_no_blocks_and_no_queries_give_nothing():
 
 
 @pytest.mark.parametrize(
-    ("queries", "k", "error", "says"),
+    ("queries", "k", "error", "message"),
     [
         (np.ones((1, 3)), 1, MismatchError, "3 wide; the index holds vectors that are 2 wide"),
         (np.ones(2), 1, InputError, r"expected \(number of queries, 2\)"),
-        (
-            np.array([[1, 0], [1, np.nan]]),
-            1,
-            InputError,
-            "Query vector 1 holds a value that is not",
-        ),
-        (np.array([[np.inf, 0]]), 1, InputError, "Query vector 0"),
+        ([[1, 0], [1, np.nan]], 1, InputError, "Query vector 1 holds a value that is not finite"),
+        ([[np.inf, 0]], 1, InputError, "Query vector 0"),
         (np.ones((1, 2)), 0, InputError, "k is 0; expected a whole number of at least 1"),
         (np.ones((1, 2)), -3, InputError, "k is -3"),
         (np.ones((1, 2)), True, InputError, "k is True"),
         (np.ones((1, 2)), 2.5, InputError, "k is 2.5"),
     ],
 )
-def test_what_cannot_be_searched_is_named(queries, k, error, says):
-    with pytest.raises(error, match=says):
-        exact.search(queries, [block([1], [[1, 0]])], k)
+def test_invalid_queries_and_k_are_refused(queries, k, error, message):
+    refused(error, message, exact.search, queries, [block([1], [[1, 0]])], k)
 
 
-def test_the_best_that_all_stand_in_one_group_of_rows_are_found():
-    # 400 rows for 2 neighbours are 16 groups of 25, by every sixteenth row.
+def test_best_rows_that_are_all_in_one_group_are_found():
+    # 400 rows for 2 neighbors are 16 groups of 25: every sixteenth row.
     angles = np.full(400, 1.5)
     angles[[3, 19, 35, 51]] = 0.3, 0.1, 0.2, 0.4
     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    found = exact.search(np.array([[1, 0]], np.float32), [block(range(400), rows)], k=2)
+    found = exact.search(EAST, [block(range(400), rows)], k=2)
     assert found.keys.tolist() == [[19, 35]]
 
 
-def test_many_small_blocks_and_all_rows_dead_but_some():
+def test_live_rows_are_found_among_many_deleted_ones_in_small_blocks():
     blocks = [block([n], [[1, 0] if n % 7 else [0, 1]]) for n in range(60)]
     deleted = np.array([n for n in range(60) if n not in (13, 14, 58)])
     queries = np.array([[1, 0], [0, 1]], np.float32)
     found = exact.search(queries, blocks, k=5, deleted=deleted)
-    assert [keys.tolist() for keys, _ in found] == [[13, 58, 14], [14, 13, 58]]
+    assert [keys for keys, _ in found.lists()] == [[13, 58, 14], [14, 13, 58]]
     assert found.keys.shape == (2, 5)
     assert exact.search(queries, blocks, k=5, deleted=np.arange(60)).keys.tolist() == [[-1] * 5] * 2
 
 
 vectors = arrays.arrays(
-    np.float32,
-    st.tuples(st.integers(1, 40), st.just(4)),
-    elements=st.integers(-3, 3).map(float),
+    np.float32, st.tuples(st.integers(1, 40), st.just(4)), elements=st.integers(-3, 3).map(float)
 ).filter(lambda rows: rows.any(axis=1).all())
 
 
 @given(vectors, vectors, st.integers(1, 50), st.randoms(use_true_random=False))
-def test_brute_force_equals_a_sort_of_all_cosines_however_rows_are_cut_up(rows, queries, k, random):
+def test_brute_force_equals_a_sort_of_all_cosines_for_any_blocks(rows, queries, k, random):
     rows, keys = unit(rows), np.arange(10, 10 + len(rows))
     cuts = sorted(random.sample(range(len(rows)), k=min(3, len(rows))))
     blocks = [
@@ -120,10 +109,10 @@ def test_brute_force_equals_a_sort_of_all_cosines_however_rows_are_cut_up(rows, 
     ]
     found = exact.search(queries, blocks, k)
     cosines = (unit(queries)[:, None, :].astype(np.float64) * rows).sum(-1).astype(np.float32)
-    for query, (got_keys, got_scores) in enumerate(found):
+    for query, (got_keys, got_scores) in enumerate(found.lists()):
         order = sorted(range(len(rows)), key=lambda row: (-cosines[query, row], keys[row]))[:k]
-        assert got_keys.tolist() == keys[order].tolist()
-        assert got_scores.tolist() == cosines[query, order].tolist()
+        assert got_keys == keys[order].tolist()
+        assert got_scores == cosines[query, order].tolist()
 
 
 @given(vectors, st.floats(0.001, 1000))
@@ -137,7 +126,7 @@ def test_scaling_a_query_changes_nothing(rows, factor):
 
 @st.composite
 def near_ties(draw):
-    """Unit rows that differ by next to nothing, with twins among them; and queries next to them."""
+    """Unit rows that hardly differ, some of them equal, and queries close to them."""
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     count, dim = draw(st.integers(1, 300)), draw(st.sampled_from([1, 2, 7, 48, 384]))
     noise = 10.0 ** -random.integers(0, 9, (count, 1))
@@ -151,8 +140,9 @@ def near_ties(draw):
     return unit(rows).astype(dtype), queries.astype(np.float32), deleted, cuts
 
 
+@settings(deadline=None)
 @given(near_ties(), st.integers(1, 40), st.sampled_from([9, 64, 16_384]))
-def test_near_ties_are_told_apart_in_double_precision(case, k, chunk_rows):
+def test_near_ties_are_distinguished_in_double_precision(case, k, chunk_rows):
     rows, queries, deleted, cuts = case
     keys = np.arange(len(rows))
     with pytest.MonkeyPatch.context() as patch:
@@ -165,18 +155,19 @@ def test_near_ties_are_told_apart_in_double_precision(case, k, chunk_rows):
         exactly /= np.sqrt(np.einsum("ij,ij->i", exactly, exactly))[:, None]
     live = np.setdiff1d(keys, deleted)
     directions = normalize_queries(queries, rows.shape[1])
-    for query, (got_keys, got_scores) in zip(directions, found, strict=True):
+    for query, (got_keys, got_scores) in zip(directions, found.lists(), strict=True):
         cosines = (exactly * query).sum(axis=1).astype(np.float32)
         order = sorted(live.tolist(), key=lambda row: (-cosines[row], row))[:k]
         if not query.any():
             order = []
-        assert got_keys.tolist() == order
-        assert got_scores.tolist() == cosines[order].tolist()
+        assert got_keys == order
+        assert got_scores == cosines[order].tolist()
 
 
+@settings(deadline=None)
 @given(near_ties(), st.integers(1, 400))
 def test_one_query_is_answered_as_in_a_batch_to_the_last_bit(case, k):
-    # By itself, over one block, it takes fewer steps.
+    # `exact._search_one` answers one query over one block in fewer steps.
     rows, queries, deleted, _ = case
     blocks = [Block(np.arange(len(rows)) * 3, rows)]
     together = exact.search(queries, blocks, k, deleted * 3)
@@ -187,10 +178,9 @@ def test_one_query_is_answered_as_in_a_batch_to_the_last_bit(case, k):
         assert alone.scores.tolist() == together.scores[row : row + 1].tolist()
 
 
-def test_the_answers_as_lists_leave_out_the_filling():
-    found = exact.search(np.array([[0, 0], [0, 1]], np.float32), [block([4], [[0, 1]])], k=1)
+def test_a_query_of_zeros_finds_nothing_among_others():
+    found = exact.search(NOTHING_AND_NORTH, [block([4], [[0, 1]])], k=1)
     assert list(found.lists()) == [([], []), ([4], [1.0])]
-    assert [(k.tolist(), s.tolist()) for k, s in found] == list(found.lists())
 
 
 def test_float16_vectors_are_searched_to_their_own_precision():

@@ -1,4 +1,4 @@
-"""The hashing embedder: vectors that can be worked out by hand."""
+"""The hashing embedder: vectors by hand; and what an index accepts as an embedder."""
 
 import zlib
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
-from retriever import Collection, Document
 from retriever.embedders import Embedder, HashingEmbedder, modalities_of
+from tests.support.toy import Axes, build_axes, ids, refused
 
 
 def test_one_word_is_one_coordinate():
@@ -19,7 +19,7 @@ def test_one_word_is_one_coordinate():
     assert HashingEmbedder(16).encode_documents(["Apple!"]).tolist() == [expected.tolist()]
 
 
-def test_the_same_on_every_machine():
+def test_vectors_are_the_same_on_every_machine():
     # CRC-32 of "a" is 0xE8B7BE43 (odd: -1, at 0x745BDF21 % 4 = 1), of "b" 0x71BEEFF9 (odd: -1,
     # at 0x38DF77FC % 4 = 0).
     vector = HashingEmbedder(4).encode_queries(["a b a"])[0]
@@ -40,21 +40,16 @@ def test_it_is_an_embedder_with_a_name_and_a_fingerprint():
     assert embedder.fingerprint != HashingEmbedder(255).fingerprint
 
 
-@pytest.mark.parametrize("dim", [0, -1, 2.0, True, "8", 65_537, 10**30])
-def test_a_width_that_cannot_be_is_refused(dim):
-    with pytest.raises(InputError, match="expected a whole number from 1 to 65,536"):
-        HashingEmbedder(dim)
-
-
-def test_the_widest_vectors():
+def test_dimensions_are_1_to_65536():
     assert HashingEmbedder(65_536).encode_documents(["apple"]).shape == (1, 65_536)
+    for dim in (0, -1, 2.0, True, "8", 65_537, 10**30):
+        refused(InputError, "expected a whole number from 1 to 65,536", HashingEmbedder, dim)
 
 
 @given(st.lists(st.text("ab é,", max_size=12), max_size=8))
 def test_a_text_has_its_vector_alone_and_in_a_batch(texts):
     embedder = HashingEmbedder(8)
-    together = embedder.encode_documents(texts)
-    for text, vector in zip(texts, together, strict=True):
+    for text, vector in zip(texts, embedder.encode_documents(texts), strict=True):
         assert embedder.encode_documents([text])[0].tolist() == vector.tolist()
         assert np.linalg.norm(vector) == pytest.approx(1) or not vector.any()
 
@@ -67,38 +62,20 @@ def test_a_text_has_its_vector_alone_and_in_a_batch(texts):
         (["a", "b\udc80"], "Text 1 is not valid Unicode at character 1"),
     ],
 )
-def test_what_is_no_text_is_refused_by_its_position(texts, message):
-    with pytest.raises(InputError, match=message):
-        HashingEmbedder(8).encode_documents(texts)
+def test_bad_texts_are_refused_by_position(texts, message):
+    refused(InputError, message, HashingEmbedder(8).encode_documents, texts)
 
 
 class Pictures(HashingEmbedder):
     modalities = ("image", "audio")
 
 
-class Silent:
-    """An embedder of a user, which does not say what it encodes."""
-
-    name = fingerprint = "silent"
-    dim = 2
-
-    def encode_documents(self, texts):
-        return np.ones((len(texts), 2), np.float32) / np.sqrt(2).astype(np.float32)
-
-    encode_queries = encode_documents
-
-
-def test_an_embedder_says_what_it_encodes_and_is_of_text_where_it_does_not():
-    assert modalities_of(HashingEmbedder(8)) == ("text",)
+def test_an_embedder_encodes_text_unless_it_says_otherwise(collection):
+    own = Axes()  # has no modalities
+    assert isinstance(own, Embedder)
+    assert [modalities_of(each) for each in (HashingEmbedder(8), own)] == [("text",), ("text",)]
     assert modalities_of(Pictures(8)) == ("image", "audio")
-    assert isinstance(Silent(), Embedder)
-    assert modalities_of(Silent()) == ("text",)
-
-
-def test_an_index_over_texts_refuses_an_embedder_of_other_content(tmp_path):
-    collection = Collection.create(tmp_path / "library")
-    collection.add([Document("a", "one text")])
-    with pytest.raises(InputError, match="hashing-8 encodes image, audio, not text"):
-        collection.build("pictures", Pictures(8))
-    collection.build("silent", Silent())
-    assert [hit.doc_id for hit in collection.search("text", index="silent")] == ["a"]
+    message = "hashing-8 encodes image, audio, not text"
+    build_axes(collection, a="east")
+    refused(InputError, message, collection.build, "pictures", Pictures(8))
+    assert ids(collection.search("east", index="axes")) == ["a"]

@@ -1,19 +1,18 @@
-"""Label files: out to a spreadsheet, graded by hand, and back as judgments."""
-
-from __future__ import annotations
+"""Label files: written for a spreadsheet, graded there, and read as judgments."""
 
 import csv
 import gzip
 import io
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from indexes.errors import BadRecordsError, InputError
+from indexes.errors import InputError
 from retriever.formats import UnjudgedDocument, read_qrels, write_label_file
 from retriever.formats.labels import LABEL_COLUMNS
+from tests.support.format_files import reasons_by_place, write
+from tests.support.toy import exactly, refused
 
 HEADER = "query_id,doc_id,relevance,query,title,text,found_by"
 ROWS = [
@@ -22,31 +21,16 @@ ROWS = [
     UnjudgedDocument("q2", "taxes", "007", "", "", "minilm"),
 ]
 
-# What spreadsheets like to make something else of.
-AWKWARD = st.sampled_from(
-    [
-        "007",
-        "1e5",
-        "=1+1",
-        "'tis",
-        "''",
-        "+3",
-        "-1",
-        "@a",
-        "MAR1",
-        "true",
-        "1/2",
-        "12345678901234567",
-    ]
-)
-IDS = st.text(min_size=1).filter(str.strip) | AWKWARD
+# Ids that spreadsheets change.
+AWKWARD = ["007", "1e5", "=1+1", "'tis", "''", "+3", "-1", "@a", "MAR1", "true", "1/2", "1" * 17]
+IDS = st.text(min_size=1).filter(str.strip) | st.sampled_from(AWKWARD)
 
 
-def cells(path: Path) -> list[list[str]]:
+def cells(path):
     return list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
 
 
-def graded(path: Path, grades: list[str], delimiter: str = ",") -> Path:
+def graded(path, grades, delimiter=","):
     """The file as a spreadsheet saves it once grades are entered."""
     rows = cells(path)
     for row, grade in zip(rows[1:], grades, strict=True):
@@ -57,9 +41,15 @@ def graded(path: Path, grades: list[str], delimiter: str = ",") -> Path:
     return path
 
 
-def test_the_file_as_it_is_written(tmp_path: Path) -> None:
+@pytest.fixture
+def path(tmp_path):
+    """A label file of the rows."""
     write_label_file(tmp_path / "labels.csv", ROWS)
-    assert (tmp_path / "labels.csv").read_bytes().decode() == (
+    return tmp_path / "labels.csv"
+
+
+def test_a_label_file_is_csv_with_a_byte_order_mark(path):
+    assert path.read_bytes().decode() == (
         f"\ufeff{HEADER}\r\n"
         "q1,cat,,why hum?,Cats,A kitten purrs.,glove minilm\r\n"
         'q1,car,,why hum?,,"The ""engine"", idling.",glove\r\n'
@@ -69,19 +59,17 @@ def test_the_file_as_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_what_was_entered_becomes_judgments(tmp_path: Path, delimiter: str) -> None:
-    write_label_file(tmp_path / "labels.csv", ROWS)
-    path = graded(tmp_path / "labels.csv", ["2", "", "0"], delimiter)
+def test_the_grades_that_were_entered_become_judgments(path, delimiter):
+    graded(path, ["2", "", "0"], delimiter)
     assert read_qrels(path) == {"q1": {"cat": 2}, "q2": {"007": 0}}
 
 
-def test_whole_numbers_may_have_a_decimal_zero(tmp_path: Path) -> None:
-    write_label_file(tmp_path / "labels.csv", ROWS)
-    path = graded(tmp_path / "labels.csv", ["1.0", " 2,00 ", "-1.0"], ";")
+def test_whole_numbers_may_have_a_decimal_zero(path):
+    graded(path, ["1.0", " 2,00 ", "-1.0"], ";")
     assert read_qrels(path) == {"q1": {"cat": 1, "car": 2}, "q2": {"007": -1}}
 
 
-def test_gzipped_and_with_an_empty_row_at_the_end(tmp_path: Path) -> None:
+def test_a_gzipped_file_is_written_and_an_empty_row_at_the_end_is_ignored(tmp_path):
     write_label_file(tmp_path / "labels.csv.gz", ROWS)
     raw = gzip.decompress((tmp_path / "labels.csv.gz").read_bytes())
     path = tmp_path / "mine.csv"
@@ -91,9 +79,7 @@ def test_gzipped_and_with_an_empty_row_at_the_end(tmp_path: Path) -> None:
 
 @given(pairs=st.dictionaries(IDS, st.dictionaries(IDS, st.integers(-9, 9), min_size=1), min_size=1))
 @example(pairs={"'": {"''": 1}, "=1": {"é": 0, "\N{SUPERSCRIPT TWO}": 2}})
-def test_ids_and_grades_come_back_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, pairs: dict[str, dict[str, int]]
-) -> None:
+def test_ids_and_grades_come_back_as_they_were(tmp_path_factory, pairs):
     path = tmp_path_factory.mktemp("law") / "labels.csv"
     rows = [
         UnjudgedDocument(q, f"={q}", d, d, d + q, "a") for q, found in pairs.items() for d in found
@@ -103,7 +89,7 @@ def test_ids_and_grades_come_back_as_they_were(
     assert read_qrels(graded(path, grades)) == pairs
 
 
-def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path: Path) -> None:
+def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path):
     rows = [
         UnjudgedDocument("=cmd()", "+1", "31715818", "@x", "-2\t=3", "=run"),
         UnjudgedDocument("MAR1", "a=b", "MARCO-1", "", "\t=4", "x"),
@@ -115,87 +101,67 @@ def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path: Pa
     ]
 
 
-def test_texts_are_one_line_of_500_characters(tmp_path: Path) -> None:
-    text = "猫" * 2_000
-    write_label_file(
-        tmp_path / "labels.csv", [UnjudgedDocument("q", "a\x1b[31m\n b", "d", "", text, "x")]
-    )
-    (row,) = cells(tmp_path / "labels.csv")[1:]
-    assert row[3] == "a [31m b"
-    assert row[5] == "猫" * 496 + " ..."
+def test_texts_are_one_line_of_500_characters(tmp_path):
+    row = UnjudgedDocument("q", "a\x1b[31m\n b", "d", "", "猫" * 2_000, "x")
+    write_label_file(tmp_path / "labels.csv", [row])
+    (found,) = cells(tmp_path / "labels.csv")[1:]
+    assert (found[3], found[5]) == ("a [31m b", "猫" * 496 + " ...")
 
 
 @pytest.mark.parametrize(("rows", "count"), [(ROWS, "3 rows"), (ROWS[:1], "1 row")])
-def test_a_file_that_nobody_has_labelled_says_so(
-    tmp_path: Path, rows: list[UnjudgedDocument], count: str
-) -> None:
+def test_a_file_without_a_label_is_refused(tmp_path, rows, count):
     path = tmp_path / "labels.csv"
     write_label_file(path, rows)
-    with pytest.raises(InputError) as caught:
-        read_qrels(path)
-    assert str(caught.value) == (
+    message = (
         f"{path} has {count} and no label yet. Enter a whole number under 'relevance' in at least "
         "one, 0 for a document that does not answer its query."
     )
+    refused(InputError, exactly(message), read_qrels, path)
+    write_label_file(tmp_path / "none.csv", [])
+    refused(InputError, "holds no judgments", read_qrels, tmp_path / "none.csv")
 
 
-def test_a_file_with_nothing_to_label_holds_no_judgments(tmp_path: Path) -> None:
-    write_label_file(tmp_path / "labels.csv", [])
-    with pytest.raises(InputError, match="holds no judgments"):
-        read_qrels(tmp_path / "labels.csv")
-
-
-def test_a_label_that_is_no_grade_is_reported(tmp_path: Path) -> None:
-    write_label_file(tmp_path / "labels.csv", ROWS)
-    path = graded(tmp_path / "labels.csv", ["yes", "", "1.5"])
-    with pytest.raises(BadRecordsError) as caught:
-        read_qrels(path)
-    assert [bad.reason for bad in caught.value.records] == [
+def test_a_label_that_is_no_grade_is_reported(path):
+    graded(path, ["yes", "", "1.5"])
+    assert list(reasons_by_place(read_qrels, path).values()) == [
         "grade 'yes' is not a whole number",
         "grade '1.5' is not a whole number",
     ]
 
 
-def test_columns_that_would_tell_may_be_taken_out(tmp_path: Path) -> None:
-    path = tmp_path / "blind.csv"
-    path.write_text("text;query;doc_id;query_id;relevance\nx;y;d;q;\nx;y;e;q;1\n")
-    assert read_qrels(path) == {"q": {"e": 1}}
+def test_columns_that_reveal_the_system_may_be_removed(tmp_path):
+    rows = "text;query;doc_id;query_id;relevance\nx;y;d;q;\nx;y;e;q;1\n"
+    assert read_qrels(write(tmp_path / "blind.csv", rows)) == {"q": {"e": 1}}
 
 
-def test_without_the_columns_of_a_label_file_a_blank_grade_is_a_fault(tmp_path: Path) -> None:
-    path = tmp_path / "qrels.csv"
-    path.write_text("query_id,doc_id,relevance,found_by\nq,d,,x\nq,'e,1.0,x\nq,'f,1,x\n")
-    with pytest.raises(BadRecordsError) as caught:
-        read_qrels(path)
-    assert [bad.reason for bad in caught.value.records] == [
+def test_without_the_columns_of_a_label_file_a_blank_grade_is_an_error(tmp_path):
+    rows = "query_id,doc_id,relevance,found_by\nq,d,,x\nq,'e,1.0,x\nq,'f,1,x\n"
+    assert list(reasons_by_place(read_qrels, write(tmp_path / "qrels.csv", rows)).values()) == [
         "no 'score' or 'relevance'",
         "grade '1.0' is not a whole number",
     ]
 
 
-def test_labels_that_may_be_there_are_not_written_over(tmp_path: Path) -> None:
-    path = tmp_path / "labels.csv"
-    path.write_text("mine")
-    with pytest.raises(InputError, match=r"labels\.csv already exists and may hold labels"):
-        write_label_file(path, ROWS)
+def test_an_existing_file_is_not_overwritten(tmp_path):
+    path = write(tmp_path / "labels.csv", "mine")
+    refused(
+        InputError, "labels.csv already exists and may hold labels", write_label_file, path, ROWS
+    )
     assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("query_id", "doc_id", "title", "message"),
     [
-        (UnjudgedDocument("", "", "d", "", "", ""), "The query id is empty"),
-        (UnjudgedDocument("q", "", " ", "", "", ""), "The document id is empty"),
-        (
-            UnjudgedDocument("q", "", "d", "", "\ud800", ""),
-            "of document 'd' .* is not valid Unicode",
-        ),
-        (UnjudgedDocument("q2", "", "007", "", "", ""), "Document '007' occurs twice"),
+        ("", "d", "", "The query id is empty"),
+        ("q", " ", "", "The document id is empty"),
+        ("q", "d", "\ud800", "of document 'd' .* is not valid Unicode"),
+        ("q2", "007", "", "Document '007' occurs twice"),
     ],
 )
 def test_rows_that_could_not_be_read_again_are_not_written(
-    tmp_path: Path, row: UnjudgedDocument, message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        write_label_file(tmp_path / "labels.csv", [*ROWS, row])
+    tmp_path, query_id, doc_id, title, message
+):
+    rows = [*ROWS, UnjudgedDocument(query_id, "", doc_id, title, "", "")]
+    refused(InputError, message, write_label_file, tmp_path / "labels.csv", rows)
     assert list(tmp_path.iterdir()) == []

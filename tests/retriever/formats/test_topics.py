@@ -1,18 +1,13 @@
-"""TREC topics: as the tracks hand them out, and as we write them."""
-
-from __future__ import annotations
-
-import gzip
-import io
-import sys
-from pathlib import Path
+"""TREC topics: as the tracks publish them, and as they are written here."""
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from indexes.errors import BadRecordsError, FileFormatError, InputError
+from indexes.errors import FileFormatError, InputError
 from retriever.formats import read_queries, write_queries
+from tests.support.format_files import TREC_IDS, reasons_by_place, set_stdin, write
+from tests.support.toy import refused
 
 # TREC 2004's Robust track, shortened: no closing tags but of the topic.
 CLASSIC = """
@@ -41,33 +36,18 @@ Is the disease of Poliomyelitis (polio) under control in the world?
 """
 CLASSIC_QUERIES = {"301": "International Organized Crime", "302": "Poliomyelitis and Post-Polio"}
 
-# An id that stays in TREC's columns, and a text; awkward characters come often.
-TOKENS = st.text(min_size=1).filter(
-    lambda text: text.split() == [text] and not text.startswith("\ufeff")
-)
+# Characters that matter to a reader of topics come often.
 AWKWARD = st.text("<>&;#x10 \n\t\r\u2028aTopic:/", min_size=1)
 TEXTS = (AWKWARD | st.text(min_size=1)).filter(str.strip)
 
 
-def write(path: Path, content: str | bytes) -> Path:
-    raw = content.encode() if isinstance(content, str) else content
-    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
-    return path
-
-
-def bad_places(path: Path) -> dict[str, str]:
-    with pytest.raises(BadRecordsError) as caught:
-        read_queries(path)
-    return {bad.place.removeprefix(str(path)): bad.reason for bad in caught.value.records}
-
-
 @pytest.mark.parametrize("name", ["q.topics", "q.trec", "q.xml", "q.SGML", "q.trec.gz", "q.txt"])
-def test_the_title_of_a_classic_topic_is_its_query(tmp_path: Path, name: str) -> None:
+def test_the_title_of_a_classic_topic_is_its_query(tmp_path, name):
     queries = read_queries(write(tmp_path / name, "\ufeff" + CLASSIC))
     assert list(queries.items()) == list(CLASSIC_QUERIES.items())
 
 
-def test_closing_tags_change_nothing_and_case_does_not_count(tmp_path: Path) -> None:
+def test_closing_tags_and_the_case_of_tags_make_no_difference(tmp_path):
     open_tags = "<top><num>Number: 051<title>Topic:  Airbus\nSubsidies<desc>x<top><num>52<title>y"
     closed = "<TOP>\r\n<NUM>051</NUM>\r\n<Title>Airbus Subsidies</Title>\r\n</TOP>"
     closed += "<top><num>52</num> <title>y</title><con> 1. z </con></top>"
@@ -76,7 +56,7 @@ def test_closing_tags_change_nothing_and_case_does_not_count(tmp_path: Path) -> 
         assert queries == {"051": "Airbus Subsidies", "52": "y"}
 
 
-def test_topics_of_newer_tracks(tmp_path: Path) -> None:
+def test_topics_of_newer_tracks(tmp_path):
     content = """<?xml version="1.0" encoding="UTF-8"?>
 <!-- made by <top> hands -->
 <topics task="covid">
@@ -89,36 +69,36 @@ def test_topics_of_newer_tracks(tmp_path: Path) -> None:
     A 45-year-old man with
     p &lt; 0.05.
   </topic>
-  <topic id="d"><title>x</title></topic>
+  <topic id="d"><title><![CDATA[ mice & men <b> ]]></title></topic>
 </topics>
 """
     assert read_queries(write(tmp_path / "q.xml", content)) == {
         "1": "coronavirus origin & host",
         "2": "a title",
         "3": "A 45-year-old man with p < 0.05.",
-        "d": "x",
+        "d": "mice & men <b>",
     }
 
 
-def test_what_is_no_tag_and_no_reference_is_text(tmp_path: Path) -> None:
+def test_other_angle_brackets_and_references_are_text(tmp_path):
     title = "AT&T, p < 0.05, a<b@c.d>, 3<4>2, &copy; &LT &#99999999; &#x1F600;"
     content = f"<top><num>1<title>{title}</top>"
     expected = title.replace("&#x1F600;", "\N{GRINNING FACE}")
     assert read_queries(write(tmp_path / "q.topics", content)) == {"1": expected}
 
 
-def test_the_format_may_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_format_may_be_given_by_name(tmp_path, monkeypatch):
     assert read_queries(write(tmp_path / "q", CLASSIC), format="trec") == CLASSIC_QUERIES
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CLASSIC.encode())))
+    set_stdin(monkeypatch, CLASSIC.encode())
     assert read_queries("-", format="trec") == CLASSIC_QUERIES
 
 
-def test_a_text_file_that_only_speaks_of_topics_is_read_by_lines(tmp_path: Path) -> None:
+def test_a_text_file_that_only_mentions_topics_is_read_by_lines(tmp_path):
     path = write(tmp_path / "q.txt", "topology\n<topaz> stones\n<top>\n")
     assert read_queries(path) == {"1": "topology", "2": "<topaz> stones", "3": "<top>"}
 
 
-def test_all_bad_topics_are_reported_together(tmp_path: Path) -> None:
+def test_all_bad_topics_are_reported_together(tmp_path):
     topics = [
         "<top><num>1<title>fine</top>",
         "<top><num>1<title>again</top>",
@@ -131,7 +111,7 @@ def test_all_bad_topics_are_reported_together(tmp_path: Path) -> None:
         "<top><num>8<title>&#xd800;</top>",
     ]
     content = "\n".join(topics).encode() + b"\n<top><num>9<title>caf\xe9</top>"
-    assert bad_places(write(tmp_path / "q.topics", content)) == {
+    assert reasons_by_place(read_queries, write(tmp_path / "q.topics", content)) == {
         ":2": "query id '1' was given before",
         ":3": "a topic without a number: expected <num>, or number= in it",
         ":4": "topic '2' has no <title> and no <query>",
@@ -145,23 +125,21 @@ def test_all_bad_topics_are_reported_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "\n", "q Q0 d 1 0.5 glove\n", "<topics></topics>"])
-def test_a_file_without_topics_is_refused(tmp_path: Path, content: str) -> None:
-    with pytest.raises(FileFormatError, match=r"q\.trec has no TREC topics\. Expected <top>"):
-        read_queries(write(tmp_path / "q.trec", content))
+def test_a_file_without_topics_is_refused(tmp_path, content):
+    message = r"q\.trec has no TREC topics\. Expected <top>"
+    refused(FileFormatError, message, read_queries, write(tmp_path / "q.trec", content))
 
 
 @pytest.mark.parametrize("ending", ["topics", "trec.gz"])
-@given(queries=st.dictionaries(TOKENS, TEXTS, min_size=1))
+@given(queries=st.dictionaries(TREC_IDS, TEXTS, min_size=1))
 @example(queries={"Number:": "Topic: x", "&lt;": "Topic:", "<top>": "<num>&#10;  a \n"})
-def test_queries_written_as_topics_are_read_as_they_were(
-    tmp_path_factory: pytest.TempPathFactory, ending: str, queries: dict[str, str]
-) -> None:
+def test_queries_written_as_topics_are_read_back_unchanged(tmp_path_factory, ending, queries):
     path = tmp_path_factory.mktemp("law") / f"q.{ending}"
     write_queries(path, queries)
     assert list(read_queries(path).items()) == list(queries.items())
 
 
-def test_topics_as_they_are_written(tmp_path: Path) -> None:
+def test_topics_are_written_with_open_tags_and_escaped_text(tmp_path):
     write_queries(tmp_path / "q.topics", {"301": "organized crime", "302": "p < 0.05\nhere"})
     assert (tmp_path / "q.topics").read_text() == (
         "<top>\n<num> Number: 301\n<title> organized crime\n</top>\n\n"
@@ -176,18 +154,7 @@ def test_topics_as_they_are_written(tmp_path: Path) -> None:
         ("\ufeffq", "begins with a byte-order mark"),
     ],
 )
-def test_an_id_that_no_column_of_trec_holds_is_not_written(
-    tmp_path: Path, query_id: str, message: str
-) -> None:
-    with pytest.raises(InputError, match=message):
-        write_queries(tmp_path / "q.topics", {"a": "x", query_id: "x"})
+def test_an_id_that_does_not_fit_into_a_column_is_not_written(tmp_path, query_id, message):
+    queries = {"a": "x", query_id: "x"}
+    refused(InputError, message, write_queries, tmp_path / "q.topics", queries)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_character_data_is_text(tmp_path: Path) -> None:
-    path = tmp_path / "queries.xml"
-    path.write_text(
-        '<topic number="1"><title><![CDATA[ mice & men <b> ]]></title></topic>\n'
-        '<topic number="2"><title>plain</title></topic>\n'
-    )
-    assert read_queries(path) == {"1": "mice & men <b>", "2": "plain"}

@@ -1,10 +1,11 @@
-"""A comparison's numbers out of here: JSON lines, CSV, pandas, the table, the command line."""
+"""Export of a comparison: JSON lines, CSV, pandas, the table, the command line."""
 
 import csv
 import io
 import json
 import math
 from dataclasses import asdict, replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,18 @@ from rich.console import Console
 from retriever import Collection, HashingEmbedder, Run, compare
 from retriever.evaluation.results import Agreement, Query
 from retriever.report.terminal.comparison import comparison_tables, plain_comparison
-from tests.support.commands import invoke
-from tests.support.samples import compared, difference, only, row, three, unjudged
-from tests.support.toy import COMPASS, Axes
+from tests.support.commands import fail, invoke, misuse, succeed
+from tests.support.samples import compared, difference, only, three, unjudged
+from tests.support.toy import COMPASS, Axes, build_axes
 
 QUERIES = {"q1": "north", "q2": "up"}
 QRELS = {"q1": {"all": 1}, "q2": {"u": 1}}
+FOREIGN = "Søren's, run"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Every kind of system at once: exact, ann, lexical, fused, cascaded, a run from elsewhere."""
+    """A comparison of every kind of system, and of a run from a file."""
     with Collection.create(tmp_path_factory.mktemp("made") / "c") as collection:
         collection.add(COMPASS)
         collection.build("axes", Axes())
@@ -32,13 +34,13 @@ def made(tmp_path_factory):
         collection.build("bm25", lexical=True)
         collection.fuse("fused", ["axes", "bm25"])
         collection.cascade("cascade", "bm25", "axes")
-        other = Run.of("Søren's, run", {"q1": [("all", 1.0)]})
+        other = Run.of(FOREIGN, {"q1": [("all", 1.0)]})
         names = ["axes", "graph", "bm25", "fused", "cascade"]
         yield compare(collection, names, QUERIES, QRELS, baseline="bm25", runs={other.name: other})
 
 
 def strict(line):
-    """JSON as the standard has it: no NaN, no Infinity."""
+    """Parse JSON without NaN and Infinity, which the standard does not have."""
 
     def refuse(constant):
         raise AssertionError(constant)
@@ -46,20 +48,11 @@ def strict(line):
     return json.loads(line, parse_constant=refuse)
 
 
-# -- JSON lines -----------------------------------------------------------------------------------
-
-
 def test_json_is_one_object_a_line_and_has_every_field(made):
     lines = [strict(line) for line in made.to_json().splitlines()]
     assert [line["name"] for line in lines] == list(made.rows)
-    assert [line["kind"] for line in lines] == [
-        "exact",
-        "ann",
-        "lexical",
-        "fused",
-        "cascaded",
-        "run",
-    ]
+    kinds = ["exact", "ann", "lexical", "fused", "cascaded", "run"]
+    assert [line["kind"] for line in lines] == kinds
     for line, of in zip(lines, made.rows.values(), strict=True):
         assert line["quality"] == dict(of.quality)
         assert line["exact_quality"] == dict(of.exact_quality)
@@ -84,10 +77,7 @@ def test_json_without_judgments_has_no_qualities():
         assert line["baseline"] is None
 
 
-# -- CSV and pandas -------------------------------------------------------------------------------
-
-
-def test_csv_is_a_line_a_number_that_reads_back_as_it_is(made):
+def test_csv_has_one_number_a_line_which_reads_back_exactly(made):
     header, *lines = csv.reader(io.StringIO(made.to_csv()))
     assert header == ["system", "what", "value"]
     found = {(system, what): value for system, what, value in lines}
@@ -104,15 +94,13 @@ def test_csv_is_a_line_a_number_that_reads_back_as_it_is(made):
             assert found[name, "on_front.latency"] in ("True", "False")
     assert float(found["graph", "exact_quality.RR@10"]) == 0.75
     assert found["graph", "ann_recall@10"] == "1.0"
-    assert (
-        float(found["Søren's, run", "agreement.axes.overlap"])
-        == made.agreement("axes", "Søren's, run").overlap
-    )
-    assert not [what for name, what in found if name == "Søren's, run" and "cost" in what]
+    overlap = float(found[FOREIGN, "agreement.axes.overlap"])
+    assert overlap == made.agreement("axes", FOREIGN).overlap
+    assert not [what for name, what in found if name == FOREIGN and "cost" in what]
     assert all(math.isfinite(float(v)) for v in found.values() if v not in ("True", "False"))
 
 
-def test_a_data_frame_has_a_system_a_row_and_the_names_of_the_csv(made):
+def test_a_data_frame_has_one_system_a_row_and_the_names_of_the_csv(made):
     pytest.importorskip("pandas")
     frame = made.to_pandas()
     assert list(frame.index) == list(made.rows)
@@ -120,11 +108,8 @@ def test_a_data_frame_has_a_system_a_row_and_the_names_of_the_csv(made):
     assert list(frame.columns) == list(dict.fromkeys(what for _, what, _ in lines))
     assert frame.loc["axes", "quality.RR@10"] == 0.75
     assert frame.loc["bm25", "cost.disk_size"] == made.rows["bm25"].cost.disk_size
-    assert math.isnan(frame.loc["Søren's, run", "cost.disk_size"])
+    assert math.isnan(frame.loc[FOREIGN, "cost.disk_size"])
     assert frame.sort_values("latency_ms.total.p50").shape == frame.shape
-
-
-# -- the table ------------------------------------------------------------------------------------
 
 
 def lines_of(comparison):
@@ -134,7 +119,7 @@ def lines_of(comparison):
 
 
 def bold_cells(comparison, label):
-    """Which systems' cells of a line are bold."""
+    """Return the systems whose cells of a line are bold."""
     found = []
     for table in comparison_tables(comparison):
         labels = [getattr(cell, "renderable", cell).plain for cell in table.columns[0]._cells]
@@ -146,13 +131,13 @@ def bold_cells(comparison, label):
     return found
 
 
-def test_marks_bold_and_verdicts_are_as_worked_out_by_hand():
+def test_the_table_has_marks_bold_values_and_verdicts():
     made = three()
     assert lines_of(made)["nDCG@10"] == ["0.5000", "0.2500▼", "0.6250"]
     assert bold_cells(made, "nDCG@10") == ["minilm"]
     text = plain_comparison(made)
-    assert text.startswith(
-        "2 judged queries, 100 documents; ▲▼ significantly different from bm25\n"
+    assert text.splitlines()[0] == (
+        "2 judged queries, 100 documents; ▲▼ significantly different from bm25"
     )
     assert "nDCG@10 against bm25\n" in text
     lines = lines_of(made)
@@ -168,24 +153,21 @@ def test_marks_bold_and_verdicts_are_as_worked_out_by_hand():
     assert lines["building time"] == ["●", "-", "●"]
     assert bold_cells(made, "total, p99") == ["glove"]
     assert bold_cells(made, "queries a second") == ["glove"]
-    better = replace(
-        made.rows["minilm"], differences={"nDCG@10": difference(0.125, 0.05, 0.2, 0.01)}
-    )
-    lines = lines_of(replace(made, rows=made.rows | {"minilm": better}))
-    assert lines["nDCG@10"] == ["0.5000", "0.2500▼", "0.6250▲"]
+    better = {"nDCG@10": difference(0.125, 0.05, 0.2, 0.01)}
+    rows = made.rows | {"minilm": replace(made.rows["minilm"], differences=better)}
+    assert lines_of(replace(made, rows=rows))["nDCG@10"] == ["0.5000", "0.2500▼", "0.6250▲"]
 
 
-def test_values_that_are_drawn_alike_are_all_best_or_none():
+@pytest.mark.parametrize(
+    ("values", "bold"), [((0.5, 0.50001, 0.2), ["bm25", "glove"]), ((0.5, 0.50001, 0.5), [])]
+)
+def test_of_values_that_look_alike_all_are_bold_or_none(values, bold):
     made = only(three(), "bm25", "glove", "minilm")
-
-    def with_qualities(*values):
-        rows = zip(made.rows.items(), values, strict=True)
-        return replace(
-            made, rows={name: replace(r, quality={"nDCG@10": value}) for (name, r), value in rows}
-        )
-
-    assert bold_cells(with_qualities(0.5, 0.50001, 0.2), "nDCG@10") == ["bm25", "glove"]
-    assert bold_cells(with_qualities(0.5, 0.50001, 0.5), "nDCG@10") == []
+    rows = {
+        name: replace(made.rows[name], quality={"nDCG@10": value})
+        for name, value in zip(made.rows, values, strict=True)
+    }
+    assert bold_cells(replace(made, rows=rows), "nDCG@10") == bold
 
 
 def test_without_judgments_only_agreement_and_cost_are_drawn():
@@ -197,18 +179,16 @@ def test_without_judgments_only_agreement_and_cost_are_drawn():
     assert " ".join(agreeing) == "0.50 / 0.40 - 0.75 / 0.60"
 
 
-def test_one_system_and_one_query_make_a_table_too(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(COMPASS)
-        collection.build("bm25", lexical=True)
-        text = str(compare(collection, ["bm25"], {"q": "north"}, {"q": {"n": 1}}))
-        assert text.startswith("1 judged query, 5 documents\n")
-        assert "overlap" not in text
-        text = str(compare(collection, ["bm25"], {"q": "north"}))
-        assert text.startswith("1 query, 5 documents\n")
-        # With a baseline there is nobody to compare with it.
-        text = str(compare(collection, ["bm25"], {"q": "north"}, {"q": {"n": 1}}, baseline="bm25"))
-        assert "1 judged query" in text
+def test_one_system_and_one_query_make_a_table_too(collection):
+    build_axes(collection, n="north", e="east")
+    collection.build("bm25", lexical=True)
+    queries, qrels = {"q": "north"}, {"q": {"n": 1}}
+    text = str(compare(collection, ["bm25"], queries, qrels))
+    assert text.startswith("1 judged query, 2 documents\n")
+    assert "overlap" not in text
+    assert str(compare(collection, ["bm25"], queries)).startswith("1 query, 2 documents\n")
+    # A baseline alone is compared with nothing.
+    assert "1 judged query" in str(compare(collection, ["bm25"], queries, qrels, baseline="bm25"))
 
 
 NAMES = [
@@ -218,44 +198,37 @@ NAMES = [
 ]
 
 
-def seven(**rest):
+def test_seven_systems_with_long_names_fit_a_hundred_columns():
     rows = [
-        row(
-            name,
-            0.5 + n / 100,
-            differences={} if n == 0 else {"nDCG@10": difference(n / 100, -0.123, 0.456, 0.04)},
-            latency=three().rows["minilm"].latency,
-            cost=three().rows["minilm"].cost,
+        replace(
+            three().rows["minilm"],
+            name=name,
+            quality={"nDCG@10": 0.5 + n / 100},
             throughput=123_456_789.0,
+            differences={"nDCG@10": difference(n / 100, -0.123, 0.456, 0.04)} if n else {},
         )
         for n, name in enumerate(NAMES)
     ]
-    pairs = {(a, b): Agreement(1.0, 1.0) for i, a in enumerate(NAMES) for b in NAMES[i + 1 :]}
-    values = {name: {"q1": 0.5} for name in NAMES}
-    queries = [Query("q1", "why?", {"cat": 1})]
-    return compared(rows, values, {}, queries, baseline=NAMES[0], pairwise=pairs, **rest)
-
-
-def test_seven_systems_with_long_names_fit_a_hundred_columns():
-    made = seven(notes=("a note " * 40,))
+    made = compared(
+        rows,
+        {name: {"q1": 0.5} for name in NAMES},
+        {},
+        [Query("q1", "why?", {"cat": 1})],
+        baseline=NAMES[0],
+        pairwise=dict.fromkeys(combinations(NAMES, 2), Agreement(1.0, 1.0)),
+        notes=("a note " * 40,),
+    )
     text = plain_comparison(made)
     assert max(map(cell_len, text.splitlines())) <= 100
-    joined = "".join(text.split())
-    for name in NAMES[1:6]:
-        assert name in joined
-    # Two tables, four systems and three, alike in their lines, the best bold in one of them.
+    assert all(name in "".join(text.split()) for name in NAMES[1:6])
+    # Two tables with the same lines; the best is bold in one of them.
     tables = list(comparison_tables(made))
     assert [len(table.columns) - 1 for table in tables] == [4, 3]
     assert tables[0].row_count == tables[1].row_count
     assert bold_cells(made, "nDCG@10") == [NAMES[-1]]
-    file = io.StringIO()
-    console = Console(file=file, width=100, force_terminal=True, color_system="truecolor")
-    for table in tables:
-        console.print(table)
-    assert "\x1b[1m0.5600\x1b[0m" in file.getvalue()
-
-
-# -- the command line -----------------------------------------------------------------------------
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system="truecolor")
+    console.print(*tables)
+    assert "\x1b[1m0.5600\x1b[0m" in console.file.getvalue()
 
 
 @pytest.fixture
@@ -271,10 +244,14 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
 ASK = ("compare", "library", "--queries", "q.tsv", "--qrels", "j.tsv")
 
 
-def test_json_and_csv_alone_stand_on_stdout(folder):
+def test_standard_output_has_only_json_or_csv(folder):
     arguments = (*ASK, "--baseline", "bm25", "--run", "other.trec", "--why", "2", "--runs", "runs")
     done = invoke(*arguments, "--json")
     assert done.exit_code == 0
@@ -286,43 +263,42 @@ def test_json_and_csv_alone_stand_on_stdout(folder):
         "16 queries), Holm-corrected over the systems of each measure. Seed 20240517.",
         *(f"note: wrote runs/{name}.trec" for name in ("floor", "bm25", "other")),
     ]
-    done = invoke(*arguments, "--csv")
-    assert done.exit_code == 0
-    assert {len(line) for line in csv.reader(io.StringIO(done.stdout))} == {3}
-    assert "note" not in done.stdout
+    output = succeed(*arguments, "--csv")
+    assert {len(line) for line in csv.reader(io.StringIO(output))} == {3}
+    assert "note" not in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "fault"),
+    ("code", "arguments", "message"),
     [
-        (("--json", "--csv"), 2, "Give --json or --csv, not both."),
-        (("-k", "0"), 2, "0 is not in the range x>=1."),
-        (("--why", "0"), 2, "0 is not in the range x>=1."),
-        (("--seed", "-1"), 2, "-1 is not in the range x>=0."),
-        (("--runs", ".", "--run", "other.trec"), 2, "--runs . would overwrite --run other.trec."),
-        (("-i", "nope"), 1, "No index 'nope' in library/. It has: bm25, floor."),
-        (("-m", "nope"), 1, "No measure 'nope'."),
-        (("--baseline", "nope"), 1, "No system 'nope' in this comparison. It has: bm25, floor."),
-        (("--run", "none.trec"), 1, "none.trec"),
-        (("--run", "q.tsv"), 1, "q.tsv"),
-        (("--run", "other.trec", "--run", "other.trec"), 1, "given 2 times; give it once."),
-        (("-i", "bm25", "-i", "bm25"), 1, "An index is named twice: bm25, bm25."),
+        (2, ("--json", "--csv"), "Give --json or --csv, not both."),
+        (2, ("-k", "0"), "0 is not in the range x>=1."),
+        (2, ("--why", "0"), "0 is not in the range x>=1."),
+        (2, ("--seed", "-1"), "-1 is not in the range x>=0."),
+        (2, ("--runs", ".", "--run", "other.trec"), "--runs . would overwrite --run other.trec."),
+        (2, ("--html", "q.tsv"), "--html q.tsv would overwrite q.tsv. Give another file."),
+        (1, ("-i", "nope"), "No index 'nope' in library/. It has: bm25, floor."),
+        (1, ("-m", "nope"), "No measure 'nope'."),
+        (1, ("--baseline", "nope"), "No system 'nope' in this comparison. It has: bm25, floor."),
+        (1, ("--run", "none.trec"), "none.trec"),
+        (1, ("--run", "q.tsv"), "q.tsv"),
+        (1, ("--run", "other.trec", "--run", "other.trec"), "given 2 times; give it once."),
+        (1, ("-i", "bm25", "-i", "bm25"), "An index is named twice: bm25, bm25."),
+        (1, ("--label-file", "j.tsv"), "j.tsv already exists and may hold labels."),
     ],
 )
-def test_what_cannot_be_done_ends_with_one_line_and_its_code(folder, arguments, code, fault):
+def test_an_impossible_comparison_is_refused_and_changes_no_file(folder, code, arguments, message):
+    before = contents(folder)
     done = invoke(*ASK, *arguments)
     assert (done.exit_code, done.stdout) == (code, "")
-    assert fault in done.stderr
-    assert Path("other.trec").read_text() == "q1 Q0 all 1 1.0 x\n"
+    assert message in done.stderr
+    assert contents(folder) == before
 
 
-def test_queries_must_be_given_and_a_baseline_takes_judgments(folder):
-    done = invoke("compare", "library")
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "Give --queries FILE, or --dataset NAME." in done.stderr
-    done = invoke("compare", "library", "--queries", "q.tsv", "--baseline", "bm25")
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert "A baseline needs judgments." in done.stderr
+def test_queries_must_be_given_and_a_baseline_needs_judgments(folder):
+    assert "Give --queries FILE, or --dataset NAME." in misuse("compare", "library")
+    message = fail("compare", "library", "--queries", "q.tsv", "--baseline", "bm25")
+    assert "A baseline needs judgments." in message
 
 
 def test_a_file_that_cannot_be_written_loses_no_numbers(folder):
@@ -330,19 +306,3 @@ def test_a_file_that_cannot_be_written_loses_no_numbers(folder):
     assert done.exit_code == 1
     assert "nDCG@10" in done.stdout
     assert "Error: no/such/folder.html cannot be written" in done.stderr
-
-
-def test_a_label_file_that_is_there_is_told_before_the_work(folder):
-    Path("labels.csv").write_text("mine")
-    done = invoke(*ASK, "--label-file", "labels.csv")
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert "labels.csv already exists and may hold labels." in done.stderr
-    assert Path("labels.csv").read_text() == "mine"
-
-
-def test_a_page_is_not_written_over_what_it_was_made_from(folder):
-    before = Path("q.tsv").read_text()
-    done = invoke(*ASK, "--html", "q.tsv")
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "--html q.tsv would overwrite q.tsv. Give another file." in done.stderr
-    assert Path("q.tsv").read_text() == before

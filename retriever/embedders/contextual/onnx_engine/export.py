@@ -53,19 +53,12 @@ def write_graph(model: SentenceModel, path: Path) -> None:
     ids = torch.from_numpy(np.full(TRACED, model.card.pad, np.int64))
     mask = torch.ones(TRACED, dtype=torch.int64)
     mask[1, 5:] = 0
-    axes = {name: {0: "texts", 1: "width"} for name in INPUTS}
+    axes = {name: {0: "texts", 1: "width"} for name in INPUTS} | {OUTPUT: {0: "texts"}}
+    options: dict[str, Any] = {"dynamo": False, "opset_version": OPSET, "dynamic_axes": axes}
+    options |= {"input_names": list(INPUTS), "output_names": [OUTPUT]}
     try:
         with _recordable(model.parts), torch.inference_mode():
-            torch.onnx.export(
-                Chain().eval(),
-                (ids, mask),
-                str(path),
-                dynamo=False,
-                opset_version=OPSET,
-                input_names=list(INPUTS),
-                output_names=[OUTPUT],
-                dynamic_axes={**axes, OUTPUT: {0: "texts"}},
-            )
+            torch.onnx.export(Chain().eval(), (ids, mask), str(path), **options)
     except OSError:
         # A full disk says nothing about the model.
         raise
@@ -74,11 +67,7 @@ def write_graph(model: SentenceModel, path: Path) -> None:
 
 
 def _check_exportable(model: SentenceModel) -> None:
-    """Check what is known before the export.
-
-    Raises:
-        InputError: why this model cannot be exported, as a clause without a full stop.
-    """
+    """Check what is known before the export."""
     if not model.card.plain:
         raise InputError("it takes more than tokens and a mask, or has no Rust tokenizer")
     if not model.card.pools_prompt:

@@ -25,14 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexes.errors import InputError
+from retriever.embedders import cache
 from retriever.embedders.base import fingerprint_of
-from retriever.embedders.cache import (
-    cache_folder,
-    mark_used,
-    remove_unused,
-    write_file_atomic,
-    write_folder_atomic,
-)
+from retriever.embedders.cache import cache_folder, mark_used
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.onnx_engine.export import write_graph
 from retriever.embedders.contextual.onnx_engine.model import OnnxModel, check_exporting, quantize
@@ -90,11 +85,7 @@ class Export:
 
     @property
     def engine(self) -> OnnxModel:
-        """Engine that runs the graph.
-
-        Raises:
-            ModelNotAvailableError: onnxruntime is not installed.
-        """
+        """Engine that runs the graph."""
         return OnnxModel(self.folder / GRAPH, self.precision)
 
 
@@ -103,8 +94,7 @@ def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source
 
     None if they are not on this machine, or if the folder does not hold all of them.
     """
-    files = files_of_sentence_model(model)
-    if not files:
+    if not (files := files_of_sentence_model(model)):
         return None
     chosen = {name: value for name, value in asdict(choices).items() if name != "precision"}
     reading = {name: chosen.pop(name) for name in READING}
@@ -127,12 +117,10 @@ def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source
 def cached_export(source: Source, precision: str) -> Export | None:
     """Return the cached export of a model if it is intact."""
     folder = _folder(source, precision)
-    graph = _read_graph(folder)
-    card = None if graph is None else _read_card(_card_file(folder, source))
-    if graph is None or card is None:
-        return None
-    mark_used(folder)
-    return Export(folder, card, precision, graph)
+    if (graph := _read_graph(folder)) and (card := _read_card(_card_file(folder, source))):
+        mark_used(folder)
+        return Export(folder, card, precision, graph)
+    return None
 
 
 def export(source: Source, precision: str, model: SentenceModel) -> Export:
@@ -141,8 +129,7 @@ def export(source: Source, precision: str, model: SentenceModel) -> Export:
     `model` is in torch, in float32, on the CPU.
 
     Raises:
-        InputError: why it cannot be exported, or differs from torch, as a clause without a full
-            stop.
+        InputError: why it cannot be exported, or differs from torch, as a clause.
         ModelNotAvailableError: onnxruntime or onnx is not installed.
         OSError: the cache is not writable; `unwritable_cache_reason` says what to do.
     """
@@ -156,10 +143,9 @@ def export(source: Source, precision: str, model: SentenceModel) -> Export:
     if graph is None:
         raise InputError(f"another program changed {folder} during the export; try again")
     card = _card(model.card, precision)
-    # Without this file torch is loaded again next time, but a graph in a read-only folder is still
-    # usable.
+    # Without this file torch is loaded next time; a graph in a read-only folder is still usable.
     with suppress(OSError):
-        write_file_atomic(_card_file(folder, source), _with_checksum({"card": asdict(card)}))
+        cache.write_file_atomic(_card_file(folder, source), _with_checksum({"card": asdict(card)}))
     mark_used(folder)
     return Export(folder, card, precision, graph)
 
@@ -168,8 +154,8 @@ def _make_graph(folder: Path, source: Source, precision: str, model: SentenceMod
     """Write the graph of a model, and remove unused graphs."""
     plain = None if precision == "float32" else export(source, "float32", model).folder / GRAPH
     fill = partial(_fill, source=source, precision=precision, model=model, plain=plain)
-    write_folder_atomic(folder, fill, lambda made: _read_graph(made) is not None)
-    remove_unused(folder.parent, folder, lambda made: _is_outdated(made, source))
+    cache.write_folder_atomic(folder, fill, lambda made: _read_graph(made) is not None)
+    cache.remove_unused(folder.parent, folder, lambda made: _is_outdated(made, source))
 
 
 def unwritable_cache_reason(error: OSError) -> str:
@@ -197,12 +183,8 @@ def _fill(
             f"its vectors in onnxruntime, {precision}, are not torch's: {found} over "
             f"{len(probes.tokens)} texts; expected {Similarity.expected(precision)}"
         )
-    facts = {
-        "likeness": asdict(found),
-        "graph": checksum_of([graph]),
-        "place": source.place,
-        "files": source.facts["files"],
-    }
+    facts = {"likeness": asdict(found), "graph": checksum_of([graph]), "place": source.place}
+    facts["files"] = source.facts["files"]
     (folder / FACTS).write_text(_with_checksum(facts), encoding="utf-8")
 
 
@@ -228,8 +210,7 @@ def _read_card(path: Path) -> ModelInfo | None:
         card = _verified(path)["card"]
         known = {field.name for field in fields(ModelInfo)} == set(card)
         # JSON has no tuples.
-        card["notes"] = tuple(card["notes"])
-        return ModelInfo(**card) if known else None
+        return ModelInfo(**{**card, "notes": tuple(card["notes"])}) if known else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -249,12 +230,7 @@ def _with_checksum(facts: Mapping[str, Any]) -> str:
 
 
 def _verified(path: Path) -> Mapping[str, Any]:
-    """Read the facts in a file.
-
-    Raises:
-        OSError, ValueError, KeyError, TypeError: the file is missing or its checksum does not
-            match.
-    """
+    """Read the facts in a file, whose checksum must match."""
     content = json.loads(path.read_text(encoding="utf-8"))
     facts: Mapping[str, Any] = content["export"]
     if content["seal"] != _digest(facts):

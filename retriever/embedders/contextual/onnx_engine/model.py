@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
+from importlib import import_module
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,12 +50,8 @@ class OnnxModel:
 
     def __init__(self, graph: Path, precision: str) -> None:
         self._graph, self.precision = graph, precision
-        self._engine = _onnxruntime()
-
-    @property
-    def budget(self) -> int:
-        """Maximum positions per batch; 1 means one text per batch."""
-        return 1 if self.precision == "int8" else BUDGET
+        self.budget = 1 if precision == "int8" else BUDGET
+        self._engine = _import("onnxruntime")
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
@@ -90,12 +87,7 @@ class OnnxModel:
         return self._single_threaded if threads() == 1 else self._session(threads())
 
     def _session(self, count: int) -> Any:
-        """Open the graph for `count` threads, the caller's included.
-
-        Raises:
-            ModelNotAvailableError: the graph was removed from the cache after a long time without
-                use.
-        """
+        """Open the graph for `count` threads, the caller's included."""
         if not self._graph.is_file():
             raise ModelNotAvailableError(
                 f"{self._graph} was removed from the cache while it was open. Open the model again."
@@ -129,14 +121,9 @@ def quantize(graph: Path, into: Path) -> None:
         model = onnx.load(str(graph))
         # Marks the graph as preprocessed; otherwise it warns through the root logger.
         onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})
-        quantize_dynamic(
-            model,
-            into,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=_sensitive_products(model),
-        )
+        options = {"per_channel": True, "weight_type": QuantType.QInt8}
+        options["nodes_to_exclude"] = _sensitive_products(model)
+        quantize_dynamic(model, into, op_types_to_quantize=["MatMul"], **options)
     except OSError:
         raise
     except Exception as error:  # both libraries raise many kinds
@@ -144,8 +131,7 @@ def quantize(graph: Path, into: Path) -> None:
 
 
 def _sensitive_products(model: Any) -> list[str]:
-    """Return the products that lose most in int8: the down projections of the first third of
-    layers.
+    """Return the products that lose most in int8: down projections of the first third of layers.
 
     Their inputs (four times as wide, after the activation) have a few very large values, and the
     error passes through all layers above. In MiniLM, these two of 36 products cause a third of the
@@ -164,27 +150,18 @@ def check_exporting() -> Any:
     Raises:
         ModelNotAvailableError: onnx or onnxruntime is not installed, or its import fails.
     """
-    _onnxruntime()
+    _import("onnxruntime")
+    return _import("onnx")
+
+
+def _import(package: str) -> Any:
     try:
-        import onnx
+        return import_module(package)
     except (ImportError, OSError) as error:
-        raise _missing("onnx", error) from None
-    return onnx
-
-
-def _onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except (ImportError, OSError) as error:
-        raise _missing("onnxruntime", error) from None
-    return onnxruntime
-
-
-def _missing(package: str, error: Exception) -> ModelNotAvailableError:
-    return ModelNotAvailableError(
-        f"{package} cannot be imported: {first_line(error)}. "
-        f"Run: pip install {package}; or choose runtime torch."
-    )
+        raise ModelNotAvailableError(
+            f"{package} cannot be imported: {first_line(error)}. "
+            f"Run: pip install {package}; or choose runtime torch."
+        ) from None
 
 
 def map_parallel(

@@ -35,9 +35,8 @@ function drawDifferences(place, gaps, a, b, measure, open) {
   line(y(reach), 'grid'), line(y(-reach), 'grid'),
   bars,
   line(middle, 'base'),
-  text(signed(reach, 2), MARGIN.left - 6, y(reach) + 4, 'end'),
-  text('0', MARGIN.left - 6, middle + 4, 'end'),
-  text(signed(-reach, 2), MARGIN.left - 6, y(-reach) + 4, 'end'),
+  [reach, 0, -reach].map((gap) =>
+    text(gap ? signed(gap, 2) : '0', MARGIN.left - 6, y(gap) + 4, 'end')),
   text(`better on ${ahead}`, MARGIN.left, 12, 'start'),
   text(`worse on ${behind}`, width - MARGIN.right, HEIGHT - 6, 'end'),
   columns);

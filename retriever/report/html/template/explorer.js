@@ -29,8 +29,6 @@ function hardness(query) {
   return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : Infinity;
 }
 
-// -- which queries, in which order ---------------------------------------------------------------
-
 const filters = {
   all: () => true,
   a: (query) => gapOf(query) > 0,
@@ -41,26 +39,16 @@ const filters = {
 
 function filterNames() {
   if (!judged) return several ? { all: 'All', tied: 'Same results' } : { all: 'All' };
-  const names = { all: 'All' };
-  if (several && state.a !== state.b) {
-    names.a = `${nameA()} beats ${nameB()}`;
-    names.b = `${nameB()} beats ${nameA()}`;
-    names.tied = 'Tied';
-  }
-  names.missed = 'No system found it: check the label';
-  return names;
+  const pairs = { a: `${nameA()} beats ${nameB()}`, b: `${nameB()} beats ${nameA()}`, tied: 'Tied' };
+  const missed = 'No system found it: check the label';
+  return { all: 'All', ...(several && state.a !== state.b ? pairs : {}), missed };
 }
 
 function orderNames() {
-  const names = {};
-  if (judged && several) {
-    names.b = `${nameB()} ahead first`;
-    names.a = `${nameA()} ahead first`;
-  }
-  if (!judged && several) names.a = 'Most different first';
-  if (judged) names.hard = 'Hardest first';
-  names.query = 'As given';
-  return names;
+  const query = 'As given';
+  if (!judged) return several ? { a: 'Most different first', query } : { query };
+  const pairs = { b: `${nameB()} ahead first`, a: `${nameA()} ahead first` };
+  return { ...(several ? pairs : {}), hard: 'Hardest first', query };
 }
 
 function orders(kind) {
@@ -87,8 +75,6 @@ function chosen() {
     .filter((query) => filters[state.quick](query) && words.every((word) => haystack(query).includes(word)))
     .sort(orders(state.order));
 }
-
-// -- drawing -------------------------------------------------------------------------------------
 
 function options(select, names, value) {
   const entries = Object.entries(names);
@@ -159,7 +145,7 @@ function fill(details, query) {
 }
 
 function drawList() {
-  const open = new Set([...document.querySelectorAll('.query[open]')].map((details) => details.dataset.id));
+  const open = new Set([...document.querySelectorAll('.query[open]')].map((one) => one.dataset.id));
   const queries = chosen();
   const shown = queries.slice(0, state.limit);
   $('queries').replaceChildren(...shown.map(item));
@@ -177,8 +163,6 @@ function redraw() {
   drawBars();
   drawList();
 }
-
-// -- getting to a query --------------------------------------------------------------------------
 
 function goTo(query) {
   if (!chosen().includes(query)) {
@@ -218,24 +202,26 @@ function onKey(event) {
   all[to].focus();
 }
 
-function onTheme() {
-  const dark = document.documentElement.dataset.theme
-    ? document.documentElement.dataset.theme === 'dark'
-    : matchMedia('(prefers-color-scheme: dark)').matches;
-  document.documentElement.dataset.theme = dark ? 'light' : 'dark';
-  nameTheme();
+const prefersDark = matchMedia('(prefers-color-scheme: dark)');
+
+function isDark() {
+  const theme = document.documentElement.dataset.theme;
+  return theme ? theme === 'dark' : prefersDark.matches;
 }
 
 function nameTheme() {
-  const theme = document.documentElement.dataset.theme;
-  const dark = theme ? theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
-  $('theme').textContent = dark ? 'Light' : 'Dark';
+  $('theme').textContent = isDark() ? 'Light' : 'Dark';
+}
+
+function onTheme() {
+  document.documentElement.dataset.theme = isDark() ? 'light' : 'dark';
+  nameTheme();
 }
 
 function start() {
   $('theme').hidden = false;
   nameTheme();
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', nameTheme);
+  prefersDark.addEventListener('change', nameTheme);
   $('theme').addEventListener('click', onTheme);
   if (!data.queries.length || !data.systems.length) return;
   $('app').hidden = false;

@@ -1,4 +1,4 @@
-"""Batches of texts: worked out by eye, and as laws."""
+"""Batches of texts: worked out by hand, and as laws."""
 
 import numpy as np
 from hypothesis import given
@@ -12,7 +12,7 @@ def lengths(tokens, **options):
     return [[int(row.sum()) for row in batch.mask] for batch in made]
 
 
-def test_by_eye():
+def test_the_longest_text_comes_first_and_the_rest_is_padded():
     tokens = [[1, 2], [], [3, 4, 5]]
     (batch,) = batches(tokens, [0, 2], pad=9, budget=100)
     assert batch.places == [2, 0]
@@ -26,13 +26,11 @@ def test_the_budget_counts_padding():
     assert lengths(tokens, budget=29) == [[10, 8], [6, 4]]
     assert lengths(tokens, budget=30) == [[10, 8, 6], [4]]
     assert lengths(tokens, budget=100, most=3) == [[10, 8, 6], [4]]
-
-
-def test_a_text_longer_than_the_budget_is_alone():
+    # A text longer than the budget is alone.
     assert lengths([[1] * 50, [1] * 49], budget=20) == [[50], [49]]
 
 
-def test_a_text_that_would_leave_much_of_its_row_empty_begins_another_batch():
+def test_a_text_that_needs_much_padding_begins_another_batch():
     tokens = [[1] * length for length in (100, 75, 74, 74 - SLACK - 3)]
     assert lengths(tokens, budget=10_000) == [[100, 75], [74], [55]]
     assert lengths([[1] * length for length in (20, 4, 3)], budget=10_000) == [[20, 4], [3]]

@@ -1,10 +1,9 @@
-"""Sentence models: equal to plain sentence-transformers, on a real model and on a tiny one."""
+"""Sentence models: equal to plain sentence-transformers, for a real model and a tiny one."""
 
 import json
 import logging
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from retriever.embedders import (
 )
 from retriever.embedders.hub import locate_sentence_model
 from tests.support.families import sentence_model, tiny_bert
+from tests.support.toy import refused
 
 TEXTS = [
     "A kitten purrs when it is content.",
@@ -30,14 +30,8 @@ TEXTS = [
     "Taxes",
     "naïve café 東京都 🙂",
 ]
+FILLED = [0, 2, 4, 5]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh", "query", "passage", ":"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def offline():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +41,7 @@ def minilm():
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A folder with a tiny BERT of random weights that has prompts and reads 12 tokens."""
+    """The folder of a tiny BERT of random weights that has prompts and reads 12 tokens."""
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     folder = tmp_path_factory.mktemp("models") / "tiny"
@@ -65,46 +59,40 @@ def two_batch_sizes(tiny):
     return [ContextualEmbedder(tiny, device="cpu", batch_size=size) for size in (1, 4)]
 
 
-def filled(texts):
-    return [position for position, text in enumerate(texts) if text.strip()]
+def close(vectors, expected):
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
 def test_it_equals_plain_sentence_transformers(minilm, plain_minilm):
     vectors = minilm.encode_documents(TEXTS)
-    kept = filled(TEXTS)
-    expected = plain_minilm.encode(
-        [TEXTS[position] for position in kept], normalize_embeddings=True
-    )
-    np.testing.assert_allclose(vectors[kept], expected, atol=1e-6)
-    np.testing.assert_allclose(minilm.encode_queries(TEXTS)[kept], expected, atol=1e-6)
+    expected = plain_minilm.encode([TEXTS[n] for n in FILLED], normalize_embeddings=True)
+    close(vectors[FILLED], expected)
+    close(minilm.encode_queries(TEXTS)[FILLED], expected)
     assert (vectors.dtype, vectors.shape) == (np.float32, (6, 384))
 
 
 def test_blank_texts_give_zeros_and_the_rest_length_one(minilm):
-    lengths = np.linalg.norm(minilm.encode_documents(TEXTS), axis=1)
-    np.testing.assert_allclose(lengths, [1, 0, 1, 0, 1, 1], atol=1e-6)
+    close(np.linalg.norm(minilm.encode_documents(TEXTS), axis=1), [1, 0, 1, 0, 1, 1])
     assert minilm.encode_documents([]).shape == (0, 384)
     assert not minilm.encode_queries(["", " "]).any()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
 def test_neither_order_nor_batch_size_changes_a_vector(minilm, batch_size):
-    place = locate_sentence_model("all-MiniLM-L6-v2")[0]
-    other = ContextualEmbedder(place, device="cpu", batch_size=batch_size)
-    expected = minilm.encode_documents(TEXTS)
+    other = ContextualEmbedder("all-MiniLM-L6-v2", device="cpu", batch_size=batch_size)
     order = [3, 0, 5, 2, 1, 4]
     vectors = other.encode_documents([TEXTS[position] for position in order])
-    np.testing.assert_allclose(vectors, expected[order], atol=1e-6)
+    close(vectors, minilm.encode_documents(TEXTS)[order])
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 6])
-def test_portions_read_ahead_are_put_back_in_their_places(two_batch_sizes, monkeypatch, together):
+def test_texts_tokenized_ahead_keep_their_order(two_batch_sizes, monkeypatch, together):
     embedder = two_batch_sizes[1]
     expected, whole = embedder.encode_and_report(TEXTS)
     queries = embedder.report_queries(TEXTS)
     monkeypatch.setattr("retriever.embedders.contextual.tokenizer.TOGETHER", together)
     vectors, report = embedder.encode_and_report(TEXTS)
-    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    close(vectors, expected)
     # The other texts of a batch only change the number of computed positions.
     assert replace(report, padded=whole.padded) == whole
     assert embedder.report_queries(TEXTS) == queries
@@ -117,16 +105,16 @@ def test_it_is_an_embedder_that_reports(minilm):
 
 
 def test_truncated_texts_are_counted(minilm, caplog):
-    # 254 words and two marks are 256 tokens.
+    # 254 words and two special tokens are 256 tokens.
     texts = ["word " * 254, "word " * 255, "word " * 3000, "", "🙂"]
     with caplog.at_level(logging.WARNING):
         vectors, report = minilm.encode_and_report(texts)
-    # An empty text is not read, an emoji is one piece between the two marks.
+    # An empty text has no tokens, an emoji is one piece between the two special tokens.
     read = TextReport(texts=5, truncated=2, tokens=3 * 256 + 3)
     assert report == replace(read, padded=3 * 256 + 3)
     assert minilm.report_queries(texts) == read
     assert not caplog.records
-    np.testing.assert_allclose(vectors[1], vectors[2], atol=1e-6)
+    close(vectors[1], vectors[2])
 
 
 def test_the_model_is_the_same_by_path_and_by_package(minilm, tmp_path):
@@ -141,31 +129,25 @@ def test_the_model_is_the_same_by_path_and_by_package(minilm, tmp_path):
     assert ContextualEmbedder(moved, max_length=64).fingerprint != minilm.fingerprint
 
 
-def test_prompts_stand_before_queries_and_documents(tiny):
-    embedder = ContextualEmbedder(tiny)
+def test_prompts_precede_queries_and_documents(tiny):
     from sentence_transformers import SentenceTransformer
 
+    embedder = ContextualEmbedder(tiny)
     plain = SentenceTransformer(str(tiny), device="cpu")
     texts = ["a b", "c"]
-    for vectors, prompt in (
-        (embedder.encode_queries(texts), "query: "),
-        (embedder.encode_documents(texts), "passage: "),
-    ):
-        prompted = [prompt + text for text in texts]
-        expected = plain.encode(prompted, prompt="", normalize_embeddings=True)
-        np.testing.assert_allclose(vectors, expected, atol=1e-6)
-    assert not np.allclose(embedder.encode_queries(texts), embedder.encode_documents(texts))
-
-
-def test_a_prompt_counts_towards_the_length(tiny):
-    embedder = ContextualEmbedder(tiny)
-    # 12 tokens: two marks, `query`, `:` and eight letters.
+    queries, documents = embedder.encode_queries(texts), embedder.encode_documents(texts)
+    prompted = ["query: a b", "query: c", "passage: a b", "passage: c"]
+    expected = plain.encode(prompted, prompt="", normalize_embeddings=True)
+    close(np.vstack([queries, documents]), expected)
+    assert not np.allclose(queries, documents)
+    # 12 tokens: two special tokens, `query`, `:` and eight letters.
     assert embedder.report_queries(["a " * 8, "a " * 9]).truncated == 1
     assert ContextualEmbedder(tiny, max_length=5).report_queries(["a", "a b"]).truncated == 1
 
 
-def test_what_a_model_computes_is_in_its_fingerprint(tiny, tmp_path):
+def test_a_path_as_text_has_the_same_fingerprint_and_other_prompts_another(tiny, tmp_path):
     before = ContextualEmbedder(tiny).fingerprint
+    assert ContextualEmbedder(str(tiny)).fingerprint == before
     shutil.copytree(tiny, tmp_path / "other")
     config = tmp_path / "other" / "config_sentence_transformers.json"
     config.write_text(config.read_text().replace("query: ", "question: "))
@@ -174,17 +156,14 @@ def test_what_a_model_computes_is_in_its_fingerprint(tiny, tmp_path):
         assert f'"{name}"' in before
 
 
-def test_the_fingerprint_of_collections_that_are_there_stays_as_it_was():
+def test_the_fingerprint_that_collections_store_is_unchanged():
     parts = json.loads(ContextualEmbedder("all-MiniLM-L6-v2", runtime="torch").fingerprint)
     probe = parts.pop("probe")
     assert (probe[:6], probe[-3:]) == ([101, 1996, 7668, 1005, 1055, 15743], [2078, 1012, 102])
+    config = parts.pop("config")
+    assert (config.pop("layer_norm_eps"), config.pop("num_attention_heads")) == (1e-12, 12)
+    assert config == {"hidden_act": "gelu", "model_type": "bert"}
     assert parts == {
-        "config": {
-            "hidden_act": "gelu",
-            "layer_norm_eps": 1e-12,
-            "model_type": "bert",
-            "num_attention_heads": 12,
-        },
         "default_prompt": None,
         "kind": "contextual",
         "max_length": 256,
@@ -203,21 +182,20 @@ def test_the_fingerprint_of_collections_that_are_there_stays_as_it_was():
 def test_a_raw_checkpoint_is_averaged(tiny):
     embedder = ContextualEmbedder(tiny.with_name("raw"))
     assert embedder.dim == 8
-    np.testing.assert_allclose(np.linalg.norm(embedder.encode_queries(["a"])), 1, atol=1e-6)
+    close(np.linalg.norm(embedder.encode_queries(["a"])), 1)
 
 
 @settings(max_examples=20, deadline=None)
-@given(texts=st.lists(st.text("ab :\0é🙂", max_size=30), max_size=6), seed=st.randoms())
-def test_laws_on_any_texts(two_batch_sizes, texts, seed):
+@given(data=st.data())
+def test_vectors_are_units_and_independent_of_order_and_batches(two_batch_sizes, data):
     one, many = two_batch_sizes
+    texts = data.draw(st.lists(st.text("ab :\0é🙂", max_size=30), max_size=6))
     vectors = one.encode_documents(texts)
-    order = list(range(len(texts)))
-    seed.shuffle(order)
+    order = data.draw(st.permutations(range(len(texts))))
     shuffled = many.encode_documents([texts[position] for position in order])
-    np.testing.assert_allclose(shuffled, vectors[order], atol=1e-6)
-    lengths = np.linalg.norm(vectors, axis=1)
+    close(shuffled, vectors[order])
     expected = [1.0 if text.strip() else 0.0 for text in texts]
-    np.testing.assert_allclose(lengths, expected, atol=1e-6)
+    close(np.linalg.norm(vectors, axis=1), expected)
 
 
 def test_loading_is_quiet_and_leaves_logging_as_it_was(tiny, capfd):
@@ -229,62 +207,42 @@ def test_loading_is_quiet_and_leaves_logging_as_it_was(tiny, capfd):
     assert (chatter.get_verbosity(), chatter.is_progress_bar_enabled()) == before
 
 
-@pytest.mark.parametrize("device", ["banana", "cuda:99", ""])
-def test_a_device_that_is_not_there_is_refused(tiny, device):
-    with pytest.raises(InputError, match=f"Device '{device}' cannot be used here"):
-        ContextualEmbedder(tiny, device=device)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"batch_size": 0}, "batch_size is 0; expected a whole number"),
         ({"max_length": -1}, "max_length is -1; expected a whole number"),
         ({"max_length": 17}, "max_length is 17; this model reads at most 16 tokens"),
+        ({"device": "banana"}, "Device 'banana' cannot be used here"),
+        ({"device": "cuda:99"}, "Device 'cuda:99' cannot be used here"),
+        ({"device": ""}, "Device '' cannot be used here"),
+        ({"precision": "int7"}, "precision is 'int7'; expected one of: float32, bfloat16"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(tiny, options, message):
-    with pytest.raises(InputError, match=message):
-        ContextualEmbedder(tiny, **options)
+def test_invalid_options_are_refused(tiny, options, message):
+    refused(InputError, message, ContextualEmbedder, tiny, **options)
 
 
-def test_a_model_that_cannot_be_had_says_what_was_tried(monkeypatch, tmp_path):
+def test_a_model_that_is_not_found_lists_what_was_tried(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelNotAvailableError) as error:
-        ContextualEmbedder("no-such/model")
-    tried = str(error.value)
-    for part in (
-        "No sentence model 'no-such/model'. Tried:",
-        "path no-such/model: does not exist",
-        "package no-such/model: not installed",
-        "Hugging Face cache no-such/model:",
-        "HF_HUB_OFFLINE is set",
-        "give the path of a model",
-    ):
-        assert part in tried
+    message = (
+        r"(?s)No sentence model 'no-such/model'\. Tried:.*path no-such/model: does not exist"
+        r".*package no-such/model: not installed.*Hugging Face cache no-such/model:"
+        r".*HF_HUB_OFFLINE is set.*give the path of a model"
+    )
+    refused(ModelNotAvailableError, message, ContextualEmbedder, "no-such/model")
+    refused(ModelNotAvailableError, f"folder {tmp_path}: ", ContextualEmbedder, tmp_path)
 
 
-def test_a_folder_without_a_model_is_named(tmp_path):
-    with pytest.raises(ModelNotAvailableError, match=f"folder {tmp_path}: "):
-        ContextualEmbedder(tmp_path)
+def test_only_texts_are_encoded(tiny):
+    embedder = ContextualEmbedder(tiny)
+    refused(InputError, "Text 1 is bytes", embedder.encode_documents, ["a", b"b"])
 
 
-def test_what_is_no_list_of_texts_is_refused(tiny):
-    with pytest.raises(InputError, match="Text 1 is bytes"):
-        ContextualEmbedder(tiny).encode_documents(["a", b"b"])
-
-
-def test_a_path_object_and_its_text_mean_the_same(tiny):
-    assert ContextualEmbedder(Path(tiny)).fingerprint == ContextualEmbedder(str(tiny)).fingerprint
-
-
-def test_half_precision_is_another_embedder_that_says_nearly_the_same(minilm):
+def test_half_precision_has_similar_vectors_and_another_fingerprint(minilm):
     half = ContextualEmbedder("all-MiniLM-L6-v2", precision="bfloat16")
-    texts = [text for text in TEXTS if text.strip()]
-    cosines = (half.encode_documents(texts) * minilm.encode_documents(texts)).sum(axis=1)
-    assert cosines.min() > 0.999
+    cosines = (half.encode_documents(TEXTS) * minilm.encode_documents(TEXTS)).sum(axis=1)
+    assert cosines[FILLED].min() > 0.999
     assert half.fingerprint != minilm.fingerprint
     assert half.spec.options["precision"] == "bfloat16"
     assert "precision" not in minilm.spec.options
-    with pytest.raises(InputError, match="precision is 'int7'; expected one of: float32, bfloat16"):
-        ContextualEmbedder("all-MiniLM-L6-v2", precision="int7")

@@ -1,4 +1,4 @@
-"""Every family of transformers: equal to the plain model, asked one whole text at a time."""
+"""Every family of transformers: equal to the plain model, run on one whole text at a time."""
 
 import json
 import shutil
@@ -9,17 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
-from retriever import Collection, Document
+from retriever import Document
 from retriever.embedders import ContextualEmbedder, load_embedder, parse_spec
 from retriever.embedders.layers import parse_layers, resolve_layers
 from tests.support.commands import invoke
-from tests.support.families import TEXTS, families, save, sentence_model
+from tests.support.families import FAMILIES, T5, TEXTS, families, save, sentence_model
+from tests.support.toy import exactly, refused
 
-TRIED = """
-    bert bert-left distilbert electra albert roberta xlm-roberta mpnet modernbert
-    gpt2 gpt2-left gpt-neox llama qwen2 t5 t5-encoder
-"""
-FAMILIES = TRIED.split()
 POOLINGS = ("mean", "cls", "last", "weighted_mean", "max")
 # Raw checkpoints are mean-pooled, except decoders saved for generation: their last token.
 LAST = {"gpt-neox", "llama", "qwen2"}
@@ -32,12 +28,8 @@ def checkpoints(tmp_path_factory):
     return {name: save(name, root / name) for name in FAMILIES}
 
 
-def test_every_family_is_tried():
-    assert list(families()) == FAMILIES
-
-
 class Plain:
-    """A checkpoint in plain transformers: one text at a time, so that nothing is ever padded."""
+    """A checkpoint in plain transformers: one text at a time, so that nothing is padded."""
 
     def __init__(self, folder):
         from transformers import AutoModel, AutoTokenizer, T5EncoderModel
@@ -48,17 +40,14 @@ class Plain:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
 
     def layers(self, text, limit):
-        """What goes into the first layer, and what each layer gives: (tokens, width) each."""
+        """The input of the first layer and the output of each: (tokens, width) each."""
         import torch
 
         cut = {} if limit is None else {"truncation": True, "max_length": limit}
         tokens = self.tokenizer(text, return_tensors="pt", **cut)
         with torch.inference_mode():
-            read = self.model(
-                input_ids=tokens["input_ids"],
-                attention_mask=tokens["attention_mask"],
-                output_hidden_states=True,
-            )
+            given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+            read = self.model(**given, output_hidden_states=True)
         states = [state[0].numpy() for state in read.hidden_states]
         np.testing.assert_array_equal(states[-1], read.last_hidden_state[0].numpy())
         return states
@@ -66,8 +55,11 @@ class Plain:
     def embed(self, texts, limit, pooling, layers=(-1,)):
         states = [self.layers(text, limit) for text in texts]
         averages = [np.mean([state[layer] for layer in layers], axis=0) for state in states]
-        vectors = np.array([pooled(tokens, pooling) for tokens in averages])
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return normalized([pooled(tokens, pooling) for tokens in averages])
+
+
+def normalized(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def pooled(tokens, pooling):
@@ -94,15 +86,24 @@ def close(vectors, expected):
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 
-# -- raw checkpoints ------------------------------------------------------------------------------
+def check_equal(embedder, plain, pooling, layers=(-1,)):
+    expected = plain.embed(TEXTS, embedder.max_length, pooling, layers)
+    close(embedder.encode_documents(TEXTS), expected)
+
+
+def test_every_family_is_tested():
+    assert list(families()) == FAMILIES
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_checkpoint_as_it_is_equals_the_plain_model_without_padding(checkpoints, plain, name):
+def test_a_raw_checkpoint_equals_the_plain_model_without_padding(checkpoints, plain, name):
     embedder = in_torch(checkpoints[name], device="cpu")
     limit = embedder.max_length
     vectors, report = embedder.encode_and_report(TEXTS)
     close(vectors, plain[name].embed(TEXTS, limit, "last" if name in LAST else "mean"))
+    # Later tokens have higher weights, whichever side is padded.
+    weighted = in_torch(checkpoints[name], pooling="weighted_mean")
+    check_equal(weighted, plain[name], "weighted_mean")
     # Some batch has texts of several lengths.
     assert report.padded > report.tokens
     known = plain[name].tokenizer.pad_token_id
@@ -112,21 +113,13 @@ def test_a_checkpoint_as_it_is_equals_the_plain_model_without_padding(checkpoint
     assert report.truncated == sum(length > (limit or length) for length in lengths)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_later_tokens_weigh_more_wherever_the_padding_stands(checkpoints, plain, name):
-    embedder = in_torch(checkpoints[name], pooling="weighted_mean")
-    expected = plain[name].embed(TEXTS, embedder.max_length, "weighted_mean")
-    close(embedder.encode_documents(TEXTS), expected)
-
-
 @pytest.mark.parametrize("name", ["bert-left", "gpt2", "llama", "t5"])
-def test_every_way_of_pooling_equals_the_formula(checkpoints, plain, name):
+def test_every_pooling_equals_its_formula(checkpoints, plain, name):
     default = in_torch(checkpoints[name])
     own = "last" if name in LAST else "mean"
     for pooling in POOLINGS:
         embedder = in_torch(checkpoints[name], pooling=pooling)
-        expected = plain[name].embed(TEXTS, default.max_length, pooling)
-        close(embedder.encode_documents(TEXTS), expected)
+        check_equal(embedder, plain[name], pooling)
         assert (embedder.fingerprint == default.fingerprint) == (pooling == own)
 
 
@@ -134,23 +127,21 @@ def test_every_way_of_pooling_equals_the_formula(checkpoints, plain, name):
 @pytest.mark.parametrize(("layer", "layers"), [("-2", [2]), ("-4..-1", [0, 1, 2, 3])])
 def test_a_layer_or_the_average_of_several_is_pooled(checkpoints, plain, name, layer, layers):
     embedder = in_torch(checkpoints[name], layer=layer, pooling="mean")
-    expected = plain[name].embed(TEXTS, embedder.max_length, "mean", layers)
-    close(embedder.encode_documents(TEXTS), expected)
+    check_equal(embedder, plain[name], "mean", layers)
     assert embedder.layers == 3
     assert f'"layers":{json.dumps(layers, separators=(",", ":"))}' in embedder.fingerprint
 
 
 @pytest.mark.parametrize("name", ["distilbert", "mpnet", "gpt-neox", "t5"])
 @pytest.mark.parametrize(("layer", "layers"), [(0, [0]), ("2,1", [1, 2]), ("3,0", [0, 3])])
-def test_layers_by_other_names(checkpoints, plain, name, layer, layers):
+def test_layers_can_be_numbers_and_unordered(checkpoints, plain, name, layer, layers):
     embedder = in_torch(checkpoints[name], layer=layer, pooling="max")
-    expected = plain[name].embed(TEXTS, embedder.max_length, "max", layers)
-    close(embedder.encode_documents(TEXTS), expected)
+    check_equal(embedder, plain[name], "max", layers)
     assert load_embedder(embedder.spec).fingerprint == embedder.fingerprint
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_words_have_every_layer_whichever_one_the_vectors_are_of(checkpoints, plain, name):
+def test_words_have_vectors_of_every_layer(checkpoints, plain, name):
     text = "kittens"
     low = in_torch(checkpoints[name], layer=1)
     states = plain[name].layers(text, None)
@@ -159,53 +150,44 @@ def test_words_have_every_layer_whichever_one_the_vectors_are_of(checkpoints, pl
     for layer in range(4):
         (word,) = low.encode_words([text], layer=layer)
         assert word.spans == ((0, 7),)
-        mean = states[layer][np.array(marks) == 0].mean(axis=0)
-        close(word.vectors[0], mean / np.linalg.norm(mean))
-
-
-def test_the_last_layer_by_any_name_is_the_model_as_it_is(checkpoints):
-    default = in_torch(checkpoints["bert"]).fingerprint
-    for layer in (-1, "3"):
-        assert in_torch(checkpoints["bert"], layer=layer).fingerprint == default
+        close(word.vectors, normalized([states[layer][np.array(marks) == 0].mean(axis=0)]))
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "mpnet"])
-def test_layers_above_the_one_that_is_asked_for_are_not_computed(checkpoints, name):
-    embedder = in_torch(checkpoints[name], layer="0,1")
-    stack = next(
-        module for module in embedder._opened.model().parts.modules() if hasattr(module, "layer")
-    )
+def test_layers_above_the_chosen_are_not_computed(checkpoints, name):
+    found = [in_torch(checkpoints[name], layer=layer).fingerprint for layer in (None, -1, "3")]
+    assert len(set(found)) == 1
+    parts = in_torch(checkpoints[name], layer="0,1")._opened.model().parts
+    (stack,) = [module for module in parts.modules() if hasattr(module, "layer")]
     assert len(stack.layer) == 1
 
 
-def test_a_raw_checkpoint_is_warned_of_with_the_numbers(checkpoints):
-    (note,) = in_torch(checkpoints["bert"]).notes
-    assert "raw BertModel, never trained to embed texts, pooled by 'mean'" in note
-    assert "nDCG@10 on SciFact is 13.3 for bert-base-uncased, 29.6 for GloVe 6B 300d" in note
-    (note,) = in_torch(checkpoints["llama"]).notes
-    assert "raw LlamaModel, never trained to embed texts, pooled by 'last'" in note
-    (note,) = in_torch(checkpoints["t5"], pooling="max").notes
-    assert "raw T5EncoderModel, never trained to embed texts, pooled by 'max'" in note
+def test_a_raw_checkpoint_has_a_warning_with_figures(checkpoints):
+    for name, options, model, pooling in (
+        ("bert", {}, "BertModel", "mean"),
+        ("llama", {}, "LlamaModel", "last"),
+        ("t5", {"pooling": "max"}, "T5EncoderModel", "max"),
+    ):
+        (note,) = in_torch(checkpoints[name], **options).notes
+        assert f"raw {model}, never trained to embed texts, pooled by '{pooling}'" in note
+        assert "nDCG@10 on SciFact is 13.3 for bert-base-uncased, 29.6 for GloVe 6B 300d" in note
 
 
 def test_positions_that_begin_after_the_pad_token_shorten_the_limit(checkpoints):
     # Of 40 positions RoBERTa leaves two out: a text of 40 tokens would have none for its end.
-    assert in_torch(checkpoints["roberta"]).max_length == 38
-    with pytest.raises(InputError, match="max_length is 39; this model reads at most 38 tokens"):
-        in_torch(checkpoints["roberta"], max_length=39)
+    roberta = checkpoints["roberta"]
+    assert in_torch(roberta).max_length == 38
+    message = "max_length is 39; this model reads at most 38 tokens"
+    refused(InputError, message, in_torch, roberta, max_length=39)
     # T5 has no learned positions, and its folder says no limit.
     assert in_torch(checkpoints["t5"]).max_length == 4096
 
 
-def test_a_text_without_a_token_is_a_blank_one(checkpoints, tmp_path):
-    from tokenizers import Tokenizer
-
-    # A decoder over word pieces, without marks: control signs are cleaned away.
+def test_a_text_without_tokens_counts_as_blank(checkpoints, tmp_path):
+    # A decoder over word pieces, without special tokens: control characters are removed.
     shutil.copytree(checkpoints["gpt2"], tmp_path / "bare")
-    pieces = Tokenizer.from_file(str(checkpoints["bert"] / "tokenizer.json"))
-    bare = json.loads(pieces.to_str())
-    bare["post_processor"] = None
-    (tmp_path / "bare" / "tokenizer.json").write_text(json.dumps(bare))
+    bare = json.loads((checkpoints["bert"] / "tokenizer.json").read_text())
+    (tmp_path / "bare" / "tokenizer.json").write_text(json.dumps({**bare, "post_processor": None}))
     for pooling in POOLINGS:
         embedder = in_torch(tmp_path / "bare", pooling=pooling)
         vectors, report = embedder.encode_and_report(["\0\a", "a bank", " "])
@@ -213,23 +195,21 @@ def test_a_text_without_a_token_is_a_blank_one(checkpoints, tmp_path):
         assert (report.texts, report.tokens) == (3, 2)
 
 
-def test_what_leaves_no_room_for_a_text_is_refused(checkpoints):
+def test_a_max_length_without_room_for_a_text_is_refused(checkpoints):
     # [CLS] and [SEP] are two; `keep their money` is three more.
-    assert in_torch(checkpoints["bert"], max_length=3).max_length == 3
-    with pytest.raises(InputError, match="max_length is 2; the model's special tokens take 2"):
-        in_torch(checkpoints["bert"], max_length=2)
-    options = {"document_prompt": "keep their money ", "max_length": 5}
-    with pytest.raises(
-        InputError, match="The prompt 'keep their money ' takes all 5 tokens and leaves none"
-    ):
-        in_torch(checkpoints["bert"], **options)
-    in_torch(checkpoints["bert"], **{**options, "max_length": 6})
-    # Byte-level BPE of GPT-2 has no marks.
+    bert, prompt = checkpoints["bert"], "keep their money "
+    assert in_torch(bert, max_length=3).max_length == 3
+    message = "max_length is 2; the model's special tokens take 2"
+    refused(InputError, message, in_torch, bert, max_length=2)
+    message = f"The prompt '{prompt}' takes all 5 tokens and leaves none"
+    refused(InputError, message, in_torch, bert, document_prompt=prompt, max_length=5)
+    in_torch(bert, document_prompt=prompt, max_length=6)
+    # Byte-level BPE of GPT-2 has no special tokens.
     assert in_torch(checkpoints["gpt2"], max_length=1).encode_documents(["a bank"]).any()
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
-def test_an_exported_copy_goes_by_the_same_choices(checkpoints, name):
+def test_an_exported_copy_has_the_same_options(checkpoints, name):
     options = {"layer": "-2..-1", "pooling": "last", "dim": 7, "query_prompt": "read "}
     exported = ContextualEmbedder(checkpoints[name], runtime="onnx", **options)
     torch = in_torch(checkpoints[name], **options)
@@ -237,12 +217,12 @@ def test_an_exported_copy_goes_by_the_same_choices(checkpoints, name):
     close(exported.encode_queries(TEXTS), torch.encode_queries(TEXTS))
     # The warning of raw checkpoints is kept with the copy.
     assert torch.notes[-1] in exported.notes
-    (again,) = [one for one in [load_embedder(exported.spec)] if one.runtime == "onnx"]
-    assert again.fingerprint == exported.fingerprint
+    again = load_embedder(exported.spec)
+    assert (again.runtime, again.fingerprint) == ("onnx", exported.fingerprint)
 
 
 @pytest.mark.parametrize("name", ["bert", "mpnet", "modernbert", "gpt2", "llama", "t5"])
-def test_half_precision_says_nearly_the_same_in_every_family(checkpoints, name):
+def test_half_precision_has_similar_vectors_in_every_family(checkpoints, name):
     from torch import bfloat16
 
     options = {"layer": "-2..-1", "pooling": "weighted_mean"}
@@ -254,47 +234,36 @@ def test_half_precision_says_nearly_the_same_in_every_family(checkpoints, name):
     assert half.fingerprint != exact.fingerprint
 
 
-def test_half_precision_of_gpus_is_refused_on_a_processor(checkpoints):
-    with pytest.raises(InputError, match="precision is float16, which is for GPUs"):
-        in_torch(checkpoints["bert"], precision="float16", device="cpu")
-
-
-# -- folders of sentence-transformers --------------------------------------------------------------
+def test_float16_is_refused_on_a_processor(checkpoints):
+    message, options = "precision is float16, which is for GPUs", {"precision": "float16"}
+    refused(InputError, message, in_torch, checkpoints["bert"], **options, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def sentence_models(checkpoints, tmp_path_factory):
-    """Sentence models with parts of their own: a decoder, T5 with two more parts, two poolings."""
-    from sentence_transformers.sentence_transformer.modules import (
-        Dense,
-        Normalize,
-        Pooling,
-        Transformer,
-    )
+    """Sentence models with modules of their own: a decoder, T5 and two more, two poolings."""
+    from sentence_transformers.sentence_transformer import modules as m
 
     root = tmp_path_factory.mktemp("sentences")
     prompts = {"query": "read: ", "document": "books "}
     made = {
-        "gpt2": ([Pooling(16, pooling_mode="weightedmean")], {}),
-        "qwen2": ([Pooling(16, pooling_mode="lasttoken"), Normalize()], prompts),
-        "t5": ([Pooling(16, pooling_mode="mean"), Dense(16, 12, bias=False), Normalize()], {}),
-        "bert": ([Pooling(16, pooling_mode=("cls", "mean")), Dense(32, 8)], {}),
-        "wide": ([Pooling(16, pooling_mode=("cls", "mean"))], {}),
-        "roberta": ([Pooling(16, pooling_mode="mean", include_prompt=False)], prompts),
+        "gpt2": ([m.Pooling(16, pooling_mode="weightedmean")], {}),
+        "qwen2": ([m.Pooling(16, pooling_mode="lasttoken"), m.Normalize()], prompts),
+        "t5": ([m.Pooling(16, "mean"), m.Dense(16, 12, bias=False), m.Normalize()], {}),
+        "bert": ([m.Pooling(16, pooling_mode=("cls", "mean")), m.Dense(32, 8)], {}),
+        "wide": ([m.Pooling(16, pooling_mode=("cls", "mean"))], {}),
+        "roberta": ([m.Pooling(16, pooling_mode="mean", include_prompt=False)], prompts),
     }
     for name, (parts, texts) in made.items():
-        first = Transformer(str(checkpoints["bert" if name == "wide" else name]))
+        first = m.Transformer(str(checkpoints["bert" if name == "wide" else name]))
         if first.tokenizer.pad_token is None:
             first.tokenizer.pad_token = first.tokenizer.eos_token
         sentence_model(root / name, [first, *parts], prompts=texts)
     return root
 
 
-def test_the_parts_of_a_sentence_model_decide(sentence_models, plain):
-    for name, pooling, prompt in (
-        ("gpt2", "weighted_mean", ""),
-        ("qwen2", "last", "books "),
-    ):
+def test_the_modules_of_a_sentence_model_set_its_pooling_and_prompts(sentence_models, plain):
+    for name, pooling, prompt in (("gpt2", "weighted_mean", ""), ("qwen2", "last", "books ")):
         embedder = in_torch(sentence_models / name)
         prompted = [prompt + text for text in TEXTS]
         expected = plain[name].embed(prompted, embedder.max_length, pooling)
@@ -302,104 +271,89 @@ def test_the_parts_of_a_sentence_model_decide(sentence_models, plain):
         assert embedder.notes == ()
 
 
-def test_what_comes_after_the_pooling_is_computed_too(sentence_models, plain):
+def test_modules_after_the_pooling_are_applied(sentence_models, plain):
     from safetensors.numpy import load_file
 
     embedder = in_torch(sentence_models / "t5")
     (weights,) = load_file(sentence_models / "t5" / "2_Dense" / "model.safetensors").values()
     means = np.array([plain["t5"].layers(text, None)[-1].mean(axis=0) for text in TEXTS])
-    wanted = np.tanh(means @ weights.T)
-    close(embedder.encode_documents(TEXTS), wanted / np.linalg.norm(wanted, axis=1, keepdims=True))
+    close(embedder.encode_documents(TEXTS), normalized(np.tanh(means @ weights.T)))
     assert embedder.dim == 12
 
 
-def test_a_choice_goes_before_the_models_own_parts(sentence_models, plain):
+def test_options_override_the_models_own_modules(sentence_models, plain):
     embedder = in_torch(sentence_models / "gpt2", pooling="last", layer="-2")
-    close(embedder.encode_documents(TEXTS), plain["gpt2"].embed(TEXTS, 40, "last", [2]))
+    check_equal(embedder, plain["gpt2"], "last", [2])
 
 
-def test_a_prompt_is_left_out_of_pooling_where_the_model_says_so(sentence_models, plain):
-    embedder = in_torch(sentence_models / "roberta")
-    texts = TEXTS[:3]
-    rows = []
-    for text in texts:
-        tokens = plain["roberta"].layers("books " + text, None)[-1]
-        # The mark at the beginning counts as the prompt's.
-        prompt = len(plain["roberta"].tokenizer("books ")["input_ids"]) - 1
-        rows.append(tokens[prompt:].mean(axis=0))
-    expected = np.array(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
-    close(embedder.encode_documents(texts), expected)
+def test_a_prompt_is_left_out_of_pooling_where_the_model_requires_it(sentence_models, plain):
+    roberta = plain["roberta"]
+    # The special token at the beginning counts as the prompt's.
+    prompt = len(roberta.tokenizer("books ")["input_ids"]) - 1
+    tokens = [roberta.layers("books " + text, None)[-1] for text in TEXTS[:3]]
+    vectors = in_torch(sentence_models / "roberta").encode_documents(TEXTS[:3])
+    close(vectors, normalized([rows[prompt:].mean(axis=0) for rows in tokens]))
 
 
 def test_prompts_that_are_given_replace_the_models_own(sentence_models, plain):
     folder = sentence_models / "qwen2"
-    own = in_torch(folder)
-    other = in_torch(folder, query_prompt="light ", document_prompt="")
-    asked = [f"light {text}" for text in TEXTS]
-    close(other.encode_queries(TEXTS), plain["qwen2"].embed(asked, 40, "last"))
-    close(other.encode_documents(TEXTS), plain["qwen2"].embed(TEXTS, 40, "last"))
+    own, other = in_torch(folder), in_torch(folder, query_prompt="light ", document_prompt="")
+    prompted = [f"light {text}" for text in TEXTS]
+    close(other.encode_queries(TEXTS), plain["qwen2"].embed(prompted, 40, "last"))
+    check_equal(other, plain["qwen2"], "last")
     assert other.fingerprint != own.fingerprint
     assert '"prompts":{"query":"light "}' in other.fingerprint
-    assert dict(other.spec.options) == {
-        "runtime": "torch",
-        "query_prompt": "light ",
-        "document_prompt": "",
-    }
+    options = {"runtime": "torch", "query_prompt": "light ", "document_prompt": ""}
+    assert other.spec.options == options
     assert load_embedder(other.spec).fingerprint == other.fingerprint
     same = in_torch(folder, query_prompt="read: ", document_prompt="books ")
     assert same.fingerprint == own.fingerprint
 
 
+def copy_with(model, folder, **config):
+    """Copy a sentence model and change its configuration."""
+    path = shutil.copytree(model, folder) / "config_sentence_transformers.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+    return folder
+
+
 def test_prompts_for_other_tasks_are_noted(sentence_models, tmp_path):
-    shutil.copytree(sentence_models / "gpt2", tmp_path / "tasks")
-    config = tmp_path / "tasks" / "config_sentence_transformers.json"
     prompts = {"retrieval": "find: ", "sorting": "sort: ", "nothing": ""}
-    config.write_text(json.dumps({**json.loads(config.read_text()), "prompts": prompts}))
-    (note,) = in_torch(tmp_path / "tasks").notes
-    assert note.startswith(
-        "The model has prompts for retrieval, sorting, but none for queries or doc"
-    )
-    assert in_torch(tmp_path / "tasks", query_prompt="find: ").notes == ()
+    tasks = copy_with(sentence_models / "gpt2", tmp_path / "tasks", prompts=prompts)
+    (note,) = in_torch(tasks).notes
+    expected = "The model has prompts for retrieval, sorting, but none for queries or doc"
+    assert note.startswith(expected)
+    assert in_torch(tasks, query_prompt="find: ").notes == ()
     assert in_torch(sentence_models / "qwen2").notes == ()
 
 
-def test_only_the_first_numbers_of_a_vector_are_kept(checkpoints, sentence_models):
+def test_dim_keeps_the_first_numbers_of_a_vector(checkpoints):
     whole = in_torch(checkpoints["bert"])
     short = in_torch(checkpoints["bert"], dim=5)
-    first = whole.encode_queries(TEXTS)[:, :5]
-    close(short.encode_queries(TEXTS), first / np.linalg.norm(first, axis=1, keepdims=True))
+    close(short.encode_queries(TEXTS), normalized(whole.encode_queries(TEXTS)[:, :5]))
     assert (short.dim, short.spec.options["dim"]) == (5, 5)
     assert '"dim":5' in short.fingerprint
-    all_of_them = in_torch(checkpoints["bert"], dim=16)
-    assert all_of_them.fingerprint == whole.fingerprint
-    # After a part that makes vectors narrower, it is those that are cut.
-    assert in_torch(sentence_models / "t5", dim=12).dim == 12
+    assert in_torch(checkpoints["bert"], dim=16).fingerprint == whole.fingerprint
+
+
+def test_dim_is_at_most_the_width_after_pooling_and_the_last_module(sentence_models):
+    t5, both = sentence_models / "t5", sentence_models / "wide"
+    assert in_torch(t5, dim=12).dim == 12
     # Two poolings side by side are twice as wide; one alone is not.
-    both = sentence_models / "wide"
-    assert [in_torch(both).dim, in_torch(both, dim=17).dim, in_torch(both, pooling="cls").dim] == [
-        32,
-        17,
-        16,
-    ]
-    with pytest.raises(InputError, match="dim is 17; the vectors of this model have 16 numbers"):
-        in_torch(both, pooling="cls", dim=17)
-    with pytest.raises(InputError, match="dim is 13; the vectors of this model have 12 numbers"):
-        in_torch(sentence_models / "t5", dim=13)
+    for options, dim in (({}, 32), ({"dim": 17}, 17), ({"pooling": "cls"}, 16)):
+        assert in_torch(both, **options).dim == dim
+    message = "dim is {}; the vectors of this model have {} numbers"
+    refused(InputError, message.format(17, 16), in_torch, both, pooling="cls", dim=17)
+    refused(InputError, message.format(13, 12), in_torch, t5, dim=13)
 
 
-def test_a_width_that_a_folder_states_can_be_overridden(sentence_models, tmp_path):
-    shutil.copytree(sentence_models / "gpt2", tmp_path / "cut")
-    config = tmp_path / "cut" / "config_sentence_transformers.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "truncate_dim": 6}))
-    own = in_torch(tmp_path / "cut")
-    wider = in_torch(tmp_path / "cut", dim=10)
+def test_the_dim_of_a_sentence_model_can_be_overridden(sentence_models, tmp_path):
+    folder = copy_with(sentence_models / "gpt2", tmp_path / "cut", truncate_dim=6)
+    own, wider = in_torch(folder), in_torch(folder, dim=10)
     assert (own.dim, wider.dim) == (6, 10)
     assert '"dim"' not in own.fingerprint
     assert '"dim":10' in wider.fingerprint
     assert wider.encode_queries(TEXTS).shape == (len(TEXTS), 10)
-
-
-# -- models that read texts in their own way -------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -410,21 +364,13 @@ def bytes_model(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("own") / "bytes"
     torch.manual_seed(3)
-    config = T5Config(
-        vocab_size=384,
-        d_model=16,
-        d_kv=8,
-        d_ff=24,
-        num_layers=2,
-        num_heads=2,
-        initializer_factor=3.0,
-    )
+    config = T5Config(vocab_size=384, **{**T5, "num_layers": 2})
     T5EncoderModel(config).save_pretrained(folder)
     ByT5Tokenizer(model_max_length=60).save_pretrained(folder)
     return folder
 
 
-def test_a_tokenizer_in_python_reads_texts_its_own_way(bytes_model):
+def test_a_python_tokenizer_truncates_and_counts_like_a_rust_one(bytes_model):
     texts = ["", *TEXTS, " \n"]
     embedder = in_torch(bytes_model, pooling="max", batch_size=2)
     assert embedder.tokenizer_json is None
@@ -432,78 +378,66 @@ def test_a_tokenizer_in_python_reads_texts_its_own_way(bytes_model):
     vectors, report = embedder.encode_and_report(texts)
     close(vectors[1:-1], Plain(bytes_model).embed(TEXTS, 60, "max"))
     assert not vectors[[0, -1]].any()
-    # A token a byte, and a mark at the end.
+    # A token for each byte, and a special token at the end.
     lengths = [len(text.encode()) + 1 for text in TEXTS]
     assert report.texts == len(texts)
     assert report.tokens == sum(min(length, 60) for length in lengths)
     assert report.truncated == sum(length > 60 for length in lengths) == 2
     assert embedder.report_queries(texts) == report
-    with pytest.raises(InputError, match="bytes has no vectors of words"):
-        embedder.encode_words(["a"])
+    refused(InputError, "bytes has no vectors of words", embedder.encode_words, ["a"])
 
 
-def test_a_tokenizer_in_python_goes_with_every_choice(bytes_model):
+def test_a_python_tokenizer_supports_every_option(bytes_model):
     prompted = [f"ask {text}" for text in TEXTS]
     embedder = in_torch(bytes_model, layer="1", pooling="last", query_prompt="ask ")
     close(embedder.encode_queries(TEXTS), Plain(bytes_model).embed(prompted, 60, "last", [1]))
 
 
-# -- what is written -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("written", "layers"),
-    [
-        ("-2", (-2,)),
-        (3, (3,)),
-        ("-4,-3,-2,-1", (-4, -3, -2, -1)),
-        ("-4..-1", (-4, -3, -2, -1)),
-        ("0, 2..4", (0, 2, 3, 4)),
-    ],
-)
-def test_layers_as_they_are_written(written, layers):
-    assert parse_layers(written) == layers
+def test_layers_are_a_number_a_list_or_a_range():
+    assert parse_layers("-2") == (-2,)
+    assert parse_layers(3) == (3,)
+    assert parse_layers("-4,-3,-2,-1") == parse_layers("-4..-1") == (-4, -3, -2, -1)
+    assert parse_layers("0, 2..4") == (0, 2, 3, 4)
 
 
 @pytest.mark.parametrize(
     "written", ["", "two", "1.5", "1,", "4..1", "-1..2", "0..9999", True, "--1"]
 )
-def test_what_names_no_layer_is_refused(written):
-    with pytest.raises(InputError, match=r"layer is .*; expected one layer, such as -2"):
-        parse_layers(written)
+def test_invalid_layers_are_refused(written):
+    refused(InputError, "layer is .*; expected one layer, such as -2", parse_layers, written)
 
 
 @given(st.integers(1, 40), st.data())
-def test_layers_counted_from_the_end_are_the_same_ones(count, data):
+def test_layers_counted_from_the_end_are_the_same(count, data):
     layers = data.draw(st.lists(st.integers(0, count), min_size=1, unique=True))
     from_the_end = [layer - count - 1 for layer in layers]
     assert resolve_layers(layers, count, "m") == tuple(sorted(layers))
     assert resolve_layers(from_the_end, count, "m") == tuple(sorted(layers))
 
 
-REFUSED = [
-    ({"pooling": "middle"}, "pooling is 'middle'; expected one of: mean, cls, last, weighted_mean"),
-    ({"layer": "x"}, "layer is 'x'; expected one layer, such as -2"),
-    ({"layer": "4"}, "layer is 4; this model has 3: expected 0 to 3, or -1 for the last to -4."),
-    ({"layer": "-1,3"}, "layer names a layer twice: -1,3, of 3. Name each once."),
-    ({"dim": "0"}, "dim is 0; expected a whole number from 1 up"),
-    ({"dim": "17"}, "dim is 17; the vectors of this model have 16 numbers: expected 1 to 16."),
-    ({"normalize": "no"}, "normalize is False; expected True: scores are cosines here"),
+INVALID = [
+    ("pooling", "middle", "pooling is 'middle'; expected one of: mean, cls, last, weighted_mean"),
+    ("layer", "x", "layer is 'x'; expected one layer, such as -2"),
+    ("layer", "4", "layer is 4; this model has 3: expected 0 to 3, or -1 for the last to -4."),
+    ("layer", "-1,3", "layer names a layer twice: -1,3, of 3. Name each once."),
+    ("dim", "0", "dim is 0; expected a whole number from 1 up"),
+    ("dim", "17", "dim is 17; the vectors of this model have 16 numbers: expected 1 to 16."),
+    ("normalize", "no", "normalize is False; expected True: scores are cosines here"),
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), REFUSED)
-def test_what_cannot_be_is_refused_alike_in_python_and_on_the_command_line(
-    checkpoints, tmp_path, options, message
+@pytest.mark.parametrize(("name", "value", "message"), INVALID)
+def test_invalid_options_have_the_same_error_in_python_and_on_the_command_line(
+    checkpoints, collection, name, value, message
 ):
     model = f"contextual:{checkpoints['bert']}"
     with pytest.raises(InputError) as error:
-        load_embedder(parse_spec(model, options))
+        load_embedder(parse_spec(model, {name: value}))
     assert str(error.value).startswith(message)
-    with Collection.create(tmp_path / "library") as library:
-        library.add([Document("a", "a bank")])
-    arguments = [part for name, value in options.items() for part in ("-o", name, value)]
-    done = invoke("build", str(tmp_path / "library"), "x", "--embedder", model, *arguments)
+    collection.add([Document("a", "a bank")])
+    collection.close()
+    place = str(collection.path)
+    done = invoke("build", place, "x", "--embedder", model, "-o", name, value)
     assert done.exit_code == 1
     assert message in " ".join(done.output.split())
 
@@ -513,33 +447,27 @@ def test_options_from_the_command_line_are_those_of_python(checkpoints):
     text["runtime"] = "torch"
     written = load_embedder(parse_spec(f"contextual:{checkpoints['bert']}", text))
     python = in_torch(checkpoints["bert"], layer=-2, dim=4, pooling="max", max_length=9)
-    assert written.fingerprint == python.fingerprint
-    assert written.spec == python.spec
-    with pytest.raises(InputError, match="Option 'layer' of contextual is 1.5; expected text or a"):
-        parse_spec("contextual:x", {"layer": 1.5})
-    with pytest.raises(InputError, match="Option 'dim' of contextual is 'wide'; expected a whole"):
-        parse_spec("contextual:x", {"dim": "wide"})
+    assert (written.fingerprint, written.spec) == (python.fingerprint, python.spec)
+    for name, value, expected in (("layer", 1.5, "text or a"), ("dim", "wide", "a whole")):
+        message = f"Option '{name}' of contextual is {value!r}; expected {expected}"
+        refused(InputError, message, parse_spec, "contextual:x", {name: value})
 
 
-def test_a_model_of_other_parts_is_named_with_them(sentence_models, checkpoints, tmp_path):
+def test_options_that_the_modules_do_not_support_are_refused(
+    sentence_models, checkpoints, tmp_path
+):
     from sentence_transformers.sentence_transformer.modules import LSTM, Pooling, Transformer
 
-    first = Transformer(str(checkpoints["bert"]))
-    parts = [first, LSTM(16, 8), Pooling(16, pooling_mode="mean")]
-    sentence_model(tmp_path / "lstm", parts)
-    for options in ({"pooling": "cls"}, {"layer": 1}):
-        (name,) = options
-        with pytest.raises(InputError) as error:
-            in_torch(tmp_path / "lstm", **options)
-        assert str(error.value) == (
+    parts = [Transformer(str(checkpoints["bert"])), LSTM(16, 8), Pooling(16, pooling_mode="mean")]
+    folder = sentence_model(tmp_path / "lstm", parts)
+    for name, value in (("pooling", "cls"), ("layer", 1)):
+        message = (
             f"{name} cannot be chosen for this model with the modules Transformer, LSTM, Pooling; "
             f"expected Transformer, Pooling, and then only Dense or Normalize. Leave {name} out."
         )
-    with pytest.raises(InputError, match="its Dense layer expects 32 values"):
-        in_torch(sentence_models / "bert", pooling="mean")
-
-
-@pytest.mark.parametrize("value", [5, b"x"])
-def test_a_prompt_that_is_no_text_is_refused(checkpoints, value):
-    with pytest.raises(InputError, match="query_prompt is .*; expected text, which may be empty"):
-        in_torch(checkpoints["bert"], query_prompt=value)
+        refused(InputError, exactly(message), in_torch, folder, **{name: value})
+    message, bert = "its Dense layer expects 32 values", sentence_models / "bert"
+    refused(InputError, message, in_torch, bert, pooling="mean")
+    for value in (5, b"x"):
+        message = f"query_prompt is {value!r}; expected text, which may be empty"
+        refused(InputError, message, in_torch, bert, query_prompt=value)

@@ -1,11 +1,10 @@
-"""Folders of sentence-transformers of every make: equal to the library itself, or refused."""
+"""Folders of sentence-transformers with any modules: equal to the library itself, or refused."""
 
 import contextlib
 import json
 import os
 import shutil
 import signal
-import time
 import warnings
 
 import numpy as np
@@ -15,6 +14,7 @@ from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
 from retriever.embedders.hub import files_of_sentence_model
 from tests.support.families import TEXTS, save, sentence_model
+from tests.support.toy import refused
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def raw(tmp_path_factory):
 
 
 def embedding(raw, width=16):
-    """A table of random vectors of tokens, with the checkpoint's Rust tokenizer."""
+    """Random token vectors, with the checkpoint's Rust tokenizer."""
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
@@ -36,25 +36,28 @@ def reader(raw):
     return [Transformer(str(raw)), Pooling(16, pooling_mode="mean")]
 
 
-def check_equal(folder, **options):
-    """Vectors of queries and of documents are the library's own, which it says by task."""
+def in_torch(folder, **options):
+    return ContextualEmbedder(folder, runtime="torch", device="cpu", **options)
+
+
+def close(vectors, expected):
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+
+
+def check_equal(folder):
+    """Check that vectors of queries and documents are the library's own; return the embedder."""
     from sentence_transformers import SentenceTransformer
 
     plain = SentenceTransformer(str(folder), device="cpu")
-    embedder = ContextualEmbedder(folder, device="cpu", **options)
-    for found, encode in (
-        (embedder.encode_queries(TEXTS), plain.encode_query),
-        (embedder.encode_documents(TEXTS), plain.encode_document),
-    ):
-        expected = encode(TEXTS, normalize_embeddings=True)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+    embedder = ContextualEmbedder(folder, device="cpu")
+    expected = plain.encode_query(TEXTS, normalize_embeddings=True)
+    close(embedder.encode_queries(TEXTS), expected)
+    expected = plain.encode_document(TEXTS, normalize_embeddings=True)
+    close(embedder.encode_documents(TEXTS), expected)
     return embedder
 
 
-# -- parts of other kinds ------------------------------------------------------------------------
-
-
-def test_a_table_of_tokens_is_asked_with_its_prompts(raw, tmp_path):
+def test_a_static_embedding_is_used_with_its_prompts(raw, tmp_path):
     prompts = {"query": "keep ", "document": "boats "}
     folder = sentence_model(tmp_path / "table", [embedding(raw, 8)], prompts=prompts)
     embedder = check_equal(folder)
@@ -62,31 +65,31 @@ def test_a_table_of_tokens_is_asked_with_its_prompts(raw, tmp_path):
     report = embedder.report_queries(["river", "", "bank boats"])
     # `keep` and a word; `keep` and two.
     assert (report.texts, report.tokens, report.truncated) == (3, 5, 0)
-    with pytest.raises(InputError, match="max_length cannot be set for this model: its Static"):
-        ContextualEmbedder(folder, max_length=9)
+    message = "max_length cannot be set for this model: its Static"
+    refused(InputError, message, ContextualEmbedder, folder, max_length=9)
 
 
-def test_queries_and_documents_go_through_their_own_parts(raw, tmp_path):
+def test_queries_and_documents_have_their_own_modules(raw, tmp_path):
     from sentence_transformers.sentence_transformer.modules import Dense, Router
 
     split = Router.for_query_document
     routes = split(query_modules=[embedding(raw)], document_modules=reader(raw))
-    first = check_equal(sentence_model(tmp_path / "first", [routes]))
+    folder = sentence_model(tmp_path / "first", [routes])
+    first = check_equal(folder)
     # A query is words alone, a document is between two special tokens.
     assert first.report_queries(["river"]).tokens == 1
     assert first.encode_and_report(["river"])[1].tokens == 3
     assert first.report_queries(TEXTS).truncated == 0
     assert first.encode_and_report(TEXTS)[1].truncated == 2
-    with pytest.raises(InputError, match="StaticEmbedding does not truncate texts. Leave max_len"):
-        ContextualEmbedder(tmp_path / "first", max_length=9)
+    message = "StaticEmbedding does not truncate texts. Leave max_len"
+    refused(InputError, message, ContextualEmbedder, folder, max_length=9)
     after = [*reader(raw), split(query_modules=[Dense(16, 8)], document_modules=[Dense(16, 8)])]
     last = check_equal(sentence_model(tmp_path / "last", after))
     assert last.runtime == "torch"
-    vectors = last.encode_queries(TEXTS), last.encode_documents(TEXTS)
-    assert not np.allclose(*vectors, atol=0.1)
+    assert not np.allclose(last.encode_queries(TEXTS), last.encode_documents(TEXTS), atol=0.1)
 
 
-def test_words_that_are_looked_up_are_a_model_too(tmp_path):
+def test_word_vectors_with_pooling_are_supported(tmp_path):
     from sentence_transformers.sentence_transformer.modules import Pooling, WordEmbeddings
     from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
 
@@ -99,7 +102,7 @@ def test_words_that_are_looked_up_are_a_model_too(tmp_path):
     assert (report.tokens, report.truncated) == (2 + 0 + 3, 1)
 
 
-def test_a_part_that_reads_the_padding_too_gets_that_of_the_library(raw, tmp_path):
+def test_a_module_that_reads_padding_gets_the_padding_of_the_library(raw, tmp_path):
     from sentence_transformers.sentence_transformer.modules import CNN, Pooling, Transformer
 
     parts = [Transformer(str(raw)), CNN(16, out_channels=8), Pooling(24, pooling_mode="mean")]
@@ -107,31 +110,22 @@ def test_a_part_that_reads_the_padding_too_gets_that_of_the_library(raw, tmp_pat
     assert embedder.runtime == "torch"
 
 
-# -- numbers that are short ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-def test_weights_in_half_precision_are_computed_in_the_precision_that_is_asked_for(
-    raw, tmp_path, kind
-):
+def test_weights_in_half_precision_are_computed_in_float32(raw, tmp_path, kind):
     import torch
     from transformers import AutoModel
 
-    shutil.copytree(raw, tmp_path / kind)
-    AutoModel.from_pretrained(raw).to(getattr(torch, kind)).save_pretrained(tmp_path / kind)
-    assert json.loads((tmp_path / kind / "config.json").read_text())["dtype"] == kind
-    exact = ContextualEmbedder(tmp_path / kind, runtime="torch", device="cpu")
+    half = shutil.copytree(raw, tmp_path / kind)
+    AutoModel.from_pretrained(raw).to(getattr(torch, kind)).save_pretrained(half)
+    assert json.loads((half / "config.json").read_text())["dtype"] == kind
+    exact = in_torch(half)
     assert {w.dtype for w in exact._opened.model().parts.parameters()} == {torch.float32}
-    whole = AutoModel.from_pretrained(tmp_path / kind, dtype="float32").save_pretrained
-    shutil.copytree(raw, tmp_path / "whole")
-    whole(tmp_path / "whole")
-    again = ContextualEmbedder(tmp_path / "whole", runtime="torch", device="cpu")
-    np.testing.assert_array_equal(exact.encode_documents(TEXTS), again.encode_documents(TEXTS))
+    whole = shutil.copytree(raw, tmp_path / "whole")
+    AutoModel.from_pretrained(half, dtype="float32").save_pretrained(whole)
+    vectors, again = exact.encode_documents(TEXTS), in_torch(whole)
+    np.testing.assert_array_equal(vectors, again.encode_documents(TEXTS))
     assert exact.fingerprint == again.fingerprint
-    exported = ContextualEmbedder(tmp_path / kind, runtime="onnx")
-    np.testing.assert_allclose(
-        exported.encode_documents(TEXTS), exact.encode_documents(TEXTS), atol=1e-5
-    )
+    close(ContextualEmbedder(half, runtime="onnx").encode_documents(TEXTS), vectors)
 
 
 @pytest.mark.parametrize("name", ["llama", "modernbert"])
@@ -139,10 +133,7 @@ def test_half_precision_leaves_positions_exact(tmp_path, name):
     import torch
 
     folder = save(name, tmp_path / name)
-    exact, half = (
-        ContextualEmbedder(folder, runtime="torch", device="cpu", precision=precision)
-        for precision in ("float32", "bfloat16")
-    )
+    exact, half = in_torch(folder), in_torch(folder, precision="bfloat16")
     angles, found = (
         {key: one for key, one in parts.named_buffers() if key.endswith("inv_freq")}
         for parts in (exact._opened.model().parts, half._opened.model().parts)
@@ -154,12 +145,9 @@ def test_half_precision_leaves_positions_exact(tmp_path, name):
     assert cosines.min() > 0.99
 
 
-# -- the hub's cache -----------------------------------------------------------------------------
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """An empty cache of the hub of Hugging Face; call it to put a model there."""
+    """An empty Hugging Face cache; call it to put a model there."""
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -174,7 +162,7 @@ def hub(tmp_path, monkeypatch):
     return put
 
 
-def test_a_model_of_the_library_itself_needs_no_organisation(raw, tmp_path, hub):
+def test_a_model_of_sentence_transformers_needs_no_organization(raw, tmp_path, hub):
     hub("sentence-transformers/tiny", sentence_model(tmp_path / "tiny", reader(raw)))
     embedder = ContextualEmbedder("tiny", runtime="torch")
     assert (embedder.name, embedder.notes) == ("tiny", ())
@@ -183,18 +171,15 @@ def test_a_model_of_the_library_itself_needs_no_organisation(raw, tmp_path, hub)
     assert note.startswith("A raw BertModel")
 
 
-def test_of_a_transformer_alone_the_hub_is_asked_for_its_parts(raw, hub, monkeypatch):
+def test_the_modules_of_a_cached_transformer_are_fetched(raw, hub, monkeypatch):
     whole = hub("org/raw", raw)
     assert "model.safetensors" in files_of_sentence_model("org/raw")
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    # Another program may have fetched it, which does not care how it is pooled.
+    # Another program may have fetched it without the files about pooling.
     assert files_of_sentence_model("org/raw") == {}
     (known := whole / ".no_exist" / "abc" / "modules.json").parent.mkdir(parents=True)
     known.touch()
     assert "model.safetensors" in files_of_sentence_model("org/raw")
-
-
-# -- what would run code -------------------------------------------------------------------------
 
 
 class Touch:
@@ -208,77 +193,63 @@ class Touch:
 
 
 def test_code_that_comes_with_a_model_is_never_run(raw, tmp_path):
-    for name in ("of-its-own", "pickled", "module"):
-        shutil.copytree(raw, tmp_path / name)
-    ran = tmp_path / "ran"
-    config = tmp_path / "of-its-own" / "config.json"
-    facts = {"auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}, "model_type": "own"}
-    config.write_text(json.dumps({**json.loads(config.read_text()), **facts}))
-    (tmp_path / "of-its-own" / "own.py").write_text(f"import os; os.mkdir({str(ran)!r})")
     import torch
 
-    (tmp_path / "pickled" / "model.safetensors").unlink()
-    torch.save({"weights": Touch(ran)}, tmp_path / "pickled" / "pytorch_model.bin")
-    sentence_model(tmp_path / "module", reader(raw))
-    modules = tmp_path / "module" / "modules.json"
-    own = {"idx": 2, "name": "2", "path": "2_Own", "type": "own.Part"}
-    modules.write_text(json.dumps([*json.loads(modules.read_text()), own]))
-    shutil.copy(tmp_path / "of-its-own" / "own.py", tmp_path / "module")
-    for name, reason in (
-        ("of-its-own", "it contains custom code, which Retriever never runs"),
-        ("module", "it contains custom code, which Retriever never runs"),
-        ("pickled", "its weights are a pickle that would run code, which Retriever never loads"),
+    own, pickled, module = (tmp_path / name for name in ("own", "pickled", "module"))
+    shutil.copytree(raw, own)
+    shutil.copytree(raw, pickled)
+    ran = tmp_path / "ran"
+    config = own / "config.json"
+    facts = {"auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}, "model_type": "own"}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **facts}))
+    (own / "own.py").write_text(f"import os; os.mkdir({str(ran)!r})")
+    (pickled / "model.safetensors").unlink()
+    torch.save({"weights": Touch(ran)}, pickled / "pytorch_model.bin")
+    modules = sentence_model(module, reader(raw)) / "modules.json"
+    part = {"idx": 2, "name": "2", "path": "2_Own", "type": "own.Part"}
+    modules.write_text(json.dumps([*json.loads(modules.read_text()), part]))
+    shutil.copy(own / "own.py", module)
+    for folder, reason in (
+        (own, "it contains custom code, which Retriever never runs"),
+        (module, "it contains custom code, which Retriever never runs"),
+        (pickled, "its weights are a pickle that would run code, which Retriever never loads"),
     ):
-        with pytest.raises(ModelNotAvailableError) as error:
-            ContextualEmbedder(tmp_path / name)
-        assert f"folder {tmp_path / name}: {reason}" in str(error.value)
+        message = f"folder {folder}: {reason}"
+        refused(ModelNotAvailableError, message, ContextualEmbedder, folder)
     assert not ran.exists()
 
 
-def test_weights_that_are_no_code_are_read_from_a_pickle(raw, tmp_path):
+def test_a_pickle_of_weights_alone_is_loaded(raw, tmp_path):
     import torch
     from safetensors.torch import load_file
 
-    shutil.copytree(raw, tmp_path / "bin")
-    torch.save(load_file(raw / "model.safetensors"), tmp_path / "bin" / "pytorch_model.bin")
-    (tmp_path / "bin" / "model.safetensors").unlink()
-    found, right = (ContextualEmbedder(one, runtime="torch") for one in (tmp_path / "bin", raw))
-    assert found.fingerprint == right.fingerprint
+    folder = shutil.copytree(raw, tmp_path / "bin")
+    torch.save(load_file(raw / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert in_torch(folder).fingerprint == in_torch(raw).fingerprint
 
 
-# -- processes ------------------------------------------------------------------------------------
-
-
-def test_a_process_that_was_forked_embeds_like_its_parent(raw):
+def test_a_forked_process_embeds_like_its_parent(raw):
     import torch
 
-    # torch waits for ever for the threads that a fork leaves behind.
+    # torch would wait forever for the threads that a fork does not copy.
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        embedder = ContextualEmbedder(raw, runtime="torch", device="cpu")
+        embedder = in_torch(raw)
         texts = ["the river bank keep money"] * 99
         right = embedder.encode_documents(texts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
         if not child:
+            # Without handlers, an alarm ends a child that waits forever.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(30)
             same = False
             with contextlib.suppress(BaseException):
                 same = np.allclose(embedder.encode_documents(texts), right, atol=1e-5)
             os._exit(0 if same else 1)
-        assert ended(child) == 0
+        assert os.waitpid(child, 0)[1] == 0
     finally:
         torch.set_num_threads(before)
-
-
-def ended(child, patience=30):
-    """The exit code of a process; one that does not end is killed."""
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

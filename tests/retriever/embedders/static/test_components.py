@@ -1,4 +1,4 @@
-"""What vectors have in common: by hand, and against numpy's SVD and scikit-learn."""
+"""Common components: by hand, and against numpy's SVD and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -22,13 +22,11 @@ def test_all_but_the_top_by_hand():
     # The mean is (2, 0), and they vary most along x.
     table = np.array([[0, 0], [4, 0], [2, 1], [2, -1]], np.float32)
     top = top_components(table, 1)
-    np.testing.assert_allclose(top.mean, [2, 0])
-    np.testing.assert_allclose(top.directions, [[1, 0]], atol=1e-12)
+    np.testing.assert_allclose([top.mean, *top.directions], [[2, 0], [1, 0]], atol=1e-12)
     assert without(table, top, None).tolist() == [[0, 0], [0, 0], [0, 1], [0, -1]]
 
 
-def test_the_common_component_by_hand():
-    # Not centred: though x is the same in both, it is what they have in common.
+def test_the_common_component_is_not_centered_by_hand():
     texts = np.array([[3, 1], [3, -1]])
     common = common_components(texts, 1, weighted=False)
     np.testing.assert_allclose(common.directions, [[1, 0]], atol=1e-12)
@@ -42,17 +40,22 @@ def test_weighted_components_lose_only_their_share_by_hand():
     np.testing.assert_allclose(without([[5, 5, 5]], None, common), [[1, 4, 5]])
 
 
-def test_something_is_left_of_few_texts():
-    assert len(common_components(np.zeros((0, 3)), 2, weighted=True).directions) == 0
-    assert len(common_components(np.ones((1, 3)), 2, weighted=False).directions) == 0
-    assert len(common_components(np.eye(3)[:2], 2, weighted=False).directions) == 1
-    assert len(common_components(np.ones((9, 3)), 1, weighted=False).directions) == 0
+@pytest.mark.parametrize("weighted", [False, True])
+def test_fewer_components_than_the_rank_are_removed(weighted):
+    for vectors in (np.zeros((0, 3)), np.ones((1, 3)), np.ones((9, 3))):
+        assert len(common_components(vectors, 2, weighted=weighted).directions) == 0
+    assert len(common_components(np.eye(3)[:2], 2, weighted=weighted).directions) == 1
 
 
 @pytest.fixture
 def vectors():
-    shape = np.linspace(3, 1, 8)
-    return np.random.default_rng(5).normal(0.5, shape, (200, 8)).astype(np.float32)
+    deviations = np.linspace(3, 1, 8)
+    return np.random.default_rng(5).normal(0.5, deviations, (200, 8)).astype(np.float32)
+
+
+def assert_same_axes(directions, others):
+    """Check that rows are equal up to their sign."""
+    np.testing.assert_allclose(np.abs(np.sum(directions * others, axis=1)), 1, atol=1e-9)
 
 
 def test_text_components_are_the_singular_vectors(vectors):
@@ -60,8 +63,7 @@ def test_text_components_are_the_singular_vectors(vectors):
 
     common = common_components(vectors, 3, weighted=True)
     oracle = TruncatedSVD(3, algorithm="arpack", random_state=0).fit(vectors.astype(np.float64))
-    along = np.abs(np.sum(common.directions * oracle.components_, axis=1))
-    np.testing.assert_allclose(along, 1, atol=1e-9)
+    assert_same_axes(common.directions, oracle.components_)
     squares = oracle.singular_values_**2
     np.testing.assert_allclose(common.shares, squares / squares.sum())
 
@@ -74,31 +76,31 @@ def test_word_components_are_the_principal_ones_in_blocks_of_any_size(vectors, m
     oracle = PCA(3, svd_solver="full").fit(vectors.astype(np.float64))
     top = top_components(vectors, 3)
     np.testing.assert_allclose(top.mean, oracle.mean_)
-    along = np.abs(np.sum(top.directions * oracle.components_, axis=1))
-    np.testing.assert_allclose(along, 1, atol=1e-9)
+    assert_same_axes(top.directions, oracle.components_)
     some = np.arange(3, 150, 2)
     part = top_components(vectors, 3, rows_of_words=some)
     again = top_components(np.ascontiguousarray(vectors[some]), 3)
     np.testing.assert_allclose(part.directions, again.directions, atol=1e-12)
 
 
-def test_taking_both_away_at_once_is_one_after_the_other(vectors):
+def test_removing_both_at_once_equals_one_after_the_other(vectors):
     top = top_components(vectors, 2)
     words = vectors - top.mean
     words = words - words @ top.directions.T @ top.directions
-    texts = np.array([words[:50].sum(axis=0), 0.5 * words[3] + 2 * words[4]])
+    weights = np.zeros((2, len(vectors)))
+    weights[0, :50], weights[1, 3:5] = 1, [0.5, 2]
+    texts = weights @ words
     common = common_components(texts + vectors[:2], 2, weighted=True)
     expected = texts - texts @ common.directions.T * common.shares @ common.directions
-    sums = np.array([vectors[:50].sum(axis=0), 0.5 * vectors[3] + 2 * vectors[4]])
-    found = without(sums, top, common, totals=[50, 2.5])
+    found = without(weights @ vectors, top, common, totals=[50, 2.5])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-finite = st.floats(-4, 4, width=32)
+SHAPES = st.tuples(st.integers(0, 9), st.just(3))
 
 
-@given(st_numpy.arrays(np.float32, st.tuples(st.integers(0, 9), st.just(3)), elements=finite))
-def test_what_was_taken_away_is_gone_and_nothing_is_ever_nan(table):
+@given(st_numpy.arrays(np.float32, SHAPES, elements=st.floats(-4, 4, width=32)))
+def test_nothing_remains_along_removed_components_and_nothing_is_nan(table):
     top = top_components(table, 2)
     left = without(table, top, None)
     assert np.isfinite(left).all()

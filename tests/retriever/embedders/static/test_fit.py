@@ -1,4 +1,4 @@
-"""Fits on a corpus: counts by hand, deterministic bytes, and the way back."""
+"""Fits on a corpus: counts by hand, deterministic bytes, reading them back."""
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ from retriever.embedders.static import corpus_counts as counting
 from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights
 from retriever.embedders.static.loading import load_vocabulary
+from tests.support.toy import refused
 
 TOY = "the 1 1\neast 2 0\nnorth 0 1\nwest -2 0\n"
 CORPUS = ["East east north!", "north of the", "", "west"]
-LEARNING = [
+FITTABLE = [
     {"weighting": "idf"},
     {"weighting": "sif"},
     {"weighting": "usif"},
@@ -45,29 +46,27 @@ def test_words_are_counted_by_hand(vocabulary):
     assert counts.sample == CORPUS
 
 
-def test_only_words_that_occur_twice_are_kept(vocabulary):
+def test_only_words_that_occur_more_than_once_are_kept(vocabulary):
     fit = fit_of_counts(count_words(CORPUS, vocabulary), None)
     assert fit.rows.tolist() == [1, 2]
     # The others weigh as if they occurred once, whether they do or not.
-    assert row_weights("sif", fit, 4) == pytest.approx(
-        [0.001 / (0.001 + 1 / 7), *2 * [0.001 / (0.001 + 2 / 7)], 0.001 / (0.001 + 1 / 7)]
-    )
+    once, twice = 0.001 / (0.001 + 1 / 7), 0.001 / (0.001 + 2 / 7)
+    assert row_weights("sif", fit, 4) == pytest.approx([once, twice, twice, once])
     assert row_weights("idf", fit, 4) == pytest.approx(np.log([5, 5, 5 / 2, 5]))
 
 
-def test_usif_learns_its_parameter_by_hand(vocabulary):
-    # V = 4 words, 7/4 to a text: the threshold is 1 - (3/4)^1.75 = 0.40, and no word is so likely;
-    # one counts as likely: alpha = 1/4, Z = 2, a = 3/2.
+def test_the_parameter_of_usif_is_fitted_by_hand(vocabulary):
+    # V = 4 words, 7/4 to a text: no word is above the threshold 1 - (3/4)^1.75 = 0.40, and one
+    # counts as if it were: alpha = 1/4, Z = 2, a = 3/2.
     fit = fit_of_counts(count_words(CORPUS, vocabulary), None)
     assert fit.usif_a == 1.5
-    assert row_weights("usif", fit, 2) == pytest.approx(
-        [1.5 / (0.75 + 1 / 7), 1.5 / (0.75 + 2 / 7)]
-    )
+    expected = [1.5 / (0.75 + 1 / 7), 1.5 / (0.75 + 2 / 7)]
+    assert row_weights("usif", fit, 2) == pytest.approx(expected)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(CORPUS), max_size=9), st.integers(1, 40))
-def test_batches_do_not_change_what_is_counted(vocabulary, texts, characters):
+def test_batch_size_does_not_change_the_counts(vocabulary, texts, characters):
     expected = fit_of_counts(count_words(texts, vocabulary), None).to_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "BATCH_CHARACTERS", characters)
@@ -84,8 +83,8 @@ def test_a_long_corpus_is_sampled_evenly(vocabulary, monkeypatch):
     assert count_words(texts, vocabulary).sample == ["east 0", "east 8", "east 16"]
 
 
-@pytest.mark.parametrize("options", LEARNING)
-def test_fitted_twice_is_the_same_and_comes_back_from_bytes(path, options):
+@pytest.mark.parametrize("options", FITTABLE)
+def test_fitting_is_deterministic_and_is_restored_from_bytes(path, options):
     embedder = StaticEmbedder(path, **options)
     assert isinstance(embedder, Fittable)
     assert (embedder.needs_fit, embedder.parameters) == (True, None)
@@ -102,18 +101,18 @@ def test_fitted_twice_is_the_same_and_comes_back_from_bytes(path, options):
     assert other.fingerprint != fitted.fingerprint
 
 
-def test_the_plain_mean_has_nothing_to_learn(path):
+def test_the_plain_mean_needs_no_fit(path):
     embedder = StaticEmbedder(path, unit_words=True)
     assert not embedder.needs_fit
     assert embedder.fitted(CORPUS) is embedder
 
 
-def test_all_values_come_back(path):
+def test_all_values_are_read_back(path):
     embedder = StaticEmbedder(path, weighting="usif", components=1, all_but_top=1).fitted(CORPUS)
     kept = Fit.from_bytes(embedder.parameters)
     assert kept.to_bytes() == embedder.parameters
     assert (kept.texts, kept.words, kept.usif_a) == (4, 7, 1.5)
-    # One of two dimensions is gone with the first, and the other is all that is left of a text.
+    # One of two dimensions is removed with the first, and the other is all that remains of a text.
     assert kept.top.directions.shape == (1, 2)
     assert kept.common.directions.shape == (0, 2)
     embedder = StaticEmbedder(path, weighting="usif", components=1).fitted(CORPUS)
@@ -127,45 +126,33 @@ def test_all_values_come_back(path):
 def test_damaged_bytes_are_noticed(path, data):
     embedder = StaticEmbedder(path, weighting="sif")
     kept = embedder.fitted(CORPUS).parameters
-    place = data.draw(st.integers(0, len(kept) - 1))
-    change = data.draw(st.integers(1, 255))
+    place, change = data.draw(st.tuples(st.integers(0, len(kept) - 1), st.integers(1, 255)))
     damaged = kept[:place] + bytes([kept[place] ^ change]) + kept[place + 1 :]
     for bad in (damaged, kept[:place], kept + b"\0"):
-        with pytest.raises(DamageError, match="damaged"):
-            embedder.with_parameters(bad)
+        refused(DamageError, "damaged", embedder.with_parameters, bad)
 
 
-def test_what_was_fitted_for_other_options_is_refused(path):
-    kept = StaticEmbedder(path, weighting="idf").fitted(CORPUS).parameters
+def test_parameters_of_other_options_and_bad_texts_are_refused(path):
+    idf = StaticEmbedder(path, weighting="idf")
+    kept, message = idf.fitted(CORPUS).parameters, "fitted for other options than those of toy"
     for options in ({"weighting": "sif"}, {"weighting": "idf", "all_but_top": 1}):
-        with pytest.raises(DamageError, match="fitted for other options than those of toy"):
-            StaticEmbedder(path, **options).with_parameters(kept)
+        refused(DamageError, message, StaticEmbedder(path, **options).with_parameters, kept)
+    refused(InputError, "Text 1 is int", idf.fitted, ["east", 5])
+    refused(InputError, "single one", idf.fitted, "east")
 
 
-def test_what_is_no_text_is_refused(path):
-    with pytest.raises(InputError, match="Text 1 is int"):
-        StaticEmbedder(path, weighting="idf").fitted(["east", 5])
-    with pytest.raises(InputError, match="single one"):
-        StaticEmbedder(path, weighting="idf").fitted("east")
-
-
-@pytest.mark.parametrize("options", LEARNING)
+@pytest.mark.parametrize("options", FITTABLE)
 @pytest.mark.parametrize("corpus", [[], [""], ["east"], ["…", "nowhere"]])
-def test_a_corpus_that_says_little_still_gives_vectors(path, options, corpus):
+def test_a_tiny_corpus_still_gives_vectors(path, options, corpus):
     fitted = StaticEmbedder(path, **options).fitted(corpus)
     vectors = fitted.encode_documents(["east north north", "", "nowhere", "west"])
     assert np.isfinite(vectors).all()
     assert np.linalg.norm(vectors, axis=1).tolist() == pytest.approx([1, 0, 0, 1])
 
 
-def test_words_made_of_subwords_are_counted_and_weighed():
-    from pathlib import Path
-
-    import gensim.test
-
-    model = Path(gensim.test.__file__).parent / "test_data" / "crime-and-punishment.bin"
+def test_words_built_from_subwords_are_counted_and_weighted(fasttext):
     corpus = ["the unheardofword", "unheardofword of the unheardofword", "the otherunheardof"]
-    embedder = StaticEmbedder(model, weighting="idf")
+    embedder = StaticEmbedder(fasttext, weighting="idf")
     fitted = embedder.fitted(corpus)
     kept = Fit.from_bytes(fitted.parameters)
     assert (kept.others, kept.other_occurrences.tolist()) == (("unheardofword",), [3])

@@ -1,4 +1,4 @@
-"""Static sentence models: against sentence-transformers, against the tokenizer itself, damaged."""
+"""Static sentence models: against sentence-transformers and the tokenizer itself; damage."""
 
 import json
 from itertools import pairwise
@@ -10,28 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError
+from retriever.embedders.cache import cache_folder
 from retriever.embedders.hub import locate_sentence_model
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.safetensors_file import read_tensors
 from retriever.embedders.tokenization import batch_split as pieces
 from retriever.embedders.tokenization import subword_tokenizer as tokenizing
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
+from tests.support.toy import refused
 
 NAMES = "[PAD] [UNK] [CLS] the cat sat ##s on mat . , ' - e café ##é 猫 ## # a b ##b c"
 WORDS = NAMES.split()
 ROWS = len(WORDS)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETRIEVER_CACHE", str(folder))
-        yield folder
-
-
-def made(*, normalizer="bert", splitter="BertPreTokenizer", model="WordPiece", added=(), **more):
-    """A small tokenizer of the given parts."""
+def make_tokenizer(
+    normalizer="bert", splitter="BertPreTokenizer", model="WordPiece", added=(), truncation=None
+):
+    """Build a small tokenizer of these parts."""
     from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
     vocabulary = {word: number for number, word in enumerate(WORDS)}
@@ -56,22 +52,22 @@ def made(*, normalizer="bert", splitter="BertPreTokenizer", model="WordPiece", a
     result.pre_tokenizer = getattr(pre_tokenizers, splitter)()
     result.add_special_tokens(["[UNK]", "[CLS]"])
     result.add_tokens([AddedToken(text, normalized=False) for text in added])
-    if more.get("truncation"):
-        result.enable_truncation(more["truncation"])
+    if truncation:
+        result.enable_truncation(truncation)
     return result
 
 
 @pytest.fixture
 def write(tmp_path):
-    """A folder with a token table: of sentence-transformers, or of model2vec."""
+    """A function that writes a model of sentence-transformers, or of model2vec (no modules)."""
 
-    def write_folder(tokenizer, arrays, modules=("StaticEmbedding",), place="", name="model"):
+    def write_folder(arrays=None, modules=("StaticEmbedding",), place="", truncation=None):
         from safetensors.numpy import save_file
 
-        folder = tmp_path / name
+        folder = tmp_path / "model"
         (folder / place).mkdir(parents=True)
-        tokenizer.save(str(folder / place / "tokenizer.json"))
-        save_file(arrays, folder / place / "model.safetensors")
+        make_tokenizer(truncation=truncation).save(str(folder / place / "tokenizer.json"))
+        save_file(arrays or {"embedding.weight": table()}, folder / place / "model.safetensors")
         if modules:
             kind = "sentence_transformers.models."
             listed = [
@@ -95,8 +91,6 @@ def rows_of(vocabulary, texts):
     return [rows[begin:end] for begin, end in pairwise(bags.offsets.tolist())]
 
 
-# -- cutting a text changes nothing ---------------------------------------------------------------
-
 FRAGMENTS = [*WORDS, "The", "CATS", "É", "e\u0301", "h\u0331", "H\u0331", "İ", "K", "🙂", "猫猫"]
 FRAGMENTS += [" ", "  ", "\t", "\n", "\r", "\x0b", "\x00", "\x1f", "\u00a0", "\u2028", "\u200b"]
 FRAGMENTS += ["–", "!", "_", "<x>", "<X>", "[unk]", "[CLS]the", "x" * 120, "²", "ﬁ", "Å", "が"]
@@ -119,26 +113,24 @@ NOT_SPLIT = {"with a space", "metaspace", "bytes"}
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     """Each tokenizer, and ours over its file."""
+    from tokenizers import Tokenizer
+
     found = {}
     for name, parts in TOKENIZERS.items():
         path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-        oracle = made(**parts)
+        oracle = make_tokenizer(**parts)
         oracle.save(str(path))
         found[name] = (oracle, TextTokenizer(path))
-    place, _ = locate_sentence_model("all-MiniLM-L6-v2")
-    from tokenizers import Tokenizer
-
-    oracle = Tokenizer.from_file(str(Path(place) / "tokenizer.json"))
+    path = Path(locate_sentence_model("all-MiniLM-L6-v2")[0]) / "tokenizer.json"
+    oracle = Tokenizer.from_file(str(path))
     oracle.no_truncation()
     oracle.no_padding()
-    found["minilm"] = (oracle, TextTokenizer(Path(place) / "tokenizer.json"))
-    return found
+    return {**found, "minilm": (oracle, TextTokenizer(path))}
 
 
 def check_equal(pair, texts):
     oracle, ours = pair
-    encodings = oracle.encode_batch(texts, add_special_tokens=False)
-    expected = [encoding.ids for encoding in encodings]
+    expected = [found.ids for found in oracle.encode_batch(texts, add_special_tokens=False)]
     tokens, offsets = ours.tokens(texts)
     assert (tokens.dtype, offsets.dtype) == (np.int32, np.int64)
     assert [tokens[begin:end].tolist() for begin, end in pairwise(offsets)] == expected
@@ -152,7 +144,7 @@ def test_pieces_have_the_tokens_of_the_complete_text(pairs, name, texts):
     check_equal(pairs[name], texts)
 
 
-def test_which_tokenizers_see_no_further_than_a_piece(pairs):
+def test_which_tokenizers_can_be_applied_to_pieces(pairs):
     local = {name: ours._locality for name, (_, ours) in pairs.items()}
     assert {name for name, found in local.items() if found is None} == NOT_SPLIT
     assert {name for name, found in local.items() if found and found.marks} == {
@@ -165,7 +157,7 @@ def test_real_texts_have_the_tokens_of_the_tokenizer(pairs, data):
     check_equal(pairs["minilm"], [*lines, "", "[UNK] in [MASK]", "##s"])
 
 
-def test_neither_chunks_nor_a_full_memory_change_a_token(pairs, monkeypatch):
+def test_neither_chunks_nor_a_full_cache_change_a_token(pairs, monkeypatch):
     texts = ["the cats sat", "", "on the mat, café", "猫 the"] * 3
     monkeypatch.setattr(pieces, "CHUNK_CHARACTERS", 9)
     monkeypatch.setattr(tokenizing, "REMEMBERED", 4)
@@ -174,19 +166,16 @@ def test_neither_chunks_nor_a_full_memory_change_a_token(pairs, monkeypatch):
         check_equal(pair, texts)
 
 
-# -- folders --------------------------------------------------------------------------------------
-
 SENTENCES = ["The cat sat on the mat.", "unheard cats", "", "[UNK] zzz", "猫 - café 's"]
 
 
 @pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
 @pytest.mark.parametrize("truncation", [None, 3])
-def test_a_folder_of_sentence_transformers(write, place, truncation):
+def test_a_sentence_transformers_folder_pools_unknown_tokens(write, place, truncation):
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    arrays = {"embedding.weight": table()}
     modules = ("StaticEmbedding", "Normalize")
-    folder = write(made(truncation=truncation), arrays, modules, place)
+    folder = write(modules=modules, place=place, truncation=truncation)
     vocabulary = load_vocabulary(folder)
     oracle = StaticEmbedding.load(str(folder / place))
     features = oracle.preprocess(SENTENCES)
@@ -197,34 +186,32 @@ def test_a_folder_of_sentence_transformers(write, place, truncation):
     means = [vocabulary.vectors[some].mean(axis=0) if some else np.zeros(4) for some in rows]
     np.testing.assert_allclose(means, expected, rtol=1e-5, atol=1e-7)
     assert vocabulary.bags(SENTENCES).occurring == len(features["input_ids"])
-    facts = {"source": vocabulary.checksum, "words": "tokens", "unknown": "pooled"}
-    assert vocabulary.facts == facts
+    attributes = {"source": vocabulary.checksum, "words": "tokens", "unknown": "pooled"}
+    assert vocabulary.attributes == attributes
     assert vocabulary.unknown_words(["unheard"]) == [[]]
     # Nothing is copied: the file itself is mapped.
     assert isinstance(vocabulary.vectors.base, np.memmap)
 
 
-def test_a_folder_of_model2vec_drops_what_it_does_not_know(write):
-    folder = write(made(), {"embeddings": table()}, modules=())
-    vocabulary = load_vocabulary(folder)
-    unknown = WORDS.index("[UNK]")
-    rows = rows_of(vocabulary, ["the zzz cat", "zzz"])
+def test_a_model2vec_folder_drops_unknown_tokens(write):
+    vocabulary = load_vocabulary(write({"embeddings": table()}, modules=()))
+    texts = ["the zzz cat", "zzz"]
+    rows = rows_of(vocabulary, texts)
     assert rows == [[WORDS.index("the"), WORDS.index("cat")], []]
-    assert [vocabulary.rows_of(text) for text in ["the zzz cat", "zzz"]] == rows
-    bags = vocabulary.bags(["the zzz cat", "zzz"])
-    assert (bags.occurring, unknown in bags.ids) == (4, False)
+    assert [vocabulary.rows_of(text) for text in texts] == rows
+    bags = vocabulary.bags(texts)
+    assert (bags.occurring, WORDS.index("[UNK]") in bags.ids) == (4, False)
     assert sorted(bags.words) == ["cat", "the"]
     assert vocabulary.unknown_words(["The Zzz cat zzz Zzz", "the"]) == [["Zzz", "zzz"], []]
-    assert vocabulary.facts["unknown"] == "dropped"
+    assert vocabulary.attributes["unknown"] == "dropped"
 
 
-def test_mapping_and_weights_are_folded_as_sentence_transformers_folds_them(write):
+def test_mapping_and_weights_are_applied_as_by_sentence_transformers(write):
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
-    mapping = np.random.default_rng(1).integers(0, 5, len(WORDS))
-    weights = np.random.default_rng(2).random(len(WORDS)).astype(np.float32)
-    arrays = {"embeddings": table(5), "mapping": mapping, "weights": weights}
-    folder = write(made(), arrays)
+    mapping = np.random.default_rng(1).integers(0, 5, ROWS)
+    weights = np.random.default_rng(2).random(ROWS).astype(np.float32)
+    folder = write({"embeddings": table(5), "mapping": mapping, "weights": weights})
     expected = StaticEmbedding.load(str(folder)).embedding.weight.detach().numpy()
     vocabulary = load_vocabulary(folder)
     np.testing.assert_array_equal(vocabulary.vectors, expected)
@@ -232,50 +219,42 @@ def test_mapping_and_weights_are_folded_as_sentence_transformers_folds_them(writ
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int8"])
-def test_other_numbers_are_converted_once(write, cache, dtype):
+def test_other_number_types_are_converted_once(write, dtype):
     import torch
     from safetensors.torch import save_file
 
     numbers = torch.tensor(table() * 50).to(getattr(torch, dtype))
-    folder = write(made(), {"embeddings": table()})
+    folder = write()
     save_file({"embeddings": numbers}, folder / "model.safetensors")
     vocabulary = load_vocabulary(folder)
     np.testing.assert_array_equal(vocabulary.vectors, numbers.float().numpy())
-    kept = cache / "tables" / f"{vocabulary.checksum}.npy"
+    kept = cache_folder() / "tables" / f"{vocabulary.checksum}.npy"
     before = kept.stat().st_mtime_ns
     load_vocabulary(folder)
     assert kept.stat().st_mtime_ns == before
-    kept.write_bytes(b"")  # a damaged one is made again
+    kept.write_bytes(b"")  # damaged: written again
     np.testing.assert_array_equal(load_vocabulary(folder).vectors, numbers.float().numpy())
 
 
 def test_the_teacher_is_read(write):
-    folder = write(made(), {"embedding.weight": table()})
+    folder = write()
     assert load_vocabulary(folder).teacher is None
     (folder / "retriever.json").write_text('{"teacher": {"name": "x", "fingerprint": "{1}"}}')
     assert load_vocabulary(folder).teacher == "{1}"
 
 
-@pytest.mark.parametrize(
-    ("modules", "message"),
-    [
-        (("Transformer", "Pooling"), "is a model of Transformer, Pooling; expected a static one"),
-        (("StaticEmbedding", "Dense"), "is a model of StaticEmbedding, Dense"),
-    ],
-)
-def test_models_of_other_parts_are_refused(write, modules, message):
-    folder = write(made(), {"embedding.weight": table()}, modules)
-    with pytest.raises(FileFormatError, match=message) as error:
-        load_vocabulary(folder)
-    assert f"contextual:{folder}" in str(error.value)
+@pytest.mark.parametrize("modules", [("Transformer", "Pooling"), ("StaticEmbedding", "Dense")])
+def test_models_of_other_parts_are_refused(write, modules):
+    folder = write(modules=modules)
+    message = f"is a model of {', '.join(modules)}; expected a static one.*contextual:{folder}"
+    refused(FileFormatError, message, load_vocabulary, folder)
 
 
 def test_a_default_prompt_is_refused(write):
-    folder = write(made(), {"embedding.weight": table()})
+    folder = write()
     prompts = {"prompts": {"query": "q: "}, "default_prompt_name": "query"}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
-    with pytest.raises(FileFormatError, match="puts the prompt 'q: ' before every text"):
-        load_vocabulary(folder)
+    refused(FileFormatError, "puts the prompt 'q: ' before every text", load_vocabulary, folder)
 
 
 @pytest.mark.parametrize(
@@ -289,10 +268,8 @@ def test_a_default_prompt_is_refused(write):
         ({"embeddings": table(), "mapping": np.zeros(0, np.int64)}, "inconsistent shapes"),
     ],
 )
-def test_tables_that_do_not_fit_are_refused(write, arrays, message):
-    folder = write(made(), arrays)
-    with pytest.raises(FileFormatError, match=message):
-        load_vocabulary(folder)
+def test_inconsistent_tables_are_refused(write, arrays, message):
+    refused(FileFormatError, message, load_vocabulary, write(arrays))
 
 
 @pytest.mark.parametrize(
@@ -308,17 +285,14 @@ def test_tables_that_do_not_fit_are_refused(write, arrays, message):
     ],
 )
 def test_damaged_files_are_named(write, name, content, message):
-    folder = write(made(), {"embedding.weight": table()})
+    folder = write()
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_bytes(content)
-    with pytest.raises(FileFormatError, match=message) as error:
-        load_vocabulary(folder)
-    assert str(folder) in str(error.value)
+    refused(FileFormatError, f"{folder}.*{message}", load_vocabulary, folder)
 
 
 def test_a_cut_off_table_is_refused(write):
-    path = write(made(), {"embedding.weight": table()}) / "model.safetensors"
+    path = write() / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(FileFormatError, match="is not an intact safetensors file"):
-        read_tensors(path)
+    refused(FileFormatError, "is not an intact safetensors file", read_tensors, path)

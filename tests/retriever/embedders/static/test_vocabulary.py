@@ -1,7 +1,6 @@
 """How texts become rows of word vectors: case, numbers, phrases, subwords; one text and many."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retriever.embedders.static.loading import load_vocabulary
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETRIEVER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +32,14 @@ def news(vocabulary):
 
 
 def rows_of(vocabulary, texts):
-    """For each text, the rows of its known words, as a batch gives them."""
+    """Return the rows of the known words of each text of a batch."""
     bags = vocabulary.bags(texts)
     assert len(bags) == len(texts)
     assert (bags.rows.dtype, bags.offsets.dtype, bags.ids.dtype) == (np.int32, np.int64, np.int64)
     assert len(set(bags.ids.tolist())) == len(bags.ids) == len(bags.table) == len(bags.words)
     np.testing.assert_array_equal(bags.table, vocabulary.vectors[bags.ids])
     rows = bags.ids[bags.rows].tolist()
-    bounds = bags.offsets.tolist()
-    return [rows[begin:end] for begin, end in pairwise(bounds)]
+    return [rows[begin:end] for begin, end in pairwise(bags.offsets.tolist())]
 
 
 def names_of(vocabulary, text):
@@ -60,26 +51,26 @@ def names_of(vocabulary, text):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("The US", ["The", "US"]),  # as written
-        ("THE Us", ["the", "us"]),  # and in lower case where that is unknown
-        ("CAFÉ", ["café"]),
-        ("10 5 99", ["##", "5", "##"]),
-        ("1990", []),
-        ("New York", ["New_York"]),
-        ("New-York City!", ["New_York_City"]),
-        ("new york city hall", ["new_york_city"]),
-        ("NEW YORK CITY", ["new_york_city"]),
-        ("York City Hall", ["York_City_Hall"]),
-        ("New York City Hall", ["New_York_City", "Hall"]),
-        ("Windows 95 or 5", ["Windows_##", "5"]),
-        ("", []),
+        ("The US", "The US"),  # as written
+        ("THE Us", "the us"),  # and in lower case where that is unknown
+        ("CAFÉ", "café"),
+        ("10 5 99", "## 5 ##"),
+        ("1990", ""),
+        ("New York", "New_York"),
+        ("New-York City!", "New_York_City"),
+        ("new york city hall", "new_york_city"),
+        ("NEW YORK CITY", "new_york_city"),
+        ("York City Hall", "York_City_Hall"),
+        ("New York City Hall", "New_York_City Hall"),
+        ("Windows 95 or 5", "Windows_## 5"),
+        ("", ""),
     ],
 )
 def test_words_numbers_and_phrases_by_eye(news, text, expected):
-    assert names_of(news, text) == expected
+    assert names_of(news, text) == expected.split()
 
 
-def test_what_is_counted_and_called(news):
+def test_phrases_count_as_one_word_and_unknown_words_are_listed(news):
     bags = news.bags(["New York is in the US", "", "Us us"])
     assert bags.occurring == 5 + 2  # a phrase is one
     assert sorted(bags.words) == ["New_York", "US", "the", "us"]
@@ -87,31 +78,37 @@ def test_what_is_counted_and_called(news):
     assert news.unknown_words(["Is York is 2000 IS", "the"]) == [["Is", "is", "2000", "IS"], []]
 
 
-def test_what_a_vocabulary_says_of_itself(news, vocabulary):
+def test_attributes_name_case_digits_and_phrases_only_where_they_matter(news, vocabulary):
     assert news.case == "as written, else lower"
-    assert [news.facts[name] for name in ("case", "digits", "phrases")] == [news.case, "#", True]
+    assert [news.attributes[name] for name in ("case", "digits", "phrases")] == [
+        news.case,
+        "#",
+        True,
+    ]
     plain = vocabulary("the us ## 10")
     assert plain.case == "lower"
-    # As it was before there were phrases and numbers: collections keep their fingerprints.
-    assert plain.facts == {
-        "source": plain.checksum,
-        "words": "unicode L, M, N",
-        "lower": True,
-        "subwords": False,
-    }
+    # As before there were phrases and numbers: collections keep their fingerprints.
+    assert plain.attributes == {
+        "source": plain.checksum, "words": "unicode L, M, N", "lower": True, "subwords": False
+    }  # fmt: skip
     assert names_of(plain, "US 95 10") == ["us", "10"]
 
 
-def test_phrases_can_be_asked_for_and_left(vocabulary):
-    # Less than one entry in a hundred: two, of which one is no phrase.
-    words = " ".join(f"word{n}" for n in range(198)) + " word1_word2 __"
-    assert names_of(vocabulary(words), "word1 word2") == ["word1", "word2"]
-    assert names_of(vocabulary(words, phrases=True), "word1 word2") == ["word1_word2"]
-    assert names_of(vocabulary(f"{words} a_b"), "word1 word2") == ["word1", "word2"]
-    assert names_of(vocabulary(f"{words} a_b b_a"), "word1 word2") == ["word1_word2"]
-    left = vocabulary("new york new_york", phrases=False)
-    assert names_of(left, "new york") == ["new", "york"]
-    assert "phrases" not in left.facts
+@pytest.mark.parametrize(
+    ("more", "phrases", "joined"),
+    # Phrases need one entry in a hundred; `__` is none.
+    [("", None, False), ("a_b", None, False), ("a_b b_a", None, True), ("", True, True)],
+)
+def test_phrases_are_joined_if_frequent_or_requested(vocabulary, more, phrases, joined):
+    words = " ".join(f"word{n}" for n in range(198)) + f" word1_word2 __ {more}"
+    expected = ["word1_word2"] if joined else ["word1", "word2"]
+    assert names_of(vocabulary(words, phrases=phrases), "word1 word2") == expected
+
+
+def test_phrases_can_be_switched_off(vocabulary):
+    off = vocabulary("new york new_york", phrases=False)
+    assert names_of(off, "new york") == ["new", "york"]
+    assert "phrases" not in off.attributes
 
 
 WORDS = "New York City new NEW city CITY Hall hall US Us 10 5 1990 Windows the x café CAFÉ – ß"
@@ -130,26 +127,17 @@ def test_real_documents_one_by_one_and_together(data):
     assert [vocabulary.rows_of(text) for text in texts] == rows_of(vocabulary, texts)
 
 
-@pytest.fixture(scope="module")
-def fasttext():
-    import gensim.test
-
-    folder = Path(gensim.test.__file__).parent / "test_data"
-    return load_vocabulary(folder / "crime-and-punishment.bin")
-
-
 def test_subwords_need_the_batch(fasttext):
-    import gensim.test
     from gensim.models.fasttext import load_facebook_vectors
 
-    assert fasttext.rows_of("the unheardofword") is None
-    known = fasttext.rows_of("the")
-    bags = fasttext.bags(["the unheardofword the nightly", "…"])
+    vocabulary = load_vocabulary(fasttext)
+    assert vocabulary.rows_of("the unheardofword") is None
+    known = vocabulary.rows_of("the")
+    bags = vocabulary.bags(["the unheardofword the nightly", "…"])
     assert bags.ids[bags.rows[:1]].tolist() == known
     assert bags.ids[bags.rows].tolist() == [*known, -1, *known, -1]
     assert [bags.words[row] for row in bags.rows] == ["the", "unheardofword", "the", "nightly"]
     assert (bags.occurring, bags.offsets.tolist()) == (4, [0, 4, 4])
-    folder = Path(gensim.test.__file__).parent / "test_data"
-    oracle = load_facebook_vectors(str(folder / "crime-and-punishment.bin"))
+    oracle = load_facebook_vectors(str(fasttext))
     np.testing.assert_allclose(bags.table, [oracle[word] for word in bags.words], rtol=1e-5)
-    assert fasttext.unknown_words(["the unheardofword"]) == [[]]
+    assert vocabulary.unknown_words(["the unheardofword"]) == [[]]

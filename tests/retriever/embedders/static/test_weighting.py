@@ -1,4 +1,4 @@
-"""What words weigh: each paper's formula, worked out by hand."""
+"""Weights of words: each paper's formula, worked out by hand."""
 
 import numpy as np
 import pytest
@@ -22,13 +22,13 @@ def test_sif_by_hand():
 
 
 def test_usif_by_hand():
-    # V = 4 and n = 2: a walk comes upon a word with probability 1 - (3/4)^2 = 7/16. Only the first
-    # is likelier: alpha = 1/4, Z = 2, a = (3/4) / (1/4 * 2) = 3/2.
+    # V = 4 and n = 2: a walk visits a word with probability 1 - (3/4)^2 = 7/16. Only the first is
+    # likelier: alpha = 1/4, Z = 2, a = (3/4) / (1/4 * 2) = 3/2.
     p = np.array([0.7, 0.1, 0.1, 0.1])
     a = weights.usif_a(p, 2.0)
     assert a == 1.5
-    rare = 1.5 / (0.75 + 0.1)
-    np.testing.assert_allclose(weights.usif(p, a), [1.5 / (0.75 + 0.7), rare, rare, rare])
+    np.testing.assert_allclose(weights.usif(p, a), 1.5 / (0.75 + p))
+    assert weights.usif(np.array([0.0, 1.0]), np.inf).tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,7 @@ def test_usif_where_the_papers_a_would_be_infinite_or_zero(probabilities, length
     assert np.isfinite(weights.usif(np.array([0.0, 0.5, 1.0]), found)).all()
 
 
-def test_an_infinite_a_weighs_every_word_alike():
-    assert weights.usif(np.array([0.0, 1.0]), np.inf).tolist() == [2.0, 2.0]
-
-
-def test_probabilities_by_rank_by_hand():
+def test_zipf_by_hand():
     inverse = np.array([1 / 3.7, 1 / 4.7, 1 / 5.7])
     np.testing.assert_allclose(weights.zipf(3), inverse / inverse.sum())
     assert weights.zipf(400_000).sum() == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""Pieces to words: by eye, and as laws over any cutting of any text."""
+"""Token vectors to word vectors: by eye, and as laws over any split of any text."""
 
 from itertools import pairwise
 
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from indexes.errors import InputError
 from retriever.embedders.tokenization.alignment import pool_words, word_spans
 from retriever.embedders.tokenization.words import words_of
+from tests.support.toy import refused
 
 A, B, C = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]
-# Of length 1, and as far from one axis as from another.
+# The mean of two axes, scaled to length 1.
 AB = [0.707, 0.707, 0.0]
 
 
@@ -23,9 +24,6 @@ def pooled(spans, pieces, way="mean"):
     found = pool_words(spans, offsets, vectors, way)
     assert found.vectors.dtype == np.float32
     return found.spans, [[round(x, 3) for x in row] for row in found.vectors.tolist()]
-
-
-# -- words --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -45,59 +43,49 @@ def test_word_spans_by_eye(text, words):
 
 @settings(deadline=None)
 @given(st.text())
-def test_the_words_are_those_of_the_static_side(text):
+def test_words_are_those_of_static_embedders(text):
     spans = word_spans(text)
     assert [text[begin:end] for begin, end in spans] == words_of(text, lower=False)
-    # Apart and in order: between two words is a separator.
+    # In order: between two words is a separator.
     assert all(end < begin for (_, end), (begin, _) in pairwise(spans))
 
 
-# -- pieces -------------------------------------------------------------------------------------
+UNABLE_CAT = [(0, 0, C), (0, 2, A), (2, 6, B), (7, 10, B), (0, 0, C)]
 
 
-def test_pieces_of_a_word_are_averaged():
-    # "un|able cat", between two special tokens.
-    pieces = [(0, 0, C), (0, 2, A), (2, 6, B), (7, 10, B), (0, 0, C)]
-    spans = ((0, 6), (7, 10))
-    assert pooled(spans, pieces) == (spans, [AB, B])
-    assert pooled(spans, pieces, "first") == (spans, [A, B])
-    assert pooled(spans, pieces, "last") == (spans, [B, B])
+@pytest.mark.parametrize(
+    ("spans", "pieces", "way", "words"),
+    [
+        # "un|able cat", between two special tokens.
+        (((0, 6), (7, 10)), UNABLE_CAT, "mean", [AB, B]),
+        (((0, 6), (7, 10)), UNABLE_CAT, "first", [A, B]),
+        (((0, 6), (7, 10)), UNABLE_CAT, "last", [B, B]),
+        # A piece may begin with the space before its word.
+        (((0, 3), (4, 8)), [(0, 3, A), (3, 8, B)], "mean", [A, B]),
+        # All bytes of one character have its offsets: (2/3, 1/3), scaled to length 1.
+        (((0, 1),), [(0, 1, A), (0, 1, A), (0, 1, B)], "mean", [[0.894, 0.447, 0.0]]),
+        # "don't now": a piece over two words counts for both.
+        (((0, 3), (4, 5), (6, 9)), [(0, 5, A), (6, 9, B)], "mean", [A, A, B]),
+        (((0, 3), (4, 5), (6, 9)), [(0, 2, B), (2, 5, A), (6, 9, B)], "last", [A, A, B]),
+    ],
+)
+def test_pieces_are_pooled_by_word(spans, pieces, way, words):
+    assert pooled(spans, pieces, way) == (spans, words)
 
 
-def test_a_piece_may_begin_with_the_space_before_its_word():
-    assert pooled([(0, 3), (4, 8)], [(0, 3, A), (3, 8, B)]) == (((0, 3), (4, 8)), [A, B])
-
-
-def test_one_character_may_be_several_pieces():
-    # The bytes of one character all have its place.
-    # Two thirds and one third, which is (2, 1) over its length, the root of 5.
-    found = pooled([(0, 1)], [(0, 1, A), (0, 1, A), (0, 1, B)])
-    assert found == (((0, 1),), [[0.894, 0.447, 0.0]])
-
-
-def test_a_piece_over_two_words_counts_for_both():
-    # "don't" as one piece, then "now".
-    spans = ((0, 3), (4, 5), (6, 9))
-    assert pooled(spans, [(0, 5, A), (6, 9, B)]) == (spans, [A, A, B])
-    assert pooled(spans, [(0, 2, B), (2, 5, A), (6, 9, B)], "last") == (spans, [A, A, B])
-
-
-def test_words_that_were_not_read_are_left_out():
+def test_words_without_a_piece_are_left_out():
     spans = ((0, 1), (2, 3), (4, 5))
     assert pooled(spans, [(2, 3, A)]) == (((2, 3),), [A])
-    # A full stop, an empty place inside a word, and nothing at all.
+    # A full stop, an empty piece inside a word, and no piece at all.
     for pieces in ([(1, 2, A)], [(4, 4, A)], []):
         for way in ("mean", "first", "last"):
             assert pooled(spans, pieces, way) == ((), [])
     assert pooled((), [(0, 3, A)]) == ((), [])
 
 
-def test_another_way_with_pieces_is_refused():
-    with pytest.raises(InputError, match="pieces is 'max'; expected mean, first or last"):
-        pooled([(0, 1)], [(0, 1, A)], "max")
-
-
-# -- laws ---------------------------------------------------------------------------------------
+def test_an_unknown_pooling_is_refused():
+    message = "pieces is 'max'; expected mean, first or last"
+    refused(InputError, message, pooled, [(0, 1)], [(0, 1, A)], "max")
 
 
 TEXTS = st.text(st.sampled_from("ab1é東 .-'\U0001f642"), max_size=25)
@@ -105,7 +93,7 @@ TEXTS = st.text(st.sampled_from("ab1é東 .-'\U0001f642"), max_size=25)
 
 @st.composite
 def cut_texts(draw):
-    """A text, and pieces that may overlap, be empty, and leave something out."""
+    """A text, and pieces that may overlap, be empty, and leave gaps."""
     text = draw(TEXTS)
     places = st.integers(0, len(text))
     pieces = sorted(draw(st.lists(st.tuples(places, places).map(sorted).map(tuple), max_size=9)))
@@ -119,18 +107,17 @@ def test_every_word_gets_what_overlaps_it(cut):
     spans = word_spans(text)
     vectors = np.random.default_rng(len(text)).normal(size=(len(pieces), 4)).astype(np.float32)
     offsets = np.array(pieces, np.int64).reshape(-1, 2)
-    expected = {}
-    for begin, end in spans:
-        mine = [n for n, (b, e) in enumerate(pieces) if b < e and b < end and e > begin]
-        if mine:
-            expected[begin, end] = mine
-    for way, rows in (
-        ("mean", [vectors[mine].mean(axis=0) for mine in expected.values()]),
-        ("first", [vectors[mine[0]] for mine in expected.values()]),
-        ("last", [vectors[mine[-1]] for mine in expected.values()]),
-    ):
+    overlapping = {
+        (begin, end): [n for n, (b, e) in enumerate(pieces) if b < e and b < end and e > begin]
+        for begin, end in spans
+    }
+    expected = {span: mine for span, mine in overlapping.items() if mine}
+    pool = {"mean": lambda rows: rows.mean(axis=0), "first": lambda rows: rows[0]}
+    pool["last"] = lambda rows: rows[-1]
+    for way, pool_rows in pool.items():
         found = pool_words(spans, offsets, vectors, way)
         assert found.spans == tuple(expected)
+        rows = [pool_rows(vectors[mine]) for mine in expected.values()]
         wanted = np.array(rows).reshape(-1, 4)
         wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
         np.testing.assert_allclose(found.vectors, wanted, atol=1e-5)

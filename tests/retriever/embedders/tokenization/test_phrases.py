@@ -1,4 +1,4 @@
-"""Phrases: which one wins, by eye, and batches against a loop over words."""
+"""Phrases: the longest from the left, by eye, and batches against a loop over words."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from retriever.embedders.tokenization.phrases import Phrases, unit_starts
 WORDS = ["a", "b", "c", "d", "a_b", "a_b_c", "b_c_d", "d_a", "c_d_a_b", "__", "_a", "a__b", "x_y"]
 
 
-def taken(words, text):
-    """What a plain reading from left to right takes."""
+def joined(words, text):
+    """Join the phrases of a text by a plain loop from left to right."""
     found, at = [], 0
     while at < len(text):
         sizes = range(len(text) - at, 1, -1)
@@ -31,11 +31,8 @@ def batch(words, texts):
     names = [
         "_".join(flat[at : at + length]) for at, length in enumerate(lengths.tolist()) if begins[at]
     ]
-    # The row of every phrase is that of its spelling.
-    assert all(
-        row == (words.index("_".join(flat[at : at + length])) if length > 1 else -1)
-        for at, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True))
-    )
+    for at, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
+        assert row == (words.index("_".join(flat[at : at + length])) if length > 1 else -1)
     counts = np.add.reduceat([*begins, 0], offsets[:-1]) * (np.diff(offsets) > 0) if texts else []
     ends = np.cumsum([0, *counts])
     return [names[ends[i] : ends[i + 1]] for i in range(len(texts))]
@@ -44,22 +41,22 @@ def batch(words, texts):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a b", ["a_b"]),
-        ("a b c d", ["a_b_c", "d"]),  # the longest at `a`, though `b_c_d` is as long
-        ("d a b", ["d_a", "b"]),  # the first from the left
-        ("c d a b c", ["c_d_a_b", "c"]),
-        ("b c d a", ["b_c_d", "a"]),
-        ("a z b", ["a", "z", "b"]),
-        ("x x y y", ["x", "x_y", "y"]),
-        ("", []),
+        ("a b", "a_b"),
+        ("a b c d", "a_b_c d"),  # the longest at `a`, though `b_c_d` is as long
+        ("d a b", "d_a b"),  # the first from the left
+        ("c d a b c", "c_d_a_b c"),
+        ("b c d a", "b_c_d a"),
+        ("a z b", "a z b"),
+        ("x x y y", "x x_y y"),
+        ("", ""),
     ],
 )
-def test_the_longest_phrase_from_the_left(text, expected):
-    assert batch(WORDS, [text.split()]) == [expected]
-    assert taken(WORDS, text.split()) == expected
+def test_the_longest_phrase_from_the_left_is_joined(text, expected):
+    assert batch(WORDS, [text.split()]) == [expected.split()]
+    assert joined(WORDS, text.split()) == expected.split()
 
 
-def test_a_phrase_ends_with_its_text():
+def test_no_phrase_spans_two_texts():
     assert batch(WORDS, [["a"], ["b", "c"], [], ["d"]]) == [["a"], ["b", "c"], [], ["d"]]
 
 
@@ -70,13 +67,13 @@ PHRASES = st.lists(
 
 
 @given(PHRASES, TEXTS)
-def test_a_batch_takes_what_a_loop_takes(phrases, texts):
+def test_a_batch_joins_what_a_loop_joins(phrases, texts):
     words = [*"abcdxy", *dict.fromkeys(phrases)]
-    assert batch(words, texts) == [taken(words, text) for text in texts]
+    assert batch(words, texts) == [joined(words, text) for text in texts]
 
 
 @given(st.lists(st.integers(1, 6), max_size=60))
-def test_units_are_what_jumping_reaches(lengths):
+def test_units_start_where_jumps_by_length_land(lengths):
     lengths = [min(length, len(lengths) - at) for at, length in enumerate(lengths)]
     reached, at = [False] * len(lengths), 0
     while at < len(lengths):
@@ -85,7 +82,8 @@ def test_units_are_what_jumping_reaches(lengths):
     assert unit_starts(np.array(lengths, np.int64)).tolist() == reached
 
 
-def test_what_is_no_phrase():
-    assert len(Phrases(WORDS)) == 6
-    assert len(Phrases(["a", "__", "_a", "a_", "a__b"])) == 0
-    assert len(Phrases([])) == 0
+@pytest.mark.parametrize(
+    ("words", "phrases"), [(WORDS, 6), (["a", "__", "_a", "a_", "a__b"], 0), ([], 0)]
+)
+def test_a_phrase_has_no_empty_part(words, phrases):
+    assert len(Phrases(words)) == phrases

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retriever.embedders.tokenization import batch_split as pieces
-from retriever.embedders.tokenization.characters import lowered
+from retriever.embedders.tokenization.characters import lower_case
 from retriever.embedders.tokenization.words import split, words_of
+from tests.support.toy import refused
 
 
 def split_words(texts, *, lower=True):
@@ -42,26 +43,22 @@ def test_case_is_kept_on_request():
     assert split_words(["New_York NEW"], lower=False) == [["New", "York", "NEW"]]
 
 
-def test_empty_texts_have_empty_stretches():
+def test_offsets_and_codes_by_hand():
     words = split(["", "b a", "", "a"], lower=True)
     assert words.offsets.tolist() == [0, 0, 2, 2, 3]
     assert words.codes.tolist() == [words.distinct.index(word) for word in ["b", "a", "a"]]
     assert (words.codes.dtype, words.offsets.dtype) == (np.int32, np.int64)
-
-
-def test_no_texts_have_no_words():
-    words = split([], lower=True)
-    assert (len(words), words.codes.tolist(), words.distinct) == (0, [], [])
-    assert words.offsets.tolist() == [0]
+    none = split([], lower=True)
+    assert (len(none), none.codes.tolist(), none.distinct) == (0, [], [])
+    assert none.offsets.tolist() == [0]
 
 
 def test_chunks_share_one_list_of_words(monkeypatch):
     texts = ["red apple", "green – apple", "", "red"] * 5
     expected = split_words(texts)
     monkeypatch.setattr(pieces, "CHUNK_CHARACTERS", 12)
-    words = split(texts, lower=True)
-    assert [words.of(text) for text in range(len(words))] == expected
-    assert sorted(words.distinct) == ["apple", "green", "red"]
+    assert split_words(texts) == expected
+    assert sorted(split(texts, lower=True).distinct) == ["apple", "green", "red"]
 
 
 def test_a_very_long_text():
@@ -71,51 +68,46 @@ def test_a_very_long_text():
 
 
 def test_a_lone_surrogate_is_refused():
-    with pytest.raises(UnicodeEncodeError):
-        split(["\ud800"], lower=True)
-    with pytest.raises(UnicodeEncodeError):
-        words_of("\ud800", lower=True)
+    refused(UnicodeEncodeError, "surrogates not allowed", split, ["\ud800"], lower=True)
+    refused(UnicodeEncodeError, "surrogates not allowed", words_of, "\ud800", lower=True)
 
 
-def test_two_threads_split_like_one(monkeypatch):
+def test_two_threads_split_as_one_does(monkeypatch):
     texts = ["Red apple–pie", "", "naïve ÉCOLE", "pie", "– …"] * 7
     expected = split_words(texts)
     monkeypatch.setattr(pieces, "BLOCK_CHARACTERS", 4)
     assert split_words(texts) == expected
 
 
-def test_words_do_not_run_from_one_text_into_the_next():
+def test_no_word_spans_two_texts():
     assert split_words(["new", "york", "é", "a –", "b"]) == [["new"], ["york"], ["é"], ["a"], ["b"]]
 
 
 def test_lower_case_is_that_of_single_characters():
     # Python's own takes the end of a word and a dot above into account.
     assert split_words(["ΣΑΣ İ K"]) == [["σασ", "i", "k"]]
-    assert [lowered(word) for word in ("ΣΑΣ", "İ", "K", "US")] == ["σασ", "i", "k", "us"]
+    assert [lower_case(word) for word in ("ΣΑΣ", "İ", "K", "US")] == ["σασ", "i", "k", "us"]
 
 
-def kept(character):
-    return unicodedata.category(character)[0] in "LMN"
-
-
-# Characters that are as old as every Unicode table in use.
+# Characters that are in every Unicode table in use.
 CHARACTERS = st.one_of(
     st.characters(codec="utf-8", max_codepoint=0x24F),
     st.sampled_from("αΩяЖ日本\u0301\u0327٣½–—…“🙂\u00a0\u2028\0"),
 )
 
 
+def only_words(text):
+    return "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
+
+
 @given(st.lists(st.text(CHARACTERS, max_size=30), max_size=6))
-def test_batches_split_like_a_plain_reference(texts):
-    reference = [re.findall(r"\S+", "".join(c if kept(c) else " " for c in text)) for text in texts]
+def test_a_batch_is_split_as_by_a_plain_reference(texts):
+    reference = [re.findall(r"\S+", only_words(text)) for text in texts]
     assert split_words(texts, lower=False) == reference
 
 
-@given(st.lists(st.text(CHARACTERS, max_size=30), max_size=6), st.booleans())
-def test_one_text_is_split_as_in_a_batch(texts, lower):
-    assert [words_of(text, lower=lower) for text in texts] == split_words(texts, lower=lower)
-
-
-@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=6), st.booleans())
-def test_every_character_is_read_alike_in_both(texts, lower):
+@pytest.mark.parametrize("characters", [CHARACTERS, st.characters(codec="utf-8")])
+@given(st.data(), st.booleans())
+def test_one_text_is_split_as_in_a_batch(characters, data, lower):
+    texts = data.draw(st.lists(st.text(characters, max_size=30), max_size=6))
     assert [words_of(text, lower=lower) for text in texts] == split_words(texts, lower=lower)

@@ -1,11 +1,10 @@
-"""Files of word vectors: every format against gensim, damage by name and line, the cache."""
+"""Files of word vectors: every format against gensim, damage by path and line, the cache."""
 
 import gzip
 import hashlib
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from indexes.errors import FileFormatError, InputError
 from retriever.embedders.word_vectors import formats as wordfiles
 from retriever.embedders.word_vectors.vectors import load_words
+from tests.support.toy import refused
 
 TOY = "apple 1 2\npear 3 4\nthe plum 5 6\n"
 
@@ -33,13 +33,6 @@ def write(tmp_path):
     return write_file
 
 
-@pytest.fixture(scope="session")
-def gensim_data():
-    import gensim.test
-
-    return Path(gensim.test.__file__).parent / "test_data"
-
-
 def binary(rows, *, promised=None, after=b"\n"):
     header = f"{len(rows) if promised is None else promised} 2\n".encode()
     body = [word + b" " + np.array(values, "<f4").tobytes() + after for word, values in rows]
@@ -55,65 +48,58 @@ def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(write):
     assert load_words(path)["apple"].tolist() == [3, 4]
 
 
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("header", ["", "3 2\n"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_text_with_and_without_a_mark_and_a_header_and_packed(write, mark, header, packed):
-    content = mark + (header + TOY).encode()
+def test_text_with_and_without_a_byte_order_mark_a_header_and_gzip(write, bom, header, packed):
+    content = bom + (header + TOY).encode()
     words = load_words(write(gzip.compress(content) if packed else content, "misnamed.bin"))
-    assert (list(words), words.dim) == (["apple", "pear", "the plum"], 2)
-    assert len(words) == 3
+    assert (list(words), len(words), words.dim) == (["apple", "pear", "the plum"], 3, 2)
     assert words.ids(["the plum", "fig", "apple"]).tolist() == [2, -1, 0]
     assert words["pear"].tolist() == [3, 4]
     assert ("pear" in words, "fig" in words) == (True, False)
     assert not words.has_upper_case
 
 
-@pytest.mark.parametrize(
-    ("name", "how"),
-    [
-        ("lee_fasttext.vec", {}),
-        ("crime-and-punishment.vec", {}),
-        ("high_precision.kv.txt", {}),
-        ("toy-model.vec", {}),
-        ("euclidean_vectors.bin", {"binary": True}),
-        ("high_precision.kv.bin", {"binary": True}),
-        ("poincare_vectors.bin", {"binary": True}),
-    ],
-)
-def test_word2vec_and_glove_files_read_as_gensim_reads_them(gensim_data, name, how):
-    from gensim.models import KeyedVectors
-
-    oracle = KeyedVectors.load_word2vec_format(gensim_data / name, **how)
-    words = load_words(gensim_data / name)
+def assert_same_words(words, oracle):
     assert words.ids(oracle.index_to_key).tolist() == list(range(len(oracle)))
     np.testing.assert_array_equal(words.vectors, oracle.vectors)
+
+
+TEXT = ("lee_fasttext.vec", "crime-and-punishment.vec", "high_precision.kv.txt", "toy-model.vec")
+BINARY = ("euclidean_vectors.bin", "high_precision.kv.bin", "poincare_vectors.bin")
+
+
+@pytest.mark.parametrize("name", [*TEXT, *BINARY])
+def test_word2vec_files_are_read_as_by_gensim(gensim_data, name):
+    from gensim.models import KeyedVectors
+
+    path = gensim_data / name
+    words = load_words(path)
+    assert_same_words(words, KeyedVectors.load_word2vec_format(path, binary=name in BINARY))
     assert words.subwords is None
 
 
-def test_a_glove_file_reads_as_gensim_reads_it_with_a_header(gensim_data, write):
+def test_a_glove_file_is_read_as_by_gensim_with_a_header(gensim_data, write):
     from gensim.models import KeyedVectors
 
     # gensim leaves a file without a header open.
-    rows = (gensim_data / "test_glove.txt").read_text()
-    oracle = KeyedVectors.load_word2vec_format(write(f"76 50\n{rows}", "headed.txt"))
-    words = load_words(gensim_data / "test_glove.txt")
-    assert words.ids(oracle.index_to_key).tolist() == list(range(76))
-    np.testing.assert_array_equal(words.vectors, oracle.vectors)
+    path = gensim_data / "test_glove.txt"
+    oracle = KeyedVectors.load_word2vec_format(write(f"76 50\n{path.read_text()}", "headed.txt"))
+    assert_same_words(load_words(path), oracle)
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(
     "name", ["crime-and-punishment.bin", "lee_fasttext.bin", "lee_fasttext_new.bin"]
 )
-def test_fasttext_models_read_as_gensim_reads_them(gensim_data, write, name, packed):
+def test_fasttext_models_are_read_as_by_gensim(gensim_data, write, name, packed):
     from gensim.models.fasttext import load_facebook_vectors
 
     path = gensim_data / name
     oracle = load_facebook_vectors(str(path))
     words = load_words(write(gzip.compress(path.read_bytes(), 1)) if packed else path)
-    assert words.ids(oracle.index_to_key).tolist() == list(range(len(oracle)))
-    np.testing.assert_array_equal(words.vectors, oracle.vectors)
+    assert_same_words(words, oracle)
     unknown = ["nighttimes", "преступный", "日本語", "naïveté", "x", "<", "electro-magnetic"]
     vectors, found = words.subwords.vectors_of(unknown)
     expected = [oracle.get_vector(word) for word in unknown]
@@ -126,31 +112,26 @@ def test_a_word_too_short_for_subwords_is_unknown(gensim_data):
     words = load_words(gensim_data / "lee_fasttext.bin")
     vectors, found = words.subwords.vectors_of(["", "unheard"])
     assert (found.tolist(), vectors[0].tolist()) == ([False, True], [0.0] * 10)
-
     assert words.subwords.vectors_of([])[0].shape == (0, 10)
 
 
-def test_an_unknown_word_is_named_and_its_other_spelling(write):
-    words = load_words(write(TOY))
-    with pytest.raises(KeyError, match=r"No word 'Apple' among these 3 .* It has 'apple'"):
-        words["Apple"]
-
-
-def test_of_a_repeated_word_the_first_row_counts(write):
+def test_the_first_row_of_a_repeated_word_counts(write):
     words = load_words(write("4 2\na 1 2\nb 3 4\na 5 6\na 7 8\n"))
     assert (len(words), words.duplicates) == (2, 2)
     assert words.vectors.tolist() == [[1, 2], [3, 4]]
 
 
-def test_vectors_cannot_be_written_to(write):
+def test_vectors_are_read_only_and_unknown_words_are_refused(write):
     words = load_words(write(TOY))
     with pytest.raises(ValueError, match="read-only"):
         words.vectors[0, 0] = 9
     words["apple"][0] = 9  # a copy
     assert words["apple"].tolist() == [1, 2]
+    message = r"No word 'Apple' among these 3 .* It has 'apple'"
+    refused(KeyError, message, words.__getitem__, "Apple")
 
 
-def test_upper_case_is_noticed(write):
+def test_upper_case_is_detected(write):
     assert load_words(write("New_York 1 2\nthe 3 4\n")).has_upper_case
 
 
@@ -173,29 +154,23 @@ def test_upper_case_is_noticed(write):
         (binary([(b"a", [1, 2]), (b"b", [3, 4])])[:-3], "ends in word 2"),
         (binary([(b"a", [1, 2]), (b"b", [3, 4])], promised=1), "there is more after them"),
         (binary([(b"a", [1, 2]), (b"\xe9", [3, 4])]), "word 2 is not valid UTF-8"),
-        (
-            binary([(b"a", [1, 2]), (b"b", [3, np.nan])]),
-            "word 2 'b' has a value that is not fin",
-        ),
+        (binary([(b"a", [1, 2]), (b"b", [3, np.nan])]), "word 2 'b' has a value that is not fin"),
         (binary([]), "holds no words"),
     ],
 )
-def test_a_damaged_file_is_refused_by_name_and_place(write, cache, content, message):
+def test_a_damaged_file_is_refused_by_path_and_line(write, cache, content, message):
     path = write(content)
-    with pytest.raises(FileFormatError, match=message) as error:
-        load_words(path)
-    assert str(path) in str(error.value)
+    refused(FileFormatError, rf"(?s){path}.*{message}", load_words, path)
     assert not list(cache.glob(".making-*"))
 
 
 def test_damage_far_into_a_file_is_found_at_its_line(write):
     rows = [f"w{number} 1 2" for number in range(10_000)]
     rows[9_000] = "w9000 1"
-    with pytest.raises(FileFormatError, match="line 9001"):
-        load_words(write("\n".join(rows)))
+    refused(FileFormatError, "line 9001", load_words, write("\n".join(rows)))
 
 
-def test_binary_rows_may_lie_across_reads(write, monkeypatch):
+def test_binary_rows_may_span_reads(write, monkeypatch):
     monkeypatch.setattr(wordfiles, "READ_BYTES", 16)
     monkeypatch.setattr(wordfiles, "ROWS", 3)
     rows = [(f"word{number}".encode(), [number, -number]) for number in range(20)]
@@ -205,15 +180,9 @@ def test_binary_rows_may_lie_across_reads(write, monkeypatch):
 
 
 @pytest.mark.parametrize("kept", [60, 100, 2000, 60_000])
-def test_a_fasttext_model_that_was_cut_off_is_refused(gensim_data, write, kept):
+def test_a_truncated_fasttext_model_is_refused(gensim_data, write, kept):
     content = (gensim_data / "lee_fasttext_new.bin").read_bytes()
-    with pytest.raises(FileFormatError, match="ends too early"):
-        load_words(write(content[:kept]))
-
-
-def test_a_fasttext_classifier_is_refused(gensim_data):
-    with pytest.raises(FileFormatError, match="classifier"):
-        load_words(gensim_data / "pang_lee_polarity_fasttext.bin")
+    refused(FileFormatError, "ends too early", load_words, write(content[:kept]))
 
 
 def test_pickles_are_opened_only_on_trust(tmp_path):
@@ -223,15 +192,13 @@ def test_pickles_are_opened_only_on_trust(tmp_path):
     keyed.add_vectors(["apple", "pear"], [[1, 2], [3, 4]])
     path = tmp_path / "saved.kv"
     keyed.save(str(path))
-    with pytest.raises(InputError, match=r"pickle can run arbitrary code.* trust_pickle"):
-        load_words(path)
+    refused(InputError, "pickle can run arbitrary code.* trust_pickle", load_words, path)
     assert load_words(path, trust_pickle=True)["pear"].tolist() == [3, 4]
     # From now on the converted arrays are opened, and nothing is unpickled.
     assert load_words(path)["pear"].tolist() == [3, 4]
     keyed.add_vectors(["fig"], [[5, 6]])
     keyed.save(str(path))
-    with pytest.raises(InputError, match="trust_pickle"):
-        load_words(path)
+    refused(InputError, "trust_pickle", load_words, path)
 
 
 def test_a_saved_fasttext_model_keeps_its_subwords(tmp_path):
@@ -244,17 +211,19 @@ def test_a_saved_fasttext_model_keeps_its_subwords(tmp_path):
     np.testing.assert_allclose(words["unheard"], model.wv["unheard"], rtol=1e-5)
 
 
-def test_an_old_save_without_all_its_buckets_has_words_only(gensim_data):
+def test_an_old_save_without_all_buckets_has_words_only(gensim_data):
     words = load_words(gensim_data / "compatible-hash-true.model", trust_pickle=True)
     assert (len(words), words.subwords) == (22, None)
 
 
-def test_a_save_of_something_else_is_refused(gensim_data):
-    with pytest.raises(FileFormatError, match="holds a TfidfModel"):
-        load_words(gensim_data / "tfidf_model.tst", trust_pickle=True)
+def test_other_models_are_refused(gensim_data):
+    tfidf = gensim_data / "tfidf_model.tst"
+    refused(FileFormatError, "holds a TfidfModel", load_words, tfidf, trust_pickle=True)
+    classifier = gensim_data / "pang_lee_polarity_fasttext.bin"
+    refused(FileFormatError, "classifier", load_words, classifier)
 
 
-def test_arrays_beside_a_save_count_as_the_source(tmp_path):
+def test_arrays_beside_a_save_are_part_of_the_source(tmp_path):
     from gensim.models import KeyedVectors
 
     checksums = set()
@@ -269,7 +238,7 @@ def test_arrays_beside_a_save_count_as_the_source(tmp_path):
     assert len(checksums) == 2
 
 
-def test_a_folder_is_read_as_a_package_carries_it(tmp_path):
+def test_a_folder_with_arrays_and_an_index_is_read(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -277,41 +246,37 @@ def test_a_folder_is_read_as_a_package_carries_it(tmp_path):
     pq.write_table(pa.table({"index": ["a", "b"]}), tmp_path / "x_index.parquet")
     assert load_words(tmp_path)["b"].tolist() == [3, 4]
     pq.write_table(pa.table({"index": ["a", "b", "c"]}), tmp_path / "x_index.parquet")
-    with pytest.raises(FileFormatError, match="a row for each of the 3 words"):
-        load_words(tmp_path)
+    refused(FileFormatError, "a row for each of the 3 words", load_words, tmp_path)
 
 
-def test_any_other_folder_is_refused(tmp_path):
+def test_other_folders_and_missing_files_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileFormatError, match="is a folder; expected a file"):
-        load_words(tmp_path / "empty")
+    refused(FileFormatError, "is a folder; expected a file", load_words, tmp_path / "empty")
+    refused(InputError, r"gone\.txt: No such file", load_words, tmp_path / "gone.txt")
+
+
+def names_in(folder):
+    return sorted(item.name for item in folder.iterdir())
 
 
 def test_a_second_opening_reads_only_the_cache(write, cache, monkeypatch):
     path = write(TOY)
     first = load_words(path)
     entry = cache / first.checksum
-    names = ["meta.json", "vectors.npy", "words.txt"]
-    assert sorted(file.name for file in entry.iterdir()) == names
+    assert names_in(entry) == ["meta.json", "vectors.npy", "words.txt"]
     made = (entry / "meta.json").stat().st_mtime_ns
-    # The source is only read to the end for its SHA-256.
+    # The source is read completely only for its SHA-256.
     monkeypatch.delattr(hashlib, "file_digest")
     assert load_words(path)["apple"].tolist() == [1, 2]
     assert (entry / "meta.json").stat().st_mtime_ns == made
 
 
-def test_a_changed_source_is_read_again(write):
-    before = load_words(write(TOY))
+def test_entries_are_shared_by_content(write, cache):
+    before, same = load_words(write(TOY)), load_words(write(TOY, "b.vec"))
+    assert names_in(cache) == sorted([before.checksum, "seen"])
     after = load_words(write(TOY.replace("1 2", "9 9 ")))
-    assert after["apple"].tolist() == [9, 9]
-    assert before["apple"].tolist() == [1, 2]
-    assert before.checksum != after.checksum
-
-
-def test_the_same_content_elsewhere_shares_an_entry(write, cache):
-    checksums = {load_words(write(TOY, name)).checksum for name in ("a.txt", "b.vec")}
-    assert len(checksums) == 1
-    assert len([entry for entry in cache.iterdir() if entry.name != "seen"]) == 1
+    assert [words["apple"].tolist() for words in (before, same, after)] == [[1, 2], [1, 2], [9, 9]]
+    assert before.checksum == same.checksum != after.checksum
 
 
 @pytest.mark.parametrize(
@@ -325,40 +290,33 @@ def test_the_same_content_elsewhere_shares_an_entry(write, cache):
         lambda entry: (entry / "vectors.npy").unlink(),
     ],
 )
-def test_a_damaged_entry_is_made_again(write, cache, damage):
+def test_a_damaged_entry_is_written_again(write, cache, damage):
     path = write(TOY)
-    entry = cache / load_words(path).checksum
-    damage(entry)
-    words = load_words(path)
-    assert words["the plum"].tolist() == [5, 6]
-    assert sorted(item.name for item in cache.iterdir()) == sorted([entry.name, "seen"])
+    damage(entry := cache / load_words(path).checksum)
+    assert load_words(path)["the plum"].tolist() == [5, 6]
+    assert names_in(cache) == sorted([entry.name, "seen"])
 
 
-def test_several_at_once_make_one_complete_entry(write, cache):
+def test_concurrent_openings_write_one_complete_entry(write, cache):
     path = write("".join(f"word{number} {number} 1\n" for number in range(5000)))
     with ThreadPoolExecutor(8) as pool:
         opened = list(pool.map(load_words, [path] * 16))
     assert {words["word4999"].tolist()[0] for words in opened} == {4999}
-    assert sorted(item.name for item in cache.iterdir()) == sorted([opened[0].checksum, "seen"])
+    assert names_in(cache) == sorted([opened[0].checksum, "seen"])
 
 
-def test_leftovers_of_a_crash_are_swept_once_old(write, cache):
+def test_old_leftovers_of_a_crash_are_removed(write, cache):
     old, young = cache / ".making-old", cache / ".making-young"
-    for folder in (old, young):
-        folder.mkdir(parents=True)
+    old.mkdir(parents=True)
+    young.mkdir()
     os.utime(old, (0, 0))
     load_words(write(TOY))
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_the_mapped_form_outlives_its_source(write):
+def test_mapped_vectors_outlive_their_files(write):
     path = write(TOY)
     words = load_words(path)
     path.unlink()
     shutil.rmtree(path.parent / "cache")
     assert words.vectors[0].tolist() == [1, 2]
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.txt: No such file"):
-        load_words(tmp_path / "gone.txt")

@@ -1,9 +1,9 @@
-"""The page in a real browser: what one can do with it, and that it fits every screen."""
+"""The page in a real browser: its controls, and that it fits every screen."""
 
 import json
 import shutil
 from dataclasses import replace
-from urllib.parse import quote
+from itertools import combinations
 
 import pytest
 
@@ -24,17 +24,12 @@ from tests.support.samples import (
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 SCREENS = [(360, 740), (768, 1024), (1280, 900)]
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
+--disable-background-networking --disable-component-update"""
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+FAMILIES = ("static", "contextual", "lexical", "combined", "hashing", "custom")
+MEASURES = (MEASURE, "R@10", "R@100", "RR@10")
+UNANSWERED = "No system found it: check the label (0)"
 LONG = "a-name-as-long-as-a-name-may-be-" * 2
 
 
@@ -45,7 +40,7 @@ def driver(tmp_path_factory):
         pytest.skip("chromium and chromedriver are not installed")
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
@@ -60,95 +55,82 @@ def driver(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """The page of three systems and two queries, glove against minilm."""
-    path = tmp_path_factory.mktemp("small") / "page.html"
-    write_page(three(), path)
-    return path.as_uri()
+def url_of(tmp_path_factory):
+    """Return a function that writes the page of a comparison and returns its URL."""
+
+    def write(made):
+        path = tmp_path_factory.mktemp("pages") / "page.html"
+        write_page(made, path)
+        return path.as_uri()
+
+    return write
 
 
 @pytest.fixture(scope="module")
-def crowded(tmp_path_factory):
+def small(url_of):
+    """The page of three systems and two queries, glove against minilm."""
+    return url_of(three())
+
+
+@pytest.fixture(scope="module")
+def crowded(url_of):
     """The page of nine systems, close to each other, one with a long name; texts without blanks."""
-    path = tmp_path_factory.mktemp("crowded") / "page.html"
-    write_page(nine(20, words=("ordinary words", "x" * 300, HOSTILE)), path)
-    return path.as_uri()
+    return url_of(nine(20, words=("ordinary words", "x" * 300, HOSTILE)))
 
 
 def nine(queries, words):
-    """Nine systems of all families over some queries, each with ten hits of its own.
+    """Nine systems over some queries, with ten different hits each and four equal measures.
 
-    Four measures, all alike; some systems better than the baseline, some worse, some neither.
+    Some systems are better than the baseline, some are worse, and some neither.
     """
-    families = ("static", "contextual", "lexical", "combined", "hashing", "custom")
     names = [LONG, *(f"system-{n}" for n in range(8))]
     ids = [f"q{n}" for n in range(queries)]
     values = {
         name: {query: ((n * 7 + at * 3) % 11) / 10 for n, query in enumerate(ids)}
         for at, name in enumerate(names)
     }
-    rows = [
-        row(
-            name,
-            0.5 + at / 200,
-            families[at % 6],
-            "ann" if at == 3 else "exact",
-            latency=latency(1 + at / 10, tuple(1 + at / 10 + n / 50 for n in range(50))),
-            cost=cost(100 + at),
-            throughput=100,
-            exact_quality={MEASURE: 0.6} if at == 3 else {},
-            ann_recall=0.95,
-            differences={MEASURE: difference((at - 4) / 200, -0.05, 0.1, at % 3 / 4 + 0.01, 100)}
-            if at
-            else {},
-        )
-        for at, name in enumerate(names)
-    ]
     hits = {
         name: {q: [f"d{(at + n + rank) % 40}" for rank in range(10)] for n, q in enumerate(ids)}
         for at, name in enumerate(names)
     }
+    unknown, matched = {LONG: ["x" * 200]}, frozenset({"words", "script"})
     made = compared(
-        rows,
+        [system(at, name) for at, name in enumerate(names)],
         values,
         hits,
         [
-            Query(
-                q,
-                f"{words[n % len(words)]} {q}",
-                {f"d{n % 40}": 1},
-                {LONG: ["x" * 200]},
-                frozenset({"words", "script"}),
-            )
+            Query(q, f"{words[n % len(words)]} {q}", {f"d{n % 40}": 1}, unknown, matched)
             for n, q in enumerate(ids)
         ],
         baseline=LONG,
         documents={f"d{n}": Excerpt(words[n % len(words)], words[-1] * 3) for n in range(40)},
-        pairwise={
-            (a, b): Agreement(0.5, 0.4) for at, a in enumerate(names) for b in names[at + 1 :]
-        },
+        pairwise=dict.fromkeys(combinations(names, 2), Agreement(0.5, 0.4)),
         k=10,
         notes=["y" * 300, HOSTILE],
         environment={"collection": LONG, "command": "z" * 300, "w" * 100: "v" * 300},
     )
-    measures = (MEASURE, "R@10", "R@100", "RR@10")
+    per_query = {name: dict.fromkeys(MEASURES, found) for name, found in values.items()}
+    return replace(made, measures=MEASURES, per_query=per_query)
 
-    def for_all(of_one):
-        return {measure: value for measure in measures for value in of_one.values()}
 
-    return replace(
-        made,
-        measures=measures,
-        rows={
-            name: replace(r, quality=for_all(r.quality), differences=for_all(r.differences))
-            for name, r in made.rows.items()
-        },
-        per_query={name: for_all(found) for name, found in made.per_query.items()},
+def system(at, name):
+    """The system in place `at` of the nine; only the fourth is an ANN index."""
+    ann = {"kind": "ann", "exact_quality": {MEASURE: 0.6}, "ann_recall": 0.95} if at == 3 else {}
+    chance = difference((at - 4) / 200, -0.05, 0.1, at % 3 / 4 + 0.01, 100)
+    made = row(
+        name,
+        family=FAMILIES[at % 6],
+        latency=latency(1 + at / 10, tuple(1 + at / 10 + n / 50 for n in range(50))),
+        cost=cost(100 + at),
+        throughput=100,
+        differences=dict.fromkeys(MEASURES, chance) if at else {},
+        **ann,
     )
+    return replace(made, quality=dict.fromkeys(MEASURES, 0.5 + at / 200))
 
 
 def opened(driver, url, *, width=1280, height=900, scheme="light"):
-    """The browser with a page newly loaded, on a screen of that size."""
+    """Load a page on a screen of that size; return the browser."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     feature = {"name": "prefers-color-scheme", "value": scheme}
@@ -164,7 +146,7 @@ def one(driver, selector):
 
 
 def texts(driver, selector):
-    """What the elements show; the browser's own way, quicker than one by one."""
+    """Return the visible texts of elements, in one call, which is faster than one by one."""
     return driver.execute_script(
         "return [...document.querySelectorAll(arguments[0])]"
         ".filter((e) => e.checkVisibility()).map((e) => e.innerText)",
@@ -173,7 +155,7 @@ def texts(driver, selector):
 
 
 def cells(driver, selector):
-    """The cells of a table, row by row."""
+    """Return the cells of a table, row by row."""
     return driver.execute_script(
         "return [...document.querySelectorAll(arguments[0])]"
         ".map((row) => [...row.cells].map((cell) => cell.innerText))",
@@ -191,22 +173,19 @@ def choose(driver, name, text):
     )
 
 
-def nothing_went_wrong(driver):
-    """No error in the console, and no request but for the page itself."""
+def assert_no_errors(driver):
+    """Check that the console has no error, and that only the page itself was requested."""
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     requested = [
         message["params"]["request"]["url"]
-        for entry in driver.get_log("performance")
-        for message in [json.loads(entry["message"])["message"]]
+        for message in messages
         if message["method"] == "Network.requestWillBeSent"
     ]
     assert driver.get_log("browser") == []
     assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
-    return True
 
 
-# -- it fits --------------------------------------------------------------------------------------
-
-# Texts that are wider than their box, or that stand outside of the window, unless they may scroll.
+# Texts that are wider than their box or outside of the window, unless they may scroll.
 CUT_OFF = """
 const width = document.documentElement.clientWidth;
 const found = [];
@@ -224,7 +203,7 @@ for (const element of document.querySelectorAll('body *')) {
 return found;
 """
 
-# Texts of a plot that stand outside of it, or on one another.
+# Texts that are outside of their plot or overlap.
 BAD_PLOTS = """
 const found = [];
 let plots = 0;
@@ -248,12 +227,12 @@ for (const svg of document.querySelectorAll('svg')) {
 return [plots, found];
 """
 
-# Pairs of colours with less contrast than 4.5, for the texts of the page in view.
+# Visible texts whose contrast is less than 4.5.
 FAINT = """
 const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-function channels(colour) {
+function channels(color) {
   canvas.clearRect(0, 0, 1, 1);
-  canvas.fillStyle = colour;
+  canvas.fillStyle = color;
   canvas.fillRect(0, 0, 1, 1);
   return [...canvas.getImageData(0, 0, 1, 1).data];
 }
@@ -275,10 +254,10 @@ for (const element of document.querySelectorAll('body *')) {
   const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
   if (!own || element.closest('script, style, title, desc') || !element.checkVisibility()) continue;
   const style = getComputedStyle(element);
-  const colour = element.closest('svg') ? style.fill : style.color;
-  const key = `${element.tagName} ${element.getAttribute('class')} ${colour}`;
+  const color = element.closest('svg') ? style.fill : style.color;
+  const key = `${element.tagName} ${element.getAttribute('class')} ${color}`;
   if (seen.has(key)) continue;
-  const text = luminance(channels(colour));
+  const text = luminance(channels(color));
   const behind = luminance(ground(element));
   seen.set(key, (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05));
 }
@@ -290,15 +269,13 @@ return [...seen].filter(([, contrast]) => contrast < 4.5);
 @pytest.mark.parametrize(("width", "height"), SCREENS)
 def test_everything_fits_and_can_be_read(driver, crowded, width, height, scheme):
     opened(driver, f"{crowded}#q=q1", width=width, height=height, scheme=scheme)
-    # The query in the link is open, with texts that nothing can break but the style.
+    # The query in the link is open; its texts have no blanks to break at.
     assert len(texts(driver, ".query[open] .hits li")) == 20
-    driver.execute_script(
-        "document.querySelectorAll('.more').forEach((more) => { more.open = true })"
-    )
+    driver.execute_script("document.querySelectorAll('.more').forEach((m) => { m.open = true })")
     assert driver.execute_script(CUT_OFF) == []
     assert driver.execute_script(BAD_PLOTS) == [5, []]
     assert driver.execute_script(FAINT) == []
-    assert nothing_went_wrong(driver)
+    assert_no_errors(driver)
 
 
 def test_the_button_changes_the_theme(driver, small):
@@ -311,9 +288,6 @@ def test_the_button_changes_the_theme(driver, small):
     assert driver.execute_script(shade) != dark
     one(driver, "#theme").click()
     assert driver.execute_script(shade) == dark
-
-
-# -- the explorer ---------------------------------------------------------------------------------
 
 
 def test_a_query_is_opened_with_the_mouse(driver, small):
@@ -331,17 +305,15 @@ def test_a_query_is_opened_with_the_mouse(driver, small):
         "The cat",
         "A kitten purrs; a CAT is no bobcat, nor caterpillar.",
     ]
-    # Whole words in any case, in the title too; both columns have the cat.
+    # Whole words in any case, in the title too; the cat is in both columns.
     assert texts(driver, "mark") == ["cat", "purrs", "CAT"] * 2
     assert texts(driver, ".relevant .grade") == ["relevant, grade 2"] * 2
-    assert texts(driver, ".relevant .facts-of span:last-child") == [
-        "rank 3 in minilm",
-        "rank 2 in glove",
-    ]
-    assert nothing_went_wrong(driver)
+    ranks = texts(driver, ".relevant .facts-of span:last-child")
+    assert ranks == ["rank 3 in minilm", "rank 2 in glove"]
+    assert_no_errors(driver)
 
 
-def test_what_was_not_found_has_no_rank(driver, small):
+def test_a_document_that_was_not_found_has_no_rank(driver, small):
     opened(driver, f"{small}#q=q2")
     one(driver, ".inside")
     assert cells(driver, ".inside tr")[1:] == [["tax", "1", "-", "-", "1"]]
@@ -385,17 +357,14 @@ def test_quick_filters_follow_the_two_systems(driver, small):
         "glove beats minilm (1)",
         "minilm beats glove (1)",
         "Tied (0)",
-        "No system found it: check the label (0)",
+        UNANSWERED,
     ]
     one(driver, "[data-quick=b]").click()
     assert texts(driver, "#queries .text") == ["When are taxes due?"]
     assert one(driver, "[data-quick=b]").get_attribute("aria-pressed") == "true"
     choose(driver, "b", "bm25")
-    assert texts(driver, "#quick button")[1:4] == [
-        "glove beats bm25 (0)",
-        "bm25 beats glove (1)",
-        "Tied (1)",
-    ]
+    buttons = texts(driver, "#quick button")[1:4]
+    assert buttons == ["glove beats bm25 (0)", "bm25 beats glove (1)", "Tied (1)"]
     assert texts(driver, "#queries .text") == ["Why does my cat purr?"]
     assert texts(driver, "#differences h3") == ["nDCG@10: glove minus bm25, query by query"]
 
@@ -426,9 +395,8 @@ def test_a_bar_opens_its_query(driver, small):
 
 
 def test_a_link_opens_its_query(driver, crowded):
-    opened(driver, f"{crowded}#q={quote('q7')}")
-    (text,) = texts(driver, ".query[open] .text")
-    assert text == f"{'x' * 300} q7"
+    opened(driver, f"{crowded}#q=q7")
+    assert texts(driver, ".query[open] .text") == [f"{'x' * 300} q7"]
     focused = driver.execute_script("return document.activeElement.parentElement.dataset.id")
     assert focused == "q7"
 
@@ -444,44 +412,36 @@ def test_a_link_opens_its_query(driver, crowded):
         ),
         (
             only(three(), "minilm"),
-            ["All (2)", "No system found it: check the label (0)"],
+            ["All (2)", UNANSWERED],
             ["q1\nminilm 0.250", "q2\nminilm 1.000"],
         ),
         (
             replace(three(), queries={"q2": three().queries["q2"]}),
-            [
-                "All (1)",
-                "glove beats minilm (0)",
-                "minilm beats glove (1)",
-                "Tied (0)",
-                "No system found it: check the label (0)",
-            ],
+            ["All (1)", "glove beats minilm (0)", "minilm beats glove (1)", "Tied (0)", UNANSWERED],
             ["q2\ndifference −1.000\nbm25 0.000\nglove 0.000\nminilm 1.000"],
         ),
         (compared([], {}, {}, []), [], []),
     ],
     ids=["unjudged", "one system", "one query", "nothing"],
 )
-def test_what_is_not_there_is_not_asked_for(driver, tmp_path, made, filters, values):
-    write_page(made, tmp_path / "page.html")
-    opened(driver, (tmp_path / "page.html").as_uri(), width=360)
+def test_controls_without_a_purpose_are_absent(driver, url_of, made, filters, values):
+    opened(driver, url_of(made), width=360)
     assert texts(driver, "#quick button") == filters
     assert texts(driver, "#queries .values") == values
     assert driver.execute_script(CUT_OFF) == []
-    assert nothing_went_wrong(driver)
+    assert_no_errors(driver)
 
 
 def test_hostile_texts_stay_texts(driver, crowded):
     opened(driver, f"{crowded}#q=q2")
     assert texts(driver, ".query[open] .text") == [f"{HOSTILE} q2"]
     assert driver.execute_script("return document.querySelectorAll('img').length") == 0
-    assert nothing_went_wrong(driver)
+    assert_no_errors(driver)
 
 
-def test_300_queries_through_nine_systems_answer_at_once(driver, tmp_path):
+def test_300_queries_of_nine_systems_are_filtered_in_less_than_a_second(driver, url_of):
     made = nine(300, words=("some words of a query", "other words", "a third question of the set"))
-    write_page(replace(made, baseline=None), tmp_path / "page.html")
-    opened(driver, (tmp_path / "page.html").as_uri())
+    opened(driver, url_of(replace(made, baseline=None)))
     assert len(texts(driver, "#queries .query")) == 100
     one(driver, "#more").click()
     assert len(texts(driver, "#queries .query")) == 200
@@ -492,5 +452,5 @@ def test_300_queries_through_nine_systems_answer_at_once(driver, tmp_path):
         "return performance.now() - started"
     )
     assert texts(driver, "#shown") == ["100 of 300 queries"]
-    # Some ten on an idle machine; a second would be felt.
+    # About ten on an idle machine.
     assert milliseconds < 1000, milliseconds

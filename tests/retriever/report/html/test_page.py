@@ -2,12 +2,13 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
 from indexes.errors import InputError
 from retriever.evaluation.results import Agreement, Excerpt, Query
-from retriever.formatting import listed
+from retriever.formatting import join_names
 from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
@@ -22,6 +23,7 @@ from tests.support.samples import (
     three,
     unjudged,
 )
+from tests.support.toy import refused
 
 HOSTILE = "</script><script>alert(1)</script><!--<b>&\u2028"
 
@@ -39,12 +41,12 @@ def tables(html):
     return found
 
 
-def texts(html, name):
-    """A table's cells as texts: their first line, then the notes under it."""
-    return {
-        row: {column: "|".join(cell.itertext()) for column, cell in cells.items()}
-        for row, cells in tables(html)[name].items()
-    }
+def lines(html, name):
+    """Return the lines of a table: its columns, then its rows; the notes of a cell follow bars."""
+    rows = tables(html)[name]
+    texts = {row: ["|".join(cell.itertext()) for cell in rows[row].values()] for row in rows}
+    columns = next(iter(rows.values()))
+    return [" · ".join(columns), *(" · ".join([row, *cells]) for row, cells in texts.items())]
 
 
 def data_of(html):
@@ -52,14 +54,15 @@ def data_of(html):
     return json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL).group(1))
 
 
+def explorer_data(made):
+    return json.loads(explorer_json(made))
+
+
 def sections(html):
     return re.findall(r'<section id="(\w+)">', html)
 
 
-# -- the headline ---------------------------------------------------------------------------------
-
-
-def test_the_headline_says_what_is_best_and_whether_that_may_be_chance():
+def test_the_headline_names_the_best_system_and_the_significance_of_its_lead():
     said = headline(three())
     assert said.title == "minilm is best in nDCG@10 (0.625)."
     assert said.sentences == [
@@ -71,70 +74,65 @@ def test_the_headline_says_what_is_best_and_whether_that_may_be_chance():
     ]
 
 
-def test_the_headline_of_a_system_that_is_better():
-    made = three()
-    better = replace(
-        made.rows["minilm"], differences={MEASURE: difference(0.125, 0.05, 0.2, 0.002)}
-    )
-    said = headline(replace(made, rows=made.rows | {"minilm": better}))
-    assert said.sentences[0] == (
-        "minilm is better than the baseline, bm25 (0.500): +0.125, 95 % interval +0.050 to +0.200."
-    )
-
-
-def test_the_headline_when_the_baseline_is_best():
+def test_titles_of_the_headline():
     made = replace(three(), rows={n: r for n, r in three().rows.items() if n != "minilm"})
-    said = headline(made)
-    assert said.title == "bm25 is best in nDCG@10 (0.500)."
-    assert said.sentences[0] == "Worse than bm25: glove."
-
-
-def test_systems_that_are_drawn_alike_are_best_together():
+    assert headline(made).title == "bm25 is best in nDCG@10 (0.500)."
+    assert headline(made).sentences[0] == "Worse than bm25: glove."
+    assert headline(unjudged()).title == "3 systems answered 2 queries."
     made = only(three(), "bm25", "glove")
     rows = {name: replace(row, quality={MEASURE: 0.5}) for name, row in made.rows.items()}
     assert headline(replace(made, rows=rows)).title == "bm25 and glove are best in nDCG@10 (0.500)."
 
 
-def test_without_a_baseline_nothing_is_said_about_chance():
-    said = headline(only(three(), "bm25", "glove"))
-    assert said.sentences[0] == (
-        "No baseline was given, so no difference was tested for significance."
-    )
-
-
-def test_one_system_is_not_the_best_of_anything():
+def test_the_headline_of_one_system_is_its_value():
     said = headline(only(three(), "minilm"))
-    assert said.title == "minilm reaches 0.625 in nDCG@10."
-    assert said.sentences == []
+    assert (said.title, said.sentences) == ("minilm reaches 0.625 in nDCG@10.", [])
 
 
-def test_without_judgments_the_headline_says_who_agrees():
-    said = headline(unjudged())
-    assert said.title == "3 systems answered 2 queries."
-    assert said.sentences[0] == (
-        "glove and minilm agree most (overlap@3 0.750), bm25 and minilm least (0.250)."
-    )
-    assert headline(only(unjudged(), "bm25", "glove")).sentences[0] == (
-        "bm25 and glove have an overlap@3 of 0.500."
-    )
-
-
-def test_queries_that_no_system_answers_are_counted():
+def with_judgments(query_id, judgments):
     made = three()
-    lost = replace(made.queries["q1"], judgments={"nowhere": 1})
-    said = headline(replace(made, queries=made.queries | {"q1": lost}))
-    assert said.sentences[-1] == (
-        "For 1 query no system found a relevant document: check its label."
-    )
+    lost = replace(made.queries[query_id], judgments=judgments)
+    return replace(made, queries=made.queries | {query_id: lost})
+
+
+def with_better_minilm():
+    made = three()
+    better = {MEASURE: difference(0.125, 0.05, 0.2, 0.002)}
+    minilm = replace(made.rows["minilm"], differences=better)
+    return replace(made, rows=made.rows | {"minilm": minilm})
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (
+            with_better_minilm(),
+            "minilm is better than the baseline, bm25 (0.500): +0.125, "
+            "95 % interval +0.050 to +0.200.",
+        ),
+        (
+            only(three(), "bm25", "glove"),
+            "No baseline was given, so no difference was tested for significance.",
+        ),
+        (
+            unjudged(),
+            "glove and minilm agree most (overlap@3 0.750), bm25 and minilm least (0.250).",
+        ),
+        (only(unjudged(), "bm25", "glove"), "bm25 and glove have an overlap@3 of 0.500."),
+        (
+            with_judgments("q1", {"nowhere": 1}),
+            "For 1 query no system found a relevant document: check its label.",
+        ),
+    ],
+)
+def test_sentences_of_the_headline(made, sentence):
+    assert sentence in headline(made).sentences
 
 
 def test_differences_have_a_sign_and_zero_has_none():
-    assert signed(0.0456) == "+0.046"
-    assert signed(-0.0456) == "−0.046"
-    assert signed(-0.0004) == "0.000"
-    assert signed(0.5, 1) == "+0.5"
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
+    found = [signed(0.0456), signed(-0.0456), signed(-0.0004), signed(0.5, 1)]
+    assert found == ["+0.046", "−0.046", "0.000", "+0.5"]
+    assert [join_names(["a"]), join_names(["a", "b", "c"])] == ["a", "a, b and c"]
 
 
 @pytest.mark.parametrize(
@@ -146,92 +144,60 @@ def test_the_queries_needed_have_two_digits(queries, said):
     assert needed(difference(0.1, -1, 1, 0.5, None)) == ""
 
 
-# -- the tables -----------------------------------------------------------------------------------
-
-
 def test_the_quality_of_each_system_with_its_difference():
     html = page(three())
     name = "Quality, higher is better; under it the difference to bm25"
-    assert texts(html, name) == {
-        "bm25": {"nDCG@10": "0.5000"},
-        "glove": {"nDCG@10": "0.2500|▼ −0.250|worse than bm25"},
-        "minilm": {"nDCG@10": "0.6250|≈ +0.125|not distinguishable from bm25"},
-    }
-    bold = {
-        row
-        for row, cells in tables(html)[name].items()
-        if cells["nDCG@10"].find("strong") is not None
-    }
-    assert bold == {"minilm"}
+    assert lines(html, name) == [
+        "nDCG@10",
+        "bm25 · 0.5000",
+        "glove · 0.2500|▼ −0.250|worse than bm25",
+        "minilm · 0.6250|≈ +0.125|not distinguishable from bm25",
+    ]
+    rows = tables(html)[name].items()
+    bold = [row for row, cells in rows if cells["nDCG@10"].find("strong") is not None]
+    assert bold == ["minilm"]
 
 
 def test_the_differences_to_the_baseline():
-    assert texts(page(three()), "nDCG@10, difference to bm25") == {
-        "glove": {
-            "Difference": "−0.2500",
-            "95 % interval": "−0.400 to −0.100",
-            "p": "0.005",
-            "p, Holm": "0.010",
-            "Wins / ties / losses": "0 / 1 / 2",
-            "Verdict": "▼ worse",
-        },
-        "minilm": {
-            "Difference": "+0.1250",
-            "95 % interval": "−0.050 to +0.300",
-            "p": "0.200",
-            "p, Holm": "0.400",
-            "Wins / ties / losses": "1 / 1 / 0",
-            "Verdict": "≈ not distinguishable|about 1,200 queries needed to distinguish",
-        },
-    }
+    assert lines(page(three()), "nDCG@10, difference to bm25") == [
+        "Difference · 95 % interval · p · p, Holm · Wins / ties / losses · Verdict",
+        "glove · −0.2500 · −0.400 to −0.100 · 0.005 · 0.010 · 0 / 1 / 2 · ▼ worse",
+        "minilm · +0.1250 · −0.050 to +0.300 · 0.200 · 0.400 · 1 / 1 / 0 · "
+        "≈ not distinguishable|about 1,200 queries needed to distinguish",
+    ]
 
 
-def test_the_loss_of_an_index_stands_apart_from_its_model():
-    assert texts(page(three()), "Quality lost by the model and by the index") == {
-        "minilm": {
-            "nDCG@10, exact search": "0.6500",
-            "nDCG@10, this index": "0.6250",
-            "lost by the index": "+0.0250",
-            "ann_recall@3": "0.980",
-        }
-    }
+def test_the_loss_of_an_index_is_separate_from_the_loss_of_its_model():
+    assert lines(page(three()), "Quality lost by the model and by the index") == [
+        "nDCG@10, exact search · nDCG@10, this index · lost by the index · ann_recall@3",
+        "minilm · 0.6500 · 0.6250 · +0.0250 · 0.980",
+    ]
 
 
-def test_what_answering_costs():
-    found = texts(page(three()), "Answering: one query alone, milliseconds, p50 / p95 / p99")
-    assert found["bm25"] == {
-        "Encoding": "0.50|1.00 / 2.00",
-        "Searching": "0.50|1.00 / 2.00",
-        "Fetching": "0.00|0.00 / 0.00",
-        "All": "1.00|2.00 / 4.00",
-        "Queries/s, as a batch": "1,200",
-        "On the front": "yes",
-    }
-
-
-def test_what_building_costs():
-    assert texts(page(three()), "Building and keeping")["glove"] == {
-        "Embedding, s": "4.00",
-        "Indexing, s": "0.00",
-        "Documents/s": "25",
-        "Tokens/s": "-",
-        "Memory, building": "5.0 MB",
-        "Memory, open": "-",
-        "On disk": "200.0 kB",
-        "Bytes a document": "2,000",
-        "On the front": "-",
-    }
+def test_what_answering_and_building_cost():
+    html = page(three())
+    found = lines(html, "Answering: one query alone, milliseconds, p50 / p95 / p99")
+    assert found[:2] == [
+        "Encoding · Searching · Fetching · All · Queries/s, as a batch · On the front",
+        "bm25 · 0.50|1.00 / 2.00 · 0.50|1.00 / 2.00 · 0.00|0.00 / 0.00 · 1.00|2.00 / 4.00 · "
+        "1,200 · yes",
+    ]
+    columns, _, glove, _ = lines(html, "Building and keeping")
+    assert columns == (
+        "Embedding, s · Indexing, s · Documents/s · Tokens/s · Memory, building · Memory, open · "
+        "On disk · Bytes a document · On the front"
+    )
+    assert glove == "glove · 4.00 · 0.00 · 25 · - · 5.0 MB · - · 200.0 kB · 2,000 · -"
 
 
 def test_agreement_is_the_same_from_both_sides():
-    found = texts(
-        page(three()), "Similarity of the results: overlap@3, and rank-biased overlap under it"
-    )
-    assert found["glove"] == {"bm25": "0.500|0.400", "glove": "-", "minilm": "0.750|0.600"}
-    assert found["minilm"] == {"bm25": "0.250|0.200", "glove": "0.750|0.600", "minilm": "-"}
-
-
-# -- what is not there ----------------------------------------------------------------------------
+    name = "Similarity of the results: overlap@3, and rank-biased overlap under it"
+    assert lines(page(three()), name) == [
+        "bm25 · glove · minilm",
+        "bm25 · - · 0.500|0.400 · 0.250|0.200",
+        "glove · 0.500|0.400 · - · 0.750|0.600",
+        "minilm · 0.250|0.200 · 0.750|0.600 · -",
+    ]
 
 
 def test_without_judgments_there_are_agreement_cost_and_queries():
@@ -242,13 +208,13 @@ def test_without_judgments_there_are_agreement_cost_and_queries():
     assert "On the front" not in html
 
 
-def test_without_a_baseline_nothing_is_compared_with_it():
+def test_without_a_baseline_there_are_no_differences():
     html = page(only(three(), "bm25", "minilm"))
     assert sections(html) == ["quality", "cost", "agreement", "explorer", "certificate"]
-    assert texts(html, "Quality, higher is better")["minilm"] == {"nDCG@10": "0.6250"}
+    assert lines(html, "Quality, higher is better")[-1] == "minilm · 0.6250"
 
 
-def test_one_system_has_nobody_to_agree_with():
+def test_one_system_has_no_agreement():
     html = page(only(three(), "minilm"))
     assert sections(html) == ["quality", "cost", "explorer", "certificate"]
     assert data_of(html)["pair"] is None
@@ -256,38 +222,31 @@ def test_one_system_has_nobody_to_agree_with():
     assert cell.find("strong") is None
 
 
-def test_a_run_from_elsewhere_has_no_cost():
+def test_a_run_from_a_file_has_no_cost():
     made = three()
     rows = {"theirs": row("theirs", 0.7, "run", "run")} | dict(made.rows)
-    html = page(
-        replace(
-            made,
-            rows=rows,
-            pairwise=made.pairwise | {("theirs", name): Agreement(0.5, 0.5) for name in made.rows},
-            per_query=made.per_query | {"theirs": {MEASURE: {"q1": 1.0}}},
-            runs=made.runs | {"theirs": replace(made.runs["bm25"], name="theirs")},
-        )
+    made = replace(
+        made,
+        rows=rows,
+        pairwise=dict.fromkeys(combinations(rows, 2), Agreement(0.5, 0.5)),
+        per_query=made.per_query | {"theirs": {MEASURE: {"q1": 1.0}}},
+        runs=made.runs | {"theirs": replace(made.runs["bm25"], name="theirs")},
     )
-    assert headline(replace(made, rows=rows)).title.startswith("theirs is best")
+    html = page(made)
+    assert headline(made).title.startswith("theirs is best")
     assert list(tables(html)["Building and keeping"]) == ["bm25", "glove", "minilm"]
     assert data_of(html)["queries"][1]["values"] == [[None, 0.0, 0.0, 1.0]]
 
 
-def test_runs_alone_cost_nothing_and_are_drawn_without_plots():
+def test_runs_alone_or_nothing_make_a_page_without_costs_and_plots():
     queries = [Query("q", "one query", {"d": 1})]
     made = compared([row("a", 1.0, "run", "run")], {"a": {"q": 1.0}}, {"a": {"q": ["d"]}}, queries)
     html = page(made)
     assert sections(html) == ["quality", "explorer", "certificate"]
     assert "<svg" not in html
-
-
-def test_nothing_at_all_is_a_page_too():
-    html = page(compared([], {}, {}, []))
-    assert "Nothing was compared." in html
-    assert sections(html) == ["explorer", "certificate"]
-
-
-# -- the explorer's data --------------------------------------------------------------------------
+    empty = page(compared([], {}, {}, []))
+    assert sections(empty) == ["explorer", "certificate"]
+    assert "Nothing was compared." in empty
 
 
 def test_a_query_with_its_values_ranks_and_hits():
@@ -297,85 +256,59 @@ def test_a_query_with_its_values_ranks_and_hits():
     assert data["measures"] == ["nDCG@10"]
     first, second = data["queries"]
     assert first["values"] == [[1.0, 0.5, 0.25]]
-    assert [(names[at], grade, ranks) for at, grade, ranks in first["ranks"]] == [
-        ("cat", 2, [1, 2, 3])
-    ]
+    ranks = [(names[at], grade, ranks) for at, grade, ranks in first["ranks"]]
+    assert ranks == [("cat", 2, [1, 2, 3])]
     assert second["ranks"][0][2] == [None, None, 1]
-    assert [[names[at] for at, _ in hits] for hits in first["hits"]] == [
-        ["cat", "dog"],
-        ["dog", "cat"],
-        ["dog", "car", "cat"],
-    ]
+    hits = [[names[at] for at, _ in hits] for hits in first["hits"]]
+    assert hits == [["cat", "dog"], ["dog", "cat"], ["dog", "car", "cat"]]
     assert first["hits"][2][2][1] == 0.33333
     assert second["unknown"] == [["glove", ["taxes"]]]
     assert first["matched"] == ["cat", "purrs"]
 
 
 def test_only_the_first_k_hits_are_on_the_page():
-    data = json.loads(explorer_json(three(k=1)))
+    data = explorer_data(three(k=1))
     assert [len(hits) for hits in data["queries"][0]["hits"]] == [1, 1, 1]
     assert [document[0] for document in data["documents"]] == ["cat", "dog", "tax"]
 
 
-def test_a_query_that_nothing_answers_is_marked():
-    made = three()
-    lost = replace(made.queries["q2"], judgments={"nowhere": 1})
-    data = json.loads(explorer_json(replace(made, queries=made.queries | {"q2": lost})))
+def test_a_query_that_no_system_answers_is_marked():
+    data = explorer_data(with_judgments("q2", {"nowhere": 1}))
     assert [query["missed"] for query in data["queries"]] == [False, True]
     assert data["documents"][data["queries"][1]["ranks"][0][0]] == ["nowhere", "", ""]
 
 
 def test_the_page_opens_with_the_contrasted_systems():
-    assert json.loads(explorer_json(three()))["pair"] == ["glove", "minilm"]
-    assert json.loads(explorer_json(only(three(), "bm25", "minilm")))["pair"] == ["bm25", "minilm"]
+    assert explorer_data(three())["pair"] == ["glove", "minilm"]
+    assert explorer_data(only(three(), "bm25", "minilm"))["pair"] == ["bm25", "minilm"]
 
 
-def test_what_json_cannot_hold_is_left_out():
+def test_nan_and_infinity_are_null_in_json():
     made = three()
     values = {"bm25": {MEASURE: {"q1": float("nan"), "q2": float("inf")}}}
-    data = json.loads(explorer_json(replace(made, per_query=made.per_query | values)))
+    data = explorer_data(replace(made, per_query=made.per_query | values))
     assert [query["values"][0][0] for query in data["queries"]] == [None, None]
 
 
-# -- hostile texts --------------------------------------------------------------------------------
-
-
-def hostile():
+def test_no_text_becomes_markup():
     queries = [Query(HOSTILE, HOSTILE, {HOSTILE: 1}, {HOSTILE: [HOSTILE]}, frozenset({HOSTILE}))]
-    rows = [
-        row(HOSTILE, 1.0, latency=latency(1), cost=cost(1)),
-        row("b", 0.5, latency=latency(2), cost=cost(2)),
-    ]
-    return replace(
-        compared(
-            rows,
-            {HOSTILE: {HOSTILE: 1.0}, "b": {HOSTILE: 0.5}},
-            {HOSTILE: {HOSTILE: [HOSTILE]}},
-            queries,
-            documents={HOSTILE: Excerpt(HOSTILE, HOSTILE)},
-            pairwise={(HOSTILE, "b"): Agreement(0.5, 0.5)},
-        ),
+    rows = [row(HOSTILE, 1.0, latency=latency(1), cost=cost(1))]
+    rows.append(row("b", 0.5, latency=latency(2), cost=cost(2)))
+    made = compared(
+        rows,
+        {HOSTILE: {HOSTILE: 1.0}, "b": {HOSTILE: 0.5}},
+        {HOSTILE: {HOSTILE: [HOSTILE]}},
+        queries,
+        documents={HOSTILE: Excerpt(HOSTILE, HOSTILE)},
+        pairwise={(HOSTILE, "b"): Agreement(0.5, 0.5)},
         notes=[HOSTILE],
         environment={HOSTILE: HOSTILE, "command": HOSTILE},
     )
-
-
-def test_no_text_becomes_markup():
-    html = page(hostile())
+    html = page(made)
     assert "alert(1)</script>" not in html
     assert html.count("<script") == html.count("</script>") == 2
     assert "<!--" not in html
-    (document,) = data_of(html)["documents"]
-    assert document == [HOSTILE, HOSTILE, HOSTILE]
-
-
-def test_half_a_surrogate_pair_can_be_written(tmp_path):
-    made = three(environment={"collection": "caf\udce9"}, notes=["\ud800"])
-    write_page(made, tmp_path / "page.html")
-    assert "caf?" in (tmp_path / "page.html").read_text("utf-8")
-
-
-# -- the file -------------------------------------------------------------------------------------
+    assert data_of(html)["documents"] == [[HOSTILE, HOSTILE, HOSTILE]]
 
 
 def test_the_page_needs_no_network():
@@ -386,18 +319,18 @@ def test_the_page_needs_no_network():
 
 
 def test_the_certificate_and_the_notes_are_on_the_page():
-    html = page(
-        three(notes=["2 documents are empty."], environment={"seed": "7", "command": "retriever a"})
-    )
+    environment = {"seed": "7", "command": "retriever a", "collection": "caf\udce9"}
+    html = page(three(notes=["2 documents are empty.", "\ud800"], environment=environment))
     assert "<li>2 documents are empty.</li>" in html
     assert "<dt>seed</dt><dd>7</dd>" in html
     assert "<code>retriever a</code>" in html
+    # UTF-8 has no lone surrogates.
+    assert "caf?" in html
 
 
-def test_the_page_is_written_whole_or_not_at_all(tmp_path):
-    made = three()
+def test_the_page_is_written_completely_or_not_at_all(tmp_path):
+    made = three(environment={"collection": "caf\udce9"}, notes=["\ud800"])
     write_page(made, tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text("utf-8") == page(made)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
-    with pytest.raises(InputError, match="cannot be written"):
-        write_page(made, tmp_path / "none" / "page.html")
+    refused(InputError, "cannot be written", write_page, made, tmp_path / "none" / "page.html")

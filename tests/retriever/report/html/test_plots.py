@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retriever.evaluation.results import Query
 from retriever.report.html.page import page
 from retriever.report.html.plot_labels import Box, cut, place, text_width
-from retriever.report.html.plots import Point, Strip, Words, points_plot, strips_plot
+from retriever.report.html.plots import PlotTexts, Point, Strip, points_plot, strips_plot
 from retriever.report.html.scales import Scale
-from tests.support.samples import difference, latency, row, three
+from tests.support.samples import compared, latency, row, three
 
-WORDS = Words("key", "A title", "A description", "cost", "quality")
+TEXTS = PlotTexts("key", "A title", "A description", "cost", "quality")
 
 
 def drawings(plot):
@@ -25,26 +26,22 @@ def with_class(svg, name):
     return [element for element in svg.iter() if name in (element.get("class") or "").split()]
 
 
-# -- scales ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("values", "length", "log", "places"),
+    [
+        ([2, 6, 4], 100, False, {2: 0, 4: 50, 6: 100, 7: 125}),
+        ([1, 100], 200, True, {1: 0, 10: 100, 100: 200}),
+        # Zero is drawn at the smallest value of a log scale, 0.001.
+        ([0, 1], 300, True, {0: 0, 0.001: 0, 0.01: 100, 1: 300}),
+        ([5, 5], 100, False, {5: 50}),
+    ],
+)
+def test_a_scale_places_values(values, length, log, places):
+    scale = Scale.over(values, 100, 100 + length, log=log)
+    assert {value: scale(value) - 100 for value in places} == places
 
 
-def test_a_linear_scale():
-    scale = Scale.over([2, 6, 4], 100, 200)
-    assert [scale(2), scale(4), scale(6), scale(7)] == [100, 150, 200, 225]
-
-
-def test_a_log_scale():
-    scale = Scale.over([1, 100], 0, 200, log=True)
-    assert [scale(1), scale(10), scale(100)] == [0, 100, 200]
-
-
-def test_what_took_no_time_stands_at_the_smallest_value():
-    scale = Scale.over([0, 1], 0, 300, log=True)
-    assert [scale(0), scale(0.001), scale(0.01), scale(1)] == [0, 0, 100, 300]
-
-
-def test_one_value_stands_in_the_middle():
-    assert Scale.over([5, 5], 0, 100)(5) == 50
+def test_a_scale_of_one_value_has_one_tick():
     assert Scale.over([5], 0, 100).ticks(0, 100, 10) == [(5, "5")]
 
 
@@ -71,46 +68,30 @@ def test_linear_ticks_are_as_many_as_fit():
     assert [text for _, text in Scale.over([-1, 1], 0, 100).ticks(0, 100, 40)] == ["−1", "0", "1"]
 
 
-@given(
-    st.lists(st.floats(0, 1e6), min_size=2, max_size=5),
-    st.booleans(),
-    st.floats(20, 60),
-)
-def test_ticks_stand_apart_and_inside(values, log, apart):
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=5), st.booleans(), st.floats(20, 60))
+def test_ticks_keep_their_distance_and_stay_inside(values, log, apart):
     scale = Scale.over(values, 24, 280, log=log)
     places = sorted(scale(value) for value, _ in scale.ticks(0, 304, apart))
     assert all(0 <= place <= 304 for place in places)
     assert all(b - a >= apart for a, b in pairwise(places))
 
 
-# -- labels ---------------------------------------------------------------------------------------
-
 FRAME = Box(0, 0, 300, 200)
 
 
-def test_a_label_stands_to_the_right_of_its_point():
+def test_a_label_is_right_of_its_point_left_where_there_is_no_room_or_absent():
     (spot,) = place([((100, 100), "abc")], FRAME)
-    assert spot.box.left == 110
-    assert (spot.box.top + spot.box.bottom) / 2 == 100
-
-
-def test_a_label_without_room_on_the_right_stands_on_the_left():
+    assert (spot.box.left, (spot.box.top + spot.box.bottom) / 2) == (110, 100)
     (spot,) = place([((295, 100), "abc")], FRAME)
-    assert spot.box.right == 285
-    assert spot.anchor == "end"
-
-
-def test_a_label_that_fits_nowhere_is_left_out():
+    assert (spot.box.right, spot.anchor) == (285, "end")
     assert place([((5, 5), "abc")], Box(0, 0, 10, 10)) == [None]
 
 
-@given(
-    st.lists(
-        st.tuples(st.tuples(st.floats(24, 276), st.floats(24, 176)), st.text(max_size=20)),
-        max_size=30,
-    )
-)
-def test_labels_are_never_on_each_other_nor_over_the_frame(labels):
+PLACES = st.tuples(st.floats(24, 276), st.floats(24, 176))
+
+
+@given(st.lists(st.tuples(PLACES, st.text(max_size=20)), max_size=30))
+def test_labels_never_overlap_each_other_or_the_frame(labels):
     boxes = [spot.box for spot in place(labels, FRAME) if spot]
     assert all(FRAME.holds(box) for box in boxes)
     assert not any(a.touches(b) for a, b in combinations(boxes, 2))
@@ -127,15 +108,12 @@ def test_long_names_are_cut():
     assert text_width(cut("検索" * 30, 100)) <= 100
 
 
-# -- points ---------------------------------------------------------------------------------------
-
-
 def three_points():
     points = [Point("a", "static", 1, 0.2), Point("b", "lexical", 10, 0.4)]
-    return points_plot([*points, Point("c", "contextual", 100, 0.6)], ["a", "b", "c"], WORDS)
+    return points_plot([*points, Point("c", "contextual", 100, 0.6)], ["a", "b", "c"], TEXTS)
 
 
-def test_points_stand_where_their_values_are():
+def test_points_are_at_their_values_and_the_front_rises_at_each_system():
     narrow, _ = drawings(three_points())
     # 320 wide and 258 high; the frame is 40 to 312 and 26 to 214, the points 24 inside of it.
     assert narrow.get("viewBox") == "0 0 320 258"
@@ -144,22 +122,18 @@ def test_points_stand_where_their_values_are():
         "translate(176,120)",
         "translate(288,50)",
     ]
-
-
-def test_the_front_rises_at_each_of_its_systems():
-    narrow, _ = drawings(three_points())
     (pareto_front,) = with_class(narrow, "front")
     assert pareto_front.get("d") == "M64,190H176V120H288V50H312"
 
 
 def test_systems_off_the_front_are_hollow():
     points = [Point("a", "static", 1, 0.2), Point("b", "static", 10, 0.1)]
-    narrow, _ = drawings(points_plot(points, ["a"], WORDS))
+    narrow, _ = drawings(points_plot(points, ["a"], TEXTS))
     assert [p.get("data-name") for p in with_class(narrow, "on") if p.tag == "path"] == ["a"]
     assert [p.get("data-name") for p in with_class(narrow, "off")] == ["b"]
 
 
-def test_a_plot_says_what_it_shows():
+def test_a_plot_has_an_accessible_title_and_description():
     for svg in drawings(three_points()):
         assert svg.get("role") == "img"
         ids = {element.get("id"): element.text for element in svg if element.get("id")}
@@ -167,23 +141,18 @@ def test_a_plot_says_what_it_shows():
         assert ids[svg.get("aria-describedby")] == "A description"
 
 
-def test_nothing_to_draw_is_no_plot():
-    assert points_plot([], [], WORDS) == ""
-    assert strips_plot([], WORDS) == ""
+def test_without_data_there_is_no_plot():
+    assert points_plot([], [], TEXTS) == strips_plot([], TEXTS) == ""
 
 
-def test_a_name_is_no_markup():
-    plot = points_plot([Point('<b>"&', "static", 1, 0.5)], [], WORDS)
-    narrow, _ = drawings(plot)
+def test_a_name_is_escaped():
+    narrow, _ = drawings(points_plot([Point('<b>"&', "static", 1, 0.5)], [], TEXTS))
     assert [label.text for label in with_class(narrow, "label")] == ['<b>"&']
-
-
-# -- strips ---------------------------------------------------------------------------------------
 
 
 def test_an_interval_is_a_line_with_a_dot():
     strips = [Strip("a", "+0.1", "better", -1, 0, 3), Strip("b", "", "same", 1, 2, 3)]
-    narrow, _ = drawings(strips_plot(strips, WORDS, zero=True))
+    narrow, _ = drawings(strips_plot(strips, TEXTS, zero=True))
     # From -1 to 3 is from 32 to 288: 64 a unit.
     first, second = with_class(narrow, "thin")
     assert (first.get("x1"), first.get("x2"), second.get("x1")) == ("32", "288", "160")
@@ -193,19 +162,15 @@ def test_an_interval_is_a_line_with_a_dot():
     assert "tone-better" in first.get("class")
 
 
+def plot_of(html, name):
+    return next(s for s in re.findall(r"<svg.*?</svg>", html, re.DOTALL) if f'id="{name}' in s)
+
+
 def test_times_are_drawn_as_quantiles():
-    # 0 to 100 in steps of 1: the 5th, 25th, ... quantile are 5, 25, ...
-    made = three()
-    only = row("a", 0.5, latency=latency(50, tuple(float(n) for n in range(1, 102))))
-    html = page(
-        three(
-            baseline=None,
-            rows={"a": only},
-            runs={"a": made.runs["bm25"]},
-            per_query={"a": made.per_query["bm25"]},
-        )
-    )
-    svg = next(s for s in re.findall(r"<svg.*?</svg>", html, re.DOTALL) if 'id="times' in s)
+    # 1 to 101 in steps of 1: the 5th, 25th, ... quantile are 6, 26, ...
+    system = row("a", 0.5, latency=latency(50, tuple(float(n) for n in range(1, 102))))
+    queries = [Query("q", "?", {"d": 1})]
+    svg = plot_of(page(compared([system], {"a": {"q": 1.0}}, {}, queries)), "times")
     assert "a: median 51, 95 % within 96" in svg
     (box,) = with_class(ET.fromstring(svg), "thick")
     scale = Scale.over([6, 100], 32, 288, log=True)
@@ -213,8 +178,6 @@ def test_times_are_drawn_as_quantiles():
 
 
 def test_the_differences_to_the_baseline_are_drawn_with_their_verdicts():
-    html = page(three())
-    svg = next(s for s in re.findall(r"<svg.*?</svg>", html, re.DOTALL) if 'id="chance' in s)
+    svg = plot_of(page(three()), "chance")
     assert "glove −0.250 (−0.400 to −0.100), worse" in svg
     assert "minilm +0.125 (−0.050 to +0.300), not distinguishable" in svg
-    assert difference(0, -1, 1).significant is False

@@ -8,12 +8,12 @@ from rich.console import Console
 from indexes.errors import pluralize
 from retriever import Collection, Hit, Hits, compare
 from retriever.evaluation.results import Agreement, Latency, Query, Spread
-from retriever.formatting import count, decimals, share, size
+from retriever.formatting import count, decimals, format_bytes, percentage
 from retriever.report.lines import label_of
 from retriever.report.terminal.collection import info_table
 from retriever.report.terminal.comparison import comparison_tables, plain_comparison
 from retriever.report.terminal.hits import hits_list, side_by_side
-from tests.support.toy import COMPASS, HALF, Axes
+from tests.support.toy import COMPASS, HALF, QRELS, QUERIES, Axes
 
 CJK = "検索エンジンは文書を探す。" * 20
 EMOJI = "🐈 a cat 👩‍👩‍👧 and 🇩🇪 flags 👍🏽 " * 20
@@ -21,7 +21,7 @@ LONG = "n" * 64
 
 
 def drawn(parts, width=100):
-    """What a terminal of that width shows, line by line, without the blanks at the ends."""
+    """Return the lines that a terminal of that width shows, without trailing blanks."""
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
     for part in parts:
         console.print(part)
@@ -29,11 +29,11 @@ def drawn(parts, width=100):
 
 
 def bold(table):
-    """The bold words of a table that are not headings."""
+    """Return the bold cells of a table that are not headings."""
     table.show_header = False
     console = Console(width=100, force_terminal=True)
     return [
-        segment.text
+        segment.text.strip()
         for segment in console.render(table)
         if segment.style and segment.style.bold and segment.style.color is None
     ]
@@ -43,15 +43,10 @@ def hit(rank, doc_id, text="some text", score=0.5, title=""):
     return Hit(rank, doc_id, score, text, title)
 
 
-# -- numbers ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0, "-"),
-        (1, "1 B"),
-        (999, "999 B"),
+        *[(0, "-"), (1, "1 B"), (999, "999 B")],
         (1000, "1.0 kB"),
         (1536, "1.5 kB"),
         (999_940, "999.9 kB"),
@@ -62,51 +57,41 @@ def hit(rank, doc_id, text="some text", score=0.5, title=""):
         (1_234_000_000_000, "1,234.00 GB"),
     ],
 )
-def test_sizes(value, text):
-    assert size(value) == text
+def test_bytes_are_in_decimal_units(value, text):
+    assert format_bytes(value) == text
 
 
-def test_numbers():
+def test_numbers_percentages_and_plurals():
     assert decimals(4)(0.64512) == "0.6451"
     assert decimals(2)(12345.678) == "12,345.68"
     assert decimals(0)(2.0) == "2"
     assert (count(1234567.8), count(0)) == ("1,234,568", "0")
-    assert (share(None), share(0), share(0.12345), share(1)) == ("-", "0.0 %", "12.3 %", "100.0 %")
+    percentages = [percentage(value) for value in (None, 0, 0.12345, 1)]
+    assert percentages == ["-", "0.0 %", "12.3 %", "100.0 %"]
     assert pluralize(1, "query", "queries") == "1 query"
     assert pluralize(0, "query", "queries") == "0 queries"
     assert pluralize(2000, "query", "queries") == "2,000 queries"
 
 
-def test_measures_have_the_names_that_people_know():
-    assert label_of("R@100") == "recall@100"
-    assert label_of("RR@10") == "MRR@10"
-    assert label_of("nDCG@10") == "nDCG@10"
-    assert label_of("ERR@20") == "ERR@20"
+def test_measures_have_their_common_names():
+    names = {"R@100": "recall@100", "RR@10": "MRR@10", "nDCG@10": "nDCG@10", "ERR@20": "ERR@20"}
+    assert {measure: label_of(measure) for measure in names} == names
 
 
-# -- hits of one index --------------------------------------------------------------------------
-
-
-def test_hits_stand_under_each_other():
+def test_hits_are_one_a_line():
     hits = Hits((hit(1, "cat", "purrs", 0.98765), hit(12, "engine", "idles", -0.25, "Engines")))
     assert drawn(hits_list(hits)) == [
         "  1   0.988  cat     purrs",
         " 12  -0.250  engine  Engines idles",
     ]
-
-
-def test_no_hits_are_said():
     assert drawn(hits_list(Hits())) == ["  no hits"]
     assert drawn(side_by_side({"a": Hits(), "b": Hits()})) == ["  no hits"]
 
 
-def test_a_long_text_ends_in_an_ellipsis_at_column_100():
+def test_long_texts_and_ids_end_in_an_ellipsis():
     (line,) = drawn(hits_list(Hits((hit(1, "d", "word " * 100),))))
     assert line == "  1   0.500  d  " + ("word " * 100)[:83] + "…"
     assert cell_len(line) == 100
-
-
-def test_a_long_id_is_cut_to_24_columns():
     (line,) = drawn(hits_list(Hits((hit(1, "i" * 80, "text"),))))
     assert line == f"  1   0.500  {'i' * 23}…  text"
 
@@ -121,7 +106,7 @@ def test_no_hit_is_wider_than_100_columns(text, doc_id):
             assert "\n" not in line.plain
 
 
-def test_a_document_cannot_steer_the_terminal():
+def test_control_characters_of_a_document_do_not_reach_the_terminal():
     evil = "\x1b[31mred\x1b]0;title\x07\r\x9b2J end"
     for lines in (hits_list, lambda hits: side_by_side({"a": hits, "b": hits})):
         text = "".join(line.plain for line in lines(Hits((hit(1, "id\x1b[2J\nx", evil),))))
@@ -133,9 +118,6 @@ def test_a_document_cannot_steer_the_terminal():
 def test_brackets_and_colons_in_a_text_are_no_markup():
     (line,) = drawn(hits_list(Hits((hit(1, "[b]", "[red]x[/b] :cat:"),))))
     assert line == "  1   0.500  [b]  [red]x[/b] :cat:"
-
-
-# -- several indexes side by side ---------------------------------------------------------------
 
 
 def hits_of(*doc_ids):
@@ -153,6 +135,9 @@ def test_two_indexes_side_by_side():
         "found by minilm only (1)",
         "  glove   -  minilm   1  d  text of d",
     ]
+    same = hits_of("a", "b")
+    first, *others = drawn(side_by_side({"x": same, "y": same}))
+    assert (first, len(others)) == ("found by both (2)", 2)
 
 
 def test_three_indexes_side_by_side():
@@ -167,20 +152,14 @@ def test_three_indexes_side_by_side():
     ]
 
 
-def test_equal_best_ranks_go_by_the_first_index():
+def test_documents_with_equal_best_ranks_are_in_the_order_of_the_first_index():
     answers = {"x": hits_of("a", "b"), "y": hits_of("b", "a")}
     assert [line[-1] for line in drawn(side_by_side(answers))[1:]] == ["a", "b"]
     swapped = {"y": answers["y"], "x": answers["x"]}
     assert [line[-1] for line in drawn(side_by_side(swapped))[1:]] == ["b", "a"]
 
 
-def test_equal_answers_leave_no_group_but_one():
-    hits = hits_of("a", "b")
-    assert drawn(side_by_side({"x": hits, "y": hits}))[0] == "found by both (2)"
-    assert len(drawn(side_by_side({"x": hits, "y": hits}))) == 3
-
-
-def test_names_too_long_for_a_line_get_letters():
+def test_names_too_long_for_a_line_are_replaced_by_letters():
     answers = {LONG: hits_of("d"), "m" * 64: hits_of("d")}
     assert drawn(side_by_side(answers)) == [
         f"  a = {LONG}",
@@ -203,19 +182,25 @@ def test_no_line_side_by_side_is_wider_than_100_columns(indexes, name, doc_id):
     assert sum("found by" in line.plain for line in lines) == (indexes + 1 if indexes > 1 else 1)
 
 
-# -- comparisons --------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A comparison of two indexes, judged."""
+def two(tmp_path_factory):
+    """A collection with two indexes."""
     with Collection.create(tmp_path_factory.mktemp("report") / "c") as collection:
         collection.add(COMPASS)
         collection.build("axes", Axes())
         collection.build("half", Axes("half", words=HALF))
-        queries = {"q1": "north", "q2": "east east up"}
-        qrels = {"q1": {"all": 1}, "q2": {"all": 1}}
-        yield compare(collection, ["axes", "half"], queries, qrels), collection.info()
+        yield collection
+
+
+@pytest.fixture(scope="module")
+def base(two):
+    """A judged comparison of the two indexes."""
+    return compare(two, ["axes", "half"], QUERIES, QRELS)
+
+
+def cells_by_label(lines):
+    """Return the last two words of the lines by the words before them."""
+    return {" ".join(line.split()[:-2]): line.split()[-2:] for line in lines}
 
 
 def several(base, names, quality):
@@ -225,10 +210,9 @@ def several(base, names, quality):
     latency = Latency(spread, spread, spread, spread, (12345.678,) * 30)
     cost = replace(row.cost, embedding_seconds=1.5, indexing_seconds=0.25, disk_size=2048)
     cost = replace(cost, building_memory=1, documents_per_second=2, disk_size_per_document=3)
+    row = replace(row, latency=latency, cost=cost, throughput=7)
     rows = {
-        name: replace(
-            row, name=name, quality={"nDCG@10": value}, latency=latency, cost=cost, throughput=7
-        )
+        name: replace(row, name=name, quality={"nDCG@10": value})
         for name, value in zip(names, quality, strict=True)
     }
     pairs = {(a, b): Agreement(0.125, 0.25) for a in names for b in names if a < b}
@@ -237,32 +221,30 @@ def several(base, names, quality):
 
 
 def test_print_shows_every_value(base):
-    report, _ = base
-    text = str(report)
-    lines = {" ".join(line.split()[:-2]): line.split()[-2:] for line in text.splitlines()}
+    text = str(base)
+    lines = cells_by_label(text.splitlines())
     assert text.splitlines()[0] == "2 judged queries, 5 documents"
     assert text.splitlines()[1].split() == ["axes", "half"]
     assert lines["nDCG@10"] == ["0.6309", "0.5000"]
     assert lines["recall@10"] == lines["recall@100"] == ["1.0000", "0.5000"]
     assert lines["MRR@10"] == ["0.5000", "0.5000"]
-    alike = report.agreement("axes", "half")
+    alike = base.agreement("axes", "half")
     shown = f"{alike.overlap:.2f} / {alike.rbo:.2f}"
     pair = next(line for line in text.splitlines() if "RBO with axes" in line)
     assert pair.split() == ["overlap@10", "/", "RBO", "with", "axes", "-", *shown.split()]
     assert alike.overlap == 0.375
     assert lines["ann_recall@10 (of exact)"] == ["1.000", "1.000"]
     assert "words known" not in text  # neither of them counts words
-    assert text.splitlines()[-2:] == [f"note: {note}" for note in report.notes]
-    latency = report.rows["half"].latency
+    assert text.splitlines()[-2:] == [f"note: {note}" for note in base.notes]
+    latency = base.rows["half"].latency
     total = next(line for line in text.splitlines() if line.startswith("  total"))
     assert total.endswith(f"{latency.total.p50:.2f} / {latency.total.p95:.2f}")
-    assert text == plain_comparison(report)
+    assert text == plain_comparison(base)
 
 
 def test_without_judgments_there_is_no_quality(base):
-    report, _ = base
-    rows = {name: replace(row, quality={}) for name, row in report.rows.items()}
-    text = str(replace(report, measures=(), rows=rows, queries={"q": Query("q", "north")}))
+    rows = {name: replace(row, quality={}) for name, row in base.rows.items()}
+    text = str(replace(base, measures=(), rows=rows, queries={"q": Query("q", "north")}))
     assert "quality" not in text
     assert text.splitlines()[0] == "1 query, 5 documents"
 
@@ -271,7 +253,7 @@ def test_without_judgments_there_is_no_quality(base):
 @pytest.mark.parametrize("name", ["i", "averaged-glove-vectors-", LONG[:-1]])
 def test_no_line_of_a_comparison_is_wider_than_100_columns(base, indexes, name):
     names = [f"{name}{n}" for n in range(indexes)]
-    report = several(base[0], names, [0.5] * indexes)
+    report = several(base, names, [0.5] * indexes)
     lines = str(report).splitlines()
     assert max(map(cell_len, lines)) <= 100
     # Nothing is cut off: every index has its value in a line, four of them in a table.
@@ -282,65 +264,57 @@ def test_no_line_of_a_comparison_is_wider_than_100_columns(base, indexes, name):
     assert str(report).count("12,345.68") == 9 * indexes
 
 
-def test_names_are_told_in_full_over_several_lines(base):
-    report = several(base[0], [f"{LONG[:-1]}{n}" for n in range(4)], [0.5] * 4)
+def test_long_names_are_complete_over_several_lines(base):
+    report = several(base, [f"{LONG[:-1]}{n}" for n in range(4)], [0.5] * 4)
     header = str(report).splitlines()[1:6]
     columns = ["".join(line[at : at + 15] for line in header) for at in (34, 51, 68, 85)]
     assert [column.replace(" ", "") for column in columns] == list(report.rows)
 
 
-def test_the_best_value_is_bold(base):
-    (table,) = comparison_tables(several(base[0], ["a", "b", "c"], [0.1, 0.3, 0.2]))
-    assert [text.strip() for text in bold(table)] == ["0.3000"]
-
-
-def test_equal_values_are_equally_bold_as_drawn(base):
-    (table,) = comparison_tables(several(base[0], ["a", "b", "c"], [0.30001, 0.30002, 0.2]))
-    assert [text.strip() for text in bold(table)] == ["0.3000", "0.3000"]
-    (table,) = comparison_tables(several(base[0], ["a", "b"], [0.3, 0.3]))
-    assert bold(table) == []
-
-
-def test_the_best_of_all_is_bold_whichever_table_it_is_in(base):
-    names = list("abcdefghi")
-    report = several(base[0], names, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-    tables = [[text.strip() for text in bold(table)] for table in comparison_tables(report)]
-    assert tables == [[], [], ["0.9000"]]
+@pytest.mark.parametrize(
+    ("qualities", "expected"),
+    [
+        ([0.1, 0.3, 0.2], [["0.3000"]]),
+        # Values that look alike are all best, or none is.
+        ([0.30001, 0.30002, 0.2], [["0.3000", "0.3000"]]),
+        ([0.3, 0.3], [[]]),
+        # The best of all, whichever table it is in.
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], [[], [], ["0.9000"]]),
+    ],
+)
+def test_the_best_value_is_bold(base, qualities, expected):
+    report = several(base, "abcdefghi"[: len(qualities)], qualities)
+    assert [bold(table) for table in comparison_tables(report)] == expected
 
 
 def test_less_time_is_better(base):
-    report = several(base[0], ["a", "b"], [0.5, 0.5])
+    report = several(base, ["a", "b"], [0.5, 0.5])
     quick = replace(report.rows["b"].latency, total=Spread(1.0, 12345.678, 12345.678))
     rows = {**report.rows, "b": replace(report.rows["b"], latency=quick)}
     (table,) = comparison_tables(replace(report, rows=rows))
-    assert [text.strip() for text in bold(table)] == ["1.00"]
+    assert bold(table) == ["1.00"]
 
 
-# -- collections --------------------------------------------------------------------------------
-
-
-def test_a_collection_is_a_table(base):
-    _, info = base
+def test_the_indexes_of_a_collection_are_columns_of_a_table(two):
+    info = two.info()
     lines = drawn(info_table(info))
     assert lines[0].startswith(f"{info.path}/: 5 documents, catalog ")
-    cells = {
-        " ".join(line.split()[:-2]): line.split()[-2:] for line in "\n".join(lines).split("\n")
-    }
+    cells = cells_by_label(lines)
     assert cells["passages found"] == ["4", "3"]
     assert cells["nothing to embed"] == ["1", "2"]
     assert cells["embedder"] == ["custom:Axes", "custom:Axes"]
     assert cells["structure"] == ["Flat", "Flat"]
 
 
-def test_a_collection_without_an_index(base):
-    _, info = base
+def test_a_collection_without_an_index(two):
+    info = two.info()
     lines = drawn(info_table(replace(info, documents=1, catalog_size=1000, indexes=())))
     assert lines == [f"{info.path}/: 1 document, catalog 1.0 kB", "no index yet"]
 
 
 @pytest.mark.parametrize("indexes", [1, 2, 5, 9])
-def test_no_line_of_a_collection_is_wider_than_100_columns(base, indexes):
-    _, info = base
+def test_no_line_of_a_collection_is_wider_than_100_columns(two, indexes):
+    info = two.info()
     rows = tuple(
         replace(
             info.indexes[0],
