@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from indexes.maintenance.compact import CompactReport
     from indexes.maintenance.repair import RepairReport
     from indexes.maintenance.verify import Problem, VerifyReport
-    from retriever.indexing.info import CollectionInfo
     from retriever.indexing.report import BuildReport
     from retriever.search.results import Hits
-    from retriever.training.distillation import DistillReport
     from retriever.training.word_vectors import TrainReport
 
 Record = dict[str, Any]
@@ -60,19 +58,9 @@ def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Reco
     return {**asdict(report), "failed": [asdict(text) for text in failed]}
 
 
-def collection_record(info: CollectionInfo) -> Record:
-    """Return the counts and sizes of a collection and of its indexes."""
-    return asdict(info)
-
-
 def train_record(report: TrainReport) -> Record:
     """Return a training report with its speed."""
     return {**asdict(report), "words_per_second": report.words_per_second}
-
-
-def distill_record(report: DistillReport) -> Record:
-    """Return a distillation report."""
-    return asdict(report)
 
 
 def verify_record(checked: VerifyReport) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -25,8 +25,6 @@ from retriever.cli.word import word
 
 __all__ = ["cli", "main"]
 
-INTERRUPTED = 130
-
 
 class Group(click.Group):
     """Command group that reports every failure as one line on stderr.
@@ -40,37 +38,29 @@ class Group(click.Group):
         try:
             sys.exit(super().main(*args, **extra) or 0)
         except click.Abort:
-            _fail("Interrupted. Committed work is kept; run the same command again to resume.")
-            sys.exit(INTERRUPTED)
+            _fail("Interrupted. Committed work is kept; run the same command again to resume.", 130)
         except click.exceptions.Exit as request:
             sys.exit(request.exit_code)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        except RetrieverError as error:
-            _fail(f"Error: {error}")
-            if error.next_step:
-                _fail(f"Run: {command_of(error.next_step)}")
-            sys.exit(1)
-        except OSError as error:
-            _fail(f"Error: {error}")
-            sys.exit(1)
+        except (RetrieverError, OSError) as error:
+            step = getattr(error, "next_step", None)
+            _fail(f"Error: {error}" + (f"\nRun: {command_of(step)}" if step else ""), 1)
         except MemoryError as error:
-            # NumPy says how much it requested, Python nothing.
+            # The error of NumPy has the requested size, that of Python is empty.
             detail = f" ({' '.join(str(error).split()).rstrip('.')})" if str(error) else ""
-            _fail(
-                f"Error: There is not enough memory{detail}. "
-                "Close other programs or use a machine with more memory."
-            )
-            sys.exit(1)
+            advice = "Close other programs or use a machine with more memory."
+            _fail(f"Error: There is not enough memory{detail}. {advice}", 1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of their use."""
         return list(self.commands)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     click.echo(message, err=True)
+    sys.exit(code)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,25 +80,9 @@ def cli() -> None:
     """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
 
 
-for command in (
-    demo,
-    add,
-    build,
-    train,
-    distill,
-    search,
-    word,
-    compare,
-    evaluate,
-    info,
-    show,
-    delete,
-    drop,
-    verify,
-    repair,
-    compact,
-    completion,
-):
+USE = (demo, add, build, train, distill, search, word, compare, evaluate)
+MAINTENANCE = (info, show, delete, drop, verify, repair, compact, completion)
+for command in (*USE, *MAINTENANCE):
     cli.add_command(command)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, index_names, library
+from retriever.cli.options import POSITIVE, as_json, embedder_options, index_option, library
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from indexes.progress import Progress
     from retriever.collection import Collection
     from retriever.indexing.info import IndexInfo
     from retriever.indexing.report import BuildReport
@@ -27,25 +26,11 @@ if TYPE_CHECKING:
     metavar="KIND:MODEL",
     help="static:MODEL, contextual:MODEL, elmo:FOLDER, hashing.",
 )
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Embedder option, such as -o batch_size 64; or -o dtype float16.",
-)
-@click.option(
-    "--vectors",
-    metavar="INDEX",
-    shell_complete=index_names,
-    help="Share the vectors of this index; nothing is embedded.",
-)
-@click.option(
+@embedder_options("batch_size 64")
+@index_option("--vectors", help="Share the vectors of this index; nothing is embedded.")
+@index_option(
     "--queries-by",
     metavar="NAME",
-    shell_complete=index_names,
     help="With --vectors: encode queries with the model NAME, distilled from that of the vectors.",
 )
 @click.option(
@@ -64,36 +49,27 @@ if TYPE_CHECKING:
 @click.option(
     "--language", help="For --lexical: language of the stemmer, or none. Default: english."
 )
-@click.option(
+@index_option(
     "--fuse",
     "fused",
     multiple=True,
     metavar="INDEX[=WEIGHT]",
-    shell_complete=index_names,
-    help="Fuse the results of this index with others; give it twice or more.",
+    help="Fuse the results of this index with those of others; give it twice or more.",
 )
 @click.option(
     "--method",
     help="For --fuse: rrf, reciprocal rank fusion (default), or minmax, the mean of scaled scores.",
 )
 @click.option("--rrf-k", type=float, help="For --method rrf: the k of 1 / (k + rank). Default: 60.")
-@click.option(
-    "--cascade",
-    "first",
-    metavar="INDEX",
-    shell_complete=index_names,
-    help="Rerank: find candidates with this index ...",
-)
-@click.option(
+@index_option("--cascade", "first", help="Rerank: find candidates with this index.")
+@index_option(
     "--rerank",
     "second",
-    metavar="INDEX",
-    shell_complete=index_names,
-    help="... and rank them exactly with the stored vectors of this one.",
+    help="For --cascade: rank the candidates exactly with the stored vectors of this index.",
 )
 @click.option(
     "--depth",
-    type=click.IntRange(min=1),
+    type=POSITIVE,
     help="For --fuse and --cascade: documents to fetch from each part. Default: 100.",
 )
 @as_json
@@ -102,12 +78,6 @@ def build(
     name: str,
     spec: str | None,
     options: tuple[tuple[str, str], ...],
-    vectors: str | None,
-    queries_by: str | None,
-    ann: str | None,
-    refit: bool,
-    lexical: bool,
-    language: str | None,
     fused: tuple[str, ...],
     method: str | None,
     rrf_k: float | None,
@@ -115,6 +85,7 @@ def build(
     second: str | None,
     depth: int | None,
     as_json: bool,
+    **own: Any,
 ) -> None:
     """Build the index NAME of the collection LIBRARY, or update it.
 
@@ -128,17 +99,13 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth)
-    combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
+    combination.check(spec, options, *own.values())
     with Collection.open(library) as collection:
         try:
             if combination:
                 report = combination.build(collection, name)
             else:
-                with progress_bar(f"building {name}") as progress:
-                    own = _Own(
-                        spec, dict(options), vectors, queries_by, ann, refit, lexical, language
-                    )
-                    report = own.build(collection, name, progress)
+                report = _build(collection, name, spec, dict(options), **own)
         except FailedTextsError as error:
             if as_json:
                 print_json(build_record(error.report, error.failed))
@@ -153,47 +120,25 @@ def build(
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
     if report.read.padding is not None:
-        note(
-            f"{index.model} read {pluralize(report.read.tokens, 'token')}, "
-            f"{100 * report.read.padding:.1f} % padding"
-        )
+        tokens = pluralize(report.read.tokens, "token")
+        note(f"{index.model} read {tokens}, {100 * report.read.padding:.1f} % padding")
     for text in (*report.notes, *index_notes(index, library, split=split is not None)):
         note(text)
 
 
-@dataclass(frozen=True)
-class _Own:
-    """Options of an index that is no combination."""
+def _build(
+    collection: Collection, name: str, spec: str | None, options: dict[str, str], **own: Any
+) -> BuildReport:
+    """Build an index that is no combination."""
+    from retriever.embedders import load_embedder, parse_spec
 
-    spec: str | None
-    options: dict[str, str]
-    vectors: str | None
-    queries_by: str | None
-    ann: str | None
-    refit: bool
-    lexical: bool
-    language: str | None
-
-    def build(self, collection: Collection, name: str, progress: Progress) -> BuildReport:
-        from retriever.embedders import load_embedder, parse_spec
-
-        options = dict(self.options)
-        # The storage type is an option of the index, not of the embedder.
-        dtype = options.pop("dtype", None)
-        if options and self.spec is None:
-            raise click.UsageError("-o sets embedder options: give --embedder KIND:MODEL with it.")
-        return collection.build(
-            name,
-            load_embedder(parse_spec(self.spec, options)) if self.spec else None,
-            vectors=self.vectors,
-            lexical=self.lexical,
-            ann=self.ann,
-            dtype=dtype,
-            language=self.language,
-            queries_by=self.queries_by,
-            refit=self.refit,
-            progress=progress,
-        )
+    # The storage type is an option of the index, not of the embedder.
+    dtype = options.pop("dtype", None)
+    if options and spec is None:
+        raise click.UsageError("-o sets embedder options: give --embedder KIND:MODEL with it.")
+    with progress_bar(f"building {name}") as progress:
+        embedder = load_embedder(parse_spec(spec, options)) if spec else None
+        return collection.build(name, embedder, dtype=dtype, progress=progress, **own)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,28 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, how_many, index_names, indexes, library
+from retriever.cli.options import (
+    POSITIVE,
+    as_csv,
+    as_json,
+    how_many,
+    index_option,
+    indexes,
+    keep_self,
+    library,
+    measures,
+    qrels,
+)
 from retriever.cli.output import note, printer, progress_bar
 
 if TYPE_CHECKING:
     from retriever.comparison.comparison import Comparison
+
+OUTPUT = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
@@ -23,31 +36,18 @@ if TYPE_CHECKING:
 @click.option(
     "--queries",
     metavar="FILE",
-    help="JSON lines, CSV, TSV, TREC topics, or text with one query a line.",
+    help="JSON lines, CSV, TSV, TREC topics, or text with one query per line.",
 )
-@click.option(
-    "--qrels",
-    metavar="FILE",
-    help="Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file. Without judgments: "
-    "agreement and cost only.",
-)
+@qrels(" Without judgments: agreement and cost only.")
 @click.option(
     "--dataset",
     metavar="NAME",
     help="Queries and judgments by an ir_datasets name, such as beir/scifact/test.",
 )
-@click.option(
-    "-m",
-    "--measure",
-    "measures",
-    multiple=True,
-    help="Measure by its ir_measures name, such as nDCG@10, R@100, AP@100. The first one decides "
-    "wins.",
-)
-@click.option(
+@measures(" The first one decides wins.")
+@index_option(
     "--baseline",
     metavar="SYSTEM",
-    shell_complete=index_names,
     help="Compare every other system with this one: difference, interval, p, wins.",
 )
 @click.option(
@@ -58,11 +58,7 @@ if TYPE_CHECKING:
     help="TREC run of another system, added to the table under its file name.",
 )
 @how_many("Depth of agreement, ann_recall and latency measurements.")
-@click.option(
-    "--keep-self",
-    is_flag=True,
-    help="Count hits with the query's own id. Default: drop them.",
-)
+@keep_self
 @click.option("--memory", is_flag=True, help="Measure the memory of each open system.")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Random seed of the resampling. Default: fixed."
@@ -70,9 +66,9 @@ if TYPE_CHECKING:
 @click.option(
     "--why",
     metavar="N",
-    type=click.IntRange(min=1),
-    help="Show the N queries where the best static system beats the best contextual one most, and "
-    "vice versa.",
+    type=POSITIVE,
+    help="Show the N queries where the best static system leads the best contextual one by most, "
+    "and vice versa.",
 )
 @click.option(
     "--runs",
@@ -83,22 +79,20 @@ if TYPE_CHECKING:
 @click.option(
     "--html",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OUTPUT,
     help="Write a self-contained page: tables, plots, every query with its results.",
 )
 @click.option(
-    "--no-texts",
-    is_flag=True,
-    help="For --html: show ids instead of query and document texts.",
+    "--no-texts", is_flag=True, help="For --html: show ids instead of query and document texts."
 )
 @click.option(
     "--label-file",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OUTPUT,
     help="Write a CSV file to judge: the queries on which the systems disagree most.",
 )
 @as_json
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per number.")
+@as_csv("one line per number")
 def compare(
     library: Path,
     indexes: tuple[str, ...],
@@ -106,11 +100,7 @@ def compare(
     qrels: str | None,
     dataset: str | None,
     measures: tuple[str, ...],
-    baseline: str | None,
     others: tuple[str, ...],
-    k: int,
-    keep_self: bool,
-    memory: bool,
     seed: int | None,
     why: int | None,
     runs: Path | None,
@@ -119,8 +109,9 @@ def compare(
     label_file: Path | None,
     as_json: bool,
     as_csv: bool,
+    **options: Any,
 ) -> None:
-    """Run the same queries on the indexes of the collection LIBRARY; show quality, speed, size."""
+    """Run the same queries on indexes of the collection LIBRARY; show quality, speed and size."""
     from retriever.collection import Collection
     from retriever.comparison.compare import compare as library_compare
     from retriever.evaluation.evaluate_runs import read_runs
@@ -139,7 +130,7 @@ def compare(
         _keep_inputs(html, (queries, qrels, label_file, *others))
     if label_file:
         refuse_existing(label_file)
-    texts, judgments = _asked(queries, qrels, dataset)
+    texts, judgments = _read_queries(queries, qrels, dataset)
     with Collection.open(library) as collection:
         joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
         with progress_bar("comparing") as progress:
@@ -148,15 +139,12 @@ def compare(
                 list(indexes) or collection.index_names(),
                 texts,
                 judgments,
-                k=k,
                 measures=measures or DEFAULT_MEASURES,
-                baseline=baseline,
                 runs=joining,
-                keep_self=keep_self,
-                memory=memory,
                 seed=SEED if seed is None else seed,
                 command=shlex.join(["retriever", *sys.argv[1:]]),
                 progress=progress,
+                **options,
             )
     _print(result, why, as_json=as_json, as_csv=as_csv)
     for text in result.notes:
@@ -191,7 +179,7 @@ def _keep_inputs(html: Path, others: Iterable[str | Path | None]) -> None:
             raise click.UsageError(f"--html {html} would overwrite {path}. Give another file.")
 
 
-def _asked(
+def _read_queries(
     queries: str | None, qrels: str | None, dataset: str | None
 ) -> tuple[dict[str, str], dict[str, dict[str, int]] | None]:
     """Return queries and judgments; files take precedence over those of the dataset."""
@@ -199,13 +187,14 @@ def _asked(
 
     if queries is None and dataset is None:
         raise click.UsageError("Give --queries FILE, or --dataset NAME.")
-    named = None
-    if dataset is not None:
+    if dataset is None:
+        named = None
+    else:
         from retriever.datasets.ir_datasets_loader import load_named
 
         named = load_named(dataset)
-    texts = read_queries(queries) if queries else (named.queries if named else {})
-    judgments = read_qrels(qrels) if qrels else (named.qrels if named else {})
+    texts = read_queries(queries) if queries else named.queries if named else {}
+    judgments = read_qrels(qrels) if qrels else named.qrels if named else {}
     return texts, judgments or None
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, index_names, library
+from retriever.cli.options import as_json, index_option, library, no_index, training_seed
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -17,40 +18,30 @@ if TYPE_CHECKING:
 @click.command()
 @library
 @click.argument("name")
-@click.option(
-    "--teacher",
-    required=True,
-    metavar="INDEX",
-    shell_complete=index_names,
-    help="Index with the embedder to distill.",
-)
+@index_option("--teacher", required=True, help="Index with the embedder to distill.")
 @click.option(
     "--seconds",
     type=float,
-    help="Time limit for encoding by the teacher. Default: 120, or none with --texts.",
+    help="Time limit of the teacher's encoding. Default: 120, or none with --texts.",
 )
-@click.option("--texts", type=int, help="Most sentences to encode; the same on any machine.")
+@click.option("--texts", type=int, help="Sentences to encode at most; independent of the machine.")
 @click.option(
     "--precision",
     help="Precision of the teacher: float32 or bfloat16. Default: the faster one on this machine.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
-@click.option("--no-index", is_flag=True, help="Only distill; do not build an index.")
-@click.option("--queries", metavar="FILE", help="Evaluate student and teacher on these queries ...")
-@click.option("--qrels", metavar="FILE", help="... and their judgments.")
+@training_seed
+@no_index
+@click.option("--queries", metavar="FILE", help="Evaluate student and teacher on these queries.")
+@click.option("--qrels", metavar="FILE", help="Judgments of --queries.")
 @as_json
 def distill(
     library: Path,
     name: str,
-    teacher: str,
-    seconds: float | None,
-    texts: int | None,
-    precision: str | None,
-    seed: int,
     no_index: bool,
     queries: str | None,
     qrels: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Distill the embedder of an index of the collection LIBRARY into a table of token vectors, and
     build the index NAME with it.
@@ -62,7 +53,6 @@ def distill(
     """
     from retriever.collection import Collection
     from retriever.formats import read_qrels, read_queries
-    from retriever.records import distill_record
     from retriever.training.distillation import distill as distill_from
 
     if (queries is None) != (qrels is None):
@@ -71,18 +61,14 @@ def distill(
         report = distill_from(
             collection,
             name,
-            teacher=teacher,
-            seconds=seconds,
-            texts=texts,
-            precision=precision,
-            seed=seed,
             build=not no_index,
             queries=read_queries(queries) if queries else None,
             qrels=read_qrels(qrels) if qrels else None,
             stages=progress_bar,
+            **options,
         )
     if as_json:
-        print_json(distill_record(report))
+        print_json(asdict(report))
         return
     for line in _summary(report):
         click.echo(line)
@@ -100,28 +86,24 @@ def _summary(report: DistillReport) -> list[str]:
         lines = [f"{report.name}: exists already, from {texts}, {near}: {report.path}"]
     else:
         passages = pluralize(report.passages, "vector")
-        took = (
-            f"encoded in {report.encoding_seconds:.0f} s, fitted in {report.fitting_seconds:.0f} s"
-        )
+        took = f"encoded in {report.encoding_seconds:.0f} s, "
+        took += f"fitted in {report.fitting_seconds:.0f} s"
         lines = [
             f"{report.name}: learned from {texts} and {passages} of {report.teacher}, {took}",
             f"{report.name}: {near}: {report.path}",
         ]
     if report.build:
-        embedded = pluralize(report.build.embedded, "passage")
-        lines.append(f"index {report.name}: {embedded} embedded")
+        lines.append(f"index {report.name}: {pluralize(report.build.embedded, 'passage')} embedded")
     if (judged := report.judged) is not None:
         lines.append(f"nDCG@10 over {pluralize(judged.queries, 'query', 'queries')}:")
-        lines += [
-            f"  {value:.4f}  {100 * value / (judged.teacher or 1.0):5.1f} %  {who}"
-            for who, value in (
-                (f"{report.teacher} itself", judged.teacher),
-                (
-                    f"{report.name}'s queries over {report.teacher}'s vectors",
-                    judged.student_queries,
-                ),
-                (f"{report.name} on both sides", judged.student),
-            )
-            if value is not None
-        ]
+        own = f"{report.name}'s queries over {report.teacher}'s vectors"
+        both = f"{report.name} on both sides"
+        for value, who in (
+            (judged.teacher, f"{report.teacher} itself"),
+            (judged.student_queries, own),
+            (judged.student, both),
+        ):
+            if value is not None:
+                share = 100 * value / (judged.teacher or 1.0)
+                lines.append(f"  {value:.4f}  {share:5.1f} %  {who}")
     return lines

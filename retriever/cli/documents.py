@@ -14,7 +14,6 @@ from retriever.cli.output import note, print_json, progress_bar
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
-
 FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
 LISTED = 10
 
@@ -72,10 +71,10 @@ def add(
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
-    given = _named_documents(dataset) if dataset else sources
-    if not given:
+    if not sources and not dataset:
         _index_fields(library, fields, as_json)
         return
+    given = _named_documents(dataset) if dataset else sources
     with Collection.open_or_create(library, split=splitter) as collection:
         if fields:
             collection.index_fields(*fields)
@@ -85,24 +84,26 @@ def add(
     _report(library, added, documents, as_json)
 
 
-def _named_documents(name: str) -> Sequence[Any]:
-    from retriever.datasets.ir_datasets_loader import load_named
-
-    return [load_named(name).documents()]
-
-
 def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
     from indexes.errors import pluralize
     from indexes.ingest.upsert import Added
     from retriever.collection import Collection
+    from retriever.records import added_record
 
     with Collection.open(library) as collection:
         collection.index_fields(*fields)
         documents = len(collection)
     if as_json:
-        _report(library, Added(), documents, as_json)
-        return
-    click.echo(f"{', '.join(fields)} indexed; {library}/ has {pluralize(documents, 'document')}")
+        print_json(added_record(Added(), documents))
+    else:
+        has = f"{library}/ has {pluralize(documents, 'document')}"
+        click.echo(f"{', '.join(fields)} indexed; {has}")
+
+
+def _named_documents(name: str) -> Sequence[Any]:
+    from retriever.datasets.ir_datasets_loader import load_named
+
+    return [load_named(name).documents()]
 
 
 def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
@@ -116,11 +117,9 @@ def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
     if as_json:
         print_json(added_record(added, documents))
         return
-    click.echo(
-        f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged, "
-        f"{added.skipped_total:,} skipped; "
-        f"{library}/ has {pluralize(documents, 'document')}"
-    )
+    counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
+    has = f"{library}/ has {pluralize(documents, 'document')}"
+    click.echo(f"{counts}, {added.skipped_total:,} skipped; {has}")
 
 
 @click.command()

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import click
 
-from retriever.cli.options import as_json
+from retriever.cli.options import as_csv, as_json, keep_self, measures, qrels
 from retriever.cli.output import note, printer
 
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option(
-    "--qrels",
-    required=True,
-    metavar="FILE",
-    help="Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.",
-)
-@click.option(
-    "-m",
-    "--measure",
-    "measures",
-    multiple=True,
-    help="Measure by its ir_measures name, such as nDCG@10, R@100, AP@100.",
-)
-@click.option(
-    "--keep-self",
-    is_flag=True,
-    help="Count hits with the query's own id. Default: drop them.",
-)
+@qrels(required=True)
+@measures()
+@keep_self
 @click.option("--per-query", is_flag=True, help="Also show the values of every query.")
 @as_json
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, one line per run and measure.")
+@as_csv("one line per run and measure")
 def evaluate(
     runs: tuple[str, ...],
     qrels: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -17,7 +18,6 @@ def info(library: Path, as_json: bool) -> None:
     """Show the documents and indexes of the collection LIBRARY, with sizes and times."""
     from retriever.collection import Collection
     from retriever.indexing.info import fitting_notes
-    from retriever.records import collection_record
 
     with Collection.open(library) as collection:
         facts = collection.info()
@@ -25,7 +25,7 @@ def info(library: Path, as_json: bool) -> None:
         for text in fitting_notes(index, library):
             note(text)
     if as_json:
-        print_json(collection_record(facts))
+        print_json(asdict(facts))
         return
     from retriever.report.terminal.collection import info_table
 

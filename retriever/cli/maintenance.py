@@ -31,10 +31,9 @@ def verify(ctx: click.Context, library: Path, as_json: bool) -> None:
         for problem in checked.problems:
             click.echo(problem.what)
         what = pluralize(len(checked.problems), "problem") if checked.problems else "intact"
-        click.echo(
-            f"{library}/: {what}; {pluralize(checked.documents, 'document')}, "
-            f"{pluralize(checked.vectors, 'vector')}, {pluralize(checked.files, 'file')}"
-        )
+        documents = pluralize(checked.documents, "document")
+        vectors, files = pluralize(checked.vectors, "vector"), pluralize(checked.files, "file")
+        click.echo(f"{library}/: {what}; {documents}, {vectors}, {files}")
     if checked.leftovers:
         left = pluralize(len(checked.leftovers), "file")
         note(f"{left} left by an interrupted write; the next write removes them.")

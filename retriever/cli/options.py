@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Function = Callable[..., Any]
+Option = Callable[[Function], Function]
+
+POSITIVE = click.IntRange(min=1)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 library = click.argument("library", type=click.Path(path_type=Path))
@@ -45,13 +48,51 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     return [name for name in names if name.startswith(incomplete)]
 
 
-def indexes(says: str) -> Callable[[Command], Command]:
+def index_option(*names: str, metavar: str = "INDEX", **options: Any) -> Option:
+    """Return an option that takes an index name."""
+    return click.option(*names, metavar=metavar, shell_complete=index_names, **options)
+
+
+def indexes(says: str) -> Option:
     """Return the repeatable option `-i`."""
+    return index_option("-i", "--index", "indexes", metavar="TEXT", multiple=True, help=says)
+
+
+def how_many(says: str) -> Option:
+    """Return the option `-k`."""
+    return click.option("-k", default=10, show_default=True, type=POSITIVE, help=says)
+
+
+def qrels(says: str = "", *, required: bool = False) -> Option:
+    """Return the option `--qrels`."""
+    says = f"Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.{says}"
+    return click.option("--qrels", metavar="FILE", required=required, help=says)
+
+
+def measures(says: str = "") -> Option:
+    """Return the repeatable option `-m`."""
+    says = f"Measure by its ir_measures name, such as nDCG@10, R@100, AP@100.{says}"
+    return click.option("-m", "--measure", "measures", multiple=True, help=says)
+
+
+def as_csv(says: str) -> Option:
+    """Return the option `--csv`."""
+    return click.option("--csv", "as_csv", is_flag=True, help=f"Print CSV, {says}.")
+
+
+def embedder_options(example: str) -> Option:
+    """Return the repeatable option `-o NAME VALUE`."""
+    says = f"Embedder option, such as -o {example}; or -o dtype float16."
+    metavar = "NAME VALUE"
     return click.option(
-        "-i", "--index", "indexes", multiple=True, shell_complete=index_names, help=says
+        "-o", "--option", "options", nargs=2, multiple=True, metavar=metavar, help=says
     )
 
 
-def how_many(says: str) -> Callable[[Command], Command]:
-    """Return the option `-k`."""
-    return click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help=says)
+keep_self = click.option(
+    "--keep-self", is_flag=True, help="Count hits with the query's own id. Default: drop them."
+)
+training_seed = click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
+no_index = click.option(
+    "--no-index", is_flag=True, help="Only save the model; do not build an index."
+)

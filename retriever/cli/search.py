@@ -34,7 +34,7 @@ def search(
 ) -> None:
     """Search the collection LIBRARY for the documents nearest to QUERY.
 
-    With several indexes: documents found by all, documents found by one, and the rank in each.
+    With several indexes, show which documents all of them found, which only one, and every rank.
     """
     from retriever.collection import Collection
     from retriever.formats import read_queries

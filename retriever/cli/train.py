@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, library
+from retriever.cli.options import as_json, embedder_options, library, no_index, training_seed
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     "--epochs",
     type=int,
     help="Passes over the texts. Default: 5, and up to 40 below 10 million words; glove: 15 over "
-    "its counts.",
+    "the counts.",
 )
 @click.option("--window", type=int, help="Context words on each side. Default: 5; glove: 10.")
 @click.option("--min-count", type=int, default=5, show_default=True, help="Ignore rarer words.")
 @click.option("--max-vocab", type=int, help="Keep only this many words, the most frequent.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
+@training_seed
 @click.option(
     "--workers",
     type=int,
@@ -42,54 +42,37 @@ if TYPE_CHECKING:
 @click.option(
     "--x-max",
     type=float,
-    help="glove: count from which all pairs weigh the same. Default: 10; 100 from 10^8 words on.",
+    help="glove: count from which all pairs have weight 1. Default: 10, or 100 from 10^8 words.",
 )
 @click.option(
     "--buckets", type=int, help="fasttext: hash buckets of n-grams of 3 to 6. Default: 200,000."
 )
-@click.option(
-    "-o",
-    "--option",
-    "options",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Embedder option, such as -o weighting sif; or -o dtype float16.",
-)
-@click.option("--no-index", is_flag=True, help="Only train; do not build an index.")
+@embedder_options("weighting sif")
+@no_index
 @click.option(
     "--analogies",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Analogies to score by: lines of four words. Default: questions-words.txt of gensim.",
+    help="Analogies to evaluate on: lines of four words. Default: questions-words.txt of gensim.",
 )
 @click.option(
     "--similarities",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Ratings to score by: lines of two words and a number. Default: WordSim-353, SimLex-999.",
+    help="Similarity ratings to evaluate on: lines of two words and a number. Default: "
+    "WordSim-353, SimLex-999.",
 )
 @as_json
 def train(
-    kind: str,
     library: Path,
+    kind: str,
     name: str,
-    dim: int,
-    epochs: int | None,
-    window: int | None,
-    min_count: int,
-    max_vocab: int | None,
-    seed: int,
-    workers: int | None,
-    cbow: bool,
-    x_max: float | None,
-    buckets: int | None,
     options: tuple[tuple[str, str], ...],
     no_index: bool,
-    analogies: Path | None,
     similarities: tuple[Path, ...],
     as_json: bool,
+    **hyperparameters: Any,
 ) -> None:
     """Train word vectors of a KIND (word2vec, fasttext, glove) on the collection LIBRARY, and build
     the index NAME with them.
@@ -106,21 +89,11 @@ def train(
             collection,
             kind,
             name,
-            dim=dim,
-            epochs=epochs,
-            window=window,
-            min_count=min_count,
-            max_vocab=max_vocab,
-            seed=seed,
-            workers=workers,
-            cbow=cbow,
-            x_max=x_max,
-            buckets=buckets,
             build=not no_index,
             options=dict(options),
-            analogies=analogies,
             similarities=similarities or None,
             stages=progress_bar,
+            **hyperparameters,
         )
     if as_json:
         print_json(train_record(report))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, how_many, indexes, library
+from retriever.cli.options import POSITIVE, as_json, how_many, indexes, library
 from retriever.cli.output import note, print_json, printer, progress_bar
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 )
 @indexes("Contextual or static index; may be repeated. Default: the first of each.")
 @click.option(
-    "--senses",
-    type=click.IntRange(min=1),
-    help="Number of senses. Default: chosen by separation, at most 6.",
+    "--senses", type=POSITIVE, help="Number of senses. Default: chosen by separation, at most 6."
 )
 @click.option(
     "--layer",
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     "--occurrences",
     default=500,
     show_default=True,
-    type=click.IntRange(min=1),
+    type=POSITIVE,
     help="Number of uses of the word to sample, evenly over the corpus.",
 )
 @how_many("Number of neighbors of the word, or of passages with --in.")

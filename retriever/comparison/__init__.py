@@ -1,8 +1,5 @@
-"""`compare`: identical queries through several systems, judged, timed and costed.
+"""Comparison of systems: the same queries on all of them; their quality, latency and cost.
 
-compare       run every system on all queries, as one batch; for vector indexes the exact run too:
-              what the index lost, and what the model
-latency       one query at a time, systems taking turns: p50, p95, p99 of each stage
-cost          seconds, bytes and peak memory of building, from the catalog
-comparison    the result: terminal, JSON, CSV, pandas, HTML
+Every system runs all queries as one batch. A vector index also runs exact search over the same
+vectors, which separates the loss of the index from that of the embedding.
 """

@@ -76,51 +76,50 @@ def compare(
     runs = dict(runs or {})
     retrievers = _retrievers(collection, indexes, runs)
     _check_baseline(baseline, [*(one.name for one in retrievers), *runs], qrels)
-    asked = TestSet.of(collection, queries, qrels, measures=measures, k=k, keep_self=keep_self)
+    test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, keep_self=keep_self)
     steps = _Steps(progress, len(retrievers) * (2 if memory else 1) + 2)
-    trials = [steps.done(run_system(one, asked)) for one in retrievers]
-    answers = {trial.run.name: trial.run for trial in trials}
-    answers |= {name: import_run(run, name, asked) for name, run in runs.items()}
-    latencies = steps.done(latency.measure(retrievers, asked.texts, k))
-    held = {
-        one.name: steps.done(open_memory(collection, one.name, asked.texts[0])) if memory else None
-        for one in retrievers
+    system_runs = [steps.done(run_system(one, test_set)) for one in retrievers]
+    answers = {system_run.run.name: system_run.run for system_run in system_runs}
+    answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
+    latencies = steps.done(latency.measure(retrievers, test_set.texts, k))
+    memories = {
+        one.name: steps.done(open_memory(collection, one.name, test_set.texts[0]))
+        for one in (retrievers if memory else ())
     }
     info = collection.info()
     infos = {one.name: one for one in info.indexes}
     per_query = {
-        name: evaluate(run.ranking, asked.qrels, asked.measures) if asked.qrels else {}
+        name: evaluate(run.ranking, test_set.qrels, test_set.measures) if test_set.qrels else {}
         for name, run in answers.items()
     }
     rows = {
         name: Row(name, "run", "run", "an imported run", means(per_query[name])) for name in answers
     }
-    for trial in trials:
-        name = trial.run.name
-        cost = cost_of(name, infos, info.documents, held[name])
-        rows[name] = _row(trial, infos[name], cost, latencies[name], per_query[name], asked)
-    differing = _differences(per_query, asked.measures, baseline, seed)
-    documents = _documents(collection, answers, asked)
-    parts = _with_parts([trial.run.name for trial in trials], infos)
+    for system_run in system_runs:
+        name = system_run.run.name
+        cost = cost_of(name, infos, info.documents, memories.get(name))
+        rows[name] = _row(system_run, infos[name], cost, latencies[name], per_query[name], test_set)
+    differing = _differences(per_query, test_set.measures, baseline, seed)
+    documents = _documents(collection, answers, test_set)
+    parts = _with_parts([system_run.run.name for system_run in system_runs], infos)
     shared = SharedWords(documents, _language(parts))
     imported = [answers[name] for name in runs]
     return steps.done(
         Comparison(
             k=k,
-            measures=asked.measures,
+            measures=test_set.measures,
             baseline=baseline,
             rows={name: replace(row, differences=differing[name]) for name, row in rows.items()},
             per_query=per_query,
             pairwise={
-                pair: _agreement(answers[pair[0]], answers[pair[1]], k)
-                for pair in combinations(answers, 2)
+                (a, b): _agreement(answers[a], answers[b], k) for a, b in combinations(answers, 2)
             },
             runs=answers,
-            queries=_queries(retrievers, answers, asked, shared),
+            queries=_queries(retrievers, answers, test_set, shared),
             documents=documents,
-            notes=comparison_notes(collection, asked, imported, parts, baseline, seed),
+            notes=comparison_notes(collection, test_set, imported, parts, baseline, seed),
             environment=collect_environment(
-                collection, parts, asked.queries, asked.qrels, seed, command
+                collection, parts, test_set.queries, test_set.qrels, seed, command
             ),
         )
     )
@@ -156,10 +155,7 @@ class _Steps:
 
 
 def _differences(
-    per_query: Mapping[str, PerQuery],
-    measures: Sequence[str],
-    baseline: str | None,
-    seed: int,
+    per_query: Mapping[str, PerQuery], measures: Sequence[str], baseline: str | None, seed: int
 ) -> dict[str, dict[str, Difference]]:
     """Return each system's differences from the baseline by measure."""
     found: dict[str, dict[str, Difference]] = {name: {} for name in per_query}
@@ -174,37 +170,35 @@ def _differences(
 
 
 def _row(
-    trial: SystemRun,
+    system_run: SystemRun,
     info: IndexInfo,
     cost: Cost,
     took: Latency,
     per_query: PerQuery,
-    asked: TestSet,
+    test_set: TestSet,
 ) -> Row:
     combined = "cascaded" if info.options.get("cascade") else "fused"
-    structure = f", {info.factory}" if kind_of(info.kind).has_structure else ""
+    structure, exact_quality = "", {}
+    if kind_of(info.kind).has_structure:
+        structure = f", {info.factory}"
+        if system_run.exact is not None and test_set.qrels:
+            exact = evaluate(system_run.exact.ranking, test_set.qrels, test_set.measures)
+            exact_quality = means(exact)
     return Row(
         name=info.name,
         kind=KINDS.get(info.kind, combined),
         family=_family(info),
         description=f"{info.description}{structure}",
         quality=means(per_query),
-        exact_quality=_exact_quality(trial, asked) if kind_of(info.kind).has_structure else {},
-        ann_recall=trial.ann_recall,
+        exact_quality=exact_quality,
+        ann_recall=system_run.ann_recall,
         latency=took,
-        throughput=len(trial.run.ranking) / max(trial.run.timing.total, 1e-9),
+        throughput=len(system_run.run.ranking) / max(system_run.run.timing.total, 1e-9),
         cost=cost,
-        query_coverage=trial.query_coverage,
+        query_coverage=system_run.query_coverage,
         corpus_coverage=info.text.coverage,
         index=info,
     )
-
-
-def _exact_quality(trial: SystemRun, asked: TestSet) -> dict[str, float]:
-    """Return the quality of exact search over the same vectors."""
-    if trial.exact is None or not asked.qrels:
-        return {}
-    return means(evaluate(trial.exact.ranking, asked.qrels, asked.measures))
 
 
 def _family(info: IndexInfo) -> str:
@@ -215,30 +209,28 @@ def _family(info: IndexInfo) -> str:
 
 
 def _agreement(a: Run, b: Run, k: int) -> Agreement:
-    first, second = (
-        {query_id: hits[:k] for query_id, hits in run.ranking.items()} for run in (a, b)
-    )
+    first, second = ({query: hits[:k] for query, hits in run.ranking.items()} for run in (a, b))
     return Agreement(overlap(first, second, k), mean_rbo(first, second))
 
 
 def _documents(
-    collection: Collection, runs: Mapping[str, Run], asked: TestSet
+    collection: Collection, runs: Mapping[str, Run], test_set: TestSet
 ) -> dict[str, Excerpt]:
     """Return excerpts of documents in a top `k` or judged relevant; unknown ids are left out.
 
     The most disputed queries come first, in case there are too many documents.
     """
     rankings = {name: run.ranking for name, run in runs.items()}
-    disputed = disagreement(rankings, asked.k) if len(runs) > 1 else ()
-    order = dict.fromkeys([*(query_id for query_id, _ in disputed), *asked.queries])
+    disputed = disagreement(rankings, test_set.k) if len(runs) > 1 else ()
+    order = dict.fromkeys([*(query_id for query_id, _ in disputed), *test_set.queries])
     wanted: dict[str, None] = {}
     for query_id in order:
         if len(wanted) >= MOST_EXCERPTS:
             break
-        grades = asked.qrels.get(query_id, {})
+        grades = test_set.qrels.get(query_id, {})
         wanted |= dict.fromkeys(doc_id for doc_id, grade in grades.items() if grade > 0)
         for ranking in rankings.values():
-            wanted |= dict.fromkeys(doc_id for doc_id, _ in ranking.get(query_id, ())[: asked.k])
+            wanted |= dict.fromkeys(doc_id for doc_id, _ in ranking.get(query_id, ())[: test_set.k])
     return {
         document.doc_id: excerpt(document.title, document.text)
         for document in collection.documents_of(list(wanted))
@@ -252,13 +244,10 @@ def _language(leaves: Sequence[IndexInfo]) -> str:
 
 
 def _queries(
-    retrievers: Sequence[Retriever],
-    runs: Mapping[str, Run],
-    asked: TestSet,
-    shared: SharedWords,
+    retrievers: Sequence[Retriever], runs: Mapping[str, Run], test_set: TestSet, shared: SharedWords
 ) -> dict[str, Query]:
     """Return each query with what explains its answers."""
-    texts = asked.texts
+    texts = test_set.texts
     unknown = {
         retriever.name: retriever.finder.embedder.unknown_words(texts)
         for retriever in retrievers
@@ -266,16 +255,12 @@ def _queries(
         and isinstance(retriever.finder.embedder, WordCounting)
     }
     queries = {}
-    for place, (query_id, text) in enumerate(asked.queries.items()):
-        shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[: asked.k]}
-        judgments = {d: int(grade) for d, grade in asked.qrels.get(query_id, {}).items()}
-        queries[query_id] = Query(
-            query_id=query_id,
-            text=text,
-            judgments=judgments,
-            unknown={name: of[place] for name, of in unknown.items() if of[place]},
-            matched=shared.of(text, sorted(shown | judgments.keys())),
-        )
+    for place, (query_id, text) in enumerate(test_set.queries.items()):
+        shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[: test_set.k]}
+        judgments = {d: int(grade) for d, grade in test_set.qrels.get(query_id, {}).items()}
+        lacking = {name: of[place] for name, of in unknown.items() if of[place]}
+        matched = shared.of(text, sorted(shown | judgments.keys()))
+        queries[query_id] = Query(query_id, text, judgments, lacking, matched)
     return queries
 
 

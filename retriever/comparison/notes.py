@@ -15,7 +15,7 @@ from retriever.search.results import Run
 
 def comparison_notes(
     collection: Collection,
-    asked: TestSet,
+    test_set: TestSet,
     imported: Sequence[Run],
     parts: Sequence[IndexInfo],
     baseline: str | None,
@@ -25,18 +25,18 @@ def comparison_notes(
     split = collection.split is not None
     leaves = [info for info in parts if not info.parts]
     return (
-        *asked.notes,
-        *_self_notes(asked),
+        *test_set.notes,
+        *_self_notes(test_set),
         *(note for run in imported for note in unanswered_notes(run)),
         *(note for leaf in leaves for note in index_notes(leaf, collection.path, split=split)),
-        *_depth_notes(parts, asked),
+        *_depth_notes(parts, test_set),
         *_statistics_notes(baseline, seed),
     )
 
 
-def _self_notes(asked: TestSet) -> Iterator[str]:
-    judged = [q for q, grades in asked.qrels.items() if grades.get(q, 0) > 0]
-    if asked.drops and judged:
+def _self_notes(test_set: TestSet) -> Iterator[str]:
+    judged = [q for q, grades in test_set.qrels.items() if grades.get(q, 0) > 0]
+    if test_set.drops and judged:
         queries = pluralize(len(judged), "query", "queries")
         yield (
             f"A document with the query's own id is judged relevant for {queries} and left out of "
@@ -47,19 +47,19 @@ def _self_notes(asked: TestSet) -> Iterator[str]:
 
 def unanswered_notes(run: Run) -> Iterator[str]:
     """Yield a note if a run has no hits for some of its queries."""
-    silent = [query_id for query_id, hits in run.ranking.items() if not hits]
-    if silent:
-        queries = pluralize(len(silent), "query", "queries")
-        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {first_names(silent)}."
+    empty = [query_id for query_id, hits in run.ranking.items() if not hits]
+    if empty:
+        queries = pluralize(len(empty), "query", "queries")
+        yield f"Run '{run.name}' has no hits for {queries}, which count 0: {first_names(empty)}."
 
 
-def _depth_notes(parts: Sequence[IndexInfo], asked: TestSet) -> Iterator[str]:
+def _depth_notes(parts: Sequence[IndexInfo], test_set: TestSet) -> Iterator[str]:
     """Yield a note for each combination that fetches fewer documents than the measures use."""
     for info in parts:
-        if info.parts and asked.qrels and info.options["depth"] < asked.depth:
+        if info.parts and test_set.qrels and info.options["depth"] < test_set.depth:
             yield (
                 f"'{info.name}' fetches {info.options['depth']} documents from each part; the "
-                f"measures look {asked.depth} deep."
+                f"measures look {test_set.depth} deep."
             )
 
 

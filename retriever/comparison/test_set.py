@@ -44,21 +44,15 @@ class TestSet:
         k: int,
         keep_self: bool,
     ) -> TestSet:
-        """Restrict queries to the judged ones, if any; raise the errors of `comparing.compare`."""
+        """Restrict queries to the judged ones, if any; raise the errors of `compare`."""
         names = parse_measures(measures)
         texts, notes = _judged_queries(queries, qrels)
         judged = {query_id: qrels[query_id] for query_id in texts} if qrels else {}
         notes += _unknown_documents(collection, judged)
-        depth = max(k, deepest_cutoff(names) or WHOLE_RUN) if judged else k
-        return cls(
-            queries=texts,
-            qrels=judged,
-            measures=names if judged else (),
-            k=k,
-            depth=depth,
-            drops=bool(judged) and not keep_self,
-            notes=tuple(notes),
-        )
+        if not judged:
+            return cls(texts, {}, (), k, depth=k, drops=False, notes=tuple(notes))
+        depth = max(k, deepest_cutoff(names) or WHOLE_RUN)
+        return cls(texts, judged, names, k, depth, drops=not keep_self, notes=tuple(notes))
 
     @property
     def texts(self) -> list[str]:
@@ -77,8 +71,8 @@ def _judged_queries(
         raise InputError("There are no queries. Give at least one.")
     if qrels is None:
         return dict(queries), []
-    asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
-    if not asked:
+    judged = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+    if not judged:
         given = pluralize(len(queries), "query", "queries")
         raise InputError(
             f"The judgments cover none of the {given}: they cover {first_names(list(qrels))}; the "
@@ -87,14 +81,12 @@ def _judged_queries(
         )
     notes = []
     if unjudged := [query_id for query_id in queries if query_id not in qrels]:
-        were = pluralize(
-            len(unjudged), "query without judgments was", "queries without judgments were"
-        )
-        notes.append(f"{were} left out: {first_names(unjudged)}.")
+        one, many = "query without judgments was", "queries without judgments were"
+        notes.append(f"{pluralize(len(unjudged), one, many)} left out: {first_names(unjudged)}.")
     if textless := [query_id for query_id in qrels if query_id not in queries]:
-        judged = pluralize(len(textless), "judged query has", "judged queries have")
-        notes.append(f"{judged} no text, left out: {first_names(textless)}.")
-    return asked, notes
+        have = pluralize(len(textless), "judged query has", "judged queries have")
+        notes.append(f"{have} no text, left out: {first_names(textless)}.")
+    return judged, notes
 
 
 def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:

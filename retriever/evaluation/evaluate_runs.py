@@ -63,10 +63,8 @@ class Evaluation:
 
     def to_json(self, *, per_query: bool = False) -> str:
         """Return JSON lines, one object per run, with its means."""
-        return "\n".join(
-            json.dumps(_object(run, self.queries, per_query), ensure_ascii=False)
-            for run in self.runs.values()
-        )
+        records = (_object(run, self.queries, per_query) for run in self.runs.values())
+        return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
 
     def to_csv(self, *, per_query: bool = False) -> str:
         """Return CSV `run,measure,value` with one line per mean; numbers keep all digits.
@@ -74,7 +72,7 @@ class Evaluation:
         With `per_query`: `run,measure,query_id,value` with one line per query, without the means.
         """
         header = ["run", "measure", *(["query_id"] if per_query else []), "value"]
-        lines = [header, *(_values_by_query(self) if per_query else _means(self))]
+        lines = [header, *(row for run in self.runs.values() for row in _cells(run, per_query))]
         return "".join(delimited_line(cells, ",") for cells in lines).removesuffix("\n")
 
 
@@ -171,17 +169,12 @@ def _object(run: EvaluatedRun, queries: int, per_query: bool) -> dict[str, objec
     return fields | ({"per_query": run.per_query} if per_query else {})
 
 
-def _means(evaluation: Evaluation) -> Iterator[list[str]]:
-    for run in evaluation.runs.values():
-        for measure, value in run.quality.items():
-            yield [run.name, measure, repr(value)]
-
-
-def _values_by_query(evaluation: Evaluation) -> Iterator[list[str]]:
-    for run in evaluation.runs.values():
-        for measure, values in run.per_query.items():
-            for query_id, value in values.items():
-                yield [run.name, measure, query_id, repr(value)]
+def _cells(run: EvaluatedRun, per_query: bool) -> Iterator[list[str]]:
+    for measure, values in run.per_query.items():
+        if per_query:
+            yield from ([run.name, measure, query, repr(value)] for query, value in values.items())
+        else:
+            yield [run.name, measure, repr(run.quality[measure])]
 
 
 def _short_name(path: str) -> str:

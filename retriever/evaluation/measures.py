@@ -16,15 +16,11 @@ from indexes.errors import InputError, UnknownNameError
 from retriever.formats.judgments import check_grade
 
 DEFAULT_MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
-
 # Common names of ir_measures' families, in any case; the tables print some of them.
 ALIASES = {"recall": "R", "mrr": "RR", "map": "AP", "precision": "P", "ndcg": "nDCG"}
-
 KNOWN = "nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, P@5 or precision@5, Success@1"
-
 # Above a C int, trec_eval uses another cutoff.
 DEEPEST = 2**31 - 1
-
 # Rounding difference of one float32 score computed in another order.
 SCORE_TOLERANCE = 1e-6
 
@@ -32,11 +28,7 @@ RunHits = Mapping[str, Sequence[tuple[str, float]]]
 
 
 def canonical(name: str) -> str:
-    """Return the ir_measures name of a measure: `R@10` for `recall@10`.
-
-    Raises:
-        UnknownNameError: as `parse_measures`.
-    """
+    """Return the ir_measures name of a measure, as `parse_measures`: `R@10` for `recall@10`."""
     return parse_measures([name])[0]
 
 
@@ -66,10 +58,7 @@ def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
 def deepest_cutoff(names: Sequence[str]) -> int | None:
     """Return the largest cutoff of the measures: how many hits they need per query.
 
-    None if one has no cutoff (`AP`), or if there are no measures.
-
-    Raises:
-        UnknownNameError: as `parse_measures`.
+    None if one has no cutoff (`AP`), or if there are no measures. Errors as `parse_measures`.
     """
     cutoffs = [_parse(name).params.get("cutoff") for name in parse_measures(names)]
     return None if None in cutoffs else max(cutoffs, default=None)
@@ -109,9 +98,8 @@ def mean(per_query: Mapping[str, float]) -> float:
         InputError: there are no queries.
     """
     if not per_query:
-        raise InputError(
-            "There are no queries to average over; expected at least one judged query."
-        )
+        fault = "There are no queries to average over"
+        raise InputError(f"{fault}; expected at least one judged query.")
     return _average(per_query.values())
 
 

@@ -45,12 +45,12 @@ def mean_rbo(run_a: RunHits, run_b: RunHits, *, p: float = 0.9) -> float:
     Raises:
         InputError: as `rank_biased_overlap`.
     """
-    alike = {
+    similarities = {
         query_id: rank_biased_overlap(_top(run_a, query_id), _top(run_b, query_id), p=p)
         for query_id in {**run_a, **run_b}
         if len(run_a.get(query_id, ())) or len(run_b.get(query_id, ()))
     }
-    return mean(alike) if alike else 0.0
+    return mean(similarities) if similarities else 0.0
 
 
 def disagreement(runs: Mapping[str, RunHits], k: int) -> list[tuple[str, float]]:
@@ -78,8 +78,8 @@ def disagreement(runs: Mapping[str, RunHits], k: int) -> list[tuple[str, float]]
 
 
 def _disagreement(tops: Sequence[Sequence[str]]) -> float:
-    alike = [rank_biased_overlap(a, b) for a, b in combinations(tops, 2)]
-    return 1 - math.fsum(alike) / len(alike)
+    similarities = [rank_biased_overlap(a, b) for a, b in combinations(tops, 2)]
+    return 1 - math.fsum(similarities) / len(similarities)
 
 
 def _top(run: RunHits, query_id: str, k: int | None = None) -> list[str]:

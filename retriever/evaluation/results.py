@@ -214,10 +214,9 @@ class ComparisonResults:
         """
         values = {name: self.per_query[name][self.measure][query_id] for name in self.rows}
         highest = max(values.values())
+        best = [name for name, value in values.items() if value == highest]
         others = [value for value in values.values() if value < highest]
-        return [name for name, value in values.items() if value == highest], (
-            highest - max(others) if others else 0.0
-        )
+        return best, highest - max(others, default=highest)
 
     def missed(self) -> Sequence[str]:
         """Return the queries for which no system found a relevant document: check their labels."""

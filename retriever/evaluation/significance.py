@@ -17,19 +17,14 @@ POWER = 0.8
 SEED = 20240517
 RESAMPLES = 10_000
 FLIPS = 100_000
-
 # Up to this many queries, all 2^n sign patterns are fewer than FLIPS, so p is exact.
 ALL_PATTERNS = 16
-
 # Rounding differences of a measure are smaller than this.
 TIE = 1e-9
-
 # Rounding difference of float sums, relative to the sum of absolute values.
 NOISE = 1e-12
-
 # With 5 queries the smallest p is 2 / 2^5 = 0.0625: nothing is significant.
 FEWEST = 6
-
 # Numbers in one block of resamples or flips: 2 MiB, which fits a core's cache.
 BLOCK = 2**18
 
@@ -72,10 +67,7 @@ class Difference:
 
 
 def differences(
-    baseline: Mapping[str, float],
-    systems: Mapping[str, Mapping[str, float]],
-    *,
-    seed: int = SEED,
+    baseline: Mapping[str, float], systems: Mapping[str, Mapping[str, float]], *, seed: int = SEED
 ) -> dict[str, Difference]:
     """Return the difference of each system from `baseline`, in the order of `systems`.
 
@@ -142,10 +134,10 @@ def _check_queries(name: str, values: Mapping[str, float], baseline: Mapping[str
             raise InputError(f"{lacks}; expected the queries of system '{name}'.")
 
 
-def _column(whose: str, values: Mapping[str, float], query_ids: Sequence[str]) -> Block:
+def _column(side: str, values: Mapping[str, float], query_ids: Sequence[str]) -> Block:
     column = np.array([values[query_id] for query_id in query_ids], dtype=np.float64)
     for place in np.flatnonzero(~np.isfinite(column))[:1]:
-        got = f"{whose} has the value {column[place]} for query '{query_ids[place]}'"
+        got = f"{side} has the value {column[place]} for query '{query_ids[place]}'"
         raise InputError(f"{got}; expected a finite number.")
     return column
 

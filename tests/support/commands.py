@@ -1,6 +1,9 @@
-"""The command line, called inside this process."""
+"""The command line, called inside this process, and the one of ir_measures."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 from click.testing import CliRunner
 
@@ -55,3 +58,10 @@ def misuse(*arguments):
 def objects(stdout):
     """Return the JSON objects of the lines."""
     return [json.loads(line) for line in stdout.splitlines()]
+
+
+def ir_measures(qrels, run, measures):
+    """Return what the `ir_measures` command prints for a run, by measure."""
+    command = [Path(sys.executable).parent / "ir_measures", qrels, run, *measures]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(line.split("\t") for line in done.stdout.splitlines())

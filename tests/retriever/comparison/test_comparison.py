@@ -1,198 +1,140 @@
+"""Tests of a finished comparison: who wins, which systems are worth their cost, its files."""
+
 import dataclasses
 import json
-import math
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from indexes.errors import InputError, UnknownNameError
-from retriever import Collection, Document, HashingEmbedder, compare
-from retriever.comparison.latency import measure
-from retriever.evaluation.results import Agreement
-from tests.support.toy import COMPASS, QRELS, QUERIES, SECOND, Axes
-
-# -- quality ------------------------------------------------------------------------------------
+from retriever import Document, HashingEmbedder, Run, compare
+from retriever.formats import write_qrels
+from tests.support.commands import ir_measures
+from tests.support.toy import QRELS, QUERIES, build_axes, refused
 
 
-def test_quality_is_as_worked_out_by_hand(compass):
-    report = compare(compass, ["axes", "half"], QUERIES, QRELS)
-    assert report.rows["axes"].quality == pytest.approx(
-        {"nDCG@10": SECOND, "R@10": 1, "R@100": 1, "RR@10": 0.5}
+def test_runs_of_any_name_are_written_to_separate_files(compass, tmp_path):
+    runs = {name: Run.of(name, {"q1": [("all", 1.0)]}) for name in ("a/b c.trec", "../up")}
+    made = compare(compass, ["axes"], QUERIES, QRELS, runs=runs)
+    paths = made.write_runs(tmp_path / "runs")
+    assert [path.name for path in paths] == ["axes.trec", "a_b_c.trec.trec", ".._up.trec"]
+    assert sorted((tmp_path / "runs").iterdir()) == sorted(paths)
+    assert paths[1].read_text() == "q1 Q0 all 1 1.0 a_b_c.trec\n"
+    alike = {name: Run.of(name, {}) for name in ("a/b", "a b")}
+    made = compare(compass, ["axes"], QUERIES, QRELS, runs=alike)
+    message = "Two of the runs would get one file: axes, a/b, a b"
+    refused(InputError, message, made.write_runs, tmp_path / "more")
+
+
+def test_the_environment_has_the_commands_that_build_a_combination_and_its_parts(compass):
+    compass.build("bm25", lexical=True)
+    compass.build("graph", vectors="axes", ann="HNSW8")
+    compass.fuse("both", ["graph", "bm25"], weights=[1, 1 / 3], rrf_k=10)
+    compass.cascade("deep", "both", "half", depth=7)
+    environment = compare(compass, ["deep"], QUERIES).environment
+    start = f"retriever build {compass.path}"
+    built = {name: text for name, text in environment.items() if name.startswith("index ")}
+    assert list(built) == ["index graph", "index bm25", "index both", "index half", "index deep"]
+    assert built["index bm25"] == f"{start} bm25 --lexical --language english"
+    assert built["index both"] == (
+        f"{start} both --fuse graph=1 --fuse bm25=0.3333333333333333 "
+        "--method rrf --rrf-k 10 --depth 100"
     )
-    assert report.rows["half"].quality == pytest.approx(
-        {"nDCG@10": 0.5, "R@10": 0.5, "R@100": 0.5, "RR@10": 0.5}
-    )
-    assert report.rows["axes"]["RR@10"] == 0.5
-    assert report.per_query["half"]["RR@10"] == {"q1": 0.0, "q2": 1.0}
-    assert report.per_query["axes"]["nDCG@10"] == pytest.approx({"q1": SECOND, "q2": SECOND})
-    assert (report.judged, list(report.queries), report.k) == (True, ["q1", "q2"], 10)
-    assert report.notes[2:] == ()
+    assert built["index deep"] == f"{start} deep --cascade both --rerank half --depth 7"
+    assert built["index graph"].endswith("--ann HNSW8")
 
 
-def test_grades_weigh_as_they_do_in_trec_eval(compass):
-    # q2 is answered e, all, u, n: gains 1, 3, 0, 0 against the ideal 3, 1.
-    report = compare(compass, ["axes"], QUERIES, {"q2": {"all": 3, "e": 1}})
-    expected = (1 + 3 * SECOND) / (3 + 1 * SECOND)
-    assert report.rows["axes"]["nDCG@10"] == pytest.approx(expected)
-
-
-def test_equal_scores_are_ranked_as_trec_eval_ranks_them(compass):
-    # q1 is answered n, all, and then e and u with 0 each: trec_eval takes the later id first.
-    report = compare(compass, ["axes"], QUERIES, {"q1": {"e": 1}})
-    assert report.rows["axes"]["nDCG@10"] == pytest.approx(1 / math.log2(5))
-    assert [doc_id for doc_id, _ in report.runs["axes"].ranking["q1"]] == ["n", "all", "e", "u"]
-
-
-def test_measures_are_chosen_by_name_and_spelled_one_way(compass):
-    report = compare(compass, ["axes"], QUERIES, QRELS, measures=["MRR@10", "P@1", "AP"])
-    assert report.rows["axes"].quality == {"RR@10": 0.5, "P@1": 0.0, "AP": 0.5}
-
-
-def test_a_query_does_not_find_itself(compass):
-    # The query n is the document n: without it, all comes first.
-    report = compare(compass, ["axes"], {"n": "north"}, {"n": {"all": 1}})
-    assert report.rows["axes"]["RR@10"] == 1
-    assert [doc_id for doc_id, _ in report.runs["axes"].ranking["n"]] == ["all", "e", "u"]
-
-
-def test_dropping_the_query_itself_costs_no_depth(compass):
-    report = compare(
-        compass, ["axes"], {"n": "north"}, {"n": {"e": 1}}, k=2, measures=["R@1", "R@2"]
-    )
-    assert [doc_id for doc_id, _ in report.runs["axes"].ranking["n"]] == ["all", "e"]
-    assert report.rows["axes"].quality == {"R@1": 0.0, "R@2": 1.0}
-
-
-def test_without_judgments_a_document_finds_itself(compass):
-    report = compare(compass, ["axes"], {"n": "north"}, k=1)
-    assert report.runs["axes"].ranking == {"n": [("n", 1.0)]}
-
-
-# -- what the judgments name --------------------------------------------------------------------
-
-
-def notes_of(compass, queries, qrels):
-    notes = compare(compass, ["axes"], queries, qrels, measures=["RR@10"]).notes
-    return [note for note in notes if "'axes'" not in note]
-
-
-def test_queries_without_judgments_are_left_out_with_a_note(compass):
-    report = compare(compass, ["axes"], {**QUERIES, "q3": "up", "q4": "up"}, QRELS)
-    assert list(report.queries) == ["q1", "q2"]
-    assert list(report.runs["axes"].ranking) == ["q1", "q2"]
-    assert "2 queries without judgments were left out: q3, q4." in report.notes
-    assert notes_of(compass, {**QUERIES, "q3": "up"}, QRELS) == [
-        "1 query without judgments was left out: q3."
-    ]
-
-
-def test_judged_queries_without_a_text_are_noted(compass):
-    qrels = {**QRELS, "x1": {"e": 1}}
-    assert notes_of(compass, QUERIES, qrels) == ["1 judged query has no text, left out: x1."]
-    qrels |= {f"x{n}": {"e": 1} for n in range(2, 6)}
-    assert notes_of(compass, QUERIES, qrels) == [
-        "5 judged queries have no text, left out: x1, x2, x3 and 2 more."
-    ]
-
-
-def test_relevant_documents_that_the_collection_lacks_are_noted(compass):
-    qrels = {"q1": {"all": 1, "gone": 1, "irrelevant": 0}, "q2": {"gone": 2}}
-    assert notes_of(compass, QUERIES, qrels) == [
-        "1 relevant document is not in the collection: gone."
-    ]
-    # It counts as not found: one of two.
-    report = compare(compass, ["axes"], QUERIES, qrels, measures=["R@10"])
-    assert report.per_query["axes"]["R@10"] == {"q1": 0.5, "q2": 0.0}
-
-
-def test_what_an_index_cannot_find_is_noted(compass):
-    assert compare(compass, ["axes", "half"], QUERIES).notes == (
-        "'axes': 1 document has nothing that axes can embed.",
-        "'half': 2 documents have nothing that half can embed.",
-    )
-    compass.add([Document("new", "up")])
-    assert compare(compass, ["axes"], QUERIES).notes[0] == (
-        f"1 document in {compass.path}/ is not in index 'axes' yet. "
-        f"Run: retriever build {compass.path} axes"
-    )
-    assert compass.search("up", index="axes").notes == compare(compass, ["axes"], QUERIES).notes[:1]
-
-
-# -- agreement and cost -------------------------------------------------------------------------
+def as_if(made, qualities, milliseconds, seconds):
+    """A comparison whose systems have these qualities, latencies and building times."""
+    rows = {}
+    measured = zip(qualities, milliseconds, seconds, strict=True)
+    for (name, row), (best, ms, s) in zip(made.rows.items(), measured, strict=True):
+        latency = replace(row.latency, total=replace(row.latency.total, p50=ms))
+        cost = replace(row.cost, embedding_seconds=s / 2, indexing_seconds=s / 2)
+        rows[name] = replace(row, quality={"nDCG@10": best}, latency=latency, cost=cost)
+    return replace(made, rows=rows)
 
 
 @pytest.mark.parametrize(
-    ("k", "shared"),
+    ("milliseconds", "seconds", "latency", "building"),
     [
-        (1, 0.0),  # q1: n and nothing; q2: e and all
-        (2, 0.5),  # q2: both find e and all
-        (10, 0.375),  # q2: three of four
+        ((3, 1, 2), (1, 2, 3), ["b", "c"], ["a", "c"]),  # a is slower than c, and worse
+        ((1, 1, 1), (2, 1, 1), ["c"], ["c"]),
+        ((1, 2, 3), (3, 2, 1), ["a", "c"], ["c"]),  # b costs more than a and is as good as it
     ],
 )
-def test_overlap_is_as_worked_out_by_hand(compass, k, shared):
-    report = compare(compass, ["axes", "half"], QUERIES, k=k)
-    assert list(report.pairwise) == [("axes", "half")]
-    assert report.agreement("axes", "half").overlap == shared
-    assert report.agreement("half", "axes") is report.agreement("axes", "half")
+def test_a_front_has_the_systems_that_no_other_beats(
+    compass, milliseconds, seconds, latency, building
+):
+    names = ("a", "b", "c")
+    for name in names:
+        compass.build(name, vectors="axes")
+    made = compare(compass, names, QUERIES, QRELS)
+    fronts = as_if(made, (0.5, 0.5, 0.75), milliseconds, seconds).fronts()
+    assert fronts == {"latency": latency, "building": building}
+    assert compare(compass, names, QUERIES).fronts() == {}
 
 
-def test_every_pair_is_there_once(compass):
-    compass.build("graph", vectors="axes", ann="HNSW8")
-    report = compare(compass, ["graph", "half", "axes"], QUERIES)
-    assert list(report.pairwise) == [("graph", "half"), ("graph", "axes"), ("half", "axes")]
-    assert report.pairwise["graph", "axes"] == Agreement(1, 1)
-    assert [report.rows[name].ann_recall for name in report.rows] == [1.0, 1.0, 1.0]
+def test_ranks_winners_and_largest_differences_by_hand(compass):
+    queries = {**QUERIES, "q3": "up"}  # axes: u, all, n, e. half: u, all, e.
+    qrels = {**QRELS, "q2": {"all": 2, "fog": 1, "n": 0}, "q3": {"fog": 1}}
+    made = compare(compass, ["axes", "half"], queries, qrels, measures=["RR@10", "AP"])
+    assert made.measure == "RR@10"
+    assert made.ranks("q1") == {"all": {"axes": 2, "half": None}}
+    fog = {"axes": None, "half": None}
+    assert made.ranks("q2") == {"all": {"axes": 2, "half": 1}, "fog": fog}
+    assert made.winners("q1") == (["axes"], 0.5)
+    assert made.winners("q2") == (["half"], 0.5)
+    assert made.winners("q3") == (["axes", "half"], 0.0)
+    assert made.missed() == ["q3"]
+    assert made.largest_differences("axes", "half") == [("q1", 0.5), ("q3", 0.0), ("q2", -0.5)]
+    assert made.largest_differences("half", "axes") == [("q2", 0.5), ("q3", 0.0), ("q1", -0.5)]
+    assert made.default_pair() == ("axes", "half")
+    message = "No system 'nope' in this comparison. It has: axes"
+    refused(UnknownNameError, message, made.largest_differences, "axes", "nope")
 
 
-def test_without_judgments_only_overlap_and_cost_are_told(compass):
-    report = compare(compass, ["axes", "half"], QUERIES)
-    assert not report.judged
-    assert report.per_query == {"axes": {}, "half": {}}
-    assert [row.quality for row in report.rows.values()] == [{}, {}]
-    assert [report.runs[name].k for name in report.runs] == [10, 10]
-    with pytest.raises(KeyError):
-        report.rows["axes"]["nDCG@10"]
+def test_the_default_pair_is_the_baseline_and_the_best_other(compass):
+    compass.build("bm25", lexical=True)
+    made = compare(compass, ["half", "axes", "bm25"], QUERIES, QRELS, baseline="axes")
+    assert made.default_pair() == ("axes", "bm25")
+    families = {"half": "static", "axes": "contextual", "bm25": "lexical"}
+    rows = {name: replace(row, family=families[name]) for name, row in made.rows.items()}
+    assert replace(made, rows=rows).default_pair() == ("half", "axes")
+    assert compare(compass, ["axes"], QUERIES, QRELS).default_pair() is None
 
 
-def test_runs_are_as_deep_as_the_deepest_measure(compass):
-    runs = compare(compass, ["axes"], QUERIES, QRELS, measures=["P@5", "R@50"]).runs
-    assert (runs["axes"].name, runs["axes"].k) == ("axes", 50)
-    assert compare(compass, ["axes"], QUERIES, QRELS, measures=["AP"]).runs["axes"].k == 1000
+def test_without_judgments_there_are_no_winners(compass):
+    made = compare(compass, ["axes", "half"], QUERIES)
+    assert not made.judged
+    message = "The comparison has no judgments. Give qrels"
+    refused(InputError, message, made.winners, "q1")
+    refused(InputError, message, made.largest_differences, "axes", "half")
+    assert made.missed() == []
+    assert made.default_pair() == ("axes", "half")
 
 
-def test_latency_tells_encoding_searching_and_fetching_apart(compass):
-    report = compare(compass, ["axes", "half"], QUERIES)
-    for row in report.rows.values():
-        latency = row.latency
-        assert len(latency.totals) == 30  # two queries, fifteen times each
-        assert list(latency.totals) == sorted(latency.totals)
-        for step in (latency.encoding, latency.searching, latency.fetching, latency.total):
-            assert 0 < step.p50 <= step.p95 <= step.p99
-        assert row.throughput > 0
+def test_a_comparison_without_texts_keeps_its_numbers(compass):
+    report = compare(compass, ["axes", "half"], QUERIES, QRELS)
+    bare = report.without_texts()
+    assert (bare.rows, bare.per_query, bare.runs) == (report.rows, report.per_query, report.runs)
+    assert bare.documents == {}
+    assert [query.text for query in bare.queries.values()] == ["query q1", "query q2"]
+    assert [query.judgments for query in bare.queries.values()] == list(QRELS.values())
+    assert bare.ranks("q1") == report.ranks("q1")
 
 
-@pytest.mark.parametrize(("queries", "samples"), [(1, 30), (7, 35), (31, 31), (250, 125)])
-def test_latency_is_sampled_evenly(compass, queries, samples):
-    latencies = measure([compass.retriever("axes")], ["north"] * queries, 1)
-    assert len(latencies["axes"].totals) == samples
+def test_a_page_without_texts_has_none(compass, tmp_path):
+    report = compare(compass, ["axes", "half"], {"q1": "north of nowhere"}, {"q1": {"all": 1}})
+    report.write_html(tmp_path / "whole.html")
+    report.without_texts().write_html(tmp_path / "bare.html")
+    whole, bare = ((tmp_path / f"{name}.html").read_text() for name in ("whole", "bare"))
+    for text in ("north of nowhere", "north east up"):
+        assert text in whole
+        assert text not in bare
 
 
-def test_the_index_and_the_machine_are_told(compass):
-    report = compare(compass, ["half"], QUERIES)
-    assert report.rows["half"].index == compass.info().indexes[1]
-    assert report.rows["half"].query_coverage is None
-    environment = report.environment
-    assert environment["collection"] == "5 documents"
-    assert {"python", "machine", "faiss-cpu", "torch", "numpy"} <= environment.keys()
-    assert all(isinstance(value, str) for value in environment.values())
-
-
-# -- written ------------------------------------------------------------------------------------
-
-
-def test_json_is_one_object_a_line(compass):
+def test_json_has_one_object_per_line(compass):
     report = compare(compass, ["axes", "half"], QUERIES, QRELS)
     axes, half = map(json.loads, report.to_json().splitlines())
     assert (axes["name"], half["name"]) == ("axes", "half")
@@ -205,27 +147,8 @@ def test_json_is_one_object_a_line(compass):
     assert axes["environment"] == report.environment
 
 
-def judged_by_the_command(qrels, run, measures):
-    command = Path(sys.executable).parent / "ir_measures"
-    done = subprocess.run(
-        [command, str(qrels), str(run), *measures], capture_output=True, text=True, check=True
-    )
-    return dict(line.split("\t") for line in done.stdout.splitlines())
-
-
-def test_runs_judged_by_the_ir_measures_command_give_the_same_numbers(tmp_path):
-    words = [
-        "kitten",
-        "purrs",
-        "engine",
-        "idles",
-        "rumble",
-        "deadline",
-        "April",
-        "tax",
-        "soft",
-        "end",
-    ]
+def test_the_ir_measures_command_finds_the_same_values_in_the_written_runs(collection, tmp_path):
+    words = ["kitten", "purrs", "engine", "idles", "rumble", "April", "tax", "soft", "end", "due"]
     documents = [
         Document(f"d{n}", " ".join(words[(n * step) % 10] for step in range(1, 5)))
         for n in range(40)
@@ -236,72 +159,22 @@ def test_runs_judged_by_the_ir_measures_command_give_the_same_numbers(tmp_path):
         query_id: {f"d{(5 * n + m) % 40}": m % 3 for m in range(6)}
         for n, query_id in enumerate(queries)
     }
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(documents)
-        collection.build("wide", HashingEmbedder())
-        collection.build("narrow", HashingEmbedder(dim=8))
-        report = compare(collection, ["wide", "narrow"], queries, qrels)
-    judgments = tmp_path / "qrels.txt"
-    judgments.write_text(
-        "".join(f"{q} 0 {d} {g}\n" for q, grades in qrels.items() for d, g in grades.items())
-    )
+    collection.add(documents)
+    collection.build("wide", HashingEmbedder())
+    collection.build("narrow", HashingEmbedder(dim=8))
+    report = compare(collection, ["wide", "narrow"], queries, qrels)
+    write_qrels(tmp_path / "test.qrels", qrels)
     paths = report.write_runs(tmp_path / "a" / "runs")
     assert [path.name for path in paths] == ["wide.trec", "narrow.trec"]
     for path, (name, row) in zip(paths, report.rows.items(), strict=True):
-        told = judged_by_the_command(judgments, path, list(row.quality))
-        assert told == {measure: f"{value:.4f}" for measure, value in row.quality.items()}, name
+        theirs = ir_measures(tmp_path / "test.qrels", path, row.quality)
+        assert theirs == {measure: f"{value:.4f}" for measure, value in row.quality.items()}, name
 
 
-def test_a_run_that_trec_cannot_hold_is_refused(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("two words", "north")])
-        collection.build("axes", Axes())
-        report = compare(collection, ["axes"], {"q": "north"})
-    with pytest.raises(InputError, match="'two words' holds white space"):
-        report.write_runs(tmp_path / "runs")
+def test_a_run_that_trec_cannot_hold_is_refused(collection, tmp_path):
+    build_axes(collection, **{"two words": "north"})
+    write_runs = compare(collection, ["axes"], {"q": "north"}).write_runs
+    refused(InputError, "'two words' holds white space", write_runs, tmp_path / "runs")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file/runs cannot be made: Not a directory."):
-        report.write_runs(tmp_path / "file" / "runs")
-
-
-# -- what cannot be compared --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("names", "queries", "options", "fault"),
-    [
-        (["axes", "half", "axes"], QUERIES, {}, "An index is named twice: axes, half, axes"),
-        (["axes", "axis"], QUERIES, {}, "No index 'axis' in .*/. It has: axes, half"),
-        (["axes"], QUERIES, {"qrels": QRELS, "measures": ["nCDG@10"]}, "No measure 'nCDG@10'"),
-        (["axes"], {"a": "north", "b": " "}, {}, "Query 1 is empty"),
-    ],
-)
-def test_an_invalid_comparison_is_refused(compass, names, queries, options, fault):
-    refused = UnknownNameError if fault.startswith("No ") else InputError
-    with pytest.raises(refused, match=fault):
-        compare(compass, names, queries, **options)
-
-
-def test_a_collection_without_an_index_says_how_to_build_one(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(COMPASS)
-        with pytest.raises(InputError, match="has no index yet. Build one: retriever build"):
-            compare(collection, [], QUERIES)
-
-
-def test_judgments_of_another_collection_are_told_apart(compass):
-    with pytest.raises(InputError) as caught:
-        compare(compass, ["axes"], QUERIES, {"301": {"a": 1}, "302": {"a": 1}})
-    assert str(caught.value) == (
-        "The judgments cover none of the 2 queries: they cover 301, 302; the queries are q1, q2. "
-        "Give the queries and qrels of one collection."
-    )
-    with pytest.raises(InputError, match="they cover none; the queries are q1, q2"):
-        compare(compass, ["axes"], QUERIES, {})
-
-
-def test_nothing_given_is_written_into(compass):
-    queries, qrels = dict(QUERIES), {key: dict(grades) for key, grades in QRELS.items()}
-    names = ["axes"]
-    compare(compass, names, queries, qrels)
-    assert (names, queries, qrels) == (["axes"], QUERIES, QRELS)
+    message = r"file/runs cannot be made: Not a directory."
+    refused(InputError, message, write_runs, tmp_path / "file" / "runs")

@@ -1,4 +1,4 @@
-"""Real judgments: what `compare` says is what trec_eval's other front ends say, to the last digit.
+"""Tests on real judgments: `compare` has the values of trec_eval's other front ends.
 
 No contextual model here: `test_real_data.py` has one.
 """
@@ -13,21 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from retriever import (
-    Collection,
-    HashingEmbedder,
-    StaticEmbedder,
-    compare,
-    read_qrels,
-    read_queries,
-)
-from retriever.formats import write_qrels
-from tests.support.commands import invoke
+from retriever import Collection, HashingEmbedder, StaticEmbedder, compare
+from retriever.formats import read_qrels, read_queries, write_qrels
+from tests.support.commands import ir_measures, succeed
 
 BIN = Path(sys.executable).parent
 SYSTEMS = ("hashing", "glove", "bm25", "fused", "cascade")
 CUT = ("nDCG@10", "nDCG@20", "R@10", "R@100", "P@5", "RR@10", "AP@100", "Success@5")
-# These look at the whole run, a thousand hits a query: on the smaller collection only.
+# These need whole runs, a thousand hits per query: on the smaller collection only.
 WHOLE = ("AP", "nDCG", "RR", "Rprec", "Bpref", "P(rel=2)@5", "R(rel=3)@20")
 MEASURES = {"scifact": CUT, "cranfield": CUT + WHOLE}
 
@@ -52,45 +45,34 @@ def judged(request, data, tmp_path_factory):
     write_qrels(folder / "test.qrels", qrels)
     with prepared(folder / "library", data / name) as collection:
         queries = read_queries(data / name / "queries.jsonl")
-        made = compare(
-            collection, SYSTEMS, queries, qrels, measures=MEASURES[name], baseline="bm25"
-        )
+        options = {"measures": MEASURES[name], "baseline": "bm25"}
+        made = compare(collection, SYSTEMS, queries, qrels, **options)
     return name, made, made.write_runs(folder / "runs"), folder / "test.qrels"
 
 
-def by_the_command(qrels, run, measures):
-    """What the `ir_measures` command prints of a run."""
-    command = [BIN / "ir_measures", qrels, run, " ".join(measures)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(line.split("\t") for line in done.stdout.splitlines())
-
-
-def test_every_measure_of_every_system_is_the_ir_measures_commands(judged):
+def test_every_measure_of_every_system_equals_that_of_the_ir_measures_command(judged):
     of, made, runs, qrels = judged
     assert [path.stem for path in runs] == list(SYSTEMS)
     with ThreadPoolExecutor(2) as pool:
-        told = list(pool.map(lambda run: by_the_command(qrels, run, MEASURES[of]), runs))
-    for name, theirs in zip(SYSTEMS, told, strict=True):
+        found = list(pool.map(lambda run: ir_measures(qrels, run, MEASURES[of]), runs))
+    for name, theirs in zip(SYSTEMS, found, strict=True):
         assert {m: f"{v:.4f}" for m, v in made.rows[name].quality.items()} == theirs, name
 
 
-def test_evaluate_prints_the_same_of_the_same_files(judged):
+def test_evaluate_prints_the_same_values_for_the_same_files(judged):
     of, made, runs, qrels = judged
     measures = [word for measure in MEASURES[of] for word in ("-m", measure)]
-    # The runs were judged already without hits that are their query.
-    some = runs[-3:]
-    done = invoke("evaluate", *map(str, some), "--qrels", str(qrels), *measures, "--csv")
-    assert done.exit_code == 0
-    _, *lines = csv.reader(io.StringIO(done.stdout))
-    told = {(run, measure): float(value) for run, measure, value in lines}
-    assert told == {
+    # The runs are written without hits that are their query.
+    printed = succeed("evaluate", *map(str, runs[-3:]), "--qrels", str(qrels), *measures, "--csv")
+    _, *lines = csv.reader(io.StringIO(printed))
+    assert {(run, measure): float(value) for run, measure, value in lines} == {
         (name, measure): pytest.approx(value, abs=1e-12)
         for name in SYSTEMS[-3:]
         for measure, value in made.rows[name].quality.items()
     }
 
 
-def test_bm25_finds_what_it_is_known_to_find(judged):
+def test_bm25_has_its_published_quality(judged):
     name, made, *_ = judged
     if name == "scifact":
         assert made.rows["bm25"]["nDCG@10"] == pytest.approx(0.687, abs=0.005)
@@ -99,7 +81,7 @@ def test_bm25_finds_what_it_is_known_to_find(judged):
     assert made.rows["glove"].differences["nDCG@10"].high < 0
 
 
-def test_the_values_by_query_average_to_the_rows_and_to_the_differences(judged):
+def test_rows_and_differences_are_means_over_the_queries(judged):
     _, made, *_ = judged
     for name, row in made.rows.items():
         for measure, of_each in made.per_query[name].items():
@@ -111,15 +93,13 @@ def test_the_values_by_query_average_to_the_rows_and_to_the_differences(judged):
             assert row.differences["nDCG@10"].low <= lead <= row.differences["nDCG@10"].high
 
 
-def test_a_cascade_has_exactly_its_candidates(judged):
+def test_a_cascade_returns_its_candidates_only(judged):
     _, made, *_ = judged
     for query_id, hits in made.runs["cascade"].ranking.items():
         candidates = {doc_id for doc_id, _ in made.runs["fused"].ranking[query_id][:50]}
         assert {doc_id for doc_id, _ in hits} <= candidates
         assert len(hits) >= 49
 
-
-# -- from outside ---------------------------------------------------------------------------------
 
 CORPUS = (
     ("cat", "A kitten purrs when it is content."),

@@ -1,7 +1,5 @@
 """Tests of the Pareto front, by hand and against its definition."""
 
-from __future__ import annotations
-
 import math
 
 from hypothesis import given
@@ -14,11 +12,11 @@ NUMBERS = st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 1.0, math.inf, math.nan])
 POINTS = st.dictionaries(st.text("abcdefgh", min_size=1), st.tuples(NUMBERS, NUMBERS), max_size=12)
 
 
-def is_beaten(point: tuple[float, float], other: tuple[float, float]) -> bool:
+def is_beaten(point, other):
     return other[0] >= point[0] and other[1] <= point[1] and other != point
 
 
-def test_the_front_by_eye() -> None:
+def test_a_front_worked_out_by_hand():
     points = {
         "large": (0.9, 100.0),
         "slow": (0.6, 50.0),  # medium is better and cheaper
@@ -30,12 +28,9 @@ def test_the_front_by_eye() -> None:
     assert pareto_front(points) == ["small", "medium", "large"]
 
 
-def test_equal_systems_stay_together_in_order() -> None:
+def test_equal_systems_stay_together_and_unmeasured_ones_are_left_out():
     points = {"b": (0.5, 2.0), "worse": (0.4, 2.0), "a": (0.5, 2.0), "cheap": (0.1, 1.0)}
     assert pareto_front(points) == ["cheap", "b", "a"]
-
-
-def test_what_was_not_measured_is_left_out() -> None:
     points = {"a": (math.nan, 0.0), "b": (1.0, math.nan), "c": (0.1, 5.0)}
     assert pareto_front(points) == ["c"]
     assert pareto_front({"a": (math.nan, 0.0)}) == []
@@ -43,7 +38,7 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 
 @given(POINTS)
-def test_the_front_is_what_no_other_beats(points: dict[str, tuple[float, float]]) -> None:
+def test_the_front_has_the_systems_that_no_other_beats(points):
     known = {name: point for name, point in points.items() if not any(map(math.isnan, point))}
     unbeaten = [
         name
@@ -54,7 +49,7 @@ def test_the_front_is_what_no_other_beats(points: dict[str, tuple[float, float]]
 
 
 @given(POINTS)
-def test_quality_rises_with_cost(points: dict[str, tuple[float, float]]) -> None:
+def test_quality_rises_with_cost(points):
     names = pareto_front(points)
     assert [points[name] for name in names] == sorted(points[name] for name in names)
     assert sorted(names, key=lambda name: points[name][1]) == names

@@ -1,23 +1,22 @@
 """Rank-biased overlap against values worked out by hand and by another implementation."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
 from retriever.evaluation.rank_biased_overlap import disagreement, mean_rbo, rank_biased_overlap
+from tests.support.toy import refused
 
 LISTS = st.lists(st.sampled_from("abcdefghij"), unique=True)
 P = st.floats(0.01, 0.99)
 
 
-def ranked(doc_ids: str) -> list[tuple[str, float]]:
+def ranked(doc_ids):
     return [(doc_id, -float(rank)) for rank, doc_id in enumerate(doc_ids)]
 
 
-def equation_32(a: str, b: str, p: float) -> float:
+def equation_32(a, b, p):
     """Webber, Moffat and Zobel 2010, as printed."""
     short, long = sorted((a, b), key=len)
     s, l = len(short), len(long)  # noqa: E741
@@ -47,7 +46,7 @@ def equation_32(a: str, b: str, p: float) -> float:
         ("a", "abc", 1.0),
     ],
 )
-def test_overlap_by_hand(a: str, b: str, expected: float) -> None:
+def test_overlap_by_hand(a, b, expected):
     assert rank_biased_overlap(a, b, p=0.5) == pytest.approx(expected, abs=1e-15)
 
 
@@ -64,53 +63,42 @@ def test_overlap_by_hand(a: str, b: str, expected: float) -> None:
         ("abx", "acbde", 0.7, 0.7316666666666666),
     ],
 )
-def test_overlap_as_another_implementation_has_it(
-    a: str, b: str, p: float, expected: float
-) -> None:
+def test_overlap_equals_that_of_another_implementation(a, b, p, expected):
     assert rank_biased_overlap(a, b, p=p) == pytest.approx(expected, abs=1e-14)
 
 
-def test_p_is_nine_tenths_unless_said() -> None:
+def test_overlap_of_empty_lists_and_with_the_default_p():
     assert rank_biased_overlap("abc", "cbadefg") == pytest.approx(0.855, abs=1e-14)
-
-
-def test_empty_lists() -> None:
     assert rank_biased_overlap([], []) == 1.0
     assert rank_biased_overlap([], ["a"]) == 0.0
     assert rank_biased_overlap(["a"], []) == 0.0
 
 
-# Laws
-
-
 @given(LISTS.filter(bool), LISTS.filter(bool), P)
-def test_overlap_is_equation_32(a: list[str], b: list[str], p: float) -> None:
+def test_overlap_is_equation_32(a, b, p):
     expected = equation_32("".join(a), "".join(b), p)
     assert rank_biased_overlap(a, b, p=p) == pytest.approx(expected, abs=1e-12)
 
 
 @given(LISTS, LISTS, P)
-def test_overlap_is_symmetric_and_between_0_and_1(a: list[str], b: list[str], p: float) -> None:
+def test_overlap_is_symmetric_and_between_0_and_1(a, b, p):
     found = rank_biased_overlap(a, b, p=p)
     assert found == rank_biased_overlap(b, a, p=p)
     assert 0 <= found <= 1
 
 
 @given(LISTS.filter(bool), st.integers(1, 10), P)
-def test_a_list_and_its_beginning_are_alike(a: list[str], length: int, p: float) -> None:
+def test_a_list_and_its_beginning_have_an_overlap_of_1(a, length, p):
     assert rank_biased_overlap(a, a, p=p) == 1.0
     assert rank_biased_overlap(a, a[:length], p=p) == 1.0
 
 
 @given(LISTS.filter(bool), LISTS.filter(bool), P)
-def test_nothing_in_common_is_0(a: list[str], b: list[str], p: float) -> None:
+def test_rankings_with_nothing_in_common_have_an_overlap_of_0(a, b, p):
     assert rank_biased_overlap(a, [letter.upper() for letter in b], p=p) == 0.0
 
 
-# Runs
-
-
-def test_the_mean_over_queries() -> None:
+def test_the_mean_over_queries():
     a = {"1": ranked("ab"), "2": ranked("ab"), "3": ranked("a"), "4": []}
     b = {"2": ranked("ba"), "1": ranked("ab"), "5": ranked("a"), "4": []}
     # 1 for query 1, 1/2 for 2, 0 for 3 and 5, which one side answered; 4 is left out.
@@ -119,16 +107,13 @@ def test_the_mean_over_queries() -> None:
     assert mean_rbo(a, a) == 1.0
 
 
-def test_no_query_left() -> None:
+def test_the_mean_without_a_query_is_0_and_hits_count_in_the_order_given():
     assert mean_rbo({}, {}) == 0.0
     assert mean_rbo({"1": []}, {"2": []}) == 0.0
-
-
-def test_hits_count_in_the_order_given() -> None:
     assert mean_rbo({"1": [("a", 0.1), ("b", 0.9)]}, {"1": ranked("ab")}) == 1.0
 
 
-def test_the_most_disputed_query_comes_first() -> None:
+def test_the_most_disputed_query_comes_first():
     runs = {
         "x": {"same": ranked("abc"), "other": ranked("ab"), "some": ranked("ab"), "none": []},
         "y": {"same": ranked("abc"), "other": ranked("cd"), "some": ranked("ab")},
@@ -141,36 +126,32 @@ def test_the_most_disputed_query_comes_first() -> None:
     ]
 
 
-def test_only_the_top_k_count() -> None:
+def test_only_the_top_k_count():
     runs = {"x": {"1": ranked("ab"), "2": ranked("ab")}, "y": {"1": ranked("ac")}}
     # 1 less 0.1 * 1 + 0.9 * 1/2; whoever does not answer agrees with no one who does.
     assert disagreement(runs, 2) == [("2", 1.0), ("1", pytest.approx(0.45))]
     assert disagreement(runs, 1) == [("2", 1.0), ("1", 0.0)]
 
 
-def test_equally_disputed_queries_stay_in_order() -> None:
+def test_equally_disputed_queries_stay_in_order():
     x = {"b": ranked("abc"), "d": ranked("x"), "a": ranked("fghij")}
     y = {"c": ranked("x"), "a": ranked("fghij"), "b": ranked("ab")}
     assert disagreement({"x": x, "y": y}, 9) == [("d", 1.0), ("c", 1.0), ("b", 0.0), ("a", 0.0)]
 
 
-# What is refused
-
-
 @pytest.mark.parametrize("p", [0, 1, -0.5, 1.5, float("nan")])
-def test_p_lies_between_0_and_1(p: float) -> None:
-    with pytest.raises(InputError, match="p is .*; expected a number between 0 and 1"):
-        rank_biased_overlap("ab", "ba", p=p)
+def test_p_lies_between_0_and_1(p):
+    message = "p is .*; expected a number between 0 and 1"
+    refused(InputError, message, rank_biased_overlap, "ab", "ba", p=p)
 
 
-def test_a_document_at_two_ranks_is_refused() -> None:
-    with pytest.raises(InputError, match="Document 'a' occurs twice in a ranking; expected once"):
-        rank_biased_overlap("ab", "aba")
+def test_a_document_at_two_ranks_is_refused():
+    message = "Document 'a' occurs twice in a ranking; expected once"
+    refused(InputError, message, rank_biased_overlap, "ab", "aba")
 
 
-def test_disagreement_needs_two_systems_and_a_depth() -> None:
-    with pytest.raises(InputError, match="Systems to compare: 1; expected at least 2"):
-        disagreement({"x": {"1": ranked("a")}}, 10)
-    with pytest.raises(InputError, match="k is 0; expected at least 1"):
-        disagreement({"x": {}, "y": {}}, 0)
+def test_disagreement_needs_two_systems_and_a_depth():
+    message = "Systems to compare: 1; expected at least 2"
+    refused(InputError, message, disagreement, {"x": {"1": ranked("a")}}, 10)
+    refused(InputError, "k is 0; expected at least 1", disagreement, {"x": {}, "y": {}}, 0)
     assert disagreement({"x": {}, "y": {}}, 10) == []

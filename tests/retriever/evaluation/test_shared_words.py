@@ -1,4 +1,4 @@
-"""Why systems differ: unknown words, shared words, and queries with their hits side by side."""
+"""Tests of why systems differ: unknown words, shared words, hits side by side."""
 
 from dataclasses import replace
 
@@ -9,19 +9,18 @@ from retriever import Collection, Document, Run, StaticEmbedder, compare
 from retriever.evaluation.results import Excerpt
 from retriever.evaluation.shared_words import SharedWords, excerpt
 from retriever.report.terminal.contrasts import contrast_lines
-from tests.support.commands import invoke
+from tests.support.commands import succeed
 from tests.support.samples import only, three, unjudged
 from tests.support.toy import COMPASS, Axes
 
-# -- excerpts and words ---------------------------------------------------------------------------
 
-
-def test_an_excerpt_is_cut_at_a_space():
+def test_titles_and_texts_of_an_excerpt_are_cut_at_a_space():
     assert excerpt("Title", "short text") == Excerpt("Title", "short text")
     assert excerpt("", "x" * 400) == Excerpt("", "x" * 400)
-    cut = excerpt("", "word " * 100).text
-    assert cut == "word " * 79 + "word …"
+    assert excerpt("", "word " * 100).text == "word " * 79 + "word …"
     assert excerpt("", "x" * 500).text == "x" * 400 + " …"
+    shown = excerpt("word " * 1000, "text " * 1000)
+    assert shown == Excerpt("word " * 79 + "word …", "text " * 79 + "text …")
 
 
 def shared(query, *texts, language="english"):
@@ -29,7 +28,7 @@ def shared(query, *texts, language="english"):
     return words.of(query, [str(n) for n in range(len(texts))])
 
 
-def test_words_are_shared_in_whatever_form_they_stand():
+def test_words_are_shared_in_any_inflection():
     text = "Runners ran; a RUNNING man runs, un-running it."
     assert shared("How to run?", text) == {"running", "runs"}
     assert shared("running", text, language="none") == {"running"}
@@ -37,67 +36,53 @@ def test_words_are_shared_in_whatever_form_they_stand():
     assert shared("kitten", text) == frozenset()
 
 
-def test_words_of_a_title_count_and_only_those_of_the_documents_asked_for():
+def test_words_of_titles_count_and_only_those_of_the_given_documents():
     words = SharedWords({"a": Excerpt("Cats", "purr"), "b": Excerpt("", "cat")}, "english")
     assert words.of("a cat", ["a"]) == {"cats"}
     assert words.of("a cat", ["a", "b", "gone"]) == {"cats", "cat"}
 
 
-def test_a_word_in_many_excerpts_says_nothing():
+def test_a_word_in_a_third_of_the_excerpts_is_not_shared():
     # Of 20 documents: `the` in all, `wing` in 7 (35 %), `flow` in 6 (30 %).
     texts = [f"the{' wing' if n < 7 else ''}{' flow' if n < 6 else ''} d{n}" for n in range(20)]
     assert shared("the wing flow", *texts) == {"flow"}
-    # Of 19 nothing is called common: too few to tell.
+    # Among fewer than 20 documents, no word counts as common.
     assert shared("the wing flow", *texts[:19]) == {"the", "wing", "flow"}
 
 
-@pytest.fixture
-def compass(tmp_path):
-    with Collection.create(tmp_path / "compass") as collection:
-        collection.add(COMPASS)
-        collection.build("axes", Axes())
-        yield collection
-
-
-def test_words_that_a_static_embedder_does_not_know_are_told(tmp_path):
+def test_words_that_a_static_embedder_does_not_know_are_listed(collection, tmp_path):
     vectors = tmp_path / "toy.txt"
     vectors.write_text("2 2\nnorth 1 0\nup 0 1\n")
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(COMPASS)
-        collection.build("toy", StaticEmbedder(vectors))
-        collection.build("axes", Axes())
-        made = compare(
-            collection, ["toy", "axes"], {"q": "North of the fog", "r": "up"}, {"q": {"n": 1}}
-        )
-        assert made.queries["q"].unknown == {"toy": ["of", "the", "fog"]}
-        everything = compare(collection, ["toy"], {"q": "North of the fog", "r": "up"})
-        assert everything.queries["r"].unknown == {}
-        assert everything.rows["toy"].query_coverage == pytest.approx(2 / 5)
+    collection.add(COMPASS)
+    collection.build("toy", StaticEmbedder(vectors))
+    collection.build("axes", Axes())
+    queries = {"q": "North of the fog", "r": "up"}
+    made = compare(collection, ["toy", "axes"], queries, {"q": {"n": 1}})
+    assert made.queries["q"].unknown == {"toy": ["of", "the", "fog"]}
+    everything = compare(collection, ["toy"], queries)
+    assert everything.queries["r"].unknown == {}
+    assert everything.rows["toy"].query_coverage == pytest.approx(2 / 5)
 
 
-def test_matched_words_go_by_the_stems_of_bm25_wherever_it_stands(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add([Document("d", "laufende Katzen running")])
-        collection.build("axes", Axes(words=("laufende",)))
-        collection.build("bm25", lexical=True, language="german")
-        collection.fuse("both", ["axes", "bm25"])
-        queries = {"q": "eine Katze laufend run"}
-        made = compare(collection, ["both"], queries)
-        assert made.queries["q"].matched == {"katzen", "laufende"}
-        made = compare(collection, ["axes"], queries)
-        assert made.queries["q"].matched == frozenset()
-        made = compare(collection, ["axes"], {"q": "laufende run"})
-        assert made.queries["q"].matched == {"running", "laufende"}
+def test_matched_words_have_the_stems_of_a_bm25_index_or_part(collection):
+    collection.add([Document("d", "laufende Katzen running")])
+    collection.build("axes", Axes(words=("laufende",)))
+    collection.build("bm25", lexical=True, language="german")
+    collection.fuse("both", ["axes", "bm25"])
 
+    def matched(index, query):
+        return compare(collection, [index], {"q": query}).queries["q"].matched
 
-# -- side by side ---------------------------------------------------------------------------------
+    assert matched("both", "eine Katze laufend run") == {"katzen", "laufende"}
+    assert matched("axes", "eine Katze laufend run") == frozenset()
+    assert matched("axes", "laufende run") == {"running", "laufende"}
 
 
 def plain(lines):
     return [line.plain for line in lines]
 
 
-def test_each_wins_its_queries_with_hits_and_reasons():
+def test_contrasts_show_hits_and_reasons_of_both_systems():
     assert plain(contrast_lines(three(), 3, ("glove", "minilm"))) == [
         "",
         "glove beats minilm on 1 query",
@@ -128,16 +113,13 @@ def test_each_wins_its_queries_with_hits_and_reasons():
 
 
 def test_shared_words_are_underlined_as_words():
-    (line,) = [
-        line
-        for line in contrast_lines(three(), 1, ("glove", "minilm"))
-        if line.plain.startswith("  * 2")
-    ]
+    lines = contrast_lines(three(), 1, ("glove", "minilm"))
+    (line,) = [line for line in lines if line.plain.startswith("  * 2")]
     marked = [line.plain[span.start : span.end] for span in line.spans if span.style == "underline"]
     assert marked == ["cat", "purrs", "CAT"]
 
 
-def test_the_widest_gaps_come_first_and_only_so_many():
+def test_the_largest_differences_come_first_up_to_the_limit():
     lines = plain(contrast_lines(three(), 1, ("bm25", "minilm")))
     assert [line for line in lines if line.startswith(("bm25 beats", "minilm beats", "query"))] == [
         "bm25 beats minilm on 1 query",
@@ -145,11 +127,11 @@ def test_the_widest_gaps_come_first_and_only_so_many():
         "minilm beats bm25 on 1 query",
         "query q2: When are taxes due?",
     ]
-    # The best static and the best contextual one, where nobody says which.
+    # By default, the best static and the best contextual system.
     assert "glove beats minilm on 1 query" in plain(contrast_lines(three(), 1))
 
 
-def test_queries_that_nobody_answers_are_listed_at_the_end():
+def test_queries_without_a_relevant_hit_are_listed_at_the_end():
     made = three()
     lost = {
         f"x{n}": replace(made.queries["q1"], query_id=f"x{n}", judgments={"gone": 1})
@@ -166,7 +148,7 @@ def test_queries_that_nobody_answers_are_listed_at_the_end():
     )
 
 
-def test_hits_that_the_collection_does_not_have_are_said_to_be_so(compass):
+def test_hits_that_the_collection_lacks_are_marked(compass):
     run = Run.of("other", {"q": [("elsewhere", 1.0)]})
     made = compare(compass, ["axes"], {"q": "north"}, {"q": {"n": 1}}, runs={"other": run})
     assert "    1   1.000  elsewhere  (not in the collection)" in plain(contrast_lines(made, 1))
@@ -175,9 +157,8 @@ def test_hits_that_the_collection_does_not_have_are_said_to_be_so(compass):
 def test_no_line_is_wider_than_a_hundred_columns():
     made = three()
     long = {doc_id: Excerpt("好" * 90, "text " * 60) for doc_id in made.documents}
-    ids = {
-        name: replace(run, ranking={"q1": [("字" * 60, 1.0)]}) for name, run in made.runs.items()
-    }
+    ranking = {"q1": [("字" * 60, 1.0)]}
+    ids = {name: replace(run, ranking=ranking) for name, run in made.runs.items()}
     queries = {
         query_id: replace(query, text="why " * 60, unknown={"glove": ["word"] * 60})
         for query_id, query in made.queries.items()
@@ -188,13 +169,13 @@ def test_no_line_is_wider_than_a_hundred_columns():
         assert not any("\n" in line for line in lines)
 
 
-def test_without_judgments_or_another_system_there_is_nothing_to_contrast():
-    told = ["", "No queries to contrast: this needs judgments and at least two systems."]
-    assert plain(contrast_lines(unjudged(), 3)) == told
-    assert plain(contrast_lines(only(three(), "glove"), 3)) == told
+def test_contrasts_need_judgments_and_two_systems():
+    message = ["", "No queries to contrast: this needs judgments and at least two systems."]
+    assert plain(contrast_lines(unjudged(), 3)) == message
+    assert plain(contrast_lines(only(three(), "glove"), 3)) == message
 
 
-def test_the_command_line_shows_them_under_the_table(tmp_path, monkeypatch):
+def test_the_command_line_shows_contrasts_below_the_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Collection.create("library") as collection:
         collection.add([Document("cat", "A kitten purrs."), Document("car", "An engine idles.")])
@@ -203,9 +184,8 @@ def test_the_command_line_shows_them_under_the_table(tmp_path, monkeypatch):
     (tmp_path / "q.tsv").write_text("query_id\ttext\nq1\tkittens\n")
     (tmp_path / "j.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tcat\t1\n")
     command = ("compare", "library", "--queries", "q.tsv", "--why", "2")
-    done = invoke(*command, "--qrels", "j.tsv")
-    assert done.exit_code == 0
-    assert done.stdout.split("bm25 beats plain on 1 query\n")[1].splitlines() == [
+    printed = succeed(*command, "--qrels", "j.tsv")
+    assert printed.split("bm25 beats plain on 1 query\n")[1].splitlines() == [
         "",
         "query q1: kittens",
         "  nDCG@10: bm25 1.000, plain 0.000",
@@ -217,10 +197,4 @@ def test_the_command_line_shows_them_under_the_table(tmp_path, monkeypatch):
         "",
         "plain beats bm25 on 0 queries",
     ]
-    assert invoke(*command).stdout.endswith("this needs judgments and at least two systems.\n")
-
-
-def test_a_long_title_is_cut_like_a_long_text():
-    shown = excerpt("word " * 1000, "text " * 1000)
-    assert shown == Excerpt("word " * 79 + "word …", "text " * 79 + "text …")
-    assert excerpt("title", "text") == Excerpt("title", "text")
+    assert succeed(*command).endswith("this needs judgments and at least two systems.\n")

@@ -1,7 +1,5 @@
 """Differences between systems against answers worked out by hand, scipy and simulations."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import astuple, replace
 
@@ -12,30 +10,28 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from indexes.errors import InputError
-from retriever.evaluation.significance import FLIPS, RESAMPLES, Difference, differences, holm
+from retriever.evaluation.significance import FLIPS, RESAMPLES, differences, holm
+from tests.support.toy import exactly, refused
 
 # Multiples of 1/64 add up without rounding; so few of them give many ties.
 VALUES = st.integers(0, 64).map(lambda number: number / 64)
 PAIRS = st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=24)
 
 
-def by_query(values: object) -> dict[str, float]:
+def by_query(values):
     return {f"q{place}": float(value) for place, value in enumerate(np.asarray(values))}
 
 
-def compare(row: object, **options: int) -> Difference:
+def compare(row, **options):
     """One system that differs from a baseline of zeros by `row`."""
     values = by_query(row)
     return differences(dict.fromkeys(values, 0.0), {"s": values}, **options)["s"]
 
 
-def skewed(queries: int, seed: int = 1) -> np.ndarray:
+def skewed(queries, seed=1):
     """Differences as measures have them: many ties, some large ones, not symmetric."""
     draw = np.random.default_rng(seed)
     return np.where(draw.random(queries) < 0.4, 0.0, draw.beta(2, 3, queries) - 0.3)
-
-
-# By hand
 
 
 @pytest.mark.parametrize(
@@ -50,12 +46,12 @@ def skewed(queries: int, seed: int = 1) -> np.ndarray:
         ([0.1] * 5 + [-0.1], 14 / 64),  # two that lose no query, twelve that lose one
     ],
 )
-def test_p_counts_the_flips_that_are_as_far(row: list[float], p: float) -> None:
+def test_p_is_the_share_of_sign_flips_that_are_as_extreme(row, p):
     assert compare(row).p == p
 
 
-def test_p_of_equal_sizes_is_the_sign_tests_beyond_full_enumeration() -> None:
-    # Rounding in sums of 0.1 must not tell equal sums apart: each has a probability of per cents.
+def test_p_of_sampled_flips_of_equal_sizes_is_that_of_the_sign_test():
+    # Equal sums of 0.1 may differ by rounding; they must count as equal, as each is common.
     row = [0.1] * 15 + [-0.1] * 5
     exact = stats.binomtest(15, 20).pvalue
     error = math.sqrt(exact * (1 - exact) / FLIPS)
@@ -63,30 +59,30 @@ def test_p_of_equal_sizes_is_the_sign_tests_beyond_full_enumeration() -> None:
     assert compare(row).p == pytest.approx(exact, abs=4 * error)
 
 
-def test_p_is_never_0() -> None:
+def test_p_is_never_0():
     assert compare([1.0] * 16).p == 2 / 2**16
     assert compare([1.0] * 100).p == 1 / (1 + FLIPS)
 
 
-def test_the_interval_of_few_values() -> None:
+def test_the_interval_of_few_values():
     # One of four counts 4: the sum of a resample is 4 times Binomial(4, 1/4). Three or more have
     # a probability of 0.051, all four of 0.004, none of 0.316.
     found = compare([0, 0, 0, 4])
     assert (found.mean, found.low, found.high) == (1.0, 0.0, 3.0)
 
 
-def test_wins_ties_and_losses() -> None:
+def test_wins_ties_and_losses():
     found = compare([0.5, 2e-9, 1e-10, 0.0, -1e-10, -0.5])
     assert (found.wins, found.ties, found.losses, found.queries) == (2, 3, 1, 6)
 
 
-def test_better_is_up() -> None:
+def test_a_better_system_has_a_positive_mean():
     baseline, system = by_query([0.25, 0.5, 0.5]), by_query([0.75, 0.5, 1.0])
     found = differences(baseline, {"s": system})["s"]
     assert (found.mean, found.wins, found.losses) == (1 / 3, 2, 0)
 
 
-def test_queries_needed() -> None:
+def test_queries_needed():
     # Mean 0.1, standard deviation sqrt(0.08): (1.95996 + 0.84162)^2 * 8 = 62.8.
     assert compare([-0.1, 0.3]).queries_needed == 63
     assert compare([0.1, -0.3]).queries_needed == 63
@@ -97,25 +93,19 @@ def test_queries_needed() -> None:
     assert compare([0.1, 0.2, -0.3]).queries_needed is None  # a mean of 1e-17
 
 
-def test_no_query_and_one() -> None:
+def test_no_query_one_query_and_no_system():
     assert astuple(compare([])) == (0.0, 0.0, 0.0, 1.0, 1.0, 0, 0, 0, 0, None)
     assert astuple(compare([0.7])) == (0.7, 0.7, 0.7, 1.0, 1.0, 1, 0, 0, 1, None)
-
-
-def test_no_system() -> None:
     assert differences({"q": 1.0}, {}) == {}
 
 
-def test_significant_is_less_than_5_in_100_after_the_correction() -> None:
+def test_significant_is_less_than_5_in_100_after_the_correction():
     found = compare([0.0])
     assert replace(found, p=0.9, p_holm=0.0499).significant
     assert not replace(found, p=0.001, p_holm=0.05).significant
 
 
-# Holm
-
-
-def test_holm_by_hand() -> None:
+def test_holm_by_hand():
     # Sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2 and 0.04 * 1, which may not be less than the one before.
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06], abs=1e-15)
     # Holm's own point: the second is compared with alpha / 2, not with alpha / 3.
@@ -126,7 +116,7 @@ def test_holm_by_hand() -> None:
 
 
 @given(st.lists(st.floats(0, 1), max_size=8))
-def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) -> None:
+def test_holm_lies_between_no_correction_and_bonferronis(p_values):
     corrected = holm(p_values)
     for p, holms in zip(p_values, corrected, strict=True):
         assert p <= holms <= min(1.0, p * len(p_values))
@@ -134,7 +124,7 @@ def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) 
     assert [holms for _, holms in by_p] == sorted(corrected)
 
 
-def test_all_systems_of_a_baseline_are_one_family() -> None:
+def test_all_systems_of_a_baseline_are_one_family():
     baseline = by_query([0.0] * 8)
     rows = {"a": [1.0] * 8, "b": [1.0] * 7 + [-1.0], "c": [0.0] * 8}
     found = differences(baseline, {name: by_query(row) for name, row in rows.items()})
@@ -144,12 +134,9 @@ def test_all_systems_of_a_baseline_are_one_family() -> None:
     assert [one.significant for one in found.values()] == [True, False, False]
 
 
-# scipy
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-1, 1).map(lambda value: round(value, 3)), min_size=2, max_size=10))
-def test_p_equals_scipys_where_both_count_all_flips(row: list[float]) -> None:
+def test_p_equals_scipys_where_both_count_all_flips(row):
     # Whole thousandths: scipy's tolerance for equal sums is narrower than ours.
     thousandths = np.round(np.array(row) * 1000)
     theirs = stats.permutation_test(
@@ -159,7 +146,7 @@ def test_p_equals_scipys_where_both_count_all_flips(row: list[float]) -> None:
 
 
 @pytest.mark.parametrize("queries", [17, 60, 300])
-def test_p_agrees_with_scipys_drawn_flips(queries: int) -> None:
+def test_p_agrees_with_scipys_drawn_flips(queries):
     row = skewed(queries)
     row -= 0.6 * row.mean()
     theirs = stats.permutation_test(
@@ -172,7 +159,7 @@ def test_p_agrees_with_scipys_drawn_flips(queries: int) -> None:
 
 
 @pytest.mark.parametrize("queries", [10, 60, 300])
-def test_the_interval_agrees_with_scipys(queries: int) -> None:
+def test_the_interval_agrees_with_scipys(queries):
     row = skewed(queries)
     theirs = stats.bootstrap(
         (row, np.zeros(queries)),
@@ -190,29 +177,20 @@ def test_the_interval_agrees_with_scipys(queries: int) -> None:
     assert found.low < found.mean < found.high
 
 
-# Laws
-
-
 @settings(max_examples=30, deadline=None)
 @given(PAIRS)
-def test_swapping_system_and_baseline_changes_the_signs_alone(
-    pairs: list[tuple[float, float]],
-) -> None:
+def test_swapping_system_and_baseline_changes_the_signs_alone(pairs):
     a, b = (by_query(column) for column in zip(*pairs, strict=True))
     there, back = differences(a, {"s": b})["s"], differences(b, {"s": a})["s"]
-    mirrored = replace(
-        back, mean=-back.mean, low=-back.high, high=-back.low, wins=back.losses, losses=back.wins
-    )
-    assert there == mirrored
+    signs = {"mean": -back.mean, "low": -back.high, "high": -back.low}
+    assert there == replace(back, **signs, wins=back.losses, losses=back.wins)
     assert there.low <= there.high
     assert there.wins + there.ties + there.losses == there.queries == len(pairs)
 
 
 @settings(max_examples=20, deadline=None)
 @given(PAIRS, VALUES)
-def test_a_constant_on_both_sides_changes_nothing(
-    pairs: list[tuple[float, float]], constant: float
-) -> None:
+def test_a_constant_on_both_sides_changes_nothing(pairs, constant):
     a, b = (np.array(column) for column in zip(*pairs, strict=True))
     shifted = differences(by_query(a + constant), {"s": by_query(b + constant)})
     assert shifted == differences(by_query(a), {"s": by_query(b)})
@@ -220,9 +198,7 @@ def test_a_constant_on_both_sides_changes_nothing(
 
 @settings(max_examples=20, deadline=None)
 @given(PAIRS, VALUES)
-def test_a_constant_for_the_system_moves_mean_and_interval(
-    pairs: list[tuple[float, float]], constant: float
-) -> None:
+def test_a_constant_for_the_system_moves_mean_and_interval(pairs, constant):
     row = np.array([b - a for a, b in pairs])
     before, after = compare(row), compare(row + constant)
     moved = (before.mean + constant, before.low + constant, before.high + constant)
@@ -231,14 +207,14 @@ def test_a_constant_for_the_system_moves_mean_and_interval(
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=24))
-def test_identical_systems_do_not_differ(values: list[float]) -> None:
+def test_identical_systems_have_a_difference_of_0(values):
     found = differences(by_query(values), {"s": by_query(values)})["s"]
     queries = len(values)
     assert astuple(found) == (0.0, 0.0, 0.0, 1.0, 1.0, 0, queries, 0, queries, None)
 
 
 @pytest.mark.parametrize("queries", [12, 40, 3000])
-def test_neither_the_order_of_queries_nor_other_systems_matter(queries: int) -> None:
+def test_neither_the_order_of_queries_nor_other_systems_matter(queries):
     baseline = by_query(np.random.default_rng(3).random(queries))
     rows = {name: by_query(skewed(queries, seed)) for seed, name in enumerate("abcde")}
     together = differences(baseline, rows)
@@ -251,7 +227,7 @@ def test_neither_the_order_of_queries_nor_other_systems_matter(queries: int) -> 
         assert replace(together[name], p_holm=alone.p_holm) == alone
 
 
-def test_a_seed_gives_the_same_numbers_twice_and_another_gives_others() -> None:
+def test_results_depend_on_the_seed_alone():
     row = skewed(100) - 0.03
     assert compare(row) == compare(row)
     assert compare(row, seed=7) == compare(row, seed=7)
@@ -259,17 +235,14 @@ def test_a_seed_gives_the_same_numbers_twice_and_another_gives_others() -> None:
     assert compare(row, seed=7).p != compare(row).p
 
 
-# Simulations: 300 pairs of systems at once, with a seed
-
-
-def simulate(mean: float, sd: float, queries: int) -> list[Difference]:
+def simulate(mean, sd, queries):
     """Differences of 300 pairs of systems, drawn from one normal distribution."""
     rows = np.random.default_rng(11).normal(mean, sd, size=(300, queries))
     systems = {str(number): by_query(row) for number, row in enumerate(rows)}
     return list(differences(dict.fromkeys(systems["0"], 0.0), systems).values())
 
 
-def test_the_interval_covers_the_true_mean_and_p_its_error_rate() -> None:
+def test_the_interval_covers_the_true_mean_and_p_its_error_rate():
     found = simulate(mean=0.0, sd=0.2, queries=60)
     covered = sum(one.low <= 0.0 <= one.high for one in found) / 300
     wrong = sum(one.p < 0.05 for one in found) / 300
@@ -278,8 +251,8 @@ def test_the_interval_covers_the_true_mean_and_p_its_error_rate() -> None:
     assert wrong == pytest.approx(0.05, abs=0.038)
 
 
-def test_with_the_queries_needed_four_of_five_differences_are_found() -> None:
-    # 0.2 and -0.1 in turns: mean 0.05, standard deviation 0.15 * sqrt(100 / 99).
+def test_with_the_queries_needed_four_of_five_differences_are_found():
+    # 0.2 and -0.1 alternate: mean 0.05, standard deviation 0.15 * sqrt(100 / 99).
     pilot = compare([0.2, -0.1] * 50)
     assert pilot.mean == pytest.approx(0.05)
     assert pilot.queries_needed == 72  # (2.801585 * 0.150756 / 0.05)^2 = 71.4
@@ -291,30 +264,20 @@ def test_with_the_queries_needed_four_of_five_differences_are_found() -> None:
     assert found == pytest.approx(0.29, abs=0.079)
 
 
-# What is refused
-
-
-def test_a_query_that_one_side_lacks_is_named() -> None:
-    with pytest.raises(InputError) as caught:
-        differences({"a": 1.0, "b": 1.0, "c": 1.0}, {"x": {"a": 1.0}})
-    assert str(caught.value) == (
-        "System 'x' has no value for query 'b'; expected the queries of the baseline."
-    )
-    with pytest.raises(InputError) as caught:
-        differences({"a": 1.0}, {"w": {"a": 1.0}, "x": {"a": 1.0, "b": 0.0}})
-    assert str(caught.value) == (
-        "The baseline has no value for query 'b'; expected the queries of system 'x'."
-    )
+def test_a_query_that_one_side_lacks_is_named():
+    message = "System 'x' has no value for query 'b'; expected the queries of the baseline."
+    values = {"a": 1.0, "b": 1.0, "c": 1.0}
+    refused(InputError, exactly(message), differences, values, {"x": {"a": 1.0}})
+    message = "The baseline has no value for query 'b'; expected the queries of system 'x'."
+    systems = {"w": {"a": 1.0}, "x": {"a": 1.0, "b": 0.0}}
+    refused(InputError, exactly(message), differences, {"a": 1.0}, systems)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_value_that_is_no_number_is_refused(value: float) -> None:
-    with pytest.raises(InputError, match="The baseline has the value .* for query 'b'; expected a"):
-        differences({"a": 0.0, "b": value}, {"s": {"a": 0.0, "b": 0.0}})
-    with pytest.raises(InputError, match="System 's' has the value .* for query 'b'; expected a"):
-        differences({"a": 0.0, "b": 0.0}, {"s": {"a": 0.0, "b": value}})
-
-
-def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(InputError, match="The seed is -1; expected 0 or more"):
-        compare([1.0], seed=-1)
+def test_values_that_are_not_finite_and_a_negative_seed_are_refused(value):
+    zeros, values = {"a": 0.0, "b": 0.0}, {"a": 0.0, "b": value}
+    message = "The baseline has the value .* for query 'b'; expected a"
+    refused(InputError, message, differences, values, {"s": zeros})
+    message = "System 's' has the value .* for query 'b'; expected a"
+    refused(InputError, message, differences, zeros, {"s": values})
+    refused(InputError, "The seed is -1; expected 0 or more", compare, [1.0], seed=-1)
