@@ -231,7 +231,7 @@ def test_a_collection_that_another_process_creates_first_is_opened(tmp_path, mon
     create_first(monkeypatch, dict(Words(20).spec))
     with Collection.open_or_create(tmp_path / "library", split=Words(20)) as collection:
         assert collection.split == Words(20)
-    refused(CollectionError, "holds something already", Collection.create, tmp_path / "library")
+    refused(CollectionError, "is not empty", Collection.create, tmp_path / "library")
 
 
 def test_a_collection_that_another_process_splits_differently_is_refused(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from indexes.errors import RetrieverError
 from indexes.ingest.batches import BATCH_RECORDS
 from retriever import Collection, __version__
 from retriever.cli import cli
-from tests.support.commands import fail, invoke, misuse, objects, succeed
+from tests.support.commands import fail, invoke, misuse, objects, printed_error, succeed
 from tests.support.fresh import printed_by
 
 RETRIEVER = Path(sys.executable).parent / "retriever"
@@ -44,7 +44,7 @@ def test_an_error_has_the_same_words_as_in_python(library):
     def words(call):
         with pytest.raises(RetrieverError) as caught:
             call()
-        return str(caught.value)
+        return printed_error(caught.value)
 
     with Collection.open(library) as collection:
         pairs = [

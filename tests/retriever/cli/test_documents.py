@@ -60,7 +60,7 @@ def test_bad_records_are_listed_with_file_and_line_and_nothing_is_kept(corpus):
         "  bad.jsonl:4: no 'text'",
         "  bad.jsonl:5: not JSON: Expecting value at column 1",
         "  bad.jsonl:6: id 'cat' came before, at bad.jsonl:1",
-        "Fix them, or leave them out with --skip-bad (skip_bad=True).",
+        "Fix them, or skip bad records (skip_bad).",
     ]
     with Collection.open("library") as collection:
         assert [document.doc_id for document in collection.documents()] == ["old"]
@@ -95,7 +95,7 @@ def test_a_source_that_does_not_exist_leaves_no_collection_behind():
 
 def test_what_cannot_be_added_is_refused():
     assert fail("add", "corpus.jsonl", "corpus.jsonl").startswith(
-        "corpus.jsonl is a file; expected the folder of a collection. The folder comes first:"
+        "corpus.jsonl is a file; expected the folder of a collection. The folder comes before"
     )
     Path("broken.jsonl.gz").write_bytes(b"not gzip")
     assert fail("add", "library", "broken.jsonl.gz").startswith("broken.jsonl.gz ends in .gz, but")

@@ -23,7 +23,7 @@ def damage(pattern):
 
 FAULT = (
     r"{} is damaged: expected [\d,]+ bytes with SHA-256 [0-9a-f]{{12}}, found [\d,]+ with "
-    r"[0-9a-f]{{12}}\. Rebuild it with: retriever repair library"
+    r"[0-9a-f]{{12}}\. Repair the collection\."
 )
 INTACT = "library/: intact; 3 documents, 3 vectors, 2 files\n"
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_derived_is_left_and_listed():
         with catalog.writing():
             catalog.execute("UPDATE texts SET text = 'other' WHERE text LIKE 'A kitten%'")
     text = "Document 'cat' is damaged: its text is not what was added."
-    passage = "Passage 1 is no stretch of its document's text."
+    passage = "Passage 1 is not within its document's text."
     found, repaired = invoke("verify", "library"), invoke("repair", "library")
     assert (found.exit_code, repaired.exit_code) == (1, 1)
     counts = "3 documents, 3 vectors, 2 files"
@@ -101,8 +101,8 @@ def test_files_left_by_a_crash_are_no_problem_and_are_removed():
     (record,) = objects(invoke("verify", "library", "--json").stdout)
     assert record["leftovers"] == ["library/vectors/x.npy", "library/ann/y.faiss.writing"]
     assert succeed("repair", "library") == (
-        "removed library/vectors/x.npy, which nothing names\n"
-        "removed library/ann/y.faiss.writing, which nothing names\n"
+        "removed library/vectors/x.npy, which the catalog does not name\n"
+        "removed library/ann/y.faiss.writing, which the catalog does not name\n"
         "library/: intact\n"
     )
     assert succeed("verify", "library") == INTACT
@@ -127,6 +127,6 @@ def test_compact_prints_what_it_freed():
 def test_a_folder_that_is_no_collection_is_refused(command):
     assert fail(command, "nowhere") == (
         "nowhere/ is not a collection: it has no catalog.db. "
-        "Make one with: retriever add nowhere FILE"
+        "Add documents to make one.\nRun: retriever add nowhere FILE"
     )
     assert misuse(command) == "Missing argument 'LIBRARY'."
