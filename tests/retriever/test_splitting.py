@@ -101,9 +101,7 @@ def test_a_sentence_end_does_not_depend_on_where_a_window_ends():
     for shift in range(40):
         ends = list(_sentence_ends("x" * shift + " " + sentence * 200, "en"))
         assert ends[:-1] == [shift + 1 + 30 * count for count in range(1, 200)]
-
-
-def test_a_sentence_longer_than_the_widest_window_is_one():
+    # A sentence longer than the widest window is one.
     text = f"First one. {'word ' * 9000}end. Last one."
     ends = [end for end in _sentence_ends(text, "en") if end < len(text)]
     assert ends == [len("First one. "), len(text) - len("Last one.")]
