@@ -5,6 +5,7 @@ import math
 import random
 import shlex
 from collections import defaultdict
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -431,18 +432,17 @@ def test_an_equal_definition_changes_nothing_and_another_is_refused(compass):
     assert compass.index_info("both") == before
     compass.cascade("cascade", "axes", "half")
     compass.cascade("cascade", "axes", "half", depth=100)
-    for other in (
-        lambda: compass.fuse("both", ["half", "axes"], weights=[1, 2]),
-        lambda: compass.fuse("both", parts),
-        lambda: compass.fuse("both", parts, weights=[1, 2], method="minmax"),
-        lambda: compass.fuse("both", parts, weights=[1, 2], depth=9),
-        lambda: compass.fuse("axes", ["half", "bm25"]),
-        lambda: compass.cascade("both", "axes", "half"),
-        lambda: compass.cascade("cascade", "half", "axes"),
-        lambda: compass.build("both", Axes()),
-        lambda: compass.build("both", lexical=True),
-    ):
-        refused(MismatchError, r"exists already, with another definition \(\w+\)\. Drop", other)
+    says = r"exists already, with another definition \(\w+\)\. Drop"
+    check = partial(refused, MismatchError, says)
+    check(compass.fuse, "both", ["half", "axes"], weights=[1, 2])
+    check(compass.fuse, "both", parts)
+    check(compass.fuse, "both", parts, weights=[1, 2], method="minmax")
+    check(compass.fuse, "both", parts, weights=[1, 2], depth=9)
+    check(compass.fuse, "axes", ["half", "bm25"])
+    check(compass.cascade, "both", "axes", "half")
+    check(compass.cascade, "cascade", "half", "axes")
+    check(compass.build, "both", Axes())
+    check(compass.build, "both", lexical=True)
 
 
 def test_info_describes_a_combination_also_of_numpy_numbers(compass):
@@ -509,12 +509,10 @@ def test_an_invalid_fusion_is_refused(compass, options, fault):
 
 
 def test_parts_must_exist_and_cannot_be_dropped_while_a_combination_uses_them(compass):
-    for call in (
-        lambda: compass.fuse("both", ["axes", "nope"]),
-        lambda: compass.fuse("nope", ["axes", "nope"]),
-        lambda: compass.cascade("both", "nope", "axes"),
-    ):
-        refused(UnknownNameError, r"No index 'nope' in .*: axes, bm25, half", call)
+    check = partial(refused, UnknownNameError, r"No index 'nope' in .*: axes, bm25, half")
+    check(compass.fuse, "both", ["axes", "nope"])
+    check(compass.fuse, "nope", ["axes", "nope"])
+    check(compass.cascade, "both", "nope", "axes")
     refused(InputError, "'a b' cannot name an index", compass.fuse, "a b", ["axes", "half"])
     compass.fuse("both", ["axes", "half"])
     compass.cascade("cascade", "axes", "both")

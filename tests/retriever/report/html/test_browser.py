@@ -394,11 +394,15 @@ def test_a_bar_opens_its_query(driver, small):
     assert texts(driver, ".query[open] .text") == ["Why does my cat purr?"]
 
 
-def test_a_link_opens_its_query(driver, crowded):
+def test_a_link_opens_its_query_with_hostile_texts_as_texts(driver, crowded):
     opened(driver, f"{crowded}#q=q7")
     assert texts(driver, ".query[open] .text") == [f"{'x' * 300} q7"]
     focused = driver.execute_script("return document.activeElement.parentElement.dataset.id")
     assert focused == "q7"
+    opened(driver, f"{crowded}#q=q2")
+    assert texts(driver, ".query[open] .text") == [f"{HOSTILE} q2"]
+    assert driver.execute_script("return document.querySelectorAll('img').length") == 0
+    assert_no_errors(driver)
 
 
 @pytest.mark.parametrize(
@@ -429,13 +433,6 @@ def test_controls_without_a_purpose_are_absent(driver, url_of, made, filters, va
     assert texts(driver, "#quick button") == filters
     assert texts(driver, "#queries .values") == values
     assert driver.execute_script(CUT_OFF) == []
-    assert_no_errors(driver)
-
-
-def test_hostile_texts_stay_texts(driver, crowded):
-    opened(driver, f"{crowded}#q=q2")
-    assert texts(driver, ".query[open] .text") == [f"{HOSTILE} q2"]
-    assert driver.execute_script("return document.querySelectorAll('img').length") == 0
     assert_no_errors(driver)
 
 
