@@ -146,7 +146,7 @@ def test_runs_can_be_compared_without_an_index(compass):
     assert "recall@10" in str(made)
 
 
-def test_one_missing_query_judgment_and_document_is_noted_in_the_singular(compass):
+def test_one_or_several_missing_queries_judgments_and_documents_are_noted(compass):
     qrels = {**QRELS, "x1": {"e": 1}, "q2": {"all": 1, "gone": 2, "nil": 0}}
     made = compare(compass, ["axes"], {**QUERIES, "q3": "up"}, qrels)
     assert made.notes[:3] == (
@@ -155,9 +155,6 @@ def test_one_missing_query_judgment_and_document_is_noted_in_the_singular(compas
         "1 relevant document is not in the collection: gone.",
     )
     assert list(made.queries) == ["q1", "q2"]
-
-
-def test_several_queries_without_judgments_and_judgments_without_a_query_are_noted(compass):
     queries, qrels = {**QUERIES, "q3": "up", "q4": "up"}, dict(QRELS)
     qrels |= {f"x{n}": {"e": 1} for n in range(1, 6)}
     report = compare(compass, ["axes"], queries, qrels)

@@ -281,7 +281,7 @@ def split(tmp_path):
         yield collection
 
 
-def test_split_documents_are_fused_as_documents(split):
+def test_split_documents_are_fused_as_documents_and_shown_by_the_passage_that_was_found(split):
     # axes: east (1), then long by "east up" (1/sqrt(2)), then up (0). bm25: "east east" before
     # "east up", both of the same length; up has no such word.
     assert ids(split, "east", "axes") == ["east", "long", "up"]
@@ -293,9 +293,7 @@ def test_split_documents_are_fused_as_documents(split):
     assert shown == ["east east", "east up", "up up"]
     split.cascade("again", "axes", "both")
     assert answer(split, "east", "again") == fused
-
-
-def test_a_split_document_is_shown_by_the_passage_of_the_first_part_that_has_it(split):
+    # Each is shown by the passage of the first part that has it.
     # Of "fog fog east", half shows long by "east up", and bm25 by "fog fog": two of its words.
     passages = {"half": "east up", "bm25": "fog fog"}
     for first, second in (("half", "bm25"), ("bm25", "half")):
@@ -303,9 +301,7 @@ def test_a_split_document_is_shown_by_the_passage_of_the_first_part_that_has_it(
         hits = split.search("fog fog east", index=f"{first}-first")
         assert {hit.doc_id: hit.text for hit in hits}["long"] == passages[first]
         assert sorted(hit.doc_id for hit in hits) == ["east", "long", "up"]
-
-
-def test_the_second_scores_a_candidate_by_its_own_best_passage(split):
+    # The second scores a candidate by its own best passage.
     split.cascade("words-first", "bm25", "half", depth=2)
     # bm25 finds long by "north north"; half knows of it only "east up".
     hits = split.search("north up", index="words-first")

@@ -9,17 +9,7 @@ import pytest
 
 from retriever.evaluation.results import Agreement, Excerpt, Query
 from retriever.report.html.page import write_page
-from tests.support.samples import (
-    MEASURE,
-    compared,
-    cost,
-    difference,
-    latency,
-    only,
-    row,
-    three,
-    unjudged,
-)
+from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
@@ -28,7 +18,7 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run -
 --disable-background-networking --disable-component-update"""
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
 FAMILIES = ("static", "contextual", "lexical", "combined", "hashing", "custom")
-MEASURES = (MEASURE, "R@10", "R@100", "RR@10")
+MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
 UNANSWERED = "No system found it: check the label (0)"
 LONG = "a-name-as-long-as-a-name-may-be-" * 2
 
@@ -115,7 +105,7 @@ def nine(queries, words):
 
 def system(at, name):
     """The system in place `at` of the nine; only the fourth is an ANN index."""
-    ann = {"kind": "ann", "exact_quality": {MEASURE: 0.6}, "ann_recall": 0.95} if at == 3 else {}
+    ann = {"kind": "ann", "exact_quality": {"nDCG@10": 0.6}, "ann_recall": 0.95} if at == 3 else {}
     chance = difference((at - 4) / 200, -0.05, 0.1, at % 3 / 4 + 0.01, 100)
     made = row(
         name,

@@ -13,17 +13,7 @@ from retriever.formatting import join_names
 from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
-from tests.support.samples import (
-    MEASURE,
-    compared,
-    cost,
-    difference,
-    latency,
-    only,
-    row,
-    three,
-    unjudged,
-)
+from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 from tests.support.toy import refused
 
 HOSTILE = "</script><script>alert(1)</script><!--<b>&\u2028"
@@ -81,7 +71,7 @@ def test_titles_of_the_headline():
     assert headline(made).sentences[0] == "Worse than bm25: glove."
     assert headline(unjudged()).title == "3 systems answered 2 queries."
     made = only(three(), "bm25", "glove")
-    rows = {name: replace(row, quality={MEASURE: 0.5}) for name, row in made.rows.items()}
+    rows = {name: replace(row, quality={"nDCG@10": 0.5}) for name, row in made.rows.items()}
     assert headline(replace(made, rows=rows)).title == "bm25 and glove are best in nDCG@10 (0.500)."
     said = headline(only(three(), "minilm"))
     assert (said.title, said.sentences) == ("minilm reaches 0.625 in nDCG@10.", [])
@@ -95,7 +85,7 @@ def with_judgments(query_id, judgments):
 
 def with_better_minilm():
     made = three()
-    better = {MEASURE: difference(0.125, 0.05, 0.2, 0.002)}
+    better = {"nDCG@10": difference(0.125, 0.05, 0.2, 0.002)}
     minilm = replace(made.rows["minilm"], differences=better)
     return replace(made, rows=made.rows | {"minilm": minilm})
 
@@ -189,18 +179,17 @@ def test_tables_of_costs_and_of_agreement():
     ]
 
 
-def test_without_judgments_there_are_agreement_cost_and_queries():
+def test_a_page_has_the_sections_that_its_comparison_has_values_for():
     html = page(unjudged())
     assert sections(html) == ["cost", "agreement", "explorer", "certificate"]
     assert "nDCG" not in html.split("<script")[0]
     assert data_of(html)["queries"][0]["values"] == []
     assert "On the front" not in html
-
-
-def test_without_a_baseline_there_are_no_differences_and_one_system_has_no_agreement():
+    # Without a baseline there are no differences.
     html = page(only(three(), "bm25", "minilm"))
     assert sections(html) == ["quality", "cost", "agreement", "explorer", "certificate"]
     assert lines(html, "Quality, higher is better")[-1] == "minilm · 0.6250"
+    # One system has no agreement.
     html = page(only(three(), "minilm"))
     assert sections(html) == ["quality", "cost", "explorer", "certificate"]
     assert data_of(html)["pair"] is None
@@ -215,7 +204,7 @@ def test_a_run_from_a_file_has_no_cost():
         made,
         rows=rows,
         pairwise=dict.fromkeys(combinations(rows, 2), Agreement(0.5, 0.5)),
-        per_query=made.per_query | {"theirs": {MEASURE: {"q1": 1.0}}},
+        per_query=made.per_query | {"theirs": {"nDCG@10": {"q1": 1.0}}},
         runs=made.runs | {"theirs": replace(made.runs["bm25"], name="theirs")},
     )
     html = page(made)
@@ -268,7 +257,7 @@ def test_a_query_that_no_system_answers_is_marked():
 
 def test_nan_and_infinity_are_null_in_json():
     made = three()
-    values = {"bm25": {MEASURE: {"q1": math.nan, "q2": math.inf}}}
+    values = {"bm25": {"nDCG@10": {"q1": math.nan, "q2": math.inf}}}
     data = explorer_data(replace(made, per_query=made.per_query | values))
     assert [query["values"][0][0] for query in data["queries"]] == [None, None]
 
