@@ -101,9 +101,7 @@ def test_a_sentence_end_does_not_depend_on_where_a_window_ends():
     for shift in range(40):
         ends = list(_sentence_ends("x" * shift + " " + sentence * 200, "en"))
         assert ends[:-1] == [shift + 1 + 30 * count for count in range(1, 200)]
-
-
-def test_a_sentence_longer_than_the_widest_window_is_one():
+    # A sentence longer than the widest window is one.
     text = f"First one. {'word ' * 9000}end. Last one."
     ends = [end for end in _sentence_ends(text, "en") if end < len(text)]
     assert ends == [len("First one. "), len(text) - len("Last one.")]
@@ -163,6 +161,8 @@ def word_ranges(splitter, text):
 @settings(max_examples=250)
 @given(splitters, texts)
 def test_law_of_passages(splitter, text):
+    again = splitter_of(splitter.spec)
+    assert (again, again.spans(text)) == (splitter, splitter.spans(text))
     total = len(text.split())
     short = total <= splitter.size
     assert (splitter.spans(text) == [(0, len(text))]) or not short
@@ -197,13 +197,6 @@ def test_law_of_sentences(splitter, text):
             assert (first, last) == (begin, end) or end - begin > splitter.size
         else:
             assert (first, last) == (inside[0][0], inside[-1][1])
-
-
-@given(splitters, texts)
-def test_law_of_round_trips(splitter, text):
-    again = splitter_of(splitter.spec)
-    assert again == splitter
-    assert again.spans(text) == splitter.spans(text)
 
 
 @given(words_splitters)

@@ -44,17 +44,6 @@ def test_the_environment_has_the_commands_that_build_a_combination_and_its_parts
     assert built["index graph"].endswith("--ann HNSW8")
 
 
-def as_if(made, qualities, milliseconds, seconds):
-    """A comparison whose systems have these qualities, latencies and building times."""
-    rows = {}
-    measured = zip(qualities, milliseconds, seconds, strict=True)
-    for (name, row), (best, ms, s) in zip(made.rows.items(), measured, strict=True):
-        latency = replace(row.latency, total=replace(row.latency.total, p50=ms))
-        cost = replace(row.cost, embedding_seconds=s / 2, indexing_seconds=s / 2)
-        rows[name] = replace(row, quality={"nDCG@10": best}, latency=latency, cost=cost)
-    return replace(made, rows=rows)
-
-
 @pytest.mark.parametrize(
     ("milliseconds", "seconds", "latency", "building"),
     [
@@ -70,8 +59,13 @@ def test_a_front_has_the_systems_that_no_other_beats(
     for name in names:
         compass.build(name, vectors="axes")
     made = compare(compass, names, QUERIES, QRELS)
-    fronts = as_if(made, (0.5, 0.5, 0.75), milliseconds, seconds).fronts()
-    assert fronts == {"latency": latency, "building": building}
+    rows, measured = {}, zip(names, (0.5, 0.5, 0.75), milliseconds, seconds, strict=True)
+    for name, best, p50, total in measured:
+        row = made.rows[name]
+        times = replace(row.latency, total=replace(row.latency.total, p50=p50))
+        cost = replace(row.cost, embedding_seconds=total / 2, indexing_seconds=total / 2)
+        rows[name] = replace(row, quality={"nDCG@10": best}, latency=times, cost=cost)
+    assert replace(made, rows=rows).fronts() == {"latency": latency, "building": building}
     assert compare(compass, names, QUERIES).fronts() == {}
 
 
@@ -114,7 +108,7 @@ def test_without_judgments_there_are_no_winners(compass):
     assert made.default_pair() == ("axes", "half")
 
 
-def test_a_comparison_without_texts_keeps_its_numbers(compass):
+def test_a_comparison_without_texts_keeps_its_numbers_and_its_page_has_no_texts(compass, tmp_path):
     report = compare(compass, ["axes", "half"], QUERIES, QRELS)
     bare = report.without_texts()
     assert (bare.rows, bare.per_query, bare.runs) == (report.rows, report.per_query, report.runs)
@@ -122,9 +116,6 @@ def test_a_comparison_without_texts_keeps_its_numbers(compass):
     assert [query.text for query in bare.queries.values()] == ["query q1", "query q2"]
     assert [query.judgments for query in bare.queries.values()] == list(QRELS.values())
     assert bare.ranks("q1") == report.ranks("q1")
-
-
-def test_a_page_without_texts_has_none(compass, tmp_path):
     report = compare(compass, ["axes", "half"], {"q1": "north of nowhere"}, {"q1": {"all": 1}})
     report.write_html(tmp_path / "whole.html")
     report.without_texts().write_html(tmp_path / "bare.html")
@@ -175,6 +166,6 @@ def test_a_run_that_trec_cannot_hold_is_refused(collection, tmp_path):
     build_axes(collection, **{"two words": "north"})
     write_runs = compare(collection, ["axes"], {"q": "north"}).write_runs
     refused(InputError, "'two words' holds white space", write_runs, tmp_path / "runs")
-    (tmp_path / "file").write_text("")
-    message = r"file/runs cannot be made: Not a directory."
+    (tmp_path / "file").touch()
+    message = "file/runs cannot be made: Not a directory."
     refused(InputError, message, write_runs, tmp_path / "file" / "runs")

@@ -14,16 +14,12 @@ from retriever.report.terminal.comparison import plain_comparison
 WORDS = [f"w{n}" for n in range(300)]
 
 
-def large_corpus(size=1500):
-    draw = random.Random(3)
-    return [Document(f"d{n}", " ".join(draw.choices(WORDS, k=12))) for n in range(size)]
-
-
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
     """1,500 texts under an exact index, one that probes one cell of 64, and BM25."""
+    draw = random.Random(3)
     with Collection.create(tmp_path_factory.mktemp("large") / "c") as collection:
-        collection.add(large_corpus())
+        collection.add(Document(f"d{n}", " ".join(draw.choices(WORDS, k=12))) for n in range(1500))
         collection.build("exact", HashingEmbedder(dim=64))
         collection.build("cells", vectors="exact", ann="IVF64,Flat")
         collection.build("bm25", lexical=True)
@@ -31,9 +27,9 @@ def large(tmp_path_factory):
         yield collection
 
 
-def large_queries(count=40):
+def large_queries():
     draw = random.Random(5)
-    queries = {f"q{n}": " ".join(draw.choices(WORDS, k=4)) for n in range(count)}
+    queries = {f"q{n}": " ".join(draw.choices(WORDS, k=4)) for n in range(40)}
     return queries, {
         q: {f"d{draw.randrange(1500)}": draw.randint(1, 3) for _ in range(30)} for q in queries
     }

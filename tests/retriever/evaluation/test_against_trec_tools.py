@@ -25,17 +25,6 @@ WHOLE = ("AP", "nDCG", "RR", "Rprec", "Bpref", "P(rel=2)@5", "R(rel=3)@20")
 MEASURES = {"scifact": CUT, "cranfield": CUT + WHOLE}
 
 
-def prepared(folder, data):
-    collection = Collection.create(folder)
-    collection.add(data / "corpus.jsonl")
-    collection.build("hashing", HashingEmbedder())
-    collection.build("glove", StaticEmbedder("glove-6b-50d"))
-    collection.build("bm25", lexical=True)
-    collection.fuse("fused", ["bm25", "glove", "hashing"])
-    collection.cascade("cascade", "fused", "bm25", depth=50)
-    return collection
-
-
 @pytest.fixture(scope="module", params=["scifact/test.tsv", "cranfield/test_graded.tsv"])
 def judged(request, data, tmp_path_factory):
     """A comparison over a real collection, its runs and its judgments as files."""
@@ -43,7 +32,13 @@ def judged(request, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp(name)
     qrels = read_qrels(data / name / "qrels" / qrels_file)
     write_qrels(folder / "test.qrels", qrels)
-    with prepared(folder / "library", data / name) as collection:
+    with Collection.create(folder / "library") as collection:
+        collection.add(data / name / "corpus.jsonl")
+        collection.build("hashing", HashingEmbedder())
+        collection.build("glove", StaticEmbedder("glove-6b-50d"))
+        collection.build("bm25", lexical=True)
+        collection.fuse("fused", ["bm25", "glove", "hashing"])
+        collection.cascade("cascade", "fused", "bm25", depth=50)
         queries = read_queries(data / name / "queries.jsonl")
         options = {"measures": MEASURES[name], "baseline": "bm25"}
         made = compare(collection, SYSTEMS, queries, qrels, **options)
@@ -114,13 +109,8 @@ QRELS = (("q1", "cat", 2), ("q1", "sea", 1), ("q2", "tax", 1), ("q3", "car", 1))
 
 def test_the_installed_command_from_a_corpus_to_judged_combinations(tmp_path):
     def process(*arguments, code=0):
-        done = subprocess.run(
-            [BIN / "retriever", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [BIN / "retriever", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout

@@ -45,7 +45,7 @@ def test_the_number_of_queries_can_be_limited(compass):
     refused(InputError, message, lambda: list(judgment_pool(made, 0)))
 
 
-def test_judged_and_missing_documents_are_left_out():
+def test_judged_and_missing_documents_and_settled_queries_are_left_out():
     made = three()
     found = [(one.query_id, one.doc_id) for one in judgment_pool(made)]
     assert sorted(found) == [("q1", "car"), ("q2", "dog")]
@@ -53,10 +53,6 @@ def test_judged_and_missing_documents_are_left_out():
     whole = replace(made, queries=queries)
     assert len(list(judgment_pool(whole))) == 5
     assert list(judgment_pool(replace(whole, documents={}))) == []
-
-
-def test_a_query_with_nothing_left_to_judge_does_not_count():
-    made = three()
     assert [one.query_id for one in judgment_pool(made, 1)] == ["q2"]
     settled = replace(made.queries["q2"], judgments={"tax": 1, "dog": 0})
     made = replace(made, queries=made.queries | {"q2": settled})
@@ -64,11 +60,9 @@ def test_a_query_with_nothing_left_to_judge_does_not_count():
 
 
 def test_one_system_has_no_pool(tmp_path):
-    write = only(three(), "glove").write_label_file
-    refused(
-        InputError, "Systems to compare: 1; expected at least 2", write, tmp_path / "labels.csv"
-    )
-    assert not (tmp_path / "labels.csv").exists()
+    write, path = only(three(), "glove").write_label_file, tmp_path / "labels.csv"
+    refused(InputError, "Systems to compare: 1; expected at least 2", write, path)
+    assert not path.exists()
 
 
 def test_grades_that_were_filled_in_are_read_back(compass, tmp_path):

@@ -28,15 +28,12 @@ def shared(query, *texts, language="english"):
     return words.of(query, [str(n) for n in range(len(texts))])
 
 
-def test_words_are_shared_in_any_inflection():
+def test_words_are_shared_in_any_inflection_and_only_those_of_the_given_documents():
     text = "Runners ran; a RUNNING man runs, un-running it."
     assert shared("How to run?", text) == {"running", "runs"}
     assert shared("running", text, language="none") == {"running"}
     assert shared("", text) == frozenset()
     assert shared("kitten", text) == frozenset()
-
-
-def test_words_of_titles_count_and_only_those_of_the_given_documents():
     words = SharedWords({"a": Excerpt("Cats", "purr"), "b": Excerpt("", "cat")}, "english")
     assert words.of("a cat", ["a"]) == {"cats"}
     assert words.of("a cat", ["a", "b", "gone"]) == {"cats", "cat"}

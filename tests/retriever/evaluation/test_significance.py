@@ -50,16 +50,13 @@ def test_p_is_the_share_of_sign_flips_that_are_as_extreme(row, p):
     assert compare(row).p == p
 
 
-def test_p_of_sampled_flips_of_equal_sizes_is_that_of_the_sign_test():
+def test_p_of_sampled_flips_of_equal_sizes_is_that_of_the_sign_test_and_never_0():
     # Equal sums of 0.1 may differ by rounding; they must count as equal, as each is common.
     row = [0.1] * 15 + [-0.1] * 5
     exact = stats.binomtest(15, 20).pvalue
     error = math.sqrt(exact * (1 - exact) / FLIPS)
     assert exact == pytest.approx(0.041, abs=0.001)
     assert compare(row).p == pytest.approx(exact, abs=4 * error)
-
-
-def test_p_is_never_0():
     assert compare([1.0] * 16).p == 2 / 2**16
     assert compare([1.0] * 100).p == 1 / (1 + FLIPS)
 
@@ -71,12 +68,9 @@ def test_the_interval_of_few_values():
     assert (found.mean, found.low, found.high) == (1.0, 0.0, 3.0)
 
 
-def test_wins_ties_and_losses():
+def test_wins_ties_and_losses_and_the_sign_of_the_mean():
     found = compare([0.5, 2e-9, 1e-10, 0.0, -1e-10, -0.5])
     assert (found.wins, found.ties, found.losses, found.queries) == (2, 3, 1, 6)
-
-
-def test_a_better_system_has_a_positive_mean():
     baseline, system = by_query([0.25, 0.5, 0.5]), by_query([0.75, 0.5, 1.0])
     found = differences(baseline, {"s": system})["s"]
     assert (found.mean, found.wins, found.losses) == (1 / 3, 2, 0)
@@ -99,12 +93,6 @@ def test_no_query_one_query_and_no_system():
     assert differences({"q": 1.0}, {}) == {}
 
 
-def test_significant_is_less_than_5_in_100_after_the_correction():
-    found = compare([0.0])
-    assert replace(found, p=0.9, p_holm=0.0499).significant
-    assert not replace(found, p=0.001, p_holm=0.05).significant
-
-
 def test_holm_by_hand():
     # Sorted: 0.01 * 4, 0.02 * 3, 0.03 * 2 and 0.04 * 1, which may not be less than the one before.
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06], abs=1e-15)
@@ -113,6 +101,10 @@ def test_holm_by_hand():
     assert holm([0.6, 0.5]) == [1.0, 1.0]
     assert holm([0.03]) == [0.03]
     assert holm([]) == []
+    # Significant is less than 5 in 100 after the correction.
+    found = compare([0.0])
+    assert replace(found, p=0.9, p_holm=0.0499).significant
+    assert not replace(found, p=0.001, p_holm=0.05).significant
 
 
 @given(st.lists(st.floats(0, 1), max_size=8))

@@ -50,20 +50,18 @@ def test_queries_and_judgments_are_read_from_standard_input(monkeypatch):
     assert read_qrels("-") == {"q": {"d": 1}}
 
 
-def test_all_bad_queries_are_reported_together(tmp_path):
-    lines = [
-        b'{"_id": "a", "text": "fine"}',
-        b'{"_id": "a", "text": "again"}',
-        b'{"_id": "b", "text": "  "}',
-        b'{"_id": "c"}',
-        b'{"text": "x"}',
-        b'{"_id": "", "text": "x"}',
-        b'{"_id": "d", "text": 5}',
-        b'{"_id": "e", "text": "\\udc00"}',
-        b"nonsense",
-        b'{"_id": "\xff", "text": ""}',
-    ]
-    path = write(tmp_path / "q.jsonl", b"\n".join(lines))
+def test_all_bad_queries_are_counted_and_the_first_thousand_reported_together(tmp_path):
+    lines = b"""{"_id": "a", "text": "fine"}
+{"_id": "a", "text": "again"}
+{"_id": "b", "text": "  "}
+{"_id": "c"}
+{"text": "x"}
+{"_id": "", "text": "x"}
+{"_id": "d", "text": 5}
+{"_id": "e", "text": "\\udc00"}
+nonsense
+{"_id": "\xff", "text": ""}"""
+    path = write(tmp_path / "q.jsonl", lines)
     assert reasons_by_place(read_queries, path) == {
         ":2": "query id 'a' was given before",
         ":3": "'text' is empty",
@@ -76,9 +74,6 @@ def test_all_bad_queries_are_reported_together(tmp_path):
         ":10": "invalid UTF-8 at byte 10",
     }
     refused(BadRecordsError, "Fix the lines and read the file again.$", read_queries, path)
-
-
-def test_the_first_thousand_bad_lines_are_kept_and_all_are_counted(tmp_path):
     path = write(tmp_path / "q.jsonl", "{}\n" * 1_500)
     with pytest.raises(BadRecordsError) as caught:
         read_queries(path)
@@ -175,6 +170,12 @@ def test_all_bad_judgments_of_trec_are_reported_together(tmp_path):
         ":4": "invalid UTF-8 at byte 1",
         ":5": "grade 'x' is not a whole number",
     }
+    # Grades that are rather times or ids:
+    lines = "1 0 d1 1000000\n1 0 d2 1732406400\n1 0 d3 -1000001\n"
+    assert reasons_by_place(read_qrels, write(tmp_path / "qrels.txt", lines)) == {
+        ":2": "grade '1732406400' is beyond 1,000,000; is it a grade?",
+        ":3": "grade '-1000001' is beyond 1,000,000; is it a grade?",
+    }
 
 
 @pytest.mark.parametrize(
@@ -254,11 +255,3 @@ def test_scifact_and_cranfield_are_read(data):
     graded = read_qrels(cranfield / "qrels" / "test_graded.tsv")
     assert {grade for grades in graded.values() for grade in grades.values()} == {1, 2, 3, 4}
     assert len(read_queries(cranfield / "queries.jsonl")) == 225
-
-
-def test_a_grade_that_is_a_time_or_an_id_is_refused(tmp_path):
-    lines = "1 0 d1 1000000\n1 0 d2 1732406400\n1 0 d3 -1000001\n"
-    assert reasons_by_place(read_qrels, write(tmp_path / "qrels.txt", lines)) == {
-        ":2": "grade '1732406400' is beyond 1,000,000; is it a grade?",
-        ":3": "grade '-1000001' is beyond 1,000,000; is it a grade?",
-    }

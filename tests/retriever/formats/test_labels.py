@@ -89,23 +89,19 @@ def test_ids_and_grades_come_back_as_they_were(tmp_path_factory, pairs):
     assert read_qrels(graded(path, grades)) == pairs
 
 
-def test_no_cell_is_a_formula_and_ids_that_survive_stay_as_they_are(tmp_path):
+def test_no_cell_is_a_formula_and_texts_are_one_line_of_500_characters(tmp_path):
     rows = [
         UnjudgedDocument("=cmd()", "+1", "31715818", "@x", "-2\t=3", "=run"),
         UnjudgedDocument("MAR1", "a=b", "MARCO-1", "", "\t=4", "x"),
+        UnjudgedDocument("q", "a\x1b[31m\n b", "d", "", "猫" * 2_000, "x"),
     ]
     write_label_file(tmp_path / "labels.csv", rows)
+    # Ids that a spreadsheet does not change stay as they are.
     assert cells(tmp_path / "labels.csv")[1:] == [
         ["'=cmd()", "31715818", "", "'+1", "'@x", "'-2 =3", "'=run"],
         ["'MAR1", "MARCO-1", "", "a=b", "", "'=4", "x"],
+        ["q", "d", "", "a [31m b", "", "猫" * 496 + " ...", "x"],
     ]
-
-
-def test_texts_are_one_line_of_500_characters(tmp_path):
-    row = UnjudgedDocument("q", "a\x1b[31m\n b", "d", "", "猫" * 2_000, "x")
-    write_label_file(tmp_path / "labels.csv", [row])
-    (found,) = cells(tmp_path / "labels.csv")[1:]
-    assert (found[3], found[5]) == ("a [31m b", "猫" * 496 + " ...")
 
 
 @pytest.mark.parametrize(("rows", "count"), [(ROWS, "3 rows"), (ROWS[:1], "1 row")])
@@ -129,12 +125,10 @@ def test_a_label_that_is_no_grade_is_reported(path):
     ]
 
 
-def test_columns_that_reveal_the_system_may_be_removed(tmp_path):
+def test_columns_that_reveal_the_system_may_be_removed_and_no_others(tmp_path):
     rows = "text;query;doc_id;query_id;relevance\nx;y;d;q;\nx;y;e;q;1\n"
     assert read_qrels(write(tmp_path / "blind.csv", rows)) == {"q": {"e": 1}}
-
-
-def test_without_the_columns_of_a_label_file_a_blank_grade_is_an_error(tmp_path):
+    # Without the other columns of a label file, a blank grade is an error.
     rows = "query_id,doc_id,relevance,found_by\nq,d,,x\nq,'e,1.0,x\nq,'f,1,x\n"
     assert list(reasons_by_place(read_qrels, write(tmp_path / "qrels.csv", rows)).values()) == [
         "no 'score' or 'relevance'",
@@ -144,9 +138,8 @@ def test_without_the_columns_of_a_label_file_a_blank_grade_is_an_error(tmp_path)
 
 def test_an_existing_file_is_not_overwritten(tmp_path):
     path = write(tmp_path / "labels.csv", "mine")
-    refused(
-        InputError, "labels.csv already exists and may hold labels", write_label_file, path, ROWS
-    )
+    message = "labels.csv already exists and may hold labels"
+    refused(InputError, message, write_label_file, path, ROWS)
     assert path.read_text() == "mine"
 
 

@@ -38,24 +38,19 @@ def test_a_run_written_is_read_back_unchanged(tmp_path_factory, ending, run):
     assert list(read_run(path)) == list(run)
 
 
-def test_a_run_is_written_in_six_columns(tmp_path):
-    write_run(tmp_path / "run.trec", RUN, "glove")
-    assert (tmp_path / "run.trec").read_text() == (
+def test_a_run_is_written_in_six_columns_and_no_line_for_a_query_without_hits(tmp_path):
+    path = tmp_path / "run.trec"
+    write_run(path, RUN, "glove")
+    assert path.read_text() == (
         "q1 Q0 b 1 0.5 glove\nq1 Q0 a 2 0.5 glove\nq1 Q0 c 3 -1.0 glove\nq0 Q0 a 1 0.1 glove\n"
     )
-
-
-def test_a_float32_reads_back_as_the_same_number(tmp_path):
     score = np.float32(0.1)
-    write_run(tmp_path / "run.trec", {"q": [("d", score)]}, "tag")
-    assert (tmp_path / "run.trec").read_text() == "q Q0 d 1 0.10000000149011612 tag\n"
-    assert read_run(tmp_path / "run.trec") == {"q": [("d", float(score))]}
-
-
-def test_a_query_without_hits_leaves_no_line(tmp_path):
-    write_run(tmp_path / "run.trec", {"q": []}, "tag")
-    assert (tmp_path / "run.trec").read_bytes() == b""
-    assert read_run(tmp_path / "run.trec") == {}
+    write_run(path, {"q": [("d", score)]}, "tag")
+    assert path.read_text() == "q Q0 d 1 0.10000000149011612 tag\n"
+    assert read_run(path) == {"q": [("d", float(score))]}
+    write_run(path, {"q": []}, "tag")
+    assert path.read_bytes() == b""
+    assert read_run(path) == {}
 
 
 @pytest.mark.parametrize(
@@ -78,16 +73,15 @@ def test_a_query_without_hits_leaves_no_line(tmp_path):
     ],
 )
 def test_what_the_format_cannot_hold_is_refused_and_nothing_is_written(tmp_path, run, tag, message):
-    path = tmp_path / "run.trec"
-    path.write_text("old")
+    path = write(tmp_path / "run.trec", "old")
     refused(InputError, message, write_run, path, run, tag)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.trec"]
 
 
 def test_hits_are_sorted_by_score_then_by_rank(tmp_path):
-    path = tmp_path / "run.trec"
-    path.write_text("q 0 c 9 .5 t\nr Q0 x 1 1e-3 t\nq 0 a 2 1 t\n\nq 0 b 1 0.5 t\n")
+    lines = "q 0 c 9 .5 t\nr Q0 x 1 1e-3 t\nq 0 a 2 1 t\n\nq 0 b 1 0.5 t\n"
+    path = write(tmp_path / "run.trec", lines)
     assert read_run(path) == {"q": [("a", 1.0), ("b", 0.5), ("c", 0.5)], "r": [("x", 0.001)]}
 
 

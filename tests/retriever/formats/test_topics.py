@@ -80,11 +80,13 @@ def test_topics_of_newer_tracks(tmp_path):
     }
 
 
-def test_other_angle_brackets_and_references_are_text(tmp_path):
+def test_what_is_no_tag_or_topic_is_text(tmp_path):
     title = "AT&T, p < 0.05, a<b@c.d>, 3<4>2, &copy; &LT &#99999999; &#x1F600;"
     content = f"<top><num>1<title>{title}</top>"
     expected = title.replace("&#x1F600;", "\N{GRINNING FACE}")
     assert read_queries(write(tmp_path / "q.topics", content)) == {"1": expected}
+    path = write(tmp_path / "q.txt", "topology\n<topaz> stones\n<top>\n")
+    assert read_queries(path) == {"1": "topology", "2": "<topaz> stones", "3": "<top>"}
 
 
 def test_the_format_may_be_given_by_name(tmp_path, monkeypatch):
@@ -93,24 +95,18 @@ def test_the_format_may_be_given_by_name(tmp_path, monkeypatch):
     assert read_queries("-", format="trec") == CLASSIC_QUERIES
 
 
-def test_a_text_file_that_only_mentions_topics_is_read_by_lines(tmp_path):
-    path = write(tmp_path / "q.txt", "topology\n<topaz> stones\n<top>\n")
-    assert read_queries(path) == {"1": "topology", "2": "<topaz> stones", "3": "<top>"}
-
-
 def test_all_bad_topics_are_reported_together(tmp_path):
-    topics = [
-        "<top><num>1<title>fine</top>",
-        "<top><num>1<title>again</top>",
-        "<top><title>x</top>",
-        "<top><num>2<desc>no title</top>",
-        "<top><num>3<title> \n</top>",
-        "<num>4<title>lost</top>",
-        "<top><num>5<title>x<num>6<title>y</top>",
-        "<top><num>7<title>a<title>b</top>",
-        "<top><num>8<title>&#xd800;</top>",
-    ]
-    content = "\n".join(topics).encode() + b"\n<top><num>9<title>caf\xe9</top>"
+    content = b"""<top><num>1<title>fine</top>
+<top><num>1<title>again</top>
+<top><title>x</top>
+<top><num>2<desc>no title</top>
+<top><num>3<title>\x20
+</top>
+<num>4<title>lost</top>
+<top><num>5<title>x<num>6<title>y</top>
+<top><num>7<title>a<title>b</top>
+<top><num>8<title>&#xd800;</top>
+<top><num>9<title>caf\xe9</top>"""
     assert reasons_by_place(read_queries, write(tmp_path / "q.topics", content)) == {
         ":2": "query id '1' was given before",
         ":3": "a topic without a number: expected <num>, or number= in it",

@@ -198,7 +198,10 @@ def test_vectors_with_a_distilled_query_encoder_are_not_refitted(collection):
     refused(InputError, why, collection.build, "rare", refit=True)
 
 
-def test_a_table_in_models_encodes_queries_in_a_moved_collection(folder):
+def test_a_table_in_models_knows_its_teacher_and_encodes_queries_in_a_moved_collection(folder):
+    table = StaticEmbedder(Path(folder.path, "models", "table"))
+    assert table.teacher == Axes().fingerprint
+    assert table.encode_queries(["sunrise"]).tolist() == [[0, 1, 0]]
     folder.build("fast", vectors="axes", queries_by="table")
     assert found(folder, "Sunrise", "fast") == SUNRISE
     folder.close()
@@ -240,9 +243,3 @@ def test_the_command_line_says_the_same(folder):
     assert hits[0]["doc_id"] == "e"
     why = fail("build", place, "other", "--vectors", "half", "--queries-by", "table")
     refused(MismatchError, exactly(why), folder.build, "other", vectors="half", queries_by="table")
-
-
-def test_the_table_is_a_static_embedder_that_knows_its_teacher(folder):
-    table = StaticEmbedder(Path(folder.path, "models", "table"))
-    assert table.teacher == Axes().fingerprint
-    assert table.encode_queries(["sunrise"]).tolist() == [[0, 1, 0]]

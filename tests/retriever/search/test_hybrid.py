@@ -5,6 +5,7 @@ import math
 import random
 import shlex
 from collections import defaultdict
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -280,7 +281,7 @@ def split(tmp_path):
         yield collection
 
 
-def test_split_documents_are_fused_as_documents(split):
+def test_split_documents_are_fused_as_documents_and_shown_by_the_passage_that_was_found(split):
     # axes: east (1), then long by "east up" (1/sqrt(2)), then up (0). bm25: "east east" before
     # "east up", both of the same length; up has no such word.
     assert ids(split, "east", "axes") == ["east", "long", "up"]
@@ -292,9 +293,7 @@ def test_split_documents_are_fused_as_documents(split):
     assert shown == ["east east", "east up", "up up"]
     split.cascade("again", "axes", "both")
     assert answer(split, "east", "again") == fused
-
-
-def test_a_split_document_is_shown_by_the_passage_of_the_first_part_that_has_it(split):
+    # Each is shown by the passage of the first part that has it.
     # Of "fog fog east", half shows long by "east up", and bm25 by "fog fog": two of its words.
     passages = {"half": "east up", "bm25": "fog fog"}
     for first, second in (("half", "bm25"), ("bm25", "half")):
@@ -302,9 +301,7 @@ def test_a_split_document_is_shown_by_the_passage_of_the_first_part_that_has_it(
         hits = split.search("fog fog east", index=f"{first}-first")
         assert {hit.doc_id: hit.text for hit in hits}["long"] == passages[first]
         assert sorted(hit.doc_id for hit in hits) == ["east", "long", "up"]
-
-
-def test_the_second_scores_a_candidate_by_its_own_best_passage(split):
+    # The second scores a candidate by its own best passage.
     split.cascade("words-first", "bm25", "half", depth=2)
     # bm25 finds long by "north north"; half knows of it only "east up".
     hits = split.search("north up", index="words-first")
@@ -431,18 +428,17 @@ def test_an_equal_definition_changes_nothing_and_another_is_refused(compass):
     assert compass.index_info("both") == before
     compass.cascade("cascade", "axes", "half")
     compass.cascade("cascade", "axes", "half", depth=100)
-    for other in (
-        lambda: compass.fuse("both", ["half", "axes"], weights=[1, 2]),
-        lambda: compass.fuse("both", parts),
-        lambda: compass.fuse("both", parts, weights=[1, 2], method="minmax"),
-        lambda: compass.fuse("both", parts, weights=[1, 2], depth=9),
-        lambda: compass.fuse("axes", ["half", "bm25"]),
-        lambda: compass.cascade("both", "axes", "half"),
-        lambda: compass.cascade("cascade", "half", "axes"),
-        lambda: compass.build("both", Axes()),
-        lambda: compass.build("both", lexical=True),
-    ):
-        refused(MismatchError, r"exists already, with another definition \(\w+\)\. Drop", other)
+    says = r"exists already, with another definition \(\w+\)\. Drop"
+    check = partial(refused, MismatchError, says)
+    check(compass.fuse, "both", ["half", "axes"], weights=[1, 2])
+    check(compass.fuse, "both", parts)
+    check(compass.fuse, "both", parts, weights=[1, 2], method="minmax")
+    check(compass.fuse, "both", parts, weights=[1, 2], depth=9)
+    check(compass.fuse, "axes", ["half", "bm25"])
+    check(compass.cascade, "both", "axes", "half")
+    check(compass.cascade, "cascade", "half", "axes")
+    check(compass.build, "both", Axes())
+    check(compass.build, "both", lexical=True)
 
 
 def test_info_describes_a_combination_also_of_numpy_numbers(compass):
@@ -509,12 +505,10 @@ def test_an_invalid_fusion_is_refused(compass, options, fault):
 
 
 def test_parts_must_exist_and_cannot_be_dropped_while_a_combination_uses_them(compass):
-    for call in (
-        lambda: compass.fuse("both", ["axes", "nope"]),
-        lambda: compass.fuse("nope", ["axes", "nope"]),
-        lambda: compass.cascade("both", "nope", "axes"),
-    ):
-        refused(UnknownNameError, r"No index 'nope' in .*: axes, bm25, half", call)
+    check = partial(refused, UnknownNameError, r"No index 'nope' in .*: axes, bm25, half")
+    check(compass.fuse, "both", ["axes", "nope"])
+    check(compass.fuse, "nope", ["axes", "nope"])
+    check(compass.cascade, "both", "nope", "axes")
     refused(InputError, "'a b' cannot name an index", compass.fuse, "a b", ["axes", "half"])
     compass.fuse("both", ["axes", "half"])
     compass.cascade("cascade", "axes", "both")

@@ -47,13 +47,10 @@ def test_a_document_is_ranked_once_by_its_best_passage_which_is_shown(compass):
     assert pairs(compass.search("north", k=10**9)) == pairs(compass.search("north", k=2))
 
 
-def test_of_equally_good_passages_the_first_is_shown(tmp_path):
+def test_of_equally_good_passages_the_first_is_shown_and_positions_count_characters(tmp_path):
     document = Document("a", "up north north up north")
-    with split_axes(tmp_path / "c", Words(1), document) as collection:
+    with split_axes(tmp_path / "equal", Words(1), document) as collection:
         assert [hit.passage for hit in collection.search("north", k=5)] == [(3, 8)]
-
-
-def test_positions_count_characters_and_not_bytes(tmp_path):
     text = "größe 🐈🐈 ñandú  north\u3000east"
     with split_axes(tmp_path / "c", Words(2), Document("a", text)) as collection:
         (hit,) = collection.search("north", k=1)
@@ -141,14 +138,11 @@ def test_a_document_takes_one_rank_however_many_passages_match(crowded, index):
     assert dict(pairs(hits)) == dict(pairs(crowded.search("north", index="flat", k=31)))
 
 
-def test_a_filter_finds_split_documents_once(crowded):
+def test_filters_find_split_documents_once_and_many_queries_answer_like_one(crowded):
     crowded.add([Document("d03", "north" + "est" * 3, title="w3 east", metadata={"odd": True})])
     assert ids(crowded.search("north", index="flat", k=5, where={"odd": True})) == ["d03"]
     hits = crowded.search("north", index="HNSW16", k=5, where={"odd": {"exists": False}})
     assert len({*ids(hits)} - {"d03"}) == len(hits) == 5
-
-
-def test_many_queries_answer_like_one_at_a_time(crowded):
     queries = ["north", "w3", "northest w1", "east", "nothing of this", "w29 east"]
     for index in ("flat", "HNSW16", "IVF2Flat"):
         for k in (1, 7, 100):

@@ -159,11 +159,8 @@ def test_a_filter_that_matches_nothing_gives_no_hits(library, index):
 @pytest.mark.parametrize("index", ["flat", "hnsw", "refined"])
 def test_an_indexed_field_answers_like_an_unindexed_one(library, index, count):
     for operation in ({"<": count}, {">=": count}, {"in": [1, 2, count]}, {"!=": count}):
-        plain, indexed = (
-            library.search_many(QUERIES[:5], index=index, where={field: operation})
-            for field in ("place", "same")
-        )
-        assert plain == indexed
+        plain = library.search_many(QUERIES[:5], index=index, where={"place": operation})
+        assert library.search_many(QUERIES[:5], index=index, where={"same": operation}) == plain
 
 
 def test_filters_combine_with_and_or_and_not(library):

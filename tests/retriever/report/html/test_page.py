@@ -1,4 +1,5 @@
 import json
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -12,17 +13,7 @@ from retriever.formatting import join_names
 from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
-from tests.support.samples import (
-    MEASURE,
-    compared,
-    cost,
-    difference,
-    latency,
-    only,
-    row,
-    three,
-    unjudged,
-)
+from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 from tests.support.toy import refused
 
 HOSTILE = "</script><script>alert(1)</script><!--<b>&\u2028"
@@ -80,11 +71,8 @@ def test_titles_of_the_headline():
     assert headline(made).sentences[0] == "Worse than bm25: glove."
     assert headline(unjudged()).title == "3 systems answered 2 queries."
     made = only(three(), "bm25", "glove")
-    rows = {name: replace(row, quality={MEASURE: 0.5}) for name, row in made.rows.items()}
+    rows = {name: replace(row, quality={"nDCG@10": 0.5}) for name, row in made.rows.items()}
     assert headline(replace(made, rows=rows)).title == "bm25 and glove are best in nDCG@10 (0.500)."
-
-
-def test_the_headline_of_one_system_is_its_value():
     said = headline(only(three(), "minilm"))
     assert (said.title, said.sentences) == ("minilm reaches 0.625 in nDCG@10.", [])
 
@@ -97,7 +85,7 @@ def with_judgments(query_id, judgments):
 
 def with_better_minilm():
     made = three()
-    better = {MEASURE: difference(0.125, 0.05, 0.2, 0.002)}
+    better = {"nDCG@10": difference(0.125, 0.05, 0.2, 0.002)}
     minilm = replace(made.rows["minilm"], differences=better)
     return replace(made, rows=made.rows | {"minilm": minilm})
 
@@ -144,7 +132,7 @@ def test_the_queries_needed_have_two_digits(queries, said):
     assert needed(difference(0.1, -1, 1, 0.5, None)) == ""
 
 
-def test_the_quality_of_each_system_with_its_difference():
+def test_tables_of_quality_differences_and_losses():
     html = page(three())
     name = "Quality, higher is better; under it the difference to bm25"
     assert lines(html, name) == [
@@ -156,25 +144,19 @@ def test_the_quality_of_each_system_with_its_difference():
     rows = tables(html)[name].items()
     bold = [row for row, cells in rows if cells["nDCG@10"].find("strong") is not None]
     assert bold == ["minilm"]
-
-
-def test_the_differences_to_the_baseline():
-    assert lines(page(three()), "nDCG@10, difference to bm25") == [
+    assert lines(html, "nDCG@10, difference to bm25") == [
         "Difference · 95 % interval · p · p, Holm · Wins / ties / losses · Verdict",
         "glove · −0.2500 · −0.400 to −0.100 · 0.005 · 0.010 · 0 / 1 / 2 · ▼ worse",
         "minilm · +0.1250 · −0.050 to +0.300 · 0.200 · 0.400 · 1 / 1 / 0 · "
         "≈ not distinguishable|about 1,200 queries needed to distinguish",
     ]
-
-
-def test_the_loss_of_an_index_is_separate_from_the_loss_of_its_model():
-    assert lines(page(three()), "Quality lost by the model and by the index") == [
+    assert lines(html, "Quality lost by the model and by the index") == [
         "nDCG@10, exact search · nDCG@10, this index · lost by the index · ann_recall@3",
         "minilm · 0.6500 · 0.6250 · +0.0250 · 0.980",
     ]
 
 
-def test_what_answering_and_building_cost():
+def test_tables_of_costs_and_of_agreement():
     html = page(three())
     found = lines(html, "Answering: one query alone, milliseconds, p50 / p95 / p99")
     assert found[:2] == [
@@ -188,11 +170,8 @@ def test_what_answering_and_building_cost():
         "On disk · Bytes a document · On the front"
     )
     assert glove == "glove · 4.00 · 0.00 · 25 · - · 5.0 MB · - · 200.0 kB · 2,000 · -"
-
-
-def test_agreement_is_the_same_from_both_sides():
     name = "Similarity of the results: overlap@3, and rank-biased overlap under it"
-    assert lines(page(three()), name) == [
+    assert lines(html, name) == [
         "bm25 · glove · minilm",
         "bm25 · - · 0.500|0.400 · 0.250|0.200",
         "glove · 0.500|0.400 · - · 0.750|0.600",
@@ -200,21 +179,17 @@ def test_agreement_is_the_same_from_both_sides():
     ]
 
 
-def test_without_judgments_there_are_agreement_cost_and_queries():
+def test_a_page_has_the_sections_that_its_comparison_has_values_for():
     html = page(unjudged())
     assert sections(html) == ["cost", "agreement", "explorer", "certificate"]
     assert "nDCG" not in html.split("<script")[0]
     assert data_of(html)["queries"][0]["values"] == []
     assert "On the front" not in html
-
-
-def test_without_a_baseline_there_are_no_differences():
+    # Without a baseline there are no differences.
     html = page(only(three(), "bm25", "minilm"))
     assert sections(html) == ["quality", "cost", "agreement", "explorer", "certificate"]
     assert lines(html, "Quality, higher is better")[-1] == "minilm · 0.6250"
-
-
-def test_one_system_has_no_agreement():
+    # One system has no agreement.
     html = page(only(three(), "minilm"))
     assert sections(html) == ["quality", "cost", "explorer", "certificate"]
     assert data_of(html)["pair"] is None
@@ -229,7 +204,7 @@ def test_a_run_from_a_file_has_no_cost():
         made,
         rows=rows,
         pairwise=dict.fromkeys(combinations(rows, 2), Agreement(0.5, 0.5)),
-        per_query=made.per_query | {"theirs": {MEASURE: {"q1": 1.0}}},
+        per_query=made.per_query | {"theirs": {"nDCG@10": {"q1": 1.0}}},
         runs=made.runs | {"theirs": replace(made.runs["bm25"], name="theirs")},
     )
     html = page(made)
@@ -266,10 +241,12 @@ def test_a_query_with_its_values_ranks_and_hits():
     assert first["matched"] == ["cat", "purrs"]
 
 
-def test_only_the_first_k_hits_are_on_the_page():
+def test_only_the_first_k_hits_are_on_the_page_which_opens_with_the_contrasted_systems():
     data = explorer_data(three(k=1))
     assert [len(hits) for hits in data["queries"][0]["hits"]] == [1, 1, 1]
     assert [document[0] for document in data["documents"]] == ["cat", "dog", "tax"]
+    assert explorer_data(three())["pair"] == ["glove", "minilm"]
+    assert explorer_data(only(three(), "bm25", "minilm"))["pair"] == ["bm25", "minilm"]
 
 
 def test_a_query_that_no_system_answers_is_marked():
@@ -278,22 +255,16 @@ def test_a_query_that_no_system_answers_is_marked():
     assert data["documents"][data["queries"][1]["ranks"][0][0]] == ["nowhere", "", ""]
 
 
-def test_the_page_opens_with_the_contrasted_systems():
-    assert explorer_data(three())["pair"] == ["glove", "minilm"]
-    assert explorer_data(only(three(), "bm25", "minilm"))["pair"] == ["bm25", "minilm"]
-
-
 def test_nan_and_infinity_are_null_in_json():
     made = three()
-    values = {"bm25": {MEASURE: {"q1": float("nan"), "q2": float("inf")}}}
+    values = {"bm25": {"nDCG@10": {"q1": math.nan, "q2": math.inf}}}
     data = explorer_data(replace(made, per_query=made.per_query | values))
     assert [query["values"][0][0] for query in data["queries"]] == [None, None]
 
 
 def test_no_text_becomes_markup():
     queries = [Query(HOSTILE, HOSTILE, {HOSTILE: 1}, {HOSTILE: [HOSTILE]}, frozenset({HOSTILE}))]
-    rows = [row(HOSTILE, 1.0, latency=latency(1), cost=cost(1))]
-    rows.append(row("b", 0.5, latency=latency(2), cost=cost(2)))
+    rows = [row(name, 0.5, latency=latency(1), cost=cost(1)) for name in (HOSTILE, "b")]
     made = compared(
         rows,
         {HOSTILE: {HOSTILE: 1.0}, "b": {HOSTILE: 0.5}},
@@ -311,14 +282,7 @@ def test_no_text_becomes_markup():
     assert data_of(html)["documents"] == [[HOSTILE, HOSTILE, HOSTILE]]
 
 
-def test_the_page_needs_no_network():
-    html = page(three())
-    assert not re.search(r"(src|href)=\"(?!#|data:)", html)
-    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|innerHTML", html)
-    assert "default-src 'none'" in html
-
-
-def test_the_certificate_and_the_notes_are_on_the_page():
+def test_the_page_has_the_certificate_and_the_notes_and_needs_no_network():
     environment = {"seed": "7", "command": "retriever a", "collection": "caf\udce9"}
     html = page(three(notes=["2 documents are empty.", "\ud800"], environment=environment))
     assert "<li>2 documents are empty.</li>" in html
@@ -326,6 +290,10 @@ def test_the_certificate_and_the_notes_are_on_the_page():
     assert "<code>retriever a</code>" in html
     # UTF-8 has no lone surrogates.
     assert "caf?" in html
+    html = page(three())
+    assert not re.search(r"(src|href)=\"(?!#|data:)", html)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|innerHTML", html)
+    assert "default-src 'none'" in html
 
 
 def test_the_page_is_written_completely_or_not_at_all(tmp_path):

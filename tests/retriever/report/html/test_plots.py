@@ -41,10 +41,6 @@ def test_a_scale_places_values(values, length, log, places):
     assert {value: scale(value) - 100 for value in places} == places
 
 
-def test_a_scale_of_one_value_has_one_tick():
-    assert Scale.over([5], 0, 100).ticks(0, 100, 10) == [(5, "5")]
-
-
 @pytest.mark.parametrize(
     ("values", "width", "ticks"),
     [
@@ -61,11 +57,12 @@ def test_log_ticks(values, width, ticks):
     assert [text for _, text in scale.ticks(-1, width + 1, 50)] == ticks
 
 
-def test_linear_ticks_are_as_many_as_fit():
+def test_linear_ticks_are_as_many_as_fit_and_one_for_one_value():
     scale = Scale.over([0.2, 0.6], 200, 0)
     assert [text for _, text in scale.ticks(-1, 201, 34)] == ["0.2", "0.3", "0.4", "0.5", "0.6"]
     assert [text for _, text in scale.ticks(-1, 201, 60)] == ["0.2", "0.4", "0.6"]
     assert [text for _, text in Scale.over([-1, 1], 0, 100).ticks(0, 100, 40)] == ["−1", "0", "1"]
+    assert Scale.over([5], 0, 100).ticks(0, 100, 10) == [(5, "5")]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=5), st.booleans(), st.floats(20, 60))
@@ -85,6 +82,13 @@ def test_a_label_is_right_of_its_point_left_where_there_is_no_room_or_absent():
     (spot,) = place([((295, 100), "abc")], FRAME)
     assert (spot.box.right, spot.anchor) == (285, "end")
     assert place([((5, 5), "abc")], Box(0, 0, 10, 10)) == [None]
+    # Seven points in one place all get a label.
+    labels = [((150, 100), f"system-{n}") for n in range(7)]
+    assert None not in place(labels, FRAME)
+    # Long names are cut.
+    assert cut("bm25", 100) == "bm25"
+    assert cut("n" * 64, 100) == "n" * 11 + "…"
+    assert text_width(cut("検索" * 30, 100)) <= 100
 
 
 PLACES = st.tuples(st.floats(24, 276), st.floats(24, 176))
@@ -95,17 +99,6 @@ def test_labels_never_overlap_each_other_or_the_frame(labels):
     boxes = [spot.box for spot in place(labels, FRAME) if spot]
     assert all(FRAME.holds(box) for box in boxes)
     assert not any(a.touches(b) for a, b in combinations(boxes, 2))
-
-
-def test_seven_points_in_one_place_all_get_a_label():
-    labels = [((150, 100), f"system-{n}") for n in range(7)]
-    assert None not in place(labels, FRAME)
-
-
-def test_long_names_are_cut():
-    assert cut("bm25", 100) == "bm25"
-    assert cut("n" * 64, 100) == "n" * 11 + "…"
-    assert text_width(cut("検索" * 30, 100)) <= 100
 
 
 def three_points():
@@ -126,11 +119,14 @@ def test_points_are_at_their_values_and_the_front_rises_at_each_system():
     assert pareto_front.get("d") == "M64,190H176V120H288V50H312"
 
 
-def test_systems_off_the_front_are_hollow():
+def test_systems_off_the_front_are_hollow_and_names_are_escaped():
     points = [Point("a", "static", 1, 0.2), Point("b", "static", 10, 0.1)]
     narrow, _ = drawings(points_plot(points, ["a"], TEXTS))
     assert [p.get("data-name") for p in with_class(narrow, "on") if p.tag == "path"] == ["a"]
     assert [p.get("data-name") for p in with_class(narrow, "off")] == ["b"]
+    narrow, _ = drawings(points_plot([Point('<b>"&', "static", 1, 0.5)], [], TEXTS))
+    assert [label.text for label in with_class(narrow, "label")] == ['<b>"&']
+    assert points_plot([], [], TEXTS) == strips_plot([], TEXTS) == ""
 
 
 def test_a_plot_has_an_accessible_title_and_description():
@@ -139,15 +135,6 @@ def test_a_plot_has_an_accessible_title_and_description():
         ids = {element.get("id"): element.text for element in svg if element.get("id")}
         assert ids[svg.get("aria-labelledby")] == "A title"
         assert ids[svg.get("aria-describedby")] == "A description"
-
-
-def test_without_data_there_is_no_plot():
-    assert points_plot([], [], TEXTS) == strips_plot([], TEXTS) == ""
-
-
-def test_a_name_is_escaped():
-    narrow, _ = drawings(points_plot([Point('<b>"&', "static", 1, 0.5)], [], TEXTS))
-    assert [label.text for label in with_class(narrow, "label")] == ['<b>"&']
 
 
 def test_an_interval_is_a_line_with_a_dot():

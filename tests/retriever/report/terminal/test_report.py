@@ -47,13 +47,9 @@ def hit(rank, doc_id, text="some text", score=0.5, title=""):
     ("value", "text"),
     [
         *[(0, "-"), (1, "1 B"), (999, "999 B")],
-        (1000, "1.0 kB"),
-        (1536, "1.5 kB"),
-        (999_940, "999.9 kB"),
-        (999_960, "1.0 MB"),
-        (7_900_000, "7.9 MB"),
-        (999_990_000, "1.00 GB"),
-        (12_345_000_000, "12.35 GB"),
+        *[(1000, "1.0 kB"), (1536, "1.5 kB"), (999_940, "999.9 kB")],
+        *[(999_960, "1.0 MB"), (7_900_000, "7.9 MB")],
+        *[(999_990_000, "1.00 GB"), (12_345_000_000, "12.35 GB")],
         (1_234_000_000_000, "1,234.00 GB"),
     ],
 )
@@ -61,7 +57,7 @@ def test_bytes_are_in_decimal_units(value, text):
     assert format_bytes(value) == text
 
 
-def test_numbers_percentages_and_plurals():
+def test_numbers_percentages_plurals_and_names_of_measures():
     assert decimals(4)(0.64512) == "0.6451"
     assert decimals(2)(12345.678) == "12,345.68"
     assert decimals(0)(2.0) == "2"
@@ -71,9 +67,6 @@ def test_numbers_percentages_and_plurals():
     assert pluralize(1, "query", "queries") == "1 query"
     assert pluralize(0, "query", "queries") == "0 queries"
     assert pluralize(2000, "query", "queries") == "2,000 queries"
-
-
-def test_measures_have_their_common_names():
     names = {"R@100": "recall@100", "RR@10": "MRR@10", "nDCG@10": "nDCG@10", "ERR@20": "ERR@20"}
     assert {measure: label_of(measure) for measure in names} == names
 
@@ -88,12 +81,14 @@ def test_hits_are_one_a_line():
     assert drawn(side_by_side({"a": Hits(), "b": Hits()})) == ["  no hits"]
 
 
-def test_long_texts_and_ids_end_in_an_ellipsis():
+def test_long_texts_and_ids_end_in_an_ellipsis_and_brackets_and_colons_are_no_markup():
     (line,) = drawn(hits_list(Hits((hit(1, "d", "word " * 100),))))
     assert line == "  1   0.500  d  " + ("word " * 100)[:83] + "…"
     assert cell_len(line) == 100
     (line,) = drawn(hits_list(Hits((hit(1, "i" * 80, "text"),))))
     assert line == f"  1   0.500  {'i' * 23}…  text"
+    (line,) = drawn(hits_list(Hits((hit(1, "[b]", "[red]x[/b] :cat:"),))))
+    assert line == "  1   0.500  [b]  [red]x[/b] :cat:"
 
 
 @pytest.mark.parametrize("text", [CJK, EMOJI, "x" * 500, "", "\n\n a \t b \n", "\u0301" * 50])
@@ -115,16 +110,11 @@ def test_control_characters_of_a_document_do_not_reach_the_terminal():
         assert "id [2J x" in text
 
 
-def test_brackets_and_colons_in_a_text_are_no_markup():
-    (line,) = drawn(hits_list(Hits((hit(1, "[b]", "[red]x[/b] :cat:"),))))
-    assert line == "  1   0.500  [b]  [red]x[/b] :cat:"
-
-
 def hits_of(*doc_ids):
     return Hits(tuple(hit(rank, d, f"text of {d}") for rank, d in enumerate(doc_ids, start=1)))
 
 
-def test_two_indexes_side_by_side():
+def test_two_or_three_indexes_side_by_side():
     answers = {"glove": hits_of("a", "b", "c"), "minilm": hits_of("d", "b", "a")}
     assert drawn(side_by_side(answers)) == [
         "found by both (2)",
@@ -138,9 +128,6 @@ def test_two_indexes_side_by_side():
     same = hits_of("a", "b")
     first, *others = drawn(side_by_side({"x": same, "y": same}))
     assert (first, len(others)) == ("found by both (2)", 2)
-
-
-def test_three_indexes_side_by_side():
     answers = {"x": hits_of("a", "b"), "y": hits_of("b", "c"), "z": hits_of("c", "b")}
     assert drawn(side_by_side(answers)) == [
         "found by all (1)",
@@ -150,9 +137,7 @@ def test_three_indexes_side_by_side():
         "found by x only (1)",
         "  x   1  y   -  z   -  a  text of a",
     ]
-
-
-def test_documents_with_equal_best_ranks_are_in_the_order_of_the_first_index():
+    # Documents with equal best ranks are in the order of the first index.
     answers = {"x": hits_of("a", "b"), "y": hits_of("b", "a")}
     assert [line[-1] for line in drawn(side_by_side(answers))[1:]] == ["a", "b"]
     swapped = {"y": answers["y"], "x": answers["x"]}
@@ -304,10 +289,6 @@ def test_the_indexes_of_a_collection_are_columns_of_a_table(two):
     assert cells["nothing to embed"] == ["1", "2"]
     assert cells["embedder"] == ["custom:Axes", "custom:Axes"]
     assert cells["structure"] == ["Flat", "Flat"]
-
-
-def test_a_collection_without_an_index(two):
-    info = two.info()
     lines = drawn(info_table(replace(info, documents=1, catalog_size=1000, indexes=())))
     assert lines == [f"{info.path}/: 1 document, catalog 1.0 kB", "no index yet"]
 
