@@ -13,6 +13,36 @@ from tests.support.toy import ANIMALS, COMPASS, HALF, Axes
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# What `make test-fast` leaves out: by path, or by a fixture that loads a model.
+MARKED = {
+    "model": (
+        "tests/docs/",
+        "tests/benchmarks/test_words.py",
+        "tests/retriever/test_real_data.py",
+        "tests/retriever/embedders/contextual/",
+        "tests/retriever/embedders/elmo/",
+        "tests/retriever/evaluation/test_against_trec_tools.py",
+        "tests/retriever/word_senses/",
+    ),
+    "exhaustive": (
+        "tests/indexes/test_concurrency.py",
+        "tests/indexes/test_faults.py",
+        "tests/indexes/test_state_machine.py",
+        "tests/indexes/maintenance/test_damage.py",
+    ),
+}
+MODELS = {"glove", "plain_minilm", "real"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that need a model, and those that try every step or many seeds."""
+    for item in items:
+        for mark, places in MARKED.items():
+            if item.nodeid.startswith(places):
+                item.add_marker(mark)
+        if MODELS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("model")
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
