@@ -70,8 +70,7 @@ def distill(
     if as_json:
         print_json(asdict(report))
         return
-    for line in _summary(report):
-        click.echo(line)
+    click.echo("\n".join(_summary(report)))
     if not report.already:
         note(f"the teacher encoded in {report.precision}; --texts {report.read} repeats this table")
 
