@@ -239,8 +239,8 @@ def _documents(
 
 def _language(leaves: Sequence[IndexInfo]) -> str:
     """Return the language of the stemmer: that of the first BM25 index, or else the default."""
-    languages = [str(info.options["language"]) for info in leaves if kind_of(info.kind).is_lexical]
-    return languages[0] if languages else DEFAULT_LANGUAGE
+    lexical = (info for info in leaves if kind_of(info.kind).is_lexical)
+    return next((str(info.options["language"]) for info in lexical), DEFAULT_LANGUAGE)
 
 
 def _queries(
