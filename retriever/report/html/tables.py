@@ -150,7 +150,7 @@ def _answering(comparison: ComparisonResults) -> Table:
     columns.append(column([row.throughput for row, _ in timed], count, max))
     return Table(
         "Answering: one query alone, milliseconds, p50 / p95 / p99",
-        [*(name for name, _ in steps), "Queries/s, as a batch", *_front_column(comparison)],
+        [*steps, "Queries/s, as a batch", *_front_column(comparison)],
         _with_front(comparison, "latency", [row for row, _ in timed], columns),
         _front_key(comparison, "a query's median time"),
     )
