@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from retriever.evaluation.results import ComparisonResults, Cost, Latency, Row, Spread
+from retriever.evaluation.results import ComparisonResults, Cost, Row, Spread
 from retriever.evaluation.significance import Difference
 from retriever.formatting import (
     NOTHING,
@@ -140,13 +140,10 @@ def _chance_of(p: float) -> str:
 
 def _answering(comparison: ComparisonResults) -> Table:
     timed = [(row, row.latency) for row in comparison.rows.values() if row.latency]
-    steps: Sequence[tuple[str, Callable[[Latency], Spread]]] = (
-        ("Encoding", lambda latency: latency.encoding),
-        ("Searching", lambda latency: latency.searching),
-        ("Fetching", lambda latency: latency.fetching),
-        ("All", lambda latency: latency.total),
-    )
-    columns = [_spreads([step(latency) for _, latency in timed]) for _, step in steps]
+    steps = {"Encoding": "encoding", "Searching": "searching", "Fetching": "fetching"}
+    steps["All"] = "total"
+    latencies = [latency for _, latency in timed]
+    columns = [_spreads([getattr(one, step) for one in latencies]) for step in steps.values()]
     columns.append(column([row.throughput for row, _ in timed], count, max))
     return Table(
         "Answering: one query alone, milliseconds, p50 / p95 / p99",
