@@ -171,16 +171,12 @@ def _read_queries(
     queries: str | None, qrels: str | None, dataset: str | None
 ) -> tuple[dict[str, str], dict[str, dict[str, int]] | None]:
     """Return queries and judgments; files take precedence over those of the dataset."""
+    from retriever.datasets.ir_datasets_loader import load_named
     from retriever.formats import read_qrels, read_queries
 
     if queries is None and dataset is None:
         raise click.UsageError("Give --queries FILE, or --dataset NAME.")
-    if dataset is None:
-        named = None
-    else:
-        from retriever.datasets.ir_datasets_loader import load_named
-
-        named = load_named(dataset)
+    named = load_named(dataset) if dataset is not None else None
     texts = read_queries(queries) if queries else named.queries if named else {}
     judgments = read_qrels(qrels) if qrels else named.qrels if named else {}
     return texts, judgments or None

@@ -95,12 +95,10 @@ def _summary(report: DistillReport) -> list[str]:
         lines.append(f"index {report.name}: {pluralize(report.build.embedded, 'passage')} embedded")
     if (judged := report.judged) is not None:
         lines.append(f"nDCG@10 over {pluralize(judged.queries, 'query', 'queries')}:")
-        own = f"{report.name}'s queries over {report.teacher}'s vectors"
-        both = f"{report.name} on both sides"
         for value, who in (
             (judged.teacher, f"{report.teacher} itself"),
-            (judged.student_queries, own),
-            (judged.student, both),
+            (judged.student_queries, f"{report.name}'s queries over {report.teacher}'s vectors"),
+            (judged.student, f"{report.name} on both sides"),
         ):
             if value is not None:
                 share = 100 * value / (judged.teacher or 1.0)

@@ -89,22 +89,16 @@ def add(
 
 
 def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
-    from indexes.errors import pluralize
     from indexes.ingest.upsert import Added
     from retriever.collection import Collection
-    from retriever.records import added_record
 
     with Collection.open(library) as collection:
         collection.index_fields(*fields)
         documents = len(collection)
-    if as_json:
-        print_json(added_record(Added(), documents))
-    else:
-        has = f"{library}/ has {pluralize(documents, 'document')}"
-        click.echo(f"{', '.join(fields)} indexed; {has}")
+    _report(library, Added(), documents, as_json, f"{', '.join(fields)} indexed")
 
 
-def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
+def _report(library: Path, added: Added, documents: int, as_json: bool, done: str = "") -> None:
     from indexes.errors import pluralize
     from retriever.records import added_record
 
@@ -115,8 +109,8 @@ def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
         print_json(added_record(added, documents))
         return
     counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
-    has = f"{library}/ has {pluralize(documents, 'document')}"
-    click.echo(f"{counts}, {added.skipped_total:,} skipped; {has}")
+    done = done or f"{counts}, {added.skipped_total:,} skipped"
+    click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
 
 
 @click.command()

@@ -101,7 +101,9 @@ def compare(
         rows[name] = _row(system_run, infos[name], cost, latencies[name], per_query[name], test_set)
     differing = _differences(per_query, test_set.measures, baseline, seed)
     documents = _documents(collection, answers, test_set)
-    parts = _with_parts([system_run.run.name for system_run in system_runs], infos)
+    found = (one for system_run in system_runs for one in with_parts(system_run.run.name, infos))
+    # Parts come first, each once.
+    parts = list({one.name: one for one in found}.values())
     shared = SharedWords(documents, _language(parts))
     imported = [answers[name] for name in runs]
     return steps.done(
@@ -130,12 +132,6 @@ def _check_baseline(baseline: str | None, names: Sequence[str], qrels: Qrels | N
         raise unknown_name("system", baseline, "this comparison", names)
     if baseline is not None and qrels is None:
         raise InputError("A baseline needs judgments. Give qrels, or leave the baseline out.")
-
-
-def _with_parts(names: Sequence[str], infos: Mapping[str, IndexInfo]) -> list[IndexInfo]:
-    """Return the named indexes and their parts, parts first, each once."""
-    found = (one for name in names for one in with_parts(name, infos))
-    return list({one.name: one for one in found}.values())
 
 
 @dataclass

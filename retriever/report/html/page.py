@@ -40,7 +40,10 @@ def page(comparison: ComparisonResults) -> str:
     """
     style = _read("style.css")
     script = "(() => {\n'use strict';\n" + "\n".join(map(_read, SCRIPTS)) + "\n})();"
-    text = _template().render(
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.from_string(_read("page.html.jinja")).render(
         comparison=comparison,
         headline=headline(comparison),
         facts=_facts(comparison),
@@ -60,13 +63,6 @@ def page(comparison: ComparisonResults) -> str:
 
 def _read(name: str) -> str:
     return (files("retriever.report.html") / "template" / name).read_text("utf-8").strip()
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_read("page.html.jinja"))
 
 
 def _checksum(text: str) -> str:
