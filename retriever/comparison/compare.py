@@ -113,9 +113,7 @@ def compare(
             baseline=baseline,
             rows={name: replace(row, differences=differing[name]) for name, row in rows.items()},
             per_query=per_query,
-            pairwise={
-                (a, b): _agreement(answers[a], answers[b], k) for a, b in combinations(answers, 2)
-            },
+            pairwise=_agreements(answers, k),
             runs=answers,
             queries=_queries(retrievers, answers, test_set, shared),
             documents=documents,
@@ -204,9 +202,12 @@ def _family(info: IndexInfo) -> str:
     return CONTEXTUAL_KINDS.get(kind, kind)
 
 
-def _agreement(a: Run, b: Run, k: int) -> Agreement:
-    first, second = ({query: hits[:k] for query, hits in run.ranking.items()} for run in (a, b))
-    return Agreement(overlap(first, second, k), mean_rbo(first, second))
+def _agreements(runs: Mapping[str, Run], k: int) -> dict[tuple[str, str], Agreement]:
+    tops = {name: {q: hits[:k] for q, hits in run.ranking.items()} for name, run in runs.items()}
+    return {
+        (a, b): Agreement(overlap(tops[a], tops[b], k), mean_rbo(tops[a], tops[b]))
+        for a, b in combinations(tops, 2)
+    }
 
 
 def _documents(

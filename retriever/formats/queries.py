@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadRecord, InputError
-from retriever.formats.lines import first_lines, read_lines, take_records, text_fault
+from retriever.formats.lines import check_text, first_lines, read_lines, take_records, text_fault
 from retriever.formats.records import take_id
 from retriever.formats.rows import ROW_ENDINGS, Row, read_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
@@ -70,9 +70,8 @@ def write_queries(path: str | os.PathLike[str], queries: Mapping[str, str]) -> N
             f"{', '.join(_WRITERS)}, optionally with .gz. Rename the file."
         )
     for query_id, text in queries.items():
-        fault = text_fault("query id", query_id) or text_fault(f"text of query '{query_id}'", text)
-        if fault:
-            raise InputError(f"The {fault}.")
+        check_text("query id", query_id)
+        check_text(f"text of query '{query_id}'", text)
         line(query_id, text)
     with atomic_writer(path) as file:
         if line in (_csv_line, _tsv_line):

@@ -53,19 +53,15 @@ def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
         for heading, lines in _sections(comparison, list(comparison.rows.values()))
         if lines
     ]
+    judged, against = "judged " if comparison.judged else "", comparison.baseline
+    queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
+    marks = f"; ▲▼ significantly different from {against}" if against else ""
+    title = f"{queries}, {comparison.environment['collection']}{marks}"
     tables = -(-len(names) // SYSTEMS_A_TABLE)
     for table in range(tables):
         # Equal parts, or one system fewer in the later tables.
         part = slice(-(-table * len(names) // tables), -(-(table + 1) * len(names) // tables))
-        yield _comparison_table(_title(comparison), names, sections, part)
-
-
-def _title(comparison: ComparisonResults) -> str:
-    judged = "judged " if comparison.judged else ""
-    queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
-    against = comparison.baseline
-    marks = f"; ▲▼ significantly different from {against}" if against else ""
-    return f"{queries}, {comparison.environment['collection']}{marks}"
+        yield _comparison_table(title, names, sections, part)
 
 
 def _comparison_table(
