@@ -122,8 +122,7 @@ def build(
     if report.read.padding is not None:
         tokens = pluralize(report.read.tokens, "token")
         note(f"{index.model} read {tokens}, {100 * report.read.padding:.1f} % padding")
-    for text in (*report.notes, *index_notes(index, library, split=split is not None)):
-        note(text)
+    note(*report.notes, *index_notes(index, library, split=split is not None))
 
 
 def _build(

@@ -10,19 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import (
-    POSITIVE,
-    as_csv,
-    as_json,
-    how_many,
-    index_option,
-    indexes,
-    keep_self,
-    library,
-    measures,
-    qrels,
-)
-from retriever.cli.output import note, printer, progress_bar
+from retriever.cli import options
+from retriever.cli.output import note, print_parts, progress_bar
 
 if TYPE_CHECKING:
     from retriever.comparison.comparison import Comparison
@@ -31,21 +20,21 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@library
-@indexes("Index, fusion or cascade (reranking) to compare. Default: all.")
+@options.library
+@options.indexes("Index, fusion or cascade (reranking) to compare. Default: all.")
 @click.option(
     "--queries",
     metavar="FILE",
     help="JSON lines, CSV, TSV, TREC topics, or text with one query per line.",
 )
-@qrels(" Without judgments: agreement and cost only.")
+@options.qrels(" Without judgments: agreement and cost only.")
 @click.option(
     "--dataset",
     metavar="NAME",
     help="Queries and judgments by an ir_datasets name, such as beir/scifact/test.",
 )
-@measures(" The first one decides wins.")
-@index_option(
+@options.measures(" The first one decides wins.")
+@options.index_option(
     "--baseline",
     metavar="SYSTEM",
     help="Compare every other system with this one: difference, interval, p, wins.",
@@ -57,8 +46,8 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     metavar="FILE",
     help="TREC run of another system, added to the table under its file name.",
 )
-@how_many("Depth of agreement, ann_recall and latency measurements.")
-@keep_self
+@options.how_many("Depth of agreement, ann_recall and latency measurements.")
+@options.keep_self
 @click.option("--memory", is_flag=True, help="Measure the memory of each open system.")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Random seed of the resampling. Default: fixed."
@@ -66,7 +55,7 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--why",
     metavar="N",
-    type=POSITIVE,
+    type=options.POSITIVE,
     help="Show the N queries where the best static system leads the best contextual one by most, "
     "and vice versa.",
 )
@@ -91,8 +80,8 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     type=OUTPUT,
     help="Write a CSV file to judge: the queries on which the systems disagree most.",
 )
-@as_json
-@as_csv("one line per number")
+@options.as_json
+@options.as_csv("one line per number")
 def compare(
     library: Path,
     indexes: tuple[str, ...],
@@ -109,7 +98,7 @@ def compare(
     label_file: Path | None,
     as_json: bool,
     as_csv: bool,
-    **options: Any,
+    **settings: Any,
 ) -> None:
     """Run the same queries on indexes of the collection LIBRARY; show quality, speed and size."""
     from retriever.collection import Collection
@@ -144,11 +133,10 @@ def compare(
                 seed=SEED if seed is None else seed,
                 command=shlex.join(["retriever", *sys.argv[1:]]),
                 progress=progress,
-                **options,
+                **settings,
             )
     _print(result, why, as_json=as_json, as_csv=as_csv)
-    for text in result.notes:
-        note(text)
+    note(*result.notes)
     # Files come last: the numbers must not be lost if one cannot be written.
     for path in result.write_runs(runs) if runs else ():
         note(f"wrote {path}")
@@ -183,16 +171,12 @@ def _read_queries(
     queries: str | None, qrels: str | None, dataset: str | None
 ) -> tuple[dict[str, str], dict[str, dict[str, int]] | None]:
     """Return queries and judgments; files take precedence over those of the dataset."""
+    from retriever.datasets.ir_datasets_loader import load_named
     from retriever.formats import read_qrels, read_queries
 
     if queries is None and dataset is None:
         raise click.UsageError("Give --queries FILE, or --dataset NAME.")
-    if dataset is None:
-        named = None
-    else:
-        from retriever.datasets.ir_datasets_loader import load_named
-
-        named = load_named(dataset)
+    named = load_named(dataset) if dataset is not None else None
     texts = read_queries(queries) if queries else named.queries if named else {}
     judgments = read_qrels(qrels) if qrels else named.qrels if named else {}
     return texts, judgments or None
@@ -207,8 +191,6 @@ def _print(result: Comparison, why: int | None, *, as_json: bool, as_csv: bool) 
         from retriever.report.terminal.comparison import comparison_tables
         from retriever.report.terminal.contrasts import contrast_lines
 
-        show = printer()
-        for table in comparison_tables(result):
-            show(table)
-        for line in contrast_lines(result, why) if why else ():
-            show(line)
+        print_parts(*comparison_tables(result))
+        if why:
+            print_parts(*contrast_lines(result, why))

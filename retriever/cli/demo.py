@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from retriever.advice import shell_command
-from retriever.cli.output import note, printer, progress_bar
+from retriever.cli.output import note, print_parts, progress_bar
 
 CONTRASTS = 2
 
@@ -29,14 +29,10 @@ def demo(folder: Path) -> None:
 
     note("350 news stories; 50 of them rated by people; BM25, averaged GloVe, MiniLM")
     result = prepare(folder, progress_bar)
-    show = printer()
-    for table in comparison_tables(result.comparison):
-        show(table)
-    for text in result.comparison.notes:
-        note(text)
-    for line in contrast_lines(result.comparison, CONTRASTS, (STATIC, CONTEXTUAL)):
-        show(line)
-    show(f"\nTry next, on {result.library}/:")
+    print_parts(*comparison_tables(result.comparison))
+    note(*result.comparison.notes)
+    print_parts(*contrast_lines(result.comparison, CONTRASTS, (STATIC, CONTEXTUAL)))
+    print_parts(f"\nTry next, on {result.library}/:")
     qrels = "--qrels", str(result.qrels)
     for command, *words in (
         ("search", "a plane crash in the mountains", "-i", "glove", "-i", "minilm", "-k", "5"),
@@ -44,4 +40,4 @@ def demo(folder: Path) -> None:
         ("compare", "--queries", str(result.queries), *qrels),
         ("info",),
     ):
-        show(f"  {shell_command(command, result.library, *words)}")
+        print_parts(f"  {shell_command(command, result.library, *words)}")

@@ -70,8 +70,7 @@ def distill(
     if as_json:
         print_json(asdict(report))
         return
-    for line in _summary(report):
-        click.echo(line)
+    click.echo("\n".join(_summary(report)))
     if not report.already:
         note(f"the teacher encoded in {report.precision}; --texts {report.read} repeats this table")
 
@@ -96,12 +95,10 @@ def _summary(report: DistillReport) -> list[str]:
         lines.append(f"index {report.name}: {pluralize(report.build.embedded, 'passage')} embedded")
     if (judged := report.judged) is not None:
         lines.append(f"nDCG@10 over {pluralize(judged.queries, 'query', 'queries')}:")
-        own = f"{report.name}'s queries over {report.teacher}'s vectors"
-        both = f"{report.name} on both sides"
         for value, who in (
             (judged.teacher, f"{report.teacher} itself"),
-            (judged.student_queries, own),
-            (judged.student, both),
+            (judged.student_queries, f"{report.name}'s queries over {report.teacher}'s vectors"),
+            (judged.student, f"{report.name} on both sides"),
         ):
             if value is not None:
                 share = 100 * value / (judged.teacher or 1.0)

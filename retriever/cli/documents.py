@@ -74,7 +74,11 @@ def add(
     if not sources and not dataset:
         _index_fields(library, fields, as_json)
         return
-    given = _named_documents(dataset) if dataset else sources
+    given: Sequence[Any] = sources
+    if dataset:
+        from retriever.datasets.ir_datasets_loader import load_named
+
+        given = [load_named(dataset).documents()]
     with Collection.open_or_create(library, split=splitter) as collection:
         if fields:
             collection.index_fields(*fields)
@@ -85,41 +89,28 @@ def add(
 
 
 def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
-    from indexes.errors import pluralize
     from indexes.ingest.upsert import Added
     from retriever.collection import Collection
-    from retriever.records import added_record
 
     with Collection.open(library) as collection:
         collection.index_fields(*fields)
         documents = len(collection)
-    if as_json:
-        print_json(added_record(Added(), documents))
-    else:
-        has = f"{library}/ has {pluralize(documents, 'document')}"
-        click.echo(f"{', '.join(fields)} indexed; {has}")
+    _report(library, Added(), documents, as_json, f"{', '.join(fields)} indexed")
 
 
-def _named_documents(name: str) -> Sequence[Any]:
-    from retriever.datasets.ir_datasets_loader import load_named
-
-    return [load_named(name).documents()]
-
-
-def _report(library: Path, added: Added, documents: int, as_json: bool) -> None:
+def _report(library: Path, added: Added, documents: int, as_json: bool, done: str = "") -> None:
     from indexes.errors import pluralize
     from retriever.records import added_record
 
-    for record in added.skipped[:LISTED]:
-        note(f"skipped {record}")
+    note(*(f"skipped {record}" for record in added.skipped[:LISTED]))
     if added.skipped_total > LISTED:
         note(f"skipped {added.skipped_total - LISTED:,} more")
     if as_json:
         print_json(added_record(added, documents))
         return
     counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
-    has = f"{library}/ has {pluralize(documents, 'document')}"
-    click.echo(f"{counts}, {added.skipped_total:,} skipped; {has}")
+    done = done or f"{counts}, {added.skipped_total:,} skipped"
+    click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
 
 
 @click.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from retriever.cli.options import as_csv, as_json, keep_self, measures, qrels
-from retriever.cli.output import note, printer
+from retriever.cli.output import note, print_parts
 
 
 @click.command()
@@ -46,11 +46,7 @@ def evaluate(
     else:
         from retriever.report.terminal.evaluation import evaluation_tables, per_query_tables
 
-        show = printer()
-        for table in evaluation_tables(result):
-            show(table)
+        print_parts(*evaluation_tables(result))
         for table in per_query_tables(result) if per_query else ():
-            show("")
-            show(table)
-    for text in result.notes:
-        note(text)
+            print_parts("", table)
+    note(*result.notes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from retriever.cli.options import as_json, index_names, library
-from retriever.cli.output import note, print_json, printer
+from retriever.cli.output import note, print_json, print_parts
 
 
 @click.command()
@@ -22,16 +22,13 @@ def info(library: Path, as_json: bool) -> None:
     with Collection.open(library) as collection:
         facts = collection.info()
     for index in facts.indexes:
-        for text in fitting_notes(index, library):
-            note(text)
+        note(*fitting_notes(index, library))
     if as_json:
         print_json(asdict(facts))
         return
     from retriever.report.terminal.collection import info_table
 
-    show = printer()
-    for part in info_table(facts):
-        show(part)
+    print_parts(*info_table(facts))
 
 
 @click.command()

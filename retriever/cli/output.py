@@ -10,18 +10,20 @@ from typing import Any
 import click
 
 
-def note(text: str) -> None:
-    """Print a note to stderr."""
-    click.echo(f"note: {text}", err=True)
+def note(*texts: str) -> None:
+    """Print notes to stderr."""
+    for text in texts:
+        click.echo(f"note: {text}", err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print one line of JSON to stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str))
+def print_json(*values: Any) -> None:
+    """Print values to stdout, each as one line of JSON."""
+    for value in values:
+        click.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def printer() -> Callable[[Any], None]:
-    """Return a function that prints to stdout, at most 100 columns wide.
+def print_parts(*parts: Any) -> None:
+    """Print texts and tables to stdout, at most 100 columns wide.
 
     A line of text is cut on a narrower terminal.
     """
@@ -32,15 +34,14 @@ def printer() -> Callable[[Any], None]:
 
     # No markup: texts with "[/b]" or ":cat:" are shown as they are.
     console = Console(highlight=False, markup=False, emoji=False)
-    wide = Console(highlight=False, markup=False, emoji=False, width=WIDTH, soft_wrap=True)
-
-    def narrow(part: Any) -> None:
-        if isinstance(part, Text):
+    narrow = console.is_terminal and console.width < WIDTH
+    if not narrow:
+        console = Console(highlight=False, markup=False, emoji=False, width=WIDTH, soft_wrap=True)
+    for part in parts:
+        if narrow and isinstance(part, Text):
             console.print(part, no_wrap=True, overflow="ellipsis")
         else:
             console.print(part)
-
-    return narrow if console.is_terminal and console.width < WIDTH else wide.print
 
 
 @contextlib.contextmanager

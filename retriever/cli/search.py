@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from retriever.cli.options import as_json, how_many, indexes, library, where
-from retriever.cli.output import note, print_json, printer
+from retriever.cli.output import note, print_json, print_parts
 
 
 @click.command()
@@ -49,19 +49,15 @@ def search(
         names = indexes or (None,)
         retrievers = [collection.retriever(name) for name in names]
         answers = {r.name: r.search_many(list(texts.values()), k, where=where) for r in retrievers}
-    show = printer()
     notes: dict[str, None] = {}
     for position, (query_id, text) in enumerate(texts.items()):
         hits = {name: found[position] for name, found in answers.items()}
         notes |= dict.fromkeys(n for found in hits.values() for n in found.notes)
         if as_json:
             for name, found in hits.items():
-                for record in hit_records(query_id, text, name, found):
-                    print_json(record)
+                print_json(*hit_records(query_id, text, name, found))
             continue
         if queries is not None:
-            show(f"\n{one_line(f'{query_id}: {text}')}")
-        for line in side_by_side(hits) if len(hits) > 1 else hits_list(*hits.values()):
-            show(line)
-    for text in notes:
-        note(text)
+            print_parts(f"\n{one_line(f'{query_id}: {text}')}")
+        print_parts(*(side_by_side(hits) if len(hits) > 1 else hits_list(*hits.values())))
+    note(*notes)

@@ -98,8 +98,7 @@ def train(
     if as_json:
         print_json(train_record(report))
     else:
-        for line in _summary(report):
-            click.echo(line)
+        click.echo("\n".join(_summary(report)))
     if not report.repeatable:
         note("several threads: results vary slightly between runs; --workers 1 is reproducible")
 

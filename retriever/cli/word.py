@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retriever.cli.options import POSITIVE, as_json, how_many, indexes, library
-from retriever.cli.output import note, print_json, printer, progress_bar
+from retriever.cli.output import note, print_json, print_parts, progress_bar
 
 if TYPE_CHECKING:
     from retriever.word_senses import WordSenses, WordUses
@@ -79,14 +79,10 @@ def _show(found: WordSenses | WordUses, as_json: bool) -> None:
     from retriever.report.terminal.word_senses import sense_lines, sense_records
 
     if as_json:
-        for record in sense_records(found):
-            print_json(record)
+        print_json(*sense_records(found))
     else:
-        show = printer()
-        for line in sense_lines(found, _columns()):
-            show(line)
-    for text in found.notes:
-        note(text)
+        print_parts(*sense_lines(found, _columns()))
+    note(*found.notes)
 
 
 def _columns() -> int:

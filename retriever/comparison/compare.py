@@ -101,7 +101,9 @@ def compare(
         rows[name] = _row(system_run, infos[name], cost, latencies[name], per_query[name], test_set)
     differing = _differences(per_query, test_set.measures, baseline, seed)
     documents = _documents(collection, answers, test_set)
-    parts = _with_parts([system_run.run.name for system_run in system_runs], infos)
+    found = (one for system_run in system_runs for one in with_parts(system_run.run.name, infos))
+    # Parts come first, each once.
+    parts = list({one.name: one for one in found}.values())
     shared = SharedWords(documents, _language(parts))
     imported = [answers[name] for name in runs]
     return steps.done(
@@ -111,9 +113,7 @@ def compare(
             baseline=baseline,
             rows={name: replace(row, differences=differing[name]) for name, row in rows.items()},
             per_query=per_query,
-            pairwise={
-                (a, b): _agreement(answers[a], answers[b], k) for a, b in combinations(answers, 2)
-            },
+            pairwise=_agreements(answers, k),
             runs=answers,
             queries=_queries(retrievers, answers, test_set, shared),
             documents=documents,
@@ -130,12 +130,6 @@ def _check_baseline(baseline: str | None, names: Sequence[str], qrels: Qrels | N
         raise unknown_name("system", baseline, "this comparison", names)
     if baseline is not None and qrels is None:
         raise InputError("A baseline needs judgments. Give qrels, or leave the baseline out.")
-
-
-def _with_parts(names: Sequence[str], infos: Mapping[str, IndexInfo]) -> list[IndexInfo]:
-    """Return the named indexes and their parts, parts first, each once."""
-    found = (one for name in names for one in with_parts(name, infos))
-    return list({one.name: one for one in found}.values())
 
 
 @dataclass
@@ -208,9 +202,12 @@ def _family(info: IndexInfo) -> str:
     return CONTEXTUAL_KINDS.get(kind, kind)
 
 
-def _agreement(a: Run, b: Run, k: int) -> Agreement:
-    first, second = ({query: hits[:k] for query, hits in run.ranking.items()} for run in (a, b))
-    return Agreement(overlap(first, second, k), mean_rbo(first, second))
+def _agreements(runs: Mapping[str, Run], k: int) -> dict[tuple[str, str], Agreement]:
+    tops = {name: {q: hits[:k] for q, hits in run.ranking.items()} for name, run in runs.items()}
+    return {
+        (a, b): Agreement(overlap(tops[a], tops[b], k), mean_rbo(tops[a], tops[b]))
+        for a, b in combinations(tops, 2)
+    }
 
 
 def _documents(
@@ -239,8 +236,8 @@ def _documents(
 
 def _language(leaves: Sequence[IndexInfo]) -> str:
     """Return the language of the stemmer: that of the first BM25 index, or else the default."""
-    languages = [str(info.options["language"]) for info in leaves if kind_of(info.kind).is_lexical]
-    return languages[0] if languages else DEFAULT_LANGUAGE
+    lexical = (info for info in leaves if kind_of(info.kind).is_lexical)
+    return next((str(info.options["language"]) for info in lexical), DEFAULT_LANGUAGE)
 
 
 def _queries(

@@ -12,6 +12,7 @@ from indexes.errors import InputError
 from retriever.evaluation.pooling import DEFAULT_POOL_QUERIES, judgment_pool
 from retriever.evaluation.results import ComparisonResults
 from retriever.formats import write_label_file
+from retriever.report import exports
 
 # Characters that no file name can hold, and white space.
 _UNFIT = re.compile(r'[\s/\\:*?"<>|\x00-\x1f]')
@@ -28,15 +29,11 @@ class Comparison(ComparisonResults):
 
     def to_json(self) -> str:
         """Return JSON lines, one object per system: its quality, its cost and its agreements."""
-        from retriever.report.exports import json_lines
-
-        return json_lines(self)
+        return exports.json_lines(self)
 
     def to_csv(self) -> str:
         """Return CSV with one line per number, under `system,what,value`."""
-        from retriever.report.exports import csv_lines
-
-        return csv_lines(self)
+        return exports.csv_lines(self)
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame: one row per system, one column per number of `to_csv`.
@@ -44,9 +41,7 @@ class Comparison(ComparisonResults):
         Raises:
             InputError: pandas is not installed.
         """
-        from retriever.report.exports import data_frame
-
-        return data_frame(self)
+        return exports.data_frame(self)
 
     def write_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained page: tables, plots, every query with its answers.

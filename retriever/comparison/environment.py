@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain
-from pathlib import Path
 
 from indexes.catalog.kinds import kind_of
 from indexes.errors import pluralize
@@ -45,13 +44,11 @@ def collect_environment(
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in LIBRARIES},
     }
-    facts |= {f"index {info.name}": _command(collection.path, info) for info in indexes}
+    facts |= {
+        f"index {info.name}": shell_command("build", collection.path, info.name, *_words(info))
+        for info in indexes
+    }
     return facts | ({"command": command} if command else {})
-
-
-def _command(folder: Path, info: IndexInfo) -> str:
-    """Return the command that builds an index."""
-    return shell_command("build", folder, info.name, *_words(info))
 
 
 def _words(info: IndexInfo) -> list[str]:

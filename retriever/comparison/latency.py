@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retriever.evaluation.results import Latency, Spread
 from retriever.search.results import Timing
@@ -37,9 +36,6 @@ def measure(retrievers: Sequence[Retriever], texts: Sequence[str], k: int) -> Ma
 
 def _summary(timings: Sequence[Timing]) -> Latency:
     steps = np.array([(t.encoding, t.searching, t.fetching, t.total) for t in timings]) * 1000
-    encoding, searching, fetching, total = map(_spread, steps.T)
+    percentiles = np.percentile(steps, [50, 95, 99], axis=0).T.tolist()
+    encoding, searching, fetching, total = (Spread(*step) for step in percentiles)
     return Latency(encoding, searching, fetching, total, tuple(np.sort(steps[:, 3]).tolist()))
-
-
-def _spread(milliseconds: NDArray[np.float64]) -> Spread:
-    return Spread(*np.percentile(milliseconds, [50, 95, 99]).tolist())

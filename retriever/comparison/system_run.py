@@ -16,7 +16,6 @@ from retriever.search.retriever import Retriever
 class SystemRun:
     """Answers of one system to all queries; `exact` are those of exact search over its vectors."""
 
-    retriever: Retriever
     run: Run
     exact: Run | None
     ann_recall: float | None
@@ -38,7 +37,7 @@ def run_system(retriever: Retriever, test_set: TestSet) -> SystemRun:
         if isinstance(finder.embedder, ReportsCoverage):
             coverage = finder.embedder.report_queries(test_set.texts).coverage
         exact = _cut(exact, test_set)
-    return SystemRun(retriever, _cut(run, test_set), exact, recall, coverage)
+    return SystemRun(_cut(run, test_set), exact, recall, coverage)
 
 
 def import_run(run: Run, name: str, test_set: TestSet) -> Run:

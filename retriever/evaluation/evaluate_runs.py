@@ -20,6 +20,7 @@ from retriever.evaluation.measures import (
     parse_measures,
 )
 from retriever.formats import read_run
+from retriever.formats.sources import without_gz
 from retriever.formats.writing import delimited_line
 from retriever.formatting import first_names
 
@@ -90,7 +91,7 @@ def read_runs(
     for path, count in Counter(given).items():
         if count > 1:
             raise InputError(f"The run {path} is given {count} times; give it once.")
-    short = {path: _short_name(path) for path in given}
+    short = {path: Path(without_gz(Path(path).name)).stem for path in given}
     taken = Counter(short.values())
     return {(name if taken[name] == 1 else path): read_run(path) for path, name in short.items()}
 
@@ -175,8 +176,3 @@ def _cells(run: EvaluatedRun, per_query: bool) -> Iterator[list[str]]:
             yield from ([run.name, measure, query, repr(value)] for query, value in values.items())
         else:
             yield [run.name, measure, repr(run.quality[measure])]
-
-
-def _short_name(path: str) -> str:
-    name = Path(path).name
-    return Path(name[:-3] if name.lower().endswith(".gz") else name).stem

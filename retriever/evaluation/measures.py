@@ -92,11 +92,7 @@ def evaluate(
 
 
 def mean(per_query: Mapping[str, float]) -> float:
-    """Return the mean of one measure over queries.
-
-    Raises:
-        InputError: there are no queries.
-    """
+    """Return the mean of one measure over queries; `InputError` if there are none."""
     if not per_query:
         fault = "There are no queries to average over"
         raise InputError(f"{fault}; expected at least one judged query.")
@@ -121,10 +117,8 @@ def overlap(a: RunHits, b: RunHits, k: int) -> float:
 
     Order within the top `k` does not count. The overlap is a share of `k`, or of the longer list if
     both are shorter, so that equal lists from a small corpus give 1. A query without hits in one
-    run scores zero; one without hits in both is left out. Returns 0 if no query is left.
-
-    Raises:
-        InputError: `k` is less than 1.
+    run scores zero; one without hits in both is left out. Returns 0 if no query is left. A `k` less
+    than 1 is an `InputError`.
     """
     _check_k(k)
     shares = []
@@ -146,10 +140,7 @@ def ann_recall(
     `k` entries, or those of the entire corpus if it is smaller. One of the first `k` hits counts if
     its score reaches the exact k-th score minus 1e-6, so ties cost nothing: an exact index has 1.0.
     A query without exact hits is left out; 1.0 if none is left. This is ann-benchmarks' recall with
-    a threshold.
-
-    Raises:
-        InputError: `k` is less than 1, or the numbers of rows differ.
+    a threshold. A `k` less than 1, or different numbers of rows, is an `InputError`.
     """
     _check_k(k)
     if len(found_scores) != len(exact_scores):

@@ -20,10 +20,8 @@ def judgment_pool(
     """Yield the top `k` of every system for the `queries` most disputed queries, those first.
 
     Judged documents are left out, and queries without any other. Within a query, documents are in
-    the order of their ids: a judge should not see which system ranked what first.
-
-    Raises:
-        InputError: fewer than two systems, or fewer than one query.
+    the order of their ids: a judge should not see which system ranked what first. Fewer than two
+    systems, or fewer than one query, is an `InputError`.
     """
     if queries < 1:
         raise InputError(f"The number of queries to label is {queries}; expected at least 1.")

@@ -41,9 +41,6 @@ def mean_rbo(run_a: RunHits, run_b: RunHits, *, p: float = 0.9) -> float:
 
     Hits are in the given order, best first. A query without hits in one run scores zero; one
     without hits in both is left out. Returns 0 if no query is left.
-
-    Raises:
-        InputError: as `rank_biased_overlap`.
     """
     similarities = {
         query_id: rank_biased_overlap(_top(run_a, query_id), _top(run_b, query_id), p=p)
@@ -73,13 +70,9 @@ def disagreement(runs: Mapping[str, RunHits], k: int) -> list[tuple[str, float]]
     for query_id in query_ids:
         tops = [_top(run, query_id, k) for run in runs.values()]
         if any(tops):
-            found.append((query_id, _disagreement(tops)))
+            similarities = [rank_biased_overlap(a, b) for a, b in combinations(tops, 2)]
+            found.append((query_id, 1 - math.fsum(similarities) / len(similarities)))
     return sorted(found, key=lambda pair: -pair[1])
-
-
-def _disagreement(tops: Sequence[Sequence[str]]) -> float:
-    similarities = [rank_biased_overlap(a, b) for a, b in combinations(tops, 2)]
-    return 1 - math.fsum(similarities) / len(similarities)
 
 
 def _top(run: RunHits, query_id: str, k: int | None = None) -> list[str]:

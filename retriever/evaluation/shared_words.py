@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from indexes.lexical.bm25 import terms_of
@@ -34,7 +34,10 @@ class SharedWords:
 
     def __init__(self, documents: Mapping[str, Excerpt], language: str) -> None:
         self._language = language
-        self._words = {doc_id: _words_of(document) for doc_id, document in documents.items()}
+        self._words = {
+            doc_id: sorted(set(WORD.findall(f"{document.title} {document.text}".lower())))
+            for doc_id, document in documents.items()
+        }
 
     @cached_property
     def _stems(self) -> dict[str, str]:
@@ -58,7 +61,3 @@ class SharedWords:
             for word in self._words.get(doc_id, ())
             if self._stems[word] in wanted
         )
-
-
-def _words_of(document: Excerpt) -> Sequence[str]:
-    return sorted(set(WORD.findall(f"{document.title} {document.text}".lower())))

@@ -39,7 +39,8 @@ def read_delimited(
         elif cells is None:
             return
         elif cells and not isinstance(cells, str):
-            yield place, _named(header, cells)
+            pairs = zip(header, cells, strict=True)
+            yield place, {name: cell for name, cell in pairs if name and (cell or name == "text")}
 
 
 class _Feed:
@@ -105,11 +106,6 @@ def _next_row(reader: Iterator[list[str]], feed: _Feed) -> list[str] | str | Non
         return str(error)
     finally:
         csv.field_size_limit(before)
-
-
-def _named(header: list[str], cells: list[str]) -> dict[str, str]:
-    pairs = zip(header, cells, strict=True)
-    return {name: cell for name, cell in pairs if name and (cell or name == "text")}
 
 
 def _row_fault(cells: list[str] | str | None, width: int) -> str:

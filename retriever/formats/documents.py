@@ -9,13 +9,12 @@ from typing import Any
 
 from indexes.document import Document
 from indexes.errors import BadRecord, InputError
-from retriever.formats.folders import TEXT_ENDINGS, read_folder, read_text_file
+from retriever.formats.folders import TEXT_ENDINGS, Item, read_folder, read_text_file
 from retriever.formats.records import DOCUMENT_COLUMNS, document_or_bad
 from retriever.formats.rows import ROW_ENDINGS, read_rows
 from retriever.formats.sources import STDIN, Source, locate, open_source, require_path, without_gz
 
 DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
-Item = tuple[str, Document | BadRecord]
 
 ENDINGS = ROW_ENDINGS | dict.fromkeys(TEXT_ENDINGS, "text")
 

@@ -48,15 +48,11 @@ class SourceFingerprint:
         return total.digest()
 
     def _checksum(self, path: Path) -> bytes:
-        stamp = _stamp(path)
+        status = path.stat()
+        stamp = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         known = self._checksums.get(str(path))
         if known is None or known[0] != stamp:
             with path.open("rb") as file:
                 known = stamp, hashlib.file_digest(file, "sha256").digest()
             self._checksums[str(path)] = known
         return known[1]
-
-
-def _stamp(path: Path) -> Stamp:
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -24,9 +24,16 @@ def read_jsonl(
 def _object(place: str, line: str) -> dict[str, Any] | BadRecord:
     try:
         value = _DECODER.decode(line)
-    except (ValueError, RecursionError) as error:
-        return BadRecord(place, f"not JSON: {_reason(error)}")
-    return value if isinstance(value, dict) else BadRecord(place, "not an object")
+    except json.JSONDecodeError as error:
+        # Some of the messages already end in "at".
+        reason = f"{error.msg.removesuffix(' at')} at column {error.colno}"
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return value if isinstance(value, dict) else BadRecord(place, "not an object")
+    return BadRecord(place, f"not JSON: {reason}")
 
 
 def _refuse_constant(token: str) -> None:
@@ -34,12 +41,3 @@ def _refuse_constant(token: str) -> None:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def _reason(error: ValueError | RecursionError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        # Some of the messages already end in "at".
-        return f"{error.msg.removesuffix(' at')} at column {error.colno}"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return str(error)

@@ -13,7 +13,7 @@ from indexes.errors import BadRecord, FileFormatError, InputError
 from retriever.formats.columns import one_of
 from retriever.formats.delimited import read_delimited
 from retriever.formats.labels import is_label_file, label_rows
-from retriever.formats.lines import first_lines, read_lines, strip_bom, take_records, text_fault
+from retriever.formats.lines import check_text, first_lines, read_lines, strip_bom, take_records
 from retriever.formats.rows import Row
 from retriever.formats.sources import STDIN, Source, open_source, require_path, without_gz
 from retriever.formats.trec import check_token
@@ -70,7 +70,7 @@ def write_qrels(path: str | os.PathLike[str], qrels: Mapping[str, Mapping[str, i
             grade is beyond a million; `path` cannot be written. Nothing is written then.
     """
     ending = Path(without_gz(os.fspath(path))).suffix.lower()
-    check = check_token if ending in TREC_ENDINGS else _check_id
+    check = check_token if ending in TREC_ENDINGS else check_text
     for query_id, grades in qrels.items():
         check("query id", query_id)
         for doc_id, grade in grades.items():
@@ -99,11 +99,6 @@ def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]
     header, delimiter = (CSV_HEADER, ",") if ending == ".csv" else (BEIR_HEADER, "\t")
     for cells in itertools.chain([header], rows):
         yield delimited_line(cells, delimiter)
-
-
-def _check_id(what: str, value: str) -> None:
-    if fault := text_fault(what, value):
-        raise InputError(f"The {fault}.")
 
 
 def _rows(stream: Iterable[bytes], name: str) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadRecord, InputError, pluralize
-from retriever.formats.lines import is_unicode, text_fault
+from retriever.formats.lines import check_text, is_unicode
 from retriever.formats.rows import Row
 from retriever.formats.writing import atomic_writer, delimited_line
 
@@ -104,12 +104,11 @@ def label_rows(rows: Iterable[Row], name: str) -> Iterator[Row]:
 def _checked(rows: Iterable[UnjudgedDocument]) -> Iterator[UnjudgedDocument]:
     seen = set()
     for row in rows:
-        fault = text_fault("query id", row.query_id) or text_fault("document id", row.doc_id)
-        if not fault and not all(map(is_unicode, astuple(row))):
+        check_text("query id", row.query_id)
+        check_text("document id", row.doc_id)
+        if not all(map(is_unicode, astuple(row))):
             texts = f"text of document '{row.doc_id}' or query '{row.query_id}'"
-            fault = f"{texts} is not valid Unicode"
-        if fault:
-            raise InputError(f"The {fault}.")
+            raise InputError(f"The {texts} is not valid Unicode.")
         pair = (row.query_id, row.doc_id)
         if pair in seen:
             raise InputError(f"Document '{row.doc_id}' occurs twice for query '{row.query_id}'.")

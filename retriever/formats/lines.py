@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from indexes.errors import BadRecord, BadRecordsError
+from indexes.errors import BadRecord, BadRecordsError, InputError
 
 # Enough to see what is wrong; a big file of another format must not fill memory.
 KEPT = 1_000
@@ -65,6 +65,12 @@ def text_fault(what: str, value: str) -> str:
     if not value.strip():
         return f"{what} is empty"
     return "" if is_unicode(value) else f"{what} is not valid Unicode"
+
+
+def check_text(what: str, value: str) -> None:
+    """Raise `InputError` with the `text_fault` of a value, if it has one."""
+    if fault := text_fault(what, value):
+        raise InputError(f"The {fault}.")
 
 
 def take_records(

@@ -6,12 +6,12 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadRecord, InputError
-from retriever.formats.lines import first_lines, read_lines, take_records, text_fault
+from retriever.formats.lines import check_text, first_lines, read_lines, take_records, text_fault
 from retriever.formats.records import take_id
 from retriever.formats.rows import ROW_ENDINGS, Row, read_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
@@ -62,28 +62,22 @@ def write_queries(path: str | os.PathLike[str], queries: Mapping[str, str]) -> N
         InputError: an id or text is empty or not valid Unicode, an id of a topic holds white space,
             `path` has another extension or cannot be written. Nothing is written then.
     """
-    line = _line_writer(path)
+    name = os.fspath(path)
+    line = _WRITERS.get(Path(without_gz(name)).suffix.lower())
+    if line is None:
+        raise InputError(
+            f"Queries cannot be written to {name}: expected an extension of "
+            f"{', '.join(_WRITERS)}, optionally with .gz. Rename the file."
+        )
     for query_id, text in queries.items():
-        fault = text_fault("query id", query_id) or text_fault(f"text of query '{query_id}'", text)
-        if fault:
-            raise InputError(f"The {fault}.")
+        check_text("query id", query_id)
+        check_text(f"text of query '{query_id}'", text)
         line(query_id, text)
     with atomic_writer(path) as file:
         if line in (_csv_line, _tsv_line):
             file.write(line("query_id", "text"))
         for query_id, text in queries.items():
             file.write(line(query_id, text))
-
-
-def _line_writer(path: str | os.PathLike[str]) -> Callable[[str, str], str]:
-    name = without_gz(os.fspath(path))
-    writer = _WRITERS.get(Path(name).suffix.lower())
-    if writer is None:
-        raise InputError(
-            f"Queries cannot be written to {os.fspath(path)}: expected an extension of "
-            f"{', '.join(_WRITERS)}, optionally with .gz. Rename the file."
-        )
-    return writer
 
 
 def _json_line(query_id: str, text: str) -> str:

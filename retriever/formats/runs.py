@@ -54,7 +54,11 @@ def read_run(path: str | os.PathLike[str]) -> dict[str, list[tuple[str, float]]]
     ranked: dict[str, dict[str, tuple[float, int]]] = {}
     with open_source(Source(name, "run", name.lower().endswith(".gz") or None)) as stream:
         take_records(read_lines(stream, name), lambda line: _take_line(line, ranked))
-    return {query_id: _best_first(found) for query_id, found in ranked.items()}
+    runs: dict[str, list[tuple[str, float]]] = {}
+    for query_id, found in ranked.items():
+        hits = sorted(found.items(), key=lambda item: (-item[1][0], item[1][1]))
+        runs[query_id] = [(doc_id, score) for doc_id, (score, _) in hits]
+    return runs
 
 
 def _check_hits(query_id: str, hits: Sequence[tuple[str, float]]) -> None:
@@ -90,8 +94,3 @@ def _take_line(line: str, ranked: dict[str, dict[str, tuple[float, int]]]) -> st
         return f"document '{doc_id}' is in query '{query_id}' twice"
     found[doc_id] = entry
     return None
-
-
-def _best_first(found: Mapping[str, tuple[float, int]]) -> list[tuple[str, float]]:
-    hits = sorted(found.items(), key=lambda item: (-item[1][0], item[1][1]))
-    return [(doc_id, score) for doc_id, (score, _) in hits]

@@ -35,21 +35,16 @@ def read_parquet(
         try:
             parquet = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES)
             check_columns(name, parquet.schema_arrow.names, required)
-            yield from _rows(parquet, name)
+            batches = parquet.iter_batches(BATCH_ROWS)
+            rows = (row for batch in batches for row in _microseconds(batch).to_pylist())
+            for number, row in enumerate(rows, 1):
+                values = {key: _plain(value) for key, value in row.items() if value is not None}
+                yield f"{name}:row {number}", values
         # ValueError: a value that Python cannot represent, such as the year 20,000.
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             message = f"{name} cannot be read as Parquet: {reason}. Download or create it again."
             raise FileFormatError(message) from None
-
-
-def _rows(parquet: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    number = 0
-    for batch in parquet.iter_batches(BATCH_ROWS):
-        for row in _microseconds(batch).to_pylist():
-            number += 1
-            values = {key: _plain(value) for key, value in row.items() if value is not None}
-            yield f"{name}:row {number}", values
 
 
 def _microseconds(batch: Any) -> Any:

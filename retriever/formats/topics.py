@@ -109,7 +109,8 @@ def _topics(text: str, name: str) -> Iterator[_Topic]:
         if kind in ("top", "topic"):
             if topic:
                 yield topic
-            topic = None if closing else _Topic(f"{name}:{line}", _attributes(tag[3] or ""))
+            attributes = {key.lower(): a or b for key, a, b in _ATTRIBUTE.findall(tag[3] or "")}
+            topic = None if closing else _Topic(f"{name}:{line}", attributes)
             inside = ""
         elif topic and kind not in INLINE:
             inside = "" if closing else kind
@@ -121,10 +122,6 @@ def _topics(text: str, name: str) -> Iterator[_Topic]:
     if topic:
         topic.pieces.setdefault(inside, []).append(text[end:])
         yield topic
-
-
-def _attributes(text: str) -> dict[str, str]:
-    return {name.lower(): a or b for name, a, b in _ATTRIBUTE.findall(text)}
 
 
 def _row(topic: _Topic) -> dict[str, str] | BadRecord:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO
 
 from indexes.errors import InputError
 
@@ -18,27 +18,20 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a UTF-8 text file that replaces `path` when the block ends without an error.
 
     Gzipped if `path` ends in `.gz`. After an error an old file is unchanged and no new one is left.
-
-    Raises:
-        InputError: the folder does not exist or cannot be written to.
+    A folder that does not exist or cannot be written to is an `InputError`.
     """
     target = Path(path)
     temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    create: Callable[..., Any] = gzip.open if target.suffix.lower() == ".gz" else open
     try:
         try:
-            with _create(temporary, target.suffix.lower() == ".gz") as file:
+            with create(temporary, "xt", encoding="utf-8", newline="\n") as file:
                 yield file
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror or error}.") from None
-
-
-def _create(path: Path, zipped: bool) -> TextIO:
-    if zipped:
-        return cast(TextIO, gzip.open(path, "xt", encoding="utf-8", newline="\n"))
-    return path.open("x", encoding="utf-8", newline="\n")
 
 
 def delimited_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,6 +9,7 @@ from typing import Any
 
 from indexes.errors import InputError
 from retriever.evaluation.results import ComparisonResults, Row
+from retriever.formats.writing import delimited_line
 
 
 def json_lines(comparison: ComparisonResults) -> str:
@@ -21,13 +20,10 @@ def json_lines(comparison: ComparisonResults) -> str:
 
 def csv_lines(comparison: ComparisonResults) -> str:
     """Return CSV with one line per number: `system,what,value`."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("system", "what", "value"))
+    lines = [("system", "what", "value")]
     for row in comparison.rows.values():
-        for what, value in _numbers(comparison, row):
-            writer.writerow((row.name, what, value))
-    return file.getvalue().rstrip("\n")
+        lines += [(row.name, what, f"{value}") for what, value in _numbers(comparison, row)]
+    return "".join(delimited_line(cells, ",") for cells in lines).removesuffix("\n")
 
 
 def data_frame(comparison: ComparisonResults) -> Any:

@@ -29,7 +29,9 @@ def headline(comparison: ComparisonResults) -> Headline:
     if not comparison.rows or not comparison.queries:
         return Headline("Nothing was compared.", ())
     if not comparison.judged:
-        return Headline(_counted(comparison), [*_agreement(comparison), NOT_JUDGED])
+        systems = pluralize(len(comparison.rows), "system")
+        queries = pluralize(len(comparison.queries), "query", "queries")
+        return Headline(f"{systems} answered {queries}.", [*_agreement(comparison), NOT_JUDGED])
     best, value = _best(comparison)
     measure = label_of(comparison.measures[0])
     if len(comparison.rows) == 1:
@@ -65,11 +67,6 @@ def signed(value: float, places: int = 3) -> str:
     """Format a difference with its sign and a typographic minus; zero has no sign."""
     text = f"{value:+.{places}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
-
-
-def _counted(comparison: ComparisonResults) -> str:
-    systems = pluralize(len(comparison.rows), "system")
-    return f"{systems} answered {pluralize(len(comparison.queries), 'query', 'queries')}."
 
 
 def _best(comparison: ComparisonResults) -> tuple[list[str], str]:

@@ -26,9 +26,13 @@ class StaticOptions:
             raise InputError(f"Unknown weighting '{self.weighting}'. It can be: {known}.")
         if not isinstance(self.unit_words, bool):
             raise InputError(f"unit_words is {self.unit_words!r}; expected True or False.")
-        if self.components is not None:
-            _check_number("components", self.components)
-        _check_number("all_but_top", self.all_but_top)
+        for name, value in (
+            ("components", self.components or 0),
+            ("all_but_top", self.all_but_top),
+        ):
+            # bool is a subclass of int.
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InputError(f"{name} is {value!r}; expected a whole number from 0.")
 
     def check_width(self, dim: int) -> None:
         """Raise `InputError` if no dimension of `dim` would remain after the removals."""
@@ -58,9 +62,3 @@ class StaticOptions:
             if getattr(self, name) != getattr(StaticOptions, name):
                 chosen[name] = getattr(self, name)
         return chosen
-
-
-def _check_number(name: str, value: object) -> None:
-    # bool is a subclass of int.
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"{name} is {value!r}; expected a whole number from 0.")

@@ -91,7 +91,8 @@ def _place(folder: Path) -> str:
             f"{folder} is a model of {', '.join(kinds)}; expected a static one: StaticEmbedding, "
             f"then at most Normalize. For other sentence models, use contextual:{folder}."
         )
-    if prompt := _default_prompt(folder):
+    config = _json(folder / PROMPTS, dict)
+    if prompt := (config.get("prompts") or {}).get(config.get("default_prompt_name")):
         raise FileFormatError(
             f"{folder} puts the prompt '{prompt}' before every text; static tables are read "
             f"without prompts. Use contextual:{folder}."
@@ -99,11 +100,6 @@ def _place(folder: Path) -> str:
     if Path(place).is_absolute() or ".." in Path(place).parts:
         raise FileFormatError(f"{folder / MODULES} points outside its folder: {place}.")
     return place
-
-
-def _default_prompt(folder: Path) -> str:
-    config = _json(folder / PROMPTS, dict)
-    return (config.get("prompts") or {}).get(config.get("default_prompt_name")) or ""
 
 
 def _teacher(folder: Path) -> str | None:

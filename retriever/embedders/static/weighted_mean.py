@@ -12,14 +12,8 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from retriever.embedders.base import Matrix
-from retriever.embedders.static import pooling
-from retriever.embedders.static.components import (
-    CommonComponents,
-    ComponentRemoval,
-    common_components,
-    removal,
-    top_components,
-)
+from retriever.embedders.static import components, pooling
+from retriever.embedders.static.components import CommonComponents, ComponentRemoval
 from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
 from retriever.embedders.static.options import StaticOptions
@@ -115,11 +109,11 @@ class WeightedMeans:
                 f"Removing {self._options.components} common components requires a fit. "
                 "Call embedder.fitted(texts), or build an index, which fits it."
             )
-        return removal(self._top if self._linear else None, texts)
+        return components.removal(self._top if self._linear else None, texts)
 
     @cached_property
     def _common_of_words(self) -> ComponentRemoval | None:
-        return removal(self._top, None)
+        return components.removal(self._top, None)
 
     @cached_property
     def _top(self) -> CommonComponents | None:
@@ -128,7 +122,7 @@ class WeightedMeans:
             return None
         if self._fit is not None:
             return self._fit.top
-        return top_components(self._vocabulary.vectors, self._options.all_but_top)
+        return components.top_components(self._vocabulary.vectors, self._options.all_but_top)
 
 
 def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions) -> Fit:
@@ -143,7 +137,8 @@ def fit_on(texts: Iterable[str], vocabulary: Vocabulary, options: StaticOptions)
         return fit
     means = _means(counts.sample, vocabulary, WeightedMeans(vocabulary, options, fit))
     weighted = options.weighting == "usif"
-    return replace(fit, common=common_components(means, options.removed, weighted=weighted))
+    common = components.common_components(means, options.removed, weighted=weighted)
+    return replace(fit, common=common)
 
 
 def _means(

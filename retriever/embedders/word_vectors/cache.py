@@ -16,13 +16,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from indexes.errors import InputError
-from retriever.embedders.cache import (
-    cache_folder,
-    mark_used,
-    remove_unused,
-    write_file_atomic,
-    write_folder_atomic,
-)
+from retriever.embedders import cache
+from retriever.embedders.cache import cache_folder
 from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter, read_intact
 
 HEX_DIGITS = 64
@@ -51,7 +46,7 @@ def converted_before(sources: Sequence[Path]) -> tuple[Path, WordMeta] | None:
     meta = read_intact(folder)
     if meta is None:
         return None
-    mark_used(folder)
+    cache.mark_used(folder)
     return folder, meta
 
 
@@ -75,7 +70,7 @@ def checksum_of(sources: Sequence[Path]) -> str:
     checksum = _hash(sources)
     # A read-only cache may still hold the converted form.
     with suppress(OSError):
-        write_file_atomic(memory, checksum)
+        cache.write_file_atomic(memory, checksum)
     return checksum
 
 
@@ -94,8 +89,8 @@ def _write(folder: Path, source: Path, convert: Convert) -> WordMeta:
         with closing(WordWriter(work, source)) as writer:
             convert(writer, folder.name)
 
-    write_folder_atomic(folder, fill, lambda made: read_intact(made) is not None)
-    remove_unused(folder.parent, folder)
+    cache.write_folder_atomic(folder, fill, lambda made: read_intact(made) is not None)
+    cache.remove_unused(folder.parent, folder)
     meta = read_intact(folder)
     if meta is None:
         raise InputError(f"{folder} was changed by another process while it was built. Try again.")

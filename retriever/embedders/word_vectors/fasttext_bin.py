@@ -49,18 +49,13 @@ def _check(path: Path, data: mmap.mmap) -> None:
     if labels > 0:
         raise FileFormatError(f"{path} is a fastText classifier; expected a model of word vectors.")
     pruned = struct.unpack_from("<q", data, position)[0] if new else 0
-    position = _after_entries(path, data, position + (8 if new else 0), entries)
-    position += 8 * max(pruned, 0)
-    _check_matrix(path, data, position, new)
-
-
-def _after_entries(path: Path, data: mmap.mmap, position: int, entries: int) -> int:
+    position += 8 if new else 0
     for _ in range(entries):
         end = data.find(b"\0", position)
         if end < 0:
             raise _cut_off(path)
         position = end + 1 + ENTRY_BYTES
-    return position
+    _check_matrix(path, data, position + 8 * max(pruned, 0), new)
 
 
 def _check_matrix(path: Path, data: mmap.mmap, position: int, new: bool) -> None:

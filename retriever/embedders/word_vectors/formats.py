@@ -214,12 +214,6 @@ def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int) -> Bloc
             words.append(word.strip().decode())
         except ValueError:
             _refuse_row(path, number, word, values)
-    return words, _finite(path, lines, rows, width)
-
-
-def _finite(
-    path: Path, lines: list[tuple[int, bytes]], rows: list[list[float]], width: int
-) -> Matrix:
     # A number beyond float32 becomes infinite here, and is refused below.
     with np.errstate(over="ignore"):
         vectors = np.array(rows, dtype=np.float32).reshape(len(rows), width)
@@ -227,7 +221,7 @@ def _finite(
     if len(bad):
         number = lines[bad[0]][0]
         raise FileFormatError(f"{path}, line {number}: a value is not a finite number.")
-    return vectors
+    return words, vectors
 
 
 def _refuse_row(path: Path, number: int, word: bytes, values: list[bytes]) -> NoReturn:

@@ -258,8 +258,7 @@ def _subwords_of(keyed: Any) -> Subwords | None:
     use either.
     """
     vectors = getattr(keyed, "vectors_ngrams", None)
-    if vectors is None or not 0 < len(vectors) == keyed.bucket:
-        return None
-    if not 0 < keyed.max_n >= keyed.min_n:
+    complete = vectors is not None and 0 < len(vectors) == keyed.bucket
+    if not complete or not 0 < keyed.max_n >= keyed.min_n:
         return None
     return Subwords(np.asarray(vectors, dtype=np.float32), int(keyed.min_n), int(keyed.max_n))

@@ -42,6 +42,5 @@ class Table:
 def column(values: Sequence[float | None], draw: Draw, better: Better) -> list[Cell]:
     """Return cells for values, with all that equal the best as shown in bold, unless all do."""
     best = best_text(values, draw, better)
-    return [
-        Cell(text, best=text == best) for text in (format_optional(value, draw) for value in values)
-    ]
+    texts = [format_optional(value, draw) for value in values]
+    return [Cell(text, best=text == best) for text in texts]

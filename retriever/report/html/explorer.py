@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from retriever.evaluation.results import ComparisonResults, Query
+from retriever.evaluation.results import ComparisonResults, Excerpt, Query
 from retriever.report.lines import label_of
 
 
@@ -22,13 +22,14 @@ def explorer_json(comparison: ComparisonResults) -> str:
 def _data(comparison: ComparisonResults) -> dict[str, Any]:
     numbers = {doc_id: at for at, doc_id in enumerate(_documents(comparison))}
     missed = set(comparison.missed())
+    excerpts = [(doc_id, comparison.documents.get(doc_id, Excerpt("", ""))) for doc_id in numbers]
     return {
         "k": comparison.k,
         "judged": comparison.judged,
         "measures": [label_of(name) for name in comparison.measures] if comparison.judged else [],
         "systems": [{"name": row.name, "family": row.family} for row in comparison.rows.values()],
         "pair": comparison.default_pair(),
-        "documents": [_document(comparison, doc_id) for doc_id in numbers],
+        "documents": [[doc_id, excerpt.title, excerpt.text] for doc_id, excerpt in excerpts],
         "queries": [
             _query(comparison, query, numbers, query.query_id in missed)
             for query in comparison.queries.values()
@@ -44,11 +45,6 @@ def _documents(comparison: ComparisonResults) -> dict[str, None]:
         for run in comparison.runs.values():
             found.update(dict.fromkeys(d for d, _ in run.ranking.get(query_id, ())[: comparison.k]))
     return found
-
-
-def _document(comparison: ComparisonResults, doc_id: str) -> list[str]:
-    excerpt = comparison.documents.get(doc_id)
-    return [doc_id, excerpt.title, excerpt.text] if excerpt else [doc_id, "", ""]
 
 
 def _query(

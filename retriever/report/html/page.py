@@ -16,15 +16,8 @@ from retriever.evaluation.results import ComparisonResults, Row
 from retriever.formats.writing import atomic_writer
 from retriever.formatting import milliseconds
 from retriever.report.headline import headline, signed, verdict
+from retriever.report.html import plots
 from retriever.report.html.explorer import explorer_json
-from retriever.report.html.plots import (
-    SHAPES_KEY,
-    PlotTexts,
-    Point,
-    Strip,
-    points_plot,
-    strips_plot,
-)
 from retriever.report.html.tables import TONES, page_tables
 from retriever.report.lines import label_of
 
@@ -33,11 +26,7 @@ SCRIPTS = ("elements.js", "differences.js", "opened.js", "explorer.js")
 
 
 def write_page(comparison: ComparisonResults, path: str | os.PathLike[str]) -> None:
-    """Write the comparison as one HTML file, atomically.
-
-    Raises:
-        InputError: the folder does not exist or cannot be written to.
-    """
+    """Write the comparison as one HTML file, atomically."""
     text = page(comparison)
     with atomic_writer(path) as file:
         file.write(text)
@@ -51,13 +40,16 @@ def page(comparison: ComparisonResults) -> str:
     """
     style = _read("style.css")
     script = "(() => {\n'use strict';\n" + "\n".join(map(_read, SCRIPTS)) + "\n})();"
-    text = _template().render(
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.from_string(_read("page.html.jinja")).render(
         comparison=comparison,
         headline=headline(comparison),
         facts=_facts(comparison),
         tables=page_tables(comparison),
         plots=_plots(comparison),
-        shapes=SHAPES_KEY,
+        shapes=plots.SHAPES_KEY,
         measure=label_of(comparison.measures[0]) if comparison.measures else "",
         style=Markup(style),
         script=Markup(script),
@@ -71,13 +63,6 @@ def page(comparison: ComparisonResults) -> str:
 
 def _read(name: str) -> str:
     return (files("retriever.report.html") / "template" / name).read_text("utf-8").strip()
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_read("page.html.jinja"))
 
 
 def _checksum(text: str) -> str:
@@ -117,15 +102,15 @@ def _points(
         return Markup()
     measure = comparison.measures[0]
     rows = [comparison.rows[name] for name in costs]
-    points = [Point(r.name, r.family, costs[r.name], r.quality[measure]) for r in rows]
+    points = [plots.Point(r.name, r.family, costs[r.name], r.quality[measure]) for r in rows]
     said = "; ".join(f"{p.name} {p.quality:.3f} at {p.cost:,.3g}" for p in points)
     pareto_front = comparison.fronts().get(key, ())
     description = f"{said}. On the front: {', '.join(pareto_front)}."
     label = label_of(measure)
-    texts = PlotTexts(
+    texts = plots.PlotTexts(
         key, f"{label} against {AGAINST[key]}", description, f"{across}, log scale", label
     )
-    return points_plot(points, pareto_front, texts)
+    return plots.points_plot(points, pareto_front, texts)
 
 
 def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
@@ -134,7 +119,7 @@ def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
     measure = comparison.measures[0]
     found = {row.name: row.differences[measure] for row in rows if measure in row.differences}
     strips = [
-        Strip(name, signed(d.mean), TONES[verdict(d)], d.low, d.mean, d.high)
+        plots.Strip(name, signed(d.mean), TONES[verdict(d)], d.low, d.mean, d.high)
         for name, d in found.items()
     ]
     said = "; ".join(
@@ -143,25 +128,23 @@ def _intervals(comparison: ComparisonResults, rows: Sequence[Row]) -> Markup:
     )
     label = label_of(measure)
     title = f"Difference in {label} to {comparison.baseline}, with 95 % intervals"
-    return strips_plot(
-        strips, PlotTexts("chance", title, said, f"difference in {label}"), zero=True
+    return plots.strips_plot(
+        strips, plots.PlotTexts("chance", title, said, f"difference in {label}"), zero=True
     )
 
 
 def _times(rows: Sequence[Row]) -> Markup:
-    strips = [
-        _time_strip(
-            row, np.quantile(row.latency.totals, (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)).tolist()
-        )
-        for row in rows
-        if row.latency and row.latency.totals
-    ]
+    timed = [(row, row.latency.totals) for row in rows if row.latency]
+    strips = [_time_strip(row, totals) for row, totals in timed if totals]
     said = "; ".join(f"{s.name}: median {s.middle:.3g}, 95 % within {s.high:.3g}" for s in strips)
     title = "Milliseconds that single queries took"
-    return strips_plot(strips, PlotTexts("times", title, said, "milliseconds, log scale"), log=True)
+    return plots.strips_plot(
+        strips, plots.PlotTexts("times", title, said, "milliseconds, log scale"), log=True
+    )
 
 
-def _time_strip(row: Row, quantiles: Sequence[float]) -> Strip:
+def _time_strip(row: Row, totals: Sequence[float]) -> plots.Strip:
+    quantiles = np.quantile(totals, (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)).tolist()
     low, lower, middle, upper, high, highest = quantiles
     value = f"{milliseconds(middle)} ms"
-    return Strip(row.name, value, row.family, low, middle, high, (lower, upper), highest)
+    return plots.Strip(row.name, value, row.family, low, middle, high, (lower, upper), highest)

@@ -16,7 +16,6 @@ WAYS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
 # Narrow and wide letters in the widest of the common system fonts; widths below are in em.
 NARROW_LETTERS, WIDE_LETTERS = frozenset("iljtfr.,:;|!'()[]-/ "), frozenset("mwMW@%")
 
-
 # A point and its text.
 Label = tuple[tuple[float, float], str]
 

@@ -242,10 +242,9 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> Markup:
 
 def _tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
     """Return an element with escaped text; `text_anchor` is `text-anchor`, `class_` `class`."""
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
-        for key, value in attributes.items()
-    )
+    names = [key.rstrip("_").replace("_", "-") for key in attributes]
+    pairs = zip(names, attributes.values(), strict=True)
+    written = "".join(f' {key}="{escape(value)}"' for key, value in pairs)
     return Markup(f"<{name}{written}>{''.join(escape(part) for part in inside)}</{name}>")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from retriever.evaluation.results import ComparisonResults, Cost, Latency, Row, Spread
+from retriever.evaluation.results import ComparisonResults, Cost, Row, Spread
 from retriever.evaluation.significance import Difference
 from retriever.formatting import (
     NOTHING,
@@ -82,16 +82,11 @@ def _against(cell: Cell, difference: Difference | None, comparison: ComparisonRe
 def _losses(comparison: ComparisonResults) -> Table:
     """Return the quality lost by approximate indexes, apart from that lost by the embedding."""
     measure = comparison.measures[0]
-    label = label_of(measure)
+    label, recall = label_of(measure), _recall(comparison)
     rows = [row for row in comparison.rows.values() if measure in row.exact_quality]
     return Table(
         "Quality lost by the model and by the index",
-        [
-            f"{label}, exact search",
-            f"{label}, this index",
-            "lost by the index",
-            _recall(comparison),
-        ],
+        [f"{label}, exact search", f"{label}, this index", "lost by the index", recall],
         [(row.name, _loss(row, measure)) for row in rows],
         "Exact search uses the same vectors: what it misses is lost by the embedding; "
         "the rest is lost by the index.",
@@ -139,19 +134,15 @@ def _chance_of(p: float) -> str:
 
 
 def _answering(comparison: ComparisonResults) -> Table:
-    timed = [(row, row.latency) for row in comparison.rows.values() if row.latency]
-    steps: Sequence[tuple[str, Callable[[Latency], Spread]]] = (
-        ("Encoding", lambda latency: latency.encoding),
-        ("Searching", lambda latency: latency.searching),
-        ("Fetching", lambda latency: latency.fetching),
-        ("All", lambda latency: latency.total),
-    )
-    columns = [_spreads([step(latency) for _, latency in timed]) for _, step in steps]
-    columns.append(column([row.throughput for row, _ in timed], count, max))
+    rows = [row for row in comparison.rows.values() if row.latency]
+    steps = ("encoding", "searching", "fetching", "total")
+    columns = [_spreads([getattr(row.latency, step) for row in rows]) for step in steps]
+    columns.append(column([row.throughput for row in rows], count, max))
+    heads = ("Encoding", "Searching", "Fetching", "All", "Queries/s, as a batch")
     return Table(
         "Answering: one query alone, milliseconds, p50 / p95 / p99",
-        [*(name for name, _ in steps), "Queries/s, as a batch", *_front_column(comparison)],
-        _with_front(comparison, "latency", [row for row, _ in timed], columns),
+        [*heads, *_front_column(comparison)],
+        _with_front(comparison, "latency", rows, columns),
         _front_key(comparison, "a query's median time"),
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from indexes.errors import pluralize
-from retriever.evaluation.results import ComparisonResults, Row, Spread
+from retriever.evaluation.results import ComparisonResults, Row
 from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, format_bytes, percentage, signed
 from retriever.report.headline import verdict
@@ -52,19 +53,15 @@ def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
         for heading, lines in _sections(comparison, list(comparison.rows.values()))
         if lines
     ]
+    judged, against = "judged " if comparison.judged else "", comparison.baseline
+    queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
+    marks = f"; ▲▼ significantly different from {against}" if against else ""
+    title = f"{queries}, {comparison.environment['collection']}{marks}"
     tables = -(-len(names) // SYSTEMS_A_TABLE)
     for table in range(tables):
         # Equal parts, or one system fewer in the later tables.
         part = slice(-(-table * len(names) // tables), -(-(table + 1) * len(names) // tables))
-        yield _comparison_table(_title(comparison), names, sections, part)
-
-
-def _title(comparison: ComparisonResults) -> str:
-    judged = "judged " if comparison.judged else ""
-    queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
-    against = comparison.baseline
-    marks = f"; ▲▼ significantly different from {against}" if against else ""
-    return f"{queries}, {comparison.environment['collection']}{marks}"
+        yield _comparison_table(title, names, sections, part)
 
 
 def _comparison_table(
@@ -112,49 +109,33 @@ def _qualities(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[L
 
 
 def _quality(rows: Sequence[Row], measure: str, marked: bool) -> NumberLine:
-    marks = [_mark(row.differences.get(measure)) for row in rows] if marked else ()
+    found = (row.differences.get(measure) for row in rows if marked)
+    marks = [" " if difference is None else MARKS[verdict(difference)] for difference in found]
     values = [row.quality[measure] for row in rows]
     return NumberLine(label_of(measure), values, decimals(4), max, marks=marks)
 
 
-def _of(values: Sequence[object | None], name: str) -> list[float | None]:
+def _of(values: Sequence[object | None], name: str) -> list[Any]:
     """Return attribute `name` of each value; None stays None."""
     return [None if value is None else getattr(value, name) for value in values]
 
 
-def _mark(difference: Difference | None) -> str:
-    return " " if difference is None else MARKS[verdict(difference)]
-
-
 def _against(found: Sequence[Difference | None]) -> Iterator[NumberLine | TextLine]:
     yield NumberLine("difference", _of(found, "mean"), signed(4))
-    yield TextLine("95 % interval", [_drawn(d, _interval) for d in found])
+    yield TextLine("95 % interval", [_drawn(d, "{0.low:+.3f} {0.high:+.3f}") for d in found])
     yield NumberLine("p, by Holm", _of(found, "p_holm"), decimals(4))
-    yield TextLine("wins / ties / losses", [_drawn(d, _games) for d in found])
-    yield TextLine("", [_verdict(d) for d in found])
-    yield TextLine("queries to distinguish", [_drawn(d, _needed) for d in found])
+    games = "{0.wins} / {0.ties} / {0.losses}"
+    yield TextLine("wins / ties / losses", [_drawn(d, games) for d in found])
+    said = ["baseline" if d is None else verdict(d) for d in found]
+    yield TextLine("", [(word, STYLES[word]) for word in said])
+    needed = [
+        "-" if d is None or d.queries_needed is None else "{0.queries_needed:,}" for d in found
+    ]
+    yield TextLine("queries to distinguish", [*map(_drawn, found, needed)])
 
 
-def _drawn(difference: Difference | None, draw: Callable[[Difference], str]) -> tuple[str, str]:
-    return ("-", "dim") if difference is None else (draw(difference), "")
-
-
-def _interval(difference: Difference) -> str:
-    return f"{difference.low:+.3f} {difference.high:+.3f}"
-
-
-def _games(difference: Difference) -> str:
-    return f"{difference.wins} / {difference.ties} / {difference.losses}"
-
-
-def _needed(difference: Difference) -> str:
-    needed = difference.queries_needed
-    return "-" if needed is None else f"{needed:,}"
-
-
-def _verdict(difference: Difference | None) -> tuple[str, str]:
-    said = "baseline" if difference is None else verdict(difference)
-    return said, STYLES[said]
+def _drawn(difference: Difference | None, template: str) -> tuple[str, str]:
+    return ("-", "dim") if difference is None else (template.format(difference), "")
 
 
 def _losses(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[NumberLine]:
@@ -189,16 +170,13 @@ def _any(lines: Sequence[NumberLine]) -> list[NumberLine]:
 
 
 def _latencies(rows: Sequence[Row]) -> Iterator[NumberLine]:
+    latencies = [row.latency for row in rows]
     for step in ("encoding", "searching", "fetching", "total"):
-        spreads = _spreads(rows, step)
+        spreads = _of(latencies, step)
         middle, high = _of(spreads, "p50"), _of(spreads, "p95")
         yield from _any([NumberLine(step, middle, decimals(2), min, extra=[high])])
-    highest = _of(_spreads(rows, "total"), "p99")
+    highest = _of(_of(latencies, "total"), "p99")
     yield from _any([NumberLine("total, p99", highest, decimals(2), min)])
-
-
-def _spreads(rows: Sequence[Row], step: str) -> list[Spread | None]:
-    return [getattr(row.latency, step) if row.latency else None for row in rows]
 
 
 def _costs(rows: Sequence[Row]) -> Iterator[NumberLine]:

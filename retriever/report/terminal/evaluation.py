@@ -16,7 +16,6 @@ from retriever.report.terminal.escape import one_line
 COLUMNS_A_TABLE = 5
 LABEL_WIDTH = 32
 NARROWEST_COLUMN = 10
-PLACES = 4
 
 # A heading and its cells.
 Column = tuple[str, Sequence[Text]]
@@ -44,7 +43,7 @@ def per_query_tables(evaluation: Evaluation) -> Iterator[Table]:
 
 
 def _cells(values: Sequence[float]) -> list[Text]:
-    return NumberLine("", values, decimals(PLACES), max).cells()
+    return NumberLine("", values, decimals(4), max).cells()
 
 
 def _tables(title: str, labels: Sequence[str], columns: Sequence[Column]) -> Iterator[Table]:

@@ -47,8 +47,7 @@ def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[
     if found.static is not None:
         said = f"{found.word} in {found.static}: one vector, nearest words"
         yield Text(_begin_of(said, columns), style=HEADING)
-        nearest = [f"{one.word} {one.cosine:.3f}" for one in found.neighbors]
-        yield from _wrapped(nearest, columns)
+        yield from _wrapped([f"{one.word} {one.cosine:.3f}" for one in found.neighbors], columns)
     senses = pluralize(len(found.senses), "sense")
     apart = "" if found.silhouette is None else f", silhouette {found.silhouette:.2f}"
     said = f"{found.word} in {found.index}: {senses} in {_counted_uses(found)}{apart}"
@@ -64,8 +63,7 @@ def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[
 
 
 def _uses(found: WordUses, columns: int) -> Iterator[Text]:
-    said = fit(f"{found.word} as in: {found.text}", columns).rstrip()
-    yield Text(said, style=HEADING)
+    yield Text(fit(f"{found.word} as in: {found.text}", columns).rstrip(), style=HEADING)
     static = f", and of its one vector in {found.static}" if found.static else ""
     said = f"the nearest of {_counted_uses(found)}, by the cosine in {found.index}{static}"
     yield Text(fit(said, columns).rstrip())
