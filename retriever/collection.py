@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from indexes.catalog.kinds import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
@@ -29,6 +28,7 @@ from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_def
 from retriever.search.hybrid import combined_finder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
+from retriever.search.where import Where
 from retriever.splitting import Sentences, Splitter, Words
 from retriever.word_senses.api import WordSenseMethods
 
@@ -261,12 +261,7 @@ class Collection(Documents, WordSenseMethods):
         return replace(repaired, left=(*repaired.left, *missing_models(self._store)))
 
     def search(
-        self,
-        text: str,
-        *,
-        index: str | None = None,
-        k: int = 10,
-        where: Mapping[str, Any] | None = None,
+        self, text: str, *, index: str | None = None, k: int = 10, where: Where | None = None
     ) -> Hits:
         """Return the `k` documents nearest to a query; `index` is optional if there is only one.
 
@@ -289,7 +284,7 @@ class Collection(Documents, WordSenseMethods):
         *,
         index: str | None = None,
         k: int = 10,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
     ) -> list[Hits]:
         """Return the `k` documents nearest to each query; errors as in `search`."""
         # Not for many: encoding them twice, if something has changed, would take long.
@@ -298,7 +293,7 @@ class Collection(Documents, WordSenseMethods):
         return self._search_latest(texts, index, k, where)
 
     def _search_latest(
-        self, texts: Sequence[str], index: str | None, k: int, where: Mapping[str, Any] | None
+        self, texts: Sequence[str], index: str | None, k: int, where: Where | None
     ) -> list[Hits]:
         retriever = self.retriever(index)
         try:
@@ -345,12 +340,13 @@ class Collection(Documents, WordSenseMethods):
         self._retrievers.clear()
 
     def embedder(self, index: str) -> Embedder:
-        """Return the embedder that made an index's vectors.
+        """Return the embedder that made an index's vectors, fitted as it was then.
 
         Raises:
             UnknownNameError: no such index.
-            InputError: it has no own vectors.
+            InputError: it has no own vectors, or its custom embedder was not given.
             MismatchError: the model is no longer the one that made them.
+            DamageError: what the embedder was fitted to is not what the catalog says.
         """
         return self._models.of(index)
 

@@ -147,11 +147,7 @@ _KINDS: dict[str, type[Words] | type[Sentences]] = {"words": Words, "sentences":
 
 
 def parse_split(text: str) -> Splitter:
-    """Parse the command line's `--split`: `200/50`, `sentences:200/50`.
-
-    Raises:
-        InputError: invalid syntax, a size below 1, or an overlap not below the size.
-    """
+    """Parse the command line's `--split`: `200/50`, `sentences:200/50`."""
     if match := _SPLIT.fullmatch(text.strip()):
         kind, size, overlap = match.groups(default="0")
         with suppress(InputError):  # Reported below in terms of the command line.
@@ -163,12 +159,7 @@ def parse_split(text: str) -> Splitter:
 
 
 def splitter_of(spec: Mapping[str, Any]) -> Splitter:
-    """Return the splitter with this `spec`.
-
-    Raises:
-        NewerFormatError: a kind or an option that this version does not know.
-        InputError: an option has an invalid value.
-    """
+    """Return the splitter with this `spec`; a NewerFormatError names what is not known of it."""
     options = dict(spec)
     kind = options.pop("kind", None)
     if kind not in _KINDS:

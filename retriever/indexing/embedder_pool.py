@@ -46,13 +46,7 @@ class EmbedderPool:
         self._loaded: dict[str, Embedder] = {}
 
     def of(self, index: str) -> Embedder:
-        """Return the embedder that made an index's vectors, fitted as it was then.
-
-        Raises:
-            MismatchError: the model of that name is no longer the one that made them.
-            InputError: it is a custom embedder, and was not given.
-            DamageError: what it was fitted to is not what the catalog says.
-        """
+        """Return the embedder that made an index's vectors; errors as in `Collection.embedder`."""
         embedder = self._loaded.get(vector_fingerprint(self._store.embedding(index).fingerprint))
         if embedder is None:
             embedding, parameters = self._store.fitted(index)

@@ -109,10 +109,7 @@ def raise_if_failed(
     """Return the report of a build, or raise if texts failed in it.
 
     `half` says that the old vectors therefore stay in use. `unbuilt` is why the index or its part
-    `name` could not be built either.
-
-    Raises:
-        FailedTextsError: some texts failed; all other work was done, except what is `unbuilt`.
+    `name` could not be built either; all other work was done.
     """
     if not failed:
         return report

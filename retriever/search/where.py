@@ -42,11 +42,7 @@ def parse_filter(where: Where) -> Filter:
 
 
 def field_path(name: str) -> tuple[str, ...]:
-    """Return the path that a field's name denotes: dots lead into nested objects.
-
-    Raises:
-        InputError: it is empty, or has two adjacent dots.
-    """
+    """Return the path that a field's name denotes; no part between its dots may be empty."""
     labels = tuple(name.split("."))
     if not all(labels):
         raise InputError(

@@ -52,8 +52,7 @@ _TOKEN = re.compile(
 def parse_where(text: str) -> dict[str, Any]:
     """Parse a filter written as text into a mapping for `where.parse_filter`.
 
-    Raises:
-        InputError: says at which character, what was expected and what was found.
+    Syntax errors (InputError) say what was expected and found, and at which character.
     """
     parser = _Parser(text)
     where = parser.any_of(1)
