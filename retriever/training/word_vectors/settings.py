@@ -60,7 +60,6 @@ class TrainingSettings:
 
 def settings_of(
     kind: str,
-    *,
     dim: int,
     epochs: int | None,
     window: int | None,

@@ -27,11 +27,13 @@ from retriever.training.word_vectors.corpus_files import (
 from retriever.training.word_vectors.gensim_models import NeuralModel
 from retriever.training.word_vectors.glove import factorize, x_max_of
 from retriever.training.word_vectors.intrinsic_scores import ScoreFiles, WordScore, score_words
-from retriever.training.word_vectors.report import TrainReport, facts_of, report_of
-from retriever.training.word_vectors.saving import (
+from retriever.training.word_vectors.report import (
     FACTS,
     SUBWORDS,
     VECTORS,
+    TrainReport,
+    facts_of,
+    report_of,
     write_facts,
     write_vectors,
 )
@@ -87,17 +89,7 @@ def train(
         LockedError: another process is training this model.
     """
     settings = settings_of(
-        kind,
-        dim=dim,
-        epochs=epochs,
-        window=window,
-        min_count=min_count,
-        max_vocab=max_vocab,
-        seed=seed,
-        workers=workers,
-        cbow=cbow,
-        x_max=x_max,
-        buckets=buckets,
+        kind, dim, epochs, window, min_count, max_vocab, seed, workers, cbow, x_max, buckets
     )
     embedding = dict(options or {})
     dtype = embedding.pop("dtype", None)  # An option of the index, not of the embedder.
