@@ -353,8 +353,7 @@ class Collection(Documents, WordSenseMethods):
     def embedded(self, index: str, *, most: int) -> Iterator[tuple[list[str], Matrix]]:
         """Yield embedded passages of an index in batches: their texts and vectors (n, dim).
 
-        At most `most` of them, evenly spread over the corpus, in its order; errors as in
-        `embedder`.
+        At most `most`, evenly spread over the corpus, in its order; errors as in `embedder`.
         """
         return self._store.embedded(index, most)
 

@@ -58,10 +58,7 @@ class EmbedderPool:
         return embedder
 
     def for_queries(self, index: IndexRow) -> Embedder:
-        """Return the embedder that encodes an index's queries: usually the one of its vectors.
-
-        It is checked to be the one that the index was given. Errors as in `of`.
-        """
+        """Return the embedder of an index's queries, checked: that of its vectors or a student."""
         student = index.definition.get(QUERIES)
         if student is None:
             return self.of(index.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from indexes.catalog.filters import (
@@ -122,13 +122,12 @@ def _one_of(name: str, field: tuple[str, ...], operand: Any) -> Filter:
     return _with_example(OneOf, field, tuple(operand))
 
 
-def _with_example(make: Any, *arguments: Any) -> Filter:
+def _with_example(make: Callable[..., Filter], *arguments: Any) -> Filter:
     """Make a filter; add an example to the message if its own checks refuse it."""
     try:
-        made: Filter = make(*arguments)
+        return make(*arguments)
     except InputError as error:
         raise InputError(f"{error} For example: {EXAMPLE}.") from None
-    return made
 
 
 def _refused(name: str, expected: str, found: object) -> InputError:

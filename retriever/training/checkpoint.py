@@ -70,8 +70,7 @@ class Checkpoint:
     def load(self, fresh: Mapping[str, NDArray[Any]]) -> State | None:
         """Return the last saved state; None if there is none or it is damaged or does not fit.
 
-        Its arrays must have the names, shapes and types of a `fresh` training's: engines in C do
-        not check them.
+        Arrays must have the names, shapes and types of the `fresh` ones: engines in C do not check.
         """
         try:
             with np.load(self.path / STATE, allow_pickle=False) as saved:

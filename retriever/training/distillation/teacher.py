@@ -26,8 +26,7 @@ BATCH_SECONDS = 4.0
 class Budget:
     """The limit of encoding: seconds, texts, or both, whichever comes first.
 
-    The seconds of an interrupted call count. Only `texts` gives the same training set on every
-    machine.
+    The seconds of an interrupted call count. Only `texts` gives the same set on every machine.
     """
 
     seconds: float | None = None
