@@ -37,13 +37,7 @@ from retriever.training.word_vectors.report import (
     write_facts,
     write_vectors,
 )
-from retriever.training.word_vectors.settings import (
-    FASTTEXT,
-    GLOVE,
-    TrainingSettings,
-    epochs_of,
-    settings_of,
-)
+from retriever.training.word_vectors.settings import FASTTEXT, GLOVE, TrainingSettings, epochs_of
 
 
 def train(
@@ -88,7 +82,7 @@ def train(
         CollectionError: a different model or an index has this name, or the disk is full.
         LockedError: another process is training this model.
     """
-    settings = settings_of(
+    settings = TrainingSettings.of(
         kind, dim, epochs, window, min_count, max_vocab, seed, workers, cbow, x_max, buckets
     )
     embedding = dict(options or {})
