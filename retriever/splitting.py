@@ -116,8 +116,7 @@ class Sentences(_BySize):
     unknown language as one that it considers related, or as English.
 
     Raises:
-        InputError: not whole numbers, `size` below 1, `overlap` not from 0 to `size - 1`, or
-            `language` is not a code.
+        InputError: invalid numbers, as for `Words`, or `language` is not a code.
     """
 
     _kind = "sentences"
