@@ -87,7 +87,8 @@ def encode_with_budget(
         _save(folder, name, len(parts), part)
         parts.append(part)
         seconds, done = seconds + part.seconds, done + len(batch)
-        size = _next_size(len(batch), part.seconds)
+        fitting = int(len(batch) * BATCH_SECONDS / max(part.seconds, 1e-3))
+        size = max(FIRST_BATCH // 2, min(fitting, 4 * len(batch), LARGEST_BATCH))
         progress(*_progress(budget, seconds, done, len(texts)))
     if not parts:
         return TeacherVectors([], np.zeros((0, 0), np.float32), 0.0)
@@ -95,11 +96,6 @@ def encode_with_budget(
     # An interrupted call with a larger budget may have encoded more.
     taken = budget.fitting(done, 0)
     return TeacherVectors(list(texts[:taken]), vectors[:taken], seconds)
-
-
-def _next_size(size: int, seconds: float) -> int:
-    fitting = int(size * BATCH_SECONDS / max(seconds, 1e-3))
-    return max(FIRST_BATCH // 2, min(fitting, 4 * size, LARGEST_BATCH))
 
 
 def _progress(budget: Budget, seconds: float, done: int, total: int) -> tuple[int, int]:

@@ -75,7 +75,7 @@ def facts_of(report: TrainReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "scores": [vars(score) for score in report.scores],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {library: _version(library) for library in LIBRARIES},
+        "versions": {library: metadata.version(library) for library in LIBRARIES},
     }
 
 
@@ -95,10 +95,3 @@ def report_of(
         scores=tuple(WordScore(**score) for score in facts["scores"]),
         already=True,
     )
-
-
-def _version(library: str) -> str:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from indexes.errors import InputError, UnknownNameError
+from retriever.hardware import cores
 
 WORD2VEC, FASTTEXT, GLOVE = KINDS = ("word2vec", "fasttext", "glove")
 
@@ -81,7 +81,7 @@ class TrainingSettings:
             min_count=_whole("min_count", min_count, 1),
             max_vocab=None if max_vocab is None else _whole("max_vocab", max_vocab, 2),
             seed=_whole("seed", seed, 0),
-            workers=_whole("workers", _cores() if workers is None else workers, 1),
+            workers=_whole("workers", cores() if workers is None else workers, 1),
             cbow=cbow,
             x_max=x_max,
             buckets=_whole("buckets", BUCKETS if buckets is None else buckets, 1),
@@ -122,7 +122,3 @@ def _whole(name: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
         raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}.")
     return value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
