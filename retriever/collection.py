@@ -197,11 +197,7 @@ class Collection(Documents, WordSenseMethods):
         """Name a cascade (reranking): `first` finds `depth` candidates, `second` ranks those.
 
         The second scores them from its stored vectors, or by BM25; see `hybrid.CascadedFinder`.
-
-        Raises:
-            InputError: an invalid depth.
-            UnknownNameError: a part does not exist.
-            MismatchError: a different index of that name exists.
+        Errors are as in `fuse`.
         """
         return self._building.combine(name, [first, second], cascade_definition(depth=depth))
 
@@ -273,6 +269,7 @@ class Collection(Documents, WordSenseMethods):
                 none named.
             UnknownNameError: no such index.
             MismatchError: the model is no longer the one that made the vectors.
+            DamageError: a file of the index is not what the catalog says.
         """
         known = self._retrievers.get(index)
         hits = known[1].search_at(known[0], text, k, where) if known is not None else None

@@ -37,17 +37,12 @@ class Retriever:
     def search_many(
         self, texts: Sequence[str], k: int = 10, *, where: Where | None = None
     ) -> list[Hits]:
-        """Return the `k` best documents for each query, in the order of the queries.
+        """Return the `k` best documents for each query, in order; errors as in `Collection.search`.
 
         `where` is a filter on metadata; see `parse_filter`. With fewer than `k` documents, all
         that the index can find are returned; BM25 finds only those that share a word with the
         query. A query without a known word gets no hits and a note that says so; so does a filter
         that no document matches.
-
-        Raises:
-            InputError: an empty query, a `k` below 1, or an invalid filter.
-            MismatchError: the index has been rebuilt with another model since.
-            DamageError: a file of the index is not what the catalog says.
         """
         return self.answer(texts, k, where=where)[0]
 

@@ -59,9 +59,7 @@ def cluster_vectors(vectors: Matrix, wanted: int | None = None) -> Clusters:
     if wanted == 1 or len(points) < 2 or not points.any():
         return Clusters(np.zeros(len(points), np.intp), None)
     labels = _cut(_tree(points), wanted)
-    if labels.max() == 0:
-        return Clusters(labels, None)
-    return Clusters(labels, silhouette(_distances(points), labels))
+    return Clusters(labels, silhouette(_distances(points), labels) if labels.max() else None)
 
 
 def silhouette(distances: Points, labels: Labels) -> float:
