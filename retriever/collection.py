@@ -29,7 +29,7 @@ from retriever.search.hybrid import combined_finder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
 from retriever.search.where import Where
-from retriever.splitting import Sentences, Splitter, Words
+from retriever.splitting import Splitter
 from retriever.word_senses.api import WordSenseMethods
 
 
@@ -58,7 +58,7 @@ class Collection(Documents, WordSenseMethods):
             CollectionError: the folder is not empty, or cannot be written to.
             InputError: `split` is not a splitter.
         """
-        if split is not None and not isinstance(split, Words | Sentences):
+        if split is not None and not isinstance(split, Splitter):
             raise InputError(
                 f"split is {split!r}; expected Words(200, overlap=50) or Sentences(200)."
             )
