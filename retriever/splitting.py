@@ -58,7 +58,7 @@ class _BySize:
         return {"kind": self._kind, **asdict(self)}
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return each passage, in characters, from the start of its first word to its last one's end.
+        """Return each passage, in characters, from its first word's start to its last one's end.
 
         A text of at most `size` words is one passage, including the space around it. Starts ascend
         strictly, and so do ends. The same text always gives the same.
