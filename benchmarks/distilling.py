@@ -29,12 +29,11 @@ from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.evaluation.measures import drop_self, evaluate
 from retriever.evaluation.measures import mean as mean_of
 from retriever.formats import read_documents, read_qrels, read_queries
-from retriever.training.distillation.bags import bags_of, initial_table
 from retriever.training.distillation.distill import ANCHORS, ENOUGH, HELD_OUT, HELD_OUT_SHARE
 from retriever.training.distillation.evaluate import MEASURE
-from retriever.training.distillation.student import FitOptions, TrainingSet, fit
+from retriever.training.distillation.student import FitOptions, TrainingSet, fit, initial_table
 from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
-from retriever.training.distillation.tokenizer import student_tokenizer, token_texts
+from retriever.training.distillation.tokenizer import bags_of, student_tokenizer, token_texts
 from retriever.training.distillation.training_texts import (
     general_sentences,
     shuffled,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from indexes.catalog.kinds import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
@@ -29,7 +28,8 @@ from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_def
 from retriever.search.hybrid import combined_finder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
-from retriever.splitting import Sentences, Splitter, Words
+from retriever.search.where import Where
+from retriever.splitting import Splitter
 from retriever.word_senses.api import WordSenseMethods
 
 
@@ -58,7 +58,7 @@ class Collection(Documents, WordSenseMethods):
             CollectionError: the folder is not empty, or cannot be written to.
             InputError: `split` is not a splitter.
         """
-        if split is not None and not isinstance(split, Words | Sentences):
+        if split is not None and not isinstance(split, Splitter):
             raise InputError(
                 f"split is {split!r}; expected Words(200, overlap=50) or Sentences(200)."
             )
@@ -197,11 +197,7 @@ class Collection(Documents, WordSenseMethods):
         """Name a cascade (reranking): `first` finds `depth` candidates, `second` ranks those.
 
         The second scores them from its stored vectors, or by BM25; see `hybrid.CascadedFinder`.
-
-        Raises:
-            InputError: an invalid depth.
-            UnknownNameError: a part does not exist.
-            MismatchError: a different index of that name exists.
+        Errors are as in `fuse`.
         """
         return self._building.combine(name, [first, second], cascade_definition(depth=depth))
 
@@ -261,12 +257,7 @@ class Collection(Documents, WordSenseMethods):
         return replace(repaired, left=(*repaired.left, *missing_models(self._store)))
 
     def search(
-        self,
-        text: str,
-        *,
-        index: str | None = None,
-        k: int = 10,
-        where: Mapping[str, Any] | None = None,
+        self, text: str, *, index: str | None = None, k: int = 10, where: Where | None = None
     ) -> Hits:
         """Return the `k` documents nearest to a query; `index` is optional if there is only one.
 
@@ -278,6 +269,7 @@ class Collection(Documents, WordSenseMethods):
                 none named.
             UnknownNameError: no such index.
             MismatchError: the model is no longer the one that made the vectors.
+            DamageError: a file of the index is not what the catalog says.
         """
         known = self._retrievers.get(index)
         hits = known[1].search_at(known[0], text, k, where) if known is not None else None
@@ -289,7 +281,7 @@ class Collection(Documents, WordSenseMethods):
         *,
         index: str | None = None,
         k: int = 10,
-        where: Mapping[str, Any] | None = None,
+        where: Where | None = None,
     ) -> list[Hits]:
         """Return the `k` documents nearest to each query; errors as in `search`."""
         # Not for many: encoding them twice, if something has changed, would take long.
@@ -298,7 +290,7 @@ class Collection(Documents, WordSenseMethods):
         return self._search_latest(texts, index, k, where)
 
     def _search_latest(
-        self, texts: Sequence[str], index: str | None, k: int, where: Mapping[str, Any] | None
+        self, texts: Sequence[str], index: str | None, k: int, where: Where | None
     ) -> list[Hits]:
         retriever = self.retriever(index)
         try:
@@ -345,20 +337,20 @@ class Collection(Documents, WordSenseMethods):
         self._retrievers.clear()
 
     def embedder(self, index: str) -> Embedder:
-        """Return the embedder that made an index's vectors.
+        """Return the embedder that made an index's vectors, fitted as it was then.
 
         Raises:
             UnknownNameError: no such index.
-            InputError: it has no own vectors.
+            InputError: it has no own vectors, or its custom embedder was not given.
             MismatchError: the model is no longer the one that made them.
+            DamageError: what the embedder was fitted to is not what the catalog says.
         """
         return self._models.of(index)
 
     def embedded(self, index: str, *, most: int) -> Iterator[tuple[list[str], Matrix]]:
         """Yield embedded passages of an index in batches: their texts and vectors (n, dim).
 
-        At most `most` of them, evenly spread over the corpus, in its order; errors as in
-        `embedder`.
+        At most `most`, evenly spread over the corpus, in its order; errors as in `embedder`.
         """
         return self._store.embedded(index, most)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
@@ -14,7 +13,7 @@ from indexes.ingest.upsert import Added
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
-from retriever.search.where import field_path, parse_filter
+from retriever.search.where import Where, field_path, parse_filter
 from retriever.splitting import Splitter, splitter_of
 
 
@@ -74,9 +73,7 @@ class Documents:
             progress=progress or ignore_progress,
         )
 
-    def delete(
-        self, doc_ids: Sequence[str] | None = None, *, where: Mapping[str, Any] | None = None
-    ) -> int:
+    def delete(self, doc_ids: Sequence[str] | None = None, *, where: Where | None = None) -> int:
         """Delete documents from the corpus, and so from every index; return their number.
 
         Give either ids, or a filter (see `where.parse_filter`).

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain, pairwise
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from indexes.errors import InputError, NewerFormatError, pluralize
 
@@ -29,23 +29,9 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]{2,8})*")
 _SPLIT = re.compile(r"(?:(words|sentences):)?([0-9]{1,9})(?:/([0-9]{1,9}))?")
 
 
-class Splitter(Protocol):
-    """A way to split texts into passages; `str()` describes it."""
-
-    @property
-    def spec(self) -> Mapping[str, Any]:
-        """Kind and options, as JSON can store them; see `splitter_of`."""
-
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return start and end of each passage, in characters of the text.
-
-        At least one; starts ascend strictly, and so do ends. The same text always gives the same.
-        """
-
-
 @dataclass(frozen=True)
 class _BySize:
-    """What splitters by a number of words share."""
+    """What splitters by a number of words share; `str()` describes one."""
 
     _kind: ClassVar[str]
 
@@ -68,13 +54,14 @@ class _BySize:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """`{"kind": ..., "size": ..., "overlap": ..., ...}`."""
+        """Kind and options, as JSON can store them; see `splitter_of`."""
         return {"kind": self._kind, **asdict(self)}
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return each passage from the first character of its first word to the end of its last.
+        """Return each passage, in characters, from its first word's start to its last one's end.
 
-        A text of at most `size` words is one passage, including the space around it.
+        A text of at most `size` words is one passage, including the space around it. Starts ascend
+        strictly, and so do ends. The same text always gives the same.
         """
         # n words need at least 2 n - 1 characters; split no further than the word after them.
         if len(text) <= 2 * self.size or len(text.split(None, self.size)) <= self.size:
@@ -116,8 +103,7 @@ class Sentences(_BySize):
     unknown language as one that it considers related, or as English.
 
     Raises:
-        InputError: not whole numbers, `size` below 1, `overlap` not from 0 to `size - 1`, or
-            `language` is not a code.
+        InputError: invalid numbers, as for `Words`, or `language` is not a code.
     """
 
     _kind = "sentences"
@@ -143,15 +129,12 @@ class Sentences(_BySize):
         return _packed(edges, self.size, self.overlap)
 
 
-_KINDS: dict[str, type[Words] | type[Sentences]] = {"words": Words, "sentences": Sentences}
+Splitter = Words | Sentences
+_KINDS: dict[str, type[Splitter]] = {"words": Words, "sentences": Sentences}
 
 
 def parse_split(text: str) -> Splitter:
-    """Parse the command line's `--split`: `200/50`, `sentences:200/50`.
-
-    Raises:
-        InputError: invalid syntax, a size below 1, or an overlap not below the size.
-    """
+    """Parse the command line's `--split`: `200/50`, `sentences:200/50`."""
     if match := _SPLIT.fullmatch(text.strip()):
         kind, size, overlap = match.groups(default="0")
         with suppress(InputError):  # Reported below in terms of the command line.
@@ -163,12 +146,7 @@ def parse_split(text: str) -> Splitter:
 
 
 def splitter_of(spec: Mapping[str, Any]) -> Splitter:
-    """Return the splitter with this `spec`.
-
-    Raises:
-        NewerFormatError: a kind or an option that this version does not know.
-        InputError: an option has an invalid value.
-    """
+    """Return the splitter with this `spec`; a NewerFormatError names what is not known of it."""
     options = dict(spec)
     kind = options.pop("kind", None)
     if kind not in _KINDS:

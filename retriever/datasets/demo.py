@@ -36,11 +36,7 @@ def prepare(folder: Path, stage: Stage) -> Demo:
     """Index the Lee corpus with BM25, averaged GloVe vectors and MiniLM, and compare the indexes.
 
     Writes `folder/library`, `folder/queries.jsonl` and `folder/qrels.tsv`. In a folder of an
-    earlier call, only what is missing is done.
-
-    Raises:
-        CollectionError: the folder has other files, or cannot be written.
-        ModelNotAvailableError: a model of the extra `demo` is not installed.
+    earlier call, only what is missing is done; a folder with other files is refused.
     """
     _check_folder(folder)
     library, queries, qrels = (folder / part for part in PARTS)

@@ -15,10 +15,7 @@ RELEVANT_TENTHS = 5
 
 @dataclass(frozen=True)
 class Dataset:
-    """A test collection: `queries` maps query_id to text, `qrels` query_id to doc_id to grade.
-
-    `qrels` may not cover all queries.
-    """
+    """A test collection: `queries` by query_id, `qrels` by query_id (maybe not all) and doc_id."""
 
     name: str
     documents: tuple[Document, ...]

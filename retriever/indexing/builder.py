@@ -19,13 +19,7 @@ from retriever.embedders.base import Fittable, HasNotes, Matrix
 from retriever.indexing.embedder_pool import EmbedderPool, encode
 from retriever.indexing.fingerprints import QUERIES, new_embedding
 from retriever.indexing.plan import DTYPES, BuildRequest, plan
-from retriever.indexing.report import (
-    NOTHING_EMBEDDED,
-    BuildReport,
-    EmbeddingTotals,
-    build_report,
-    raise_if_failed,
-)
+from retriever.indexing.report import BuildReport, EmbeddingTotals, build_report, raise_if_failed
 
 DEFAULT_LANGUAGE = "english"
 
@@ -130,10 +124,7 @@ class IndexBuilder:
         return raise_if_failed(self.store, report, embedded.failed, unbuilt=embedded.unbuilt)
 
     def _refit(self, name: str, wanted: BuildRequest, progress: Progress) -> BuildReport:
-        """Fit an index's embedder again, and embed all documents with it.
-
-        Texts that cannot be embedded now stay in the old vectors, where these have them.
-        """
+        """Fit an index's embedder again and embed all texts; those that fail keep old vectors."""
         if wanted != BuildRequest(wanted.embedder, refit=True):
             raise InputError("--refit (refit=True) allows no other option than an embedder.")
         index = self.store.index(name)
@@ -147,7 +138,7 @@ class IndexBuilder:
         built, embedded = self.store.refit(name, embedding, source.make, source.encode, progress)
         now = self.store.embedding(name)
         if now.number != embedding.number:
-            before = NOTHING_EMBEDDED
+            before = EmbeddingTotals()
         report = build_report(
             self.store, name, built, embedded, before, source.notes, rebuilt=built != index
         )

@@ -46,13 +46,7 @@ class EmbedderPool:
         self._loaded: dict[str, Embedder] = {}
 
     def of(self, index: str) -> Embedder:
-        """Return the embedder that made an index's vectors, fitted as it was then.
-
-        Raises:
-            MismatchError: the model of that name is no longer the one that made them.
-            InputError: it is a custom embedder, and was not given.
-            DamageError: what it was fitted to is not what the catalog says.
-        """
+        """Return the embedder that made an index's vectors; errors as in `Collection.embedder`."""
         embedder = self._loaded.get(vector_fingerprint(self._store.embedding(index).fingerprint))
         if embedder is None:
             embedding, parameters = self._store.fitted(index)
@@ -64,10 +58,7 @@ class EmbedderPool:
         return embedder
 
     def for_queries(self, index: IndexRow) -> Embedder:
-        """Return the embedder that encodes an index's queries: usually the one of its vectors.
-
-        It is checked to be the one that the index was given. Errors as in `of`.
-        """
+        """Return the embedder of an index's queries, checked: that of its vectors or a student."""
         student = index.definition.get(QUERIES)
         if student is None:
             return self.of(index.name)

@@ -73,11 +73,7 @@ def embedder_spec(index: str, kept: Mapping[str, Any], folder: Path) -> Embedder
 
 
 def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
-    """Check that an embedder is the one that made an index's vectors.
-
-    Raises:
-        MismatchError: it is not; the message says how the two differ.
-    """
+    """Raise a MismatchError with the differences unless an embedder made an index's vectors."""
     if embedder.dim != embedding.dim:
         raise MismatchError(
             f"Index '{index}' holds {embedding.model} vectors ({embedding.dim} wide); "
@@ -93,11 +89,7 @@ def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder)
 
 
 def check_query_embedder(index: IndexRow, embedding: EmbeddingRow, embedder: Embedder) -> None:
-    """Check that an embedder encodes an index's queries: the one of its vectors, or its student.
-
-    Raises:
-        MismatchError: it does not; the message says how the two differ.
-    """
+    """Raise a MismatchError unless an embedder is that of an index's vectors, or its student."""
     expected = index.definition.get(QUERIES)
     if expected is None:
         check_same_embedder(index.name, embedding, embedder)
@@ -112,11 +104,7 @@ def check_query_embedder(index: IndexRow, embedding: EmbeddingRow, embedder: Emb
 
 
 def check_teacher(name: str, student: Embedder, index: str, embedding: EmbeddingRow) -> None:
-    """Check that an embedder was distilled to encode queries for the vectors of an index.
-
-    Raises:
-        MismatchError: it was not distilled, or from another teacher.
-    """
+    """Raise a MismatchError unless an embedder was distilled from that of an index's vectors."""
     teacher = getattr(student, "teacher", None)
     if teacher is None:
         raise MismatchError(

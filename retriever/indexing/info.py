@@ -16,7 +16,7 @@ from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import TextReport
 from retriever.indexing.fingerprints import QUERIES, fingerprint_parts, shown_spec
-from retriever.indexing.report import NOTHING_EMBEDDED, EmbeddingTotals, fitted_counts
+from retriever.indexing.report import EmbeddingTotals, fitted_counts
 from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.
@@ -203,7 +203,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         embedding_seconds=totals.seconds,
         indexing_seconds=index.seconds,
         max_length=fingerprint_parts(embedding.fingerprint).get("max_length"),
-        text=totals.text_since(NOTHING_EMBEDDED),
+        text=totals.text_since(EmbeddingTotals()),
         vectors_shared_with=tuple(name for name in sharing if name != index.name),
         building_memory=add_reports(index.report, totals.counts).get(PEAK_MEMORY) or None,
         embedding=embedding.name,

@@ -58,9 +58,6 @@ class EmbeddingTotals:
         return TextReport(**new)
 
 
-NOTHING_EMBEDDED = EmbeddingTotals()
-
-
 def build_report(
     store: Store,
     of: str,
@@ -84,7 +81,7 @@ def build_report(
         already=max(0, there_before),
         embedding_seconds=totals.seconds - before.seconds,
         indexing_seconds=index.seconds if rebuilt else 0.0,
-        text=totals.text_since(NOTHING_EMBEDDED),
+        text=totals.text_since(EmbeddingTotals()),
         fitted_texts=fitted_counts(embedding).get("texts"),
         read=totals.text_since(before),
         notes=notes,
@@ -93,8 +90,7 @@ def build_report(
 
 def fitted_counts(embedding: EmbeddingRow) -> Mapping[str, int]:
     """Return how many `documents` and `texts` an embedder was fitted on, if it was fitted here."""
-    found: Mapping[str, int] = embedding.attributes.get("fitted", {})
-    return found
+    return dict(embedding.attributes.get("fitted", {}))
 
 
 def raise_if_failed(
@@ -109,10 +105,7 @@ def raise_if_failed(
     """Return the report of a build, or raise if texts failed in it.
 
     `half` says that the old vectors therefore stay in use. `unbuilt` is why the index or its part
-    `name` could not be built either.
-
-    Raises:
-        FailedTextsError: some texts failed; all other work was done, except what is `unbuilt`.
+    `name` could not be built either; all other work was done.
     """
     if not failed:
         return report

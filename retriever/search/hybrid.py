@@ -96,15 +96,13 @@ class CascadedFinder(_Combination):
     Candidates that the second cannot score, without a vector for example, are left out.
     """
 
-    depth: int
-
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbors:
         """Return the `k` best candidates by the second's scores; ties in the first's order."""
         self._check(snapshot)
         first, second = self.parts
-        found = first.nearest(snapshot, queries, self.depth, where)
+        found = first.nearest(snapshot, queries, self.definition["depth"], where)
         keys, scores = _without_unscored(second.scores(snapshot, queries, found.keys))
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         ranked = np.take_along_axis(keys, order, axis=1)
@@ -119,7 +117,7 @@ class CascadedFinder(_Combination):
 def combined_finder(name: str, definition: Mapping[str, Any], parts: Sequence[Finder]) -> Finder:
     """Return the finder that a definition describes, over its parts in their order."""
     if "cascade" in definition:
-        return CascadedFinder(name, parts, definition, definition["depth"])
+        return CascadedFinder(name, parts, definition)
     method, weights = definition["fuse"], tuple(definition["weights"])
     fusion = Fusion(method, weights, definition["rrf_k"], definition["depth"])
     return FusedFinder(name, parts, definition, fusion)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from indexes.catalog.filters import Filter
 from indexes.catalog.passages import FoundPassage
@@ -16,7 +15,7 @@ from indexes.store import Store
 from retriever.search.finders import Finder, Queries
 from retriever.search.no_match import no_match_note
 from retriever.search.results import Answer, Hit, Hits, Run, Timing
-from retriever.search.where import parse_filter
+from retriever.search.where import Where, parse_filter
 
 
 @dataclass(frozen=True)
@@ -31,29 +30,24 @@ class Retriever:
         """Name of the index."""
         return self.finder.name
 
-    def search(self, text: str, k: int = 10, *, where: Mapping[str, Any] | None = None) -> Hits:
+    def search(self, text: str, k: int = 10, *, where: Where | None = None) -> Hits:
         """Return the `k` best documents for one query; see `search_many`."""
         return self.search_many([text], k, where=where)[0]
 
     def search_many(
-        self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
+        self, texts: Sequence[str], k: int = 10, *, where: Where | None = None
     ) -> list[Hits]:
-        """Return the `k` best documents for each query, in the order of the queries.
+        """Return the `k` best documents for each query, in order; errors as in `Collection.search`.
 
         `where` is a filter on metadata; see `parse_filter`. With fewer than `k` documents, all
         that the index can find are returned; BM25 finds only those that share a word with the
         query. A query without a known word gets no hits and a note that says so; so does a filter
         that no document matches.
-
-        Raises:
-            InputError: an empty query, a `k` below 1, or an invalid filter.
-            MismatchError: the index has been rebuilt with another model since.
-            DamageError: a file of the index is not what the catalog says.
         """
         return self.answer(texts, k, where=where)[0]
 
     def answer(
-        self, texts: Sequence[str], k: int = 10, *, where: Mapping[str, Any] | None = None
+        self, texts: Sequence[str], k: int = 10, *, where: Where | None = None
     ) -> tuple[list[Hits], Timing]:
         """Return what `search_many` returns, with the time of its stages."""
         queries, wanted, encoding = self._prepare(texts, k, where)
@@ -67,9 +61,7 @@ class Retriever:
 
         return self._store.read(read)
 
-    def search_at(
-        self, generation: int, text: str, k: int, where: Mapping[str, Any] | None
-    ) -> Hits | None:
+    def search_at(self, generation: int, text: str, k: int, where: Where | None) -> Hits | None:
         """Return what `search` returns, or None if the collection has left this generation.
 
         A caller that caches a retriever thus saves a transaction to read the generation.
@@ -85,7 +77,7 @@ class Retriever:
         return self._store.read(read)
 
     def _prepare(
-        self, texts: Sequence[str], k: int, where: Mapping[str, Any] | None = None
+        self, texts: Sequence[str], k: int, where: Where | None = None
     ) -> tuple[Queries, Filter | None, float]:
         """Validate and encode the queries; return them, the filter, and the seconds spent."""
         started = time.perf_counter()
@@ -141,11 +133,7 @@ class Retriever:
 
 
 def validate_texts(texts: Iterable[str]) -> list[str]:
-    """Return the queries as a list.
-
-    Raises:
-        InputError: a query is not text or is empty; the message says which.
-    """
+    """Return the queries as a list, or raise an InputError that says which is no text or empty."""
     if isinstance(texts, str):
         raise InputError("Queries are one text; expected a list of texts. Use search for one.")
     if type(texts) is not list and (isinstance(texts, Mapping) or not isinstance(texts, Iterable)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from indexes.catalog.filters import (
@@ -42,11 +42,7 @@ def parse_filter(where: Where) -> Filter:
 
 
 def field_path(name: str) -> tuple[str, ...]:
-    """Return the path that a field's name denotes: dots lead into nested objects.
-
-    Raises:
-        InputError: it is empty, or has two adjacent dots.
-    """
+    """Return the path that a field's name denotes; no part between its dots may be empty."""
     labels = tuple(name.split("."))
     if not all(labels):
         raise InputError(
@@ -126,13 +122,12 @@ def _one_of(name: str, field: tuple[str, ...], operand: Any) -> Filter:
     return _with_example(OneOf, field, tuple(operand))
 
 
-def _with_example(make: Any, *arguments: Any) -> Filter:
+def _with_example(make: Callable[..., Filter], *arguments: Any) -> Filter:
     """Make a filter; add an example to the message if its own checks refuse it."""
     try:
-        made: Filter = make(*arguments)
+        return make(*arguments)
     except InputError as error:
         raise InputError(f"{error} For example: {EXAMPLE}.") from None
-    return made
 
 
 def _refused(name: str, expected: str, found: object) -> InputError:

@@ -50,11 +50,7 @@ _TOKEN = re.compile(
 
 
 def parse_where(text: str) -> dict[str, Any]:
-    """Parse a filter written as text into a mapping for `where.parse_filter`.
-
-    Raises:
-        InputError: says at which character, what was expected and what was found.
-    """
+    """Parse a filter written as text into a mapping for `where.parse_filter`."""
     parser = _Parser(text)
     where = parser.any_of(1)
     parser.expect("end", "", "'and', 'or' or the end")

@@ -47,14 +47,11 @@ class Checkpoint:
     def opened(cls, models: Path, name: str, identity: Mapping[str, Any]) -> Iterator[Checkpoint]:
         """Open the folder of an interrupted training of the same identity, or a new one.
 
-        The folder is kept if the block raises, and removed otherwise.
-
-        Raises:
-            LockedError: another process is using it.
-            CollectionError: it cannot be written.
+        The folder is kept if the block raises, and removed otherwise. An OSError, here or in the
+        block, becomes a CollectionError.
         """
         path = models / f".{name}-work"
-        with _translating_disk_errors(path):
+        try:
             path.mkdir(parents=True, exist_ok=True)
             with writer_lock(path):
                 work = cls(path)
@@ -64,12 +61,16 @@ class Checkpoint:
                 yield work
                 # Under the lock: another process may start as soon as it is released.
                 shutil.rmtree(path, ignore_errors=True)
+        except OSError as error:
+            raise CollectionError(
+                f"{path}/ cannot be written: {error.strerror or error}. Check the free disk space "
+                "and the write permissions, and run the command again to resume."
+            ) from None
 
     def load(self, fresh: Mapping[str, NDArray[Any]]) -> State | None:
         """Return the last saved state; None if there is none or it is damaged or does not fit.
 
-        Its arrays must have the names, shapes and types of a `fresh` training's: engines in C do
-        not check them.
+        Arrays must have the names, shapes and types of the `fresh` ones: engines in C do not check.
         """
         try:
             with np.load(self.path / STATE, allow_pickle=False) as saved:
@@ -120,15 +121,3 @@ def read_facts(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-@contextlib.contextmanager
-def _translating_disk_errors(place: Path) -> Iterator[None]:
-    """Raise CollectionError instead of OSError."""
-    try:
-        yield
-    except OSError as error:
-        raise CollectionError(
-            f"{place}/ cannot be written: {error.strerror or error}. Check the free disk space "
-            "and the write permissions, and run the command again to resume."
-        ) from None

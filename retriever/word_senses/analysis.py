@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError
+from indexes.errors import InputError, pluralize
 from indexes.neighbors import validate_k
 from indexes.progress import Progress
 from indexes.store import Store
@@ -24,7 +25,6 @@ from retriever.word_senses.clusters import Clusters, cluster_vectors
 from retriever.word_senses.collocates import typical_words
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.index_choice import ContextualIndex, contextual_of, static_of
-from retriever.word_senses.notes import notes_on_static, notes_on_uses
 from retriever.word_senses.occurrences import Occurrence, find_occurrences, places_of, validate_word
 from retriever.word_senses.results import (
     Neighbor,
@@ -41,6 +41,8 @@ OCCURRENCES = 500
 MOST_OCCURRENCES = 5_000
 PASSAGES, TYPICAL = 3, 8
 NAMED_WORDS = 12
+# Scripts without spaces between words, by the first word of their letters' Unicode names.
+WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,10 @@ class _EncodedWord:
         facts = replace(found.found, used=len(both))
         notes = [
             *found.notes,
-            *notes_on_uses(word, facts, len(places) - len(both), named.embedder.name),
+            *_notes_on_uses(word, facts, len(places) - len(both), named.embedder.name),
             *([note] if note else []),
             *skipped,
-            *(notes_on_static(word, *static) if static else []),
+            *(_notes_on_static(word, *static) if static else []),
         ]
         kept = np.stack([v for _, v in both]) if both else np.zeros((0, 0), np.float32)
         read = tuple(o for o, _ in both)
@@ -238,3 +240,29 @@ def _layer(named: ContextualIndex, layer: int | None) -> int | None:
     if layer is None:
         return getattr(named.embedder, "word_layer", None)
     return resolve_layer(layer, named.words.layers, named.embedder.name)
+
+
+def _notes_on_uses(word: str, facts: OccurrenceCounts, unread: int, embedder: str) -> list[str]:
+    """Return the notes on a word's uses, `unread` of which exceed the embedder's length limit."""
+    notes = list[str]()
+    if not facts.occurrences:
+        some = f"passages have other forms of it: {facts.passages:,}" if facts.passages else ""
+        notes.append(f"'{word}' occurs in no passage{f'; {some}' if some else ''}.")
+        if any(unicodedata.name(letter, "").startswith(WITHOUT_SPACES) for letter in word):
+            notes.append(
+                "Words are split at spaces and punctuation: in a script without spaces, a word is "
+                "often a complete clause, which the query must match exactly."
+            )
+    if facts.read < facts.passages:
+        notes.append(f"{facts.read:,} of {facts.passages:,} passages were read, evenly spread.")
+    if unread:
+        were = pluralize(unread, "occurrence was", "occurrences were")
+        notes.append(f"{were} left out: beyond the length limit of {embedder}.")
+    return notes
+
+
+def _notes_on_static(word: str, index: str, embedder: StaticEmbedder) -> list[str]:
+    """Return a note if the word is not in the table of a static index."""
+    if embedder.encode_documents([word]).any():
+        return []
+    return [f"Index '{index}' ({embedder.name}) has no vector of '{word}'."]

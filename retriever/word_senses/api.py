@@ -73,10 +73,5 @@ class WordSenseMethods:
         return uses_of(self._store, self._models, word, text, options, k)
 
     def split_by_kind(self, names: Sequence[str]) -> tuple[list[str], str | None]:
-        """Split index names into the contextual ones and the static one, as `word` takes them.
-
-        Raises:
-            UnknownNameError: no index has one of the names.
-            InputError: two are static, or one has no vectors.
-        """
+        """Split names of vector indexes, at most one static, as `word` takes them."""
         return split_by_kind(self._store, names)

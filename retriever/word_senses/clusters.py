@@ -59,9 +59,7 @@ def cluster_vectors(vectors: Matrix, wanted: int | None = None) -> Clusters:
     if wanted == 1 or len(points) < 2 or not points.any():
         return Clusters(np.zeros(len(points), np.intp), None)
     labels = _cut(_tree(points), wanted)
-    if labels.max() == 0:
-        return Clusters(labels, None)
-    return Clusters(labels, silhouette(_distances(points), labels))
+    return Clusters(labels, silhouette(_distances(points), labels) if labels.max() else None)
 
 
 def silhouette(distances: Points, labels: Labels) -> float:
@@ -85,15 +83,12 @@ def silhouette(distances: Points, labels: Labels) -> float:
 
 
 def _points(vectors: Matrix) -> Points:
-    """Project centered unit vectors on their first principal components, without whitening.
-
-    Whitening would split an elongated cluster in two.
-    """
+    """Project unit vectors on their first principal components, centered but not whitened."""
     if not len(vectors):
         return np.zeros((0, 1))
     units = unit(vectors).astype(np.float64)
     left, lengths, _ = np.linalg.svd(units - units.mean(axis=0), full_matrices=False)
-    # Rounded, so that equal rows are equal points.
+    # Whitening would split an elongated cluster. Rounded, so that equal rows are equal points.
     return np.asarray(np.round((left * lengths)[:, :COMPONENTS], DECIMALS), np.float64)
 
 

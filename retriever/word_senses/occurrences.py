@@ -118,9 +118,7 @@ def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
     def read(snapshot: Snapshot) -> Occurrences:
         view = snapshot.searchers.of(index.name)
         if not isinstance(view, LexicalSearcher):
-            raise MismatchError(
-                f"Index '{index.name}' is no longer lexical. Open the collection again."
-            )
+            raise MismatchError(f"Index '{index.name}' is no longer lexical. Open it again.")
         keys = view.search([terms], max(view.count(), 1)).keys
         # The index stems, so some passages have only other forms of the word.
         keys = np.sort(keys[keys != NO_KEY])

@@ -1,6 +1,6 @@
 """What the tests of training share."""
 
-from retriever.training.word_vectors.settings import settings_of
+from retriever.training.word_vectors.settings import TrainingSettings
 
 
 def silent(done, total):
@@ -11,7 +11,7 @@ def settings_for(kind, **given):
     """Return settings with small defaults."""
     names = ("epochs", "window", "max_vocab", "workers", "x_max", "buckets")
     chosen = {**dict.fromkeys(names), "dim": 12, "min_count": 1, "seed": 1, "cbow": False, **given}
-    return settings_of(kind, **chosen)
+    return TrainingSettings.of(kind, **chosen)
 
 
 def interrupting(most, expected):

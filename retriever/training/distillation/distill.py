@@ -24,12 +24,11 @@ from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.indexing.fingerprints import vector_fingerprint
 from retriever.indexing.report import BuildReport
 from retriever.training.checkpoint import Checkpoint
-from retriever.training.distillation.bags import bags_of, initial_table
 from retriever.training.distillation.evaluate import StudentScores, evaluate_student
 from retriever.training.distillation.export import write_folder
-from retriever.training.distillation.student import FitOptions, TrainingSet, fit
+from retriever.training.distillation.student import FitOptions, TrainingSet, fit, initial_table
 from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
-from retriever.training.distillation.tokenizer import student_tokenizer, token_texts
+from retriever.training.distillation.tokenizer import bags_of, student_tokenizer, token_texts
 from retriever.training.distillation.training_texts import (
     general_sentences,
     sample,
@@ -155,7 +154,8 @@ class _Distilling:
         if self.job.place.exists():
             if precision is not None:
                 _, identity["precision"] = _at_precision(embedder, precision)
-            return self._found(identity)
+            facts = self.job.finished(EXTRAS, identity, needs=self.job.place)
+            return self._report(facts["report"], already=True)
         if indexed:
             self.job.check_index()
         # This may load the model again, so it is done only when needed.
@@ -175,11 +175,6 @@ class _Distilling:
             "seed": self.seed,
             "version": VERSION,
         }
-
-    def _found(self, identity: Mapping[str, Any]) -> DistillReport:
-        """Return the report of the existing student if it has this identity."""
-        facts = self.job.finished(EXTRAS, identity, needs=self.job.place)
-        return self._report(facts["report"], already=True)
 
     def _report(self, figures: Mapping[str, Any], *, already: bool = False) -> DistillReport:
         name, path = self.job.name, self.job.place

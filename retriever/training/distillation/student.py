@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from retriever.embedders.base import Matrix, unit
 
+RARE = 1e-3  # a of a / (a + p), as in SIF
 SMALLEST = 1e-9
 FIRST_MOMENT, SECOND_MOMENT, STABLE = 0.9, 0.999, 1e-8
 
@@ -39,6 +40,16 @@ class TrainingSet:
 
         tokens = vstack([self.tokens, others.tokens], format="csr")
         return TrainingSet(tokens, np.concatenate([self.vectors, others.vectors]))
+
+
+def initial_table(pieces: Matrix, tokens: Any) -> Matrix:
+    """Return the initial table: the teacher's vector of each single token, SIF-weighted.
+
+    The weight is a / (a + p), where p is the token's share of the corpus (Arora et al. 2017).
+    """
+    counts = np.asarray(tokens.sum(axis=0), np.float64).ravel()
+    shares = counts / max(counts.sum(), 1.0)
+    return np.asarray(pieces * (RARE / (RARE + shares))[:, None], np.float32)
 
 
 @dataclass(frozen=True)

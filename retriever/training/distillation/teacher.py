@@ -26,8 +26,7 @@ BATCH_SECONDS = 4.0
 class Budget:
     """The limit of encoding: seconds, texts, or both, whichever comes first.
 
-    The seconds of an interrupted call count. Only `texts` gives the same training set on every
-    machine.
+    The seconds of an interrupted call count. Only `texts` gives the same set on every machine.
     """
 
     seconds: float | None = None
@@ -88,7 +87,8 @@ def encode_with_budget(
         _save(folder, name, len(parts), part)
         parts.append(part)
         seconds, done = seconds + part.seconds, done + len(batch)
-        size = _next_size(len(batch), part.seconds)
+        fitting = int(len(batch) * BATCH_SECONDS / max(part.seconds, 1e-3))
+        size = max(FIRST_BATCH // 2, min(fitting, 4 * len(batch), LARGEST_BATCH))
         progress(*_progress(budget, seconds, done, len(texts)))
     if not parts:
         return TeacherVectors([], np.zeros((0, 0), np.float32), 0.0)
@@ -96,11 +96,6 @@ def encode_with_budget(
     # An interrupted call with a larger budget may have encoded more.
     taken = budget.fitting(done, 0)
     return TeacherVectors(list(texts[:taken]), vectors[:taken], seconds)
-
-
-def _next_size(size: int, seconds: float) -> int:
-    fitting = int(size * BATCH_SECONDS / max(seconds, 1e-3))
-    return max(FIRST_BATCH // 2, min(fitting, 4 * size, LARGEST_BATCH))
 
 
 def _progress(budget: Budget, seconds: float, done: int, total: int) -> tuple[int, int]:

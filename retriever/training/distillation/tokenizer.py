@@ -10,6 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
+
 WORDS = 30_000
 # A word of this frequency has enough training data for its own vector.
 OFTEN = 20
@@ -51,6 +55,17 @@ def token_texts(tokenizer: str) -> list[str]:
         if token not in special and not unused and token != UNKNOWN:
             found[number] = token.removeprefix(prefix) or token
     return found
+
+
+def bags_of(tokenizer: TextTokenizer, texts: Sequence[str]) -> Any:
+    """Count the tokens of each text: sparse, (len(texts), vocabulary)."""
+    from scipy.sparse import csr_array
+
+    tokens, offsets = tokenizer.tokens(texts)
+    ones = np.ones(len(tokens), np.float32)
+    bags = csr_array((ones, tokens, offsets), shape=(len(texts), tokenizer.size))
+    bags.sum_duplicates()
+    return bags
 
 
 def _add_words(parts: dict[str, Any], texts: Sequence[str], often: int) -> None:

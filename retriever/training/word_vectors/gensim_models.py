@@ -60,10 +60,7 @@ class NeuralModel:
         self._model.build_vocab_from_freq(dict(vocabulary), corpus_count=texts)
 
     def train(self, words: WordFiles, work: Checkpoint, progress: Progress) -> int:
-        """Train all epochs, or the remaining ones of an interrupted training.
-
-        Return how many epochs were complete before.
-        """
+        """Train all epochs, or those left of an interrupted training; return how many were done."""
         epochs = epochs_of(self._settings, words.words)
         total = epochs * words.words
         state = work.load(self._arrays())

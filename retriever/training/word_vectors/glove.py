@@ -61,6 +61,22 @@ class Factors:
         biases = (random.random((2, words), np.float32) - half) / width
         return cls(vectors, biases, np.ones_like(vectors), np.ones_like(biases))
 
+    def epoch(
+        self, pairs: Pairs, x_max: float, seed: tuple[int, int], total: int, progress: Progress
+    ) -> float:
+        """Run one epoch, files and their batches in random order, and return the mean pair loss."""
+        random = np.random.default_rng(seed)
+        size = min(PAIRS_AT_ONCE, max(1, pairs.total // STEPS_AT_LEAST))
+        loss, done = 0.0, 0
+        for number in random.permutation(len(pairs.files)):
+            records = np.fromfile(pairs.files[number], PAIR)
+            for start in random.permutation(np.arange(0, len(records), size)):
+                batch = records[start : start + size]
+                loss += self.step(batch, x_max)
+                done += len(batch)
+                progress(seed[1] * pairs.total + done, total)
+        return loss / pairs.total
+
     def step(self, pairs: NDArray[Any], x_max: float, rate: float = RATE) -> float:
         """Fit some pairs (of `PAIR`) in both directions and return their loss before the step."""
         # Only the words of these pairs change: they are renumbered from 0.
@@ -124,10 +140,7 @@ def factorize(
     work: Checkpoint,
     progress: Progress,
 ) -> tuple[Matrix, list[float], int]:
-    """Return the vectors (words, dim), the mean pair loss of each epoch and the resumed epochs.
-
-    An interrupted training resumes after its last complete epoch.
-    """
+    """Return the vectors (words, dim), each epoch's mean pair loss and the resumed epochs."""
     factors = Factors.start(words, settings.dim, np.random.default_rng(settings.seed))
     losses: list[float] = []
     state = work.load(vars(factors))
@@ -137,28 +150,6 @@ def factorize(
     done, epochs = len(losses), epochs_of(settings, words)
     for epoch in range(done, epochs):
         seed = (settings.seed, epoch)
-        losses.append(_epoch(factors, pairs, x_max, seed, epochs * pairs.total, progress))
+        losses.append(factors.epoch(pairs, x_max, seed, epochs * pairs.total, progress))
         work.save(State(epoch + 1, {**vars(factors), "losses": np.array(losses)}))
     return factors.vectors[0] + factors.vectors[1], losses, done
-
-
-def _epoch(
-    factors: Factors,
-    pairs: Pairs,
-    x_max: float,
-    seed: tuple[int, int],
-    total: int,
-    progress: Progress,
-) -> float:
-    """Run one epoch, files and their batches in random order, and return the mean pair loss."""
-    random = np.random.default_rng(seed)
-    size = min(PAIRS_AT_ONCE, max(1, pairs.total // STEPS_AT_LEAST))
-    loss, done = 0.0, 0
-    for number in random.permutation(len(pairs.files)):
-        records = np.fromfile(pairs.files[number], PAIR)
-        for start in random.permutation(np.arange(0, len(records), size)):
-            batch = records[start : start + size]
-            loss += factors.step(batch, x_max)
-            done += len(batch)
-            progress(seed[1] * pairs.total + done, total)
-    return loss / pairs.total

@@ -9,7 +9,7 @@ compared in lower case, as texts are trained.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from retriever.embedders.base import Matrix, unit
 FEWEST = 30
 AT_ONCE = 256
 SHIPPED = ("questions-words.txt", ("wordsim353.tsv", "simlex999.txt"))
+QUESTION, RATING = "four words", "two words and a rating, separated by tabs or commas"
 PathLike = str | os.PathLike[str]
 Questions = list[tuple[str, ...]]
 Line = TypeVar("Line")
@@ -68,8 +69,8 @@ class ScoreFiles:
         questions = _shipped(SHIPPED[0]) if analogies is None else [Path(analogies)]
         pairs = _shipped(*SHIPPED[1]) if similarities is None else list(map(Path, similarities))
         return cls(
-            tuple((path.name, _questions(path)) for path in questions),
-            tuple((path.name, _ratings(path)) for path in pairs),
+            tuple((path.name, _read(path, _question, ":", QUESTION)) for path in questions),
+            tuple((path.name, _read(path, _rating, "#", RATING)) for path in pairs),
         )
 
 
@@ -117,33 +118,26 @@ def _shipped(*names: str) -> list[Path]:
     return [folder / name for name in names if (folder / name).is_file()] if folder else []
 
 
-def _questions(path: Path) -> Questions:
-    def read(line: str) -> tuple[str, ...]:
-        words = tuple(line.split())
-        if len(words) != 4:
-            raise ValueError
-        return words
-
-    return list(_read(path, read, ":", "four words"))
+def _question(line: str) -> tuple[str, ...]:
+    first, second, third, fourth = line.split()
+    return first, second, third, fourth
 
 
-def _ratings(path: Path) -> list[tuple[str, str, float]]:
-    def read(line: str) -> tuple[str, str, float]:
-        first, second, rating = line.replace(",", "\t").split("\t")
-        return first.strip(), second.strip(), float(rating)
-
-    return list(_read(path, read, "#", "two words and a rating, separated by tabs or commas"))
+def _rating(line: str) -> tuple[str, str, float]:
+    first, second, rating = line.replace(",", "\t").split("\t")
+    return first.strip(), second.strip(), float(rating)
 
 
-def _read(path: Path, read: Callable[[str], Line], skipped: str, expected: str) -> Iterator[Line]:
+def _read(path: Path, parse: Callable[[str], Line], skipped: str, expected: str) -> list[Line]:
     try:
         lines = path.read_text(encoding="utf-8-sig").lower().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from None
+    found = []
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith(skipped):
-            continue
-        try:
-            yield read(line)
-        except ValueError:
-            raise FileFormatError(f"{path}, line {number}: expected {expected}.") from None
+        if line.strip() and not line.startswith(skipped):
+            try:
+                found.append(parse(line))
+            except ValueError:
+                raise FileFormatError(f"{path}, line {number}: expected {expected}.") from None
+    return found

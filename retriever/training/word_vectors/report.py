@@ -1,18 +1,23 @@
-"""The report of a training, and the part of it that is stored with the model."""
+"""The report of a training, and the files of its model: vectors and a record of the training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from retriever.embedders.base import Matrix
 from retriever.indexing.report import BuildReport
 from retriever.training.word_vectors.intrinsic_scores import WordScore
 from retriever.training.word_vectors.settings import TrainingSettings
 
+VECTORS, SUBWORDS, FACTS = "vectors.bin", "model.bin", "training.json"
 LIBRARIES = ("retriever-compare", "gensim", "numpy", "scipy")
 STORED = ("vocabulary", "words", "texts", "epochs", "resumed_after", "repeatable", "losses")
 
@@ -49,6 +54,20 @@ class TrainReport:
         return trained / self.seconds if self.seconds else None
 
 
+def write_vectors(path: Path, words: Iterable[str], vectors: Matrix) -> None:
+    """Write word2vec's binary format: a line `words width`, then word, space, floats per word."""
+    rows = np.ascontiguousarray(vectors, "<f4")
+    with path.open("wb") as file:
+        file.write(f"{len(rows)} {rows.shape[1]}\n".encode())
+        for word, row in zip(words, rows, strict=True):
+            file.write(f"{word} ".encode() + row.tobytes() + b"\n")
+
+
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write `training.json`."""
+    (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
 def facts_of(report: TrainReport) -> dict[str, Any]:
     """Return the part of a report that `training.json` stores."""
     return {
@@ -56,7 +75,7 @@ def facts_of(report: TrainReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "scores": [vars(score) for score in report.scores],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {library: _version(library) for library in LIBRARIES},
+        "versions": {library: metadata.version(library) for library in LIBRARIES},
     }
 
 
@@ -76,10 +95,3 @@ def report_of(
         scores=tuple(WordScore(**score) for score in facts["scores"]),
         already=True,
     )
-
-
-def _version(library: str) -> str:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from indexes.errors import InputError, UnknownNameError
+from retriever.hardware import cores
 
 WORD2VEC, FASTTEXT, GLOVE = KINDS = ("word2vec", "fasttext", "glove")
 
@@ -43,6 +43,50 @@ class TrainingSettings:
     x_max: float | None
     buckets: int
 
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        dim: int,
+        epochs: int | None,
+        window: int | None,
+        min_count: int,
+        max_vocab: int | None,
+        seed: int,
+        workers: int | None,
+        cbow: bool,
+        x_max: float | None,
+        buckets: int | None,
+    ) -> TrainingSettings:
+        """Return the settings, validated, with this kind's defaults for those that are None."""
+        if kind not in KINDS:
+            raise UnknownNameError(
+                f"Unknown kind of training '{kind}'; expected one of: {', '.join(KINDS)}."
+            )
+        if kind == GLOVE and cbow:
+            raise InputError(
+                "cbow is not a setting of glove, which trains on counts. Leave it out."
+            )
+        if kind != GLOVE and x_max is not None:
+            raise InputError(f"x_max is a setting of glove, not of {kind}. Leave it out.")
+        if kind != FASTTEXT and buckets is not None:
+            raise InputError(f"buckets is a setting of fasttext, not of {kind}. Leave it out.")
+        if x_max is not None and not 0 < x_max < float("inf"):
+            raise InputError(f"x_max is {x_max}; expected a number above 0.")
+        return cls(
+            kind=kind,
+            dim=_whole("dim", dim, 1),
+            epochs=None if epochs is None else _whole("epochs", epochs, 1),
+            window=_whole("window", WINDOWS[kind] if window is None else window, 1),
+            min_count=_whole("min_count", min_count, 1),
+            max_vocab=None if max_vocab is None else _whole("max_vocab", max_vocab, 2),
+            seed=_whole("seed", seed, 0),
+            workers=_whole("workers", cores() if workers is None else workers, 1),
+            cbow=cbow,
+            x_max=x_max,
+            buckets=_whole("buckets", BUCKETS if buckets is None else buckets, 1),
+        )
+
     @property
     def repeatable(self) -> bool:
         """Whether the same corpus and settings give the same vectors, to the bit.
@@ -56,48 +100,6 @@ class TrainingSettings:
         others = {GLOVE: ("cbow", "buckets", "workers"), WORD2VEC: ("x_max", "buckets")}
         left_out = others.get(self.kind, ("x_max",))
         return {name: value for name, value in asdict(self).items() if name not in left_out}
-
-
-def settings_of(
-    kind: str,
-    *,
-    dim: int,
-    epochs: int | None,
-    window: int | None,
-    min_count: int,
-    max_vocab: int | None,
-    seed: int,
-    workers: int | None,
-    cbow: bool,
-    x_max: float | None,
-    buckets: int | None,
-) -> TrainingSettings:
-    """Return the settings, validated, with this kind's defaults for those that are None."""
-    if kind not in KINDS:
-        raise UnknownNameError(
-            f"Unknown kind of training '{kind}'; expected one of: {', '.join(KINDS)}."
-        )
-    if kind == GLOVE and cbow:
-        raise InputError("cbow is not a setting of glove, which trains on counts. Leave it out.")
-    if kind != GLOVE and x_max is not None:
-        raise InputError(f"x_max is a setting of glove, not of {kind}. Leave it out.")
-    if kind != FASTTEXT and buckets is not None:
-        raise InputError(f"buckets is a setting of fasttext, not of {kind}. Leave it out.")
-    if x_max is not None and not 0 < x_max < float("inf"):
-        raise InputError(f"x_max is {x_max}; expected a number above 0.")
-    return TrainingSettings(
-        kind=kind,
-        dim=_whole("dim", dim, 1),
-        epochs=None if epochs is None else _whole("epochs", epochs, 1),
-        window=_whole("window", WINDOWS[kind] if window is None else window, 1),
-        min_count=_whole("min_count", min_count, 1),
-        max_vocab=None if max_vocab is None else _whole("max_vocab", max_vocab, 2),
-        seed=_whole("seed", seed, 0),
-        workers=_whole("workers", _cores() if workers is None else workers, 1),
-        cbow=cbow,
-        x_max=x_max,
-        buckets=_whole("buckets", BUCKETS if buckets is None else buckets, 1),
-    )
 
 
 def epochs_of(settings: TrainingSettings, words: int) -> int:
@@ -120,7 +122,3 @@ def _whole(name: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
         raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}.")
     return value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

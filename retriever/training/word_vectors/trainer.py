@@ -27,21 +27,17 @@ from retriever.training.word_vectors.corpus_files import (
 from retriever.training.word_vectors.gensim_models import NeuralModel
 from retriever.training.word_vectors.glove import factorize, x_max_of
 from retriever.training.word_vectors.intrinsic_scores import ScoreFiles, WordScore, score_words
-from retriever.training.word_vectors.report import TrainReport, facts_of, report_of
-from retriever.training.word_vectors.saving import (
+from retriever.training.word_vectors.report import (
     FACTS,
     SUBWORDS,
     VECTORS,
+    TrainReport,
+    facts_of,
+    report_of,
     write_facts,
     write_vectors,
 )
-from retriever.training.word_vectors.settings import (
-    FASTTEXT,
-    GLOVE,
-    TrainingSettings,
-    epochs_of,
-    settings_of,
-)
+from retriever.training.word_vectors.settings import FASTTEXT, GLOVE, TrainingSettings, epochs_of
 
 
 def train(
@@ -86,18 +82,8 @@ def train(
         CollectionError: a different model or an index has this name, or the disk is full.
         LockedError: another process is training this model.
     """
-    settings = settings_of(
-        kind,
-        dim=dim,
-        epochs=epochs,
-        window=window,
-        min_count=min_count,
-        max_vocab=max_vocab,
-        seed=seed,
-        workers=workers,
-        cbow=cbow,
-        x_max=x_max,
-        buckets=buckets,
+    settings = TrainingSettings.of(
+        kind, dim, epochs, window, min_count, max_vocab, seed, workers, cbow, x_max, buckets
     )
     embedding = dict(options or {})
     dtype = embedding.pop("dtype", None)  # An option of the index, not of the embedder.

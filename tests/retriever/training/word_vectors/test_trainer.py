@@ -37,7 +37,7 @@ from retriever.training.word_vectors.corpus_files import (
 )
 from retriever.training.word_vectors.gensim_models import NeuralModel
 from retriever.training.word_vectors.intrinsic_scores import FEWEST, ScoreFiles, score_words
-from retriever.training.word_vectors.saving import write_vectors
+from retriever.training.word_vectors.report import write_vectors
 from retriever.training.word_vectors.settings import epochs_of
 from tests.support.commands import fail, invoke, succeed
 from tests.support.fresh import printed_by
@@ -226,7 +226,7 @@ import sys
 from pathlib import Path
 from indexes.document import Document
 from retriever.training.word_vectors.cooccurrence import count_file
-from retriever.training.word_vectors.saving import FACTS, write_facts
+from retriever.training.word_vectors.report import FACTS, write_facts
 from retriever.training.word_vectors.corpus_files import read_word_files, write_word_files
 from retriever.training.checkpoint import read_facts
 folder, zeus = Path(sys.argv[1]), "\u03b6\u03b5\u03cd\u03c2"
