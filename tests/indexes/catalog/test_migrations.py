@@ -1,9 +1,8 @@
 """The schema's steps: an older catalog is brought up to date once, and a newer one is refused."""
 
+import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from sqlite_utils import Migrations
 from indexes.catalog import migrations
 from indexes.errors import CollectionError, LockedError, NewerFormatError
 from retriever import Collection, Document, HashingEmbedder
-from tests.support.fresh import lock_holder
-from tests.support.toy import refused
+from tests.support.fresh import lock_holder, printed_by
+from tests.support.toy import ids, refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
 NEWER = "0002_notes"
@@ -64,17 +63,14 @@ def newer(monkeypatch):
 
 
 def ask(folder, sql):
-    db = sqlite3.connect(folder / "catalog.db")
-    try:
+    with contextlib.closing(sqlite3.connect(folder / "catalog.db")) as db:
         return [row[0] for row in db.execute(sql)]
-    finally:
-        db.close()
 
 
 def check_works(folder):
     with Collection.open(folder) as collection:
         assert collection.verify().ok
-        assert [hit.doc_id for hit in collection.search("the motor", k=1)] == ["car"]
+        assert ids(collection.search("the motor", k=1)) == ["car"]
         assert (collection.split, collection.info().fields) == (None, ())
 
 
@@ -117,8 +113,8 @@ def test_the_process_that_writes_to_an_older_catalog_is_named(folder, newer):
 def test_a_catalog_of_a_later_version_is_refused(folder, newer, monkeypatch):
     check_works(folder)
     monkeypatch.setattr(migrations, "NAMES", migrations.NAMES - {NEWER})
-    said = f"newer Retriever .schema step {NEWER}"
-    refused(NewerFormatError, said, Collection.open, folder)
+    newer_step = f"newer Retriever .schema step {NEWER}"
+    refused(NewerFormatError, newer_step, Collection.open, folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
@@ -127,16 +123,14 @@ def test_an_older_catalog_in_a_read_only_folder_is_refused():
         folder = make(Path(name) / "c")
         for path in (Path(name), folder, *folder.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
-        command = [sys.executable, "-c", OPEN_READ_ONLY, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert printed_by(OPEN_READ_ONLY, folder) == (
+            f"{CollectionError.__name__}: {folder}/ was written by an older Retriever and must be "
+            "brought up to date once. Open it where it can be written to.\n"
+        )
         assert ask(folder, STEPS) == [migrations.FIRST]
-    assert done.stdout == (
-        f"{CollectionError.__name__}: {folder}/ was written by an older Retriever and must be "
-        "brought up to date once. Open it where it can be written to.\n"
-    ), done.stderr
 
 
 def test_the_reading_side_does_not_import_the_writing_side():
     writing = ("indexes.ingest", "indexes.pipeline", "indexes.maintenance", "indexes.store")
     code = f"import sys, indexes.reader; print([m for m in sys.modules if m.startswith({writing})])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+    assert printed_by(code) == "[]\n"
