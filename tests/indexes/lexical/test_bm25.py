@@ -8,6 +8,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from indexes.errors import (
 from indexes.lexical import bm25 as lexical
 from indexes.pipeline.bm25_builder import Bm25Builder
 from retriever import Collection, Document, HashingEmbedder, Words
+from retriever.evaluation.measures import evaluate, mean
 from retriever.formats import read_qrels, read_queries
 from tests.support.bm25 import Oracle
 from tests.support.fresh import check_forked, printed_by
@@ -207,8 +209,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    with Collection.create(tmp_path_factory.mktemp("texts") / "c") as collection:
+def texts():
+    with Collection.create(Path(tempfile.mkdtemp()) / "c") as collection:
         build_bm25(collection, TEXTS)
         yield collection
 
@@ -246,19 +248,17 @@ def test_k_beyond_the_corpus_gives_what_shares_a_word(texts):
 
 
 @pytest.mark.parametrize(
-    ("language", "query", "found"),
+    ("language", "answers"),
     [
-        *(("german", query, ["a", "b"]) for query in ("haus", "Häuser")),
-        ("none", "haus", ["b"]),
-        ("none", "HÄUSERN", ["a"]),
-        ("english", "sleeping", ["c"]),
-        ("none", "sleeping", []),
+        ("german", {"haus": ["a", "b"], "Häuser": ["a", "b"]}),
+        ("none", {"haus": ["b"], "HÄUSERN": ["a"], "sleeping": []}),
+        ("english", {"sleeping": ["c"]}),
     ],
 )
-def test_words_are_stemmed_by_the_language(collection, language, query, found):
-    german = documents(a="in den Häusern", b="im Haus", c="it sleeps")
-    build_bm25(collection, german, language)
-    assert sorted(ids(collection.search(query, index="bm25"))) == found
+def test_words_are_stemmed_by_the_language(collection, language, answers):
+    build_bm25(collection, documents(a="in den Häusern", b="im Haus", c="it sleeps"), language)
+    for query, found in answers.items():
+        assert sorted(ids(collection.search(query, index="bm25"))) == found
     (info,) = collection.info().indexes
     assert (info.kind, info.embedder, info.model) == ("lexical", *[f"BM25, {language}"] * 2)
 
@@ -351,18 +351,18 @@ def only(collection):
     return folder
 
 
-def test_ten_increments_and_another_order_answer_like_one_build(tmp_path):
+def answers_of(*batches):
+    """All hits of a new collection that is built after each batch."""
+    with Collection.create(Path(tempfile.mkdtemp()) / "c") as collection:
+        for batch in batches:
+            build_bm25(collection, batch)
+        return everything(collection)
+
+
+def test_ten_increments_and_another_order_answer_like_one_build():
     documents = random_documents(100)
-    with Collection.create(tmp_path / "once") as collection:
-        build_bm25(collection, documents)
-        once = everything(collection)
-    with Collection.create(tmp_path / "ten") as collection:
-        for start in range(0, 100, 10):
-            build_bm25(collection, documents[start : start + 10])
-        assert everything(collection) == once
-    with Collection.create(tmp_path / "backwards") as collection:
-        build_bm25(collection, documents[::-1])
-        backwards = everything(collection)
+    once, backwards = answers_of(documents), answers_of(documents[::-1])
+    assert answers_of(*(documents[start : start + 10] for start in range(0, 100, 10))) == once
     assert [sorted(hits) for hits in backwards] == [sorted(hits) for hits in once]
     assert [[s for _, s in hits] for hits in backwards] == [[s for _, s in hits] for hits in once]
 
@@ -429,29 +429,25 @@ def test_info_counts_what_was_read_and_what_is_missing(collection):
     assert info.building_memory is None or info.building_memory > 1 << 20
 
 
-def test_a_compacted_collection_answers_like_a_new_one(tmp_path):
+def test_a_compacted_collection_answers_like_a_new_one(collection):
     documents = random_documents(60)
-    kept = [document for document in documents if document.metadata["half"]]
-    with Collection.create(tmp_path / "c") as collection:
-        build_bm25(collection, documents)
-        collection.build("floor", HashingEmbedder(16))
-        collection.delete(where={"half": 0})
-        seen = everything(collection)
-        with Collection.open(collection.path) as reader:
-            assert everything(reader) == seen
-            collection.compact()
-            assert len(collection._store.corpus.tombstones()) == 0
-            assert collection.index_info("bm25").rows == 30
-            after = everything(collection)
-            assert everything(reader) == after
-        assert [dict(hits).keys() for hits in after] == [dict(hits).keys() for hits in seen]
-        assert collection.verify().problems == ()
-        folder = only(collection)
+    build_bm25(collection, documents)
+    collection.build("floor", HashingEmbedder(16))
+    collection.delete(where={"half": 0})
+    seen = everything(collection)
+    with Collection.open(collection.path) as reader:
+        assert everything(reader) == seen
         collection.compact()
-        assert only(collection) == folder
-    with Collection.create(tmp_path / "new") as new:
-        build_bm25(new, kept)
-        assert everything(new) == after
+        assert len(collection._store.corpus.tombstones()) == 0
+        assert collection.index_info("bm25").rows == 30
+        after = everything(collection)
+        assert everything(reader) == after
+    assert [dict(hits).keys() for hits in after] == [dict(hits).keys() for hits in seen]
+    assert collection.verify().problems == ()
+    folder = only(collection)
+    collection.compact()
+    assert only(collection) == folder
+    assert answers_of([document for document in documents if document.metadata["half"]]) == after
 
 
 def test_an_emptied_collection_can_be_built_again(collection):
@@ -510,16 +506,13 @@ def test_a_failed_build_leaves_the_old_index_and_no_file(collection):
     build_bm25(collection, documents(a="owl"))
     folder = only(collection)
     collection.add([Document("b", "owl")])
-
-    def stop(done, total):
-        raise KeyboardInterrupt
-
-    refused(KeyboardInterrupt, None, collection.build, "bm25", progress=stop)
+    interrupt = Mock(side_effect=KeyboardInterrupt)
+    refused(KeyboardInterrupt, None, collection.build, "bm25", progress=interrupt)
     assert list(folder.parent.iterdir()) == [folder]
     assert ids(collection.search("owl", index="bm25")) == ["a"]
-    progress = []
-    collection.build("bm25", progress=lambda *done: progress.append(done))
-    assert progress[-1] == (2, 2)
+    progress = Mock()
+    collection.build("bm25", progress=progress)
+    progress.assert_called_with(2, 2)
     assert ids(collection.search("owl", index="bm25")) == ["a", "b"]
 
 
@@ -537,13 +530,12 @@ with Collection.open(sys.argv[1]) as collection:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
-def test_a_full_disk_is_a_collection_error_and_leaves_no_file(tmp_path):
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(random_documents(50))
-    printed = printed_by(FULL, tmp_path / "c")
-    assert printed.startswith(f"{CollectionError.__name__} {tmp_path}/c/lexical/bm25-")
+def test_a_full_disk_is_a_collection_error_and_leaves_no_file(collection):
+    collection.add(random_documents(50))
+    printed = printed_by(FULL, collection.path)
+    assert printed.startswith(f"{CollectionError.__name__} {collection.path}/lexical/bm25-")
     assert "cannot be written" in printed
-    assert list((tmp_path / "c" / "lexical").iterdir()) == []
+    assert list((collection.path / "lexical").iterdir()) == []
 
 
 @pytest.fixture
@@ -580,9 +572,8 @@ def test_a_damaged_folder_is_found_and_built_again(words, harm):
     before, folder = everything(words), only(words)
     with Collection.open(words.path) as collection:
         harm(folder)
-        with pytest.raises(DamageError) as caught:
+        with pytest.raises(DamageError, match=str(folder)) as caught:
             collection.search("owl", index="bm25")
-        assert str(folder) in str(caught.value)
         assert caught.value.next_step == NextStep("repair", words.path)
         assert collection.search("owl", index="floor", k=1)
         (problem,) = collection.verify().problems
@@ -684,14 +675,12 @@ def test_a_read_only_folder_can_be_searched():
         assert printed_by(READ_ONLY, Path(name) / "c") == "a\n"
 
 
-def test_opening_many_times_leaves_no_link(tmp_path):
-    # tantivy's own thread puts a lock beside the links now and then, while they are removed.
-    folder = tmp_path / "c" / "lexical" / "bm25-1"
-    lexical.build(folder, "none", [Passage(1, "owl")], lambda done: None)
-    links = Path(tempfile.gettempdir())
+def test_opening_many_times_leaves_no_link(words):
+    # tantivy's own thread puts a lock next to the links now and then, while they are removed.
+    links, folder = Path(tempfile.gettempdir()), only(words)
     before = set(links.glob("retriever-*"))
     for _ in range(300):
-        assert lexical.load(folder, "none").rows == 1
+        assert lexical.load(folder, "none").rows == 30
     assert set(links.glob("retriever-*")) <= before
 
 
@@ -727,7 +716,7 @@ def test_what_another_process_builds_is_seen_by_the_next_query(words):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_searches_and_builds_beside_its_parent(words):
+def test_a_forked_process_searches_and_builds_next_to_its_parent(words):
     before = everything(words)
 
     def work():
@@ -740,17 +729,12 @@ def test_a_forked_process_searches_and_builds_beside_its_parent(words):
     assert words.verify().problems == ()
 
 
-def test_bm25_reaches_its_known_ndcg_on_scifact(data, tmp_path):
-    from retriever.evaluation.measures import evaluate, mean
-
-    with Collection.create(tmp_path / "c") as collection:
-        collection.add(data / "scifact" / "corpus.jsonl")
-        report = collection.build("bm25", lexical=True)
-        assert report.indexing_seconds < 20
-        queries = read_queries(data / "scifact" / "queries.jsonl")
-        qrels = read_qrels(data / "scifact" / "qrels" / "test.tsv")
-        asked = {query_id: text for query_id, text in queries.items() if query_id in qrels}
-        run = collection.retriever("bm25").run(asked, 10)
-    assert mean(evaluate(run.ranking, qrels, ["nDCG@10"])["nDCG@10"]) == pytest.approx(
-        0.687, abs=0.005
-    )
+def test_bm25_reaches_its_known_ndcg_on_scifact(data, collection):
+    collection.add(data / "scifact" / "corpus.jsonl")
+    assert collection.build("bm25", lexical=True).indexing_seconds < 20
+    queries = read_queries(data / "scifact" / "queries.jsonl")
+    qrels = read_qrels(data / "scifact" / "qrels" / "test.tsv")
+    judged = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+    run = collection.retriever("bm25").run(judged, 10)
+    ndcg = evaluate(run.ranking, qrels, ["nDCG@10"])["nDCG@10"]
+    assert mean(ndcg) == pytest.approx(0.687, abs=0.005)
