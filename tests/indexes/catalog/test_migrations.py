@@ -12,23 +12,11 @@ from sqlite_utils import Migrations
 from indexes.catalog import migrations
 from indexes.errors import CollectionError, LockedError, NewerFormatError
 from retriever import Collection, Document, HashingEmbedder
-from tests.support.fresh import lock_holder, printed_by
+from tests.support.fresh import check_forked, lock_holder, printed_by
 from tests.support.toy import ids, refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
 NEWER = "0002_notes"
-# What a later version would add, then an attempt to open the collection as `nobody`.
-OPEN_READ_ONLY = """
-import os, sys
-from indexes.catalog import migrations
-from retriever import Collection, RetrieverError
-migrations.steps(name="0002_notes")(lambda db: db.conn.execute("CREATE TABLE notes (x)"))
-os.setuid(65534)
-try:
-    Collection.open(sys.argv[1])
-except RetrieverError as error:
-    print(f"{type(error).__name__}: {error}")
-"""
 
 
 def make(folder):
@@ -118,15 +106,23 @@ def test_a_catalog_of_a_later_version_is_refused(folder, newer, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
-def test_an_older_catalog_in_a_read_only_folder_is_refused():
+def test_an_older_catalog_in_a_read_only_folder_is_refused(request):
+    def open_as_nobody():
+        os.setuid(65534)
+        with pytest.raises(CollectionError) as caught:
+            Collection.open(folder)
+        assert (caught.type, str(caught.value)) == (
+            CollectionError,
+            f"{folder}/ was written by an older Retriever and must be brought up to date once. "
+            "Open it where it can be written to.",
+        )
+
     with tempfile.TemporaryDirectory() as name:
         folder = make(Path(name) / "c")
+        request.getfixturevalue("newer")
         for path in (Path(name), folder, *folder.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
-        assert printed_by(OPEN_READ_ONLY, folder) == (
-            f"{CollectionError.__name__}: {folder}/ was written by an older Retriever and must be "
-            "brought up to date once. Open it where it can be written to.\n"
-        )
+        check_forked(open_as_nobody)
         assert ask(folder, STEPS) == [migrations.FIRST]
 
 

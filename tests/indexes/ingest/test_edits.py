@@ -10,7 +10,7 @@ from indexes.errors import BadRecordsError, InputError, MismatchError
 from indexes.vectors.faiss_engine.index import load
 from retriever import Collection, Document, HashingEmbedder
 from retriever.formats import documents
-from tests.support.toy import COMPASS, Axes, exactly, refused, rounded
+from tests.support.toy import COMPASS, Axes, exactly, ids, refused, rounded
 
 BATCH = 1000
 
@@ -34,26 +34,22 @@ def small_batches(collection, monkeypatch):
     return collection
 
 
+def interrupted(documents, reason=KeyboardInterrupt):
+    yield from documents
+    raise reason
+
+
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_add_keeps_complete_batches(small_batches, reason):
-    def source():
-        yield from numbered(0, 2500)
-        raise reason
-
-    refused(reason, None, small_batches.add, source())
-    assert [d.doc_id for d in small_batches.documents()] == [f"d{n}" for n in range(2 * BATCH)]
+    refused(reason, None, small_batches.add, interrupted(numbered(0, 2500), reason))
+    assert ids(small_batches.documents()) == [f"d{n}" for n in range(2 * BATCH)]
     assert small_batches.verify().ok
 
 
 def test_an_add_resumed_in_another_order_moves_no_document(small_batches, tmp_path):
     # txtai resumes by position: rows in another order get each other's vectors.
     records = numbered(0, 2500)
-
-    def source():
-        yield from records[:2200]
-        raise KeyboardInterrupt
-
-    refused(KeyboardInterrupt, None, small_batches.add, source())
+    refused(KeyboardInterrupt, None, small_batches.add, interrupted(records[:2200]))
     small_batches.build("floor", HashingEmbedder(dim=32))
     assert counts(small_batches.add(reversed(records))) == (500, 0, 2000)
     assert counts(small_batches.add(records)) == (0, 0, 2500)
@@ -113,8 +109,8 @@ def file(tmp_path):
 
 
 @pytest.fixture
-def parsed(monkeypatch):
-    """A mock in place of the parser of files: it parses them, and counts how many."""
+def parsed():
+    """A mock that parses files and counts them."""
     with patch("retriever.formats.documents.read_rows", wraps=documents.read_rows) as mock:
         yield mock
 
@@ -188,22 +184,19 @@ def test_a_file_with_bad_records_is_read_again(collection, file, parsed):
 @pytest.fixture
 def precisions(collection):
     """300 documents, embedded in single and in half precision."""
-    texts = [f"word{n} word{n % 7} word{n % 11} common" for n in range(300)]
+    texts = (f"word{n} word{n % 7} word{n % 11} common" for n in range(300))
     collection.add(Document(f"d{n}", text) for n, text in enumerate(texts))
     collection.build("single", HashingEmbedder(dim=64))
     collection.build("half", HashingEmbedder(dim=64), dtype="float16")
     return collection
 
 
-def test_half_precision_takes_half_the_space(precisions):
+def test_half_precision_takes_half_the_space_and_scores_to_three_places(precisions):
     single, half = precisions.info().indexes
     assert (single.dtype, half.dtype) == ("float32", "float16")
     assert single.vectors_size - half.vectors_size == 300 * 64 * 2
     shard = next((precisions.path / "vectors" / "half").iterdir())
     assert np.load(shard).dtype == np.float16
-
-
-def test_half_precision_scores_are_cosines_to_three_places(precisions):
     for n in range(0, 300, 17):
         text = precisions.document(f"d{n}").text
         single = dict(pairs(precisions.search(text, index="single", k=300)))
@@ -355,7 +348,7 @@ def test_a_field_is_indexed_for_documents_before_and_after(collection):
     collection.build("floor")
 
     def found(where):
-        return [hit.doc_id for hit in collection.search("text", where=where)]
+        return ids(collection.search("text", where=where))
 
     assert found({"a.b": 3}) == ["d3", "new"]
     assert found({"a.b": {">": 2}}) == ["d3", "d4", "new"]
