@@ -115,18 +115,18 @@ def parsed():
         yield mock
 
 
-def test_a_file_that_was_added_completely_is_not_read_again(tmp_path, file, parsed):
-    with Collection.create(tmp_path / "c") as collection:
-        assert counts(collection.add(file)) == (3, 0, 0)
-        progress = []
-        again = collection.add(file, progress=lambda *done: progress.append(done))
-        assert (counts(again), parsed.call_count, progress) == ((0, 0, 3), 1, [(3, 3)])
-    with Collection.open(tmp_path / "c") as collection:
-        # Of the same name: the name of a text is its id.
-        copy = tmp_path / "copy" / file.name
-        copy.parent.mkdir()
-        copy.write_bytes(file.read_bytes())
-        assert (counts(collection.add(copy)), parsed.call_count) == ((0, 0, 3), 1)
+def test_a_file_that_was_added_completely_is_not_read_again(collection, file, parsed):
+    assert counts(collection.add(file)) == (3, 0, 0)
+    progress = []
+    again = collection.add(file, progress=lambda *done: progress.append(done))
+    assert (counts(again), parsed.call_count, progress) == ((0, 0, 3), 1, [(3, 3)])
+    # Of the same name: the name of a text is its id.
+    copy = file.parent / "copy" / file.name
+    copy.parent.mkdir()
+    copy.write_bytes(file.read_bytes())
+    collection.close()
+    with Collection.open(collection.path) as opened:
+        assert (counts(opened.add(copy)), parsed.call_count) == ((0, 0, 3), 1)
 
 
 def test_a_file_is_read_again_after_a_document_changed_or_was_deleted(collection, file, parsed):
