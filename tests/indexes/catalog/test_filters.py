@@ -44,7 +44,7 @@ def db():
 
 
 def fill(db, metadatas, fields=()):
-    """Store the documents, number the fields, store their values; the numbers."""
+    """Store documents and the values of the fields; return the numbers of the fields."""
     db.execute("DELETE FROM documents")
     db.execute("DELETE FROM field_values")
     indexed = {field: number for number, field in enumerate(fields, start=7)}
@@ -72,7 +72,7 @@ def select(db, wanted, indexed):
 
 
 def matches(db, metadatas, wanted):
-    """What matches, by a scan; by the index it must be the same."""
+    """Return what matches by a scan; check that the index finds the same."""
     indexed = fill(db, metadatas, sorted(fields_of(wanted)))
     scanned = select(db, wanted, {})
     assert select(db, wanted, indexed) == scanned
@@ -175,7 +175,7 @@ def test_a_label_may_hold_any_character(db, label):
 def test_the_rows_of_a_field():
     metadata = {"n": [1, 1.0, True, None, "x", "x", [1], {}, 2**64], "o": {"p": [], "q": {}}}
     rows = [(2, 1), (1, 1), (0, 0), (3, "x"), (4, 0), (2, 2.0**64)]
-    # The last marks a list of different elements.
+    # (5, 0) marks a list of different elements.
     assert values_of(metadata, ("n",)) == [*rows, (5, 0)]
     assert values_of({"n": ["x", "x"]}, ("n",)) == [(3, "x")]
     assert [type(value) for _, value in values_of({"b": True}, ("b",))] == [int]
