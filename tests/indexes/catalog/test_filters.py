@@ -6,7 +6,7 @@ import sqlite3
 from operator import eq, ge, gt, le, lt
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.catalog.filter_sql import condition, values_of
@@ -44,7 +44,7 @@ def db():
 
 
 def fill(db, metadatas, fields=()):
-    """Store the documents, number the fields, store their values; the numbers."""
+    """Store documents and the values of the fields; return the numbers of the fields."""
     db.execute("DELETE FROM documents")
     db.execute("DELETE FROM field_values")
     indexed = {field: number for number, field in enumerate(fields, start=7)}
@@ -72,7 +72,7 @@ def select(db, wanted, indexed):
 
 
 def matches(db, metadatas, wanted):
-    """What matches, by a scan; by the index it must be the same."""
+    """Return what matches by a scan; check that the index finds the same."""
     indexed = fill(db, metadatas, sorted(fields_of(wanted)))
     scanned = select(db, wanted, {})
     assert select(db, wanted, indexed) == scanned
@@ -140,7 +140,7 @@ def test_a_range_of_a_list_may_be_met_by_two_elements(db):
     assert matches(db, [{"n": [1, 9]}, {"n": 4}, {"n": 9}], wanted) == [0, 1]
 
 
-def test_empty_groups(db):
+def test_an_empty_and_matches_everything_and_an_empty_or_nothing(db):
     assert matches(db, ZOO, AllOf(())) == [0, 1, 2, 3, 4]
     assert matches(db, ZOO, AnyOf(())) == []
     assert matches(db, ZOO, Not(OneOf(("source",), ()))) == [0, 1, 2, 3, 4]
@@ -175,7 +175,7 @@ def test_a_label_may_hold_any_character(db, label):
 def test_the_rows_of_a_field():
     metadata = {"n": [1, 1.0, True, None, "x", "x", [1], {}, 2**64], "o": {"p": [], "q": {}}}
     rows = [(2, 1), (1, 1), (0, 0), (3, "x"), (4, 0), (2, 2.0**64)]
-    # The last marks a list of different elements.
+    # (5, 0) marks a list of different elements.
     assert values_of(metadata, ("n",)) == [*rows, (5, 0)]
     assert values_of({"n": ["x", "x"]}, ("n",)) == [(3, "x")]
     assert [type(value) for _, value in values_of({"b": True}, ("b",))] == [int]
@@ -208,18 +208,17 @@ scalars = (
     | st.floats(allow_nan=False).filter(lambda number: abs(number) != float("inf"))
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=3)
 )
+names = st.sampled_from(NAMES)
 stored = st.recursive(
     scalars | st.sampled_from([10**400, -(10**400), "a\0b", "\0"]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=8,
 )
-metadatas = st.lists(st.dictionaries(st.sampled_from(NAMES), stored, max_size=5), max_size=6)
+metadatas = st.lists(st.dictionaries(names, stored, max_size=5), max_size=6)
 
 
-def filters(names):
-    field = st.lists(st.sampled_from(names), min_size=1, max_size=2).map(tuple)
+def filters():
+    field = st.lists(names, min_size=1, max_size=2).map(tuple)
     ordered = scalars.filter(lambda value: not isinstance(value, bool | None))
     leaves = (
         st.builds(FieldCondition, field, st.sampled_from(["=", "!="]), scalars)
@@ -227,15 +226,12 @@ def filters(names):
         | st.builds(OneOf, field, st.lists(scalars, max_size=4).map(tuple))
         | st.builds(Exists, field)
     )
-    return st.recursive(
-        leaves,
-        lambda inner: (
-            st.builds(Not, inner)
-            | st.builds(AllOf, st.lists(inner, min_size=2, max_size=3).map(tuple))
-            | st.builds(AnyOf, st.lists(inner, min_size=2, max_size=3).map(tuple))
-        ),
-        max_leaves=6,
-    )
+
+    def groups(inner):
+        parts = st.lists(inner, min_size=2, max_size=3).map(tuple)
+        return st.builds(Not, inner) | st.builds(AllOf, parts) | st.builds(AnyOf, parts)
+
+    return st.recursive(leaves, groups, max_leaves=6)
 
 
 def plain(value):
@@ -281,16 +277,13 @@ def oracle(wanted, metadata):
         case OneOf(field, values):
             return any(any_value(metadata, field, "=", value) for value in values)
         case FieldCondition(field, "!=", value):
-            there = get(metadata, field) is not MISSING
-            return there and not any_value(metadata, field, "=", value)
+            return oracle(Exists(field), metadata) and not any_value(metadata, field, "=", value)
         case FieldCondition(field, operator, value):
             return any_value(metadata, field, operator, value)
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(metadatas, filters(NAMES), st.data())
+@settings(max_examples=300, deadline=None)
+@given(metadatas, filters(), st.data())
 def test_the_scan_the_index_and_plain_python_agree(db, metadatas, wanted, data):
     expected = [n for n, metadata in enumerate(metadatas) if oracle(wanted, metadata)]
     assert matches(db, metadatas, wanted) == expected
@@ -301,13 +294,10 @@ def test_the_scan_the_index_and_plain_python_agree(db, metadatas, wanted, data):
 
 @settings(max_examples=300, deadline=None)
 @given(scalars, st.lists(scalars, max_size=5))
-def test_a_value_of_its_own_metadata_is_found(value, others):
-    db = sqlite3.connect(":memory:")
-    db.executescript(SCHEMA)
+def test_a_value_of_its_own_metadata_is_found(db, value, others):
     zoo = [{"x": value}, {"x": [*others, value]}, {"x": [value, [value]]}]
     assert matches(db, zoo, FieldCondition(("x",), "=", value)) == [0, 1, 2]
     assert matches(db, zoo, OneOf(("x",), (*others, value))) == [0, 1, 2]
-    db.close()
 
 
 def name_text(field):
@@ -341,7 +331,7 @@ def render(wanted):
 
 
 @settings(max_examples=300, deadline=None)
-@given(filters(NAMES))
+@given(filters())
 def test_a_filter_written_as_text_is_the_same_filter(wanted):
     assert parse_filter(parse_where(render(wanted))) == wanted
 
@@ -355,10 +345,7 @@ def test_a_filter_written_as_text_is_the_same_filter(wanted):
         ("((a=1))", {"a": 1}),
         ("a not in (1, 'x, y') ", {"a": {"not in": [1, "x, y"]}}),
         ("a Not Exists", {"a": {"exists": False}}),
-        (
-            "a in (-1.5, 1e3, .5, 2., TRUE, Null)",
-            {"a": {"in": [-1.5, 1000.0, 0.5, 2.0, True, None]}},
-        ),
+        ("a in (-1.5, 1e3, .5, 2., TRUE, Null)", {"a": {"in": [-1.5, 1e3, 0.5, 2.0, True, None]}}),
         ("day >= 2020-01-01", {"day": {">=": "2020-01-01"}}),
         ("zip = 01234", {"zip": "01234"}),
         ("version = 1.2.3", {"version": "1.2.3"}),
@@ -374,17 +361,15 @@ def test_a_text_is_parsed_to_a_mapping(text, where):
 
 def test_a_mapping_is_parsed_to_a_filter():
     year = AllOf((FieldCondition(("year",), ">=", 2020), FieldCondition(("year",), "<", 2024)))
-    faq = FieldCondition(("meta", "source"), "=", "faq")
+    faq, x = FieldCondition(("meta", "source"), "=", "faq"), Exists(("x",))
     assert parse_filter({"meta.source": "faq"}) == faq
     both = parse_filter({"meta.source": "faq", "year": {">=": 2020, "<": 2024}})
     assert both == AllOf((faq, year))
     either = parse_filter({"or": [{"meta.source": "faq"}, {"x": {"exists": False}}]})
-    assert either == AnyOf((faq, Not(Exists(("x",)))))
-    assert parse_filter({"x": {"not in": [1]}}) == AllOf((Exists(("x",)), Not(OneOf(("x",), (1,)))))
+    assert either == AnyOf((faq, Not(x)))
+    assert parse_filter({"x": {"not in": [1]}}) == AllOf((x, Not(OneOf(("x",), (1,)))))
     assert parse_filter({"not": {"x": 1}}) == Not(FieldCondition(("x",), "=", 1))
-
-
-def test_and_or_and_not_are_fields_where_their_value_says_so():
+    # "and", "or" and "not" are fields where their value is a condition.
     assert parse_filter({"not": {"in": [3]}}) == OneOf(("not",), (3,))
     assert parse_filter({"and": {"exists": True}}) == Exists(("and",))
     assert parse_filter({"or": 3}) == FieldCondition(("or",), "=", 3)
@@ -411,8 +396,7 @@ def test_an_indexed_field_is_found_through_the_primary_key(db, wanted, terms):
 @pytest.mark.parametrize("indexed", [{}, {("a",): 1}])
 @pytest.mark.parametrize("first", [True, False])
 def test_sqlite_takes_the_largest_filter(db, indexed, first):
-    leaf = OneOf(("a",), (1, "a", None, True))
-    wanted = leaf
+    wanted = leaf = OneOf(("a",), (1, "a", None, True))
     for level in range(MOST_LEVELS - 1):
         others = (leaf,) * ((MOST_CONDITIONS - 1) // (MOST_LEVELS - 1))
         group = AnyOf if level % 2 else AllOf

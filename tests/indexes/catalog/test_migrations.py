@@ -1,9 +1,8 @@
 """The schema's steps: an older catalog is brought up to date once, and a newer one is refused."""
 
+import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,23 +12,11 @@ from sqlite_utils import Migrations
 from indexes.catalog import migrations
 from indexes.errors import CollectionError, LockedError, NewerFormatError
 from retriever import Collection, Document, HashingEmbedder
-from tests.support.fresh import lock_holder
-from tests.support.toy import refused
+from tests.support.fresh import check_forked, lock_holder, printed_by
+from tests.support.toy import ids, refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
 NEWER = "0002_notes"
-# What a later version would add, then an attempt to open the collection as `nobody`.
-OPEN_READ_ONLY = """
-import os, sys
-from indexes.catalog import migrations
-from retriever import Collection, RetrieverError
-migrations.steps(name="0002_notes")(lambda db: db.conn.execute("CREATE TABLE notes (x)"))
-os.setuid(65534)
-try:
-    Collection.open(sys.argv[1])
-except RetrieverError as error:
-    print(f"{type(error).__name__}: {error}")
-"""
 
 
 def make(folder):
@@ -64,17 +51,14 @@ def newer(monkeypatch):
 
 
 def ask(folder, sql):
-    db = sqlite3.connect(folder / "catalog.db")
-    try:
+    with contextlib.closing(sqlite3.connect(folder / "catalog.db")) as db:
         return [row[0] for row in db.execute(sql)]
-    finally:
-        db.close()
 
 
 def check_works(folder):
     with Collection.open(folder) as collection:
         assert collection.verify().ok
-        assert [hit.doc_id for hit in collection.search("the motor", k=1)] == ["car"]
+        assert ids(collection.search("the motor", k=1)) == ["car"]
         assert (collection.split, collection.info().fields) == (None, ())
 
 
@@ -117,26 +101,32 @@ def test_the_process_that_writes_to_an_older_catalog_is_named(folder, newer):
 def test_a_catalog_of_a_later_version_is_refused(folder, newer, monkeypatch):
     check_works(folder)
     monkeypatch.setattr(migrations, "NAMES", migrations.NAMES - {NEWER})
-    said = f"newer Retriever .schema step {NEWER}"
-    refused(NewerFormatError, said, Collection.open, folder)
+    newer_step = f"newer Retriever .schema step {NEWER}"
+    refused(NewerFormatError, newer_step, Collection.open, folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
-def test_an_older_catalog_in_a_read_only_folder_is_refused():
+def test_an_older_catalog_in_a_read_only_folder_is_refused(request):
+    def open_as_nobody():
+        os.setuid(65534)
+        with pytest.raises(CollectionError) as caught:
+            Collection.open(folder)
+        assert (caught.type, str(caught.value)) == (
+            CollectionError,
+            f"{folder}/ was written by an older Retriever and must be brought up to date once. "
+            "Open it where it can be written to.",
+        )
+
     with tempfile.TemporaryDirectory() as name:
         folder = make(Path(name) / "c")
+        request.getfixturevalue("newer")
         for path in (Path(name), folder, *folder.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
-        command = [sys.executable, "-c", OPEN_READ_ONLY, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        check_forked(open_as_nobody)
         assert ask(folder, STEPS) == [migrations.FIRST]
-    assert done.stdout == (
-        f"{CollectionError.__name__}: {folder}/ was written by an older Retriever and must be "
-        "brought up to date once. Open it where it can be written to.\n"
-    ), done.stderr
 
 
 def test_the_reading_side_does_not_import_the_writing_side():
     writing = ("indexes.ingest", "indexes.pipeline", "indexes.maintenance", "indexes.store")
     code = f"import sys, indexes.reader; print([m for m in sys.modules if m.startswith({writing})])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+    assert printed_by(code) == "[]\n"

@@ -15,8 +15,8 @@ def found(number, doc_id, title, text, metadata):
     """A row as a search finds it: a passage of the whole text, and its document."""
     passage = number + 10, number, 0, len(text)
     document = number, doc_id, text_checksum(title, text), metadata
-    seals = passage_row_checksum(*passage), document_row_checksum(*document)
-    return *passage, seals[0], *document, seals[1], title, text
+    checksums = passage_row_checksum(*passage), document_row_checksum(*document)
+    return *passage, checksums[0], *document, checksums[1], title, text
 
 
 ROWS = [
@@ -27,19 +27,14 @@ ROWS = [
 WIDTH = len(ROWS[0])
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-# Whatever SQLite can hold in a cell.
 CELLS = st.one_of(NUMBERS, st.floats(allow_nan=False), TEXTS, st.binary(), st.none())
 
 
 def one_by_one(row):
     title, text = row[10:]
-    return (
-        is_intact_passage(row[:5])
-        and is_intact_document(row[5:10])
-        and isinstance(title, str)
-        and isinstance(text, str)
-        and text_checksum(title, text) == row[7]
-    )
+    intact = is_intact_passage(row[:5]) and is_intact_document(row[5:10])
+    texts = isinstance(title, str) and isinstance(text, str)
+    return intact and texts and text_checksum(title, text) == row[7]
 
 
 def test_committed_rows_are_intact():
@@ -54,7 +49,6 @@ def test_another_value_in_any_cell_is_detected(at, column, value):
     same = type(value) is type(rows[at][column]) and value == rows[at][column]
     rows[at][column] = value
     assert are_intact_hits(rows) == same
-    # Rows that are intact together are intact one by one.
     assert one_by_one(rows[at]) or not same
 
 
