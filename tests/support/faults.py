@@ -31,14 +31,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from retriever import Collection, RetrieverError
 from tests.support.faults_disk import fingerprint
 from tests.support.faults_operations import BASE, EMBEDDER, OPERATIONS, small, state_of
-from tests.support.faults_steps import DEADLY, MODES, Faults, Shared
+from tests.support.faults_steps import DEADLY, MODES, Faults, shared_counts
 
 WORKERS = 2
 CASE_SECONDS = 60
@@ -49,7 +49,7 @@ class Bench:
 
     def __init__(self, name: str, work: Path) -> None:
         self.name, self.operation = name, OPERATIONS[name]
-        self._work, self._shared = work, Shared()
+        self._work, self._shared = work, shared_counts()
         self.before, self._verdicts = work / "before", work / "verdicts"
         self.before.mkdir()
         self._verdicts.mkdir()
@@ -114,11 +114,11 @@ class Bench:
     def case(self, mode: str, at: int, root: Path) -> str:
         """Run one case; what is wrong, or nothing."""
         shutil.copytree(self.before, root)
-        self._shared.clear()
+        self._shared[:] = 0
         outcome = root.with_suffix(".outcome")
         outcome.unlink(missing_ok=True)
         status = fork(lambda: outcome.write_text(json.dumps(self._attempt(root, mode, at))))
-        steps, commits, happened, before = self._shared.get()
+        steps, commits, happened, before = self._shared.tolist()
         if not happened:
             return f"the step was never reached: there were {steps} ({status})"
         numbers = range(len(self.states))
@@ -263,7 +263,7 @@ def run_cases(bench: Bench, mode: str, steps: list[int], work: Path) -> list[dic
     for worker, answer in enumerate(answers):
         child = os.fork()
         if not child:
-            bench._shared = Shared()
+            bench._shared = shared_counts()
             answer.write_text(json.dumps(some(worker)))
             os._exit(0)
         children.append(child)
@@ -273,19 +273,14 @@ def run_cases(bench: Bench, mode: str, steps: list[int], work: Path) -> list[dic
     return [failure for answer in answers for failure in json.loads(answer.read_text())]
 
 
-@contextlib.contextmanager
-def _work_folder() -> Iterator[Path]:
+def main(name: str, modes: str = "", step: str = "") -> None:
+    """Run an operation's cases and print the report."""
     memory = Path("/dev/shm")
     place = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="faults-", dir=place) as folder:
         # Through links in temporary folders, indexes of words are opened.
         tempfile.tempdir = folder
-        yield Path(folder).resolve()
-
-
-def main(name: str, modes: str = "", step: str = "") -> None:
-    """Run an operation's cases and print the report."""
-    with _work_folder() as work:
+        work = Path(folder).resolve()
         bench = Bench(name, work)
         failures, ran = [], {}
         for mode in modes.split(",") if modes else MODES:

@@ -11,9 +11,12 @@ import os
 import random
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tests.support.faults_disk import File
+
+if TYPE_CHECKING:
+    from tests.support.faults_steps import Faults
 
 # SQLite's result codes for a failing step.
 FULL = 13
@@ -58,15 +61,6 @@ class FileStruct(ctypes.Structure):
     _fields_ = [("methods", ctypes.POINTER(IoMethods))]
 
 
-class Steps(Protocol):
-    """What counts the steps, and knows what is on the disk: see `faults_steps.Faults`."""
-
-    def inside(self, path: Any) -> str | None: ...
-    def step(self, kind: str, path: str, torn: Callable[[], object] | None = None) -> int: ...
-    def made(self, path: str, node: File | None) -> None: ...
-    def node(self, path: str) -> Any: ...
-
-
 # Names stay pointers: what they point to must outlive the call, and goes on behind the end.
 POINTER, INT, LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 X_OPEN = ctypes.CFUNCTYPE(INT, POINTER, POINTER, POINTER, INT, POINTER)
@@ -100,7 +94,7 @@ def default_vfs() -> VfsStruct:
 class Vfs:
     """SQLite's default VFS, with our counting methods in front of its own."""
 
-    def __init__(self, faults: Steps, *, seed: int) -> None:
+    def __init__(self, faults: Faults, *, seed: int) -> None:
         self._faults = faults
         self._random = random.Random(seed)
         self._paths: dict[int, str] = {}
