@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from indexes.errors import CollectionError, DamageError, InputError, NewerFormatError, NextStep
-from retriever import Collection, Document, HashingEmbedder, RetrieverError, Words
+from retriever import Collection, Document, HashingEmbedder, Words
 from tests.support.toy import Axes, refused
 
 CASES = 1_000
@@ -582,8 +582,3 @@ def test_a_catalog_of_a_newer_version_is_left_unchanged(folder):
     assert said in str(caught.value)
     assert caught.value.next_step == NextStep("upgrade", folder)
     assert (folder / "catalog.db").read_bytes() == before
-
-
-def test_damage_errors_are_collection_errors():
-    assert issubclass(DamageError, CollectionError)
-    assert issubclass(CollectionError, RetrieverError)

@@ -31,10 +31,8 @@ def test_keys_of_an_interval_survive_packing(first_key, offsets):
     packed = pack_keys(keys, first_key, first_key + 301)
     row = replace(shard(1, first_key, first_key + 301), present=packed)
     assert keys_of(row).tolist() == keys.tolist()
-
-
-def test_an_interval_without_holes_needs_no_bitmap():
-    assert pack_keys(np.arange(5, 9), 5, 9) is None
+    # An interval without holes needs no bitmap.
+    assert pack_keys(np.arange(first_key, first_key + 4), first_key, first_key + 4) is None
 
 
 def test_a_row_of_zeros_is_covered_but_not_stored(tmp_path):
@@ -43,9 +41,7 @@ def test_a_row_of_zeros_is_covered_but_not_stored(tmp_path):
     block = open_shard(row, EMBEDDING, tmp_path)
     assert block.keys.tolist() == [10, 13]
     assert block.vectors.tolist() == [[1, 0], [0, 1]]
-
-
-def test_a_shard_without_any_row_has_no_file(tmp_path):
+    # A shard without any row has no file.
     row = draft(1, [1], [[0, 0]]).write(1, 2, tmp_path)
     assert row.file is None
     assert open_shard(row, EMBEDDING, tmp_path).vectors.shape == (0, 2)
