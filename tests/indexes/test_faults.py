@@ -128,12 +128,10 @@ with Collection.open(sys.argv[2]) as library:
 
 def stopped(command, library, signal_number, while_waiting=lambda child: None):
     """Run a child until it waits, then send it a signal; its exit status and error output."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     command = [sys.executable, "-c", CHILD, command, str(library)]
-    with subprocess.Popen(command, **pipes, text=True, env=environment) as child:
-        line = child.stdout.readline()
-        assert line == "waiting\n", child.stderr.read()
+    with subprocess.Popen(command, **pipes, text=True, cwd=ROOT) as child:
+        assert child.stdout.readline() == "waiting\n", child.stderr.read()
         while_waiting(child)
         child.send_signal(signal_number)
         said = child.communicate(timeout=30)[1]

@@ -29,9 +29,8 @@ MEMORY = "/dev/shm"
 WIDTH = 16
 VOCABULARY = ("wind", "sand", "tide", "moon", "fern", "moss", "...")
 INDEXES = {"flat": None, "graph": "HNSW8", "cells": "IVF2,Flat"}
-NAMES = tuple(f"d{n}" for n in range(14))
 
-names = st.sampled_from(NAMES)
+names = st.sampled_from([f"d{n}" for n in range(14)])
 texts = st.lists(st.sampled_from(VOCABULARY), min_size=0, max_size=9).map(" ".join)
 titles = st.sampled_from(("", "", "wind", "salt"))
 metadata = st.fixed_dictionaries(

@@ -68,7 +68,9 @@ class Bench:
 
     def _prepare(self) -> list[str]:
         Faults(self._work)
-        self.operation.prepare(self.before / "library")
+        if self.operation.prepare:
+            with Collection.create(self.before / "library") as collection:
+                self.operation.prepare(collection)
         with Collection.open_or_create(self._work / "warm" / "library") as collection:
             collection.add(BASE)
             collection.build("graph", EMBEDDER, ann="HNSW8")
@@ -82,7 +84,7 @@ class Bench:
         def committed(count: int) -> None:
             nonlocal commits
             commits = count
-            if snaps and self.name != "create":
+            if snaps and self.operation.prepare:
                 leave = shutil.ignore_patterns("*-shm")
                 shutil.copytree(root, self._work / f"after-{count}", ignore=leave)
 
@@ -99,7 +101,7 @@ class Bench:
         """Before, after each commit, and at the end of an uninterrupted run."""
         Faults(self._work)
         roots = [self.before, *(self._work / f"after-{n + 1}" for n in range(commits))]
-        if self.name == "create":
+        if not self.operation.prepare:
             roots = []
         states = []
         for root in [*roots, self._work / "second"]:

@@ -441,10 +441,9 @@ def test_all_vectors_from_before_an_embedder_broke_are_kept(
     assert found(collection) == {f"d{n}" for n in range(40)}
 
 
-def test_an_error_that_is_not_about_texts_is_not_retried(collection):
+def test_an_error_that_is_not_about_texts_is_not_retried(library):
     embedder = Picky(ModelNotAvailableError)
-    collection.add(numbered(6, {2}))
-    refused(ModelNotAvailableError, "bad text", collection.build, "axes", embedder)
+    refused(ModelNotAvailableError, "bad text", library.build, "axes", embedder)
     assert len(embedder.calls) == 1
 
 
