@@ -54,8 +54,7 @@ class Bench:
         self.before.mkdir()
         self._verdicts.mkdir()
         small()
-        importable = in_fork(work, lambda: self._prepare())
-        for module in importable:
+        for module in in_fork(work, self._prepare):
             with contextlib.suppress(ImportError):
                 importlib.import_module(module)
         gc.collect()
@@ -89,13 +88,10 @@ class Bench:
                 shutil.copytree(root, self._work / f"after-{count}", ignore=leave)
 
         faults = Faults(root, committed=committed)
-        self._run(root)
-        faults.step("end", str(root / "library"))
-        return faults.steps, commits
-
-    def _run(self, root: Path) -> None:
         with Collection.open_or_create(root / "library") as collection:
             self.operation.run(collection, self._work)
+        faults.step("end", str(root / "library"))
+        return faults.steps, commits
 
     def _states(self, commits: int) -> list[Any]:
         """Before, after each commit, and at the end of an uninterrupted run."""
