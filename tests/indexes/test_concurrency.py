@@ -151,15 +151,7 @@ def read(path, stop, enough, results):
 
     Sets `enough` once it has seen two states, or when it ends: a busy machine may be slow to start.
     """
-    try:
-        _read(path, stop, enough, results)
-    finally:
-        enough.set()
-
-
-def _read(path, stop, enough, results):
-    answers, full, faults = 0, 0, []
-    states = set()
+    answers, full, faults, states = 0, 0, [], set()
     while not stop.is_set() and not faults:
         with Collection.open(path) as collection:
             for turn in range(300):
@@ -178,6 +170,7 @@ def _read(path, stop, enough, results):
                     enough.set()
                 if fault:
                     faults.append(f"turn {turn}: {fault}")
+    enough.set()
     results.put((answers, full, len(states), faults))
 
 
@@ -381,16 +374,14 @@ def test_a_connection_of_another_thread_is_refused_after_a_fork(tmp_path):
     assert (found, ran.stderr) == ("2 True", "")
 
 
-def check_empty(collection):
-    assert len(collection) == 0
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_in_the_source_of_an_add_loses_nothing(collection):
+    def check_empty():
+        assert len(collection) == 0
 
     def source():
         yield Document("a", "north")
-        check_forked(lambda: check_empty(collection))
+        check_forked(check_empty)
         yield Document("b", "east")
 
     assert collection.add(source()).new == 2

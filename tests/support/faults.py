@@ -31,14 +31,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from retriever import Collection, RetrieverError
 from tests.support.faults_disk import fingerprint
 from tests.support.faults_operations import BASE, EMBEDDER, OPERATIONS, small, state_of
-from tests.support.faults_steps import DEADLY, MODES, Faults, Shared
+from tests.support.faults_steps import DEADLY, MODES, Faults, shared_counts
 
 WORKERS = 2
 CASE_SECONDS = 60
@@ -49,13 +49,12 @@ class Bench:
 
     def __init__(self, name: str, work: Path) -> None:
         self.name, self.operation = name, OPERATIONS[name]
-        self._work, self._shared = work, Shared()
+        self._work, self._shared = work, shared_counts()
         self.before, self._verdicts = work / "before", work / "verdicts"
         self.before.mkdir()
         self._verdicts.mkdir()
         small()
-        importable = in_fork(work, lambda: self._prepare())
-        for module in importable:
+        for module in in_fork(work, self._prepare):
             with contextlib.suppress(ImportError):
                 importlib.import_module(module)
         gc.collect()
@@ -68,7 +67,9 @@ class Bench:
 
     def _prepare(self) -> list[str]:
         Faults(self._work)
-        self.operation.prepare(self.before / "library")
+        if self.operation.prepare:
+            with Collection.create(self.before / "library") as collection:
+                self.operation.prepare(collection)
         with Collection.open_or_create(self._work / "warm" / "library") as collection:
             collection.add(BASE)
             collection.build("graph", EMBEDDER, ann="HNSW8")
@@ -82,24 +83,21 @@ class Bench:
         def committed(count: int) -> None:
             nonlocal commits
             commits = count
-            if snaps and self.name != "create":
+            if snaps and self.operation.prepare:
                 leave = shutil.ignore_patterns("*-shm")
                 shutil.copytree(root, self._work / f"after-{count}", ignore=leave)
 
         faults = Faults(root, committed=committed)
-        self._run(root)
-        faults.step("end", str(root / "library"))
-        return faults.steps, commits
-
-    def _run(self, root: Path) -> None:
         with Collection.open_or_create(root / "library") as collection:
             self.operation.run(collection, self._work)
+        faults.step("end", str(root / "library"))
+        return faults.steps, commits
 
     def _states(self, commits: int) -> list[Any]:
         """Before, after each commit, and at the end of an uninterrupted run."""
         Faults(self._work)
         roots = [self.before, *(self._work / f"after-{n + 1}" for n in range(commits))]
-        if self.name == "create":
+        if not self.operation.prepare:
             roots = []
         states = []
         for root in [*roots, self._work / "second"]:
@@ -114,11 +112,11 @@ class Bench:
     def case(self, mode: str, at: int, root: Path) -> str:
         """Run one case; what is wrong, or nothing."""
         shutil.copytree(self.before, root)
-        self._shared.clear()
+        self._shared[:] = 0
         outcome = root.with_suffix(".outcome")
         outcome.unlink(missing_ok=True)
         status = fork(lambda: outcome.write_text(json.dumps(self._attempt(root, mode, at))))
-        steps, commits, happened, before = self._shared.get()
+        steps, commits, happened, before = self._shared.tolist()
         if not happened:
             return f"the step was never reached: there were {steps} ({status})"
         numbers = range(len(self.states))
@@ -263,7 +261,7 @@ def run_cases(bench: Bench, mode: str, steps: list[int], work: Path) -> list[dic
     for worker, answer in enumerate(answers):
         child = os.fork()
         if not child:
-            bench._shared = Shared()
+            bench._shared = shared_counts()
             answer.write_text(json.dumps(some(worker)))
             os._exit(0)
         children.append(child)
@@ -273,19 +271,14 @@ def run_cases(bench: Bench, mode: str, steps: list[int], work: Path) -> list[dic
     return [failure for answer in answers for failure in json.loads(answer.read_text())]
 
 
-@contextlib.contextmanager
-def _work_folder() -> Iterator[Path]:
+def main(name: str, modes: str = "", step: str = "") -> None:
+    """Run an operation's cases and print the report."""
     memory = Path("/dev/shm")
     place = memory if os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="faults-", dir=place) as folder:
         # Through links in temporary folders, indexes of words are opened.
         tempfile.tempdir = folder
-        yield Path(folder).resolve()
-
-
-def main(name: str, modes: str = "", step: str = "") -> None:
-    """Run an operation's cases and print the report."""
-    with _work_folder() as work:
+        work = Path(folder).resolve()
         bench = Bench(name, work)
         failures, ran = [], {}
         for mode in modes.split(",") if modes else MODES:

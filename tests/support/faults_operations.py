@@ -53,51 +53,47 @@ def small() -> None:
 
 @dataclass(frozen=True)
 class Operation:
-    """What is run, and the collection that it is run on; `extra` is a folder for its sources.
+    """What is run, and how the collection is filled before (None: there is none).
 
+    `run` also gets a folder for its sources.
     `takes_back`: when it fails before any work was kept, its first commit is undone.
     """
 
-    prepare: Callable[[Path], None]
+    prepare: Callable[[Collection], None] | None
     run: Callable[[Collection, Path], object]
     takes_back: bool = False
 
 
-def _documents(folder: Path, *, build: bool = False) -> None:
-    with Collection.create(folder) as collection:
-        collection.index_fields("kind")
-        collection.add(BASE)
-        if build:
-            collection.build("flat", EMBEDDER)
-            collection.build("graph", vectors="flat", ann="HNSW8")
-            collection.delete([])  # sweeps
+def _documents(collection: Collection) -> None:
+    collection.index_fields("kind")
+    collection.add(BASE)
 
 
-def _indexed(folder: Path) -> None:
-    _documents(folder, build=True)
+def _indexed(collection: Collection) -> None:
+    _documents(collection)
+    collection.build("flat", EMBEDDER)
+    collection.build("graph", vectors="flat", ann="HNSW8")
+    collection.delete([])  # sweeps
 
 
-def _behind(folder: Path) -> None:
+def _behind(collection: Collection) -> None:
     """There are edits and new documents that no index has seen."""
-    _indexed(folder)
-    with Collection.open(folder) as collection:
-        collection.add(EDITED)
+    _indexed(collection)
+    collection.add(EDITED)
 
 
-def _worn(folder: Path) -> None:
+def _worn(collection: Collection) -> None:
     """Deleted passages are in every file of two embeddings, and a structure is out of date."""
-    _behind(folder)
-    with Collection.open(folder) as collection:
-        collection.build("flat")
-        collection.build("other", OTHER)
-        collection.delete(["fish", "owl"])
+    _behind(collection)
+    collection.build("flat")
+    collection.build("other", OTHER)
+    collection.delete(["fish", "owl"])
 
 
-def _two(folder: Path) -> None:
-    _indexed(folder)
-    with Collection.open(folder) as collection:
-        collection.build("other", OTHER, ann="HNSW8")
-        collection.delete([])
+def _two(collection: Collection) -> None:
+    _indexed(collection)
+    collection.build("other", OTHER, ann="HNSW8")
+    collection.delete([])
 
 
 def _add_file(collection: Collection, extra: Path) -> None:
@@ -121,36 +117,32 @@ def _drop(collection: Collection, extra: Path) -> None:
         collection.drop("other")
 
 
-def _words_behind(folder: Path) -> None:
+def _words_behind(collection: Collection) -> None:
     """BM25 alone, with edits and new documents that it has not read."""
-    _documents(folder)
-    with Collection.open(folder) as collection:
-        collection.build("bm25", lexical=True)
-        collection.delete([])  # sweeps
-        collection.add(EDITED)
+    _documents(collection)
+    collection.build("bm25", lexical=True)
+    collection.delete([])  # sweeps
+    collection.add(EDITED)
 
 
-def _words_worn(folder: Path) -> None:
+def _words_worn(collection: Collection) -> None:
     """BM25 alone, up to date."""
-    _words_behind(folder)
-    with Collection.open(folder) as collection:
-        collection.build("bm25")
-        collection.delete([])
+    _words_behind(collection)
+    collection.build("bm25")
+    collection.delete([])
 
 
-def _few(folder: Path) -> None:
-    with Collection.create(folder) as collection:
-        collection.add(BASE[:2])
+def _few(collection: Collection) -> None:
+    collection.add(BASE[:2])
 
 
-def _fitted(folder: Path) -> None:
+def _fitted(collection: Collection) -> None:
     """Two indexes over vectors that were fitted on another corpus than there is now."""
-    _few(folder)
-    with Collection.open(folder) as collection:
-        collection.build("flat", RARE)
-        collection.build("graph", vectors="flat", ann="HNSW8")
-        collection.delete([])  # sweeps
-        collection.add(NEW[1:2])
+    _few(collection)
+    collection.build("flat", RARE)
+    collection.build("graph", vectors="flat", ann="HNSW8")
+    collection.delete([])  # sweeps
+    collection.add(NEW[1:2])
 
 
 def _wear_out_words(collection: Collection, extra: Path) -> None:
@@ -161,7 +153,7 @@ def _wear_out_words(collection: Collection, extra: Path) -> None:
 
 
 OPERATIONS = {
-    "create": Operation(lambda folder: None, lambda c, extra: None),
+    "create": Operation(None, lambda c, extra: None),
     "add": Operation(_documents, _add_file),
     "edit": Operation(_indexed, lambda c, extra: c.add(EDITED)),
     "build": Operation(

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import random
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tests.support.faults_disk import File
+
+if TYPE_CHECKING:
+    from tests.support.faults_steps import Faults
 
 # SQLite's result codes for a failing step.
 FULL = 13
@@ -58,15 +62,6 @@ class FileStruct(ctypes.Structure):
     _fields_ = [("methods", ctypes.POINTER(IoMethods))]
 
 
-class Steps(Protocol):
-    """What counts the steps, and knows what is on the disk: see `faults_steps.Faults`."""
-
-    def inside(self, path: Any) -> str | None: ...
-    def step(self, kind: str, path: str, torn: Callable[[], object] | None = None) -> int: ...
-    def made(self, path: str, node: File | None) -> None: ...
-    def node(self, path: str) -> Any: ...
-
-
 # Names stay pointers: what they point to must outlive the call, and goes on behind the end.
 POINTER, INT, LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 X_OPEN = ctypes.CFUNCTYPE(INT, POINTER, POINTER, POINTER, INT, POINTER)
@@ -100,7 +95,7 @@ def default_vfs() -> VfsStruct:
 class Vfs:
     """SQLite's default VFS, with our counting methods in front of its own."""
 
-    def __init__(self, faults: Steps, *, seed: int) -> None:
+    def __init__(self, faults: Faults, *, seed: int) -> None:
         self._faults = faults
         self._random = random.Random(seed)
         self._paths: dict[int, str] = {}
@@ -146,44 +141,35 @@ class Vfs:
         address = ctypes.addressof(real)
         if address not in self._methods:
             self._methods[address] = ours = IoMethods.from_buffer_copy(real)
-            ours.xWrite = self._pointer(X_WRITE(self._write_with(X_WRITE(real.xWrite))))
-            ours.xTruncate = self._pointer(
-                X_TRUNCATE(self._truncate_with(X_TRUNCATE(real.xTruncate)))
-            )
+            on_write = functools.partial(self._on_write, X_WRITE(real.xWrite))
+            on_truncate = functools.partial(self._on_truncate, X_TRUNCATE(real.xTruncate))
+            ours.xWrite = self._pointer(X_WRITE(on_write))
+            ours.xTruncate = self._pointer(X_TRUNCATE(on_truncate))
             ours.xSync = self._pointer(X_SYNC(self._on_sync))
             if real.xShmMap:
-                ours.xShmMap = self._pointer(X_SHM_MAP(self._map_with(X_SHM_MAP(real.xShmMap))))
+                on_map = functools.partial(self._on_map, X_SHM_MAP(real.xShmMap))
+                ours.xShmMap = self._pointer(X_SHM_MAP(on_map))
         return self._methods[address]
 
-    def _write_with(self, real: Any) -> Any:
-        def write(file: int, data: int, size: int, offset: int) -> int:
-            path = self._paths[file]
-            failure = self._failing("write", path, lambda: real(file, data, size // 2, offset))
-            if failure:
-                return failure
-            if node := self._nodes[file]:
-                node.write(offset, ctypes.string_at(data, size))
-            return int(real(file, data, size, offset))
+    def _on_write(self, real: Any, file: int, data: int, size: int, offset: int) -> int:
+        path = self._paths[file]
+        if failure := self._failing("write", path, lambda: real(file, data, size // 2, offset)):
+            return failure
+        if node := self._nodes[file]:
+            node.write(offset, ctypes.string_at(data, size))
+        return int(real(file, data, size, offset))
 
-        return write
+    def _on_truncate(self, real: Any, file: int, size: int) -> int:
+        if failure := self._failing("truncate", self._paths[file]):
+            return failure
+        if node := self._nodes[file]:
+            node.truncate(size)
+        return int(real(file, size))
 
-    def _truncate_with(self, real: Any) -> Any:
-        def truncate(file: int, size: int) -> int:
-            if failure := self._failing("truncate", self._paths[file]):
-                return failure
-            if node := self._nodes[file]:
-                node.truncate(size)
-            return int(real(file, size))
-
-        return truncate
-
-    def _map_with(self, real: Any) -> Any:
-        def shm_map(file: int, page: int, size: int, extend: int, out: int) -> int:
-            if extend and (failure := self._failing("map", f"{self._paths[file]}-shm")):
-                return failure
-            return int(real(file, page, size, extend, out))
-
-        return shm_map
+    def _on_map(self, real: Any, file: int, page: int, size: int, extend: int, out: int) -> int:
+        if extend and (failure := self._failing("map", f"{self._paths[file]}-shm")):
+            return failure
+        return int(real(file, page, size, extend, out))
 
     def _on_sync(self, file: int, flags: int) -> int:
         path = self._paths[file]

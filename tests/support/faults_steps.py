@@ -19,11 +19,13 @@ import os
 import random
 import re
 import signal
-import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tests.support.faults_disk import Disk, File, Folder
 from tests.support.faults_sqlite import Vfs, watch_commits
@@ -50,24 +52,9 @@ MODES = {
 DEADLY = {"kill", "torn", "power", "flicker"}
 
 
-class Shared:
-    """What a process tells its parent though it dies: see `get`."""
-
-    FORMAT = struct.Struct("4i")
-
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, self.FORMAT.size)
-
-    def clear(self) -> None:
-        self._memory[:] = bytes(self.FORMAT.size)
-
-    def get(self) -> tuple[int, int, bool, int]:
-        """Steps, commits, whether the fault has happened, and commits when it did."""
-        steps, commits, happened, before = self.FORMAT.unpack(self._memory)
-        return steps, commits, bool(happened), before
-
-    def put(self, steps: int, commits: int, happened: bool, before: int) -> None:
-        self._memory[:] = self.FORMAT.pack(steps, commits, happened, before)
+def shared_counts() -> NDArray[np.int32]:
+    """Steps, commits, whether the fault has happened, and commits when it did: forks share them."""
+    return np.frombuffer(mmap.mmap(-1, 16), np.int32)
 
 
 class Faults:
@@ -82,14 +69,15 @@ class Faults:
         mode: str = "",
         at: int = 0,
         *,
-        shared: Shared | None = None,
+        shared: NDArray[np.int32] | None = None,
         committed: Callable[[int], None] = lambda count: None,
     ) -> None:
         self.steps: list[tuple[str, str]] = []
         self.armed = True
         self._root = str(root)
         self._mode, self._at = mode, at
-        self._shared, self._committed = shared or Shared(), committed
+        self._shared = shared_counts() if shared is None else shared
+        self._committed = committed
         self._commits = self._before = 0
         self._happened = False
         self._disk = Disk(root) if mode in ("power", "flicker") else None
@@ -141,7 +129,7 @@ class Faults:
         self._committed(self._commits)
 
     def _report(self) -> None:
-        self._shared.put(len(self.steps), self._commits, self._happened, self._before)
+        self._shared[:] = len(self.steps), self._commits, self._happened, self._before
 
     def check(self, kind: str, path: str, torn: Callable[[], object] | None = None) -> None:
         """Count a step of the `os` module."""

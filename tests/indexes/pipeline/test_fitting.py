@@ -127,20 +127,15 @@ def test_an_embedder_is_fitted_on_passages_where_documents_are_split(tmp_path):
 
 
 def test_an_interrupted_build_resumes_with_the_same_parameters(corpus, small_batches):
-    with pytest.raises(KeyboardInterrupt):
-        corpus.build("rare", Rare(fail_after=2))
+    refused(KeyboardInterrupt, None, corpus.build, "rare", Rare(fail_after=0))
+    # Nothing was committed.
+    assert (corpus.index_names(), swept(corpus)) == ([], [])
+    refused(KeyboardInterrupt, None, corpus.build, "rare", Rare(fail_after=2))
     # The corpus has changed: vectors of parameters fitted on it now would not be comparable.
     corpus.add(MORE)
     assert corpus.build("rare", Rare()).embedded == 6
     assert found(corpus, k=2) == BEFORE[:2]
     assert corpus.index_info("rare").fitted_documents == 4
-
-
-def test_a_build_that_fails_before_its_first_commit_leaves_nothing(corpus):
-    with pytest.raises(KeyboardInterrupt):
-        corpus.build("rare", Rare(fail_after=0))
-    assert corpus.index_names() == []
-    assert swept(corpus) == []
 
 
 def test_dropping_the_last_index_deletes_the_parameters(library):
@@ -235,8 +230,7 @@ def test_a_search_during_the_switch_is_repeated(library, monkeypatch):
 def stopped(library, small_batches):
     """A refit that was stopped when two of eight documents were embedded again."""
     library.add(MORE)
-    with pytest.raises(KeyboardInterrupt):
-        library.build("rare", Rare(fail_after=2), refit=True)
+    refused(KeyboardInterrupt, None, library.build, "rare", Rare(fail_after=2), refit=True)
     assert len(swept(library)) == 2
     return library
 

@@ -91,14 +91,12 @@ def test_passages_are_the_spans_of_their_documents(tmp_path, split, limit):
     assert [(span.document, span.start, span.end) for span in spans] == expected
 
 
-def test_a_page_of_hits_reads_a_document_once_and_shares_it(long, read):
+def test_a_page_of_hits_and_a_batch_read_a_document_once(long, read):
     found = corpus_of(long).found(range(1, WORDS + 1))
     assert (len(found), read) == (WORDS, [len(LONG.text)])
     assert len({id(passage.document) for passage in found.values()}) == 1
     assert found[WORDS].document.text[found[WORDS].start :] == f"word{WORDS - 1}"
-
-
-def test_a_batch_reads_a_document_once(long, read):
+    read.clear()
     assert len(corpus_of(long).passages(1, WORDS + 1, WORDS)) == WORDS
     assert read == [len(LONG.text)]
 

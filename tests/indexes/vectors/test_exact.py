@@ -11,7 +11,6 @@ from indexes.vectors.blocks import Block
 from tests.support.toy import refused
 
 EAST = np.array([[1, 0]], np.float32)
-NOTHING_AND_NORTH = np.array([[0, 0], [0, 1]], np.float32)
 
 
 def block(keys, vectors):
@@ -52,9 +51,12 @@ def test_of_a_thousand_equal_vectors_the_lowest_keys_are_found():
     assert exact.search(unit([[1, 2, 3]]), same, k=5).keys.tolist() == [[1, 2, 3, 4, 5]]
 
 
-def test_no_blocks_and_no_queries_give_nothing():
+def test_no_blocks_no_queries_and_a_query_of_zeros_find_nothing():
     assert exact.search(np.zeros((2, 3), np.float32), [], k=1).keys.shape == (2, 0)
     assert exact.search(np.zeros((0, 2), np.float32), [block([1], [[1, 0]])], k=1).keys.size == 0
+    zeros_and_north = np.array([[0, 0], [0, 1]], np.float32)
+    found = exact.search(zeros_and_north, [block([4], [[0, 1]])], k=1)
+    assert list(found.lists()) == [([], []), ([4], [1.0])]
 
 
 @pytest.mark.parametrize(
@@ -176,11 +178,6 @@ def test_one_query_is_answered_as_in_a_batch_to_the_last_bit(case, k):
         assert (alone.keys.dtype, alone.scores.dtype) == (np.int64, np.float32)
         assert alone.keys.tolist() == together.keys[row : row + 1].tolist()
         assert alone.scores.tolist() == together.scores[row : row + 1].tolist()
-
-
-def test_a_query_of_zeros_finds_nothing_among_others():
-    found = exact.search(NOTHING_AND_NORTH, [block([4], [[0, 1]])], k=1)
-    assert list(found.lists()) == [([], []), ([4], [1.0])]
 
 
 def test_float16_vectors_are_searched_to_their_own_precision():

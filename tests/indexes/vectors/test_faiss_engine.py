@@ -97,12 +97,14 @@ def test_an_unknown_factory_is_named_without_cpp_details(factory):
     assert "HNSW32" in str(caught.value)
 
 
-def test_building_over_too_few_vectors_is_refused(rows):
+def test_an_index_that_cannot_be_built_or_read_again_is_refused(rows):
     few = [Block(rows[0].keys[:20], rows[0].vectors[:20])]
     with pytest.raises(InputError, match="cannot build 'IVF64,Flat' over 20 vectors") as caught:
         build("IVF64,Flat", 32, few)
     assert ".cpp" not in str(caught.value)
     refused(InputError, "no document has a vector yet", build, "HNSW32", 32, [])
+    message = "cannot build 'ZnLattice4x10_6' .* no code storage.* such as HNSW32"
+    refused(InputError, message, build, "ZnLattice4x10_6", 32, rows)
 
 
 @pytest.mark.parametrize(
@@ -196,11 +198,6 @@ def test_a_factory_that_would_kill_the_process_is_refused(factory, reason):
     refused(InputError, f"cannot use '.*': {reason}", check_factory, factory, 32)
 
 
-def test_an_index_that_faiss_cannot_read_again_is_refused(rows):
-    message = "cannot build 'ZnLattice4x10_6' .* no code storage.* such as HNSW32"
-    refused(InputError, message, build, "ZnLattice4x10_6", 32, rows)
-
-
 @pytest.mark.parametrize("factory", REFINED)
 def test_refining_finds_nearly_all_with_and_without_deleted_keys(factory, rows, queries):
     index = build(factory, 32, rows)
@@ -219,7 +216,7 @@ def test_a_refusal_by_faiss_in_a_search_is_an_input_error(rows, queries):
 
 @pytest.fixture
 def cells(collection):
-    """400 documents with an index `cells`, which searches one of its 16 cells only."""
+    """400 documents with an index `cells`, which searches only one of its 16 cells."""
     collection.add(Document(str(n), f"word{n} common") for n in range(400))
     collection.build("flat", HashingEmbedder(dim=32))
     collection.build("cells", vectors="flat", ann="IVF16,Flat")
@@ -240,16 +237,12 @@ def count_found(store):
     return int((found.keys != -1).sum())
 
 
-def test_a_changed_definition_reaches_an_open_collection(cells):
-    row = cells._store.index("cells")
-    assert cells._store.effort(row, 10) == {"nprobe": 1}
-    assert count_found(cells._store) < row.rows
-    # Passages in cells that are not visited are found by brute force.
-    assert len(cells.search("common", index="cells", k=400)) == row.rows
-
-
-def test_a_build_keeps_the_search_parameters_of_an_index(cells):
+def test_a_changed_definition_reaches_an_open_collection_and_is_kept_by_builds(cells):
     before = cells._store.index("cells")
+    assert cells._store.effort(before, 10) == {"nprobe": 1}
+    assert count_found(cells._store) < before.rows
+    # Passages in cells that are not visited are found by brute force.
+    assert len(cells.search("common", index="cells", k=400)) == before.rows
     cells.build("cells")
     assert cells._store.index("cells") == before
     cells.add([Document("new", "word common")])
