@@ -368,7 +368,7 @@ def test_a_connection_of_another_thread_is_refused_after_a_fork(tmp_path):
     with Collection.create(tmp_path / "c") as collection:
         collection.add([Document("a", "north")])
     command = [sys.executable, "-W", "ignore", "-c", FORKED_IN_USE, str(tmp_path / "c")]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     said, found = ran.stdout.splitlines()
     assert "was opened before this process was forked, and was in use" in said
     assert (found, ran.stderr) == ("2 True", "")

@@ -47,7 +47,7 @@ def report_of(operation):
     """Run `tests.support.faults OPERATION MODES`; return steps, cases by mode, and failures."""
     modes = ",".join(modes_of(operation))
     command = [sys.executable, "-m", "tests.support.faults", operation, modes]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -134,7 +134,7 @@ def stopped(command, library, signal_number, while_waiting=lambda child: None):
         assert child.stdout.readline() == "waiting\n", child.stderr.read()
         while_waiting(child)
         child.send_signal(signal_number)
-        said = child.communicate(timeout=30)[1]
+        said = child.communicate(timeout=300)[1]
     return child.returncode, said
 
 

@@ -418,7 +418,7 @@ def test_the_runtimes_that_are_compared():
 
 
 def test_parallel_results_keep_their_order():
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=300)
 
     def make(item):
         if item < 2:
