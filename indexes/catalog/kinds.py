@@ -31,16 +31,11 @@ _KINDS: Mapping[str, IndexKind] = {kind.name: kind for kind in (FLAT, ANN, LEXIC
 
 
 def kind_of(stored: str) -> IndexKind:
-    """Return the kind that a string of the catalog names.
-
-    Raises:
-        DamageError: no kind has this name.
-    """
-    try:
-        return _KINDS[stored]
-    except KeyError:
+    """Return the kind that a string of the catalog names; raise a DamageError if none has it."""
+    if stored not in _KINDS:
         known = ", ".join(_KINDS)
-        raise DamageError(f"The catalog names an index kind '{stored}'; known: {known}.") from None
+        raise DamageError(f"The catalog names an index kind '{stored}'; known: {known}.")
+    return _KINDS[stored]
 
 
 def vector_kind(definition: Mapping[str, Any]) -> IndexKind:

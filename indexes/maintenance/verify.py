@@ -14,9 +14,8 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
-from indexes.catalog.fitted import read_parameters
 from indexes.catalog.kinds import kind_of
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, read_parameters
 from indexes.catalog.registry import Registry
 from indexes.catalog.row_checksums import is_intact_document, is_intact_passage
 from indexes.document import text_checksum

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.catalog.fitted import read_parameters
-from indexes.catalog.records import EmbeddingRow, Fitted, NewEmbedding
+from indexes.catalog.records import EmbeddingRow, Fitted, NewEmbedding, read_parameters
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
 from indexes.pipeline.ann_builder import AnnBuilder, planned
