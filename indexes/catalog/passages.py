@@ -43,6 +43,11 @@ class FoundPassage(NamedTuple):
     start: int
     end: int
 
+    @property
+    def text(self) -> str:
+        """What is embedded for it."""
+        return passage_text(self.document.title, self.document.text, self.start, self.end)
+
 
 class Passages:
     """The passages of a catalog. Methods that write must run inside `catalog.writing()`.
