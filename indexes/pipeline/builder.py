@@ -119,7 +119,7 @@ class Builder:
             # No passage has a key of the interval, nor ever will.
             return not self.writer.corpus.count_passages(first_key, stop_key)
 
-        for run in list(mergeable(shards, boundaries, row_bytes, is_bare)):
+        for run in mergeable(shards, boundaries, row_bytes, is_bare):
             self._rewrite(run, embedding, np.empty(0, np.int64))
 
     def _rewrite(self, run: Sequence[ShardRow], embedding: EmbeddingRow, deleted: Keys) -> None:
