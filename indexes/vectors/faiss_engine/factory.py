@@ -12,8 +12,7 @@ import numpy as np
 from indexes.errors import InputError
 from indexes.neighbors import Keys, Matrix
 from indexes.vectors.blocks import Block, count_live, live
-from indexes.vectors.faiss_engine.index import FaissIndex
-from indexes.vectors.faiss_engine.messages import reason
+from indexes.vectors.faiss_engine.index import FaissIndex, reason
 from indexes.vectors.faiss_engine.search_params import (
     DEFAULTS,
     SearchParameters,
@@ -49,8 +48,8 @@ def build(
         sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample, parameters)
         index = faiss.IndexIDMap2(inner)
-        for block in blocks:
-            _add(index, live(block, deleted))
+        for block in (live(one, deleted) for one in blocks):
+            index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
         _try_search(inner, sample, parameters)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -61,11 +60,7 @@ def build(
 
 
 def check_factory(factory: str, dim: int) -> Any:
-    """Return a new, empty FAISS index for a factory string such as `HNSW32` or `IVF256,SQ8`.
-
-    Raises:
-        InputError: FAISS does not know the string, or cannot use it for this width.
-    """
+    """Return a new, empty FAISS index for a factory string; raise an InputError if it refuses."""
     if trouble := _trouble(factory):
         raise InputError(f"FAISS cannot use '{factory}': {trouble}. Try HNSW32 or 'IVF256,SQ8'.")
     try:
@@ -93,10 +88,8 @@ def _trouble(factory: str) -> str:
 
 
 def _try_a_copy(index: Any, sample: Matrix, parameters: SearchParameters) -> None:
-    """Fill, write, read and search a tiny copy of a trained index; FAISS raises its RuntimeError.
-
-    FAISS can write some kinds that it cannot read (ZnLattice); this shows before hours of work.
-    """
+    """Fill, write, read and search a tiny copy of a trained index, or raise a RuntimeError."""
+    # FAISS can write some kinds that it cannot read (ZnLattice); this shows before hours of work.
     copy = _read_back(index)
     copy.add(sample)
     _try_search(_read_back(copy), sample, parameters)
@@ -139,10 +132,6 @@ def _parts(index: Any) -> Iterator[Any]:
         if product := getattr(part, "prq", None):
             places = range(product.nsplits)
             yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
-
-
-def _add(index: Any, block: Block) -> None:
-    index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
 
 
 def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:

@@ -6,6 +6,7 @@ parameters that an index does not have. Input is checked before it, and results 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,6 @@ from indexes.neighbors import (
     validate_k,
 )
 from indexes.vectors.engine import Mask
-from indexes.vectors.faiss_engine.messages import reason
 from indexes.vectors.faiss_engine.search_params import DEFAULTS, SearchParameters, faiss_parameters
 
 NO_ROW = -1
@@ -77,10 +77,8 @@ class FaissIndex:
         return Mask(visible, selector)
 
     def supports_filter(self, mask: Mask) -> bool:
-        """Return whether searching with a mask costs less than brute force.
-
-        An index that takes no selector is searched for as many more rows as are hidden.
-        """
+        """Return whether searching with a mask costs less than brute force."""
+        # An index that takes no selector is searched for as many more rows as are hidden.
         return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
 
     @cached_property
@@ -152,3 +150,11 @@ def load(path: Path, dim: int, parameters: SearchParameters = DEFAULTS) -> Faiss
             f"expected IndexIDMap2, {dim} wide. Rebuild the index."
         )
     return FaissIndex(index, parameters)
+
+
+def reason(error: BaseException) -> str:
+    """Return FAISS's message without the C++ function and file in front of it."""
+    text = str(error).strip() or type(error).__name__
+    text = re.sub(r"^Error in .*? at .*?:\d+: ", "", text, flags=re.DOTALL)
+    text = re.sub(r"^Error: '.*?' failed:? ?", "", text, flags=re.DOTALL) or text
+    return " ".join(text.split()).rstrip(".")

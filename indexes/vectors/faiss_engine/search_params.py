@@ -30,11 +30,7 @@ class SearchParameters:
 
     @classmethod
     def of(cls, definition: Definition) -> SearchParameters:
-        """Return the parameters that a definition sets, and the defaults of the others.
-
-        Raises:
-            InputError: an unknown parameter, or a value that is not a number of at least 1.
-        """
+        """Return the parameters that a definition sets, checked, and the defaults of the others."""
         chosen = definition.get("search", {})
         known = [field.name for field in fields(cls)]
         if not isinstance(chosen, dict):
