@@ -65,9 +65,8 @@ def prefilter_of(
             if len(some)
         ]
         return Prefilter(count, few, np.empty(0, np.int64), None)
-    hidden = np.concatenate(
-        [np.delete(block.keys, some) for block, some in zip(blocks, rows, strict=True)]
-    )
+    others = [np.delete(block.keys, some) for block, some in zip(blocks, rows, strict=True)]
+    hidden = np.concatenate(others)
     return Prefilter(count, None, hidden, structure.mask(hidden) if structure else None)
 
 
@@ -75,7 +74,5 @@ def _is_few(count: int, total: int, blocks: Sequence[Block], structure: VectorIn
     if count == 0:
         return True
     size = count * blocks[0].vectors.shape[1] * blocks[0].vectors.itemsize
-    if size > COPIED_BYTES:
-        return False
     share = COPIED_SHARE if structure is None else FEW_SHARE
-    return count <= max(FEW_ROWS, share * total)
+    return size <= COPIED_BYTES and count <= max(FEW_ROWS, share * total)
