@@ -242,11 +242,8 @@ def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
 
 
 def _sign(holder: Path) -> None:
-    info = {
-        "process": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    info = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
     # Optional: on a full disk, a document can still be deleted.
     with contextlib.suppress(OSError):
         holder.write_text(json.dumps(info))
