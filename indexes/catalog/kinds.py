@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from indexes.errors import DamageError
 
@@ -36,8 +35,3 @@ def kind_of(stored: str) -> IndexKind:
         known = ", ".join(_KINDS)
         raise DamageError(f"The catalog names an index kind '{stored}'; known: {known}.")
     return _KINDS[stored]
-
-
-def vector_kind(definition: Mapping[str, Any]) -> IndexKind:
-    """Return the kind of an index over vectors: `ANN` if its definition has a `factory`."""
-    return ANN if "factory" in definition else FLAT

@@ -89,16 +89,14 @@ def _check_version(catalog: Catalog) -> None:
         raise NotACollectionError(
             f"{path} is not a collection's catalog: another program has written it."
         )
-    pending = {step.name for step in migrations.steps.pending(catalog.database)}
     applied = {step.name for step in migrations.steps.applied(catalog.database)}
-    newer = sorted(applied - migrations.NAMES)
-    if newer:
+    if newer := sorted(applied - migrations.NAMES):
         raise NewerFormatError(
             f"{path.parent}/ was written by a newer Retriever (schema step {newer[-1]}). "
             "Upgrade to it.",
             next_step=NextStep("upgrade", path.parent),
         )
-    if pending:
+    if migrations.steps.pending(catalog.database):
         _bring_up_to_date(catalog)
 
 

@@ -72,11 +72,7 @@ class LexicalIndex:
         self.language = language
         self._index = index
         self._searcher = index.searcher()
-
-    @property
-    def rows(self) -> int:
-        """Number of passages, including deleted ones."""
-        return int(self._searcher.num_docs)
+        self.rows = int(self._searcher.num_docs)  # including deleted passages
 
     @cached_property
     def keys(self) -> Keys:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexes.catalog.kinds import ANN, kind_of, vector_kind
+from indexes.catalog.kinds import ANN, FLAT, kind_of
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import InputError, RetrieverError
 from indexes.pipeline.embedding_job import EmbeddingResult
@@ -141,7 +141,7 @@ def planned(name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -
     In its definition, `factory` is a FAISS factory string and `search` may hold search parameters;
     the rest belongs to the caller.
     """
-    kind = vector_kind(definition).name
+    kind = ANN.name if "factory" in definition else FLAT.name
     return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, definition=definition)
 
 

@@ -65,8 +65,9 @@ def prefilter_of(
             if len(some)
         ]
         return Prefilter(count, few, np.empty(0, np.int64), None)
-    others = [np.delete(block.keys, some) for block, some in zip(blocks, rows, strict=True)]
-    hidden = np.concatenate(others)
+    hidden = np.concatenate(
+        [np.delete(block.keys, some) for block, some in zip(blocks, rows, strict=True)]
+    )
     return Prefilter(count, None, hidden, structure.mask(hidden) if structure else None)
 
 

@@ -75,8 +75,7 @@ class NewFile:
 def new_file(path: Path) -> Iterator[NewFile]:
     """Yield a file to write to; on leaving, it is synced and complete at `path`.
 
-    If the block raises, nothing is left behind; a disk that cannot be written to is a
-    CollectionError.
+    If the block raises, nothing is left behind. A disk that is full raises a CollectionError.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:

@@ -30,11 +30,6 @@ class Mask:
     visible: NDArray[np.bool_]
     selector: Any
 
-    @property
-    def share(self) -> float:
-        """Share of the rows that may be found."""
-        return float(self.visible.mean())
-
 
 class VectorIndex(Protocol):
     """An index over vectors, built or loaded; searched by several threads at once."""

@@ -48,8 +48,8 @@ def build(
         sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample, parameters)
         index = faiss.IndexIDMap2(inner)
-        for block in (live(one, deleted) for one in blocks):
-            index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+        for block in blocks:
+            _add(index, live(block, deleted))
         _try_search(inner, sample, parameters)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -132,6 +132,10 @@ def _parts(index: Any) -> Iterator[Any]:
         if product := getattr(part, "prq", None):
             places = range(product.nsplits)
             yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
+
+
+def _add(index: Any, block: Block) -> None:
+    index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
 
 
 def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:

@@ -48,19 +48,10 @@ class FaissIndex:
         self._file, self._chosen = index, parameters
         self._index = faiss.downcast_index(index.index)
         self._dim = int(self._index.d)
-        self._keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
+        self.keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
+        self.rows = len(self.keys)
         # FAISS's search parameters of the last `k` without a mask.
         self._unmasked: tuple[int, Any] = (0, None)
-
-    @property
-    def rows(self) -> int:
-        """Number of vectors."""
-        return len(self._keys)
-
-    @property
-    def keys(self) -> Keys:
-        """Keys of the rows."""
-        return self._keys
 
     def write(self, write: Callable[[bytes], int]) -> None:
         """Write the index, a piece at a time."""
@@ -68,7 +59,7 @@ class FaissIndex:
 
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask that hides some keys; None if the index has none of them."""
-        visible = ~np.isin(self._keys, hidden, assume_unique=True)
+        visible = ~np.isin(self.keys, hidden, assume_unique=True)
         if visible.all():
             return None
         bits = np.packbits(visible, bitorder="little")
@@ -111,7 +102,7 @@ class FaissIndex:
             ) from None
         rows[~queries.any(axis=1)] = NO_ROW
         missing = rows == NO_ROW
-        keys = np.where(missing, NO_KEY, self._keys[rows])
+        keys = np.where(missing, NO_KEY, self.keys[rows])
         return Neighbors(keys, np.where(missing, -np.inf, scores))
 
     def _parameters(self, k: int, mask: Mask | None) -> Any:
