@@ -113,10 +113,9 @@ class Corpus(Passages):
 
     def matching(self, where: Filter) -> Keys:
         """Return the keys of all passages of documents that match a filter, ascending."""
-        sql, parameters = checked_condition(self._catalog, where)
-        rows = self._catalog.stream(
-            f"SELECT key FROM documents JOIN passages USING (document) WHERE {sql}", parameters
-        )
+        condition, parameters = checked_condition(self._catalog, where)
+        sql = f"SELECT key FROM documents JOIN passages USING (document) WHERE {condition}"
+        rows = self._catalog.stream(sql, parameters)
         return np.sort(np.fromiter((key for (key,) in rows), np.int64))
 
     def delete(self, doc_ids: Iterable[str]) -> int:
@@ -129,10 +128,9 @@ class Corpus(Passages):
 
     def delete_where(self, where: Filter) -> int:
         """Remove the documents that match a filter; return how many."""
-        sql, parameters = checked_condition(self._catalog, where)
-        return self._remove(
-            self._catalog.rows(f"SELECT document FROM documents WHERE {sql}", parameters)
-        )
+        condition, parameters = checked_condition(self._catalog, where)
+        sql = f"SELECT document FROM documents WHERE {condition}"
+        return self._remove(self._catalog.rows(sql, parameters))
 
     def _remove(self, rows: Sequence[Row]) -> int:
         waiting = (number for (number,) in rows)

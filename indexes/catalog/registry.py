@@ -52,10 +52,8 @@ class Registry:
     def replace_embedding(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
         """Replace an embedding, which no index uses any more, by another under its name."""
         self.drop_embedding(old.number, but=new.number)
-        self._catalog.execute(
-            "UPDATE embeddings SET replaces = NULL, name = ? WHERE embedding = ?",
-            [old.name, new.number],
-        )
+        sql = "UPDATE embeddings SET replaces = NULL, name = ? WHERE embedding = ?"
+        self._catalog.execute(sql, [old.name, new.number])
 
     def embedding(self, number: int) -> EmbeddingRow:
         """Return the embedding of that number."""
@@ -100,9 +98,8 @@ class Registry:
 
     def drop_shards(self, shards: Sequence[ShardRow]) -> None:
         """Drop shards that another one replaces."""
-        self._catalog.execute_many(
-            "DELETE FROM shards WHERE shard = ?", [(shard.number,) for shard in shards]
-        )
+        numbers = [(shard.number,) for shard in shards]
+        self._catalog.execute_many("DELETE FROM shards WHERE shard = ?", numbers)
 
     def shards(self, embedding: int) -> list[ShardRow]:
         """Return the shards of an embedding, in key order."""
@@ -149,11 +146,10 @@ class Registry:
 
     def index(self, name: str) -> IndexRow:
         """Return the index of that name, or raise an UnknownNameError that lists the others."""
-        rows = self.indexes()
-        for row in rows:
-            if row.name == name:
-                return row
-        raise unknown_name("index", name, self._place, [row.name for row in rows])
+        rows = {row.name: row for row in self.indexes()}
+        if name not in rows:
+            raise unknown_name("index", name, self._place, list(rows))
+        return rows[name]
 
 
 def another_index(folder: Path, row: IndexRow) -> MismatchError:

@@ -16,6 +16,7 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.passages import CHOSEN
 from indexes.catalog.row_checksums import document_row_checksum, passage_row_checksum
 from indexes.document import Document
 from indexes.errors import BadRecord
@@ -215,18 +216,14 @@ class _Changes:
 def index_values(catalog: Catalog, fields: dict[tuple[str, ...], int], documents: Numbered) -> None:
     """Replace the indexed field values of some documents."""
     numbers = json.dumps([number for number, _ in documents])
-    catalog.execute(
-        "DELETE FROM field_values WHERE document IN (SELECT value FROM json_each(?))", [numbers]
-    )
-    catalog.execute_many(
-        "INSERT INTO field_values VALUES (?, ?, ?, ?)",
-        [
-            (numbered, kind, value, number)
-            for number, document in documents
-            for path, numbered in fields.items()
-            for kind, value in values_of(document.metadata, path)
-        ],
-    )
+    catalog.execute(f"DELETE FROM field_values WHERE document IN {CHOSEN}", [numbers])
+    rows = [
+        (field_number, kind, value, number)
+        for number, document in documents
+        for path, field_number in fields.items()
+        for kind, value in values_of(document.metadata, path)
+    ]
+    catalog.execute_many("INSERT INTO field_values VALUES (?, ?, ?, ?)", rows)
 
 
 def index_all_values(catalog: Catalog, corpus: Corpus) -> None:
