@@ -52,11 +52,7 @@ class Document:
         return document
 
     def metadata_json(self) -> str:
-        """Return the metadata as JSON text, keys in the user's order.
-
-        Raises:
-            InputError: a value that JSON cannot hold, named by its key.
-        """
+        """Return the metadata as JSON text, keys in the user's order."""
         if type(self.metadata) is dict and not self.metadata:
             return "{}"
         if not isinstance(self.metadata, Mapping):
@@ -143,7 +139,6 @@ def _bad_metadata(metadata: Mapping[str, Any]) -> InputError:
             _check_keys(value)
             _to_json(value)
         except _NOT_JSON:
-            kind = type(value).__name__
-            shown = short_repr(value)
-            return InputError(f"metadata '{key}' holds {shown} ({kind}), which JSON cannot hold")
+            shown = f"{short_repr(value)} ({type(value).__name__})"
+            return InputError(f"metadata '{key}' holds {shown}, which JSON cannot hold")
     return InputError("metadata holds a value that JSON cannot hold")

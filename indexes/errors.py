@@ -164,10 +164,7 @@ def pluralize(number: int, one: str, more: str = "") -> str:
 def unknown_name(
     kind: str, name: str, place: str, known: Sequence[str], *, more: bool = False
 ) -> UnknownNameError:
-    """Return the error for a name that `place` lacks, with the known names.
-
-    `more` says that `known` are only some of them.
-    """
+    """Return the error for a name that `place` lacks; with `more`, `known` are only some names."""
     return UnknownNameError(f"No {kind} '{name}' in {place}. {_has(known, more)}")
 
 

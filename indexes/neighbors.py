@@ -29,10 +29,8 @@ class Neighbors:
     scores: Matrix
 
     def lists(self) -> Iterator[tuple[list[int], list[float]]]:
-        """Yield the keys and the scores of each query as plain numbers, without the padding.
-
-        All are converted at once, which is faster than row by row.
-        """
+        """Yield the keys and the scores of each query as plain numbers, without the padding."""
+        # All are converted at once, which is faster than row by row.
         for keys, scores in zip(self.keys.tolist(), self.scores.tolist(), strict=True):
             found = keys.index(NO_KEY) if NO_KEY in keys else len(keys)
             yield keys[:found], scores[:found]
@@ -94,11 +92,7 @@ def normalize_queries(queries: ArrayLike, dim: int) -> Matrix:
 
 
 def validate_k(k: int) -> int:
-    """Return `k` as an int.
-
-    Raises:
-        InputError: it is not a whole number of at least 1.
-    """
+    """Return `k` as an int; raise an InputError if it is not a whole number of at least 1."""
     if type(k) is int and k >= 1:  # the usual case, checked at every entry point
         return k
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:

@@ -14,12 +14,10 @@ import numpy as np
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filtering import check_passages, indexed_fields
-from indexes.catalog.fitted import read_parameters
 from indexes.catalog.kinds import kind_of
-from indexes.catalog.passages import FoundPassage
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, read_parameters
 from indexes.catalog.registry import Registry, gaps
-from indexes.document import Document, passage_text
+from indexes.document import Document
 from indexes.errors import DamageError
 from indexes.neighbors import Matrix
 from indexes.search.searchers import SearcherCache
@@ -49,7 +47,8 @@ class Counts:
 class Reader:
     """One collection, for reading; threads may share it, and it never waits for a writer.
 
-    Inside `catalog.reading()`, everything read from `corpus` and `registry` is of one state.
+    Inside `catalog.reading()`, everything read from `corpus` and `registry` is of one state. A file
+    that is not what the catalog says raises a DamageError.
     """
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
@@ -57,8 +56,7 @@ class Reader:
         self.catalog = catalog
         self.corpus = Corpus(catalog)
         self.registry = Registry(catalog, f"{folder}/")
-        searchers = SearcherCache(catalog, self.registry, folder)
-        self._snapshot = Snapshot(self.corpus, searchers)
+        self._snapshot = Snapshot(self.corpus, SearcherCache(catalog, self.registry, folder))
 
     def close(self) -> None:
         """Close the catalog."""
@@ -69,9 +67,6 @@ class Reader:
 
         A writer may remove a file after a reader has read its name and before it opens it. The
         function is then called again, for the new state.
-
-        Raises:
-            DamageError: a file is missing or damaged, and the state is still the same.
         """
         asked: int | None = None
         while True:
@@ -138,11 +133,7 @@ class Reader:
             return self.registry.embedding_of(self.registry.index(index))
 
     def fitted(self, index: str) -> tuple[EmbeddingRow, bytes | None]:
-        """Return the embedding of an index, and what its embedder was fitted to, if anything.
-
-        Raises:
-            DamageError: the file of it is not what the catalog says.
-        """
+        """Return the embedding of an index, and what its embedder was fitted to, if anything."""
 
         def question(_: Snapshot) -> tuple[EmbeddingRow, bytes | None]:
             embedding = self.embedding(index)
@@ -154,9 +145,6 @@ class Reader:
         """Yield (texts, vectors (n, dim)) of passages that an index has vectors of, in order.
 
         At most `most` of them, evenly spread. All are read from one state of the collection.
-
-        Raises:
-            DamageError: a file of the index is not what the catalog says.
         """
         with self.catalog.reading():
             embedding = self.registry.embedding_of(self.registry.index(index))
@@ -173,9 +161,8 @@ class Reader:
         for start in range(0, len(block.keys), ROWS):
             keys = block.keys[start : start + ROWS]
             found = self.corpus.found(keys.tolist())
-            passages = [found[key] for key in keys.tolist()]
-            vectors = np.asarray(block.vectors[start : start + ROWS], np.float32)
-            yield [_text_of(passage) for passage in passages], vectors
+            texts = [found[key].text for key in keys.tolist()]
+            yield texts, np.asarray(block.vectors[start : start + ROWS], np.float32)
 
     def is_refitting(self, embedding: EmbeddingRow) -> bool:
         """Return whether an embedding has an unfinished `refit`."""
@@ -221,8 +208,3 @@ class Reader:
     def catalog_size(self) -> int:
         """Return the bytes of the catalog, which holds every document's text."""
         return sum(map(size_of, self.folder.glob(f"{CATALOG}*")))
-
-
-def _text_of(passage: FoundPassage) -> str:
-    document = passage.document
-    return passage_text(document.title, document.text, passage.start, passage.end)

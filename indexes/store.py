@@ -42,17 +42,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class Store(Reader):
     """A collection on disk. Every method commits fully or changes nothing.
 
-    One process writes at a time; any number read. Threads may share a store.
+    One process writes at a time; any number read. Threads may share a store. A method that writes
+    raises a LockedError while another process does.
     """
 
     @classmethod
     def create(cls, folder: Path, split: Any = None) -> Store:
-        """Create a collection in a folder that is absent or empty.
+        """Create a collection in a folder that is absent or empty; else raise a CollectionError.
 
         `split` is any JSON that says how documents are split into passages; None: not at all.
-
-        Raises:
-            CollectionError: the folder holds something, or cannot be written to.
         """
         if not is_free(folder):
             raise CollectionError(
@@ -84,12 +82,10 @@ class Store(Reader):
 
         Raises:
             BadRecordsError: some cannot be used and `skip_bad` is false; says what was kept.
-            LockedError: another process is writing.
         """
         with self._writing():
             fingerprint = source()
-            known = self._known_source(fingerprint)
-            if known is not None:
+            if (known := self._known_source(fingerprint)) is not None:
                 progress(known, known)
                 return Added(unchanged=known)
             ingest = IngestBatches(Upsert(self.catalog, spans), iter(records), skip_bad, progress)
@@ -142,11 +138,7 @@ class Store(Reader):
                     index_all_values(self.catalog, self.corpus)
 
     def check_new(self, name: str, *, factory: str | None = None, dim: int = 0) -> None:
-        """Check an index's name and factory string before any work is done.
-
-        Raises:
-            InputError: the name cannot name a file, or FAISS does not know the factory.
-        """
+        """Raise an InputError for a name that cannot name a file, or a factory FAISS rejects."""
         if not NAME.fullmatch(name):
             raise InputError(
                 f"'{name}' cannot name an index. "
@@ -175,7 +167,6 @@ class Store(Reader):
         `AnnBuilder.build_after_embedding`.
 
         Raises:
-            LockedError: another process is writing.
             InputError: there is nothing to build on, or FAISS refuses the factory.
         """
         with self._writing():
@@ -198,7 +189,6 @@ class Store(Reader):
         """Fit the embedding of an index again, and embed everything again; see `Fitting.refit`.
 
         Raises:
-            LockedError: another process is writing.
             InputError: another process has changed the index since the caller read it.
         """
         with self._writing():
@@ -207,8 +197,8 @@ class Store(Reader):
             embedded = Fitting(writer).refit(name, embedding, make, encode, progress)
             index = self.index(name)
             now = self.registry.embedding_of(index)
-            builder, definition = AnnBuilder(writer), index.definition
-            index, embedded = builder.build_after_embedding(embedded, name, now, definition)
+            build = AnnBuilder(writer).build_after_embedding
+            index, embedded = build(embedded, name, now, index.definition)
             self._sweep()
         return index, embedded
 
@@ -216,7 +206,6 @@ class Store(Reader):
         """Build a BM25 index over all texts, or bring it up to date; see `Bm25Builder`.
 
         Raises:
-            LockedError: another process is writing.
             InputError: no such language.
             MismatchError: another index has that name.
         """
@@ -229,7 +218,6 @@ class Store(Reader):
         """Register a combination of indexes; `definition` says how, and belongs to the caller.
 
         Raises:
-            LockedError: another process is writing.
             UnknownNameError: a part does not exist.
             MismatchError: another index has that name.
         """
@@ -277,8 +265,7 @@ class Store(Reader):
         """
         with self._writing():
             index = self.index(name)
-            users = [row.name for row in self.indexes() if name in row.parts]
-            if users:
+            if users := [row.name for row in self.indexes() if name in row.parts]:
                 raise InputError(
                     f"Index '{name}' is part of: {', '.join(users)}. Drop those first.",
                     next_step=NextStep("drop", self.folder, users[0]),
@@ -313,11 +300,10 @@ class Store(Reader):
                     generation = self.catalog.generation()
                     checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
-            except (DamageError, TypeError, ValueError, OverflowError) as error:
-                # One that is not ours: a value of a type that we never wrote.
-                damage = (
-                    error if isinstance(error, DamageError) else self.catalog.damage(f"{error}")
-                )
+            except DamageError as error:
+                return VerifyReport(0, 0, 0, 0, (Problem(str(error)),), ())
+            except (TypeError, ValueError, OverflowError) as error:  # a value that we never wrote
+                damage = self.catalog.damage(str(error))
                 return VerifyReport(0, 0, 0, 0, (Problem(str(damage)),), ())
             # A file may be missing because a writer has replaced it meanwhile.
             if checked.ok or self.catalog.generation() == generation:
@@ -363,8 +349,12 @@ class Store(Reader):
             path
             for folder in FOLDERS
             for path in sorted((self.folder / folder).rglob("*"))
-            if _is_leaf(path) and not named & _names_of(path.relative_to(self.folder))
+            # A file counts under its own name, or under that of a folder that is stored as one.
+            if _is_leaf(path) and not named & {self._name(path), self._name(path.parent)}
         ]
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
 
 def _is_leaf(path: Path) -> bool:
@@ -373,11 +363,6 @@ def _is_leaf(path: Path) -> bool:
         return path.is_file() or not any(path.iterdir())
     except OSError:  # gone meanwhile
         return False
-
-
-def _names_of(path: Path) -> set[str]:
-    """Return the names that a file counts under: its own, or that of a folder stored as one."""
-    return {path.as_posix(), path.parent.as_posix()}
 
 
 def is_free(folder: Path) -> bool:

@@ -51,12 +51,11 @@ class Corpus(Passages):
         """Return the document of that id, or None."""
         if not _is_possible(doc_id):
             return None
-        sql = f"SELECT {DOCUMENT} FROM documents {{}} LEFT JOIN texts USING (document)"
-        sql += " WHERE doc_id = ?"
+        row = None
         # A miss may come from a damaged index of SQLite's: then the table itself is scanned.
-        row = self._catalog.row(sql.format(""), [doc_id]) or self._catalog.row(
-            sql.format("NOT INDEXED"), [doc_id]
-        )
+        for source in ("documents", "documents NOT INDEXED"):
+            sql = f"SELECT {DOCUMENT} FROM {source} LEFT JOIN texts USING (document)"
+            row = row or self._catalog.row(f"{sql} WHERE doc_id = ?", [doc_id])
         return self._document(row) if row else None
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
@@ -73,10 +72,7 @@ class Corpus(Passages):
         return [doc_id for doc_id in doc_ids if doc_id in unknown or not _is_possible(doc_id)]
 
     def documents(self) -> Iterator[Document]:
-        """Yield every document, in the order in which they were added.
-
-        Read in pages: documents that are added meanwhile are not included.
-        """
+        """Yield every document, in the order of adding; without those that are added meanwhile."""
         sql = f"""
             SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
             WHERE document < ? AND document > ? ORDER BY document LIMIT ?
@@ -117,10 +113,9 @@ class Corpus(Passages):
 
     def matching(self, where: Filter) -> Keys:
         """Return the keys of all passages of documents that match a filter, ascending."""
-        sql, parameters = checked_condition(self._catalog, where)
-        rows = self._catalog.stream(
-            f"SELECT key FROM documents JOIN passages USING (document) WHERE {sql}", parameters
-        )
+        condition, parameters = checked_condition(self._catalog, where)
+        sql = f"SELECT key FROM documents JOIN passages USING (document) WHERE {condition}"
+        rows = self._catalog.stream(sql, parameters)
         return np.sort(np.fromiter((key for (key,) in rows), np.int64))
 
     def delete(self, doc_ids: Iterable[str]) -> int:
@@ -133,10 +128,9 @@ class Corpus(Passages):
 
     def delete_where(self, where: Filter) -> int:
         """Remove the documents that match a filter; return how many."""
-        sql, parameters = checked_condition(self._catalog, where)
-        return self._remove(
-            self._catalog.rows(f"SELECT document FROM documents WHERE {sql}", parameters)
-        )
+        condition, parameters = checked_condition(self._catalog, where)
+        sql = f"SELECT document FROM documents WHERE {condition}"
+        return self._remove(self._catalog.rows(sql, parameters))
 
     def _remove(self, rows: Sequence[Row]) -> int:
         waiting = (number for (number,) in rows)

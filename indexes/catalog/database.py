@@ -51,7 +51,8 @@ class Catalog:
     """One connection a thread to a collection's `catalog.db`.
 
     Statements inside `reading()` see one state of the collection; statements inside `writing()`
-    take effect together or not at all.
+    take effect together or not at all. Each raises DamageError if the file is damaged, and
+    CollectionError if the disk is full or the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,13 +68,11 @@ class Catalog:
         self._inherits = False
         forks.watch(self)
 
-    # -- transactions ---------------------------------------------------------------------------
-
     def reading(self) -> _Reading:
         """Return a context in which all statements see one committed state.
 
-        That holds whatever a writer does meanwhile, and also inside this thread's own `writing()`,
-        whose changes may never be committed. A nested context sees the state of the outer one.
+        Also inside this thread's own `writing()`, whose changes may never be committed. A nested
+        context sees the state of the outer one.
         """
         return _Reading(self)
 
@@ -95,10 +94,7 @@ class Catalog:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit the changes inside together, as a new generation with its digest.
-
-        Roll them back when the block raises, also on Ctrl-C.
-        """
+        """Commit the changes inside as a new generation; roll back on any error or Ctrl-C."""
         connection, process = self.database.conn, os.getpid()
         try:
             self._begin(connection, "BEGIN IMMEDIATE")
@@ -126,7 +122,7 @@ class Catalog:
             self._verified = row
         return int(row[0])
 
-    def check_once(self, name: str, check: Callable[[], None]) -> None:
+    def check_once(self, name: str, check: Callable[[], object]) -> None:
         """Run a check the first time it is needed: files are damaged while nobody uses them."""
         if name not in self._checked:
             check()
@@ -139,11 +135,9 @@ class Catalog:
         return bool(getattr(self._local, name, False))
 
     def vacuum(self) -> None:
-        """Rewrite the file without what was deleted, and return the space to the disk.
-
-        While a reader uses an older state, its space is kept until the next commit after that.
-        """
+        """Rewrite the file without what was deleted, and return the space to the disk."""
         with self.as_writer():
+            # While a reader uses an older state, its space is kept until a later commit.
             self.execute("VACUUM")
             self.execute("PRAGMA busy_timeout = 0")
             try:
@@ -160,10 +154,6 @@ class Catalog:
         except sqlite3.IntegrityError:
             return False  # two rows share a value that must be unique
         return True
-
-    # -- statements -----------------------------------------------------------------------------
-    # Each raises DamageError if the file is damaged, and CollectionError if the disk is full or the
-    # file cannot be written.
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows of a query."""
@@ -257,16 +247,11 @@ class Catalog:
         known: int | None = getattr(self._local, "generation", None)
         return int(self.value("SELECT generation FROM state")) if known is None else known
 
-    # -- connections ----------------------------------------------------------------------------
-
     @property
     def _connection(self) -> sqlite3.Connection:
         """Connection of `database`; inside `reading()` it is known already."""
-        begun = getattr(self._local, "begun", None)
-        if begun is None or self._closed:
-            connection: sqlite3.Connection = self.database.conn
-        else:
-            connection = begun[0]
+        begun = None if self._closed else getattr(self._local, "begun", None)
+        connection: sqlite3.Connection = begun[0] if begun else self.database.conn
         return connection
 
     @property
@@ -281,9 +266,7 @@ class Catalog:
             )
         role = "writer" if self._flag("writing") and not self._flag("reading") else "reader"
         database: sqlite_utils.Database | None = getattr(self._local, role, None)
-        if database is not None and self._is_stale(database):
-            database = None
-        if database is None:
+        if database is None or self._is_stale(database):
             with self._opening:
                 database = self._connect()
                 self._opened.add(database)
@@ -333,12 +316,11 @@ class Catalog:
         if self._closed:
             return []
         for role in ("reader", "writer"):
-            database = self._local.__dict__.pop(role, None)
+            database = getattr(self._local, role, None)
             if database is not None and not database.conn.in_transaction:
+                delattr(self._local, role)
                 self._opened.discard(database)
                 database.close()
-            elif database is not None:
-                setattr(self._local, role, database)
         return list(self._opened)
 
     def after_fork(self, *, in_child: bool) -> None:

@@ -1,11 +1,9 @@
-"""Metadata filters over the catalog: SQL that is run after its tables were checked.
-
-Damage found by a check raises a `DamageError`.
-"""
+"""Metadata filters over the catalog: SQL that is run after its tables were checked."""
 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator
 
 from indexes.catalog.database import Catalog, Row
@@ -25,7 +23,7 @@ def indexed_fields(catalog: Catalog) -> dict[tuple[str, ...], int]:
 def checked_condition(catalog: Catalog, where: Filter) -> tuple[str, list[object]]:
     """Return a filter as SQL over `documents`, after a check that the tables it reads are intact.
 
-    Otherwise a damaged table would leave documents out without an error.
+    A damaged table, which would leave documents out, raises a DamageError.
     """
     fields = indexed_fields(catalog)
     looked_up = [field in fields for field in fields_of(where)]
@@ -34,7 +32,8 @@ def checked_condition(catalog: Catalog, where: Filter) -> tuple[str, list[object
     if any(looked_up):
         catalog.check_once("values", lambda: _check_tree(catalog, "integrity_check(field_values)"))
     if not all(looked_up):
-        catalog.check_once("metadata", lambda: _check_metadata(catalog))
+        # The rows that a filter on a field without an index reads one by one.
+        catalog.check_once("metadata", lambda: deque(checked_rows(catalog), maxlen=0))
     return condition(where, fields)
 
 
@@ -48,12 +47,6 @@ def _check_tree(catalog: Catalog, check: str) -> None:
     for (message,) in catalog.rows(f"PRAGMA {check}"):
         if message != "ok":
             raise catalog.damage(str(message))
-
-
-def _check_metadata(catalog: Catalog) -> None:
-    """Check the rows that a filter on a field without an index reads one by one."""
-    for _ in checked_rows(catalog):
-        pass
 
 
 def checked_rows(catalog: Catalog) -> Iterator[Row]:

@@ -62,18 +62,13 @@ class FieldCondition(_Node):
             raise refused(".".join(self.field), f"one of the operators {known}", self.operator)
         _check_value(self.field, self.value)
         if self.operator not in ("=", "!=") and isinstance(self.value, bool | None):
-            raise refused(
-                ".".join(self.field), f"a number or text after '{self.operator}'", self.value
-            )
+            wanted = f"a number or text after '{self.operator}'"
+            raise refused(".".join(self.field), wanted, self.value)
 
 
 @dataclass(frozen=True, eq=False)
 class OneOf(_Node):
-    """The field's value equals one of several; without values, it never matches.
-
-    Raises:
-        InputError: a value has another type or is not finite.
-    """
+    """The field's value equals one of several (see `FieldCondition`); without values, never."""
 
     field: tuple[str, ...]
     values: tuple[Scalar, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from indexes.errors import DamageError
 
@@ -31,18 +30,8 @@ _KINDS: Mapping[str, IndexKind] = {kind.name: kind for kind in (FLAT, ANN, LEXIC
 
 
 def kind_of(stored: str) -> IndexKind:
-    """Return the kind that a string of the catalog names.
-
-    Raises:
-        DamageError: no kind has this name.
-    """
-    try:
-        return _KINDS[stored]
-    except KeyError:
+    """Return the kind that a string of the catalog names; raise a DamageError if none has it."""
+    if stored not in _KINDS:
         known = ", ".join(_KINDS)
-        raise DamageError(f"The catalog names an index kind '{stored}'; known: {known}.") from None
-
-
-def vector_kind(definition: Mapping[str, Any]) -> IndexKind:
-    """Return the kind of an index over vectors: `ANN` if its definition has a `factory`."""
-    return ANN if "factory" in definition else FLAT
+        raise DamageError(f"The catalog names an index kind '{stored}'; known: {known}.")
+    return _KINDS[stored]

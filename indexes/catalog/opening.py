@@ -21,11 +21,7 @@ PATIENCE = 2.0
 
 
 def create_catalog(path: Path, split: str = "null") -> Catalog:
-    """Create an empty catalog at `path`; `split` is the JSON of how documents are split.
-
-    Raises:
-        CollectionError: the folder cannot be written to.
-    """
+    """Create an empty catalog at `path`; `split` is the JSON of how documents are split."""
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,15 +72,13 @@ def open_catalog(path: Path) -> Catalog:
     catalog = Catalog(path)
     try:
         _check_version(catalog)
-    except CollectionError:
-        catalog.close()
-        raise
-    except sqlite3.Error as error:
-        catalog.close()
-        raise catalog.translate(error) from None
     except Exception as error:
-        # sqlite-utils failed on a table of schema steps that it did not write.
         catalog.close()
+        if isinstance(error, CollectionError):
+            raise
+        if isinstance(error, sqlite3.Error):
+            raise catalog.translate(error) from None
+        # sqlite-utils failed on a table of schema steps that it did not write.
         raise catalog.damage(f"its schema cannot be read ({error})") from None
     return catalog
 
@@ -95,16 +89,14 @@ def _check_version(catalog: Catalog) -> None:
         raise NotACollectionError(
             f"{path} is not a collection's catalog: another program has written it."
         )
-    pending = {step.name for step in migrations.steps.pending(catalog.database)}
     applied = {step.name for step in migrations.steps.applied(catalog.database)}
-    newer = sorted(applied - migrations.NAMES)
-    if newer:
+    if newer := sorted(applied - migrations.NAMES):
         raise NewerFormatError(
             f"{path.parent}/ was written by a newer Retriever (schema step {newer[-1]}). "
             "Upgrade to it.",
             next_step=NextStep("upgrade", path.parent),
         )
-    if pending:
+    if migrations.steps.pending(catalog.database):
         _bring_up_to_date(catalog)
 
 

@@ -43,6 +43,11 @@ class FoundPassage(NamedTuple):
     start: int
     end: int
 
+    @property
+    def text(self) -> str:
+        """What is embedded for it."""
+        return passage_text(self.document.title, self.document.text, self.start, self.end)
+
 
 class Passages:
     """The passages of a catalog. Methods that write must run inside `catalog.writing()`.
@@ -105,11 +110,7 @@ class Passages:
 
     def _found_of_split(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
         """Twin of `found` for split documents, by two statements: passages share one text."""
-        sql = """
-            SELECT passages.key, document, start, stop, seal
-            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
-        """
-        rows = self._wanted(sql, keys)
+        rows = self._wanted(f"SELECT passages.key, document, start, stop, seal {_WANTED}", keys)
         for row in rows:
             self._check_passage(row)
         documents = {row[0]: document_of(row) for row in self.with_texts(row[1] for row in rows)}
@@ -120,11 +121,10 @@ class Passages:
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
         """Return the ids of the documents of `keys`, by one statement, without reading any text."""
-        sql = """
+        sql = f"""
             SELECT passages.key, document, start, stop, passages.seal,
                    document, doc_id, checksum, metadata, documents.seal
-            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
-            JOIN documents USING (document)
+            {_WANTED} JOIN documents USING (document)
         """
         doc_ids = {}
         for row in self._wanted(sql, keys):
@@ -139,10 +139,7 @@ class Passages:
 
     def owners(self, keys: Keys) -> Keys:
         """Return the document's number of each key (any shape); -1 for key -1."""
-        sql = """
-            SELECT passages.key, document
-            FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value
-        """
+        sql = f"SELECT passages.key, document {_WANTED}"
         distinct, place = np.unique(keys, return_inverse=True)
         documents: dict[int, int] = dict(self._wanted(sql, distinct.tolist()))
         owners = np.array([documents.get(key, NO_KEY) for key in distinct.tolist()], np.int64)
@@ -198,14 +195,12 @@ class Passages:
         ]
 
     def _stretches(self, rows: Sequence[Row]) -> dict[int, tuple[str, str]]:
-        """Return the title and the stretch of text of each of some passages, by key.
-
-        One complete text is held at a time: it may be far longer than its passages among these.
-        """
+        """Return the title and the stretch of text of each of some passages, by key."""
         wanted: dict[int, list[Row]] = {}
         for row in rows:
             wanted.setdefault(row[1], []).append(row)
         stretches = {}
+        # One complete text is held at a time: it may be far longer than its passages among these.
         for number, *_, title, text in self.with_texts(wanted):
             for key, _, start, stop, _ in wanted[number]:
                 stretches[key] = title, text[start:stop]
@@ -236,11 +231,7 @@ class Passages:
         return self._catalog.execute(f"DELETE FROM passages WHERE document IN {CHOSEN}", [chosen])
 
     def _held_keys(self) -> list[tuple[int, int]]:
-        """Return the intervals of keys that a shard or a BM25 index covers.
-
-        There may be thousands of shards, but adjacent ones: few merged intervals are left to
-        compare each removed key with.
-        """
+        """Return the intervals of keys that a shard or a BM25 index covers, merged to a few."""
         sql = """
             SELECT first_key, stop_key FROM shards NOT INDEXED
             UNION ALL SELECT 1, stop_key FROM indexes WHERE kind = 'lexical' AND stop_key > 1
@@ -262,6 +253,7 @@ def check_document(catalog: Catalog, row: Sequence[object]) -> None:
         raise catalog.damage(f"the row of document {row[0]} is not what was committed")
 
 
+_WANTED = "FROM json_each(?) AS wanted JOIN passages ON passages.key = wanted.value"
 _FOUND = f"""
     SELECT passages.key, passages.document, start, stop, passages.seal, {DOCUMENT}
     FROM {{}} JOIN passages ON passages.key = wanted.value

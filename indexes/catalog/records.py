@@ -5,14 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from indexes.catalog.database import Row
-from indexes.storage.files import NO_FILE, FileDigest
+from indexes.errors import NextStep
+from indexes.storage.files import NO_FILE, FileDigest, read_verified
 
 
 @dataclass(frozen=True)
-class Fitted:
+class _Record:
+    def columns(self) -> list[object]:
+        """Return the catalog columns: JSON of mappings, and a digest as size, checksum.
+
+        Without `parameters`, which are written to a file.
+        """
+        columns: list[object] = []
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, FileDigest):
+                columns += [value.size, value.checksum]
+            elif part.name != "parameters":
+                columns.append(json.dumps(dict(value)) if isinstance(value, Mapping) else value)
+        return columns
+
+
+@dataclass(frozen=True)
+class Fitted(_Record):
     """A file of what was fitted on the corpus; it counts only if a row names it."""
 
     file: str | None = None
@@ -20,7 +39,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class NewEmbedding:
+class NewEmbedding(_Record):
     """Definition of an embedding; `embedder` says how to load the embedder again.
 
     `parameters` is what was fitted on the corpus, or None; `attributes` are shown to people. To
@@ -55,9 +74,18 @@ class EmbeddingRow:
     replaces: int | None = None
     fitted: Fitted = Fitted()
 
+    @classmethod
+    def of(cls, row: Row) -> EmbeddingRow:
+        """Return a catalog row as this record."""
+        number, name, embedder, model, fingerprint, dim, dtype, attributes, replaces, *fitted = row
+        file, size, checksum = fitted
+        record = number, name, json.loads(embedder), model, fingerprint, dim, dtype
+        digest = FileDigest(size, checksum)
+        return cls(*record, json.loads(attributes), replaces, Fitted(file, digest))
+
 
 @dataclass(frozen=True)
-class ShardRow:
+class ShardRow(_Record):
     """A file of vectors that covers the keys from `first_key` to before `stop_key`."""
 
     number: int
@@ -71,9 +99,16 @@ class ShardRow:
     seconds: float
     report: Mapping[str, int]
 
+    @classmethod
+    def of(cls, row: Row) -> ShardRow:
+        """Return a catalog row as this record."""
+        number, embedding, first, stop, rows, present, file, size, checksum, seconds, report = row
+        record = number, embedding, first, stop, rows, present, file
+        return cls(*record, FileDigest(size, checksum), seconds, json.loads(report))
+
 
 @dataclass(frozen=True)
-class IndexRow:
+class IndexRow(_Record):
     """A named way to search.
 
     `flat` scans an embedding's shards, `ann` uses a FAISS file, `lexical` a folder with a BM25
@@ -99,45 +134,25 @@ class IndexRow:
         """Names of the indexes that it combines."""
         return tuple(self.definition.get("parts", ()))
 
+    @classmethod
+    def of(cls, row: Row) -> IndexRow:
+        """Return a catalog row as this record."""
+        number, name, kind, embedding, definition, generation, stop, rows, *work = row
+        file, size, checksum, seconds, report = work
+        record = number, name, kind, embedding, json.loads(definition), generation, stop, rows, file
+        return cls(*record, FileDigest(size, checksum), seconds, json.loads(report))
+
 
 # An empty index, to derive others from with `replace`.
 NOTHING = IndexRow(0, "", "", None, {}, 0, 1, 0, None, NO_FILE, 0.0, {})
 
 
-def columns_of(record: NewEmbedding | Fitted | ShardRow | IndexRow) -> list[object]:
-    """Return a record as its catalog columns: JSON of mappings, and a digest as size, checksum.
+def read_parameters(folder: Path, embedding: EmbeddingRow, index: str) -> bytes | None:
+    """Return what an embedding's embedder was fitted to; None where it was fitted to nothing.
 
-    Without `parameters`, which are written to a file.
+    The next step of its DamageError is a refit.
     """
-    columns: list[object] = []
-    for part in fields(record):
-        value = getattr(record, part.name)
-        if isinstance(value, FileDigest):
-            columns += [value.size, value.checksum]
-        elif part.name != "parameters":
-            columns.append(json.dumps(dict(value)) if isinstance(value, Mapping) else value)
-    return columns
-
-
-def embedding_row(row: Row) -> EmbeddingRow:
-    """Return a catalog row, its columns in this order, as an embedding."""
-    number, name, embedder, model, fingerprint, dim, dtype, attributes, replaces, *fitted = row
-    file, size, checksum = fitted
-    record = number, name, json.loads(embedder), model, fingerprint, dim, dtype
-    digest = FileDigest(size, checksum)
-    return EmbeddingRow(*record, json.loads(attributes), replaces, Fitted(file, digest))
-
-
-def shard_row(row: Row) -> ShardRow:
-    """Return a catalog row, its columns in this order, as a shard."""
-    number, embedding, first, stop, rows, present, file, size, checksum, seconds, report = row
-    record = number, embedding, first, stop, rows, present, file
-    return ShardRow(*record, FileDigest(size, checksum), seconds, json.loads(report))
-
-
-def index_row(row: Row) -> IndexRow:
-    """Return a catalog row, its columns in this order, as an index."""
-    number, name, kind, embedding, definition, generation, stop, rows, *work = row
-    file, size, checksum, seconds, report = work
-    record = number, name, kind, embedding, json.loads(definition), generation, stop, rows, file
-    return IndexRow(*record, FileDigest(size, checksum), seconds, json.loads(report))
+    if embedding.fitted.file is None:
+        return None
+    cure = NextStep("refit", folder, index)
+    return read_verified(folder / embedding.fitted.file, embedding.fitted.digest, cure)

@@ -9,17 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.catalog.database import Catalog
-from indexes.catalog.records import (
-    EmbeddingRow,
-    Fitted,
-    IndexRow,
-    NewEmbedding,
-    ShardRow,
-    columns_of,
-    embedding_row,
-    index_row,
-    shard_row,
-)
+from indexes.catalog.records import EmbeddingRow, Fitted, IndexRow, NewEmbedding, ShardRow
 from indexes.errors import DamageError, InputError, MismatchError, NextStep, unknown_name
 
 
@@ -43,7 +33,7 @@ class Registry:
                                     fitted, fitted_size, fitted_checksum)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
-            [unique, *columns_of(new), replaces, *columns_of(fitted)],
+            [unique, *new.columns(), replaces, *fitted.columns()],
         )
         return self.embedding(number)
 
@@ -53,7 +43,7 @@ class Registry:
             UPDATE embeddings SET fitted = ?, fitted_size = ?, fitted_checksum = ?, facts = ?
             WHERE embedding = ?
         """
-        self._catalog.execute(sql, [*columns_of(fitted), json.dumps(attributes), number])
+        self._catalog.execute(sql, [*fitted.columns(), json.dumps(attributes), number])
 
     def unfinished_refits(self, number: int) -> list[EmbeddingRow]:
         """Return the unfinished refits of the embedding of that number."""
@@ -62,21 +52,15 @@ class Registry:
     def replace_embedding(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
         """Replace an embedding, which no index uses any more, by another under its name."""
         self.drop_embedding(old.number, but=new.number)
-        self._catalog.execute(
-            "UPDATE embeddings SET replaces = NULL, name = ? WHERE embedding = ?",
-            [old.name, new.number],
-        )
+        sql = "UPDATE embeddings SET replaces = NULL, name = ? WHERE embedding = ?"
+        self._catalog.execute(sql, [old.name, new.number])
 
     def embedding(self, number: int) -> EmbeddingRow:
         """Return the embedding of that number."""
         return next(row for row in self.embeddings() if row.number == number)
 
     def embedding_of(self, index: IndexRow) -> EmbeddingRow:
-        """Return the embedding that an index searches.
-
-        Raises:
-            InputError: it searches none.
-        """
+        """Return the embedding that an index searches; raise an InputError if it searches none."""
         if index.embedding is None:
             raise InputError(f"Index '{index.name}' is {index.kind}: it has no vectors of its own.")
         return self.embedding(index.embedding)
@@ -88,17 +72,14 @@ class Registry:
                    fitted, fitted_size, fitted_checksum
             FROM embeddings ORDER BY embedding
         """
-        return [embedding_row(row) for row in self._catalog.rows(sql)]
+        return [EmbeddingRow.of(row) for row in self._catalog.rows(sql)]
 
     def drop_embedding(self, number: int, *, but: int = 0) -> None:
         """Drop an embedding, its unfinished refits except for `but`, and their shards."""
-        gone = [
-            number,
-            *(row.number for row in self.unfinished_refits(number) if row.number != but),
-        ]
-        for one in gone:
-            self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
-            self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])
+        for one in (number, *(row.number for row in self.unfinished_refits(number))):
+            if one != but:
+                self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
+                self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])
 
     def next_shard(self) -> int:
         """Return the number of the next shard, for its file's name; no number is used again."""
@@ -113,13 +94,12 @@ class Registry:
     def add_shard(self, shard: ShardRow) -> None:
         """Add a finished file: from this commit on it counts."""
         sql = "INSERT INTO shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        self._catalog.execute(sql, columns_of(shard))
+        self._catalog.execute(sql, shard.columns())
 
     def drop_shards(self, shards: Sequence[ShardRow]) -> None:
         """Drop shards that another one replaces."""
-        self._catalog.execute_many(
-            "DELETE FROM shards WHERE shard = ?", [(shard.number,) for shard in shards]
-        )
+        numbers = [(shard.number,) for shard in shards]
+        self._catalog.execute_many("DELETE FROM shards WHERE shard = ?", numbers)
 
     def shards(self, embedding: int) -> list[ShardRow]:
         """Return the shards of an embedding, in key order."""
@@ -128,7 +108,7 @@ class Registry:
                    seconds, report
             FROM shards NOT INDEXED WHERE embedding = ? ORDER BY first_key
         """
-        return [shard_row(row) for row in self._catalog.rows(sql, [embedding])]
+        return [ShardRow.of(row) for row in self._catalog.rows(sql, [embedding])]
 
     def set_index(self, index: IndexRow) -> None:
         """Add an index, or replace the one of the same name."""
@@ -144,7 +124,7 @@ class Registry:
                 checksum = excluded.checksum, seconds = excluded.seconds,
                 report = excluded.report
             """,
-            columns_of(index)[1:],
+            index.columns()[1:],
         )
 
     def of_kind(self, kind: str) -> list[IndexRow]:
@@ -162,19 +142,14 @@ class Registry:
                    checksum, seconds, report
             FROM indexes ORDER BY number
         """
-        return [index_row(row) for row in self._catalog.rows(sql)]
+        return [IndexRow.of(row) for row in self._catalog.rows(sql)]
 
     def index(self, name: str) -> IndexRow:
-        """Return the index of that name.
-
-        Raises:
-            UnknownNameError: there is none; lists the others.
-        """
-        rows = self.indexes()
-        for row in rows:
-            if row.name == name:
-                return row
-        raise unknown_name("index", name, self._place, [row.name for row in rows])
+        """Return the index of that name, or raise an UnknownNameError that lists the others."""
+        rows = {row.name: row for row in self.indexes()}
+        if name not in rows:
+            raise unknown_name("index", name, self._place, list(rows))
+        return rows[name]
 
 
 def another_index(folder: Path, row: IndexRow) -> MismatchError:

@@ -40,11 +40,7 @@ class IngestBatches:
     bad: list[BadRecord] = field(default_factory=list)
 
     def batches(self) -> Iterator[list[Record]]:
-        """Yield the records, in batches of one commit each.
-
-        Raises:
-            BadRecordsError: at the end, if some were bad and `skip_bad` is false.
-        """
+        """Yield the records, in batches of one commit each; at the end, raise for bad ones."""
         while batch := self._gather():
             yield batch
             self.count += len(batch)
@@ -77,7 +73,7 @@ class IngestBatches:
         if not self._refuses:
             return pending
         self.upsert.skip(pending)
-        return PendingChanges.nothing()
+        return PendingChanges()
 
     def apply(self, pending: PendingChanges) -> None:
         """Write pending changes; inside a transaction if there are any."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
@@ -16,6 +16,7 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.passages import CHOSEN
 from indexes.catalog.row_checksums import document_row_checksum, passage_row_checksum
 from indexes.document import Document
 from indexes.errors import BadRecord
@@ -138,10 +139,8 @@ class Upsert:
             "INSERT INTO documents VALUES (?, ?, ?, ?, ?)",
             [(number, *row, document_row_checksum(number, *row)) for number, row in rows],
         )
-        self._catalog.execute_many(
-            "INSERT INTO texts VALUES (?, ?, ?)",
-            [(number, document.title, document.text) for number, document in documents],
-        )
+        texts = [(number, document.title, document.text) for number, document in documents]
+        self._catalog.execute_many("INSERT INTO texts VALUES (?, ?, ?)", texts)
 
     def _update(self, documents: Numbered) -> None:
         rows = [(number, _row(document)) for number, document in documents]
@@ -176,23 +175,18 @@ class PendingChanges:
     documents); `repeated` are the records with an id that came before.
     """
 
-    changes: _Changes
-    doc_ids: Sequence[str]
-    places: Sequence[str]
-    numbers: Sequence[int | None]
-    repeated: Sequence[BadRecord]
-
-    @classmethod
-    def nothing(cls) -> PendingChanges:
-        """Return no changes."""
-        return cls(_Changes(0), (), (), (), ())
+    changes: _Changes = field(default_factory=lambda: _Changes(0))
+    doc_ids: Sequence[str] = ()
+    places: Sequence[str] = ()
+    numbers: Sequence[int | None] = ()
+    repeated: Sequence[BadRecord] = ()
 
 
 @dataclass
 class _Changes:
     """Documents of a batch by number: new, with another text (moved), with other metadata (edited).
 
-    `with_new_text` are the first two together, in the order in which they came.
+    `with_new_text` are the first two, in the order in which they came.
     """
 
     next_document: int
@@ -219,24 +213,17 @@ class _Changes:
         return len(self.with_new_text) + len(self.edited)
 
 
-def index_values(
-    catalog: Catalog, fields: dict[tuple[str, ...], int], documents: Iterable[tuple[int, Document]]
-) -> None:
+def index_values(catalog: Catalog, fields: dict[tuple[str, ...], int], documents: Numbered) -> None:
     """Replace the indexed field values of some documents."""
-    documents = list(documents)
     numbers = json.dumps([number for number, _ in documents])
-    catalog.execute(
-        "DELETE FROM field_values WHERE document IN (SELECT value FROM json_each(?))", [numbers]
-    )
-    catalog.execute_many(
-        "INSERT INTO field_values VALUES (?, ?, ?, ?)",
-        [
-            (numbered, kind, value, number)
-            for number, document in documents
-            for path, numbered in fields.items()
-            for kind, value in values_of(document.metadata, path)
-        ],
-    )
+    catalog.execute(f"DELETE FROM field_values WHERE document IN {CHOSEN}", [numbers])
+    rows = [
+        (field_number, kind, value, number)
+        for number, document in documents
+        for path, field_number in fields.items()
+        for kind, value in values_of(document.metadata, path)
+    ]
+    catalog.execute_many("INSERT INTO field_values VALUES (?, ?, ?, ?)", rows)
 
 
 def index_all_values(catalog: Catalog, corpus: Corpus) -> None:
@@ -283,14 +270,11 @@ class _Seen:
 
     def place(self, number: int) -> str:
         """Return the place of a document in this call; empty if it has not come."""
-        position = self._position(number) - 1
+        old = len(self._positions)
+        new = np.frombuffer(self._new, np.uint32)
+        position = int(self._positions[number] if number < old else new[number - old]) - 1
         if position < 0:
             return ""
         block = bisect_right(self._starts, position) - 1
         places = zlib.decompress(self._blocks[block]).decode("utf-8", "surrogatepass").split("\0")
         return places[position - self._starts[block]]
-
-    def _position(self, number: int) -> int:
-        if number < len(self._positions):
-            return int(self._positions[number])
-        return int(np.frombuffer(self._new, np.uint32)[number - len(self._positions)])

@@ -52,22 +52,16 @@ CLEARINGS, CLEARING_SECONDS = 20, 0.005
 
 
 def check_language(language: str) -> None:
-    """Check that a stemmer exists for a language; `none` stems nothing.
-
-    Raises:
-        InputError: there is none; lists the known languages.
-    """
+    """Raise an InputError if there is no stemmer for a language; `none` stems nothing."""
     if language not in LANGUAGES:
         raise InputError(f"No stemmer for '{language}'. It can be: {', '.join(LANGUAGES)}.")
 
 
 def terms_of(text: str, language: str) -> Terms:
-    """Return the terms of a text as an index holds them: its words in lower case, stemmed.
-
-    Sorted, so that scores are added in one order.
-    """
+    """Return the terms of a text as an index holds them: its words in lower case, stemmed."""
     # tantivy refuses half a surrogate pair.
     valid = text.encode(errors="replace").decode()
+    # Sorted, so that scores are added in one order.
     return dict(sorted(Counter(_analyzer(language).analyze(valid)).items()))
 
 
@@ -78,11 +72,7 @@ class LexicalIndex:
         self.language = language
         self._index = index
         self._searcher = index.searcher()
-
-    @property
-    def rows(self) -> int:
-        """Number of passages, including deleted ones."""
-        return int(self._searcher.num_docs)
+        self.rows = int(self._searcher.num_docs)  # including deleted passages
 
     @cached_property
     def keys(self) -> Keys:
@@ -109,7 +99,7 @@ class LexicalIndex:
         return Neighbors(keys, scores)
 
     def scores(self, queries: Sequence[Terms], keys: Keys) -> Matrix:
-        """Return BM25 of each of `keys` (n, m) for each of n queries; 0 without a common term.
+        """Return BM25 of `keys` (n, m) for each of n queries; 0 without a common term.
 
         -inf for key -1 and for a key that is not in the index.
         """
@@ -138,8 +128,7 @@ class LexicalIndex:
                 may &= _is_among(found, allowed)
             # The last hit may tie with hits that were not fetched.
             complete = len(found) < wanted
-            settled = complete or (may.sum() >= k and scores[may][k - 1] > scores[-1])
-            if settled:
+            if complete or (may.sum() >= k and scores[may][k - 1] > scores[-1]):
                 order = np.lexsort((found[may], -scores[may]))[:k]
                 return found[may][order], scores[may][order]
             wanted = min(NEXT_FACTOR * wanted, self.rows + 1)
@@ -192,10 +181,7 @@ def build(
 ) -> int:
     """Index passages into a new folder, synced to disk; return how many.
 
-    If it fails, nothing is left behind.
-
-    Raises:
-        CollectionError: the disk is full, or cannot be written to.
+    If it fails, nothing is left behind; a disk that cannot be written is a CollectionError.
     """
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -235,12 +221,7 @@ def _write(
 
 
 def load(folder: Path, language: str) -> LexicalIndex:
-    """Open a finished index through links elsewhere: tantivy writes locks next to what it opens.
-
-    Raises:
-        DamageError: it cannot be read.
-        CollectionError: no temporary folder for the links can be made.
-    """
+    """Open a finished index through links elsewhere: tantivy writes locks next to what it opens."""
     try:
         with _links_to(folder) as links:
             index = tantivy.Index.open(str(links))

@@ -15,8 +15,7 @@ from indexes.progress import Progress
 class CompactReport:
     """Result of a `compact`: vectors of deleted passages dropped, and bytes freed.
 
-    `exact` names the indexes that are searched exactly from now on: too few vectors were left to
-    rebuild their structure.
+    `exact` names the indexes without a structure from now on: too few vectors are left to build it.
     """
 
     rows: int

@@ -52,7 +52,10 @@ class Repairer:
         if "tables" in cures and self.writer.catalog.reindex(TABLES):
             yield "built SQLite's own indexes again"
         if "fields" in cures:
-            yield self._index_fields()
+            with self.writer.catalog.writing():
+                index_all_values(self.writer.catalog, self.writer.corpus)
+            names = [".".join(path) for path in indexed_fields(self.writer.catalog)]
+            yield f"indexed the fields {json.dumps(names)} again"
         lost = [problem.name for problem in problems if problem.cure == "structure"]
         damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}
         unfinished = {int(problem.name) for problem in problems if problem.cure == "begun"}
@@ -108,10 +111,3 @@ class Repairer:
             self.writer.registry.drop_shards(shards)
             for row in structures:
                 self.writer.registry.set_index(mark_stale(row, embedding))
-
-    def _index_fields(self) -> str:
-        corpus, catalog = self.writer.corpus, self.writer.catalog
-        with catalog.writing():
-            index_all_values(catalog, corpus)
-        names = [".".join(path) for path in indexed_fields(catalog)]
-        return f"indexed the fields {json.dumps(names)} again"

@@ -14,9 +14,8 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
-from indexes.catalog.fitted import read_parameters
 from indexes.catalog.kinds import kind_of
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, read_parameters
 from indexes.catalog.registry import Registry
 from indexes.catalog.row_checksums import is_intact_document, is_intact_passage
 from indexes.document import text_checksum
@@ -192,9 +191,9 @@ class Checker:
         sizes: dict[object, int] = {}
         for page in self.catalog.pages(sql, [], PAGE):
             sizes = self._sizes({row[1] for row in page}, sizes)
-            for key, document, start, stop, row_checksum in page:
+            for row in page:
+                key, document, start, stop, _ = row
                 size = sizes.get(document)
-                row = key, document, start, stop, row_checksum
                 if not is_intact_passage(row) or key >= stop_key:
                     yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
                 elif size is None:
@@ -208,7 +207,7 @@ class Checker:
     def _sizes(self, documents: set[object], known: dict[object, int]) -> dict[object, int]:
         """Return the bytes of the texts of some documents, without measuring `known` ones again.
 
-        A document with many passages spans pages, and SQLite measures a text by reading all of it.
+        SQLite measures a text by reading all of it, and a document's passages may span pages.
         """
         sql = """
             SELECT document, COALESCE(length(CAST(text AS BLOB)), 0) FROM texts
@@ -291,11 +290,8 @@ class Checker:
     def _ann(self, index: IndexRow, path: Path) -> tuple[int, Keys, Keys]:
         embedding = self.registry.embedding_of(index)
         structure = engine_of(index.definition).load(path, index.definition, embedding.dim)
-        held = [
-            keys_of(shard)
-            for shard in self.registry.shards(embedding.number)
-            if shard.first_key < index.stop_key
-        ]
+        shards = self.registry.shards(embedding.number)
+        held = [keys_of(shard) for shard in shards if shard.first_key < index.stop_key]
         return structure.rows, structure.keys, np.concatenate([np.empty(0, np.int64), *held])
 
     def _bm25(self, index: IndexRow, path: Path) -> tuple[int, Keys, Keys]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexes.catalog.kinds import ANN, kind_of, vector_kind
+from indexes.catalog.kinds import ANN, FLAT, kind_of
 from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import InputError, RetrieverError
 from indexes.pipeline.embedding_job import EmbeddingResult
@@ -54,11 +54,7 @@ class AnnBuilder:
         embedding: EmbeddingRow,
         definition: Mapping[str, Any],
     ) -> tuple[IndexRow, EmbeddingResult]:
-        """Build an index; if texts failed before, return the error that prevents it in `unbuilt`.
-
-        Raises:
-            InputError: FAISS refuses to build it, and no text failed.
-        """
+        """Build an index; if texts failed before, return what prevents it in `unbuilt`."""
         try:
             return self.build(name, embedding, definition), embedded
         except RetrieverError as error:
@@ -67,10 +63,7 @@ class AnnBuilder:
             return planned(name, embedding, definition), replace(embedded, unbuilt=error)
 
     def rebuild(self, index: IndexRow, embedding: EmbeddingRow) -> bool:
-        """Rebuild an index over the current vectors; return whether they are enough.
-
-        If they are not, the index is searched exactly until it is rebuilt.
-        """
+        """Rebuild an index; return whether the vectors are enough, else it is searched exactly."""
         row = self.over(index, embedding)
         self.writer.set_index(row)
         return row.file is not None
@@ -78,29 +71,23 @@ class AnnBuilder:
     def build_behind(self, embedding: EmbeddingRow) -> list[str]:
         """Rebuild every index that lacks live rows, or has others.
 
-        Return the names of the indexes that lost their structure: FAISS could not build it over the
-        remaining vectors, and they are searched exactly from now on.
+        Return the names of those that FAISS could not build over the remaining vectors: they are
+        searched exactly from now on.
         """
         rows = [row for row in self.writer.registry.indexes() if row.embedding == embedding.number]
         behind = [row for row in rows if self._is_behind(row)]
         return [row.name for row in behind if not self.rebuild(row, embedding)]
 
     def restore(self, embedding: EmbeddingRow, *, but: str) -> None:
-        """Rebuild the stale indexes of an embedding, except one that is built anyway.
-
-        A call stopped before it had rebuilt them; see `Builder._commit_shards`.
-        """
+        """Rebuild the indexes that a stopped call left stale, except one that is built anyway."""
         for row in self.writer.registry.of_kind(ANN.name):
             if row.embedding == embedding.number and STALE in row.report and row.name != but:
                 self.rebuild(row, embedding)
 
     def over(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
-        """Return an index over the current embedding, with a new file that no row names yet.
-
-        Without a file if FAISS cannot build it over so few vectors.
-        """
+        """Return an index with a new file that no row names yet; without one if FAISS refuses."""
         row = planned(index.name, embedding, index.definition)
-        # FAISS usually refuses because there are too few to train on; the caller reports it.
+        # Usually because there are too few vectors to train on; the caller reports it.
         with contextlib.suppress(InputError):
             row = self._built(row, embedding)
         return row
@@ -154,7 +141,7 @@ def planned(name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -
     In its definition, `factory` is a FAISS factory string and `search` may hold search parameters;
     the rest belongs to the caller.
     """
-    kind = vector_kind(definition).name
+    kind = ANN.name if "factory" in definition else FLAT.name
     return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, definition=definition)
 
 

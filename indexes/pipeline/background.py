@@ -55,14 +55,11 @@ class BackgroundWorker(Generic[Result]):
         if self._thread.ident is None:
             return
         if self._busy:
-            self._interrupt(self._thread.ident)
+            thread = ctypes.c_ulong(self._thread.ident)
+            interrupt = ctypes.py_object(KeyboardInterrupt)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, interrupt)
         self._submitted.put(None)
         self._thread.join()
-
-    def _interrupt(self, thread: int) -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
-        )
 
     def _run(self) -> None:
         # It may be interrupted between two pieces as well.

@@ -25,8 +25,7 @@ class Bm25Builder:
     ) -> IndexRow:
         """Build a BM25 index over all texts, unless it has read all; return its row.
 
-        Always from the start: scores depend on word counts in the corpus, so an incremental build
-        must equal a complete one.
+        Always from the start: its scores depend on word counts in the corpus.
         """
         registry, folder = self.writer.registry, self.writer.folder
         old = next((row for row in registry.indexes() if row.name == name), None)
@@ -61,7 +60,6 @@ class Bm25Builder:
             self.build(row.name, str(row.definition["language"]), progress)
 
     def _has_read_all(self, index: IndexRow) -> bool:
-        corpus = self.writer.corpus
-        there = corpus.count_passages(1, index.stop_key)
-        current = index.stop_key == corpus.stop_key() and index.rows == there
+        corpus, stop = self.writer.corpus, index.stop_key
+        current = stop == corpus.stop_key() and index.rows == corpus.count_passages(1, stop)
         return current and self.writer.is_intact(index)

@@ -39,10 +39,9 @@ class Builder:
         """Embed every passage without a vector; return their number and the failed documents.
 
         Finished work is committed every few seconds, so that the next call resumes an interrupted
-        one: the remaining keys are those that no shard covers. `encoder` is called only if there is
-        something to embed; its result is called by one thread at a time, a slow one by a background
-        thread. Passages that fail are left for the next call; see `FaultTolerantEncoder` for when
-        the call fails instead.
+        one. `encoder` is called only if there is something to embed; its result is called by one
+        thread at a time, a slow one by a background thread. Passages that fail are left for the
+        next call; see `FaultTolerantEncoder` for when the call fails instead.
         """
         todo = gaps(self.writer.registry.shards(embedding.number), self.writer.corpus.stop_key())
         todo = [gap for gap in todo if self.writer.corpus.count_passages(*gap)]
@@ -89,8 +88,7 @@ class Builder:
     ) -> dict[str, IndexRow]:
         """Write shards and commit them; return the indexes that this makes stale, by name.
 
-        An ANN index that ends after one of the shards does not cover it: the shard holds passages
-        that had failed. It is marked stale in the same commit.
+        An ANN index that ends after one of the shards lacks its passages, which had failed.
         """
         number = self.writer.registry.next_shard()
         shards = [
@@ -111,37 +109,32 @@ class Builder:
         return outdated
 
     def _merge(self, embedding: EmbeddingRow) -> None:
-        """Replace each run of small shards by one: a search then takes fewer, larger steps.
-
-        The old files stay until the next writer sweeps, for readers that are about to open them.
-        """
+        """Replace each run of small shards by one: a search then takes fewer, larger steps."""
         shards = self.writer.registry.shards(embedding.number)
         indexes = self.writer.registry.indexes()
         boundaries = {row.stop_key for row in indexes if row.embedding == embedding.number}
-        row_bytes = embedding.dim * (2 if embedding.dtype == "float16" else 4)
+        row_bytes = embedding.dim * np.dtype(embedding.dtype).itemsize
 
         def is_bare(first_key: int, stop_key: int) -> bool:
             # No passage has a key of the interval, nor ever will.
             return not self.writer.corpus.count_passages(first_key, stop_key)
 
-        for run in list(mergeable(shards, boundaries, row_bytes, is_bare)):
+        for run in mergeable(shards, boundaries, row_bytes, is_bare):
             self._rewrite(run, embedding, np.empty(0, np.int64))
 
     def _rewrite(self, run: Sequence[ShardRow], embedding: EmbeddingRow, deleted: Keys) -> None:
-        shard = rewritten(
-            run, self.writer.registry.next_shard(), embedding, self.writer.folder, deleted
-        )
+        number = self.writer.registry.next_shard()
+        shard = rewritten(run, number, embedding, self.writer.folder, deleted)
+        # The old files stay until the next writer sweeps, for readers about to open them.
         with self.writer.catalog.writing():
             self.writer.registry.drop_shards(run)
             self.writer.registry.add_shard(shard)
 
     def compact(self, embedding: EmbeddingRow) -> tuple[int, list[str]]:
-        """Remove the rows of deleted passages from an embedding's files.
+        """Remove the rows of deleted passages from an embedding's files; nothing is embedded.
 
-        Return their number, and the names of the indexes that lost their ANN structure: FAISS could
-        not build it over the remaining vectors, and they are searched exactly from now on. Nothing
-        is embedded. Structures are rebuilt first, also those that merely lack new vectors: while
-        one holds a deleted row, its key must stay known as deleted.
+        Return their number, and the names of the indexes that lost their ANN structure. Structures
+        are rebuilt first: while one holds a deleted row, its key must stay known as deleted.
         """
         deleted = self.writer.corpus.tombstones()
         exact = AnnBuilder(self.writer).build_behind(embedding)

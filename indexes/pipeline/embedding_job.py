@@ -29,8 +29,7 @@ BACKGROUND_SECONDS = 0.25
 class EmbeddingResult:
     """The number of passages that a call embedded, and the documents that it could not embed.
 
-    `failed_passages` of their passages have no vector. `unbuilt` is why there is no index over the
-    others, if some failed.
+    `failed_passages` of theirs have no vector; `unbuilt` is why there is no index over the others.
     """
 
     count: int = 0
@@ -80,13 +79,10 @@ class EncodedBatches:
 class EmbeddingJob:
     """Embeds the passages of some intervals of keys.
 
-    Its steps are apart: `Corpus` reads, `FaultTolerantEncoder` encodes, `BatchSchedule` says how
-    many texts at once and when to commit, `BackgroundWorker` runs the encoder next to the writing,
-    `Drafts` collects the shards. `commit` writes and commits these; only it, the writer's session,
-    changes the catalog. So a task `(embedder spec, interval of keys) -> shard` could run in another
-    process or on another machine, and be committed here.
-
-    Afterwards, `embedded` is the number of passages embedded, and `failed` those that could not be.
+    Only `commit`, which writes the shards of `Drafts`, changes the catalog. So a task `(embedder
+    spec, interval of keys) -> shard` could run in another process or on another machine, and be
+    committed here. Afterwards, `embedded` is the number of passages embedded, and `failed` those
+    that could not be.
     """
 
     def __init__(
@@ -105,10 +101,7 @@ class EmbeddingJob:
         self.failed: list[FailedPassage] = []
 
     def run(self, todo: Sequence[Gap], progress: Progress) -> None:
-        """Embed all passages of some intervals, in their order; call it once.
-
-        If the embedder fails for good, its results until then are committed.
-        """
+        """Embed all passages of some intervals, in their order, up to an error; call it once."""
         total = sum(self._corpus.count_passages(*gap) for gap in todo)
         batches = EncodedBatches(self._corpus, self._encoding, self._pace)
         with Peak() as peak, BackgroundWorker[Batch]("encoding") as background:

@@ -20,6 +20,7 @@ Encode = Callable[[Sequence[str]], tuple[Matrix, Mapping[str, int]]]
 # After this many single texts that fail in a row, the embedder itself is tested.
 IN_A_ROW = 8
 REASON_CHARACTERS = 200
+_ABOUT_TEXTS = (InputError, MismatchError)
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,8 @@ class Batch:
 
     @property
     def most(self) -> int | None:
-        """Number of texts that could be encoded at once; None if there is no sign of a limit.
-
-        A batch that fails although each of its texts can be encoded was too large, probably for
-        the memory.
-        """
+        """Number of texts that could be encoded at once; None if there is no sign of a limit."""
+        # A batch that fails although each of its texts can be encoded was too large for the memory.
         sizes = [len(part.keys) for part in self.outcomes if isinstance(part, EncodedBatch)]
         return max(sizes) if 1 < len(sizes) == len(self.outcomes) else None
 
@@ -103,10 +101,7 @@ class FaultTolerantEncoder:
         return Batch(outcomes, time.perf_counter() - started, fatal)
 
     def finish(self) -> None:
-        """Check, after the last batch, that the last failures were the fault of their texts.
-
-        Raises the embedder's error if it encodes nothing at all, or nothing any more.
-        """
+        """Raise the embedder's error if, after the last batch, it encodes nothing any more."""
         if self._row and not self._takes_any(()):
             self._give_up()
 
@@ -114,7 +109,8 @@ class FaultTolerantEncoder:
         try:
             part = self._part(passages)
         except Exception as raised:
-            if isinstance(raised, RetrieverError) and not _is_about_texts(raised):
+            # One of our own about a model or a file is not the fault of a text.
+            if isinstance(raised, RetrieverError) and not isinstance(raised, _ABOUT_TEXTS):
                 raise
             error = raised
         else:
@@ -172,11 +168,6 @@ class FaultTolerantEncoder:
     def _give_up(self) -> None:
         if self._first is not None:
             raise self._first
-
-
-def _is_about_texts(error: RetrieverError) -> bool:
-    """Return whether one of our own errors may be the fault of a text, not of a model or file."""
-    return isinstance(error, InputError | MismatchError)
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,6 @@
-"""Parameters that an embedder fits on the corpus, kept in a file next to the vectors, and refits.
+"""Parameters that an embedder fits on the corpus, such as word frequencies, and refits.
 
-Word frequencies, for example: an embedder that weights words by them gives other vectors in another
-corpus. Documents added later are embedded with the same parameters until the embedder is refit.
+They are kept in a file next to the vectors, and used for all documents until the embedder is refit.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.catalog.fitted import read_parameters
-from indexes.catalog.records import EmbeddingRow, Fitted, NewEmbedding
+from indexes.catalog.records import EmbeddingRow, Fitted, NewEmbedding, read_parameters
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
 from indexes.pipeline.ann_builder import AnnBuilder, planned
@@ -85,17 +83,18 @@ class Fitting:
 
     def _keep_vectors(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> None:
         """Keep vectors that would not change; rewrite only a damaged file of parameters."""
-        if old.attributes == new.attributes and self._is_intact(old) and not self._unfinished(old):
+        begun = self.writer.registry.unfinished_refits(old.number)
+        if old.attributes == new.attributes and self._is_intact(old) and not begun:
             return
         fitted = old.fitted if self._is_intact(old) else self._write_parameters(name, new)
         with self.writer.catalog.writing():
             self.writer.registry.set_fitted(old.number, fitted, new.attributes)
-            for half in self._unfinished(old):
+            for half in begun:
                 self.writer.registry.drop_embedding(half.number)
 
     def _resume_or_start(self, name: str, old: EmbeddingRow, new: NewEmbedding) -> EmbeddingRow:
         """Return the unfinished refit if it would be fitted the same, else start a new one."""
-        begun = self._unfinished(old)
+        begun = self.writer.registry.unfinished_refits(old.number)
         for half in begun:
             if half.fingerprint == new.fingerprint and self._is_intact(half):
                 return half
@@ -113,9 +112,6 @@ class Fitting:
             for row in rows:
                 registry.set_index(row)
             registry.replace_embedding(old, new)
-
-    def _unfinished(self, old: EmbeddingRow) -> list[EmbeddingRow]:
-        return self.writer.registry.unfinished_refits(old.number)
 
     def _write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
         """Write the fitted parameters to a file, which is used once a row names it."""

@@ -21,9 +21,8 @@ def best_passages(
 ) -> Neighbors:
     """Return the best passage of each of the `k` best documents, for each query.
 
-    `search` gives the nearest passages of the queries at some positions, `owners` the document of
-    each key (-1 for key -1). It is called for more until `k` documents are found, or all `rows`
-    passages.
+    `search` gives the nearest passages of the queries at some positions, until `k` documents are
+    found, or all `rows` passages; `owners` the document of each key (-1 for key -1).
     """
     k = min(k, max(rows, 1))
     out = nothing(queries, k)

@@ -75,7 +75,5 @@ def _is_few(count: int, total: int, blocks: Sequence[Block], structure: VectorIn
     if count == 0:
         return True
     size = count * blocks[0].vectors.shape[1] * blocks[0].vectors.itemsize
-    if size > COPIED_BYTES:
-        return False
     share = COPIED_SHARE if structure is None else FEW_SHARE
-    return count <= max(FEW_ROWS, share * total)
+    return size <= COPIED_BYTES and count <= max(FEW_ROWS, share * total)

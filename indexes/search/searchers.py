@@ -72,10 +72,7 @@ class VectorSearcher:
         """Return the `k` nearest passages of each query; scores are exact cosines for every index.
 
         `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
-        the same vectors.
-
-        Raises:
-            InputError, MismatchError: see `neighbors.normalize_queries` and `validate_k`.
+        the same vectors. Errors as in `neighbors.normalize_queries` and `validate_k`.
         """
         prefilter = self.prefilter(allowed)
         structure = self.structure
@@ -178,10 +175,7 @@ class LexicalSearcher:
         return self.words.rows if allowed is None else min(self.words.rows, len(allowed.keys))
 
     def scores(self, queries: Sequence[Terms], keys: Keys) -> Matrix:
-        """Return the BM25 of `keys` (n, m) for each of n queries.
-
-        0 if they share no term, -inf for key -1 and for a key that the index has not read yet.
-        """
+        """Return the BM25 of `keys` (n, m) for each of n queries; see `LexicalIndex.scores`."""
         return self.words.scores(queries, keys)
 
 
@@ -209,10 +203,7 @@ class SearcherCache:
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index at the generation of the running `catalog.reading()`.
 
-        Raises:
-            UnknownNameError: no such index.
-            InputError: it is a combination of others, without vectors or words.
-            DamageError: one of its files differs from what the catalog says.
+        A combination of others, without vectors or words, raises an InputError.
         """
         with self._lock:
             self._at_this_generation()
@@ -222,7 +213,7 @@ class SearcherCache:
             return self._searchers[name]
 
     def definition(self, name: str) -> Mapping[str, Any]:
-        """Return the definition of an index, also of a combination; errors as in `of`."""
+        """Return the definition of an index, also of a combination."""
         with self._lock:
             self._at_this_generation()
             if name not in self._definitions:
@@ -281,18 +272,15 @@ class SearcherCache:
         index = self._registry.index(name)
         if kind_of(index.kind).is_lexical:
             left = [(index.stop_key, self._corpus.stop_key())]
-            return LexicalSearcher(
-                index, self._open_words(index), self._deleted, self._corpus.count_documents(left)
-            )
+            load = partial(load_lexical, language=str(index.definition["language"]))
+            words, missing = self._opened(index, load), self._corpus.count_documents(left)
+            return LexicalSearcher(index, words, self._deleted, missing)
         embedding = self._registry.embedding_of(index)
         shards = self._registry.shards(embedding.number)
         mapped = to_map(shards)
         blocks = [self._block(one, embedding, one.number in mapped) for one in shards]
-        later = [
-            block
-            for block, shard in zip(blocks, shards, strict=True)
-            if shard.first_key >= index.stop_key and shard.rows
-        ]
+        pairs = zip(blocks, shards, strict=True)
+        later = [block for block, one in pairs if one.first_key >= index.stop_key and one.rows]
         return VectorSearcher(
             index=index,
             embedding=embedding,
@@ -312,10 +300,6 @@ class SearcherCache:
     def _structure(self, index: IndexRow, embedding: EmbeddingRow) -> VectorIndex:
         definition = index.definition
         load = partial(engine_of(definition).load, definition=definition, dim=embedding.dim)
-        return self._opened(index, load)
-
-    def _open_words(self, index: IndexRow) -> LexicalIndex:
-        load = partial(load_lexical, language=str(index.definition["language"]))
         return self._opened(index, load)
 
     def _opened(self, index: IndexRow, load: Callable[[Path], File]) -> File:

@@ -22,10 +22,7 @@ Queries = Matrix | Sequence[Terms]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One state of a collection, that of the running `catalog.reading()`.
-
-    It does not change while it is held, whatever a writer commits.
-    """
+    """One state of a collection, that of the running `catalog.reading()`."""
 
     corpus: Corpus
     searchers: SearcherCache

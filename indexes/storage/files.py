@@ -18,11 +18,11 @@ from indexes.errors import CollectionError, DamageError, LockedError, NextStep
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
-# What tantivy leaves next to an index; not part of its contents.
 ADVICE = {
     "repair": "Repair the collection.",
     "refit": "It cannot be derived from anything else. Refit index '{index}'.",
 }
+# What tantivy leaves next to an index; not part of its contents.
 LOCAL_LOCKS = (".tantivy-writer.lock", ".tantivy-meta.lock")
 
 
@@ -47,11 +47,7 @@ class NewFile:
         self._size = 0
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write all of some bytes; return their number.
-
-        Raises:
-            CollectionError: the disk is full, or cannot be written to.
-        """
+        """Write all of some bytes; return their number."""
         left = memoryview(data).cast("B")
         size = len(left)
         self._digest.update(left)
@@ -79,10 +75,7 @@ class NewFile:
 def new_file(path: Path) -> Iterator[NewFile]:
     """Yield a file to write to; on leaving, it is synced and complete at `path`.
 
-    If the block raises, nothing is left behind.
-
-    Raises:
-        CollectionError: the disk is full, or cannot be written to.
+    If the block raises, nothing is left behind. A disk that is full raises a CollectionError.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
@@ -139,31 +132,23 @@ def digest_of(path: Path) -> FileDigest:
 
 
 def _digest_of_folder(folder: Path) -> FileDigest:
-    names = sorted(path.name for path in folder.iterdir() if path.name not in LOCAL_LOCKS)
-    digest = [(name, digest_of(folder / name)) for name in names]
-    lines = "".join(f"{name} {one.size} {one.checksum}\n" for name, one in digest)
-    return FileDigest(
-        sum(one.size for _, one in digest), hashlib.sha256(lines.encode()).hexdigest()
-    )
+    size, lines = 0, hashlib.sha256()
+    for name in sorted({path.name for path in folder.iterdir()} - {*LOCAL_LOCKS}):
+        digest = digest_of(folder / name)
+        size += digest.size
+        lines.update(f"{name} {digest.size} {digest.checksum}\n".encode())
+    return FileDigest(size, lines.hexdigest())
 
 
 def verify(path: Path, expected: FileDigest) -> None:
-    """Check that a file, or a folder of files, is the one named in the catalog.
-
-    Raises:
-        DamageError: it is missing, cannot be read, has another size, or its bytes changed.
-    """
+    """Raise a DamageError unless a file, or a folder of files, is the one named in the catalog."""
     step = repair_step(path)
     with _read_errors(path, step):
         _compare(path, digest_of(path), expected, step)
 
 
 def read_verified(path: Path, expected: FileDigest, cure: NextStep) -> bytes:
-    """Return the bytes of a small file if they match the catalog; `cure` is what to do if not.
-
-    Raises:
-        DamageError: see `verify`.
-    """
+    """Return the bytes of a small file, as `verify`; `cure` is the next step of the error."""
     with _read_errors(path, cure):
         data = path.read_bytes()
     _compare(path, FileDigest(len(data), hashlib.sha256(data).hexdigest()), expected, cure)
@@ -182,11 +167,9 @@ def _read_errors(path: Path, cure: NextStep) -> Iterator[None]:
 
 def _compare(path: Path, found: FileDigest, expected: FileDigest, cure: NextStep) -> None:
     if found != expected:
-        what = (
-            f"is damaged: expected {expected.size:,} bytes with SHA-256 "
-            f"{expected.checksum[:12]}, found {found.size:,} with {found.checksum[:12]}"
-        )
-        raise _damaged(path, what, cure)
+        wanted = f"{expected.size:,} bytes with SHA-256 {expected.checksum[:12]}"
+        what = f"expected {wanted}, found {found.size:,} with {found.checksum[:12]}"
+        raise _damaged(path, f"is damaged: {what}", cure)
 
 
 def _damaged(path: Path, what: str, cure: NextStep) -> DamageError:
@@ -203,8 +186,7 @@ def repair_step(path: Path) -> NextStep:
     """Return the next step for a damaged file of a collection."""
     # It is in vectors/NAME/, in ann/ or in lexical/.
     above = path.parents[1]
-    folder = above.parent if above.name == "vectors" else above
-    return NextStep("repair", folder)
+    return NextStep("repair", above.parent if above.name == "vectors" else above)
 
 
 def size_of(path: Path) -> int:
@@ -216,9 +198,9 @@ def size_of(path: Path) -> int:
 
 
 def remove_file(path: Path) -> bool:
-    """Remove a file or an empty folder, and its parent folder if that leaves it empty.
+    """Remove a file or an empty folder, and a parent that is empty then; return whether it is gone.
 
-    Return whether it is gone: a file that cannot be removed is harmless, and tried again later.
+    A file that cannot be removed is harmless, and tried again later.
     """
     with contextlib.suppress(OSError):
         if path.is_dir():
@@ -234,10 +216,7 @@ def remove_file(path: Path) -> bool:
 def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Lock `folder` against other writers; the operating system frees a dead process's lock.
 
-    Waits up to `patience` seconds for another.
-
-    Raises:
-        LockedError: another process holds it; names the process, its host and since when.
+    Waits up to `patience` seconds, then raises a LockedError that names the other process.
     """
     holder = folder / LOCK_FILES[1]
     lock = filelock.FileLock(folder / LOCK_FILES[0], timeout=patience, thread_local=False)
@@ -262,11 +241,8 @@ def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
 
 
 def _sign(holder: Path) -> None:
-    info = {
-        "process": os.getpid(),
-        "host": socket.gethostname(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    info = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
     # Optional: on a full disk, a document can still be deleted.
     with contextlib.suppress(OSError):
         holder.write_text(json.dumps(info))

@@ -40,10 +40,7 @@ def count_live(blocks: Sequence[Block], deleted: Keys) -> int:
 
 
 def join_small(blocks: Iterable[Block]) -> list[Block]:
-    """Return the same rows in fewer blocks: small adjacent ones are copied together.
-
-    Blocks ascend by key, one after another.
-    """
+    """Return the same rows, ascending by key, in fewer blocks: small neighbors are joined."""
     runs: list[list[Block]] = []
     room = 0
     for block in blocks:
@@ -65,12 +62,9 @@ def _as_one(run: Sequence[Block]) -> Block:
 
 
 def live(block: Block, deleted: Keys, step: int = 1, start: int = 0) -> Block:
-    """Return every `step`th row with a key that is not in `deleted`, from number `start` on.
-
-    A view if all are live.
-    """
+    """Return every `step`th row whose key is not in `deleted`, from number `start` on."""
     gone = rows_of(deleted, block.keys)
-    if not len(gone):
+    if not len(gone):  # views, not copies
         return Block(block.keys[start::step], block.vectors[start::step])
     rows = np.delete(np.arange(len(block.keys)), gone)[start::step]
     return Block(block.keys[rows], block.vectors[rows])

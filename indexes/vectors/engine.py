@@ -30,11 +30,6 @@ class Mask:
     visible: NDArray[np.bool_]
     selector: Any
 
-    @property
-    def share(self) -> float:
-        """Share of the rows that may be found."""
-        return float(self.visible.mean())
-
 
 class VectorIndex(Protocol):
     """An index over vectors, built or loaded; searched by several threads at once."""
@@ -62,10 +57,7 @@ class VectorIndex(Protocol):
         """
 
     def mask(self, hidden: Keys) -> Mask | None:
-        """Return a mask that hides some keys (ascending); None if the index has none of them.
-
-        It is valid for this index only, as long as the index is.
-        """
+        """Return a mask of this index that hides some keys (ascending); None if it has none."""
 
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""

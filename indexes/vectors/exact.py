@@ -182,8 +182,8 @@ def _kth_highest(scores: NDArray[np.float32], k: int) -> float:
 def _highest(scores: Matrix, k: int, before: Matrix) -> Matrix:
     """Return scores of `k` different rows for each query, the lowest first; all if there are fewer.
 
-    So none of the `k` best is lower than the lowest of them. They are nearly the best themselves:
-    the best of each group of rows. `before` are the scores returned for other rows.
+    None of the `k` best is lower than the lowest of them. They are the best of each group of rows.
+    `before` are the scores returned for other rows.
     """
     rows = scores.shape[1]
     size = min(GROUP_ROWS, rows // (GROUPS * k))

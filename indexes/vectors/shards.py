@@ -6,7 +6,7 @@ import heapq
 import io
 import operator
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,8 @@ def open_shards(shards: Sequence[ShardRow], embedding: EmbeddingRow, folder: Pat
 
 
 def to_map(shards: Sequence[ShardRow]) -> set[int]:
-    """Return the numbers of the shards to memory-map: all, or the largest of very many.
-
-    A failed text splits a shard in two, so there may be thousands.
-    """
+    """Return the numbers of the shards to memory-map: all, or the largest of very many."""
+    # A failed text splits a shard in two, so there may be thousands.
     largest = heapq.nlargest(MAPPED_FILES, shards, key=lambda shard: shard.digest.size)
     return {shard.number for shard in largest}
 
@@ -69,11 +67,7 @@ def to_map(shards: Sequence[ShardRow]) -> set[int]:
 def open_shard(
     shard: ShardRow, embedding: EmbeddingRow, folder: Path, *, mapped: bool = True
 ) -> Block:
-    """Open a shard: its keys, and its vectors mapped or read, with the file's checksum verified.
-
-    Raises:
-        DamageError: the file is not the one that the catalog names.
-    """
+    """Open a shard: its keys, and its vectors mapped or read, with the file's checksum verified."""
     keys = keys_of(shard)
     if shard.file is None:
         return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
@@ -113,12 +107,7 @@ class ShardDraft:
     def append(
         self, keys: Sequence[int], vectors: Matrix, *, seconds: float, report: Mapping[str, int]
     ) -> None:
-        """Add the vectors (n, dim) of `keys`; `seconds` and `report` add up.
-
-        Raises:
-            MismatchError: the embedder returned another number of rows, or another width.
-            InputError: a vector holds a value that is not finite.
-        """
+        """Add the vectors (n, dim) of `keys`; `seconds` and `report` add up. See `as_rows`."""
         vectors = as_rows(keys, vectors, self.embedding.dim)
         some = vectors.any(axis=1)
         vectors = _of_unit_length(vectors)
@@ -154,28 +143,25 @@ def mergeable(
     boundaries: set[int],
     row_bytes: int,
     is_bare: Callable[[int, int], bool] = operator.eq,
-) -> Iterator[list[ShardRow]]:
-    """Yield runs of adjacent small shards that together fill one file of at most `MERGED_BYTES`.
+) -> list[list[ShardRow]]:
+    """Return runs of adjacent small shards that together fill one file of at most `MERGED_BYTES`.
 
     No run crosses one of the `boundaries`, the keys up to which an index covers everything. There
     may be a gap between adjacent shards if `is_bare` says that no passage has a key in it.
     """
-    run: list[ShardRow] = []
+    runs: list[list[ShardRow]] = []
     for shard in sorted(shards, key=lambda shard: shard.first_key):
-        joins = (
+        run = runs[-1] if runs else []
+        if (
             run
             and not any(run[-1].stop_key <= key <= shard.first_key for key in boundaries)
             and is_bare(run[-1].stop_key, shard.first_key)
             and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
-        )
-        if joins:
+        ):
             run.append(shard)
-            continue
-        if len(run) > 1:
-            yield run
-        run = [shard]
-    if len(run) > 1:
-        yield run
+        else:
+            runs.append([shard])
+    return [run for run in runs if len(run) > 1]
 
 
 def rewritten(
@@ -194,19 +180,19 @@ def rewritten(
 
 def add_reports(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
     """Add the counts of two parts by name; of peaks, take the higher one."""
-    return {
-        name: (max if name.startswith(PEAK) else operator.add)(
-            first.get(name, 0), second.get(name, 0)
-        )
-        for name in {**first, **second}
-    }
+    total = dict(first)
+    for name, count in second.items():
+        known = total.get(name, 0)
+        total[name] = max(known, count) if name.startswith(PEAK) else known + count
+    return total
 
 
 def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
     """Return an embedder's vectors for the passages `keys` as a matrix (len(keys), dim).
 
     Raises:
-        MismatchError, InputError: as in `ShardDraft.append`.
+        MismatchError: the embedder returned another number of rows, or another width.
+        InputError: a vector holds a value that is not finite.
     """
     with np.errstate(over="ignore"):  # too large for single precision: refused as not finite
         rows = np.asarray(vectors, np.float32)

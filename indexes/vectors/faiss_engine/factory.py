@@ -12,8 +12,7 @@ import numpy as np
 from indexes.errors import InputError
 from indexes.neighbors import Keys, Matrix
 from indexes.vectors.blocks import Block, count_live, live
-from indexes.vectors.faiss_engine.index import FaissIndex
-from indexes.vectors.faiss_engine.messages import reason
+from indexes.vectors.faiss_engine.index import FaissIndex, reason
 from indexes.vectors.faiss_engine.search_params import (
     DEFAULTS,
     SearchParameters,
@@ -61,11 +60,7 @@ def build(
 
 
 def check_factory(factory: str, dim: int) -> Any:
-    """Return a new, empty FAISS index for a factory string such as `HNSW32` or `IVF256,SQ8`.
-
-    Raises:
-        InputError: FAISS does not know the string, or cannot use it for this width.
-    """
+    """Return a new, empty FAISS index for a factory string; raise an InputError if it refuses."""
     if trouble := _trouble(factory):
         raise InputError(f"FAISS cannot use '{factory}': {trouble}. Try HNSW32 or 'IVF256,SQ8'.")
     try:
@@ -93,10 +88,8 @@ def _trouble(factory: str) -> str:
 
 
 def _try_a_copy(index: Any, sample: Matrix, parameters: SearchParameters) -> None:
-    """Fill, write, read and search a tiny copy of a trained index; FAISS raises its RuntimeError.
-
-    FAISS can write some kinds that it cannot read (ZnLattice); this shows before hours of work.
-    """
+    """Fill, write, read and search a tiny copy of a trained index, or raise a RuntimeError."""
+    # FAISS can write some kinds that it cannot read (ZnLattice); this shows before hours of work.
     copy = _read_back(index)
     copy.add(sample)
     _try_search(_read_back(copy), sample, parameters)

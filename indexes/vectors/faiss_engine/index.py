@@ -6,6 +6,7 @@ parameters that an index does not have. Input is checked before it, and results 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,6 @@ from indexes.neighbors import (
     validate_k,
 )
 from indexes.vectors.engine import Mask
-from indexes.vectors.faiss_engine.messages import reason
 from indexes.vectors.faiss_engine.search_params import DEFAULTS, SearchParameters, faiss_parameters
 
 NO_ROW = -1
@@ -48,19 +48,10 @@ class FaissIndex:
         self._file, self._chosen = index, parameters
         self._index = faiss.downcast_index(index.index)
         self._dim = int(self._index.d)
-        self._keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
+        self.keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
+        self.rows = len(self.keys)
         # FAISS's search parameters of the last `k` without a mask.
         self._unmasked: tuple[int, Any] = (0, None)
-
-    @property
-    def rows(self) -> int:
-        """Number of vectors."""
-        return len(self._keys)
-
-    @property
-    def keys(self) -> Keys:
-        """Keys of the rows."""
-        return self._keys
 
     def write(self, write: Callable[[bytes], int]) -> None:
         """Write the index, a piece at a time."""
@@ -68,7 +59,7 @@ class FaissIndex:
 
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask that hides some keys; None if the index has none of them."""
-        visible = ~np.isin(self._keys, hidden, assume_unique=True)
+        visible = ~np.isin(self.keys, hidden, assume_unique=True)
         if visible.all():
             return None
         bits = np.packbits(visible, bitorder="little")
@@ -77,10 +68,8 @@ class FaissIndex:
         return Mask(visible, selector)
 
     def supports_filter(self, mask: Mask) -> bool:
-        """Return whether searching with a mask costs less than brute force.
-
-        An index that takes no selector is searched for as many more rows as are hidden.
-        """
+        """Return whether searching with a mask costs less than brute force."""
+        # An index that takes no selector is searched for as many more rows as are hidden.
         return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
 
     @cached_property
@@ -113,7 +102,7 @@ class FaissIndex:
             ) from None
         rows[~queries.any(axis=1)] = NO_ROW
         missing = rows == NO_ROW
-        keys = np.where(missing, NO_KEY, self._keys[rows])
+        keys = np.where(missing, NO_KEY, self.keys[rows])
         return Neighbors(keys, np.where(missing, -np.inf, scores))
 
     def _parameters(self, k: int, mask: Mask | None) -> Any:
@@ -152,3 +141,11 @@ def load(path: Path, dim: int, parameters: SearchParameters = DEFAULTS) -> Faiss
             f"expected IndexIDMap2, {dim} wide. Rebuild the index."
         )
     return FaissIndex(index, parameters)
+
+
+def reason(error: BaseException) -> str:
+    """Return FAISS's message without the C++ function and file in front of it."""
+    text = str(error).strip() or type(error).__name__
+    text = re.sub(r"^Error in .*? at .*?:\d+: ", "", text, flags=re.DOTALL)
+    text = re.sub(r"^Error: '.*?' failed:? ?", "", text, flags=re.DOTALL) or text
+    return " ".join(text.split()).rstrip(".")

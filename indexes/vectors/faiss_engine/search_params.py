@@ -30,11 +30,7 @@ class SearchParameters:
 
     @classmethod
     def of(cls, definition: Definition) -> SearchParameters:
-        """Return the parameters that a definition sets, and the defaults of the others.
-
-        Raises:
-            InputError: an unknown parameter, or a value that is not a number of at least 1.
-        """
+        """Return the parameters that a definition sets, checked, and the defaults of the others."""
         chosen = definition.get("search", {})
         known = [field.name for field in fields(cls)]
         if not isinstance(chosen, dict):
@@ -90,7 +86,7 @@ def faiss_parameters(
     index = faiss.downcast_index(index)
     selector = mask.selector if mask else None
     # If only a share of the rows is visible, the search has to visit more of them.
-    effort = chosen.effort_of(index, k, mask.share if mask else 1.0)
+    effort = chosen.effort_of(index, k, float(mask.visible.mean()) if mask else 1.0)
     if isinstance(index, faiss.IndexPreTransform):
         inner = faiss_parameters(index.index, k, chosen, mask, refine_factor)
         return faiss.SearchParametersPreTransform(index_params=inner)
