@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, ModelNotAvailableError
-from retriever.embedders import (
-    ContextualEmbedder,
-    Embedder,
-    ReportsCoverage,
-    TextReport,
-    load_embedder,
-)
+from retriever.embedders import ContextualEmbedder, Embedder, ReportsCoverage, load_embedder
+from retriever.embedders.base import TextReport
 from retriever.embedders.hub import locate_sentence_model
 from tests.support.families import sentence_model, tiny_bert
 from tests.support.toy import refused
@@ -118,8 +113,7 @@ def test_truncated_texts_are_counted(minilm, caplog):
 
 
 def test_the_model_is_the_same_by_path_and_by_package(minilm, tmp_path):
-    moved = tmp_path / "renamed"
-    shutil.copytree(locate_sentence_model("all-MiniLM-L6-v2")[0], moved)
+    moved = shutil.copytree(locate_sentence_model("all-MiniLM-L6-v2")[0], tmp_path / "renamed")
     again = ContextualEmbedder(moved, batch_size=3)
     assert again.name == "renamed"
     assert again.fingerprint == minilm.fingerprint
@@ -132,9 +126,8 @@ def test_the_model_is_the_same_by_path_and_by_package(minilm, tmp_path):
 def test_prompts_precede_queries_and_documents(tiny):
     from sentence_transformers import SentenceTransformer
 
-    embedder = ContextualEmbedder(tiny)
+    embedder, texts = ContextualEmbedder(tiny), ["a b", "c"]
     plain = SentenceTransformer(str(tiny), device="cpu")
-    texts = ["a b", "c"]
     queries, documents = embedder.encode_queries(texts), embedder.encode_documents(texts)
     prompted = ["query: a b", "query: c", "passage: a b", "passage: c"]
     expected = plain.encode(prompted, prompt="", normalize_embeddings=True)
@@ -148,10 +141,10 @@ def test_prompts_precede_queries_and_documents(tiny):
 def test_a_path_as_text_has_the_same_fingerprint_and_other_prompts_another(tiny, tmp_path):
     before = ContextualEmbedder(tiny).fingerprint
     assert ContextualEmbedder(str(tiny)).fingerprint == before
-    shutil.copytree(tiny, tmp_path / "other")
-    config = tmp_path / "other" / "config_sentence_transformers.json"
+    other = shutil.copytree(tiny, tmp_path / "other")
+    config = other / "config_sentence_transformers.json"
     config.write_text(config.read_text().replace("query: ", "question: "))
-    assert ContextualEmbedder(tmp_path / "other").fingerprint != before
+    assert ContextualEmbedder(other).fingerprint != before
     for name in ("pooling", "prompts", "weights", "vocabulary", "probe", "max_length"):
         assert f'"{name}"' in before
 
@@ -235,8 +228,7 @@ def test_a_model_that_is_not_found_lists_what_was_tried(monkeypatch, tmp_path):
 
 
 def test_only_texts_are_encoded(tiny):
-    embedder = ContextualEmbedder(tiny)
-    refused(InputError, "Text 1 is bytes", embedder.encode_documents, ["a", b"b"])
+    refused(InputError, "Text 1 is b", ContextualEmbedder(tiny).encode_documents, ["a", b"b"])
 
 
 def test_half_precision_has_similar_vectors_and_another_fingerprint(minilm):

@@ -88,10 +88,8 @@ def by_hand(*vector):
 # Eight words: east occurs 2 times in 1 text, north 2 in 2, west 1 in 1, and 3 are unknown.
 CORPUS = ["east east north", "north of", "", "west by by"]
 
-
 # SIF weights of words that occur once and twice among the eight.
 ONCE, TWICE = 0.001 / (0.001 + 1 / 8), 0.001 / (0.001 + 2 / 8)
-
 
 # uSIF of a word that occurs twice: V = 3, n = 2. No word is above the threshold 1 - (2/3)^2 = 5/9,
 # and one counts as if it were: alpha = 1/3, Z = 3/2, a = 4/3.
@@ -136,8 +134,7 @@ def test_all_but_the_top_by_hand(toy):
 def test_without_a_corpus_word_frequencies_follow_ranks(toy):
     p = np.array([1 / 3.7, 1 / 4.7, 1 / 5.7])
     p /= p.sum()
-    idf, sif = -np.log(p), 1 / (0.001 + p)
-    for weighting, weights in (("idf", idf), ("sif", sif)):
+    for weighting, weights in (("idf", -np.log(p)), ("sif", 1 / (0.001 + p))):
         vectors = StaticEmbedder(toy, weighting=weighting).encode_documents(["west north"])
         assert vectors[0].tolist() == by_hand(-2 * weights[2], weights[1])
 
@@ -216,16 +213,16 @@ def test_the_spec_has_an_absolute_path_and_the_options_that_are_not_default(toy,
 
 
 def test_the_fingerprint_has_new_parts_only_where_they_are_used(toy):
-    def parts(**options):
-        return set(json.loads(StaticEmbedder(toy, **options).fingerprint))
-
     # Those of collections that were built before there was a choice.
     old = {"kind", "source", "weighting", "words", "lower", "subwords", "unit"}
-    assert parts() == parts(weighting="mean", components=0) == old
-    assert parts(weighting="idf") == old | {"frequencies"}
-    assert parts(unit_words=True, all_but_top=1) == old | {"unit_words", "all_but_top"}
-    fitted = StaticEmbedder(toy, weighting="sif").fitted(CORPUS)
-    assert set(json.loads(fitted.fingerprint)) == old | {"components", "fitted"}
+    for embedder, new in (
+        (StaticEmbedder(toy), set()),
+        (StaticEmbedder(toy, weighting="mean", components=0), set()),
+        (StaticEmbedder(toy, weighting="idf"), {"frequencies"}),
+        (StaticEmbedder(toy, unit_words=True, all_but_top=1), {"unit_words", "all_but_top"}),
+        (StaticEmbedder(toy, weighting="sif").fitted(CORPUS), {"components", "fitted"}),
+    ):
+        assert set(json.loads(embedder.fingerprint)) == old | new
 
 
 @pytest.mark.parametrize(
@@ -385,10 +382,8 @@ def variants(tmp_path_factory):
     rows = zip(("east", "north", "west"), values, strict=True)
     path.write_text("".join(f"{word} {' '.join(map(str, row))}\n" for word, row in rows))
     corpus = [*CORPUS, "north west east", "west of east"]
-    embedders = [
-        StaticEmbedder(path, **options, components=1).fitted(corpus) for options in OPTIONS
-    ]
-    return [StaticEmbedder(path), StaticEmbedder(path, weighting="usif"), *embedders]
+    made = [StaticEmbedder(path, **options, components=1).fitted(corpus) for options in OPTIONS]
+    return [StaticEmbedder(path), StaticEmbedder(path, weighting="usif"), *made]
 
 
 @settings(max_examples=20, deadline=None)

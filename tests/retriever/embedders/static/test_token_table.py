@@ -37,14 +37,13 @@ def make_tokenizer(
         "BPE": lambda: models.BPE(vocabulary, [("#", "#")], unk_token="[UNK]"),
         "Unigram": lambda: models.Unigram([(word, -1.0) for word in WORDS], unk_id=1),
     }
+    lower = normalizers.Lowercase()
     steps = {
         "bert": normalizers.BertNormalizer(),
         "cased": normalizers.BertNormalizer(lowercase=False, strip_accents=False),
         "none": None,
-        "nfc": normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]),
-        "strip": normalizers.Sequence(
-            [normalizers.NFD(), normalizers.Lowercase(), normalizers.StripAccents()]
-        ),
+        "nfc": normalizers.Sequence([normalizers.NFC(), lower]),
+        "strip": normalizers.Sequence([normalizers.NFD(), lower, normalizers.StripAccents()]),
     }
     result = Tokenizer(kinds[model]())
     if steps[normalizer] is not None:
@@ -115,17 +114,17 @@ def pairs(tmp_path_factory):
     """Each tokenizer, and ours over its file."""
     from tokenizers import Tokenizer
 
-    found = {}
+    path = Path(locate_sentence_model("all-MiniLM-L6-v2")[0]) / "tokenizer.json"
+    oracle = Tokenizer.from_file(str(path))
+    oracle.no_truncation()
+    oracle.no_padding()
+    found = {"minilm": (oracle, TextTokenizer(path))}
     for name, parts in TOKENIZERS.items():
         path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
         oracle = make_tokenizer(**parts)
         oracle.save(str(path))
         found[name] = (oracle, TextTokenizer(path))
-    path = Path(locate_sentence_model("all-MiniLM-L6-v2")[0]) / "tokenizer.json"
-    oracle = Tokenizer.from_file(str(path))
-    oracle.no_truncation()
-    oracle.no_padding()
-    return {**found, "minilm": (oracle, TextTokenizer(path))}
+    return found
 
 
 def check_equal(pair, texts):
@@ -147,9 +146,8 @@ def test_pieces_have_the_tokens_of_the_complete_text(pairs, name, texts):
 def test_which_tokenizers_can_be_applied_to_pieces(pairs):
     local = {name: ours._locality for name, (_, ours) in pairs.items()}
     assert {name for name, found in local.items() if found is None} == NOT_SPLIT
-    assert {name for name, found in local.items() if found and found.marks} == {
-        "bert", "cased", "strip", "added", "minilm"
-    }  # fmt: skip
+    marked = {name for name, found in local.items() if found and found.marks}
+    assert marked == {"bert", "cased", "strip", "added", "minilm"}
 
 
 def test_real_texts_have_the_tokens_of_the_tokenizer(pairs, data):

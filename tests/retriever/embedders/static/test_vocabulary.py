@@ -25,10 +25,8 @@ def vocabulary(tmp_path_factory):
 @pytest.fixture(scope="module")
 def news(vocabulary):
     """Written as GoogleNews is: mixed case, `#` for digits, phrases."""
-    return vocabulary(
-        "the The New York City US us ## 5 New_York New_York_City new_york_city York_City_Hall "
-        "City_Hall Windows_## Windows café Hall"
-    )
+    words = "the The New York City US us ## 5 New_York New_York_City new_york_city York_City_Hall"
+    return vocabulary(f"{words} City_Hall Windows_## Windows café Hall")
 
 
 def rows_of(vocabulary, texts):
@@ -80,17 +78,13 @@ def test_phrases_count_as_one_word_and_unknown_words_are_listed(news):
 
 def test_attributes_name_case_digits_and_phrases_only_where_they_matter(news, vocabulary):
     assert news.case == "as written, else lower"
-    assert [news.attributes[name] for name in ("case", "digits", "phrases")] == [
-        news.case,
-        "#",
-        True,
-    ]
+    named = [news.attributes[name] for name in ("case", "digits", "phrases")]
+    assert named == [news.case, "#", True]
     plain = vocabulary("the us ## 10")
     assert plain.case == "lower"
     # As before there were phrases and numbers: collections keep their fingerprints.
-    assert plain.attributes == {
-        "source": plain.checksum, "words": "unicode L, M, N", "lower": True, "subwords": False
-    }  # fmt: skip
+    old = {"words": "unicode L, M, N", "lower": True, "subwords": False}
+    assert plain.attributes == {"source": plain.checksum, **old}
     assert names_of(plain, "US 95 10") == ["us", "10"]
 
 

@@ -170,8 +170,7 @@ def test_batched_steps_reach_the_loss_of_single_steps(tmp_path):
     rows = {word: row for row, word in enumerate(words)}
     pairs = np.array([(rows[a], rows[b], n) for (a, b), n in counted.items()], PAIR)
     assert len(pairs) > 1000
-    plain = Factors.start(len(words), 10, np.random.default_rng(3))
-    ours = Factors.start(len(words), 10, np.random.default_rng(3))
+    plain, ours = (Factors.start(len(words), 10, np.random.default_rng(3)) for _ in range(2))
     for _ in range(8):
         theirs, plain = one_after_another(plain, pairs)
         loss = sum(ours.step(pairs[i : i + 50], 10.0) for i in range(0, len(pairs), 50))
