@@ -117,8 +117,7 @@ def test_unknown_names_and_names_of_groups_are_errors_with_advice(ir):
     refused(UnknownNameError, why, load_named, "beir/scifact/tset")
     why = r"in ir_datasets [0-9.]+\. All names are listed at"
     refused(UnknownNameError, why, load_named, "#" * 40)
-    why = "'beir' has no documents in ir_datasets: it is a group"
-    refused(InputError, why, load_named, "beir")
+    refused(InputError, "'beir' has no documents in ir_datasets: it is a group", load_named, "beir")
 
 
 def test_a_failed_download_is_one_clear_error(ir, tmp_path):
@@ -135,15 +134,13 @@ def test_a_failed_download_is_one_clear_error(ir, tmp_path):
 
 def test_a_broken_file_of_queries_is_one_clear_error(ir, tmp_path):
     register(ir, tmp_path, ir.formats.TsvQueries(local(ir, tmp_path / "q.tsv", "no tab\n")))
-    why = r"The queries of .* \(RuntimeError: expected 2 fields"
-    refused(InputError, why, load_named, NAME)
+    refused(InputError, r"The queries of .* \(RuntimeError: expected 2 fields", load_named, NAME)
 
 
 def test_without_ir_datasets_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     start, end = "^'beir/scifact/test' needs ir_datasets, which", r"retriever-compare\[datasets\]'$"
-    why = f"{start}.* Run: pip install '{end}"
-    refused(InputError, why, load_named, "beir/scifact/test")
+    refused(InputError, f"{start}.* Run: pip install '{end}", load_named, "beir/scifact/test")
 
 
 def test_importing_it_does_not_import_ir_datasets():

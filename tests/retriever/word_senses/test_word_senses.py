@@ -304,8 +304,7 @@ def test_the_silhouette_is_that_of_scikit_learn():
     points = clouds(9, 5, 30, width=0.6).astype(np.float64)
     labels = np.random.default_rng(1).permutation(np.arange(44) % 3)
     distances = np.linalg.norm(points[:, None] - points, axis=2)
-    expected = metrics.silhouette_score(points, labels)
-    assert silhouette(distances, labels) == pytest.approx(expected)
+    assert silhouette(distances, labels) == pytest.approx(metrics.silhouette_score(points, labels))
 
 
 @settings(deadline=None)
@@ -515,8 +514,7 @@ def test_passages_that_use_it_in_that_sense(banks):
     assert cosines == sorted(cosines, reverse=True)
     assert cosines[0] > cosines[-1] + 0.1
     assert [f"{use.static:.3f}" for use in found.uses] == ["1.000"] * 24
-    other = banks.word_in("bank", "I need a loan from the bank.", k=8)
-    assert kinds(other.uses) == ["money"] * 8
+    assert kinds(banks.word_in("bank", "I need a loan from the bank.", k=8).uses) == ["money"] * 8
     # A text is nearest to itself.
     (same,) = banks.word_in("bank", RIVER[4], k=1).uses
     assert (same.doc_id, same.text) == ("river4", RIVER[4])
@@ -544,8 +542,7 @@ def test_a_cased_table_distinguishes_spellings(shop, table):
     static = {use.doc_id: use.static for use in found.uses}
     assert (static["big"], static["r0"]) == (pytest.approx(0), pytest.approx(1))
     # The mean of several uses in one text.
-    both = shop.word_in("bank", "bank of the river. bank of money.", k=1)
-    assert both.uses[0].contextual < 1
+    assert shop.word_in("bank", "bank of the river. bank of money.", k=1).uses[0].contextual < 1
     # A word that is not in the table has no static cosine.
     found = shop.word_in("number", "number", k=1)
     assert found.uses[0].static is None
@@ -610,9 +607,9 @@ def test_a_word_without_occurrences(shop):
         assert ("a script without spaces" in notes) == (word in unspaced)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_wrong_arguments_are_refused(shop):
+    shop.build("floor", HashingEmbedder())
+    for options, message in (
         ({"word": "new york"}, "'new york' is not one word; expected a run of letters"),
         ({"word": "new york"}, r"such as bank\. Use one of its words: new, york\."),
         ({"word": "bank's"}, r"Use one of its words: bank, s\."),
@@ -632,11 +629,8 @@ def test_a_word_without_occurrences(shop):
         ({"index": "floor"}, r"Index 'floor' \(.*\) has no vectors of words in context"),
         ({"static": "toy"}, "Index 'toy' has no word vectors; expected a static index"),
         ({"index": "words"}, "Index 'words' is lexical: it has no vectors of its own"),
-    ],
-)
-def test_wrong_arguments_are_refused(shop, options, message):
-    shop.build("floor", HashingEmbedder())
-    refused(InputError, message, shop.word, **{"word": "bank", **options})
+    ):
+        refused(InputError, message, shop.word, **{"word": "bank", **options})
 
 
 def test_without_an_index_it_says_what_to_build(collection):

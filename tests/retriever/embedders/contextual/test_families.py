@@ -101,9 +101,9 @@ def test_a_raw_checkpoint_equals_the_plain_model_without_padding(checkpoints, pl
     limit = embedder.max_length
     vectors, report = embedder.encode_and_report(TEXTS)
     close(vectors, plain[name].embed(TEXTS, limit, "last" if name in LAST else "mean"))
+    assert embedder.dim == 16
     # Later tokens have higher weights, whichever side is padded.
-    weighted = in_torch(checkpoints[name], pooling="weighted_mean")
-    check_equal(weighted, plain[name], "weighted_mean")
+    check_equal(in_torch(checkpoints[name], pooling="weighted_mean"), plain[name], "weighted_mean")
     # Some batch has texts of several lengths.
     assert report.padded > report.tokens
     known = plain[name].tokenizer.pad_token_id

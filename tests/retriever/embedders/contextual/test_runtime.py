@@ -159,17 +159,19 @@ def test_layers_pooling_and_dim_are_exported_with_the_model(tiny):
     close(onnx.encode_documents(TEXTS), torch.encode_documents(TEXTS), 2e-5)
 
 
-def test_an_exported_model_runs_without_torch(tiny):
-    expected = in_onnx(tiny).encode_queries(["the cat"])
-    code = """
+ENCODE = """
 import sys, json
 from retriever.embedders import ContextualEmbedder
-embedder = ContextualEmbedder(sys.argv[1], runtime="onnx")
+embedder = ContextualEmbedder(sys.argv[1], runtime="onnx", precision=sys.argv[2])
 vector = embedder.encode_queries(["the cat"])[0].tolist()
 loaded = sorted({"torch", "transformers", "sentence_transformers"} & set(sys.modules))
 print(json.dumps([vector, loaded]))
 """
-    vector, loaded = json.loads(printed_by(code, tiny))
+
+
+def test_an_exported_model_runs_without_torch(tiny):
+    expected = in_onnx(tiny).encode_queries(["the cat"])
+    vector, loaded = json.loads(printed_by(ENCODE, tiny, "float32"))
     close(vector, expected[0], 1e-6)
     assert loaded == []
 
@@ -211,22 +213,16 @@ def test_a_damaged_export_is_rebuilt(tiny, source, cache, name, damage):
     whole = path.read_bytes()
     damage(path)
     assert export_cache.cached_export(source, "float32") is None
-    again = in_onnx(tiny).encode_documents(TEXTS)
-    np.testing.assert_array_equal(again, vectors)
+    np.testing.assert_array_equal(in_onnx(tiny).encode_documents(TEXTS), vectors)
     assert exports(cache) == [folder]
     assert path.read_bytes() == whole
     assert export_cache.cached_export(source, "float32") is not None
 
 
 def test_two_processes_may_export_at_once(tiny, cache):
-    code = """
-import sys
-from retriever.embedders import ContextualEmbedder
-embedder = ContextualEmbedder(sys.argv[1], runtime="onnx", precision="int8")
-print(embedder.encode_queries(["the cat"])[0].tolist())
-"""
+    given = printed_by, ENCODE, tiny, "int8"
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(printed_by, code, tiny, OMP_NUM_THREADS="1") for _ in range(2)]
+        running = [pool.submit(*given, OMP_NUM_THREADS="1") for _ in range(2)]
         first, second = (future.result() for future in running)
     assert first == second != ""
     # One in float32, one in int8, and nothing incomplete.
@@ -572,5 +568,4 @@ def test_weights_that_change_while_loading_are_exported(tmp_path, cache, monkeyp
         return loaded
 
     monkeypatch.setattr("retriever.embedders.contextual.runtime.load", exchanged)
-    right = in_torch(other).encode_queries(["the cat"])
-    close(in_onnx(folder).encode_queries(["the cat"]), right)
+    close(in_onnx(folder).encode_queries(["the cat"]), in_torch(other).encode_queries(["the cat"]))

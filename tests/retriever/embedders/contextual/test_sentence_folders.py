@@ -211,8 +211,7 @@ def test_code_that_comes_with_a_model_is_never_run(raw, tmp_path):
         (module, "it contains custom code, which Retriever never runs"),
         (pickled, "its weights are a pickle that would run code, which Retriever never loads"),
     ):
-        message = f"folder {folder}: {reason}"
-        refused(ModelNotAvailableError, message, ContextualEmbedder, folder)
+        refused(ModelNotAvailableError, f"folder {folder}: {reason}", ContextualEmbedder, folder)
     assert not ran.exists()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit as sigmoid
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
 from retriever.embedders import Embedder, ReportsCoverage, TextReport, load_embedder, parse_spec
@@ -76,10 +77,6 @@ def layers_of(net, texts, state=None):
     rows = {word: FIRST_WORD + n for n, word in enumerate(sorted({w for t in texts for w in t}))}
     numbered = [np.array([rows[word] for word in text], np.int64) for text in texts]
     return net.read(net.table(list(rows)), numbered, state)
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def close(vectors, expected, atol=1e-6):
@@ -261,8 +258,7 @@ def test_a_vector_depends_on_its_own_text_alone(embedders, texts, seed):
     alone = one.encode_documents(texts)
     order = list(range(len(texts)))
     seed.shuffle(order)
-    shuffled = many.encode_queries([texts[place] for place in order])
-    close(shuffled, alone[order])
+    close(many.encode_queries([texts[place] for place in order]), alone[order])
     expected = [1.0 if tokenized(text) else 0.0 for text in texts]
     close(np.linalg.norm(alone, axis=1), expected)
 
@@ -486,18 +482,15 @@ def test_a_path_without_a_model_is_named(tiny, tmp_path):
     refused(ModelNotAvailableError, message, ElmoEmbedder, nowhere)
     message = "it is a file. Give the folder that holds"
     refused(ModelNotAvailableError, message, ElmoEmbedder, tiny / "options.json")
-    message = r"has 0 files \*options.json; expected one"
-    refused(FileFormatError, message, ElmoEmbedder, tmp_path)
+    refused(FileFormatError, r"has 0 files \*options.json; expected one", ElmoEmbedder, tmp_path)
     for name in ("a_options.json", "a_weights.hdf5", "b_weights.hdf5"):
         (tmp_path / name).touch()
-    message = r"2 files \*weights.hdf5: a_weights.hdf5, b_w"
-    refused(FileFormatError, message, ElmoEmbedder, tmp_path)
+    refused(FileFormatError, r"2 files \*weights.hdf5: a_weights.hdf5, b_w", ElmoEmbedder, tmp_path)
 
 
 def test_without_h5py_the_error_names_the_extra(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    message = r"pip install 'retriever-compare\[elmo\]'"
-    refused(ModelNotAvailableError, message, ElmoEmbedder, tiny)
+    refused(ModelNotAvailableError, r"pip install 'retriever-compare\[elmo\]'", ElmoEmbedder, tiny)
 
 
 @pytest.mark.parametrize(

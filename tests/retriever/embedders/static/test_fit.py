@@ -96,8 +96,7 @@ def test_fitting_is_deterministic_and_is_restored_from_bytes(path, options):
     assert again.parameters == fitted.parameters
     texts = [*CORPUS, "west north the", "the"]
     assert np.array_equal(again.encode_documents(texts), fitted.encode_documents(texts))
-    other = embedder.fitted([*CORPUS, "the east the west"])
-    assert other.fingerprint != fitted.fingerprint
+    assert embedder.fitted([*CORPUS, "the east the west"]).fingerprint != fitted.fingerprint
 
 
 def test_the_plain_mean_needs_no_fit(path):

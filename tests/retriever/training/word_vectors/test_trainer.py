@@ -110,8 +110,7 @@ def test_words_of_any_text_are_those_of_the_embedder(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("words")
     files = write_word_files(folder, texts(text), 1, silent)
     # Splitting and lower-casing the written words changes nothing.
-    again = write_word_files(folder, texts(*lines_of(files)), 1, silent)
-    assert again.counts == files.counts
+    assert write_word_files(folder, texts(*lines_of(files)), 1, silent).counts == files.counts
     assert all(word == word.lower() for word in files.counts)
 
 
