@@ -296,11 +296,8 @@ def test_prompts_that_are_given_replace_the_models_own(sentence_models, plain):
     check_equal(other, plain["qwen2"], "last")
     assert other.fingerprint != own.fingerprint
     assert '"prompts":{"query":"light "}' in other.fingerprint
-    assert other.spec.options == {
-        "runtime": "torch",
-        "query_prompt": "light ",
-        "document_prompt": "",
-    }
+    options = {"runtime": "torch", "query_prompt": "light ", "document_prompt": ""}
+    assert other.spec.options == options
     assert load_embedder(other.spec).fingerprint == other.fingerprint
     same = in_torch(folder, query_prompt="read: ", document_prompt="books ")
     assert same.fingerprint == own.fingerprint

@@ -50,8 +50,7 @@ def loss(table, some, anchors, options):
     """Compute the loss text by text in double precision."""
     total = 0.0
     for bag, target in zip(some.tokens.toarray(), some.vectors.astype(float), strict=True):
-        direction = bag @ table
-        direction = direction / np.linalg.norm(direction)
+        direction = bag @ table / np.linalg.norm(bag @ table)
         total += 1 - direction @ target
         if len(anchors):
             sharp = options.sharpness
