@@ -56,7 +56,7 @@ def byte_pairs():
     return tokenizer.to_str()
 
 
-def likely_pieces():
+def unigram(marks="$A </s>", side="right"):
     """A Unigram tokenizer, which is not trained because training is not deterministic."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -66,7 +66,7 @@ def likely_pieces():
     pieces = dict.fromkeys(SPECIAL, 0.0) | letters | likely
     tokenizer = Tokenizer(models.Unigram(list(pieces.items()), unk_id=SPECIAL.index("<unk>")))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    return tokenizer
+    return fast(tokenizer, marks, "<pad>", side)
 
 
 def bpe(marks="", pad=None, side="right"):
@@ -74,10 +74,6 @@ def bpe(marks="", pad=None, side="right"):
     from tokenizers import Tokenizer
 
     return fast(Tokenizer.from_str(byte_pairs()), marks, pad, side)
-
-
-def unigram(marks="$A </s>", side="right"):
-    return fast(likely_pieces(), marks, "<pad>", side)
 
 
 def fast(tokenizer, marks, pad, side):

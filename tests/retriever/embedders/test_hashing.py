@@ -61,11 +61,10 @@ def test_bad_texts_are_refused_by_position():
     refused(InputError, "Text 1 is not valid Unicode at character 1", encode, ["a", "b\udc80"])
 
 
-class Pictures(HashingEmbedder):
-    modalities = ("image", "audio")
-
-
 def test_an_embedder_encodes_text_unless_it_says_otherwise(collection):
+    class Pictures(HashingEmbedder):
+        modalities = ("image", "audio")
+
     own = Axes()  # has no modalities
     assert isinstance(own, Embedder)
     assert [modalities_of(each) for each in (HashingEmbedder(8), own)] == [("text",), ("text",)]

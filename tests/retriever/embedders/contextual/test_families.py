@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from indexes.errors import InputError
 from retriever import Document
 from retriever.embedders import ContextualEmbedder, load_embedder, parse_spec
+from retriever.embedders.base import unit
 from retriever.embedders.layers import parse_layers, resolve_layers
 from tests.support.commands import invoke
 from tests.support.families import FAMILIES, T5, TEXTS, families, save, sentence_model
@@ -55,11 +56,7 @@ class Plain:
     def embed(self, texts, limit, pooling, layers=(-1,)):
         states = [self.layers(text, limit) for text in texts]
         averages = [np.mean([state[layer] for layer in layers], axis=0) for state in states]
-        return normalized([pooled(tokens, pooling) for tokens in averages])
-
-
-def normalized(vectors):
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit([pooled(tokens, pooling) for tokens in averages])
 
 
 def pooled(tokens, pooling):
@@ -150,7 +147,7 @@ def test_words_have_vectors_of_every_layer(checkpoints, plain, name):
     for layer in range(4):
         (word,) = low.encode_words([text], layer=layer)
         assert word.spans == ((0, 7),)
-        close(word.vectors, normalized([states[layer][np.array(marks) == 0].mean(axis=0)]))
+        close(word.vectors, unit([states[layer][np.array(marks) == 0].mean(axis=0)]))
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "mpnet"])
@@ -275,7 +272,7 @@ def test_modules_after_the_pooling_are_applied(sentence_models, plain):
     embedder = in_torch(sentence_models / "t5")
     (weights,) = load_file(sentence_models / "t5" / "2_Dense" / "model.safetensors").values()
     means = np.array([plain["t5"].layers(text, None)[-1].mean(axis=0) for text in TEXTS])
-    close(embedder.encode_documents(TEXTS), normalized(np.tanh(means @ weights.T)))
+    close(embedder.encode_documents(TEXTS), unit(np.tanh(means @ weights.T)))
     assert embedder.dim == 12
 
 
@@ -285,7 +282,7 @@ def test_a_prompt_is_left_out_of_pooling_where_the_model_requires_it(sentence_mo
     prompt = len(roberta.tokenizer("books ")["input_ids"]) - 1
     tokens = [roberta.layers("books " + text, None)[-1] for text in TEXTS[:3]]
     vectors = in_torch(sentence_models / "roberta").encode_documents(TEXTS[:3])
-    close(vectors, normalized([rows[prompt:].mean(axis=0) for rows in tokens]))
+    close(vectors, unit([rows[prompt:].mean(axis=0) for rows in tokens]))
 
 
 def test_prompts_that_are_given_replace_the_models_own(sentence_models, plain):
@@ -323,7 +320,7 @@ def test_prompts_for_other_tasks_are_noted(sentence_models, tmp_path):
 def test_dim_keeps_the_first_numbers_of_a_vector(checkpoints):
     whole = in_torch(checkpoints["bert"])
     short = in_torch(checkpoints["bert"], dim=5)
-    close(short.encode_queries(TEXTS), normalized(whole.encode_queries(TEXTS)[:, :5]))
+    close(short.encode_queries(TEXTS), unit(whole.encode_queries(TEXTS)[:, :5]))
     assert (short.dim, short.spec.options["dim"]) == (5, 5)
     assert '"dim":5' in short.fingerprint
     assert in_torch(checkpoints["bert"], dim=16).fingerprint == whole.fingerprint

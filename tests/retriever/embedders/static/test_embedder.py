@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError
 from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextReport, load_embedder
+from retriever.embedders.base import unit
 from retriever.embedders.static import pooling
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.tokenization import batch_split as pieces
@@ -75,10 +76,6 @@ def test_sums_equal_scipys_sparse_product(monkeypatch):
 def are_unit_or_zero(vectors):
     lengths = np.linalg.norm(vectors, axis=1)
     return np.all((lengths == 0) | (np.abs(lengths - 1) < 1e-6))
-
-
-def unit(vectors):
-    return np.array(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def by_hand(*vector):

@@ -245,8 +245,7 @@ def test_a_folder_with_arrays_and_an_index_is_read(tmp_path):
 
 
 def test_other_folders_and_missing_files_are_refused(tmp_path):
-    (tmp_path / "empty").mkdir()
-    refused(FileFormatError, "is a folder; expected a file", load_words, tmp_path / "empty")
+    refused(FileFormatError, "is a folder; expected a file", load_words, tmp_path)
     refused(InputError, r"gone\.txt: No such file", load_words, tmp_path / "gone.txt")
 
 
