@@ -93,10 +93,11 @@ def test_texts_tokenized_ahead_keep_their_order(two_batch_sizes, monkeypatch, to
     assert embedder.report_queries(TEXTS) == queries
 
 
-def test_it_is_an_embedder_that_reports(minilm):
+def test_it_is_an_embedder_of_texts_that_reports(minilm):
     assert isinstance(minilm, Embedder)
     assert isinstance(minilm, ReportsCoverage)
     assert (minilm.name, minilm.dim, minilm.max_length) == ("all-MiniLM-L6-v2", 384, 256)
+    refused(InputError, "Text 1 is bytes", minilm.encode_documents, ["a", b"b"])
 
 
 def test_truncated_texts_are_counted(minilm, caplog):
@@ -218,10 +219,6 @@ def test_a_model_that_is_not_found_lists_what_was_tried(monkeypatch, tmp_path):
     )
     refused(ModelNotAvailableError, message, ContextualEmbedder, "no-such/model")
     refused(ModelNotAvailableError, f"folder {tmp_path}: ", ContextualEmbedder, tmp_path)
-
-
-def test_only_texts_are_encoded(tiny):
-    refused(InputError, "Text 1 is b", ContextualEmbedder(tiny).encode_documents, ["a", b"b"])
 
 
 def test_half_precision_has_similar_vectors_and_another_fingerprint(minilm):

@@ -392,11 +392,6 @@ def test_a_collection_without_documents_words_or_pairs_is_refused(collection):
     check("No text of .* has two of the 2 words to train", min_count=1)
 
 
-def test_an_invalid_model_name_is_refused(fit):
-    for name in ("../mine", "", "a/b", ".hidden"):
-        refused(InputError, "is not a valid model name. Use letters, digits", fit, "glove", name)
-
-
 def test_documents_added_while_they_are_read_are_detected(library, fit):
     def add(label, done, total):
         if label == "reading texts" and done == total:
@@ -408,7 +403,9 @@ def test_documents_added_while_they_are_read_are_detected(library, fit):
     assert fit("glove", "mine").texts == NEWS + 1
 
 
-def test_an_index_of_that_name_is_not_overwritten(library, fit):
+def test_an_invalid_name_and_that_of_an_index_are_refused(library, fit):
+    for name in ("../mine", "", "a/b", ".hidden"):
+        refused(InputError, "is not a valid model name. Use letters, digits", fit, "glove", name)
     library.build("mine", lexical=True)
     refused(CollectionError, "Index 'mine' already exists. Choose another", fit, "glove", "mine")
     assert not (library.path / "models").exists()
