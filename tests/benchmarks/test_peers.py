@@ -24,11 +24,9 @@ class Sound(System):
     def __init__(self):
         self.encode = given(QUERIES)
 
-    def build(self, folder, corpus): ...
+    def build(self, *given): ...
 
-    def open(self, folder, encode): ...
-
-    def close(self): ...
+    open = close = build
 
     def search_one(self, text, k):
         scores = CORPUS.vectors @ self.encode([text])[0]
@@ -78,8 +76,7 @@ def test_an_answer_is_judged_by_its_documents_texts_and_scores(system, recall, w
 
 def test_a_tie_at_the_end_may_go_either_way():
     twins = Corpus(CORPUS.doc_ids, CORPUS.texts, CORPUS.vectors[[0] * 12])
-    found = agreement(Forgetful(), twins, Queries(["first"], QUERIES.vectors[:1]))
-    assert found["recall"] == 1.0
+    assert agreement(Forgetful(), twins, Queries(["first"], QUERIES.vectors[:1]))["recall"] == 1.0
 
 
 def test_the_table_has_a_column_for_each_system():

@@ -5,20 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import wordpairs
 from benchmarks.wordlayers import adjusted, of_all_layers, pieces_of
-from benchmarks.wordpairs import (
-    SPLITS,
-    Pair,
-    answers,
-    area,
-    at_two_digits,
-    best_threshold,
-    cosines_of,
-    judge,
-    read_pairs,
-    sides,
-    token_span,
-)
+from benchmarks.wordpairs import SPLITS, Pair
+from tests.support.toy import refused
 
 
 @pytest.mark.parametrize(
@@ -38,7 +28,7 @@ from benchmarks.wordpairs import (
     ],
 )
 def test_the_best_threshold(cosines, same, threshold):
-    found = best_threshold(np.array(cosines), np.array(same, bool))
+    found = wordpairs.best_threshold(np.array(cosines), np.array(same, bool))
     assert found == pytest.approx(threshold)
 
 
@@ -54,44 +44,45 @@ def test_no_threshold_is_right_more_often(judged):
     def right(threshold):
         return ((cosines >= threshold) == same).sum()
 
-    assert right(best_threshold(cosines, same)) == max(map(right, np.arange(-11, 12) / 10 + 0.05))
+    most = max(map(right, np.arange(-11, 12) / 10 + 0.05))
+    assert right(wordpairs.best_threshold(cosines, same)) == most
 
 
 def test_the_area_by_eye():
     # Of 0.9 and 0.5 against 0.5 and 0.1: three in order, one tie.
-    cosines, same = np.array([0.9, 0.5, 0.5, 0.1]), np.array([1, 1, 0, 0], bool)
-    assert area(cosines, same) == 3.5 / 4
+    found = wordpairs.area(np.array([0.9, 0.5, 0.5, 0.1]), np.array([1, 1, 0, 0], bool))
+    assert found == 3.5 / 4
 
 
 @given(JUDGED.filter(lambda judged: judged[1].any() and not judged[1].all()))
 def test_the_area_is_that_of_counting_pairs(judged):
     cosines, same = judged
     higher = cosines[same][:, None] - cosines[~same][None]
-    assert area(cosines, same) == pytest.approx((np.sign(higher) / 2 + 0.5).mean())
+    assert wordpairs.area(cosines, same) == pytest.approx((np.sign(higher) / 2 + 0.5).mean())
 
 
 def test_the_threshold_of_train_is_used_on_the_other_splits():
     pair = [Pair("a", ("a", "a"), ((0, 1), (0, 1)), same) for same in (True, False)]
     pairs = dict.fromkeys(SPLITS, pair)
     cosines = dict(zip(SPLITS, np.array([[0.843, 0.8], [0.9, 0.823], [0.7, 0.9]]), strict=True))
-    found = judge(cosines, pairs)
+    found = wordpairs.judge(cosines, pairs)
     assert found["threshold"] == pytest.approx(0.8215)
     assert found["accuracy"] == {"train": 1.0, "dev": 0.5, "test": 0.0}
     assert found["area"] == {"train": 1.0, "dev": 1.0, "test": 0.0}
     # 0.81 to 0.84 are equal on train; 0.81 is the lowest.
-    assert at_two_digits(cosines, pairs)["threshold"] == 0.81
+    assert wordpairs.at_two_digits(cosines, pairs)["threshold"] == 0.81
 
 
 def test_answers_are_counted():
-    found = answers(np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 0, 0], bool), 0.75)
+    found = wordpairs.answers(np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 0, 0], bool), 0.75)
     assert found == {"accuracy": 0.75, "said_same": 0.5, "are_same": 0.25, "area": 1.0}
 
 
 def test_a_token_is_found_between_white_space():
     text = "He said : do n't  bank\u00a0on it ."
-    begin, end = token_span(text, 5)
+    begin, end = wordpairs.token_span(text, 5)
     assert text[begin:end] == "bank"
-    assert token_span(text, 6) == (end + 1, end + 3)
+    assert wordpairs.token_span(text, 6) == (end + 1, end + 3)
 
 
 # Forms with another first letter than their lemma; "call round" is an error in the data.
@@ -100,27 +91,22 @@ OTHERS |= {("go", "went"), ("have", "'ve"), ("call", "round")}
 LINES = "bank\tN\t1-0\tThe bank failed .\tBanks of rivers .\nrun\tV\t0-1\tRun it .\tHe ran .\n"
 
 
-def read(folder, lines, gold):
-    (folder / "dev.data.txt").write_text(lines)
-    (folder / "dev.gold.txt").write_text(gold)
-    return read_pairs(folder, "dev")
+def test_pairs_are_read_and_other_files_are_refused(tmp_path):
+    def read(lines, gold):
+        (tmp_path / "dev.data.txt").write_text(lines)
+        (tmp_path / "dev.gold.txt").write_text(gold)
+        return wordpairs.read_pairs(tmp_path, "dev")
 
-
-def test_pairs_are_read(tmp_path):
-    bank, run = read(tmp_path, LINES, "F\nT\n")
+    bank, run = read(LINES, "F\nT\n")
     assert bank == Pair("bank", ("The bank failed .", "Banks of rivers ."), ((4, 8), (0, 5)), False)
     assert (bank.forms, bank.lemmas) == (("bank", "banks"), ("bank", "bank"))
     assert (run.forms, run.same) == (("run", "ran"), True)
-
-
-@pytest.mark.parametrize(("lines", "gold"), [(LINES, "F\n"), (LINES, "F\nX\n"), ("a\tb\n", "T\n")])
-def test_other_files_are_refused(tmp_path, lines, gold):
-    with pytest.raises(ValueError):
-        read(tmp_path, lines, gold)
+    for lines, gold in ((LINES, "F\n"), (LINES, "F\nX\n"), ("a\tb\n", "T\n")):
+        refused(ValueError, None, read, lines, gold)
 
 
 def test_all_real_pairs_are_read_with_their_word(data):
-    pairs = {split: read_pairs(data / "wic", split) for split in SPLITS}
+    pairs = {split: wordpairs.read_pairs(data / "wic", split) for split in SPLITS}
     sizes = {split: len(some) for split, some in pairs.items()}
     assert sizes == {"train": 5428, "dev": 638, "test": 1400}
     # Half of the pairs have the same sense, so a static vector is right half of the time.
@@ -134,11 +120,11 @@ def test_each_side_has_its_row_and_unknown_words_have_cosine_0():
     spans = ((0, 1), (0, 1))
     one, other = Pair("bank", ("x", "y"), spans, True), Pair("run", ("y", "z"), spans, True)
     pairs = {"train": [one, other], "dev": [other], "test": []}
-    names, rows = sides(pairs, lambda pair: pair.texts)
+    names, rows = wordpairs.sides(pairs, lambda pair: pair.texts)
     assert names == ["x", "y", "z"]
     assert rows["train"].tolist() == [[0, 1], [1, 2]]
     vectors = np.array([[3, 0], [1, 1], [0, 0]])
-    found = cosines_of(vectors, {split: rows[split] for split in ("train", "dev")})
+    found = wordpairs.cosines_of(vectors, {split: rows[split] for split in ("train", "dev")})
     np.testing.assert_allclose(found["train"], [np.sqrt(0.5), 0], rtol=1e-6)
     assert found["dev"].tolist() == [0]
 

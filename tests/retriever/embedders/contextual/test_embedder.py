@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, ModelNotAvailableError
-from retriever.embedders import (
-    ContextualEmbedder,
-    Embedder,
-    ReportsCoverage,
-    TextReport,
-    load_embedder,
-)
+from retriever.embedders import ContextualEmbedder, Embedder, ReportsCoverage, load_embedder
+from retriever.embedders.base import TextReport
 from retriever.embedders.hub import locate_sentence_model
 from tests.support.families import sentence_model, tiny_bert
 from tests.support.toy import refused
@@ -98,10 +93,11 @@ def test_texts_tokenized_ahead_keep_their_order(two_batch_sizes, monkeypatch, to
     assert embedder.report_queries(TEXTS) == queries
 
 
-def test_it_is_an_embedder_that_reports(minilm):
+def test_it_is_an_embedder_of_texts_that_reports(minilm):
     assert isinstance(minilm, Embedder)
     assert isinstance(minilm, ReportsCoverage)
     assert (minilm.name, minilm.dim, minilm.max_length) == ("all-MiniLM-L6-v2", 384, 256)
+    refused(InputError, "Text 1 is bytes", minilm.encode_documents, ["a", b"b"])
 
 
 def test_truncated_texts_are_counted(minilm, caplog):
@@ -118,8 +114,7 @@ def test_truncated_texts_are_counted(minilm, caplog):
 
 
 def test_the_model_is_the_same_by_path_and_by_package(minilm, tmp_path):
-    moved = tmp_path / "renamed"
-    shutil.copytree(locate_sentence_model("all-MiniLM-L6-v2")[0], moved)
+    moved = shutil.copytree(locate_sentence_model("all-MiniLM-L6-v2")[0], tmp_path / "renamed")
     again = ContextualEmbedder(moved, batch_size=3)
     assert again.name == "renamed"
     assert again.fingerprint == minilm.fingerprint
@@ -132,9 +127,8 @@ def test_the_model_is_the_same_by_path_and_by_package(minilm, tmp_path):
 def test_prompts_precede_queries_and_documents(tiny):
     from sentence_transformers import SentenceTransformer
 
-    embedder = ContextualEmbedder(tiny)
+    embedder, texts = ContextualEmbedder(tiny), ["a b", "c"]
     plain = SentenceTransformer(str(tiny), device="cpu")
-    texts = ["a b", "c"]
     queries, documents = embedder.encode_queries(texts), embedder.encode_documents(texts)
     prompted = ["query: a b", "query: c", "passage: a b", "passage: c"]
     expected = plain.encode(prompted, prompt="", normalize_embeddings=True)
@@ -148,10 +142,10 @@ def test_prompts_precede_queries_and_documents(tiny):
 def test_a_path_as_text_has_the_same_fingerprint_and_other_prompts_another(tiny, tmp_path):
     before = ContextualEmbedder(tiny).fingerprint
     assert ContextualEmbedder(str(tiny)).fingerprint == before
-    shutil.copytree(tiny, tmp_path / "other")
-    config = tmp_path / "other" / "config_sentence_transformers.json"
+    other = shutil.copytree(tiny, tmp_path / "other")
+    config = other / "config_sentence_transformers.json"
     config.write_text(config.read_text().replace("query: ", "question: "))
-    assert ContextualEmbedder(tmp_path / "other").fingerprint != before
+    assert ContextualEmbedder(other).fingerprint != before
     for name in ("pooling", "prompts", "weights", "vocabulary", "probe", "max_length"):
         assert f'"{name}"' in before
 
@@ -179,12 +173,6 @@ def test_the_fingerprint_that_collections_store_is_unchanged():
     }
 
 
-def test_a_raw_checkpoint_is_averaged(tiny):
-    embedder = ContextualEmbedder(tiny.with_name("raw"))
-    assert embedder.dim == 8
-    close(np.linalg.norm(embedder.encode_queries(["a"])), 1)
-
-
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_vectors_are_units_and_independent_of_order_and_batches(two_batch_sizes, data):
@@ -192,8 +180,7 @@ def test_vectors_are_units_and_independent_of_order_and_batches(two_batch_sizes,
     texts = data.draw(st.lists(st.text("ab :\0é🙂", max_size=30), max_size=6))
     vectors = one.encode_documents(texts)
     order = data.draw(st.permutations(range(len(texts))))
-    shuffled = many.encode_documents([texts[position] for position in order])
-    close(shuffled, vectors[order])
+    close(many.encode_documents([texts[position] for position in order]), vectors[order])
     expected = [1.0 if text.strip() else 0.0 for text in texts]
     close(np.linalg.norm(vectors, axis=1), expected)
 
@@ -232,11 +219,6 @@ def test_a_model_that_is_not_found_lists_what_was_tried(monkeypatch, tmp_path):
     )
     refused(ModelNotAvailableError, message, ContextualEmbedder, "no-such/model")
     refused(ModelNotAvailableError, f"folder {tmp_path}: ", ContextualEmbedder, tmp_path)
-
-
-def test_only_texts_are_encoded(tiny):
-    embedder = ContextualEmbedder(tiny)
-    refused(InputError, "Text 1 is bytes", embedder.encode_documents, ["a", b"b"])
 
 
 def test_half_precision_has_similar_vectors_and_another_fingerprint(minilm):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from indexes.errors import InputError
 from retriever import Document
 from retriever.embedders import ContextualEmbedder, load_embedder, parse_spec
+from retriever.embedders.base import unit
 from retriever.embedders.layers import parse_layers, resolve_layers
 from tests.support.commands import invoke
 from tests.support.families import FAMILIES, T5, TEXTS, families, save, sentence_model
@@ -55,11 +56,7 @@ class Plain:
     def embed(self, texts, limit, pooling, layers=(-1,)):
         states = [self.layers(text, limit) for text in texts]
         averages = [np.mean([state[layer] for layer in layers], axis=0) for state in states]
-        return normalized([pooled(tokens, pooling) for tokens in averages])
-
-
-def normalized(vectors):
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit([pooled(tokens, pooling) for tokens in averages])
 
 
 def pooled(tokens, pooling):
@@ -101,9 +98,9 @@ def test_a_raw_checkpoint_equals_the_plain_model_without_padding(checkpoints, pl
     limit = embedder.max_length
     vectors, report = embedder.encode_and_report(TEXTS)
     close(vectors, plain[name].embed(TEXTS, limit, "last" if name in LAST else "mean"))
+    assert embedder.dim == 16
     # Later tokens have higher weights, whichever side is padded.
-    weighted = in_torch(checkpoints[name], pooling="weighted_mean")
-    check_equal(weighted, plain[name], "weighted_mean")
+    check_equal(in_torch(checkpoints[name], pooling="weighted_mean"), plain[name], "weighted_mean")
     # Some batch has texts of several lengths.
     assert report.padded > report.tokens
     known = plain[name].tokenizer.pad_token_id
@@ -150,7 +147,7 @@ def test_words_have_vectors_of_every_layer(checkpoints, plain, name):
     for layer in range(4):
         (word,) = low.encode_words([text], layer=layer)
         assert word.spans == ((0, 7),)
-        close(word.vectors, normalized([states[layer][np.array(marks) == 0].mean(axis=0)]))
+        close(word.vectors, unit([states[layer][np.array(marks) == 0].mean(axis=0)]))
 
 
 @pytest.mark.parametrize("name", ["bert", "distilbert", "mpnet"])
@@ -234,11 +231,6 @@ def test_half_precision_has_similar_vectors_in_every_family(checkpoints, name):
     assert half.fingerprint != exact.fingerprint
 
 
-def test_float16_is_refused_on_a_processor(checkpoints):
-    message, options = "precision is float16, which is for GPUs", {"precision": "float16"}
-    refused(InputError, message, in_torch, checkpoints["bert"], **options, device="cpu")
-
-
 @pytest.fixture(scope="module")
 def sentence_models(checkpoints, tmp_path_factory):
     """Sentence models with modules of their own: a decoder, T5 and two more, two poolings."""
@@ -269,6 +261,9 @@ def test_the_modules_of_a_sentence_model_set_its_pooling_and_prompts(sentence_mo
         expected = plain[name].embed(prompted, embedder.max_length, pooling)
         close(embedder.encode_documents(TEXTS), expected)
         assert embedder.notes == ()
+    # Options override them.
+    embedder = in_torch(sentence_models / "gpt2", pooling="last", layer="-2")
+    check_equal(embedder, plain["gpt2"], "last", [2])
 
 
 def test_modules_after_the_pooling_are_applied(sentence_models, plain):
@@ -277,13 +272,8 @@ def test_modules_after_the_pooling_are_applied(sentence_models, plain):
     embedder = in_torch(sentence_models / "t5")
     (weights,) = load_file(sentence_models / "t5" / "2_Dense" / "model.safetensors").values()
     means = np.array([plain["t5"].layers(text, None)[-1].mean(axis=0) for text in TEXTS])
-    close(embedder.encode_documents(TEXTS), normalized(np.tanh(means @ weights.T)))
+    close(embedder.encode_documents(TEXTS), unit(np.tanh(means @ weights.T)))
     assert embedder.dim == 12
-
-
-def test_options_override_the_models_own_modules(sentence_models, plain):
-    embedder = in_torch(sentence_models / "gpt2", pooling="last", layer="-2")
-    check_equal(embedder, plain["gpt2"], "last", [2])
 
 
 def test_a_prompt_is_left_out_of_pooling_where_the_model_requires_it(sentence_models, plain):
@@ -292,7 +282,7 @@ def test_a_prompt_is_left_out_of_pooling_where_the_model_requires_it(sentence_mo
     prompt = len(roberta.tokenizer("books ")["input_ids"]) - 1
     tokens = [roberta.layers("books " + text, None)[-1] for text in TEXTS[:3]]
     vectors = in_torch(sentence_models / "roberta").encode_documents(TEXTS[:3])
-    close(vectors, normalized([rows[prompt:].mean(axis=0) for rows in tokens]))
+    close(vectors, unit([rows[prompt:].mean(axis=0) for rows in tokens]))
 
 
 def test_prompts_that_are_given_replace_the_models_own(sentence_models, plain):
@@ -330,7 +320,7 @@ def test_prompts_for_other_tasks_are_noted(sentence_models, tmp_path):
 def test_dim_keeps_the_first_numbers_of_a_vector(checkpoints):
     whole = in_torch(checkpoints["bert"])
     short = in_torch(checkpoints["bert"], dim=5)
-    close(short.encode_queries(TEXTS), normalized(whole.encode_queries(TEXTS)[:, :5]))
+    close(short.encode_queries(TEXTS), unit(whole.encode_queries(TEXTS)[:, :5]))
     assert (short.dim, short.spec.options["dim"]) == (5, 5)
     assert '"dim":5' in short.fingerprint
     assert in_torch(checkpoints["bert"], dim=16).fingerprint == whole.fingerprint
@@ -400,11 +390,9 @@ def test_layers_are_a_number_a_list_or_a_range():
     assert parse_layers("0, 2..4") == (0, 2, 3, 4)
 
 
-@pytest.mark.parametrize(
-    "written", ["", "two", "1.5", "1,", "4..1", "-1..2", "0..9999", True, "--1"]
-)
-def test_invalid_layers_are_refused(written):
-    refused(InputError, "layer is .*; expected one layer, such as -2", parse_layers, written)
+def test_invalid_layers_are_refused():
+    for written in ("", "two", "1.5", "1,", "4..1", "-1..2", "0..9999", True, "--1"):
+        refused(InputError, "layer is .*; expected one layer, such as -2", parse_layers, written)
 
 
 @given(st.integers(1, 40), st.data())

@@ -1,6 +1,5 @@
 """Folders of sentence-transformers with any modules: equal to the library itself, or refused."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
 from retriever.embedders.hub import files_of_sentence_model
 from tests.support.families import TEXTS, save, sentence_model
+from tests.support.fresh import check_forked
 from tests.support.toy import refused
 
 
@@ -50,10 +50,9 @@ def check_equal(folder):
 
     plain = SentenceTransformer(str(folder), device="cpu")
     embedder = ContextualEmbedder(folder, device="cpu")
-    expected = plain.encode_query(TEXTS, normalize_embeddings=True)
-    close(embedder.encode_queries(TEXTS), expected)
-    expected = plain.encode_document(TEXTS, normalize_embeddings=True)
-    close(embedder.encode_documents(TEXTS), expected)
+    unit = {"normalize_embeddings": True}
+    close(embedder.encode_queries(TEXTS), plain.encode_query(TEXTS, **unit))
+    close(embedder.encode_documents(TEXTS), plain.encode_document(TEXTS, **unit))
     return embedder
 
 
@@ -106,8 +105,7 @@ def test_a_module_that_reads_padding_gets_the_padding_of_the_library(raw, tmp_pa
     from sentence_transformers.sentence_transformer.modules import CNN, Pooling, Transformer
 
     parts = [Transformer(str(raw)), CNN(16, out_channels=8), Pooling(24, pooling_mode="mean")]
-    embedder = check_equal(sentence_model(tmp_path / "cnn", parts))
-    assert embedder.runtime == "torch"
+    assert check_equal(sentence_model(tmp_path / "cnn", parts)).runtime == "torch"
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])
@@ -138,8 +136,7 @@ def test_half_precision_leaves_positions_exact(tmp_path, name):
         {key: one for key, one in parts.named_buffers() if key.endswith("inv_freq")}
         for parts in (exact._opened.model().parts, half._opened.model().parts)
     )
-    assert angles
-    assert found.keys() == angles.keys()
+    assert found.keys() == angles.keys() != set()
     assert all(torch.equal(found[key], angles[key]) for key in angles)
     cosines = (half.encode_documents(TEXTS) * exact.encode_documents(TEXTS)).sum(axis=1)
     assert cosines.min() > 0.99
@@ -183,7 +180,7 @@ def test_the_modules_of_a_cached_transformer_are_fetched(raw, hub, monkeypatch):
 
 
 class Touch:
-    """Makes a file when it is unpickled."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -214,8 +211,7 @@ def test_code_that_comes_with_a_model_is_never_run(raw, tmp_path):
         (module, "it contains custom code, which Retriever never runs"),
         (pickled, "its weights are a pickle that would run code, which Retriever never loads"),
     ):
-        message = f"folder {folder}: {reason}"
-        refused(ModelNotAvailableError, message, ContextualEmbedder, folder)
+        refused(ModelNotAvailableError, f"folder {folder}: {reason}", ContextualEmbedder, folder)
     assert not ran.exists()
 
 
@@ -232,6 +228,12 @@ def test_a_pickle_of_weights_alone_is_loaded(raw, tmp_path):
 def test_a_forked_process_embeds_like_its_parent(raw):
     import torch
 
+    def embed():
+        # Without handlers, an alarm ends a child that waits forever.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(30)
+        close(embedder.encode_documents(texts), right)
+
     # torch would wait forever for the threads that a fork does not copy.
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -241,15 +243,6 @@ def test_a_forked_process_embeds_like_its_parent(raw):
         right = embedder.encode_documents(texts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if not child:
-            # Without handlers, an alarm ends a child that waits forever.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(30)
-            same = False
-            with contextlib.suppress(BaseException):
-                same = np.allclose(embedder.encode_documents(texts), right, atol=1e-5)
-            os._exit(0 if same else 1)
-        assert os.waitpid(child, 0)[1] == 0
+            check_forked(embed)
     finally:
         torch.set_num_threads(before)

@@ -106,5 +106,4 @@ def test_nothing_remains_along_removed_components_and_nothing_is_nan(table):
     assert np.isfinite(left).all()
     np.testing.assert_allclose(left @ top.directions.T, 0, atol=1e-5)
     for weighted in (False, True):
-        common = common_components(left, 1, weighted=weighted)
-        assert np.isfinite(without(table, top, common)).all()
+        assert np.isfinite(without(table, top, common_components(left, 1, weighted=weighted))).all()

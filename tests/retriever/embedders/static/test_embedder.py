@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError
 from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextReport, load_embedder
+from retriever.embedders.base import unit
 from retriever.embedders.static import pooling
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.tokenization import batch_split as pieces
@@ -77,10 +78,6 @@ def are_unit_or_zero(vectors):
     return np.all((lengths == 0) | (np.abs(lengths - 1) < 1e-6))
 
 
-def unit(vectors):
-    return np.array(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
 def by_hand(*vector):
     return pytest.approx(np.array(vector) / (np.hypot(*vector) or 1), abs=1e-6)
 
@@ -88,10 +85,8 @@ def by_hand(*vector):
 # Eight words: east occurs 2 times in 1 text, north 2 in 2, west 1 in 1, and 3 are unknown.
 CORPUS = ["east east north", "north of", "", "west by by"]
 
-
 # SIF weights of words that occur once and twice among the eight.
 ONCE, TWICE = 0.001 / (0.001 + 1 / 8), 0.001 / (0.001 + 2 / 8)
-
 
 # uSIF of a word that occurs twice: V = 3, n = 2. No word is above the threshold 1 - (2/3)^2 = 5/9,
 # and one counts as if it were: alpha = 1/3, Z = 3/2, a = 4/3.
@@ -136,8 +131,7 @@ def test_all_but_the_top_by_hand(toy):
 def test_without_a_corpus_word_frequencies_follow_ranks(toy):
     p = np.array([1 / 3.7, 1 / 4.7, 1 / 5.7])
     p /= p.sum()
-    idf, sif = -np.log(p), 1 / (0.001 + p)
-    for weighting, weights in (("idf", idf), ("sif", sif)):
+    for weighting, weights in (("idf", -np.log(p)), ("sif", 1 / (0.001 + p))):
         vectors = StaticEmbedder(toy, weighting=weighting).encode_documents(["west north"])
         assert vectors[0].tolist() == by_hand(-2 * weights[2], weights[1])
 
@@ -216,16 +210,16 @@ def test_the_spec_has_an_absolute_path_and_the_options_that_are_not_default(toy,
 
 
 def test_the_fingerprint_has_new_parts_only_where_they_are_used(toy):
-    def parts(**options):
-        return set(json.loads(StaticEmbedder(toy, **options).fingerprint))
-
     # Those of collections that were built before there was a choice.
     old = {"kind", "source", "weighting", "words", "lower", "subwords", "unit"}
-    assert parts() == parts(weighting="mean", components=0) == old
-    assert parts(weighting="idf") == old | {"frequencies"}
-    assert parts(unit_words=True, all_but_top=1) == old | {"unit_words", "all_but_top"}
-    fitted = StaticEmbedder(toy, weighting="sif").fitted(CORPUS)
-    assert set(json.loads(fitted.fingerprint)) == old | {"components", "fitted"}
+    for embedder, new in (
+        (StaticEmbedder(toy), set()),
+        (StaticEmbedder(toy, weighting="mean", components=0), set()),
+        (StaticEmbedder(toy, weighting="idf"), {"frequencies"}),
+        (StaticEmbedder(toy, unit_words=True, all_but_top=1), {"unit_words", "all_but_top"}),
+        (StaticEmbedder(toy, weighting="sif").fitted(CORPUS), {"components", "fitted"}),
+    ):
+        assert set(json.loads(embedder.fingerprint)) == old | new
 
 
 @pytest.mark.parametrize(
@@ -276,16 +270,11 @@ def test_tokens_are_weighted_as_words_are(tokens):
         _ = plain.words
 
 
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        ("east", "list of texts"),
-        (["east", None], "Text 1 is NoneType"),
-        (["\ud800"], "Text 0 is not valid Unicode at character 0"),
-    ],
-)
-def test_bad_texts_are_refused(toy, texts, message):
-    refused(InputError, message, StaticEmbedder(toy).encode_queries, texts)
+def test_bad_texts_are_refused(toy):
+    encode = StaticEmbedder(toy).encode_queries
+    refused(InputError, "list of texts", encode, "east")
+    refused(InputError, "Text 1 is NoneType", encode, ["east", None])
+    refused(InputError, "Text 0 is not valid Unicode at character 0", encode, ["\ud800"])
 
 
 def test_unknown_words_get_subword_vectors_from_fasttext(fasttext):
@@ -385,10 +374,8 @@ def variants(tmp_path_factory):
     rows = zip(("east", "north", "west"), values, strict=True)
     path.write_text("".join(f"{word} {' '.join(map(str, row))}\n" for word, row in rows))
     corpus = [*CORPUS, "north west east", "west of east"]
-    embedders = [
-        StaticEmbedder(path, **options, components=1).fitted(corpus) for options in OPTIONS
-    ]
-    return [StaticEmbedder(path), StaticEmbedder(path, weighting="usif"), *embedders]
+    made = [StaticEmbedder(path, **options, components=1).fitted(corpus) for options in OPTIONS]
+    return [StaticEmbedder(path), StaticEmbedder(path, weighting="usif"), *made]
 
 
 @settings(max_examples=20, deadline=None)

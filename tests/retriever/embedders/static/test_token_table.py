@@ -37,14 +37,13 @@ def make_tokenizer(
         "BPE": lambda: models.BPE(vocabulary, [("#", "#")], unk_token="[UNK]"),
         "Unigram": lambda: models.Unigram([(word, -1.0) for word in WORDS], unk_id=1),
     }
+    lower = normalizers.Lowercase()
     steps = {
         "bert": normalizers.BertNormalizer(),
         "cased": normalizers.BertNormalizer(lowercase=False, strip_accents=False),
         "none": None,
-        "nfc": normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]),
-        "strip": normalizers.Sequence(
-            [normalizers.NFD(), normalizers.Lowercase(), normalizers.StripAccents()]
-        ),
+        "nfc": normalizers.Sequence([normalizers.NFC(), lower]),
+        "strip": normalizers.Sequence([normalizers.NFD(), lower, normalizers.StripAccents()]),
     }
     result = Tokenizer(kinds[model]())
     if steps[normalizer] is not None:
@@ -57,27 +56,21 @@ def make_tokenizer(
     return result
 
 
-@pytest.fixture
-def write(tmp_path):
-    """A function that writes a model of sentence-transformers, or of model2vec (no modules)."""
+def write(folder, arrays=None, modules=("StaticEmbedding",), place="", truncation=None):
+    """Write a model of sentence-transformers, or of model2vec (no modules)."""
+    from safetensors.numpy import save_file
 
-    def write_folder(arrays=None, modules=("StaticEmbedding",), place="", truncation=None):
-        from safetensors.numpy import save_file
-
-        folder = tmp_path / "model"
-        (folder / place).mkdir(parents=True)
-        make_tokenizer(truncation=truncation).save(str(folder / place / "tokenizer.json"))
-        save_file(arrays or {"embedding.weight": table()}, folder / place / "model.safetensors")
-        if modules:
-            kind = "sentence_transformers.models."
-            listed = [
-                {"idx": n, "name": str(n), "path": "" if n else place, "type": kind + module}
-                for n, module in enumerate(modules)
-            ]
-            (folder / "modules.json").write_text(json.dumps(listed))
-        return folder
-
-    return write_folder
+    (folder / place).mkdir(exist_ok=True)
+    make_tokenizer(truncation=truncation).save(str(folder / place / "tokenizer.json"))
+    save_file(arrays or {"embedding.weight": table()}, folder / place / "model.safetensors")
+    if modules:
+        kind = "sentence_transformers.models."
+        listed = [
+            {"idx": n, "name": str(n), "path": "" if n else place, "type": kind + module}
+            for n, module in enumerate(modules)
+        ]
+        (folder / "modules.json").write_text(json.dumps(listed))
+    return folder
 
 
 def table(rows=ROWS):
@@ -115,17 +108,17 @@ def pairs(tmp_path_factory):
     """Each tokenizer, and ours over its file."""
     from tokenizers import Tokenizer
 
-    found = {}
+    path = Path(locate_sentence_model("all-MiniLM-L6-v2")[0]) / "tokenizer.json"
+    oracle = Tokenizer.from_file(str(path))
+    oracle.no_truncation()
+    oracle.no_padding()
+    found = {"minilm": (oracle, TextTokenizer(path))}
     for name, parts in TOKENIZERS.items():
         path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
         oracle = make_tokenizer(**parts)
         oracle.save(str(path))
         found[name] = (oracle, TextTokenizer(path))
-    path = Path(locate_sentence_model("all-MiniLM-L6-v2")[0]) / "tokenizer.json"
-    oracle = Tokenizer.from_file(str(path))
-    oracle.no_truncation()
-    oracle.no_padding()
-    return {**found, "minilm": (oracle, TextTokenizer(path))}
+    return found
 
 
 def check_equal(pair, texts):
@@ -147,9 +140,8 @@ def test_pieces_have_the_tokens_of_the_complete_text(pairs, name, texts):
 def test_which_tokenizers_can_be_applied_to_pieces(pairs):
     local = {name: ours._locality for name, (_, ours) in pairs.items()}
     assert {name for name, found in local.items() if found is None} == NOT_SPLIT
-    assert {name for name, found in local.items() if found and found.marks} == {
-        "bert", "cased", "strip", "added", "minilm"
-    }  # fmt: skip
+    marked = {name for name, found in local.items() if found and found.marks}
+    assert marked == {"bert", "cased", "strip", "added", "minilm"}
 
 
 def test_real_texts_have_the_tokens_of_the_tokenizer(pairs, data):
@@ -171,11 +163,11 @@ SENTENCES = ["The cat sat on the mat.", "unheard cats", "", "[UNK] zzz", "猫 - 
 
 @pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
 @pytest.mark.parametrize("truncation", [None, 3])
-def test_a_sentence_transformers_folder_pools_unknown_tokens(write, place, truncation):
+def test_a_sentence_transformers_folder_pools_unknown_tokens(tmp_path, place, truncation):
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     modules = ("StaticEmbedding", "Normalize")
-    folder = write(modules=modules, place=place, truncation=truncation)
+    folder = write(tmp_path, modules=modules, place=place, truncation=truncation)
     vocabulary = load_vocabulary(folder)
     oracle = StaticEmbedding.load(str(folder / place))
     features = oracle.preprocess(SENTENCES)
@@ -193,8 +185,8 @@ def test_a_sentence_transformers_folder_pools_unknown_tokens(write, place, trunc
     assert isinstance(vocabulary.vectors.base, np.memmap)
 
 
-def test_a_model2vec_folder_drops_unknown_tokens(write):
-    vocabulary = load_vocabulary(write({"embeddings": table()}, modules=()))
+def test_a_model2vec_folder_drops_unknown_tokens(tmp_path):
+    vocabulary = load_vocabulary(write(tmp_path, {"embeddings": table()}, modules=()))
     texts = ["the zzz cat", "zzz"]
     rows = rows_of(vocabulary, texts)
     assert rows == [[WORDS.index("the"), WORDS.index("cat")], []]
@@ -206,12 +198,12 @@ def test_a_model2vec_folder_drops_unknown_tokens(write):
     assert vocabulary.attributes["unknown"] == "dropped"
 
 
-def test_mapping_and_weights_are_applied_as_by_sentence_transformers(write):
+def test_mapping_and_weights_are_applied_as_by_sentence_transformers(tmp_path):
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     mapping = np.random.default_rng(1).integers(0, 5, ROWS)
     weights = np.random.default_rng(2).random(ROWS).astype(np.float32)
-    folder = write({"embeddings": table(5), "mapping": mapping, "weights": weights})
+    folder = write(tmp_path, {"embeddings": table(5), "mapping": mapping, "weights": weights})
     expected = StaticEmbedding.load(str(folder)).embedding.weight.detach().numpy()
     vocabulary = load_vocabulary(folder)
     np.testing.assert_array_equal(vocabulary.vectors, expected)
@@ -219,12 +211,12 @@ def test_mapping_and_weights_are_applied_as_by_sentence_transformers(write):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int8"])
-def test_other_number_types_are_converted_once(write, dtype):
+def test_other_number_types_are_converted_once(tmp_path, dtype):
     import torch
     from safetensors.torch import save_file
 
     numbers = torch.tensor(table() * 50).to(getattr(torch, dtype))
-    folder = write()
+    folder = write(tmp_path)
     save_file({"embeddings": numbers}, folder / "model.safetensors")
     vocabulary = load_vocabulary(folder)
     np.testing.assert_array_equal(vocabulary.vectors, numbers.float().numpy())
@@ -236,22 +228,22 @@ def test_other_number_types_are_converted_once(write, dtype):
     np.testing.assert_array_equal(load_vocabulary(folder).vectors, numbers.float().numpy())
 
 
-def test_the_teacher_is_read(write):
-    folder = write()
+def test_the_teacher_is_read(tmp_path):
+    folder = write(tmp_path)
     assert load_vocabulary(folder).teacher is None
     (folder / "retriever.json").write_text('{"teacher": {"name": "x", "fingerprint": "{1}"}}')
     assert load_vocabulary(folder).teacher == "{1}"
 
 
 @pytest.mark.parametrize("modules", [("Transformer", "Pooling"), ("StaticEmbedding", "Dense")])
-def test_models_of_other_parts_are_refused(write, modules):
-    folder = write(modules=modules)
+def test_models_of_other_parts_are_refused(tmp_path, modules):
+    folder = write(tmp_path, modules=modules)
     message = f"is a model of {', '.join(modules)}; expected a static one.*contextual:{folder}"
     refused(FileFormatError, message, load_vocabulary, folder)
 
 
-def test_a_default_prompt_is_refused(write):
-    folder = write()
+def test_a_default_prompt_is_refused(tmp_path):
+    folder = write(tmp_path)
     prompts = {"prompts": {"query": "q: "}, "default_prompt_name": "query"}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     refused(FileFormatError, "puts the prompt 'q: ' before every text", load_vocabulary, folder)
@@ -268,8 +260,8 @@ def test_a_default_prompt_is_refused(write):
         ({"embeddings": table(), "mapping": np.zeros(0, np.int64)}, "inconsistent shapes"),
     ],
 )
-def test_inconsistent_tables_are_refused(write, arrays, message):
-    refused(FileFormatError, message, load_vocabulary, write(arrays))
+def test_inconsistent_tables_are_refused(tmp_path, arrays, message):
+    refused(FileFormatError, message, load_vocabulary, write(tmp_path, arrays))
 
 
 @pytest.mark.parametrize(
@@ -284,15 +276,15 @@ def test_inconsistent_tables_are_refused(write, arrays, message):
         ("tokenizer.json", None, r"has no tokenizer\.json; expected the folder of a static"),
     ],
 )
-def test_damaged_files_are_named(write, name, content, message):
-    folder = write()
+def test_damaged_files_are_named(tmp_path, name, content, message):
+    folder = write(tmp_path)
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_bytes(content)
     refused(FileFormatError, f"{folder}.*{message}", load_vocabulary, folder)
 
 
-def test_a_cut_off_table_is_refused(write):
-    path = write() / "model.safetensors"
+def test_a_cut_off_table_is_refused(tmp_path):
+    path = write(tmp_path) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
     refused(FileFormatError, "is not an intact safetensors file", read_tensors, path)

@@ -8,27 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retriever.embedders.static.loading import load_vocabulary
+from tests.support.format_files import write
+
+
+def made_of(folder, words, **options):
+    """Return a vocabulary of these words, read from a file."""
+    rows = (f"{word} {row} 1\n" for row, word in enumerate(words.split()))
+    return load_vocabulary(write(folder / "words.txt", "".join(rows)), **options)
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("words")
-
-    def make(words, **options):
-        path = folder / "words.txt"
-        path.write_text("".join(f"{word} {row} 1\n" for row, word in enumerate(words.split())))
-        return load_vocabulary(path, **options)
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def news(vocabulary):
+def news(tmp_path_factory):
     """Written as GoogleNews is: mixed case, `#` for digits, phrases."""
-    return vocabulary(
-        "the The New York City US us ## 5 New_York New_York_City new_york_city York_City_Hall "
-        "City_Hall Windows_## Windows café Hall"
-    )
+    words = "the The New York City US us ## 5 New_York New_York_City new_york_city York_City_Hall"
+    rest = "City_Hall Windows_## Windows café Hall"
+    return made_of(tmp_path_factory.mktemp("news"), f"{words} {rest}")
 
 
 def rows_of(vocabulary, texts):
@@ -78,19 +72,15 @@ def test_phrases_count_as_one_word_and_unknown_words_are_listed(news):
     assert news.unknown_words(["Is York is 2000 IS", "the"]) == [["Is", "is", "2000", "IS"], []]
 
 
-def test_attributes_name_case_digits_and_phrases_only_where_they_matter(news, vocabulary):
+def test_attributes_name_case_digits_and_phrases_only_where_they_matter(news, tmp_path):
     assert news.case == "as written, else lower"
-    assert [news.attributes[name] for name in ("case", "digits", "phrases")] == [
-        news.case,
-        "#",
-        True,
-    ]
-    plain = vocabulary("the us ## 10")
+    named = [news.attributes[name] for name in ("case", "digits", "phrases")]
+    assert named == [news.case, "#", True]
+    plain = made_of(tmp_path, "the us ## 10")
     assert plain.case == "lower"
     # As before there were phrases and numbers: collections keep their fingerprints.
-    assert plain.attributes == {
-        "source": plain.checksum, "words": "unicode L, M, N", "lower": True, "subwords": False
-    }  # fmt: skip
+    old = {"words": "unicode L, M, N", "lower": True, "subwords": False}
+    assert plain.attributes == {"source": plain.checksum, **old}
     assert names_of(plain, "US 95 10") == ["us", "10"]
 
 
@@ -99,14 +89,14 @@ def test_attributes_name_case_digits_and_phrases_only_where_they_matter(news, vo
     # Phrases need one entry in a hundred; `__` is none.
     [("", None, False), ("a_b", None, False), ("a_b b_a", None, True), ("", True, True)],
 )
-def test_phrases_are_joined_if_frequent_or_requested(vocabulary, more, phrases, joined):
+def test_phrases_are_joined_if_frequent_or_requested(tmp_path, more, phrases, joined):
     words = " ".join(f"word{n}" for n in range(198)) + f" word1_word2 __ {more}"
     expected = ["word1_word2"] if joined else ["word1", "word2"]
-    assert names_of(vocabulary(words, phrases=phrases), "word1 word2") == expected
+    assert names_of(made_of(tmp_path, words, phrases=phrases), "word1 word2") == expected
 
 
-def test_phrases_can_be_switched_off(vocabulary):
-    off = vocabulary("new york new_york", phrases=False)
+def test_phrases_can_be_switched_off(tmp_path):
+    off = made_of(tmp_path, "new york new_york", phrases=False)
     assert names_of(off, "new york") == ["new", "york"]
     assert "phrases" not in off.attributes
 

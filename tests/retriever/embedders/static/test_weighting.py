@@ -16,8 +16,7 @@ def test_idf_by_hand():
 
 
 def test_sif_by_hand():
-    found = weights.sif(np.array([0.001, 0.009, 0.0]))
-    np.testing.assert_allclose(found, [0.5, 0.1, 1.0])
+    np.testing.assert_allclose(weights.sif(np.array([0.001, 0.009, 0.0])), [0.5, 0.1, 1.0])
     np.testing.assert_allclose(weights.sif(np.array([0.3]), a=0.1), [0.25])
 
 

@@ -12,6 +12,7 @@ import pytest
 from indexes.errors import FileFormatError, InputError
 from retriever.embedders.word_vectors import formats as wordfiles
 from retriever.embedders.word_vectors.vectors import load_words
+from tests.support import format_files
 from tests.support.toy import refused
 
 TOY = "apple 1 2\npear 3 4\nthe plum 5 6\n"
@@ -25,12 +26,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def write(tmp_path):
-    def write_file(content, name="toy.txt"):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write_file
+    return lambda content, name="toy.txt": format_files.write(tmp_path / name, content)
 
 
 def binary(rows, *, promised=None, after=b"\n"):
@@ -68,6 +64,7 @@ def assert_same_words(words, oracle):
 
 TEXT = ("lee_fasttext.vec", "crime-and-punishment.vec", "high_precision.kv.txt", "toy-model.vec")
 BINARY = ("euclidean_vectors.bin", "high_precision.kv.bin", "poincare_vectors.bin")
+FASTTEXT = ("crime-and-punishment.bin", "lee_fasttext.bin", "lee_fasttext_new.bin")
 
 
 @pytest.mark.parametrize("name", [*TEXT, *BINARY])
@@ -90,9 +87,7 @@ def test_a_glove_file_is_read_as_by_gensim_with_a_header(gensim_data, write):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize(
-    "name", ["crime-and-punishment.bin", "lee_fasttext.bin", "lee_fasttext_new.bin"]
-)
+@pytest.mark.parametrize("name", FASTTEXT)
 def test_fasttext_models_are_read_as_by_gensim(gensim_data, write, name, packed):
     from gensim.models.fasttext import load_facebook_vectors
 
@@ -127,8 +122,8 @@ def test_vectors_are_read_only_and_unknown_words_are_refused(write):
         words.vectors[0, 0] = 9
     words["apple"][0] = 9  # a copy
     assert words["apple"].tolist() == [1, 2]
-    message = r"No word 'Apple' among these 3 .* It has 'apple'"
-    refused(KeyError, message, words.__getitem__, "Apple")
+    why = r"No word 'Apple' among these 3 .* It has 'apple'"
+    refused(KeyError, why, words.__getitem__, "Apple")
 
 
 def test_upper_case_is_detected(write):
@@ -250,8 +245,7 @@ def test_a_folder_with_arrays_and_an_index_is_read(tmp_path):
 
 
 def test_other_folders_and_missing_files_are_refused(tmp_path):
-    (tmp_path / "empty").mkdir()
-    refused(FileFormatError, "is a folder; expected a file", load_words, tmp_path / "empty")
+    refused(FileFormatError, "is a folder; expected a file", load_words, tmp_path)
     refused(InputError, r"gone\.txt: No such file", load_words, tmp_path / "gone.txt")
 
 

@@ -1,7 +1,7 @@
 """Distillation: the fit by hand and by finite differences, and a teacher that a table can equal."""
 
 import json
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -50,8 +50,7 @@ def loss(table, some, anchors, options):
     """Compute the loss text by text in double precision."""
     total = 0.0
     for bag, target in zip(some.tokens.toarray(), some.vectors.astype(float), strict=True):
-        direction = bag @ table
-        direction = direction / np.linalg.norm(direction)
+        direction = bag @ table / np.linalg.norm(bag @ table)
         total += 1 - direction @ target
         if len(anchors):
             sharp = options.sharpness
@@ -215,9 +214,9 @@ def encoded_by_teacher(folder, count, texts=TEXTS):
 
 
 def test_an_interrupted_teacher_resumes_within_its_budget_and_encodes_nothing_twice(tmp_path):
-    counting, budget = Counting(stops_after=400), Budget(texts=900)
-    call = encode_with_budget, tmp_path, "texts", TEXTS, counting, budget, silent
-    refused(KeyboardInterrupt, None, *call)
+    counting = Counting(stops_after=400)
+    given = tmp_path, "texts", TEXTS, counting, Budget(texts=900), silent
+    refused(KeyboardInterrupt, None, encode_with_budget, *given)
     assert 0 < counting.texts <= 400
     smaller, rest, none = (encoded_by_teacher(tmp_path, count) for count in (100, 900, 900))
     assert (counting.texts + smaller + rest, none) == (900, 0)
@@ -252,18 +251,16 @@ def test_passages_are_spread_evenly_over_any_shards(collection, monkeypatch):
         assert found == every[:: -(-len(every) // most)]
 
 
-@contextmanager
-def news_in(folder):
-    """60 news documents and a teacher that a table can equal: it sums word vectors."""
-    with Collection.create(folder / "library") as library:
-        library.add(lee().documents[:60])
-        library.build("teacher", HashingEmbedder(64))
-        yield library
+def fill(library):
+    """Add 60 news documents, and a teacher that a table can equal: it sums word vectors."""
+    library.add(lee().documents[:60])
+    library.build("teacher", HashingEmbedder(64))
 
 
 @pytest.fixture(scope="module")
 def news(tmp_path_factory):
-    with news_in(tmp_path_factory.mktemp("news")) as library:
+    with Collection.create(tmp_path_factory.mktemp("news") / "library") as library:
+        fill(library)
         yield library
 
 
@@ -278,9 +275,9 @@ def test_a_teacher_that_sums_words_is_learned(news, report):
     assert report.path == news.path / "models" / "student"
     assert report.build.embedded == 60
     texts = [document.text for document in lee().documents[:60]]
-    student = StaticEmbedder(report.path)
-    together = student.encode_documents(texts) * HashingEmbedder(64).encode_documents(texts)
-    assert together.sum(axis=1).mean() > 0.9
+    embedders = StaticEmbedder(report.path), HashingEmbedder(64)
+    student, teacher = (embedder.encode_documents(texts) for embedder in embedders)
+    assert (student * teacher).sum(axis=1).mean() > 0.9
 
 
 def test_the_folder_loads_without_retriever_and_gives_the_same_vectors(report):
@@ -312,8 +309,7 @@ def test_a_student_queries_no_other_vectors(news, report):
 
 def test_the_same_call_again_finds_the_student(news, report):
     again = distill(news, "student", teacher="teacher", texts=500)
-    assert again.already
-    assert replace(again, already=False, build=None) == replace(report, build=None)
+    assert replace(again, build=None) == replace(report, already=True, build=None)
 
 
 def test_existing_models_and_indexes_are_not_overwritten(news, report):
@@ -331,21 +327,22 @@ def test_the_default_budget_is_120_seconds_unless_texts_are_given():
     assert Budget.of(60.0, 500) == Budget(60.0, 500)
 
 
-def test_an_interrupted_distillation_resumes_to_the_same_table(report, tmp_path):
+def test_an_interrupted_distillation_resumes_to_the_same_table(report, collection):
     def stages(label):
         if label == "fitting student":
             raise KeyboardInterrupt
         return nullcontext(silent)
 
-    with news_in(tmp_path) as library:
-        call, models = partial(distill, teacher="teacher", texts=500), library.path / "models"
-        refused(KeyboardInterrupt, None, call, library, "student", stages=stages)
-        assert [path.name for path in models.iterdir()] == [".student-work"]
-        assert library.index_names() == ["teacher"]
-        found = call(library, "student")
-        assert [path.name for path in models.iterdir()] == ["student"]
-        table = "0_StaticEmbedding/model.safetensors"
-        assert (found.path / table).read_bytes() == (report.path / table).read_bytes()
+    fill(collection)
+    call = partial(distill, collection, "student", teacher="teacher", texts=500)
+    refused(KeyboardInterrupt, None, call, stages=stages)
+    models = collection.path / "models"
+    assert [path.name for path in models.iterdir()] == [".student-work"]
+    assert collection.index_names() == ["teacher"]
+    found = call()
+    assert [path.name for path in models.iterdir()] == ["student"]
+    table = "0_StaticEmbedding/model.safetensors"
+    assert (found.path / table).read_bytes() == (report.path / table).read_bytes()
 
 
 def test_documents_added_while_the_teacher_encodes_are_detected(collection):
@@ -404,9 +401,8 @@ def test_the_commands(tmp_path, monkeypatch):
     lines = succeed(*command, "--texts", "300", *judged).splitlines()
     assert lines[0].startswith("student: learned from 285 sentences and 30 vectors of teacher, ")
     assert lines[2:4] == ["index student: 30 passages embedded", "nDCG@10 over 1 query:"]
-    rows = [line.split("%  ")[1] for line in lines[4:]]
     by_student = ["student's queries over teacher's vectors", "student on both sides"]
-    assert rows == ["teacher itself", *by_student]
+    assert [line.split("%  ")[1] for line in lines[4:]] == ["teacher itself", *by_student]
     succeed("build", "library", "fast", "--vectors", "teacher", "--queries-by", "student")
     rows = objects(succeed("compare", "library", *judged, "--json"))
     assert [row["name"] for row in rows[:3]] == ["teacher", "student", "fast"]

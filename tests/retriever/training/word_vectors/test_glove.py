@@ -9,6 +9,7 @@ from retriever.training.checkpoint import Checkpoint
 from retriever.training.word_vectors import cooccurrence
 from retriever.training.word_vectors.cooccurrence import PAIR, count_file, count_pairs
 from retriever.training.word_vectors.glove import Factors, factorize, x_max_of
+from tests.support.format_files import write
 from tests.support.toy import refused
 from tests.support.trainings import interrupting, settings_for, silent
 
@@ -154,13 +155,6 @@ def one_after_another(factors, pairs):
     return losses / len(pairs), Factors(vectors, biases, sums, bias_sums)
 
 
-def topics(random, texts=120, words=8):
-    """Make texts of 20 words from one of four topics each, and the vocabulary."""
-    names = [[f"t{topic}w{number}" for number in range(words)] for topic in range(4)]
-    lines = [" ".join(random.choice(names[n % 4], 20)) for n in range(texts)]
-    return lines, [word for topic in names for word in topic]
-
-
 def test_batched_steps_reach_the_loss_of_single_steps(tmp_path):
     random = np.random.default_rng(2)
     words = [f"w{number}" for number in range(60)]
@@ -170,8 +164,7 @@ def test_batched_steps_reach_the_loss_of_single_steps(tmp_path):
     rows = {word: row for row, word in enumerate(words)}
     pairs = np.array([(rows[a], rows[b], n) for (a, b), n in counted.items()], PAIR)
     assert len(pairs) > 1000
-    plain = Factors.start(len(words), 10, np.random.default_rng(3))
-    ours = Factors.start(len(words), 10, np.random.default_rng(3))
+    plain, ours = (Factors.start(len(words), 10, np.random.default_rng(3)) for _ in range(2))
     for _ in range(8):
         theirs, plain = one_after_another(plain, pairs)
         loss = sum(ours.step(pairs[i : i + 50], 10.0) for i in range(0, len(pairs), 50))
@@ -180,11 +173,13 @@ def test_batched_steps_reach_the_loss_of_single_steps(tmp_path):
 
 @pytest.fixture
 def counted(tmp_path):
-    """The pairs of the topics, and the number of words."""
-    lines, vocabulary = topics(np.random.default_rng(4))
-    (tmp_path / "text.txt").write_text("".join(f"{line}\n" for line in lines))
-    rows = dict.fromkeys(vocabulary, 1)
-    return count_pairs(tmp_path, [tmp_path / "text.txt"], rows, 10, 1, silent), len(vocabulary)
+    """The pairs in 120 texts of 20 words of one of four topics each, and the number of words."""
+    random = np.random.default_rng(4)
+    topics = [[f"t{topic}w{number}" for number in range(8)] for topic in range(4)]
+    lines = (" ".join(random.choice(topics[n % 4], 20)) for n in range(120))
+    text = write(tmp_path / "text.txt", "".join(f"{line}\n" for line in lines))
+    words = dict.fromkeys((word for topic in topics for word in topic), 1)
+    return count_pairs(tmp_path, [text], words, 10, 1, silent), len(words)
 
 
 def trained(folder, counted, progress=silent, **given):

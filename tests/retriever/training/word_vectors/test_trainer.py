@@ -40,6 +40,7 @@ from retriever.training.word_vectors.intrinsic_scores import FEWEST, ScoreFiles,
 from retriever.training.word_vectors.report import write_vectors
 from retriever.training.word_vectors.settings import epochs_of
 from tests.support.commands import fail, invoke, succeed
+from tests.support.format_files import write
 from tests.support.fresh import printed_by
 from tests.support.toy import refused
 from tests.support.trainings import interrupting, settings_for, silent
@@ -109,8 +110,7 @@ def test_words_of_any_text_are_those_of_the_embedder(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("words")
     files = write_word_files(folder, texts(text), 1, silent)
     # Splitting and lower-casing the written words changes nothing.
-    again = write_word_files(folder, texts(*lines_of(files)), 1, silent)
-    assert again.counts == files.counts
+    assert write_word_files(folder, texts(*lines_of(files)), 1, silent).counts == files.counts
     assert all(word == word.lower() for word in files.counts)
 
 
@@ -203,13 +203,11 @@ def test_a_work_folder_is_locked_while_it_is_removed(tmp_path, monkeypatch):
 
 
 def test_all_files_of_a_result_are_synced_before_it_is_renamed(tmp_path, monkeypatch):
-    synced = []
-
     def recorded(descriptor):
         synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         real(descriptor)
 
-    real = os.fsync
+    real, synced = os.fsync, []
     with Checkpoint.opened(tmp_path, "x", {}) as work:
         monkeypatch.setattr(os, "fsync", recorded)
         with work.result(tmp_path / "x") as folder:
@@ -264,9 +262,8 @@ def test_a_trained_model_is_a_folder_and_an_index(library, fit, kind):
     facts = json.loads((models / "mine" / "training.json").read_text())
     assert facts["settings"]["kind"] == kind
     assert facts["corpus"] == {"checksum": library.content_checksum(), "documents": NEWS}
-    assert (facts["words"], facts["texts"]) == (report.words, NEWS)
+    assert (facts["words"], facts["texts"], report.build.embedded) == (report.words, NEWS, NEWS)
     assert report.words == report.build.text.words  # The embedder splits the same.
-    assert report.build.embedded == NEWS
     assert report.words_per_second == pytest.approx(2 * report.words / report.seconds)
     assert library.search("a bushfire near Sydney", index="mine", k=3)[0].score > 0
 
@@ -291,13 +288,7 @@ def test_a_trained_model_encodes_no_queries_for_other_vectors(library, fit):
         refused(MismatchError, why, library.build, "fast", vectors="hashing", queries_by=name)
 
 
-def test_options_of_the_embedder_reach_the_index(library, fit):
-    fit("glove", "mine", options={"weighting": "sif", "dtype": "float16"})
-    info = library.index_info("mine")
-    assert (info.dtype, info.options["weighting"]) == ("float16", "sif")
-
-
-def test_wrong_options_of_the_embedder_are_refused_before_training(library, fit):
+def test_options_of_the_embedder_reach_the_index_and_are_checked_before_training(library, fit):
     for options, message in (
         ({"weighting": "foo"}, "Unknown weighting 'foo'"),
         ({"components": 10**6}, "nothing would be left"),
@@ -305,6 +296,9 @@ def test_wrong_options_of_the_embedder_are_refused_before_training(library, fit)
     ):
         refused(InputError, message, fit, "glove", "mine", options=options)
     assert not (library.path / "models").exists()
+    fit("glove", "mine", options={"weighting": "sif", "dtype": "float16"})
+    info = library.index_info("mine")
+    assert (info.dtype, info.options["weighting"]) == ("float16", "sif")
 
 
 def test_a_finished_training_is_neither_repeated_nor_replaced(library, fit):
@@ -398,11 +392,6 @@ def test_a_collection_without_documents_words_or_pairs_is_refused(collection):
     check("No text of .* has two of the 2 words to train", min_count=1)
 
 
-def test_an_invalid_model_name_is_refused(fit):
-    for name in ("../mine", "", "a/b", ".hidden"):
-        refused(InputError, "is not a valid model name. Use letters, digits", fit, "glove", name)
-
-
 def test_documents_added_while_they_are_read_are_detected(library, fit):
     def add(label, done, total):
         if label == "reading texts" and done == total:
@@ -414,7 +403,9 @@ def test_documents_added_while_they_are_read_are_detected(library, fit):
     assert fit("glove", "mine").texts == NEWS + 1
 
 
-def test_an_index_of_that_name_is_not_overwritten(library, fit):
+def test_an_invalid_name_and_that_of_an_index_are_refused(library, fit):
+    for name in ("../mine", "", "a/b", ".hidden"):
+        refused(InputError, "is not a valid model name. Use letters, digits", fit, "glove", name)
     library.build("mine", lexical=True)
     refused(CollectionError, "Index 'mine' already exists. Choose another", fit, "glove", "mine")
     assert not (library.path / "models").exists()
@@ -427,20 +418,18 @@ def test_a_folder_that_is_locked_or_cannot_be_written_is_one_clear_error(library
         refused(LockedError, "is being written to by process", fit, "glove", "mine")
     shutil.rmtree(models)
     models.write_text("a file, not a folder")
-    why = "work/ cannot be written: .*Check the free disk"
-    refused(CollectionError, why, fit, "glove", "mine")
+    refused(CollectionError, "work/ cannot be written: .*Check the free", fit, "glove", "mine")
 
 
 def test_scores_by_hand(tmp_path):
     # king - man + woman = queen; x is as far from everything.
     words = ["man", "woman", "king", "queen", "x"]
     vectors = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1], [-1, -1, 0]], np.float32)
-    (tmp_path / "q.txt").write_text(
-        ": family\n" + "man king woman queen\nMan King Woman X\nman unknown woman queen\n" * 15
-    )
+    lines = "man king woman queen\nMan King Woman X\nman unknown woman queen\n" * 15
+    questions = write(tmp_path / "q.txt", f": family\n{lines}")
     # Cosines: man-king 0.71, man-woman 0, man-x -0.71.
-    (tmp_path / "s.tsv").write_text("# people\n" + "man\tking\t9\nman\twoman\t5\nman\tx\t1\n" * 10)
-    files = ScoreFiles.read(tmp_path / "q.txt", [tmp_path / "s.tsv"])
+    pairs = "man\tking\t9\nman\twoman\t5\nman\tx\t1\n" * 10
+    files = ScoreFiles.read(questions, [write(tmp_path / "s.tsv", f"# people\n{pairs}")])
     analogies, similar = score_words(files, words, vectors)
     assert (analogies.value, analogies.known, analogies.total) == (0.5, 30, 45)
     assert (similar.value, similar.known, similar.total) == (pytest.approx(1), 30, 30)
@@ -449,8 +438,8 @@ def test_scores_by_hand(tmp_path):
 
 
 def test_too_few_known_words_give_no_score(tmp_path):
-    (tmp_path / "s.csv").write_text("a,b,1\n" * (FEWEST - 1) + "a,c,1\n")
-    rated = ScoreFiles.read(None, [tmp_path / "s.csv"])
+    pairs = write(tmp_path / "s.csv", "a,b,1\n" * (FEWEST - 1) + "a,c,1\n")
+    rated = ScoreFiles.read(None, [pairs])
     _, score = score_words(rated, ["a", "b"], np.eye(2, dtype=np.float32))
     assert score.value is None
     assert str(score) == "s.csv: too few known words (29 of 30 pairs)"
@@ -477,19 +466,13 @@ def test_scores_are_those_of_gensim_on_the_files_that_it_ships(tmp_path):
     assert names == ["wordsim353.tsv", "simlex999.txt"]
 
 
-@pytest.mark.parametrize(
-    ("analogies", "similarities", "message"),
-    [
-        ("a b c\n", None, "line 1: expected four words."),
-        (None, "a\tb\t1\na\tb\n", "line 2: expected two words and a rating"),
-        (None, "a\tb\thigh\n", "line 1: expected two words and a rating"),
-    ],
-)
-def test_a_bad_line_of_a_score_file_is_named(tmp_path, analogies, similarities, message):
-    path = tmp_path / "file.txt"
-    path.write_text(analogies or similarities)
-    of_files = (path, None) if analogies else (None, [path])
-    refused(FileFormatError, message, ScoreFiles.read, *of_files)
+def test_a_bad_line_of_a_score_file_is_named(tmp_path):
+    path = write(tmp_path / "file.txt", "a b c\n")
+    refused(FileFormatError, "line 1: expected four words.", ScoreFiles.read, path, None)
+    for content, line in (("a\tb\t1\na\tb\n", 2), ("a\tb\thigh\n", 1)):
+        write(path, content)
+        message = f"line {line}: expected two words and a rating"
+        refused(FileFormatError, message, ScoreFiles.read, None, [path])
     refused(InputError, "none.txt cannot be read", ScoreFiles.read, tmp_path / "none.txt", None)
 
 
@@ -502,8 +485,7 @@ def test_the_command_trains_scores_and_builds(library):
     names = [line.split(":")[0].strip() for line in scores]
     assert names == ["questions-words.txt", "wordsim353.tsv", "simlex999.txt"]
     assert last == "index mine: 100 passages embedded"
-    again = succeed("train", "word2vec", place, "mine", *small, "--no-index", "--json")
-    facts = json.loads(again)
+    facts = json.loads(succeed("train", "word2vec", place, "mine", *small, "--no-index", "--json"))
     assert (facts["already"], facts["build"]) == (True, None)
     assert facts["path"].endswith("library/models/mine/vectors.bin")
     assert json.loads(succeed("search", place, "bushfire", "-i", "mine", "--json"))
