@@ -39,6 +39,7 @@ from retriever import Collection, RetrieverError
 from tests.support.faults_disk import fingerprint
 from tests.support.faults_operations import BASE, EMBEDDER, OPERATIONS, small, state_of
 from tests.support.faults_steps import DEADLY, MODES, Faults, shared_counts
+from tests.support.fresh import fork
 
 WORKERS = 2
 CASE_SECONDS = 60
@@ -115,7 +116,7 @@ class Bench:
         self._shared[:] = 0
         outcome = root.with_suffix(".outcome")
         outcome.unlink(missing_ok=True)
-        status = fork(lambda: outcome.write_text(json.dumps(self._attempt(root, mode, at))))
+        status = _limited(lambda: outcome.write_text(json.dumps(self._attempt(root, mode, at))))
         steps, commits, happened, before = self._shared.tolist()
         if not happened:
             return f"the step was never reached: there were {steps} ({status})"
@@ -217,24 +218,14 @@ def _brief(state: Any) -> str:
     return f"{[document[0] for document in documents]} {json.dumps(answers)[:500]}"
 
 
-def fork(work: Callable[[], object]) -> int:
-    """Run something in a fork; its exit status, or minus the signal that it died of."""
-    child = os.fork()
-    if not child:
-        signal.alarm(CASE_SECONDS)
-        try:
-            work()
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def _limited(work: Callable[[], object]) -> int:
+    return fork(work, CASE_SECONDS)
 
 
 def in_fork(folder: Path, work: Callable[[], Any]) -> Any:
     """What something gives, run in a fork."""
     answer = folder / f"answer-{os.getpid()}.json"
-    status = fork(lambda: answer.write_text(json.dumps(work())))
+    status = _limited(lambda: answer.write_text(json.dumps(work())))
     if status:
         raise RuntimeError(f"A fork ended with {status}.")
     found = json.loads(answer.read_text())

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -17,17 +18,23 @@ def printed_by(code, *arguments, **environment):
     return done.stdout
 
 
-def check_forked(work):
-    """Run a function in a fork of this process; it must not raise."""
+def fork(work, seconds=0):
+    """Run a function in a fork, for some seconds at most; return its exit status, or -signal."""
     child = os.fork()
     if child == 0:
+        signal.alarm(seconds)
         try:
             work()
             os._exit(0)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def check_forked(work):
+    """Run a function in a fork of this process; it must not raise."""
+    assert fork(work) == 0
 
 
 HOLD = """
