@@ -72,7 +72,7 @@ class Repairer:
         for row in self.writer.registry.of_kind(LEXICAL.name):
             if row.name in lost:
                 language = str(row.definition["language"])
-                Bm25Builder(self.writer).build(row.name, language, progress, anew=True)
+                Bm25Builder(self.writer).build(row.name, language, progress, rebuild=True)
                 yield f"read all texts for '{row.name}' again"
 
     def _repair_embedding(

@@ -21,7 +21,7 @@ class Bm25Builder:
     writer: WriteSession
 
     def build(
-        self, name: str, language: str, progress: Progress, *, anew: bool = False
+        self, name: str, language: str, progress: Progress, *, rebuild: bool = False
     ) -> IndexRow:
         """Build a BM25 index over all texts, unless it has read all; return its row.
 
@@ -29,7 +29,7 @@ class Bm25Builder:
         """
         registry, folder = self.writer.registry, self.writer.folder
         old = next((row for row in registry.indexes() if row.name == name), None)
-        if old and not anew and self._has_read_all(old):
+        if old and not rebuild and self._has_read_all(old):
             return old
         stop, total = self.writer.corpus.stop_key(), self.writer.corpus.count_all_passages()
         generation = self.writer.catalog.generation() + 1
