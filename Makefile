@@ -13,10 +13,10 @@ demo: .venv/.demo  ## set up, then index a corpus in several ways and compare th
 	@echo "(In this checkout the command is $(BIN)/retriever; after . $(BIN)/activate it is retriever.)"
 
 test: .venv/.dev  ## set up, then run all tests, in parallel
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-fast: .venv/.dev  ## the tests that need no model and enumerate no faults: under a minute
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m 'not model and not exhaustive'
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist worksteal -m 'not model and not exhaustive'
 
 check: .venv/.dev  ## format, lint, types, import order, and that generated docs are current
 	$(BIN)/ruff format --check .
