@@ -593,7 +593,7 @@ def test_missing_and_surplus_keys_are_found_and_repaired(words, keys, monkeypatc
     with monkeypatch.context() as wrong:
         wrong.setattr("indexes.pipeline.session.WriteSession.texts", lambda self, stop: iter(other))
         builder = Bm25Builder(words._store._writer())
-        builder.build("bm25", "none", lambda *done: None, anew=True)
+        builder.build("bm25", "none", lambda *done: None, rebuild=True)
     only(words)
     full = list(keys) == list(range(1, 31))
     assert words.verify().ok == full
