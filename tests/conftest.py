@@ -21,7 +21,9 @@ MARKED = {
         "tests/retriever/test_real_data.py",
         "tests/retriever/embedders/contextual/",
         "tests/retriever/embedders/elmo/",
+        "tests/retriever/embedders/static/test_embedder.py",
         "tests/retriever/evaluation/test_against_trec_tools.py",
+        "tests/retriever/training/",
         "tests/retriever/word_senses/",
     ),
     "exhaustive": (
@@ -29,13 +31,18 @@ MARKED = {
         "tests/indexes/test_faults.py",
         "tests/indexes/test_state_machine.py",
         "tests/indexes/maintenance/test_damage.py",
+        "tests/indexes/pipeline/test_failing_texts.py",
+        "tests/retriever/cli/test_cli.py",
+        "tests/retriever/comparison/test_cost.py",
+        "tests/retriever/evaluation/test_significance.py",
+        "tests/retriever/report/html/test_browser.py",
     ),
 }
 MODELS = {"glove", "plain_minilm", "real"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need a model, and those that try every step or many seeds."""
+    """Mark tests that need a model, and those that are slow since they try many cases."""
     for item in items:
         for mark, places in MARKED.items():
             if item.nodeid.startswith(places):

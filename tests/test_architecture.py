@@ -67,12 +67,12 @@ def test_imports_run_down_the_table_in_pyproject_and_one_that_runs_up_is_found(t
     assert (status, "indexes.errors -> indexes.store" in printed) == (1, True), printed
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_folder_says_what_it_is_for_and_stays_small(folder):
-    first = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())).splitlines()[0]
-    assert first.endswith(".")
-    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-    assert len(modules) <= 20
+def test_every_folder_says_what_it_is_for_and_stays_small():
+    for folder in FOLDERS:
+        docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+        assert docstring.splitlines()[0].endswith("."), folder
+        modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(modules) <= 20, folder
 
 
 def test_reading_imports_nothing_that_writes():
@@ -124,12 +124,11 @@ def test_import_retriever_loads_next_to_nothing():
     assert python(f"import retriever; print(sorted(set(sys.modules) & {heavy!r}))") == "[]"
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_public_name_exists_and_is_listed_once(name):
-    module = importlib.import_module(name)
-    names = getattr(module, "__all__", [])
-    assert [n for n in names if not hasattr(module, n)] == []
-    assert len(set(names)) == len(names)
+def test_every_public_name_exists_and_is_listed_once():
+    for module in map(importlib.import_module, MODULES):
+        names = getattr(module, "__all__", [])
+        assert [n for n in names if not hasattr(module, n)] == [], module
+        assert len(set(names)) == len(names), module
 
 
 def test_retrievers_names_all_import():
@@ -190,18 +189,11 @@ def test_no_other_module_makes_errors_of_its_own():
                 assert not ours or thing.__module__ == "indexes.errors", (name, thing)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_file_is_a_sentence(path):
-    text = ast.get_docstring(ast.parse(path.read_text()))
-    assert text
-    first = text.split("\n\n")[0]
-    assert first[-1] in ".:"
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_nothing_asserts_about_what_users_give(path):
-    tree = ast.parse(path.read_text())
-    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)] == []
+def test_every_file_says_what_it_is_for_and_asserts_nothing_about_what_users_give():
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        assert (ast.get_docstring(tree) or "?").split("\n\n")[0][-1] in ".:", path
+        assert [node for node in ast.walk(tree) if isinstance(node, ast.Assert)] == [], path
 
 
 IMPORTERS = [rule for rule, codes in LINT["per-file-ignores"].items() if codes == ["TID251"]]
