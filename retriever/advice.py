@@ -5,7 +5,20 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from indexes.errors import NextStep
+
+# Operations that are not just the command of their name: the command, and the words at its end.
+COMMANDS = {"add": ("add", "FILE"), "refit": ("build", "--refit")}
+
 
 def shell_command(command: str, folder: Path, *words: str) -> str:
     """Return a command line on a collection, every word quoted for a shell."""
     return shlex.join(["retriever", command, str(folder), *words])
+
+
+def command_of(step: NextStep) -> str:
+    """Return the command line of an operation that an error advises."""
+    if step.operation == "upgrade":
+        return "pip install --upgrade retriever-compare"
+    command, *words = COMMANDS.get(step.operation, (step.operation,))
+    return shell_command(command, step.folder, *filter(None, [step.index]), *words)

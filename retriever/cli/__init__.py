@@ -9,7 +9,7 @@ import click
 
 from indexes.errors import RetrieverError
 from retriever import __version__
-from retriever.cli.advice import command_of
+from retriever.advice import command_of
 from retriever.cli.build import build
 from retriever.cli.compare import compare
 from retriever.cli.completion import completion

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from retriever.advice import command_of
 from retriever.cli import cli
-from retriever.cli.advice import command_of
 
 
 def invoke(*arguments, stdin=None):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from indexes.errors import DamageError, NextStep
-from retriever.cli.advice import command_of
+from retriever.advice import command_of
 
 
 @pytest.mark.parametrize(
