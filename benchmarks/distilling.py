@@ -23,6 +23,7 @@ import numpy as np
 from benchmarks.certificate import certificate, checksum, collection_folder, save
 from benchmarks.quality import CRANFIELD, SCIFACT, Data
 from indexes.document import Document
+from indexes.progress import ignore_progress
 from retriever import Collection, ContextualEmbedder, distill
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
@@ -45,10 +46,6 @@ BINARY = "qrels/test.tsv"
 SEEDS = (1, 2, 3)
 SECONDS = 120.0
 FRAGMENTS = 10_000
-
-
-def silent(done: int, total: int) -> None:
-    """Progress that is not shown."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +234,9 @@ def read(library: Collection, task: Task) -> Read:
     parts = list(library.embedded("minilm", most=20_000))
     names = token_texts(tokenizer)
     pieces = encode_with_budget(
-        folder, "tokens", names, teacher.in_batches(256).encode_queries, Budget(), silent
+        folder, "tokens", names, teacher.in_batches(256).encode_queries, Budget(), ignore_progress
     )
-    taught = encode_with_budget(folder, "texts", texts, encode, Budget(SECONDS), silent)
+    taught = encode_with_budget(folder, "texts", texts, encode, Budget(SECONDS), ignore_progress)
     others = fragments(own, FRAGMENTS, 2)
     return Read(
         tokenizer=folder / "tokenizer.json",
@@ -247,7 +244,9 @@ def read(library: Collection, task: Task) -> Read:
         pieces=pieces.vectors,
         texts=taught,
         own=min(len(own), len(taught.texts)),
-        fragments=encode_with_budget(folder, "fragments", others, encode, Budget(), silent),
+        fragments=encode_with_budget(
+            folder, "fragments", others, encode, Budget(), ignore_progress
+        ),
         passages=[text for some, _ in parts for text in some],
         vectors=np.concatenate([vectors for _, vectors in parts]),
     )
@@ -278,7 +277,7 @@ def measured(variant: Variant, some: Read, judge: Judge) -> dict[str, float]:
     elif variant.start == "even":
         start = pieces
     anchors = some.vectors[:: max(1, len(some.vectors) // ANCHORS)]
-    fitted = fit(start, lessons, texts[:held], anchors, variant.recipe, 1, silent)
+    fitted = fit(start, lessons, texts[:held], anchors, variant.recipe, 1, ignore_progress)
     queries = unit(np.asarray(bags_of(tokenizer, judge.texts) @ fitted.table, np.float32))
     documents = unit(np.asarray(seen.tokens @ fitted.table, np.float32))
     return {

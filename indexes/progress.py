@@ -11,3 +11,7 @@ Progress = Callable[[int, int], None]
 PEAK = "peak_"
 # The most memory that the process held, in a report.
 PEAK_MEMORY = f"{PEAK}memory"
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Ignore progress."""

@@ -12,10 +12,10 @@ from indexes.errors import CollectionError, InputError, MismatchError
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
 from indexes.maintenance.verify import VerifyReport
-from indexes.progress import Progress
+from indexes.progress import Progress, ignore_progress
 from indexes.store import Store, is_free
 from retriever.advice import shell_command
-from retriever.documents import Documents, ignore_progress
+from retriever.documents import Documents
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
 from retriever.indexing.builder import IndexBuilder

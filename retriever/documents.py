@@ -10,7 +10,7 @@ from pathlib import Path
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
 from indexes.ingest.upsert import Added
-from indexes.progress import Progress
+from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
 from retriever.search.where import Where, field_path, parse_filter
@@ -143,7 +143,3 @@ class Documents:
 def _check_id(doc_id: object) -> None:
     if not isinstance(doc_id, str):
         raise InputError(f"A document id is {type(doc_id).__name__}; expected text.")
-
-
-def ignore_progress(done: int, total: int) -> None:
-    """Ignore progress."""

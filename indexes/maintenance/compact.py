@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder
 from indexes.pipeline.session import WriteSession
-from indexes.progress import Progress
+from indexes.progress import Progress, ignore_progress
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def compact(
         gone, without_structure = Builder(writer).compact(embedding)
         rows, exact = rows + gone, exact + without_structure
         progress(done, len(embeddings) + 1)
-    Bm25Builder(writer).build_behind(lambda done, total: None)
+    Bm25Builder(writer).build_behind(ignore_progress)
     if len(writer.corpus.tombstones()):
         # No file holds a deleted key any more.
         with writer.catalog.writing():

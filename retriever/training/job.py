@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import CollectionError, InputError
-from indexes.progress import Progress
+from indexes.progress import Progress, ignore_progress
 from indexes.store import NAME
 from retriever.advice import shell_command
 from retriever.collection import Collection
-from retriever.documents import ignore_progress
 from retriever.indexing.embedder_pool import MODELS
 from retriever.training.checkpoint import read_facts
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError, pluralize
 from indexes.neighbors import validate_k
-from indexes.progress import Progress
+from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
-from retriever.documents import ignore_progress
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.layers import resolve_layer
 from retriever.embedders.static.embedder import StaticEmbedder

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.certificate import collection_folder
 from benchmarks.quality import CRANFIELD, SCIFACT, SYSTEMS, build, judge
+from indexes.progress import ignore_progress
 from retriever.datasets.demo import prepare
 from retriever.embedders import StaticEmbedder
 from retriever.report.terminal.contrasts import contrast_lines
@@ -117,7 +118,7 @@ def test_a_gzipped_corpus_of_a_hundred_thousand_documents_is_added(data, collect
 
 
 def test_the_demo_measures_as_it_did(tmp_path):
-    result = prepare(tmp_path / "demo", lambda _: nullcontext(lambda done, total: None))
+    result = prepare(tmp_path / "demo", lambda _: nullcontext(ignore_progress))
     rows = result.comparison.rows
     assert rows["glove"]["nDCG@10"] == pytest.approx(0.208, abs=0.005)
     assert rows["minilm"]["nDCG@10"] == pytest.approx(0.385, abs=0.005)

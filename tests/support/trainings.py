@@ -3,10 +3,6 @@
 from retriever.training.word_vectors.settings import TrainingSettings
 
 
-def silent(done, total):
-    """Ignore progress."""
-
-
 def settings_for(kind, **given):
     """Return settings with small defaults."""
     names = ("epochs", "window", "max_vocab", "workers", "x_max", "buckets")

@@ -26,6 +26,7 @@ from indexes.errors import (
 )
 from indexes.lexical import bm25 as lexical
 from indexes.pipeline.bm25_builder import Bm25Builder
+from indexes.progress import ignore_progress
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.evaluation.measures import evaluate, mean
 from retriever.formats import read_qrels, read_queries
@@ -593,7 +594,7 @@ def test_missing_and_surplus_keys_are_found_and_repaired(words, keys, monkeypatc
     with monkeypatch.context() as wrong:
         wrong.setattr("indexes.pipeline.session.WriteSession.texts", lambda self, stop: iter(other))
         builder = Bm25Builder(words._store._writer())
-        builder.build("bm25", "none", lambda *done: None, rebuild=True)
+        builder.build("bm25", "none", ignore_progress, rebuild=True)
     only(words)
     full = list(keys) == list(range(1, 31))
     assert words.verify().ok == full

@@ -14,6 +14,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from indexes.errors import CollectionError, InputError, MismatchError, UnknownNameError
+from indexes.progress import ignore_progress
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare, distill
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
@@ -36,7 +37,6 @@ from retriever.training.distillation.training_texts import (
 )
 from tests.support.commands import misuse, objects, succeed
 from tests.support.toy import refused
-from tests.support.trainings import silent
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)
 PLAIN = FitOptions(contrast=0.0)
@@ -99,7 +99,7 @@ def test_a_known_table_is_recovered():
     before = start.copy()
     options = replace(PLAIN, rate=0.1, last_rate=0.01, batch=20, least_gain=-1.0)
     given = start, some[200:], some[:200], np.zeros((0, 8), np.float32), options
-    fitted, again, other = (fit(*given, seed, silent) for seed in (1, 1, 2))
+    fitted, again, other = (fit(*given, seed, ignore_progress) for seed in (1, 1, 2))
     assert mean_cosine(start, some[:200]) < 0.3
     assert fitted.cosine > 0.999
     assert np.array_equal(start, before)
@@ -112,7 +112,7 @@ def test_fitting_stops_when_held_out_texts_gain_nothing_and_keeps_the_best():
     some = lessons([[1, 0], [0, 1]] * 8, [[1, 0], [0, 1]] * 8)
     against = TrainingSet(some.tokens, -some.vectors)
     start = np.eye(2, dtype=np.float32)
-    fitted = fit(start, some, against, NO_ANCHORS, PLAIN, 1, silent)
+    fitted = fit(start, some, against, NO_ANCHORS, PLAIN, 1, ignore_progress)
     assert (fitted.epochs, fitted.cosine) == (0, -1.0)
     assert np.array_equal(fitted.table, start)
 
@@ -207,7 +207,9 @@ TEXTS = ["x" * length for length in range(1, 1001)]
 def encoded_by_teacher(folder, count, texts=TEXTS):
     """Encode `count` texts, check them, and return how many were new."""
     counting = Counting()
-    found = encode_with_budget(folder, "texts", texts, counting, Budget(texts=count), silent)
+    found = encode_with_budget(
+        folder, "texts", texts, counting, Budget(texts=count), ignore_progress
+    )
     assert found.texts == texts[:count]
     assert found.vectors[:, 0].tolist() == list(range(1, count + 1))
     return counting.texts
@@ -215,7 +217,7 @@ def encoded_by_teacher(folder, count, texts=TEXTS):
 
 def test_an_interrupted_teacher_resumes_within_its_budget_and_encodes_nothing_twice(tmp_path):
     counting = Counting(stops_after=400)
-    given = tmp_path, "texts", TEXTS, counting, Budget(texts=900), silent
+    given = tmp_path, "texts", TEXTS, counting, Budget(texts=900), ignore_progress
     refused(KeyboardInterrupt, None, encode_with_budget, *given)
     assert 0 < counting.texts <= 400
     smaller, rest, none = (encoded_by_teacher(tmp_path, count) for count in (100, 900, 900))
@@ -232,9 +234,11 @@ def test_parts_of_other_texts_or_damaged_ones_are_not_reused(tmp_path):
 
 def test_a_budget_of_seconds_ends_the_encoding(tmp_path):
     """A batch is never cut short, so the first one is always encoded."""
-    found = encode_with_budget(tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), silent)
+    found = encode_with_budget(
+        tmp_path, "texts", TEXTS, Counting(), Budget(seconds=1e-9), ignore_progress
+    )
     assert 0 < len(found.texts) < len(TEXTS)
-    none = encode_with_budget(tmp_path, "none", [], Counting(), Budget(seconds=1), silent)
+    none = encode_with_budget(tmp_path, "none", [], Counting(), Budget(seconds=1), ignore_progress)
     assert none.texts == []
 
 
@@ -331,7 +335,7 @@ def test_an_interrupted_distillation_resumes_to_the_same_table(report, collectio
     def stages(label):
         if label == "fitting student":
             raise KeyboardInterrupt
-        return nullcontext(silent)
+        return nullcontext(ignore_progress)
 
     fill(collection)
     call = partial(distill, collection, "student", teacher="teacher", texts=500)
@@ -349,7 +353,7 @@ def test_documents_added_while_the_teacher_encodes_are_detected(collection):
     def stages(label):
         if label.startswith("encoding sentences"):
             collection.add([Document("late", "It came too late.")])
-        return nullcontext(silent)
+        return nullcontext(ignore_progress)
 
     collection.add(lee().documents[:30])
     collection.build("teacher", HashingEmbedder(16))

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes.progress import ignore_progress
 from retriever.training.checkpoint import Checkpoint
 from retriever.training.word_vectors import cooccurrence
 from retriever.training.word_vectors.cooccurrence import PAIR, count_file, count_pairs
 from retriever.training.word_vectors.glove import Factors, factorize, x_max_of
 from tests.support.format_files import write
 from tests.support.toy import refused
-from tests.support.trainings import interrupting, settings_for, silent
+from tests.support.trainings import interrupting, settings_for
 
 
 def pairs_of(folder, lines, vocabulary, window, files=1, seed=1):
@@ -20,7 +21,9 @@ def pairs_of(folder, lines, vocabulary, window, files=1, seed=1):
     paths = [folder / f"text-{number}.txt" for number in range(files)]
     for number, path in enumerate(paths):
         path.write_text("".join(f"{line}\n" for line in lines[number::files]))
-    counted = count_pairs(folder, paths, dict.fromkeys(vocabulary, 1), window, seed, silent)
+    counted = count_pairs(
+        folder, paths, dict.fromkeys(vocabulary, 1), window, seed, ignore_progress
+    )
     rows = np.concatenate([np.fromfile(path, PAIR) for path in counted.files]).tolist()
     found = {(vocabulary[first], vocabulary[second]): count for first, second, count in rows}
     assert len(found) == len(rows) == counted.total
@@ -179,10 +182,10 @@ def counted(tmp_path):
     lines = (" ".join(random.choice(topics[n % 4], 20)) for n in range(120))
     text = write(tmp_path / "text.txt", "".join(f"{line}\n" for line in lines))
     words = dict.fromkeys((word for topic in topics for word in topic), 1)
-    return count_pairs(tmp_path, [text], words, 10, 1, silent), len(words)
+    return count_pairs(tmp_path, [text], words, 10, 1, ignore_progress), len(words)
 
 
-def trained(folder, counted, progress=silent, **given):
+def trained(folder, counted, progress=ignore_progress, **given):
     with Checkpoint.opened(folder, "glove", {"settings": "these"}) as work:
         chosen = settings_for("glove", **{"dim": 8, **given})
         return factorize(*counted, chosen, 10.0, work, progress)[:2]

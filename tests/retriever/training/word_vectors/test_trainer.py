@@ -23,6 +23,7 @@ from indexes.errors import (
     MismatchError,
     UnknownNameError,
 )
+from indexes.progress import ignore_progress
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, train
 from retriever.datasets.lee import lee
@@ -43,7 +44,7 @@ from tests.support.commands import fail, invoke, succeed
 from tests.support.format_files import write
 from tests.support.fresh import printed_by
 from tests.support.toy import refused
-from tests.support.trainings import interrupting, settings_for, silent
+from tests.support.trainings import interrupting, settings_for
 
 NEWS = 100
 SMALL = {"dim": 12, "epochs": 2, "workers": 1}
@@ -75,13 +76,13 @@ def lines_of(files):
 def test_texts_become_lines_of_words_split_as_in_lookups(tmp_path):
     titled = Document("a", "It's a COVID-19 test.", title="Über uns")
     documents = [titled, *texts("...", "Über\u2028snake_case")]
-    files = write_word_files(tmp_path, documents, 3, silent)
+    files = write_word_files(tmp_path, documents, 3, ignore_progress)
     assert lines_of(files) == ["über uns it s a covid 19 test", "über snake case"]
     assert (files.texts, files.words, files.words_of) == (2, 11, (11,))
     assert (files.counts["über"], sum(files.counts.values())) == (2, 11)
     assert read_word_files(tmp_path) == files
     # A line is never longer than gensim reads.
-    files = write_word_files(tmp_path, texts("a " * 20_001), 1, silent)
+    files = write_word_files(tmp_path, texts("a " * 20_001), 1, ignore_progress)
     assert [len(line.split()) for line in lines_of(files)] == [10_000, 10_000, 1]
     assert files.words == 20_001
 
@@ -108,9 +109,11 @@ def test_the_vocabulary_is_sorted_by_count_and_then_by_spelling():
 @given(st.text(max_size=60))
 def test_words_of_any_text_are_those_of_the_embedder(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("words")
-    files = write_word_files(folder, texts(text), 1, silent)
+    files = write_word_files(folder, texts(text), 1, ignore_progress)
     # Splitting and lower-casing the written words changes nothing.
-    assert write_word_files(folder, texts(*lines_of(files)), 1, silent).counts == files.counts
+    assert (
+        write_word_files(folder, texts(*lines_of(files)), 1, ignore_progress).counts == files.counts
+    )
     assert all(word == word.lower() for word in files.counts)
 
 
@@ -121,11 +124,13 @@ def test_a_small_corpus_gets_more_epochs():
     assert epochs_of(settings_for("fasttext", epochs=3), 0) == 3
 
 
-def neural(kind, folder, documents, progress=silent, **given):
+def neural(kind, folder, documents, progress=ignore_progress, **given):
     """Train a model in a work folder, as `train` does."""
     chosen = settings_for(kind, **{"workers": 1, **KINDS[kind], **given})
     with Checkpoint.opened(folder, kind, {"settings": chosen.facts()}) as work:
-        files = read_word_files(work.path) or write_word_files(work.path, documents, 1, silent)
+        files = read_word_files(work.path) or write_word_files(
+            work.path, documents, 1, ignore_progress
+        )
         vocabulary = vocabulary_of(files.counts, chosen.min_count, None, "x/")
         model = NeuralModel(chosen, vocabulary, files.texts)
         model.train(files, work, progress)
