@@ -6,8 +6,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property, partial
-from importlib import import_module
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -51,7 +51,9 @@ class OnnxModel:
     def __init__(self, graph: Path, precision: str) -> None:
         self._graph, self.precision = graph, precision
         self.budget = 1 if precision == "int8" else BUDGET
-        self._engine = _import("onnxruntime")
+        with _importing("onnxruntime"):
+            import onnxruntime
+        self._engine: Any = onnxruntime
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
@@ -150,13 +152,18 @@ def check_exporting() -> Any:
     Raises:
         ModelNotAvailableError: onnx or onnxruntime is not installed, or its import fails.
     """
-    _import("onnxruntime")
-    return _import("onnx")
+    with _importing("onnxruntime"):
+        import onnxruntime  # noqa: F401
+    with _importing("onnx"):
+        import onnx
+    return onnx
 
 
-def _import(package: str) -> Any:
+@contextmanager
+def _importing(package: str) -> Iterator[None]:
+    """Translate the errors of an import into one that says what to install."""
     try:
-        return import_module(package)
+        yield
     except (ImportError, OSError) as error:
         raise ModelNotAvailableError(
             f"{package} cannot be imported: {first_line(error)}. "
