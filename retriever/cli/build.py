@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,7 @@ from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
     from retriever.collection import Collection
+    from retriever.embedders import Embedder
     from retriever.indexing.info import IndexInfo
     from retriever.indexing.report import BuildReport
 
@@ -78,6 +80,12 @@ def build(
     name: str,
     spec: str | None,
     options: tuple[tuple[str, str], ...],
+    vectors: str | None,
+    queries_by: str | None,
+    ann: str | None,
+    refit: bool,
+    lexical: bool,
+    language: str | None,
     fused: tuple[str, ...],
     method: str | None,
     rrf_k: float | None,
@@ -85,7 +93,6 @@ def build(
     second: str | None,
     depth: int | None,
     as_json: bool,
-    **own: Any,
 ) -> None:
     """Build the index NAME of the collection LIBRARY, or update it.
 
@@ -99,13 +106,27 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth)
-    combination.check(spec, options, *own.values())
+    combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
     with Collection.open(library) as collection:
         try:
             if combination:
                 report = combination.build(collection, name)
             else:
-                report = _build(collection, name, spec, dict(options), **own)
+                # The storage type is an option of the index, not of the embedder.
+                dtype = dict(options).get("dtype")
+                with progress_bar(f"building {name}") as progress:
+                    report = collection.build(
+                        name,
+                        _embedder(spec, options),
+                        vectors=vectors,
+                        lexical=lexical,
+                        ann=ann,
+                        dtype=dtype,
+                        language=language,
+                        queries_by=queries_by,
+                        refit=refit,
+                        progress=progress,
+                    )
         except FailedTextsError as error:
             if as_json:
                 print_json(build_record(error.report, error.failed))
@@ -125,19 +146,14 @@ def build(
     note(*report.notes, *index_notes(index, library, split=split is not None))
 
 
-def _build(
-    collection: Collection, name: str, spec: str | None, options: dict[str, str], **own: Any
-) -> BuildReport:
-    """Build an index that is no combination."""
+def _embedder(spec: str | None, options: Iterable[tuple[str, str]]) -> Embedder | None:
+    """Load the embedder of `--embedder` with the options that are its own; None without one."""
     from retriever.embedders import load_embedder, parse_spec
 
-    # The storage type is an option of the index, not of the embedder.
-    dtype = options.pop("dtype", None)
-    if options and spec is None:
+    own = {option: value for option, value in options if option != "dtype"}
+    if own and spec is None:
         raise click.UsageError("-o sets embedder options: give --embedder KIND:MODEL with it.")
-    with progress_bar(f"building {name}") as progress:
-        embedder = load_embedder(parse_spec(spec, options)) if spec else None
-        return collection.build(name, embedder, dtype=dtype, progress=progress, **own)
+    return load_embedder(parse_spec(spec, own)) if spec else None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -89,7 +89,11 @@ def compare(
     qrels: str | None,
     dataset: str | None,
     measures: tuple[str, ...],
+    baseline: str | None,
     others: tuple[str, ...],
+    k: int,
+    keep_self: bool,
+    memory: bool,
     seed: int | None,
     why: int | None,
     runs: Path | None,
@@ -98,7 +102,6 @@ def compare(
     label_file: Path | None,
     as_json: bool,
     as_csv: bool,
-    **settings: Any,
 ) -> None:
     """Run the same queries on indexes of the collection LIBRARY; show quality, speed and size."""
     from retriever.collection import Collection
@@ -129,11 +132,14 @@ def compare(
                 texts,
                 judgments,
                 measures=measures or DEFAULT_MEASURES,
+                baseline=baseline,
                 runs=joining,
+                k=k,
+                keep_self=keep_self,
+                memory=memory,
                 seed=SEED if seed is None else seed,
                 command=shlex.join(["retriever", *sys.argv[1:]]),
                 progress=progress,
-                **settings,
             )
     _print(result, why, as_json=as_json, as_csv=as_csv)
     note(*result.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -37,11 +37,15 @@ if TYPE_CHECKING:
 def distill(
     library: Path,
     name: str,
+    teacher: str,
+    seconds: float | None,
+    texts: int | None,
+    precision: str | None,
+    seed: int,
     no_index: bool,
     queries: str | None,
     qrels: str | None,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Distill the embedder of an index of the collection LIBRARY into a table of token vectors, and
     build the index NAME with it.
@@ -61,11 +65,15 @@ def distill(
         report = distill_from(
             collection,
             name,
+            teacher=teacher,
+            seconds=seconds,
+            texts=texts,
+            precision=precision,
+            seed=seed,
             build=not no_index,
             queries=read_queries(queries) if queries else None,
             qrels=read_qrels(qrels) if qrels else None,
             stages=progress_bar,
-            **options,
         )
     if as_json:
         print_json(asdict(report))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -68,11 +68,21 @@ def train(
     library: Path,
     kind: str,
     name: str,
+    dim: int,
+    epochs: int | None,
+    window: int | None,
+    min_count: int,
+    max_vocab: int | None,
+    seed: int,
+    workers: int | None,
+    cbow: bool,
+    x_max: float | None,
+    buckets: int | None,
     options: tuple[tuple[str, str], ...],
     no_index: bool,
+    analogies: Path | None,
     similarities: tuple[Path, ...],
     as_json: bool,
-    **hyperparameters: Any,
 ) -> None:
     """Train word vectors of a KIND (word2vec, fasttext, glove) on the collection LIBRARY, and build
     the index NAME with them.
@@ -89,11 +99,21 @@ def train(
             collection,
             kind,
             name,
+            dim=dim,
+            epochs=epochs,
+            window=window,
+            min_count=min_count,
+            max_vocab=max_vocab,
+            seed=seed,
+            workers=workers,
+            cbow=cbow,
+            x_max=x_max,
+            buckets=buckets,
             build=not no_index,
             options=dict(options),
+            analogies=analogies,
             similarities=similarities or None,
             stages=progress_bar,
-            **hyperparameters,
         )
     if as_json:
         print_json(train_record(report))
