@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from retriever.indexing.report import BuildReport
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
+    from retriever.word_senses import WordSenses, WordUses
 
 Record = dict[str, Any]
 
@@ -61,6 +62,26 @@ def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Reco
 def train_record(report: TrainReport) -> Record:
     """Return a training report with its speed."""
     return {**asdict(report), "words_per_second": report.words_per_second}
+
+
+def sense_records(found: WordSenses | WordUses) -> Iterator[Record]:
+    """Yield a record of the query and what was found, then one per neighbor, sense or use."""
+    from retriever.word_senses import WordUses
+
+    query = {"word": found.word, "index": found.index, "static_index": found.static}
+    if isinstance(found, WordUses):
+        query["in"] = found.text
+        yield {**query, "found": asdict(found.found), "notes": found.notes}
+        for use in found.uses:
+            yield {**query, **asdict(use)}
+        return
+    silhouette = {"senses": len(found.senses), "silhouette": found.silhouette}
+    yield {**query, "found": asdict(found.found), **silhouette, "notes": found.notes}
+    for rank, one in enumerate(found.neighbors, start=1):
+        yield {**query, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
+    for sense in found.senses:
+        fields = asdict(sense)
+        yield {**query, "sense": fields.pop("number"), **fields}
 
 
 def verify_record(checked: VerifyReport) -> Record:

@@ -76,7 +76,8 @@ def word(
 
 
 def _show(found: WordSenses | WordUses, as_json: bool) -> None:
-    from retriever.report.terminal.word_senses import sense_lines, sense_records
+    from retriever.records import sense_records
+    from retriever.report.terminal.word_senses import sense_lines
 
     if as_json:
         print_json(*sense_records(found))

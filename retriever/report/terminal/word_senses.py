@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -16,24 +14,6 @@ from retriever.report.terminal.hits import fit, id_width
 from retriever.word_senses import Use, WordSenses, WordUses
 
 HEADING, MARKED = "bold cyan", "bold"
-
-
-def sense_records(found: WordSenses | WordUses) -> Iterator[dict[str, Any]]:
-    """Yield a record of the query and what was found, then one per neighbor, sense or use."""
-    query = {"word": found.word, "index": found.index, "static_index": found.static}
-    if isinstance(found, WordUses):
-        query["in"] = found.text
-        yield {**query, "found": asdict(found.found), "notes": found.notes}
-        for use in found.uses:
-            yield {**query, **asdict(use)}
-        return
-    silhouette = {"senses": len(found.senses), "silhouette": found.silhouette}
-    yield {**query, "found": asdict(found.found), **silhouette, "notes": found.notes}
-    for rank, one in enumerate(found.neighbors, start=1):
-        yield {**query, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
-    for sense in found.senses:
-        fields = asdict(sense)
-        yield {**query, "sense": fields.pop("number"), **fields}
 
 
 def sense_lines(found: WordSenses | WordUses, columns: int = WIDTH) -> Iterator[Text]:
