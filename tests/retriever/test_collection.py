@@ -2,8 +2,6 @@ import itertools
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +26,7 @@ from indexes.errors import (
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import EmbedderSpec, fingerprint_of
-from tests.support.fresh import printed_by
+from tests.support.fresh import lock_holder, printed_by
 from tests.support.toy import ANIMALS, Axes, build_axes, exactly, ids, lacks, refused, rounded
 
 
@@ -453,23 +451,11 @@ def test_a_folder_that_cannot_be_written_to_is_named():
     refused(CollectionError, says, Collection.create, folder)
 
 
-HOLDER = """
-import sys, pathlib
-from indexes.storage.files import writer_lock
-with writer_lock(pathlib.Path(sys.argv[1])):
-    print('held', flush=True)
-    sys.stdin.read()
-"""
-
-
 def test_a_second_writer_is_refused_with_the_process_that_holds_the_lock(library):
-    command = [sys.executable, "-c", HOLDER, str(library.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"held\n"
+    with lock_holder(library.path) as holder:
         says = f"by process {holder.pid} on .* since 20"
         refused(LockedError, says, library.add, [Document("new", "text")])
         assert ids(library.search("kitten", k=1)) == ["cat"]
-        holder.kill()
     # The system has freed the dead holder's lock.
     assert library.add([Document("new", "text")]).new == 1
 

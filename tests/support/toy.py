@@ -66,6 +66,10 @@ def ids(hits):
     return [hit.doc_id for hit in hits]
 
 
+def pairs(hits):
+    return [(hit.doc_id, hit.score) for hit in hits]
+
+
 def rounded(hits):
     return [(hit.doc_id, round(hit.score, 6)) for hit in hits]
 

@@ -10,13 +10,9 @@ from indexes.errors import BadRecordsError, InputError, MismatchError
 from indexes.vectors.faiss_engine.index import load
 from retriever import Collection, Document, HashingEmbedder
 from retriever.formats import documents
-from tests.support.toy import COMPASS, Axes, exactly, ids, refused, rounded
+from tests.support.toy import COMPASS, Axes, exactly, ids, pairs, refused, rounded
 
 BATCH = 1000
-
-
-def pairs(hits):
-    return [(hit.doc_id, hit.score) for hit in hits]
 
 
 def counts(added):

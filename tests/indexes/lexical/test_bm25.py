@@ -32,7 +32,7 @@ from retriever.evaluation.measures import evaluate, mean
 from retriever.formats import read_qrels, read_queries
 from tests.support.bm25 import Oracle
 from tests.support.fresh import check_forked, printed_by
-from tests.support.toy import exactly, ids, lacks, refused
+from tests.support.toy import exactly, ids, lacks, pairs, refused
 
 NONE = np.empty(0, np.int64)
 VOCABULARY = ("wind", "sand", "tide", "moon", "fern", "moss", "owl", "elk", "salt", "iron", "rope")
@@ -197,10 +197,6 @@ def texts():
         cat, text = "The cat and the hat", "some text with an x in it"
         build_bm25(collection, documents(cat=cat, text=text, cafe=cafe, nothing="!?"))
         yield collection
-
-
-def pairs(hits):
-    return [(hit.doc_id, hit.score) for hit in hits]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,12 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError
 from retriever import Collection, Document, HashingEmbedder, Sentences, Words, compare
-from tests.support.toy import Axes, exactly, ids, lacks, refused, rounded
+from tests.support.toy import Axes, exactly, ids, lacks, pairs, refused, rounded
 
 # In passages of two words:           up up | north north | east east
 MIXED = Document("mixed", "up up north north east east")
 NE = Document("ne", "north east")
 STRUCTURES = ["HNSW16", "IVF2,Flat", "SQ8"]
-
-
-def pairs(hits):
-    return [(hit.doc_id, hit.score) for hit in hits]
 
 
 def split_axes(folder, split, *documents):
