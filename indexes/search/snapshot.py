@@ -38,7 +38,7 @@ class Snapshot:
     ) -> Neighbors:
         """Return the `k` nearest documents of each query in one index, each by its best passage.
 
-        Queries are vectors (n, dim), or `lexical.Terms` if the index is lexical. `where` selects
+        Queries are vectors (n, dim), or `bm25.Terms` if the index is lexical. `where` selects
         the documents; `exact` searches the same vectors by brute force.
         """
         searcher = self.searchers.of(index)

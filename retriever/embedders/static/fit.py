@@ -136,8 +136,8 @@ def top_of_corpus(counts: WordCounts, vocabulary: Vocabulary, number: int) -> Co
 def row_weights(weighting: str, fit: Fit | None, number: int) -> Matrix:
     """Return the weight of each of a vocabulary's `number` rows, float32; not for `mean`.
 
-    Without a fit, word probabilities come from ranks (`weights.zipf`): SIF and uSIF use them, uSIF
-    for texts of 11 words, and `idf` is -ln p.
+    Without a fit, word probabilities come from ranks (`weighting.zipf`): SIF and uSIF use them,
+    uSIF for texts of 11 words, and `idf` is -ln p.
     """
     if fit is None:
         p = weights.zipf(number)
