@@ -15,8 +15,8 @@ demo: .venv/.demo  ## set up, then index a corpus in several ways and compare th
 test: .venv/.dev  ## set up, then run all tests, in parallel
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
-test-fast: .venv/.dev  ## the tests that need no model and enumerate no faults: about a minute
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist worksteal -m 'not model and not exhaustive'
+test-fast: .venv/.dev  ## the tests that need no model and enumerate no faults, in less than a minute
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=fast -m 'not model and not exhaustive'
 
 check: .venv/.dev  ## format, lint, types, import order, and that generated docs are current
 	$(BIN)/ruff format --check .

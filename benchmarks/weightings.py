@@ -16,7 +16,8 @@ import numpy as np
 
 from benchmarks.certificate import certificate, checksum, save
 from benchmarks.quality import CRANFIELD, SCIFACT, Data
-from indexes.document import Document, passage_text
+from indexes.catalog.passages import passage_text
+from indexes.document import Document
 from retriever import StaticEmbedder, read_qrels, read_queries
 from retriever.evaluation.measures import evaluate, means
 from retriever.formats import read_documents

@@ -1,15 +1,14 @@
-"""Documents, and the text that is embedded for a passage of one."""
+"""Documents."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from indexes.checksums import text_checksum
 from indexes.errors import InputError, short_repr
 
 
@@ -72,27 +71,6 @@ class Document:
     def _checksum(self) -> bytes:
         # Cached: neither text can change. (The metadata may be a dict that does.)
         return text_checksum(self.title, self.text)
-
-
-_BLAKE = hashlib.blake2b(digest_size=16)
-_LENGTH = struct.Struct("<Q").pack
-
-
-def text_checksum(title: str, text: str) -> bytes:
-    """Return BLAKE2b of the title's length in bytes, the title and the text; 16 bytes."""
-    start = title.encode()
-    digest = _BLAKE.copy()  # cheaper than a new one
-    digest.update(_LENGTH(len(start)) + start + text.encode())
-    return digest.digest()
-
-
-def passage_text(title: str, text: str, start: int, end: int) -> str:
-    """Return what is embedded for the characters `start` to `end`: title, a space, text.
-
-    This is BEIR's convention, which published scores follow.
-    """
-    stretch = text if start == 0 and end == len(text) else text[start:end]
-    return f"{title} {stretch}" if title else stretch
 
 
 def _check_text(name: str, value: object) -> None:

@@ -14,8 +14,7 @@ import numpy as np
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filtering import check_passages, indexed_fields
-from indexes.catalog.kinds import kind_of
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, read_parameters
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry, gaps
 from indexes.document import Document
 from indexes.errors import DamageError

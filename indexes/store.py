@@ -12,9 +12,8 @@ from typing import Any
 
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
-from indexes.catalog.kinds import COMBINED, LEXICAL
 from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
-from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow
+from indexes.catalog.records import COMBINED, LEXICAL, NOTHING, EmbeddingRow, IndexRow
 from indexes.catalog.registry import another_index
 from indexes.document import Document
 from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep
@@ -24,12 +23,11 @@ from indexes.lexical.bm25 import check_language
 from indexes.maintenance.compact import CompactReport, compact
 from indexes.maintenance.repair import Encoder, Repairer, RepairReport
 from indexes.maintenance.verify import Checker, Problem, VerifyReport
-from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
-from indexes.pipeline.builder import Builder
+from indexes.pipeline.builder import Builder, Make
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
-from indexes.pipeline.fitting import Fitting, Make
+from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.reader import CATALOG, FOLDERS, Reader
@@ -164,7 +162,7 @@ class Store(Reader):
         registered with its index at once, so that an interrupted build can resume. In the
         `definition` of the index, `factory` is a FAISS factory string; the rest belongs to the
         caller. Texts that cannot be encoded are left out and reported; see `Builder.embed` and
-        `AnnBuilder.build_after_embedding`.
+        `Builder.build_index`.
 
         Raises:
             InputError: there is nothing to build on, or FAISS refuses the factory.
@@ -173,20 +171,18 @@ class Store(Reader):
             self._check_plan(name, embedding)
             writer = self._writer()
             if embedding is None:
-                embedding = Fitting(writer).begin(name, make, definition, progress)
+                embedding = Builder(writer).begin(name, make, definition, progress)
             try:
                 embedded = Builder(writer).embed(embedding, encoder, progress)
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            builder = AnnBuilder(writer)
-            builder.restore(embedding, but=name)
-            return builder.build_after_embedding(embedded, name, embedding, definition)
+            return Builder(writer).build_index(embedded, name, embedding, definition)
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
     ) -> tuple[IndexRow, EmbeddingResult]:
-        """Fit the embedding of an index again, and embed everything again; see `Fitting.refit`.
+        """Fit the embedding of an index again, and embed everything again; see `Refitter.refit`.
 
         Raises:
             InputError: another process has changed the index since the caller read it.
@@ -194,13 +190,12 @@ class Store(Reader):
         with self._writing():
             self._check_plan(name, embedding)
             writer = self._writer()
-            embedded = Fitting(writer).refit(name, embedding, make, encode, progress)
+            embedded = Refitter(writer).refit(name, embedding, make, encode, progress)
             index = self.index(name)
             now = self.registry.embedding_of(index)
-            build = AnnBuilder(writer).build_after_embedding
-            index, embedded = build(embedded, name, now, index.definition)
+            built = Builder(writer).build_index(embedded, name, now, index.definition)
             self._sweep()
-        return index, embedded
+        return built
 
     def build_bm25(self, name: str, language: str, progress: Progress) -> IndexRow:
         """Build a BM25 index over all texts, or bring it up to date; see `Bm25Builder`.

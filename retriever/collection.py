@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from indexes.catalog.kinds import kind_of
+from indexes.catalog.records import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
@@ -19,10 +19,9 @@ from retriever.documents import Documents
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
 from retriever.indexing.builder import IndexBuilder
+from retriever.indexing.builds import BuildReport, BuildRequest
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
-from retriever.indexing.plan import BuildRequest
-from retriever.indexing.report import BuildReport
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder

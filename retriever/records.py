@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from indexes.maintenance.compact import CompactReport
     from indexes.maintenance.repair import RepairReport
     from indexes.maintenance.verify import Problem, VerifyReport
-    from retriever.indexing.report import BuildReport
+    from retriever.indexing.builds import BuildReport
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
     from retriever.word_senses import WordSenses, WordUses

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from retriever import Collection, HashingEmbedder
 from retriever.embedders.hub import locate_sentence_model
+from tests.support.laws import FAST
 from tests.support.toy import ANIMALS, COMPASS, HALF, Axes
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -39,6 +41,8 @@ MARKED = {
     ),
 }
 MODELS = {"glove", "plain_minilm", "real"}
+# `make test-fast` tries fewer examples of each law.
+settings.register_profile(FAST, max_examples=15)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,29 +24,6 @@ DELETED_AT_ONCE = 10_000
 class Corpus(Passages):
     """The documents of a collection, and their passages: see `Passages`."""
 
-    def count(self) -> int:
-        """Return the number of documents."""
-        return int(self._catalog.value("SELECT documents FROM state"))
-
-    def count_all_passages(self) -> int:
-        """Return the number of passages."""
-        return int(self._catalog.value("SELECT passages FROM state"))
-
-    def stop_key(self) -> int:
-        """Return the key that the next passage will get; no key before it is ever used again."""
-        return int(self._catalog.value("SELECT next_key FROM state"))
-
-    def content(self) -> int:
-        """Return the generation in which a document changed last."""
-        return int(self._catalog.value("SELECT content FROM state"))
-
-    def tombstones(self) -> Keys:
-        """Return the keys of deleted passages that a file may still hold, ascending."""
-        rows = self._catalog.rows("SELECT key FROM tombstones ORDER BY key")
-        if self._catalog.value("SELECT COUNT(*) FROM tombstones JOIN passages USING (key)"):
-            raise self._catalog.damage("a passage is both live and deleted")
-        return np.array(rows, np.int64).reshape(-1)
-
     def document(self, doc_id: str) -> Document | None:
         """Return the document of that id, or None."""
         if not _is_possible(doc_id):

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import sqlite_utils
 
 from indexes.catalog import forks
-from indexes.catalog.row_checksums import digest
+from indexes.checksums import digest
 from indexes.errors import CollectionError, DamageError, NextStep
 
 # The tables that decide which files count, and what the numbers in this catalog mean.

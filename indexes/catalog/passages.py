@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from indexes.catalog.database import Catalog, Row
-from indexes.catalog.row_checksums import are_intact_hits, is_intact_document, is_intact_passage
-from indexes.document import Document, passage_text, text_checksum
+from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
+from indexes.document import Document
 from indexes.neighbors import NO_KEY, Keys
 
 # What a batch of passages may hold, unless a single one is longer.
@@ -67,6 +67,29 @@ class Passages:
     def is_split(self) -> bool:
         """Whether documents are split: fixed when a collection is created, so read once."""
         return self.split() != "null"
+
+    def count(self) -> int:
+        """Return the number of documents."""
+        return int(self._catalog.value("SELECT documents FROM state"))
+
+    def count_all_passages(self) -> int:
+        """Return the number of passages."""
+        return int(self._catalog.value("SELECT passages FROM state"))
+
+    def stop_key(self) -> int:
+        """Return the key that the next passage will get; no key before it is ever used again."""
+        return int(self._catalog.value("SELECT next_key FROM state"))
+
+    def content(self) -> int:
+        """Return the generation in which a document changed last."""
+        return int(self._catalog.value("SELECT content FROM state"))
+
+    def tombstones(self) -> Keys:
+        """Return the keys of deleted passages that a file may still hold, ascending."""
+        rows = self._catalog.rows("SELECT key FROM tombstones ORDER BY key")
+        if self._catalog.value("SELECT COUNT(*) FROM tombstones JOIN passages USING (key)"):
+            raise self._catalog.damage("a passage is both live and deleted")
+        return np.array(rows, np.int64).reshape(-1)
 
     def count_passages(self, first_key: int, stop_key: int) -> int:
         """Return the number of passages from `first_key` to before `stop_key`."""
@@ -237,6 +260,15 @@ class Passages:
             UNION ALL SELECT 1, stop_key FROM indexes WHERE kind = 'lexical' AND stop_key > 1
         """
         return _merged(self._catalog.rows(sql))
+
+
+def passage_text(title: str, text: str, start: int, end: int) -> str:
+    """Return what is embedded for the characters `start` to `end`: title, a space, text.
+
+    This is BEIR's convention, which published scores follow.
+    """
+    stretch = text if start == 0 and end == len(text) else text[start:end]
+    return f"{title} {stretch}" if title else stretch
 
 
 def check_text(catalog: Catalog, row: Sequence[object]) -> None:

@@ -1,16 +1,45 @@
-"""Catalog records of embeddings, shards and indexes, and of their files."""
+"""Catalog records of embeddings, shards and indexes; their files, and the kinds of indexes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from indexes.catalog.database import Row
-from indexes.errors import NextStep
+from indexes.errors import DamageError, NextStep
 from indexes.storage.files import NO_FILE, FileDigest, read_verified
+
+
+@dataclass(frozen=True)
+class IndexKind:
+    """What one kind of index is: `name` is the string in the catalog."""
+
+    name: str
+    has_vectors: bool = False
+    has_structure: bool = False
+    is_lexical: bool = False
+
+
+# Brute force over an embedding's shards.
+FLAT = IndexKind("flat", has_vectors=True)
+# Approximate search through an engine's file over an embedding's shards.
+ANN = IndexKind("ann", has_vectors=True, has_structure=True)
+# BM25 over the words of all texts, in a folder.
+LEXICAL = IndexKind("lexical", is_lexical=True)
+# A combination of other indexes (`IndexRow.parts`), without files.
+COMBINED = IndexKind("combined")
+_KINDS: Mapping[str, IndexKind] = {kind.name: kind for kind in (FLAT, ANN, LEXICAL, COMBINED)}
+
+
+def kind_of(stored: str) -> IndexKind:
+    """Return the kind that a string of the catalog names; raise a DamageError if none has it."""
+    if stored not in _KINDS:
+        known = ", ".join(_KINDS)
+        raise DamageError(f"The catalog names an index kind '{stored}'; known: {known}.")
+    return _KINDS[stored]
 
 
 @dataclass(frozen=True)
@@ -128,6 +157,17 @@ class IndexRow(_Record):
     digest: FileDigest
     seconds: float
     report: Mapping[str, int]
+
+    @classmethod
+    def planned(cls, name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
+        """Return an index without a file yet, searched by brute force until it has one.
+
+        In its definition, `factory` is a FAISS factory string and `search` may hold search
+        parameters; the rest belongs to the caller.
+        """
+        kind = ANN.name if "factory" in definition else FLAT.name
+        number = embedding.number
+        return replace(NOTHING, name=name, kind=kind, embedding=number, definition=definition)
 
     @property
     def parts(self) -> Sequence[str]:

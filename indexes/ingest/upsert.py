@@ -17,7 +17,7 @@ from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.passages import CHOSEN
-from indexes.catalog.row_checksums import document_row_checksum, passage_row_checksum
+from indexes.checksums import document_row_checksum, passage_row_checksum
 from indexes.document import Document
 from indexes.errors import BadRecord
 

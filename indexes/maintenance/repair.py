@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from indexes.catalog.filtering import indexed_fields
-from indexes.catalog.kinds import LEXICAL
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.records import LEXICAL, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import pluralize
 from indexes.ingest.upsert import index_all_values
 from indexes.maintenance.verify import Problem

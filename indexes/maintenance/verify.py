@@ -14,11 +14,9 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
-from indexes.catalog.kinds import kind_of
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, read_parameters
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry
-from indexes.catalog.row_checksums import is_intact_document, is_intact_passage
-from indexes.document import text_checksum
+from indexes.checksums import is_intact_document, is_intact_passage, text_checksum
 from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25
 from indexes.neighbors import Keys

@@ -13,6 +13,6 @@ commit, and rebuilt at the end or by the next build.
 Small shards that interrupted or incremental builds left are merged at the end of the next one, but
 never across a key up to which some ANN index has seen everything.
 
-`fitting` keeps what an embedder was fitted to. `refit` makes a new embedding that *replaces* the
-old one: no index searches it until one commit switches all of them.
+`refit` fits an embedder again: it makes a new embedding that *replaces* the old one. No index
+searches it until one commit switches all of them.
 """

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexes.catalog.kinds import ANN, FLAT, kind_of
-from indexes.catalog.records import NOTHING, EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.errors import InputError, RetrieverError
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.session import WriteSession
-from indexes.progress import PEAK_MEMORY
+from indexes.progress import PEAK_MEMORY, Peak
 from indexes.storage.files import new_file
-from indexes.storage.memory import Peak
 from indexes.vectors.engines import engine_of
 from indexes.vectors.shards import live_rows, open_shards
 
@@ -30,16 +28,10 @@ class AnnBuilder:
     writer: WriteSession
 
     def build(self, name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
-        """Build an index over an embedding, unless it covers all vectors; return its row.
-
-        Without a factory in its definition, searches go through the shards by brute force. If it
-        sets no search parameters, an index keeps those that it has.
-        """
+        """Build an index over an embedding, unless it covers all vectors; return its row."""
         registry = self.writer.registry
         old = next((row for row in registry.indexes() if row.name == name), None)
-        if old and "search" in old.definition:
-            definition = {"search": old.definition["search"], **definition}
-        row = planned(name, embedding, definition)
+        row = IndexRow.planned(name, embedding, definition)
         if old and self._is_current(old, row, embedding):
             if old.definition != row.definition:
                 self.writer.set_index(replace(old, definition=row.definition))
@@ -60,7 +52,7 @@ class AnnBuilder:
         except RetrieverError as error:
             if not embedded.failed:
                 raise
-            return planned(name, embedding, definition), replace(embedded, unbuilt=error)
+            return IndexRow.planned(name, embedding, definition), replace(embedded, unbuilt=error)
 
     def rebuild(self, index: IndexRow, embedding: EmbeddingRow) -> bool:
         """Rebuild an index; return whether the vectors are enough, else it is searched exactly."""
@@ -78,15 +70,9 @@ class AnnBuilder:
         behind = [row for row in rows if self._is_behind(row)]
         return [row.name for row in behind if not self.rebuild(row, embedding)]
 
-    def restore(self, embedding: EmbeddingRow, *, but: str) -> None:
-        """Rebuild the indexes that a stopped call left stale, except one that is built anyway."""
-        for row in self.writer.registry.of_kind(ANN.name):
-            if row.embedding == embedding.number and STALE in row.report and row.name != but:
-                self.rebuild(row, embedding)
-
     def over(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         """Return an index with a new file that no row names yet; without one if FAISS refuses."""
-        row = planned(index.name, embedding, index.definition)
+        row = IndexRow.planned(index.name, embedding, index.definition)
         # Usually because there are too few vectors to train on; the caller reports it.
         with contextlib.suppress(InputError):
             row = self._built(row, embedding)
@@ -94,8 +80,8 @@ class AnnBuilder:
 
     def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
         one, other = ((row.embedding, row.definition.get("factory")) for row in (old, new))
-        if one != other or not kind_of(old.kind).has_structure:
-            return one == other
+        if one != other:
+            return False
         seen = _seen(self.writer.registry.shards(embedding.number))
         return old.stop_key == seen and self.writer.is_intact(old)
 
@@ -135,19 +121,9 @@ class AnnBuilder:
         )
 
 
-def planned(name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
-    """Return an index without a file yet, searched by brute force until it has one.
-
-    In its definition, `factory` is a FAISS factory string and `search` may hold search parameters;
-    the rest belongs to the caller.
-    """
-    kind = ANN.name if "factory" in definition else FLAT.name
-    return replace(NOTHING, name=name, kind=kind, embedding=embedding.number, definition=definition)
-
-
 def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
     """Return an index whose file is not used any more, until it is rebuilt."""
-    return replace(planned(index.name, embedding, index.definition), report={STALE: 1})
+    return replace(IndexRow.planned(index.name, embedding, index.definition), report={STALE: 1})
 
 
 def _seen(shards: Sequence[ShardRow]) -> int:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from indexes.catalog.kinds import LEXICAL
-from indexes.catalog.records import NOTHING, IndexRow
+from indexes.catalog.records import LEXICAL, NOTHING, IndexRow
 from indexes.lexical import bm25 as lexical
 from indexes.pipeline.session import WriteSession
-from indexes.progress import PEAK_MEMORY, Progress
+from indexes.progress import PEAK_MEMORY, Peak, Progress
 from indexes.storage.files import digest_of
-from indexes.storage.memory import Peak
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,43 @@
-"""Embeds passages that no shard covers, merges small shards, and compacts deleted rows."""
+"""Creates embeddings, embeds passages that no shard covers, merges and compacts shards."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.records import (
+    ANN,
+    EmbeddingRow,
+    Fitted,
+    IndexRow,
+    NewEmbedding,
+    ShardRow,
+    kind_of,
+)
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, FailedText
 from indexes.neighbors import Keys
-from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
-from indexes.pipeline.drafts import Draft, Drafts
-from indexes.pipeline.embedding_job import EmbeddingJob, EmbeddingResult
+from indexes.pipeline.ann_builder import STALE, AnnBuilder, mark_stale
+from indexes.pipeline.embedding_job import (
+    BatchSchedule,
+    Draft,
+    Drafts,
+    EmbeddingJob,
+    EmbeddingResult,
+)
 from indexes.pipeline.encoder import Encode, FailedPassage, FaultTolerantEncoder
-from indexes.pipeline.schedule import BatchSchedule
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
+from indexes.storage.files import new_file
 from indexes.vectors.blocks import rows_of
 from indexes.vectors.shards import MERGED_BYTES, keys_of, mergeable, rewritten
+
+# From the texts of all passages to the embedding to make. Called by the only writer.
+Make = Callable[[Iterator[str]], NewEmbedding]
 
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
@@ -29,9 +46,24 @@ FIRST_BATCH, LARGEST_BATCH = 64, 4096
 
 @dataclass(frozen=True)
 class Builder:
-    """Writes the shards of one collection; the caller holds the write lock."""
+    """Writes the embeddings of one collection; the caller holds the write lock."""
 
     writer: WriteSession
+
+    def begin(
+        self, name: str, make: Make, definition: Mapping[str, Any], progress: Progress
+    ) -> EmbeddingRow:
+        """Create an embedding and its first index in one commit, so that a stopped build resumes.
+
+        Fitted parameters are stored before anything is embedded, so that all vectors use the same.
+        """
+        registry = self.writer.registry
+        new = make(self.all_texts(progress))
+        fitted = self.write_parameters(name, new)
+        with self.writer.catalog.writing():
+            embedding = registry.add_embedding(name, new, fitted)
+            registry.set_index(IndexRow.planned(name, embedding, definition))
+        return embedding
 
     def embed(
         self, embedding: EmbeddingRow, encoder: Callable[[], Encode], progress: Progress
@@ -64,6 +96,52 @@ class Builder:
         for row in outdated.values():
             AnnBuilder(self.writer).rebuild(row, embedding)
         return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
+
+    def write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
+        """Write the fitted parameters to a file, which is used once a row names it."""
+        if new.parameters is None:
+            return Fitted()
+        file = f"fitted/{name}-{self.writer.catalog.generation() + 1}.bin"
+        with new_file(self.writer.folder / file) as written:
+            written.write(new.parameters)
+        return Fitted(file, written.digest)
+
+    def build_index(
+        self,
+        embedded: EmbeddingResult,
+        name: str,
+        embedding: EmbeddingRow,
+        definition: Mapping[str, Any],
+    ) -> tuple[IndexRow, EmbeddingResult]:
+        """Build an index over an embedding; errors as in `AnnBuilder.build_after_embedding`.
+
+        Without a factory in its definition, searches go through the shards by brute force. If it
+        sets no search parameters, an index keeps those that it has. Other indexes that a stopped
+        call left stale are rebuilt.
+        """
+        registry = self.writer.registry
+        for row in registry.of_kind(ANN.name):
+            if row.embedding == embedding.number and STALE in row.report and row.name != name:
+                AnnBuilder(self.writer).rebuild(row, embedding)
+        old = next((row for row in registry.indexes() if row.name == name), None)
+        if old and "search" in old.definition:
+            definition = {"search": old.definition["search"], **definition}
+        row = IndexRow.planned(name, embedding, definition)
+        if kind_of(row.kind).has_structure:
+            builder = AnnBuilder(self.writer)
+            return builder.build_after_embedding(embedded, name, embedding, definition)
+        if old is None or old != replace(row, number=old.number, generation=old.generation):
+            self.writer.set_index(row)
+        return registry.index(name), embedded
+
+    def all_texts(self, progress: Progress) -> Iterator[str]:
+        """Yield the text of every passage, in key order."""
+        corpus = self.writer.corpus
+        total = corpus.count_all_passages()
+        for done, passage in enumerate(self.writer.texts(corpus.stop_key()), start=1):
+            yield passage.text
+            if done % 1_000 == 0 or done == total:
+                progress(done, total)
 
     def _known_good_text(self, embedding: EmbeddingRow) -> str | None:
         """Return a text that has been embedded before; None if there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,16 +10,17 @@ from functools import partial
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.passages import Passage
+from indexes.catalog.records import EmbeddingRow
 from indexes.errors import FailedText, RetrieverError
 from indexes.pipeline.background import BackgroundWorker
-from indexes.pipeline.drafts import Draft, Drafts
 from indexes.pipeline.encoder import Batch, EncodedBatch, FailedPassage, FaultTolerantEncoder
-from indexes.pipeline.schedule import BatchSchedule
-from indexes.progress import Progress
-from indexes.storage.memory import Peak
+from indexes.progress import PEAK_MEMORY, Peak, Progress
+from indexes.vectors.shards import ShardDraft
 
 # An interval of keys: the first one, and the one after the last.
 Gap = tuple[int, int]
+# A shard to write, and the key before which it ends.
+Draft = tuple[ShardDraft, int]
 
 # If a batch takes at least this long, the next one is encoded in the background. A faster embedder
 # would gain nothing: it is mostly in Python, and one thread at a time has the interpreter.
@@ -38,6 +40,30 @@ class EmbeddingResult:
     unbuilt: RetrieverError | None = None
 
 
+@dataclass(frozen=True)
+class BatchSchedule:
+    """How many texts are encoded at once, and how much is done between two commits.
+
+    Batches grow or shrink to take `seconds` each, from `first` texts to at most `largest`. A commit
+    is due after `commit_seconds`, or `commit_bytes` of vectors.
+    """
+
+    first: int
+    largest: int
+    seconds: float
+    commit_seconds: float
+    commit_bytes: int
+
+    def next_size(self, size: int, seconds: float) -> int:
+        """Return the batch size that fits the speed just measured, grown by steps."""
+        fitting = int(size * self.seconds / max(seconds, 1e-3))
+        return max(1, self.first // 2, min(fitting, 4 * size, self.largest))
+
+    def is_commit_due(self, size: int, seconds: float) -> bool:
+        """Return whether `size` bytes of vectors, the oldest `seconds` old, are to be committed."""
+        return size >= self.commit_bytes or seconds >= self.commit_seconds
+
+
 class EncodedBatches:
     """Passages of some intervals of keys, read and encoded batch by batch."""
 
@@ -46,24 +72,30 @@ class EncodedBatches:
         self._size, self._most = pace.first, pace.largest
 
     def encode(
-        self, todo: Sequence[Gap], background: BackgroundWorker[Batch]
+        self, todo: Sequence[Gap], threads: contextlib.ExitStack
     ) -> Iterator[tuple[Gap, Batch]]:
         """Yield batches in key order; a slow embedder encodes the next one while the caller works.
 
-        At most one batch waits to be encoded, and one for the caller.
+        It does so in a thread that ends with `threads`. At most one batch waits to be encoded, and
+        one for the caller.
         """
+        worker: BackgroundWorker[Batch] | None = None
         read, in_background = self._read(todo), False
         current = next(read, None)
         while current:
             following = next(read, None) if in_background else None
-            batch = background.result() if in_background else self._encoding.batch(current[1])
+            if worker and in_background:
+                batch = worker.result()
+            else:
+                batch = self._encoding.batch(current[1])
             self._most = min(self._most, batch.most or self._most)
             self._size = min(self._pace.next_size(len(current[1]), batch.seconds), self._most)
             if not in_background:
                 following = next(read, None)
             in_background = batch.seconds >= BACKGROUND_SECONDS and batch.error is None
             if in_background and following:
-                background.submit(partial(self._encoding.batch, following[1]))
+                worker = worker or threads.enter_context(BackgroundWorker("encoding"))
+                worker.submit(partial(self._encoding.batch, following[1]))
             yield current[0], batch
             current = following
             del batch  # its memory is for the next one
@@ -74,6 +106,42 @@ class EncodedBatches:
             while passages := self._corpus.passages(position, stop_key, self._size):
                 position = passages[-1].key + 1
                 yield gap, passages
+
+
+class Drafts:
+    """Shards that are being filled, in key order.
+
+    Each covers all keys of an interval. So one ends before a passage that failed, and the next
+    begins after it: no shard covers that passage, and the next call tries it again.
+    """
+
+    def __init__(self, embedding: EmbeddingRow) -> None:
+        self._embedding = embedding
+        self._open = ShardDraft(embedding, 1)
+        self._ended: list[Draft] = []
+        self._ended_bytes = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of vectors."""
+        return self._open.size + self._ended_bytes
+
+    def add(self, part: EncodedBatch, memory: int) -> None:
+        """Add vectors, and the memory that the process held when they were made."""
+        report = {**part.report, PEAK_MEMORY: memory}
+        self._open.append(part.keys, part.vectors, seconds=part.seconds, report=report)
+
+    def end(self, stop_key: int, next_key: int) -> None:
+        """Let the open shard cover all keys before `stop_key`; begin one at `next_key`."""
+        if self._open.texts:
+            self._ended.append((self._open, stop_key))
+            self._ended_bytes += self._open.size
+        self._open = ShardDraft(self._embedding, next_key)
+
+    def take(self) -> list[Draft]:
+        """Return the shards that are ready to be written, and release them."""
+        ended, self._ended, self._ended_bytes = self._ended, [], 0
+        return ended
 
 
 class EmbeddingJob:
@@ -104,8 +172,8 @@ class EmbeddingJob:
         """Embed all passages of some intervals, in their order, up to an error; call it once."""
         total = sum(self._corpus.count_passages(*gap) for gap in todo)
         batches = EncodedBatches(self._corpus, self._encoding, self._pace)
-        with Peak() as peak, BackgroundWorker[Batch]("encoding") as background:
-            for gap, batch in batches.encode(todo, background):
+        with Peak() as peak, contextlib.ExitStack() as threads:
+            for gap, batch in batches.encode(todo, threads):
                 self._enter(gap)
                 self._add(batch, peak)
                 if batch.error is not None:

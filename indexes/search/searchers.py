@@ -14,8 +14,7 @@ import numpy as np
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filters import Filter
-from indexes.catalog.kinds import kind_of
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.catalog.registry import Registry, gaps
 from indexes.lexical.bm25 import LexicalIndex, Terms
 from indexes.lexical.bm25 import load as load_lexical

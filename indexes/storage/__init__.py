@@ -1,1 +1,1 @@
-"""Files that are complete or absent, the writer's lock, and memory in use."""
+"""Files that are complete or absent, and the writer's lock."""

@@ -15,8 +15,8 @@ from retriever.cli.output import note, print_json, progress_bar
 if TYPE_CHECKING:
     from retriever.collection import Collection
     from retriever.embedders import Embedder
+    from retriever.indexing.builds import BuildReport
     from retriever.indexing.info import IndexInfo
-    from retriever.indexing.report import BuildReport
 
 
 @click.command()
@@ -210,7 +210,7 @@ def _part(text: str) -> tuple[str, float]:
 
 
 def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
-    from indexes.catalog.kinds import kind_of
+    from indexes.catalog.records import kind_of
     from indexes.errors import pluralize
 
     if index.parts and not report.embedded:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
 
-from indexes.catalog.kinds import kind_of
+from indexes.catalog.records import kind_of
 from indexes.errors import InputError, unknown_name
 from indexes.progress import Progress
 from retriever.advice import shell_command

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 300.0
 # Measures before importing anything that an open index needs.
 CHILD = """
 import json, sys
-from indexes.storage.memory import resident
+from indexes.progress import resident
 before = resident()
 from retriever.collection import Collection
 path, name, query = json.loads(sys.stdin.read())

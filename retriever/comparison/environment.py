@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain
 
-from indexes.catalog.kinds import kind_of
+from indexes.catalog.records import kind_of
 from indexes.errors import pluralize
 from retriever.advice import shell_command
 from retriever.collection import Collection

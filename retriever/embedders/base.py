@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
@@ -10,6 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from indexes.errors import InputError
 
 Matrix = NDArray[np.float32]
 TEXT_ONLY = ("text",)
@@ -194,6 +197,28 @@ def fingerprint_of(**parts: Any) -> str:
     return json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+@functools.lru_cache(maxsize=64)
+def vector_fingerprint(fingerprint: str) -> str:
+    """Return the part of a fingerprint that decides the vectors, for comparison.
+
+    The runtimes of a model are interchangeable in single precision: an exported copy was compared
+    with the model before it was trusted. In any other precision they are not.
+    """
+    parts = fingerprint_parts(fingerprint)
+    if "runtime" not in parts or "precision" in parts:
+        return fingerprint
+    return fingerprint_of(**{name: part for name, part in parts.items() if name != "runtime"})
+
+
+def fingerprint_parts(fingerprint: str) -> dict[str, Any]:
+    """Return the parts of a fingerprint by name."""
+    try:
+        parts = json.loads(fingerprint)
+    except ValueError:
+        parts = fingerprint
+    return parts if isinstance(parts, dict) else {"fingerprint": parts}
+
+
 def unit(vectors: Matrix) -> Matrix:
     """Scale rows to length 1; zero rows stay zero.
 
@@ -203,3 +228,24 @@ def unit(vectors: Matrix) -> Matrix:
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     lengths[lengths == 0] = 1.0
     return np.asarray(vectors / lengths[:, None], dtype=np.float32)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Check that `texts` is a list of valid texts.
+
+    Raises:
+        InputError: a single text instead of a list; or a text that is not `str` or not valid
+            Unicode, named by its position from 0.
+    """
+    if isinstance(texts, str | bytes):
+        raise InputError("Expected a list of texts; got a single one. Put it into a list: [text].")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"Text {position} is {type(text).__name__}; expected text (str).")
+        try:
+            # Only a text beyond ASCII can hold half of a surrogate pair.
+            if not text.isascii():
+                text.encode()
+        except UnicodeEncodeError as error:
+            at = f"at character {error.start}: a lone surrogate"
+            raise InputError(f"Text {position} is not valid Unicode {at}.") from None

@@ -12,10 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexes.errors import InputError
-from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, fingerprint_of, unit
-from retriever.embedders.tokenization.batch_split import text_chunks
-from retriever.embedders.tokenization.words import Words, split
-from retriever.embedders.validation import check_texts
+from retriever.embedders.base import (
+    TEXT_ONLY,
+    EmbedderSpec,
+    Matrix,
+    check_texts,
+    fingerprint_of,
+    unit,
+)
+from retriever.embedders.tokenization.words import Words, split, text_chunks
 
 # Already 256 KiB per document: a typo must not exhaust memory.
 WIDEST = 1 << 16

@@ -26,24 +26,3 @@ def check_one_of(name: str, value: str, known: Sequence[str]) -> None:
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, at most 200 characters; its type if empty."""
     return (next(iter(str(error).splitlines()), "") or type(error).__name__)[:200]
-
-
-def check_texts(texts: Sequence[str]) -> None:
-    """Check that `texts` is a list of valid texts.
-
-    Raises:
-        InputError: a single text instead of a list; or a text that is not `str` or not valid
-            Unicode, named by its position from 0.
-    """
-    if isinstance(texts, str | bytes):
-        raise InputError("Expected a list of texts; got a single one. Put it into a list: [text].")
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"Text {position} is {type(text).__name__}; expected text (str).")
-        try:
-            # Only a text beyond ASCII can hold half of a surrogate pair.
-            if not text.isascii():
-                text.encode()
-        except UnicodeEncodeError as error:
-            at = f"at character {error.start}: a lone surrogate"
-            raise InputError(f"Text {position} is not valid Unicode {at}.") from None

@@ -5,21 +5,28 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from indexes.catalog.kinds import kind_of
-from indexes.catalog.records import EmbeddingRow, IndexRow, NewEmbedding
+from indexes.catalog.records import EmbeddingRow, IndexRow, NewEmbedding, kind_of
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.pipeline.encoder import Encode
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.advice import shell_command
-from retriever.embedders.base import Fittable, HasNotes, Matrix
-from retriever.indexing.embedder_pool import EmbedderPool, encode
-from retriever.indexing.fingerprints import QUERIES, new_embedding
-from retriever.indexing.plan import DTYPES, BuildRequest, plan
-from retriever.indexing.report import BuildReport, EmbeddingTotals, build_report, raise_if_failed
+from retriever.embedders.base import Embedder, Fittable, HasNotes, Matrix
+from retriever.indexing.builds import (
+    DTYPES,
+    BuildReport,
+    BuildRequest,
+    EmbeddingTotals,
+    build_report,
+    plan,
+    raise_if_failed,
+)
+from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
+from retriever.indexing.fingerprints import QUERIES
 
 DEFAULT_LANGUAGE = "english"
 
@@ -196,3 +203,19 @@ class _Source:
     def notes(self) -> tuple[str, ...]:
         """The embedder's notes, if it was loaded."""
         return tuple(self.embedder.notes) if isinstance(self.embedder, HasNotes) else ()
+
+
+def new_embedding(
+    embedder: Embedder, dtype: str, folder: Path, attributes: Mapping[str, Any]
+) -> NewEmbedding:
+    """Return what the catalog keeps of an embedder, and of how its vectors are stored."""
+    case = getattr(embedder, "case", None)
+    return NewEmbedding(
+        embedder=embedder_record(embedder, folder),
+        model=embedder.name,
+        fingerprint=embedder.fingerprint,
+        dim=embedder.dim,
+        dtype=dtype,
+        attributes={**attributes, **({"case": case} if isinstance(case, str) else {})},
+        parameters=embedder.parameters if isinstance(embedder, Fittable) else None,
+    )

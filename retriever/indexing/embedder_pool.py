@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,19 @@ from indexes.maintenance.verify import Problem
 from indexes.pipeline.encoder import Encode
 from indexes.store import Store
 from retriever.embedders import Embedder, EmbedderSpec, ReportsCoverage, load_embedder
-from retriever.embedders.base import Fittable, Matrix
+from retriever.embedders.base import Fittable, Matrix, vector_fingerprint
 from retriever.embedders.static.token_table import is_token_table
 from retriever.indexing.fingerprints import (
-    CUSTOM,
     QUERIES,
     check_query_embedder,
     check_same_embedder,
     check_teacher,
-    embedder_record,
-    embedder_spec,
-    model_inside,
-    vector_fingerprint,
 )
 
+# The kind of an embedder that is the user's own object: only the user can load it again.
+CUSTOM = "custom"
+# In an embedder's record: its model is in the collection's own folder, and moves with it.
+INSIDE = "inside"
 # The folder of a collection for the models made from it; nothing in it is ever removed.
 MODELS = "models"
 # What shards keep of a report on texts, in this order.
@@ -166,6 +166,40 @@ class EmbedderPool:
             )
         known = sorted({*models, *indexes})
         raise unknown_name("model or index", name, f"{self._store.folder}/", known)
+
+
+def embedder_record(embedder: Embedder, folder: Path) -> dict[str, Any]:
+    """Return a JSON record to load an embedder by; a model in the collection by its place there."""
+    spec = getattr(embedder, "spec", None) or EmbedderSpec(CUSTOM, type(embedder).__name__)
+    kept = {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)}
+    path = Path(spec.model).expanduser()
+    if spec.kind != CUSTOM and spec.model and path.exists():
+        path, folder = path.resolve(), folder.resolve()
+        if path.is_relative_to(folder):
+            kept |= {"model": path.relative_to(folder).as_posix(), INSIDE: True}
+    return kept
+
+
+def model_inside(kept: Mapping[str, Any]) -> str | None:
+    """Return the path of an embedder's model inside the collection; None if it is elsewhere."""
+    return str(kept["model"]) if kept.get(INSIDE) else None
+
+
+def shown_spec(kept: Mapping[str, Any]) -> EmbedderSpec:
+    """Return the spec in an embedder's record, for display."""
+    return EmbedderSpec(kept["kind"], kept["model"], kept["options"])
+
+
+def embedder_spec(index: str, kept: Mapping[str, Any], folder: Path) -> EmbedderSpec:
+    """Return the spec to load an index's embedder by; custom embedders are refused."""
+    spec = shown_spec(kept)
+    if spec.kind == CUSTOM:
+        raise InputError(
+            f"Index '{index}' was made by an embedder of your own, {spec.model}. "
+            f"Give it first: collection.use({index!r}, embedder)."
+        )
+    inside = model_inside(kept)
+    return replace(spec, model=str(folder.resolve() / inside)) if inside else spec
 
 
 def missing_models(store: Store) -> list[Problem]:

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.kinds import kind_of
-from indexes.catalog.records import IndexRow
+from indexes.catalog.records import IndexRow, kind_of
 from indexes.errors import pluralize
 from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import TextReport
-from retriever.indexing.fingerprints import QUERIES, fingerprint_parts, shown_spec
-from retriever.indexing.report import EmbeddingTotals, fitted_counts
+from retriever.embedders.base import fingerprint_parts
+from retriever.indexing.builds import EmbeddingTotals, fitted_counts
+from retriever.indexing.embedder_pool import shown_spec
+from retriever.indexing.fingerprints import QUERIES
 from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.

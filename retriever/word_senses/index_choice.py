@@ -11,8 +11,7 @@ from retriever.advice import shell_command
 from retriever.embedders import Embedder
 from retriever.embedders.base import WordEncoding
 from retriever.embedders.static.embedder import StaticEmbedder
-from retriever.indexing.embedder_pool import EmbedderPool
-from retriever.indexing.fingerprints import CUSTOM
+from retriever.indexing.embedder_pool import CUSTOM, EmbedderPool
 
 # Kinds of embedders that give a word one vector in all contexts.
 STATIC = ("static", "hashing")

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.kinds import kind_of
 from indexes.catalog.passages import FoundPassage
-from indexes.catalog.records import IndexRow
+from indexes.catalog.records import IndexRow, kind_of
 from indexes.errors import InputError, MismatchError
 from indexes.lexical.bm25 import LONGEST_WORD, terms_of
 from indexes.neighbors import NO_KEY, Keys
@@ -19,9 +18,9 @@ from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from retriever.advice import shell_command
+from retriever.embedders.base import check_texts
 from retriever.embedders.tokenization.alignment import word_spans
 from retriever.embedders.tokenization.characters import letters, lower_case
-from retriever.embedders.validation import check_texts
 from retriever.indexing.info import missing_note
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.results import OccurrenceCounts

@@ -27,6 +27,7 @@ from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders.base import EmbedderSpec, fingerprint_of
 from tests.support.fresh import lock_holder, printed_by
+from tests.support.laws import examples
 from tests.support.toy import ANIMALS, Axes, build_axes, exactly, ids, lacks, refused, rounded
 
 
@@ -146,7 +147,7 @@ sentences = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(texts=sentences, cuts=st.lists(st.integers(0, 25), max_size=4))
 def test_built_in_increments_answers_like_built_at_once(tmp_path_factory, texts, cuts):
     folder = tmp_path_factory.mktemp("law")
@@ -632,6 +633,7 @@ def test_vectors_that_single_precision_cannot_hold_are_refused(collection):
     assert ids(collection.search("north")) == ["a"]
 
 
+@pytest.mark.exhaustive
 def test_readers_never_fail_while_a_writer_replaces_files(collection):
     build_axes(collection, a="north", b="east")
     collection.build("graph", vectors="axes", ann="HNSW4")

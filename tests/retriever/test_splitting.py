@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from indexes.errors import InputError, NewerFormatError
 from retriever.splitting import Sentences, Words, _pieces, _sentence_ends, parse_split, splitter_of
 from tests.support.fresh import printed_by
+from tests.support.laws import examples
 from tests.support.toy import exactly, refused
 
 TEN = "a b c d e f g h i j"
@@ -158,7 +159,7 @@ def word_ranges(splitter, text):
     return [(starts[start], ends[end]) for start, end in splitter.spans(text)]
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(splitters, texts)
 def test_law_of_passages(splitter, text):
     again = splitter_of(splitter.spec)

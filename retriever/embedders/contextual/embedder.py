@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, TextReport, WordVectors
+from retriever.embedders.base import (
+    TEXT_ONLY,
+    EmbedderSpec,
+    Matrix,
+    TextReport,
+    WordVectors,
+    check_texts,
+)
 from retriever.embedders.contextual.encode_texts import ModelTexts
 from retriever.embedders.contextual.encode_words import encode_words_in_context
 from retriever.embedders.contextual.model_info import RUNTIMES, EncodingOptions
@@ -20,7 +27,7 @@ from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.devices import computes_bfloat16
 from retriever.embedders.layers import parse_layers, resolve_layer
 from retriever.embedders.tokenization.alignment import validate_pooling
-from retriever.embedders.validation import check_count, check_one_of, check_texts
+from retriever.embedders.validation import check_count, check_one_of
 
 
 class ContextualEmbedder:

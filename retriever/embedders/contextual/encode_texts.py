@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retriever.embedders.base import Matrix, TextReport, unit
+from retriever.embedders.base import Matrix, TextReport, check_texts, unit
 from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.runtime import LoadedModel
 from retriever.embedders.contextual.tokenizer import ModelTokenizer, TokenizedBatch
-from retriever.embedders.validation import check_texts
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from retriever.embedders.base import (
     Matrix,
     TextReport,
     WordVectors,
+    check_texts,
     fingerprint_of,
     unit,
 )
@@ -28,7 +29,7 @@ from retriever.embedders.elmo.packing import Ids
 from retriever.embedders.elmo.tokenizer import spans_of, tokenized
 from retriever.embedders.layers import resolve_layer
 from retriever.embedders.tokenization.alignment import pool_words, validate_pooling, word_spans
-from retriever.embedders.validation import check_count, check_texts
+from retriever.embedders.validation import check_count
 
 # Distinct words among this many go through the character convolutions once.
 WORDS_TOGETHER = 1 << 16

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retriever.embedders.base import check_texts
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
-from retriever.embedders.validation import check_texts
 
 BATCH_CHARACTERS = 1 << 22
 SAMPLED_TEXTS = 20_000

@@ -13,15 +13,21 @@ import numpy as np
 
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import validate_k
-from retriever.embedders.base import TEXT_ONLY, EmbedderSpec, Matrix, TextReport, fingerprint_of
+from retriever.embedders.base import (
+    TEXT_ONLY,
+    EmbedderSpec,
+    Matrix,
+    TextReport,
+    check_texts,
+    fingerprint_of,
+)
 from retriever.embedders.static.fit import Fit
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.neighbors import neighbors_of
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
-from retriever.embedders.tokenization.batch_split import text_chunks
-from retriever.embedders.validation import check_texts
+from retriever.embedders.tokenization.words import text_chunks
 from retriever.embedders.word_vectors.vectors import WordVectors
 
 ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}

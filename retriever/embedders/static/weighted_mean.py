@@ -18,7 +18,7 @@ from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
-from retriever.embedders.tokenization.batch_split import text_chunks
+from retriever.embedders.tokenization.words import text_chunks
 
 NO_TOTALS = np.zeros(0)
 

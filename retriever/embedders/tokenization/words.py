@@ -1,22 +1,35 @@
-"""Splitting of texts into words.
+"""Splitting of texts into words, and of batches of texts into any pieces, on two threads.
 
 A word is a maximal run of Unicode letters, marks and digits (see `characters.py`); everything else
 separates: `don't` is `don` and `t`, `COVID-19` is `COVID` and `19`, `snake_case` is two words.
 There is no stemming, and no word is dropped.
+
+No Python loop runs over pieces: a byte table marks where they begin, and Arrow's dictionary
+encoding finds the distinct ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retriever.embedders.tokenization import characters
-from retriever.embedders.tokenization.batch_split import SPACE, SplitRules, split_batch
 from retriever.embedders.tokenization.characters import ASCII_LOWER, ASCII_WORDS, letters
+
+SPACE = ord(" ")
+# Bounds memory for any size of batch.
+CHUNK_CHARACTERS = 1 << 24
+# Below this, one thread is faster than two.
+BLOCK_CHARACTERS = 1 << 19
+THREADS = 2
+
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -79,3 +92,111 @@ def _blank_separators(text: NDArray[np.uint8], *, lower: bool) -> None:
     first, size = first[blank], size[blank]
     for step in (0, 1, 2, 3):
         text[first[size > step] + step] = SPACE
+
+
+@dataclass(frozen=True)
+class SplitRules:
+    """Rules for splitting texts.
+
+    `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
+    `alone` is a piece. `blank` may overwrite more characters with spaces, in place.
+    """
+
+    translation: bytes
+    alone: bytes = b""
+    blank: Callable[[Bytes], None] | None = None
+
+
+@dataclass(frozen=True)
+class SplitBatch:
+    """Pieces of texts, in order.
+
+    `codes` (total,) int32 are positions in `distinct`, an Arrow array of strings; `offsets`
+    (texts + 1,) int64 are the bounds of each text in `codes`.
+    """
+
+    codes: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    distinct: Any
+
+
+def text_chunks(texts: Sequence[str], characters: int = 0) -> Iterator[Sequence[str]]:
+    """Yield slices of at most this many characters, in order; a longer text is alone.
+
+    By default, `CHUNK_CHARACTERS`.
+    """
+    characters = characters or CHUNK_CHARACTERS
+    start, size = 0, 0
+    for position, text in enumerate(texts):
+        if size and size + len(text) > characters:
+            yield texts[start:position]
+            start, size = position, 0
+        size += len(text)
+    if start < len(texts):
+        yield texts[start:]
+
+
+def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
+    """Split texts into pieces; a lone surrogate raises `UnicodeEncodeError`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = [part for chunk in text_chunks(texts) for part in _of_chunk(chunk, rules)]
+    if not parts:
+        empty = pa.array([], pa.large_string())
+        return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
+    encoded = pa.chunked_array([part for part, _ in parts])
+    if len(parts) > 1:
+        encoded = encoded.unify_dictionaries()
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    counts = np.concatenate([counts for _, counts in parts])
+    # Strip trailing spaces only here, from the distinct pieces.
+    bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return SplitBatch(bare.indices.to_numpy()[codes], offsets, bare.dictionary)
+
+
+def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
+    """Split a chunk, as one block per thread if it is large enough."""
+    characters = sum(map(len, texts))
+    if characters < 2 * BLOCK_CHARACTERS:
+        return [_of_block(texts, rules)]
+    blocks = list(text_chunks(texts, characters // THREADS + 1))
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda block: _of_block(block, rules), blocks))
+
+
+def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
+    """Return the dictionary-encoded pieces with their trailing spaces, and the count of each text.
+
+    Splitting only where pieces begin saves a copy of the text; as nearly every piece has one
+    trailing space or none, this adds few distinct ones.
+    """
+    import pyarrow as pa
+
+    _, offsets, data = pa.array(texts, pa.large_string()).buffers()
+    bounds = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
+    letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
+    if rules.blank is not None:
+        rules.blank(letters)
+    starts = _starts(letters, bounds, rules.alone)
+    pieces = pa.LargeStringArray.from_buffers(
+        len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
+    )
+    return pieces.dictionary_encode(), np.diff(np.searchsorted(starts, bounds))
+
+
+def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:
+    """Return where pieces begin: after a space, at the start of a text, at and after `alone`."""
+    inside = letters != SPACE
+    starts = inside.copy()
+    if alone:
+        table = np.zeros(256, np.bool_)
+        table[list(alone)] = True
+        single = table[letters]
+        starts[1:] &= ~inside[:-1] | single[1:] | single[:-1]
+    else:
+        np.greater(inside[1:], inside[:-1], out=starts[1:])
+    firsts = bounds[:-1][bounds[:-1] < len(letters)]
+    starts[firsts] = inside[firsts]
+    return np.flatnonzero(starts)

@@ -18,11 +18,10 @@ from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
-from retriever.embedders.base import Matrix
+from retriever.embedders.base import Matrix, vector_fingerprint
 from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.indexing.fingerprints import vector_fingerprint
-from retriever.indexing.report import BuildReport
+from retriever.indexing.builds import BuildReport
 from retriever.training.checkpoint import Checkpoint
 from retriever.training.distillation.evaluate import StudentScores, evaluate_student
 from retriever.training.distillation.export import write_folder

@@ -17,7 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from indexes.document import Document, passage_text
+from indexes.catalog.passages import passage_text
+from indexes.document import Document
 from indexes.errors import InputError
 from indexes.progress import Progress
 from retriever.embedders.tokenization.words import split

@@ -14,7 +14,7 @@ from retriever.collection import Collection
 from retriever.embedders.base import Matrix
 from retriever.embedders.registry import load_embedder, parse_spec
 from retriever.embedders.static.options import StaticOptions
-from retriever.indexing.plan import check_dtype
+from retriever.indexing.builds import check_dtype
 from retriever.training.checkpoint import Checkpoint
 from retriever.training.job import Stages, TrainingJob, silent_stages
 from retriever.training.word_vectors.cooccurrence import count_pairs

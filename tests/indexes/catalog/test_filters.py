@@ -24,6 +24,7 @@ from indexes.document import Document
 from indexes.errors import InputError
 from retriever.search.where import parse_filter
 from retriever.search.where_parser import parse_where
+from tests.support.laws import examples
 from tests.support.toy import refused
 
 SCHEMA = """
@@ -282,7 +283,7 @@ def oracle(wanted, metadata):
             return any_value(metadata, field, operator, value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(metadatas, filters(), st.data())
 def test_the_scan_the_index_and_plain_python_agree(db, metadatas, wanted, data):
     expected = [n for n, metadata in enumerate(metadatas) if oracle(wanted, metadata)]
@@ -292,7 +293,7 @@ def test_the_scan_the_index_and_plain_python_agree(db, metadatas, wanted, data):
     assert select(db, wanted, fill(db, metadatas, sorted(some))) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(scalars, st.lists(scalars, max_size=5))
 def test_a_value_of_its_own_metadata_is_found(db, value, others):
     zoo = [{"x": value}, {"x": [*others, value]}, {"x": [value, [value]]}]
@@ -330,7 +331,7 @@ def render(wanted):
             return f"{name_text(field)}{operator}{value_text(value)}"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(filters())
 def test_a_filter_written_as_text_is_the_same_filter(wanted):
     assert parse_filter(parse_where(render(wanted))) == wanted

@@ -32,6 +32,7 @@ from retriever.evaluation.measures import evaluate, mean
 from retriever.formats import read_qrels, read_queries
 from tests.support.bm25 import Oracle
 from tests.support.fresh import check_forked, printed_by
+from tests.support.laws import examples
 from tests.support.toy import exactly, ids, lacks, pairs, refused
 
 NONE = np.empty(0, np.int64)
@@ -116,7 +117,7 @@ passages = st.lists(text, min_size=1, max_size=30)
 questions = st.lists(st.sampled_from((*VOCABULARY, "unknown")), min_size=1, max_size=8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(texts=passages, words=questions, data=st.data())
 def test_an_index_answers_like_the_formula(texts, words, data):
     query = " ".join(words)
@@ -375,7 +376,7 @@ def test_scores_of_given_documents_are_those_of_a_search(tmp_path):
         assert again.scores.tolist() == found.scores.tolist()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=passages, size=st.integers(1, 4), words=questions, k=st.integers(1, 6))
 def test_a_document_has_the_score_of_its_best_passage(texts, size, words, k):
     split, query = Words(size), " ".join(words)

@@ -24,7 +24,7 @@ from indexes.errors import (
     MismatchError,
     ModelNotAvailableError,
 )
-from indexes.pipeline.schedule import BatchSchedule
+from indexes.pipeline.embedding_job import BatchSchedule
 from indexes.vectors.blocks import Block, join_small
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.embedders import TextReport, load_embedder, parse_spec

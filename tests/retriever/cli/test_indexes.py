@@ -79,7 +79,10 @@ def test_build_needs_a_collection_a_valid_name_and_an_embedder_for_options(libra
 
 @pytest.mark.parametrize(
     ("spec", "kind"),
-    [("static:no-such-words", "word vectors"), ("contextual:no-such-model", "sentence model")],
+    [
+        ("static:no-such-words", "word vectors"),
+        pytest.param("contextual:no-such-model", "sentence model", marks=pytest.mark.model),
+    ],
 )
 def test_a_model_that_is_not_available_offline_lists_what_was_tried(library, spec, kind):
     name = spec.split(":")[1]

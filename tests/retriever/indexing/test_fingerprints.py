@@ -1,7 +1,6 @@
 """Fingerprints that denote the same vectors, and others."""
 
-from retriever.embedders.base import fingerprint_of
-from retriever.indexing.fingerprints import vector_fingerprint
+from retriever.embedders.base import fingerprint_of, vector_fingerprint
 
 TORCH = fingerprint_of(kind="contextual", weights="a")
 ONNX = fingerprint_of(kind="contextual", weights="a", runtime="onnx")

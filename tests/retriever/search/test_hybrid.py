@@ -17,6 +17,7 @@ from indexes.errors import InputError, MismatchError, RetrieverError, UnknownNam
 from retriever import Collection, Document, HashingEmbedder, Words
 from tests.support.commands import fail, misuse, objects, printed_error, succeed
 from tests.support.fresh import printed_by
+from tests.support.laws import examples
 from tests.support.toy import HALF, Axes, build_axes, exactly, lacks, refused
 
 # Of the query "east east up", (0, 2, 1) / sqrt(5):
@@ -191,7 +192,7 @@ def same(found, counts, order=None):
 
 
 @given(text=texts)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_fusions_follow_their_formulas(mixed, text):
     deep = {name: answer(mixed, text, name, DEPTH) for name in mixed.index_names()}
     same(answer(mixed, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]], [1, 2]))
@@ -210,7 +211,7 @@ def cosines(text, doc_ids):
 
 
 @given(text=texts)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_cascade_scores_the_candidates_of_the_first_by_the_second(mixed, text):
     candidates = ids(mixed, text, "bm25", DEPTH)
     expected = cosines(text, candidates) if HashingEmbedder().encode_queries([text]).any() else {}
@@ -222,7 +223,7 @@ def test_a_cascade_scores_the_candidates_of_the_first_by_the_second(mixed, text)
 
 
 @given(text=texts)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_a_fusion_that_reranks_ranks_the_candidates_among_themselves(mixed, text):
     candidates = set(ids(mixed, text, "mean", DEPTH))
     words, near = (
@@ -237,7 +238,7 @@ def test_a_fusion_that_reranks_ranks_the_candidates_among_themselves(mixed, text
     name=st.sampled_from(COMBINED),
     k=st.integers(1, 40),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_batches_and_one_more_hit_change_no_answer(mixed, queries, name, k):
     together = mixed.search_many(queries, index=name, k=7)
     assert together == [mixed.search(text, index=name, k=7) for text in queries]
@@ -245,7 +246,7 @@ def test_batches_and_one_more_hit_change_no_answer(mixed, queries, name, k):
 
 
 @given(text=texts)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_an_index_fused_with_its_own_vectors_ranks_like_itself(mixed, text):
     try:
         mixed.fuse("self", ["wide", "twin"], depth=120)
@@ -259,7 +260,7 @@ def test_an_index_fused_with_its_own_vectors_ranks_like_itself(mixed, text):
 
 
 @given(text=texts, name=st.sampled_from(COMBINED), most=st.integers(0, 120))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_filter_applies_to_every_part(mixed, text, name, most):
     where = {"n": {"<": most}}
     found = answer(mixed, text, name, 99, where)
@@ -328,7 +329,7 @@ def mixed_split(tmp_path_factory):
 
 
 @given(text=texts)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_split_documents_are_combined_as_the_formulas_say(mixed_split, text):
     deep = {name: answer(mixed_split, text, name, DEPTH) for name in ("bm25", "wide")}
     same(answer(mixed_split, text, "rrf", 99), by_rank([deep["bm25"], deep["wide"]]))

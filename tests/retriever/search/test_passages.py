@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError, MismatchError
 from retriever import Collection, Document, HashingEmbedder, Sentences, Words, compare
+from tests.support.laws import examples
 from tests.support.toy import Axes, exactly, ids, lacks, pairs, refused, rounded
 
 # In passages of two words:           up up | north north | east east
@@ -84,7 +85,7 @@ splits = st.tuples(st.integers(1, 4), st.integers(0, 3)).map(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(texts=texts, split=splits)
 def test_hits_are_the_best_passages_as_if_passages_were_documents(tmp_path_factory, texts, split):
     folder = tmp_path_factory.mktemp("law")
@@ -274,7 +275,9 @@ def test_missing_documents_are_counted_and_not_their_passages(compass):
 
 
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(5),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(seed=st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize("structure", ["HNSW16", "IVF4,Flat", "SQ8"])

@@ -15,7 +15,7 @@ from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextR
 from retriever.embedders.base import unit
 from retriever.embedders.static import pooling
 from retriever.embedders.static.loading import load_vocabulary
-from retriever.embedders.tokenization import batch_split as pieces
+from retriever.embedders.tokenization import words as pieces
 from retriever.embedders.tokenization.words import split
 from retriever.embedders.word_vectors.mmap_format import WordWriter
 from tests.support.fresh import printed_by

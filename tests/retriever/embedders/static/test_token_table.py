@@ -14,9 +14,10 @@ from retriever.embedders.cache import cache_folder
 from retriever.embedders.hub import locate_sentence_model
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.safetensors_file import read_tensors
-from retriever.embedders.tokenization import batch_split as pieces
 from retriever.embedders.tokenization import subword_tokenizer as tokenizing
+from retriever.embedders.tokenization import words as pieces
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
+from tests.support.laws import examples
 from tests.support.toy import refused
 
 NAMES = "[PAD] [UNK] [CLS] the cat sat ##s on mat . , ' - e café ##é 猫 ## # a b ##b c"
@@ -131,7 +132,7 @@ def check_equal(pair, texts):
 
 
 @pytest.mark.parametrize("name", [*TOKENIZERS, "minilm"])
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(texts=st.one_of(TEXTS, st.lists(st.text(max_size=12), max_size=3)))
 def test_pieces_have_the_tokens_of_the_complete_text(pairs, name, texts):
     check_equal(pairs[name], texts)
@@ -161,6 +162,7 @@ def test_neither_chunks_nor_a_full_cache_change_a_token(pairs, monkeypatch):
 SENTENCES = ["The cat sat on the mat.", "unheard cats", "", "[UNK] zzz", "猫 - café 's"]
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("place", ["", "0_StaticEmbedding"])
 @pytest.mark.parametrize("truncation", [None, 3])
 def test_a_sentence_transformers_folder_pools_unknown_tokens(tmp_path, place, truncation):
@@ -198,6 +200,7 @@ def test_a_model2vec_folder_drops_unknown_tokens(tmp_path):
     assert vocabulary.attributes["unknown"] == "dropped"
 
 
+@pytest.mark.model
 def test_mapping_and_weights_are_applied_as_by_sentence_transformers(tmp_path):
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.embedders.tokenization import batch_split as pieces
+from retriever.embedders.tokenization import words as pieces
 from retriever.embedders.tokenization.characters import lower_case
 from retriever.embedders.tokenization.words import split, words_of
 from tests.support.toy import refused

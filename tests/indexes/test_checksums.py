@@ -1,14 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexes.catalog.row_checksums import (
+from indexes.checksums import (
     are_intact_hits,
     document_row_checksum,
     is_intact_document,
     is_intact_passage,
     passage_row_checksum,
+    text_checksum,
 )
-from indexes.document import text_checksum
 
 
 def found(number, doc_id, title, text, metadata):

@@ -1,52 +1,36 @@
-"""Parameters that an embedder fits on the corpus, such as word frequencies, and refits.
+"""Refits of embedders on the current corpus.
 
-They are kept in a file next to the vectors, and used for all documents until the embedder is refit.
+What an embedder was fitted to, such as word frequencies, is kept in a file next to the vectors, and
+used for all documents until the embedder is refit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from indexes.catalog.records import EmbeddingRow, Fitted, NewEmbedding, read_parameters
+from indexes.catalog.records import EmbeddingRow, NewEmbedding, read_parameters
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError
-from indexes.pipeline.ann_builder import AnnBuilder, planned
-from indexes.pipeline.builder import Builder
+from indexes.pipeline.ann_builder import AnnBuilder
+from indexes.pipeline.builder import Builder, Make
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
-from indexes.storage.files import new_file
 from indexes.vectors.shards import keys_of
-
-# From the texts of all passages to the embedding to make. Called by the only writer.
-Make = Callable[[Iterator[str]], NewEmbedding]
 
 
 @dataclass(frozen=True)
-class Fitting:
-    """Creates and refits embeddings; the caller holds the write lock."""
+class Refitter:
+    """Refits embeddings; the caller holds the write lock."""
 
     writer: WriteSession
 
-    def begin(
-        self, name: str, make: Make, definition: Mapping[str, Any], progress: Progress
-    ) -> EmbeddingRow:
-        """Create an embedding and its first index in one commit, so that a stopped build resumes.
-
-        Fitted parameters are stored before anything is embedded, so that all vectors use the same.
-        """
-        registry = self.writer.registry
-        new = make(self._texts(progress))
-        fitted = self._write_parameters(name, new)
-        with self.writer.catalog.writing():
-            embedding = registry.add_embedding(name, new, fitted)
-            registry.set_index(planned(name, embedding, definition))
-        return embedding
+    @property
+    def _builder(self) -> Builder:
+        return Builder(self.writer)
 
     def refit(
         self, name: str, old: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -60,12 +44,12 @@ class Fitting:
         If a passage with an old vector fails now, nothing changes, so that it stays searchable, and
         the call can be repeated. A passage without an old vector does not prevent the change.
         """
-        new = make(self._texts(progress))
+        new = make(self._builder.all_texts(progress))
         if new.fingerprint == old.fingerprint:
             self._keep_vectors(name, old, new)
-            return Builder(self.writer).embed(old, lambda: encode, progress)
+            return self._builder.embed(old, lambda: encode, progress)
         embedding = self._resume_or_start(name, old, new)
-        embedded = Builder(self.writer).embed(embedding, lambda: encode, progress)
+        embedded = self._builder.embed(embedding, lambda: encode, progress)
         if not self._loses(old, embedding):
             self._replace(old, embedding)
         return embedded
@@ -86,7 +70,7 @@ class Fitting:
         begun = self.writer.registry.unfinished_refits(old.number)
         if old.attributes == new.attributes and self._is_intact(old) and not begun:
             return
-        fitted = old.fitted if self._is_intact(old) else self._write_parameters(name, new)
+        fitted = old.fitted if self._is_intact(old) else self._builder.write_parameters(name, new)
         with self.writer.catalog.writing():
             self.writer.registry.set_fitted(old.number, fitted, new.attributes)
             for half in begun:
@@ -98,7 +82,7 @@ class Fitting:
         for half in begun:
             if half.fingerprint == new.fingerprint and self._is_intact(half):
                 return half
-        fitted = self._write_parameters(name, new)
+        fitted = self._builder.write_parameters(name, new)
         with self.writer.catalog.writing():
             for half in begun:
                 self.writer.registry.drop_embedding(half.number)
@@ -113,26 +97,9 @@ class Fitting:
                 registry.set_index(row)
             registry.replace_embedding(old, new)
 
-    def _write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
-        """Write the fitted parameters to a file, which is used once a row names it."""
-        if new.parameters is None:
-            return Fitted()
-        file = f"fitted/{name}-{self.writer.catalog.generation() + 1}.bin"
-        with new_file(self.writer.folder / file) as written:
-            written.write(new.parameters)
-        return Fitted(file, written.digest)
-
     def _is_intact(self, embedding: EmbeddingRow) -> bool:
         try:
             read_parameters(self.writer.folder, embedding, embedding.name)
         except DamageError:
             return False
         return True
-
-    def _texts(self, progress: Progress) -> Iterator[str]:
-        corpus = self.writer.corpus
-        total = corpus.count_all_passages()
-        for done, passage in enumerate(self.writer.texts(corpus.stop_key()), start=1):
-            yield passage.text
-            if done % 1_000 == 0 or done == total:
-                progress(done, total)

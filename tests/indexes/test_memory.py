@@ -10,10 +10,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from indexes.catalog.records import EmbeddingRow
+from indexes.catalog.records import EmbeddingRow, IndexRow
 from indexes.errors import DamageError, InputError
 from indexes.pipeline import builder
-from indexes.pipeline.ann_builder import planned
 from indexes.search import searchers
 from indexes.search.prefilter import AllowList
 from indexes.storage.files import FileDigest
@@ -48,7 +47,7 @@ def flat_searcher(block):
     dim = block.vectors.shape[1]
     embedding = EmbeddingRow(1, "flat", {}, "model", "fingerprint", dim, "float32")
     return searchers.VectorSearcher(
-        index=planned("flat", embedding, {}),
+        index=IndexRow.planned("flat", embedding, {}),
         embedding=embedding,
         blocks=[block],
         unseen=(),
