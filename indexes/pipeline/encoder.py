@@ -73,7 +73,7 @@ class FaultTolerantEncoder:
     """Encodes batches with an embedder of width `dim`.
 
     If the embedder raises, or returns vectors that no shard accepts, the batch is halved, and its
-    halves likewise, until the texts that fail alone are known; the others are encoded. When several
+    halves again, until the texts that fail alone are known; the others are encoded. When several
     fail in a row, the embedder is tested with `known_good_text`, which it encoded before, or, if
     there is none yet, with others of the batch. If these fail too, no text is at fault: the batch
     ends there with its first, unchanged error. An error about a model or files ends it at once.

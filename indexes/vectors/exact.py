@@ -20,7 +20,7 @@ CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a
 QUERY_ROWS = 256
 RESCORED_BYTES = 16 << 20
 # Rows in a group that is represented by its best score, and the least number of groups for each
-# neighbor: two of the best rows seldom fall into the same group.
+# neighbor: two of the best rows rarely fall into the same group.
 GROUP_ROWS = 32
 GROUPS = 4
 # Largest deviation of a half-precision row from unit length: rounding of its numbers, plus its

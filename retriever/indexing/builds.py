@@ -49,7 +49,7 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to build on: a new embedder, or an existing embedding, whose own is loaded if needed."""
+    """What to build on: a new embedder, or an existing embedding (its embedder loads on demand)."""
 
     embedder: Embedder | None
     embedding: EmbeddingRow | None

@@ -204,7 +204,7 @@ class Vfs:
 
 
 def watch_commits(committed: Callable[[], None]) -> None:
-    """Tell of every transaction of the catalog's whose COMMIT has returned."""
+    """Report every transaction of the catalog's whose COMMIT has returned."""
 
     class Watched(sqlite3.Connection):
         writing = False

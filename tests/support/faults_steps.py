@@ -60,7 +60,7 @@ def shared_counts() -> NDArray[np.int32]:
 class Faults:
     """Counts the durable steps under `root` in this process, and lets the step `at` go wrong.
 
-    For good: the process is a fork that ends soon. `committed` is called at each commit.
+    Permanently: the process is a fork that ends soon. `committed` is called at each commit.
     """
 
     def __init__(
