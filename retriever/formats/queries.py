@@ -16,7 +16,7 @@ from retriever.formats.records import take_id
 from retriever.formats.rows import ROW_ENDINGS, Row, read_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
-from retriever.formats.writing import atomic_writer, delimited_line
+from retriever.formats.writing import atomic_writer, delimited_line, header_line
 
 QUERY_IDS = ("_id", "query_id", "qid", "id")
 QUERY_COLUMNS = (QUERY_IDS, ("text",))
@@ -74,8 +74,9 @@ def write_queries(path: str | os.PathLike[str], queries: Mapping[str, str]) -> N
         check_text(f"text of query '{query_id}'", text)
         line(query_id, text)
     with atomic_writer(path) as file:
-        if line in (_csv_line, _tsv_line):
-            file.write(line("query_id", "text"))
+        if delimiter := {_csv_line: ",", _tsv_line: "\t"}.get(line):
+            cells = itertools.chain(queries, queries.values())
+            file.write(header_line(("query_id", "text"), delimiter, cells))
         for query_id, text in queries.items():
             file.write(line(query_id, text))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from indexes.errors import InputError
+from retriever.formats.quoting import SWALLOWED_LINES
 
 
 @contextmanager
@@ -37,6 +38,23 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[TextIO]:
 def delimited_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> str:
     """Return one row with its end, cells quoted as in RFC 4180 where needed."""
     return delimiter.join(_quoted(cell, delimiter) for cell in cells) + end
+
+
+def header_line(header: Iterable[str], delimiter: str, cells: Iterable[str]) -> str:
+    """Return the header row for `cells`, quoted where a reader could misread their quotes.
+
+    A quoted column name says that quotes are those of RFC 4180; see `delimited.read_delimited`.
+    """
+    if any(_ambiguous(cell, delimiter) for cell in cells):
+        header = [f'"{column}"' for column in header]
+        return delimiter.join(header) + "\n"
+    return delimited_line(header, delimiter)
+
+
+def _ambiguous(cell: str, delimiter: str) -> bool:
+    if delimiter == "\t":
+        return _quoted(cell, delimiter) != cell
+    return delimiter in cell and cell.count("\n") >= SWALLOWED_LINES
 
 
 def _quoted(text: str, delimiter: str) -> str:
