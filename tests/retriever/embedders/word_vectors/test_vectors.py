@@ -3,16 +3,20 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError, InputError
 from retriever.embedders.word_vectors import formats as wordfiles
 from retriever.embedders.word_vectors.vectors import load_words
 from tests.support import format_files
+from tests.support.laws import examples
 from tests.support.toy import refused
 
 TOY = "apple 1 2\npear 3 4\nthe plum 5 6\n"
@@ -33,6 +37,10 @@ def binary(rows, *, promised=None, after=b"\n"):
     header = f"{len(rows) if promised is None else promised} 2\n".encode()
     body = [word + b" " + np.array(values, "<f4").tobytes() + after for word, values in rows]
     return header + b"".join(body)
+
+
+def swapped(rows):
+    return binary([(word, np.array(values, "<f4").byteswap()) for word, values in rows])
 
 
 def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(write):
@@ -151,12 +159,98 @@ def test_upper_case_is_detected(write):
         (binary([(b"a", [1, 2]), (b"\xe9", [3, 4])]), "word 2 is not valid UTF-8"),
         (binary([(b"a", [1, 2]), (b"b", [3, np.nan])]), "word 2 'b' has a value that is not fin"),
         (binary([]), "holds no words"),
+        # Rows that are too long, separated by tabs.
+        ("the\t1\t2\ncat\t4\t5\t6\ndog\t7\t8\n", "line 2: .* 2 numbers; found a word and 3"),
+        ("2 2\ncat\t4\t5\ndog\t7\t8 9\n", "line 3: .* 2 numbers; found a word and 3"),
+        # Rows that a missing line break joins, to the word or with a space.
+        ("the 1 2 3\ncat 0 1 0dog 0 0 1\na 1 2 3\n", "line 2: .*'cat 0 1 0dog' holds numbers"),
+        ("the 1 2 3\ncat 0 1 0 dog 0 0 1\na 1 2 3\n", "line 2: .* Is a line break missing"),
+        ("3 3\nthe 1 2 3\ncat\t0\t1\t0dog\t0\t0\t1\n", "line 3: .* Is a line break missing"),
+        ("a .125 .5 .5\nb .1259c .5 .5 .5\nd 1 1 1\n", "line 2: .* Is a line break missing"),
+        ("a 1 2\rb 3 4\nc 5 6\nd 7 8\n", "line 1: .* Is a line break missing"),
+        # A last row that ends inside its last number.
+        ("a 0.123 0.456 0.789\nb 0.123 0.456 0.7", "line 2: the file ends inside the last number"),
+        ("2 3\na 0.12 0.45 0.78\nb 0.12 0.45 0", "line 3: the file ends inside the last number"),
+        ("a 0.123 0.456\nb 0.123 -", "line 2: expected a number; found '-'"),
+        # Carriage returns alone as line ends.
+        ("a 1 2\rb 3 4\r", "carriage returns alone as line ends"),
+        ("2 2\ra 1 2\rb 3 4", "carriage returns alone as line ends"),
+        (swapped([(b"a", [1, 2]), (b"b", [0.5, -0.25])]), "has big-endian numbers"),
+        (swapped([(b"a", [1e-3, 0]), (b"b", [3, 4])]), "has big-endian numbers"),
+        (b"\x80", "not a file of word vectors"),
     ],
 )
 def test_a_damaged_file_is_refused_by_path_and_line(write, cache, content, message):
     path = write(content)
     refused(FileFormatError, rf"(?s){path}.*{message}", load_words, path)
     assert not list(cache.glob(".making-*"))
+
+
+def test_words_with_spaces_are_read_with_their_numbers(write):
+    entries = [". . .", "at name@domain.com", "catch 22 movie", "a b"]
+    rows = [f"{word} {number} 0.125 0.25 0.5" for number, word in enumerate(entries, 1)]
+    plain = [f"plain{number} 5 0 0 0" for number in range(9)]
+    words = load_words(write("\n".join([*rows, *plain, ""])))
+    assert list(words)[:5] == [*entries, "plain0"]
+    assert words[". . ."].tolist() == [1, 0.125, 0.25, 0.5]
+    assert words.notes == ()
+
+
+NUMBERS = st.floats(-9, 9, width=32).map(lambda value: f"{value:.4f}")
+WORDS = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=4)
+
+
+@given(
+    st.lists(st.tuples(WORDS, st.tuples(*[NUMBERS] * 3)), min_size=4, max_size=8),
+    st.sampled_from(" \t"),
+    st.data(),
+)
+@settings(max_examples=examples(60), deadline=None)
+def test_a_text_file_with_one_line_break_or_number_lost_is_refused(
+    tmp_path_factory, rows, space, data
+):
+    path = tmp_path_factory.mktemp("law") / "words.txt"
+    lines = [space.join([word, *numbers]) + "\n" for word, numbers in rows]
+    lost = data.draw(st.integers(0, len(rows) - 2))
+    damaged = data.draw(
+        st.sampled_from([lines[lost][:-1], lines[lost][:-1] + space, lines[lost][:-8] + "\n"])
+    )
+    path.write_text("".join(lines))
+    assert load_words(path).duplicates == len(rows) - len({word for word, _ in rows})
+    path.write_text("".join([*lines[:lost], damaged, *lines[lost + 1 :]]))
+    refused(FileFormatError, rf"line {lost + 1}: ", load_words, path)
+    path.write_text("".join(lines)[: -data.draw(st.integers(2, 5))])
+    refused(FileFormatError, rf"line {len(rows)}: ", load_words, path)
+
+
+def test_a_last_row_without_a_line_break_is_noted(write):
+    note = "The file of word vectors ends without a line break; if it was cut off, the last number "
+    note += "is wrong."
+    for _ in range(2):  # the second from the cache
+        assert load_words(write("a 1 2\nb 3 4")).notes == (note,)
+    assert load_words(write("2 2\na 1 2\nb 3 4", "headed.txt")).notes == (note,)
+    assert load_words(write("a 1 2\nb 3 4\n\n", "ended.txt")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"a 1 2\n\xe9 3 4\nb 5 6\n", ", line 2: "),
+        (b"3 2\na 1 2\ncaf\xe9 3 4\nb 5 6\n", ", line 3: "),
+        (binary([(b"a", [1, 2]), (b"\xe9", [3, 4]), (b"b", [5, 6])]), ": word 2 "),
+    ],
+)
+def test_words_that_are_not_utf8_are_left_out_and_counted_if_asked(write, cache, content, place):
+    path = write(content)
+    message = f"{re.escape(str(path) + place)}.*is not valid UTF-8. To leave such words out, set "
+    message += r"skip_bad_words=True \(-o skip_bad_words true\)\."
+    refused(FileFormatError, message, load_words, path)
+    words = load_words(path, skip_bad_words=True)
+    assert (list(words), words.vectors.tolist()) == (["a", "b"], [[1, 2], [5, 6]])
+    assert words.notes == ("1 word not in UTF-8 left out.",)
+    # What was converted so is not what is asked for without the option.
+    refused(FileFormatError, message, load_words, path)
+    assert load_words(path, skip_bad_words=True).notes == words.notes
 
 
 def test_damage_far_into_a_file_is_found_at_its_line(write):
