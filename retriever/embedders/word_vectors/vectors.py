@@ -24,7 +24,7 @@ from indexes.errors import FileFormatError, InputError, ModelNotAvailableError, 
 from retriever.embedders.base import Matrix
 from retriever.embedders.word_vectors import formats, mmap_format
 from retriever.embedders.word_vectors.cache import cached, converted_before
-from retriever.embedders.word_vectors.fasttext_bin import validate_fasttext
+from retriever.embedders.word_vectors.fasttext_bin import damaged, validate_fasttext
 from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter
 from retriever.embedders.word_vectors.subwords import Subwords
 from retriever.embedders.word_vectors.text_format import text_blocks
@@ -190,7 +190,7 @@ class _FileConverter:
             with _unpacked(self.path, writer.folder) as plain:
                 keyed = load(plain, self.path)
             _add_all(writer, _blocks(keyed.index_to_key, keyed.vectors))
-            subwords = _subwords_of(keyed)
+            subwords = _subwords_of(keyed, self.path)
         noticed = self.reading
         writer.finish(
             self.format,
@@ -260,7 +260,13 @@ def _load_fasttext(plain: Path, source: Path) -> Any:
     from gensim.models.fasttext import load_facebook_vectors
 
     validate_fasttext(plain, source)
-    return load_facebook_vectors(str(plain))
+    try:
+        # Numbers that overflow are refused with the word that has them.
+        with np.errstate(all="ignore"):
+            return load_facebook_vectors(str(plain))
+    except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        reason = f"gensim cannot read it ({type(error).__name__}: {error})"
+        raise damaged(source, reason) from None
 
 
 def _load_saved(plain: Path, source: Path) -> Any:
@@ -281,7 +287,7 @@ def _load_saved(plain: Path, source: Path) -> Any:
     raise FileFormatError(f"{source} holds a {kind}; expected a gensim model of words.")
 
 
-def _subwords_of(keyed: Any) -> Subwords | None:
+def _subwords_of(keyed: Any, path: Path) -> Subwords | None:
     """Return the n-gram vectors of a fastText model; None if it was trained without n-grams.
 
     Also None for saves of old gensim versions with only some of the buckets, which gensim cannot
@@ -291,4 +297,8 @@ def _subwords_of(keyed: Any) -> Subwords | None:
     complete = vectors is not None and 0 < len(vectors) == keyed.bucket
     if not complete or not 0 < keyed.max_n >= keyed.min_n:
         return None
-    return Subwords(np.asarray(vectors, dtype=np.float32), int(keyed.min_n), int(keyed.max_n))
+    vectors = np.asarray(vectors, dtype=np.float32)
+    blocks = (vectors[start : start + ROWS] for start in range(0, len(vectors), ROWS))
+    if not all(np.isfinite(block).all() for block in blocks):
+        raise FileFormatError(f"{path}: a subword has a value that is not finite.")
+    return Subwords(vectors, int(keyed.min_n), int(keyed.max_n))

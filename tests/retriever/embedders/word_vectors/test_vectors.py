@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -272,6 +273,87 @@ def test_binary_rows_may_span_reads(write, monkeypatch):
 def test_a_truncated_fasttext_model_is_refused(gensim_data, write, kept):
     content = (gensim_data / "lee_fasttext_new.bin").read_bytes()
     refused(FileFormatError, "ends too early", load_words, write(content[:kept]))
+
+
+# Where the parts of `crime-and-punishment.bin` begin: arguments, vocabulary, words.
+BUCKET, MIN_N, VOCABULARY, FIRST_WORD = 16 + 24, 16 + 28, 16 + 48, 16 + 48 + 20 + 8
+
+
+@pytest.fixture(scope="module")
+def crime(gensim_data):
+    """Return a fastText model as bytes; its first word is checked."""
+    content = (gensim_data / "crime-and-punishment.bin").read_bytes()
+    first = content[FIRST_WORD : content.index(b"\0", FIRST_WORD)]
+    return content, first
+
+
+def packed_at(content, position, layout, *values):
+    changed = bytearray(content)
+    struct.pack_into(layout, changed, position, *values)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("count", [0, -5])
+def test_a_fasttext_word_without_a_count_is_refused(crime, write, count):
+    content, first = crime
+    path = write(packed_at(content, FIRST_WORD + len(first) + 1, "<q", count))
+    message = rf"damaged: word 1, '.*', has the count {count}\. Download or create it again"
+    refused(FileFormatError, message, load_words, path)
+
+
+def test_a_fasttext_word_that_is_there_twice_is_refused(crime, write):
+    content, _ = crime
+    end = content.index(b"\0", FIRST_WORD) + 10
+    second = content[end : content.index(b"\0", end)]
+    twice = content.index(b"\0", end) + 10
+    # The third word becomes the second one.
+    after = content[content.index(b"\0", twice) :]
+    path = write(content[:twice] + second + after)
+    refused(FileFormatError, r"damaged: word 3, '.+', is there twice", load_words, path)
+
+
+@pytest.mark.parametrize(
+    ("position", "layout", "value", "message"),
+    [
+        (8, "<i", 6, "promises 391 of 6"),
+        (8, "<i", -1, "promises 391 of -1"),
+        (BUCKET, "<i", -1, "and -1 buckets"),
+        (BUCKET, "<i", 2**31 - 1, "it has 391 vectors"),
+        (MIN_N, "<i", -3, "n-grams have -3 to 6 letters"),
+        (MIN_N + 4, "<i", 2**31 - 1, "n-grams have 3 to 2147483647 letters"),
+        (VOCABULARY, "<i", -1, "it has -1 entries"),
+        (VOCABULARY, "<i", 2**31 - 1, "it has 2147483647 entries"),
+        (VOCABULARY, "<2i", (2**31 - 1, 2**31 - 1), "ends too early|has the count"),
+        (VOCABULARY, "<2i", (0, 0), "it has 0 entries"),
+    ],
+)
+def test_a_fasttext_header_that_contradicts_its_file_is_refused(
+    crime, write, position, layout, value, message
+):
+    values = value if isinstance(value, tuple) else (value,)
+    path = write(packed_at(crime[0], position, layout, *values))
+    refused(FileFormatError, message, load_words, path)
+
+
+MUTATED = st.sampled_from([b"\0", b"\x01", b"\x7f", b"\x80", b"\xff", b"\xff" * 4, b"\0" * 8])
+
+
+@given(st.data())
+@settings(max_examples=examples(50), deadline=None)
+def test_a_fasttext_model_changed_anywhere_is_read_or_refused(crime, tmp_path_factory, data):
+    content = bytearray(crime[0])
+    # Most of the file is numbers, whatever they are; what may break a reader is before them.
+    place = data.draw(st.integers(0, 600) | st.integers(0, len(content) - 8))
+    change = data.draw(MUTATED)
+    content[place : place + len(change)] = change
+    path = tmp_path_factory.mktemp("law") / "model.bin"
+    path.write_bytes(content[: data.draw(st.just(None) | st.integers(0, len(content)))])
+    try:
+        words = load_words(path)
+    except (FileFormatError, InputError):
+        return
+    assert np.isfinite(words.vectors).all()
+    assert len(words["преступный"]) == words.dim
 
 
 def test_pickles_are_opened_only_on_trust(tmp_path):
