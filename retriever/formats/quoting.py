@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 from indexes.errors import FileFormatError
 from retriever.formats.lines import invalid_utf8, strip_bom
@@ -26,19 +25,23 @@ class NumberedLines:
     def __init__(self, stream: Iterable[bytes], name: str) -> None:
         self.name = name
         self.number = 0
-        self._lines = iter(stream)
+        # The last is read first; nested iterators would exhaust the stack.
+        self._sources = [iter(stream)]
 
     def __iter__(self) -> NumberedLines:
         return self
 
     def __next__(self) -> bytes:
-        raw = next(self._lines)
+        while (raw := next(self._sources[-1], None)) is None:
+            if len(self._sources) == 1:
+                raise StopIteration
+            self._sources.pop()
         self.number += 1
         return strip_bom(raw) if self.number == 1 else raw
 
     def read_again(self, lines: Iterable[bytes], number: int) -> None:
         """Continue with `lines`, before the rest; `number` is that of the line before them."""
-        self._lines = chain(lines, self._lines)
+        self._sources.append(iter(lines))
         self.number = number
 
 

@@ -134,6 +134,12 @@ def test_of_rows_that_a_quote_in_csv_joins_only_its_own_is_bad(tmp_path, rows, p
             assert expected in found[place].reason
 
 
+def test_any_number_of_bad_rows_of_several_lines_is_read(tmp_path):
+    path = write(tmp_path / "a.csv", "id,text\n" + '1,"opens\n2,"x",y\n' * 30_000)
+    kinds = [type(item) for item in read(path)]
+    assert kinds == [BadRecord] * 60_000
+
+
 def test_a_quoted_cell_of_csv_that_holds_many_rows_is_a_forgotten_quote(tmp_path):
     rows = "".join(f"{number},text\n" for number in range(400))
     path = write(tmp_path / "a.csv", f'id,text\na,"opens\n{rows}b,closes"\nc,last\n')
