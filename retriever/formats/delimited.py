@@ -15,6 +15,8 @@ from retriever.formats.quoting import NumberedLines, QuoteCheck, QuotedLines
 
 # Long cells are fine, but an unclosed quote must not swallow the rest of a big file.
 LONGEST_CELL = 1 << 26
+# A cell with so many lines that look like rows has a forgotten quote; fewer may be a text.
+SWALLOWED_LINES = 10
 # Bytes of TSV that are held in memory while quotes are checked; a temporary file holds the rest.
 SPOOL_BYTES = 1 << 22
 
@@ -30,8 +32,9 @@ def read_delimited(
     Unnamed columns and empty cells are omitted, except empty cells under `text`.
 
     CSV is quoted as in RFC 4180: a quoted cell may hold delimiters, line breaks and doubled quotes.
-    Of a bad row of several lines only the first is lost, the others are read as rows. A quote that
-    is never closed makes every row below it unreadable, and is a `FileFormatError`.
+    A row is bad if such a cell holds ten lines that look like rows; for fewer there is a note. Of a
+    bad row of several lines only the first is lost, the others are read as rows. A quote that is
+    never closed makes every row below it unreadable, and is a `FileFormatError`.
 
     In TSV a quote is a character, and every line is a row. It is quoted as CSV only if its first
     column name is, or if all of it can be read so without joining lines that are rows themselves
@@ -127,17 +130,18 @@ def _is_quoted(lines: NumberedLines, width: int, kept: IO[bytes]) -> bool:
 def _quoted_rows(quoted: QuotedLines, header: Sequence[str], *, declared: bool) -> Iterator[Row]:
     """Yield the rows of `quoted`.
 
-    Where quotes are not `declared` by quoted column names, a cell that seems to hold other rows is
-    a bad row.
+    Where quotes are not `declared` by quoted column names, cells that seem to hold rows are noted.
     """
-    lines = quoted.lines
+    lines, noted = quoted.lines, False
     while True:
         place = f"{lines.name}:{lines.number + 1}"
         cells = _next_row(quoted)
         reason = quoted.take_fault()
         if not reason:
             reason = _row_fault(cells, len(header))
-            reason = reason or ("" if declared else quoted.swallowed(len(header)))
+            inside = 0 if reason or declared else quoted.rows_inside(len(header))
+            if inside:
+                reason, noted = _rows_inside(place, inside, noted=noted), True
             if reason and quoted.several:
                 quoted.read_rest_again()
         if reason:
@@ -146,6 +150,19 @@ def _quoted_rows(quoted: QuotedLines, header: Sequence[str], *, declared: bool) 
             return
         elif cells and not isinstance(cells, str):
             yield place, _fields(header, cells)
+
+
+def _rows_inside(place: str, inside: int, *, noted: bool) -> str:
+    """Return the reason if a quoted cell holds too many lines like rows, or note the first few."""
+    said = (
+        f"its quoted cell holds {inside:,} lines that look like rows; is a quote not closed or not "
+        "doubled? If it is right, quote the column names, too"
+    )
+    if inside >= SWALLOWED_LINES:
+        return said
+    if not noted:
+        warnings.warn(f"{place}: {said}.", FileNote, stacklevel=1)
+    return ""
 
 
 def _next_row(quoted: QuotedLines) -> list[str] | str | None:

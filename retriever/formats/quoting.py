@@ -11,9 +11,8 @@ from retriever.formats.lines import invalid_utf8, strip_bom
 
 # The message of `csv` for a quote still open at the end; its errors have no codes.
 UNCLOSED = "unexpected end of data"
-# A quoted cell over this many lines, nearly all of which look like rows, is a forgotten quote.
-SWALLOWED_LINES = 10
-SWALLOWED_SHARE = 0.9
+# A quoted cell holds rows if so many of its lines look like rows.
+ROWS_INSIDE = 0.9
 
 
 class NumberedLines:
@@ -105,20 +104,14 @@ class QuotedLines:
                 "row after it can be read. Close it, or double it if it belongs to the text."
             )
 
-    def swallowed(self, width: int) -> str:
-        """Return why the current row seems to hold other rows in a quoted cell; "" if not."""
+    def rows_inside(self, width: int) -> int:
+        """Return how many lines follow the row's first if nearly all look like rows, else 0."""
         total = self.lines.number - self._row
-        if total < SWALLOWED_LINES:
-            return ""
+        if total < 2:
+            return 0
         self._rest.seek(0)
         alike = sum(line.count(self._delimiter) == width - 1 for line in self._rest)
-        if alike < SWALLOWED_SHARE * total:
-            return ""
-        return (
-            f"its quoted cell holds the {total:,} lines up to line {self.lines.number}, which look "
-            "like rows; is a quote not closed or not doubled? If it is right, quote the column "
-            "names, too"
-        )
+        return total if alike >= ROWS_INSIDE * total else 0
 
     def take_fault(self) -> str:
         """Return and clear the first decoding error since the last call; empty if there is none."""

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from indexes.errors import InputError
-from retriever.formats.quoting import SWALLOWED_LINES
 
 
 @contextmanager
@@ -54,7 +53,7 @@ def header_line(header: Iterable[str], delimiter: str, cells: Iterable[str]) -> 
 def _ambiguous(cell: str, delimiter: str) -> bool:
     if delimiter == "\t":
         return _quoted(cell, delimiter) != cell
-    return delimiter in cell and cell.count("\n") >= SWALLOWED_LINES
+    return delimiter in cell and "\n" in cell
 
 
 def _quoted(text: str, delimiter: str) -> str:

@@ -146,13 +146,23 @@ def test_a_quoted_cell_of_csv_that_holds_many_rows_is_a_forgotten_quote(tmp_path
     bad, *others = read_documents(path)
     assert bad == BadRecord(
         f"{path}:2",
-        "its quoted cell holds the 401 lines up to line 403, which look like rows; is a quote not "
-        "closed or not doubled? If it is right, quote the column names, too",
+        "its quoted cell holds 401 lines that look like rows; is a quote not closed or not "
+        "doubled? If it is right, quote the column names, too",
     )
     assert [other.doc_id for other in others[:-2]] == [f"{number}" for number in range(400)]
     assert others[-1] == Document("c", "last")
     declared = path.read_text().replace("id,text", '"id","text"')
     assert list(documents(write(tmp_path / "b.csv", declared))) == ["a", "c"]
+
+
+def test_a_quoted_cell_of_csv_that_holds_a_few_rows_is_noted_once(tmp_path):
+    path = write(tmp_path / "a.csv", OPEN_QUOTE.replace("\t", ",") + 'a,"x\n,\n,"\n')
+    said = f"{path}:3: its quoted cell holds 2 lines that look like rows; is a quote not closed"
+    with pytest.warns(FileNote, match=rf"^{re.escape(said)}") as caught:
+        assert list(documents(path)) == ["1", "2", "5", "a"]
+    assert len(caught) == 1
+    declared = write(tmp_path / "b.csv", path.read_text().replace("id,text", '"id","text"'))
+    assert list(documents(declared)) == ["1", "2", "5", "a"]
 
 
 def test_long_quoted_texts_of_csv_are_cells(tmp_path):

@@ -198,8 +198,8 @@ def test_queries_are_written_as_the_ending_says(tmp_path):
     expected = {
         "q.jsonl": '{"_id": "q2", "text": "why \\"hum\\",\\nmy cat?"}\n'
         '{"_id": "1", "text": "second"}\n',
-        "q.csv": 'query_id,text\nq2,"why ""hum"",\nmy cat?"\n1,second\n',
-        # Quoted column names: in TSV a quote is a character otherwise.
+        # Quoted column names say that quotes are not characters, and join no rows.
+        "q.csv": '"query_id","text"\nq2,"why ""hum"",\nmy cat?"\n1,second\n',
         "q.TSV": '"query_id"\t"text"\nq2\t"why ""hum"",\nmy cat?"\n1\tsecond\n',
     }
     for name, content in expected.items():
