@@ -1,4 +1,4 @@
-"""Every error that Retriever raises on purpose.
+"""Every error that Retriever raises on purpose, and its one warning, `FileNote`.
 
     RetrieverError                 a message for the user; the command line exits with 1
     ├── InputError                 input that cannot be used: a query, an option, a width
@@ -117,6 +117,10 @@ class FailedTextsError(InputError):
 
 class FileFormatError(InputError):
     """A file that does not match its extension, or that ends too early."""
+
+
+class FileNote(UserWarning):
+    """How a file was read where its content does not settle it; the command line prints it."""
 
 
 class UnknownNameError(RetrieverError):

@@ -68,7 +68,7 @@ class Documents:
         return self._store.add(
             records,
             spans=spans,
-            source=SourceFingerprint(sources, f"1 {format} {skip_bad} {self.split}"),
+            source=SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}"),
             skip_bad=skip_bad,
             progress=progress or ignore_progress,
         )

@@ -19,6 +19,7 @@ from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
 from retriever.cli.indexes import drop, info
 from retriever.cli.maintenance import compact, repair, verify
+from retriever.cli.output import file_notes
 from retriever.cli.search import search
 from retriever.cli.train import train
 from retriever.cli.word import word
@@ -36,7 +37,8 @@ class Group(click.Group):
         """Run the command line and exit."""
         extra["standalone_mode"] = False
         try:
-            sys.exit(super().main(*args, **extra) or 0)
+            with file_notes():
+                sys.exit(super().main(*args, **extra) or 0)
         except click.Abort:
             _fail("Interrupted. Committed work is kept; run the same command again to resume.", 130)
         except click.exceptions.Exit as request:

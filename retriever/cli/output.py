@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+
+from indexes.errors import FileNote
 
 
 def note(*texts: str) -> None:
     """Print notes to stderr."""
     for text in texts:
         click.echo(f"note: {text}", err=True)
+
+
+@contextlib.contextmanager
+def file_notes() -> Iterator[None]:
+    """Print what readers of files warn about as notes."""
+    show = warnings.showwarning
+
+    def show_note(message: Any, category: type[Warning], *where: Any, **options: Any) -> None:
+        if issubclass(category, FileNote):
+            note(str(message))
+        else:
+            show(message, category, *where, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FileNote)
+        warnings.showwarning = show_note
+        yield
 
 
 def print_json(*values: Any) -> None:

@@ -29,7 +29,8 @@ def read_documents(
     `source` is a path, `"-"` for standard input, or an iterable of `Document` or dict:
 
     - `.jsonl`, `.ndjson`, `.json`: one object per line; blank lines are skipped.
-    - `.csv`, `.tsv`: a header row, RFC 4180 quotes; empty metadata cells are omitted.
+    - `.csv`, `.tsv`: a header row; empty metadata cells are omitted. CSV has RFC 4180 quotes; in
+      TSV a quote is a character unless the whole file agrees with them (a `FileNote` says so).
     - `.parquet`: nulls are omitted, dates and times become ISO text, decimals floats.
     - `.txt`, `.md`: one document with the file name as id. A folder: all such files below it,
       sorted, with relative paths as ids; hidden files and folders are skipped.

@@ -17,7 +17,7 @@ from retriever.formats.lines import check_text, first_lines, read_lines, strip_b
 from retriever.formats.rows import Row
 from retriever.formats.sources import STDIN, Source, open_source, require_path, without_gz
 from retriever.formats.trec import check_token
-from retriever.formats.writing import atomic_writer, delimited_line
+from retriever.formats.writing import atomic_writer, delimited_line, header_line
 
 # trec_eval allocates for every grade up to the highest in every call: a timestamp or an id in the
 # grade column would exhaust memory.
@@ -97,7 +97,9 @@ def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]
         yield from (f"{query_id} 0 {doc_id} {grade}\n" for query_id, doc_id, grade in rows)
         return
     header, delimiter = (CSV_HEADER, ",") if ending == ".csv" else (BEIR_HEADER, "\t")
-    for cells in itertools.chain([header], rows):
+    ids = itertools.chain(qrels, *qrels.values())
+    yield header_line(header, delimiter, ids)
+    for cells in rows:
         yield delimited_line(cells, delimiter)
 
 

@@ -6,21 +6,33 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import BadRecord, InputError
-from retriever.formats.lines import check_text, first_lines, read_lines, take_records, text_fault
+from indexes.errors import BadRecord, FileFormatError, FileNote, InputError, pluralize
+from retriever.formats.delimited import read_delimited
+from retriever.formats.lines import (
+    check_text,
+    first_lines,
+    read_lines,
+    strip_bom,
+    take_records,
+    text_fault,
+)
 from retriever.formats.records import take_id
 from retriever.formats.rows import ROW_ENDINGS, Row, read_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
-from retriever.formats.writing import atomic_writer, delimited_line
+from retriever.formats.writing import atomic_writer, delimited_line, header_line
 
 QUERY_IDS = ("_id", "query_id", "qid", "id")
 QUERY_COLUMNS = (QUERY_IDS, ("text",))
 TOPIC_ENDINGS = dict.fromkeys((".topics", ".trec", ".xml", ".sgml"), "trec")
+# What may follow the id of a query in a line of text.
+MARKS = {"\t": "a tab", ":": "a colon", "|": "a bar", ";": "a semicolon", ",": "a comma"}
+LONGEST_ID = 64
 ENDINGS = ROW_ENDINGS | {".txt": "txt"} | TOPIC_ENDINGS
 
 
@@ -34,7 +46,8 @@ def read_queries(source: str | os.PathLike[str], *, format: str | None = None) -
     - TREC topics (`.topics`, `.trec`, `.xml`, `.sgml`, or `format="trec"`) give number and title,
       see `topics.read_topics`. So does a `.txt` that begins with `<top>`.
     - In any other `.txt` every line is a query with the line number as id, from "1"; blank lines
-      are skipped.
+      are skipped. Where every line begins with an id and a tab (or one of `:|;,`), that is the id,
+      and a `FileNote` says so.
 
     Raises:
         BadRecordsError: malformed lines, empty texts, repeated ids; all of them together.
@@ -74,8 +87,9 @@ def write_queries(path: str | os.PathLike[str], queries: Mapping[str, str]) -> N
         check_text(f"text of query '{query_id}'", text)
         line(query_id, text)
     with atomic_writer(path) as file:
-        if line in (_csv_line, _tsv_line):
-            file.write(line("query_id", "text"))
+        if delimiter := {_csv_line: ",", _tsv_line: "\t"}.get(line):
+            cells = itertools.chain(queries, queries.values())
+            file.write(header_line(("query_id", "text"), delimiter, cells))
         for query_id, text in queries.items():
             file.write(line(query_id, text))
 
@@ -108,13 +122,76 @@ def _rows(stream: io.BufferedReader, source: Source) -> Iterator[Row]:
     lines = itertools.chain(head, stream)
     if head and looks_like_topics(head[-1]):
         return read_topics(lines, source.name)
+    if head and _is_header(head[-1]):
+        return read_delimited(lines, source.name, "\t", QUERY_COLUMNS)
     return _query_lines(lines, source.name)
 
 
+def _is_header(line: bytes) -> bool:
+    cells = {cell.strip('"') for cell in strip_bom(line).decode(errors="replace").split()}
+    return b"\t" in line and "text" in cells and not cells.isdisjoint(QUERY_IDS)
+
+
 def _query_lines(stream: Iterable[bytes], name: str) -> Iterator[Row]:
-    for place, line in read_lines(stream, name):
-        number = place.rpartition(":")[2]
-        yield place, line if isinstance(line, BadRecord) else {"_id": number, "text": line.strip()}
+    """Yield a query per line, with the id that every line begins with, or else the line number."""
+    rows = list(read_lines(stream, name))
+    mark = _id_mark({place: line.strip() for place, line in rows if isinstance(line, str)})
+    if mark:
+        said = f"every line was read as a query id, {MARKS[mark]} and the text of the query."
+        warnings.warn(f"{name}: {said}", FileNote, stacklevel=1)
+    for place, line in rows:
+        if isinstance(line, BadRecord):
+            yield place, line
+            continue
+        query_id, _, text = line.strip().partition(mark) if mark else ("", "", line)
+        yield place, {"_id": query_id.strip() or place.rpartition(":")[2], "text": text.strip()}
+
+
+def _id_mark(lines: Mapping[str, str]) -> str:
+    """Return the mark between the id and the text of every line; "" if lines are texts alone.
+
+    A text seldom has a tab: where only some lines are an id, a tab and a text, which is meant
+    cannot be known, and a `FileFormatError` names the line that differs.
+    """
+    if any("\t" in line for line in lines.values()):
+        _check_tabs(lines)
+        return "\t"
+    return next((mark for mark in MARKS if _are_ids(list(lines.values()), mark)), "")
+
+
+def _check_tabs(lines: Mapping[str, str]) -> None:
+    ids: set[str] = set()
+    for place, line in lines.items():
+        query_id, *texts = line.split("\t")
+        if len(texts) != 1:
+            fault = f"has {pluralize(len(texts), 'tab')}"
+        elif not _is_id(query_id.strip()):
+            fault = "begins with spaces in its id" if " " in query_id else "begins with a long id"
+        elif query_id.strip() in ids:
+            fault = f"repeats the id '{query_id.strip()}'"
+        else:
+            ids.add(query_id.strip())
+            continue
+        raise FileFormatError(
+            f"{place} {fault}; expected an id, a tab and a text on every line, or no tabs. "
+            "For other columns, give their names in the first line, such as query_id and text."
+        )
+
+
+def _is_id(text: str) -> bool:
+    return len(text) <= LONGEST_ID and text.split() == [text]
+
+
+def _are_ids(lines: Sequence[str], mark: str) -> bool:
+    """Return whether `lines` begin with ids before `mark`: short, without spaces, all different.
+
+    A text, too, may begin with a word and a mark: ids have digits, or there are several and the
+    mark is a colon.
+    """
+    ids = [line.partition(mark)[0].strip() for line in lines if mark in line]
+    if not ids or len(set(ids)) < len(lines) or not all(map(_is_id, ids)):
+        return False
+    return all(any(map(str.isdigit, one)) for one in ids) or (mark == ":" and len(ids) > 1)
 
 
 def _take_query(row: dict[str, Any], queries: dict[str, str]) -> str | None:

@@ -39,6 +39,23 @@ def delimited_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> str
     return delimiter.join(_quoted(cell, delimiter) for cell in cells) + end
 
 
+def header_line(header: Iterable[str], delimiter: str, cells: Iterable[str]) -> str:
+    """Return the header row for `cells`, quoted where a reader could misread their quotes.
+
+    A quoted column name says that quotes are those of RFC 4180; see `delimited.read_delimited`.
+    """
+    if any(_ambiguous(cell, delimiter) for cell in cells):
+        header = [f'"{column}"' for column in header]
+        return delimiter.join(header) + "\n"
+    return delimited_line(header, delimiter)
+
+
+def _ambiguous(cell: str, delimiter: str) -> bool:
+    if delimiter == "\t":
+        return _quoted(cell, delimiter) != cell
+    return delimiter in cell and "\n" in cell
+
+
 def _quoted(text: str, delimiter: str) -> str:
     # Before Python 3.13, csv writes a carriage return unquoted, which its reader then rejects.
     if any(character in text for character in (delimiter, "\r", "\n", '"')):

@@ -51,6 +51,9 @@ class StaticEmbedder:
       vector; by default as in the weighting's paper: 1 for `sif`, 5 for `usif`, else none.
     - `phrases`: whether adjacent words are joined if the vocabulary has them as one entry.
 
+    `skip_bad_words` leaves out words of the file that are not UTF-8, instead of refusing the file;
+    `notes` say how many.
+
     Building an index fits all but the plain mean on the corpus first. An unfitted embedder derives
     word frequencies from ranks in the file, removes no components, and refuses to encode if
     `components` was set explicitly.
@@ -73,11 +76,14 @@ class StaticEmbedder:
         all_but_top: int = 0,
         phrases: bool | None = None,
         trust_pickle: bool = False,
+        skip_bad_words: bool = False,
     ) -> None:
         options = StaticOptions(weighting, components, unit_words, all_but_top)
-        vocabulary = load_vocabulary(model, trust_pickle=trust_pickle, phrases=phrases)
+        vocabulary = load_vocabulary(
+            model, trust_pickle=trust_pickle, phrases=phrases, skip_bad_words=skip_bad_words
+        )
         options.check_width(vocabulary.dim)
-        self._model, self._phrases = model, phrases
+        self._model, self._phrases, self._skip_bad_words = model, phrases, skip_bad_words
         self._options, self._vocabulary = options, vocabulary
         self._averages = WeightedMeans(vocabulary, options)
         self._parameters: bytes | None = None
@@ -109,6 +115,12 @@ class StaticEmbedder:
             f"{self.name} is a table of tokens and has no vectors of words. "
             "To embed one word, encode it as a text: encode_documents([word])."
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the file of word vectors, one sentence each."""
+        words = getattr(self._vocabulary, "words", None)
+        return words.notes if isinstance(words, WordVectors) else ()
 
     @property
     def lower(self) -> bool:
@@ -152,7 +164,8 @@ class StaticEmbedder:
         path = Path(self._model).expanduser()
         model = str(path.resolve()) if path.exists() else os.fspath(self._model)
         phrases = {} if self._phrases is None else {"phrases": self._phrases}
-        return EmbedderSpec("static", model, {**self._options.chosen(), **phrases})
+        skip = {"skip_bad_words": True} if self._skip_bad_words else {}
+        return EmbedderSpec("static", model, {**self._options.chosen(), **phrases, **skip})
 
     @property
     def needs_fit(self) -> bool:
@@ -192,6 +205,7 @@ class StaticEmbedder:
     def _with(self, fit: Fit, parameters: bytes | None = None) -> StaticEmbedder:
         other = object.__new__(StaticEmbedder)
         other._model, other._phrases = self._model, self._phrases
+        other._skip_bad_words = self._skip_bad_words
         other._options, other._vocabulary = self._options, self._vocabulary
         other._averages = WeightedMeans(self._vocabulary, self._options, fit)
         other._parameters = parameters or fit.to_bytes()

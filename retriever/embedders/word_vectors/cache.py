@@ -24,15 +24,25 @@ HEX_DIGITS = 64
 Convert = Callable[[WordWriter, str], None]
 
 
-def cached(sources: Sequence[Path], convert: Convert) -> tuple[Path, WordMeta]:
-    """Return the folder of the converted sources, after `convert(writer, checksum)` if needed."""
+def cached(
+    sources: Sequence[Path], convert: Convert, *, accept_skipped: bool = True
+) -> tuple[Path, WordMeta]:
+    """Return the folder of the converted sources, after `convert(writer, checksum)` if needed.
+
+    Without `accept_skipped`, one from which words were left out is made again.
+    """
+
+    def is_good(meta: WordMeta | None) -> bool:
+        return meta is not None and (accept_skipped or not meta.skipped)
+
     root = cache_folder() / "words"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if found := converted_before(sources):
+        found = converted_before(sources)
+        if found and is_good(found[1]):
             return found
         folder = root / checksum_of(sources)
-        return folder, _write(folder, sources[0], convert)
+        return folder, _write(folder, sources[0], convert, is_good)
     except OSError as error:
         raise InputError(
             f"{error.filename or root}: {error.strerror or error}. Models are converted into the "
@@ -84,12 +94,14 @@ def _hash(sources: Sequence[Path]) -> str:
     return hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
 
 
-def _write(folder: Path, source: Path, convert: Convert) -> WordMeta:
+def _write(
+    folder: Path, source: Path, convert: Convert, is_good: Callable[[WordMeta | None], bool]
+) -> WordMeta:
     def fill(work: Path) -> None:
         with closing(WordWriter(work, source)) as writer:
             convert(writer, folder.name)
 
-    cache.write_folder_atomic(folder, fill, lambda made: read_intact(made) is not None)
+    cache.write_folder_atomic(folder, fill, lambda made: is_good(read_intact(made)))
     cache.remove_unused(folder.parent, folder)
     meta = read_intact(folder)
     if meta is None:

@@ -14,9 +14,9 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, NoReturn, cast
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -28,12 +28,34 @@ WordFormat = Literal["word2vec-text", "word2vec-binary", "glove-text", "fasttext
 Block = tuple[list[str], Matrix]
 
 HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,6})[ \t]*\r?\n")
+PICKLES = (b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
 NUMBER_BYTES = b"0123456789+-.eE \n"
 SAMPLE_BYTES = 1 << 16
 SAMPLE_LINES = 100
 ROWS = 4096
 READ_BYTES = 1 << 20
 LONGEST_WORD = 1 << 16
+
+
+@dataclass
+class Reading:
+    """What is noticed while a file is read, and whether words that are not UTF-8 are left out.
+
+    `skipped` counts these; `unended` says that the last line has no line break.
+    """
+
+    skip_bad_words: bool = False
+    skipped: int = 0
+    unended: bool = False
+
+    def leave_out(self, place: str) -> None:
+        """Count a word that is not UTF-8, or raise `FileFormatError` with its place."""
+        if not self.skip_bad_words:
+            raise FileFormatError(
+                f"{place} is not valid UTF-8. To leave such words out, set skip_bad_words=True "
+                "(-o skip_bad_words true)."
+            ) from None
+        self.skipped += 1
 
 
 @contextmanager
@@ -67,16 +89,21 @@ def _without_bom(file: BinaryIO) -> BinaryIO:
 
 def detect(path: Path) -> WordFormat:
     """Detect the format of a file of word vectors by its content."""
-    head = _sample(path)
+    head = sample_of(path)
     if looks_like_fasttext(head):
         return "fasttext-binary"
     # Pickle protocols 2 to 5 begin with these bytes; no UTF-8 text does.
-    if head[:1] == b"\x80" and 2 <= head[1] <= 5:
+    if head[:2] in PICKLES:
         return "gensim"
+    if b"\n" not in head and b"\r" in head.rstrip() and _is_text(head):
+        raise FileFormatError(
+            f"{path} has carriage returns alone as line ends. Save it with line feeds, for example "
+            r"with: tr '\r' '\n'"
+        )
     header = HEADER.match(head)
     if header and int(header[2]) > 0:
         return "word2vec-text" if _is_text(head[header.end() :]) else "word2vec-binary"
-    if _is_text(head) and _width(head) > 0:
+    if _is_text(head) and width_of(head) > 0:
         return "glove-text"
     raise FileFormatError(
         f"{path} is not a file of word vectors; expected Word2Vec (text or binary), GloVe text, "
@@ -84,31 +111,11 @@ def detect(path: Path) -> WordFormat:
     )
 
 
-def text_blocks(path: Path, *, header: bool) -> Iterator[Block]:
-    """Yield the rows of a text file in blocks.
-
-    A row is a word and `width` numbers, separated by spaces or tabs. The word may contain spaces,
-    as in GloVe's 840B file, but a number after a space means that the row is too long.
-    """
-    with open_source(path) as file:
-        expected, width = _read_header(file, path) if header else (None, _width(_sample(path)))
-        numbered = enumerate(file, 2 if header else 1)
-        rows = 0
-        while lines := list(islice(numbered, ROWS)):
-            block = _parse_lines(path, [line for line in lines if line[1].strip()], width)
-            rows += len(block[0])
-            yield block
-    if expected is not None and rows != expected:
-        raise FileFormatError(
-            f"{path}: its first line promises {expected:,} words, but it holds {rows:,}."
-        )
-
-
-def binary_blocks(path: Path) -> Iterator[Block]:
+def binary_blocks(path: Path, reading: Reading) -> Iterator[Block]:
     """Yield the rows of a Word2Vec binary file in blocks."""
     with open_source(path) as file:
-        expected, width = _read_header(file, path)
-        reader = _BinaryReader(path, file, width)
+        expected, width = read_header(file, path)
+        reader = _BinaryReader(path, file, width, reading)
         for start in range(0, expected, ROWS):
             yield reader.block(start, min(start + ROWS, expected), expected)
         if (reader.rest() + file.read(READ_BYTES)).strip():
@@ -120,20 +127,27 @@ def binary_blocks(path: Path) -> Iterator[Block]:
 class _BinaryReader:
     """Buffered reader of `word, space, numbers` rows."""
 
-    def __init__(self, path: Path, file: BinaryIO, width: int) -> None:
-        self.path, self.file, self.bytes = path, file, 4 * width
+    def __init__(self, path: Path, file: BinaryIO, width: int, reading: Reading) -> None:
+        self.path, self.file, self.bytes, self.reading = path, file, 4 * width, reading
         self.buffer, self.position = b"", 0
 
     def rest(self) -> bytes:
         return self.buffer[self.position :]
 
     def block(self, start: int, end: int, expected: int) -> Block:
-        pairs = [self._row(number + 1, expected) for number in range(start, end)]
+        rows = (self._row(number + 1, expected) for number in range(start, end))
+        pairs = [row for row in rows if row is not None]
         vectors = np.frombuffer(b"".join(numbers for _, numbers in pairs), "<f4")
-        vectors = vectors.reshape(len(pairs), -1).astype(np.float32)
+        if start == 0 and _swapped(vectors):
+            raise FileFormatError(
+                f"{self.path} has big-endian numbers; expected little-endian ones, as word2vec "
+                "writes. Convert it with the tool that made it, for example to text."
+            )
+        vectors = vectors.reshape(len(pairs), self.bytes // 4).astype(np.float32)
         return [word for word, _ in pairs], vectors
 
-    def _row(self, number: int, expected: int) -> tuple[str, bytes]:
+    def _row(self, number: int, expected: int) -> tuple[str, bytes] | None:
+        """Return a word and its numbers; None if the word is left out."""
         space = self.buffer.find(b" ", self.position)
         while space < 0 or len(self.buffer) < space + 1 + self.bytes:
             self._read_more(number, expected)
@@ -143,7 +157,8 @@ class _BinaryReader:
         try:
             return word.decode(), self.buffer[space + 1 : self.position]
         except UnicodeDecodeError:
-            raise FileFormatError(f"{self.path}: word {number:,} is not valid UTF-8.") from None
+            self.reading.leave_out(f"{self.path}: word {number:,}")
+            return None
 
     def _read_more(self, number: int, expected: int) -> None:
         more = self.file.read(max(READ_BYTES, self.bytes))
@@ -158,11 +173,24 @@ class _BinaryReader:
             )
 
 
-def _read_header(file: BinaryIO, path: Path) -> tuple[int, int]:
+def read_header(file: BinaryIO, path: Path) -> tuple[int, int]:
+    """Read the header line: the number of words and their width."""
     header = HEADER.match(file.readline(256))
     if not header:
         raise FileFormatError(f"{path}, line 1: expected the number of words and their width.")
     return int(header[1]), int(header[2])
+
+
+def _swapped(vectors: Matrix) -> bool:
+    """Return whether most numbers make sense only with their bytes in the other order."""
+    values = vectors[vectors != 0]
+    return 2 * _plausible(values) < len(values) < 1.2 * _plausible(values.byteswap())
+
+
+def _plausible(values: Matrix) -> int:
+    """Count the numbers of a size that vectors have."""
+    sizes = np.abs(values)
+    return int(((sizes > 1e-12) & (sizes < 1e12)).sum())
 
 
 def _is_text(sample: bytes) -> bool:
@@ -175,58 +203,27 @@ def _is_text(sample: bytes) -> bool:
     return len(readable) > len(sample) - 4 and not re.search(rb"[\x00-\x08\x0e-\x1f]", sample)
 
 
-def _sample(path: Path) -> bytes:
+def sample_of(path: Path) -> bytes:
+    """Return the first bytes of a file."""
     with open_source(path) as file:
         return file.read(SAMPLE_BYTES)
 
 
-def _width(sample: bytes) -> int:
+def width_of(sample: bytes) -> int:
     """Return the most common width of the first rows; 0 if they are not rows of numbers."""
     lines = sample.splitlines()
     # The last line of a full sample is truncated.
     complete = lines[:-1] if len(sample) == SAMPLE_BYTES and len(lines) > 1 else lines
     widths = Counter(len(line.split()) - 1 for line in complete[:SAMPLE_LINES] if line.strip())
     width = widths.most_common(1)[0][0] if widths else 0
-    numeric = any(all(map(_is_number, line.split()[-width:])) for line in complete[:SAMPLE_LINES])
+    numeric = any(all(map(is_number, line.split()[-width:])) for line in complete[:SAMPLE_LINES])
     return width if width > 0 and numeric else 0
 
 
-def _is_number(text: bytes) -> bool:
+def is_number(text: bytes) -> bool:
+    """Return whether Python reads bytes as a number."""
     try:
         float(text)
     except ValueError:
         return False
     return True
-
-
-def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int) -> Block:
-    words, rows = [], []
-    for number, line in lines:
-        word, *values = line.rsplit(None, width)
-        if len(values) != width or (b" " in word and _is_number(word.split()[-1])):
-            found = len(line.split()) - 1
-            raise FileFormatError(
-                f"{path}, line {number}: expected a word and {width} numbers; "
-                f"found a word and {found}."
-            )
-        try:
-            rows.append(list(map(float, values)))
-            words.append(word.strip().decode())
-        except ValueError:
-            _refuse_row(path, number, word, values)
-    # A number beyond float32 becomes infinite here, and is refused below.
-    with np.errstate(over="ignore"):
-        vectors = np.array(rows, dtype=np.float32).reshape(len(rows), width)
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        number = lines[bad[0]][0]
-        raise FileFormatError(f"{path}, line {number}: a value is not a finite number.")
-    return words, vectors
-
-
-def _refuse_row(path: Path, number: int, word: bytes, values: list[bytes]) -> NoReturn:
-    bad = next((value for value in values if not _is_number(value)), None)
-    if bad is None:
-        raise FileFormatError(f"{path}, line {number}: {word!r} is not valid UTF-8.")
-    shown = bad.decode(errors="replace")[:40]
-    raise FileFormatError(f"{path}, line {number}: expected a number; found '{shown}'.")

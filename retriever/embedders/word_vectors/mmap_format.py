@@ -32,7 +32,8 @@ class WordMeta:
     """Contents of `meta.json`.
 
     `checksum` is the source's SHA-256; `duplicates` counts dropped rows of repeated words; `ngrams`
-    is the number of subword vectors, 0 for none.
+    is the number of subword vectors, 0 for none. `skipped` counts the words that are not UTF-8,
+    `unended` says that the source ends without a line break.
     """
 
     format: str
@@ -46,6 +47,8 @@ class WordMeta:
     min_n: int = 0
     max_n: int = 0
     version: int = VERSION
+    skipped: int = 0
+    unended: bool = False
 
 
 class WordWriter:
@@ -74,7 +77,15 @@ class WordWriter:
             self._vectors.write(np.ascontiguousarray(vectors[fresh], "<f4").data)
             self._write_words([words[position] for position in fresh])
 
-    def finish(self, format_name: str, checksum: str, subwords: Subwords | None = None) -> None:
+    def finish(
+        self,
+        format_name: str,
+        checksum: str,
+        subwords: Subwords | None = None,
+        *,
+        skipped: int = 0,
+        unended: bool = False,
+    ) -> None:
         """Close the files and write `meta.json`."""
         if not self.count:
             raise FileFormatError(f"{self.source} holds no words.")
@@ -83,7 +94,9 @@ class WordWriter:
         self.close()
         of_words = self.count, self.dim, self.duplicates, self.has_upper_case, self.words_crc
         of_subwords = _write_subwords(self.folder, subwords)
-        meta = WordMeta(format_name, checksum, *of_words, *of_subwords)
+        meta = WordMeta(
+            format_name, checksum, *of_words, *of_subwords, skipped=skipped, unended=unended
+        )
         with (self.folder / META).open("wb") as file:
             file.write(json.dumps(asdict(meta), indent=1).encode())
             _sync(file)

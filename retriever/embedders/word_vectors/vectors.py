@@ -20,13 +20,14 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
+from indexes.errors import FileFormatError, InputError, ModelNotAvailableError, pluralize
 from retriever.embedders.base import Matrix
 from retriever.embedders.word_vectors import formats, mmap_format
 from retriever.embedders.word_vectors.cache import cached, converted_before
-from retriever.embedders.word_vectors.fasttext_bin import validate_fasttext
+from retriever.embedders.word_vectors.fasttext_bin import damaged, validate_fasttext
 from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter
 from retriever.embedders.word_vectors.subwords import Subwords
+from retriever.embedders.word_vectors.text_format import text_blocks
 
 ROWS = 65_536
 PACKAGED = "package"
@@ -44,6 +45,7 @@ class WordVectors:
         self.checksum = meta.checksum
         self.duplicates = meta.duplicates
         self.has_upper_case = meta.has_upper_case
+        self.skipped, self.unended = meta.skipped, meta.unended
         self.subwords: Subwords | None = None
         if meta.ngrams:
             ngrams = np.load(folder / mmap_format.NGRAMS, mmap_mode="r")
@@ -87,6 +89,19 @@ class WordVectors:
         """Count a letter in all words; faster than a first word lookup."""
         return (self._folder / mmap_format.WORDS).read_bytes().count(letter.encode())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on the source, one sentence each."""
+        notes = []
+        if self.skipped:
+            notes.append(f"{pluralize(self.skipped, 'word')} not in UTF-8 left out.")
+        if self.unended:
+            notes.append(
+                "The file of word vectors ends without a line break; if it was cut off, the last "
+                "number is wrong."
+            )
+        return tuple(notes)
+
     @cached_property
     def names(self) -> list[str]:
         """Words in the order of their rows."""
@@ -103,11 +118,14 @@ class WordVectors:
         return dict(zip(words, range(len(words)), strict=True))
 
 
-def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> WordVectors:
+def load_words(
+    path: str | os.PathLike[str], *, trust_pickle: bool = False, skip_bad_words: bool = False
+) -> WordVectors:
     """Load word vectors from a Word2Vec, GloVe, fastText or gensim file, also gzipped.
 
     The format is detected from the content. A folder must be a package: `*_emb.npy` with the
-    vectors and `*_index.parquet` with the words.
+    vectors and `*_index.parquet` with the words. `skip_bad_words` leaves out words that are not
+    UTF-8, and counts them, instead of refusing the file.
 
     Raises:
         FileFormatError: an unknown format or a damaged file; with the file and the line.
@@ -118,7 +136,8 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
         if path.is_dir():
             files = _packaged_files(path)
             return WordVectors(*cached(files, partial(_convert_package, *files)))
-        converter = _FileConverter(path, formats.detect(path))
+        reading = formats.Reading(skip_bad_words)
+        converter = _FileConverter(path, formats.detect(path), reading)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     if converter.format == "gensim" and not trust_pickle:
@@ -129,7 +148,8 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
             f"{path} was saved by gensim with pickle, and loading a pickle can run arbitrary code. "
             "If you trust its source, set trust_pickle=True (-o trust_pickle true)."
         )
-    return WordVectors(*cached(converter.sources(), converter.convert))
+    accept = skip_bad_words
+    return WordVectors(*cached(converter.sources(), converter.convert, accept_skipped=accept))
 
 
 def download_from_gensim(name: str) -> Path:
@@ -148,8 +168,10 @@ def download_from_gensim(name: str) -> Path:
 class _FileConverter:
     """Converter of one file of a known format."""
 
-    def __init__(self, path: Path, format_name: formats.WordFormat) -> None:
-        self.path, self.format = path, format_name
+    def __init__(
+        self, path: Path, format_name: formats.WordFormat, reading: formats.Reading
+    ) -> None:
+        self.path, self.format, self.reading = path, format_name, reading
 
     def sources(self) -> list[Path]:
         """Return the file, and the arrays that gensim stores next to a large save."""
@@ -159,16 +181,24 @@ class _FileConverter:
     def convert(self, writer: WordWriter, checksum: str) -> None:
         subwords = None
         if self.format == "word2vec-binary":
-            _add_all(writer, formats.binary_blocks(self.path))
+            _add_all(writer, formats.binary_blocks(self.path, self.reading))
         elif self.format in ("word2vec-text", "glove-text"):
-            _add_all(writer, formats.text_blocks(self.path, header=self.format == "word2vec-text"))
+            header = self.format == "word2vec-text"
+            _add_all(writer, text_blocks(self.path, self.reading, header=header))
         else:
             load = _load_fasttext if self.format == "fasttext-binary" else _load_saved
             with _unpacked(self.path, writer.folder) as plain:
                 keyed = load(plain, self.path)
             _add_all(writer, _blocks(keyed.index_to_key, keyed.vectors))
-            subwords = _subwords_of(keyed)
-        writer.finish(self.format, checksum, subwords)
+            subwords = _subwords_of(keyed, self.path)
+        noticed = self.reading
+        writer.finish(
+            self.format,
+            checksum,
+            subwords,
+            skipped=noticed.skipped,
+            unended=noticed.unended,
+        )
 
 
 def _convert_package(array: Path, index: Path, writer: WordWriter, checksum: str) -> None:
@@ -230,7 +260,13 @@ def _load_fasttext(plain: Path, source: Path) -> Any:
     from gensim.models.fasttext import load_facebook_vectors
 
     validate_fasttext(plain, source)
-    return load_facebook_vectors(str(plain))
+    try:
+        # Numbers that overflow are refused with the word that has them.
+        with np.errstate(all="ignore"):
+            return load_facebook_vectors(str(plain))
+    except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        reason = f"gensim cannot read it ({type(error).__name__}: {error})"
+        raise damaged(source, reason) from None
 
 
 def _load_saved(plain: Path, source: Path) -> Any:
@@ -251,7 +287,7 @@ def _load_saved(plain: Path, source: Path) -> Any:
     raise FileFormatError(f"{source} holds a {kind}; expected a gensim model of words.")
 
 
-def _subwords_of(keyed: Any) -> Subwords | None:
+def _subwords_of(keyed: Any, path: Path) -> Subwords | None:
     """Return the n-gram vectors of a fastText model; None if it was trained without n-grams.
 
     Also None for saves of old gensim versions with only some of the buckets, which gensim cannot
@@ -261,4 +297,8 @@ def _subwords_of(keyed: Any) -> Subwords | None:
     complete = vectors is not None and 0 < len(vectors) == keyed.bucket
     if not complete or not 0 < keyed.max_n >= keyed.min_n:
         return None
-    return Subwords(np.asarray(vectors, dtype=np.float32), int(keyed.min_n), int(keyed.max_n))
+    vectors = np.asarray(vectors, dtype=np.float32)
+    blocks = (vectors[start : start + ROWS] for start in range(0, len(vectors), ROWS))
+    if not all(np.isfinite(block).all() for block in blocks):
+        raise FileFormatError(f"{path}: a subword has a value that is not finite.")
+    return Subwords(vectors, int(keyed.min_n), int(keyed.max_n))

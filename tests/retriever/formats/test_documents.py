@@ -455,7 +455,7 @@ def test_an_endless_iterable_is_read_only_as_far_as_asked():
     assert taken == [0, 1]
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv", "parquet"])
 def test_memory_does_not_grow_with_the_file(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     rows, text = 20_000, "word " * 400
@@ -466,6 +466,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path, ending):
         pq.write_table(table, path, compression="none", use_dictionary=False)
     elif ending == "csv":
         path.write_text("id,text\n" + "".join(f"{n},{text}\n" for n in range(rows)))
+    elif ending == "tsv":
+        # Quoted cells are found to be quoted only at the end of the file.
+        path.write_text("id\ttext\n" + "".join(f'{n}\t"{text}\n"\n' for n in range(rows)))
     else:
         path.write_text("".join(f'{{"id":{n},"text":"{text}"}}\n' for n in range(rows)))
     assert path.stat().st_size > 40_000_000

@@ -1,14 +1,20 @@
 """Queries and judgments: reading, writing, and the errors of bad lines."""
 
+import re
+import tempfile
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from indexes.errors import BadRecordsError, FileFormatError, InputError
+from indexes.errors import BadRecordsError, FileFormatError, FileNote, InputError
 from retriever.formats import read_qrels, read_queries, write_qrels, write_queries
+from tests.support.commands import invoke, succeed
 from tests.support.format_files import TREC_IDS, reasons_by_place, set_stdin, write
+from tests.support.laws import examples
 from tests.support.toy import refused
 
 QUERIES = {"q2": "why does my cat hum?", "1": "second"}
@@ -40,6 +46,81 @@ def test_queries_of_rows_under_a_header_and_of_parquet(tmp_path, ending, delimit
 def test_a_line_of_text_is_a_query_with_its_number_for_an_id(tmp_path, ending):
     path = write(tmp_path / f"q.{ending}", "\ufefffirst query \r\n\r\n third\n")
     assert read_queries(path) == {"1": "first query", "3": "third"}
+
+
+LINES = "{0}why does my cat hum?\n{1}second: 3:30\n"
+MARKS = {"\t": "a tab", ":": "a colon", "|": "a bar", ";": "a semicolon", ", ": "a comma"}
+
+
+@pytest.mark.parametrize("ids", [("q2", "1"), ("51", "7"), ("MB-01/x", "MB-02/x")])
+@pytest.mark.parametrize("mark", MARKS)
+def test_an_id_at_the_start_of_every_line_of_text_is_the_id_of_the_query(tmp_path, mark, ids):
+    path = write(tmp_path / "q.txt", LINES.format(*(one + mark for one in ids)))
+    said = f"{path}: every line was read as a query id, {MARKS[mark]} and the text of the query."
+    with pytest.warns(FileNote, match=f"^{re.escape(said)}$"):
+        queries = read_queries(path)
+    assert queries == dict(zip(ids, ["why does my cat hum?", "second: 3:30"], strict=True))
+
+
+def test_the_note_on_ids_of_queries_is_that_of_the_command_line(tmp_path):
+    path, corpus = write(tmp_path / "q.txt", "51:kitten\n"), tmp_path / "corpus.jsonl"
+    succeed("add", str(tmp_path / "library"), str(write(corpus, '{"id": "a", "text": "kitten"}')))
+    succeed("build", str(tmp_path / "library"), "words", "--lexical")
+    found = invoke("search", str(tmp_path / "library"), "--queries", str(path), "-i", "words")
+    said = "every line was read as a query id, a colon and the text of the query."
+    assert (found.exit_code, f"note: {path}: {said}\n" in found.stderr) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["why: because", "what is love"],
+        ["Java: how to sort"],
+        ["yes, it is", "no, it is not"],
+        ["a: b", "a: c"],
+        ["12:30 train", "12:30 bus"],
+        ["two words: one", "2 words: more"],
+        ["http://a.org/1", "second"],
+    ],
+)
+def test_lines_of_text_that_do_not_all_begin_with_an_id_are_numbered(tmp_path, texts):
+    queries = read_queries(write(tmp_path / "q.txt", "\n".join(texts)))
+    assert queries == {str(number): text for number, text in enumerate(texts, 1)}
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (["1\tone", "2 two"], ":2 has 0 tabs"),
+        (["one", "2\ttwo"], ":1 has 0 tabs"),
+        (["1\tone\tmore", "2\ttwo\tmore"], ":1 has 2 tabs"),
+        (["what is\tlove"], ":1 begins with spaces in its id"),
+        (["x" * 65 + "\tlove"], ":1 begins with a long id"),
+        (["1\tone", "1\ttwo"], ":2 repeats the id '1'"),
+    ],
+)
+def test_lines_of_text_with_tabs_that_are_not_all_an_id_and_a_text_are_refused(
+    tmp_path, lines, fault
+):
+    path = write(tmp_path / "q.txt", "\n".join(lines))
+    message = f"{re.escape(f'{path}{fault}; expected an id, a tab and a text on every line')}"
+    refused(FileFormatError, message, read_queries, path)
+
+
+def test_column_names_in_a_text_file_of_queries_are_a_header(tmp_path):
+    path = write(tmp_path / "q.txt", "qid\ttext\tyear\nq2\twhy does my cat hum?\t1\n1\tsecond\t2\n")
+    assert read_queries(path) == QUERIES
+
+
+ID = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=9)
+
+
+@given(st.dictionaries(ID, st.text("ab: ,1", min_size=1).map(str.strip).filter(bool), min_size=1))
+@settings(max_examples=examples(50), deadline=None)
+def test_any_ids_and_texts_separated_by_tabs_are_read(queries):
+    raw = "".join(f"{query_id}\t{text}\n" for query_id, text in queries.items())
+    with tempfile.TemporaryDirectory() as folder, pytest.warns(FileNote):
+        assert read_queries(write(Path(folder) / "q.txt", raw)) == queries
 
 
 def test_queries_and_judgments_are_read_from_standard_input(monkeypatch):
@@ -117,8 +198,9 @@ def test_queries_are_written_as_the_ending_says(tmp_path):
     expected = {
         "q.jsonl": '{"_id": "q2", "text": "why \\"hum\\",\\nmy cat?"}\n'
         '{"_id": "1", "text": "second"}\n',
-        "q.csv": 'query_id,text\nq2,"why ""hum"",\nmy cat?"\n1,second\n',
-        "q.TSV": 'query_id\ttext\nq2\t"why ""hum"",\nmy cat?"\n1\tsecond\n',
+        # Quoted column names say that quotes are not characters, and join no rows.
+        "q.csv": '"query_id","text"\nq2,"why ""hum"",\nmy cat?"\n1,second\n',
+        "q.TSV": '"query_id"\t"text"\nq2\t"why ""hum"",\nmy cat?"\n1\tsecond\n',
     }
     for name, content in expected.items():
         write_queries(tmp_path / name, queries)

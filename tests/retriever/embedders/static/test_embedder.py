@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError
 from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextReport, load_embedder
-from retriever.embedders.base import unit
+from retriever.embedders.base import HasNotes, unit
+from retriever.embedders.registry import parse_spec
 from retriever.embedders.static import pooling
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.tokenization import words as pieces
@@ -197,6 +198,21 @@ def test_the_fingerprint_depends_on_the_content_and_not_on_the_path(tmp_path, to
     assert here != StaticEmbedder(str(tmp_path / "other.vec")).fingerprint
     assert "toy" not in here
     assert json.loads(here)["lower"] is True
+
+
+def test_words_left_out_are_noted_and_the_spec_leaves_them_out_again(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_bytes(b"east 2 0\n\xe9 1 1\nnorth 0 1\n")
+    refused(InputError, r"-o skip_bad_words true", StaticEmbedder, path)
+    spec = parse_spec(f"static:{path}", {"skip_bad_words": "true"})
+    embedder = load_embedder(spec)
+    assert isinstance(embedder, HasNotes)
+    assert embedder.notes == ("1 word not in UTF-8 left out.",)
+    assert (
+        embedder.encode_documents(["east north"]).tolist() == unit(np.float32([[1, 0.5]])).tolist()
+    )
+    assert embedder.spec.options["skip_bad_words"] is True
+    assert load_embedder(embedder.spec).fingerprint == embedder.fingerprint
 
 
 def test_the_spec_has_an_absolute_path_and_the_options_that_are_not_default(toy, monkeypatch):

@@ -3,16 +3,21 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError, InputError
 from retriever.embedders.word_vectors import formats as wordfiles
 from retriever.embedders.word_vectors.vectors import load_words
 from tests.support import format_files
+from tests.support.laws import examples
 from tests.support.toy import refused
 
 TOY = "apple 1 2\npear 3 4\nthe plum 5 6\n"
@@ -33,6 +38,10 @@ def binary(rows, *, promised=None, after=b"\n"):
     header = f"{len(rows) if promised is None else promised} 2\n".encode()
     body = [word + b" " + np.array(values, "<f4").tobytes() + after for word, values in rows]
     return header + b"".join(body)
+
+
+def swapped(rows):
+    return binary([(word, np.array(values, "<f4").byteswap()) for word, values in rows])
 
 
 def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(write):
@@ -151,12 +160,98 @@ def test_upper_case_is_detected(write):
         (binary([(b"a", [1, 2]), (b"\xe9", [3, 4])]), "word 2 is not valid UTF-8"),
         (binary([(b"a", [1, 2]), (b"b", [3, np.nan])]), "word 2 'b' has a value that is not fin"),
         (binary([]), "holds no words"),
+        # Rows that are too long, separated by tabs.
+        ("the\t1\t2\ncat\t4\t5\t6\ndog\t7\t8\n", "line 2: .* 2 numbers; found a word and 3"),
+        ("2 2\ncat\t4\t5\ndog\t7\t8 9\n", "line 3: .* 2 numbers; found a word and 3"),
+        # Rows that a missing line break joins, to the word or with a space.
+        ("the 1 2 3\ncat 0 1 0dog 0 0 1\na 1 2 3\n", "line 2: .*'cat 0 1 0dog' holds numbers"),
+        ("the 1 2 3\ncat 0 1 0 dog 0 0 1\na 1 2 3\n", "line 2: .* Is a line break missing"),
+        ("3 3\nthe 1 2 3\ncat\t0\t1\t0dog\t0\t0\t1\n", "line 3: .* Is a line break missing"),
+        ("a .125 .5 .5\nb .1259c .5 .5 .5\nd 1 1 1\n", "line 2: .* Is a line break missing"),
+        ("a 1 2\rb 3 4\nc 5 6\nd 7 8\n", "line 1: .* Is a line break missing"),
+        # A last row that ends inside its last number.
+        ("a 0.123 0.456 0.789\nb 0.123 0.456 0.7", "line 2: the file ends inside the last number"),
+        ("2 3\na 0.12 0.45 0.78\nb 0.12 0.45 0", "line 3: the file ends inside the last number"),
+        ("a 0.123 0.456\nb 0.123 -", "line 2: expected a number; found '-'"),
+        # Carriage returns alone as line ends.
+        ("a 1 2\rb 3 4\r", "carriage returns alone as line ends"),
+        ("2 2\ra 1 2\rb 3 4", "carriage returns alone as line ends"),
+        (swapped([(b"a", [1, 2]), (b"b", [0.5, -0.25])]), "has big-endian numbers"),
+        (swapped([(b"a", [1e-3, 0]), (b"b", [3, 4])]), "has big-endian numbers"),
+        (b"\x80", "not a file of word vectors"),
     ],
 )
 def test_a_damaged_file_is_refused_by_path_and_line(write, cache, content, message):
     path = write(content)
     refused(FileFormatError, rf"(?s){path}.*{message}", load_words, path)
     assert not list(cache.glob(".making-*"))
+
+
+def test_words_with_spaces_are_read_with_their_numbers(write):
+    entries = [". . .", "at name@domain.com", "catch 22 movie", "a b"]
+    rows = [f"{word} {number} 0.125 0.25 0.5" for number, word in enumerate(entries, 1)]
+    plain = [f"plain{number} 5 0 0 0" for number in range(9)]
+    words = load_words(write("\n".join([*rows, *plain, ""])))
+    assert list(words)[:5] == [*entries, "plain0"]
+    assert words[". . ."].tolist() == [1, 0.125, 0.25, 0.5]
+    assert words.notes == ()
+
+
+NUMBERS = st.floats(-9, 9, width=32).map(lambda value: f"{value:.4f}")
+WORDS = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_size=4)
+
+
+@given(
+    st.lists(st.tuples(WORDS, st.tuples(*[NUMBERS] * 3)), min_size=4, max_size=8),
+    st.sampled_from(" \t"),
+    st.data(),
+)
+@settings(max_examples=examples(60), deadline=None)
+def test_a_text_file_with_one_line_break_or_number_lost_is_refused(
+    tmp_path_factory, rows, space, data
+):
+    path = tmp_path_factory.mktemp("law") / "words.txt"
+    lines = [space.join([word, *numbers]) + "\n" for word, numbers in rows]
+    lost = data.draw(st.integers(0, len(rows) - 2))
+    damaged = data.draw(
+        st.sampled_from([lines[lost][:-1], lines[lost][:-1] + space, lines[lost][:-8] + "\n"])
+    )
+    path.write_text("".join(lines))
+    assert load_words(path).duplicates == len(rows) - len({word for word, _ in rows})
+    path.write_text("".join([*lines[:lost], damaged, *lines[lost + 1 :]]))
+    refused(FileFormatError, rf"line {lost + 1}: ", load_words, path)
+    path.write_text("".join(lines)[: -data.draw(st.integers(2, 5))])
+    refused(FileFormatError, rf"line {len(rows)}: ", load_words, path)
+
+
+def test_a_last_row_without_a_line_break_is_noted(write):
+    note = "The file of word vectors ends without a line break; if it was cut off, the last number "
+    note += "is wrong."
+    for _ in range(2):  # the second from the cache
+        assert load_words(write("a 1 2\nb 3 4")).notes == (note,)
+    assert load_words(write("2 2\na 1 2\nb 3 4", "headed.txt")).notes == (note,)
+    assert load_words(write("a 1 2\nb 3 4\n\n", "ended.txt")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"a 1 2\n\xe9 3 4\nb 5 6\n", ", line 2: "),
+        (b"3 2\na 1 2\ncaf\xe9 3 4\nb 5 6\n", ", line 3: "),
+        (binary([(b"a", [1, 2]), (b"\xe9", [3, 4]), (b"b", [5, 6])]), ": word 2 "),
+    ],
+)
+def test_words_that_are_not_utf8_are_left_out_and_counted_if_asked(write, cache, content, place):
+    path = write(content)
+    message = f"{re.escape(str(path) + place)}.*is not valid UTF-8. To leave such words out, set "
+    message += r"skip_bad_words=True \(-o skip_bad_words true\)\."
+    refused(FileFormatError, message, load_words, path)
+    words = load_words(path, skip_bad_words=True)
+    assert (list(words), words.vectors.tolist()) == (["a", "b"], [[1, 2], [5, 6]])
+    assert words.notes == ("1 word not in UTF-8 left out.",)
+    # What was converted so is not what is asked for without the option.
+    refused(FileFormatError, message, load_words, path)
+    assert load_words(path, skip_bad_words=True).notes == words.notes
 
 
 def test_damage_far_into_a_file_is_found_at_its_line(write):
@@ -178,6 +273,87 @@ def test_binary_rows_may_span_reads(write, monkeypatch):
 def test_a_truncated_fasttext_model_is_refused(gensim_data, write, kept):
     content = (gensim_data / "lee_fasttext_new.bin").read_bytes()
     refused(FileFormatError, "ends too early", load_words, write(content[:kept]))
+
+
+# Where the parts of `crime-and-punishment.bin` begin: arguments, vocabulary, words.
+BUCKET, MIN_N, VOCABULARY, FIRST_WORD = 16 + 24, 16 + 28, 16 + 48, 16 + 48 + 20 + 8
+
+
+@pytest.fixture(scope="module")
+def crime(gensim_data):
+    """Return a fastText model as bytes; its first word is checked."""
+    content = (gensim_data / "crime-and-punishment.bin").read_bytes()
+    first = content[FIRST_WORD : content.index(b"\0", FIRST_WORD)]
+    return content, first
+
+
+def packed_at(content, position, layout, *values):
+    changed = bytearray(content)
+    struct.pack_into(layout, changed, position, *values)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("count", [0, -5])
+def test_a_fasttext_word_without_a_count_is_refused(crime, write, count):
+    content, first = crime
+    path = write(packed_at(content, FIRST_WORD + len(first) + 1, "<q", count))
+    message = rf"damaged: word 1, '.*', has the count {count}\. Download or create it again"
+    refused(FileFormatError, message, load_words, path)
+
+
+def test_a_fasttext_word_that_is_there_twice_is_refused(crime, write):
+    content, _ = crime
+    end = content.index(b"\0", FIRST_WORD) + 10
+    second = content[end : content.index(b"\0", end)]
+    twice = content.index(b"\0", end) + 10
+    # The third word becomes the second one.
+    after = content[content.index(b"\0", twice) :]
+    path = write(content[:twice] + second + after)
+    refused(FileFormatError, r"damaged: word 3, '.+', is there twice", load_words, path)
+
+
+@pytest.mark.parametrize(
+    ("position", "layout", "value", "message"),
+    [
+        (8, "<i", 6, "promises 391 of 6"),
+        (8, "<i", -1, "promises 391 of -1"),
+        (BUCKET, "<i", -1, "and -1 buckets"),
+        (BUCKET, "<i", 2**31 - 1, "it has 391 vectors"),
+        (MIN_N, "<i", -3, "n-grams have -3 to 6 letters"),
+        (MIN_N + 4, "<i", 2**31 - 1, "n-grams have 3 to 2147483647 letters"),
+        (VOCABULARY, "<i", -1, "it has -1 entries"),
+        (VOCABULARY, "<i", 2**31 - 1, "it has 2147483647 entries"),
+        (VOCABULARY, "<2i", (2**31 - 1, 2**31 - 1), "ends too early|has the count"),
+        (VOCABULARY, "<2i", (0, 0), "it has 0 entries"),
+    ],
+)
+def test_a_fasttext_header_that_contradicts_its_file_is_refused(
+    crime, write, position, layout, value, message
+):
+    values = value if isinstance(value, tuple) else (value,)
+    path = write(packed_at(crime[0], position, layout, *values))
+    refused(FileFormatError, message, load_words, path)
+
+
+MUTATED = st.sampled_from([b"\0", b"\x01", b"\x7f", b"\x80", b"\xff", b"\xff" * 4, b"\0" * 8])
+
+
+@given(st.data())
+@settings(max_examples=examples(50), deadline=None)
+def test_a_fasttext_model_changed_anywhere_is_read_or_refused(crime, tmp_path_factory, data):
+    content = bytearray(crime[0])
+    # Most of the file is numbers, whatever they are; what may break a reader is before them.
+    place = data.draw(st.integers(0, 600) | st.integers(0, len(content) - 8))
+    change = data.draw(MUTATED)
+    content[place : place + len(change)] = change
+    path = tmp_path_factory.mktemp("law") / "model.bin"
+    path.write_bytes(content[: data.draw(st.just(None) | st.integers(0, len(content)))])
+    try:
+        words = load_words(path)
+    except (FileFormatError, InputError):
+        return
+    assert np.isfinite(words.vectors).all()
+    assert len(words["преступный"]) == words.dim
 
 
 def test_pickles_are_opened_only_on_trust(tmp_path):

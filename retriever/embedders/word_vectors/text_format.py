@@ -1,0 +1,116 @@
+"""Streaming of word vectors as text: a word and its numbers per line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from indexes.errors import FileFormatError
+from retriever.embedders.word_vectors.formats import (
+    ROWS,
+    Block,
+    Reading,
+    is_number,
+    open_source,
+    read_header,
+    sample_of,
+    width_of,
+)
+
+# A number of a vector even where a word may hold digits: `66` of `route 66` is none.
+DECIMALS = re.compile(rb"[-+]?\d*\.\d{3,}")
+
+
+def text_blocks(path: Path, reading: Reading, *, header: bool) -> Iterator[Block]:
+    """Yield the rows of a text file in blocks.
+
+    A row is a word and `width` numbers, separated by spaces or tabs. The word may contain spaces,
+    as in GloVe's 840B file, but not the numbers of a row that is too long or has no end.
+    """
+    with open_source(path) as file:
+        expected, width = read_header(file, path) if header else (None, width_of(sample_of(path)))
+        numbered = enumerate(file, 2 if header else 1)
+        rows, last = 0, (0, b"\n")
+        while lines := list(islice(numbered, ROWS)):
+            last = lines[-1]
+            lines = [line for line in lines if line[1].strip()]
+            rows += len(lines)
+            yield _parse_lines(path, lines, width, reading)
+    if expected is not None and rows != expected:
+        raise FileFormatError(
+            f"{path}: its first line promises {expected:,} words, but it holds {rows:,}."
+        )
+    if last[1].strip() and not last[1].endswith(b"\n"):
+        _check_last(path, *last, width)
+        reading.unended = True
+
+
+def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int, reading: Reading) -> Block:
+    words, rows, numbers = [], [], []
+    for number, line in lines:
+        word, *values = line.rsplit(None, width)
+        if len(values) != width:
+            _refuse_width(f"{path}, line {number}", len(line.split()) - 1, width)
+        if len(tokens := word.split()) > 1:
+            _check_spaced(f"{path}, line {number}", tokens, width)
+        try:
+            row = list(map(float, values))
+            words.append(word.strip().decode())
+        except UnicodeDecodeError:
+            reading.leave_out(f"{path}, line {number}: {word!r}")
+            continue
+        except ValueError:
+            _refuse_number(f"{path}, line {number}", values)
+        rows.append(row)
+        numbers.append(number)
+    # A number beyond float32 becomes infinite here, and is refused below.
+    with np.errstate(over="ignore"):
+        vectors = np.array(rows, dtype=np.float32).reshape(len(rows), width)
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        number = numbers[bad[0]]
+        raise FileFormatError(f"{path}, line {number}: a value is not a finite number.")
+    return words, vectors
+
+
+def _check_spaced(place: str, tokens: list[bytes], width: int) -> None:
+    """Refuse a word with spaces that holds numbers of the row, or of another row."""
+    numeric = [is_number(token) for token in tokens[1:]]
+    if numeric[-1]:
+        _refuse_width(place, width + len(tokens) - 1, width)
+    if sum(numeric) >= max(1, width - 1) or any(map(DECIMALS.match, tokens[1:])):
+        raise FileFormatError(
+            f"{place}: the word {b' '.join(tokens)[:80]!r} holds numbers; expected one row of a "
+            f"word and {width} numbers. Is a line break missing?"
+        )
+
+
+def _check_last(path: Path, number: int, line: bytes, width: int) -> None:
+    """Refuse a last row without a line break whose last number is shorter than all others."""
+    *values, last = map(_decimals, line.split()[-width:])
+    if len(values) > 1 and len(set(values)) == 1 and last < values[0]:
+        raise FileFormatError(
+            f"{path}, line {number}: the file ends inside the last number: the others have "
+            f"{values[0]} decimals, and a line break follows. Download or create it again."
+        )
+
+
+def _decimals(value: bytes) -> int:
+    return len(value.partition(b".")[2])
+
+
+def _refuse_width(place: str, found: int, width: int) -> NoReturn:
+    raise FileFormatError(
+        f"{place}: expected a word and {width} numbers; found a word and {found}."
+    )
+
+
+def _refuse_number(place: str, values: list[bytes]) -> NoReturn:
+    bad = next(value for value in values if not is_number(value))
+    shown = bad.decode(errors="replace")[:40]
+    raise FileFormatError(f"{place}: expected a number; found '{shown}'.")
