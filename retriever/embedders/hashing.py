@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.text.words import Words, split, text_chunks
 from retriever.embedders.base import (
     TEXT_ONLY,
     EmbedderSpec,
@@ -20,7 +21,6 @@ from retriever.embedders.base import (
     fingerprint_of,
     unit,
 )
-from retriever.embedders.tokenization.words import Words, split, text_chunks
 
 # Already 256 KiB per document: a typo must not exhaust memory.
 WIDEST = 1 << 16

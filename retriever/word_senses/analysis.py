@@ -13,11 +13,12 @@ from indexes.errors import InputError, pluralize
 from indexes.neighbors import validate_k
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
+from indexes.text.characters import lower_case
+from indexes.text.words import word_spans
 from retriever.embedders.base import Matrix, check_texts, unit
 from retriever.embedders.layers import resolve_layer
 from retriever.embedders.static.embedder import StaticEmbedder
-from retriever.embedders.tokenization.alignment import validate_pooling, word_spans
-from retriever.embedders.tokenization.characters import lower_case
+from retriever.embedders.tokenization.alignment import validate_pooling
 from retriever.embedders.validation import check_count
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.word_senses.clusters import Clusters, cluster_vectors

@@ -13,7 +13,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedders.tokenization.words import words_of
+from indexes.text.words import words_of
 
 # The 5 % significance level: chi-squared with one degree of freedom.
 LEAST = 3.84

@@ -17,10 +17,10 @@ from indexes.neighbors import NO_KEY, Keys
 from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
+from indexes.text.characters import letters, lower_case
+from indexes.text.words import word_spans
 from retriever.advice import shell_command
 from retriever.embedders.base import check_texts
-from retriever.embedders.tokenization.alignment import word_spans
-from retriever.embedders.tokenization.characters import letters, lower_case
 from retriever.indexing.info import missing_note
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.results import OccurrenceCounts

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from indexes.text.words import word_spans
 from retriever.embedders.base import WordVectors
 from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.runtime import LoadedModel
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
-from retriever.embedders.tokenization.alignment import pool_words, word_spans
+from retriever.embedders.tokenization.alignment import pool_words
 
 
 def encode_words_in_context(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.text.words import word_spans
 from retriever.embedders.base import (
     TEXT_ONLY,
     EmbedderSpec,
@@ -28,7 +29,7 @@ from retriever.embedders.elmo.network import FIRST_WORD, ElmoNet
 from retriever.embedders.elmo.packing import Ids
 from retriever.embedders.elmo.tokenizer import spans_of, tokenized
 from retriever.embedders.layers import resolve_layer
-from retriever.embedders.tokenization.alignment import pool_words, validate_pooling, word_spans
+from retriever.embedders.tokenization.alignment import pool_words, validate_pooling
 from retriever.embedders.validation import check_count
 
 # Distinct words among this many go through the character convolutions once.

@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import validate_k
+from indexes.text.words import text_chunks
 from retriever.embedders.base import (
     TEXT_ONLY,
     EmbedderSpec,
@@ -27,7 +28,6 @@ from retriever.embedders.static.neighbors import neighbors_of
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
-from retriever.embedders.tokenization.words import text_chunks
 from retriever.embedders.word_vectors.vectors import WordVectors
 
 ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}

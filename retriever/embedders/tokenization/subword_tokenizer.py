@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
-from retriever.embedders.tokenization.words import SPACE, SplitRules, split_batch, text_chunks
+from indexes.text.words import SPACE, SplitRules, split_batch, text_chunks
 
 # Spaces to all tokenizers, and kept by none.
 SPACES = b" \t\n\r"

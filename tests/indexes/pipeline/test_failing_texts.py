@@ -41,7 +41,7 @@ class Picky(Axes):
     """`Axes` that fails for every batch with a text that has the word `poison`.
 
     `fault` is the exception that it raises, or a function that spoils the vectors it would return.
-    A batch of more than `most` texts is too large for it; after `limit` texts, it fails permanently.
+    A batch of more than `most` texts is too large for it; after `limit` texts, it stops working.
     """
 
     def __init__(self, fault=RuntimeError, most=10_000, limit=10_000, **rest):

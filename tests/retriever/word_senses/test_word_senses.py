@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, ModelNotAvailableError, UnknownNameError
+from indexes.text.characters import lower_case
+from indexes.text.words import word_spans
 from retriever import Collection, ContextualEmbedder, Document, HashingEmbedder, StaticEmbedder
 from retriever.embedders.base import WordEncoding, WordVectors, fingerprint_of, unit
-from retriever.embedders.tokenization.alignment import word_spans
-from retriever.embedders.tokenization.characters import lower_case
 from retriever.report.terminal.word_senses import sense_lines
 from retriever.splitting import Words
 from retriever.word_senses import occurrences

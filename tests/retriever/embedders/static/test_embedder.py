@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
+from indexes.text import words as pieces
+from indexes.text.words import split
 from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextReport, load_embedder
 from retriever.embedders.base import unit
 from retriever.embedders.static import pooling
 from retriever.embedders.static.loading import load_vocabulary
-from retriever.embedders.tokenization import words as pieces
-from retriever.embedders.tokenization.words import split
 from retriever.embedders.word_vectors.mmap_format import WordWriter
 from tests.support.fresh import printed_by
 from tests.support.toy import refused

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import FileFormatError
+from indexes.text import words as pieces
 from retriever.embedders.cache import cache_folder
 from retriever.embedders.hub import locate_sentence_model
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.safetensors_file import read_tensors
 from retriever.embedders.tokenization import subword_tokenizer as tokenizing
-from retriever.embedders.tokenization import words as pieces
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from tests.support.laws import examples
 from tests.support.toy import refused

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError
-from retriever.embedders.tokenization.alignment import pool_words, word_spans
-from retriever.embedders.tokenization.words import words_of
+from indexes.text.words import word_spans, words_of
+from retriever.embedders.tokenization.alignment import pool_words
 from tests.support.toy import refused
 
 A, B, C = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retriever.embedders.tokenization import words as pieces
-from retriever.embedders.tokenization.characters import lower_case
-from retriever.embedders.tokenization.words import split, words_of
+from indexes.text import words as pieces
+from indexes.text.characters import lower_case
+from indexes.text.words import split, words_of
 from tests.support.toy import refused
 
 

@@ -10,17 +10,20 @@ encoding finds the distinct ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedders.tokenization import characters
-from retriever.embedders.tokenization.characters import ASCII_LOWER, ASCII_WORDS, letters
+from indexes.text import characters
+from indexes.text.characters import ASCII_LOWER, ASCII_WORDS, FINAL_SIGMA, letters
+from indexes.text.normalize import ZWJ, ZWSP, is_invisible, normalize, spaced_at
 
 SPACE = ord(" ")
 # Bounds memory for any size of batch.
@@ -30,6 +33,9 @@ BLOCK_CHARACTERS = 1 << 19
 THREADS = 2
 
 Bytes = NDArray[np.uint8]
+
+
+_RUN = re.compile("[^ ]+")
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,60 @@ class Words:
         stretch = self.codes[self.offsets[text] : self.offsets[text + 1]]
         return [self.distinct[code] for code in stretch]
 
+    def cut(self, pieces: Mapping[str, Sequence[str]]) -> Words:
+        """Return the words with some of them replaced by their pieces."""
+        if all(len(some) == 1 for some in pieces.values()):
+            return self
+        parts = [pieces.get(word, (word,)) for word in self.distinct]
+        codes = {piece: code for code, piece in enumerate(dict.fromkeys(chain(*parts)))}
+        flat = np.fromiter((codes[piece] for some in parts for piece in some), np.int32)
+        counts = np.fromiter(map(len, parts), np.int64, len(parts))
+        repeats, firsts = counts[self.codes], (np.cumsum(counts) - counts)[self.codes]
+        ends = np.concatenate([[0], np.cumsum(repeats)])
+        places = np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], repeats)
+        return Words(flat[places], ends[self.offsets], list(codes))
 
-def words_of(text: str, *, lower: bool) -> list[str]:
+
+def words_of(text: str, *, lower: bool, normal: Callable[[str], str] = normalize) -> list[str]:
     """Return the words of one text: the fast twin of `split`."""
     if text.isascii():
         return text.encode().translate(ASCII_LOWER if lower else ASCII_WORDS).decode().split()
-    return text.translate(letters(lower)).split()
+    words = normal(text).translate(letters(lower))
+    return (FINAL_SIGMA.sub("\u03c2", words) if lower else words).split()
 
 
-def split(texts: Sequence[str], *, lower: bool) -> Words:
-    """Split texts into words, lower-cased if `lower` (by character, independent of locale).
+def word_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the (begin, end) of each word of a text as written, in characters.
+
+    Invisible characters inside a word belong to it.
+    """
+    # Every character maps to one character, so that offsets stay valid.
+    if text.isascii():
+        return tuple(match.span() for match in _RUN.finditer(text.translate(letters(lower=False))))
+    shown = "".join(
+        _placeholder(text, place) if is_invisible(character) or character == ZWSP else character
+        for place, character in enumerate(text)
+    )
+    spans = (match.span() for match in _RUN.finditer(shown.translate(letters(lower=False))))
+    return tuple(trimmed for span in spans if (trimmed := _trimmed(text, *span)))
+
+
+def _placeholder(text: str, place: int) -> str:
+    """Return a joiner for an invisible character, or a space for one that separates words."""
+    separates = text[place] == ZWSP and spaced_at(text, place) == " "
+    return " " if separates else ZWJ
+
+
+def _trimmed(text: str, begin: int, end: int) -> tuple[int, int] | None:
+    """Return a span without invisible characters at its ends; None if nothing is left."""
+    hidden = [is_invisible(character) or character == ZWSP for character in text[begin:end]]
+    if all(hidden):
+        return None
+    return begin + hidden.index(False), end - hidden[::-1].index(False)
+
+
+def split(texts: Sequence[str], *, lower: bool, normal: Callable[[str], str] = normalize) -> Words:
+    """Split the `normal` forms of texts into words, lower-cased if `lower`.
 
     A lone surrogate raises `UnicodeEncodeError`.
     """
@@ -69,42 +119,51 @@ def split(texts: Sequence[str], *, lower: bool) -> Words:
 
     translation = ASCII_LOWER if lower else ASCII_WORDS
     blank = partial(_blank_separators, lower=lower)
-    pieces = split_batch(texts, SplitRules(translation, blank=blank))
+    pieces = split_batch(texts, SplitRules(translation, blank=blank, normal=normal))
     if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
-    small = pc.utf8_lower(pieces.distinct).dictionary_encode()
+    small = pc.utf8_lower(pieces.distinct)
+    small = pc.replace_substring_regex(small, "(.)\u03c3$", "\\1\u03c2").dictionary_encode()
     codes = small.indices.to_numpy()[pieces.codes]
     return Words(codes, pieces.offsets, small.dictionary.to_pylist())
 
 
 def _blank_separators(text: NDArray[np.uint8], *, lower: bool) -> None:
     """Overwrite the UTF-8 bytes of non-ASCII separators with spaces."""
-    first = np.flatnonzero(text >= 0xC0)
+    first, size, codes = _beyond_ascii(text)
     if not len(first):
         return
-    lead = text[first]
-    size = 2 + (lead >= 0xE0).astype(np.uint8) + (lead >= 0xF0)
-    codes = (lead & (0xFF >> (size + 1))).astype(np.int32)
-    for step in (1, 2, 3):
-        longer = np.flatnonzero(size > step)
-        codes[longer] = codes[longer] << 6 | text[first[longer] + step] & 0x3F
     blank = characters.separators(codes, lower)
     first, size = first[blank], size[blank]
     for step in (0, 1, 2, 3):
         text[first[size > step] + step] = SPACE
 
 
+def _beyond_ascii(text: Bytes) -> tuple[NDArray[np.intp], NDArray[np.uint8], NDArray[np.int32]]:
+    """Return where the characters beyond ASCII are, their sizes in bytes, and their codes."""
+    first = np.flatnonzero(text >= 0xC0)
+    lead = text[first]
+    size = (2 + (lead >= 0xE0).astype(np.uint8) + (lead >= 0xF0)).astype(np.uint8)
+    codes = (lead & (0xFF >> (size + 1))).astype(np.int32)
+    for step in (1, 2, 3):
+        longer = np.flatnonzero(size > step)
+        codes[longer] = codes[longer] << 6 | text[first[longer] + step] & 0x3F
+    return first, size, codes
+
+
 @dataclass(frozen=True)
 class SplitRules:
     """Rules for splitting texts.
 
-    `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
-    `alone` is a piece. `blank` may overwrite more characters with spaces, in place.
+    Texts are replaced by their `normal` form where it may differ. `translation` (256 bytes) is
+    applied to the UTF-8; then spaces separate. Each byte in `alone` is a piece. `blank` may
+    overwrite more characters with spaces, in place.
     """
 
     translation: bytes
     alone: bytes = b""
     blank: Callable[[Bytes], None] | None = None
+    normal: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,9 +233,13 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
     """
     import pyarrow as pa
 
-    _, offsets, data = pa.array(texts, pa.large_string()).buffers()
-    bounds = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
-    letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
+    bounds, data = _utf8(texts)
+    if rules.normal is not None and (rows := _affected_texts(bounds, data)):
+        texts = list(texts)
+        for row in rows:
+            texts[row] = rules.normal(texts[row])
+        bounds, data = _utf8(texts)
+    letters = np.frombuffer(bytearray(data).translate(rules.translation), np.uint8)
     if rules.blank is not None:
         rules.blank(letters)
     starts = _starts(letters, bounds, rules.alone)
@@ -184,6 +247,24 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
         len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
     )
     return pieces.dictionary_encode(), np.diff(np.searchsorted(starts, bounds))
+
+
+def _utf8(texts: Sequence[str]) -> tuple[NDArray[np.int64], Any]:
+    """Return the bounds of each text (texts + 1,) in bytes, and the UTF-8 of all."""
+    import pyarrow as pa
+
+    _, offsets, data = pa.array(texts, pa.large_string()).buffers()
+    return np.frombuffer(offsets, np.int64)[: len(texts) + 1], data or b""
+
+
+def _affected_texts(bounds: NDArray[np.int64], data: Any) -> list[int]:
+    """Return the texts that may differ from their normal form."""
+    first, _, codes = _beyond_ascii(np.frombuffer(data, np.uint8))
+    if not len(first):
+        return []
+    places = first[characters.affected(codes)]
+    rows: list[int] = np.unique(np.searchsorted(bounds, places, side="right") - 1).tolist()
+    return rows
 
 
 def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:
