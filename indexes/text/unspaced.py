@@ -37,7 +37,9 @@ _RUN = re.compile(f"[{_ANY}][{_ANY}{_MARKS}]*")
 _CHARACTER = re.compile(f".[{_MARKS}]*", re.DOTALL)
 # Words between spaces; in scripts without spaces, characters.
 _UNIT = re.compile(f"[{_HAN}{_KANA}{_SOUTHEAST}][{_MARKS}]*|[^\\s{_HAN}{_KANA}{_SOUTHEAST}]+")
-_WORD = re.compile(r"\S+")
+_MARK = re.compile(f"[{_MARKS}]")
+# Words of other scripts.
+SPACED = re.compile(r"\S+")
 
 
 def units(text: str) -> re.Pattern[str]:
@@ -45,7 +47,18 @@ def units(text: str) -> re.Pattern[str]:
 
     A word is a run between whitespace; in scripts without spaces, a character.
     """
-    return _UNIT if not text.isascii() and _NO_SPACES.search(text) else _WORD
+    return _UNIT if not text.isascii() and _NO_SPACES.search(text) else SPACED
+
+
+def may_break(before: str, after: str) -> bool:
+    """Return whether a word may end between two letters: next to a script without spaces.
+
+    Between two Korean syllables too, where a particle may begin, but not before a mark.
+    """
+    if _MARK.match(after):
+        return False
+    both = UNSPACED.match(before) and UNSPACED.match(after)
+    return bool(both or _NO_SPACES.match(before) or _NO_SPACES.match(after))
 
 
 def characters_of(run: str) -> list[str]:

@@ -22,8 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.text import characters
-from indexes.text.characters import ASCII_LOWER, ASCII_WORDS, FINAL_SIGMA, letters
-from indexes.text.normalize import ZWJ, ZWSP, is_invisible, normalize, spaced_at
+from indexes.text.characters import ASCII_LOWER, ASCII_WORDS, FINAL_SIGMA, letters, lower_case
+from indexes.text.normalize import (
+    ZWJ,
+    ZWSP,
+    is_invisible,
+    normalize,
+    normalize_with_origins,
+    spaced_at,
+    without_joiners,
+)
+from indexes.text.unspaced import may_break
 
 SPACE = ord(" ")
 # Bounds memory for any size of batch.
@@ -93,7 +102,7 @@ def word_spans(text: str) -> tuple[tuple[int, int], ...]:
         for place, character in enumerate(text)
     )
     spans = (match.span() for match in _RUN.finditer(shown.translate(letters(lower=False))))
-    return tuple(trimmed for span in spans if (trimmed := _trimmed(text, *span)))
+    return tuple(trimmed for span in spans if (trimmed := visible_span(text, *span)))
 
 
 def _placeholder(text: str, place: int) -> str:
@@ -102,12 +111,45 @@ def _placeholder(text: str, place: int) -> str:
     return " " if separates else ZWJ
 
 
-def _trimmed(text: str, begin: int, end: int) -> tuple[int, int] | None:
+def visible_span(text: str, begin: int, end: int) -> tuple[int, int] | None:
     """Return a span without invisible characters at its ends; None if nothing is left."""
     hidden = [is_invisible(character) or character == ZWSP for character in text[begin:end]]
     if all(hidden):
         return None
     return begin + hidden.index(False), end - hidden[::-1].index(False)
+
+
+def fold_with_origins(text: str) -> tuple[str, Sequence[int]]:
+    """Return a text in normal form and lower case, and each character's place in `text`.
+
+    Words are equal if their folded forms are. Joiners are left out.
+    """
+    normal, places = text, list(range(len(text) + 1))
+    if not text.isascii() and (normalize(text) != text or without_joiners(text) != text):
+        normal, places = normalize_with_origins(text)
+    small = lower_case(normal).replace("ς", "σ")
+    if without_joiners(small) == small and len(small) == len(normal):
+        return small, places
+    return _fold_each(normal, places)
+
+
+def _fold_each(normal: str, places: Sequence[int]) -> tuple[str, list[int]]:
+    folded, origins = list[str](), list[int]()
+    for character, place in zip(normal, places, strict=False):
+        folded.append(lower_case(without_joiners(character)).replace("ς", "σ"))
+        origins += [place] * len(folded[-1])
+    return "".join(folded), [*origins, places[-1]]
+
+
+def is_boundary(text: str, place: int) -> bool:
+    """Return whether a word may begin or end at a place of a text in normal form."""
+    before, after = text[:place][-1:], text[place : place + 1]
+    between = before and after and _is_word(before) and _is_word(after)
+    return not between or may_break(before, after)
+
+
+def _is_word(character: str) -> bool:
+    return character.translate(letters(lower=False)) != " "
 
 
 def split(texts: Sequence[str], *, lower: bool, normal: Callable[[str], str] = normalize) -> Words:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from indexes.errors import InputError
 
 Matrix = NDArray[np.float32]
+# Stretches of one text, in characters, in order and disjoint.
+Spans = Sequence[tuple[int, int]]
 TEXT_ONLY = ("text",)
 
 
@@ -123,12 +125,19 @@ class WordEncoding(Protocol):
         """Number of hidden layers: layer 0 is the input of the first, `layers` the last output."""
 
     def encode_words(
-        self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
+        self,
+        texts: Sequence[str],
+        *,
+        layer: int | None = None,
+        pieces: str = "mean",
+        spans: Sequence[Spans] | None = None,
     ) -> list[WordVectors]:
         """Return the words of each text that are read, with their vectors.
 
         `layer` counts from 0, or from the end if negative; None is the embedder's default. `pieces`
-        combines the pieces of a word into one vector: `mean`, `first` or `last`.
+        combines the pieces of a word into one vector: `mean`, `first` or `last`. With `spans`, the
+        stretches of each text that they name take the place of its words: in scripts without
+        spaces, a word is a part of what stands between separators.
 
         Raises:
             InputError: no such layer or value of `pieces`.

@@ -11,10 +11,11 @@ import numpy as np
 
 from indexes.catalog.filters import Filter
 from indexes.errors import MismatchError
-from indexes.lexical.bm25 import Terms, terms_of
+from indexes.lexical.bm25 import READING, Terms, terms_of
 from indexes.neighbors import Keys, Neighbors
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
+from retriever.advice import shell_command
 from retriever.embedders.base import Embedder, Matrix
 from retriever.indexing.fingerprints import check_query_embedder
 from retriever.indexing.info import missing_note
@@ -152,6 +153,15 @@ class LexicalFinder(_SingleIndex):
             () if terms else (_unknown(text, self.name, "word"),)
             for text, terms in zip(queries.texts, queries.terms(self.language), strict=True)
         ]
+
+    def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
+        """Return notes if documents are not in the index yet, or were read in another way."""
+        notes = _SingleIndex.missing(self, snapshot, folder)
+        if snapshot.searchers.of(self.name).index.definition.get("text") == READING:
+            return notes
+        run = shell_command("build", folder, self.name)
+        note = f"Index '{self.name}' reads words beyond ASCII as an earlier version did. Run: {run}"
+        return (*notes, note)
 
     def _check(self, snapshot: Snapshot) -> None:
         if snapshot.searchers.of(self.name).index.definition.get("language") != self.language:

@@ -2,7 +2,7 @@
 
 If no part of a tokenizer looks beyond a piece of text between spaces, the tokens of a text are
 those of its pieces in order. Then only distinct pieces are tokenized, and results are cached. Any
-other tokenizer gets complete texts.
+other tokenizer gets complete texts. Pieces and texts are read in their normal form.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
+from indexes.text.normalize import normalize, normalize_all
 from indexes.text.words import SPACE, SplitRules, split_batch, text_chunks
 
 # Spaces to all tokenizers, and kept by none.
@@ -100,7 +101,7 @@ class TextTokenizer:
         """Return the tokens of one text: the fast twin of `tokens`."""
         local = self._locality
         if local is None:
-            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+            ids: list[int] = self._tokenizer.encode(normalize(text), add_special_tokens=False).ids
             return ids
         marks, lower = local.marks, local.lower and text.isascii()
         small = text.lower() if lower else text
@@ -115,6 +116,7 @@ class TextTokenizer:
 
     def unknown_in(self, text: str) -> list[str]:
         """Return the distinct parts of a text that became the `unknown` token, in order."""
+        text = normalize(text)
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
         spans = (span for token, span in pairs if token == self.unknown)
@@ -179,7 +181,7 @@ class TextTokenizer:
 
     def _of_whole(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for start in range(0, len(texts), WHOLE_TEXTS):
-            some = list(texts[start : start + WHOLE_TEXTS])
+            some = normalize_all(texts[start : start + WHOLE_TEXTS])
             for encoding in self._tokenizer.encode_batch_fast(some, add_special_tokens=False):
                 yield encoding.ids
 
