@@ -35,8 +35,15 @@ UNSPACED = re.compile(f"[{_ANY}]")
 _NO_SPACES = re.compile(f"[{_HAN}{_KANA}{_SOUTHEAST}]")
 _RUN = re.compile(f"[{_ANY}][{_ANY}{_MARKS}]*")
 _CHARACTER = re.compile(f".[{_MARKS}]*", re.DOTALL)
+# Punctuation of East Asian text, which has no space after it.
+_PUNCTUATION = (
+    "\u2014\u2018-\u201d\u2026\u3001-\u3003\u3008-\u3011\u3014-\u301f"
+    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+)
 # Words between spaces; in scripts without spaces, characters.
-_UNIT = re.compile(f"[{_HAN}{_KANA}{_SOUTHEAST}][{_MARKS}]*|[^\\s{_HAN}{_KANA}{_SOUTHEAST}]+")
+_UNIT = re.compile(
+    f"[{_HAN}{_KANA}{_SOUTHEAST}][{_MARKS}]*[{_PUNCTUATION}]*|[^\\s{_HAN}{_KANA}{_SOUTHEAST}]+"
+)
 _MARK = re.compile(f"[{_MARKS}]")
 # Words of other scripts.
 SPACED = re.compile(r"\S+")

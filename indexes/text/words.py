@@ -81,11 +81,11 @@ class Words:
         return Words(flat[places], ends[self.offsets], list(codes))
 
 
-def words_of(text: str, *, lower: bool, normal: Callable[[str], str] = normalize) -> list[str]:
+def words_of(text: str, *, lower: bool) -> list[str]:
     """Return the words of one text: the fast twin of `split`."""
     if text.isascii():
         return text.encode().translate(ASCII_LOWER if lower else ASCII_WORDS).decode().split()
-    words = normal(text).translate(letters(lower))
+    words = normalize(text).translate(letters(lower))
     return (FINAL_SIGMA.sub("\u03c2", words) if lower else words).split()
 
 
@@ -152,8 +152,8 @@ def _is_word(character: str) -> bool:
     return character.translate(letters(lower=False)) != " "
 
 
-def split(texts: Sequence[str], *, lower: bool, normal: Callable[[str], str] = normalize) -> Words:
-    """Split the `normal` forms of texts into words, lower-cased if `lower`.
+def split(texts: Sequence[str], *, lower: bool) -> Words:
+    """Split texts into words, lower-cased if `lower`.
 
     A lone surrogate raises `UnicodeEncodeError`.
     """
@@ -161,13 +161,34 @@ def split(texts: Sequence[str], *, lower: bool, normal: Callable[[str], str] = n
 
     translation = ASCII_LOWER if lower else ASCII_WORDS
     blank = partial(_blank_separators, lower=lower)
-    pieces = split_batch(texts, SplitRules(translation, blank=blank, normal=normal))
+    pieces = split_batch(normal_texts(texts), SplitRules(translation, blank=blank))
     if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
     small = pc.utf8_lower(pieces.distinct)
     small = pc.replace_substring_regex(small, "(.)\u03c3$", "\\1\u03c2").dictionary_encode()
     codes = small.indices.to_numpy()[pieces.codes]
     return Words(codes, pieces.offsets, small.dictionary.to_pylist())
+
+
+def normal_texts(texts: Sequence[str]) -> Sequence[str]:
+    """Return the normal forms of texts, found in one pass where none changes.
+
+    A lone surrogate raises `UnicodeEncodeError`.
+    """
+    import pyarrow as pa
+
+    places = [place for place, text in enumerate(texts) if not text.isascii()]
+    if not places:
+        return texts
+    beyond = pa.array([texts[place] for place in places], pa.large_string())
+    _, offsets, data = beyond.buffers()
+    first, _, codes = _beyond_ascii(np.frombuffer(data, np.uint8))
+    changing = first[characters.affected(codes)]
+    bounds = np.frombuffer(offsets, np.int64)[: len(places) + 1]
+    result = list(texts)
+    for row in np.unique(np.searchsorted(bounds, changing, side="right") - 1).tolist():
+        result[places[row]] = normalize(texts[places[row]])
+    return result
 
 
 def _blank_separators(text: NDArray[np.uint8], *, lower: bool) -> None:
@@ -197,15 +218,13 @@ def _beyond_ascii(text: Bytes) -> tuple[NDArray[np.intp], NDArray[np.uint8], NDA
 class SplitRules:
     """Rules for splitting texts.
 
-    Texts are replaced by their `normal` form where it may differ. `translation` (256 bytes) is
-    applied to the UTF-8; then spaces separate. Each byte in `alone` is a piece. `blank` may
-    overwrite more characters with spaces, in place.
+    `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
+    `alone` is a piece. `blank` may overwrite more characters with spaces, in place.
     """
 
     translation: bytes
     alone: bytes = b""
     blank: Callable[[Bytes], None] | None = None
-    normal: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -275,13 +294,9 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
     """
     import pyarrow as pa
 
-    bounds, data = _utf8(texts)
-    if rules.normal is not None and (rows := _affected_texts(bounds, data)):
-        texts = list(texts)
-        for row in rows:
-            texts[row] = rules.normal(texts[row])
-        bounds, data = _utf8(texts)
-    letters = np.frombuffer(bytearray(data).translate(rules.translation), np.uint8)
+    _, offsets, data = pa.array(texts, pa.large_string()).buffers()
+    bounds = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
+    letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
     if rules.blank is not None:
         rules.blank(letters)
     starts = _starts(letters, bounds, rules.alone)
@@ -289,24 +304,6 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
         len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
     )
     return pieces.dictionary_encode(), np.diff(np.searchsorted(starts, bounds))
-
-
-def _utf8(texts: Sequence[str]) -> tuple[NDArray[np.int64], Any]:
-    """Return the bounds of each text (texts + 1,) in bytes, and the UTF-8 of all."""
-    import pyarrow as pa
-
-    _, offsets, data = pa.array(texts, pa.large_string()).buffers()
-    return np.frombuffer(offsets, np.int64)[: len(texts) + 1], data or b""
-
-
-def _affected_texts(bounds: NDArray[np.int64], data: Any) -> list[int]:
-    """Return the texts that may differ from their normal form."""
-    first, _, codes = _beyond_ascii(np.frombuffer(data, np.uint8))
-    if not len(first):
-        return []
-    places = first[characters.affected(codes)]
-    rows: list[int] = np.unique(np.searchsorted(bounds, places, side="right") - 1).tolist()
-    return rows
 
 
 def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:

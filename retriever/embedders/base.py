@@ -59,9 +59,10 @@ class Embedder(Protocol):
 class TextReport:
     """Counts of what an embedder read; reports of parts add up.
 
-    `words` and `known_words` count word occurrences (static embedders). For contextual embedders,
-    `truncated` counts texts cut at `max_length` tokens, `tokens` the tokens read, and `padded` the
-    positions computed for them, padding included.
+    `words`, `known_words` and `guessed_words` count word occurrences (static embedders): guessed
+    ones have no entry, but a vector from their subwords. For contextual embedders, `truncated`
+    counts texts cut at `max_length` tokens, `tokens` the tokens read, and `padded` the positions
+    computed for them, padding included.
     """
 
     texts: int = 0
@@ -70,11 +71,17 @@ class TextReport:
     truncated: int = 0
     tokens: int = 0
     padded: int = 0
+    guessed_words: int = 0
 
     @property
     def coverage(self) -> float | None:
         """Share of word occurrences that are known; None if words are not counted."""
         return self.known_words / self.words if self.words else None
+
+    @property
+    def guessed(self) -> float | None:
+        """Share of word occurrences that are guessed; None if words are not counted."""
+        return self.guessed_words / self.words if self.words else None
 
     @property
     def padding(self) -> float | None:

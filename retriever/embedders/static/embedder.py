@@ -121,6 +121,12 @@ class StaticEmbedder:
         return self._vocabulary.case
 
     @property
+    def guesses(self) -> bool:
+        """Whether unknown words get a vector from their subwords (fastText)."""
+        words = getattr(self._vocabulary, "words", None)
+        return isinstance(words, WordVectors) and words.subwords is not None
+
+    @property
     def teacher(self) -> str | None:
         """Fingerprint of the embedder that this one was distilled from, if any."""
         return self._vocabulary.teacher
@@ -251,9 +257,19 @@ class StaticEmbedder:
         return neighbors_of(self._vocabulary, word, k)
 
     def coverage(self, texts: Sequence[str]) -> float:
-        """Return the share of word occurrences that are known; 0.0 without any word."""
+        """Return the share of word occurrences that are known; 0.0 without any word.
+
+        Words that fastText builds from their subwords are not known: see `TextReport.guessed`.
+        """
         return self.report_queries(texts).coverage or 0.0
 
 
 def _report(bags: TokenRows) -> TextReport:
-    return TextReport(texts=len(bags), words=bags.occurring, known_words=len(bags.rows))
+    made = bags.ids < 0
+    guessed = int(made[bags.rows].sum()) if made.any() else 0
+    return TextReport(
+        texts=len(bags),
+        words=bags.occurring,
+        known_words=len(bags.rows) - guessed,
+        guessed_words=guessed,
+    )

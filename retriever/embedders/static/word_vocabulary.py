@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from indexes.text.characters import lower_case
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import UNSPACED, characters_of, cut
-from indexes.text.words import Words, split, word_spans, words_of
+from indexes.text.words import Words, split, words_of
 from retriever.embedders.base import Matrix
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.tokenization.phrases import JOINT, Phrases, unit_starts
@@ -27,9 +27,9 @@ DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
 class WordVocabulary:
     """Vocabulary of words and phrases, with the rows of `words`.
 
-    The vocabulary's own spelling of a word wins: a word is looked up as written, then in its normal
-    form and lower case (see `indexes.text`), then as the first entry of the same form, as `haus`
-    for `Haus`. If the vocabulary has no upper-case letter, texts are lower-cased first. If it
+    Texts are read in their normal form (see `indexes.text`). The vocabulary's own spelling of a word
+    wins: it is looked up as written, then in lower case and without joiners, then as the first
+    entry of the same form, as `haus` for `Haus`. If the vocabulary has no upper-case letter, texts are lower-cased first. If it
     writes numbers as GoogleNews does, `##` for 10 to 99, an unknown word with digits is looked up
     with `#` for each. If at least 1 % of the entries are phrases such as `New_York`, or `phrases`
     is True, the words of a phrase are joined. An unknown run of a script without spaces is cut into
@@ -101,24 +101,6 @@ class WordVocabulary:
         lengths = (len(characters_of(name)) for name in names if UNSPACED.search(name))
         return min(max(lengths, default=0), LONGEST_CUT)
 
-    @cached_property
-    def _unusual(self) -> frozenset[str]:
-        """Entries that are not in normal form."""
-        names = (name for name in self.words.names if not name.isascii())
-        return frozenset(name for name in names if normalize(name) != name)
-
-    def _normal(self, text: str) -> str:
-        """Return the normal form of a text, but for words that the vocabulary has as written."""
-        if not self._unusual:
-            return normalize(text)
-        parts, done = list[str](), 0
-        for begin, end in word_spans(text):
-            word = text[begin:end]
-            if not self._unusual.isdisjoint((word, lower_case(word))):
-                parts += [normalize(text[done:begin]), word]
-                done = end
-        return "".join([*parts, normalize(text[done:])])
-
     def name(self, row: int) -> str:
         """Return the word or phrase of a row."""
         return self.words.names[row]
@@ -157,7 +139,7 @@ class WordVocabulary:
 
         `test_one_text_has_the_rows_it_has_in_a_batch` holds them equal.
         """
-        words = words_of(text, lower=self.lower, normal=self._normal)
+        words = words_of(text, lower=self.lower)
         if not text.isascii() and UNSPACED.search(text):
             words = [piece for word in words for piece in self._pieces(word)]
         if self.phrases is not None:
@@ -237,7 +219,7 @@ class WordVocabulary:
 
     def _found(self, texts: Sequence[str]) -> tuple[Words, NDArray[np.int64]]:
         """Return the words and phrases of texts, and the row of each distinct one or -1."""
-        words = split(texts, lower=self.lower, normal=self._normal)
+        words = split(texts, lower=self.lower)
         rows = self._rows(words.distinct)
         unknown = [words.distinct[place] for place in np.flatnonzero(rows < 0).tolist()]
         if runs := {word: self._pieces(word) for word in unknown if _is_run(word)}:

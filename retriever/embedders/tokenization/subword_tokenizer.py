@@ -2,7 +2,7 @@
 
 If no part of a tokenizer looks beyond a piece of text between spaces, the tokens of a text are
 those of its pieces in order. Then only distinct pieces are tokenized, and results are cached. Any
-other tokenizer gets complete texts. Pieces and texts are read in their normal form.
+other tokenizer gets complete texts. Texts are read in their normal form.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
-from indexes.text.normalize import normalize, normalize_all
-from indexes.text.words import SPACE, SplitRules, split_batch, text_chunks
+from indexes.text.normalize import normalize
+from indexes.text.words import SPACE, SplitRules, normal_texts, split_batch, text_chunks
 
 # Spaces to all tokenizers, and kept by none.
 SPACES = b" \t\n\r"
@@ -99,9 +99,9 @@ class TextTokenizer:
 
     def tokens_of(self, text: str) -> list[int]:
         """Return the tokens of one text: the fast twin of `tokens`."""
-        local = self._locality
+        local, text = self._locality, normalize(text)
         if local is None:
-            ids: list[int] = self._tokenizer.encode(normalize(text), add_special_tokens=False).ids
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
             return ids
         marks, lower = local.marks, local.lower and text.isascii()
         small = text.lower() if lower else text
@@ -124,7 +124,7 @@ class TextTokenizer:
 
     def _of_chunk(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Return the tokens of all texts in order, and the count of each text."""
-        local = self._locality
+        local, texts = self._locality, normal_texts(texts)
         if local is None:
             return _flat(self._of_whole(texts))
         pieces = split_batch(texts, self._split_rules(texts, local))
@@ -181,7 +181,7 @@ class TextTokenizer:
 
     def _of_whole(self, texts: Sequence[str]) -> Iterable[Sequence[int]]:
         for start in range(0, len(texts), WHOLE_TEXTS):
-            some = normalize_all(texts[start : start + WHOLE_TEXTS])
+            some = list(texts[start : start + WHOLE_TEXTS])
             for encoding in self._tokenizer.encode_batch_fast(some, add_special_tokens=False):
                 yield encoding.ids
 

@@ -287,7 +287,9 @@ def test_unknown_words_get_subword_vectors_from_fasttext(fasttext):
     vector = embedder.encode_documents([text, "…"])
     np.testing.assert_allclose(vector[0], mean / np.linalg.norm(mean), rtol=1e-5)
     assert not vector[1].any()
-    assert embedder.coverage([text]) == 1.0
+    report = embedder.report_queries([text])
+    assert (report.words, report.known_words, report.guessed_words) == (4, 2, 2)
+    assert (embedder.coverage([text]), report.guessed, embedder.guesses) == (0.5, 0.5, True)
 
 
 def test_pooling_equals_gensim_in_a_loop(gensim_data, lee_lines):
