@@ -27,13 +27,13 @@ DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
 class WordVocabulary:
     """Vocabulary of words and phrases, with the rows of `words`.
 
-    Texts are read in their normal form (see `indexes.text`). The vocabulary's own spelling of a word
-    wins: it is looked up as written, then in lower case and without joiners, then as the first
-    entry of the same form, as `haus` for `Haus`. If the vocabulary has no upper-case letter, texts are lower-cased first. If it
-    writes numbers as GoogleNews does, `##` for 10 to 99, an unknown word with digits is looked up
-    with `#` for each. If at least 1 % of the entries are phrases such as `New_York`, or `phrases`
-    is True, the words of a phrase are joined. An unknown run of a script without spaces is cut into
-    words of the vocabulary.
+    Texts are read in their normal form (see `indexes.text`). The vocabulary's own spelling of a
+    word wins: it is looked up as written, then in lower case and without joiners, then as the first
+    entry of the same form, as `haus` for `Haus`. If the vocabulary has no upper-case letter, texts
+    are lower-cased first. If it writes numbers as GoogleNews does, `##` for 10 to 99, an unknown
+    word with digits is looked up with `#` for each. If at least 1 % of the entries are phrases such
+    as `New_York`, or `phrases` is True, the words of a phrase are joined. An unknown run of a
+    script without spaces is cut into words of the vocabulary.
     """
 
     def __init__(self, words: WordVectors, *, phrases: bool | None = None) -> None:
