@@ -37,7 +37,7 @@ OPENING = """
 import sys, time
 import indexes.vectors.faiss_engine.index, numpy, pyarrow.compute, scipy.sparse
 import retriever.collection, retriever.embedders.static.embedder
-import retriever.embedders.word_vectors.vectors, retriever.embedders.tokenization.words
+import retriever.embedders.word_vectors.vectors, indexes.text.words
 import retriever.embedders.static.pooling
 started = time.perf_counter()
 library = retriever.collection.Collection.open(sys.argv[1])
@@ -68,7 +68,7 @@ def gensim_means(words: WordVectors, texts: list[str]) -> Callable[[], Any]:
     """Return gensim's `get_mean_vector` over texts, one by one, their words split in advance."""
     from gensim.models import KeyedVectors
 
-    from retriever.embedders.tokenization.words import split
+    from indexes.text.words import split
 
     keyed = KeyedVectors(words.dim)
     keyed.add_vectors(list(words), np.asarray(words.vectors))

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.wordpairs import Occurrence
+from indexes.text.words import word_spans
 from retriever import ContextualEmbedder
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.contextual.batching import Batch, batches
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.hub import locate_sentence_model
 from retriever.embedders.static.components import top_components
-from retriever.embedders.tokenization.alignment import POOLINGS, pool_words, word_spans
+from retriever.embedders.tokenization.alignment import POOLINGS, pool_words
 
 CONTEXTUAL = "all-MiniLM-L6-v2"
 AS_THEY_ARE = "as they are"

@@ -19,7 +19,7 @@ from indexes.document import Document
 from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
-from indexes.lexical.bm25 import check_language
+from indexes.lexical.bm25 import READING, check_language
 from indexes.maintenance.compact import CompactReport, compact
 from indexes.maintenance.repair import Encoder, Repairer, RepairReport
 from indexes.maintenance.verify import Checker, Problem, VerifyReport
@@ -206,7 +206,7 @@ class Store(Reader):
         """
         check_language(language)
         with self._writing():
-            self._check_same(name, LEXICAL.name, {"language": language})
+            self._check_same(name, LEXICAL.name, {"language": language, "text": READING})
             return Bm25Builder(self._writer()).build(name, language, progress)
 
     def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
@@ -228,7 +228,9 @@ class Store(Reader):
 
     def _check_same(self, name: str, kind: str, definition: Mapping[str, Any]) -> None:
         for row in self.indexes():
-            if row.name == name and (row.kind, row.definition) != (kind, definition):
+            # An earlier version did not store how texts are read.
+            stored = row.kind, {**definition, **row.definition}
+            if row.name == name and stored != (kind, definition):
                 raise another_index(self.folder, row)
 
     def _forget_if_empty(self, name: str, embedding: EmbeddingRow) -> None:

@@ -1,7 +1,7 @@
 """Splitting of long texts into the passages that are embedded.
 
-A word is a run of characters that are not whitespace, as in `str.split`. A text in a script without
-spaces (Chinese, Japanese, Thai) therefore counts as few words and is mostly left in one piece.
+A word is a run of characters that are not whitespace, as in `str.split`; in a script without spaces
+(Chinese, Japanese, Thai), a character with its marks. See `indexes.text.unspaced.units`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from itertools import chain, pairwise
 from typing import Any, ClassVar
 
 from indexes.errors import InputError, NewerFormatError, pluralize
+from indexes.text.unspaced import SPACED, units
 
 WINDOW = 2_000
 WIDEST_WINDOW = 16_000
 # How far a boundary depends on what follows it: the next word, a bracket or quote that closes.
 LOOKAHEAD = 200
 
-_WORD = re.compile(r"\S+")
+# Marks that end a sentence without a space after it, and what may close after them.
+_ENDS = re.compile(
+    "[\u3002\uff01\uff0e\uff1f\uff61\u104b\u17d4\u17d5\u0f0d\u0f0e]+[\u300d\u300f\u3011\u300b\u201d\u2019\uff09]*"
+)
+# Thai and its neighbors have no mark for the end of a sentence; a space stands there.
+_BETWEEN_THAI = re.compile("(?<=[\u0e01-\u0e4e\u0e81-\u0edf]) +(?=[\u0e01-\u0e4e\u0e81-\u0edf])")
 _PARAGRAPH_BREAK = re.compile(r"\n[^\S\n]*\n\s*")
 _ODD_SPACE = re.compile(r"[^\S ]")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]{2,8})*")
@@ -64,9 +70,14 @@ class _BySize:
         strictly, and so do ends. The same text always gives the same.
         """
         # n words need at least 2 n - 1 characters; split no further than the word after them.
-        if len(text) <= 2 * self.size or len(text.split(None, self.size)) <= self.size:
+        spaced = units(text) is SPACED
+        if len(text) <= (2 * self.size if spaced else self.size):
+            return [(0, len(text))]
+        if spaced and len(text.split(None, self.size)) <= self.size:
             return [(0, len(text))]
         starts, ends = _words(text)
+        if len(starts) <= self.size:
+            return [(0, len(text))]
         return [(starts[first], ends[last - 1]) for first, last in self._passages(text, starts)]
 
     def _passages(self, text: str, starts: Sequence[int]) -> Iterable[tuple[int, int]]:
@@ -167,7 +178,8 @@ def _newer(found: str, known: Iterable[str]) -> NewerFormatError:
 
 def _words(text: str) -> tuple[array[int], array[int]]:
     """Return start and end of every word, in characters: 16 bytes a word; tuples would take 120."""
-    bounds = array("q", chain.from_iterable(match.span() for match in _WORD.finditer(text)))
+    found = units(text).finditer(text)
+    bounds = array("q", chain.from_iterable(match.span() for match in found))
     return bounds[0::2], bounds[1::2]
 
 
@@ -198,6 +210,11 @@ def _packed(edges: Sequence[int], size: int, overlap: int) -> Iterator[tuple[int
         begin = min(end, bisect_left(edges, earliest))
 
 
+def count_words(text: str) -> int:
+    """Return the number of words of a text, as passages are measured."""
+    return len(units(text).findall(text))
+
+
 def sentences(text: str, language: str = "en") -> list[str]:
     """Return the sentences of a text, in order, without the whitespace around them."""
     ends = [0, *_sentence_ends(text, language)]
@@ -208,7 +225,8 @@ def sentences(text: str, language: str = "en") -> list[str]:
 def _sentence_ends(text: str, language: str) -> Iterator[int]:
     """Yield where sentences end, in characters, ascending; the last is the text's end.
 
-    Every position is next to whitespace or at the end, so no word is cut.
+    Every position is next to whitespace, after a mark of a script without spaces, or at the end, so
+    no word is cut.
     """
     begin = 0
     for gap in _PARAGRAPH_BREAK.finditer(text):
@@ -247,11 +265,15 @@ def _balanced(window: str) -> str:
 
 def _window_ends(window: str, language: str) -> Iterator[int]:
     """Yield where sentences end inside a window, in characters from its start, at whitespace."""
-    at = 0
+    at, found = 0, set[int]()
     for piece in _pieces(_ODD_SPACE.sub(" ", window), language)[:-1]:
         at += len(piece)
         if window[at - 1].isspace() or window[at].isspace():
-            yield at
+            found.add(at)
+    if not window.isascii():
+        marks = (*_ENDS.finditer(window), *_BETWEEN_THAI.finditer(window))
+        found |= {match.end() for match in marks if match.end() < len(window)}
+    yield from sorted(found)
 
 
 def _pieces(window: str, language: str) -> list[str]:

@@ -26,6 +26,8 @@ from indexes.catalog.passages import Passage
 from indexes.errors import CollectionError, DamageError, InputError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
 from indexes.storage.files import LOCAL_LOCKS, sync, unreadable, unwritable
+from indexes.text.normalize import normalize, without_joiners
+from indexes.text.unspaced import spell_out
 
 LANGUAGES = (
     *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
@@ -33,11 +35,13 @@ LANGUAGES = (
     *("turkish", "none"),
 )
 
+# How texts are read; an index that was built in another way is out of date.
+READING = "normalized"
 # The terms of a query, and how often each occurs.
 Terms = Mapping[str, int]
 
 KEY, TEXT, ANALYZER = "key", "text", "passages"
-# The same words as the embedders': runs of letters, marks and digits, in any script.
+# The same words as the embedders': runs of letters, marks and digits in normal form.
 WORD = r"[\p{L}\p{M}\p{N}]+"
 LONGEST_WORD = 255  # bytes; longer runs are not words of any language
 THREADS, HEAP_BYTES = 2, 96 << 20
@@ -58,9 +62,9 @@ def check_language(language: str) -> None:
 
 
 def terms_of(text: str, language: str) -> Terms:
-    """Return the terms of a text as an index holds them: its words in lower case, stemmed."""
+    """Return the terms of a query as an index holds them: its words in lower case, stemmed."""
     # tantivy refuses half a surrogate pair.
-    valid = text.encode(errors="replace").decode()
+    valid = _readable(text.encode(errors="replace").decode(), query=True)
     # Sorted, so that scores are added in one order.
     return dict(sorted(Counter(_analyzer(language).analyze(valid)).items()))
 
@@ -212,7 +216,8 @@ def _write(
     count = 0
     try:
         for count, passage in enumerate(passages, start=1):
-            writer.add_document(tantivy.Document(**{KEY: passage.key, TEXT: passage.text}))
+            text = _readable(passage.text)
+            writer.add_document(tantivy.Document(**{KEY: passage.key, TEXT: text}))
             progress(count)
         writer.commit()
     finally:
@@ -254,6 +259,14 @@ def _links_to(folder: Path) -> Iterator[Path]:
             if not links.exists():
                 break
             time.sleep(CLEARING_SECONDS)
+
+
+def _readable(text: str, *, query: bool = False) -> str:
+    """Return a text in which every term is a word between spaces; see `indexes.text`."""
+    if text.isascii():
+        return text
+    # One sigma for both its forms.
+    return spell_out(without_joiners(normalize(text)).replace("ς", "σ"), query=query)
 
 
 def _reason(error: Exception) -> str:

@@ -40,7 +40,7 @@ class Bm25Builder:
             NOTHING,
             name=name,
             kind=LEXICAL.name,
-            definition={"language": language},
+            definition={"language": language, "text": lexical.READING},
             generation=generation,
             stop_key=stop,
             rows=rows,
@@ -60,4 +60,5 @@ class Bm25Builder:
     def _has_read_all(self, index: IndexRow) -> bool:
         corpus, stop = self.writer.corpus, index.stop_key
         current = stop == corpus.stop_key() and index.rows == corpus.count_passages(1, stop)
+        current &= index.definition.get("text") == lexical.READING
         return current and self.writer.is_intact(index)

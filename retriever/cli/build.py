@@ -140,6 +140,9 @@ def build(
         note(f"{index.model} was fitted on {report.fitted_texts:,} of the corpus's texts")
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
+    if report.text.guessed:
+        guessed = f"{100 * report.text.guessed:.1f} % of the corpus's words from their letters"
+        note(f"{index.model} guesses {guessed}")
     if report.read.padding is not None:
         tokens = pluralize(report.read.tokens, "token")
         note(f"{index.model} read {tokens}, {100 * report.read.padding:.1f} % padding")

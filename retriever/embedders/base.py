@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from indexes.errors import InputError
 
 Matrix = NDArray[np.float32]
+# Stretches of one text, in characters, in order and disjoint.
+Spans = Sequence[tuple[int, int]]
 TEXT_ONLY = ("text",)
 
 
@@ -57,9 +59,10 @@ class Embedder(Protocol):
 class TextReport:
     """Counts of what an embedder read; reports of parts add up.
 
-    `words` and `known_words` count word occurrences (static embedders). For contextual embedders,
-    `truncated` counts texts cut at `max_length` tokens, `tokens` the tokens read, and `padded` the
-    positions computed for them, padding included.
+    `words`, `known_words` and `guessed_words` count word occurrences (static embedders): guessed
+    ones have no entry, but a vector from their subwords. For contextual embedders, `truncated`
+    counts texts cut at `max_length` tokens, `tokens` the tokens read, and `padded` the positions
+    computed for them, padding included.
     """
 
     texts: int = 0
@@ -68,11 +71,17 @@ class TextReport:
     truncated: int = 0
     tokens: int = 0
     padded: int = 0
+    guessed_words: int = 0
 
     @property
     def coverage(self) -> float | None:
         """Share of word occurrences that are known; None if words are not counted."""
         return self.known_words / self.words if self.words else None
+
+    @property
+    def guessed(self) -> float | None:
+        """Share of word occurrences that are guessed; None if words are not counted."""
+        return self.guessed_words / self.words if self.words else None
 
     @property
     def padding(self) -> float | None:
@@ -123,12 +132,19 @@ class WordEncoding(Protocol):
         """Number of hidden layers: layer 0 is the input of the first, `layers` the last output."""
 
     def encode_words(
-        self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
+        self,
+        texts: Sequence[str],
+        *,
+        layer: int | None = None,
+        pieces: str = "mean",
+        spans: Sequence[Spans] | None = None,
     ) -> list[WordVectors]:
         """Return the words of each text that are read, with their vectors.
 
         `layer` counts from 0, or from the end if negative; None is the embedder's default. `pieces`
-        combines the pieces of a word into one vector: `mean`, `first` or `last`.
+        combines the pieces of a word into one vector: `mean`, `first` or `last`. With `spans`, the
+        stretches of each text that they name take the place of its words: in scripts without
+        spaces, a word is a part of what stands between separators.
 
         Raises:
             InputError: no such layer or value of `pieces`.

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.text.unspaced import spell_out
+from indexes.text.words import Words, split, text_chunks
 from retriever.embedders.base import (
     TEXT_ONLY,
     EmbedderSpec,
@@ -20,7 +22,6 @@ from retriever.embedders.base import (
     fingerprint_of,
     unit,
 )
-from retriever.embedders.tokenization.words import Words, split, text_chunks
 
 # Already 256 KiB per document: a typo must not exhaust memory.
 WIDEST = 1 << 16
@@ -29,7 +30,8 @@ WIDEST = 1 << 16
 class HashingEmbedder:
     """Embed a text by its words alone, identically on every machine.
 
-    Each occurrence of a word (a run of letters, marks and digits, lowercased; see `words.py`) adds
+    Each occurrence of a word (a run of letters, marks and digits in normal form, lowercased; in
+    scripts without spaces a character, or two neighbors; see `indexes.text`) adds
     +1 or -1 to one coordinate, and the sum is scaled to length 1. With `crc` the CRC-32
     (`zlib.crc32`) of the word in UTF-8, the coordinate is `(crc >> 1) % dim`, and the sign is +1
     for even and -1 for odd `crc`. A text without words, or with words that cancel out, gets zeros.
@@ -58,7 +60,9 @@ class HashingEmbedder:
     @property
     def fingerprint(self) -> str:
         """Method and dimension: nothing else determines a vector."""
-        return fingerprint_of(kind="hashing", hash="crc32", dim=self._dim, lower=True, unit=True)
+        return fingerprint_of(
+            kind="hashing", hash="crc32", dim=self._dim, lower=True, text="normalized", unit=True
+        )
 
     @property
     def spec(self) -> EmbedderSpec:
@@ -72,7 +76,8 @@ class HashingEmbedder:
             InputError: see `check_texts`.
         """
         check_texts(texts)
-        parts = [self._encode_chunk(split(chunk, lower=True)) for chunk in text_chunks(texts)]
+        spelled = [spell_out(text) for text in texts]
+        parts = [self._encode_chunk(split(chunk, lower=True)) for chunk in text_chunks(spelled)]
         return np.concatenate(parts) if parts else np.zeros((0, self._dim), np.float32)
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:

@@ -35,7 +35,7 @@ INSIDE = "inside"
 # The folder of a collection for the models made from it; nothing in it is ever removed.
 MODELS = "models"
 # What shards keep of a report on texts, in this order.
-_COUNTED = ("words", "known_words", "truncated", "tokens", "padded")
+_COUNTED = ("words", "known_words", "truncated", "tokens", "padded", "guessed_words")
 
 
 class EmbedderPool:

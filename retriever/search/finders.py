@@ -11,11 +11,12 @@ import numpy as np
 
 from indexes.catalog.filters import Filter
 from indexes.errors import MismatchError
-from indexes.lexical.bm25 import Terms, terms_of
+from indexes.lexical.bm25 import READING, Terms, terms_of
 from indexes.neighbors import Keys, Neighbors
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
-from retriever.embedders.base import Embedder, Matrix
+from retriever.advice import shell_command
+from retriever.embedders.base import Embedder, Matrix, ReportsCoverage
 from retriever.indexing.fingerprints import check_query_embedder
 from retriever.indexing.info import missing_note
 
@@ -108,6 +109,8 @@ class DenseFinder(_SingleIndex):
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
         """Return a note for each query with a zero vector: the embedder knows nothing in it."""
         vectors = queries.vectors(self.embedder)
+        if getattr(self.embedder, "guesses", False):
+            return [self._notes_on(text) for text in queries.texts]
         if len(vectors) == 1 and vectors.item(0):  # the usual case needs no more than one number
             return [()]
         known = np.any(vectors, axis=1).tolist()
@@ -115,6 +118,20 @@ class DenseFinder(_SingleIndex):
             () if found else (_unknown(text, self.embedder.name),)
             for text, found in zip(queries.texts, known, strict=True)
         ]
+
+    def _notes_on(self, text: str) -> Sequence[str]:
+        """Return a note if an embedder that guesses unknown words knows none of a query's."""
+        if not isinstance(self.embedder, ReportsCoverage):
+            return ()
+        read = self.embedder.report_queries([text])
+        if read.known_words:
+            return ()
+        if not read.guessed_words:
+            return (_unknown(text, self.embedder.name),)
+        return (
+            f"No known word in {_shown(text)}: {self.embedder.name} guesses what it means from its "
+            "letters.",
+        )
 
     def _check(self, snapshot: Snapshot) -> None:
         """Raise if another process has built another index under this name."""
@@ -153,11 +170,23 @@ class LexicalFinder(_SingleIndex):
             for text, terms in zip(queries.texts, queries.terms(self.language), strict=True)
         ]
 
+    def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
+        """Return notes if documents are not in the index yet, or were read in another way."""
+        notes = _SingleIndex.missing(self, snapshot, folder)
+        if snapshot.searchers.of(self.name).index.definition.get("text") == READING:
+            return notes
+        run = shell_command("build", folder, self.name)
+        note = f"Index '{self.name}' reads words beyond ASCII as an earlier version did. Run: {run}"
+        return (*notes, note)
+
     def _check(self, snapshot: Snapshot) -> None:
         if snapshot.searchers.of(self.name).index.definition.get("language") != self.language:
             raise MismatchError(f"Index '{self.name}' has been rebuilt in another way.")
 
 
 def _unknown(text: str, name: str, what: str = "known word") -> str:
-    shown = text if len(text) <= 60 else f"{text[:57]}..."
-    return f"No {what} in {shown!r}: {name} finds nothing for it."
+    return f"No {what} in {_shown(text)}: {name} finds nothing for it."
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,11 +12,12 @@ from indexes.errors import InputError, pluralize
 from indexes.neighbors import validate_k
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
+from indexes.text.characters import lower_case
+from indexes.text.words import word_spans
 from retriever.embedders.base import Matrix, check_texts, unit
 from retriever.embedders.layers import resolve_layer
 from retriever.embedders.static.embedder import StaticEmbedder
-from retriever.embedders.tokenization.alignment import validate_pooling, word_spans
-from retriever.embedders.tokenization.characters import lower_case
+from retriever.embedders.tokenization.alignment import validate_pooling
 from retriever.embedders.validation import check_count
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.word_senses.clusters import Clusters, cluster_vectors
@@ -40,8 +40,6 @@ OCCURRENCES = 500
 MOST_OCCURRENCES = 5_000
 PASSAGES, TYPICAL = 3, 8
 NAMED_WORDS = 12
-# Scripts without spaces between words, by the first word of their letters' Unicode names.
-WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 
 
 @dataclass(frozen=True)
@@ -247,11 +245,6 @@ def _notes_on_uses(word: str, facts: OccurrenceCounts, unread: int, embedder: st
     if not facts.occurrences:
         some = f"passages have other forms of it: {facts.passages:,}" if facts.passages else ""
         notes.append(f"'{word}' occurs in no passage{f'; {some}' if some else ''}.")
-        if any(unicodedata.name(letter, "").startswith(WITHOUT_SPACES) for letter in word):
-            notes.append(
-                "Words are split at spaces and punctuation: in a script without spaces, a word is "
-                "often a complete clause, which the query must match exactly."
-            )
     if facts.read < facts.passages:
         notes.append(f"{facts.read:,} of {facts.passages:,} passages were read, evenly spread.")
     if unread:

@@ -13,7 +13,8 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedders.tokenization.words import words_of
+from indexes.text.unspaced import spell_out
+from indexes.text.words import words_of
 
 # The 5 % significance level: chi-squared with one degree of freedom.
 LEAST = 3.84
@@ -32,7 +33,7 @@ def typical_words(
     sizes = np.bincount(labels, minlength=senses).tolist()
     counts = [Counter[str]() for _ in range(senses)]
     for context, label in zip(contexts, labels.tolist(), strict=True):
-        counts[label].update(set(words_of(context, lower=True)))
+        counts[label].update(set(words_of(spell_out(context, query=True), lower=True)))
     total = sum(counts, Counter[str]())
     total.pop(word, None)
     collocates = []

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from indexes.text.unspaced import units
 from retriever.splitting import sentences
 
 WORDS = 60
 # Characters to search on either side; scripts without spaces have no words to count.
 REACH = 600
-_WORD, _SPACE = re.compile(r"\S+"), re.compile(r"\s")
+_SPACE = re.compile(r"\s")
 
 
 def context_of(text: str, begin: int, end: int) -> tuple[int, int]:
     """Return the span of the sentence around the characters `begin` to `end`.
 
-    A sentence of more than 60 words (runs without whitespace) is cut to 60, with as many before as
+    A sentence of more than 60 words (see `units`) is cut to 60, with as many before as
     after the span if possible. At most 600 characters on either side are included.
     """
     left, right = _reach(text, begin, end)
@@ -52,7 +53,7 @@ def _sentences(window: str) -> Iterator[tuple[int, int]]:
 
 def _around(window: str, first: int, begin: int, end: int) -> tuple[int, int]:
     """Return the span of the `WORDS` words around a span, from `first` to the window's end."""
-    words = [match.span() for match in _WORD.finditer(window, first)]
+    words = [match.span() for match in units(window).finditer(window, first)]
     if len(words) <= WORDS:
         return first, len(window)
     place = next(n for n, (_, stop) in enumerate(words) if stop > begin)

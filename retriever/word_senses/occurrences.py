@@ -17,10 +17,9 @@ from indexes.neighbors import NO_KEY, Keys
 from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
+from indexes.text.words import fold_with_origins, is_boundary, visible_span, word_spans
 from retriever.advice import shell_command
 from retriever.embedders.base import check_texts
-from retriever.embedders.tokenization.alignment import word_spans
-from retriever.embedders.tokenization.characters import letters, lower_case
 from retriever.indexing.info import missing_note
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.results import OccurrenceCounts
@@ -88,20 +87,19 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
 
 
 def places_of(word: str, text: str) -> list[tuple[int, int]]:
-    """Return the spans of a word in a text, ignoring case; not of parts of other words."""
-    small, word = lower_case(text), lower_case(word)
-    places, at = list[tuple[int, int]](), small.find(word)
-    while at >= 0:
-        end = at + len(word)
-        if not _is_word(text[at - 1 : at]) and not _is_word(text[end : end + 1]):
-            places.append((at, end))
-        at = small.find(word, end)
+    """Return the spans of a word in a text, in any case and form; not of parts of other words.
+
+    In a script without spaces, a word may stand anywhere; in Korean, a particle may follow it.
+    """
+    folded, origins = fold_with_origins(text)
+    wanted, _ = fold_with_origins(word)
+    places, at = list[tuple[int, int]](), folded.find(wanted)
+    while at >= 0 and wanted:
+        end = at + len(wanted)
+        if is_boundary(folded, at) and is_boundary(folded, end):
+            places.append(visible_span(text, origins[at], origins[end]) or (at, end))
+        at = folded.find(wanted, end)
     return places
-
-
-def _is_word(character: str) -> bool:
-    """Return whether a character, or an empty string, is part of a word."""
-    return character.translate(letters(lower=False)).strip(" ") != ""
 
 
 def find_occurrences(store: Store, word: str, most: int) -> Occurrences:

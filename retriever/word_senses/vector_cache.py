@@ -16,13 +16,15 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from indexes.errors import CollectionError
 from indexes.progress import Progress
 from indexes.storage.files import new_file
-from retriever.embedders.base import Matrix, WordEncoding
+from indexes.text.words import word_spans
+from retriever.embedders.base import Matrix, WordEncoding, WordVectors
 from retriever.embedders.cache import cache_folder
 
 Span = tuple[int, int]
@@ -90,7 +92,7 @@ def _encode(encoder: Encoder, missing: Missing, rows: Rows, progress: Progress) 
     progress(0, len(texts))
     for start in range(0, len(texts), TOGETHER):
         some = texts[start : start + TOGETHER]
-        every = encoder.embedder.encode_words(some, layer=encoder.layer, pieces=encoder.pieces)
+        every = _words_of(encoder, some, [[span for _, span in missing[text]] for text in some])
         for text, words in zip(some, every, strict=True):
             at = {span: row for row, span in enumerate(words.spans)}
             for name, span in missing[text]:
@@ -99,6 +101,16 @@ def _encode(encoder: Encoder, missing: Missing, rows: Rows, progress: Progress) 
                 unread = np.zeros(words.vectors.shape[1:], np.float32)
                 rows[name] = unread if row is None else words.vectors[row].astype(np.float32)
         progress(start + len(some), len(texts))
+
+
+def _words_of(
+    encoder: Encoder, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+) -> list[WordVectors]:
+    """Return the vectors of some stretches, which in scripts without spaces are parts of words."""
+    options: dict[str, Any] = {"layer": encoder.layer, "pieces": encoder.pieces}
+    if any(set(some) - set(word_spans(text)) for text, some in zip(texts, spans, strict=True)):
+        options["spans"] = [sorted(set(some)) for some in spans]
+    return encoder.embedder.encode_words(texts, **options)
 
 
 def _name(place: Placed) -> bytes:

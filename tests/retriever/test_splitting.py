@@ -1,4 +1,3 @@
-import re
 from itertools import chain, pairwise
 
 import pytest
@@ -6,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, NewerFormatError
-from retriever.splitting import Sentences, Words, _pieces, _sentence_ends, parse_split, splitter_of
+from indexes.text.unspaced import units
+from retriever.splitting import (
+    Sentences,
+    Words,
+    _pieces,
+    _sentence_ends,
+    count_words,
+    parse_split,
+    splitter_of,
+)
 from tests.support.fresh import printed_by
 from tests.support.laws import examples
 from tests.support.toy import exactly, refused
@@ -60,7 +68,11 @@ CASES = {
         *(Sentences(6), QUOTES),
         'Dr. Smith met J. K. Rowling.|He said: "Go home. Now."|Then 3.14 came.',
     ),
-    "no sentence ends inside a word": (Sentences(3), "a 文。文 b c", "a 文。文 b|c"),
+    "a sentence ends after a mark without a space": (
+        Sentences(3),
+        "a 文。文 b c",
+        "a 文。|文 b c",
+    ),
     "empty lines": (Sentences(5), f"\n\n{TEN}\n\n\n\n", "a b c d e|f g h i j"),
     "sentences with odd spaces": (
         *(Sentences(4), ODD_SENTENCES),
@@ -153,7 +165,7 @@ splitters = words_splitters | sentence_splitters
 
 def word_ranges(splitter, text):
     """The passages as ranges of words; fails where a passage cuts a word."""
-    bounds = [match.span() for match in re.finditer(r"\S+", text)]
+    bounds = [match.span() for match in units(text).finditer(text)]
     starts = {start: i for i, (start, _) in enumerate(bounds)}
     ends = {end: i for i, (_, end) in enumerate(bounds, start=1)}
     return [(starts[start], ends[end]) for start, end in splitter.spans(text)]
@@ -164,7 +176,7 @@ def word_ranges(splitter, text):
 def test_law_of_passages(splitter, text):
     again = splitter_of(splitter.spec)
     assert (again, again.spans(text)) == (splitter, splitter.spans(text))
-    total = len(text.split())
+    total = count_words(text)
     short = total <= splitter.size
     assert (splitter.spans(text) == [(0, len(text))]) or not short
     assert (len(splitter.spans(text)) == 1) == short
@@ -186,10 +198,10 @@ def test_law_of_passages(splitter, text):
 
 @given(sentence_splitters, texts)
 def test_law_of_sentences(splitter, text):
-    if len(text.split()) <= splitter.size:
+    if count_words(text) <= splitter.size:
         return
-    edges = [0] + [len(text[:end].split()) for end in _sentence_ends(text, splitter.language)]
-    assert edges[-1] == len(text.split())
+    edges = [0] + [count_words(text[:end]) for end in _sentence_ends(text, splitter.language)]
+    assert edges[-1] == count_words(text)
     for first, last in word_ranges(splitter, text):
         inside = [(begin, end) for begin, end in pairwise(edges) if begin < last and end > first]
         if len(inside) == 1:

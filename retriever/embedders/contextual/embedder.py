@@ -14,6 +14,7 @@ from retriever.embedders.base import (
     TEXT_ONLY,
     EmbedderSpec,
     Matrix,
+    Spans,
     TextReport,
     WordVectors,
     check_texts,
@@ -176,14 +177,19 @@ class ContextualEmbedder:
         return self._texts.report(texts, "query")
 
     def encode_words(
-        self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
+        self,
+        texts: Sequence[str],
+        *,
+        layer: int | None = None,
+        pieces: str = "mean",
+        spans: Sequence[Spans] | None = None,
     ) -> list[WordVectors]:
         """Return the words of each text that are read, with their vectors in this context.
 
         `layer` counts from 0 (the input of the first layer) or from the end if negative; the
         default is the middle layer, which separated word senses best in MiniLM, by a small margin
         (benchmarks/README.md). `pieces` combines the pieces of a word into one vector: `mean`,
-        `first` or `last`.
+        `first` or `last`. `spans` take the place of each text's words.
 
         Raises:
             InputError: no such layer or value of `pieces`, or the model's tokenizer does not report
@@ -199,7 +205,13 @@ class ContextualEmbedder:
             )
         most = self._texts.batch_size
         return encode_words_in_context(
-            self._opened, tokenizer, texts, layer=taken, pieces=pieces, batch_size=most
+            self._opened,
+            tokenizer,
+            texts,
+            layer=taken,
+            pieces=pieces,
+            batch_size=most,
+            spans=spans,
         )
 
 

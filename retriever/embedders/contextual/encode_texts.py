@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexes.text.normalize import normalize_all
 from retriever.embedders.base import Matrix, TextReport, check_texts, unit
 from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.runtime import LoadedModel
@@ -17,7 +18,8 @@ from retriever.embedders.contextual.tokenizer import ModelTokenizer, TokenizedBa
 class ModelTexts:
     """Encodes texts with a loaded model, at most `batch_size` at once.
 
-    Without a `tokenizer`, the model does its own preprocessing. A `task` is `query` or `document`;
+    Texts are read in their normal form (`indexes.text.normalize`). Without a `tokenizer`, the model
+    does its own preprocessing. A `task` is `query` or `document`;
     the model's prompt for it is put before every text.
     """
 
@@ -31,6 +33,7 @@ class ModelTexts:
         Blank texts get zeros.
         """
         check_texts(texts)
+        texts = normalize_all(texts)
         if self.tokenizer is None:
             return self._encode_by_model(texts, task)
         card = self.opened.card
@@ -52,6 +55,7 @@ class ModelTexts:
     def report(self, texts: Sequence[str], task: str) -> TextReport:
         """Return the report on texts, prompt included, without computing vectors."""
         check_texts(texts)
+        texts = normalize_all(texts)
         if self.tokenizer is None:
             return self._report_by_model(texts, task)
         report = TextReport()

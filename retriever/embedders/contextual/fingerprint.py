@@ -53,6 +53,7 @@ def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = N
         max_length=max_length,
         vocabulary=_vocabulary_checksum(model.tokenizer),
         probe=_probe(model),
+        text="normalized",
         unit=True,
     )
 

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.text.normalize import normalize, normalize_with_origins
+from indexes.text.words import word_spans
 from retriever.embedders.base import (
     TEXT_ONLY,
     EmbedderSpec,
     Matrix,
+    Spans,
     TextReport,
     WordVectors,
     check_texts,
@@ -28,7 +31,7 @@ from retriever.embedders.elmo.network import FIRST_WORD, ElmoNet
 from retriever.embedders.elmo.packing import Ids
 from retriever.embedders.elmo.tokenizer import spans_of, tokenized
 from retriever.embedders.layers import resolve_layer
-from retriever.embedders.tokenization.alignment import pool_words, validate_pooling, word_spans
+from retriever.embedders.tokenization.alignment import pool_words, validate_pooling
 from retriever.embedders.validation import check_count
 
 # Distinct words among this many go through the character convolutions once.
@@ -81,7 +84,7 @@ class ElmoEmbedder:
             kind="elmo",
             weights=weights.checksum,
             options=asdict(options),
-            words="tokenized",
+            words="tokenized, normalized",
             layers=self._mixing,
             pooling="mean",
             max_length=max_length,
@@ -119,14 +122,20 @@ class ElmoEmbedder:
         return sum((reported for _, reported in self._chunks(texts)), TextReport())
 
     def encode_words(
-        self, texts: Sequence[str], *, layer: int | None = None, pieces: str = "mean"
+        self,
+        texts: Sequence[str],
+        *,
+        layer: int | None = None,
+        pieces: str = "mean",
+        spans: Sequence[Spans] | None = None,
     ) -> list[WordVectors]:
         """Return the words of each text that are read, with their vectors in this context.
 
         `layer` counts from 0 (words without context) or from the end if negative; the default is
         the top layer, which separates word senses best (Peters et al. 2018, table 5). One word of
         ELMo's tokenizer may be several here, such as `well-known`, or the reverse; `pieces`
-        combines several into one vector: `mean`, `first` or `last`.
+        combines several into one vector: `mean`, `first` or `last`. `spans` take the place of
+        each text's words.
 
         Raises:
             InputError: no such layer or value of `pieces`, or see `check_texts`.
@@ -138,15 +147,17 @@ class ElmoEmbedder:
         for some, _ in self._chunks(texts):
             stretch = texts[len(found) : len(found) + len(some)]
             for text, read in zip(stretch, self._read(some, taken), strict=True):
-                offsets = np.array(spans_of(text)[: len(read)], np.int64).reshape(-1, 2)
-                found.append(pool_words(word_spans(text), offsets, read, pieces))
+                normal, origins = normalize_with_origins(text)
+                offsets = np.array(spans_of(normal)[: len(read)], np.int64).reshape(-1, 2)
+                wanted = word_spans(text) if spans is None else spans[len(found)]
+                found.append(pool_words(wanted, np.array(origins)[offsets], read, pieces))
         return found
 
     def _chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[list[str]], TextReport]]:
         """Yield the truncated words of a few thousand texts at a time, with their report."""
         some, words, truncated = list[list[str]](), 0, 0
         for text in texts:
-            found = tokenized(text)
+            found = tokenized(normalize(text))
             truncated += len(found) > self.max_length
             some.append(found[: self.max_length])
             words += len(some[-1])

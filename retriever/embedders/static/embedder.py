@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import validate_k
+from indexes.text.words import text_chunks
 from retriever.embedders.base import (
     TEXT_ONLY,
     EmbedderSpec,
@@ -27,7 +28,6 @@ from retriever.embedders.static.neighbors import neighbors_of
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
-from retriever.embedders.tokenization.words import text_chunks
 from retriever.embedders.word_vectors.vectors import WordVectors
 
 ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}
@@ -131,6 +131,12 @@ class StaticEmbedder:
     def case(self) -> str:
         """Readable description of how capital letters are treated."""
         return self._vocabulary.case
+
+    @property
+    def guesses(self) -> bool:
+        """Whether unknown words get a vector from their subwords (fastText)."""
+        words = getattr(self._vocabulary, "words", None)
+        return isinstance(words, WordVectors) and words.subwords is not None
 
     @property
     def teacher(self) -> str | None:
@@ -265,9 +271,19 @@ class StaticEmbedder:
         return neighbors_of(self._vocabulary, word, k)
 
     def coverage(self, texts: Sequence[str]) -> float:
-        """Return the share of word occurrences that are known; 0.0 without any word."""
+        """Return the share of word occurrences that are known; 0.0 without any word.
+
+        Words that fastText builds from their subwords are not known: see `TextReport.guessed`.
+        """
         return self.report_queries(texts).coverage or 0.0
 
 
 def _report(bags: TokenRows) -> TextReport:
-    return TextReport(texts=len(bags), words=bags.occurring, known_words=len(bags.rows))
+    made = bags.ids < 0
+    guessed = int(made[bags.rows].sum()) if made.any() else 0
+    return TextReport(
+        texts=len(bags),
+        words=bags.occurring,
+        known_words=len(bags.rows) - guessed,
+        guessed_words=guessed,
+    )

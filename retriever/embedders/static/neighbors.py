@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.text.characters import lower_case
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.static.vocabulary import Vocabulary
-from retriever.embedders.tokenization.characters import lower_case
 
 # Rows of the memory-mapped table read at once: 20 MB at 300 dimensions.
 BLOCK = 16_384

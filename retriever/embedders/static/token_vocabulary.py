@@ -36,7 +36,7 @@ class TokenVocabulary:
     def attributes(self) -> Mapping[str, object]:
         """Attributes of the fingerprint; the checksum covers table and tokenizer."""
         unknown = "pooled" if self._dropped is None else "dropped"
-        return {"source": self.checksum, "words": "tokens", "unknown": unknown}
+        return {"source": self.checksum, "words": "tokens, normalized", "unknown": unknown}
 
     def name(self, row: int) -> str:
         """Return the string of a token, such as `##ing`."""

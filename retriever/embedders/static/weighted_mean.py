@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import InputError
+from indexes.text.words import text_chunks
 from retriever.embedders.base import Matrix
 from retriever.embedders.static import components, pooling
 from retriever.embedders.static.components import CommonComponents, ComponentRemoval
@@ -18,7 +19,6 @@ from retriever.embedders.static.corpus_counts import count_words
 from retriever.embedders.static.fit import Fit, fit_of_counts, row_weights, top_of_corpus
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows, Vocabulary
-from retriever.embedders.tokenization.words import text_chunks
 
 NO_TOTALS = np.zeros(0)
 

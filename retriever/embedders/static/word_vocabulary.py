@@ -8,25 +8,32 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.text.characters import lower_case
+from indexes.text.normalize import normalize, without_joiners
+from indexes.text.unspaced import UNSPACED, characters_of, cut
+from indexes.text.words import Words, split, words_of
 from retriever.embedders.base import Matrix
 from retriever.embedders.static.vocabulary import TokenRows
-from retriever.embedders.tokenization.characters import lower_case
 from retriever.embedders.tokenization.phrases import JOINT, Phrases, unit_starts
-from retriever.embedders.tokenization.words import Words, split, words_of
 from retriever.embedders.word_vectors.vectors import WordVectors
 
 # GoogleNews has two phrases for every word; lists of plain words have a few odd entries with `_`.
 SHARE = 0.01
+# Characters of a word in a script without spaces, at most: cutting tries all up to it.
+LONGEST_CUT = 12
 DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
 
 
 class WordVocabulary:
     """Vocabulary of words and phrases, with the rows of `words`.
 
-    Texts are lower-cased if the vocabulary has no upper-case letter. Otherwise a word is looked up
-    as written, then in lower case. If the vocabulary writes numbers as GoogleNews does, `##` for 10
-    to 99, an unknown word with digits is looked up with `#` for each. If at least 1 % of the
-    entries are phrases such as `New_York`, or `phrases` is True, the words of a phrase are joined.
+    Texts are read in their normal form (see `indexes.text`). The vocabulary's own spelling of a
+    word wins: it is looked up as written, then in lower case and without joiners, then as the first
+    entry of the same form, as `haus` for `Haus`. If the vocabulary has no upper-case letter, texts
+    are lower-cased first. If it writes numbers as GoogleNews does, `##` for 10 to 99, an unknown
+    word with digits is looked up with `#` for each. If at least 1 % of the entries are phrases such
+    as `New_York`, or `phrases` is True, the words of a phrase are joined. An unknown run of a
+    script without spaces is cut into words of the vocabulary.
     """
 
     def __init__(self, words: WordVectors, *, phrases: bool | None = None) -> None:
@@ -64,7 +71,7 @@ class WordVocabulary:
         """Attributes of the fingerprint."""
         attributes: dict[str, object] = {
             "source": self.checksum,
-            "words": "unicode L, M, N",
+            "words": "unicode L, M, N, normalized",
             "lower": self.lower,
             "subwords": self.words.subwords is not None,
         }
@@ -75,6 +82,24 @@ class WordVocabulary:
         if self.phrases is not None:
             attributes["phrases"] = True
         return attributes
+
+    @cached_property
+    def _by_form(self) -> dict[str, int]:
+        """Rows of entries that differ from their form, by form; the first entry of each."""
+        rows: dict[str, int] = {}
+        for row, name in enumerate(self.words.names):
+            if (name.isascii() and name.islower()) or (form := _form(name)) == name:
+                continue
+            if self.words.row(form) is None:
+                rows.setdefault(form, row)
+        return rows
+
+    @cached_property
+    def _longest_unspaced(self) -> int:
+        """Characters of the longest entry in a script without spaces; 0 if there is none."""
+        names = (name for name in self.words.names if not name.isascii())
+        lengths = (len(characters_of(name)) for name in names if UNSPACED.search(name))
+        return min(max(lengths, default=0), LONGEST_CUT)
 
     def name(self, row: int) -> str:
         """Return the word or phrase of a row."""
@@ -115,6 +140,8 @@ class WordVocabulary:
         `test_one_text_has_the_rows_it_has_in_a_batch` holds them equal.
         """
         words = words_of(text, lower=self.lower)
+        if not text.isascii() and UNSPACED.search(text):
+            words = [piece for word in words for piece in self._pieces(word)]
         if self.phrases is not None:
             found = self._taken_together(words, self.phrases)
         else:
@@ -133,18 +160,35 @@ class WordVocabulary:
         of_texts = (dict.fromkeys(words.of(text)) for text in range(len(texts)))
         return [[word for word in distinct if word in without] for distinct in of_texts]
 
+    def _rows(self, distinct: Sequence[str]) -> NDArray[np.int64]:
+        """Return the row of the first known spelling of each word, or -1."""
+        rows = self.words.ids(distinct)
+        for place in np.flatnonzero(rows < 0).tolist():
+            rows[place] = self._respelt(distinct[place])
+        return rows
+
     def _row(self, word: str) -> int:
         """Return the row of the first known spelling of a word, or -1."""
         row = self.words.row(word)
         return self._respelt(word) if row is None else row
 
     def _respelt(self, word: str) -> int:
+        if self.lower and not self.marks_digits and word.isascii():
+            return self._by_form.get(word, -1)
         small = word if self.lower else lower_case(word)
         spellings = [small]
         if self.marks_digits:
             spellings += [word.translate(DIGITS_TO_MARKS), small.translate(DIGITS_TO_MARKS)]
         rows = (self.words.row(spelling) for spelling in spellings)
-        return next((row for row in rows if row is not None), -1)
+        found = next((row for row in rows if row is not None), None)
+        return self._by_form.get(_form(word), -1) if found is None else found
+
+    def _pieces(self, word: str) -> list[str]:
+        """Return a word, cut by the vocabulary if it is an unknown run of an unspaced script."""
+        if word.isascii() or not UNSPACED.search(word) or self._row(word) >= 0:
+            return [word]
+        longest = self._longest_unspaced
+        return cut(word, self._row, longest) if longest else [word]
 
     def _part(self, word: str) -> str:
         """Return the spelling of a word in phrases: with `#` for digits if it is unknown alone."""
@@ -176,10 +220,11 @@ class WordVocabulary:
     def _found(self, texts: Sequence[str]) -> tuple[Words, NDArray[np.int64]]:
         """Return the words and phrases of texts, and the row of each distinct one or -1."""
         words = split(texts, lower=self.lower)
-        rows = self.words.ids(words.distinct)
-        if not self.lower or self.marks_digits:
-            for place in np.flatnonzero(rows < 0).tolist():
-                rows[place] = self._respelt(words.distinct[place])
+        rows = self._rows(words.distinct)
+        unknown = [words.distinct[place] for place in np.flatnonzero(rows < 0).tolist()]
+        if runs := {word: self._pieces(word) for word in unknown if _is_run(word)}:
+            words = words.cut(runs)
+            rows = self._rows(words.distinct)
         return (words, rows) if self.phrases is None else self._joined(words, rows, self.phrases)
 
     def _joined(
@@ -207,3 +252,12 @@ class WordVocabulary:
         kept = [names[place] for place in left.tolist()]
         joined_rows = np.concatenate([rows_of_words, ids])[left]
         return Words(places.astype(np.int32), offsets, kept), joined_rows
+
+
+def _form(word: str) -> str:
+    """Return what the spellings of a word have in common."""
+    return lower_case(without_joiners(normalize(word)))
+
+
+def _is_run(word: str) -> bool:
+    return not word.isascii() and UNSPACED.search(word) is not None

@@ -7,7 +7,6 @@ offsets of both in the text are compared.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,16 +14,8 @@ from numpy.typing import NDArray
 
 from indexes.errors import InputError
 from retriever.embedders.base import Matrix, WordVectors, unit
-from retriever.embedders.tokenization.characters import letters
 
 POOLINGS = ("mean", "first", "last")
-_RUN = re.compile("[^ ]+")
-
-
-def word_spans(text: str) -> tuple[tuple[int, int], ...]:
-    """Return the (begin, end) of each word of a text in characters; see `characters.py`."""
-    # Every character maps to one character, so that offsets stay valid.
-    return tuple(match.span() for match in _RUN.finditer(text.translate(letters(lower=False))))
 
 
 def validate_pooling(pieces: str) -> None:

@@ -2,7 +2,7 @@
 
 If no part of a tokenizer looks beyond a piece of text between spaces, the tokens of a text are
 those of its pieces in order. Then only distinct pieces are tokenized, and results are cached. Any
-other tokenizer gets complete texts.
+other tokenizer gets complete texts. Texts are read in their normal form.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
-from retriever.embedders.tokenization.words import SPACE, SplitRules, split_batch, text_chunks
+from indexes.text.normalize import normalize
+from indexes.text.words import SPACE, SplitRules, normal_texts, split_batch, text_chunks
 
 # Spaces to all tokenizers, and kept by none.
 SPACES = b" \t\n\r"
@@ -98,7 +99,7 @@ class TextTokenizer:
 
     def tokens_of(self, text: str) -> list[int]:
         """Return the tokens of one text: the fast twin of `tokens`."""
-        local = self._locality
+        local, text = self._locality, normalize(text)
         if local is None:
             ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
             return ids
@@ -115,6 +116,7 @@ class TextTokenizer:
 
     def unknown_in(self, text: str) -> list[str]:
         """Return the distinct parts of a text that became the `unknown` token, in order."""
+        text = normalize(text)
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         pairs = zip(encoding.ids, encoding.offsets, strict=True)
         spans = (span for token, span in pairs if token == self.unknown)
@@ -122,7 +124,7 @@ class TextTokenizer:
 
     def _of_chunk(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Return the tokens of all texts in order, and the count of each text."""
-        local = self._locality
+        local, texts = self._locality, normal_texts(texts)
         if local is None:
             return _flat(self._of_whole(texts))
         pieces = split_batch(texts, self._split_rules(texts, local))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from indexes.errors import pluralize
 from retriever.evaluation.results import ComparisonResults, Query
-from retriever.evaluation.shared_words import WORD
+from retriever.evaluation.shared_words import matches_in
 from retriever.formatting import WIDTH
 from retriever.report.lines import label_of
 from retriever.report.terminal.hits import LONGEST_ID, fit
@@ -80,9 +80,8 @@ def _hits(comparison: ComparisonResults, name: str, query: Query) -> Iterator[Te
 
 def _underlined(said: str, query: Query) -> Text:
     text = Text(said)
-    for word in WORD.finditer(said):
-        if word[0].lower() in query.matched:
-            text.stylize(SHARED, *word.span())
+    for span in matches_in(said, query.matched):
+        text.stylize(SHARED, *span)
     return text
 
 

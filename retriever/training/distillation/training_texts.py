@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from indexes.document import Document
 from indexes.errors import RetrieverError
 from retriever.datasets.lee import lee
-from retriever.splitting import sentences
+from retriever.splitting import count_words, sentences
 
 # Shorter texts carry little information.
 FEWEST_WORDS = 3
@@ -30,7 +30,7 @@ def titles_and_sentences(documents: Iterable[Document]) -> list[str]:
         text
         for document in documents
         for text in (document.title.strip(), *sentences(document.text))
-        if len(text.split()) >= FEWEST_WORDS
+        if count_words(text) >= FEWEST_WORDS
     )
     return list(dict.fromkeys(found))
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.progress import Progress
-from retriever.embedders.tokenization.words import split
+from indexes.text.words import split
 from retriever.training.word_vectors.corpus_files import LONGEST_LINE
 
 # `first <= second`; `count` is the entry of the symmetric matrix, (first, second) and its mirror.

@@ -21,7 +21,7 @@ from indexes.catalog.passages import passage_text
 from indexes.document import Document
 from indexes.errors import InputError
 from indexes.progress import Progress
-from retriever.embedders.tokenization.words import split
+from indexes.text.words import split
 
 # gensim ignores the rest of a line: https://radimrehurek.com/gensim/models/word2vec.html
 LONGEST_LINE = 10_000

@@ -260,7 +260,10 @@ def test_an_unknown_language_is_refused_with_the_known_ones(collection):
     refused(InputError, exactly(known), build, "bm25", lexical=True, language="klingon")
     assert collection.index_names() == []
     build("bm25", lexical=True)
-    assert collection.info().indexes[0].options == {"language": "english"}
+    assert collection.info().indexes[0].options == {
+        "language": "english",
+        "text": "normalized",
+    }
     another = "'bm25' exists already, with another definition"
     refused(MismatchError, another, build, "bm25", language="german")
     refused(MismatchError, another, build, "bm25", language="none", lexical=True)

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from retriever import Collection, Document, Run, StaticEmbedder, compare
 from retriever.evaluation.results import Excerpt
-from retriever.evaluation.shared_words import SharedWords, excerpt
+from retriever.evaluation.shared_words import SharedWords, excerpt, matches_in
 from retriever.report.terminal.contrasts import contrast_lines
 from tests.support.commands import succeed
 from tests.support.samples import only, three, unjudged
@@ -37,6 +37,17 @@ def test_words_are_shared_in_any_inflection_and_only_those_of_the_given_document
     words = SharedWords({"a": Excerpt("Cats", "purr"), "b": Excerpt("", "cat")}, "english")
     assert words.of("a cat", ["a"]) == {"cats"}
     assert words.of("a cat", ["a", "b", "gone"]) == {"cats", "cat"}
+
+
+def test_words_are_shared_as_written_in_any_form_and_script():
+    assert shared("finance", "the fi\u00adnance ﬁnance minister") == {"fi\u00adnance", "ﬁnance"}
+    assert shared("银行", "中国银行很大") == {"银行"}
+    assert shared("银", "中国银行很大") == {"银"}
+    assert shared("서울", "서울은 크다") == {"서울"}
+    found = [
+        list(matches_in(text, {"银行", "cats"})) for text in ("Cats中国银行", "concats 银行 cats")
+    ]
+    assert found == [[(6, 8)], [(8, 10), (11, 15)]]
 
 
 def test_a_word_in_a_third_of_the_excerpts_is_not_shared():

@@ -68,13 +68,22 @@ function hitsOf(query, system, a, b) {
     })));
 }
 
-// Matches complete words in any case; null if there are none to mark.
+const UNSPACED = '[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Hangul}' +
+  '\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}\\p{Script=Tibetan}]';
+const BEGINS_UNSPACED = new RegExp(`^${UNSPACED}`, 'u');
+const ENDS_UNSPACED = new RegExp(`${UNSPACED}\\p{M}*$`, 'u');
+
+// Matches complete words in any case, and any part of a script without spaces; null for none.
 function wordsOf(query) {
   if (query.matched.length === 0) return null;
   const escaped = [...query.matched]
     .sort((one, two) => two.length - one.length)
-    .map((word) => word.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'));
-  return new RegExp(`(?<![\\p{L}\\p{N}_])(?:${escaped.join('|')})(?![\\p{L}\\p{N}_])`, 'giu');
+    .map((word) => {
+      const open = BEGINS_UNSPACED.test(word) ? '' : '(?<![\\p{L}\\p{M}\\p{N}])';
+      const close = ENDS_UNSPACED.test(word) ? '' : '(?![\\p{L}\\p{M}\\p{N}])';
+      return open + word.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&') + close;
+    });
+  return new RegExp(escaped.join('|'), 'giu');
 }
 
 function marked(text, words) {

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit as sigmoid
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
+from indexes.text.words import word_spans
 from retriever.embedders import Embedder, ReportsCoverage, TextReport, load_embedder, parse_spec
 from retriever.embedders.base import WordEncoding, unit
 from retriever.embedders.elmo.checkpoint import expected_shapes, parse_options, read_elmo
@@ -18,7 +19,6 @@ from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.elmo.network import BEGIN_ROW, END_ROW, FIRST_WORD, ElmoNet
 from retriever.embedders.elmo.packing import blocks, pack
 from retriever.embedders.elmo.tokenizer import _pattern, spans_of, tokenized
-from retriever.embedders.tokenization.alignment import word_spans
 from tests.support.commands import invoke
 from tests.support.toy import refused
 

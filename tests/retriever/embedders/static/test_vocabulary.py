@@ -52,7 +52,7 @@ def names_of(vocabulary, text):
         ("1990", ""),
         ("New York", "New_York"),
         ("New-York City!", "New_York_City"),
-        ("new york city hall", "new_york_city"),
+        ("new york city hall", "new_york_city Hall"),
         ("NEW YORK CITY", "new_york_city"),
         ("York City Hall", "York_City_Hall"),
         ("New York City Hall", "New_York_City Hall"),
@@ -78,9 +78,8 @@ def test_attributes_name_case_digits_and_phrases_only_where_they_matter(news, tm
     assert named == [news.case, "#", True]
     plain = made_of(tmp_path, "the us ## 10")
     assert plain.case == "lower"
-    # As before there were phrases and numbers: collections keep their fingerprints.
-    old = {"words": "unicode L, M, N", "lower": True, "subwords": False}
-    assert plain.attributes == {"source": plain.checksum, **old}
+    words = {"words": "unicode L, M, N, normalized", "lower": True, "subwords": False}
+    assert plain.attributes == {"source": plain.checksum, **words}
     assert names_of(plain, "US 95 10") == ["us", "10"]
 
 

@@ -25,9 +25,9 @@ from indexes.errors import (
 )
 from indexes.progress import ignore_progress
 from indexes.storage.files import writer_lock
+from indexes.text.words import split
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, train
 from retriever.datasets.lee import lee
-from retriever.embedders.tokenization.words import split
 from retriever.embedders.word_vectors.vectors import load_words
 from retriever.training.checkpoint import Checkpoint, State
 from retriever.training.word_vectors import corpus_files as words_module

@@ -1,21 +1,27 @@
 """Classification of characters as parts of words or separators, and their lower case.
 
-A word is a maximal run of Unicode letters, marks and digits (general categories L, M and N).
+A word is a maximal run of Unicode letters, marks and digits (general categories L, M and N), and of
+zero-width joiners between them. Lower case is by character, but for a sigma that ends a word.
 Categories and lower case are Arrow's (RE2 and utf8proc), so that a batch and a single text are
 split the same way; results are cached.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.text.normalize import ZWJ, ZWNJ, is_affected
+
 SPACE = ord(" ")
 # RE2 classes: https://github.com/google/re2/wiki/Syntax
 A_WORD = r"[\pL\pM\pN]"
 UNKNOWN, WORD, SEPARATOR = range(3)
+UNAFFECTED, AFFECTED = 1, 2
+FINAL_SIGMA = re.compile("(?<=\\S)\u03c3(?!\\S)")
 
 # UTF-8 writes no character beyond ASCII with a byte below 128: bytes can be translated one by one.
 ASCII_WORDS = bytes(code if code >= 128 or chr(code).isalnum() else SPACE for code in range(256))
@@ -34,9 +40,22 @@ def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
     return found
 
 
+def affected(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return whether each code point may change in the normal form of its text."""
+    table = _affected()
+    present = np.zeros(len(table), np.bool_)
+    present[codes] = True
+    for code in np.flatnonzero(present & (table == UNKNOWN)).tolist():
+        table[code] = AFFECTED if is_affected(chr(code)) else UNAFFECTED
+    found: NDArray[np.bool_] = table[codes] == AFFECTED
+    return found
+
+
 def lower_case(word: str) -> str:
-    """Lower-case a word character by character."""
-    return word.lower() if word.isascii() else word.translate(_LOWER)
+    """Lower-case a word, or several between spaces."""
+    if word.isascii():
+        return word.lower()
+    return FINAL_SIGMA.sub("\u03c2", word.translate(_LOWER))
 
 
 @cache
@@ -79,6 +98,11 @@ class _Letters(dict[int, str]):
 
 
 @cache
+def _affected() -> NDArray[np.uint8]:
+    return np.full(0x110000, UNKNOWN, np.uint8)
+
+
+@cache
 def _table(lower: bool) -> NDArray[np.uint8]:
     """Return the cached class of every code point. Filling an entry twice is harmless."""
     return np.full(0x110000, UNKNOWN, np.uint8)
@@ -93,4 +117,6 @@ def _classes(codes: list[int], lower: bool) -> NDArray[np.uint8]:
         # RE2 may know recent letters only in lower case, where utf8proc knows the capitals too.
         characters = pc.utf8_lower(characters)
     words = pc.match_substring_regex(characters, A_WORD).to_numpy(zero_copy_only=False)
+    # The normal form keeps joiners only between letters.
+    words = words | np.isin(codes, [ord(ZWNJ), ord(ZWJ)])
     return np.where(words, WORD, SEPARATOR).astype(np.uint8)

@@ -10,17 +10,29 @@ encoding finds the distinct ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retriever.embedders.tokenization import characters
-from retriever.embedders.tokenization.characters import ASCII_LOWER, ASCII_WORDS, letters
+from indexes.text import characters
+from indexes.text.characters import ASCII_LOWER, ASCII_WORDS, FINAL_SIGMA, letters, lower_case
+from indexes.text.normalize import (
+    ZWJ,
+    ZWSP,
+    is_invisible,
+    normalize,
+    normalize_with_origins,
+    spaced_at,
+    without_joiners,
+)
+from indexes.text.unspaced import may_break
 
 SPACE = ord(" ")
 # Bounds memory for any size of batch.
@@ -30,6 +42,9 @@ BLOCK_CHARACTERS = 1 << 19
 THREADS = 2
 
 Bytes = NDArray[np.uint8]
+
+
+_RUN = re.compile("[^ ]+")
 
 
 @dataclass(frozen=True)
@@ -52,16 +67,93 @@ class Words:
         stretch = self.codes[self.offsets[text] : self.offsets[text + 1]]
         return [self.distinct[code] for code in stretch]
 
+    def cut(self, pieces: Mapping[str, Sequence[str]]) -> Words:
+        """Return the words with some of them replaced by their pieces."""
+        if all(len(some) == 1 for some in pieces.values()):
+            return self
+        parts = [pieces.get(word, (word,)) for word in self.distinct]
+        codes = {piece: code for code, piece in enumerate(dict.fromkeys(chain(*parts)))}
+        flat = np.fromiter((codes[piece] for some in parts for piece in some), np.int32)
+        counts = np.fromiter(map(len, parts), np.int64, len(parts))
+        repeats, firsts = counts[self.codes], (np.cumsum(counts) - counts)[self.codes]
+        ends = np.concatenate([[0], np.cumsum(repeats)])
+        places = np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], repeats)
+        return Words(flat[places], ends[self.offsets], list(codes))
+
 
 def words_of(text: str, *, lower: bool) -> list[str]:
     """Return the words of one text: the fast twin of `split`."""
     if text.isascii():
         return text.encode().translate(ASCII_LOWER if lower else ASCII_WORDS).decode().split()
-    return text.translate(letters(lower)).split()
+    words = normalize(text).translate(letters(lower))
+    return (FINAL_SIGMA.sub("\u03c2", words) if lower else words).split()
+
+
+def word_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the (begin, end) of each word of a text as written, in characters.
+
+    Invisible characters inside a word belong to it.
+    """
+    # Every character maps to one character, so that offsets stay valid.
+    if text.isascii():
+        return tuple(match.span() for match in _RUN.finditer(text.translate(letters(lower=False))))
+    shown = "".join(
+        _placeholder(text, place) if is_invisible(character) or character == ZWSP else character
+        for place, character in enumerate(text)
+    )
+    spans = (match.span() for match in _RUN.finditer(shown.translate(letters(lower=False))))
+    return tuple(trimmed for span in spans if (trimmed := visible_span(text, *span)))
+
+
+def _placeholder(text: str, place: int) -> str:
+    """Return a joiner for an invisible character, or a space for one that separates words."""
+    separates = text[place] == ZWSP and spaced_at(text, place) == " "
+    return " " if separates else ZWJ
+
+
+def visible_span(text: str, begin: int, end: int) -> tuple[int, int] | None:
+    """Return a span without invisible characters at its ends; None if nothing is left."""
+    hidden = [is_invisible(character) or character == ZWSP for character in text[begin:end]]
+    if all(hidden):
+        return None
+    return begin + hidden.index(False), end - hidden[::-1].index(False)
+
+
+def fold_with_origins(text: str) -> tuple[str, Sequence[int]]:
+    """Return a text in normal form and lower case, and each character's place in `text`.
+
+    Words are equal if their folded forms are. Joiners are left out.
+    """
+    normal, places = text, list(range(len(text) + 1))
+    if not text.isascii() and (normalize(text) != text or without_joiners(text) != text):
+        normal, places = normalize_with_origins(text)
+    small = lower_case(normal).replace("ς", "σ")
+    if without_joiners(small) == small and len(small) == len(normal):
+        return small, places
+    return _fold_each(normal, places)
+
+
+def _fold_each(normal: str, places: Sequence[int]) -> tuple[str, list[int]]:
+    folded, origins = list[str](), list[int]()
+    for character, place in zip(normal, places, strict=False):
+        folded.append(lower_case(without_joiners(character)).replace("ς", "σ"))
+        origins += [place] * len(folded[-1])
+    return "".join(folded), [*origins, places[-1]]
+
+
+def is_boundary(text: str, place: int) -> bool:
+    """Return whether a word may begin or end at a place of a text in normal form."""
+    before, after = text[:place][-1:], text[place : place + 1]
+    between = before and after and _is_word(before) and _is_word(after)
+    return not between or may_break(before, after)
+
+
+def _is_word(character: str) -> bool:
+    return character.translate(letters(lower=False)) != " "
 
 
 def split(texts: Sequence[str], *, lower: bool) -> Words:
-    """Split texts into words, lower-cased if `lower` (by character, independent of locale).
+    """Split texts into words, lower-cased if `lower`.
 
     A lone surrogate raises `UnicodeEncodeError`.
     """
@@ -69,29 +161,57 @@ def split(texts: Sequence[str], *, lower: bool) -> Words:
 
     translation = ASCII_LOWER if lower else ASCII_WORDS
     blank = partial(_blank_separators, lower=lower)
-    pieces = split_batch(texts, SplitRules(translation, blank=blank))
+    pieces = split_batch(normal_texts(texts), SplitRules(translation, blank=blank))
     if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
-    small = pc.utf8_lower(pieces.distinct).dictionary_encode()
+    small = pc.utf8_lower(pieces.distinct)
+    small = pc.replace_substring_regex(small, "(.)\u03c3$", "\\1\u03c2").dictionary_encode()
     codes = small.indices.to_numpy()[pieces.codes]
     return Words(codes, pieces.offsets, small.dictionary.to_pylist())
 
 
+def normal_texts(texts: Sequence[str]) -> Sequence[str]:
+    """Return the normal forms of texts, found in one pass where none changes.
+
+    A lone surrogate raises `UnicodeEncodeError`.
+    """
+    import pyarrow as pa
+
+    places = [place for place, text in enumerate(texts) if not text.isascii()]
+    if not places:
+        return texts
+    beyond = pa.array([texts[place] for place in places], pa.large_string())
+    _, offsets, data = beyond.buffers()
+    first, _, codes = _beyond_ascii(np.frombuffer(data, np.uint8))
+    changing = first[characters.affected(codes)]
+    bounds = np.frombuffer(offsets, np.int64)[: len(places) + 1]
+    result = list(texts)
+    for row in np.unique(np.searchsorted(bounds, changing, side="right") - 1).tolist():
+        result[places[row]] = normalize(texts[places[row]])
+    return result
+
+
 def _blank_separators(text: NDArray[np.uint8], *, lower: bool) -> None:
     """Overwrite the UTF-8 bytes of non-ASCII separators with spaces."""
-    first = np.flatnonzero(text >= 0xC0)
+    first, size, codes = _beyond_ascii(text)
     if not len(first):
         return
-    lead = text[first]
-    size = 2 + (lead >= 0xE0).astype(np.uint8) + (lead >= 0xF0)
-    codes = (lead & (0xFF >> (size + 1))).astype(np.int32)
-    for step in (1, 2, 3):
-        longer = np.flatnonzero(size > step)
-        codes[longer] = codes[longer] << 6 | text[first[longer] + step] & 0x3F
     blank = characters.separators(codes, lower)
     first, size = first[blank], size[blank]
     for step in (0, 1, 2, 3):
         text[first[size > step] + step] = SPACE
+
+
+def _beyond_ascii(text: Bytes) -> tuple[NDArray[np.intp], NDArray[np.uint8], NDArray[np.int32]]:
+    """Return where the characters beyond ASCII are, their sizes in bytes, and their codes."""
+    first = np.flatnonzero(text >= 0xC0)
+    lead = text[first]
+    size = (2 + (lead >= 0xE0).astype(np.uint8) + (lead >= 0xF0)).astype(np.uint8)
+    codes = (lead & (0xFF >> (size + 1))).astype(np.int32)
+    for step in (1, 2, 3):
+        longer = np.flatnonzero(size > step)
+        codes[longer] = codes[longer] << 6 | text[first[longer] + step] & 0x3F
+    return first, size, codes
 
 
 @dataclass(frozen=True)
