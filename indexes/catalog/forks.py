@@ -7,13 +7,14 @@ other threads have open can be neither used in the child nor closed there.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import weakref
 from typing import Protocol
 
 import sqlite_utils
+
+from indexes.storage.forking import keep
 
 
 class ForkAware(Protocol):
@@ -59,6 +60,6 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     for database in _AT_FORK:
         # Not even the end of the process may close them: that would roll back the parent's work.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(database.conn))
+        keep(database.conn)
     for owner in list(_OWNERS):
         owner.after_fork(in_child=True)

@@ -20,6 +20,7 @@ from indexes.pipeline.encoder import Encode
 from indexes.store import Store
 from retriever.embedders import Embedder, EmbedderSpec, ReportsCoverage, load_embedder
 from retriever.embedders.base import Fittable, Matrix, vector_fingerprint
+from retriever.embedders.devices import survive_forks
 from retriever.embedders.static.token_table import is_token_table
 from retriever.indexing.fingerprints import (
     QUERIES,
@@ -42,6 +43,7 @@ class EmbedderPool:
     """Embedders by index; indexes over the same vectors share one."""
 
     def __init__(self, store: Store) -> None:
+        survive_forks()
         self._store = store
         self._loaded: dict[str, Embedder] = {}
 
