@@ -62,6 +62,9 @@ class Catalog:
         self._opened: weakref.WeakSet[sqlite_utils.Database] = weakref.WeakSet()
         self._opening = threading.Lock()
         self._closed = False
+        # The file that was opened; another may come to its place.
+        self._file = str(path.absolute())
+        self._identity = _identity(self._file)
         # The generation that the manifest was last verified for, with its digest.
         self._verified: Row | None = None
         self._checked: set[str] = set()
@@ -79,8 +82,9 @@ class Catalog:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Commit all statements inside together on leaving; roll all back when one raises."""
+        known = self._verified
         with self.as_writer(), self.transaction():
-            self._check_manifest()
+            self._check_manifest(known)
             yield
 
     @contextlib.contextmanager
@@ -113,12 +117,17 @@ class Catalog:
         except sqlite3.Error as error:
             raise self.translate(error) from error
 
-    def _check_manifest(self) -> int:
-        """Return the generation; check once for each that `MANIFEST` is as it was committed."""
+    def _check_manifest(self, known: Row | None) -> int:
+        """Return the generation; check once for each that `MANIFEST` is as it was committed.
+
+        `known` was `_verified` before the transaction began: generations only increase.
+        """
         row = self.row("SELECT generation, digest FROM state")
         if row is None or row != self._verified:
             if row is None or row[1] != self._digest():
                 raise self.damage("its list of files is not what was committed")
+            if known is not None and row != known and row[0] <= known[0]:
+                raise self._replaced()
             self._verified = row
         return int(row[0])
 
@@ -266,17 +275,39 @@ class Catalog:
             )
         role = "writer" if self._flag("writing") and not self._flag("reading") else "reader"
         database: sqlite_utils.Database | None = getattr(self._local, role, None)
-        if database is None or self._is_stale(database):
-            with self._opening:
-                database = self._connect()
-                self._opened.add(database)
-            setattr(self._local, role, database)
+        if database is None or not database.conn.in_transaction:
+            self.check_identity()
+            if database is None or self._is_stale():
+                database = self._open(role)
         return database
 
-    def _is_stale(self, database: sqlite_utils.Database) -> bool:
+    def check_identity(self) -> None:
+        """Raise a CollectionError if another file, or none, is where the catalog was opened."""
+        if _identity(self._file) != self._identity:
+            raise self._replaced()
+
+    def _replaced(self) -> CollectionError:
+        return CollectionError(
+            f"{self.path.parent}/ was moved, removed or replaced after it was opened. "
+            "Open it again, where it is now."
+        )
+
+    def _open(self, role: str) -> sqlite_utils.Database:
+        with self._opening:
+            database = self._connect()
+            try:
+                self.check_identity()  # not replaced since
+            except CollectionError:
+                database.close()
+                raise
+            self._opened.add(database)
+        setattr(self._local, role, database)
+        return database
+
+    def _is_stale(self) -> bool:
         """Return whether a connection that was opened as immutable may show an older state."""
         stamp = getattr(self._local, "stamp", None)
-        return stamp is not None and not database.conn.in_transaction and self._stamp() != stamp
+        return stamp is not None and self._stamp() != stamp
 
     def _connect(self) -> sqlite_utils.Database:
         # Used by one thread each, but closed by whichever closes the collection.
@@ -291,10 +322,10 @@ class Catalog:
 
     def _address(self) -> str:
         """Return the file's URI for SQLite; read-only in a folder that cannot be written to."""
-        address = f"file:{quote(str(self.path.absolute()))}"
+        address = f"file:{quote(self._file)}"
         self._local.stamp = None
         if os.access(self.path.parent, os.W_OK):
-            return address
+            return f"{address}?mode=rw"  # never creates it
         if self._log.exists():
             return f"{address}?mode=ro"
         # Nobody is writing, so SQLite needs no shared memory, until somebody does.
@@ -342,6 +373,15 @@ class Catalog:
             self._opened.clear()
 
 
+def _identity(file: str) -> tuple[int, int] | None:
+    """Return what tells a file from all others, also from one of its name; None if it is absent."""
+    try:
+        stat = os.stat(file)  # noqa: PTH116 - at each search, in a third of the time
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 class _Reading:
     """The context of `Catalog.reading()`: a class, as every search enters one."""
 
@@ -354,11 +394,11 @@ class _Reading:
             return
         catalog, local = self._catalog, self._catalog._local
         try:
-            local.reading = True
+            local.reading, known = True, catalog._verified
             connection = catalog.database.conn
             local.begun = connection, os.getpid()
             catalog._begin(connection, "BEGIN")
-            local.generation = catalog._check_manifest()
+            local.generation = catalog._check_manifest(known)
         except BaseException:
             self.__exit__()
             raise

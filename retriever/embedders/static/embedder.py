@@ -28,6 +28,7 @@ from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
 from retriever.embedders.tokenization.words import text_chunks
+from retriever.embedders.validation import place_of
 from retriever.embedders.word_vectors.vectors import WordVectors
 
 ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}
@@ -77,7 +78,7 @@ class StaticEmbedder:
         options = StaticOptions(weighting, components, unit_words, all_but_top)
         vocabulary = load_vocabulary(model, trust_pickle=trust_pickle, phrases=phrases)
         options.check_width(vocabulary.dim)
-        self._model, self._phrases = model, phrases
+        self._model, self._phrases = place_of(model), phrases
         self._options, self._vocabulary = options, vocabulary
         self._averages = WeightedMeans(vocabulary, options)
         self._parameters: bytes | None = None
