@@ -1,17 +1,21 @@
 """A collection in several processes: forked at any moment, or started anew."""
 
+import multiprocessing
 import os
+import pickle
 import signal
+import threading
 
 import faiss
 import numpy as np
 import pytest
 
+from indexes.errors import InputError
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders import ContextualEmbedder, StaticEmbedder
 from tests.support.families import WORDS, save
 from tests.support.fresh import fork
-from tests.support.toy import pairs
+from tests.support.toy import Axes, build_axes, pairs, refused
 
 # A child that waits forever is ended, and fails.
 SECONDS = 60
@@ -132,3 +136,51 @@ def test_a_forked_child_builds_each_kind_of_index(library, tmp_path):
             assert all(hits for index in INDEXES for hits in answers(own, index))
 
     check_child(work)
+
+
+def ask_there(collection, results):
+    """What a worker finds in the collection that it was given."""
+    with collection:
+        found = pairs(collection.search("north", index="axes"))
+        collection.add([Document("there", "up")])
+    results.put(found)
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_a_worker_is_given_a_collection_with_its_custom_embedder(tmp_path, monkeypatch, method):
+    context = multiprocessing.get_context(method)
+    monkeypatch.chdir(tmp_path)
+    with Collection.create("library") as collection:
+        build_axes(collection, a="north", b="east")
+        right = pairs(collection.search("north", index="axes"))
+        monkeypatch.chdir("/")
+        results = context.Queue()
+        worker = context.Process(target=ask_there, args=(collection, results))
+        worker.start()
+        assert results.get(timeout=SECONDS) == right
+        worker.join(SECONDS)
+        assert (worker.exitcode, len(collection)) == (0, 3)
+
+
+def test_a_pickled_collection_is_opened_again_by_its_path(tmp_path):
+    with Collection.create(tmp_path / "library") as collection:
+        build_axes(collection, a="north", b="east")
+        collection.build("words", HashingEmbedder(8))
+        with pickle.loads(pickle.dumps(collection)) as again:
+            assert again.path == collection.path
+            assert again.index_names() == ["axes", "words"]
+            for index in ("axes", "words"):
+                hits = collection.search("north", index=index)
+                assert pairs(again.search("north", index=index)) == pairs(hits)
+        store = pickle.loads(pickle.dumps(collection._store))
+        assert store.count() == 2
+        store.close()
+
+
+def test_a_custom_embedder_that_cannot_be_pickled_is_named(tmp_path):
+    with Collection.create(tmp_path / "library") as collection:
+        collection.add([Document("a", "north")])
+        embedder = Axes()
+        embedder.lock = threading.Lock()
+        collection.build("axes", embedder)
+        refused(InputError, "^axes cannot be pickled for another process", pickle.dumps, collection)
