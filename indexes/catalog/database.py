@@ -38,8 +38,16 @@ TEMPORARY = {
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_TOOBIG,
+}
+# Those of a file system that cannot do what several processes need.
+SHARING = {
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_PROTOCOL,
 }
 BUSY_MILLISECONDS = 30_000
 LOG_BYTES = 64 << 20
@@ -241,15 +249,26 @@ class Catalog:
             return self.damage("a text is not valid UTF-8")
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in TEMPORARY:
-            return CollectionError(
-                f"{self.path} cannot be used: {error}. "
-                "Check that the disk has room and that you may write there, then try again."
-            )
+            return CollectionError(f"{self.path} cannot be used: {error}. {self._advice(error)}")
         # Our statements fit our schema: where SQLite cannot run one, the schema was changed, or a
         # value is not what we wrote.
         if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
             return self.damage(str(error))
         return error
+
+    def _advice(self, error: sqlite3.Error) -> str:
+        """Return what to do about an error of an intact file."""
+        if error.sqlite_errorcode in SHARING:
+            return (
+                "Its file system may be one that cannot share memory or locks between processes, "
+                "such as a network file system. Copy the folder to a local disk, and open the copy."
+            )
+        if not os.access(self.path.parent, os.W_OK) and self._log.exists():
+            return (
+                f"Its folder cannot be written to, and its latest changes are in {self._log.name}. "
+                "Copy the folder, with that file, to where you may write, and open the copy."
+            )
+        return "Check that the disk has room and that you may write there, then try again."
 
     def generation(self) -> int:
         """Return how many commits changed what a search can see; in `reading()`, its state's."""

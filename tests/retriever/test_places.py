@@ -1,13 +1,18 @@
 """A collection stays the one that was opened, wherever this process works and whatever moves."""
 
+import os
 import shutil
+import sqlite3
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
 from indexes.errors import CollectionError
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders import StaticEmbedder
+from tests.support.fresh import check_forked
 from tests.support.toy import Axes, build_axes, exactly, ids, refused
 
 
@@ -190,3 +195,30 @@ def test_cells_that_run_again_work_or_say_what_to_do(here):
     with Collection.open("library") as fourth:
         assert [document.doc_id for document in fourth.documents()] == ["c"]
     third.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
+def test_a_copy_without_shared_memory_on_a_read_only_disk_says_to_copy_it_to_another(tmp_path):
+    def open_as_nobody():
+        os.setuid(65534)
+        message = "its latest changes are in catalog.db-wal. Copy the folder, with that file"
+        refused(CollectionError, message, Collection.open, copy)
+
+    with tempfile.TemporaryDirectory() as name:
+        with Collection.create(tmp_path / "library") as collection:
+            collection.add([Document("a", "north")])
+            copy = Path(shutil.copytree(collection.path, Path(name) / "copy"))
+        (copy / "catalog.db-shm").unlink()
+        for path in (Path(name), copy, *copy.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        check_forked(open_as_nobody)
+
+
+@pytest.mark.parametrize("code", ["SQLITE_PROTOCOL", "SQLITE_IOERR_SHMMAP", "SQLITE_IOERR_LOCK"])
+def test_a_file_system_without_shared_memory_or_locks_is_named_as_the_reason(tmp_path, code):
+    error = sqlite3.OperationalError("locking protocol")
+    error.sqlite_errorcode = getattr(sqlite3, code)
+    with Collection.create(tmp_path / "library") as collection:
+        said = str(collection._store.catalog.translate(error))
+        assert "such as a network file system. Copy the folder to a local disk" in said
+        assert "damaged" not in said
