@@ -76,7 +76,6 @@ class Catalog:
         # The generation that the manifest was last verified for, with its digest.
         self._verified: Row | None = None
         self._checked: set[str] = set()
-        self._inherits = False
         forks.watch(self)
 
     def reading(self) -> _Reading:
@@ -287,7 +286,7 @@ class Catalog:
         """This thread's connection: its writer's inside `writing()`, else its reader's."""
         if self._closed:
             raise CollectionError(f"{self.path.parent}/ is closed. Open it again.")
-        if self._inherits:
+        if self._identity in forks.INHERITED:
             raise CollectionError(
                 f"{self.path.parent}/ was opened before this process was forked, and was in use. "
                 "Open it in the new process, and start that by spawn or forkserver."
@@ -379,7 +378,8 @@ class Catalog:
             self._opening.release()
             return
         self._opening = threading.Lock()
-        self._inherits = bool(self._opened)
+        if self._opened and self._identity:
+            forks.INHERITED.add(self._identity)
         self._opened = weakref.WeakSet()
         self._local = threading.local()
 

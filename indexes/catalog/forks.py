@@ -2,7 +2,8 @@
 
 SQLite keeps locks by process: a child would believe that it holds those of its parent. So a thread
 that forks closes its own idle connections first, and opens them again when it needs them. What
-other threads have open can be neither used in the child nor closed there.
+other threads have open can be neither used in the child nor closed there, and the child cannot open
+the same file again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ class ForkAware(Protocol):
         """Resume in the parent, or start in the child without what it inherited."""
 
 
+# Files, by device and inode, that this process inherited open connections to. SQLite would take
+# their locks for its own, also in a new connection.
+INHERITED: set[tuple[int, int]] = set()
 _OWNERS: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 # Connections that are open while this process forks; in the child they are kept until it ends.
 _AT_FORK: list[sqlite_utils.Database] = []

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 import pytest
 
-from indexes.errors import InputError
+from indexes.errors import CollectionError, InputError
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders import ContextualEmbedder, StaticEmbedder
 from tests.support.families import WORDS, save
@@ -184,3 +184,36 @@ def test_a_custom_embedder_that_cannot_be_pickled_is_named(tmp_path):
         embedder.lock = threading.Lock()
         collection.build("axes", embedder)
         refused(InputError, "^axes cannot be pickled for another process", pickle.dumps, collection)
+
+
+def test_a_child_of_a_process_with_a_busy_thread_is_refused_its_collection_at_once(tmp_path):
+    """SQLite would take the locks of that thread for the child's own, and wait for them."""
+    with Collection.create(tmp_path / "free") as free:
+        build_axes(free, a="north")
+    stop, started = threading.Event(), threading.Event()
+    with Collection.create(tmp_path / "busy") as busy:
+        build_axes(busy, a="north")
+
+        def keep_searching():
+            while not stop.is_set():
+                busy.search("north")
+                started.set()
+
+        def work():
+            message = "was opened before this process was forked, and was in use"
+            refused(CollectionError, message, busy.search, "north")
+            refused(CollectionError, message, Collection.open, busy.path)
+            with Collection.open(free.path) as other:
+                other.add([Document("b", "east")])
+
+        thread = threading.Thread(target=keep_searching)
+        thread.start()
+        started.wait()
+        try:
+            for _ in range(3):
+                check_child(work)
+        finally:
+            stop.set()
+            thread.join()
+        check_child(lambda: busy.add([Document("b", "east")]))
+        assert len(busy) == 2
