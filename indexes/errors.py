@@ -20,6 +20,8 @@ collection is the next step, `next_step` says which; the command line adds the c
 
 from __future__ import annotations
 
+import os
+import re
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,13 +44,25 @@ class NextStep:
     index: str = ""
 
 
+def shown(text: object) -> str:
+    """Return a text in which paths inside the working folder are relative to it.
+
+    Collections keep absolute paths, so that they stay the same when the working folder changes.
+    """
+    try:
+        here = os.getcwd()  # noqa: PTH109 - as text
+    except OSError:  # it was removed
+        return str(text)
+    return re.sub(rf"(?<![\w/.~-]){re.escape(here)}/(?=\.?\w)", "", str(text))
+
+
 class RetrieverError(Exception):
     """Base class of everything that Retriever raises on purpose."""
 
     next_step: NextStep | None
 
     def __init__(self, message: str = "", *, next_step: NextStep | None = None) -> None:
-        super().__init__(message)
+        super().__init__(shown(message))
         self.next_step = next_step
 
 

@@ -24,6 +24,7 @@ from indexes.search.snapshot import Snapshot
 from indexes.storage.files import size_of
 from indexes.vectors.blocks import Block, count_live, live
 from indexes.vectors.engines import engine_of
+from indexes.vectors.faiss_engine.kernels import survive_forks
 from indexes.vectors.shards import live_rows, open_shards
 
 Answer = TypeVar("Answer")
@@ -51,6 +52,7 @@ class Reader:
     """
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
+        survive_forks()
         self.folder = folder
         self.catalog = catalog
         self.corpus = Corpus(catalog)

@@ -16,7 +16,7 @@ from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
 from indexes.catalog.records import COMBINED, LEXICAL, NOTHING, EmbeddingRow, IndexRow
 from indexes.catalog.registry import another_index
 from indexes.document import Document
-from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep
+from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep, shown
 from indexes.ingest.batches import IngestBatches
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import READING, check_language
@@ -50,6 +50,7 @@ class Store(Reader):
 
         `split` is any JSON that says how documents are split into passages; None: not at all.
         """
+        folder = folder.absolute()
         if not is_free(folder):
             raise CollectionError(
                 f"{folder} is not empty. Choose a new folder for the collection, "
@@ -60,7 +61,12 @@ class Store(Reader):
     @classmethod
     def open(cls, folder: Path) -> Store:
         """Open the collection in a folder; see `open_catalog` for errors."""
+        folder = folder.absolute()
         return cls(folder, open_catalog(folder / CATALOG))
+
+    def __reduce__(self) -> tuple[Callable[[Path], Store], tuple[Path]]:
+        """Pickle the folder: another process opens it there."""
+        return type(self).open, (self.folder,)
 
     def add(
         self,
@@ -249,7 +255,7 @@ class Store(Reader):
             changed = embedding not in self.registry.embeddings()
         if changed:
             raise InputError(
-                f"Another process has changed index '{name}' or its vectors meanwhile. "
+                f"Another writer has changed index '{name}' or its vectors meanwhile. "
                 "Look at the index, and run the same again.",
                 next_step=NextStep("info", self.folder),
             )
@@ -315,7 +321,7 @@ class Store(Reader):
         # Without an intact list of files nothing may be touched.
         try:
             with self._writing() as swept:
-                done = [f"removed {path}, which the catalog does not name" for path in swept]
+                done = [f"removed {shown(path)}, which the catalog does not name" for path in swept]
                 done += Repairer(self._writer()).repair(problems, encoder, progress)
                 self._sweep()
         except DamageError as error:
@@ -328,6 +334,7 @@ class Store(Reader):
     @contextlib.contextmanager
     def _writing(self) -> Iterator[list[Path]]:
         """Lock out other writers; remove files that do not count, and yield their paths."""
+        self.catalog.check_identity()  # or the lock would be taken in another folder of that name
         with writer_lock(self.folder):
             yield self._sweep()
 

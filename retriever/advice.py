@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from indexes.errors import NextStep
+from indexes.errors import NextStep, shown
 
 # Operations that are not just the command of their name: the command, and the words at its end.
 COMMANDS = {"add": ("add", "FILE"), "refit": ("build", "--refit")}
@@ -13,7 +13,7 @@ COMMANDS = {"add": ("add", "FILE"), "refit": ("build", "--refit")}
 
 def shell_command(command: str, folder: Path, *words: str) -> str:
     """Return a command line on a collection, every word quoted for a shell."""
-    return shlex.join(["retriever", command, str(folder), *words])
+    return shlex.join(["retriever", command, shown(folder), *words])
 
 
 def command_of(step: NextStep) -> str:

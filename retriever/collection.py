@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from indexes.catalog.records import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
@@ -110,6 +111,14 @@ class Collection(Documents, WordSenseMethods):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., Collection], tuple[type[Collection], Path, Any]]:
+        """Pickle the folder, which another process opens again, and embedders of the user's own.
+
+        Raises:
+            InputError: one of those cannot be pickled.
+        """
+        return _reopened, (type(self), self.path, self._models.pickled())
 
     def __repr__(self) -> str:
         return f"Collection({str(self.path)!r})"
@@ -366,3 +375,10 @@ class Collection(Documents, WordSenseMethods):
             raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
         has = ", ".join(names)
         raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")
+
+
+def _reopened(kind: type[Collection], path: Path, embedders: Sequence[bytes]) -> Collection:
+    """Open a pickled collection, with embedders that only its user can make."""
+    collection = kind.open(path)
+    collection._models.unpickle(embedders)
+    return collection

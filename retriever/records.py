@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from indexes.errors import shown
+
 if TYPE_CHECKING:
     from indexes.document import Document
     from indexes.errors import FailedText
@@ -61,7 +63,11 @@ def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Reco
 
 def train_record(report: TrainReport) -> Record:
     """Return a training report with its speed."""
-    return {**asdict(report), "words_per_second": report.words_per_second}
+    return {
+        **asdict(report),
+        "path": shown(report.path),
+        "words_per_second": report.words_per_second,
+    }
 
 
 def sense_records(found: WordSenses | WordUses) -> Iterator[Record]:
@@ -93,7 +99,7 @@ def verify_record(checked: VerifyReport) -> Record:
         "vectors": checked.vectors,
         "files": checked.files,
         "problems": _problems(checked.problems),
-        "leftovers": [str(path) for path in checked.leftovers],
+        "leftovers": [shown(path) for path in checked.leftovers],
     }
 
 

@@ -38,8 +38,16 @@ TEMPORARY = {
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_TOOBIG,
+}
+# Those of a file system that cannot do what several processes need.
+SHARING = {
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_PROTOCOL,
 }
 BUSY_MILLISECONDS = 30_000
 LOG_BYTES = 64 << 20
@@ -62,10 +70,12 @@ class Catalog:
         self._opened: weakref.WeakSet[sqlite_utils.Database] = weakref.WeakSet()
         self._opening = threading.Lock()
         self._closed = False
+        # The file that was opened; another may come to its place.
+        self._file = str(path.absolute())
+        self._identity = _identity(self._file)
         # The generation that the manifest was last verified for, with its digest.
         self._verified: Row | None = None
         self._checked: set[str] = set()
-        self._inherits = False
         forks.watch(self)
 
     def reading(self) -> _Reading:
@@ -79,8 +89,9 @@ class Catalog:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Commit all statements inside together on leaving; roll all back when one raises."""
+        known = self._verified
         with self.as_writer(), self.transaction():
-            self._check_manifest()
+            self._check_manifest(known)
             yield
 
     @contextlib.contextmanager
@@ -113,12 +124,17 @@ class Catalog:
         except sqlite3.Error as error:
             raise self.translate(error) from error
 
-    def _check_manifest(self) -> int:
-        """Return the generation; check once for each that `MANIFEST` is as it was committed."""
+    def _check_manifest(self, known: Row | None) -> int:
+        """Return the generation; check once for each that `MANIFEST` is as it was committed.
+
+        `known` was `_verified` before the transaction began: generations only increase.
+        """
         row = self.row("SELECT generation, digest FROM state")
         if row is None or row != self._verified:
             if row is None or row[1] != self._digest():
                 raise self.damage("its list of files is not what was committed")
+            if known is not None and row != known and row[0] <= known[0]:
+                raise self._replaced()
             self._verified = row
         return int(row[0])
 
@@ -232,15 +248,26 @@ class Catalog:
             return self.damage("a text is not valid UTF-8")
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code in TEMPORARY:
-            return CollectionError(
-                f"{self.path} cannot be used: {error}. "
-                "Check that the disk has room and that you may write there, then try again."
-            )
+            return CollectionError(f"{self.path} cannot be used: {error}. {self._advice(error)}")
         # Our statements fit our schema: where SQLite cannot run one, the schema was changed, or a
         # value is not what we wrote.
         if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
             return self.damage(str(error))
         return error
+
+    def _advice(self, error: sqlite3.Error) -> str:
+        """Return what to do about an error of an intact file."""
+        if error.sqlite_errorcode in SHARING:
+            return (
+                "Its file system may be one that cannot share memory or locks between processes, "
+                "such as a network file system. Copy the folder to a local disk, and open the copy."
+            )
+        if not os.access(self.path.parent, os.W_OK) and self._log.exists():
+            return (
+                f"Its folder cannot be written to, and its latest changes are in {self._log.name}. "
+                "Copy the folder, with that file, to where you may write, and open the copy."
+            )
+        return "Check that the disk has room and that you may write there, then try again."
 
     def generation(self) -> int:
         """Return how many commits changed what a search can see; in `reading()`, its state's."""
@@ -259,24 +286,46 @@ class Catalog:
         """This thread's connection: its writer's inside `writing()`, else its reader's."""
         if self._closed:
             raise CollectionError(f"{self.path.parent}/ is closed. Open it again.")
-        if self._inherits:
+        if self._identity in forks.INHERITED:
             raise CollectionError(
                 f"{self.path.parent}/ was opened before this process was forked, and was in use. "
                 "Open it in the new process, and start that by spawn or forkserver."
             )
         role = "writer" if self._flag("writing") and not self._flag("reading") else "reader"
         database: sqlite_utils.Database | None = getattr(self._local, role, None)
-        if database is None or self._is_stale(database):
-            with self._opening:
-                database = self._connect()
-                self._opened.add(database)
-            setattr(self._local, role, database)
+        if database is None or not database.conn.in_transaction:
+            self.check_identity()
+            if database is None or self._is_stale():
+                database = self._open(role)
         return database
 
-    def _is_stale(self, database: sqlite_utils.Database) -> bool:
+    def check_identity(self) -> None:
+        """Raise a CollectionError if another file, or none, is where the catalog was opened."""
+        if _identity(self._file) != self._identity:
+            raise self._replaced()
+
+    def _replaced(self) -> CollectionError:
+        return CollectionError(
+            f"{self.path.parent}/ was moved, removed or replaced after it was opened. "
+            "Open it again, where it is now."
+        )
+
+    def _open(self, role: str) -> sqlite_utils.Database:
+        with self._opening:
+            database = self._connect()
+            try:
+                self.check_identity()  # not replaced since
+            except CollectionError:
+                database.close()
+                raise
+            self._opened.add(database)
+        setattr(self._local, role, database)
+        return database
+
+    def _is_stale(self) -> bool:
         """Return whether a connection that was opened as immutable may show an older state."""
         stamp = getattr(self._local, "stamp", None)
-        return stamp is not None and not database.conn.in_transaction and self._stamp() != stamp
+        return stamp is not None and self._stamp() != stamp
 
     def _connect(self) -> sqlite_utils.Database:
         # Used by one thread each, but closed by whichever closes the collection.
@@ -291,10 +340,10 @@ class Catalog:
 
     def _address(self) -> str:
         """Return the file's URI for SQLite; read-only in a folder that cannot be written to."""
-        address = f"file:{quote(str(self.path.absolute()))}"
+        address = f"file:{quote(self._file)}"
         self._local.stamp = None
         if os.access(self.path.parent, os.W_OK):
-            return address
+            return f"{address}?mode=rw"  # never creates it
         if self._log.exists():
             return f"{address}?mode=ro"
         # Nobody is writing, so SQLite needs no shared memory, until somebody does.
@@ -329,7 +378,8 @@ class Catalog:
             self._opening.release()
             return
         self._opening = threading.Lock()
-        self._inherits = bool(self._opened)
+        if self._opened and self._identity:
+            forks.INHERITED.add(self._identity)
         self._opened = weakref.WeakSet()
         self._local = threading.local()
 
@@ -340,6 +390,15 @@ class Catalog:
             for database in list(self._opened):
                 database.close()
             self._opened.clear()
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    """Return what tells a file from all others, also from one of its name; None if it is absent."""
+    try:
+        stat = os.stat(file)  # noqa: PTH116 - at each search, in a third of the time
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 class _Reading:
@@ -354,11 +413,11 @@ class _Reading:
             return
         catalog, local = self._catalog, self._catalog._local
         try:
-            local.reading = True
+            local.reading, known = True, catalog._verified
             connection = catalog.database.conn
             local.begun = connection, os.getpid()
             catalog._begin(connection, "BEGIN")
-            local.generation = catalog._check_manifest()
+            local.generation = catalog._check_manifest(known)
         except BaseException:
             self.__exit__()
             raise

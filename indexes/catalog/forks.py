@@ -2,18 +2,20 @@
 
 SQLite keeps locks by process: a child would believe that it holds those of its parent. So a thread
 that forks closes its own idle connections first, and opens them again when it needs them. What
-other threads have open can be neither used in the child nor closed there.
+other threads have open can be neither used in the child nor closed there, and the child cannot open
+the same file again.
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import weakref
 from typing import Protocol
 
 import sqlite_utils
+
+from indexes.storage.forking import keep
 
 
 class ForkAware(Protocol):
@@ -26,6 +28,9 @@ class ForkAware(Protocol):
         """Resume in the parent, or start in the child without what it inherited."""
 
 
+# Files, by device and inode, that this process inherited open connections to. SQLite would take
+# their locks for its own, also in a new connection.
+INHERITED: set[tuple[int, int]] = set()
 _OWNERS: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 # Connections that are open while this process forks; in the child they are kept until it ends.
 _AT_FORK: list[sqlite_utils.Database] = []
@@ -59,6 +64,6 @@ def _after_in_parent() -> None:
 def _after_in_child() -> None:
     for database in _AT_FORK:
         # Not even the end of the process may close them: that would roll back the parent's work.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(database.conn))
+        keep(database.conn)
     for owner in list(_OWNERS):
         owner.after_fork(in_child=True)

@@ -33,6 +33,7 @@ def create_catalog(path: Path, split: str = "null") -> Catalog:
                 raise CollectionError("another process has just created one there")
             for leftover in path.parent.glob(f"{unfinished.name}*"):
                 leftover.unlink()
+            unfinished.touch()  # a catalog never creates its file
             _set_up(Catalog(unfinished), split)
             # Closing does not report failures: the log was moved into the file before.
             unfinished.with_name(f"{unfinished.name}-wal").unlink(missing_ok=True)

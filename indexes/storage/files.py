@@ -15,6 +15,7 @@ from pathlib import Path
 import filelock
 
 from indexes.errors import CollectionError, DamageError, LockedError, NextStep
+from indexes.storage.turns import writer_turn
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
@@ -216,8 +217,16 @@ def remove_file(path: Path) -> bool:
 def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Lock `folder` against other writers; the operating system frees a dead process's lock.
 
-    Waits up to `patience` seconds, then raises a LockedError that names the other process.
+    Waits for other threads of this process as long as they write, and for other processes up to
+    `patience` seconds; then raises a LockedError that names the other process. A write from inside
+    a write of the same folder, which would wait for itself, raises a CollectionError.
     """
+    with writer_turn(folder), _lock_out_processes(folder, patience):
+        yield
+
+
+@contextlib.contextmanager
+def _lock_out_processes(folder: Path, patience: float) -> Iterator[None]:
     holder = folder / LOCK_FILES[1]
     lock = filelock.FileLock(folder / LOCK_FILES[0], timeout=patience, thread_local=False)
     try:
@@ -231,13 +240,15 @@ def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
         raise CollectionError(
             f"{folder}/ cannot be written to: {error.strerror}. It can still be searched."
         ) from None
+    process = os.getpid()
     try:
         _sign(holder)
         yield
     finally:
-        with contextlib.suppress(OSError):
-            holder.unlink(missing_ok=True)
-        lock.release()
+        if os.getpid() == process:  # a child that was forked inside does not hold it
+            with contextlib.suppress(OSError):
+                holder.unlink(missing_ok=True)
+            lock.release()
 
 
 def _sign(holder: Path) -> None:

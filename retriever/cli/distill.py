@@ -76,7 +76,9 @@ def distill(
             stages=progress_bar,
         )
     if as_json:
-        print_json(asdict(report))
+        from indexes.errors import shown
+
+        print_json(asdict(report) | {"path": shown(report.path)})
         return
     click.echo("\n".join(_summary(report)))
     if not report.already:
@@ -84,20 +86,20 @@ def distill(
 
 
 def _summary(report: DistillReport) -> list[str]:
-    from indexes.errors import pluralize
+    from indexes.errors import pluralize, shown
 
     held = pluralize(report.held_out, "held-out sentence", "held-out sentences")
     near = f"cosine {report.cosine:.3f} with {report.teacher} on {held}"
     texts = pluralize(report.texts, "sentence")
     if report.already:
-        lines = [f"{report.name}: exists already, from {texts}, {near}: {report.path}"]
+        lines = [f"{report.name}: exists already, from {texts}, {near}: {shown(report.path)}"]
     else:
         passages = pluralize(report.passages, "vector")
         took = f"encoded in {report.encoding_seconds:.0f} s, "
         took += f"fitted in {report.fitting_seconds:.0f} s"
         lines = [
             f"{report.name}: learned from {texts} and {passages} of {report.teacher}, {took}",
-            f"{report.name}: {near}: {report.path}",
+            f"{report.name}: {near}: {shown(report.path)}",
         ]
     if report.build:
         lines.append(f"index {report.name}: {pluralize(report.build.embedded, 'passage')} embedded")

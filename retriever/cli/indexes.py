@@ -16,6 +16,7 @@ from retriever.cli.output import note, print_json, print_parts
 @as_json
 def info(library: Path, as_json: bool) -> None:
     """Show the documents and indexes of the collection LIBRARY, with sizes and times."""
+    from indexes.errors import shown
     from retriever.collection import Collection
     from retriever.indexing.info import fitting_notes
 
@@ -24,7 +25,7 @@ def info(library: Path, as_json: bool) -> None:
     for index in facts.indexes:
         note(*fitting_notes(index, library))
     if as_json:
-        print_json(asdict(facts))
+        print_json(asdict(facts) | {"path": shown(facts.path)})
         return
     from retriever.report.terminal.collection import info_table
 

@@ -124,7 +124,7 @@ def train(
 
 
 def _summary(report: TrainReport) -> list[str]:
-    from indexes.errors import pluralize
+    from indexes.errors import pluralize, shown
 
     words = pluralize(report.vocabulary, "word")
     tokens = pluralize(report.words, "occurrence")
@@ -132,7 +132,7 @@ def _summary(report: TrainReport) -> list[str]:
     if not report.already:
         speed = f", {report.words_per_second:,.0f} words/s" if report.words_per_second else ""
         took = f" in {report.seconds:.1f} s{speed}"
-    lines = [f"{report.name}: {words} learned from {tokens}{took}: {report.path}"]
+    lines = [f"{report.name}: {words} learned from {tokens}{took}: {shown(report.path)}"]
     lines += [f"  {score}" for score in report.scores]
     if report.build:
         embedded = pluralize(report.build.embedded, "passage")

@@ -129,5 +129,5 @@ def cache_folder() -> Path:
     The user's cache is the system's own: on Linux XDG_CACHE_HOME, or else `~/.cache`.
     """
     if own := os.environ.get("RETRIEVER_CACHE"):
-        return Path(own).expanduser()
+        return Path(own).expanduser().absolute()
     return user_cache_path("retriever", appauthor=False)

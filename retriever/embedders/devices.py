@@ -1,8 +1,29 @@
-"""Devices and precisions that torch supports on this machine."""
+"""Devices, precisions and threads that torch computes with on this machine."""
 
 from __future__ import annotations
 
+import os
+import sys
+
 from indexes.errors import InputError
+from indexes.storage.forking import in_child
+
+
+def survive_forks() -> None:
+    """Let models compute with one thread in forked children; with more, they would wait forever.
+
+    Also where the caller has computed with torch, and a child is the first to load a model.
+    """
+    in_child("torch", _limit_threads)
+
+
+def _limit_threads() -> None:
+    # Only what this process has imported can have threads; another thread may be importing it.
+    if limit := getattr(sys.modules.get("torch"), "set_num_threads", None):
+        limit(1)
+    if "tokenizers" in sys.modules:
+        # It turns its threads off in a child by itself, unless this variable turns them on.
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def validate_device(device: str | None) -> str | None:

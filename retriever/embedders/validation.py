@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from indexes.errors import InputError
+
+
+def place_of(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return a model's path as absolute, for whatever working folder comes; a name as given."""
+    path = Path(model).expanduser()
+    return path.absolute() if path.exists() else model
 
 
 def check_count(name: str, value: int | None, most: float = math.inf) -> None:

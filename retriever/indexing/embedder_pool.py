@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from indexes.pipeline.encoder import Encode
 from indexes.store import Store
 from retriever.embedders import Embedder, EmbedderSpec, ReportsCoverage, load_embedder
 from retriever.embedders.base import Fittable, Matrix, vector_fingerprint
+from retriever.embedders.devices import survive_forks
 from retriever.embedders.static.token_table import is_token_table
 from retriever.indexing.fingerprints import (
     QUERIES,
@@ -42,6 +44,7 @@ class EmbedderPool:
     """Embedders by index; indexes over the same vectors share one."""
 
     def __init__(self, store: Store) -> None:
+        survive_forks()
         self._store = store
         self._loaded: dict[str, Embedder] = {}
 
@@ -78,6 +81,20 @@ class EmbedderPool:
     def keep(self, embedder: Embedder) -> None:
         """Cache an embedder for the indexes that it made."""
         self._loaded[vector_fingerprint(embedder.fingerprint)] = embedder
+
+    def pickled(self) -> list[bytes]:
+        """Return the custom embedders as pickles; all others can be loaded again by their records.
+
+        Raises:
+            InputError: one cannot be pickled.
+        """
+        custom = [one for one in self._loaded.values() if _is_custom(one)]
+        return [_pickled(embedder) for embedder in custom]
+
+    def unpickle(self, pickles: Sequence[bytes]) -> None:
+        """Cache the embedders that `pickled` returned in another process."""
+        for data in pickles:
+            self.keep(pickle.loads(data))
 
     def use(self, index: str, embedder: Embedder) -> None:
         """Use this embedder for an index's queries or documents; see `Collection.use`."""
@@ -166,6 +183,20 @@ class EmbedderPool:
             )
         known = sorted({*models, *indexes})
         raise unknown_name("model or index", name, f"{self._store.folder}/", known)
+
+
+def _is_custom(embedder: Embedder) -> bool:
+    return getattr(embedder, "spec", None) is None
+
+
+def _pickled(embedder: Embedder) -> bytes:
+    try:
+        return pickle.dumps(embedder)
+    except Exception as error:  # anything, in code of the user's own
+        raise InputError(
+            f"{embedder.name} cannot be pickled for another process: {error}. "
+            "Open the collection there, and give it the embedder with use."
+        ) from None
 
 
 def embedder_record(embedder: Embedder, folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.catalog.records import IndexRow, kind_of
-from indexes.errors import pluralize
+from indexes.errors import pluralize, shown
 from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
@@ -165,7 +165,9 @@ def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
 
 def missing_note(folder: Path, index: str, missing: int) -> str:
     """Return the note that `missing` documents are not in an index yet, with the command to run."""
-    what = pluralize(missing, f"document in {folder}/ is", f"documents in {folder}/ are")
+    what = pluralize(
+        missing, f"document in {shown(folder)}/ is", f"documents in {shown(folder)}/ are"
+    )
     return f"{what} not in index '{index}' yet. Run: {shell_command('build', folder, index)}"
 
 

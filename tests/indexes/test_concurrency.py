@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from indexes.catalog import database as catalog
-from indexes.errors import LockedError, UnknownNameError
+from indexes.errors import CollectionError, LockedError, RetrieverError, UnknownNameError
 from indexes.storage.files import writer_lock
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fresh import check_forked, lock_holder
@@ -386,6 +386,100 @@ def test_a_fork_in_the_source_of_an_add_loses_nothing(collection):
 
     assert collection.add(source()).new == 2
     assert (len(collection), collection.verify().ok) == (2, True)
+
+
+def in_threads(*works):
+    """Run functions at once, each in its thread; return what they raised."""
+    raised, ready = [], threading.Barrier(len(works))
+
+    def run(work):
+        ready.wait()
+        try:
+            work()
+        except Exception as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def test_threads_that_write_at_once_wait_for_each_other(tmp_path):
+    """Also through several collections on one folder, one of them by another name."""
+    with Collection.create(tmp_path / "c") as one:
+        (tmp_path / "alias").symlink_to(tmp_path / "c")
+        one.add(state(0))
+        with Collection.open(tmp_path / "alias") as other:
+            raised = in_threads(
+                *(functools.partial(one.add, [Document(f"t{n}", f"text {n}")]) for n in range(4)),
+                lambda: other.add(state(2)),
+                lambda: other.delete(["d00"]),
+                lambda: one.build("flat", EMBEDDER),
+                lambda: other.build("bm25", lexical=True),
+                lambda: other.index_fields("half"),
+                other.compact,
+            )
+            assert raised == []
+            assert {"t0", "t1", "t2", "t3"} < {d.doc_id for d in other.documents()}
+            assert (sorted(one.index_names()), other.verify().ok) == (["bm25", "flat"], True)
+
+
+class WritingAxes(Axes):
+    """An embedder that writes to the collection that is being built, from a build's own thread."""
+
+    def __init__(self, collection):
+        super().__init__()
+        self.collection = collection
+
+    def encode_documents(self, texts):
+        self.collection.delete(["a"])
+        return super().encode_documents(texts)
+
+
+def test_a_write_from_inside_a_write_is_refused_instead_of_waiting_for_itself(collection):
+    message = "is being written to by the call that this one is made from"
+
+    def source():
+        yield Document("a", "north")
+        refused(CollectionError, message, collection.index_fields, "year")
+        with Collection.open(collection.path) as other:
+            refused(CollectionError, message, other.add, [Document("b", "east")])
+        yield Document("c", "up")
+
+    assert collection.add(source()).new == 2
+    refused(RetrieverError, message, collection.build, "axes", WritingAxes(collection))
+    assert collection.delete(["a", "c"]) == 2
+
+
+def test_two_collections_written_from_inside_each_other_do_not_wait_forever(tmp_path):
+    with Collection.create(tmp_path / "a") as a, Collection.create(tmp_path / "b") as b:
+        both = threading.Barrier(2)
+
+        def source(other):
+            yield Document("x", "text")
+            both.wait()
+            refused(LockedError, "by another thread of this process", other.compact)
+            both.wait()
+
+        assert in_threads(lambda: a.add(source(b)), lambda: b.add(source(a))) == []
+        assert (a.delete(["x"]), b.delete(["x"])) == (1, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_inside_a_write_neither_waits_for_it_nor_ends_it(collection):
+    def check_locked():
+        refused(LockedError, f"by process {os.getppid()} on", collection.compact)
+
+    def source():
+        yield Document("a", "north")
+        check_forked(check_locked)
+        assert json.loads((collection.path / "writer.json").read_text())["process"] == os.getpid()
+        yield Document("b", "east")
+
+    assert collection.add(source()).new == 2
 
 
 def make_and_add(folder, number):

@@ -582,7 +582,7 @@ def test_a_build_overtaken_by_another_writer_is_refused(library):
         def dim(self, _):
             pass
 
-    says = "Another process has changed index 'axes'"
+    says = "Another writer has changed index 'axes'"
     refused(InputError, says, library.build, "axes", Overtaken())
     assert len(library.info().indexes) == 2
 

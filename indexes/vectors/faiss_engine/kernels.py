@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.neighbors import Matrix
+from indexes.storage.forking import in_child
+
+
+def survive_forks() -> None:
+    """Let FAISS compute with one thread in forked children; with more, it would wait forever."""
+    in_child("faiss", partial(faiss.omp_set_num_threads, 1))
 
 
 def inner_products(query: Matrix, vectors: Matrix) -> Matrix:

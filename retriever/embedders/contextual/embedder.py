@@ -28,7 +28,7 @@ from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.devices import computes_bfloat16
 from retriever.embedders.layers import parse_layers, resolve_layer
 from retriever.embedders.tokenization.alignment import validate_pooling
-from retriever.embedders.validation import check_count, check_one_of
+from retriever.embedders.validation import check_count, check_one_of, place_of
 
 
 class ContextualEmbedder:
@@ -98,6 +98,7 @@ class ContextualEmbedder:
         prompts = query_prompt, document_prompt
         self._choices = EncodingOptions(max_length, precision, pooling, layers, dim, *prompts)
         validate_options(self._choices, normalize)
+        model = place_of(model)
         self._name, self._device, self._runtime = model, device, runtime
         self._opened = opened(model, device=device, runtime=runtime, choices=self._choices)
         card, engine = self._opened.card, self._opened.engine

@@ -17,7 +17,12 @@ from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.onnx_engine import export_cache
 from retriever.embedders.contextual.onnx_engine.export_cache import Export, Source
 from retriever.embedders.contextual.torch_model import SentenceModel
-from retriever.embedders.devices import fastest_precision, on_processor, validate_device
+from retriever.embedders.devices import (
+    fastest_precision,
+    on_processor,
+    survive_forks,
+    validate_device,
+)
 
 NOT_HERE = "no folder on this machine holds all of its files"
 
@@ -47,6 +52,7 @@ def opened(
         ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
         InputError: the runtime is not available here, or the model does not support an option.
     """
+    survive_forks()
     _check_together(device, runtime, choices.precision)
     request = _ModelRequest(model, device, choices)
     among = autoselect.candidates(runtime, choices.precision)

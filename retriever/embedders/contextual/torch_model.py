@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -37,7 +36,6 @@ class SentenceModel:
         self.parts, self._choices, self._raw = model, choices, raw
         # With all layers, whichever are pooled.
         self._transformer = model.transformers_model
-        self._process = os.getpid()
         self.precision = choices.precision
         self.budget = BUDGET_CPU if model.device.type == "cpu" else BUDGET_GPU
         self.most = inspection.max_positions(model)
@@ -78,7 +76,6 @@ class SentenceModel:
         """
         import torch
 
-        self._limit_threads_after_fork()
         with torch.inference_mode():
             features = self._features(batch)
             if skipped:
@@ -103,7 +100,6 @@ class SentenceModel:
         """Return the output of a layer (0 to `layers`) for each token, (n, width, hidden)."""
         import torch
 
-        self._limit_threads_after_fork()
         with torch.inference_mode():
             features = self._features(batch)
             del features["modality"]
@@ -118,7 +114,6 @@ class SentenceModel:
 
         Texts of similar length are batched, at most `batch_size` at once.
         """
-        self._limit_threads_after_fork()
         encode = self.parts.encode_query if task == "query" else self.parts.encode_document
         options = {"batch_size": batch_size or OWN_BATCH, "show_progress_bar": False}
         encoded = encode(list(texts), prompt=prompt, convert_to_tensor=True, **options)
@@ -135,17 +130,6 @@ class SentenceModel:
             else inspection.finite_length(own)
         )
         return [(length, limit) for length in inspection.count_tokens(part.tokenizer, texts)]
-
-    def _limit_threads_after_fork(self) -> None:
-        """Use a single thread in a process that was forked from the one that loaded the model.
-
-        Otherwise torch waits forever for its other threads, which do not survive a fork.
-        """
-        if self._process != os.getpid():
-            import torch
-
-            torch.set_num_threads(1)
-            self._process = os.getpid()
 
     def _features(self, batch: Batch) -> dict[str, Any]:
         import torch

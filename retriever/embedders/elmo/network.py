@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retriever.embedders.devices import survive_forks
 from retriever.embedders.elmo.checkpoint import ElmoOptions, ElmoWeights, Floats, cell_name
 from retriever.embedders.elmo.packing import Ids, PackedSteps, blocks, pack
 
@@ -57,6 +58,7 @@ class ElmoNet:
     def __init__(self, options: ElmoOptions, weights: ElmoWeights, device: str) -> None:
         import torch
 
+        survive_forks()
         self.options, self.device = options, device
         tensors = {name: _tensor(array, device) for name, array in weights.arrays.items()}
         self._characters = tensors["char_embed"]

@@ -28,6 +28,7 @@ from retriever.embedders.static.neighbors import neighbors_of
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
+from retriever.embedders.validation import place_of
 from retriever.embedders.word_vectors.vectors import WordVectors
 
 ENDINGS = {".gz", ".txt", ".vec", ".bin", ".model", ".kv", ".w2v", ".glove"}
@@ -83,7 +84,8 @@ class StaticEmbedder:
             model, trust_pickle=trust_pickle, phrases=phrases, skip_bad_words=skip_bad_words
         )
         options.check_width(vocabulary.dim)
-        self._model, self._phrases, self._skip_bad_words = model, phrases, skip_bad_words
+        self._model = place_of(model)
+        self._phrases, self._skip_bad_words = phrases, skip_bad_words
         self._options, self._vocabulary = options, vocabulary
         self._averages = WeightedMeans(vocabulary, options)
         self._parameters: bytes | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from indexes.errors import pluralize
+from indexes.errors import pluralize, shown
 from retriever.formatting import format_bytes, percentage
 from retriever.indexing.info import CollectionInfo, IndexInfo
 
@@ -17,7 +17,7 @@ INDEXES_A_TABLE = 5
 def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
     """Yield the lines and tables that describe a collection, with one index per column."""
     documents = pluralize(info.documents, "document")
-    yield Text(f"{info.path}/: {documents}, catalog {format_bytes(info.catalog_size)}")
+    yield Text(f"{shown(info.path)}/: {documents}, catalog {format_bytes(info.catalog_size)}")
     if info.split:
         yield Text(f"{pluralize(info.passages, 'passage')}: {info.split}")
     if info.fields:

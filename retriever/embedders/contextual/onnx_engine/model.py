@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from indexes.errors import InputError, ModelNotAvailableError
+from indexes.storage.forking import in_child, keep
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.onnx_engine.export import INPUTS, OUTPUT
@@ -30,6 +32,10 @@ WIDE = 1024
 AHEAD = 2
 # Errors only: onnxruntime warns about its graph optimizations.
 QUIET = 3
+# The properties of a model that hold its sessions.
+SESSIONS = ("_single_threaded", "_multi_threaded")
+
+_OPEN: weakref.WeakSet[OnnxModel] = weakref.WeakSet()
 
 
 class OnnxModel:
@@ -54,6 +60,8 @@ class OnnxModel:
         with _importing("onnxruntime"):
             import onnxruntime
         self._engine: Any = onnxruntime
+        in_child("onnxruntime", _leave_sessions)
+        _OPEN.add(self)
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
@@ -103,6 +111,14 @@ class OnnxModel:
         return self._engine.InferenceSession(
             str(self._graph), options, providers=["CPUExecutionProvider"]
         )
+
+
+def _leave_sessions() -> None:
+    """Let each model open its sessions again in this forked child, where their threads are dead."""
+    for model in list(_OPEN):
+        for name in SESSIONS:
+            if session := vars(model).pop(name, None):
+                keep(session)  # to destroy it is to join its threads
 
 
 def quantize(graph: Path, into: Path) -> None:
