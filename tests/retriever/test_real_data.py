@@ -103,9 +103,7 @@ def test_ir_measures_gives_written_runs_the_same_numbers(comparison, data, tmp_p
         assert {m: f"{value:.4f}" for m, value in row.quality.items()} == theirs, name
 
 
-def test_hits_of_a_numbered_collection_count_though_queries_have_the_same_numbers(
-    data, collection
-):
+def test_hits_of_a_numbered_collection_count_though_queries_have_the_same_numbers(data, collection):
     collection.add(data / "adi" / "corpus.jsonl")
     collection.build("minilm", ContextualEmbedder("all-MiniLM-L6-v2"))
     collection.build("bm25", lexical=True)
