@@ -27,7 +27,7 @@ from indexes.progress import ignore_progress
 from retriever import Collection, ContextualEmbedder, distill
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.evaluation.measures import drop_self, evaluate
+from retriever.evaluation.measures import evaluate
 from retriever.evaluation.measures import mean as mean_of
 from retriever.formats import read_documents, read_qrels, read_queries
 from retriever.training.distillation.distill import ANCHORS, ENOUGH, HELD_OUT, HELD_OUT_SHARE
@@ -301,12 +301,12 @@ class Judge:
     def value(self, queries: Matrix, documents: Matrix) -> float:
         """Return nDCG@10."""
         scores = queries @ documents.T
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :11]
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         run = {
             query: [(self._doc_ids[place], float(row[place])) for place in places.tolist()]
             for query, row, places in zip(self._ids, scores, best, strict=True)
         }
-        return mean_of(evaluate(drop_self(run), self._qrels, [MEASURE])[MEASURE])
+        return mean_of(evaluate(run, self._qrels, [MEASURE])[MEASURE])
 
 
 # -- everything -----------------------------------------------------------------------------------

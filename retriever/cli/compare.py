@@ -47,7 +47,7 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     help="TREC run of another system, added to the table under its file name.",
 )
 @options.how_many("Depth of agreement, ann_recall and latency measurements.")
-@options.keep_self
+@options.drop_self
 @click.option("--memory", is_flag=True, help="Measure the memory of each open system.")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Random seed of the resampling. Default: fixed."
@@ -92,7 +92,7 @@ def compare(
     baseline: str | None,
     others: tuple[str, ...],
     k: int,
-    keep_self: bool,
+    drop_self: bool,
     memory: bool,
     seed: int | None,
     why: int | None,
@@ -135,7 +135,7 @@ def compare(
                 baseline=baseline,
                 runs=joining,
                 k=k,
-                keep_self=keep_self,
+                drop_self=drop_self,
                 memory=memory,
                 seed=SEED if seed is None else seed,
                 command=shlex.join(["retriever", *sys.argv[1:]]),

@@ -37,7 +37,7 @@ def demo(folder: Path) -> None:
     for command, *words in (
         ("search", "a plane crash in the mountains", "-i", "glove", "-i", "minilm", "-k", "5"),
         ("build", "hybrid", "--fuse", "bm25", "--fuse", "minilm"),
-        ("compare", "--queries", str(result.queries), *qrels),
+        ("compare", "--queries", str(result.queries), *qrels, "--drop-self"),
         ("info",),
     ):
         print_parts(f"  {shell_command(command, result.library, *words)}")

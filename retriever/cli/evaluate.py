@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from retriever.cli.options import as_csv, as_json, keep_self, measures, qrels
+from retriever.cli.options import as_csv, as_json, drop_self, measures, qrels
 from retriever.cli.output import note, print_parts
 
 
@@ -12,7 +12,7 @@ from retriever.cli.output import note, print_parts
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @qrels(required=True)
 @measures()
-@keep_self
+@drop_self
 @click.option("--per-query", is_flag=True, help="Also show the values of every query.")
 @as_json
 @as_csv("one line per run and measure")
@@ -20,7 +20,7 @@ def evaluate(
     runs: tuple[str, ...],
     qrels: str,
     measures: tuple[str, ...],
-    keep_self: bool,
+    drop_self: bool,
     per_query: bool,
     as_json: bool,
     as_csv: bool,
@@ -38,7 +38,7 @@ def evaluate(
         raise click.UsageError("Give --json or --csv, not both.")
     # Report a wrong name before reading large files.
     names = parse_measures(measures or DEFAULT_MEASURES)
-    result = evaluate_runs(read_runs(runs), read_qrels(qrels), names, keep_self=keep_self)
+    result = evaluate_runs(read_runs(runs), read_qrels(qrels), names, drop_self=drop_self)
     if as_json:
         click.echo(result.to_json(per_query=per_query))
     elif as_csv:

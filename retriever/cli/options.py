@@ -89,8 +89,10 @@ def embedder_options(example: str) -> Option:
     )
 
 
-keep_self = click.option(
-    "--keep-self", is_flag=True, help="Count hits with the query's own id. Default: drop them."
+drop_self = click.option(
+    "--drop-self",
+    is_flag=True,
+    help="Drop hits with the query's own id: for queries that are documents.",
 )
 training_seed = click.option("--seed", type=int, default=1, show_default=True, help="Random seed.")
 no_index = click.option(

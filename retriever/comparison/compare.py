@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from indexes.catalog.records import kind_of
 from indexes.errors import InputError, unknown_name
@@ -18,9 +18,10 @@ from retriever.comparison.cost import cost_of, open_memory
 from retriever.comparison.environment import collect_environment
 from retriever.comparison.notes import comparison_notes
 from retriever.comparison.system_run import SystemRun, import_run, run_system
-from retriever.comparison.test_set import Qrels, TestSet
+from retriever.comparison.test_set import TestSet
 from retriever.embedders.base import WordCounting
 from retriever.evaluation import significance
+from retriever.evaluation.inputs import GivenQrels, GivenRun, expect_mapping
 from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means, overlap
 from retriever.evaluation.rank_biased_overlap import disagreement, mean_rbo
 from retriever.evaluation.results import Agreement, Cost, Excerpt, Latency, Query, Row
@@ -45,14 +46,14 @@ CONTEXTUAL_KINDS = {"elmo": "contextual"}
 def compare(
     collection: Collection,
     indexes: Sequence[str],
-    queries: Mapping[str, str],
-    qrels: Qrels | None = None,
+    queries: Mapping[Any, str],
+    qrels: GivenQrels | None = None,
     *,
     k: int = 10,
     measures: Sequence[str] = DEFAULT_MEASURES,
     baseline: str | None = None,
-    runs: Mapping[str, Run] | None = None,
-    keep_self: bool = False,
+    runs: Mapping[str, GivenRun] | None = None,
+    drop_self: bool = False,
     memory: bool = False,
     seed: int = significance.SEED,
     command: str = "",
@@ -61,22 +62,26 @@ def compare(
     """Run the same queries on every index, evaluate the answers and measure their cost.
 
     `queries` maps ids to texts; `qrels` maps query ids to graded documents. With judgments, only
-    judged queries are run, and hits whose id equals the query's are dropped unless `keep_self`;
-    without, the comparison has agreement and cost only. Measures are trec_eval's, by their
-    ir_measures names. `runs` are other systems' answers by name, which join the same table. With a
+    judged queries are run; without, the comparison has agreement and cost only. Measures are
+    trec_eval's, by their ir_measures names, and so is the order of equal scores in every run
+    (`measures.trec_order`), also of those that tie at the cutoff. With `drop_self`, hits whose id
+    equals the query's are dropped: for queries that are documents of the collection. `runs` are
+    other systems' answers by name, which join the same table. `qrels` and `runs` have any form that
+    `inputs.qrels_of` and `inputs.run_of` take. With a
     `baseline`, every other system is compared with it, see `significance.differences`; `seed` seeds
     its resampling. `memory` also measures the memory of each open system, in a fresh process each.
     `command` is the call that `environment` records.
 
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,
-            or judgments that name none of the queries.
+            judgments that name none of the queries, or as `inputs.run_of` and `inputs.qrels_of`.
         UnknownNameError: an index, a measure or the baseline is unknown.
     """
-    runs = dict(runs or {})
+    runs = {} if runs is None else runs
+    expect_mapping("the runs", runs, "names")
     retrievers = _retrievers(collection, indexes, runs)
     _check_baseline(baseline, [*(one.name for one in retrievers), *runs], qrels)
-    test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, keep_self=keep_self)
+    test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, drop_self=drop_self)
     steps = _Steps(progress, len(retrievers) * (2 if memory else 1) + 2)
     system_runs = [steps.done(run_system(one, test_set)) for one in retrievers]
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
@@ -125,7 +130,7 @@ def compare(
     )
 
 
-def _check_baseline(baseline: str | None, names: Sequence[str], qrels: Qrels | None) -> None:
+def _check_baseline(baseline: str | None, names: Sequence[str], qrels: GivenQrels | None) -> None:
     if baseline is not None and baseline not in names:
         raise unknown_name("system", baseline, "this comparison", names)
     if baseline is not None and qrels is None:
@@ -254,7 +259,7 @@ def _queries(
     queries = {}
     for place, (query_id, text) in enumerate(test_set.queries.items()):
         shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[: test_set.k]}
-        judgments = {d: int(grade) for d, grade in test_set.qrels.get(query_id, {}).items()}
+        judgments = test_set.qrels.get(query_id, {})
         lacking = {name: of[place] for name, of in unknown.items() if of[place]}
         matched = shared.of(text, sorted(shown | judgments.keys()))
         queries[query_id] = Query(query_id, text, judgments, lacking, matched)
@@ -262,7 +267,7 @@ def _queries(
 
 
 def _retrievers(
-    collection: Collection, indexes: Sequence[str], runs: Mapping[str, Run]
+    collection: Collection, indexes: Sequence[str], runs: Mapping[str, GivenRun]
 ) -> list[Retriever]:
     if isinstance(indexes, str):
         raise InputError(f"The indexes are one string, '{indexes}'; expected a list of names.")

@@ -41,7 +41,7 @@ def _self_notes(test_set: TestSet) -> Iterator[str]:
         yield (
             f"A document with the query's own id is judged relevant for {queries} and left out of "
             f"the hits, as if it were the query: {first_names(judged)}. If it is another "
-            "document, use --keep-self (keep_self=True)."
+            "document, leave out --drop-self (drop_self=True)."
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from retriever.comparison.test_set import TestSet
 from retriever.embedders import ReportsCoverage
-from retriever.evaluation.measures import ann_recall, drop_self
-from retriever.search.finders import DenseFinder
+from retriever.evaluation.inputs import GivenRun, run_of
+from retriever.evaluation.measures import ann_recall, drop_self, single, trec_order
+from retriever.search.finders import DenseFinder, Queries
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever
 
@@ -23,34 +25,77 @@ class SystemRun:
 
 
 def run_system(retriever: Retriever, test_set: TestSet) -> SystemRun:
-    """Run all queries, with one extra hit each if hits that are the query are dropped."""
+    """Run all queries, a little deeper than wanted: see `settle`."""
     first = next(iter(test_set.queries.items()))
     retriever.run(dict([first]), 1)  # opens files before the clock starts
-    wanted = test_set.depth + 1 if test_set.drops else test_set.depth
-    encoded, run = retriever.encode_and_run(test_set.queries, wanted)
+    encoded, run = retriever.encode_and_run(test_set.queries, deep_enough(test_set))
     exact = recall = coverage = None
     finder = retriever.finder
     if isinstance(finder, DenseFinder):
         by_force = replace(retriever, finder=replace(finder, exact=True))
-        exact = by_force.rank(list(test_set.queries), encoded, wanted)
+        exact = by_force.rank(list(test_set.queries), encoded, deep_enough(test_set))
         recall = ann_recall(_scores(run), _scores(exact), test_set.k)
         if isinstance(finder.embedder, ReportsCoverage):
             coverage = finder.embedder.report_queries(test_set.texts).coverage
-        exact = _cut(exact, test_set)
-    return SystemRun(_cut(run, test_set), exact, recall, coverage)
+        exact = settle(by_force, encoded, exact, test_set)
+    return SystemRun(settle(retriever, encoded, run, test_set), exact, recall, coverage)
 
 
-def import_run(run: Run, name: str, test_set: TestSet) -> Run:
-    """Return an imported run under the given name, restricted to the queries of the test set."""
-    ranking = {query_id: run.ranking.get(query_id, []) for query_id in test_set.queries}
-    return Run(name, run.k, drop_self(ranking) if test_set.drops else ranking)
+def import_run(run: GivenRun, name: str, test_set: TestSet) -> Run:
+    """Return a run made elsewhere under a name, for the queries of the test set, in trec_order."""
+    given = run_of(run)
+    ranking = {query_id: given.get(query_id, []) for query_id in test_set.queries}
+    return replace(Run.of(name, given), ranking=_ordered(ranking, test_set))
+
+
+def deep_enough(test_set: TestSet) -> int:
+    """Return how many hits show whether hits at the cutoff tie: one more, and the query itself."""
+    return test_set.depth + 1 + test_set.drops
+
+
+def settle(retriever: Retriever, encoded: Queries, run: Run, test_set: TestSet) -> Run:
+    """Return a run of `deep_enough` hits in trec_order, cut to the depth of the test set.
+
+    Of equal hits a search returns those that were added first, so the depth of a run would decide
+    which of them are in it. Here all hits that tie with the last one within the depth take part in
+    the order: their queries are searched deeper, until a hit has a lower score.
+    """
+    ranking = {}
+    for place, (query_id, hits) in enumerate(run.ranking.items()):
+        ranking[query_id] = list(hits)
+        if len(hits) == run.k:
+            others = [hit for hit in hits if hit[0] != query_id or not test_set.drops]
+            (least,) = single([others[test_set.depth - 1][1]])
+            alone = encoded.subset([place])
+            ranking[query_id] += _tied_beyond(retriever, query_id, alone, hits, least)
+    cut = {key: hits[: test_set.depth] for key, hits in _ordered(ranking, test_set).items()}
+    return replace(run, k=test_set.depth, ranking=cut)
+
+
+def _tied_beyond(
+    retriever: Retriever,
+    query_id: str,
+    query: Queries,
+    hits: Sequence[tuple[str, float]],
+    least: float,
+) -> list[tuple[str, float]]:
+    """Return the hits of one query that have the score `least` and are not among its first."""
+    k, deeper = len(hits), hits
+    while len(deeper) == k and single([deeper[-1][1]]) == [least]:
+        k *= 4
+        deeper = retriever.rank([query_id], query, k).ranking[query_id]
+    found = {doc_id for doc_id, _ in hits}
+    scores = single([score for _, score in deeper])
+    tied = [hit for hit, score in zip(deeper, scores, strict=True) if score == least]
+    return [hit for hit in tied if hit[0] not in found]
+
+
+def _ordered(
+    ranking: Mapping[str, Sequence[tuple[str, float]]], test_set: TestSet
+) -> dict[str, list[tuple[str, float]]]:
+    kept = drop_self(ranking) if test_set.drops else ranking
+    return {query_id: trec_order(hits) for query_id, hits in kept.items()}
 
 
 def _scores(run: Run) -> list[list[float]]:
     return [[score for _, score in hits] for hits in run.ranking.values()]
-
-
-def _cut(run: Run, test_set: TestSet) -> Run:
-    ranking = drop_self(run.ranking) if test_set.drops else run.ranking
-    shortened = {query_id: hits[: test_set.depth] for query_id, hits in ranking.items()}
-    return replace(run, k=test_set.depth, ranking=shortened)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from indexes.errors import InputError, pluralize
+from indexes.neighbors import validate_k
 from retriever.collection import Collection
+from retriever.evaluation.inputs import GivenQrels, by_text_id, qrels_of
 from retriever.evaluation.measures import deepest_cutoff, parse_measures
 from retriever.formats.lines import is_unicode
 from retriever.formatting import first_names
+from retriever.search.retriever import validate_texts
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -22,7 +26,7 @@ class TestSet:
     """Queries of a comparison by id, with their judgments and canonical measures.
 
     Rankings are `depth` deep; `drops`: hits with the query's own id are dropped. `notes` name
-    mismatches between queries, judgments and documents.
+    mismatches between queries, judgments and documents, and queries that are documents.
     """
 
     queries: Mapping[str, str]
@@ -37,22 +41,27 @@ class TestSet:
     def of(
         cls,
         collection: Collection,
-        queries: Mapping[str, str],
-        qrels: Qrels | None,
+        queries: Mapping[Any, str],
+        qrels: GivenQrels | None,
         *,
         measures: Sequence[str],
         k: int,
-        keep_self: bool,
+        drop_self: bool = False,
     ) -> TestSet:
         """Restrict queries to the judged ones, if any; raise the errors of `compare`."""
+        validate_k(k)
         names = parse_measures(measures)
-        texts, notes = _judged_queries(queries, qrels)
-        judged = {query_id: qrels[query_id] for query_id in texts} if qrels else {}
+        given = None if qrels is None else qrels_of(qrels)
+        texts, notes = _judged_queries(by_text_id("query", "the queries", queries), given)
+        validate_texts(list(texts.values()))
+        judged = {query_id: given[query_id] for query_id in texts} if given else {}
         notes += _unknown_documents(collection, judged)
+        if not drop_self:
+            notes += _own_documents(collection, texts)
         if not judged:
-            return cls(texts, {}, (), k, depth=k, drops=False, notes=tuple(notes))
+            return cls(texts, {}, (), k, depth=k, drops=drop_self, notes=tuple(notes))
         depth = max(k, deepest_cutoff(names) or WHOLE_RUN)
-        return cls(texts, judged, names, k, depth, drops=not keep_self, notes=tuple(notes))
+        return cls(texts, judged, names, k, depth, drops=drop_self, notes=tuple(notes))
 
     @property
     def texts(self) -> list[str]:
@@ -98,3 +107,25 @@ def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:
         return []
     relevant = pluralize(len(unknown), "relevant document is", "relevant documents are")
     return [f"{relevant} not in the collection: {first_names(unknown)}."]
+
+
+def _own_documents(collection: Collection, queries: Mapping[str, str]) -> list[str]:
+    """Return a note on the queries that have the text of the document with their id."""
+    documents = {one.doc_id: one for one in collection.documents_of(list(queries))}
+    same = [
+        query_id
+        for query_id, text in queries.items()
+        if (own := documents.get(query_id))
+        and _words(text) in (_words(own.text), _words(f"{own.title} {own.text}"))
+    ]
+    if not same:
+        return []
+    have = pluralize(len(same), "query has", "queries have")
+    return [
+        f"{have} the text of the document with the same id, which counts as a hit: "
+        f"{first_names(same)}. To leave such documents out, use --drop-self (drop_self=True)."
+    ]
+
+
+def _words(text: str) -> list[str]:
+    return text.casefold().split()

@@ -63,6 +63,7 @@ def prepare(folder: Path, stage: Stage) -> Demo:
                 data.queries,
                 data.qrels,
                 baseline=STATIC,
+                drop_self=True,
                 progress=progress,
             )
     return Demo(library, queries, qrels, comparison)

@@ -30,7 +30,7 @@ def lee() -> Dataset:
     documents `background-001` to `background-300` are not rated. A judged document is a query with
     the same id and text. Relevant are the other judged documents with a mean rating of at least
     0.5, graded 1 (0.5 to 0.59) to 6 (1.0). Queries without a relevant document are not in `qrels`.
-    A query finds its own document first: drop that hit, as `measures.drop_self` does.
+    A query finds its own document first: drop that hit, by `drop_self` in `compare`.
 
     Source: M.D. Lee, B.M. Pincombe, M.B. Welsh (2005), "An Empirical Evaluation of Models of Text
     Document Similarity", Proceedings of the 27th Annual Conference of the Cognitive Science

@@ -10,15 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.errors import InputError, pluralize
+from retriever.evaluation.inputs import (
+    GivenQrels,
+    GivenRun,
+    RunHits,
+    expect_mapping,
+    qrels_of,
+    run_of,
+)
 from retriever.evaluation.measures import (
     DEFAULT_MEASURES,
-    RunHits,
     canonical,
-    drop_self,
     evaluate,
     means,
     parse_measures,
 )
+from retriever.evaluation.measures import drop_self as without_self
 from retriever.formats import read_run
 from retriever.formats.sources import without_gz
 from retriever.formats.writing import delimited_line
@@ -97,27 +104,33 @@ def read_runs(
 
 
 def evaluate_runs(
-    runs: Mapping[str, RunHits],
-    qrels: Mapping[str, Mapping[str, int]],
+    runs: Mapping[str, GivenRun],
+    qrels: GivenQrels,
     measures: Sequence[str] = DEFAULT_MEASURES,
     *,
-    keep_self: bool = False,
+    drop_self: bool = False,
 ) -> Evaluation:
-    """Evaluate `runs` (name to query_id to (doc_id, score)) by `qrels` (query_id, doc_id, grade).
+    """Evaluate `runs` by name, in the forms of `inputs.run_of`, by `qrels`, as `inputs.qrels_of`.
 
     Values are those of `measures.evaluate`. Every query of `qrels` counts in the means, one without
-    hits as 0; queries without judgments do not count. Hits whose doc_id is the query_id are dropped
-    and the others move up, unless `keep_self`.
+    hits as 0; queries without judgments do not count. With `drop_self`, hits whose doc_id is the
+    query_id are dropped and the others move up.
 
     Raises:
-        InputError: no runs, judgments or measures; or a run has queries, but no judged one.
+        InputError: no runs, judgments or measures; a run has queries, but no judged one; or as
+            `run_of` and `qrels_of`.
         UnknownNameError: a measure is unknown.
     """
-    if not runs or not qrels or not measures:
+    expect_mapping("the runs", runs, "names")
+    judged = qrels_of(qrels)
+    if not runs or not judged or not measures:
         raise InputError("Expected at least one run, one judged query and one measure.")
     names = parse_measures(measures)
-    judged = {name: _evaluate_run(name, run, qrels, names, keep_self) for name, run in runs.items()}
-    return Evaluation(len(qrels), names, judged)
+    evaluated = {
+        name: _evaluate_run(name, run_of(run), judged, names, drop_self)
+        for name, run in runs.items()
+    }
+    return Evaluation(len(judged), names, evaluated)
 
 
 def _evaluate_run(
@@ -125,14 +138,14 @@ def _evaluate_run(
     run: RunHits,
     qrels: Mapping[str, Mapping[str, int]],
     measures: Sequence[str],
-    keep_self: bool,
+    drop_self: bool,
 ) -> EvaluatedRun:
     if run and not run.keys() & qrels.keys():
         raise InputError(
             f"Run '{name}' has none of the judged queries: it has {first_names(list(run))}; judged "
             f"are {first_names(list(qrels))}. Give the run and the qrels of one set of queries."
         )
-    kept = run if keep_self else drop_self(run)
+    kept = without_self(run) if drop_self else run
     per_query = evaluate(kept, qrels, measures)
     return EvaluatedRun(
         name=name,

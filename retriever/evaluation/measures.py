@@ -2,6 +2,12 @@
 
 A run maps query_id to (doc_id, score) pairs, best first; qrels map query_id to doc_id to grade.
 Arguments are never modified.
+
+Quality is trec_eval's, whoever computes a measure: `trec_order` ranks the hits, a grade below 1 is
+not relevant and gains nothing, a query without hits counts 0, and one without judgments does not
+count. To trec_eval, a document with a negative grade is in the pool but not judged: Bpref skips it,
+`judged_only` leaves it out, infAP takes it for a sample's rest. Judged@k is not trec_eval's: there,
+any grade counts as judged.
 """
 
 from __future__ import annotations
@@ -12,8 +18,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from indexes.errors import InputError, UnknownNameError
-from retriever.formats.judgments import check_grade
+from retriever.evaluation.inputs import GivenQrels, GivenRun, RunHits, qrels_of, run_of
+from retriever.formats.judgments import HIGHEST_GRADE
 
 DEFAULT_MEASURES = ("nDCG@10", "R@10", "R@100", "RR@10")
 # Common names of ir_measures' families, in any case; the tables print some of them.
@@ -21,10 +30,10 @@ ALIASES = {"recall": "R", "mrr": "RR", "map": "AP", "precision": "P", "ndcg": "n
 KNOWN = "nDCG@10, R@10 or recall@10, RR@10 or MRR@10, AP or MAP, P@5 or precision@5, Success@1"
 # Above a C int, trec_eval uses another cutoff.
 DEEPEST = 2**31 - 1
+# Bpref reads that many counts of grades, whether there are such grades or not.
+HIGHEST_LEVEL = 1_000
 # Rounding difference of one float32 score computed in another order.
 SCORE_TOLERANCE = 1e-6
-
-RunHits = Mapping[str, Sequence[tuple[str, float]]]
 
 
 def canonical(name: str) -> str:
@@ -65,30 +74,48 @@ def deepest_cutoff(names: Sequence[str]) -> int | None:
 
 
 def evaluate(
-    run: RunHits, qrels: Mapping[str, Mapping[str, int]], measures: Sequence[str]
+    run: GivenRun, qrels: GivenQrels, measures: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Return the value of each measure per query: canonical measure name -> query_id -> value.
 
-    The values are trec_eval's, through ir_measures. Every query of `qrels` has one, in that order;
-    it is 0 without hits or relevant documents (trec_eval's `-c`). Queries without judgments are
-    left out. Hits are ranked by score, not by position; ties are broken by doc_id, in the direction
-    of the ir_measures provider.
+    The values are trec_eval's, through ir_measures; the rules are at the top of this module. Every
+    query of `qrels` has one, in that order; it is 0 without hits or relevant documents (trec_eval's
+    `-c`). `inputs.run_of` and `inputs.qrels_of` say in which forms both may be given.
 
     Raises:
         UnknownNameError: as `parse_measures`.
-        InputError: a document occurs twice for a query, a score is not finite, or a grade is
-            above a million.
+        InputError: as `run_of` and `qrels_of`.
     """
     names = parse_measures(measures)
-    values = {name: dict.fromkeys(qrels, 0.0) for name in names}
-    judged = {query_id: _grades(query_id, grades) for query_id, grades in qrels.items()}
+    hits, judgments = run_of(run), qrels_of(qrels)
+    values = {name: dict.fromkeys(judgments, 0.0) for name in names}
     # A provider may divide by the number of hits: leave out queries without hits, which count 0.
-    scores = {key: _scores(key, hits) for key, hits in run.items() if len(hits) and key in judged}
-    if names and judged and scores:
-        parsed = [_parse(name) for name in names]
+    asked = [query_id for query_id in judgments if hits.get(query_id)]
+    scores, judged = {}, {}
+    for place, query_id in enumerate(asked):
+        scores[f"{place}"], judged[f"{place}"] = _by_rank(hits[query_id], judgments[query_id])
+    for parsed in _groups(names) if asked else ():
         for metric in _pipeline().iter_calc(parsed, judged, scores):
-            values[str(metric.measure)][metric.query_id] = float(metric.value)
+            values[str(metric.measure)][asked[int(metric.query_id)]] = float(metric.value)
     return values
+
+
+def trec_order(hits: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return hits as trec_eval reads them: highest score first, equal scores by doc_id, last first.
+
+    Scores are rounded to single precision, as in trec_eval up to 9.0.8: what differs less is equal.
+    Ids are compared by code points. Ranks and the given order do not count.
+    """
+    scores = single([score for _, score in hits])
+    ranked = sorted(zip(scores, (doc_id for doc_id, _ in hits), strict=True), reverse=True)
+    return [(doc_id, score) for score, doc_id in ranked]
+
+
+def single(scores: Sequence[float]) -> list[float]:
+    """Return scores in single precision; those beyond its range as its largest numbers."""
+    largest = np.finfo(np.float32).max
+    within = np.clip(np.array(scores, np.float64), -largest, largest)
+    return list(map(float, within.astype(np.float32)))
 
 
 def mean(per_query: Mapping[str, float]) -> float:
@@ -107,7 +134,7 @@ def means(per_query: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def drop_self(run: RunHits) -> dict[str, list[tuple[str, float]]]:
     """Return `run` without hits whose doc_id is the query_id; the others move up.
 
-    This is BEIR's convention, which published scores follow.
+    This is for queries that are documents of the collection, as BEIR does; trec_eval does not.
     """
     return {key: [hit for hit in hits if hit[0] != key] for key, hits in run.items()}
 
@@ -165,22 +192,31 @@ def _check_k(k: int) -> None:
         raise InputError(f"k is {k}; expected at least 1.")
 
 
-def _scores(query_id: str, hits: Sequence[tuple[str, float]]) -> dict[str, float]:
-    scores = {doc_id: float(score) for doc_id, score in hits}
-    if len(scores) < len(hits):
-        raise InputError(f"Query '{query_id}' has the same document at two ranks.")
-    for doc_id, score in scores.items():
-        if not math.isfinite(score):
-            raise InputError(f"The score of '{doc_id}' for query '{query_id}' is {score}.")
-    return scores
+def _by_rank(
+    hits: Sequence[tuple[str, float]], grades: Mapping[str, int]
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Return the scores and grades of one query for a provider: ranks as ids, and without ties.
+
+    Providers break ties differently, and pytrec_eval's C code crashes on ids that are not UTF-8 and
+    on a query with negative grades only: no measure tells those from zeros.
+    """
+    ranks = {doc_id: str(rank) for rank, (doc_id, _) in enumerate(trec_order(hits))}
+    scores = {rank: float(len(ranks) - place) for place, rank in enumerate(ranks.values())}
+    if max(grades.values(), default=0) < 0:
+        grades = dict.fromkeys(grades, 0)
+    judged = {
+        ranks.get(doc_id, f"not found {place}"): grade
+        for place, (doc_id, grade) in enumerate(grades.items())
+    }
+    return scores, judged
 
 
-def _grades(query_id: str, judgments: Mapping[str, int]) -> dict[str, int]:
-    """Return checked integer grades: trec_eval allocates memory up to the highest grade."""
-    grades = {doc_id: int(grade) for doc_id, grade in judgments.items()}
-    for doc_id, grade in grades.items():
-        check_grade(query_id, doc_id, grade)
-    return grades
+def _groups(names: Sequence[str]) -> list[list[Any]]:
+    """Return the measures, those with own gains one by one: ir_measures mixes them with others."""
+    parsed = [_parse(name) for name in names]
+    alone = [one for one in parsed if "gains" in one.params]
+    groups = [[one] for one in alone] + [[one for one in parsed if one not in alone]]
+    return [group for group in groups if group]
 
 
 def _pipeline() -> Any:
@@ -234,9 +270,11 @@ def _is_computable(measure: Any) -> bool:
     """Try to compute a measure: some providers claim support and then fail."""
     import ir_measures
 
-    cutoff = measure.params.get("cutoff", 1)
-    # trec_eval's C code ends the process on a cutoff of 0.
-    if isinstance(cutoff, bool) or not isinstance(cutoff, int) or not 1 <= cutoff <= DEEPEST:
+    # trec_eval's C code ends the process on a cutoff of 0, and reads `rel` counts of grades.
+    whole = {"cutoff": DEEPEST, "rel": HIGHEST_LEVEL}
+    if not all(_is_whole(measure.params.get(name, 1), 1, most) for name, most in whole.items()):
+        return False
+    if not _are_gains(measure.params.get("gains", {})):
         return False
     try:
         _pipeline().calc_aggregate([measure], {"q": {"d": 1}}, {"q": {"d": 1.0}})
@@ -244,3 +282,16 @@ def _is_computable(measure: Any) -> bool:
     except (AssertionError, ValueError, TypeError, RuntimeError):
         return False
     return isinstance(measure.aggregator(), ir_measures.measures.MeanAgg)
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _are_gains(gains: object) -> bool:
+    """Return whether gains of grades are such that a grade below 1 gains nothing."""
+    return isinstance(gains, dict) and all(
+        _is_whole(grade, -HIGHEST_GRADE, HIGHEST_GRADE)
+        and _is_whole(gain, 0, HIGHEST_GRADE if grade > 0 else 0)
+        for grade, gain in gains.items()
+    )

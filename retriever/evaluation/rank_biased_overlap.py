@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, combinations
 
 from indexes.errors import InputError
-from retriever.evaluation.measures import RunHits, mean
+from retriever.evaluation.inputs import RunHits
+from retriever.evaluation.measures import mean
 
 
 def rank_biased_overlap(a: Sequence[str], b: Sequence[str], *, p: float = 0.9) -> float:

@@ -37,8 +37,8 @@ def read_qrels(source: str | os.PathLike[str]) -> dict[str, dict[str, int]]:
     `relevance`; others are ignored), or TREC's four columns `query_id 0 doc_id grade` without a
     header. May be gzipped; `"-"` is standard input. Equal duplicate judgments count once.
 
-    In a label file, which also has the columns `query` and `text` (`write_label_file`), rows
-    without a grade are skipped, and a grade may be written `1.0`.
+    A grade is a whole number, which may be written `1.0`. In a label file, which also has the
+    columns `query` and `text` (`write_label_file`), rows without a grade are skipped.
 
     Raises:
         BadRecordsError: malformed lines, grades that are not integers, judgments that contradict
@@ -85,6 +85,18 @@ def check_grade(query_id: str, doc_id: str, grade: int) -> None:
     if abs(grade) > HIGHEST_GRADE:
         found = f"The grade of '{doc_id}' for query '{query_id}' is {grade}"
         raise InputError(f"{found}; expected at most {HIGHEST_GRADE:,}.")
+
+
+def whole_grade(given: Any) -> int | None:
+    """Return a grade as an integer, also from `2.0` as text or number; None if it is not whole."""
+    if isinstance(given, str):
+        found = _GRADE.fullmatch(given.strip())
+        return int(found[1]) if found else None
+    try:
+        grade = int(given)
+        return grade if grade == given else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _lines(ending: str, qrels: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -149,17 +161,18 @@ def _take_judgment(row: dict[str, Any], qrels: dict[str, dict[str, int]]) -> str
     for names, cell in zip(QREL_COLUMNS, cells, strict=True):
         if not cell.strip():
             return f"no {one_of(names)}"
-    query_id, doc_id, grade = cells
-    if not _GRADE.fullmatch(grade.strip()):
-        return f"grade '{grade}' is not a whole number"
-    if abs(int(grade)) > HIGHEST_GRADE:
-        return f"grade '{grade}' is beyond {HIGHEST_GRADE:,}; is it a grade?"
+    query_id, doc_id, cell = cells
+    grade = whole_grade(cell)
+    if grade is None:
+        return f"grade '{cell}' is not a whole number"
+    if abs(grade) > HIGHEST_GRADE:
+        return f"grade '{cell}' is beyond {HIGHEST_GRADE:,}; is it a grade?"
     grades = qrels.setdefault(query_id, {})
-    if grades.setdefault(doc_id, int(grade)) != int(grade):
+    if grades.setdefault(doc_id, grade) != grade:
         reason = f"query '{query_id}' and document '{doc_id}' were judged {grades[doc_id]} before"
-        return f"{reason}, here {int(grade)}"
+        return f"{reason}, here {grade}"
     return None
 
 
 # Python's int() would also accept "1_000" and digits of other scripts.
-_GRADE = re.compile(r"[+-]?[0-9]{1,18}")
+_GRADE = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?")

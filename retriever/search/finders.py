@@ -29,6 +29,15 @@ class Queries:
         self._vectors: list[tuple[Embedder, Matrix]] = []
         self._terms: dict[str, Sequence[Terms]] = {}
 
+    def subset(self, places: Sequence[int]) -> Queries:
+        """Return some of the queries, with what has been computed for them."""
+        some = Queries([self.texts[place] for place in places])
+        some._vectors = [(embedder, vectors[places]) for embedder, vectors in self._vectors]
+        some._terms = {
+            language: [terms[place] for place in places] for language, terms in self._terms.items()
+        }
+        return some
+
     def vectors(self, embedder: Embedder) -> Matrix:
         """Return the vectors (len(texts), dim) that an embedder gives them."""
         for known, vectors in self._vectors:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
 from retriever.collection import Collection
+from retriever.comparison.system_run import deep_enough, settle
 from retriever.comparison.test_set import Qrels, TestSet
 from retriever.embedders import Embedder
-from retriever.evaluation.measures import drop_self, evaluate, mean
+from retriever.evaluation.measures import evaluate, mean
 from retriever.indexing.fingerprints import check_teacher
 from retriever.search.finders import DenseFinder
 from retriever.search.retriever import Retriever
@@ -52,9 +53,9 @@ def evaluate_student(
 ) -> StudentScores:
     """Evaluate the teacher's index with both query encoders, and the student's `index`, if any.
 
-    A hit with the query's own id is left out. Raises the errors of `compare`.
+    Values and errors are those of `compare`.
     """
-    test_set = TestSet.of(library, queries, qrels, measures=[MEASURE], k=10, keep_self=False)
+    test_set = TestSet.of(library, queries, qrels, measures=[MEASURE], k=10)
     by_teacher = library.retriever(teacher)
     by_student = replace(by_teacher, finder=_StudentFinder(teacher, student))
     return StudentScores(
@@ -66,6 +67,6 @@ def evaluate_student(
 
 
 def _value(retriever: Retriever, test_set: TestSet) -> float:
-    # One hit more, since a query's own document may be left out.
-    run = retriever.run(test_set.queries, test_set.depth + 1)
-    return mean(evaluate(drop_self(run.ranking), test_set.qrels, test_set.measures)[MEASURE])
+    encoded, run = retriever.encode_and_run(test_set.queries, deep_enough(test_set))
+    ranking = settle(retriever, encoded, run, test_set).ranking
+    return mean(evaluate(ranking, test_set.qrels, test_set.measures)[MEASURE])

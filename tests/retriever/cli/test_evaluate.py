@@ -108,13 +108,13 @@ def test_a_table_of_every_query_follows_the_means():
     ]
 
 
-def test_a_hit_that_is_its_query_is_left_out_unless_kept():
+def test_a_hit_with_the_id_of_its_query_counts_unless_it_is_dropped():
     Path("self.trec").write_text("q1 Q0 q1 1 2 s\nq1 Q0 cat 2 1 s\n")
-    assert rows("self.trec", "-m", "RR@10")[-1] == ["self", "0.3333"]
-    assert rows("self.trec", "-m", "RR@10", "--keep-self")[-1] == ["self", "0.1667"]
+    assert rows("self.trec", "-m", "RR@10")[-1] == ["self", "0.1667"]
+    assert rows("self.trec", "-m", "RR@10", "--drop-self")[-1] == ["self", "0.3333"]
     note = "note: self has 1 hit that is its query, left out (the document has the query's id)."
-    assert note in run("self.trec").stderr.splitlines()
-    assert "hit that is" not in run("self.trec", "--keep-self").stderr
+    assert note in run("self.trec", "--drop-self").stderr.splitlines()
+    assert "hit that is" not in run("self.trec").stderr
 
 
 def test_tables_fit_100_columns():
@@ -178,6 +178,6 @@ def test_evaluation_needs_runs_queries_and_measures(runs, qrels, measures):
 
 def test_a_measure_is_read_by_any_name_and_arguments_are_not_changed():
     run, qrels = {"q": [("q", 2.0), ("d", 1.0)]}, {"q": {"d": 1}}
-    evaluation = evaluate_runs({"a": run}, qrels, ["MRR@10"])
+    evaluation = evaluate_runs({"a": run}, qrels, ["MRR@10"], drop_self=True)
     assert evaluation.runs["a"]["mrr@10"] == 1.0
     assert (run, qrels) == ({"q": [("q", 2.0), ("d", 1.0)]}, {"q": {"d": 1}})

@@ -8,7 +8,7 @@ import pytest
 from indexes.errors import InputError, UnknownNameError
 from retriever import Document, Run, compare
 from retriever.evaluation.results import Agreement
-from tests.support.toy import COMPASS, QRELS, QUERIES, SECOND, exactly, lacks, refused
+from tests.support.toy import COMPASS, QRELS, QUERIES, SECOND, Axes, exactly, lacks, refused
 
 JUDGED = {"qrels": QRELS}
 RUN_NAMED_TWICE = r"twice: axes, axes\. A run is named after its file: leave"
@@ -41,7 +41,7 @@ def test_grades_and_ties_count_as_in_trec_eval(compass):
     # q1 is answered n, all, and then e and u with 0 each: trec_eval takes the later id first.
     report = compare(compass, ["axes"], QUERIES, {"q1": {"e": 1}})
     assert report.rows["axes"]["nDCG@10"] == pytest.approx(1 / math.log2(5))
-    assert ranked(report, "q1") == ["n", "all", "e", "u"]
+    assert ranked(report, "q1") == ["n", "all", "u", "e"]
 
 
 def test_measures_have_any_of_their_names_and_runs_are_as_deep_as_the_deepest(compass):
@@ -52,28 +52,29 @@ def test_measures_have_any_of_their_names_and_runs_are_as_deep_as_the_deepest(co
     assert (run.name, run.k) == ("axes", 50)
 
 
-def test_a_query_does_not_find_itself_unless_there_are_no_judgments(compass):
-    # The query n is the document n: without it, all comes first.
-    report = compare(compass, ["axes"], {"n": "north"}, {"n": {"all": 1}})
-    assert report.rows["axes"]["RR@10"] == 1
-    assert ranked(report, "n") == ["all", "e", "u"]
-    report = compare(compass, ["axes"], {"n": "north"}, k=1)
-    assert report.runs["axes"].ranking == {"n": [("n", 1.0)]}
+def test_a_query_that_is_a_document_finds_it_unless_it_is_dropped(compass):
+    queries, qrels, measures = {"n": "north"}, {"n": {"e": 1}}, ["R@1", "R@2", "R@3"]
+    options = {"k": 2, "measures": measures}
+    report = compare(compass, ["axes"], queries, qrels, **options)
+    assert ranked(report, "n") == ["n", "all", "u"]
+    # e and u have 0 each.
+    assert report.rows["axes"].quality == {"R@1": 0.0, "R@2": 0.0, "R@3": 0.0}
+    report = compare(compass, ["axes"], queries, qrels, drop_self=True, **options)
     # Dropping it costs no depth.
-    qrels, measures = {"n": {"e": 1}}, ["R@1", "R@2"]
-    report = compare(compass, ["axes"], {"n": "north"}, qrels, k=2, measures=measures)
-    assert ranked(report, "n") == ["all", "e"]
-    assert report.rows["axes"].quality == {"R@1": 0.0, "R@2": 1.0}
+    assert ranked(report, "n") == ["all", "u", "e"]
+    assert report.rows["axes"].quality == {"R@1": 0.0, "R@2": 0.0, "R@3": 1.0}
+    found = [compare(compass, ["axes"], queries, k=1, drop_self=drop) for drop in (False, True)]
+    assert [ranked(report, "n") for report in found] == [["n"], ["all"]]
 
 
-@pytest.mark.parametrize(("keep", "reciprocal"), [(False, 1.0), (True, 0.5)])
-def test_hits_that_are_the_query_are_dropped_or_kept_for_all_alike(compass, keep, reciprocal):
+@pytest.mark.parametrize(("drop", "reciprocal"), [(True, 1.0), (False, 0.5)])
+def test_hits_that_are_the_query_are_dropped_or_kept_for_all_alike(compass, drop, reciprocal):
     queries, qrels = {"n": "north"}, {"n": {"all": 1}}
     options = {"runs": {"other": Run.of("other", {"n": [("n", 2.0), ("all", 1.0)]})}}
-    options |= {"keep_self": keep, "measures": ["RR@10"]}
+    options |= {"drop_self": drop, "measures": ["RR@10"]}
     made = compare(compass, ["axes"], queries, qrels, **options)
     assert [row["RR@10"] for row in made.rows.values()] == [reciprocal, reciprocal]
-    assert ranked(made, "n", "other") == ["n", "all"][not keep :]
+    assert ranked(made, "n", "other") == ["n", "all"][drop:]
 
 
 # q1: n and nothing; q2: e and all, then both find e and all, then three of four.
@@ -172,16 +173,35 @@ def test_a_relevant_document_that_the_collection_lacks_counts_as_not_found(compa
     assert report.notes[0] == "1 relevant document is not in the collection: gone."
 
 
-def test_a_judged_document_with_the_id_of_the_query_is_noted_unless_kept(compass):
+def test_a_judged_document_with_the_id_of_the_query_is_noted_where_it_is_dropped(compass):
     queries, qrels = {"n": "north", "q": "up"}, {"n": {"n": 1, "all": 1}, "q": {"u": 1}}
 
     def notes(*judged, **options):
         made = compare(compass, ["axes"], *judged, **options)
         return [note for note in made.notes if "own id" in note]
 
-    (note,) = notes(queries, qrels)
+    (note,) = notes(queries, qrels, drop_self=True)
     assert note.startswith("A document with the query's own id is judged relevant for 1 query and")
-    assert notes(QUERIES, QRELS) == notes(queries, qrels, keep_self=True) == []
+    assert note.endswith("leave out --drop-self (drop_self=True).")
+    assert notes(QUERIES, QRELS, drop_self=True) == notes(queries, qrels) == []
+
+
+def test_queries_with_the_text_of_the_document_of_the_same_id_are_noted(compass):
+    compass.add([Document("titled", "up and up", title="North")])
+    compass.build("axes", Axes())
+    queries = {"n": " North", "e": "eastward", "titled": "north up AND up", "q": "up"}
+
+    def notes(queries, qrels=None, **options):
+        made = compare(compass, ["axes"], queries, qrels, **options)
+        return [note for note in made.notes if "--drop-self" in note]
+
+    says = "the text of the document with the same id, which counts as a hit"
+    step = "To leave such documents out, use --drop-self (drop_self=True)."
+    two = f"2 queries have {says}: n, titled. {step}"
+    assert notes(queries) == notes(queries, {key: {"u": 1} for key in queries}) == [two]
+    one = f"1 query has {says}: titled. {step}"
+    assert notes({"titled": "up and up"}) == [one]
+    assert notes(queries, drop_self=True) == notes({"e": "up", "titled": "north"}) == []
 
 
 def test_documents_that_an_index_lacks_or_cannot_embed_are_noted(compass):

@@ -231,13 +231,13 @@ def test_judgments_in_both_formats_whatever_the_name(tmp_path, name, content):
 
 def test_all_bad_judgments_under_a_header_are_reported_together(tmp_path):
     rows = ["query-id\tcorpus-id\tscore", "a\td\t1", "a\td\t2", "a\td", "\td\t1", "a\t\t1"]
-    rows += ["a\te\t1.0", "a\tf\thigh", "a\tg\t1_000", "a\tg\t"]
+    rows += ["a\te\t1.5", "a\tf\thigh", "a\tg\t1_000", "a\tg\t"]
     assert reasons_by_place(read_qrels, write(tmp_path / "q.tsv", "\n".join(rows))) == {
         ":3": "query 'a' and document 'd' were judged 1 before, here 2",
         ":4": "2 cells; the header has 3",
         ":5": "no 'query-id' or 'query_id'",
         ":6": "no 'corpus-id' or 'doc_id'",
-        ":7": "grade '1.0' is not a whole number",
+        ":7": "grade '1.5' is not a whole number",
         ":8": "grade 'high' is not a whole number",
         ":9": "grade '1_000' is not a whole number",
         ":10": "no 'score' or 'relevance'",

@@ -129,10 +129,10 @@ def test_columns_that_reveal_the_system_may_be_removed_and_no_others(tmp_path):
     rows = "text;query;doc_id;query_id;relevance\nx;y;d;q;\nx;y;e;q;1\n"
     assert read_qrels(write(tmp_path / "blind.csv", rows)) == {"q": {"e": 1}}
     # Without the other columns of a label file, a blank grade is an error.
-    rows = "query_id,doc_id,relevance,found_by\nq,d,,x\nq,'e,1.0,x\nq,'f,1,x\n"
+    rows = "query_id,doc_id,relevance,found_by\nq,d,,x\nq,'e,0.5,x\nq,'f,1,x\n"
     assert list(reasons_by_place(read_qrels, write(tmp_path / "qrels.csv", rows)).values()) == [
         "no 'score' or 'relevance'",
-        "grade '1.0' is not a whole number",
+        "grade '0.5' is not a whole number",
     ]
 
 

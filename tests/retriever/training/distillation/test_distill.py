@@ -19,7 +19,7 @@ from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, com
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.training.distillation.evaluate import StudentScores
+from retriever.training.distillation.evaluate import StudentScores, evaluate_student
 from retriever.training.distillation.student import (
     FitOptions,
     TrainingSet,
@@ -303,6 +303,19 @@ def test_the_student_queries_its_teachers_vectors_and_is_a_row_in_a_comparison(n
     assert compared.rows["fast"].latency is not None
     pairs = {frozenset(pair): agreement for pair, agreement in compared.pairwise.items()}
     assert pairs[frozenset(("fast", "teacher"))].overlap > 0.5
+
+
+def test_a_student_is_judged_as_in_a_comparison_at_any_depth(news, report):
+    queries = {f"q{number}": text for number, text in enumerate(general_sentences(40)[20:])}
+    doc_ids = [document.doc_id for document in news.documents()]
+    qrels = {query_id: dict.fromkeys(doc_ids[n::9], 1) for n, query_id in enumerate(queries)}
+    student = StaticEmbedder(report.path)
+    judged = evaluate_student(news, "teacher", student, "student", queries, qrels)
+    assert judged.queries == 20
+    for measures in (["nDCG@10"], ["nDCG@10", "R@100"]):
+        made = compare(news, ["teacher", "student"], queries, qrels, measures=measures)
+        assert made.rows["teacher"]["nDCG@10"] == judged.teacher
+        assert made.rows["student"]["nDCG@10"] == judged.student
 
 
 def test_a_student_queries_no_other_vectors(news, report):
