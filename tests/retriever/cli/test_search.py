@@ -49,6 +49,7 @@ def test_search_prints_one_json_object_per_hit(library):
         "title": "Engines",
         "metadata": {"year": 1999},
         "passage": [0, 36],
+        "stale": False,
     }
     with Collection.open(library) as collection:
         assert score == collection.search("soft engine", k=1)[0].score
