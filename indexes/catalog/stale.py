@@ -131,15 +131,12 @@ class StalePassages:
 
     def keep_only(self, answering: dict[int, Keys]) -> None:
         """Forget all notes but those of some keys of each holder, and the other tombstones."""
-        kept = [(holder, key) for holder, keys in answering.items() for key in keys.tolist()]
-        self._catalog.execute(
-            """
-            DELETE FROM stale WHERE (holder, key) NOT IN (
-                SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
-            )
-            """,
-            [json.dumps(kept)],
-        )
+        sql = f"DELETE FROM stale WHERE holder NOT IN {_CHOSEN}"
+        self._catalog.execute(sql, [json.dumps(list(answering))])
+        for holder, keys in answering.items():
+            # For pairs of holder and key at once, SQLite would compare every row with every pair.
+            sql = f"DELETE FROM stale WHERE holder = ? AND key NOT IN {_CHOSEN}"
+            self._catalog.execute(sql, [holder, json.dumps(keys.tolist())])
         self._catalog.execute("DELETE FROM tombstones WHERE key NOT IN (SELECT key FROM stale)")
 
 
