@@ -25,7 +25,7 @@ from indexes.storage.files import size_of
 from indexes.vectors.blocks import Block, count_live, live
 from indexes.vectors.engines import engine_of
 from indexes.vectors.faiss_engine.kernels import survive_forks
-from indexes.vectors.shards import live_rows, open_shards
+from indexes.vectors.shards import keys_of, live_rows, open_shards
 
 Answer = TypeVar("Answer")
 
@@ -37,11 +37,15 @@ ROWS = 4_096
 
 @dataclass(frozen=True)
 class Counts:
-    """Progress of an embedding: passages that it can find, and what it has not embedded yet."""
+    """Progress of an embedding: passages that it can find, and what it has not embedded yet.
+
+    Of the missing documents, `stale_documents` answer by an earlier text.
+    """
 
     rows: int
     missing_passages: int
     missing_documents: int
+    stale_documents: int
 
 
 class Reader:
@@ -181,18 +185,26 @@ class Reader:
             check_passages(self.catalog)
             shards = self.registry.shards(embedding.number)
             left = gaps(shards, self.corpus.stop_key())
+            stale = self.corpus.stale.answering(embedding.number, left)
             return Counts(
                 rows=live_rows(shards, self.corpus.tombstones()),
                 missing_passages=sum(self.corpus.count_passages(*gap) for gap in left),
                 missing_documents=self.corpus.count_documents(left),
+                stale_documents=stale.count_in(map(keys_of, shards)),
             )
 
-    def unread(self, index: IndexRow) -> tuple[int, int]:
-        """Return how many passages, and how many documents, a BM25 index does not cover yet."""
+    def unread(self, index: IndexRow) -> Counts:
+        """Return the progress of a BM25 index."""
         with self.catalog.reading():
             check_passages(self.catalog)
             left = [(index.stop_key, self.corpus.stop_key())]
-            return self.corpus.count_passages(*left[0]), self.corpus.count_documents(left)
+            missing = self.corpus.count_passages(*left[0])
+            return Counts(
+                rows=self.corpus.count_all_passages() - missing,
+                missing_passages=missing,
+                missing_documents=self.corpus.count_documents(left),
+                stale_documents=self.corpus.stale.answering(index.holder, left).count,
+            )
 
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """Return the search parameters of an index for `k` neighbors, by the engine's names."""

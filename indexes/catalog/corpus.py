@@ -89,11 +89,14 @@ class Corpus(Passages):
         return document_of(row)
 
     def matching(self, where: Filter) -> Keys:
-        """Return the keys of all passages of documents that match a filter, ascending."""
+        """Return all keys of documents that match a filter, stale ones too, ascending."""
         condition, parameters = checked_condition(self._catalog, where)
-        sql = f"SELECT key FROM documents JOIN passages USING (document) WHERE {condition}"
-        rows = self._catalog.stream(sql, parameters)
-        return np.sort(np.fromiter((key for (key,) in rows), np.int64))
+        keys = [np.empty(0, np.int64)]
+        for table in ("passages", "stale") if self.stale.exist() else ("passages",):
+            sql = f"SELECT key FROM documents JOIN {table} USING (document) WHERE {condition}"
+            rows = self._catalog.stream(sql, parameters)
+            keys.append(np.fromiter((key for (key,) in rows), np.int64))
+        return np.unique(np.concatenate(keys))
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents by id; return how many."""

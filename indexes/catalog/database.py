@@ -26,6 +26,7 @@ MANIFEST = (
     "SELECT * FROM indexes NOT INDEXED ORDER BY number",
     "SELECT * FROM fields NOT INDEXED ORDER BY field",
     "SELECT COUNT(*), SUM(key) FROM tombstones",
+    "SELECT COUNT(*), SUM(key), SUM(holder), SUM(document) FROM stale NOT INDEXED",
     "SELECT * FROM sources ORDER BY fingerprint",
 )
 # SQLite's result codes for an intact file that cannot be used now.

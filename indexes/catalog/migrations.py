@@ -11,9 +11,10 @@ from sqlite_utils import Database, Migrations
 steps = Migrations("retriever")
 
 FIRST = "0001_documents_embeddings_indexes"
+STALE = "0002_stale_passages"
 
 # A step that a catalog has and this list lacks comes from a newer version.
-NAMES = frozenset({FIRST})
+NAMES = frozenset({FIRST, STALE})
 
 
 @steps(name=FIRST)
@@ -136,3 +137,21 @@ def documents_embeddings_indexes(db: Database) -> None:
         ) STRICT;
         """
     )
+
+
+@steps(name=STALE)
+def stale_passages(db: Database) -> None:
+    """Create the table of passages of earlier texts that answer until the new text is embedded."""
+    # Of edited documents; see stale.py. A holder is an embedding, or minus the number of a BM25
+    # index. Every key is a tombstone.
+    db.conn.execute(
+        """
+        CREATE TABLE stale (
+            key INTEGER NOT NULL,
+            holder INTEGER NOT NULL,
+            document INTEGER NOT NULL,
+            PRIMARY KEY (key, holder)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.conn.execute("CREATE INDEX stale_of_a_document ON stale (document)")

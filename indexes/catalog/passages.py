@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, takewhile
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from indexes.catalog.database import Catalog, Row
+from indexes.catalog.stale import StalePassages, merged
 from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
 from indexes.document import Document
 from indexes.neighbors import NO_KEY, Keys
+
+Read = TypeVar("Read")
 
 # What a batch of passages may hold, unless a single one is longer.
 BATCH_CHARACTERS = 8_000_000
@@ -36,17 +39,26 @@ class Passage:
 
 
 class FoundPassage(NamedTuple):
-    """A passage and its document; `start` and `end` count characters of the document's text."""
+    """A passage and its document; `start` and `end` count characters of the document's text.
+
+    The key is `stale` if it is of an earlier text, which is gone: then the passage is the first one
+    of the present text.
+    """
 
     key: int
     document: Document
     start: int
     end: int
+    stale: bool = False
 
     @property
     def text(self) -> str:
         """What is embedded for it."""
         return passage_text(self.document.title, self.document.text, self.start, self.end)
+
+
+def _as_stale(key: int, passage: FoundPassage) -> FoundPassage:
+    return passage._replace(key=key, stale=True)
 
 
 class Passages:
@@ -58,6 +70,7 @@ class Passages:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self.stale = StalePassages(catalog)
 
     def split(self) -> str:
         """Return the JSON of how documents are split; `null`: one passage for each document."""
@@ -91,6 +104,13 @@ class Passages:
             raise self._catalog.damage("a passage is both live and deleted")
         return np.array(rows, np.int64).reshape(-1)
 
+    def hidden(self, holder: int, left: Sequence[tuple[int, int]]) -> Keys:
+        """Return the tombstones without the keys that still answer in a holder; see `stale.py`.
+
+        `left` are the intervals of keys that the holder lacks.
+        """
+        return self.stale.answering(holder, left).hidden(self.tombstones())
+
     def count_passages(self, first_key: int, stop_key: int) -> int:
         """Return the number of passages from `first_key` to before `stop_key`."""
         sql = "SELECT COUNT(*) FROM passages WHERE key >= ? AND key < ?"
@@ -109,11 +129,11 @@ class Passages:
 
     def found(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
         """Return the passages of `keys` with their documents; key -1 is left out."""
-        if self.is_split:
-            return self._found_of_split(keys)
-        wanted = [key for key in keys if key != NO_KEY]
+        return self._read(keys, self._found_of_split if self.is_split else self._found, _as_stale)
+
+    def _found(self, wanted: Sequence[int]) -> dict[int, FoundPassage]:
         if 0 < len(wanted) <= KEYS_BY_NAME:
-            rows = self._all_of(wanted, self._catalog.rows(_found_by_name(len(wanted)), wanted))
+            rows = self._catalog.rows(_found_by_name(len(wanted)), wanted)
         else:
             rows = self._wanted(_FOUND.format("json_each(?) AS wanted"), wanted)
         if not are_intact_hits(rows):
@@ -131,9 +151,9 @@ class Passages:
                 raise self._catalog.damage(f"document {row[1]} is lost")
             check_text(self._catalog, row[5:])
 
-    def _found_of_split(self, keys: Sequence[int]) -> dict[int, FoundPassage]:
-        """Twin of `found` for split documents, by two statements: passages share one text."""
-        rows = self._wanted(f"SELECT passages.key, document, start, stop, seal {_WANTED}", keys)
+    def _found_of_split(self, wanted: Sequence[int]) -> dict[int, FoundPassage]:
+        """Twin of `_found` for split documents, by two statements: passages share one text."""
+        rows = self._wanted(f"SELECT passages.key, document, start, stop, seal {_WANTED}", wanted)
         for row in rows:
             self._check_passage(row)
         documents = {row[0]: document_of(row) for row in self.with_texts(row[1] for row in rows)}
@@ -144,13 +164,16 @@ class Passages:
 
     def doc_ids(self, keys: Sequence[int]) -> dict[int, str]:
         """Return the ids of the documents of `keys`, by one statement, without reading any text."""
+        return self._read(keys, self._doc_ids)
+
+    def _doc_ids(self, wanted: Sequence[int]) -> dict[int, str]:
         sql = f"""
             SELECT passages.key, document, start, stop, passages.seal,
                    document, doc_id, checksum, metadata, documents.seal
             {_WANTED} JOIN documents USING (document)
         """
         doc_ids = {}
-        for row in self._wanted(sql, keys):
+        for row in self._wanted(sql, wanted):
             self._check_passage(row[:5])
             check_document(self._catalog, row[5:])
             doc_ids[row[0]] = row[6]
@@ -164,20 +187,38 @@ class Passages:
         """Return the document's number of each key (any shape); -1 for key -1."""
         sql = f"SELECT passages.key, document {_WANTED}"
         distinct, place = np.unique(keys, return_inverse=True)
-        documents: dict[int, int] = dict(self._wanted(sql, distinct.tolist()))
+
+        def read(wanted: Sequence[int]) -> dict[int, int]:
+            return dict(self._wanted(sql, wanted))
+
+        documents = self._read(distinct.tolist(), read)
         owners = np.array([documents.get(key, NO_KEY) for key in distinct.tolist()], np.int64)
         return owners[place].reshape(keys.shape)
 
-    def _wanted(self, sql: str, keys: Sequence[int]) -> list[Row]:
-        wanted = [key for key in keys if key != NO_KEY]
-        return self._all_of(wanted, self._catalog.rows(sql, [json.dumps(wanted)]))
+    def _wanted(self, sql: str, wanted: Sequence[int]) -> list[Row]:
+        return self._catalog.rows(sql, [json.dumps(wanted)])
 
-    def _all_of(self, wanted: Sequence[int], rows: list[Row]) -> list[Row]:
-        """Return the rows of some keys if none is lost."""
-        if len(rows) != len(wanted):
-            lost = sorted(set(wanted) - {row[0] for row in rows})
-            raise self._catalog.damage(f"passage {lost[0] if lost else wanted[0]} is lost")
-        return rows
+    def _read(
+        self,
+        keys: Sequence[int],
+        read: Callable[[Sequence[int]], dict[int, Read]],
+        of_stale: Callable[[int, Read], Read] = lambda key, value: value,
+    ) -> dict[int, Read]:
+        """Return what `read` returns for distinct keys; key -1 is left out.
+
+        For a stale key, it is read for the first passage of the present text.
+        """
+        wanted = [key for key in keys if key != NO_KEY]
+        found = read(wanted)
+        if len(found) < len(wanted):
+            rest = [key for key in wanted if key not in found]
+            firsts = self.stale.first_passages(rest)
+            present = read(list({*firsts.values()}))
+            for key in rest:
+                if firsts.get(key) not in present:
+                    raise self._catalog.damage(f"passage {key} is lost")
+                found[key] = of_stale(key, present[firsts[key]])
+        return found
 
     def with_texts(self, numbers: Iterable[int]) -> Iterator[Row]:
         """Yield the rows of some documents with their texts, each checked."""
@@ -230,17 +271,27 @@ class Passages:
         return stretches
 
     def passages_of(self, documents: Keys) -> tuple[Keys, Keys]:
-        """Return the keys of all passages of some documents, and each one's document, by key."""
-        sql = f"SELECT key, document FROM passages WHERE document IN {CHOSEN} ORDER BY key"
-        rows = self._catalog.rows(sql, [json.dumps(np.unique(documents).tolist())])
+        """Return all keys of some documents, stale ones too, and each one's document, by key."""
+        sql = f"""
+            SELECT key, document FROM passages WHERE document IN {CHOSEN}
+            UNION SELECT key, document FROM stale WHERE document IN {CHOSEN} ORDER BY key
+        """
+        rows = self._catalog.rows(sql, [json.dumps(np.unique(documents).tolist())] * 2)
         table = np.array(rows, np.int64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 
-    def tombstone_passages(self, documents: Sequence[int]) -> int:
-        """Remove the passages of documents and keep tombstones for them; return how many."""
+    def tombstone_passages(self, documents: Sequence[int], *, edited: bool = False) -> int:
+        """Remove the passages of documents and keep tombstones for them; return how many.
+
+        Of `edited` documents, they answer until those of the new text can.
+        """
         if not documents:
             return 0
-        chosen = json.dumps(list(documents))
+        chosen, held = json.dumps(list(documents)), self.stale.held()
+        if edited:
+            self.stale.note(documents, held)
+        else:
+            self.stale.forget(documents)
         self._catalog.execute(
             f"""
             WITH held (first_key, stop_key) AS MATERIALIZED (
@@ -249,17 +300,9 @@ class Passages:
             INSERT INTO tombstones SELECT key FROM passages WHERE document IN {CHOSEN} AND EXISTS
                 (SELECT 1 FROM held WHERE first_key <= key AND key < stop_key)
             """,
-            [json.dumps(self._held_keys()), chosen],
+            [json.dumps(merged((first, stop) for _, first, stop in held)), chosen],
         )
         return self._catalog.execute(f"DELETE FROM passages WHERE document IN {CHOSEN}", [chosen])
-
-    def _held_keys(self) -> list[tuple[int, int]]:
-        """Return the intervals of keys that a shard or a BM25 index covers, merged to a few."""
-        sql = """
-            SELECT first_key, stop_key FROM shards NOT INDEXED
-            UNION ALL SELECT 1, stop_key FROM indexes WHERE kind = 'lexical' AND stop_key > 1
-        """
-        return _merged(self._catalog.rows(sql))
 
 
 def passage_text(title: str, text: str, start: int, end: int) -> str:
@@ -311,14 +354,3 @@ def _fitting(lengths: Iterable[int]) -> int:
     totals = accumulate(lengths)
     first = len(list(islice(totals, 1)))
     return first + sum(1 for _ in takewhile(lambda total: total <= BATCH_CHARACTERS, totals))
-
-
-def _merged(intervals: Iterable[Row]) -> list[tuple[int, int]]:
-    """Return the same integers in as few intervals (first, stop) as possible, ascending."""
-    merged: list[tuple[int, int]] = []
-    for first, stop in sorted(intervals):
-        if merged and first <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
-        else:
-            merged.append((first, stop))
-    return merged

@@ -170,6 +170,11 @@ class IndexRow(_Record):
         return replace(NOTHING, name=name, kind=kind, embedding=number, definition=definition)
 
     @property
+    def holder(self) -> int:
+        """What has its passages: the number of its embedding, or minus its own."""
+        return -self.number if self.embedding is None else self.embedding
+
+    @property
     def parts(self) -> Sequence[str]:
         """Names of the indexes that it combines."""
         return tuple(self.definition.get("parts", ()))

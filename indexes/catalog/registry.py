@@ -78,6 +78,7 @@ class Registry:
         """Drop an embedding, its unfinished refits except for `but`, and their shards."""
         for one in (number, *(row.number for row in self.unfinished_refits(number))):
             if one != but:
+                self._catalog.execute("DELETE FROM stale WHERE holder = ?", [one])
                 self._catalog.execute("DELETE FROM shards WHERE embedding = ?", [one])
                 self._catalog.execute("DELETE FROM embeddings WHERE embedding = ?", [one])
 
@@ -133,6 +134,8 @@ class Registry:
 
     def drop_index(self, name: str) -> None:
         """Drop an index."""
+        number = "(SELECT number FROM indexes WHERE name = ?)"
+        self._catalog.execute(f"DELETE FROM stale WHERE holder = -{number}", [name])
         self._catalog.execute("DELETE FROM indexes WHERE name = ?", [name])
 
     def indexes(self) -> list[IndexRow]:

@@ -5,5 +5,6 @@ transaction is open while the user's own source runs. A document is recognized b
 checksum of its text: an interrupted `add` resumes whatever the order of its source. A file that was
 added completely is recognized by its bytes as long as no document has changed since.
 
-A changed document gets new keys; its old keys become tombstones, which every search leaves out.
+A changed document gets new keys. Its old keys become tombstones, which searches leave out: in each
+index as soon as that has the new ones, until when the document answers by its old text.
 """

@@ -154,7 +154,8 @@ class Upsert:
             "UPDATE texts SET title = ?, text = ? WHERE document = ?",
             [(document.title, document.text, number) for number, document in documents],
         )
-        return self._corpus.tombstone_passages([number for number, _ in documents])
+        numbers = [number for number, _ in documents]
+        return self._corpus.tombstone_passages(numbers, edited=True)
 
     def _insert_passages(self, documents: Numbered, first_key: int) -> int:
         split = self._spans or (lambda text: ((0, len(text)),))

@@ -26,7 +26,9 @@ class CompactReport:
 def compact(
     writer: WriteSession, sweep: Callable[[], object], size: Callable[[], int], progress: Progress
 ) -> CompactReport:
-    """Drop what deleted documents left behind, and return the space to the disk.
+    """Drop what deleted and edited documents left behind, and return the space to the disk.
+
+    Passages of earlier texts stay as long as they answer.
 
     Embeds nothing; readers continue. An ANN structure with deleted rows is rebuilt, and so is one
     that is merely out of date. `sweep` removes files that are no longer named, `size` counts the
@@ -40,10 +42,11 @@ def compact(
         rows, exact = rows + gone, exact + without_structure
         progress(done, len(embeddings) + 1)
     Bm25Builder(writer).build_behind(ignore_progress)
+    # No BM25 index holds a deleted key any more, and no embedding one that does not answer.
+    answering = {row.number: writer.stale(row.number).keys for row in embeddings}
     if len(writer.corpus.tombstones()):
-        # No file holds a deleted key any more.
         with writer.catalog.writing():
-            writer.catalog.execute("DELETE FROM tombstones")
+            writer.corpus.stale.keep_only(answering)
     sweep()
     writer.catalog.vacuum()
     progress(len(embeddings) + 1, len(embeddings) + 1)

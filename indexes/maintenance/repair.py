@@ -21,7 +21,16 @@ from indexes.progress import Progress
 # Returns the encoder of the index of that name.
 Encoder = Callable[[str], Encode]
 # Not the table of schema steps: its index holds nothing beyond the table.
-TABLES = ("documents", "passages", "fields", "field_values", "embeddings", "shards", "indexes")
+TABLES = (
+    "documents",
+    "passages",
+    "fields",
+    "field_values",
+    "embeddings",
+    "shards",
+    "indexes",
+    "stale",
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
-from indexes.catalog.registry import Registry
+from indexes.catalog.registry import Registry, gaps
 from indexes.checksums import is_intact_document, is_intact_passage, text_checksum
 from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25
@@ -135,6 +135,14 @@ class Checker:
             return
         if len(deleted) and (deleted[0] < 1 or deleted[-1] >= self.corpus.stop_key()):
             yield Problem("A deleted passage has a key that was never assigned.")
+        sql = """
+            SELECT COUNT(DISTINCT key) FROM stale
+            WHERE key NOT IN (SELECT key FROM tombstones)
+            OR document NOT IN (SELECT document FROM documents)
+        """
+        if count := self.catalog.value(sql):
+            passages = pluralize(count, "passage of an earlier text", "passages of earlier texts")
+            yield Problem(f"{passages} without a document or a tombstone.")
 
     def _documents(self) -> Iterator[Problem]:
         """Check every document's row, text and indexed fields."""
@@ -280,6 +288,9 @@ class Checker:
             yield Problem(str(error), "structure", index.name)
             return
         deleted = self.corpus.tombstones()
+        if index.embedding is not None:
+            shards = self.registry.shards(index.embedding)
+            deleted = self.corpus.hidden(index.embedding, gaps(shards, self.corpus.stop_key()))
         live, found = np.setdiff1d(expected, deleted), np.setdiff1d(keys, deleted)
         if rows != index.rows or not np.array_equal(live, found):
             what = f"Index '{index.name}' does not hold the passages that it should."

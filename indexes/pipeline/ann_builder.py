@@ -90,7 +90,7 @@ class AnnBuilder:
         if index.file is None or index.embedding is None:
             return False
         shards = self.writer.registry.shards(index.embedding)
-        rows = live_rows(shards, self.writer.corpus.tombstones())
+        rows = live_rows(shards, self.writer.hidden(index.embedding))
         return index.stop_key != _seen(shards) or index.rows != rows
 
     def _built(self, planned: IndexRow, embedding: EmbeddingRow) -> IndexRow:
@@ -99,7 +99,7 @@ class AnnBuilder:
             return planned
         engine = engine_of(planned.definition)
         shards = self.writer.registry.shards(embedding.number)
-        deleted = self.writer.corpus.tombstones()
+        deleted = self.writer.hidden(embedding.number)
         blocks = open_shards(shards, embedding, self.writer.folder)
         started = time.perf_counter()
         with Peak() as peak:

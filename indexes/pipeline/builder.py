@@ -209,12 +209,12 @@ class Builder:
             self.writer.registry.add_shard(shard)
 
     def compact(self, embedding: EmbeddingRow) -> tuple[int, list[str]]:
-        """Remove the rows of deleted passages from an embedding's files; nothing is embedded.
+        """Remove the rows of hidden passages from an embedding's files; nothing is embedded.
 
         Return their number, and the names of the indexes that lost their ANN structure. Structures
         are rebuilt first: while one holds a deleted row, its key must stay known as deleted.
         """
-        deleted = self.writer.corpus.tombstones()
+        deleted = self.writer.hidden(embedding.number)
         exact = AnnBuilder(self.writer).build_behind(embedding)
         gone = 0
         for shard in self.writer.registry.shards(embedding.number):

@@ -41,8 +41,8 @@ class Refitter:
         change to the new in one commit, with their structures. The next call resumes a stopped one
         if it would fit the same, and starts again if the corpus has changed.
 
-        If a passage with an old vector fails now, nothing changes, so that it stays searchable, and
-        the call can be repeated. A passage without an old vector does not prevent the change.
+        If a document that the old vectors answer for fails now, nothing changes, so that it stays
+        searchable, and the call can be repeated. One without an old vector does not prevent it.
         """
         new = make(self._builder.all_texts(progress))
         if new.fingerprint == old.fingerprint:
@@ -55,9 +55,16 @@ class Refitter:
         return embedded
 
     def _loses(self, old: EmbeddingRow, new: EmbeddingRow) -> bool:
-        """Return whether a passage has an old vector but could not be embedded again."""
+        """Return whether a passage has an old vector but could not be embedded again.
+
+        Or whether its document's earlier text answers by the old vectors, and by the new does not.
+        """
         registry, deleted = self.writer.registry, self.writer.corpus.tombstones()
         left = gaps(registry.shards(new.number), self.writer.corpus.stop_key())
+        failed, after = (self.writer.corpus.stale.answering(n.number, left) for n in (old, new))
+        lost = np.setdiff1d(failed.documents, after.documents)
+        if len(np.intersect1d(lost, self.writer.stale(old.number).documents)):
+            return True
         for row in registry.shards(old.number) if left else ():
             keys = keys_of(row)
             here = np.concatenate([keys[(keys >= first) & (keys < stop)] for first, stop in left])

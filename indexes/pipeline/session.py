@@ -10,8 +10,10 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.passages import Passage
 from indexes.catalog.records import IndexRow
-from indexes.catalog.registry import Registry
+from indexes.catalog.registry import Registry, gaps
+from indexes.catalog.stale import StaleKeys
 from indexes.errors import DamageError
+from indexes.neighbors import Keys
 from indexes.storage.files import verify
 
 READ_AT_ONCE = 4096
@@ -25,6 +27,15 @@ class WriteSession:
     corpus: Corpus
     registry: Registry
     folder: Path
+
+    def stale(self, embedding: int) -> StaleKeys:
+        """Return the keys of earlier texts that answer in an embedding."""
+        left = gaps(self.registry.shards(embedding), self.corpus.stop_key())
+        return self.corpus.stale.answering(embedding, left)
+
+    def hidden(self, embedding: int) -> Keys:
+        """Return the keys that no search of an embedding's vectors finds, ascending."""
+        return self.stale(embedding).hidden(self.corpus.tombstones())
 
     def set_index(self, row: IndexRow) -> None:
         """Store the row of an index in one commit."""

@@ -55,8 +55,9 @@ def prefilter_of(
     if allowed is None:
         mask = structure.mask(deleted) if structure else None
         return Prefilter(count_live(blocks, deleted), None, deleted, mask)
-    # The keys of a filter belong to existing documents: none of them is deleted.
-    rows = [rows_of(allowed.keys, block.keys) for block in blocks]
+    # Of the keys of a filter, only those of earlier texts can be hidden.
+    wanted = np.delete(allowed.keys, rows_of(deleted, allowed.keys))
+    rows = [rows_of(wanted, block.keys) for block in blocks]
     count, total = sum(map(len, rows)), sum(len(block.keys) for block in blocks)
     if _is_few(count, total, blocks, structure):
         few = [

@@ -51,8 +51,8 @@ class VectorSearcher:
     """One index over vectors, ready to search.
 
     `blocks` are all vectors of its embedding, `unseen` those that the engine's index does not cover
-    yet, `deleted` the keys of deleted passages, `missing` the number of documents that the
-    embedding does not cover yet.
+    yet, `deleted` the keys that are hidden, `missing` the number of documents that the embedding
+    does not cover yet, `stale` how many of these answer by an earlier text.
     """
 
     index: IndexRow
@@ -62,6 +62,7 @@ class VectorSearcher:
     structure: VectorIndex | None
     deleted: Keys
     missing: int
+    stale: int
     _prefilters: dict[str, Prefilter] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -150,12 +151,13 @@ class VectorSearcher:
 
 @dataclass(frozen=True)
 class LexicalSearcher:
-    """A BM25 index, ready to search; `deleted` and `missing` as in `VectorSearcher`."""
+    """A BM25 index, ready to search; `deleted`, `missing`, `stale` as in `VectorSearcher`."""
 
     index: IndexRow
     words: LexicalIndex
     deleted: Keys
     missing: int
+    stale: int
 
     def search(
         self,
@@ -198,6 +200,7 @@ class SearcherCache:
         self._content = -1
         self._allowed: dict[str, AllowList] = {}
         self._deleted: Keys | None = None
+        self._has_stale: bool | None = None
 
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index at the generation of the running `catalog.reading()`.
@@ -223,12 +226,21 @@ class SearcherCache:
         """Return the generation of the running `catalog.reading()`."""
         return self._catalog.generation()
 
+    def has_stale(self) -> bool:
+        """Return whether keys of earlier texts may be found: then a document has several keys."""
+        with self._lock:
+            self._at_this_generation()
+            if self._has_stale is None:
+                self._has_stale = self._corpus.stale.exist()
+            return self._has_stale
+
     def _at_this_generation(self) -> None:
         """Drop what is older than the running `catalog.reading()`."""
         generation = self._catalog.generation()
         if generation != self._generation:
             self._searchers.clear()
             self._definitions.clear()
+            self._has_stale = None
             self._generation = generation
 
     def allowed(self, where: Filter | None) -> AllowList | None:
@@ -268,26 +280,30 @@ class SearcherCache:
         self._at_this_content()
         if self._deleted is None:
             self._deleted = self._corpus.tombstones()
-        index = self._registry.index(name)
+        index, stop_key = self._registry.index(name), self._corpus.stop_key()
         if kind_of(index.kind).is_lexical:
-            left = [(index.stop_key, self._corpus.stop_key())]
+            left = [(index.stop_key, stop_key)]
             load = partial(load_lexical, language=str(index.definition["language"]))
             words, missing = self._opened(index, load), self._corpus.count_documents(left)
-            return LexicalSearcher(index, words, self._deleted, missing)
+            stale = self._corpus.stale.answering(index.holder, left)
+            return LexicalSearcher(index, words, stale.hidden(self._deleted), missing, stale.count)
         embedding = self._registry.embedding_of(index)
         shards = self._registry.shards(embedding.number)
         mapped = to_map(shards)
         blocks = [self._block(one, embedding, one.number in mapped) for one in shards]
         pairs = zip(blocks, shards, strict=True)
         later = [block for block, one in pairs if one.first_key >= index.stop_key and one.rows]
+        left = gaps(shards, stop_key)
+        stale = self._corpus.stale.answering(embedding.number, left)
         return VectorSearcher(
             index=index,
             embedding=embedding,
             blocks=join_small(block for block in blocks if len(block.keys)),
             unseen=join_small(later) if index.file else (),
             structure=self._structure(index, embedding) if index.file else None,
-            deleted=self._deleted,
-            missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),
+            deleted=stale.hidden(self._deleted),
+            missing=self._corpus.count_documents(left),
+            stale=stale.count_in(block.keys for block in blocks),
         )
 
     def _block(self, shard: ShardRow, embedding: EmbeddingRow, mapped: bool) -> Block:

@@ -15,6 +15,7 @@ from indexes.lexical.bm25 import Terms
 from indexes.neighbors import Keys, Matrix, Neighbors, validate_k
 from indexes.search.best_passage import best_passages, best_scores
 from indexes.search.searchers import SearcherCache
+from indexes.vectors.blocks import rows_of
 
 # Vectors (n, dim), or the terms of n queries.
 Queries = Matrix | Sequence[Terms]
@@ -62,12 +63,20 @@ class Snapshot:
         Each document is returned, in its place, with its best passage in this index and that
         passage's score; -inf if the index has no passage of it.
         """
-        score: Callable[..., Matrix] = self.searchers.of(index).scores
-        if not self.corpus.is_split:
+        searcher = self.searchers.of(index)
+        score: Callable[..., Matrix] = searcher.scores
+        documents = self.documents(keys)
+        if documents is keys:
             return Neighbors(keys, score(queries, keys))
-        documents = self.corpus.owners(keys)
-        passages = self.corpus.passages_of(documents)
-        return best_scores(partial(score, queries), passages, documents)
+        passages, owners = self.corpus.passages_of(documents)
+        hidden = rows_of(searcher.deleted, passages)
+        visible = np.delete(passages, hidden), np.delete(owners, hidden)
+        return best_scores(partial(score, queries), visible, documents)
+
+    def documents(self, keys: Keys) -> Keys:
+        """Return the document of each key: the key itself where each document has only one."""
+        several = self.corpus.is_split or self.searchers.has_stale()
+        return self.corpus.owners(keys) if several else keys
 
     def lets_through(self, where: Filter) -> bool:
         """Return whether any document passes a filter."""

@@ -37,11 +37,11 @@ class IndexInfo:
     others `embedder` describes the index.
 
     `rows` passages can be found through it; `unfindable` ones have nothing to embed (an empty text,
-    no known word); `missing` documents are not embedded yet. A document that is not split is one
-    passage. Sizes are in bytes, times in seconds. `max_length` is where the embedder truncates
-    texts, in tokens; None if it does not. `vectors_shared_with` names the indexes over the same
-    vectors. `building_memory` is the peak memory of the process while it embedded or built the
-    structure; None if unknown.
+    no known word); `missing` documents are not embedded yet, of which `stale` ones were edited and
+    answer by their earlier text. A document that is not split is one passage. Sizes are in bytes,
+    times in seconds. `max_length` is where the embedder truncates texts, in tokens; None if it does
+    not. `vectors_shared_with` names the indexes over the same vectors. `building_memory` is the
+    peak memory of the process while it embedded or built the structure; None if unknown.
 
     `embedding` is the name of its vectors: the first index over them. `queries_by` names the
     embedder of its queries if that is not the one of its vectors. `fitted_size` is the size of the
@@ -63,6 +63,7 @@ class IndexInfo:
     fingerprint: str = ""
     rows: int = 0
     missing: int = 0
+    stale: int = 0
     unfindable: int = 0
     vectors_size: int = 0
     structure_size: int = 0
@@ -136,7 +137,7 @@ def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
     """Return warnings on an index; `split` says whether documents are split into passages."""
     notes = []
     if info.missing:
-        notes.append(missing_note(folder, info.name, info.missing))
+        notes.append(missing_note(folder, info.name, info.missing, info.stale))
     if info.unfindable:
         noun = "passage" if split else "document"
         empty = pluralize(info.unfindable, f"{noun} has", f"{noun}s have")
@@ -163,12 +164,23 @@ def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
         )
 
 
-def missing_note(folder: Path, index: str, missing: int) -> str:
-    """Return the note that `missing` documents are not in an index yet, with the command to run."""
-    what = pluralize(
-        missing, f"document in {shown(folder)}/ is", f"documents in {shown(folder)}/ are"
-    )
-    return f"{what} not in index '{index}' yet. Run: {shell_command('build', folder, index)}"
+def missing_note(folder: Path, index: str, missing: int, stale: int = 0) -> str:
+    """Return the note that `missing` documents are not in an index yet, with the command to run.
+
+    Of these, `stale` ones were edited and answer by their earlier text.
+    """
+    new, parts, place = missing - stale, [], shown(folder)
+    if new:
+        what = pluralize(new, f"document in {place}/ is", f"documents in {place}/ are")
+        parts.append(f"{what} not in index '{index}' yet")
+    if stale and new:
+        what = pluralize(stale, "edited one answers by its", "edited ones answer by their")
+        parts.append(f"{what} earlier text")
+    elif stale:
+        one = f"edited document in {place}/ answers by its"
+        what = pluralize(stale, one, f"edited documents in {place}/ answer by their")
+        parts.append(f"{what} earlier text in index '{index}'")
+    return f"{'; '.join(parts)}. Run: {shell_command('build', folder, index)}"
 
 
 def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]:
@@ -200,6 +212,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         fingerprint=embedding.fingerprint,
         rows=counts.rows,
         missing=counts.missing_documents,
+        stale=counts.stale_documents,
         unfindable=store.count_passages() - counts.missing_passages - counts.rows,
         vectors_size=sum(shard.digest.size for shard in shards),
         structure_size=index.digest.size,
@@ -222,15 +235,16 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
 
 def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
     """Return information on a BM25 index, or on a combination."""
-    rows = 0
+    rows = stale = 0
     if kind_of(index.kind).is_lexical:
         shown = f"BM25, {index.definition['language']}"
-        missing_passages, missing = store.unread(index)
-        rows = store.count_passages() - missing_passages
+        counts = store.unread(index)
+        rows, missing, stale = counts.rows, counts.missing_documents, counts.stale_documents
     else:
         shown = _combination(index.definition)
         parts = [index_info(store, store.index(part), ()) for part in index.parts]
         missing = max((part.missing for part in parts), default=0)
+        stale = max((part.stale for part in parts), default=0)
     return IndexInfo(
         name=index.name,
         kind=index.kind,
@@ -239,6 +253,7 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
         model=shown,
         rows=rows,
         missing=missing,
+        stale=stale,
         structure_size=index.digest.size,
         indexing_seconds=index.seconds,
         building_memory=index.report.get(PEAK_MEMORY) or None,

@@ -76,7 +76,7 @@ class Finder(Protocol):
         """Return notes for each query on why nothing can be found for it."""
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
-        """Return notes on documents that cannot be found yet."""
+        """Return notes on documents that cannot be found yet, or only by an earlier text."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,11 @@ class _SingleIndex:
     name: str
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
-        """Return a note if documents are not in the index yet."""
-        missing = snapshot.searchers.of(self.name).missing
-        return (missing_note(folder, self.name, missing),) if missing else ()
+        """Return a note if documents are not in the index yet, or only by an earlier text."""
+        view = snapshot.searchers.of(self.name)
+        if not view.missing:
+            return ()
+        return (missing_note(folder, self.name, view.missing, view.stale),)
 
 
 @dataclass(frozen=True)

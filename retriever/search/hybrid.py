@@ -77,7 +77,7 @@ class FusedFinder(_Combination):
         scores = [answer.scores.astype(np.float64) for answer in answers]
         shares = [self.fusion.values(one, part) for part, one in enumerate(scores)]
         values = np.concatenate(shares, axis=1)
-        documents = _documents(snapshot, keys)
+        documents = snapshot.documents(keys)
         out = _nothing(keys)
         for row in range(len(keys)):
             found = np.flatnonzero(keys[row] != NO_KEY)
@@ -132,11 +132,6 @@ def _own_scores(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) 
     return Neighbors(found.keys, np.where(found.scores > 0, found.scores, -np.inf))
 
 
-def _documents(snapshot: Snapshot, keys: Keys) -> Keys:
-    """Return the document of each key: the key itself where documents are not split."""
-    return snapshot.corpus.owners(keys) if snapshot.corpus.is_split else keys
-
-
 def _without_unscored(found: Neighbors) -> tuple[Keys, NDArray[np.float32]]:
     return np.where(np.isfinite(found.scores), found.keys, NO_KEY), found.scores
 
@@ -147,7 +142,7 @@ def _nothing(keys: Keys) -> Neighbors:
 
 def _in_place(snapshot: Snapshot, found: Neighbors, keys: Keys) -> Neighbors:
     """Return answers in the order of the requested documents; -inf for those without one."""
-    wanted, got = _documents(snapshot, keys), _documents(snapshot, found.keys)
+    wanted, got = snapshot.documents(keys), snapshot.documents(found.keys)
     out = _nothing(keys)
     for row in range(len(keys)):
         place = {document: column for column, document in enumerate(got[row].tolist())}

@@ -19,6 +19,10 @@ class Hit:
 
     `text` is the passage that was found, and `passage` its position in the document's text, as
     (start, end) in characters. A document that is not split is one passage.
+
+    A `stale` hit was found, and scored, by the text that the document had before it was edited: the
+    index does not have the new one yet. Title, text and metadata are the document's present ones;
+    the passage is its first.
     """
 
     rank: int
@@ -28,6 +32,7 @@ class Hit:
     title: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     passage: tuple[int, int] = (0, 0)
+    stale: bool = False
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _distinct(answers: Sequence[Answer]) -> list[int]:
 
 def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
     """Return `Hit(...)` in a third of the time: a frozen dataclass sets its fields one by one."""
-    _, document, start, end = passage
+    _, document, start, end, stale = passage
     hit = object.__new__(Hit)
     fields = hit.__dict__
     fields["rank"] = rank
@@ -165,4 +165,5 @@ def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
     fields["title"] = document.title
     fields["metadata"] = document.metadata
     fields["passage"] = start, end
+    fields["stale"] = stale
     return hit

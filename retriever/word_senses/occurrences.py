@@ -122,7 +122,8 @@ def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
         some = keys[evenly(len(keys), READ)]
         places = list(_places(snapshot, some, word))
         picked = [places[n] for n in evenly(len(places), most).tolist()]
-        notes = (missing_note(store.folder, index.name, view.missing),) if view.missing else ()
+        note = missing_note(store.folder, index.name, view.missing, view.stale)
+        notes = (note,) if view.missing else ()
         found = OccurrenceCounts(len(picked), len(places), len(some), len(keys))
         return Occurrences(tuple(_in_context(snapshot, picked)), found, notes)
 

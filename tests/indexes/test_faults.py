@@ -26,7 +26,12 @@ USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
 FEWER = {
     **dict.fromkeys(("create", "edit", "rebuild", "delete", "compact", "drop"), ("kill", "power")),
     **dict.fromkeys(("delete-where", "words-worn"), ()),
-    **{"words": ("kill", "power", "EIO"), "fit": ("power",), "refit": ("kill",)},
+    **{
+        "edit-again": ("kill",),
+        "words": ("kill", "power", "EIO"),
+        "fit": ("power",),
+        "refit": ("kill",),
+    },
 }
 
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from indexes.errors import FailedTextsError
 from retriever import Collection, Document, HashingEmbedder, Words
 from tests.support.bm25 import Oracle
-from tests.support.toy import refused
+from tests.support.toy import lacks, refused
 
 MEMORY = "/dev/shm"
 WIDTH = 16
@@ -59,11 +59,17 @@ filters = st.sampled_from(FILTERS)
 
 @dataclass(frozen=True)
 class Known:
-    """A document of the model: `first` is the key of its first passage."""
+    """A document of the model: `first` is the key of its first passage.
+
+    `by_vectors` and `by_words` are the key and the text of each passage of earlier texts that may
+    answer for it as long as the vectors, or BM25, lack a passage of this one.
+    """
 
     document: Document
     first: int
     spans: tuple[tuple[int, int], ...]
+    by_vectors: tuple[tuple[int, str], ...] = ()
+    by_words: tuple[tuple[int, str], ...] = ()
 
     @property
     def keys(self):
@@ -76,6 +82,17 @@ class Known:
         parts = [text[start:end] for start, end in self.spans]
         texts = [f"{title} {part}" if title else part for part in parts]
         return list(zip(self.keys, texts, self.spans, strict=True))
+
+    def earlier(self, stop, noted):
+        """What may answer for the next text: this one's passages before `stop`, if it has all."""
+        covered = tuple((key, text) for key, text, _ in self.passages if key < stop)
+        return covered if len(covered) == len(self.spans) else (*noted, *covered)
+
+    def answering(self, stop, noted):
+        """The key, text and shown span of each passage that answers, and whether it is stale."""
+        stale = noted if max(self.keys) >= stop else ()
+        present = [(*row, False) for row in self.passages if row[0] < stop]
+        return [(key, text, self.spans[0], True) for key, text in stale] + present
 
 
 class BrokenError(Exception):
@@ -141,18 +158,28 @@ class Machine(RuleBasedStateMachine):
                 continue
             text = document.text
             spans = self.split.spans(text) if self.split else [(0, len(text))]
-            self.known[document.doc_id] = Known(document, self.next_key, tuple(spans))
+            noted = ()
+            if old:
+                read = self.read if self.words else 1
+                noted = (
+                    old.earlier(self.embedded, old.by_vectors),
+                    old.earlier(read, old.by_words),
+                )
+            self.known[document.doc_id] = Known(document, self.next_key, tuple(spans), *noted)
             self.next_key += len(spans)
 
     def ranking(self, scores, matches, order):
-        """Return the best passage of each document, best first: (-score, key, id, start, end).
+        """Return the best passage of each document: (-score, key, id, start, end, stale).
 
-        `scores` returns the score of each passage of a document, None for one not found.
+        Best first. `scores` returns the passages of a document that answer, and their scores; None
+        for one that is not found.
         """
         best = []
         for doc_id, known in self.known.items():
-            rows = zip(known.passages, scores(known), strict=True)
-            found = [(-x, key, doc_id, *span) for (key, _, span), x in rows if x is not None]
+            rows = zip(*scores(known), strict=True)
+            found = [
+                (-x, key, doc_id, *span, old) for (key, _, span, old), x in rows if x is not None
+            ]
             if found and matches(known.document.metadata):
                 best.append(min(found, key=order))
         return sorted(best, key=order)
@@ -161,19 +188,18 @@ class Machine(RuleBasedStateMachine):
         vector = query_vector(query)
 
         def cosines(known):
-            rows = vectors_of([text for _, text, _ in known.passages])
-            return [
-                float(row @ vector) if row.any() and vector.any() and key < self.embedded else None
-                for row, key in zip(rows, known.keys, strict=True)
+            passages = known.answering(self.embedded, known.by_vectors)
+            rows = vectors_of([text for _, text, *_ in passages])
+            return passages, [
+                float(row @ vector) if row.any() and vector.any() else None for row in rows
             ]
 
         return self.ranking(cosines, matches, rounded)
 
     def words_ranking(self, query, matches):
         def bm25(known):
-            return [
-                (key < self.read and self.words.score(query, key)) or None for key in known.keys
-            ]
+            passages = known.answering(self.read, known.by_words)
+            return passages, [self.words.score(query, key) or None for key, *_ in passages]
 
         return self.ranking(bm25, matches, to_four_decimals)
 
@@ -188,9 +214,22 @@ class Machine(RuleBasedStateMachine):
         keys = itertools.chain.from_iterable(known.keys for known in self.known.values())
         return sorted(key for key in keys if key >= self.embedded)
 
-    def missing(self, stop):
-        """Count the documents with a passage that is not embedded, or not read."""
-        return sum(max(known.keys) >= stop for known in self.known.values())
+    def missing(self, stop, noted, answers):
+        """Count the documents with a passage that is not embedded, or not read.
+
+        First those without an earlier text that answers, then the others.
+        """
+        lacking = [known for known in self.known.values() if max(known.keys) >= stop]
+        stale = sum(any(map(answers, getattr(known, noted))) for known in lacking)
+        return len(lacking) - stale, stale
+
+    @property
+    def unread(self):
+        return self.missing(self.read, "by_words", lambda _: True)
+
+    @property
+    def unembedded(self):
+        return self.missing(self.embedded, "by_vectors", has_vector)
 
     def crash(self):
         """Continue as another process would: nothing that is open gets closed."""
@@ -307,7 +346,9 @@ class Machine(RuleBasedStateMachine):
         self.collection.compact()
         if self.words:
             self.read_all()
-        assert not len(self.collection._store.corpus.tombstones())
+        old = [k for k in self.known.values() if k.by_vectors and max(k.keys) >= self.embedded]
+        noted = {key for known in old for key, _ in known.by_vectors}
+        assert set(self.collection._store.corpus.tombstones().tolist()) == noted
 
     @rule()
     def verify(self):
@@ -315,6 +356,9 @@ class Machine(RuleBasedStateMachine):
         passages = sum(len(known.spans) for known in self.known.values())
         assert checked.problems == ()
         assert (checked.documents, checked.passages) == (len(self.known), passages)
+        for info in self.collection.info().indexes:
+            new, stale = self.unread if info.name == "bm25" else self.unembedded
+            assert (info.missing, info.stale) == (new + stale, stale)
 
     @rule()
     def reopen(self):
@@ -336,13 +380,16 @@ class Machine(RuleBasedStateMachine):
         vectors = self.vector_ranking(query, matches)
         for index in self.indexes:
             hits = self.collection.search(query, index=index, k=k, where=where)
-            self.check(hits, k, vectors, self.missing(self.embedded), 1e-6)
+            missing = lacks(self.collection, index, *self.unembedded)
+            self.check(hits, k, vectors, missing, 1e-6)
             # An ANN index may return any of those that tie with the last one.
             if INDEXES[index] is None:
-                assert [(h.doc_id, *h.passage) for h in hits] == [row[2:] for row in vectors[:k]]
+                shown = [(h.doc_id, *h.passage, h.stale) for h in hits]
+                assert shown == [row[2:] for row in vectors[:k]]
         if self.words:
             hits = self.collection.search(query, index="bm25", k=k, where=where)
-            self.check(hits, k, self.words_ranking(query, matches), self.missing(self.read), 2e-4)
+            missing = lacks(self.collection, "bm25", *self.unread)
+            self.check(hits, k, self.words_ranking(query, matches), missing, 2e-4)
             scores = [hit.score for hit in hits]
             assert scores == sorted(scores, reverse=True)
 
@@ -358,9 +405,8 @@ class Machine(RuleBasedStateMachine):
             assert hit.rank == rank
             assert hit.text == document.text[slice(*hit.passage)]
             assert (hit.title, hit.metadata) == (document.title, document.metadata)
-        notes = [note for note in hits.notes if "not in index" in note]
-        start = f"{missing} document{'s' * (missing != 1)} in"
-        assert [note.startswith(start) for note in notes] == [True] * bool(missing)
+        notes = [note for note in hits.notes if "retriever build" in note]
+        assert notes == [missing] * (not missing.startswith("."))
 
     @invariant()
     def documents_are_those_of_the_model(self):
@@ -375,6 +421,11 @@ class Machine(RuleBasedStateMachine):
 class SplitMachine(Machine):
     split = Words(3, overlap=1)
     steps = 0
+
+
+def has_vector(passage):
+    """Whether there is anything to embed in a passage, given by key and text."""
+    return vectors_of([passage[1]]).any()
 
 
 def rounded(row):
@@ -424,7 +475,8 @@ def test_an_ann_index_with_only_deleted_rows_hides_no_document(collection, facto
     collection.build("flat", HashingEmbedder(WIDTH))
     collection.build("ann", vectors="flat", ann=factory)
     collection.add(Document(str(n), f"wind tide{n}") for n in range(8))
-    assert len(collection.search("wind", index="ann", k=3)) == 0
+    stale = collection.search("wind", index="ann", k=3)
+    assert [(hit.stale, hit.text[:9]) for hit in stale] == [(True, "wind tide")] * 3
     collection.build("flat")
     found = [collection.search("wind", index=name, k=3) for name in ("ann", "flat")]
     assert [hit.score for hit in found[0]] == [hit.score for hit in found[1]]

@@ -100,16 +100,19 @@ def test_new_metadata_shows_without_a_build_and_moved_text_is_a_change(collectio
     assert collection.add([Document("x", "c", title="a\0b")]).changed == 1
 
 
-def test_a_changed_document_is_in_no_index_until_it_is_embedded_again(collection):
+def test_a_changed_document_answers_by_its_old_text_until_it_is_embedded_again(collection):
     collection.add([Document(f"n{i}", "north up") for i in range(30)])
     build_axes(collection, a="north", b="east")
     collection.build("graph", vectors="axes", ann="HNSW8")
     collection.add([Document("a", "up")])
     for index in ("axes", "graph"):
         hits = collection.search("north", index=index, k=100)
-        assert "a" not in ids(hits)
-        assert hits.notes == (lacks(collection, index, 1),)
+        assert (hits[0].doc_id, hits[0].score, hits[0].text, hits[0].stale) == ("a", 1, "up", True)
+        assert hits.notes == (lacks(collection, index, stale=1),)
     collection.build("axes", Axes())
+    for index in ("axes", "graph"):
+        found = {hit.doc_id: hit for hit in collection.search("north", index=index, k=100)}
+        assert (found["a"].score, found["a"].stale) == (0, False)
     # The ANN index does not hold the new vector, which is searched exactly in addition.
     assert ids(collection.search("up", index="graph", k=1)) == ["a"]
 

@@ -82,12 +82,33 @@ def _behind(collection: Collection) -> None:
     collection.add(EDITED)
 
 
+def _edited(collection: Collection) -> None:
+    """Earlier texts answer in one index; another has the edits already."""
+    collection.add(BASE)
+    collection.build("flat", EMBEDDER)
+    collection.build("other", OTHER)
+    collection.add(EDITED)
+    collection.build("other")
+    collection.delete([])  # sweeps
+
+
+def _edit_again(collection: Collection, extra: Path) -> None:
+    """Edit again what was edited, and delete one of these, before anything is embedded."""
+    collection.add([Document("cat", "A cat leaves the old road."), Document("star", "A night.")])
+    if not collection.unknown_ids(["none"]):
+        collection.delete(["none"])
+
+
 def _worn(collection: Collection) -> None:
-    """Deleted passages are in every file of two embeddings, and a structure is out of date."""
+    """Deleted passages are in every file of two embeddings, and a structure is out of date.
+
+    In both, an earlier text answers.
+    """
     _behind(collection)
     collection.build("flat")
     collection.build("other", OTHER)
     collection.delete(["fish", "owl"])
+    collection.add([Document("star", "A night without a star.", metadata={"kind": "old"})])
 
 
 def _two(collection: Collection) -> None:
@@ -156,6 +177,7 @@ OPERATIONS = {
     "create": Operation(None, lambda c, extra: None),
     "add": Operation(_documents, _add_file),
     "edit": Operation(_indexed, lambda c, extra: c.add(EDITED)),
+    "edit-again": Operation(_edited, _edit_again),
     "build": Operation(
         _documents, lambda c, extra: c.build("graph", EMBEDDER, ann="HNSW8"), takes_back=True
     ),
@@ -179,7 +201,7 @@ def state_of(collection: Collection) -> Any:
             collection.use(index.name, RARE)
     answers = {
         f"{name} {where}": [
-            [[[hit.doc_id, hit.score, hit.text] for hit in hits], hits.notes]
+            [[[hit.doc_id, hit.score, hit.text, hit.stale] for hit in hits], hits.notes]
             for hits in collection.search_many(QUERIES, index=name, k=20, where=where)
         ]
         for name in collection.index_names()

@@ -55,11 +55,18 @@ def exactly(message):
     return rf"\A{re.escape(message)}\Z"
 
 
-def lacks(collection, index, documents):
-    """The note that documents are not in an index yet."""
-    what = "1 document in {}/ is" if documents == 1 else f"{documents} documents in {{}}/ are"
+def lacks(collection, index, new=0, stale=0):
+    """The note that documents are not in an index yet, and edited ones only by an earlier text."""
     place = collection.path
-    return f"{what.format(place)} not in index '{index}' yet. Run: retriever build {place} {index}"
+    what = "document in {}/ is" if new == 1 else "documents in {}/ are"
+    parts = [f"{new} {what.format(place)} not in index '{index}' yet"] * bool(new)
+    by = "answers by its earlier text" if stale == 1 else "answer by their earlier text"
+    if stale and new:
+        parts.append(f"{stale} edited one{'s' * (stale != 1)} {by}")
+    elif stale:
+        what = f"edited document{'s' * (stale != 1)} in {place}/"
+        parts.append(f"{stale} {what} {by} in index '{index}'")
+    return f"{'; '.join(parts)}. Run: retriever build {place} {index}"
 
 
 def ids(hits):

@@ -90,7 +90,9 @@ def _heading(finders: Sequence[str], answers: int, documents: int) -> str:
 
 
 def _line(head: Text, hit: Hit) -> Text:
-    """Return the head and as much of the title and text as fits after it."""
+    """Return the head, a mark if the hit is stale, and as much of title and text as fits."""
+    if hit.stale:
+        head = head + Text("  stale", style="yellow")
     space = WIDTH - head.cell_len - 2
     if space < SHORTEST_TEXT:
         return head

@@ -16,7 +16,8 @@ from tests.support.fresh import check_forked, lock_holder, printed_by
 from tests.support.toy import ids, refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
-NEWER = "0002_notes"
+SHIPPED = [migrations.FIRST, migrations.STALE]
+NEWER = "0003_notes"
 
 
 def make(folder):
@@ -34,9 +35,10 @@ def folder(tmp_path):
 
 @pytest.fixture
 def newer(monkeypatch):
-    """A later version, whose second step fails as long as `newer` holds an error."""
+    """A later version, whose last step fails as long as `newer` holds an error."""
     steps, errors = Migrations("retriever"), []
     steps(name=migrations.FIRST)(migrations.documents_embeddings_indexes)
+    steps(name=migrations.STALE)(migrations.stale_passages)
 
     @steps(name=NEWER)
     def notes(db):
@@ -68,9 +70,9 @@ def test_a_new_catalog_has_all_steps(folder):
 
 
 def test_an_older_catalog_is_brought_up_to_date_once(folder, newer):
-    assert ask(folder, STEPS) == [migrations.FIRST]
+    assert ask(folder, STEPS) == SHIPPED
     check_works(folder)
-    assert ask(folder, STEPS) == [migrations.FIRST, NEWER]
+    assert ask(folder, STEPS) == [*SHIPPED, NEWER]
     assert ask(folder, "SELECT document FROM notes ORDER BY document") == [1, 2]
     generation = ask(folder, "SELECT generation FROM state")
     check_works(folder)
@@ -82,10 +84,31 @@ def test_an_older_catalog_is_brought_up_to_date_once(folder, newer):
         assert collection.verify().ok
 
 
+def test_edits_before_the_update_are_missing_and_those_after_it_answer_by_their_old_text(folder):
+    with Collection.open(folder) as collection:
+        collection.add([Document("cat", "A kitten sleeps.")])
+    with contextlib.closing(sqlite3.connect(folder / "catalog.db")) as db, db:
+        # As the first version left it: with the old passage as a tombstone, and no more.
+        db.execute("DROP TABLE stale")
+        db.execute("DELETE FROM _sqlite_migrations WHERE name = ?", [migrations.STALE])
+    assert ask(folder, STEPS) == [migrations.FIRST]
+    check_works(folder)
+    assert ask(folder, STEPS) == SHIPPED
+    with Collection.open(folder) as collection:
+        assert ids(collection.search("the kitten purrs", k=9)) == ["car"]
+        collection.add([Document("car", "The engine stopped.")])
+        hits = collection.search("the motor hums", k=9)
+        assert [(hit.doc_id, hit.text, hit.stale) for hit in hits] == [
+            ("car", "The engine stopped.", True)
+        ]
+        assert collection.build("floor").embedded == 2
+        assert collection.verify().ok
+
+
 def test_a_crash_during_an_update_leaves_the_older_catalog(folder, newer):
     newer.append(KeyboardInterrupt())
     refused(KeyboardInterrupt, None, Collection.open, folder)
-    assert ask(folder, STEPS) == [migrations.FIRST]
+    assert ask(folder, STEPS) == SHIPPED
     assert ask(folder, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'notes'") == [0]
     newer.clear()
     check_works(folder)
@@ -94,7 +117,7 @@ def test_a_crash_during_an_update_leaves_the_older_catalog(folder, newer):
 def test_the_process_that_writes_to_an_older_catalog_is_named(folder, newer):
     with lock_holder(folder) as holder:
         refused(LockedError, f"by process {holder.pid} on .* since 20", Collection.open, folder)
-    assert ask(folder, STEPS) == [migrations.FIRST]
+    assert ask(folder, STEPS) == SHIPPED
     check_works(folder)
 
 
@@ -123,7 +146,7 @@ def test_an_older_catalog_in_a_read_only_folder_is_refused(request):
         for path in (Path(name), folder, *folder.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
         check_forked(open_as_nobody)
-        assert ask(folder, STEPS) == [migrations.FIRST]
+        assert ask(folder, STEPS) == SHIPPED
 
 
 def test_the_reading_side_does_not_import_the_writing_side():

@@ -303,7 +303,7 @@ def test_a_filter_answers_like_a_scan_of_all_documents(collection):
                 assert pairs(found) == wanted[:k]
 
 
-def test_deleted_documents_are_gone_at_once_and_edited_ones_until_the_next_build(collection):
+def test_deleted_documents_are_gone_at_once_and_edited_ones_answer_by_their_old_text(collection):
     build_bm25(collection, documents(a="owl", b="owl elk", c="elk moss"))
     before = dict(pairs(collection.search("owl elk", index="bm25")))
     collection.delete(["a"])
@@ -312,8 +312,9 @@ def test_deleted_documents_are_gone_at_once_and_edited_ones_until_the_next_build
     assert (dict(pairs(hits)), hits.notes) == ({k: before[k] for k in "bc"}, ())
     collection.add([Document("b", "fern"), Document("new", "owl")])
     hits = collection.search("owl elk fern", index="bm25")
-    assert ids(hits) == ["c"]
-    assert hits.notes == (lacks(collection, "bm25", 2),)
+    assert dict(pairs(hits)) == {key: before[key] for key in "bc"}
+    assert [(hit.doc_id, hit.text) for hit in hits if hit.stale] == [("b", "fern")]
+    assert hits.notes == (lacks(collection, "bm25", 1, stale=1),)
     assert collection.verify().problems == ()
     # Metadata alone is no new text.
     collection.add([Document("c", "elk moss", metadata={"n": 1})])
@@ -322,6 +323,7 @@ def test_deleted_documents_are_gone_at_once_and_edited_ones_until_the_next_build
     assert (report.embedded, report.already) == (0, 3)
     hits = collection.search("owl elk fern", index="bm25")
     assert (sorted(ids(hits)), hits.notes) == (["b", "c", "new"], ())
+    assert not any(hit.stale for hit in hits)
     folder = only(collection)
     assert collection.build("bm25").indexing_seconds == 0.0
     assert only(collection) == folder

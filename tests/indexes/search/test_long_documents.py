@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.catalog import passages as passages_module
+from indexes.catalog import stale
 from indexes.catalog.database import Catalog
 from indexes.errors import DamageError
 from retriever import Collection, Document, HashingEmbedder, Sentences, Words
@@ -222,7 +223,7 @@ def test_tombstones_are_the_keys_that_a_shard_answers_for(collection, shards, to
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 8))))
 def test_merged_intervals_are_the_same_keys_with_gaps_between(pairs):
     intervals = [(first, first + size) for first, size in pairs]
-    merged = passages_module._merged(intervals)
+    merged = stale.merged(intervals)
     keys = {key for interval in intervals for key in range(*interval)}
     assert {key for interval in merged for key in range(*interval)} == keys
     assert all(left[1] < right[0] for left, right in pairwise(merged))

@@ -49,6 +49,7 @@ def test_search_prints_one_json_object_per_hit(library):
         "title": "Engines",
         "metadata": {"year": 1999},
         "passage": [0, 36],
+        "stale": False,
     }
     with Collection.open(library) as collection:
         assert score == collection.search("soft engine", k=1)[0].score
@@ -110,6 +111,20 @@ def test_documents_that_are_not_indexed_yet_are_noted_once(library):
         "note: 1 document in library/ is not in index 'floor' yet. "
         "Run: retriever build library floor\n"
     )
+
+
+def test_a_document_found_by_its_text_before_an_edit_is_marked(library):
+    invoke("add", library, "-", stdin='{"id": "cat", "text": "It sleeps."}')
+    result = invoke("search", library, "a kitten purrs", "-k", "1")
+    assert result.stdout.endswith("  cat  stale  It sleeps.\n")
+    assert result.stderr == (
+        "note: 1 edited document in library/ answers by its earlier text in index 'floor'. "
+        "Run: retriever build library floor\n"
+    )
+    (hit,) = objects(succeed("search", library, "a kitten purrs", "-k", "1", "--json"))
+    assert (hit["doc_id"], hit["text"], hit["stale"]) == ("cat", "It sleeps.", True)
+    found = [line.split() for line in succeed("info", library).splitlines()]
+    assert ["edited,", "found", "by", "earlier", "text", "1"] in found
 
 
 def test_what_cannot_be_searched_is_refused(two):

@@ -236,13 +236,15 @@ def test_runs_and_comparisons_rank_documents_and_not_passages(crowded):
             assert set(doc_ids) <= known
 
 
-def test_an_edited_document_keeps_no_old_passage(compass):
+def test_an_edited_document_answers_by_its_old_passages_until_a_build(compass):
     compass.add([Document("mixed", "fog up fog fog fog fog fog fog")])
-    # Nothing of it is found by the old text, nor yet by the new.
-    assert rounded(compass.search("north", k=9)) == [("ne", 0.707107)]
+    hits = compass.search("north", k=9)
+    assert rounded(hits) == [("mixed", 1.0), ("ne", 0.707107)]
+    assert [(hit.stale, hit.text, hit.passage) for hit in hits[:1]] == [(True, "fog up", (0, 6))]
     embedder = Axes()
     compass.build("axes", embedder)
     assert embedder.seen == ["fog up", "fog fog", "fog fog", "fog fog"]
+    assert rounded(compass.search("north", k=9)) == [("ne", 0.707107), ("mixed", 0.0)]
     assert rounded(compass.search("up", k=9)) == [("mixed", 1.0), ("ne", 0.0)]
     assert compass.search("up", k=1)[0].text == "fog up"
     assert compass.verify().ok
