@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import FailedTextsError, InputError, MismatchError
-from retriever import Collection, Document
+from retriever import Collection, Document, compare
 from retriever.embedders import HashingEmbedder, similarity_of
 from retriever.splitting import Sentences
 from retriever.training.distillation import distill
@@ -150,3 +150,18 @@ def test_scores_of_a_filter_and_of_an_addition_are_those_of_the_similarity(tmp_p
         assert (hit.doc_id, hit.score) == ("nne", -1.0)
         assert ids(library.search("north east", index=index, k=3)) == ["ne", "n", "nne"]
     assert math.isclose(library.search("north", index="hnsw", k=1)[0].score, 0)
+
+
+@pytest.mark.parametrize("similarity", BY)
+def test_a_comparison_names_the_similarity_and_loses_nothing_to_it(tmp_path, similarity):
+    library = library_of(tmp_path, similarity)
+    library.build("hnsw", vectors="counts", ann="HNSW4")
+    qrels = {"q": {BY[similarity][0][0]: 1}}
+    report = compare(library, ["counts", "hnsw"], {"q": "north east"}, qrels)
+    for row in report.rows.values():
+        named = f"similarity {similarity}" in row.description
+        assert (named, row["nDCG@10"]) == (similarity != "cosine", 1.0)
+    assert report.rows["hnsw"].ann_recall == 1.0
+    assert (f"similarity {similarity}" in " ".join(str(report).split())) == (similarity != "cosine")
+    report.write_html(page := tmp_path / "page.html")
+    assert (f"similarity {similarity}" in page.read_text("utf-8")) == (similarity != "cosine")
