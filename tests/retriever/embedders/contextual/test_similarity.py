@@ -69,19 +69,21 @@ def by_the_model(folder, queries, documents, k):
 
 
 def check_same_hits(answers, expected, share=1.0):
-    """Check that every score is the model's, and that hits have at least a share of the best."""
+    """Check that every score is the model's, and that a share of the best is found on average."""
+    shares = []
     for hits, wanted in zip(answers, expected, strict=True):
         of = dict(wanted)
         scores = [hit.score for hit in hits]
         assert scores == pytest.approx([of[int(hit.doc_id)] for hit in hits], rel=1e-4, abs=1e-4)
         assert scores == sorted(scores, reverse=True)
         last = wanted[len(hits) - 1][1]
-        assert np.mean(np.array(scores) >= last - 1e-4 * max(1, abs(last))) >= share
+        shares.append(np.mean(np.array(scores) >= last - 1e-4 * max(1, abs(last))))
+    assert np.mean(shares) >= share
 
 
 @pytest.fixture
-def library(tmp_path, declared):
-    texts = texts_of(300, 6)
+def library(tmp_path):
+    texts = texts_of(200, 6)
     library = Collection.create(tmp_path / "library")
     library.add(Document(str(n), text, metadata={"part": n % 3}) for n, text in enumerate(texts))
     return library, texts
@@ -102,15 +104,15 @@ def test_hits_of_every_index_are_those_of_the_models_own_similarity(library, dec
     library.build("exact", embedder)
     expected = by_the_model(folder, queries, texts, len(texts))
     check_same_hits(find(library, "exact", queries), expected)
-    for factory in ("HNSW16", "IVF4,Flat", "PQ8x4,RFlat"):
+    for factory in ("HNSW32", "IVF4,Flat", "PQ8x4,RFlat"):
         name = factory.partition(",")[0]
         library.build(name, vectors="exact", ann=factory)
-        check_same_hits(find(library, name, queries), expected, share=0.7)
+        check_same_hits(find(library, name, queries), expected, share=0.9)
     some = [n for n in range(len(texts)) if n % 3 == 1]
     found = by_the_model(folder, queries, [texts[n] for n in some], len(some))
     expected = [[(some[place], score) for place, score in hits] for hits in found]
-    for name in ("exact", "HNSW16"):
-        check_same_hits(find(library, name, queries, where={"part": 1}), expected, share=0.7)
+    for name in ("exact", "HNSW32"):
+        check_same_hits(find(library, name, queries, where={"part": 1}), expected, share=0.9)
 
 
 def test_a_similarity_survives_the_process_and_is_shown(library, declared):
