@@ -16,6 +16,13 @@ Matrix = NDArray[np.float32]
 NO_KEY = -1
 INFINITY = float("inf")
 
+# How a query and a passage are compared; a higher score is better. The cosine of two vectors is the
+# inner product of unit vectors; `dot` is the inner product of vectors as they are, and `euclidean`
+# their distance, negated as in sentence-transformers.
+COSINE, DOT, EUCLIDEAN = SIMILARITIES = ("cosine", "dot", "euclidean")
+# Longest vector that is compared as it is: squares and products of such fit single precision.
+LONGEST = 2.0**60
+
 
 @dataclass(frozen=True)
 class Neighbors:
@@ -61,12 +68,14 @@ def merge(parts: Sequence[Neighbors], k: int) -> Neighbors:
     )
 
 
-def normalize_queries(queries: ArrayLike, dim: int) -> Matrix:
-    """Return queries as a contiguous float32 matrix (n, dim) of unit rows; zero rows stay zero.
+def normalize_queries(queries: ArrayLike, dim: int, similarity: str = COSINE) -> Matrix:
+    """Return queries as a contiguous float32 matrix (n, dim), for the cosine of unit rows.
+
+    Zero rows stay zero. For another similarity, rows stay as they are.
 
     Raises:
         InputError: not a matrix, or a value that is not finite (FAISS returns nothing or arbitrary
-            rows for such a query).
+            rows for such a query), or a row longer than `LONGEST` that would stay so.
         MismatchError: of another width.
     """
     matrix = np.ascontiguousarray(queries, dtype=np.float32)
@@ -79,16 +88,30 @@ def normalize_queries(queries: ArrayLike, dim: int) -> Matrix:
             f"Queries are {matrix.shape[1]} wide; the index holds vectors that are {dim} wide. "
             "Encode the queries with the embedder that made the index."
         )
-    # Squares of single-precision numbers cannot overflow double precision.
-    lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
-    if len(lengths) == 1 and 0.0 < lengths.item() < INFINITY:
+    lengths = lengths_of(matrix)
+    if similarity == COSINE and len(lengths) == 1 and 0.0 < lengths.item() < INFINITY:
         return np.asarray(matrix / lengths, np.float32)  # the same for one query, faster
     if not np.isfinite(lengths.sum()):
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise InputError(f"Query vector {row} holds a value that is not finite.")
+    if similarity != COSINE:
+        if (lengths > LONGEST).any():
+            row = int(lengths.argmax())
+            raise InputError(
+                f"Query vector {row} has the length {lengths[row]:.2g}; expected at most "
+                f"{LONGEST:.2g} for the similarity '{similarity}'."
+            )
+        return matrix
     if not lengths.all():
         lengths[lengths == 0] = 1.0
     return np.asarray(matrix / lengths[:, None], np.float32)
+
+
+def lengths_of(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the Euclidean length of each row (n, dim)."""
+    # Squares of single-precision numbers cannot overflow double precision.
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return np.sqrt(squares)
 
 
 def validate_k(k: int) -> int:

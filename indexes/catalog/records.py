@@ -10,7 +10,11 @@ from typing import Any
 
 from indexes.catalog.database import Row
 from indexes.errors import DamageError, NextStep
+from indexes.neighbors import COSINE, SIMILARITIES
 from indexes.storage.files import NO_FILE, FileDigest, read_verified
+
+# In an embedding's attributes.
+SIMILARITY = "similarity"
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ class NewEmbedding(_Record):
     """Definition of an embedding; `embedder` says how to load the embedder again.
 
     `parameters` is what was fitted on the corpus, or None; `attributes` are shown to people. To
-    this package they are opaque: JSON objects and bytes.
+    this package they are opaque, JSON objects and bytes, except for the attribute `similarity`: how
+    queries are compared with the vectors, one of `SIMILARITIES`; without it, by the cosine.
     """
 
     embedder: Mapping[str, Any]
@@ -102,6 +107,15 @@ class EmbeddingRow:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     replaces: int | None = None
     fitted: Fitted = Fitted()
+
+    @property
+    def similarity(self) -> str:
+        """How queries are compared with the vectors, one of `SIMILARITIES`."""
+        stored = str(self.attributes.get(SIMILARITY, COSINE))
+        if stored not in SIMILARITIES:
+            known = ", ".join(SIMILARITIES)
+            raise DamageError(f"The catalog names a similarity '{stored}'; known: {known}.")
+        return stored
 
     @classmethod
     def of(cls, row: Row) -> EmbeddingRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from indexes.catalog.records import (
 )
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, FailedText
-from indexes.neighbors import Keys
+from indexes.neighbors import COSINE, Keys
 from indexes.pipeline.ann_builder import STALE, AnnBuilder, mark_stale
 from indexes.pipeline.embedding_job import (
     BatchSchedule,
@@ -34,7 +35,7 @@ from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.storage.files import new_file
 from indexes.vectors.blocks import rows_of
-from indexes.vectors.shards import MERGED_BYTES, keys_of, mergeable, rewritten
+from indexes.vectors.shards import MERGED_BYTES, for_similarity, keys_of, mergeable, rewritten
 
 # From the texts of all passages to the embedding to make. Called by the only writer.
 Make = Callable[[Iterator[str]], NewEmbedding]
@@ -84,7 +85,9 @@ class Builder:
             FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
         )
         known_good_text = self._known_good_text(embedding)
-        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good_text)
+        raw = embedding.similarity != COSINE
+        check = partial(for_similarity, embedding=embedding) if raw else None
+        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good_text, check)
         outdated = dict[str, IndexRow]()
 
         def commit(drafts: Sequence[Draft]) -> None:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -72,16 +73,18 @@ class Batch:
 class FaultTolerantEncoder:
     """Encodes batches with an embedder of width `dim`.
 
-    If the embedder raises, or returns vectors that no shard accepts, the batch is halved, and its
-    halves again, until the texts that fail alone are known; the others are encoded. When several
-    fail in a row, the embedder is tested with `known_good_text`, which it encoded before, or, if
-    there is none yet, with others of the batch. If these fail too, no text is at fault: the batch
-    ends there with its first, unchanged error. An error about a model or files ends it at once.
+    If the embedder raises, or returns vectors that no shard accepts (`check` raises), the batch is
+    halved, and its halves again, until the texts that fail alone are known; the others are encoded.
+    When several fail in a row, the embedder is tested with `known_good_text`, which it encoded
+    before, or, if there is none yet, with others of the batch. If these fail too, no text is at
+    fault: the batch ends there with its first, unchanged error. An error about a model or files
+    ends it at once.
     """
 
     encode: Encode
     dim: int
     known_good_text: str | None = None
+    check: Callable[[Matrix], object] | None = None
     _batch: Sequence[Passage] = ()
     _has_worked: bool = False
     _row: int = 0
@@ -134,7 +137,7 @@ class FaultTolerantEncoder:
         seconds = time.perf_counter() - started
         keys = [passage.key for passage in passages]
         # A copy: an embedder may reuse its memory for the next batch.
-        vectors = as_rows(keys, vectors, self.dim).copy()
+        vectors = self._checked(keys, vectors).copy()
         self._has_worked, self._row, self._first = True, 0, None
         if self.known_good_text is None:
             # Zeros prove nothing: an embedder may return them without using its model.
@@ -160,10 +163,16 @@ class FaultTolerantEncoder:
 
     def _takes(self, text: str) -> bool:
         try:
-            as_rows([0], self.encode([text])[0], self.dim)
+            self._checked([0], self.encode([text])[0])
         except Exception:
             return False
         return True
+
+    def _checked(self, keys: Sequence[int], vectors: Any) -> Matrix:
+        rows = as_rows(keys, vectors, self.dim)
+        if self.check is not None:
+            self.check(rows)
+        return rows
 
     def _give_up(self) -> None:
         if self._first is not None:

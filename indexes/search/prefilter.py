@@ -60,11 +60,8 @@ def prefilter_of(
     rows = [rows_of(wanted, block.keys) for block in blocks]
     count, total = sum(map(len, rows)), sum(len(block.keys) for block in blocks)
     if _is_few(count, total, blocks, structure):
-        few = [
-            Block(block.keys[some], np.asarray(block.vectors[some]))
-            for block, some in zip(blocks, rows, strict=True)
-            if len(some)
-        ]
+        pairs = zip(blocks, rows, strict=True)
+        few = [block.part(some) for block, some in pairs if len(some)]
         return Prefilter(count, few, np.empty(0, np.int64), None)
     hidden = np.concatenate(
         [np.delete(block.keys, some) for block, some in zip(blocks, rows, strict=True)]

@@ -69,7 +69,7 @@ class VectorSearcher:
     def search(
         self, queries: Matrix, k: int, allowed: AllowList | None = None, *, exact: bool = False
     ) -> Neighbors:
-        """Return the `k` nearest passages of each query; scores are exact cosines for every index.
+        """Return the `k` nearest passages of each query; scores are exact for every index.
 
         `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
         the same vectors. Errors as in `neighbors.normalize_queries` and `validate_k`.
@@ -84,7 +84,7 @@ class VectorSearcher:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
         found = structure.search(queries, k, prefilter.mask)
-        scores = rescore(normalize_queries(queries, self.embedding.dim), found.keys, self.blocks)
+        scores = rescore(self._normalized(queries), found.keys, self.blocks)
         # A key without a vector belongs to a shard that is being embedded again.
         parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
         if self.unseen:
@@ -116,14 +116,17 @@ class VectorSearcher:
         return self.prefilter(allowed).rows
 
     def scores(self, queries: Matrix, keys: Keys) -> Matrix:
-        """Return the exact cosine of `keys` (n, m) for each of n queries.
+        """Return the exact score of `keys` (n, m) for each of n queries.
 
         -inf for key -1, for a key without a vector, and for a query of zeros.
         """
-        checked = normalize_queries(queries, self.embedding.dim)
+        checked = self._normalized(queries)
         scores = rescore(checked, keys, self.blocks)
         scores[~checked.any(axis=1)] = -np.inf
         return scores
+
+    def _normalized(self, queries: Matrix) -> Matrix:
+        return normalize_queries(queries, self.embedding.dim, self.embedding.similarity)
 
     def _brute_force(self, queries: Matrix, k: int, prefilter: Prefilter) -> Neighbors:
         if prefilter.few is not None:

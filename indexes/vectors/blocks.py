@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.neighbors import Keys
+from indexes.neighbors import COSINE, Keys, lengths_of
 
 # Blocks below the first size are joined up to the second: a search takes a step for each block.
 SMALL_BYTES = 1 << 20
 JOINED_BYTES = 16 << 20
+# Rows of which the lengths are computed at once.
+MEASURED_ROWS = 16_384
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some vectors: `keys` (rows,) ascending, `vectors` (rows, dim), float32 or float16."""
+    """Some vectors: `keys` (rows,) ascending, `vectors` (rows, dim), float32 or float16.
+
+    `similarity` says how queries are compared with them. For `cosine`, they are of unit length.
+    """
 
     keys: Keys
     vectors: NDArray[np.floating]
+    similarity: str = COSINE
+
+    @cached_property
+    def lengths(self) -> NDArray[np.float64]:
+        """The length of each vector, (rows,); computed once."""
+        starts = range(0, len(self.vectors), MEASURED_ROWS)
+        parts = (self.vectors[start : start + MEASURED_ROWS] for start in starts)
+        return np.concatenate([np.empty(0), *(lengths_of(np.asarray(part)) for part in parts)])
+
+    @cached_property
+    def longest(self) -> float:
+        """The greatest length of a vector; 0 if there are none."""
+        return float(self.lengths.max(initial=0.0))
+
+    def part(self, rows: NDArray[np.intp] | slice) -> Block:
+        """Return some of the rows, ascending; views where `rows` is a slice."""
+        return replace(self, keys=self.keys[rows], vectors=np.asarray(self.vectors[rows]))
 
 
 def rows_of(wanted: Keys, keys: Keys) -> NDArray[np.intp]:
@@ -58,13 +81,12 @@ def _as_one(run: Sequence[Block]) -> Block:
     if len(run) == 1:
         return run[0]
     keys, vectors = zip(*((block.keys, block.vectors) for block in run), strict=True)
-    return Block(np.concatenate(keys), np.concatenate(vectors))
+    return replace(run[0], keys=np.concatenate(keys), vectors=np.concatenate(vectors))
 
 
 def live(block: Block, deleted: Keys, step: int = 1, start: int = 0) -> Block:
     """Return every `step`th row whose key is not in `deleted`, from number `start` on."""
     gone = rows_of(deleted, block.keys)
     if not len(gone):  # views, not copies
-        return Block(block.keys[start::step], block.vectors[start::step])
-    rows = np.delete(np.arange(len(block.keys)), gone)[start::step]
-    return Block(block.keys[rows], block.vectors[rows])
+        return block.part(slice(start, None, step))
+    return block.part(np.delete(np.arange(len(block.keys)), gone)[start::step])

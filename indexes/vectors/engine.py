@@ -77,7 +77,8 @@ class IndexEngine(Protocol):
     ) -> VectorIndex:
         """Train and fill an index over all rows, without `deleted` keys (ascending).
 
-        Vectors have length 1; similarity is the inner product.
+        All blocks have the same similarity, for which the index has to find the nearest: of unit
+        vectors for the cosine, else of vectors as they are.
 
         Raises:
             InputError: an invalid definition, too few vectors to train on, or too little memory.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from indexes.catalog.records import EmbeddingRow, ShardRow
 from indexes.errors import DamageError, InputError, MismatchError
-from indexes.neighbors import Keys, Matrix
+from indexes.neighbors import COSINE, LONGEST, Keys, Matrix, lengths_of
 from indexes.progress import PEAK
 from indexes.storage.files import NO_FILE, FileDigest, new_file, read_verified, repair_step, verify
 from indexes.vectors.blocks import Block, live, rows_of
@@ -26,6 +26,8 @@ WRITTEN_BYTES = 4 << 20
 # Files that are memory-mapped per embedding: a mapped file stays open, and processes have limits.
 MAPPED_FILES = 128
 UNIT_TOLERANCE = 1e-5
+# What half precision may lose of a vector that is stored as it is: twice the rounding in its range.
+HALF_TOLERANCE = 2.0**-10
 
 
 def pack_keys(keys: Keys, first_key: int, stop_key: int) -> bytes | None:
@@ -70,17 +72,19 @@ def open_shard(
     """Open a shard: its keys, and its vectors mapped or read, with the file's checksum verified."""
     keys = keys_of(shard)
     if shard.file is None:
-        return Block(keys, np.empty((0, embedding.dim), embedding.dtype))
+        empty = np.empty((0, embedding.dim), embedding.dtype)
+        return Block(keys, empty, embedding.similarity)
     path = folder / shard.file
     if not mapped:
         data = read_verified(path, shard.digest, repair_step(path))
-        return Block(keys, np.load(io.BytesIO(data), allow_pickle=False))
+        held = np.load(io.BytesIO(data), allow_pickle=False)
+        return Block(keys, held, embedding.similarity)
     verify(path, shard.digest)
     try:
         vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:  # swept since it was verified
         raise DamageError(f"{path} cannot be read: {error}.") from None
-    return Block(keys, vectors)
+    return Block(keys, vectors, embedding.similarity)
 
 
 @dataclass
@@ -110,7 +114,7 @@ class ShardDraft:
         """Add the vectors (n, dim) of `keys`; `seconds` and `report` add up. See `as_rows`."""
         vectors = as_rows(keys, vectors, self.embedding.dim)
         some = vectors.any(axis=1)
-        vectors = _of_unit_length(vectors)
+        vectors = for_similarity(vectors, self.embedding)
         self.keys.append(np.asarray(keys, np.int64)[some])
         self.vectors.append(vectors[some].astype(self.embedding.dtype, copy=False))
         self.seconds += seconds
@@ -211,9 +215,33 @@ def as_rows(keys: Sequence[int], vectors: Any, dim: int) -> Matrix:
     return rows
 
 
-def _of_unit_length(vectors: Matrix) -> Matrix:
+def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
+    """Return rows as an embedding stores them: of length 1 for the cosine, else as they are.
+
+    Raises:
+        InputError: a row that is not scaled is out of range, of scores or of half precision.
+    """
+    lengths = lengths_of(vectors)
+    if embedding.similarity == COSINE:
+        return _of_unit_length(vectors, lengths)
+    if (lengths > LONGEST).any():
+        raise InputError(
+            f"A vector has the length {lengths.max():.2g}; expected at most {LONGEST:.2g} for the "
+            f"similarity '{embedding.similarity}'. Fix the embedder, or let it scale its vectors."
+        )
+    if embedding.dtype == "float16":
+        with np.errstate(over="ignore"):
+            lost = lengths_of(vectors - vectors.astype(np.float16))
+        if not (lost <= HALF_TOLERANCE * lengths).all():
+            raise InputError(
+                "A vector is out of the range of half precision (float16): its numbers are up to "
+                f"{np.abs(vectors).max():.2g}, or all very small. Store the vectors as float32."
+            )
+    return vectors
+
+
+def _of_unit_length(vectors: Matrix, lengths: NDArray[np.float64]) -> Matrix:
     """Scale rows to length 1, except zeros, so that scores are cosines."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     off = (np.abs(lengths - 1) > UNIT_TOLERANCE) & (lengths > 0)
     if not off.any():
         return vectors

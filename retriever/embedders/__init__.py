@@ -8,6 +8,7 @@ from retriever.embedders.base import (
     ReportsCoverage,
     TextReport,
     modalities_of,
+    similarity_of,
 )
 from retriever.embedders.contextual.embedder import ContextualEmbedder
 from retriever.embedders.elmo.embedder import ElmoEmbedder
@@ -27,4 +28,5 @@ __all__ = [
     "load_embedder",
     "modalities_of",
     "parse_spec",
+    "similarity_of",
 ]

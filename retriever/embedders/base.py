@@ -1,4 +1,4 @@
-"""The embedder protocols: text in, unit vectors out, and a fingerprint of what computes them."""
+"""The embedder protocols: text in, vectors out, and a fingerprint of what computes them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import InputError
+from indexes.neighbors import COSINE, SIMILARITIES
 
 Matrix = NDArray[np.float32]
 # Stretches of one text, in characters, in order and disjoint.
@@ -24,13 +25,15 @@ TEXT_ONLY = ("text",)
 class Embedder(Protocol):
     """Turn texts into vectors; any object with these members can be indexed.
 
-    Rows are float32 of length 1, in the order of the texts. A row of zeros means that there is
-    nothing to encode (an empty text, or one without a known word): such a document is never found,
-    and such a query finds nothing.
+    Rows are float32, of length 1 for the cosine, in the order of the texts. A row of zeros means
+    that there is nothing to encode (an empty text, or one without a known word): such a document is
+    never found, and such a query finds nothing.
 
     An embedder may also have `modalities`, a tuple of the kinds of content that it encodes, such as
-    `("text", "image")`; see `modalities_of`. It is not a member of this protocol, so an object
-    without it is an `Embedder` as well.
+    `("text", "image")`, and `similarity`, how its vectors are compared: `cosine` (the default),
+    `dot`, the inner product, or `euclidean`, the distance. For the latter two, rows keep their own
+    length. See `modalities_of` and `similarity_of`. They are not members of this protocol, so an
+    object without them is an `Embedder` as well.
     """
 
     @property
@@ -206,6 +209,21 @@ class EmbedderSpec:
 def modalities_of(embedder: Embedder) -> tuple[str, ...]:
     """Return the kinds of content that an embedder encodes; text only if it has no `modalities`."""
     return tuple(getattr(embedder, "modalities", TEXT_ONLY))
+
+
+def similarity_of(embedder: Embedder) -> str:
+    """Return how an embedder's vectors are compared; the cosine if it has no such text.
+
+    Raises:
+        InputError: it is not one of `SIMILARITIES`.
+    """
+    similarity = getattr(embedder, "similarity", COSINE)
+    if not isinstance(similarity, str):  # a model of sentence-transformers has a method of the name
+        return COSINE
+    if similarity not in SIMILARITIES:
+        known = ", ".join(SIMILARITIES)
+        raise InputError(f"{embedder.name} has the similarity '{similarity}'; expected: {known}.")
+    return similarity
 
 
 def fingerprint_of(**parts: Any) -> str:

@@ -165,9 +165,10 @@ def ann_recall(
 
     Row i of each argument holds one query's scores on the same vectors; rows of `exact_scores` need
     `k` entries, or those of the entire corpus if it is smaller. One of the first `k` hits counts if
-    its score reaches the exact k-th score minus 1e-6, so ties cost nothing: an exact index has 1.0.
-    A query without exact hits is left out; 1.0 if none is left. This is ann-benchmarks' recall with
-    a threshold. A `k` less than 1, or different numbers of rows, is an `InputError`.
+    its score reaches the exact k-th score up to a millionth of it, so ties cost nothing: an exact
+    index has 1.0. A query without exact hits is left out; 1.0 if none is left. This is ann-
+    benchmarks' recall with a threshold. A `k` less than 1, or different numbers of rows, is an
+    `InputError`.
     """
     _check_k(k)
     if len(found_scores) != len(exact_scores):
@@ -177,7 +178,8 @@ def ann_recall(
     for found, exact in zip(found_scores, exact_scores, strict=True):
         best = sorted(exact, reverse=True)[:k]
         if best:
-            reached = sum(score >= best[-1] - SCORE_TOLERANCE for score in found[:k])
+            least = best[-1] - SCORE_TOLERANCE * abs(best[-1])
+            reached = sum(score >= least for score in found[:k])
             shares.append(min(reached, len(best)) / len(best))
     return _average(shares) if shares else 1.0
 

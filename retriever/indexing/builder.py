@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.records import EmbeddingRow, IndexRow, NewEmbedding, kind_of
+from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, NewEmbedding, kind_of
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
+from indexes.neighbors import COSINE
 from indexes.pipeline.encoder import Encode
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.advice import shell_command
-from retriever.embedders.base import Embedder, Fittable, HasNotes, Matrix
+from retriever.embedders.base import Embedder, Fittable, HasNotes, Matrix, similarity_of
 from retriever.indexing.builds import (
     DTYPES,
     BuildReport,
@@ -209,13 +210,16 @@ def new_embedding(
     embedder: Embedder, dtype: str, folder: Path, attributes: Mapping[str, Any]
 ) -> NewEmbedding:
     """Return what the catalog keeps of an embedder, and of how its vectors are stored."""
-    case = getattr(embedder, "case", None)
+    case, similarity = getattr(embedder, "case", None), similarity_of(embedder)
+    own = {"case": case} if isinstance(case, str) else {}
+    if similarity != COSINE:
+        own[SIMILARITY] = similarity
     return NewEmbedding(
         embedder=embedder_record(embedder, folder),
         model=embedder.name,
         fingerprint=embedder.fingerprint,
         dim=embedder.dim,
         dtype=dtype,
-        attributes={**attributes, **({"case": case} if isinstance(case, str) else {})},
+        attributes={**attributes, **own},
         parameters=embedder.parameters if isinstance(embedder, Fittable) else None,
     )

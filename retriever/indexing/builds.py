@@ -19,7 +19,7 @@ from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
-from retriever.embedders import Embedder, TextReport, modalities_of
+from retriever.embedders import Embedder, TextReport, modalities_of, similarity_of
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 
@@ -144,6 +144,8 @@ def _check(wanted: BuildRequest) -> None:
             f"The embedder {embedder.name} encodes {', '.join(takes) or 'nothing'}, not text; "
             "the passages of a collection are text. Choose an embedder of text."
         )
+    if embedder is not None:
+        similarity_of(embedder)
     check_dtype(wanted.dtype)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from indexes.catalog.records import EmbeddingRow, IndexRow
 from indexes.errors import MismatchError
 from retriever.embedders import Embedder
-from retriever.embedders.base import fingerprint_parts, vector_fingerprint
+from retriever.embedders.base import fingerprint_parts, similarity_of, vector_fingerprint
 
 # In an index's definition: the embedder of its queries, if that is not the one of its vectors.
 QUERIES = "queries"
@@ -18,6 +18,12 @@ def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder)
             f"Index '{index}' holds {embedding.model} vectors ({embedding.dim} wide); "
             f"the query came from {embedder.name} ({embedder.dim} wide). "
             "Use the model that made the index, or build another index with this one."
+        )
+    if (similarity := similarity_of(embedder)) != embedding.similarity:
+        raise MismatchError(
+            f"The vectors of index '{index}' are compared by '{embedding.similarity}', those of "
+            f"{embedder.name} by '{similarity}'. Build another index with this embedder, or use it "
+            f"with the option similarity {embedding.similarity}."
         )
     if vector_fingerprint(embedder.fingerprint) != vector_fingerprint(embedding.fingerprint):
         raise MismatchError(

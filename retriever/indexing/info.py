@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.records import IndexRow, kind_of
+from indexes.catalog.records import SIMILARITY, IndexRow, kind_of
 from indexes.errors import pluralize, shown
+from indexes.neighbors import COSINE
 from indexes.progress import PEAK_MEMORY
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
@@ -48,7 +49,8 @@ class IndexInfo:
     embedder's fitted parameters; `fitted_documents` and `fitted_texts` count the documents and
     passages that it was fitted on, of the present `documents`; None if it was not fitted here.
     `refitting` says that a refit is under way or was interrupted. `case` says whether words are
-    read as written or in lower case, if the embedder reports it.
+    read as written or in lower case, if the embedder reports it. `similarity` is how queries are
+    compared with the vectors: `cosine`, `dot` or `euclidean`.
     """
 
     name: str
@@ -82,6 +84,7 @@ class IndexInfo:
     fitted_texts: int | None = None
     refitting: bool = False
     case: str = ""
+    similarity: str = ""
 
     @property
     def description(self) -> str:
@@ -95,11 +98,15 @@ class IndexInfo:
         if not kind_of(self.kind).has_vectors:
             return []
         defaults = {"weighting": "mean", "precision": "float32", "dim": self.dim}
-        return [
+        shown = [
             name if value is True else str(value) if name == "weighting" else f"{name} {value}"
             for name, value in self.options.items()
-            if name not in UNSEEN and defaults.get(name) != value
+            if name not in UNSEEN | {SIMILARITY} and defaults.get(name) != value
         ]
+        # Declared by the model or chosen; the cosine goes without saying unless it was chosen.
+        if self.similarity != COSINE or self.options.get(SIMILARITY) == COSINE:
+            shown.append(f"similarity {self.similarity}")
+        return shown
 
 
 @dataclass(frozen=True)
@@ -230,6 +237,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         fitted_texts=fitted.get("texts"),
         refitting=store.is_refitting(embedding),
         case=embedding.attributes.get("case", ""),
+        similarity=embedding.similarity,
     )
 
 

@@ -113,7 +113,7 @@ class DenseFinder(_SingleIndex):
         return snapshot.search(self.name, vectors, k, where=where, exact=self.exact)
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
-        """Return the cosines of given documents, from the stored vectors."""
+        """Return the scores of given documents, from the stored vectors."""
         self._check(snapshot)
         return snapshot.scores(self.name, queries.vectors(self.embedder), keys)
 

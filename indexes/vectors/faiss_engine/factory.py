@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 
 from indexes.errors import InputError
-from indexes.neighbors import Keys, Matrix
+from indexes.neighbors import COSINE, DOT, EUCLIDEAN, Keys, Matrix
 from indexes.vectors.blocks import Block, count_live, live
 from indexes.vectors.faiss_engine.index import FaissIndex, reason
 from indexes.vectors.faiss_engine.search_params import (
@@ -21,6 +21,12 @@ from indexes.vectors.faiss_engine.search_params import (
 )
 
 NO_KEYS: Keys = np.empty(0, np.int64)
+# The cosine of unit vectors is their inner product.
+METRICS = {
+    COSINE: faiss.METRIC_INNER_PRODUCT,
+    DOT: faiss.METRIC_INNER_PRODUCT,
+    EUCLIDEAN: faiss.METRIC_L2,
+}
 TRAINING_ROWS = 262_144
 TRIAL_ROWS = 64
 
@@ -37,7 +43,8 @@ def build(
     parameters: SearchParameters = DEFAULTS,
 ) -> FaissIndex:
     """Train and fill an index, without `deleted` keys; see `IndexEngine.build`."""
-    inner = check_factory(factory, dim)
+    metric = METRICS[blocks[0].similarity if blocks else COSINE]
+    inner = check_factory(factory, dim, metric)
     rows = count_live(blocks, deleted)
     if not rows:
         raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
@@ -59,12 +66,12 @@ def build(
     return FaissIndex(index, parameters)
 
 
-def check_factory(factory: str, dim: int) -> Any:
+def check_factory(factory: str, dim: int, metric: int = faiss.METRIC_INNER_PRODUCT) -> Any:
     """Return a new, empty FAISS index for a factory string; raise an InputError if it refuses."""
     if trouble := _trouble(factory):
         raise InputError(f"FAISS cannot use '{factory}': {trouble}. Try HNSW32 or 'IVF256,SQ8'.")
     try:
-        return faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+        return faiss.index_factory(dim, factory, metric)
     except (RuntimeError, AssertionError, TypeError, MemoryError) as error:
         raise InputError(
             f"FAISS knows no index '{factory}' for vectors {dim} wide: {reason(error)}. "

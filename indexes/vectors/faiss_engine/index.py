@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import (
+    COSINE,
+    EUCLIDEAN,
     NO_KEY,
     Keys,
     Matrix,
@@ -48,6 +50,7 @@ class FaissIndex:
         self._file, self._chosen = index, parameters
         self._index = faiss.downcast_index(index.index)
         self._dim = int(self._index.d)
+        self._is_distance = self._index.metric_type == faiss.METRIC_L2
         self.keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
         self.rows = len(self.keys)
         # FAISS's search parameters of the last `k` without a mask.
@@ -87,12 +90,14 @@ class FaissIndex:
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
         """Return about `k` nearest keys of each query, by FAISS's own scores; see `VectorIndex`."""
         k = min(validate_k(k), self.rows)
-        queries = normalize_queries(queries, self._dim)
+        # The length of a query changes no order of inner products.
+        similarity = EUCLIDEAN if self._is_distance else COSINE
+        queries = normalize_queries(queries, self._dim, similarity)
         if not k or not len(queries) or (mask and not mask.visible.any()):
             return nothing(len(queries))
         try:
             if mask is None or self._takes_selectors:
-                scores, rows = self._index.search(queries, k, params=self._parameters(k, mask))
+                scores, rows = self._search(queries, k, self._parameters(k, mask))
             else:
                 rows, scores = self._search_past(queries, k, ~mask.visible)
         except RuntimeError as error:
@@ -104,6 +109,11 @@ class FaissIndex:
         missing = rows == NO_ROW
         keys = np.where(missing, NO_KEY, self.keys[rows])
         return Neighbors(keys, np.where(missing, -np.inf, scores))
+
+    def _search(self, queries: Matrix, k: int, parameters: Any) -> tuple[Matrix, Keys]:
+        """Return FAISS's scores, of which a higher one is better, and its rows."""
+        scores, rows = self._index.search(queries, k, params=parameters)
+        return -scores if self._is_distance else scores, rows
 
     def _parameters(self, k: int, mask: Mask | None) -> Any:
         if mask is not None:
@@ -123,7 +133,7 @@ class FaissIndex:
         # The rough scan must also return its hidden rows, but need not find k_factor of each.
         factor = max(1.0, (k * self._chosen.k_factor + many) / wanted)
         parameters = faiss_parameters(self._index, wanted, self._chosen, refine_factor=factor)
-        scores, rows = self._index.search(queries, wanted, params=parameters)
+        scores, rows = self._search(queries, wanted, parameters)
         rows[(rows != NO_ROW) & hidden[rows]] = NO_ROW
         found = best(rows, scores, k)
         return found.keys, found.scores

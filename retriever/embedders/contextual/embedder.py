@@ -48,8 +48,9 @@ class ContextualEmbedder:
     the first layer, -1 the last), or several to be averaged, `-4,-3,-2,-1` or `-4..-1`.
     `query_prompt` and `document_prompt` replace the model's own prompts; an empty one means no
     prompt. `dim`: keep only the first `dim` values of a vector, for models trained for that
-    (Matryoshka). `normalize`: only true is supported; scores are cosines, so vectors always have
-    length 1.
+    (Matryoshka). `similarity`: `cosine`, `dot` (the inner product) or `euclidean` (the distance);
+    by default, what the model declares. Vectors that the model itself normalizes are compared by
+    the cosine, which ranks them as the others do. `normalize`: only true is supported.
 
     `runtime` is `torch`, `onnx` (onnxruntime with a graph that is exported once into the user's
     cache, and compared with torch before use), or `auto`, the faster one on this machine (see
@@ -59,13 +60,14 @@ class ContextualEmbedder:
     fastest here. `batch_size` is the maximum number of texts computed at once; by default, the
     fastest.
 
-    Vectors are float32 of length 1; blank texts get zeros.
+    Vectors are float32, of length 1 for the cosine, else as the model returns them; blank texts get
+    zeros.
 
     Attributes: `max_length` counts special tokens, and is None if unlimited; `layers` is the number
-    of hidden layers. `runtime` and `precision` are those in use; `notes` say why, and warn about
-    the model, one sentence each. `tokenizer_json` is the text of the model's `tokenizer.json`, if
-    any. `fingerprint` has weights, modules, prompts, vocabulary and length of the model, and
-    runtime and precision if they are not torch and float32.
+    of hidden layers; `similarity` says how vectors are compared. `runtime` and `precision` are
+    those in use; `notes` say why, and warn about the model, one sentence each. `tokenizer_json` is
+    the text of the model's `tokenizer.json`, if any. `fingerprint` has weights, modules, prompts,
+    vocabulary and length of the model, and runtime and precision if they are not torch and float32.
 
     Raises:
         ModelNotAvailableError: the model cannot be loaded; the message lists what was tried and how
@@ -90,13 +92,14 @@ class ContextualEmbedder:
         dim: int | None = None,
         query_prompt: str | None = None,
         document_prompt: str | None = None,
+        similarity: str | None = None,
         normalize: bool = True,
     ) -> None:
         check_count("batch_size", batch_size)
         check_one_of("runtime", runtime, RUNTIMES)
         layers = None if layer is None else parse_layers(layer)
-        prompts = query_prompt, document_prompt
-        self._choices = EncodingOptions(max_length, precision, pooling, layers, dim, *prompts)
+        own = query_prompt, document_prompt, similarity
+        self._choices = EncodingOptions(max_length, precision, pooling, layers, dim, *own)
         validate_options(self._choices, normalize)
         model = place_of(model)
         self._name, self._device, self._runtime = model, device, runtime
@@ -104,6 +107,7 @@ class ContextualEmbedder:
         card, engine = self._opened.card, self._opened.engine
         self.name = Path(model).resolve().name if Path(model).exists() else _last(model)
         self.dim, self.max_length, self.layers = card.dim, card.max_length, card.layers
+        self.similarity = card.similarity
         self.runtime, self.precision = engine.runtime, engine.precision
         self.notes = self._opened.notes
         self.tokenizer_json, self.fingerprint = card.tokenizer, card.fingerprint
@@ -158,7 +162,7 @@ class ContextualEmbedder:
         return EmbedderSpec("contextual", model, given)
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
-        """Return unit vectors (len(texts), dim) float32, with the model's document prompt.
+        """Return vectors (len(texts), dim) float32, with the model's document prompt.
 
         Raises:
             InputError: see `check_texts`.
@@ -166,7 +170,7 @@ class ContextualEmbedder:
         return self._texts.encode(texts, "document")[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
-        """Return unit vectors (len(texts), dim) float32, with the model's query prompt."""
+        """Return vectors (len(texts), dim) float32, with the model's query prompt."""
         return self._texts.encode(texts, "query")[0]
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:

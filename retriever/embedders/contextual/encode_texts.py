@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from indexes.neighbors import COSINE
 from indexes.text.normalize import normalize_all
 from retriever.embedders.base import Matrix, TextReport, check_texts, unit
 from retriever.embedders.contextual.batching import batches
@@ -28,9 +29,9 @@ class ModelTexts:
     batch_size: int | None
 
     def encode(self, texts: Sequence[str], task: str) -> tuple[Matrix, TextReport]:
-        """Return unit vectors (len(texts), dim) and the report on the texts.
+        """Return vectors (len(texts), dim) and the report on the texts.
 
-        Blank texts get zeros.
+        They have length 1 for the cosine, else the model's own. Blank texts get zeros.
         """
         check_texts(texts)
         texts = normalize_all(texts)
@@ -50,7 +51,7 @@ class ModelTexts:
             filled = [place for place in not_blank if read.tokens[place]]
             padded = self._fill(part, read, filled, skipped)
             report += _report(read, filled, padded)
-        return unit(vectors), report
+        return self._scaled(vectors), report
 
     def report(self, texts: Sequence[str], task: str) -> TextReport:
         """Return the report on texts, prompt included, without computing vectors."""
@@ -79,7 +80,10 @@ class ModelTexts:
         if filled:
             some, prompt = [texts[place] for place in filled], card.prompt(task)
             vectors[filled] = self.opened.model().embed_texts(some, prompt, task, self.batch_size)
-        return unit(vectors), self._report_by_model(texts, task)
+        return self._scaled(vectors), self._report_by_model(texts, task)
+
+    def _scaled(self, vectors: Matrix) -> Matrix:
+        return unit(vectors) if self.opened.card.similarity == COSINE else vectors
 
     def _report_by_model(self, texts: Sequence[str], task: str) -> TextReport:
         """Return the report on texts that the model preprocesses itself."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from indexes.neighbors import COSINE
 from retriever.embedders.base import fingerprint_of
 
 # Case, accents, digits, signs, other scripts and emoji: where tokenizers differ.
@@ -34,14 +35,18 @@ CONFIG = (
 )
 
 
-def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = None) -> str:
+def fingerprint_of_model(
+    model: Any, max_length: int | None, dim: int | None = None, similarity: str = COSINE
+) -> str:
     """Return one line of JSON on weights, modules, prompts, length, vocabulary and a probe.
 
     Path, name, device and batch size are left out. `dim` is the number of leading values kept of
     each vector, if it differs from the model's own.
     """
-    # Without a chosen dim, fingerprints stay as they were before the option existed.
-    chosen = {} if dim is None else {"dim": dim}
+    # Without a chosen dim, and for the cosine, fingerprints stay as they were before these existed.
+    chosen: dict[str, Any] = {} if dim is None else {"dim": dim}
+    if similarity != COSINE:
+        chosen["similarity"] = similarity
     return fingerprint_of(
         **chosen,
         kind="contextual",
@@ -54,7 +59,7 @@ def fingerprint_of_model(model: Any, max_length: int | None, dim: int | None = N
         vocabulary=_vocabulary_checksum(model.tokenizer),
         probe=_probe(model),
         text="normalized",
-        unit=True,
+        unit=similarity == COSINE,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from indexes.neighbors import COSINE
+
 RUNTIMES = ("auto", "torch", "onnx")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8", "auto")
 # Pooling modes: our names to those of sentence-transformers.
@@ -26,7 +28,7 @@ class EncodingOptions:
 
     `precision` is that of the weights and the computation. `pooling` is one of `POOLINGS`; `layer`
     are the layers to average, as `parse_layers` returns them; `dim` is the number of leading
-    values kept of a vector. An empty prompt means no prompt.
+    values kept of a vector. An empty prompt means no prompt. `similarity` is one of `SIMILARITIES`.
     """
 
     max_length: int | None = None
@@ -36,6 +38,7 @@ class EncodingOptions:
     dim: int | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None
+    similarity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class ModelInfo:
     `fingerprint` is that of the vectors. `tokenizer` is the text of a `tokenizer.json`, `pad` the
     padding token, `side` the end at which long texts are truncated. `plain` models read tokens and
     a mask, and nothing else. If `pools_prompt` is false, the tokens of a prompt are read but not
-    pooled. `notes` are sentences for the user who builds with the model.
+    pooled. `notes` are sentences for the user who builds with the model. `similarity` says how
+    vectors are compared: of length 1 for `cosine`, else as the model returns them.
     """
 
     dim: int
@@ -59,6 +63,7 @@ class ModelInfo:
     pools_prompt: bool
     layers: int
     notes: tuple[str, ...] = ()
+    similarity: str = COSINE
 
     def prompt(self, task: str) -> str:
         """Return the first non-empty prompt for a task, `query` or `document`, or an empty text.

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from indexes.errors import InputError
+from indexes.neighbors import SIMILARITIES
 from retriever.embedders.contextual.model_info import POOLINGS, PRECISIONS, EncodingOptions
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.validation import check_count, check_one_of
@@ -23,14 +24,16 @@ def validate_options(options: EncodingOptions, normalize: bool) -> None:
     check_one_of("precision", options.precision, PRECISIONS)
     if options.pooling is not None:
         check_one_of("pooling", options.pooling, tuple(POOLINGS))
+    if options.similarity is not None:
+        check_one_of("similarity", options.similarity, SIMILARITIES)
     for name in ("query_prompt", "document_prompt"):
         value = getattr(options, name)
         if value is not None and not isinstance(value, str):
             raise InputError(f"{name} is {value!r}; expected text, which may be empty.")
     if normalize is not True:
         raise InputError(
-            f"normalize is {normalize!r}; expected True: scores are cosines here, so vectors "
-            "always have length 1."
+            f"normalize is {normalize!r}; expected True. For vectors of their own length, set "
+            "similarity to dot or euclidean."
         )
 
 

@@ -48,7 +48,7 @@ def count_layers(transformer: Any) -> int:
     return int(count or 0)
 
 
-def _width(model: Any) -> int:
+def width_of(model: Any) -> int:
     """Return the dimension of a `SentenceTransformer` before truncation."""
     own, model.truncate_dim = model.truncate_dim, None
     try:
@@ -89,7 +89,7 @@ def _prompts(own: Mapping[str, str], choices: EncodingOptions) -> dict[str, str]
 
 def _truncate_vectors(model: Any, dim: int) -> int | None:
     """Truncate the vectors; return the new dimension if it differs from the model's own."""
-    width = _width(model)
+    width = width_of(model)
     if dim > width:
         raise InputError(
             f"dim is {dim}; the vectors of this model have {width} numbers: expected 1 to {width}."

@@ -8,6 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
+from indexes.neighbors import COSINE
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.engine import Engine
@@ -38,10 +39,11 @@ ENOUGH = {"float32": (0.99999, 0.99999), "bfloat16": (0.98, 0.95), "int8": (0.98
 
 @dataclass(frozen=True)
 class Probes:
-    """Tokens of short and long texts, and the padding token."""
+    """Tokens of short and long texts, the padding token, and how vectors are compared."""
 
     tokens: list[list[int]]
     pad: int
+    similarity: str = COSINE
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def probes_of(card: ModelInfo) -> Probes:
     long = [" ".join(some[: 3 + 2 * place]) for place, some in enumerate(turned)]
     limit = min(card.max_length or LONG, LONG)
     read = ModelTokenizer(card.tokenizer, limit, card.side).read([*SENTENCES, *long])
-    return Probes([tokens for tokens in read.tokens if tokens], card.pad)
+    return Probes([tokens for tokens in read.tokens if tokens], card.pad, card.similarity)
 
 
 def vectors_of(engine: Engine, probes: Probes, budget: int | None = None) -> Matrix:
@@ -93,20 +95,25 @@ def vectors_of(engine: Engine, probes: Probes, budget: int | None = None) -> Mat
 def likeness(engine: Engine, probes: Probes, right: Matrix) -> Similarity:
     """Compare an engine's vectors with the reference, for single texts and for batches.
 
-    A vector that is not finite, or zero where the reference is not, counts as a cosine of -1.
+    A vector that is not finite, or zero where the reference is not, counts as a cosine of -1. Where
+    vectors are not compared by the cosine, other lengths lower it.
     """
     ways = [vectors_of(engine, probes)]
     if engine.budget > 1:
         ways.append(vectors_of(engine, probes, budget=1))
-    cosines = np.concatenate([_cosines(vectors, right) for vectors in ways])
+    cosines = np.concatenate([_cosines(vectors, right, probes) for vectors in ways])
     return Similarity(float(cosines.mean()), float(cosines.min()))
 
 
-def _cosines(a: Matrix, b: Matrix) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _cosines(a: Matrix, b: Matrix, probes: Probes) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     a64, b64 = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(all="ignore"):
         products = np.einsum("ij,ij->i", a64, b64)
-        cosines = products / (np.linalg.norm(a64, axis=1) * np.linalg.norm(b64, axis=1))
+        lengths = np.linalg.norm(a64, axis=1), np.linalg.norm(b64, axis=1)
+        if probes.similarity == COSINE:
+            cosines = products / (lengths[0] * lengths[1])
+        else:  # the same for equal lengths
+            cosines = 2 * products / (lengths[0] ** 2 + lengths[1] ** 2)
     same = (a64 == b64).all(axis=1)
     return np.where(same, 1.0, np.where(np.isfinite(cosines), cosines, -1.0))
 

@@ -16,6 +16,7 @@ from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.fingerprint import fingerprint_of_model
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.overrides import apply_overrides, count_layers, layer_of_tokens
+from retriever.embedders.contextual.similarity import similarity_notes, similarity_of_model
 
 # Positions per batch: small batches stay in a CPU's caches, a GPU needs large ones.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
@@ -55,18 +56,25 @@ class SentenceModel:
         length = inspection.finite_length(model.max_seq_length)
         kind = type(self._transformer).__name__
         raw = inspection.raw_notes(model, kind) if self._raw else ()
+        chosen = self._choices.similarity
+        similarity = similarity_of_model(model, chosen)
         return ModelInfo(
             dim=int(model.truncate_dim or model.get_embedding_dimension()),
             max_length=inspection.limit_of(model),
             prompts={name: text for name, text in sorted(model.prompts.items()) if text},
-            fingerprint=fingerprint_of_model(model, length, self._chosen_dim),
+            fingerprint=fingerprint_of_model(model, length, self._chosen_dim, similarity),
             tokenizer=None if backend is None else str(backend.to_str()),
             pad=inspection.padding_of(model),
             side=str(getattr(tokenizer, "truncation_side", "right")),
             plain=inspection.is_plain(model),
             pools_prompt=all(getattr(module, "include_prompt", True) for module in model),
             layers=count_layers(self._transformer),
-            notes=(*raw, *inspection.prompt_notes(model.prompts, self._choices)),
+            notes=(
+                *raw,
+                *inspection.prompt_notes(model.prompts, self._choices),
+                *similarity_notes(model, chosen),
+            ),
+            similarity=similarity,
         )
 
     def embed(self, batch: Batch, skipped: int = 0) -> Matrix:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from indexes.errors import pluralize
+from indexes.neighbors import COSINE
 from retriever.evaluation.results import ComparisonResults, Row
 from retriever.evaluation.significance import Difference
 from retriever.formatting import WIDTH, count, decimals, format_bytes, percentage, signed
@@ -87,7 +88,7 @@ def _comparison_table(
 
 def _sections(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[Lines]:
     yield from _qualities(comparison, rows)
-    yield "what they find", list(_agreement(comparison, rows))
+    yield "what they find", [*_agreement(comparison, rows), *_similarities(rows)]
     yield "one query alone, ms p50 / p95", list(_latencies(rows))
     throughput = NumberLine("queries a second", [row.throughput for row in rows], count, max)
     yield "all queries as one batch", [throughput] if _any([throughput]) else []
@@ -162,6 +163,13 @@ def _agreement(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[N
         NumberLine("corpus words known", [row.corpus_coverage for row in rows], percentage, max),
     ]
     yield from _any(lines)
+
+
+def _similarities(rows: Sequence[Row]) -> Iterator[TextLine]:
+    """Yield how vectors are compared, unless all are by the cosine."""
+    found = ["" if row.index is None else row.index.similarity for row in rows]
+    if set(found) - {"", COSINE}:
+        yield TextLine("similarity", [(one or "-", "" if one else "dim") for one in found])
 
 
 def _any(lines: Sequence[NumberLine]) -> list[NumberLine]:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.neighbors import COSINE
 from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
-from retriever.embedders.base import Matrix, vector_fingerprint
+from retriever.embedders.base import Matrix, similarity_of, vector_fingerprint
 from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.indexing.builds import BuildReport
@@ -112,8 +113,8 @@ def distill(
 
     Raises:
         UnknownNameError: no index has the name `teacher`.
-        InputError: the index has no vectors, there are no documents, a number is out of range, or
-            only one of queries and judgments is given.
+        InputError: the index has no vectors, or does not compare them by the cosine; there are no
+            documents; a number is out of range; or only one of queries and judgments is given.
         CollectionError: a different model or an index has this name, or the disk is full.
         LockedError: another process is distilling this model.
     """
@@ -149,6 +150,7 @@ class _Distilling:
         """Fit the student and put it in its folder, unless the same one is there."""
         self.job.check()
         embedder = self.job.library.embedder(self.teacher)
+        _check_similarity(self.teacher, embedder)
         identity = self._identity(embedder)
         if self.job.place.exists():
             if precision is not None:
@@ -255,6 +257,16 @@ class _Encoded:
     tokenizer: str
     tokens: TeacherVectors
     texts: TeacherVectors
+
+
+def _check_similarity(index: str, teacher: Embedder) -> None:
+    """Check that a student, which learns directions, can learn how the teacher ranks."""
+    if (similarity := similarity_of(teacher)) != COSINE:
+        raise InputError(
+            f"{teacher.name}, the teacher of '{index}', compares vectors by '{similarity}', and a "
+            "student learns only their directions. Choose an index with the similarity 'cosine', "
+            "or build one with this model and the option similarity cosine."
+        )
 
 
 def _at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:

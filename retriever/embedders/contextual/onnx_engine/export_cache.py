@@ -98,6 +98,8 @@ def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source
         return None
     chosen = {name: value for name, value in asdict(choices).items() if name != "precision"}
     reading = {name: chosen.pop(name) for name in READING}
+    if chosen["similarity"] is None:
+        del chosen["similarity"]  # graphs keep the names that they had before this option existed
     path = Path(model).expanduser()
     try:
         checksum = checksum_of(list(files.values()))
