@@ -236,6 +236,7 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
         "gensim": ["retriever/embedders/word_vectors", "retriever/training/word_vectors"],
         # Splitting texts, reading Parquet and files of word vectors.
         "pyarrow": [
+            "indexes/text",
             "retriever/embedders/tokenization",
             "retriever/embedders/word_vectors",
             "retriever/formats",

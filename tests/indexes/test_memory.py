@@ -54,6 +54,7 @@ def flat_searcher(block):
         structure=None,
         deleted=np.empty(0, np.int64),
         missing=0,
+        stale=0,
     )
 
 

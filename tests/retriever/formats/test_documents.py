@@ -371,14 +371,14 @@ def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
-        ("a.jsonl", gzip.compress(JSONL), "looks like gzip data. Rename it to end in .gz."),
-        ("a.parquet", gzip.compress(PARQUET), "looks like gzip data."),
+        ("a.jsonl", gzip.compress(JSONL, mtime=0), "looks like gzip data. Rename it to end in .gz."),
+        ("a.parquet", gzip.compress(PARQUET, mtime=0), "looks like gzip data."),
         ("a.jsonl", PARQUET, "looks like a Parquet file. Read it as parquet"),
         ("a.csv", b"PK\x03\x04rest", "looks like a zip archive or an office document. Unpack"),
         ("a.tsv", b"SQLite format 3\0rest", "looks like an SQLite database. Export its table"),
         ("a.csv", "id,text\n".encode("utf-16"), "looks like UTF-16 text. Save it as UTF-8."),
         ("a.txt", b"%PDF-1.7", "looks like a PDF. Extract its text first."),
-        ("a.jsonl.gz", gzip.compress(PARQUET), "looks like a Parquet file."),
+        ("a.jsonl.gz", gzip.compress(PARQUET, mtime=0), "looks like a Parquet file."),
         ("a.parquet", JSONL, "does not start like one. Pass another file"),
         ("a.parquet", b"", "should be parquet, but is empty."),
         ("a.jsonl.gz", JSONL, "ends in .gz, but it is not gzip data."),

@@ -153,7 +153,7 @@ def test_upper_case_is_detected(write):
         ("2 2\na 1 2\nb 3 nan\n", "line 3: a value is not a finite number"),
         ("2 2\na 1 2\nb 3 1e99\n", "line 3: a value is not a finite number"),
         (b"2 2\na 1 2\n\xe9 3 4\n", r"line 3: b'\\xe9' is not valid UTF-8"),
-        (gzip.compress(TOY.encode() * 999)[:-20], "truncated gzip file"),
+        (gzip.compress(TOY.encode() * 999, mtime=0)[:-20], "truncated gzip file"),
         (binary([(b"a", [1, 2])], promised=2), "ends in word 2; .* promises 2 words"),
         (binary([(b"a", [1, 2]), (b"b", [3, 4])])[:-3], "ends in word 2"),
         (binary([(b"a", [1, 2]), (b"b", [3, 4])], promised=1), "there is more after them"),
