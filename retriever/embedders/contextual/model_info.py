@@ -45,7 +45,8 @@ class ModelInfo:
     `fingerprint` is that of the vectors. `tokenizer` is the text of a `tokenizer.json`, `pad` the
     padding token, `side` the end at which long texts are truncated. `plain` models read tokens and
     a mask, and nothing else. If `pools_prompt` is false, the tokens of a prompt are read but not
-    pooled. `notes` are sentences for the user who builds with the model.
+    pooled. With `literal`, names of special tokens in a text are read as text. `notes` are
+    sentences for the user who builds with the model.
     """
 
     dim: int
@@ -58,6 +59,7 @@ class ModelInfo:
     plain: bool
     pools_prompt: bool
     layers: int
+    literal: bool = False
     notes: tuple[str, ...] = ()
 
     def prompt(self, task: str) -> str:
