@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
 from retriever.embedders.base import Matrix
+from retriever.embedders.validation import check_not_pointer
 from retriever.embedders.word_vectors import formats, mmap_format
 from retriever.embedders.word_vectors.cache import cached, converted_before
 from retriever.embedders.word_vectors.fasttext_bin import validate_fasttext
@@ -117,7 +118,10 @@ def load_words(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> W
     try:
         if path.is_dir():
             files = _packaged_files(path)
+            for file in files:
+                check_not_pointer(file)
             return WordVectors(*cached(files, partial(_convert_package, *files)))
+        check_not_pointer(path)
         converter = _FileConverter(path, formats.detect(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None

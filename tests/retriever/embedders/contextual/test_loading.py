@@ -10,12 +10,9 @@ import pytest
 from indexes.errors import ModelNotAvailableError
 from retriever.embedders import ContextualEmbedder
 from tests.support.families import TEXTS, save, sentence_model
+from tests.support.format_files import POINTER
 from tests.support.toy import refused
 
-POINTER = (
-    b"version https://git-lfs.github.com/spec/v1\n"
-    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
-)
 # Families with a tokenizer of each kind: word pieces, unigrams, and bytes with merges.
 NAMES = ("bert", "albert", "xlm-roberta", "mpnet", "t5", "roberta", "gpt2", "qwen2")
 
