@@ -161,3 +161,24 @@ def test_special_tokens_in_a_text_are_read_as_the_folder_says(intact, tmp_path, 
         assert ("split_special_tokens" in embedder.fingerprint) == split
         # "the", a special token or five pieces, "river"; between two special tokens.
         assert embedder.report_queries(texts[:1]).tokens == (9 if split else 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime"), [("bert", "onnx"), ("bert", "torch"), ("roberta", "torch")]
+)
+def test_a_length_beyond_the_positions_is_cut_to_them(intact, tmp_path, name, runtime, monkeypatch):
+    from sentence_transformers.sentence_transformer.modules import CNN, Pooling, Transformer
+
+    monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "cache"))
+    # A CNN reads the padding, so such a model does its own preprocessing.
+    parts = [Transformer(str(intact[name])), Pooling(16, pooling_mode="mean")]
+    if runtime == "torch":
+        parts = [parts[0], CNN(16, out_channels=8), Pooling(24, pooling_mode="mean")]
+    folder = sentence_model(tmp_path / "model", parts)
+    config = folder / "sentence_bert_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "max_seq_length": 1000}))
+    embedder = ContextualEmbedder(folder, runtime=runtime, device="cpu")
+    assert embedder.max_length == (38 if name == "roberta" else 40)
+    vectors, report = embedder.encode_and_report(["river " * 999, "river"])
+    assert np.isfinite(vectors).all()
+    assert (report.truncated, report.tokens > embedder.max_length) == (1, True)
