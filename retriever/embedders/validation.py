@@ -1,4 +1,4 @@
-"""Checks of the options and texts that embedders are given."""
+"""Checks of the options, texts and files that embedders are given."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from indexes.errors import InputError
+from indexes.errors import FileFormatError, InputError
+
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+LFS_START, LFS_BYTES = b"version https://git-lfs.github.com/spec/", 1024
+LFS_ADVICE = "a Git LFS pointer, not the file itself. Run in its repository: git lfs pull"
 
 
 def place_of(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
@@ -34,3 +38,20 @@ def check_one_of(name: str, value: str, known: Sequence[str]) -> None:
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, at most 200 characters; its type if empty."""
     return (next(iter(str(error).splitlines()), "") or type(error).__name__)[:200]
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Return whether a file only says where Git LFS has its content."""
+    try:
+        if path.stat().st_size > LFS_BYTES:
+            return False
+        with path.open("rb") as file:
+            return file.read(len(LFS_START)) == LFS_START
+    except OSError:
+        return False
+
+
+def check_not_pointer(path: Path) -> None:
+    """Raise FileFormatError if a file only says where Git LFS has its content."""
+    if is_lfs_pointer(path):
+        raise FileFormatError(f"{path} is {LFS_ADVICE}")

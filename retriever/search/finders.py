@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,28 +11,36 @@ from typing import Protocol
 import numpy as np
 
 from indexes.catalog.filters import Filter
-from indexes.errors import MismatchError
+from indexes.errors import InputError, MismatchError, RetrieverError
 from indexes.lexical.bm25 import READING, Terms, terms_of
 from indexes.neighbors import Keys, Neighbors
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
 from retriever.advice import shell_command
 from retriever.embedders.base import Embedder, Matrix, ReportsCoverage
+from retriever.embedders.validation import first_line
 from retriever.indexing.fingerprints import check_query_embedder
 from retriever.indexing.info import missing_note
 
+# Characters of a query in a message.
+SHOWN = 80
+
 
 class Queries:
-    """Some queries, with their vectors by embedder and their terms by language, computed once."""
+    """Some queries, with their vectors by embedder and their terms by language, computed once.
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.texts = texts
+    `ids` are their names, for messages.
+    """
+
+    def __init__(self, texts: Sequence[str], ids: Sequence[str] | None = None) -> None:
+        self.texts, self.ids = texts, ids
         self._vectors: list[tuple[Embedder, Matrix]] = []
         self._terms: dict[str, Sequence[Terms]] = {}
 
     def subset(self, places: Sequence[int]) -> Queries:
         """Return some of the queries, with what has been computed for them."""
-        some = Queries([self.texts[place] for place in places])
+        ids = None if self.ids is None else [self.ids[place] for place in places]
+        some = Queries([self.texts[place] for place in places], ids)
         some._vectors = [(embedder, vectors[places]) for embedder, vectors in self._vectors]
         some._terms = {
             language: [terms[place] for place in places] for language, terms in self._terms.items()
@@ -39,13 +48,43 @@ class Queries:
         return some
 
     def vectors(self, embedder: Embedder) -> Matrix:
-        """Return the vectors (len(texts), dim) that an embedder gives them."""
+        """Return the vectors (len(texts), dim) that an embedder gives them.
+
+        Raises:
+            InputError: it cannot encode a query, or gives it a value that is not finite.
+        """
         for known, vectors in self._vectors:
             if known is embedder or known.fingerprint == embedder.fingerprint:
                 return vectors
-        vectors = embedder.encode_queries(self.texts)
+        vectors = self._encode(embedder, self.texts)
+        if not np.isfinite(vectors).all():
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise self._refused(embedder, row, "its vector has a value that is not finite")
         self._vectors.append((embedder, vectors))
         return vectors
+
+    def _encode(self, embedder: Embedder, texts: Sequence[str]) -> Matrix:
+        """Encode texts; if that fails for one of them alone, the error names it."""
+        try:
+            return embedder.encode_queries(texts)
+        except RetrieverError:
+            raise
+        except Exception as error:  # an embedder may raise any
+            for row, text in enumerate(texts):
+                try:
+                    embedder.encode_queries([text])
+                except Exception as alone:
+                    reason = f"{type(alone).__name__}: {first_line(alone)}"
+                    raise self._refused(embedder, row, reason) from error
+            raise
+
+    def _refused(self, embedder: Embedder, row: int, reason: str) -> InputError:
+        name = "" if self.ids is None else f" {self.ids[row]}"
+        text = textwrap.shorten(self.texts[row], SHOWN, placeholder=" ...")
+        return InputError(
+            f"{embedder.name} cannot encode the query{name} '{text}': {reason.rstrip('.')}. "
+            "Change the query or leave it out."
+        )
 
     def terms(self, language: str) -> Sequence[Terms]:
         """Return the terms of each, as an index of that language stores them."""

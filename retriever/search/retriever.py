@@ -77,11 +77,15 @@ class Retriever:
         return self._store.read(read)
 
     def _prepare(
-        self, texts: Sequence[str], k: int, where: Where | None = None
+        self,
+        texts: Sequence[str],
+        k: int,
+        where: Where | None = None,
+        ids: Sequence[str] | None = None,
     ) -> tuple[Queries, Filter | None, float]:
         """Validate and encode the queries; return them, the filter, and the seconds spent."""
         started = time.perf_counter()
-        queries = Queries(validate_texts(texts))
+        queries = Queries(validate_texts(texts), ids)
         validate_k(k)
         wanted = None if where is None else parse_filter(where)
         self.finder.prepare(queries)
@@ -93,7 +97,7 @@ class Retriever:
 
     def encode_and_run(self, queries: Mapping[str, str], k: int) -> tuple[Queries, Run]:
         """Return the encoded queries, for another retriever to rank, and what `run` returns."""
-        encoded, _, encoding = self._prepare(list(queries.values()), k)
+        encoded, _, encoding = self._prepare(list(queries.values()), k, ids=list(queries))
         return encoded, self.rank(list(queries), encoded, k, encoding=encoding)
 
     def rank(

@@ -13,6 +13,11 @@ from indexes.errors import BadRecordsError
 TREC_IDS = st.text(min_size=1).filter(
     lambda text: text.split() == [text] and not text.startswith("\ufeff")
 )
+# What a repository with large files holds in place of one.
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+)
 
 
 def write(path, content):

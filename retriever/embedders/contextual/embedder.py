@@ -114,7 +114,8 @@ class ContextualEmbedder:
         self.word_layer = (card.layers + 1) // 2
         tokenizer = None
         if card.tokenizer is not None:
-            tokenizer = ModelTokenizer(card.tokenizer, card.max_length, card.side)
+            settings = card.tokenizer, card.max_length, card.side
+            tokenizer = ModelTokenizer(*settings, literal=card.literal)
             used = [card.prompt(task) for task in ("query", "document")]
             check_prompt_length(tokenizer, used, card.max_length)
         # A model that takes more than tokens does its own preprocessing.

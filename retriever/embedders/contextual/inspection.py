@@ -22,6 +22,8 @@ UNSTATED = 4096
 # length), or read the padding too (`CNN`).
 PLAIN_PARTS = {"Dense", "Dropout", "LayerNorm", "Normalize", "Pooling", "WordWeights"}
 
+TASKS = ("query", "document")
+
 # Published nDCG@10 on SciFact, test queries: https://github.com/embeddings-benchmark/results.
 BERT_ON_SCIFACT, GLOVE_ON_SCIFACT = 13.3, 29.6
 
@@ -86,6 +88,13 @@ def limit_length(model: Any, length: int) -> None:
         ) from None
 
 
+def keep_positions(model: Any) -> None:
+    """Make a model truncate texts at its positions, if it states a longer maximum."""
+    limit, stated = limit_of(model), finite_length(model.max_seq_length)
+    if limit is not None and stated is not None and limit < stated:
+        model.max_seq_length = limit
+
+
 def max_positions(model: Any) -> int | None:
     """Return for how many tokens the model has positions, whatever it states; None if unlimited."""
     transformer = model.transformers_model
@@ -123,6 +132,17 @@ def padding_of(model: Any) -> int:
     rows = transformer.get_input_embeddings().weight.shape[0] if transformer is not None else 1
     # A token that was added to the tokenizer only is unknown to the model.
     return int(pad) if pad is not None and pad < rows else 0
+
+
+def embedding_rows(part: Any) -> int | None:
+    """Return for how many tokens a module that reads texts has vectors; None if not known."""
+    network: Any = getattr(part, "model", None)
+    if hasattr(network, "get_input_embeddings"):
+        table = network.get_input_embeddings()
+    else:
+        table = getattr(part, "embedding", None)
+    rows = getattr(table, "num_embeddings", None)
+    return None if rows is None else int(rows)
 
 
 def is_plain(model: Any) -> bool:

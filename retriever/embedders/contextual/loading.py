@@ -9,13 +9,20 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from retriever.embedders import hub
+from retriever.embedders.contextual.diagnosis import reason_of
 from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.contextual.torch_model import SentenceModel
-from retriever.embedders.validation import first_line
+from retriever.embedders.contextual.vocabulary import check_vocabulary
+from retriever.embedders.contextual.weights import LoadReport
+
+# Where the reports on the networks that this thread is loading go.
+_reports: ContextVar[list[LoadReport] | None] = ContextVar("reports", default=None)
 
 
 def load(
@@ -24,30 +31,31 @@ def load(
     """Load the model from a path, an installed package or the Hugging Face hub.
 
     Raises:
-        ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried. Or its files
+            lack weights that its vectors depend on.
         InputError: an option that this model does not support.
     """
     place, tried = hub.locate_sentence_model(model)
     for where, local in _attempts(place):
         try:
-            loaded = _sentence_transformer(str(place), device, local)
+            loaded, reports = _sentence_transformer(str(place), device, local)
+            check_vocabulary(loaded)
             raw = hub.is_raw_checkpoint(place)
         except Exception as error:  # each library below raises its own kinds
-            tried.append(f"{where} {place}: {_reason(error)}")
+            folder = place if isinstance(place, Path) else None
+            tried.append(f"{where} {place}: {reason_of(error, folder, _tokenizer)}")
         else:
-            return SentenceModel(loaded, choices, raw=raw)
+            return SentenceModel(loaded, choices, raw=raw, reports=reports)
     if not isinstance(place, Path) and hub.is_offline():
         tried.append("Hugging Face: skipped, HF_HUB_OFFLINE is set")
     raise hub.not_available("sentence model", os.fspath(model), tried, hub.SENTENCE_PACKAGES)
 
 
-def _reason(error: Exception) -> str:
-    """Return in one line why a model could not be loaded."""
-    if "trust_remote_code" in str(error):
-        return "it contains custom code, which Retriever never runs"
-    if "weights_only" in str(error):
-        return "its weights are a pickle that would run code, which Retriever never loads"
-    return first_line(error)
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    with _quiet(progress=False):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def _attempts(place: Path | str) -> list[tuple[str, bool]]:
@@ -61,16 +69,50 @@ def _attempts(place: Path | str) -> list[tuple[str, bool]]:
     return [cache, online] if hub.files_of_sentence_model(place) else [online, cache]
 
 
-def _sentence_transformer(place: str, device: str | None, local: bool) -> Any:
+def _sentence_transformer(
+    place: str, device: str | None, local: bool
+) -> tuple[Any, list[LoadReport]]:
+    """Return a `SentenceTransformer`, and the reports of transformers on its weights."""
     from sentence_transformers import SentenceTransformer
 
-    with _quiet(progress=not local):
-        return SentenceTransformer(place, device=device, local_files_only=local)
+    _report_loads()
+    reports: list[LoadReport] = []
+    token = _reports.set(reports)
+    try:
+        with _quiet(progress=not local):
+            return SentenceTransformer(place, device=device, local_files_only=local), reports
+    finally:
+        _reports.reset(token)
+
+
+@cache
+def _report_loads() -> None:
+    """Make transformers hand over its reports while `_reports` is set; else nothing changes.
+
+    `output_loading_info` is the documented way to get them, which sentence-transformers does not
+    use. Weights of another shape are reported rather than refused: not all of them are needed.
+    """
+    from transformers import PreTrainedModel
+
+    own = PreTrainedModel.from_pretrained.__func__
+
+    def from_pretrained(cls: Any, *args: Any, **options: Any) -> Any:
+        reports = _reports.get()
+        if reports is None or options.get("output_loading_info"):
+            return own(cls, *args, **options)
+        options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        network, found = own(cls, *args, **options)
+        shapes = {name: (tuple(a), tuple(b)) for name, a, b in found["mismatched_keys"]}
+        names = sorted(found["missing_keys"]), shapes, sorted(found["unexpected_keys"])
+        reports.append(LoadReport(network, *names))
+        return network
+
+    PreTrainedModel.from_pretrained = classmethod(from_pretrained)
 
 
 @contextmanager
 def _quiet(*, progress: bool) -> Iterator[None]:
-    """Silence the load report and progress bar of transformers; downloads may show theirs."""
+    """Silence the log and progress bar of transformers; downloads may show theirs."""
     from transformers.utils import logging as chatter
 
     bars = chatter.is_progress_bar_enabled()

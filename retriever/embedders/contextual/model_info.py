@@ -48,8 +48,9 @@ class ModelInfo:
     `fingerprint` is that of the vectors. `tokenizer` is the text of a `tokenizer.json`, `pad` the
     padding token, `side` the end at which long texts are truncated. `plain` models read tokens and
     a mask, and nothing else. If `pools_prompt` is false, the tokens of a prompt are read but not
-    pooled. `notes` are sentences for the user who builds with the model. `similarity` says how
-    vectors are compared: of length 1 for `cosine`, else as the model returns them.
+    pooled. With `literal`, names of special tokens in a text are read as text. `notes` are
+    sentences for the user who builds with the model. `similarity` says how vectors are compared: of
+    length 1 for `cosine`, else as the model returns them.
     """
 
     dim: int
@@ -62,6 +63,7 @@ class ModelInfo:
     plain: bool
     pools_prompt: bool
     layers: int
+    literal: bool = False
     notes: tuple[str, ...] = ()
     similarity: str = COSINE
 

@@ -33,15 +33,20 @@ class TokenizedBatch:
 class ModelTokenizer:
     """Tokenizer from the text of a `tokenizer.json`, truncating at `max_length` tokens.
 
-    `side` is the end that is truncated: `right` or `left`.
+    `side` is the end that is truncated: `right` or `left`. With `literal`, names of special tokens
+    in a text, such as `[SEP]`, are read as text.
     """
 
-    def __init__(self, text: str, max_length: int | None, side: str = "right") -> None:
+    def __init__(
+        self, text: str, max_length: int | None, side: str = "right", *, literal: bool = False
+    ) -> None:
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_str(text)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        # Not part of the file's format.
+        self._tokenizer.encode_special_tokens = literal
         if max_length is not None:
             self._tokenizer.enable_truncation(max_length, direction=side)
 

@@ -17,6 +17,7 @@ from retriever.embedders.contextual.fingerprint import fingerprint_of_model
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.overrides import apply_overrides, count_layers, layer_of_tokens
 from retriever.embedders.contextual.similarity import similarity_notes, similarity_of_model
+from retriever.embedders.contextual.weights import LoadReport, settle_weights
 
 # Positions per batch: small batches stay in a CPU's caches, a GPU needs large ones.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
@@ -27,13 +28,24 @@ OWN_BATCH = 32
 class SentenceModel:
     """A loaded model, with options applied.
 
-    `model` is a `SentenceTransformer` that this object owns, as `parts`. `most` is the model's own
-    maximum length, whatever is chosen.
+    `model` is a `SentenceTransformer` that this object owns, as `parts`; `reports` are those on its
+    weights. `most` is the model's own maximum length, whatever is chosen.
+
+    Raises:
+        ModelNotAvailableError: see `settle_weights`.
+        InputError: an option that this model does not support.
     """
 
     runtime = "torch"
 
-    def __init__(self, model: Any, choices: EncodingOptions, *, raw: bool = False) -> None:
+    def __init__(
+        self,
+        model: Any,
+        choices: EncodingOptions,
+        *,
+        raw: bool = False,
+        reports: Sequence[LoadReport] = (),
+    ) -> None:
         self.parts, self._choices, self._raw = model, choices, raw
         # With all layers, whichever are pooled.
         self._transformer = model.transformers_model
@@ -42,10 +54,13 @@ class SentenceModel:
         self.most = inspection.max_positions(model)
         if choices.max_length is not None:
             inspection.limit_length(model, choices.max_length)
+        self._stated_length = inspection.finite_length(model.max_seq_length)
+        inspection.keep_positions(model)
+        inspection.enable_padding(model)
         # Also for float32: a checkpoint saved in half precision would be computed in it.
         _compute_in(model, choices.precision)
+        settle_weights(model, reports)
         self._chosen_dim = apply_overrides(model, choices)
-        inspection.enable_padding(model)
         model.eval()
 
     @cached_property
@@ -53,7 +68,6 @@ class SentenceModel:
         """What is known about the model without its weights."""
         model, tokenizer = self.parts, self.parts.tokenizer
         backend = getattr(tokenizer, "backend_tokenizer", None)
-        length = inspection.finite_length(model.max_seq_length)
         kind = type(self._transformer).__name__
         raw = inspection.raw_notes(model, kind) if self._raw else ()
         chosen = self._choices.similarity
@@ -62,13 +76,16 @@ class SentenceModel:
             dim=int(model.truncate_dim or model.get_embedding_dimension()),
             max_length=inspection.limit_of(model),
             prompts={name: text for name, text in sorted(model.prompts.items()) if text},
-            fingerprint=fingerprint_of_model(model, length, self._chosen_dim, similarity),
+            fingerprint=fingerprint_of_model(
+                model, self._stated_length, self._chosen_dim, similarity
+            ),
             tokenizer=None if backend is None else str(backend.to_str()),
             pad=inspection.padding_of(model),
             side=str(getattr(tokenizer, "truncation_side", "right")),
             plain=inspection.is_plain(model),
             pools_prompt=all(getattr(module, "include_prompt", True) for module in model),
             layers=count_layers(self._transformer),
+            literal=bool(getattr(tokenizer, "split_special_tokens", False)),
             notes=(
                 *raw,
                 *inspection.prompt_notes(model.prompts, self._choices),

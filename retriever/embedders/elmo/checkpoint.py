@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError
-from retriever.embedders.validation import first_line
+from retriever.embedders.validation import check_not_pointer, first_line
 
 # Bytes 0 to 255, and begin and end of sentence, begin and end of word, padding.
 CHARACTERS = 261
@@ -106,6 +106,8 @@ def read_elmo(folder: Path) -> tuple[ElmoOptions, ElmoWeights]:
             shape that the options require, or has non-finite values.
     """
     options_path, weights_path = find_files(folder)
+    for path in (options_path, weights_path):
+        check_not_pointer(path)
     options = _read_options(options_path)
     return options, _read_weights(weights_path, options)
 

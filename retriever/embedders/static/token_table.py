@@ -23,6 +23,7 @@ from indexes.errors import FileFormatError, InputError
 from retriever.embedders.base import Matrix
 from retriever.embedders.cache import cache_folder, mark_used, remove_unused
 from retriever.embedders.static.safetensors_file import as_float32, read_tensors
+from retriever.embedders.validation import check_not_pointer
 from retriever.embedders.word_vectors.cache import checksum_of
 
 MODULES, WEIGHTS, TOKENIZER = "modules.json", "model.safetensors", "tokenizer.json"
@@ -63,6 +64,7 @@ def read_token_table(folder: Path) -> TokenTable:
                     f"{folder} has no {path.relative_to(folder)}; expected the folder of a static "
                     f"sentence model, with {WEIGHTS} and {TOKENIZER}."
                 )
+            check_not_pointer(path)
         tensors, checksum = read_tensors(weights), checksum_of([weights, tokenizer])
         ours = "embedding.weight" in tensors
         if not ours and "embeddings" not in tensors:
@@ -112,6 +114,7 @@ def _json(path: Path, kind: type) -> Any:
     """Return the content of a JSON file of a `kind`, empty if there is no such file."""
     if not path.is_file():
         return kind()
+    check_not_pointer(path)
     try:
         read = json.loads(path.read_bytes())
     except ValueError as error:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError, pluralize
 from retriever.embedders.base import Matrix
+from retriever.embedders.validation import check_not_pointer
 from retriever.embedders.word_vectors import formats, mmap_format
 from retriever.embedders.word_vectors.cache import cached, converted_before
 from retriever.embedders.word_vectors.fasttext_bin import damaged, validate_fasttext
@@ -135,7 +136,10 @@ def load_words(
     try:
         if path.is_dir():
             files = _packaged_files(path)
+            for file in files:
+                check_not_pointer(file)
             return WordVectors(*cached(files, partial(_convert_package, *files)))
+        check_not_pointer(path)
         reading = formats.Reading(skip_bad_words)
         converter = _FileConverter(path, formats.detect(path), reading)
     except OSError as error:

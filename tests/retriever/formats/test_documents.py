@@ -371,7 +371,11 @@ def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
-        ("a.jsonl", gzip.compress(JSONL, mtime=0), "looks like gzip data. Rename it to end in .gz."),
+        (
+            "a.jsonl",
+            gzip.compress(JSONL, mtime=0),
+            "looks like gzip data. Rename it to end in .gz.",
+        ),
         ("a.parquet", gzip.compress(PARQUET, mtime=0), "looks like gzip data."),
         ("a.jsonl", PARQUET, "looks like a Parquet file. Read it as parquet"),
         ("a.csv", b"PK\x03\x04rest", "looks like a zip archive or an office document. Unpack"),

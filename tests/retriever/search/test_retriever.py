@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexes.errors import BadRecordsError, InputError
-from retriever import Document, Hit, Hits, Run
+from retriever import Collection, Document, Hit, Hits, Run
 from retriever.search.results import Timing
 from retriever.search.retriever import validate_texts
 from tests.support.format_files import write
-from tests.support.toy import ids, lacks, refused
+from tests.support.toy import Axes, exactly, ids, lacks, refused
 
 
 @pytest.fixture
@@ -137,3 +137,36 @@ def test_an_invalid_run_and_text_are_refused(tmp_path):
     assert not (tmp_path / "r.trec").exists()
     assert validate_texts(["a", " b "]) == ["a", " b "]
     refused(InputError, "Query 1 is NoneType; expected text", validate_texts, ["a", None])
+
+
+class Fragile(Axes):
+    """Fails for one word, as a model that has no vector for a token, or overflows."""
+
+    def encode_queries(self, texts):
+        vectors = super().encode_queries(texts)
+        for text, vector in zip(texts, vectors, strict=True):
+            if "break" in text:
+                raise IndexError("index out of range in self\nand more")
+            if "overflow" in text:
+                vector[0] = float("nan")
+        return vectors
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("break east", "IndexError: index out of range in self"),
+        ("overflow east", "its vector has a value that is not finite"),
+    ],
+)
+def test_a_query_that_cannot_be_encoded_is_named(tmp_path, text, reason):
+    collection = Collection.create(tmp_path / "c")
+    collection.add([Document("n", "north"), Document("e", "east")])
+    collection.build("axes", Fragile())
+    retriever = collection.retriever("axes")
+    end = f"'{text}': {reason}. Change the query or leave it out."
+    with pytest.raises(InputError, match=exactly(f"axes cannot encode the query {end}")):
+        retriever.search_many(["north", text])
+    with pytest.raises(InputError, match=exactly(f"axes cannot encode the query q2 {end}")):
+        retriever.run({"q1": "north", "q2": text}, k=2)
+    assert ids(retriever.search("north", k=1)) == ["n"]
