@@ -147,12 +147,18 @@ def test_an_empty_and_matches_everything_and_an_empty_or_nothing(db):
     assert matches(db, ZOO, Not(OneOf(("source",), ()))) == [0, 1, 2, 3, 4]
 
 
-def test_whole_numbers_are_compared_exactly_up_to_64_bit_and_as_floats_beyond(db):
+def test_whole_numbers_of_any_size_are_compared_exactly(db):
     zoo = [{"n": n} for n in (2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 10**400)]
     assert matches(db, zoo, FieldCondition(("n",), "=", float(2**53))) == [0]
-    assert matches(db, zoo, FieldCondition(("n",), "=", 2**63)) == [3, 4]
+    assert matches(db, zoo, FieldCondition(("n",), "=", 2**63)) == [3]
     assert matches(db, zoo, FieldCondition(("n",), "<", 2**63)) == [0, 1, 2]
+    assert matches(db, zoo, FieldCondition(("n",), ">", 2**63)) == [4, 5]
     assert matches(db, zoo, FieldCondition(("n",), ">", 1e308)) == [5]
+    hashes = [{"n": 11679230632388718523 + n} for n in range(3)]
+    assert matches(db, hashes, parse_filter(parse_where("n = 11679230632388718523"))) == [0]
+    lowest = [{"n": -(2**63)}, {"n": -(2**63) - 1}, {"n": [1, -(2**63) - 2]}]
+    assert matches(db, lowest, FieldCondition(("n",), "=", -(2**63))) == [0]
+    assert matches(db, lowest, FieldCondition(("n",), "<=", -(2**63) - 1)) == [1, 2]
 
 
 def test_text_is_ordered_by_code_point(db):
@@ -243,9 +249,7 @@ def plain(value):
         return "text", value.split("\0")[0]
     if value is None or isinstance(value, bool):
         return "null or boolean", str(value)
-    if isinstance(value, int) and abs(value) >= 10**400:
-        return "number", float("inf") if value > 0 else -float("inf")
-    return "number", float(value) if not -(2**63) <= value < 2**63 else value
+    return "number", value
 
 
 COMPARE = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
@@ -291,6 +295,33 @@ def test_the_scan_the_index_and_plain_python_agree(db, metadatas, wanted, data):
     # Some fields in the index, others not.
     some = data.draw(st.sets(st.sampled_from(sorted(fields_of(wanted)))))
     assert select(db, wanted, fill(db, metadatas, sorted(some))) == expected
+
+
+LIMITS = [2**53, 2**63, 2**64, 10**20, 2**70, 10**300]
+near_limits = st.builds(
+    lambda limit, sign, off: sign * (limit + off),
+    st.sampled_from(LIMITS),
+    st.sampled_from([1, -1]),
+    st.integers(-3, 3) | st.integers(-1100, 1100),
+)
+numbers = near_limits | near_limits.map(float) | st.sampled_from([0, 0.5, -1e308, 1.5e19])
+stored_numbers = numbers | st.sampled_from([10**400, -(10**400)])
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(st.data(), st.lists(stored_numbers | st.lists(stored_numbers, max_size=3), max_size=8))
+def test_numbers_of_any_size_are_compared_as_python_compares_them(db, data, values):
+    # Many equal or nearly equal ones: some operands are taken from the documents.
+    flat = [n for value in values for n in (value if isinstance(value, list) else [value])]
+    some = [n for n in flat if abs(n) < 10**400]
+    operands = numbers | st.sampled_from(some) if some else numbers
+    operators = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+    one = st.builds(FieldCondition, st.just(("n",)), operators, operands)
+    several = st.builds(OneOf, st.just(("n",)), st.lists(operands, max_size=4).map(tuple))
+    wanted = data.draw(one | several | st.builds(AllOf, st.tuples(one, one)))
+    zoo = [{"n": value} for value in values]
+    expected = [n for n, metadata in enumerate(zoo) if oracle(wanted, metadata)]
+    assert matches(db, zoo, wanted) == expected
 
 
 @settings(max_examples=examples(300), deadline=None)
@@ -396,8 +427,9 @@ def test_an_indexed_field_is_found_through_the_primary_key(db, wanted, terms):
 
 @pytest.mark.parametrize("indexed", [{}, {("a",): 1}])
 @pytest.mark.parametrize("first", [True, False])
-def test_sqlite_takes_the_largest_filter(db, indexed, first):
-    wanted = leaf = OneOf(("a",), (1, "a", None, True))
+@pytest.mark.parametrize("number", [1, 2**64])
+def test_sqlite_takes_the_largest_filter(db, indexed, first, number):
+    wanted = leaf = OneOf(("a",), (number, "a", None, True))
     for level in range(MOST_LEVELS - 1):
         others = (leaf,) * ((MOST_CONDITIONS - 1) // (MOST_LEVELS - 1))
         group = AnyOf if level % 2 else AllOf
