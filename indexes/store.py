@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.corpus import Corpus
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
@@ -120,9 +121,10 @@ class Store(Reader):
         with self._writing(), self.catalog.writing():
             return self.corpus.delete(doc_ids)
 
-    def delete_where(self, where: Filter) -> int:
-        """Remove the documents that match a filter; return how many."""
+    def delete_where(self, where: Filter, check: Callable[[Corpus], None]) -> int:
+        """Remove the documents that match a filter, unless `check` raises; return how many."""
         with self._writing(), self.catalog.writing():
+            check(self.corpus)
             return self.corpus.delete_where(where)
 
     def index_fields(self, paths: Iterable[tuple[str, ...]]) -> None:

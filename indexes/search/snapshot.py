@@ -69,10 +69,9 @@ class Snapshot:
         passages = self.corpus.passages_of(documents)
         return best_scores(partial(score, queries), passages, documents)
 
-    def lets_through(self, where: Filter) -> bool:
-        """Return whether any document passes a filter."""
-        allowed = self.searchers.allowed(where)
-        return allowed is None or len(allowed.keys) > 0
+    def notes_on(self, name: str, make: Callable[[Corpus], tuple[str, ...]]) -> tuple[str, ...]:
+        """Return what a function says about the documents; kept by name until one changes."""
+        return self.searchers.notes_on(name, make)
 
 
 def _rows_of(queries: Queries, rows: NDArray[np.intp]) -> Queries:

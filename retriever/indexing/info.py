@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.field_names import field_name
 from indexes.catalog.records import IndexRow, kind_of
 from indexes.errors import pluralize
 from indexes.progress import PEAK_MEMORY
@@ -126,7 +127,7 @@ def collection_info(store: Store) -> CollectionInfo:
         documents=store.count(),
         passages=store.count_passages(),
         split="" if split is None else str(splitter_of(split)),
-        fields=tuple(".".join(path) for path in store.fields()),
+        fields=tuple(map(field_name, store.fields())),
         catalog_size=store.catalog_size(),
         indexes=tuple(index_info(store, row, rows) for row in rows),
     )

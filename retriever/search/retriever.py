@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.field_names import dotted_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.passages import FoundPassage
 from indexes.errors import InputError
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
+from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import Finder, Queries
-from retriever.search.no_match import no_match_note
 from retriever.search.results import Answer, Hit, Hits, Run, Timing
 from retriever.search.where import Where, parse_filter
 
@@ -122,14 +124,22 @@ class Retriever:
         lists = list(neighbors.lists())
         found = snapshot.corpus.found(_distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
-        if where is not None and not found and not snapshot.lets_through(where):
-            for_all = (no_match_note(snapshot.lets_through, where), *for_all)
+        if where is not None:
+            for_all = (*_notes_on(snapshot, where), *for_all)
         answers = []
         for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
             passages = map(found.__getitem__, keys)
             hits = tuple(map(_hit, range(1, len(keys) + 1), scores, passages))
             answers.append(Hits(hits, (*notes, *for_all)))
         return answers
+
+
+def _notes_on(snapshot: Snapshot, where: Filter) -> tuple[str, ...]:
+    def make(corpus: Corpus) -> tuple[str, ...]:
+        return filter_notes(corpus.any_match, where, corpus.some_fields)
+
+    # Dots and quotation marks may give equal filters, of which only one is ambiguous.
+    return snapshot.notes_on(f"{where.key} {dotted_fields(where)}", make)
 
 
 def validate_texts(texts: Iterable[str]) -> list[str]:

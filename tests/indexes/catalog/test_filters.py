@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes.catalog.field_names import as_name, field_name, field_path
 from indexes.catalog.filter_sql import condition, values_of
 from indexes.catalog.filters import (
     MOST_CONDITIONS,
@@ -207,7 +208,7 @@ MISSING = object()
 SCALARS = [None, True, False, 0, 1, 1.0, -0.0, 0.1, -7]
 SCALARS += [2**53 + 1, 2.0**53, 2**63, 2.0**63, -(2**63)]
 SCALARS += ["", "a", "b", "ab", "1", "true", "é", "😀", "\uffff", 'it\'s "q" \\ \\n']
-NAMES = ["a", "b", "c d", "and", "NOT", "in", "exists", "é", 'q"', "\\", "1e3", "="]
+NAMES = ["a", "b", "a.b", "c d", "and", "NOT", "in", "exists", "é", 'q"', "\\", "1e3", "="]
 
 scalars = (
     st.sampled_from(SCALARS)
@@ -333,9 +334,12 @@ def test_a_value_of_its_own_metadata_is_found(db, value, others):
 
 
 def name_text(field):
-    name = ".".join(field)
+    return ".".join(map(label_text, field))
+
+
+def label_text(name):
     keyword = name.lower() in ("and", "or", "not", "in", "exists")
-    return name if re.fullmatch(r"[\w.]+", name) and not keyword else quoted(name)
+    return name if re.fullmatch(r"\w+", name) and not keyword else quoted(name)
 
 
 def quoted(text):
@@ -366,6 +370,51 @@ def render(wanted):
 @given(filters())
 def test_a_filter_written_as_text_is_the_same_filter(wanted):
     assert parse_filter(parse_where(render(wanted))) == wanted
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), min_size=1))
+def test_any_labels_can_be_written_as_a_name_in_text_and_in_a_mapping(labels):
+    path, written = tuple(labels), field_name(tuple(labels))
+    assert field_path(written) == path
+    assert parse_filter(parse_where(f"{written} exists")) == Exists(path)
+    assert parse_filter({as_name(labels[0]): {"exists": True}}) == Exists(path[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("a.b", ("a", "b")),
+        ('"a.b"', ("a.b",)),
+        ("'a.b'", ("a.b",)),
+        ('"a"."b"', ("a", "b")),
+        ('a."b c.d"', ("a", "b c.d")),
+        ('"a.b".c', ("a.b", "c")),
+        ("Größe 2", ("Größe 2",)),
+        ('x"y', ('x"y',)),
+        (r'"\"a\\"', ('"a\\',)),
+        ('""', ("",)),
+    ],
+)
+def test_dots_lead_into_objects_except_in_quotation_marks(name, path):
+    assert field_path(name) == path
+    assert parse_filter({name: 1}) == FieldCondition(path, "=", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("first name = 3", '"first name"'),
+        ("x = 1 and Preis€ > 3", '"Preis€"'),
+        ("नाम = 3", '"नाम"'),
+        ("x = naïve café and y = 1", '"naïve café"'),
+        ("x in (press release)", '"press release"'),
+    ],
+)
+def test_what_needs_quotes_is_shown_with_them(text, quoted):
+    shown = f"(a name or text of other characters is quoted: {quoted})."
+    with pytest.raises(InputError, match=re.escape(shown)):
+        parse_where(text)
 
 
 @pytest.mark.parametrize(
