@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import click
+
+
+class _Ascii(io.TextIOWrapper):
+    """A stream of ASCII that click leaves as it is: it takes the plain one for a mistake."""
+
+    encoding = "ASCII with replacements"
+
+
+def replace_unprintable() -> None:
+    """Make stdout and stderr replace characters that their encoding does not have."""
+    sys.stdout, sys.stderr = (
+        _replacing(sys.stdout, "replace"),
+        _replacing(sys.stderr, "backslashreplace"),
+    )
+
+
+def _replacing(stream: TextIO, errors: str) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, _Ascii):
+        return stream
+    # What the user, or Python for stderr, has chosen stays.
+    errors = errors if stream.errors in ("strict", "surrogateescape") else str(stream.errors)
+    if codecs.lookup(stream.encoding).name == "ascii":
+        return _Ascii(stream.buffer, "ascii", errors, line_buffering=True)
+    stream.reconfigure(errors=errors)
+    return stream
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return stream.encoding.lower().replace("_", "-").startswith("utf")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def note(*texts: str) -> None:
@@ -18,8 +58,10 @@ def note(*texts: str) -> None:
 
 def print_json(*values: Any) -> None:
     """Print values to stdout, each as one line of JSON."""
+    # JSON is UTF-8, or ASCII with escapes.
     for value in values:
-        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+        text = json.dumps(value, ensure_ascii=not _is_utf8(sys.stdout), default=str)
+        click.echo(text if _is_unicode(text) else json.dumps(value, default=str))
 
 
 def print_parts(*parts: Any) -> None:
