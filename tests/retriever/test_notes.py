@@ -393,3 +393,65 @@ def test_a_folder_in_which_no_collection_can_be_created_is_refused(tmp_path):
     with pytest.raises(CollectionError) as opened:
         Collection.open_or_create(tmp_path / "file" / "library")
     assert str(opened.value) == str(made.value)
+
+
+@pytest.fixture
+def three(tmp_path, monkeypatch):
+    """Thirty documents in `axes`, `words` and `both`, a fusion of depth 10."""
+    monkeypatch.chdir(tmp_path)
+    with Collection.create("three") as collection:
+        collection.add(Document(f"d{n}", f"north word{n}") for n in range(30))
+        collection.build("floor", HashingEmbedder())
+        collection.build("words", lexical=True)
+        yield collection
+
+
+@pytest.mark.parametrize("query", ["zebra", "飞机", "zebra xylophone"])
+def test_a_query_without_a_word_of_any_document_is_noted_by_bm25_and_its_fusions(three, query):
+    note = f"No known word in {query!r}: words finds nothing for it."
+    assert three.search(query, index="words").notes == (note,)
+    three.fuse("both", ["floor", "words"])
+    assert note in three.search(query, index="both").notes
+    assert [hits.notes for hits in three.search_many(["north", query], index="words")] == [
+        (),
+        (note,),
+    ]
+    assert invoke("search", "three", query, "-i", "words").stderr == f"note: {note}\n"
+
+
+def test_without_a_name_the_fusion_answers_or_else_all_indexes(three):
+    refused(
+        InputError, "Say which index to search with -i. three/ has: floor, words", three.search, "x"
+    )
+    all_of_them = succeed("search", "three", "north", "--json")
+    assert {hit["index"] for hit in objects(all_of_them)} == {"floor", "words"}
+    assert "found by both" in succeed_silently("search", "three", "word3")
+    three.fuse("both", ["floor", "words"])
+    assert three.search("word3") == three.search("word3", index="both")
+    answer = invoke("search", "three", "word3", "--json")
+    assert {hit["index"] for hit in objects(answer.stdout)} == {"both"}
+    note = "note: '{}', the newest fusion, answers; -i INDEX selects another.\n"
+    assert answer.stderr == note.format("both")
+    three.fuse("again", ["words", "both"])
+    refused(InputError, "Say which index to search with -i", three.search, "x")
+    assert invoke("search", "three", "word3").stderr == note.format("again")
+    three.cascade("last", "words", "floor")
+    assert three.default_indexes() == ["again"]
+
+
+def test_hits_that_the_depth_of_a_combination_cuts_off_are_noted(three):
+    three.fuse("both", ["floor", "words"], depth=10)
+    three.cascade("ranked", "both", "floor", depth=100)
+    for index in ("both", "ranked"):
+        hits = three.search("north", index=index, k=25)
+        assert 10 <= len(hits) < 25
+        assert hits.notes == (
+            f"'{index}' found {len(hits)} of 25: its parts return 10 documents each (its depth)."
+            " For more, combine them with a larger depth.",
+        )
+        assert three.search("north", index=index, k=10).notes == ()
+    three.fuse("deep", ["floor", "words"])
+    assert (
+        len(three.search("north", index="deep", k=1000)),
+        three.search("north", index="deep", k=1000).notes,
+    ) == (30, ())
