@@ -63,6 +63,14 @@ class Store(Reader):
         """Open the collection in a folder; see `open_catalog` for errors."""
         return cls(folder, open_catalog(folder / CATALOG))
 
+    def set_split(self, split: Any) -> bool:
+        """Change how documents are split, which only an empty collection can; return if it did."""
+        with self._writing(), self.catalog.writing():
+            if self.corpus.count():
+                return False
+            self.catalog.execute("UPDATE state SET split = ?", [json.dumps(split)])
+        return True
+
     def add(
         self,
         records: Iterable[tuple[str, Document | BadRecord]],

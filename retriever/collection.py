@@ -81,7 +81,7 @@ class Collection(Documents, WordSenseMethods):
         """Open the collection in a folder; create it if the folder is absent or empty.
 
         Raises:
-            MismatchError: it exists, and splits its documents in another way.
+            MismatchError: it holds documents, and splits them in another way.
         """
         folder = Path(path)
         if is_free(folder):
@@ -93,6 +93,10 @@ class Collection(Documents, WordSenseMethods):
                     raise
         collection = cls.open(folder)
         if split is not None and split != collection.split:
+            # A failed first `add` may have left it empty, with another split or none.
+            if not len(collection) and collection._store.set_split(dict(split.spec)):
+                collection.close()
+                return cls.open(folder)
             has = f"splits documents into {collection.split}" if collection.split else "splits none"
             collection.close()
             raise MismatchError(

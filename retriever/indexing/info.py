@@ -41,8 +41,8 @@ class IndexInfo:
     no known word); `missing` documents are not embedded yet. A document that is not split is one
     passage. Sizes are in bytes, times in seconds. `max_length` is where the embedder truncates
     texts, in tokens; None if it does not. `vectors_shared_with` names the indexes over the same
-    vectors. `building_memory` is the peak memory of the process while it embedded or built the
-    structure; None if unknown.
+    vectors. `building_memory` is how much more memory the process took at most while it embedded or
+    built the structure, models that it held before left out; None if unknown.
 
     `embedding` is the name of its vectors: the first index over them. `queries_by` names the
     embedder of its queries if that is not the one of its vectors. `fitted_size` is the size of the
