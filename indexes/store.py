@@ -187,7 +187,10 @@ class Store(Reader):
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            return Builder(writer).build_index(embedded, name, embedding, definition)
+            built = Builder(writer).build_index(embedded, name, embedding, definition)
+            # Small shards that were joined into larger ones.
+            self._sweep()
+        return built
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -305,6 +308,9 @@ class Store(Reader):
                     generation = self.catalog.generation()
                     checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
+                    # Nothing is built before the first commit.
+                    if generation <= FIRST_GENERATION and checked.leftovers:
+                        raise self.catalog.damage(LOST_COMMITS)
             except DamageError as error:
                 return VerifyReport(0, 0, 0, 0, (Problem(str(error)),), ())
             except (TypeError, ValueError, OverflowError) as error:  # a value that we never wrote
@@ -360,6 +366,14 @@ class Store(Reader):
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+# That of a collection to which nothing was added.
+FIRST_GENERATION = 1
+LOST_COMMITS = (
+    "it holds no commit, but there are files of indexes. If it was copied, its log"
+    f" ({CATALOG}-wal) is missing: copy that file too, or the folder while nobody uses it"
+)
 
 
 def _is_leaf(path: Path) -> bool:

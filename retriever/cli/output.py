@@ -6,8 +6,10 @@ import codecs
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -48,6 +50,25 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def check_writable(*files: Path | None, folder: Path | None = None) -> None:
+    """Raise an InputError for a file or folder that cannot be written, before long work.
+
+    A folder is made where it is missing, with those above it; the folder of a file is not.
+    """
+    from indexes.errors import InputError
+
+    places = [(path, path.parent) for path in files if path is not None]
+    if folder is not None:
+        places.append((folder, next(one for one in (folder, *folder.parents) if one.exists())))
+    for path, parent in places:
+        if not parent.is_dir():
+            raise InputError(
+                f"{path} cannot be written: there is no folder {parent}/. Make it, or give another."
+            )
+        if not os.access(path if path.exists() else parent, os.W_OK):
+            raise InputError(f"{path} cannot be written: permission denied. Give another place.")
 
 
 def note(*texts: str) -> None:

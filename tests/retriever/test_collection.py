@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -760,3 +761,23 @@ def test_metadata_that_filters_could_not_read_is_refused():
             lambda wrap=wrap: Document("d", "text", metadata=nested(5000, wrap)),
         )
         assert deep.metadata_json()
+
+
+def test_a_copy_without_the_log_of_its_commits_is_no_empty_collection(tmp_path):
+    with Collection.create(tmp_path / "library") as collection:
+        build_axes(collection, n="north", e="east")
+        shutil.copytree(
+            tmp_path / "library", tmp_path / "copy", ignore=shutil.ignore_patterns("*-wal", "*-shm")
+        )
+        assert collection.verify().ok
+    with Collection.open(tmp_path / "copy") as copy:
+        (problem,) = copy.verify().problems
+    assert "it holds no commit, but there are files of indexes." in problem.what
+    assert "(catalog.db-wal) is missing" in problem.what
+
+
+def test_no_build_leaves_files_that_the_next_would_remove(collection):
+    for n in range(12):
+        collection.add([Document(f"d{n}", "north")])
+        collection.build("axes", Axes())
+        assert collection.verify().leftovers == ()
