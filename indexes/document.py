@@ -82,24 +82,28 @@ def _check_text(name: str, value: object) -> None:
         raise InputError(f"'{name}' is not valid Unicode at character {error.start}") from None
 
 
+# SQLite reads 1,000 levels of JSON, Python somewhat fewer, depending on who calls.
+MOST_LEVELS = 500
 # UnicodeEncodeError, from a lone surrogate, is a ValueError.
 _NOT_JSON = (TypeError, ValueError, RecursionError)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _check_keys(value: Any) -> None:
-    """Refuse keys that are not text: JSON would convert them to text, and may merge some."""
+def _check_keys(value: Any, level: int = 0) -> None:
+    """Refuse keys that are not text, which JSON would convert and may merge, and deep nesting."""
     if type(value) in _SCALARS:  # `isinstance` of an abstract class takes longer than the rest
         return
+    if level > MOST_LEVELS:
+        raise RecursionError
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) for key in value):
             raise TypeError
         for part in value.values():
-            _check_keys(part)
+            _check_keys(part, level + 1)
     elif isinstance(value, list | tuple):
         for part in value:
-            _check_keys(part)
+            _check_keys(part, level + 1)
 
 
 def _to_json(value: Any) -> str:
@@ -114,8 +118,13 @@ def _bad_metadata(metadata: Mapping[str, Any]) -> InputError:
             kind = type(key).__name__
             return InputError(f"metadata key {short_repr(key)} is {kind}; expected text")
         try:
-            _check_keys(value)
+            _check_keys(value, 1)
             _to_json(value)
+        except RecursionError:
+            return InputError(
+                f"metadata '{key}' is nested more than {MOST_LEVELS} levels deep, which filters"
+                " cannot read"
+            )
         except _NOT_JSON:
             shown = f"{short_repr(value)} ({type(value).__name__})"
             return InputError(f"metadata '{key}' holds {shown}, which JSON cannot hold")

@@ -12,7 +12,7 @@ Progress = Callable[[int, int], None]
 
 # Of counts with this prefix, reports keep the highest; others add up.
 PEAK = "peak_"
-# The most memory that the process held, in a report.
+# How much more memory than at the start the process held at most, in a report.
 PEAK_MEMORY = f"{PEAK}memory"
 SAMPLE_SECONDS = 0.02
 
@@ -27,14 +27,16 @@ def resident() -> int:
 
 
 class Peak:
-    """The most memory that the process held inside a `with` block, sampled every 20 milliseconds.
+    """How much memory the process took at most inside a `with` block, sampled every 20 ms.
 
-    The system's own high-water mark would include what came before the block. Only the background
+    What it held before, such as the models of other indexes, does not count: `bytes` is the
+    growth. The system's own high-water mark would include it. Only the background
     thread reads it: Ctrl-C in the main thread must not leave a file of `/proc` open.
     """
 
     def __init__(self) -> None:
-        self.bytes = resident()
+        self.bytes = 0
+        self._before = resident()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
 
@@ -50,4 +52,4 @@ class Peak:
         ended = False
         while not ended:
             ended = self._ended.wait(SAMPLE_SECONDS)
-            self.bytes = max(self.bytes, resident())
+            self.bytes = max(self.bytes, resident() - self._before)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.corpus import Corpus
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
@@ -67,6 +68,14 @@ class Store(Reader):
     def __reduce__(self) -> tuple[Callable[[Path], Store], tuple[Path]]:
         """Pickle the folder: another process opens it there."""
         return type(self).open, (self.folder,)
+
+    def set_split(self, split: Any) -> bool:
+        """Change how documents are split, which only an empty collection can; return if it did."""
+        with self._writing(), self.catalog.writing():
+            if self.corpus.count():
+                return False
+            self.catalog.execute("UPDATE state SET split = ?", [json.dumps(split)])
+        return True
 
     def add(
         self,
@@ -126,9 +135,10 @@ class Store(Reader):
         with self._writing(), self.catalog.writing():
             return self.corpus.delete(doc_ids)
 
-    def delete_where(self, where: Filter) -> int:
-        """Remove the documents that match a filter; return how many."""
+    def delete_where(self, where: Filter, check: Callable[[Corpus], None]) -> int:
+        """Remove the documents that match a filter, unless `check` raises; return how many."""
         with self._writing(), self.catalog.writing():
+            check(self.corpus)
             return self.corpus.delete_where(where)
 
     def index_fields(self, paths: Iterable[tuple[str, ...]]) -> None:
@@ -183,7 +193,10 @@ class Store(Reader):
             except BaseException:
                 self._forget_if_empty(name, embedding)
                 raise
-            return Builder(writer).build_index(embedded, name, embedding, definition)
+            built = Builder(writer).build_index(embedded, name, embedding, definition)
+            # Small shards that were joined into larger ones.
+            self._sweep()
+        return built
 
     def refit(
         self, name: str, embedding: EmbeddingRow, make: Make, encode: Encode, progress: Progress
@@ -303,6 +316,9 @@ class Store(Reader):
                     generation = self.catalog.generation()
                     checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
+                    # Nothing is built before the first commit.
+                    if generation <= FIRST_GENERATION and checked.leftovers:
+                        raise self.catalog.damage(LOST_COMMITS)
             except DamageError as error:
                 return VerifyReport(0, 0, 0, 0, (Problem(str(error)),), ())
             except (TypeError, ValueError, OverflowError) as error:  # a value that we never wrote
@@ -359,6 +375,14 @@ class Store(Reader):
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
+
+
+# That of a collection to which nothing was added.
+FIRST_GENERATION = 1
+LOST_COMMITS = (
+    "it holds no commit, but there are files of indexes. If it was copied, its log"
+    f" ({CATALOG}-wal) is missing: copy that file too, or the folder while nobody uses it"
+)
 
 
 def _is_leaf(path: Path) -> bool:

@@ -82,7 +82,7 @@ class Collection(Documents, WordSenseMethods):
         """Open the collection in a folder; create it if the folder is absent or empty.
 
         Raises:
-            MismatchError: it exists, and splits its documents in another way.
+            MismatchError: it holds documents, and splits them in another way.
         """
         folder = Path(path)
         if is_free(folder):
@@ -94,6 +94,10 @@ class Collection(Documents, WordSenseMethods):
                     raise
         collection = cls.open(folder)
         if split is not None and split != collection.split:
+            # A failed first `add` may have left it empty, with another split or none.
+            if not len(collection) and collection._store.set_split(dict(split.spec)):
+                collection.close()
+                return cls.open(folder)
             has = f"splits documents into {collection.split}" if collection.split else "splits none"
             collection.close()
             raise MismatchError(
@@ -267,14 +271,16 @@ class Collection(Documents, WordSenseMethods):
     def search(
         self, text: str, *, index: str | None = None, k: int = 10, where: Where | None = None
     ) -> Hits:
-        """Return the `k` documents nearest to a query; `index` is optional if there is only one.
+        """Return the `k` documents nearest to a query.
+
+        `index` is optional if there is only one, or one fusion, which then answers.
 
         `where` is a filter on metadata, such as `{"source": "faq", "year": {">=": 2020}}`: the `k`
         nearest of the documents that match it are returned.
 
         Raises:
-            InputError: an empty query, a `k` below 1, an invalid filter, or several indexes and
-                none named.
+            InputError: an empty query, a `k` below 1, an invalid filter, or several indexes,
+                none named, and not exactly one of them a fusion.
             UnknownNameError: no such index.
             MismatchError: the model is no longer the one that made the vectors.
             DamageError: a file of the index is not what the catalog says.
@@ -318,7 +324,7 @@ class Collection(Documents, WordSenseMethods):
         generation = self._store.catalog.generation()
         known = self._retrievers.get(index)
         if known is None or known[0] != generation:
-            name = index if index is not None else self._only_index()
+            name = index if index is not None else self._default_index()
             known = generation, Retriever(self._finder(name), self._store)
             self._retrievers[index] = known
         return known[1]
@@ -366,15 +372,31 @@ class Collection(Documents, WordSenseMethods):
         """Return the documents, indexes, sizes and times of the collection."""
         return collection_info(self._store)
 
-    def _only_index(self) -> str:
-        names = self.index_names()
-        if len(names) == 1:
-            return names[0]
-        if not names:
-            build = shell_command("build", self.path, "NAME", "--embedder", "KIND:MODEL")
-            raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
+    def default_indexes(self) -> list[str]:
+        """Return the indexes to search where none is named: the newest fusion, or else all.
+
+        Raises:
+            InputError: there is none.
+        """
+        fusions = self._fusions()
+        return fusions[-1:] or self._names()
+
+    def _default_index(self) -> str:
+        names, fusions = self._names(), self._fusions()
+        if len(names) == 1 or len(fusions) == 1:
+            return (fusions or names)[0]
         has = ", ".join(names)
         raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")
+
+    def _names(self) -> list[str]:
+        if names := self.index_names():
+            return names
+        build = shell_command("build", self.path, "NAME", "--embedder", "KIND:MODEL")
+        raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
+
+    def _fusions(self) -> list[str]:
+        """Return the names of all fusions, oldest first."""
+        return [index.name for index in self._store.indexes() if "fuse" in index.definition]
 
 
 def _reopened(kind: type[Collection], path: Path, embedders: Sequence[bytes]) -> Collection:

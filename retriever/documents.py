@@ -7,13 +7,17 @@ from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.field_names import check_readings, field_path
+from indexes.catalog.filters import AllOf, Exists, Filter
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
 from retriever.formats import DocumentSource, SourceFingerprint, read_records
-from retriever.search.where import Where, field_path, parse_filter
+from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
+from retriever.search.where import Where, parse_filter
 from retriever.splitting import Splitter, splitter_of
 
 
@@ -79,13 +83,15 @@ class Documents:
         Give either ids, or a filter (see `where.parse_filter`).
 
         Raises:
-            InputError: neither or both were given, or one text instead of a list.
+            InputError: neither or both were given, or one text instead of a list; or the filter
+                negates a condition that no document can meet, such as one on an unknown field.
             UnknownNameError: an id does not exist; nothing was deleted.
         """
         if (doc_ids is None) == (where is None):
             raise InputError("Say what to delete: either document ids, or a filter (where).")
         if where is not None:
-            return self._store.delete_where(parse_filter(where))
+            wanted = parse_filter(where)
+            return self._store.delete_where(wanted, lambda corpus: _check_deletion(corpus, wanted))
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
         doc_ids = list(doc_ids or [])
@@ -98,13 +104,29 @@ class Documents:
     def index_fields(self, *names: str) -> None:
         """Index metadata fields, so that a filter on them need not read every document.
 
-        Dots lead into nested objects. Indexing a field twice has no effect.
+        Dots lead into nested objects; a name with dots is quoted: see `catalog.field_names`.
+        Indexing a field twice has no effect.
 
         Raises:
-            InputError: a name is not valid for a field.
+            InputError: a name is not valid for a field, or may mean two.
             LockedError: another process is writing.
         """
-        self._store.index_fields([field_path(name) for name in names])
+        paths = [field_path(name) for name in names]
+        with self._store.snapshot() as now:
+            check_readings(AllOf(tuple(map(Exists, paths))), now.corpus.any_match)
+        self._store.index_fields(paths)
+
+    def filter_notes(self, where: Where) -> tuple[str, ...]:
+        """Return what makes a filter match nothing, or a condition of it have no effect, if so."""
+        wanted = parse_filter(where)
+        with self._store.snapshot() as now:
+            return filter_notes(now.corpus.any_match, wanted, now.corpus.some_fields)
+
+    def field_notes(self, *names: str) -> tuple[str, ...]:
+        """Return a note for each metadata field that no document has."""
+        paths = [field_path(name) for name in names]
+        with self._store.snapshot() as now:
+            return field_notes(now.corpus.any_match, paths, now.corpus.some_fields)
 
     def document(self, doc_id: str) -> Document:
         """Return the document with an id.
@@ -138,6 +160,10 @@ class Documents:
         """Return the error for an unknown id, or several, with some known ids as examples."""
         known = [document.doc_id for document in islice(self.documents(), 5)]
         return error("document", name, f"{self.path}/", known, more=len(self) > len(known))
+
+
+def _check_deletion(corpus: Corpus, where: Filter) -> None:
+    check_deletion(corpus.any_match, where, corpus.some_fields)
 
 
 def _check_id(doc_id: object) -> None:

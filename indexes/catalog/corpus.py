@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 
 from indexes.catalog.database import Row
-from indexes.catalog.filtering import checked_condition, checked_rows
+from indexes.catalog.filtering import checked_condition, checked_rows, fields_in
 from indexes.catalog.filters import Filter
 from indexes.catalog.passages import CHOSEN, DOCUMENT, Passages, check_text, document_of
 from indexes.document import Document
@@ -19,6 +19,8 @@ from indexes.neighbors import Keys
 # Documents with their texts, which may be a megabyte each.
 TEXT_PAGE = 100
 DELETED_AT_ONCE = 10_000
+# Documents that are read for the names of fields.
+SAMPLED = 500
 
 
 class Corpus(Passages):
@@ -97,6 +99,19 @@ class Corpus(Passages):
             rows = self._catalog.stream(sql, parameters)
             keys.append(np.fromiter((key for (key,) in rows), np.int64))
         return np.unique(np.concatenate(keys))
+
+    def any_match(self, where: Filter) -> bool:
+        """Return whether any document matches a filter."""
+        condition, parameters = checked_condition(self._catalog, where)
+        return bool(
+            self._catalog.rows(f"SELECT 1 FROM documents WHERE {condition} LIMIT 1", parameters)
+        )
+
+    def some_fields(self) -> set[tuple[str, ...]]:
+        """Return the metadata fields of some hundred documents, as paths."""
+        sql = "SELECT metadata FROM documents WHERE metadata != '{}' LIMIT ?"
+        rows = self._catalog.rows(sql, [SAMPLED])
+        return {path for (text,) in rows for path in fields_in(json.loads(text))}
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents by id; return how many."""

@@ -14,8 +14,8 @@ from indexes.catalog.filters import (
     Filter,
     Not,
     OneOf,
-    as_float,
 )
+from indexes.catalog.large_numbers import Sql, as_stored, exact_test, large_numbers
 
 # The types of values in the table `field_values`. Objects and empty lists are OTHER; SEVERAL marks
 # a document whose list has different elements.
@@ -27,9 +27,8 @@ _JSON_TYPES = {
     TEXT: ("text",),
 }
 
-_Sql = tuple[str, list[Any]]
 # For each kind that can match: SQL with {} for the value, and its parameters.
-_Tests = dict[int, _Sql]
+_Tests = dict[int, Sql]
 
 
 def condition(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> tuple[str, list[Any]]:
@@ -56,7 +55,7 @@ def condition(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> tuple[s
     if not tests:
         return "0", []
     number = indexed.get(wanted.field)
-    return _scan(wanted.field, tests) if number is None else _look_up(number, tests)
+    return _scan(wanted, tests) if number is None else _look_up(number, wanted, tests)
 
 
 def values_of(metadata: Mapping[str, Any], field: tuple[str, ...]) -> list[tuple[int, Any]]:
@@ -81,10 +80,8 @@ def _stored(value: Any) -> tuple[int, Any]:
         return NULL, 0
     if isinstance(value, bool):
         return BOOLEAN, int(value)
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return NUMBER, int(value)
     if isinstance(value, int | float):
-        return NUMBER, as_float(value)
+        return NUMBER, as_stored(value)
     if isinstance(value, str):
         return TEXT, value.partition("\0")[0]
     return OTHER, 0
@@ -92,18 +89,19 @@ def _stored(value: Any) -> tuple[int, Any]:
 
 def _joined(
     word: str, parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int], *, empty: str
-) -> _Sql:
+) -> Sql:
     pieces = [condition(part, indexed) for part in parts]
     sql = word.join(sql for sql, _ in pieces) or empty
     return f"({sql})", [value for _, values in pieces for value in values]
 
 
-def _all(parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int]) -> _Sql:
+def _all(parts: Sequence[Filter], indexed: Mapping[tuple[str, ...], int]) -> Sql:
     """Join conditions by AND; two bounds of one indexed field take one lookup."""
     between = []
     for low in [part for part in parts if _bounds(part, (">", ">="))]:
         for high in [part for part in parts if _bounds(part, ("<", "<="))]:
             same = low.field == high.field and _stored(low.value)[0] == _stored(high.value)[0]
+            same = same and not large_numbers((low.value, high.value))
             if same and low.field in indexed and low in parts and high in parts:
                 between.append(_between(low, high, indexed))
                 parts = [part for part in parts if part not in (low, high)]
@@ -119,7 +117,7 @@ def _bounds(part: Filter, operators: tuple[str, ...]) -> TypeGuard[FieldConditio
 
 def _between(
     low: FieldCondition, high: FieldCondition, indexed: Mapping[tuple[str, ...], int]
-) -> _Sql:
+) -> Sql:
     """Find documents with a value between both, or with several where each bound is met by one."""
     number, (kind, least), (_, most) = indexed[low.field], _stored(low.value), _stored(high.value)
     found = "documents.document IN (SELECT document FROM field_values WHERE field = ? AND kind = ?"
@@ -130,10 +128,13 @@ def _between(
     )
 
 
+def _values(wanted: FieldCondition | OneOf) -> tuple[Any, ...]:
+    return (wanted.value,) if isinstance(wanted, FieldCondition) else wanted.values
+
+
 def _tests(wanted: FieldCondition | OneOf) -> _Tests:
-    values = (wanted.value,) if isinstance(wanted, FieldCondition) else wanted.values
     by_kind: dict[int, list[Any]] = {}
-    for kind, value in map(_stored, values):
+    for kind, value in map(_stored, _values(wanted)):
         by_kind.setdefault(kind, []).append(value)
     tests: _Tests = {}
     for kind, of_kind in by_kind.items():
@@ -148,45 +149,68 @@ def _tests(wanted: FieldCondition | OneOf) -> _Tests:
     return tests
 
 
-def _look_up(number: int, tests: _Tests) -> _Sql:
+def _look_up(number: int, wanted: FieldCondition | OneOf, tests: _Tests) -> Sql:
     """Find documents with such a value in `field_values`, through its primary key."""
-    pieces, values = [], []
-    for kind, (test, operands) in tests.items():
-        pieces.append(
-            "documents.document IN (SELECT document FROM field_values"
-            f" WHERE field = ? AND kind = ? AND {test.format('value')})"
-        )
-        values += [number, kind, *operands]
-    return f"({' OR '.join(pieces)})", values
+    tests = dict(tests)
+    # The table holds large whole numbers rounded: equal ones are compared in the JSON.
+    rounded = tests.pop(NUMBER) if large_numbers(_values(wanted)) else None
+    found = [_rows(number, kind, test) for kind, test in tests.items()]
+    if rounded is not None:
+        test, operands = rounded
+        if isinstance(wanted, FieldCondition) and wanted.operator != "=":
+            found.append(_rows(number, NUMBER, (f"{{}} {wanted.operator[0]} ?", operands)))
+            test = "{} = ?"
+        maybe, scan = _rows(number, NUMBER, (test, operands)), _scan(wanted, {NUMBER: rounded})
+        found.append((f"{maybe[0]} AND {scan[0]}", [*maybe[1], *scan[1]]))
+    sql = " OR ".join(piece for piece, _ in found)
+    return f"({sql})", [value for _, values in found for value in values]
 
 
-def _scan(field: tuple[str, ...], tests: _Tests) -> _Sql:
+def _rows(number: int, kind: int, test: Sql) -> Sql:
+    """Find documents by one test on the values of one kind."""
+    sql = "documents.document IN (SELECT document FROM field_values WHERE field = ? AND kind = ?"
+    return f"{sql} AND {test[0].format('value')})", [number, kind, *test[1]]
+
+
+def _scan(wanted: FieldCondition | OneOf, tests: _Tests) -> Sql:
     """Find documents with such a value in their JSON; `json_each` is used for lists only."""
-    source, path = _place(field)
-    item_sql, item_values = _by_type("item.type", "item.value", [], tests)
+    source, path = _place(wanted.field)
+    text: Sql = f"{source} -> (? || '[' || item.key || ']')", [path]
+    item_sql, item_values = _by_type(("item.type", []), ("item.value", []), text, wanted, tests)
     of_items = f"EXISTS (SELECT 1 FROM json_each({source}, ?) AS item WHERE {item_sql})"
     return _by_type(
-        f"json_type({source}, ?)",
-        f"json_extract({source}, ?)",
-        [path],
+        (f"json_type({source}, ?)", [path]),
+        (f"json_extract({source}, ?)", [path]),
+        (f"{source} -> ?", [path]),
+        wanted,
         tests,
         of_list=(f" WHEN 'array' THEN {of_items}", [path, *item_values]),
     )
 
 
 def _by_type(
-    type_sql: str, value_sql: str, path: list[Any], tests: _Tests, *, of_list: _Sql = ("", [])
-) -> _Sql:
-    """Return a CASE over the JSON type; both `type_sql` and `value_sql` bind `path`."""
-    sql, values = f"CASE {type_sql}", [*path]
+    type_name: Sql,
+    value: Sql,
+    text: Sql,
+    wanted: FieldCondition | OneOf,
+    tests: _Tests,
+    *,
+    of_list: Sql = ("", []),
+) -> Sql:
+    """Return a CASE over the JSON type of a value, which is given also as its JSON `text`."""
+    sql, values = f"CASE {type_name[0]}", [*type_name[1]]
+    exact = large_numbers(_values(wanted))
     for kind, (test, operands) in tests.items():
         for name in _JSON_TYPES[kind]:
-            sql += f" WHEN '{name}' THEN {test.format(value_sql)}"
-            values += [*path, *operands]
+            found = test.format(value[0]), [*value[1], *operands]
+            if kind == NUMBER and exact:
+                found = exact_test(wanted, value, text, name)
+            sql += f" WHEN '{name}' THEN {found[0]}"
+            values += found[1]
     return f"{sql}{of_list[0]} ELSE 0 END", values + of_list[1]
 
 
-def _exists(field: tuple[str, ...], number: int | None) -> _Sql:
+def _exists(field: tuple[str, ...], number: int | None) -> Sql:
     if number is None:
         source, path = _place(field)
         return f"json_type({source}, ?) IS NOT NULL", [path]

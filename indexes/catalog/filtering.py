@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from indexes.catalog.database import Catalog, Row
 from indexes.catalog.filter_sql import condition
@@ -12,6 +12,8 @@ from indexes.catalog.filters import Filter, fields_of
 from indexes.catalog.passages import check_document
 
 PAGE = 500
+# Fields that are nested deeper are not proposed as similar names.
+DEEPEST_NAMED = 8
 
 
 def indexed_fields(catalog: Catalog) -> dict[tuple[str, ...], int]:
@@ -35,6 +37,15 @@ def checked_condition(catalog: Catalog, where: Filter) -> tuple[str, list[object
         # The rows that a filter on a field without an index reads one by one.
         catalog.check_once("metadata", lambda: deque(checked_rows(catalog), maxlen=0))
     return condition(where, fields)
+
+
+def fields_in(value: object, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the paths of the fields of one document's metadata, nested ones too."""
+    if isinstance(value, Mapping) and len(before) < DEEPEST_NAMED:
+        for label, inner in value.items():
+            path = (*before, label)
+            yield path
+            yield from fields_in(inner, path)
 
 
 def check_passages(catalog: Catalog) -> None:

@@ -3,6 +3,7 @@
 Values are compared by JSON type: numbers with numbers, text with text (by code point), booleans
 with booleans, null with null; a value of another type never matches. A list matches if one of its
 elements does; lists and objects inside it match nothing. `1` equals `1.0`, and `true` is not `1`.
+Numbers are compared exactly, whole numbers of any size too.
 """
 
 from __future__ import annotations
@@ -140,14 +141,6 @@ def too_deep() -> InputError:
     )
 
 
-def as_float(number: float) -> float:
-    """Return the number as SQLite reads it from JSON: infinite if it is too large."""
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
-
-
 def _check_field(field: tuple[str, ...]) -> None:
     if not field:
         raise InputError("A filter names no field; expected at least one label.")
@@ -163,8 +156,15 @@ def _check_value(field: tuple[str, ...], value: object) -> None:
             raise refused(".".join(field), "text that is valid Unicode", value)
         if "\0" in value:
             raise refused(".".join(field), "text without NUL characters", value)
-    elif isinstance(value, int | float) and not math.isfinite(as_float(value)):
+    elif isinstance(value, int | float) and not _is_finite(value):
         raise refused(".".join(field), "a finite number below 1.8e308", value)
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def _is_unicode(text: str) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from indexes.catalog.field_names import field_name
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.records import LEXICAL, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import pluralize
@@ -62,7 +63,7 @@ class Repairer:
         if "fields" in cures:
             with self.writer.catalog.writing():
                 index_all_values(self.writer.catalog, self.writer.corpus)
-            names = [".".join(path) for path in indexed_fields(self.writer.catalog)]
+            names = list(map(field_name, indexed_fields(self.writer.catalog)))
             yield f"indexed the fields {json.dumps(names)} again"
         lost = [problem.name for problem in problems if problem.cure == "structure"]
         damaged = {int(problem.name) for problem in problems if problem.cure == "shard"}

@@ -41,6 +41,7 @@ from indexes.vectors.shards import open_shard, to_map
 File = TypeVar("File")
 
 KEPT_FILTERS = 32
+KEPT_NOTES = 1000
 KEPT_FILTER_KEYS = 8_000_000
 # What a searcher keeps for its filters, at most.
 KEPT_BYTES = 32 << 20
@@ -202,6 +203,7 @@ class SearcherCache:
         # Changes with the documents only, not with every shard that a writer commits.
         self._content = -1
         self._allowed: dict[str, AllowList] = {}
+        self._notes: dict[str, tuple[str, ...]] = {}
         self._deleted: Keys | None = None
         self._has_stale: bool | None = None
 
@@ -259,6 +261,18 @@ class SearcherCache:
             self._keep(content, where.key, found)
         return found
 
+    def notes_on(self, name: str, make: Callable[[Corpus], tuple[str, ...]]) -> tuple[str, ...]:
+        """Return what a function says about the documents; kept by name until one changes."""
+        with self._lock:
+            content = self._at_this_content()
+            found = self._notes.get(name)
+        if found is None:
+            found = make(self._corpus)
+            with self._lock:
+                if content == self._content and len(self._notes) < KEPT_NOTES:
+                    self._notes[name] = found
+        return found
+
     def _keep(self, content: int, name: str, allowed: AllowList) -> None:
         with self._lock:
             if content != self._content:
@@ -275,6 +289,7 @@ class SearcherCache:
         content = self._corpus.content()
         if content != self._content:
             self._allowed.clear()
+            self._notes.clear()
             self._deleted = None
             self._content = content
         return content

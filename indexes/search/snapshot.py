@@ -78,10 +78,9 @@ class Snapshot:
         several = self.corpus.is_split or self.searchers.has_stale()
         return self.corpus.owners(keys) if several else keys
 
-    def lets_through(self, where: Filter) -> bool:
-        """Return whether any document passes a filter."""
-        allowed = self.searchers.allowed(where)
-        return allowed is None or len(allowed.keys) > 0
+    def notes_on(self, name: str, make: Callable[[Corpus], tuple[str, ...]]) -> tuple[str, ...]:
+        """Return what a function says about the documents; kept by name until one changes."""
+        return self.searchers.notes_on(name, make)
 
 
 def _rows_of(queries: Queries, rows: NDArray[np.intp]) -> Queries:

@@ -19,7 +19,7 @@ from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
 from retriever.cli.indexes import drop, info
 from retriever.cli.maintenance import compact, repair, verify
-from retriever.cli.output import file_notes
+from retriever.cli.output import file_notes, replace_unprintable
 from retriever.cli.search import search
 from retriever.cli.train import train
 from retriever.cli.word import word
@@ -36,6 +36,7 @@ class Group(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line and exit."""
         extra["standalone_mode"] = False
+        replace_unprintable()
         try:
             with file_notes():
                 sys.exit(super().main(*args, **extra) or 0)

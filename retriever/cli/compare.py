@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from retriever.cli import options
-from retriever.cli.output import note, print_parts, progress_bar
+from retriever.cli.output import check_writable, note, print_parts, progress_bar
 
 if TYPE_CHECKING:
     from retriever.comparison.comparison import Comparison
@@ -122,6 +122,7 @@ def compare(
         _keep_inputs(html, (queries, qrels, label_file, *others))
     if label_file:
         refuse_existing(label_file)
+    check_writable(html, label_file, folder=runs)
     texts, judgments = _read_queries(queries, qrels, dataset)
     with Collection.open(library) as collection:
         joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}

@@ -57,9 +57,9 @@ def add(
     per call. Work is committed every few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
+    from indexes.catalog.field_names import field_path
     from retriever.collection import Collection
     from retriever.formats import check_source
-    from retriever.search.where import field_path
     from retriever.splitting import parse_split
 
     if dataset and (sources or format_):
@@ -85,6 +85,8 @@ def add(
         with progress_bar("adding documents") as progress:
             added = collection.add(*given, format=format_, skip_bad=skip_bad, progress=progress)
         documents = len(collection)
+        notes = collection.field_notes(*fields)
+    note(*notes)
     _report(library, added, documents, as_json)
 
 
@@ -95,6 +97,8 @@ def _index_fields(library: Path, fields: Sequence[str], as_json: bool) -> None:
     with Collection.open(library) as collection:
         collection.index_fields(*fields)
         documents = len(collection)
+        notes = collection.field_notes(*fields)
+    note(*notes)
     _report(library, Added(), documents, as_json, f"{', '.join(fields)} indexed")
 
 
@@ -155,6 +159,8 @@ def delete(
         raise click.UsageError("Give one of these: DOC_IDS, --ids FILE, --where FILTER.")
     with Collection.open(library) as collection:
         ids = read_ids(file) if file is not None else list(doc_ids)
+        notes = collection.filter_notes(where) if where else ()
         removed = collection.delete(None if where else ids, where=where)
         gone = pluralize(removed, "document")
         click.echo(f"deleted {gone}; {library}/ has {len(collection):,}")
+    note(*notes)

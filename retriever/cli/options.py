@@ -27,7 +27,8 @@ where = click.option(
     "--where",
     metavar="FILTER",
     callback=_filter,
-    help="Only documents with matching metadata, such as 'year >= 2020 and source = faq'.",
+    help="Only documents with matching metadata, such as 'year >= 2020 and source = faq'. Dots "
+    'lead into nested objects (author.name); a name in quotes is one field ("author.name").',
 )
 
 

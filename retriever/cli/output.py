@@ -2,15 +2,76 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import click
 
 from indexes.errors import FileNote
+
+
+class _Ascii(io.TextIOWrapper):
+    """A stream of ASCII that click leaves as it is: it takes the plain one for a mistake."""
+
+    encoding = "ASCII with replacements"
+
+
+def replace_unprintable() -> None:
+    """Make stdout and stderr replace characters that their encoding does not have."""
+    sys.stdout, sys.stderr = (
+        _replacing(sys.stdout, "replace"),
+        _replacing(sys.stderr, "backslashreplace"),
+    )
+
+
+def _replacing(stream: TextIO, errors: str) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, _Ascii):
+        return stream
+    # What the user, or Python for stderr, has chosen stays.
+    errors = errors if stream.errors in ("strict", "surrogateescape") else str(stream.errors)
+    if codecs.lookup(stream.encoding).name == "ascii":
+        return _Ascii(stream.buffer, "ascii", errors, line_buffering=True)
+    stream.reconfigure(errors=errors)
+    return stream
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    return stream.encoding.lower().replace("_", "-").startswith("utf")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_writable(*files: Path | None, folder: Path | None = None) -> None:
+    """Raise an InputError for a file or folder that cannot be written, before long work.
+
+    A folder is made where it is missing, with those above it; the folder of a file is not.
+    """
+    from indexes.errors import InputError
+
+    places = [(path, path.parent) for path in files if path is not None]
+    if folder is not None:
+        places.append((folder, next(one for one in (folder, *folder.parents) if one.exists())))
+    for path, parent in places:
+        if not parent.is_dir():
+            raise InputError(
+                f"{path} cannot be written: there is no folder {parent}/. Make it, or give another."
+            )
+        if not os.access(path if path.exists() else parent, os.W_OK):
+            raise InputError(f"{path} cannot be written: permission denied. Give another place.")
 
 
 def note(*texts: str) -> None:
@@ -38,8 +99,10 @@ def file_notes() -> Iterator[None]:
 
 def print_json(*values: Any) -> None:
     """Print values to stdout, each as one line of JSON."""
+    # JSON is UTF-8, or ASCII with escapes.
     for value in values:
-        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+        text = json.dumps(value, ensure_ascii=not _is_utf8(sys.stdout), default=str)
+        click.echo(text if _is_unicode(text) else json.dumps(value, default=str))
 
 
 def print_parts(*parts: Any) -> None:

@@ -34,7 +34,8 @@ def search(
 ) -> None:
     """Search the collection LIBRARY for the documents nearest to QUERY.
 
-    With several indexes, show which documents all of them found, which only one, and every rank.
+    Without -i, the newest fusion answers, or else all indexes. With several indexes, show which
+    documents all of them found, which only one, and every rank.
     """
     from retriever.collection import Collection
     from retriever.formats import read_queries
@@ -46,7 +47,9 @@ def search(
         raise click.UsageError("Give a QUERY, or --queries FILE.")
     texts = {"": query} if query is not None else read_queries(str(queries))
     with Collection.open(library) as collection:
-        names = indexes or (None,)
+        names = indexes or collection.default_indexes()
+        if not indexes and names != collection.index_names():
+            note(f"'{names[0]}', the newest fusion, answers; -i INDEX selects another.")
         retrievers = [collection.retriever(name) for name in names]
         answers = {r.name: r.search_many(list(texts.values()), k, where=where) for r in retrievers}
     notes: dict[str, None] = {}

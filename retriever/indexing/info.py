@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.field_names import field_name
 from indexes.catalog.records import SIMILARITY, IndexRow, kind_of
 from indexes.errors import pluralize, shown
 from indexes.neighbors import COSINE
@@ -41,8 +42,9 @@ class IndexInfo:
     no known word); `missing` documents are not embedded yet, of which `stale` ones were edited and
     answer by their earlier text. A document that is not split is one passage. Sizes are in bytes,
     times in seconds. `max_length` is where the embedder truncates texts, in tokens; None if it does
-    not. `vectors_shared_with` names the indexes over the same vectors. `building_memory` is the
-    peak memory of the process while it embedded or built the structure; None if unknown.
+    not. `vectors_shared_with` names the indexes over the same vectors. `building_memory` is how
+    much more memory the process took at most while it embedded or built the structure, models that
+    it held before left out; None if unknown.
 
     `embedding` is the name of its vectors: the first index over them. `queries_by` names the
     embedder of its queries if that is not the one of its vectors. `fitted_size` is the size of the
@@ -134,7 +136,7 @@ def collection_info(store: Store) -> CollectionInfo:
         documents=store.count(),
         passages=store.count_passages(),
         split="" if split is None else str(splitter_of(split)),
-        fields=tuple(".".join(path) for path in store.fields()),
+        fields=tuple(map(field_name, store.fields())),
         catalog_size=store.catalog_size(),
         indexes=tuple(index_info(store, row, rows) for row in rows),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from indexes.catalog.filters import Filter
 from indexes.errors import InputError, MismatchError, RetrieverError
 from indexes.lexical.bm25 import READING, Terms, terms_of
-from indexes.neighbors import Keys, Neighbors
+from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
 from retriever.advice import shell_command
@@ -36,6 +37,8 @@ class Queries:
         self.texts, self.ids = texts, ids
         self._vectors: list[tuple[Embedder, Matrix]] = []
         self._terms: dict[str, Sequence[Terms]] = {}
+        # By index, for each query: whether a search by words found nothing.
+        self.unanswered: dict[str, list[bool]] = {}
 
     def subset(self, places: Sequence[int]) -> Queries:
         """Return some of the queries, with what has been computed for them."""
@@ -117,6 +120,9 @@ class Finder(Protocol):
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
         """Return notes on documents that cannot be found yet, or only by an earlier text."""
 
+    def depth(self) -> float:
+        """Return how many documents it finds at least, where there are so many."""
+
 
 @dataclass(frozen=True)
 class _SingleIndex:
@@ -130,6 +136,10 @@ class _SingleIndex:
         if not view.missing:
             return ()
         return (missing_note(folder, self.name, view.missing, view.stale),)
+
+    def depth(self) -> float:
+        """Return infinity: it finds as many as are asked for."""
+        return math.inf
 
 
 @dataclass(frozen=True)
@@ -206,7 +216,10 @@ class LexicalFinder(_SingleIndex):
     ) -> Neighbors:
         """Return the `k` documents with the best BM25; only those sharing a term with a query."""
         self._check(snapshot)
-        return snapshot.search(self.name, queries.terms(self.language), k, where=where)
+        found = snapshot.search(self.name, queries.terms(self.language), k, where=where)
+        if where is None:
+            queries.unanswered[self.name] = (found.keys == NO_KEY).all(axis=1).tolist()
+        return found
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
         """Return the BM25 of given documents; 0 where they share no term with the query."""
@@ -214,11 +227,14 @@ class LexicalFinder(_SingleIndex):
         return snapshot.scores(self.name, queries.terms(self.language), keys)
 
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
-        """Return a note for each query that has no word."""
-        return [
-            () if terms else (_unknown(text, self.name, "word"),)
-            for text, terms in zip(queries.texts, queries.terms(self.language), strict=True)
-        ]
+        """Return a note for each query that has no word, or none that any document has."""
+        terms = queries.terms(self.language)
+        nothing = queries.unanswered.get(self.name) or [False] * len(terms)
+        notes = []
+        for text, words, none in zip(queries.texts, terms, nothing, strict=True):
+            what = "known word" if words else "word"
+            notes.append((_unknown(text, self.name, what),) if none or not words else ())
+        return notes
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
         """Return notes if documents are not in the index yet, or were read in another way."""

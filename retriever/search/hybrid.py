@@ -44,6 +44,11 @@ class _Combination:
         notes = [note for part in self.parts for note in part.missing(snapshot, folder)]
         return tuple(dict.fromkeys(notes))
 
+    def depth(self) -> float:
+        """Return the depth of the combination, or the smallest of one that it is made of."""
+        own = float(self.definition["depth"])
+        return min(own, *(part.depth() for part in self.parts))
+
     def _check(self, snapshot: Snapshot) -> None:
         """Raise if another process has made another combination under this name."""
         if snapshot.searchers.definition(self.name) != self.definition:

@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from indexes.catalog.corpus import Corpus
+from indexes.catalog.field_names import dotted_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.passages import FoundPassage
 from indexes.errors import InputError
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
+from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import Finder, Queries
-from retriever.search.no_match import no_match_note
 from retriever.search.results import Answer, Hit, Hits, Run, Timing
 from retriever.search.where import Where, parse_filter
 
@@ -56,7 +58,7 @@ class Retriever:
             started = time.perf_counter()
             neighbors = self.finder.nearest(snapshot, queries, k, wanted)
             searched = time.perf_counter()
-            hits = self._hits(snapshot, neighbors, queries, wanted)
+            hits = self._hits(snapshot, neighbors, queries, wanted, k)
             return hits, Timing(encoding, searched - started, time.perf_counter() - searched)
 
         return self._store.read(read)
@@ -72,7 +74,7 @@ class Retriever:
             if snapshot.searchers.generation() != generation:
                 return None
             neighbors = self.finder.nearest(snapshot, queries, k, wanted)
-            return self._hits(snapshot, neighbors, queries, wanted)[0]
+            return self._hits(snapshot, neighbors, queries, wanted, k)[0]
 
         return self._store.read(read)
 
@@ -121,19 +123,41 @@ class Retriever:
         return Run(self.name, k, ranking, timing)
 
     def _hits(
-        self, snapshot: Snapshot, neighbors: Neighbors, queries: Queries, where: Filter | None
+        self,
+        snapshot: Snapshot,
+        neighbors: Neighbors,
+        queries: Queries,
+        where: Filter | None,
+        k: int,
     ) -> list[Hits]:
         lists = list(neighbors.lists())
         found = snapshot.corpus.found(_distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
-        if where is not None and not found and not snapshot.lets_through(where):
-            for_all = (no_match_note(snapshot.lets_through, where), *for_all)
-        answers = []
+        if where is not None:
+            for_all = (*_notes_on(snapshot, where), *for_all)
+        answers, depth = [], self.finder.depth()
         for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
             passages = map(found.__getitem__, keys)
             hits = tuple(map(_hit, range(1, len(keys) + 1), scores, passages))
+            if depth <= len(hits) < k:
+                notes = (*notes, _depth_note(self.name, len(hits), k, depth))
             answers.append(Hits(hits, (*notes, *for_all)))
         return answers
+
+
+def _notes_on(snapshot: Snapshot, where: Filter) -> tuple[str, ...]:
+    def make(corpus: Corpus) -> tuple[str, ...]:
+        return filter_notes(corpus.any_match, where, corpus.some_fields)
+
+    # Dots and quotation marks may give equal filters, of which only one is ambiguous.
+    return snapshot.notes_on(f"{where.key} {dotted_fields(where)}", make)
+
+
+def _depth_note(name: str, found: int, k: int, depth: float) -> str:
+    return (
+        f"'{name}' found {found:,} of {k:,}: its parts return {depth:,.0f} documents each"
+        " (its depth). For more, combine them with a larger depth."
+    )
 
 
 def validate_texts(texts: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from indexes.catalog.field_names import field_path
 from indexes.catalog.filters import (
     COMPARISONS,
     MOST_LEVELS,
@@ -33,23 +34,14 @@ def parse_filter(where: Where) -> Filter:
     `{"field": value}` is equality; `{"field": {operator: operand, ...}}` takes =, !=, <, <=, >,
     >=, "in" and "not in" (with a list) and "exists" (with True or False), and all of them hold.
     `{"and": [mapping, ...]}`, `{"or": [mapping, ...]}` and `{"not": mapping}` combine; with other
-    values these are names of fields. Dots in a name lead into nested objects.
+    values these are names of fields. Dots in a name lead into nested objects, except in quotation
+    marks: `{"author.name": "Ada"}` looks inside `author`, `{'"author.name"': "Ada"}` takes the
+    field of that name (see `field_names`).
 
     Raises:
         InputError: names the field, what was expected and an example.
     """
     return _all_of(where, 1)
-
-
-def field_path(name: str) -> tuple[str, ...]:
-    """Return the path that a field's name denotes; no part between its dots may be empty."""
-    labels = tuple(name.split("."))
-    if not all(labels):
-        raise InputError(
-            f"The field '{name}' is not a name; expected a name, or names with single dots"
-            " between them, such as 'author.name'."
-        )
-    return labels
 
 
 def _all_of(where: object, level: int) -> Filter:

@@ -11,7 +11,8 @@ The grammar, from the weakest binding to the strongest:
                | field ["not"] "in" "(" [value {"," value}] ")"
     OP         = == != <> < <= > >=
 
-A field is a bare word (letters, digits and _ - . / :) or quoted; its dots lead into nested objects.
+A field is a bare word (letters, digits and _ - . / :), in which dots lead into nested objects, or
+quoted, which is one name with its dots; `author."first name"` is both (see `field_names`).
 A value is a number, true, false, null, quoted text, or a bare word, which is text. In quoted text a
 backslash escapes a quotation mark or a backslash. Keywords are case-insensitive.
 """
@@ -25,6 +26,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from indexes.catalog.field_names import (
+    BARE,
+    KEYWORDS,
+    QUOTED,
+    as_name,
+    field_path,
+    quote,
+    unquoted,
+)
 from indexes.catalog.filters import MOST_LEVELS, Scalar, too_deep
 from indexes.errors import InputError
 from retriever.search.where import OPERATORS
@@ -33,20 +43,24 @@ TEXT_EXAMPLE = "year >= 2020 and source in (faq, 'press release')"
 LONGEST_SHOWN = 80
 
 _ALIASES = {"==": "=", "<>": "!="}
-_KEYWORDS = ("and", "or", "not", "in", "exists")
 _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 # A number is a separate token: 2020-01-01, 1.2.3 and 007 are words, as dates and codes are text.
 _NUMBER = r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w\-./:])"
+_MORE = rf"(?:\.(?:{BARE}|{QUOTED}))"
 _TOKEN = re.compile(
     rf"""\s*(?:
-        (?P<word>{_NUMBER}|[\w\-./:]+)
-      | (?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+        (?P<path>(?:{BARE}\.)+(?:{QUOTED}){_MORE}*|(?:{QUOTED}){_MORE}+)
+      | (?P<word>{_NUMBER}|[\w\-./:]+)
+      | (?P<quoted>{QUOTED})
       | (?P<operator>==|=|!=|<>|<=|<|>=|>)
       | (?P<mark>[(),])
       | (?P<end>\Z)
     )""",
     re.VERBOSE | re.DOTALL,
 )
+# What is one name or text where quotation marks are missing.
+_KEYWORD = rf"\b(?:{'|'.join(KEYWORDS)})\b"
+_UNQUOTED = re.compile(rf"""{_KEYWORD}|(?:(?!{_KEYWORD})[^=!<>(),"'])+""", re.IGNORECASE)
 
 
 def parse_where(text: str) -> dict[str, Any]:
@@ -70,8 +84,7 @@ class _Token:
 
     def name(self) -> str:
         """Return its value, without quotation marks."""
-        quoted = self.kind == "quoted"
-        return re.sub(r"""\\(["'\\])""", r"\1", self.text[1:-1]) if quoted else self.text
+        return unquoted(self.text) if self.kind == "quoted" else self.text
 
 
 class _Parser:
@@ -80,6 +93,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._token = _Token("start", "", 0)
+        self._last_value = 0
         self._advance()
 
     def any_of(self, level: int) -> dict[str, Any]:
@@ -87,7 +101,7 @@ class _Parser:
 
     def expect(self, kind: str, text: str, expected: str) -> None:
         if (self._token.kind, self._token.text) != (kind, text):
-            raise self._error(expected)
+            raise self._error(expected, self._to_quote(self._last_value))
         if kind != "end":
             self._advance()
 
@@ -113,7 +127,7 @@ class _Parser:
         return inside
 
     def _condition(self) -> dict[str, Any]:
-        name = self._name("a field")
+        start, name = self._token.start, self._field()
         negated = self._take("not")
         if self._take("exists"):
             return {name: {"exists": not negated}}
@@ -121,12 +135,22 @@ class _Parser:
             return {name: {"not in" if negated else "in": self._values()}}
         if negated:
             raise self._error("'in' or 'exists' after 'not'")
-        return {name: self._comparison(name)}
+        return {name: self._comparison(name, start)}
 
-    def _comparison(self, name: str) -> Any:
+    def _field(self) -> str:
+        """Consume a field; return it as a mapping has it."""
+        token = self._token
+        if token.kind == "path":
+            self._advance()
+            return ".".join(map(quote, field_path(token.text)))
+        name = self._name("a field")
+        return as_name(name) if token.kind == "quoted" else name
+
+    def _comparison(self, name: str, start: int) -> Any:
         written = self._token.text
         if self._token.kind != "operator":
-            raise self._error(f"=, !=, <, <=, >, >=, 'in' or 'exists' after '{_shown(name)}'")
+            expected = f"=, !=, <, <=, >, >=, 'in' or 'exists' after '{_shown(name)}'"
+            raise self._error(expected, self._to_quote(start))
         self._advance()
         value = self._value(f"a value after '{written}'")
         operator = _ALIASES.get(written, written)
@@ -145,6 +169,7 @@ class _Parser:
 
     def _value(self, expected: str) -> Scalar:
         token = self._token
+        self._last_value = token.start
         if token.kind == "word" and token.text.lower() in _CONSTANTS:
             self._advance()
             return _CONSTANTS[token.text.lower()]
@@ -157,7 +182,7 @@ class _Parser:
 
     def _name(self, expected: str) -> str:
         token = self._token
-        if token.is_keyword(*_KEYWORDS) or token.kind not in ("word", "quoted"):
+        if token.is_keyword(*KEYWORDS) or token.kind not in ("word", "quoted"):
             raise self._error(expected)
         self._advance()
         return token.name()
@@ -176,18 +201,27 @@ class _Parser:
             rest = self._text[start:].lstrip()
             start = len(self._text) - len(rest)
             self._token = _Token("unknown", rest[0], start)
-            closing = f"a closing {rest[0]}" if rest[0] in "\"'" else "a field, value or operator"
-            raise self._error(closing)
+            if rest[0] in "\"'":
+                raise self._error(f"a closing {rest[0]}")
+            raise self._error("a field, value or operator", self._to_quote(start))
         kind = str(found.lastgroup)
         self._token = _Token(kind, found[kind], found.start(kind))
 
-    def _error(self, expected: str) -> InputError:
+    def _to_quote(self, start: int) -> str:
+        """Return the words from there to the next token of another kind, if they need quotes."""
+        runs = (run for run in _UNQUOTED.finditer(self._text) if run.end() > start)
+        words = next(runs)[0].strip() if self._token.kind in ("word", "unknown") else ""
+        return "" if re.match(rf"[\w\-./:]*\Z|{_NUMBER}", words) else words
+
+    def _error(self, expected: str, to_quote: str = "") -> InputError:
         token = self._token
         found = "the end"
         if token.kind != "end":
             found = _shown(token.text) if token.kind == "quoted" else f"'{_shown(token.text)}'"
-        if token.is_keyword(*_KEYWORDS):
+        if token.is_keyword(*KEYWORDS):
             found += f" (a keyword; as a name or text, write {json.dumps(token.text)})"
+        elif to_quote:
+            found += f" (a name or text of other characters is quoted: {_shown(quote(to_quote))})"
         return InputError(
             f"The filter '{_shown(self._text)}': expected {expected} at character"
             f" {token.start + 1}, found {found}. Example: {TEXT_EXAMPLE}"

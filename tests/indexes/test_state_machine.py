@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from indexes.errors import FailedTextsError
+from indexes.errors import FailedTextsError, InputError
 from retriever import Collection, Document, HashingEmbedder, Words
 from tests.support.bm25 import Oracle
 from tests.support.toy import lacks, refused
@@ -41,11 +41,12 @@ batches = st.lists(documents, max_size=6, unique_by=lambda document: document.do
 ks = st.sampled_from((1, 2, 5, 100))
 queries = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=3).map(" ".join)
 
+NO_YEAR = {"year": {"exists": False}}
 # Filters, each with the same condition in Python.
 FILTERS = (
     ({"year": 2}, lambda m: m.get("year") == 2),
     ({"year": {">=": 3}}, lambda m: m.get("year", 0) >= 3),
-    ({"year": {"exists": False}}, lambda m: "year" not in m),
+    (NO_YEAR, lambda m: "year" not in m),
     ({"tags": "a"}, lambda m: "a" in m.get("tags", [])),
     ({"not": {"tags": "b"}}, lambda m: "b" not in m.get("tags", [])),
     (
@@ -280,6 +281,11 @@ class Machine(RuleBasedStateMachine):
     def delete_where(self, where):
         wanted, matches = where
         gone = [name for name, one in self.known.items() if matches(one.document.metadata)]
+        tagged = any("tags" in one.document.metadata for one in self.known.values())
+        dated = any("year" in one.document.metadata for one in self.known.values())
+        if gone and (("not" in wanted and not tagged) or (wanted == NO_YEAR and not dated)):
+            refused(InputError, "Nothing was deleted", self.collection.delete, where=wanted)
+            return
         assert self.collection.delete(where=wanted) == len(gone)
         for doc_id in gone:
             del self.known[doc_id]

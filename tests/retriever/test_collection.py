@@ -1,6 +1,7 @@
 import itertools
 import json
 import os
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -24,8 +25,9 @@ from indexes.errors import (
     UnknownNameError,
 )
 from indexes.storage.files import writer_lock
-from retriever import Collection, Document, HashingEmbedder
+from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.embedders.base import EmbedderSpec, fingerprint_of
+from tests.support.commands import fail, succeed
 from tests.support.fresh import lock_holder, printed_by
 from tests.support.laws import examples
 from tests.support.toy import ANIMALS, Axes, build_axes, exactly, ids, lacks, refused, rounded
@@ -728,3 +730,57 @@ with Collection.open(sys.argv[1]) as library:
             "['cat'] 3",
             f"{folder}/ cannot be written to: Permission denied. It can still be searched.",
         ]
+
+
+def test_the_split_of_an_empty_collection_can_be_changed(tmp_path):
+    place = tmp_path / "library"
+    (tmp_path / "bad.jsonl").write_text("{")
+    (tmp_path / "good.jsonl").write_text('{"_id": "d", "text": "a b c d"}\n')
+    fail("add", str(place), str(tmp_path / "bad.jsonl"), "--split", "3/1")
+    good = ("add", str(place), str(tmp_path / "good.jsonl"), "--split")
+    assert succeed(*good, "2/0").startswith("1 new")
+    with Collection.open(place) as collection:
+        assert (collection.split, collection.info().passages) == (Words(2), 2)
+    assert "splits documents into 2 words" in fail(*good, "3/1")
+
+
+def test_metadata_that_filters_could_not_read_is_refused():
+    def nested(levels, wrap):
+        value = 1
+        for _ in range(levels):
+            value = wrap(value)
+        return {"x": value}
+
+    for wrap in (lambda value: {"a": value}, lambda value: [value]):
+        deep = Document("d", "text", metadata=nested(500, wrap))
+        refused(
+            InputError,
+            "metadata 'x' is nested more than 500 levels deep, which filters cannot read",
+            lambda wrap=wrap: Document("d", "text", metadata=nested(501, wrap)),
+        )
+        refused(
+            InputError,
+            "nested more than 500 levels",
+            lambda wrap=wrap: Document("d", "text", metadata=nested(5000, wrap)),
+        )
+        assert deep.metadata_json()
+
+
+def test_a_copy_without_the_log_of_its_commits_is_no_empty_collection(tmp_path):
+    with Collection.create(tmp_path / "library") as collection:
+        build_axes(collection, n="north", e="east")
+        shutil.copytree(
+            tmp_path / "library", tmp_path / "copy", ignore=shutil.ignore_patterns("*-wal", "*-shm")
+        )
+        assert collection.verify().ok
+    with Collection.open(tmp_path / "copy") as copy:
+        (problem,) = copy.verify().problems
+    assert "it holds no commit, but there are files of indexes." in problem.what
+    assert "(catalog.db-wal) is missing" in problem.what
+
+
+def test_no_build_leaves_files_that_the_next_would_remove(collection):
+    for n in range(12):
+        collection.add([Document(f"d{n}", "north")])
+        collection.build("axes", Axes())
+        assert collection.verify().leftovers == ()

@@ -17,6 +17,7 @@ from indexes.store import Store
 from retriever import Collection, Document, HashingEmbedder, Words, compare
 from retriever.embedders import TextReport
 from retriever.embedders.base import fingerprint_of
+from retriever.search.where_parser import parse_where
 from tests.support.commands import fail, invoke, misuse, objects, succeed, succeed_silently
 from tests.support.toy import Axes, build_axes, exactly, ids, refused
 
@@ -24,6 +25,8 @@ NOTHING = "No document matches the filter."
 AGE_IS_TEXT = (
     NOTHING + " 'age' is text in this collection, as in age = '{}' (CSV files hold text only)."
 )
+
+NO_YAER = "None has a field 'yaer'. Similar: 'year'."
 
 
 class CutsOff(Axes):
@@ -113,9 +116,12 @@ def books(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("where", "note"),
     [
-        ({"yaer": 1999}, f"{NOTHING} None has a field 'yaer'."),
-        ({"year": 1999, "yaer": 1, "sise": 2}, f"{NOTHING} None has a field 'yaer'."),
-        ({"or": [{"year": 3}, {"sise": {"in": [1]}}]}, f"{NOTHING} None has a field 'sise'."),
+        ({"yaer": 1999}, f"{NOTHING} {NO_YAER}"),
+        ({"year": 1999, "yaer": 1, "sise": 2}, f"{NOTHING} {NO_YAER}"),
+        (
+            {"or": [{"year": 3}, {"sise": {"in": [1]}}]},
+            f"{NOTHING} None has a field 'sise'. Similar: 'size'.",
+        ),
         ({"author.name": {"exists": True}}, f"{NOTHING} None has a field 'author.name'."),
         # The field that is missing would fit; the other one is the reason.
         ({"year": 3, "not": {"draft": True}}, NOTHING),
@@ -137,7 +143,147 @@ def test_a_filter_that_matches_nothing_is_explained(books, where, note, indexed)
 
 def test_a_filter_that_matches_needs_no_note(books):
     assert books.search("a kitten", where={"year": 1999}).notes == ()
-    assert books.search("a kitten", where={"not": {"yaer": 1}}).notes == ()
+    assert books.search("a kitten", where={"not": {"year": 1}}).notes == ()
+    assert books.search("a kitten", where={"or": [{"year": 1999}, {"age": "8"}]}).notes == ()
+
+
+NO_EFFECT = "A condition of the filter has no effect."
+NO_DOCUMENT = NO_YAER.replace("None", "No document")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("not yaer = 1", NO_DOCUMENT),
+        ("year = 1999 or yaer = 1", NO_DOCUMENT),
+        ("year = 1999 and yaer not exists", NO_DOCUMENT),
+        ("age != 10", AGE_IS_TEXT.format(10)),
+        ("not (age in (10, 11) and year > 1)", AGE_IS_TEXT.format(10)),
+        ("year = 1999 or age < 8", AGE_IS_TEXT.format(8)),
+    ],
+)
+def test_a_condition_without_effect_is_noted_where_documents_match(books, text, reason):
+    note = f"{NO_EFFECT} {reason.removeprefix(NOTHING).strip()}"
+    for _ in range(2):
+        hits = books.search("a kitten", where=parse_where(text))
+        assert (len(hits) > 0, hits.notes) == (True, (note,))
+    books.add([Document("d9", "new", metadata={"yaer": 3, "age": 3})])
+    books.build("floor")
+    assert books.search("a kitten", where=parse_where(text)).notes == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not yaer = 1",
+        "yaer not exists",
+        "not (year = 1999 and yaer = 2)",
+        "year > 3 and not yaer in (3)",
+        "year = 1 or not yaer > 3",
+        "not not not yaer = 1",
+        "not yaer != 1",
+        "not age = 10",
+        "age != 10",
+        "not author.name = x",
+    ],
+)
+def test_documents_are_not_deleted_because_none_can_meet_a_negated_condition(books, text):
+    message = fail("delete", "books", "--where", text)
+    assert message.startswith("Nothing was deleted: ")
+    assert message.endswith("is met by no document, and its negation by every one.")
+    refused(InputError, exactly(message), books.delete, where=parse_where(text))
+    assert len(books) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "deleted", "note"),
+    [
+        ("yaer = 1", 0, f"{NOTHING} {NO_YAER}"),
+        ("yaer != 1", 0, f"{NOTHING} {NO_YAER}"),
+        ("yaer not in (1)", 0, f"{NOTHING} {NO_YAER}"),
+        ("year = 1999 and age >= 5", 0, AGE_IS_TEXT.format(5)),
+        ("year = 1999 or yaer = 1", 1, f"{NO_EFFECT} {NO_DOCUMENT}"),
+        ("not year = 1999", 1, None),
+    ],
+)
+@pytest.mark.usefixtures("books")
+def test_a_deletion_says_which_condition_had_no_effect(text, deleted, note):
+    result = invoke("delete", "books", "--where", text)
+    assert result.stderr == (f"note: {note}\n" if note else "")
+    assert result.stdout.startswith(f"deleted {deleted} document")
+
+
+def test_indexing_a_field_that_no_document_has_is_noted(books):
+    result = invoke("add", "books", "--index-field", "yaer", "--index-field", "year")
+    assert result.stderr == f"note: {NO_DOCUMENT}\n"
+    assert books.field_notes("yaer", "year") == (NO_DOCUMENT,)
+
+
+@pytest.fixture
+def flat(tmp_path):
+    """A field named `a.b`, one named `c.d` or nested, one nested only, and odd names."""
+    metadata = [
+        {"a.b": "x", "c.d": 1},
+        {"c": {"d": 1}, "e": {"f": 1}, "Größe 2": 1, 'q"': {"r.s": 1}},
+    ]
+    with Collection.create(tmp_path / "flat") as collection:
+        collection.add([Document(f"d{n}", "purrs", "", m) for n, m in enumerate(metadata)])
+        collection.build("floor", HashingEmbedder())
+        yield collection
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('"a.b" = x', ["d0"]),
+        ("'a.b' = x", ["d0"]),
+        ('not "a.b" = x', ["d1"]),
+        ('"c.d" = 1', ["d0"]),
+        ('"c"."d" = 1', ["d1"]),
+        ('c."d" = 1', ["d1"]),
+        ("e.f = 1", ["d1"]),
+        ('"Größe 2" = 1', ["d1"]),
+        ("'q\"'.'r.s' = 1", ["d1"]),
+    ],
+)
+def test_quoted_names_are_told_from_paths(flat, text, found):
+    where = parse_where(text)
+    assert ids(flat.search("purrs", where=where)) == found
+    assert succeed_silently("search", str(flat.path), "purrs", "--where", text)
+    flat.index_fields(*where.get("not", where))
+    assert ids(flat.search("purrs", where=where)) == found
+    assert flat.delete(where=where) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "ways"),
+    [
+        ("a.b = x", ('"a.b"', '"a"."b"')),
+        ("not a.b = x", ('"a.b"', '"a"."b"')),
+        ("c.d = 1 or e.f = 1", ('"c.d"', '"c"."d"')),
+        ("c.d exists", ('"c.d"', '"c"."d"')),
+        ("'q\"' exists and a.b in (x)", ('"a.b"', '"a"."b"')),
+    ],
+)
+def test_a_name_with_two_meanings_is_refused_with_both_spellings(flat, text, ways):
+    message = fail("search", str(flat.path), "purrs", "--where", text)
+    assert "has two meanings" in message
+    assert message.endswith(f"For the first, write {ways[0]}; for the second, write {ways[1]}.")
+    where = parse_where(text)
+    refused(InputError, exactly(message), flat.search, "purrs", where=where)
+    refused(InputError, exactly(message), flat.delete, where=where)
+    refused(InputError, exactly(message), flat.filter_notes, where)
+    assert fail("delete", str(flat.path), "--where", text) == message
+    assert len(flat) == 2
+    refused(InputError, "has two meanings", flat.index_fields, "a.b")
+
+
+def test_labels_with_dots_are_found_inside_longer_paths(flat):
+    flat.add([Document("d2", "purrs", "", {"x": {"y.z": {"w": 1}}, "l.m": {"n.o": 1}, "p.q": 1})])
+    for name, other in [("x.y.z.w", 'x."y.z".w'), ("l.m.n.o", '"l.m"."n.o"')]:
+        refused(InputError, f"write {other};", flat.search, "purrs", where={name: 1})
+    # Another field begins with p.q; nothing is inside it.
+    assert "None has a field" in flat.search("purrs", where={"p.q.r": 1}).notes[0]
 
 
 def test_a_query_without_known_words_is_noted_before_the_filter(compass):
@@ -150,7 +296,7 @@ def test_a_query_without_known_words_is_noted_before_the_filter(compass):
 
 @pytest.mark.usefixtures("books")
 def test_the_command_line_explains_a_filter_that_matches_nothing():
-    note = f"{NOTHING} None has a field 'yaer'."
+    note = f"{NOTHING} {NO_YAER}"
     command = ("search", "books", "a kitten", "--where", "yaer = 1999")
     assert invoke(*command).stderr == f"note: {note}\n"
     assert objects(succeed(*command, "--json"))[0]["notes"] == [note]
@@ -247,3 +393,65 @@ def test_a_folder_in_which_no_collection_can_be_created_is_refused(tmp_path):
     with pytest.raises(CollectionError) as opened:
         Collection.open_or_create(tmp_path / "file" / "library")
     assert str(opened.value) == str(made.value)
+
+
+@pytest.fixture
+def three(tmp_path, monkeypatch):
+    """Thirty documents in `axes`, `words` and `both`, a fusion of depth 10."""
+    monkeypatch.chdir(tmp_path)
+    with Collection.create("three") as collection:
+        collection.add(Document(f"d{n}", f"north word{n}") for n in range(30))
+        collection.build("floor", HashingEmbedder())
+        collection.build("words", lexical=True)
+        yield collection
+
+
+@pytest.mark.parametrize("query", ["zebra", "飞机", "zebra xylophone"])
+def test_a_query_without_a_word_of_any_document_is_noted_by_bm25_and_its_fusions(three, query):
+    note = f"No known word in {query!r}: words finds nothing for it."
+    assert three.search(query, index="words").notes == (note,)
+    three.fuse("both", ["floor", "words"])
+    assert note in three.search(query, index="both").notes
+    assert [hits.notes for hits in three.search_many(["north", query], index="words")] == [
+        (),
+        (note,),
+    ]
+    assert invoke("search", "three", query, "-i", "words").stderr == f"note: {note}\n"
+
+
+def test_without_a_name_the_fusion_answers_or_else_all_indexes(three):
+    refused(
+        InputError, "Say which index to search with -i. three/ has: floor, words", three.search, "x"
+    )
+    all_of_them = succeed("search", "three", "north", "--json")
+    assert {hit["index"] for hit in objects(all_of_them)} == {"floor", "words"}
+    assert "found by both" in succeed_silently("search", "three", "word3")
+    three.fuse("both", ["floor", "words"])
+    assert three.search("word3") == three.search("word3", index="both")
+    answer = invoke("search", "three", "word3", "--json")
+    assert {hit["index"] for hit in objects(answer.stdout)} == {"both"}
+    note = "note: '{}', the newest fusion, answers; -i INDEX selects another.\n"
+    assert answer.stderr == note.format("both")
+    three.fuse("again", ["words", "both"])
+    refused(InputError, "Say which index to search with -i", three.search, "x")
+    assert invoke("search", "three", "word3").stderr == note.format("again")
+    three.cascade("last", "words", "floor")
+    assert three.default_indexes() == ["again"]
+
+
+def test_hits_that_the_depth_of_a_combination_cuts_off_are_noted(three):
+    three.fuse("both", ["floor", "words"], depth=10)
+    three.cascade("ranked", "both", "floor", depth=100)
+    for index in ("both", "ranked"):
+        hits = three.search("north", index=index, k=25)
+        assert 10 <= len(hits) < 25
+        assert hits.notes == (
+            f"'{index}' found {len(hits)} of 25: its parts return 10 documents each (its depth)."
+            " For more, combine them with a larger depth.",
+        )
+        assert three.search("north", index=index, k=10).notes == ()
+    three.fuse("deep", ["floor", "words"])
+    assert (
+        len(three.search("north", index="deep", k=1000)),
+        three.search("north", index="deep", k=1000).notes,
+    ) == (30, ())

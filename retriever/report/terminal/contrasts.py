@@ -13,7 +13,7 @@ from retriever.evaluation.results import ComparisonResults, Query
 from retriever.evaluation.shared_words import matches_in
 from retriever.formatting import WIDTH
 from retriever.report.lines import label_of
-from retriever.report.terminal.hits import LONGEST_ID, fit
+from retriever.report.terminal.hits import fit, id_width
 
 HITS_SHOWN = 5
 NAMED = 10
@@ -67,7 +67,7 @@ def _indented(text: str) -> Text:
 
 def _hits(comparison: ComparisonResults, name: str, query: Query) -> Iterator[Text]:
     hits = comparison.runs[name].ranking.get(query.query_id, ())[:HITS_SHOWN]
-    width = min(LONGEST_ID, max((len(doc_id) for doc_id, _ in hits), default=0))
+    width = id_width([doc_id for doc_id, _ in hits])
     for rank, (doc_id, score) in enumerate(hits, start=1):
         mark = RIGHT if query.judgments.get(doc_id, 0) > 0 else " "
         head = Text(f"  {mark} {rank}  {score:6.3f}  ") + Text(fit(doc_id, width), style="bold")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes.catalog.field_names import as_name, field_name, field_path
 from indexes.catalog.filter_sql import condition, values_of
 from indexes.catalog.filters import (
     MOST_CONDITIONS,
@@ -147,12 +148,18 @@ def test_an_empty_and_matches_everything_and_an_empty_or_nothing(db):
     assert matches(db, ZOO, Not(OneOf(("source",), ()))) == [0, 1, 2, 3, 4]
 
 
-def test_whole_numbers_are_compared_exactly_up_to_64_bit_and_as_floats_beyond(db):
+def test_whole_numbers_of_any_size_are_compared_exactly(db):
     zoo = [{"n": n} for n in (2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 10**400)]
     assert matches(db, zoo, FieldCondition(("n",), "=", float(2**53))) == [0]
-    assert matches(db, zoo, FieldCondition(("n",), "=", 2**63)) == [3, 4]
+    assert matches(db, zoo, FieldCondition(("n",), "=", 2**63)) == [3]
     assert matches(db, zoo, FieldCondition(("n",), "<", 2**63)) == [0, 1, 2]
+    assert matches(db, zoo, FieldCondition(("n",), ">", 2**63)) == [4, 5]
     assert matches(db, zoo, FieldCondition(("n",), ">", 1e308)) == [5]
+    hashes = [{"n": 11679230632388718523 + n} for n in range(3)]
+    assert matches(db, hashes, parse_filter(parse_where("n = 11679230632388718523"))) == [0]
+    lowest = [{"n": -(2**63)}, {"n": -(2**63) - 1}, {"n": [1, -(2**63) - 2]}]
+    assert matches(db, lowest, FieldCondition(("n",), "=", -(2**63))) == [0]
+    assert matches(db, lowest, FieldCondition(("n",), "<=", -(2**63) - 1)) == [1, 2]
 
 
 def test_text_is_ordered_by_code_point(db):
@@ -201,7 +208,7 @@ MISSING = object()
 SCALARS = [None, True, False, 0, 1, 1.0, -0.0, 0.1, -7]
 SCALARS += [2**53 + 1, 2.0**53, 2**63, 2.0**63, -(2**63)]
 SCALARS += ["", "a", "b", "ab", "1", "true", "é", "😀", "\uffff", 'it\'s "q" \\ \\n']
-NAMES = ["a", "b", "c d", "and", "NOT", "in", "exists", "é", 'q"', "\\", "1e3", "="]
+NAMES = ["a", "b", "a.b", "c d", "and", "NOT", "in", "exists", "é", 'q"', "\\", "1e3", "="]
 
 scalars = (
     st.sampled_from(SCALARS)
@@ -243,9 +250,7 @@ def plain(value):
         return "text", value.split("\0")[0]
     if value is None or isinstance(value, bool):
         return "null or boolean", str(value)
-    if isinstance(value, int) and abs(value) >= 10**400:
-        return "number", float("inf") if value > 0 else -float("inf")
-    return "number", float(value) if not -(2**63) <= value < 2**63 else value
+    return "number", value
 
 
 COMPARE = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
@@ -293,6 +298,33 @@ def test_the_scan_the_index_and_plain_python_agree(db, metadatas, wanted, data):
     assert select(db, wanted, fill(db, metadatas, sorted(some))) == expected
 
 
+LIMITS = [2**53, 2**63, 2**64, 10**20, 2**70, 10**300]
+near_limits = st.builds(
+    lambda limit, sign, off: sign * (limit + off),
+    st.sampled_from(LIMITS),
+    st.sampled_from([1, -1]),
+    st.integers(-3, 3) | st.integers(-1100, 1100),
+)
+numbers = near_limits | near_limits.map(float) | st.sampled_from([0, 0.5, -1e308, 1.5e19])
+stored_numbers = numbers | st.sampled_from([10**400, -(10**400)])
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(st.data(), st.lists(stored_numbers | st.lists(stored_numbers, max_size=3), max_size=8))
+def test_numbers_of_any_size_are_compared_as_python_compares_them(db, data, values):
+    # Many equal or nearly equal ones: some operands are taken from the documents.
+    flat = [n for value in values for n in (value if isinstance(value, list) else [value])]
+    some = [n for n in flat if abs(n) < 10**400]
+    operands = numbers | st.sampled_from(some) if some else numbers
+    operators = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+    one = st.builds(FieldCondition, st.just(("n",)), operators, operands)
+    several = st.builds(OneOf, st.just(("n",)), st.lists(operands, max_size=4).map(tuple))
+    wanted = data.draw(one | several | st.builds(AllOf, st.tuples(one, one)))
+    zoo = [{"n": value} for value in values]
+    expected = [n for n, metadata in enumerate(zoo) if oracle(wanted, metadata)]
+    assert matches(db, zoo, wanted) == expected
+
+
 @settings(max_examples=examples(300), deadline=None)
 @given(scalars, st.lists(scalars, max_size=5))
 def test_a_value_of_its_own_metadata_is_found(db, value, others):
@@ -302,9 +334,12 @@ def test_a_value_of_its_own_metadata_is_found(db, value, others):
 
 
 def name_text(field):
-    name = ".".join(field)
+    return ".".join(map(label_text, field))
+
+
+def label_text(name):
     keyword = name.lower() in ("and", "or", "not", "in", "exists")
-    return name if re.fullmatch(r"[\w.]+", name) and not keyword else quoted(name)
+    return name if re.fullmatch(r"\w+", name) and not keyword else quoted(name)
 
 
 def quoted(text):
@@ -335,6 +370,51 @@ def render(wanted):
 @given(filters())
 def test_a_filter_written_as_text_is_the_same_filter(wanted):
     assert parse_filter(parse_where(render(wanted))) == wanted
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), min_size=1))
+def test_any_labels_can_be_written_as_a_name_in_text_and_in_a_mapping(labels):
+    path, written = tuple(labels), field_name(tuple(labels))
+    assert field_path(written) == path
+    assert parse_filter(parse_where(f"{written} exists")) == Exists(path)
+    assert parse_filter({as_name(labels[0]): {"exists": True}}) == Exists(path[:1])
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("a.b", ("a", "b")),
+        ('"a.b"', ("a.b",)),
+        ("'a.b'", ("a.b",)),
+        ('"a"."b"', ("a", "b")),
+        ('a."b c.d"', ("a", "b c.d")),
+        ('"a.b".c', ("a.b", "c")),
+        ("Größe 2", ("Größe 2",)),
+        ('x"y', ('x"y',)),
+        (r'"\"a\\"', ('"a\\',)),
+        ('""', ("",)),
+    ],
+)
+def test_dots_lead_into_objects_except_in_quotation_marks(name, path):
+    assert field_path(name) == path
+    assert parse_filter({name: 1}) == FieldCondition(path, "=", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("first name = 3", '"first name"'),
+        ("x = 1 and Preis€ > 3", '"Preis€"'),
+        ("नाम = 3", '"नाम"'),
+        ("x = naïve café and y = 1", '"naïve café"'),
+        ("x in (press release)", '"press release"'),
+    ],
+)
+def test_what_needs_quotes_is_shown_with_them(text, quoted):
+    shown = f"(a name or text of other characters is quoted: {quoted})."
+    with pytest.raises(InputError, match=re.escape(shown)):
+        parse_where(text)
 
 
 @pytest.mark.parametrize(
@@ -396,8 +476,9 @@ def test_an_indexed_field_is_found_through_the_primary_key(db, wanted, terms):
 
 @pytest.mark.parametrize("indexed", [{}, {("a",): 1}])
 @pytest.mark.parametrize("first", [True, False])
-def test_sqlite_takes_the_largest_filter(db, indexed, first):
-    wanted = leaf = OneOf(("a",), (1, "a", None, True))
+@pytest.mark.parametrize("number", [1, 2**64])
+def test_sqlite_takes_the_largest_filter(db, indexed, first, number):
+    wanted = leaf = OneOf(("a",), (number, "a", None, True))
     for level in range(MOST_LEVELS - 1):
         others = (leaf,) * ((MOST_CONDITIONS - 1) // (MOST_LEVELS - 1))
         group = AnyOf if level % 2 else AllOf

@@ -134,9 +134,6 @@ def test_what_cannot_be_searched_is_refused(two):
     assert fail("search", two, "x", "-i", "flor") == (
         "No index 'flor' in library/. It has: floor, graph."
     )
-    assert fail("search", two, "x") == (
-        "Say which index to search with -i. library/ has: floor, graph."
-    )
     assert fail("search", "nowhere", "x").startswith("nowhere/ is not a collection")
     assert fail("search", two, "--queries", "none.txt").startswith("No file or folder 'none")
     unicode = fail("search", two, "\udcff", "-i", "floor")

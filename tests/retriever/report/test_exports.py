@@ -295,8 +295,11 @@ def test_queries_must_be_given_and_a_baseline_needs_judgments(folder):
     assert "A baseline needs judgments." in fail(*ASK[:4], "--baseline", "bm25")
 
 
-def test_a_file_that_cannot_be_written_loses_no_numbers(folder):
-    done = invoke(*ASK, "--html", "no/such/folder.html")
-    assert done.exit_code == 1
-    assert "nDCG@10" in done.stdout
-    assert "Error: no/such/folder.html cannot be written" in done.stderr
+@pytest.mark.parametrize("option", ["--html", "--label-file", "--runs"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(folder, option):
+    before = contents(folder)
+    message = "{} cannot be written: there is no folder {}/. Make it, or give another."
+    if option != "--runs":
+        assert fail(*ASK, option, "no/such/place") == message.format("no/such/place", "no/such")
+    assert fail(*ASK, option, "q.tsv/place") == message.format("q.tsv/place", "q.tsv")
+    assert contents(folder) == before

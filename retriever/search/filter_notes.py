@@ -1,0 +1,136 @@
+"""Explanations of conditions of a filter that have no effect: an unknown field, another type."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from indexes.catalog.field_names import Fits, Path, check_readings, field_name
+from indexes.catalog.filters import (
+    AllOf,
+    AnyOf,
+    Exists,
+    FieldCondition,
+    Filter,
+    Not,
+    OneOf,
+)
+from indexes.errors import InputError
+
+Condition = FieldCondition | OneOf | Exists
+# Returns the fields of the documents, or of many of them.
+Known = Callable[[], Iterable[Path]]
+NO_MATCH = "No document matches the filter."
+NO_EFFECT = "A condition of the filter has no effect."
+
+
+def filter_notes(fits: Fits, where: Filter, known: Known) -> tuple[str, ...]:
+    """Return a note if no document matches a filter, or if one of its conditions has no effect.
+
+    It names the first field that no document has, or else the first that is compared with a number
+    and holds text, never a number. `fits` says if any document matches a filter.
+
+    Raises:
+        InputError: a field may be meant in two ways; see `check_readings`.
+    """
+    check_readings(where, fits)
+    if not fits(where):
+        reason = _reason(fits, list(_conditions(where)), known, "None has")
+        return (f"{NO_MATCH} {reason}".rstrip(),)
+    reason = _reason(fits, list(_conditions(where, negated=True)), known)
+    return (f"{NO_EFFECT} {reason}",) if reason else ()
+
+
+def check_deletion(fits: Fits, where: Filter, known: Known) -> None:
+    """Refuse to delete by a condition that is true only because it cannot be met when negated.
+
+    Raises:
+        InputError: names the field; or a field may be meant in two ways.
+    """
+    check_readings(where, fits)
+    if not fits(where):
+        return
+    if reason := _reason(fits, list(_without_effect(fits, where)), known):
+        raise InputError(
+            f"Nothing was deleted: {reason} A condition on it is met by no document, and its"
+            " negation by every one."
+        )
+
+
+def field_notes(fits: Fits, paths: Sequence[Path], known: Known) -> tuple[str, ...]:
+    """Return a note for each field that no document has."""
+    return tuple(_unknown(path, known) for path in paths if not fits(Exists(path)))
+
+
+def _reason(
+    fits: Fits, conditions: Sequence[Condition], known: Known, no_one: str = "No document has"
+) -> str:
+    """Return why a condition has no effect, for the first that has none; empty if all have one."""
+    for wanted in conditions:
+        if not fits(Exists(wanted.field)):
+            return _unknown(wanted.field, known, no_one)
+    for wanted in conditions:
+        number = _number(wanted)
+        if number is not None and _is_text(fits, wanted.field):
+            name = field_name(wanted.field)
+            return (
+                f"'{name}' is text in this collection, "
+                f"as in {name} = '{number}' (CSV files hold text only)."
+            )
+    return ""
+
+
+def _unknown(path: Path, known: Known, no_one: str = "No document has") -> str:
+    names = {name.casefold(): name for name in map(field_name, known())}
+    near = difflib.get_close_matches(field_name(path).casefold(), list(names), n=3)
+    shown = ", ".join(f"'{names[one]}'" for one in near)
+    similar = f" Similar: {shown}." if near else ""
+    return f"{no_one} a field '{field_name(path)}'.{similar}"
+
+
+def _conditions(where: Filter, *, negated: bool = False) -> Iterator[Condition]:
+    """Yield the conditions as written, in order; those that are negated only if asked.
+
+    A negated one is true if its field is missing or of another type: it cannot be the reason that
+    no document matches.
+    """
+    match where:
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _conditions(part, negated=negated)
+        case Not(part) if negated:
+            yield from _conditions(part, negated=True)
+        case FieldCondition() | OneOf() | Exists():
+            yield where
+
+
+def _without_effect(fits: Fits, where: Filter, *, negated: bool = False) -> Iterator[Condition]:
+    """Yield the conditions whose negation can let documents through."""
+    match where:
+        case Not(part):
+            yield from _without_effect(fits, part, negated=not negated)
+        case AllOf(parts) | AnyOf(parts):
+            if negated or fits(where):
+                for part in parts:
+                    yield from _without_effect(fits, part, negated=negated)
+        case FieldCondition(operator="!="):
+            if negated or fits(where):
+                yield where
+        case FieldCondition() | OneOf() | Exists():
+            if negated:
+                yield where
+
+
+def _number(wanted: Condition) -> int | float | None:
+    """Return the first number that a field is compared with, if any."""
+    if isinstance(wanted, Exists):
+        return None
+    values = wanted.values if isinstance(wanted, OneOf) else (wanted.value,)
+    numbers = (v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
+    return next(numbers, None)
+
+
+def _is_text(fits: Fits, field: Path) -> bool:
+    """Return whether a field holds text in some document, and a number in none."""
+    a_number = AnyOf((FieldCondition(field, "<", 0), FieldCondition(field, ">=", 0)))
+    return fits(FieldCondition(field, ">=", "")) and not fits(a_number)
