@@ -150,7 +150,7 @@ def test_a_path_as_text_has_the_same_fingerprint_and_other_prompts_another(tiny,
         assert f'"{name}"' in before
 
 
-def test_the_fingerprint_that_collections_store_is_unchanged():
+def test_the_fingerprint_that_collections_store_is_known():
     parts = json.loads(ContextualEmbedder("all-MiniLM-L6-v2", runtime="torch").fingerprint)
     probe = parts.pop("probe")
     assert (probe[:6], probe[-3:]) == ([101, 1996, 7668, 1005, 1055, 15743], [2078, 1012, 102])
@@ -167,6 +167,7 @@ def test_the_fingerprint_that_collections_store_is_unchanged():
             {"class": "Normalize"},
         ],
         "prompts": {},
+        "text": "normalized",
         "unit": True,
         "vocabulary": "a240c9abbd82e5b969f5681fb7c3f633609db3e4383964ade85bd16f03fbda9b",
         "weights": "92f9c83165d406f9c075f832686e6b161e7d0e7dadfa396e009d131d0200c1d1",

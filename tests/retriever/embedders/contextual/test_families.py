@@ -410,7 +410,7 @@ INVALID = [
     ("layer", "-1,3", "layer names a layer twice: -1,3, of 3. Name each once."),
     ("dim", "0", "dim is 0; expected a whole number from 1 up"),
     ("dim", "17", "dim is 17; the vectors of this model have 16 numbers: expected 1 to 16."),
-    ("normalize", "no", "normalize is False; expected True: scores are cosines here"),
+    ("normalize", "no", "normalize is False; expected True. For vectors of their own length"),
 ]
 
 

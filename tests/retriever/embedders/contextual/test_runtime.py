@@ -366,7 +366,8 @@ def test_the_choice_of_runtime_is_remembered(tiny, cache):
     other = json.loads(before) | {"rates": {}, "way": {"runtime": "torch", "precision": "float32"}}
     kept.write_text(json.dumps(other))
     third = auto(tiny)
-    assert (third.runtime, third.notes[0][:35]) == ("torch", "tiny computes in torch, float32.")
+    # On a processor without bfloat16, the note says so after that.
+    assert (third.runtime, third.notes[0][:31]) == ("torch", "tiny computes in torch, float32")
     # A choice outlives its export.
     other = json.loads(before) | {"way": {"runtime": "onnx", "precision": "int8"}}
     kept.write_text(json.dumps(other))
