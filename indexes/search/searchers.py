@@ -23,7 +23,6 @@ from indexes.neighbors import (
     Keys,
     Matrix,
     Neighbors,
-    best,
     merge,
     normalize_queries,
     nothing,
@@ -31,6 +30,7 @@ from indexes.neighbors import (
 )
 from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
 from indexes.storage.files import verify
+from indexes.vectors import approximate
 from indexes.vectors.blocks import Block, join_small
 from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import engine_of
@@ -82,10 +82,7 @@ class VectorSearcher:
         if len(queries) > QUERY_ROWS:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
-        found = structure.search(queries, k, prefilter.mask)
-        scores = rescore(normalize_queries(queries, self.embedding.dim), found.keys, self.blocks)
-        # A key without a vector belongs to a shard that is being embedded again.
-        parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
+        parts = [approximate.search(structure, queries, k, self.blocks, prefilter.mask)]
         if self.unseen:
             parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
         return self._filled_up(merge(parts, k), queries, k, prefilter)

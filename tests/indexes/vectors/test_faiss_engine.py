@@ -233,7 +233,8 @@ def count_found(store):
     """Count what the index alone finds of the documents."""
     queries = HashingEmbedder(dim=32).encode_queries(["common"])
     with store.snapshot() as snapshot:
-        found = snapshot.searchers.of("cells").structure.search(queries, 400)
+        structure = snapshot.searchers.of("cells").structure
+        found = structure.expand(structure.search(queries, 400), 400)
     return int((found.keys != -1).sum())
 
 
