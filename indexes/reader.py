@@ -24,7 +24,7 @@ from indexes.search.snapshot import Snapshot
 from indexes.storage.files import size_of
 from indexes.vectors.blocks import Block, count_live, live
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import live_rows, open_shards
+from indexes.vectors.shards import live_rows, open_shards, tail_of
 
 Answer = TypeVar("Answer")
 
@@ -191,6 +191,14 @@ class Reader:
             check_passages(self.catalog)
             left = [(index.stop_key, self.corpus.stop_key())]
             return self.corpus.count_passages(*left[0]), self.corpus.count_documents(left)
+
+    def tail(self, index: IndexRow) -> int:
+        """Return how many live vectors are searched exactly next to the structure of an index."""
+        if index.embedding is None:
+            return 0
+        with self.catalog.reading():
+            shards = self.registry.shards(index.embedding)
+            return live_rows(tail_of(index, shards), self.corpus.tombstones())
 
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """Return the search parameters of an index for `k` neighbors, by the engine's names."""

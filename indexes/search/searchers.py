@@ -36,7 +36,7 @@ from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
 from indexes.vectors.exact import search as brute_force
-from indexes.vectors.shards import open_shard, to_map
+from indexes.vectors.shards import open_shard, tail_of, to_map
 
 File = TypeVar("File")
 
@@ -275,13 +275,14 @@ class SearcherCache:
         shards = self._registry.shards(embedding.number)
         mapped = to_map(shards)
         blocks = [self._block(one, embedding, one.number in mapped) for one in shards]
+        tail = {shard.number for shard in tail_of(index, shards)}
         pairs = zip(blocks, shards, strict=True)
-        later = [block for block, one in pairs if one.first_key >= index.stop_key and one.rows]
+        later = [block for block, one in pairs if one.number in tail and one.rows]
         return VectorSearcher(
             index=index,
             embedding=embedding,
             blocks=join_small(block for block in blocks if len(block.keys)),
-            unseen=join_small(later) if index.file else (),
+            unseen=join_small(later),
             structure=self._structure(index, embedding) if index.file else None,
             deleted=self._deleted,
             missing=self._corpus.count_documents(gaps(shards, self._corpus.stop_key())),

@@ -52,6 +52,10 @@ class VectorIndex(Protocol):
     def keys(self) -> Keys:
         """All keys, (rows,), in the engine's order."""
 
+    @property
+    def heads(self) -> Keys:
+        """The lowest key of each node."""
+
     def write(self, write: Callable[[bytes], int]) -> None:
         """Pass the index's file to `write`, a piece at a time."""
 
@@ -85,6 +89,9 @@ class IndexEngine(Protocol):
 
     def check(self, definition: Definition, dim: int) -> None:
         """Raise InputError if the engine cannot build a definition for vectors of a width."""
+
+    def settled(self, definition: Definition, dim: int) -> dict[str, Any]:
+        """Return a definition with the search parameters that its index is to keep."""
 
     def build(
         self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys

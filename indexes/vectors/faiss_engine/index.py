@@ -72,6 +72,11 @@ class FaissIndex:
         """All keys, the lowest of each node first."""
         return self._nodes.all_keys
 
+    @property
+    def heads(self) -> Keys:
+        """The lowest key of each node."""
+        return self._nodes.heads
+
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask that hides some keys; None if the index has none of them."""
         if not np.isin(self.keys, hidden, assume_unique=True).any():
@@ -107,7 +112,7 @@ class FaissIndex:
 
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
         """Return candidates for the `k` nearest by FAISS's own scores; see `VectorIndex`."""
-        k = min(validate_k(k), len(self._nodes.heads))
+        k = min(self._chosen.candidates(self._index, validate_k(k)), len(self._nodes.heads))
         queries = normalize_queries(queries, self._dim)
         if not k or not len(queries) or (mask and not mask.visible.any()):
             return nothing(len(queries))
@@ -142,7 +147,7 @@ class FaissIndex:
         many = int(hidden.sum())
         wanted = min(k + many, len(hidden))
         # The rough scan must also return its hidden rows, but need not find k_factor of each.
-        factor = max(1.0, (k * self._chosen.k_factor + many) / wanted)
+        factor = max(1.0, (k * self._chosen.refine_factor(self._index, k) + many) / wanted)
         parameters = faiss_parameters(self._index, wanted, self._chosen, refine_factor=factor)
         scores, rows = self._index.search(queries, wanted, params=parameters)
         rows[(rows != NO_ROW) & hidden[rows]] = NO_ROW
