@@ -1,6 +1,6 @@
 """The cost of a change to a large collection: `python -m benchmarks.increments`.
 
-Needs RETRIEVER_DATA. Writes `results/increments.json`: the processor seconds of BM25 and HNSW32 over
+Needs RETRIEVER_DATA. Writes `results/increments.json`: processor seconds of BM25 and HNSW32 over
 100,000 abstracts, built once, and brought up to date after 3 documents were added, edited and
 deleted.
 """
