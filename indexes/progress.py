@@ -14,6 +14,8 @@ Progress = Callable[[int, int], None]
 PEAK = "peak_"
 # How much more memory than at the start the process held at most, in a report.
 PEAK_MEMORY = f"{PEAK}memory"
+# Recall@10 of a structure when it was built, in thousandths, in a report.
+RECALL = "recall_per_mille"
 SAMPLE_SECONDS = 0.02
 
 

@@ -25,7 +25,7 @@ from indexes.storage.files import size_of
 from indexes.vectors.blocks import Block, count_live, live
 from indexes.vectors.engines import engine_of
 from indexes.vectors.faiss_engine.kernels import survive_forks
-from indexes.vectors.shards import keys_of, live_rows, open_shards
+from indexes.vectors.shards import keys_of, live_rows, open_shards, tail_of
 
 Answer = TypeVar("Answer")
 
@@ -205,6 +205,14 @@ class Reader:
                 missing_documents=self.corpus.count_documents(left),
                 stale_documents=self.corpus.stale.answering(index.holder, left).count,
             )
+
+    def tail(self, index: IndexRow) -> int:
+        """Return how many live vectors are searched exactly next to the structure of an index."""
+        if index.embedding is None:
+            return 0
+        with self.catalog.reading():
+            shards = self.registry.shards(index.embedding)
+            return live_rows(tail_of(index, shards), self.corpus.tombstones())
 
     def effort(self, index: IndexRow, k: int) -> dict[str, float]:
         """Return the search parameters of an index for `k` neighbors, by the engine's names."""

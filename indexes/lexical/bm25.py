@@ -1,4 +1,4 @@
-"""BM25 over the texts of passages: built completely, then immutable, and searched by terms.
+"""BM25 over the texts of passages: immutable, and searched by terms.
 
 Robertson and Zaragoza 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", with Lucene's
 idf = ln(1 + (N - n + 0.5) / (n + 0.5)): a term that comes f times among a passage's l adds
@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from indexes.catalog.passages import Passage
 from indexes.errors import CollectionError, DamageError, InputError
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
-from indexes.storage.files import LOCAL_LOCKS, sync, unreadable, unwritable
+from indexes.storage.files import unreadable
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import spell_out
 
@@ -44,7 +44,8 @@ KEY, TEXT, ANALYZER = "key", "text", "passages"
 # The same words as the embedders': runs of letters, marks and digits in normal form.
 WORD = r"[\p{L}\p{M}\p{N}]+"
 LONGEST_WORD = 255  # bytes; longer runs are not words of any language
-THREADS, HEAP_BYTES = 2, 96 << 20
+# Two threads would write two segments where one will do.
+THREADS, HEAP_BYTES = 1, 96 << 20
 # tantivy adds terms in single precision, in an order that depends on the document: with more
 # decimals, equal texts would not tie.
 DECIMALS = 4
@@ -142,7 +143,7 @@ class LexicalIndex:
             hits = self._searcher.search(query, max(limit, 1), count=False).hits
             keys = self._searcher.fast_field_values(KEY, [address for _, address in hits])
         except ValueError as error:
-            raise DamageError(f"The BM25 index cannot be read: {_reason(error)}.") from None
+            raise DamageError(f"The BM25 index cannot be read: {reason(error)}.") from None
         scores = np.array([score for score, _ in hits], np.float64)
         return np.array(keys, np.int64), np.round(scores, DECIMALS).astype(np.float32)
 
@@ -180,49 +181,23 @@ def _is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
     return among
 
 
-def build(
-    folder: Path, language: str, passages: Iterable[Passage], progress: Callable[[int], None]
-) -> int:
-    """Index passages into a new folder, synced to disk; return how many.
-
-    If it fails, nothing is left behind; a disk that cannot be written is a CollectionError.
-    """
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        count = _write(folder, language, passages, progress)
-        for path in sorted(folder.iterdir()):
-            if path.name in LOCAL_LOCKS:
-                path.unlink()
-            else:
-                sync(path)
-        for path in (folder, folder.parent, folder.parent.parent):
-            sync(path)
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        # tantivy's own errors are ValueErrors; a passage that cannot be read raises another type.
-        if isinstance(error, ValueError | OSError):
-            raise unwritable(folder, _reason(error)) from None
-        raise
-    return count
-
-
-def _write(
-    folder: Path, language: str, passages: Iterable[Passage], progress: Callable[[int], None]
-) -> int:
+def write(folder: Path, language: str, passages: Iterable[Passage]) -> None:
+    """Index passages into a folder that holds no index; not synced. Raise tantivy's ValueErrors."""
     index = tantivy.Index(_schema(), path=str(folder))
     index.register_tokenizer(ANALYZER, _analyzer(language))
     writer = index.writer(HEAP_BYTES, THREADS)
-    count = 0
     try:
-        for count, passage in enumerate(passages, start=1):
+        for passage in passages:
             text = _readable(passage.text)
             writer.add_document(tantivy.Document(**{KEY: passage.key, TEXT: text}))
-            progress(count)
         writer.commit()
     finally:
         writer.wait_merging_threads()
-    return count
+
+
+def reading(language: str) -> str:
+    """Return what decides which terms a text has: segments of another reading are not kept."""
+    return f"{READING} {language} {WORD} {LONGEST_WORD} tantivy {tantivy.__version__}"
 
 
 def load(folder: Path, language: str) -> LexicalIndex:
@@ -235,7 +210,7 @@ def load(folder: Path, language: str) -> LexicalIndex:
             # From here on, it holds every file open.
             return LexicalIndex(index, language)
     except (ValueError, OSError) as error:
-        raise unreadable(folder, _reason(error)) from None
+        raise unreadable(folder, reason(error)) from None
 
 
 @contextlib.contextmanager
@@ -245,7 +220,7 @@ def _links_to(folder: Path) -> Iterator[Path]:
         links = Path(tempfile.mkdtemp(prefix="retriever-"))
     except OSError as error:
         raise CollectionError(
-            f"Opening a BM25 index needs a temporary folder: {_reason(error)}. "
+            f"Opening a BM25 index needs a temporary folder: {reason(error)}. "
             "Set TMPDIR to a folder that can be written to."
         ) from None
     try:
@@ -269,7 +244,8 @@ def _readable(text: str, *, query: bool = False) -> str:
     return spell_out(without_joiners(normalize(text)).replace("ς", "σ"), query=query)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return tantivy's message in one line."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 

@@ -12,13 +12,17 @@ from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.errors import InputError, RetrieverError
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.session import WriteSession
-from indexes.progress import PEAK_MEMORY, Peak
+from indexes.progress import PEAK_MEMORY, RECALL, Peak
 from indexes.storage.files import new_file
+from indexes.vectors.approximate import recall
 from indexes.vectors.engines import engine_of
-from indexes.vectors.shards import live_rows, open_shards
+from indexes.vectors.shards import live_rows, open_shards, tail_of
 
 # In the report of an index: it is to be rebuilt. One that FAISS refused is not.
 STALE = "given_up"
+# A structure is kept while at most so many live rows are not in it, which are searched exactly next
+# to it, and at most so many of its own are deleted: this number, or this share of it.
+TAIL_ROWS, TAIL_SHARE = 1_000, 0.05
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,13 @@ class AnnBuilder:
     writer: WriteSession
 
     def build(self, name: str, embedding: EmbeddingRow, definition: Mapping[str, Any]) -> IndexRow:
-        """Build an index over an embedding, unless it covers all vectors; return its row."""
+        """Build an index over an embedding, unless it covers nearly all vectors; return its row."""
         registry = self.writer.registry
         old = next((row for row in registry.indexes() if row.name == name), None)
         row = IndexRow.planned(name, embedding, definition)
         if old and self._is_current(old, row, embedding):
             if old.definition != row.definition:
-                self.writer.set_index(replace(old, definition=row.definition))
+                self.writer.set_index(_redefined(old, row.definition))
             return registry.index(name)
         self.writer.set_index(self._built(row, embedding))
         return registry.index(name)
@@ -82,8 +86,15 @@ class AnnBuilder:
         one, other = ((row.embedding, row.definition.get("factory")) for row in (old, new))
         if one != other:
             return False
-        seen = _seen(self.writer.registry.shards(embedding.number))
-        return old.stop_key == seen and self.writer.is_intact(old)
+        return self._is_near(old, embedding) and self.writer.is_intact(old)
+
+    def _is_near(self, index: IndexRow, embedding: EmbeddingRow) -> bool:
+        """Return whether few live rows are not in a structure, and few of its own are deleted."""
+        shards = self.writer.registry.shards(embedding.number)
+        deleted = self.writer.hidden(embedding.number)
+        later = live_rows(tail_of(index, shards), deleted)
+        gone = index.rows - (live_rows(shards, deleted) - later)
+        return max(later, gone) <= max(TAIL_ROWS, TAIL_SHARE * index.rows)
 
     def _is_behind(self, index: IndexRow) -> bool:
         """Return whether an index lacks live rows, or has others."""
@@ -104,6 +115,7 @@ class AnnBuilder:
         started = time.perf_counter()
         with Peak() as peak:
             index = engine.build(planned.definition, embedding.dim, blocks, deleted)
+            found = recall(index, blocks, deleted)
         seconds = time.perf_counter() - started
         generation = self.writer.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}{engine.suffix}"
@@ -111,19 +123,28 @@ class AnnBuilder:
             index.write(new.write)
         return replace(
             planned,
+            definition=engine.settled(planned.definition, embedding.dim),
             generation=generation,
             stop_key=_seen(shards),
             rows=index.rows,
             file=file,
             digest=new.digest,
             seconds=seconds,
-            report={PEAK_MEMORY: peak.bytes},
+            report={PEAK_MEMORY: peak.bytes, RECALL: round(1000 * found)},
         )
 
 
 def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
     """Return an index whose file is not used any more, until it is rebuilt."""
     return replace(IndexRow.planned(index.name, embedding, index.definition), report={STALE: 1})
+
+
+def _redefined(index: IndexRow, definition: Mapping[str, Any]) -> IndexRow:
+    """Return an index with another definition of the same structure."""
+    same = index.definition.get("search") == definition.get("search")
+    # With other search parameters, another recall: it was measured after building only.
+    report = {name: n for name, n in index.report.items() if same or name != RECALL}
+    return replace(index, definition=definition, report=report)
 
 
 def _seen(shards: Sequence[ShardRow]) -> int:

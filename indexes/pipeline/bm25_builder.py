@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, replace
 
 from indexes.catalog.records import LEXICAL, NOTHING, IndexRow
-from indexes.lexical import bm25 as lexical
+from indexes.lexical.bm25 import READING
+from indexes.lexical.segments import Source, build
 from indexes.pipeline.session import WriteSession
 from indexes.progress import PEAK_MEMORY, Peak, Progress
 from indexes.storage.files import digest_of
@@ -23,24 +24,31 @@ class Bm25Builder:
     ) -> IndexRow:
         """Build a BM25 index over all texts, unless it has read all; return its row.
 
-        Always from the start: its scores depend on word counts in the corpus.
+        Of an intact one, only the intervals of keys that have changed are read again, unless
+        `rebuild`; see `segments`.
         """
         registry, folder = self.writer.registry, self.writer.folder
         old = next((row for row in registry.indexes() if row.name == name), None)
-        if old and not rebuild and self._has_read_all(old):
+        intact = old is not None and not rebuild and self.writer.is_intact(old)
+        if old and intact and self._has_read_all(old):
             return old
         stop, total = self.writer.corpus.stop_key(), self.writer.corpus.count_all_passages()
         generation = self.writer.catalog.generation() + 1
         file = f"lexical/{name}-{generation}"
         started = time.perf_counter()
         with Peak() as peak:
-            texts = self.writer.texts(stop)
-            rows = lexical.build(folder / file, language, texts, lambda done: progress(done, total))
+            rows = build(
+                folder / file,
+                language,
+                Source(self.writer.texts, self.writer.corpus.count_passages, stop),
+                lambda done: progress(done, total),
+                folder / str(old.file) if old and intact else None,
+            )
         row = replace(
             NOTHING,
             name=name,
             kind=LEXICAL.name,
-            definition={"language": language, "text": lexical.READING},
+            definition={"language": language, "text": READING},
             generation=generation,
             stop_key=stop,
             rows=rows,
@@ -60,5 +68,4 @@ class Bm25Builder:
     def _has_read_all(self, index: IndexRow) -> bool:
         corpus, stop = self.writer.corpus, index.stop_key
         current = stop == corpus.stop_key() and index.rows == corpus.count_passages(1, stop)
-        current &= index.definition.get("text") == lexical.READING
-        return current and self.writer.is_intact(index)
+        return current and index.definition.get("text") == READING

@@ -141,7 +141,7 @@ class Builder:
         """Yield the text of every passage, in key order."""
         corpus = self.writer.corpus
         total = corpus.count_all_passages()
-        for done, passage in enumerate(self.writer.texts(corpus.stop_key()), start=1):
+        for done, passage in enumerate(self.writer.texts(1, corpus.stop_key()), start=1):
             yield passage.text
             if done % 1_000 == 0 or done == total:
                 progress(done, total)

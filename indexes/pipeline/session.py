@@ -50,9 +50,9 @@ class WriteSession:
             return False
         return index.file is not None
 
-    def texts(self, stop_key: int) -> Iterator[Passage]:
-        """Yield all passages before a key, in key order, read a few thousand at a time."""
-        position = 1
+    def texts(self, first_key: int, stop_key: int) -> Iterator[Passage]:
+        """Yield the passages of an interval, in key order, read a few thousand at a time."""
+        position = first_key
         while batch := self.corpus.passages(position, stop_key, READ_AT_ONCE):
             yield from batch
             position = batch[-1].key + 1

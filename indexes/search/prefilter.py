@@ -45,7 +45,7 @@ class Prefilter:
     def size(self) -> int:
         """Bytes of memory: copied rows with their keys, hidden keys, the mask."""
         copied = sum(block.keys.nbytes + block.vectors.nbytes for block in self.few or ())
-        return copied + self.hidden.nbytes + (self.mask.visible.nbytes if self.mask else 0)
+        return copied + self.hidden.nbytes + (self.mask.size if self.mask else 0)
 
 
 def prefilter_of(

@@ -23,7 +23,6 @@ from indexes.neighbors import (
     Keys,
     Matrix,
     Neighbors,
-    best,
     merge,
     normalize_queries,
     nothing,
@@ -31,12 +30,13 @@ from indexes.neighbors import (
 )
 from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
 from indexes.storage.files import verify
+from indexes.vectors import approximate
 from indexes.vectors.blocks import Block, join_small
 from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
 from indexes.vectors.exact import search as brute_force
-from indexes.vectors.shards import open_shard, to_map
+from indexes.vectors.shards import open_shard, tail_of, to_map
 
 File = TypeVar("File")
 
@@ -84,10 +84,7 @@ class VectorSearcher:
         if len(queries) > QUERY_ROWS:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
-        found = structure.search(queries, k, prefilter.mask)
-        scores = rescore(self._normalized(queries), found.keys, self.blocks)
-        # A key without a vector belongs to a shard that is being embedded again.
-        parts = [best(np.where(np.isneginf(scores), NO_KEY, found.keys), scores, k)]
+        parts = [approximate.search(structure, queries, k, self.blocks, prefilter.mask)]
         if self.unseen:
             parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
         return self._filled_up(merge(parts, k), queries, k, prefilter)
@@ -309,15 +306,16 @@ class SearcherCache:
         shards = self._registry.shards(embedding.number)
         mapped = to_map(shards)
         blocks = [self._block(one, embedding, one.number in mapped) for one in shards]
+        tail = {shard.number for shard in tail_of(index, shards)}
         pairs = zip(blocks, shards, strict=True)
-        later = [block for block, one in pairs if one.first_key >= index.stop_key and one.rows]
+        later = [block for block, one in pairs if one.number in tail and one.rows]
         left = gaps(shards, stop_key)
         stale = self._corpus.stale.answering(embedding.number, left)
         return VectorSearcher(
             index=index,
             embedding=embedding,
             blocks=join_small(block for block in blocks if len(block.keys)),
-            unseen=join_small(later) if index.file else (),
+            unseen=join_small(later),
             structure=self._structure(index, embedding) if index.file else None,
             deleted=stale.hidden(self._deleted),
             missing=self._corpus.count_documents(left),

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from indexes.neighbors import Keys, Neighbors
 from indexes.vectors.blocks import Block
+from indexes.vectors.nodes import Nodes
 
 # The definition of an index: `factory` says what to build, `search` (optional) how hard to search.
 Definition = Mapping[str, Any]
@@ -25,10 +26,19 @@ Definition = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Mask:
-    """The rows of one index that a search may find; `selector` is the engine's form of it."""
+    """The nodes of one index that a search may find, with the keys that are left of each.
+
+    `selector` is the engine's form of `visible` (nodes,).
+    """
 
     visible: NDArray[np.bool_]
     selector: Any
+    nodes: Nodes
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return self.visible.nbytes + self.nodes.heads.nbytes
 
 
 class VectorIndex(Protocol):
@@ -36,25 +46,33 @@ class VectorIndex(Protocol):
 
     @property
     def rows(self) -> int:
-        """Number of vectors."""
+        """Number of keys; equal vectors share one node."""
 
     @property
     def keys(self) -> Keys:
-        """Keys of the vectors, (rows,), in the engine's order."""
+        """All keys, (rows,), in the engine's order."""
+
+    @property
+    def heads(self) -> Keys:
+        """The lowest key of each node."""
 
     def write(self, write: Callable[[bytes], int]) -> None:
         """Pass the index's file to `write`, a piece at a time."""
 
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
-        """Return about `k` nearest keys for each query (n, dim), none that `mask` hides.
+        """Return candidates for the `k` nearest keys of each query (n, dim), best first.
 
-        A query of zeros finds nothing. The engine may find fewer than `k`: the caller fills up by
-        brute force.
+        Each node is given by the lowest of its keys that `mask` does not hide; `expand` returns the
+        others. There may be more than `k`, if the engine's scores are rough. A query of zeros finds
+        nothing. The engine may find fewer than `k`: the caller fills up by brute force.
 
         Raises:
             InputError: `k` is not a positive integer, a query is not finite, or the engine refuses.
             MismatchError: the queries have another width.
         """
+
+    def expand(self, found: Neighbors, k: int, mask: Mask | None = None) -> Neighbors:
+        """Return the `k` best keys of the nodes that `search` found, with their exact scores."""
 
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask of this index that hides some keys (ascending); None if it has none."""
@@ -71,6 +89,9 @@ class IndexEngine(Protocol):
 
     def check(self, definition: Definition, dim: int) -> None:
         """Raise InputError if the engine cannot build a definition for vectors of a width."""
+
+    def settled(self, definition: Definition, dim: int) -> dict[str, Any]:
+        """Return a definition with the search parameters that its index is to keep."""
 
     def build(
         self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.catalog.records import EmbeddingRow, ShardRow
+from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import DamageError, InputError, MismatchError
 from indexes.neighbors import COSINE, LONGEST, Keys, Matrix, lengths_of
 from indexes.progress import PEAK
@@ -51,6 +51,11 @@ def keys_of(shard: ShardRow) -> Keys:
 def live_rows(shards: Sequence[ShardRow], deleted: Keys) -> int:
     """Count the rows with a key that is not in `deleted`; no file is read."""
     return sum(shard.rows - len(rows_of(deleted, keys_of(shard))) for shard in shards)
+
+
+def tail_of(index: IndexRow, shards: Sequence[ShardRow]) -> list[ShardRow]:
+    """Return the shards that an index with a structure does not cover: searched exactly."""
+    return [shard for shard in shards if index.file and shard.first_key >= index.stop_key]
 
 
 def open_shards(shards: Sequence[ShardRow], embedding: EmbeddingRow, folder: Path) -> list[Block]:

@@ -18,12 +18,13 @@ def info(library: Path, as_json: bool) -> None:
     """Show the documents and indexes of the collection LIBRARY, with sizes and times."""
     from indexes.errors import shown
     from retriever.collection import Collection
-    from retriever.indexing.info import fitting_notes
+    from retriever.indexing.info import fitting_notes, recall_notes
 
     with Collection.open(library) as collection:
         facts = collection.info()
     for index in facts.indexes:
         note(*fitting_notes(index, library))
+        note(*recall_notes(library, index.name, index.factory, index.recall))
     if as_json:
         print_json(asdict(facts) | {"path": shown(facts.path)})
         return

@@ -28,6 +28,7 @@ from retriever.indexing.builds import (
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
+from retriever.indexing.info import recall_notes, recall_of
 
 DEFAULT_LANGUAGE = "english"
 
@@ -126,8 +127,11 @@ class IndexBuilder:
             encoder=lambda: source.encoder(of),
             progress=progress,
         )
+        factory = str(built.definition.get("factory"))
+        low = recall_notes(self.store.folder, name, factory, recall_of(built))
+        notes = (*source.notes, *low)
         report = build_report(
-            self.store, of, built, embedded, before, source.notes, rebuilt=built != index
+            self.store, of, built, embedded, before, notes, rebuilt=built != index
         )
         return raise_if_failed(self.store, report, embedded.failed, unbuilt=embedded.unbuilt)
 

@@ -161,7 +161,7 @@ class BuildReport:
     A document that is not split is one passage. `text` reports on the entire corpus as the embedder
     saw it, `read` on the texts embedded now. `fitted_texts` is the number of passages that the
     embedder was fitted on; None if it was not, or elsewhere. `notes` are the embedder's own notes,
-    if it had to be loaded; see `HasNotes`.
+    if it had to be loaded (see `HasNotes`), and a warning if a structure misses many neighbors.
     """
 
     name: str
@@ -208,7 +208,7 @@ def build_report(
 ) -> BuildReport:
     """Report on a build over the vectors of the index `of`, of which there were `before`.
 
-    `rebuilt` says whether the index was written; `notes` are the embedder's.
+    `rebuilt` says whether the index was written.
     """
     embedding = store.embedding(of)
     totals = EmbeddingTotals.of(store.shards(embedding))

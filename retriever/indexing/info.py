@@ -11,7 +11,7 @@ from indexes.catalog.field_names import field_name
 from indexes.catalog.records import SIMILARITY, IndexRow, kind_of
 from indexes.errors import pluralize, shown
 from indexes.neighbors import COSINE
-from indexes.progress import PEAK_MEMORY
+from indexes.progress import PEAK_MEMORY, RECALL
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
@@ -28,6 +28,8 @@ RRF, MINMAX = "rrf", "minmax"
 UNSEEN = {"batch_size", "device", "trust_pickle"}
 # A refit is advised when the corpus has grown by more than this since the embedder was fitted.
 GROWN = 4 / 3
+# Under this recall@10, an index's structure is not what a user expects of a search.
+LOW_RECALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class IndexInfo:
     `refitting` says that a refit is under way or was interrupted. `case` says whether words are
     read as written or in lower case, if the embedder reports it. `similarity` is how queries are
     compared with the vectors: `cosine`, `dot` or `euclidean`.
+
+    `recall` is the share of the 10 nearest of sample queries that a structure finds, measured when
+    it was built; None without one. `tail` of its `rows` came later and are searched exactly.
     """
 
     name: str
@@ -87,6 +92,8 @@ class IndexInfo:
     refitting: bool = False
     case: str = ""
     similarity: str = ""
+    recall: float | None = None
+    tail: int = 0
 
     @property
     def description(self) -> str:
@@ -173,6 +180,17 @@ def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
         )
 
 
+def recall_notes(folder: Path, index: str, factory: str, recall: float | None) -> Iterator[str]:
+    """Yield a note if the structure of an index misses many neighbors."""
+    if recall is not None and recall < LOW_RECALL:
+        exact = shell_command("build", folder, f"{index}-exact", "--vectors", index)
+        yield (
+            f"'{index}' finds {100 * recall:.0f} % of the 10 nearest of sample queries: {factory} "
+            "does not suit these vectors. Exact search over the same vectors finds all: "
+            f"{exact} (or choose another structure with --ann, such as HNSW32)"
+        )
+
+
 def missing_note(folder: Path, index: str, missing: int, stale: int = 0) -> str:
     """Return the note that `missing` documents are not in an index yet, with the command to run.
 
@@ -240,7 +258,14 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         refitting=store.is_refitting(embedding),
         case=embedding.attributes.get("case", ""),
         similarity=embedding.similarity,
+        recall=recall_of(index),
+        tail=store.tail(index),
     )
+
+
+def recall_of(index: IndexRow) -> float | None:
+    """Return the recall@10 of an index's structure when it was built; None if there is none."""
+    return index.report[RECALL] / 1000 if RECALL in index.report else None
 
 
 def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:

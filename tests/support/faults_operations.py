@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import indexes.ingest.batches
-import indexes.lexical.bm25
+import indexes.lexical.segments
+import indexes.pipeline.ann_builder
 import indexes.pipeline.builder
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fittable import Rare
@@ -48,7 +49,8 @@ def small() -> None:
     indexes.ingest.batches.BATCH_RECORDS = 3
     indexes.pipeline.builder.FIRST_BATCH = indexes.pipeline.builder.LARGEST_BATCH = 4
     indexes.pipeline.builder.COMMIT_SECONDS = 0.0
-    indexes.lexical.bm25.THREADS = 1  # the same files at every run
+    indexes.pipeline.ann_builder.TAIL_ROWS = indexes.pipeline.ann_builder.TAIL_SHARE = 0
+    indexes.lexical.segments.SMALL_ROWS = 3
 
 
 @dataclass(frozen=True)

@@ -206,7 +206,7 @@ class Faults:
         io.open = builtins.open = io_open
 
     def _patch_names(self) -> None:
-        real_replace, real_unlink = os.replace, os.unlink
+        real_replace, real_unlink, real_link = os.replace, os.unlink, os.link
         real_mkdir, real_rmdir = os.mkdir, os.rmdir
 
         def replace(old: Any, new: Any) -> None:
@@ -215,6 +215,12 @@ class Faults:
                 if self._disk:
                     self._disk.replace(os.path.abspath(os.fsdecode(old)), name)
             real_replace(old, new)
+
+        def link(old: Any, new: Any) -> None:
+            if name := self.inside(new):
+                self.check("create", name)
+                self.made(name, self.node(os.path.abspath(os.fsdecode(old))))
+            real_link(old, new)
 
         def unlink(path: Any, *, dir_fd: int | None = None) -> None:
             name = self.inside(path) if dir_fd is None else None
@@ -238,5 +244,6 @@ class Faults:
             real_rmdir(path, dir_fd=dir_fd)
 
         os.replace = os.rename = replace
+        os.link = link
         os.unlink = os.remove = unlink
         os.mkdir, os.rmdir = mkdir, rmdir

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from indexes.neighbors import Keys
 from indexes.vectors.blocks import Block
@@ -22,6 +23,12 @@ class FaissEngine:
         """Raise InputError if FAISS cannot build the definition."""
         SearchParameters.of(definition)
         check_factory(str(definition["factory"]), dim)
+
+    def settled(self, definition: Definition, dim: int) -> dict[str, Any]:
+        """Return a definition with the depth of its candidates, whatever the default becomes."""
+        depth = self.parameters(definition, dim, 1).get("depth")
+        search = {"depth": depth, **definition.get("search", {})} if depth else {}
+        return {**definition, **({"search": search} if search else {})}
 
     def build(
         self, definition: Definition, dim: int, blocks: Sequence[Block], deleted: Keys

@@ -19,8 +19,8 @@ from indexes.vectors.faiss_engine.search_params import (
     faiss_parameters,
     layers,
 )
+from indexes.vectors.nodes import NO_KEYS, duplicates
 
-NO_KEYS: Keys = np.empty(0, np.int64)
 # The cosine of unit vectors is their inner product.
 METRICS = {
     COSINE: faiss.METRIC_INNER_PRODUCT,
@@ -45,6 +45,8 @@ def build(
     """Train and fill an index, without `deleted` keys; see `IndexEngine.build`."""
     metric = METRICS[blocks[0].similarity if blocks else COSINE]
     inner = check_factory(factory, dim, metric)
+    further, owners = duplicates(blocks, deleted)
+    deleted = np.union1d(deleted, further)
     rows = count_live(blocks, deleted)
     if not rows:
         raise InputError(f"Cannot build '{factory}': no document has a vector yet. Add some first.")
@@ -63,7 +65,7 @@ def build(
             f"FAISS cannot build '{factory}' over {rows:,} vectors: {reason(error)}. "
             "The vectors are kept. Build it again with another factory string, such as HNSW32."
         ) from None
-    return FaissIndex(index, parameters)
+    return FaissIndex(index, parameters, further, owners)
 
 
 def check_factory(factory: str, dim: int, metric: int = faiss.METRIC_INNER_PRODUCT) -> Any:

@@ -31,6 +31,7 @@ from indexes.neighbors import (
 )
 from indexes.vectors.engine import Mask
 from indexes.vectors.faiss_engine.search_params import DEFAULTS, SearchParameters, faiss_parameters
+from indexes.vectors.nodes import NO_KEYS, Nodes, pack_further, read_further
 
 NO_ROW = -1
 WRITTEN_BYTES = 1 << 20
@@ -46,29 +47,53 @@ class FaissIndex:
     untranslated to an index inside a PreTransform or a Refine, which then drops the wrong rows.)
     """
 
-    def __init__(self, index: Any, parameters: SearchParameters = DEFAULTS) -> None:
+    def __init__(
+        self,
+        index: Any,
+        parameters: SearchParameters = DEFAULTS,
+        further: Keys = NO_KEYS,
+        owners: Keys = NO_KEYS,
+    ) -> None:
+        """Use a FAISS index under the lowest key of each node; `further` keys share `owners`'."""
         self._file, self._chosen = index, parameters
         self._index = faiss.downcast_index(index.index)
         self._dim = int(self._index.d)
         self._is_distance = self._index.metric_type == faiss.METRIC_L2
-        self.keys: Keys = faiss.vector_to_array(index.id_map).astype(np.int64)
-        self.rows = len(self.keys)
+        heads = faiss.vector_to_array(index.id_map).astype(np.int64)
+        self._nodes = Nodes.of(heads, further, owners)
+        self.rows = len(heads) + len(further)
         # FAISS's search parameters of the last `k` without a mask.
         self._unmasked: tuple[int, Any] = (0, None)
 
     def write(self, write: Callable[[bytes], int]) -> None:
         """Write the index, a piece at a time."""
         faiss.write_index(self._file, faiss.PyCallbackIOWriter(write, WRITTEN_BYTES))
+        write(pack_further(*self._nodes.further))
+
+    @property
+    def keys(self) -> Keys:
+        """All keys, the lowest of each node first."""
+        return self._nodes.all_keys
+
+    @property
+    def heads(self) -> Keys:
+        """The lowest key of each node."""
+        return self._nodes.heads
 
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask that hides some keys; None if the index has none of them."""
-        visible = ~np.isin(self.keys, hidden, assume_unique=True)
-        if visible.all():
+        if not np.isin(self.keys, hidden, assume_unique=True).any():
             return None
+        nodes = self._nodes.without(hidden)
+        visible = nodes.heads != NO_KEY
         bits = np.packbits(visible, bitorder="little")
         selector = faiss.IDSelectorBitmap(bits)
         selector.bits = bits  # FAISS borrows them
-        return Mask(visible, selector)
+        return Mask(visible, selector, nodes)
+
+    def expand(self, found: Neighbors, k: int, mask: Mask | None = None) -> Neighbors:
+        """Return the `k` best keys of the nodes found; see `Nodes.expand`."""
+        return (mask.nodes if mask else self._nodes).expand(found, k)
 
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""
@@ -78,8 +103,9 @@ class FaissIndex:
     @cached_property
     def _takes_selectors(self) -> bool:
         """Whether FAISS accepts a selector; PQ, for example, refuses before it computes."""
-        bits = np.full(self.rows // 8 + 1, 0xFF, np.uint8)
-        mask = Mask(np.ones(self.rows, np.bool_), faiss.IDSelectorBitmap(bits))
+        nodes = int(self._index.ntotal)
+        bits = np.full(nodes // 8 + 1, 0xFF, np.uint8)
+        mask = Mask(np.ones(nodes, np.bool_), faiss.IDSelectorBitmap(bits), self._nodes)
         query = np.ones((1, self._dim), np.float32)
         try:
             self._index.search(query, 1, params=self._parameters(1, mask))
@@ -88,8 +114,8 @@ class FaissIndex:
         return True
 
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
-        """Return about `k` nearest keys of each query, by FAISS's own scores; see `VectorIndex`."""
-        k = min(validate_k(k), self.rows)
+        """Return candidates for the `k` nearest by FAISS's own scores; see `VectorIndex`."""
+        k = min(self._chosen.candidates(self._index, validate_k(k)), len(self._nodes.heads))
         # The length of a query changes no order of inner products.
         similarity = EUCLIDEAN if self._is_distance else COSINE
         queries = normalize_queries(queries, self._dim, similarity)
@@ -107,7 +133,7 @@ class FaissIndex:
             ) from None
         rows[~queries.any(axis=1)] = NO_ROW
         missing = rows == NO_ROW
-        keys = np.where(missing, NO_KEY, self.keys[rows])
+        keys = np.where(missing, NO_KEY, (mask.nodes if mask else self._nodes).heads[rows])
         return Neighbors(keys, np.where(missing, -np.inf, scores))
 
     def _search(self, queries: Matrix, k: int, parameters: Any) -> tuple[Matrix, Keys]:
@@ -129,9 +155,9 @@ class FaissIndex:
     ) -> tuple[Keys, Matrix]:
         """Search without a selector for enough rows that `k` are left without the hidden ones."""
         many = int(hidden.sum())
-        wanted = min(k + many, self.rows)
+        wanted = min(k + many, len(hidden))
         # The rough scan must also return its hidden rows, but need not find k_factor of each.
-        factor = max(1.0, (k * self._chosen.k_factor + many) / wanted)
+        factor = max(1.0, (k * self._chosen.refine_factor(self._index, k) + many) / wanted)
         parameters = faiss_parameters(self._index, wanted, self._chosen, refine_factor=factor)
         scores, rows = self._search(queries, wanted, parameters)
         rows[(rows != NO_ROW) & hidden[rows]] = NO_ROW
@@ -150,7 +176,7 @@ def load(path: Path, dim: int, parameters: SearchParameters = DEFAULTS) -> Faiss
             f"{path} is another index: {type(index).__name__}, {index.d} wide; "
             f"expected IndexIDMap2, {dim} wide. Rebuild the index."
         )
-    return FaissIndex(index, parameters)
+    return FaissIndex(index, parameters, *read_further(path))
 
 
 def reason(error: BaseException) -> str:

@@ -25,8 +25,11 @@ from indexes.errors import (
     UnknownNameError,
 )
 from indexes.lexical import bm25 as lexical
+from indexes.lexical.segments import Source, build
 from indexes.pipeline.bm25_builder import Bm25Builder
+from indexes.pipeline.session import WriteSession
 from indexes.progress import ignore_progress
+from indexes.storage.files import LOCAL_LOCKS
 from retriever import Collection, Document, HashingEmbedder, Words
 from retriever.evaluation.measures import evaluate, mean
 from retriever.formats import read_qrels, read_queries
@@ -63,7 +66,8 @@ def made(texts):
     """An index over texts by key."""
     folder = Path(tempfile.mkdtemp()) / "c" / "lexical" / "bm25-1"
     passages = [Passage(key, text) for key, text in texts.items()]
-    assert lexical.build(folder, "none", passages, lambda done: None) == len(texts)
+    source = Source(lambda first, stop: passages, lambda first, stop: len(passages), 10**9)
+    assert build(folder, "none", source, lambda done: None) == len(texts)
     return lexical.load(folder, "none")
 
 
@@ -595,7 +599,7 @@ def test_missing_and_surplus_keys_are_found_and_repaired(words, keys, monkeypatc
     true = words._store.corpus.passages(1, 99, 99)
     other = [Passage(key, true[n % 30].text) for n, key in enumerate(keys)]
     with monkeypatch.context() as wrong:
-        wrong.setattr("indexes.pipeline.session.WriteSession.texts", lambda self, stop: iter(other))
+        wrong.setattr(WriteSession, "texts", lambda self, first, stop: iter(other))
         builder = Bm25Builder(words._store._writer())
         builder.build("bm25", "none", ignore_progress, rebuild=True)
     only(words)
@@ -636,7 +640,7 @@ def test_searching_writes_nothing_into_the_folder(words):
         assert reader.search("owl", index="bm25", where={"half": 1})
         assert reader.verify().ok
     assert snapshot_of(path) == before
-    assert {file.name for file in only(words).iterdir()}.isdisjoint(lexical.LOCAL_LOCKS)
+    assert {file.name for file in only(words).iterdir()}.isdisjoint(LOCAL_LOCKS)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")

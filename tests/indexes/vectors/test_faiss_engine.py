@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import DamageError, InputError, MismatchError
-from indexes.vectors import exact
+from indexes.vectors import approximate, exact
 from indexes.vectors.blocks import Block
 from indexes.vectors.engines import engine_of
 from indexes.vectors.faiss_engine.factory import build, check_factory
@@ -112,14 +112,17 @@ def test_an_index_that_cannot_be_built_or_read_again_is_refused(rows):
     [
         ("HNSW32", {}, 10, {"efSearch": 128}),
         ("HNSW32", {}, 500, {"efSearch": 1000}),
-        ("IVF256,SQ8", {}, 10, {"nprobe": 32}),
-        ("IVF4,SQ8", {}, 10, {"nprobe": 4}),
-        ("IVF64,PQ8x4fs,RFlat", {}, 10, {"k_factor": 8.0, "nprobe": 16}),
+        ("IVF256,Flat", {}, 10, {"nprobe": 32}),
+        ("IVF4,SQ8", {}, 10, {"nprobe": 4, "depth": 300}),
+        ("IVF64,PQ8x4fs,RFlat", {}, 10, {"k_factor": 8.0, "nprobe": 16, "depth": 100}),
+        ("HNSW32_SQ8", {}, 10, {"efSearch": 300, "depth": 300}),
+        ("PCA16,Flat", {}, 10, {"depth": 300}),
+        ("SQ8", {"depth": 50}, 10, {"depth": 50}),
         ("Flat", {}, 10, {}),
         ("HNSW32", {"efSearch": 16}, 500, {"efSearch": 16}),
-        ("IVF256,SQ8", {"nprobe": 1, "efSearch": 16}, 10, {"nprobe": 1}),
-        ("IVF4,SQ8", {"nprobe": 9}, 10, {"nprobe": 4}),
-        ("IVF64,PQ8x4fs,RFlat", {"k_factor": 2.5}, 10, {"k_factor": 2.5, "nprobe": 16}),
+        ("IVF256,SQ8", {"nprobe": 1, "efSearch": 16}, 10, {"nprobe": 1, "depth": 300}),
+        ("IVF4,Flat", {"nprobe": 9}, 10, {"nprobe": 4}),
+        ("PQ8x4fs,RFlat", {"k_factor": 2.5}, 10, {"k_factor": 2.5, "depth": 100}),
     ],
 )
 def test_search_parameters_are_those_of_the_definition_or_grow_with_k(factory, search, k, effort):
@@ -132,7 +135,10 @@ def test_search_parameters_are_those_of_the_definition_or_grow_with_k(factory, s
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"efsearch": 16}, "No search parameter 'efsearch'; expected efSearch, nprobe, k_factor"),
+        (
+            {"efsearch": 16},
+            "No search parameter 'efsearch'; expected efSearch, nprobe, k_factor, depth",
+        ),
         ({"nprobe": 0}, "nprobe is 0; expected a whole number of at least 1"),
         ({"nprobe": True}, "nprobe is True; expected a whole number"),
         ({"efSearch": 2.5}, "efSearch is 2.5; expected a whole number"),
@@ -151,7 +157,8 @@ def test_search_parameters_of_a_definition_are_checked(search, message):
     [
         ("IVF64,Flat", {"nprobe": 1}, {"nprobe": 64}),
         ("HNSW4", {"efSearch": 1}, {"efSearch": 500}),
-        ("PQ4,RFlat", {"k_factor": 1}, {"k_factor": 64.0}),
+        ("PQ4,RFlat", {"k_factor": 1, "depth": 10}, {"k_factor": 64.0}),
+        ("PQ4", {"depth": 10}, {"depth": 500}),
     ],
 )
 def test_a_definitions_search_parameters_change_what_is_found(factory, low, high, rows, queries):
@@ -160,7 +167,7 @@ def test_a_definitions_search_parameters_change_what_is_found(factory, low, high
     def recall_with(search):
         definition = {"factory": factory, "search": search}
         index = engine_of(definition).build(definition, 32, rows, np.empty(0, np.int64))
-        return recall(index.search(queries, 10), true)
+        return recall(approximate.search(index, queries, 10, rows), true)
 
     assert recall_with(low) < 0.95 < recall_with(high)
 
@@ -207,6 +214,15 @@ def test_refining_finds_nearly_all_with_and_without_deleted_keys(factory, rows, 
         assert recall(found, exact.search(queries, rows, 10, gone)) > 0.98
 
 
+def test_the_first_ten_are_the_same_whatever_k_is(index, rows, queries):
+    deleted = np.arange(101, 900, 2)
+    for mask in (None, index.mask(deleted)):
+        first, more = (
+            approximate.search(index, queries, k, rows, mask).keys[:, :10] for k in (10, 60)
+        )
+        assert first.tolist() == more.tolist()
+
+
 def test_a_refusal_by_faiss_in_a_search_is_an_input_error(rows, queries):
     index = build("IVF16,Flat", 32, rows)
     index._index.nlist = 0
@@ -233,7 +249,8 @@ def count_found(store):
     """Count what the index alone finds of the documents."""
     queries = HashingEmbedder(dim=32).encode_queries(["common"])
     with store.snapshot() as snapshot:
-        found = snapshot.searchers.of("cells").structure.search(queries, 400)
+        structure = snapshot.searchers.of("cells").structure
+        found = structure.expand(structure.search(queries, 400), 400)
     return int((found.keys != -1).sum())
 
 
@@ -247,6 +264,7 @@ def test_a_changed_definition_reaches_an_open_collection_and_is_kept_by_builds(c
     assert cells._store.index("cells") == before
     cells.add([Document("new", "word common")])
     cells.build("cells")
+    cells.compact()
     after = cells._store.index("cells")
     assert (after.rows, after.definition) == (before.rows + 1, before.definition)
 

@@ -1,0 +1,196 @@
+"""Builds of BM25 indexes at a cost that follows the change.
+
+The passages are divided into intervals of keys, each with tantivy's segments of its own. A build
+reads only the intervals in which passages were added or deleted; the files of the others, which are
+immutable, are linked into the new folder. tantivy sums its counts over segments, and no segment
+holds a passage that was deleted before, so scores are those of one build over all texts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from indexes.catalog.passages import Passage
+from indexes.lexical import bm25
+from indexes.storage.files import LOCAL_LOCKS, new_file, sync, unwritable
+
+# A query takes a step for each segment: over 100,000 abstracts in 4 or 8 of them, 15 or 28 % more
+# CPU time than in one.
+INTERVALS, SMALL_ROWS = 4, 8_192
+# An interval is read again with the next one, a new one, if it has at most so many times its rows:
+# each passage is read again a number of times that grows with the logarithm of the corpus.
+GROWTH = 2
+META, MANAGED, LAYOUT = "meta.json", ".managed.json", "intervals.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The passages to index: read and counted from a key to before another, before key `stop`."""
+
+    read: Callable[[int, int], Iterable[Passage]]
+    count: Callable[[int, int], int]
+    stop: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The `rows` passages with keys from `first` to before `stop`, in some segments.
+
+    `segments` are tantivy's own records of them; None: they are still to be written.
+    """
+
+    first: int
+    stop: int
+    rows: int
+    segments: Sequence[Any] | None = None
+
+
+def build(
+    folder: Path,
+    language: str,
+    source: Source,
+    progress: Callable[[int], None],
+    old: Path | None = None,
+) -> int:
+    """Index passages into a new folder, synced to disk; return how many.
+
+    `old` is the folder of an intact index that has read some of them. If it fails, nothing is left
+    behind; a disk that cannot be written is a CollectionError.
+    """
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        known = _known(old, language) if old else []
+        intervals = list(_written(folder, language, _planned(known, source), source, progress))
+        _link(old, folder, known, intervals)
+        _finish(folder, language, intervals)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        # tantivy's own errors are ValueErrors; a passage that cannot be read raises another type.
+        if isinstance(error, ValueError | OSError):
+            raise unwritable(folder, bm25.reason(error)) from None
+        raise
+    return sum(one.rows for one in intervals)
+
+
+def _known(folder: Path, language: str) -> list[Interval]:
+    """Return the intervals of an index, none if it reads texts in another way."""
+    path = folder / LAYOUT
+    layout = json.loads(path.read_bytes()) if path.exists() else {}
+    if layout.get("reading") != bm25.reading(language):
+        return []
+    return [Interval(**one) for one in layout["intervals"]]
+
+
+def _planned(known: Sequence[Interval], source: Source) -> list[Interval]:
+    """Return the intervals of all passages: those that have not changed keep their segments."""
+    largest = _largest(source)
+    end = known[-1].stop if known else 1
+    planned = list[Interval]()
+    for one in [*known, Interval(end, source.stop, -1)]:
+        rows = source.count(one.first, one.stop)
+        here = one if rows == one.rows else Interval(one.first, one.stop, rows)
+        while planned and _joins(planned[-1], here, largest):
+            before = planned.pop()
+            here = Interval(before.first, here.stop, before.rows + here.rows)
+        if here.rows:
+            planned.append(here)
+    return planned
+
+
+def _largest(source: Source) -> int:
+    return max(SMALL_ROWS, -(-source.count(1, source.stop) // INTERVALS))
+
+
+def _joins(one: Interval, new: Interval, largest: int) -> bool:
+    small = one.rows <= GROWTH * new.rows and one.rows + new.rows <= largest
+    return new.segments is None and small
+
+
+def _written(
+    folder: Path,
+    language: str,
+    planned: Sequence[Interval],
+    source: Source,
+    progress: Callable[[int], None],
+) -> Iterator[Interval]:
+    """Write the intervals that have no segments yet; yield all, with theirs."""
+    done = sum(one.rows for one in planned if one.segments is not None)
+    progress(done)
+    for one in planned:
+        if one.segments is not None:
+            yield one
+            continue
+        passages = iter(source.read(one.first, one.stop))
+        while some := list(islice(passages, 1)):
+            keys = _Counted(chain(some, islice(passages, _largest(source) - 1)), done, progress)
+            segments = _segments(folder, language, keys)
+            done += keys.rows
+            yield Interval(some[0].key, keys.last + 1, keys.rows, segments)
+
+
+class _Counted:
+    """Passages on their way into a segment: counted, with the last key."""
+
+    def __init__(
+        self, passages: Iterable[Passage], before: int, progress: Callable[[int], None]
+    ) -> None:
+        self._passages, self._before, self._progress = passages, before, progress
+        self.rows, self.last = 0, 0
+
+    def __iter__(self) -> Iterator[Passage]:
+        for passage in self._passages:
+            yield passage
+            self.rows, self.last = self.rows + 1, passage.key
+            self._progress(self._before + self.rows)
+
+
+def _segments(folder: Path, language: str, passages: Iterable[Passage]) -> Sequence[Any]:
+    """Write passages into segments of their own; return tantivy's records of them."""
+    # Without these, tantivy knows of no other segment in the folder, and merges none.
+    for name in (META, MANAGED):
+        (folder / name).unlink(missing_ok=True)
+    bm25.write(folder, language, passages)
+    segments: Sequence[Any] = json.loads((folder / META).read_bytes())["segments"]
+    return segments
+
+
+def _link(
+    old: Path | None, folder: Path, known: Sequence[Interval], intervals: Sequence[Interval]
+) -> None:
+    """Link the files of the segments that are kept into a new folder, or copy them."""
+    kept = [one for one in known if one in intervals]
+    names = {
+        str(part["segment_id"]).replace("-", "") for one in kept for part in one.segments or ()
+    }
+    for path in sorted(old.iterdir()) if old else ():
+        if path.name.split(".")[0] in names:
+            try:
+                os.link(path, folder / path.name)
+            except OSError:  # not on every file system
+                shutil.copyfile(path, folder / path.name)
+
+
+def _finish(folder: Path, language: str, intervals: Sequence[Interval]) -> None:
+    """Write the list of all segments, and wait until every file is on disk."""
+    if not (folder / META).exists():
+        bm25.write(folder, language, ())
+    meta = json.loads((folder / META).read_bytes())
+    meta["segments"] = [part for one in intervals for part in one.segments or ()]
+    layout = {"reading": bm25.reading(language), "intervals": [asdict(one) for one in intervals]}
+    for name in (*LOCAL_LOCKS, MANAGED, META):
+        (folder / name).unlink(missing_ok=True)
+    for path in sorted(folder.iterdir()):
+        sync(path)
+    for name, content in ((META, meta), (LAYOUT, layout)):
+        with new_file(folder / name) as file:
+            file.write(json.dumps(content).encode())
+    for path in (folder, folder.parent, folder.parent.parent):
+        sync(path)

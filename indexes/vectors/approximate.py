@@ -1,0 +1,89 @@
+"""Search through a structure: its candidates, scored exactly; and what that search misses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, normalize_queries
+from indexes.vectors import exact
+from indexes.vectors.blocks import Block, rows_of
+from indexes.vectors.engine import Mask, VectorIndex
+
+# How the recall is measured: at this depth, with so many queries, of which no two have a cosine of
+# `ALIKE` or more; at most so many vectors are drawn for them.
+MEASURED = 10
+QUERIES, DRAWN, ALIKE = 128, 2048, 0.95
+AT_ONCE = 16
+# Length of what moves a query off the vectors: its cosine with the nearest is then about .7.
+NOISE = np.float32(0.8)
+
+
+def search(
+    structure: VectorIndex,
+    queries: Matrix,
+    k: int,
+    blocks: Sequence[Block],
+    mask: Mask | None = None,
+) -> Neighbors:
+    """Return the `k` best of a structure's candidates for each query, by their exact scores.
+
+    `blocks` hold the vectors that it was built over, and may hold others.
+    """
+    found = structure.search(queries, k, mask)
+    dim, similarity = blocks[0].vectors.shape[1], blocks[0].similarity
+    scores = exact.rescore(normalize_queries(queries, dim, similarity), found.keys, blocks)
+    # A key without a vector belongs to a shard that is being embedded again.
+    keys = np.where(np.isneginf(scores), NO_KEY, found.keys)
+    return structure.expand(best(keys, scores, keys.shape[1]), k, mask)
+
+
+def recall(structure: VectorIndex, blocks: Sequence[Block], deleted: Keys) -> float:
+    """Return the share of the 10 nearest that a new structure finds, on average over a sample.
+
+    A query lies near a vector of the collection, but is none: people's queries are no documents,
+    and a structure finds what it holds too easily. Over 30,000 abstracts with their titles as
+    queries, HNSW8, HNSW16, "IVF128,Flat" and "PCA64,Flat" find .93, .96, .90 and .89; by this
+    sample .91, .96, .95 and .91; with plain vectors .98, .99, .97 and .96. A hit counts by its
+    exact score.
+    """
+    blocks = [block for block in blocks if len(block.keys)]
+    queries = _between(_sample(structure.heads, blocks), blocks[0].similarity)
+    k = min(MEASURED, structure.rows)
+    found = 0
+    for start in range(0, len(queries), AT_ONCE):
+        some = queries[start : start + AT_ONCE]
+        true = exact.search(some, blocks, k, deleted).scores
+        found += int((search(structure, some, k, blocks).scores >= true[:, -1:]).sum())
+    return found / (len(queries) * k)
+
+
+def _sample(heads: Keys, blocks: Sequence[Block]) -> Matrix:
+    """Return up to `QUERIES` vectors (n, dim) at random; of equal and nearly equal ones, one.
+
+    Else thousands of nearly equal texts would be most of the queries, and find one another, while
+    the others are not found.
+    """
+    random = np.random.default_rng(0)
+    keys = random.choice(heads, min(DRAWN, len(heads)), replace=False)
+    kept = directions = np.empty((0, blocks[0].vectors.shape[1]), np.float32)
+    for start in range(0, len(keys), AT_ONCE):
+        wanted = np.sort(keys[start : start + AT_ONCE])
+        parts = [block.vectors[rows_of(wanted, block.keys)] for block in blocks]
+        some = np.concatenate(parts).astype(np.float32)
+        unit = normalize_queries(some, some.shape[1])
+        unlike = (unit @ directions.T).max(axis=1, initial=-1.0) < ALIKE
+        unlike &= np.triu(unit @ unit.T, 1).max(axis=0, initial=-1.0) < ALIKE
+        kept = np.concatenate([kept, some[unlike]])[:QUERIES]
+        directions = np.concatenate([directions, unit[unlike]])[:QUERIES]
+    return kept
+
+
+def _between(vectors: Matrix, similarity: str) -> Matrix:
+    """Return as many vectors: each moved a third of the way to the next one, and off both."""
+    dim = vectors.shape[1]
+    between = (2 * vectors + np.roll(vectors, 1, axis=0)) / 3
+    noise = np.random.default_rng(1).standard_normal(vectors.shape, np.float32)
+    noise = normalize_queries(noise, dim) * np.linalg.norm(between, axis=1, keepdims=True)
+    return normalize_queries(between + NOISE * noise, dim, similarity)
