@@ -116,7 +116,8 @@ def _without_effect(fits: Fits, where: Filter, *, negated: bool = False) -> Iter
         case FieldCondition(operator="!="):
             if negated or fits(where):
                 yield where
-        case FieldCondition() | OneOf() | Exists():
+        # Who asks for documents without a field means those.
+        case FieldCondition() | OneOf():
             if negated:
                 yield where
 

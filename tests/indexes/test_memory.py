@@ -16,7 +16,7 @@ from indexes.pipeline import builder
 from indexes.search import searchers
 from indexes.search.prefilter import AllowList
 from indexes.storage.files import FileDigest
-from indexes.vectors import exact, shards
+from indexes.vectors import scores, shards
 from indexes.vectors.blocks import Block
 from indexes.vectors.faiss_engine import factory as factory_module
 from indexes.vectors.faiss_engine.factory import build
@@ -173,7 +173,7 @@ def test_a_build_over_many_shards_with_deleted_rows_copies_few_of_them(collectio
     monkeypatch.setattr(builder, "LARGEST_BATCH", 256)
     monkeypatch.setattr(builder, "MERGED_BYTES", MIB)
     monkeypatch.setattr(shards, "MERGED_BYTES", MIB)
-    monkeypatch.setattr(exact, "RESCORED_BYTES", MIB)  # for the recall, however large the index
+    monkeypatch.setattr(scores, "RESCORED_BYTES", MIB)  # for the recall, however large the index
     collection.add(Document(f"d{n}", f"word{n}") for n in range(4000))
     collection.build("flat", HashingEmbedder(dim=1024))
     files = collection._store.shards(collection._store.embedding("flat"))

@@ -8,7 +8,6 @@ import pytest
 from indexes.errors import (
     CollectionError,
     InputError,
-    MismatchError,
     UnknownNameError,
     unknown_name,
     unknown_names,
@@ -380,10 +379,10 @@ def test_a_collection_that_another_process_creates_first_is_opened(tmp_path, mon
     refused(CollectionError, "is not empty", Collection.create, tmp_path / "library")
 
 
-def test_a_collection_that_another_process_splits_differently_is_refused(tmp_path, monkeypatch):
+def test_an_empty_collection_that_another_process_created_is_split_as_asked(tmp_path, monkeypatch):
     create_first(monkeypatch, None)
-    folder = tmp_path / "library"
-    refused(MismatchError, "splits none", Collection.open_or_create, folder, split=Words(20))
+    with Collection.open_or_create(tmp_path / "library", split=Words(20)) as collection:
+        assert collection.split == Words(20)
 
 
 def test_a_folder_in_which_no_collection_can_be_created_is_refused(tmp_path):

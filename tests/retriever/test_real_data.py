@@ -1,5 +1,6 @@
 """Real collections and real models: the numbers measured by the benchmarks."""
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,11 @@ OF_SCIFACT = ("hashing", "glove", "glove-idf", "bm25")
 def cranfield(data):
     """The collection, embedded once and kept in the checkout's `.cache/`."""
     folder, options = collection_folder("cranfield-half"), {"minilm": HALF, "student": STUDENT}
-    with build(folder, CRANFIELD, OF_CRANFIELD, options=options) as collection:
+    # Another process of this run may be at it.
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        collection = build(folder, CRANFIELD, OF_CRANFIELD, options=options)
+    with collection:
         yield collection
 
 

@@ -205,8 +205,9 @@ def test_other_splits_and_other_types_are_refused(tmp_path):
     says = r"split is 200; expected Words\(200, overlap=50\) or"
     refused(InputError, says, Collection.create, folder, split=200)
     assert not folder.exists()
-    Collection.create(folder, split=Words(2, overlap=1)).close()
-    Collection.create(plain).close()
+    for path, split in ((folder, Words(2, overlap=1)), (plain, None)):
+        with Collection.create(path, split=split) as created:
+            created.add([Document("a", "one two")])
     says = (
         f"{folder}/ splits documents into 2 words, overlapping by 1, and not into whole sentences "
         "up to 2 words: this is set when a collection is created. Leave split out, or create "
