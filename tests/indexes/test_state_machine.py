@@ -282,8 +282,7 @@ class Machine(RuleBasedStateMachine):
         wanted, matches = where
         gone = [name for name, one in self.known.items() if matches(one.document.metadata)]
         tagged = any("tags" in one.document.metadata for one in self.known.values())
-        dated = any("year" in one.document.metadata for one in self.known.values())
-        if gone and (("not" in wanted and not tagged) or (wanted == NO_YEAR and not dated)):
+        if gone and "not" in wanted and not tagged:
             refused(InputError, "Nothing was deleted", self.collection.delete, where=wanted)
             return
         assert self.collection.delete(where=wanted) == len(gone)

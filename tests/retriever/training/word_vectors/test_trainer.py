@@ -19,7 +19,6 @@ from indexes.errors import (
     CollectionError,
     FileFormatError,
     InputError,
-    LockedError,
     MismatchError,
     UnknownNameError,
 )
@@ -196,7 +195,7 @@ def test_a_training_of_another_identity_is_not_resumed(tmp_path):
 
 def test_a_work_folder_is_locked_while_it_is_removed(tmp_path, monkeypatch):
     def removed(path, **_):
-        refused(LockedError, None, writer_lock(path).__enter__)
+        refused(CollectionError, "is being written to by", writer_lock(path).__enter__)
         locked.append(path)
         real(path)
 
@@ -420,7 +419,7 @@ def test_a_folder_that_is_locked_or_cannot_be_written_is_one_clear_error(library
     models = library.path / "models"
     (models / ".mine-work").mkdir(parents=True)
     with writer_lock(models / ".mine-work"):
-        refused(LockedError, "is being written to by process", fit, "glove", "mine")
+        refused(CollectionError, "is being written to by the call", fit, "glove", "mine")
     shutil.rmtree(models)
     models.write_text("a file, not a folder")
     refused(CollectionError, "work/ cannot be written: .*Check the free", fit, "glove", "mine")
