@@ -84,7 +84,9 @@ class VectorSearcher:
         if len(queries) > QUERY_ROWS:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
-        parts = [approximate.search(structure, queries, k, self.blocks, prefilter.mask)]
+        mask = prefilter.mask
+        found = structure.search(queries, k, mask)
+        parts = [approximate.rescored(structure, found, queries, k, self.blocks, mask)]
         if self.unseen:
             parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
         return self._filled_up(merge(parts, k), queries, k, prefilter)

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +17,6 @@ from pathlib import Path
 import filelock
 
 from indexes.errors import CollectionError, DamageError, LockedError, NextStep
-from indexes.storage.turns import writer_turn
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
@@ -213,6 +214,25 @@ def remove_file(path: Path) -> bool:
     return False
 
 
+# A process and a folder. A forked child thus has other locks than its parent, whose threads it
+# does not have.
+Name = tuple[int, int, int]
+
+_LOCKS: dict[Name, threading.Lock] = {}
+
+
+@dataclass
+class _Turn:
+    """A thread's turn; it has ended for code that keeps a copy of its context, too."""
+
+    name: Name
+    running: bool = True
+
+
+# Turns that the running code is inside of. The background thread of a build has a copy.
+_INSIDE: ContextVar[tuple[_Turn, ...]] = ContextVar("writer_turns", default=())
+
+
 @contextlib.contextmanager
 def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Lock `folder` against other writers; the operating system frees a dead process's lock.
@@ -223,6 +243,44 @@ def writer_lock(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """
     with writer_turn(folder), _lock_out_processes(folder, patience):
         yield
+
+
+@contextlib.contextmanager
+def writer_turn(folder: Path) -> Iterator[None]:
+    """Wait until no other thread of this process writes to a folder.
+
+    Inside a turn for another folder it does not wait, as two threads could wait for each other: it
+    raises a LockedError. Inside one for the same folder, it raises a CollectionError.
+    """
+    name = _name_of(folder)
+    outer = [turn for turn in _INSIDE.get() if turn.running and turn.name[0] == name[0]]
+    if any(turn.name == name for turn in outer):
+        raise CollectionError(
+            f"{folder}/ is being written to by the call that this one is made from, such as an "
+            "add that still reads its documents. Write again when that call has returned."
+        )
+    lock = _LOCKS.setdefault(name, threading.Lock())
+    if not lock.acquire(blocking=not outer):
+        raise LockedError(
+            f"{folder}/ is being written to by another thread of this process. "
+            "Wait for it to finish, and try again."
+        )
+    turn = _Turn(name)
+    token = _INSIDE.set((*outer, turn))
+    try:
+        yield
+    finally:
+        turn.running = False
+        _INSIDE.reset(token)
+        lock.release()
+
+
+def _name_of(folder: Path) -> Name:
+    try:
+        stat = folder.stat()
+    except OSError as error:
+        raise CollectionError(f"{folder}/ cannot be written to: {error.strerror}.") from None
+    return os.getpid(), stat.st_dev, stat.st_ino
 
 
 @contextlib.contextmanager

@@ -27,11 +27,22 @@ def search(
     blocks: Sequence[Block],
     mask: Mask | None = None,
 ) -> Neighbors:
-    """Return the `k` best of a structure's candidates for each query, by their exact scores.
+    """Return the `k` best of a structure's candidates for each query; see `rescored`."""
+    return rescored(structure, structure.search(queries, k, mask), queries, k, blocks, mask)
+
+
+def rescored(
+    structure: VectorIndex,
+    found: Neighbors,
+    queries: Matrix,
+    k: int,
+    blocks: Sequence[Block],
+    mask: Mask | None = None,
+) -> Neighbors:
+    """Return the `k` best of the candidates that a structure found, by their exact scores.
 
     `blocks` hold the vectors that it was built over, and may hold others.
     """
-    found = structure.search(queries, k, mask)
     dim, similarity = blocks[0].vectors.shape[1], blocks[0].similarity
     scores = exact.rescore(normalize_queries(queries, dim, similarity), found.keys, blocks)
     # A key without a vector belongs to a shard that is being embedded again.

@@ -22,6 +22,7 @@ from indexes.neighbors import (
     validate_k,
 )
 from indexes.vectors.blocks import Block, rows_of
+from indexes.vectors.faiss_engine.kernels import inner_products, single_precision
 from indexes.vectors.scores import (
     as_exact,
     exact_scores,
@@ -70,7 +71,10 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
     The twin of `_candidates` and `_ranked`; `tests/indexes/vectors/test_exact.py` holds them equal.
     """
     vectors = np.asarray(block.vectors)
-    rough = rough_scores(query, vectors, _lengths_of(block))[0]
+    if block.similarity == EUCLIDEAN:
+        rough = rough_scores(query, vectors, block.lengths)[0]
+    else:
+        rough = inner_products(query, single_precision(vectors))[0]
     if deleted is not None and len(deleted):
         rough[rows_of(deleted, block.keys)] = -np.inf
     highest = _kth_highest(rough, k)

@@ -226,9 +226,9 @@ def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
     Raises:
         InputError: a row that is not scaled is out of range, of scores or of half precision.
     """
-    lengths = lengths_of(vectors)
     if embedding.similarity == COSINE:
-        return _of_unit_length(vectors, lengths)
+        return _of_unit_length(vectors)
+    lengths = lengths_of(vectors)
     if (lengths > LONGEST).any():
         raise InputError(
             f"A vector has the length {lengths.max():.2g}; expected at most {LONGEST:.2g} for the "
@@ -245,8 +245,9 @@ def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
     return vectors
 
 
-def _of_unit_length(vectors: Matrix, lengths: NDArray[np.float64]) -> Matrix:
+def _of_unit_length(vectors: Matrix) -> Matrix:
     """Scale rows to length 1, except zeros, so that scores are cosines."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     off = (np.abs(lengths - 1) > UNIT_TOLERANCE) & (lengths > 0)
     if not off.any():
         return vectors

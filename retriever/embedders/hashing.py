@@ -76,7 +76,7 @@ class HashingEmbedder:
             InputError: see `check_texts`.
         """
         check_texts(texts)
-        spelled = [spell_out(text) for text in texts]
+        spelled = [text if text.isascii() else spell_out(text) for text in texts]
         parts = [self._encode_chunk(split(chunk, lower=True)) for chunk in text_chunks(spelled)]
         return np.concatenate(parts) if parts else np.zeros((0, self._dim), np.float32)
 

@@ -127,9 +127,10 @@ class IndexBuilder:
             encoder=lambda: source.encoder(of),
             progress=progress,
         )
-        factory = str(built.definition.get("factory"))
-        low = recall_notes(self.store.folder, name, factory, recall_of(built))
-        notes = (*source.notes, *low)
+        notes = source.notes
+        if built.file:
+            factory = str(built.definition.get("factory"))
+            notes += (*recall_notes(self.store.folder, name, factory, recall_of(built)),)
         report = build_report(
             self.store, of, built, embedded, before, notes, rebuilt=built != index
         )

@@ -59,27 +59,27 @@ class Queries:
         for known, vectors in self._vectors:
             if known is embedder or known.fingerprint == embedder.fingerprint:
                 return vectors
-        vectors = self._encode(embedder, self.texts)
+        try:
+            vectors = embedder.encode_queries(self.texts)
+        except RetrieverError:
+            raise
+        except Exception as error:  # an embedder may raise any
+            raise self._failed(embedder, error) from error
         if not np.isfinite(vectors).all():
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise self._refused(embedder, row, "its vector has a value that is not finite")
         self._vectors.append((embedder, vectors))
         return vectors
 
-    def _encode(self, embedder: Embedder, texts: Sequence[str]) -> Matrix:
-        """Encode texts; if that fails for one of them alone, the error names it."""
-        try:
-            return embedder.encode_queries(texts)
-        except RetrieverError:
-            raise
-        except Exception as error:  # an embedder may raise any
-            for row, text in enumerate(texts):
-                try:
-                    embedder.encode_queries([text])
-                except Exception as alone:
-                    reason = f"{type(alone).__name__}: {first_line(alone)}"
-                    raise self._refused(embedder, row, reason) from error
-            raise
+    def _failed(self, embedder: Embedder, error: Exception) -> Exception:
+        """Return an error that names the text that cannot be encoded alone, or else `error`."""
+        for row, text in enumerate(self.texts):
+            try:
+                embedder.encode_queries([text])
+            except Exception as alone:
+                reason = f"{type(alone).__name__}: {first_line(alone)}"
+                return self._refused(embedder, row, reason)
+        return error
 
     def _refused(self, embedder: Embedder, row: int, reason: str) -> InputError:
         name = "" if self.ids is None else f" {self.ids[row]}"

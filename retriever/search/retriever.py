@@ -135,11 +135,11 @@ class Retriever:
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
         if where is not None:
             for_all = (*_notes_on(snapshot, where), *for_all)
-        answers, depth = [], self.finder.depth()
+        answers = []
         for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
             passages = map(found.__getitem__, keys)
             hits = tuple(map(_hit, range(1, len(keys) + 1), scores, passages))
-            if depth <= len(hits) < k:
+            if len(hits) < k and (depth := self.finder.depth()) <= len(hits):
                 notes = (*notes, _depth_note(self.name, len(hits), k, depth))
             answers.append(Hits(hits, (*notes, *for_all)))
         return answers

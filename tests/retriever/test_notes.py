@@ -175,7 +175,6 @@ def test_a_condition_without_effect_is_noted_where_documents_match(books, text, 
     "text",
     [
         "not yaer = 1",
-        "yaer not exists",
         "not (year = 1999 and yaer = 2)",
         "year > 3 and not yaer in (3)",
         "year = 1 or not yaer > 3",

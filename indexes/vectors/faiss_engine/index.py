@@ -93,12 +93,18 @@ class FaissIndex:
 
     def expand(self, found: Neighbors, k: int, mask: Mask | None = None) -> Neighbors:
         """Return the `k` best keys of the nodes found; see `Nodes.expand`."""
+        if not len(self._nodes.keys):  # no node has several
+            return Neighbors(found.keys[:, :k], found.scores[:, :k])
         return (mask.nodes if mask else self._nodes).expand(found, k)
 
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""
         # An index that takes no selector is searched for as many more rows as are hidden.
         return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
+
+    @cached_property
+    def _fewest(self) -> int:
+        return self._chosen.fewest(self._index)
 
     @cached_property
     def _takes_selectors(self) -> bool:
@@ -115,7 +121,7 @@ class FaissIndex:
 
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
         """Return candidates for the `k` nearest by FAISS's own scores; see `VectorIndex`."""
-        k = min(self._chosen.candidates(self._index, validate_k(k)), len(self._nodes.heads))
+        k = min(max(validate_k(k), self._fewest), len(self._nodes.heads))
         # The length of a query changes no order of inner products.
         similarity = EUCLIDEAN if self._is_distance else COSINE
         queries = normalize_queries(queries, self._dim, similarity)
@@ -123,7 +129,8 @@ class FaissIndex:
             return nothing(len(queries))
         try:
             if mask is None or self._takes_selectors:
-                scores, rows = self._search(queries, k, self._parameters(k, mask))
+                parameters = self._parameters(k, mask)
+                scores, rows = self._index.search(queries, k, params=parameters)
             else:
                 rows, scores = self._search_past(queries, k, ~mask.visible)
         except RuntimeError as error:
@@ -133,13 +140,10 @@ class FaissIndex:
             ) from None
         rows[~queries.any(axis=1)] = NO_ROW
         missing = rows == NO_ROW
+        if self._is_distance:
+            scores = -scores
         keys = np.where(missing, NO_KEY, (mask.nodes if mask else self._nodes).heads[rows])
         return Neighbors(keys, np.where(missing, -np.inf, scores))
-
-    def _search(self, queries: Matrix, k: int, parameters: Any) -> tuple[Matrix, Keys]:
-        """Return FAISS's scores, of which a higher one is better, and its rows."""
-        scores, rows = self._index.search(queries, k, params=parameters)
-        return -scores if self._is_distance else scores, rows
 
     def _parameters(self, k: int, mask: Mask | None) -> Any:
         if mask is not None:
@@ -159,10 +163,10 @@ class FaissIndex:
         # The rough scan must also return its hidden rows, but need not find k_factor of each.
         factor = max(1.0, (k * self._chosen.refine_factor(self._index, k) + many) / wanted)
         parameters = faiss_parameters(self._index, wanted, self._chosen, refine_factor=factor)
-        scores, rows = self._search(queries, wanted, parameters)
+        scores, rows = self._index.search(queries, wanted, params=parameters)
         rows[(rows != NO_ROW) & hidden[rows]] = NO_ROW
-        found = best(rows, scores, k)
-        return found.keys, found.scores
+        found = best(rows, -scores if self._is_distance else scores, k)
+        return found.keys, -found.scores if self._is_distance else found.scores
 
 
 def load(path: Path, dim: int, parameters: SearchParameters = DEFAULTS) -> FaissIndex:

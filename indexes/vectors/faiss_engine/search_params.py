@@ -76,11 +76,11 @@ class SearchParameters:
             return self.depth or REFINED_DEPTH
         return self.depth or DEPTH if is_rough(index) else 0
 
-    def candidates(self, index: Any, k: int) -> int:
-        """Return how many neighbors an index is asked for so that the `k` best are among them."""
+    def fewest(self, index: Any) -> int:
+        """Return how many neighbors to ask an index for, at least, to have the best among them."""
         # A refined index has seen its candidates by then, and puts the best first.
         refined = isinstance(faiss.downcast_index(index), faiss.IndexRefine)
-        return k if refined else max(k, self.depth_of(index))
+        return 0 if refined else self.depth_of(index)
 
     def refine_factor(self, index: Any, k: int) -> float:
         """Return FAISS's `k_factor` for `k` neighbors of a refined index: its depth is fixed."""
@@ -95,7 +95,7 @@ def parameters_of(index: Any, k: int, chosen: SearchParameters) -> dict[str, flo
     """Return the parameters of all layers of an index for `k` neighbors."""
     effort: dict[str, float] = {}
     for part in layers(index):
-        effort |= chosen.effort_of(part, chosen.candidates(index, k))
+        effort |= chosen.effort_of(part, max(k, chosen.fewest(index)))
     depth = chosen.depth_of(index)
     return effort | ({"depth": depth} if depth else {})
 

@@ -87,6 +87,9 @@ class StaticEmbedder:
         self._model = place_of(model)
         self._phrases, self._skip_bad_words = phrases, skip_bad_words
         self._options, self._vocabulary = options, vocabulary
+        words = getattr(vocabulary, "words", None)
+        # Whether unknown words get a vector from their subwords, as by fastText.
+        self.guesses = isinstance(words, WordVectors) and words.subwords is not None
         self._averages = WeightedMeans(vocabulary, options)
         self._parameters: bytes | None = None
 
@@ -133,12 +136,6 @@ class StaticEmbedder:
     def case(self) -> str:
         """Readable description of how capital letters are treated."""
         return self._vocabulary.case
-
-    @property
-    def guesses(self) -> bool:
-        """Whether unknown words get a vector from their subwords (fastText)."""
-        words = getattr(self._vocabulary, "words", None)
-        return isinstance(words, WordVectors) and words.subwords is not None
 
     @property
     def teacher(self) -> str | None:
@@ -215,6 +212,7 @@ class StaticEmbedder:
         other._model, other._phrases = self._model, self._phrases
         other._skip_bad_words = self._skip_bad_words
         other._options, other._vocabulary = self._options, self._vocabulary
+        other.guesses = self.guesses
         other._averages = WeightedMeans(self._vocabulary, self._options, fit)
         other._parameters = parameters or fit.to_bytes()
         return other
