@@ -200,7 +200,7 @@ def _by_rank(
     """Return the scores and grades of one query for a provider: ranks as ids, and without ties.
 
     Providers break ties differently, and pytrec_eval's C code crashes on ids that are not UTF-8 and
-    on a query with negative grades only: no measure tells those from zeros.
+    on a query with negative grades only: no measure treats those unlike zeros.
     """
     ranks = {doc_id: str(rank) for rank, (doc_id, _) in enumerate(trec_order(hits))}
     scores = {rank: float(len(ranks) - place) for place, rank in enumerate(ranks.values())}

@@ -1,4 +1,4 @@
-"""A collection in several processes: forked at any moment, or started anew."""
+"""A collection in several processes: forked at any moment, or started fresh."""
 
 import multiprocessing
 import os
