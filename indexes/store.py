@@ -226,7 +226,9 @@ class Store(Reader):
         check_language(language)
         with self._writing():
             self._check_same(name, LEXICAL.name, {"language": language, "text": READING})
-            return Bm25Builder(self._writer()).build(name, language, progress)
+            built = Bm25Builder(self._writer()).build(name, language, progress)
+            self._sweep()
+        return built
 
     def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
         """Register a combination of indexes; `definition` says how, and belongs to the caller.

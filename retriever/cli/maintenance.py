@@ -35,8 +35,11 @@ def verify(ctx: click.Context, library: Path, as_json: bool) -> None:
         vectors, files = pluralize(checked.vectors, "vector"), pluralize(checked.files, "file")
         click.echo(f"{library}/: {what}; {documents}, {vectors}, {files}")
     if checked.leftovers:
-        left = pluralize(len(checked.leftovers), "file")
-        note(f"{left} left by an interrupted write; the next write removes them.")
+        left = pluralize(len(checked.leftovers), "file is", "files are")
+        note(
+            f"{left} not in the catalog: left by an interrupted write, or replaced just now. The "
+            "next write removes them."
+        )
     ctx.exit(0 if checked.ok else 1)
 
 
