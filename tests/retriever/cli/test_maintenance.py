@@ -96,8 +96,8 @@ def test_files_left_by_a_crash_are_no_problem_and_are_removed():
     found = invoke("verify", "library")
     assert (found.exit_code, found.stdout) == (0, INTACT)
     assert found.stderr == (
-        "note: 2 files are not in the catalog: left by an interrupted write, or replaced just now. The "
-        "next write removes them.\n"
+        "note: 2 files are not in the catalog: left by an interrupted write, or replaced just now. "
+        "The next write removes them.\n"
     )
     (record,) = objects(invoke("verify", "library", "--json").stdout)
     assert record["leftovers"] == ["library/vectors/x.npy", "library/ann/y.faiss.writing"]
