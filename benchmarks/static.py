@@ -29,6 +29,7 @@ from benchmarks.certificate import (
     summary,
 )
 from benchmarks.speed import gensim_means
+from indexes.text.normalize import normalize_all
 from retriever import Collection, StaticEmbedder, read_queries
 from retriever.embedders.hub import locate_sentence_model
 
@@ -223,7 +224,8 @@ def main() -> None:
     with Collection.open_or_create(folder) as library:
         library.add(data / "corpus.jsonl")
         library.build("glove", StaticEmbedder("glove-6b-50d"))
-        texts = [f"{d.title} {d.text}" for d in library.documents()]
+        # In normal form, as ours reads them: the peers would read other words.
+        texts = normalize_all([f"{d.title} {d.text}" for d in library.documents()])
         queries = list(read_queries(data / "queries.jsonl").values())[:300]
         result = {
             "glove_50d": glove(texts),
