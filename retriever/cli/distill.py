@@ -83,6 +83,9 @@ def distill(
     click.echo("\n".join(_summary(report)))
     if not report.already:
         note(f"the teacher encoded in {report.precision}; --texts {report.read} repeats this table")
+        if report.general:
+            own = f"{report.general:,} of the {report.read:,} sentences are general English ones"
+            note(f"{own}: the documents have only {report.read - report.general:,}")
 
 
 def _summary(report: DistillReport) -> list[str]:

@@ -55,8 +55,10 @@ class DistillReport:
     `path` is what `StaticEmbedder` and `SentenceTransformer` load. The student was trained on
     `texts` titles and sentences and on `passages` vectors of the teacher's index. `cosine` is the
     mean cosine of student and teacher on `held_out` texts. `encoding_seconds` is the teacher's
-    time, `fitting_seconds` the student's. `build` is the report of the index, None without one;
-    `judged` the evaluation, None without judgments. `already`: the student existed before.
+    time, `fitting_seconds` the student's. `general` of the texts that the teacher read are general
+    English sentences, which fill up those of few or short documents. `build` is the report of the
+    index, None without one; `judged` the evaluation, None without judgments. `already`: the student
+    existed before.
     """
 
     name: str
@@ -70,6 +72,7 @@ class DistillReport:
     encoding_seconds: float
     fitting_seconds: float
     precision: str
+    general: int = 0
     already: bool = False
     build: BuildReport | None = None
     judged: StudentScores | None = None
@@ -184,8 +187,8 @@ class _Distilling:
     def _encode(self, folder: Path, teacher: Embedder, budget: Budget) -> _Encoded:
         """Encode single tokens and sampled texts with the teacher."""
         documents = sample(self.job.library.documents(), len(self.job.library), self.seed)
-        texts = shuffled(titles_and_sentences(documents), self.seed)
-        texts += general_sentences(ENOUGH - len(texts))
+        own = shuffled(titles_and_sentences(documents), self.seed)
+        texts = own + general_sentences(ENOUGH - len(own))
         tokenizer_json, token_teacher = None, teacher
         if isinstance(teacher, ContextualEmbedder):
             tokenizer_json = teacher.tokenizer_json
@@ -199,7 +202,7 @@ class _Distilling:
         with self.stages(f"encoding sentences with {teacher.name}") as progress:
             encode = teacher.encode_queries
             read = encode_with_budget(folder, "texts", texts, encode, budget, progress)
-        return _Encoded(tokenizer, tokens, read)
+        return _Encoded(tokenizer, tokens, read, max(0, len(read.texts) - len(own)))
 
     def _fit(
         self, work: Checkpoint, encoded: _Encoded, identity: Mapping[str, Any]
@@ -230,6 +233,7 @@ class _Distilling:
             "encoding_seconds": round(encoded.tokens.seconds + encoded.texts.seconds, 3),
             "fitting_seconds": round(perf_counter() - started, 3),
             "precision": identity["precision"],
+            "general": encoded.general,
         }
         facts = {**identity, "report": figures}
         with work.result(self.job.place) as folder:
@@ -252,11 +256,15 @@ class _Distilling:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """The student's tokenizer, with the teacher's vectors of its tokens and of texts."""
+    """The student's tokenizer, with the teacher's vectors of its tokens and of texts.
+
+    The last `general` texts are not the documents' own.
+    """
 
     tokenizer: str
     tokens: TeacherVectors
     texts: TeacherVectors
+    general: int
 
 
 def _check_similarity(index: str, teacher: Embedder) -> None:

@@ -284,6 +284,18 @@ def test_a_teacher_that_sums_words_is_learned(news, report):
     assert (student * teacher).sum(axis=1).mean() > 0.9
 
 
+def test_the_report_counts_the_sentences_that_are_not_the_documents_own(tmp_path, news, report):
+    own = titles_and_sentences(news.documents())
+    assert report.general == max(0, report.read - len(own))
+    with Collection.create(tmp_path / "library") as library:
+        library.add(
+            [Document("a", "中国银行在上海。河边很安静。"), Document("b", "She sat there.")]
+        )
+        library.build("teacher", HashingEmbedder(64))
+        few = distill(library, "student", teacher="teacher", texts=100, build=False)
+    assert (few.read, few.general) == (100, 97)
+
+
 def test_the_folder_loads_without_retriever_and_gives_the_same_vectors(report):
     from sentence_transformers import SentenceTransformer
 
