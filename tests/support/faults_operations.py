@@ -12,6 +12,7 @@ import indexes.ingest.batches
 import indexes.lexical.segments
 import indexes.pipeline.ann_builder
 import indexes.pipeline.builder
+import indexes.vectors.approximate
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fittable import Rare
 
@@ -51,6 +52,7 @@ def small() -> None:
     indexes.pipeline.builder.COMMIT_SECONDS = 0.0
     indexes.pipeline.ann_builder.TAIL_ROWS = indexes.pipeline.ann_builder.TAIL_SHARE = 0
     indexes.lexical.segments.SMALL_ROWS = 3
+    indexes.vectors.approximate.QUERIES = 2
 
 
 @dataclass(frozen=True)

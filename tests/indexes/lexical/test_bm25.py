@@ -414,7 +414,9 @@ def test_info_counts_what_was_read_and_what_is_missing(collection):
     assert (info.name, info.kind, info.rows, info.missing) == ("bm25", "lexical", 19, 3)
     assert (info.structure_size, info.vectors_size, info.dim) == (size, 0, 0)
     assert info.indexing_seconds > 0
-    assert info.building_memory is None or info.building_memory > 1 << 20
+    # How much more the process took: none, if it had enough.
+    assert info.building_memory is not None
+    assert info.building_memory >= 0
 
 
 def test_a_compacted_collection_answers_like_a_new_one(collection):
