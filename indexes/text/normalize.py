@@ -147,7 +147,8 @@ def _spaced(match: re.Match[str]) -> str:
 
 def spaced_at(text: str, place: int) -> str:
     """Return what a zero-width space or joiner is replaced by, given its neighbors."""
-    before, after = text[:place][-1:], text[place + 1 : place + 2]
+    # At place 0, the first slice is empty.
+    before, after = text[place - 1 : place], text[place + 1 : place + 2]
     if text[place] == ZWSP:
         return " " if WITHOUT_BREAKS.match(before) and WITHOUT_BREAKS.match(after) else ""
     return text[place] if _in_word(before) and _in_word(after) else ""

@@ -75,10 +75,21 @@ class Words:
         codes = {piece: code for code, piece in enumerate(dict.fromkeys(chain(*parts)))}
         flat = np.fromiter((codes[piece] for some in parts for piece in some), np.int32)
         counts = np.fromiter(map(len, parts), np.int64, len(parts))
-        repeats, firsts = counts[self.codes], (np.cumsum(counts) - counts)[self.codes]
-        ends = np.concatenate([[0], np.cumsum(repeats)])
-        places = np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], repeats)
+        places, ends = expanded(self.codes, counts)
         return Words(flat[places], ends[self.offsets], list(codes))
+
+
+def expanded(
+    codes: NDArray[np.integer], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Replace each code by all parts of what it stands for; `counts` are the parts of each.
+
+    Return the place of every part (total,) in a list of the parts of all codes, and where the parts
+    of each of `codes` end, after a 0.
+    """
+    repeats, firsts = counts[codes], (np.cumsum(counts) - counts)[codes]
+    ends = np.concatenate([[0], np.cumsum(repeats)])
+    return np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], repeats), ends
 
 
 def words_of(text: str, *, lower: bool) -> list[str]:
@@ -143,7 +154,7 @@ def _fold_each(normal: str, places: Sequence[int]) -> tuple[str, list[int]]:
 
 def is_boundary(text: str, place: int) -> bool:
     """Return whether a word may begin or end at a place of a text in normal form."""
-    before, after = text[:place][-1:], text[place : place + 1]
+    before, after = text[place - 1 : place], text[place : place + 1]
     between = before and after and _is_word(before) and _is_word(after)
     return not between or may_break(before, after)
 

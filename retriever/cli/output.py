@@ -47,14 +47,6 @@ def _is_utf8(stream: TextIO) -> bool:
     return stream.encoding.lower().replace("_", "-").startswith("utf")
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def check_writable(*files: Path | None, folder: Path | None = None) -> None:
     """Raise an InputError for a file or folder that cannot be written, before long work.
 
@@ -99,10 +91,12 @@ def file_notes() -> Iterator[None]:
 
 def print_json(*values: Any) -> None:
     """Print values to stdout, each as one line of JSON."""
+    from retriever.formats.lines import is_unicode
+
     # JSON is UTF-8, or ASCII with escapes.
     for value in values:
         text = json.dumps(value, ensure_ascii=not _is_utf8(sys.stdout), default=str)
-        click.echo(text if _is_unicode(text) else json.dumps(value, default=str))
+        click.echo(text if is_unicode(text) else json.dumps(value, default=str))
 
 
 def print_parts(*parts: Any) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError
 from indexes.text.normalize import normalize
-from indexes.text.words import SPACE, SplitRules, normal_texts, split_batch, text_chunks
+from indexes.text.words import SPACE, SplitRules, expanded, normal_texts, split_batch, text_chunks
 
 # Spaces to all tokenizers, and kept by none.
 SPACES = b" \t\n\r"
@@ -129,14 +129,9 @@ class TextTokenizer:
             return _flat(self._of_whole(texts))
         pieces = split_batch(texts, self._split_rules(texts, local))
         flat, counts = _flat(self._of_pieces(pieces.distinct.to_pylist()))
-        firsts = np.cumsum(counts) - counts
-        repeats = counts[pieces.codes]
-        ends = np.concatenate([[0], np.cumsum(repeats)])
+        places, ends = expanded(pieces.codes, counts)
         if ends[-1] == 0:
             return np.zeros(0, np.int32), np.zeros(len(texts), np.int64)
-        # Position of every token within `flat`, from its position within its piece.
-        shifts = firsts[pieces.codes] - ends[:-1]
-        places = np.arange(ends[-1]) + np.repeat(shifts, repeats)
         return flat[places], np.diff(ends[pieces.offsets])
 
     def _split_rules(self, texts: Sequence[str], local: _Locality) -> SplitRules:
