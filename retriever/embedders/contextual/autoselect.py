@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexes.errors import InputError, ModelNotAvailableError
+from indexes.threads import threads
 from retriever.embedders.cache import cache_folder, write_file_atomic
 from retriever.embedders.contextual.engine import Engine
 from retriever.embedders.contextual.onnx_engine import export_cache
 from retriever.embedders.contextual.onnx_engine.export_cache import Source
 from retriever.embedders.contextual.probes import Probes, likeness, probes_of, seconds, vectors_of
 from retriever.embedders.devices import computes_bfloat16
-from retriever.hardware import accelerators, threads
+from retriever.hardware import accelerators
 
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel

@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.threads import threads
 from retriever.embedders.base import Matrix
 from retriever.embedders.static.components import ComponentRemoval
-from retriever.hardware import cores
 
 Floats = NDArray[np.float64]
 
@@ -178,7 +178,7 @@ def _parts(offsets: NDArray[Any], work: int) -> list[slice]:
     texts = len(offsets) - 1
     if work < 2 * WORK_OF_A_THREAD:
         return [slice(0, texts)]
-    number = min(cores(), work // WORK_OF_A_THREAD)
+    number = min(threads(), work // WORK_OF_A_THREAD)
     aims = offsets[-1] * np.arange(1, number) // number
     bounds = [0, *np.searchsorted(offsets, aims).tolist(), texts]
     return [slice(a, b) for a, b in pairwise(bounds) if b > a]

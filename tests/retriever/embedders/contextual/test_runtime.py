@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, ModelNotAvailableError
+from indexes.threads import threads
 from retriever.embedders import ContextualEmbedder
 from retriever.embedders.cache import mark_used, remove_unused
 from retriever.embedders.contextual import autoselect
@@ -30,7 +31,6 @@ from retriever.embedders.contextual.onnx_engine import export_cache
 from retriever.embedders.contextual.onnx_engine.model import OnnxModel, map_parallel
 from retriever.embedders.contextual.probes import Similarity, likeness, probes_of, vectors_of
 from retriever.embedders.contextual.torch_model import SentenceModel
-from retriever.hardware import threads
 from tests.support.families import save, sentence_model, tiny_bert
 from tests.support.fresh import printed_by
 from tests.support.toy import refused
