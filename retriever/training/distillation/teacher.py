@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter as clock
 
 import numpy as np
 
@@ -51,6 +51,10 @@ class Budget:
         """Return how many of `count` more texts are within the budget."""
         return count if self.texts is None else min(count, self.texts - done)
 
+    def left(self, seconds: float) -> float:
+        """Return the seconds that are left after some; infinite without a limit."""
+        return float("inf") if self.seconds is None else self.seconds - seconds
+
 
 @dataclass(frozen=True)
 class TeacherVectors:
@@ -71,9 +75,10 @@ def encode_with_budget(
 ) -> TeacherVectors:
     """Encode texts in order until the budget is spent.
 
-    Every few seconds of work are saved in the folder as `NAME-00000.npy`, with the checksum of the
-    texts in a JSON file. The parts of an earlier call are reused as far as their texts are the same
-    and within the budget.
+    A batch that has begun is completed; the last ones are as small as the time that is left. Every
+    few seconds of work are saved in the folder as `NAME-00000.npy`, with the checksum of the texts
+    in a JSON file. The parts of an earlier call are reused as far as their texts are the same and
+    within the budget.
     """
     parts = list(_saved(folder, name, texts))
     seconds = sum(part.seconds for part in parts)
@@ -81,13 +86,14 @@ def encode_with_budget(
     size = FIRST_BATCH
     while done < len(texts) and not budget.is_spent(seconds, done):
         batch = list(texts[done : done + budget.fitting(size, done)])
-        started = time.perf_counter()
+        started = clock()
         vectors = encode(batch)
-        part = TeacherVectors(batch, vectors, time.perf_counter() - started)
+        part = TeacherVectors(batch, vectors, clock() - started)
         _save(folder, name, len(parts), part)
         parts.append(part)
         seconds, done = seconds + part.seconds, done + len(batch)
-        fitting = int(len(batch) * BATCH_SECONDS / max(part.seconds, 1e-3))
+        time = min(BATCH_SECONDS, budget.left(seconds))
+        fitting = int(len(batch) * time / max(part.seconds, 1e-3))
         size = max(FIRST_BATCH // 2, min(fitting, 4 * len(batch), LARGEST_BATCH))
         progress(*_progress(budget, seconds, done, len(texts)))
     if not parts:
