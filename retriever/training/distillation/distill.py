@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError
-from indexes.neighbors import COSINE
 from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
-from retriever.embedders.base import Matrix, similarity_of, vector_fingerprint
+from retriever.embedders.base import Matrix, vector_fingerprint
 from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.indexing.builds import BuildReport
 from retriever.training.checkpoint import Checkpoint
-from retriever.training.distillation.evaluate import StudentScores, evaluate_student
+from retriever.training.distillation.evaluate import (
+    StudentScores,
+    evaluate_student,
+    judged_test_set,
+)
 from retriever.training.distillation.export import write_folder
 from retriever.training.distillation.reading import FEWEST_TEXTS, Reading, Teacher, read
 from retriever.training.distillation.student import (
@@ -34,7 +37,7 @@ from retriever.training.distillation.student import (
     initial_table,
     with_means,
 )
-from retriever.training.distillation.teacher import Budget
+from retriever.training.distillation.teacher import Budget, at_precision, check_similarity
 from retriever.training.distillation.tokenizer import bags_of, student_tokenizer, token_texts
 from retriever.training.distillation.training_texts import (
     general_sentences,
@@ -143,15 +146,19 @@ def distill(
         raise InputError(f"seed is {seed!r}; expected a whole number of at least 0.")
     if (queries is None) != (qrels is None):
         raise InputError("Evaluation needs queries and judgments (qrels): give both, or neither.")
+    # Before the work, which may take long.
+    test_set = (
+        None if queries is None or qrels is None else judged_test_set(library, queries, qrels)
+    )
     work = _Distilling(TrainingJob(library, name), teacher, seed, recipe, stages or silent_stages)
     report = work.run(budget, precision, indexed=build)
     student = StaticEmbedder(report.path)
     if build:
         with work.stages(f"building {name}") as progress:
             report = replace(report, build=library.build(name, student, progress=progress))
-    if queries is not None and qrels is not None:
+    if test_set is not None:
         index = name if build else None
-        judged = evaluate_student(library, teacher, student, index, queries, qrels)
+        judged = evaluate_student(library, teacher, student, index, test_set)
         report = replace(report, judged=judged)
     return report
 
@@ -170,17 +177,17 @@ class _Distilling:
         """Fit the student and put it in its folder, unless the same one is there."""
         self.job.check()
         embedder = self.job.library.embedder(self.teacher)
-        _check_similarity(self.teacher, embedder)
+        check_similarity(self.teacher, embedder)
         identity = self._identity(embedder)
         if self.job.place.exists():
             if precision is not None:
-                _, identity["precision"] = _at_precision(embedder, precision)
+                _, identity["precision"] = at_precision(embedder, precision)
             facts = self.job.finished(EXTRAS, identity, needs=self.job.place)
             return self._report(facts["report"], already=True)
         if indexed:
             self.job.check_index()
         # This may load the model again, so it is done only when needed.
-        fast, identity["precision"] = _at_precision(embedder, precision)
+        fast, identity["precision"] = at_precision(embedder, precision)
         with Checkpoint.opened(self.job.place.parent, self.job.name, identity) as work:
             encoded = self._encode(work.path, fast, budget)
             self.job.check_unchanged(identity["corpus"])
@@ -286,23 +293,3 @@ class _Encoded:
     tokenizer: str
     reading: Reading
     general: int
-
-
-def _check_similarity(index: str, teacher: Embedder) -> None:
-    """Check that a student, which learns directions, can learn how the teacher ranks."""
-    if (similarity := similarity_of(teacher)) != COSINE:
-        raise InputError(
-            f"{teacher.name}, the teacher of '{index}', compares vectors by '{similarity}', and a "
-            "student learns only their directions. Choose an index with the similarity 'cosine', "
-            "or build one with this model and the option similarity cosine."
-        )
-
-
-def _at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:
-    """Return the teacher at the given precision, or at its fastest, with the precision's name."""
-    if isinstance(teacher, ContextualEmbedder):
-        teacher = teacher.in_precision(precision)
-        return teacher, teacher.precision
-    if precision is not None:
-        raise InputError(f"{teacher.name} has no choice of precision. Leave it out.")
-    return teacher, "its own"

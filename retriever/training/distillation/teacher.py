@@ -1,4 +1,4 @@
-"""Encoding of texts by the teacher within a budget, with checkpoints."""
+"""The teacher: whether it can be one, and its encoding within a budget, with checkpoints."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from time import perf_counter as clock
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.neighbors import COSINE
 from indexes.progress import Progress
 from indexes.storage.files import new_file
-from retriever.embedders.base import Matrix
+from retriever.embedders import ContextualEmbedder, Embedder
+from retriever.embedders.base import Matrix, similarity_of
 
 SECONDS = 120.0
 FIRST_BATCH, LARGEST_BATCH = 64, 2048
@@ -140,3 +142,23 @@ def _save(folder: Path, name: str, number: int, part: TeacherVectors) -> None:
 
 def _checksum(texts: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def check_similarity(index: str, teacher: Embedder) -> None:
+    """Check that a student, which learns directions, can learn how the teacher ranks."""
+    if (similarity := similarity_of(teacher)) != COSINE:
+        raise InputError(
+            f"{teacher.name}, the teacher of '{index}', compares vectors by '{similarity}', and a "
+            "student learns only their directions. Choose an index with the similarity 'cosine', "
+            "or build one with this model and the option similarity cosine."
+        )
+
+
+def at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:
+    """Return the teacher at the given precision, or at its fastest, with the precision's name."""
+    if isinstance(teacher, ContextualEmbedder):
+        teacher = teacher.in_precision(precision)
+        return teacher, teacher.precision
+    if precision is not None:
+        raise InputError(f"{teacher.name} has no choice of precision. Leave it out.")
+    return teacher, "its own"

@@ -21,10 +21,15 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from indexes.errors import CollectionError, InputError, MismatchError, UnknownNameError
 from indexes.progress import ignore_progress
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare, distill
+from retriever.cli.distill import _notes
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.training.distillation.evaluate import StudentScores, evaluate_student
+from retriever.training.distillation.evaluate import (
+    StudentScores,
+    evaluate_student,
+    judged_test_set,
+)
 from retriever.training.distillation.reading import Teacher, read
 from retriever.training.distillation.student import (
     FitOptions,
@@ -282,6 +287,14 @@ def test_the_limit_of_seconds_counts_single_tokens(news, timed):
     assert 0 < found.unknown_tokens < found.skipped_tokens
 
 
+def test_the_command_says_what_the_teacher_did_not_read(report):
+    short = replace(report, tokens=1_000, skipped_texts=60, skipped_tokens=200, unknown_tokens=30)
+    notes = list(_notes(short))
+    assert "had read 1,000 of 1,200 tokens and 500 of 560 sentences" in notes[0]
+    assert "30 are in none" in notes[1]
+    assert "--texts 500 repeats this table" in next(_notes(report))
+
+
 def test_seconds_that_sentences_leave_are_for_the_other_tokens(news, timed):
     found = distill(news, "many", teacher="teacher", seconds=100, texts=100, build=False)
     assert (found.read, found.skipped_texts) == (100, 0)
@@ -422,7 +435,8 @@ def test_a_student_is_judged_as_in_a_comparison_at_any_depth(news, report):
     doc_ids = [document.doc_id for document in news.documents()]
     qrels = {query_id: dict.fromkeys(doc_ids[n::9], 1) for n, query_id in enumerate(queries)}
     student = StaticEmbedder(report.path)
-    judged = evaluate_student(news, "teacher", student, "student", queries, qrels)
+    test_set = judged_test_set(news, queries, qrels)
+    judged = evaluate_student(news, "teacher", student, "student", test_set)
     assert judged.queries == 20
     for measures in (["nDCG@10"], ["nDCG@10", "R@100"]):
         made = compare(news, ["teacher", "student"], queries, qrels, measures=measures)
@@ -504,6 +518,7 @@ def test_teacher_and_student_are_evaluated(news, report):
         ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
         ({"precision": "float32"}, "has no choice of precision"),
         ({"queries": {"q": "rain"}}, "give both, or neither"),
+        ({"queries": {"q": "rain"}, "qrels": {"p": {"a": 1}}}, "cover none of the 1 query"),
     ],
 )
 def test_wrong_arguments_are_refused(news, changed, message):
