@@ -170,6 +170,30 @@ def test_a_pooler_whose_output_is_read_is_in_the_fingerprint(tmp_path):
     assert changed_parts(before, after) == {"weights"}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_whole_numbers_are_refused_and_other_types_are_not(intact, tmp_path, name):
+    import torch
+
+    folder = shutil.copytree(intact[name][0], tmp_path / name)
+    weights = read(folder)
+    for kind, shown in ((torch.int8, "I8"), (torch.int64, "I64")):
+        write(folder, {name: weight.to(kind) for name, weight in weights.items()})
+        why = rf"whole numbers \({shown}\) as weights, such as .*Get its weights in float32"
+        refused(ModelNotAvailableError, why, in_torch, folder)
+    for kind in (torch.float64, torch.float16):
+        write(folder, {name: weight.to(kind) for name, weight in weights.items()})
+        assert (vectors_of(folder) * intact[name][1]).sum(axis=1) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("left", [0, 0.001, 0.5, 0.99])
+def test_a_file_of_weights_that_ends_too_early_is_named(intact, tmp_path, left):
+    folder = shutil.copytree(intact["bert"][0], tmp_path / "bert")
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(whole[: int(left * len(whole))])
+    why = "bert: model.safetensors is damaged or ends too early; get it again"
+    refused(ModelNotAvailableError, why, in_torch, folder)
+
+
 @pytest.mark.parametrize("runtime", ["onnx", "auto"])
 def test_a_model_without_usable_weights_is_not_exported(intact, tmp_path, monkeypatch, runtime):
     monkeypatch.setenv("RETRIEVER_CACHE", str(tmp_path / "cache"))
