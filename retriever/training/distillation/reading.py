@@ -85,16 +85,17 @@ def read(
         found = encode_with_budget(folder, "texts", texts, encode, left, progress)
     if len(tokens.texts) < len(distinct):
         tokens = tokens_within(_left(budget, found))
+    rows, unread = _rows(names, tokens, teacher.dim)
+    all_tokens = sum(map(bool, names))
+    count = all_tokens - int(unread.sum())
     seconds, wanted = tokens.seconds + found.seconds, budget.fitting(len(texts), 0)
     if len(found.texts) < min(FEWEST_TEXTS, wanted):
         raise InputError(
-            f"The teacher read {len(tokens.texts):,} of {pluralize(len(distinct), 'token')} and "
+            f"The teacher read {count:,} of {pluralize(all_tokens, 'token')} and "
             f"{len(found.texts):,} of {pluralize(wanted, 'sentence')} in {seconds:.1f} seconds; at "
             f"least {FEWEST_TEXTS} sentences are needed. Repeat the call with more seconds "
             f"(default: {SECONDS:.0f}); it resumes."
         )
-    rows, unread = _rows(names, tokens, teacher.dim)
-    count = sum(map(bool, names)) - int(unread.sum())
     return Reading(rows, count, unread, found, seconds, wanted - len(found.texts))
 
 

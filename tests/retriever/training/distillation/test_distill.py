@@ -314,7 +314,7 @@ def test_too_few_seconds_are_refused_and_more_of_them_resume(news, timed):
     assert found.encoding_seconds == pytest.approx(timed.now)
 
 
-@settings(max_examples=examples(20))
+@settings(max_examples=examples(20), deadline=None)
 @given(seconds=st.floats(0.01, 40), texts=st.none() | st.integers(1, 900), cost=st.floats(1e-3, 1))
 def test_the_teacher_stops_at_most_one_batch_after_its_limit(seconds, texts, cost):
     now = 0.0
