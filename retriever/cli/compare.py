@@ -119,7 +119,7 @@ def compare(
     if runs:
         _keep_apart(runs, others)
     if html:
-        _keep_inputs(html, (queries, qrels, label_file, *others))
+        _keep_inputs(html, (queries, qrels, label_file, *others), library)
     if label_file:
         refuse_existing(label_file)
     check_writable(html, label_file, folder=runs)
@@ -167,8 +167,13 @@ def _keep_apart(runs: Path, others: tuple[str, ...]) -> None:
             )
 
 
-def _keep_inputs(html: Path, others: Iterable[str | Path | None]) -> None:
-    """Refuse to overwrite an input with the page."""
+def _keep_inputs(html: Path, others: Iterable[str | Path | None], library: Path) -> None:
+    """Refuse to overwrite an input, or a file of the collection, with the page."""
+    inside = html.exists() and library.resolve() in html.resolve().parents
+    if inside and html.suffix.lower() not in (".html", ".htm"):
+        raise click.UsageError(
+            f"--html {html} would overwrite a file of the collection. Give another file."
+        )
     for path in others:
         if path is not None and Path(path).resolve() == html.resolve():
             raise click.UsageError(f"--html {html} would overwrite {path}. Give another file.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 @click.option(
     "--seconds",
     type=float,
-    help="Time limit of the teacher's encoding. Default: 120, or none with --texts.",
+    help="Time limit of all that the teacher reads: single tokens of its vocabulary, then "
+    "sentences. Default: 120, or none with --texts.",
 )
 @click.option("--texts", type=int, help="Sentences to encode at most; independent of the machine.")
 @click.option(
@@ -82,10 +84,26 @@ def distill(
         return
     click.echo("\n".join(_summary(report)))
     if not report.already:
-        note(f"the teacher encoded in {report.precision}; --texts {report.read} repeats this table")
-        if report.general:
-            own = f"{report.general:,} of the {report.read:,} sentences are general English ones"
-            note(f"{own}: the documents have only {report.read - report.general:,}")
+        note(*_notes(report))
+
+
+def _notes(report: DistillReport) -> Iterator[str]:
+    """Yield how the teacher read, and what it did not read."""
+    precision = f"the teacher encoded in {report.precision} precision"
+    if report.skipped_tokens:
+        tokens = f"{report.tokens:,} of {report.tokens + report.skipped_tokens:,} tokens"
+        texts = f"{report.read:,} of {report.read + report.skipped_texts:,} sentences"
+        yield f"{precision}, and --seconds ended when it had read {tokens} and {texts}"
+        yield (
+            "tokens that it did not read start from the sentences and passages that have them; "
+            f"{report.unknown_tokens:,} are in none and have no vector. More --seconds, or "
+            "--texts alone, reads them"
+        )
+    else:
+        yield f"{precision}; --texts {report.read} repeats this table"
+    if report.general:
+        own = f"{report.general:,} of the {report.read:,} sentences are general English ones"
+        yield f"{own}: the documents have only {report.read - report.general:,}"
 
 
 def _summary(report: DistillReport) -> list[str]:

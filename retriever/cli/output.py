@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import io
 import json
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,8 +64,15 @@ def check_writable(*files: Path | None, folder: Path | None = None) -> None:
             raise InputError(
                 f"{path} cannot be written: there is no folder {parent}/. Make it, or give another."
             )
-        if not os.access(path if path.exists() else parent, os.W_OK):
-            raise InputError(f"{path} cannot be written: permission denied. Give another place.")
+        try:
+            if path.is_file() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            # Only a file that is made tells of media that are full or read-only, whoever asks.
+            with tempfile.NamedTemporaryFile(dir=path if path.is_dir() else parent):
+                pass
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise InputError(f"{path} cannot be written: {why}. Give another place.") from None
 
 
 def note(*texts: str) -> None:

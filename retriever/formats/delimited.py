@@ -10,7 +10,7 @@ from typing import IO
 
 from indexes.errors import BadRecord, FileFormatError, FileNote
 from retriever.formats.columns import Required, check_columns
-from retriever.formats.lines import invalid_utf8
+from retriever.formats.lines import invalid_utf8, refuse_carriage_returns
 from retriever.formats.quoting import NumberedLines, QuoteCheck, QuotedLines
 
 # Long cells are fine, but an unclosed quote must not swallow the rest of a big file.
@@ -57,11 +57,8 @@ def _first_line(lines: NumberedLines) -> bytes:
     if first is None:
         message = f"{lines.name} is empty; expected a header row with the column names."
         raise FileFormatError(message)
-    if b"\r" in first.rstrip(b"\r\n") and b'"' not in first:
-        raise FileFormatError(
-            f"{lines.name} has carriage returns alone as line ends. Save it with line feeds, for "
-            r"example with: tr '\r' '\n'"
-        )
+    if b'"' not in first:
+        refuse_carriage_returns(first, lines.name)
     return first
 
 

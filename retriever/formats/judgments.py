@@ -13,7 +13,14 @@ from indexes.errors import BadRecord, FileFormatError, InputError
 from retriever.formats.columns import one_of
 from retriever.formats.delimited import read_delimited
 from retriever.formats.labels import is_label_file, label_rows
-from retriever.formats.lines import check_text, first_lines, read_lines, strip_bom, take_records
+from retriever.formats.lines import (
+    check_text,
+    first_lines,
+    read_lines,
+    refuse_carriage_returns,
+    strip_bom,
+    take_records,
+)
 from retriever.formats.rows import Row
 from retriever.formats.sources import STDIN, Source, open_source, require_path, without_gz
 from retriever.formats.trec import check_token
@@ -130,6 +137,7 @@ def _rows(stream: Iterable[bytes], name: str) -> Iterator[Row]:
         rows = read_delimited(everything, name, delimiter, QREL_COLUMNS)
         return label_rows(rows, name) if is_label_file(columns) else rows
     if len(words) not in (0, 4):
+        refuse_carriage_returns(head[-1], name)
         raise FileFormatError(
             f"{name} is not a file of judgments. Expected a header with query-id, corpus-id and "
             "score separated by tabs or commas, or TREC's four columns: query_id 0 doc_id grade."

@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from indexes.errors import BadRecord, BadRecordsError, InputError
+from indexes.errors import BadRecord, BadRecordsError, FileFormatError, InputError
 
 # Enough to see what is wrong; a big file of another format must not fill memory.
 KEPT = 1_000
@@ -28,9 +28,12 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[tuple[str, str | 
     """Yield `(place, line)` for every line that is not blank; place is `name:number`, from 1.
 
     Line ends are removed; a line that is not UTF-8 becomes a `BadRecord`. A leading byte-order
-    mark is skipped. Only a line feed ends a line, so text may hold any other separator.
+    mark is skipped. Only a line feed ends a line, so text may hold any other separator; a file
+    with carriage returns and no line feed is a `FileFormatError`.
     """
     for number, raw in enumerate(stream, 1):
+        if number == 1 and not raw.endswith(b"\n"):
+            refuse_carriage_returns(raw, name)
         place = f"{name}:{number}"
         try:
             line = (strip_bom(raw) if number == 1 else raw).decode().rstrip("\r\n")
@@ -39,6 +42,15 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[tuple[str, str | 
             continue
         if line and not line.isspace():
             yield place, line
+
+
+def refuse_carriage_returns(line: bytes, name: str) -> None:
+    """Raise `FileFormatError` if a line of the file `name` holds carriage returns."""
+    if b"\r" in line.strip():
+        raise FileFormatError(
+            f"{name} has carriage returns alone as line ends. Save it with line feeds, for example "
+            r"with: tr '\r' '\n'"
+        )
 
 
 def strip_bom(raw: bytes) -> bytes:

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,9 @@ QUERY_COLUMNS = (QUERY_IDS, ("text",))
 TOPIC_ENDINGS = dict.fromkeys((".topics", ".trec", ".xml", ".sgml"), "trec")
 # What may follow the id of a query in a line of text.
 MARKS = {"\t": "a tab", ":": "a colon", "|": "a bar", ";": "a semicolon", ",": "a comma"}
+# What may follow it where it is a number: a text, too, may begin so.
+NUMBER_MARKS = {" ": "a space", ". ": "a period", ") ": "a parenthesis"}
+NUMBERED = re.compile(r"(\w*?)([0-9]{1,18})")
 LONGEST_ID = 64
 ENDINGS = ROW_ENDINGS | {".txt": "txt"} | TOPIC_ENDINGS
 
@@ -47,7 +51,8 @@ def read_queries(source: str | os.PathLike[str], *, format: str | None = None) -
       see `topics.read_topics`. So does a `.txt` that begins with `<top>`.
     - In any other `.txt` every line is a query with the line number as id, from "1"; blank lines
       are skipped. Where every line begins with an id and a tab (or one of `:|;,`), that is the id,
-      and a `FileNote` says so.
+      and a `FileNote` says so; and where every line begins with a number and a space (or `. ` or
+      `) `), after the same letters if any, and the numbers increase.
 
     Raises:
         BadRecordsError: malformed lines, empty texts, repeated ids; all of them together.
@@ -137,7 +142,10 @@ def _query_lines(stream: Iterable[bytes], name: str) -> Iterator[Row]:
     rows = list(read_lines(stream, name))
     mark = _id_mark({place: line.strip() for place, line in rows if isinstance(line, str)})
     if mark:
-        said = f"every line was read as a query id, {MARKS[mark]} and the text of the query."
+        what = (MARKS | NUMBER_MARKS)[mark]
+        said = f"every line was read as a query id, {what} and the text of the query."
+        if mark in NUMBER_MARKS:
+            said += " Where texts begin with the number, write them as JSON lines or CSV."
         warnings.warn(f"{name}: {said}", FileNote, stacklevel=1)
     for place, line in rows:
         if isinstance(line, BadRecord):
@@ -156,7 +164,9 @@ def _id_mark(lines: Mapping[str, str]) -> str:
     if any("\t" in line for line in lines.values()):
         _check_tabs(lines)
         return "\t"
-    return next((mark for mark in MARKS if _are_ids(list(lines.values()), mark)), "")
+    texts = list(lines.values())
+    clear = (mark for mark in MARKS if _are_ids(texts, mark))
+    return next(clear, "") or next((mark for mark in NUMBER_MARKS if _numbered(lines, mark)), "")
 
 
 def _check_tabs(lines: Mapping[str, str]) -> None:
@@ -192,6 +202,29 @@ def _are_ids(lines: Sequence[str], mark: str) -> bool:
     if not ids or len(set(ids)) < len(lines) or not all(map(_is_id, ids)):
         return False
     return all(any(map(str.isdigit, one)) for one in ids) or (mark == ":" and len(ids) > 1)
+
+
+def _numbered(lines: Mapping[str, str], mark: str) -> bool:
+    """Return whether all lines begin with increasing numbers, or such ids as Q1, before `mark`.
+
+    Raises:
+        FileFormatError: the numbers are all different, but do not increase: these may be ids, too.
+    """
+    parts = [line.partition(mark) for line in lines.values()]
+    starts = [NUMBERED.fullmatch(one) for one, found, _ in parts if found]
+    found = [start for start in starts if start]
+    if len(found) < max(2, len(lines)) or len({start[1] for start in found}) > 1:
+        return False
+    numbers = [int(start[2]) for start in found]
+    if any(one >= other for one, other in itertools.pairwise(numbers)):
+        if len(set(numbers)) < len(numbers):
+            return False
+        raise FileFormatError(
+            f"{next(iter(lines))} and all other lines begin with a number of their own, which may "
+            "be the id of the query or part of its text. Put a tab between an id and its text, or "
+            "write the queries as JSON lines or CSV."
+        )
+    return True
 
 
 def _take_query(row: dict[str, Any], queries: dict[str, str]) -> str | None:

@@ -34,9 +34,12 @@ _OTHERS = (
     Signature(b"PK\3\4", "a zip archive or an office document", "Unpack it or export it as CSV"),
     Signature(b"SQLite format 3\0", "an SQLite database", "Export its table as CSV"),
     Signature(b"%PDF-", "a PDF", "Extract its text first"),
+    Signature(b"\xff\xfe\0\0", "UTF-32 text", "Save it as UTF-8"),
+    Signature(b"\0\0\xfe\xff", "UTF-32 text", "Save it as UTF-8"),
     Signature(b"\xff\xfe", "UTF-16 text", "Save it as UTF-8"),
     Signature(b"\xfe\xff", "UTF-16 text", "Save it as UTF-8"),
 )
+UNMARKED = Signature(b"", "UTF-16 text without a byte-order mark", "Save it as UTF-8")
 
 
 @dataclass(frozen=True)
@@ -184,4 +187,11 @@ def _looks_wrong(source: Source, head: bytes) -> str:
 def _recognize(head: bytes) -> Signature | None:
     """Return the kind of file that starts with `head`; None for text, no bytes or unknown."""
     known = (GZIP, PARQUET, *_OTHERS)
-    return next((one for one in known if head.startswith(one.start)), None)
+    found = next((one for one in known if head.startswith(one.start)), None)
+    return found or (UNMARKED if _alternates(head) else None)
+
+
+def _alternates(head: bytes) -> bool:
+    """Return whether every other byte is 0, as in UTF-16 of Latin letters."""
+    zeros = [not any(head[start::2]) for start in (0, 1)]
+    return len(head) >= 4 and zeros[0] != zeros[1]

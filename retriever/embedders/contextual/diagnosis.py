@@ -19,6 +19,7 @@ SENTENCEPIECE = ("sentencepiece", "protobuf")
 CONFIG, WEIGHTS = "config.json", ("model.safetensors", "pytorch_model.bin")
 # Modules without weights, or with other files of weights.
 WEIGHTLESS = {"BoW", "Dropout", "Normalize", "Pooling", "Router", "Transformer", "WordWeights"}
+CUT_OFF = "is damaged or ends too early; get it again"
 # Characters of the message of a library: some quote a whole page.
 MOST = 500
 
@@ -52,12 +53,26 @@ def _reasons_in(
         yield from _without_config(folder, made[1])
     if text.startswith("Could not find 'model.safetensors'"):
         yield from _without_weights(folder)
+    if "deserializing header" in text:
+        yield from (f"{path.relative_to(folder)} {CUT_OFF}" for path in _cut_off(folder))
     if "Unrecognized processing class" in text:
         yield _reason_of_tokenizer(folder, load_tokenizer)
 
 
 def _is_pointer(path: Path) -> bool:
     return path.suffix in READ and is_lfs_pointer(path)
+
+
+def _cut_off(folder: Path) -> Iterator[Path]:
+    """Yield the safetensors files in a folder that are damaged or end too early."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in sorted(folder.rglob("*.safetensors")):
+        try:
+            with safe_open(path, "numpy"):
+                pass
+        except SafetensorError:
+            yield path
 
 
 def _modules(folder: Path) -> list[tuple[str, Path]]:

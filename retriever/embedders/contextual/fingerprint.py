@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from retriever.embedders.base import fingerprint_of
 PROBE = (
     "The café's naïve Ångström: 3.14159 % of 2,048 über-large #tags — 東京都 한국어 Привет 🙂 ﬁn."
 )
+
+# How sentence-transformers reads a network's last layer.
+LAST_LAYER = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 # Settings that change the result for the same weights.
 CONFIG = (
@@ -72,14 +75,36 @@ def _probe(model: Any) -> list[int]:
 
 
 def _weights_checksum(model: Any) -> str:
-    """Return the SHA-256 of name, type, shape and bytes of all weights, ordered by name."""
+    """Return the SHA-256 of name, type, shape and bytes of the weights, ordered by name.
+
+    Poolers without use are left out: a file without one makes the same vectors.
+    """
     digest = hashlib.sha256()
+    beside = tuple(_unused_poolers(model))
     for name, weight in sorted(model.state_dict().items()):
+        if name.startswith(beside):
+            continue
         digest.update(f"{name}\0{weight.dtype}\0{tuple(weight.shape)}\0".encode())
         flat = weight.detach().cpu().contiguous().reshape(-1)
         # numpy has no bfloat16: every type is read as bytes.
         digest.update(flat.view(flat[:0].byte().dtype).numpy().data)
     return digest.hexdigest()
+
+
+def _unused_poolers(model: Any) -> Iterator[str]:
+    """Yield the prefixes of weights of poolers in networks of which only the last layer is read.
+
+    In transformers, a `pooler` makes the output `pooler_output` from the last layer, and no other.
+    """
+    unused = [
+        module.model.pooler
+        for module in model.modules()
+        if (getattr(module, "modality_config", None) or {}).get("text") == LAST_LAYER
+        and getattr(module.model, "pooler", None) is not None
+    ]
+    for name, module in model.named_modules(remove_duplicate=False):
+        if any(module is pooler for pooler in unused):
+            yield f"{name}."
 
 
 def _describe(module: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from retriever.embedders.contextual.diagnosis import reason_of
 from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.contextual.torch_model import SentenceModel
 from retriever.embedders.contextual.vocabulary import check_vocabulary
-from retriever.embedders.contextual.weights import LoadReport
+from retriever.embedders.contextual.weights import LoadReport, check_types
 
 # Where the reports on the networks that this thread is loading go.
 _reports: ContextVar[list[LoadReport] | None] = ContextVar("reports", default=None)
@@ -32,7 +32,7 @@ def load(
 
     Raises:
         ModelNotAvailableError: it cannot be loaded; the message lists what was tried. Or its files
-            lack weights that its vectors depend on.
+            lack weights that its vectors depend on, or have them as whole numbers.
         InputError: an option that this model does not support.
     """
     place, tried = hub.locate_sentence_model(model)
@@ -40,11 +40,13 @@ def load(
         try:
             loaded, reports = _sentence_transformer(str(place), device, local)
             check_vocabulary(loaded)
+            files = hub.files_of_sentence_model(model)
             raw = hub.is_raw_checkpoint(place)
         except Exception as error:  # each library below raises its own kinds
             folder = place if isinstance(place, Path) else None
             tried.append(f"{where} {place}: {reason_of(error, folder, _tokenizer)}")
         else:
+            check_types(reports, files.values())
             return SentenceModel(loaded, choices, raw=raw, reports=reports)
     if not isinstance(place, Path) and hub.is_offline():
         tried.append("Hugging Face: skipped, HF_HUB_OFFLINE is set")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from indexes.errors import ModelNotAvailableError
@@ -15,6 +16,8 @@ from retriever.embedders.contextual.probes import SENTENCES
 
 # Names in a message; a wrong prefix leaves out all weights.
 NAMED = 4
+# The types of safetensors for whole numbers.
+WHOLE = {"I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
 # What sentences and words are embedded from.
 OUTPUTS = ("sentence_embedding", "token_embeddings")
 
@@ -60,6 +63,39 @@ def settle_weights(model: Any, reports: Sequence[LoadReport]) -> None:
             )
     for weight in unfilled:
         weight.detach().zero_()
+
+
+def check_types(reports: Sequence[LoadReport], files: Iterable[Path]) -> None:
+    """Check that no weight is a whole number in the files where the network computes with others.
+
+    transformers converts such weights: without their scale, most become 0.
+
+    Raises:
+        ModelNotAvailableError: the message names a weight and its type.
+    """
+    integers = [found for path in files if path.suffix == ".safetensors" for found in _whole(path)]
+    for report in reports:
+        if getattr(report.network.config, "quantization_config", None) is not None:
+            continue
+        computed = {n for n, w in report.network.state_dict().items() if w.is_floating_point()}
+        # A file may have the network under a prefix.
+        for name, kind in integers:
+            if not computed.isdisjoint((name, name.partition(".")[2])):
+                raise ModelNotAvailableError(
+                    f"Sentence model {report.network.name_or_path} has whole numbers ({kind}) as "
+                    f"weights, such as {name}, and no quantization_config in its config.json that "
+                    "says their scale. Get its weights in float32, float16 or bfloat16."
+                )
+
+
+def _whole(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and type of the tensors of whole numbers in a safetensors file."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118 - it is no mapping
+            if (kind := file.get_slice(name).get_dtype()) in WHOLE:
+                yield name, kind
 
 
 def _reached(model: Any, weights: Sequence[Any]) -> set[int]:

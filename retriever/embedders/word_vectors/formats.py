@@ -210,14 +210,20 @@ def sample_of(path: Path) -> bytes:
 
 
 def width_of(sample: bytes) -> int:
-    """Return the most common width of the first rows; 0 if they are not rows of numbers."""
+    """Return the most common width of the first rows; 0 if they are not rows of numbers.
+
+    Of equally common ones it is the largest: a row that was cut is shorter than the others.
+    """
     lines = sample.splitlines()
     # The last line of a full sample is truncated.
     complete = lines[:-1] if len(sample) == SAMPLE_BYTES and len(lines) > 1 else lines
-    widths = Counter(len(line.split()) - 1 for line in complete[:SAMPLE_LINES] if line.strip())
-    width = widths.most_common(1)[0][0] if widths else 0
-    numeric = any(all(map(is_number, line.split()[-width:])) for line in complete[:SAMPLE_LINES])
-    return width if width > 0 and numeric else 0
+    rows = [line.split() for line in complete[:SAMPLE_LINES] if line.strip()]
+    counts = Counter(len(row) - 1 for row in rows)
+    most = max(counts.values(), default=0)
+    for width in sorted((width for width in counts if counts[width] == most), reverse=True):
+        if width > 0 and any(all(map(is_number, row[-width:])) for row in rows):
+            return width
+    return 0
 
 
 def is_number(text: bytes) -> bool:

@@ -22,6 +22,8 @@ from retriever.embedders.word_vectors.formats import (
     width_of,
 )
 
+# Rows at the end whose numbers are compared with the last one, and how many numbers say enough.
+LAST_ROWS, ENOUGH = 100, 100
 # A number of a vector even where a word may hold digits: `66` of `route 66` is none.
 DECIMALS = re.compile(rb"[-+]?\d*\.\d{3,}")
 
@@ -35,9 +37,9 @@ def text_blocks(path: Path, reading: Reading, *, header: bool) -> Iterator[Block
     with open_source(path) as file:
         expected, width = read_header(file, path) if header else (None, width_of(sample_of(path)))
         numbered = enumerate(file, 2 if header else 1)
-        rows, last = 0, (0, b"\n")
+        rows, end = 0, list[tuple[int, bytes]]()
         while lines := list(islice(numbered, ROWS)):
-            last = lines[-1]
+            end = lines[-LAST_ROWS:]
             lines = [line for line in lines if line[1].strip()]
             rows += len(lines)
             yield _parse_lines(path, lines, width, reading)
@@ -45,9 +47,10 @@ def text_blocks(path: Path, reading: Reading, *, header: bool) -> Iterator[Block
         raise FileFormatError(
             f"{path}: its first line promises {expected:,} words, but it holds {rows:,}."
         )
-    if last[1].strip() and not last[1].endswith(b"\n"):
-        _check_last(path, *last, width)
-        reading.unended = True
+    end = [(number, line) for number, line in end if line.strip()]
+    if end:
+        reading.unended = not end[-1][1].endswith(b"\n")
+        _check_last(path, end, width, unended=reading.unended)
 
 
 def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int, reading: Reading) -> Block:
@@ -90,13 +93,19 @@ def _check_spaced(place: str, tokens: list[bytes], width: int) -> None:
         )
 
 
-def _check_last(path: Path, number: int, line: bytes, width: int) -> None:
-    """Refuse a last row without a line break whose last number is shorter than all others."""
-    *values, last = map(_decimals, line.split()[-width:])
-    if len(values) > 1 and len(set(values)) == 1 and last < values[0]:
+def _check_last(path: Path, end: list[tuple[int, bytes]], width: int, *, unended: bool) -> None:
+    """Refuse a last row whose last number is shorter than all others.
+
+    These are at least `ENOUGH` of the last rows, since numbers without their last zeros differ in
+    length; without a line break, the others of the row are enough.
+    """
+    *others, last = [_decimals(value) for _, line in end for value in line.split()[-width:]]
+    row = others[len(others) + 1 - width :]
+    choices = [others] * (len(others) >= ENOUGH) + [row] * (unended and len(row) > 1)
+    if any(last < values[0] and len(set(values)) == 1 for values in choices):
         raise FileFormatError(
-            f"{path}, line {number}: the file ends inside the last number: the others have "
-            f"{values[0]} decimals, and a line break follows. Download or create it again."
+            f"{path}, line {end[-1][0]}: the file ends inside the last number: the others have "
+            f"{others[-1]} decimals. Download or create it again."
         )
 
 

@@ -14,20 +14,30 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import InputError
-from indexes.neighbors import COSINE
 from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison.test_set import Qrels
 from retriever.embedders import ContextualEmbedder, Embedder, StaticEmbedder
-from retriever.embedders.base import Matrix, similarity_of, vector_fingerprint
+from retriever.embedders.base import Matrix, vector_fingerprint
 from retriever.embedders.static.token_table import EXTRAS, TOKENIZER
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
 from retriever.indexing.builds import BuildReport
 from retriever.training.checkpoint import Checkpoint
-from retriever.training.distillation.evaluate import StudentScores, evaluate_student
+from retriever.training.distillation.evaluate import (
+    StudentScores,
+    evaluate_student,
+    judged_test_set,
+)
 from retriever.training.distillation.export import write_folder
-from retriever.training.distillation.student import FitOptions, TrainingSet, fit, initial_table
-from retriever.training.distillation.teacher import Budget, TeacherVectors, encode_with_budget
+from retriever.training.distillation.reading import FEWEST_TEXTS, Reading, Teacher, read
+from retriever.training.distillation.student import (
+    FitOptions,
+    TrainingSet,
+    fit,
+    initial_table,
+    with_means,
+)
+from retriever.training.distillation.teacher import Budget, at_precision, check_similarity
 from retriever.training.distillation.tokenizer import bags_of, student_tokenizer, token_texts
 from retriever.training.distillation.training_texts import (
     general_sentences,
@@ -39,7 +49,7 @@ from retriever.training.job import Stages, TrainingJob, silent_stages
 
 # Version of the random draws and of the fit: a checkpoint of another version is not resumed.
 VERSION = 1
-HELD_OUT, HELD_OUT_SHARE = 1_000, 20
+HELD_OUT, HELD_OUT_SHARE = 1_000, FEWEST_TEXTS
 # A corpus with fewer titles and sentences is filled up with general sentences.
 ENOUGH = 5_000
 MOST_PASSAGES = 20_000
@@ -56,9 +66,12 @@ class DistillReport:
     `texts` titles and sentences and on `passages` vectors of the teacher's index. `cosine` is the
     mean cosine of student and teacher on `held_out` texts. `encoding_seconds` is the teacher's
     time, `fitting_seconds` the student's. `general` of the texts that the teacher read are general
-    English sentences, which fill up those of few or short documents. `build` is the report of the
-    index, None without one; `judged` the evaluation, None without judgments. `already`: the student
-    existed before.
+    English sentences, which fill up those of few or short documents. The teacher read `tokens` of
+    the vocabulary. The limit of seconds left out `skipped_texts` sentences and `skipped_tokens`
+    tokens; these start from the texts that have them, and the `unknown_tokens` without any are
+    zero. `build` is the report
+    of the index, None without one; `judged` the evaluation, None without judgments. `already`: the
+    student existed before.
     """
 
     name: str
@@ -73,6 +86,10 @@ class DistillReport:
     fitting_seconds: float
     precision: str
     general: int = 0
+    tokens: int = 0
+    skipped_texts: int = 0
+    skipped_tokens: int = 0
+    unknown_tokens: int = 0
     already: bool = False
     build: BuildReport | None = None
     judged: StudentScores | None = None
@@ -102,8 +119,10 @@ def distill(
 
     `teacher` names the index. Its embedder encodes titles and sentences of the documents as
     queries, for `seconds` or until `texts` are encoded, whichever comes first; the default is 120
-    seconds. The vectors of the index are used as they are. `precision` is that of the encoding, see
-    `ContextualEmbedder`; the default is bfloat16 if the processor supports it.
+    seconds. The seconds count all that it reads: the single tokens of the vocabulary too, the most
+    frequent first, which get half of them. With `texts` alone, it reads all tokens. The vectors of
+    the index are used as they are. `precision` is that of the encoding, see `ContextualEmbedder`;
+    the default is bfloat16 if the processor supports it.
 
     The student is written to the collection's folder `models/NAME` as a sentence-transformers
     `StaticEmbedding`, which loads without this library. An index `name` over it is built unless
@@ -117,7 +136,8 @@ def distill(
     Raises:
         UnknownNameError: no index has the name `teacher`.
         InputError: the index has no vectors, or does not compare them by the cosine; there are no
-            documents; a number is out of range; or only one of queries and judgments is given.
+            documents; a number is out of range; the seconds end before there is enough to learn
+            from; or only one of queries and judgments is given.
         CollectionError: a different model or an index has this name, or the disk is full.
         LockedError: another process is distilling this model.
     """
@@ -126,15 +146,19 @@ def distill(
         raise InputError(f"seed is {seed!r}; expected a whole number of at least 0.")
     if (queries is None) != (qrels is None):
         raise InputError("Evaluation needs queries and judgments (qrels): give both, or neither.")
+    # Before the work, which may take long.
+    test_set = (
+        None if queries is None or qrels is None else judged_test_set(library, queries, qrels)
+    )
     work = _Distilling(TrainingJob(library, name), teacher, seed, recipe, stages or silent_stages)
     report = work.run(budget, precision, indexed=build)
     student = StaticEmbedder(report.path)
     if build:
         with work.stages(f"building {name}") as progress:
             report = replace(report, build=library.build(name, student, progress=progress))
-    if queries is not None and qrels is not None:
+    if test_set is not None:
         index = name if build else None
-        judged = evaluate_student(library, teacher, student, index, queries, qrels)
+        judged = evaluate_student(library, teacher, student, index, test_set)
         report = replace(report, judged=judged)
     return report
 
@@ -153,17 +177,17 @@ class _Distilling:
         """Fit the student and put it in its folder, unless the same one is there."""
         self.job.check()
         embedder = self.job.library.embedder(self.teacher)
-        _check_similarity(self.teacher, embedder)
+        check_similarity(self.teacher, embedder)
         identity = self._identity(embedder)
         if self.job.place.exists():
             if precision is not None:
-                _, identity["precision"] = _at_precision(embedder, precision)
+                _, identity["precision"] = at_precision(embedder, precision)
             facts = self.job.finished(EXTRAS, identity, needs=self.job.place)
             return self._report(facts["report"], already=True)
         if indexed:
             self.job.check_index()
         # This may load the model again, so it is done only when needed.
-        fast, identity["precision"] = _at_precision(embedder, precision)
+        fast, identity["precision"] = at_precision(embedder, precision)
         with Checkpoint.opened(self.job.place.parent, self.job.name, identity) as work:
             encoded = self._encode(work.path, fast, budget)
             self.job.check_unchanged(identity["corpus"])
@@ -195,45 +219,50 @@ class _Distilling:
             token_teacher = teacher.in_batches(TOKENS_AT_ONCE)
         tokenizer = student_tokenizer(tokenizer_json, texts)
         (folder / TOKENIZER).write_text(tokenizer, "utf-8")
+        read_tokens, _ = TextTokenizer(folder / TOKENIZER).tokens(texts)
         names = token_texts(tokenizer)
-        with self.stages(f"encoding single tokens with {teacher.name}") as progress:
-            encode = token_teacher.encode_queries
-            tokens = encode_with_budget(folder, "tokens", names, encode, Budget(), progress)
-        with self.stages(f"encoding sentences with {teacher.name}") as progress:
-            encode = teacher.encode_queries
-            read = encode_with_budget(folder, "texts", texts, encode, budget, progress)
-        return _Encoded(tokenizer, tokens, read, max(0, len(read.texts) - len(own)))
+        counts = np.bincount(read_tokens, minlength=len(names))
+        encoders = token_teacher.encode_queries, teacher.encode_queries
+        reader = Teacher(teacher.name, teacher.dim, *encoders)
+        reading = read(folder, names, counts, texts, reader, budget, self.stages)
+        return _Encoded(tokenizer, reading, max(0, len(reading.texts.texts) - len(own)))
 
     def _fit(
         self, work: Checkpoint, encoded: _Encoded, identity: Mapping[str, Any]
     ) -> DistillReport:
         passages, vectors = self._passages()
         tokenizer = TextTokenizer(work.path / TOKENIZER)
-        held = min(HELD_OUT, len(encoded.texts.texts) // HELD_OUT_SHARE)
-        read = TrainingSet(bags_of(tokenizer, encoded.texts.texts), encoded.texts.vectors)
+        reading, texts = encoded.reading, encoded.reading.texts.texts
+        held = min(HELD_OUT, len(texts) // HELD_OUT_SHARE)
+        sentences = TrainingSet(bags_of(tokenizer, texts), reading.texts.vectors)
         seen = TrainingSet(bags_of(tokenizer, passages), vectors)
-        lessons = read[held:].concatenate(seen) if len(read) else seen
+        lessons = sentences[held:].concatenate(seen) if len(sentences) else seen
+        tokens, unread = with_means(reading.tokens, reading.unread, lessons), reading.unread
         started = perf_counter()
         with self.stages(f"fitting {self.job.name}") as progress:
             fitted = fit(
-                initial_table(encoded.tokens.vectors, seen.tokens),
+                initial_table(tokens, seen.tokens),
                 lessons,
-                read[:held],
+                sentences[:held],
                 vectors[:: max(1, len(vectors) // ANCHORS)],
                 self.recipe,
                 self.seed,
                 progress,
             )
         figures = {
-            "texts": len(read) - held,
+            "texts": len(sentences) - held,
             "passages": len(seen),
             "held_out": held,
             "cosine": round(fitted.cosine, 6),
             "epochs": fitted.epochs,
-            "encoding_seconds": round(encoded.tokens.seconds + encoded.texts.seconds, 3),
+            "encoding_seconds": round(reading.seconds, 3),
             "fitting_seconds": round(perf_counter() - started, 3),
             "precision": identity["precision"],
             "general": encoded.general,
+            "tokens": reading.count,
+            "skipped_texts": reading.skipped,
+            "skipped_tokens": int(unread.sum()),
+            "unknown_tokens": int((unread & ~tokens.any(axis=1)).sum()),
         }
         facts = {**identity, "report": figures}
         with work.result(self.job.place) as folder:
@@ -262,26 +291,5 @@ class _Encoded:
     """
 
     tokenizer: str
-    tokens: TeacherVectors
-    texts: TeacherVectors
+    reading: Reading
     general: int
-
-
-def _check_similarity(index: str, teacher: Embedder) -> None:
-    """Check that a student, which learns directions, can learn how the teacher ranks."""
-    if (similarity := similarity_of(teacher)) != COSINE:
-        raise InputError(
-            f"{teacher.name}, the teacher of '{index}', compares vectors by '{similarity}', and a "
-            "student learns only their directions. Choose an index with the similarity 'cosine', "
-            "or build one with this model and the option similarity cosine."
-        )
-
-
-def _at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:
-    """Return the teacher at the given precision, or at its fastest, with the precision's name."""
-    if isinstance(teacher, ContextualEmbedder):
-        teacher = teacher.in_precision(precision)
-        return teacher, teacher.precision
-    if precision is not None:
-        raise InputError(f"{teacher.name} has no choice of precision. Leave it out.")
-    return teacher, "its own"

@@ -43,19 +43,22 @@ class _StudentFinder(DenseFinder):
             check_teacher(self.embedder.name, self.embedder, self.name, view.embedding)
 
 
+def judged_test_set(library: Collection, queries: Mapping[str, str], qrels: Qrels) -> TestSet:
+    """Return the test set that `evaluate_student` needs; errors are those of `compare`."""
+    return TestSet.of(library, queries, qrels, measures=[MEASURE], k=10)
+
+
 def evaluate_student(
     library: Collection,
     teacher: str,
     student: Embedder,
     index: str | None,
-    queries: Mapping[str, str],
-    qrels: Qrels,
+    test_set: TestSet,
 ) -> StudentScores:
     """Evaluate the teacher's index with both query encoders, and the student's `index`, if any.
 
-    Values and errors are those of `compare`.
+    Values are those of `compare`.
     """
-    test_set = TestSet.of(library, queries, qrels, measures=[MEASURE], k=10)
     by_teacher = library.retriever(teacher)
     by_student = replace(by_teacher, finder=_StudentFinder(teacher, student))
     return StudentScores(

@@ -42,6 +42,18 @@ class TrainingSet:
         return TrainingSet(tokens, np.concatenate([self.vectors, others.vectors]))
 
 
+def with_means(pieces: Matrix, unread: NDArray[np.bool_], lessons: TrainingSet) -> Matrix:
+    """Return vectors of tokens with those of `unread` ones replaced by a mean.
+
+    It is the direction of the mean vector of the texts that have the token; zero if none has it.
+    """
+    if not unread.any():
+        return pieces
+    found = pieces.copy()
+    found[unread] = unit(np.asarray(lessons.tokens[:, unread].T @ lessons.vectors, np.float32))
+    return found
+
+
 def initial_table(pieces: Matrix, tokens: Any) -> Matrix:
     """Return the initial table: the teacher's vector of each single token, SIF-weighted.
 

@@ -1,21 +1,23 @@
-"""Encoding of texts by the teacher within a budget, with checkpoints."""
+"""The teacher: whether it can be one, and its encoding within a budget, with checkpoints."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter as clock
 
 import numpy as np
 
 from indexes.errors import InputError
+from indexes.neighbors import COSINE
 from indexes.progress import Progress
 from indexes.storage.files import new_file
-from retriever.embedders.base import Matrix
+from retriever.embedders import ContextualEmbedder, Embedder
+from retriever.embedders.base import Matrix, similarity_of
 
 SECONDS = 120.0
 FIRST_BATCH, LARGEST_BATCH = 64, 2048
@@ -51,6 +53,10 @@ class Budget:
         """Return how many of `count` more texts are within the budget."""
         return count if self.texts is None else min(count, self.texts - done)
 
+    def left(self, seconds: float) -> float:
+        """Return the seconds that are left after some; infinite without a limit."""
+        return float("inf") if self.seconds is None else self.seconds - seconds
+
 
 @dataclass(frozen=True)
 class TeacherVectors:
@@ -71,9 +77,10 @@ def encode_with_budget(
 ) -> TeacherVectors:
     """Encode texts in order until the budget is spent.
 
-    Every few seconds of work are saved in the folder as `NAME-00000.npy`, with the checksum of the
-    texts in a JSON file. The parts of an earlier call are reused as far as their texts are the same
-    and within the budget.
+    A batch that has begun is completed; the last ones are as small as the time that is left. Every
+    few seconds of work are saved in the folder as `NAME-00000.npy`, with the checksum of the texts
+    in a JSON file. The parts of an earlier call are reused as far as their texts are the same and
+    within the budget.
     """
     parts = list(_saved(folder, name, texts))
     seconds = sum(part.seconds for part in parts)
@@ -81,13 +88,14 @@ def encode_with_budget(
     size = FIRST_BATCH
     while done < len(texts) and not budget.is_spent(seconds, done):
         batch = list(texts[done : done + budget.fitting(size, done)])
-        started = time.perf_counter()
+        started = clock()
         vectors = encode(batch)
-        part = TeacherVectors(batch, vectors, time.perf_counter() - started)
+        part = TeacherVectors(batch, vectors, clock() - started)
         _save(folder, name, len(parts), part)
         parts.append(part)
         seconds, done = seconds + part.seconds, done + len(batch)
-        fitting = int(len(batch) * BATCH_SECONDS / max(part.seconds, 1e-3))
+        time = min(BATCH_SECONDS, budget.left(seconds))
+        fitting = int(len(batch) * time / max(part.seconds, 1e-3))
         size = max(FIRST_BATCH // 2, min(fitting, 4 * len(batch), LARGEST_BATCH))
         progress(*_progress(budget, seconds, done, len(texts)))
     if not parts:
@@ -134,3 +142,23 @@ def _save(folder: Path, name: str, number: int, part: TeacherVectors) -> None:
 
 def _checksum(texts: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def check_similarity(index: str, teacher: Embedder) -> None:
+    """Check that a student, which learns directions, can learn how the teacher ranks."""
+    if (similarity := similarity_of(teacher)) != COSINE:
+        raise InputError(
+            f"{teacher.name}, the teacher of '{index}', compares vectors by '{similarity}', and a "
+            "student learns only their directions. Choose an index with the similarity 'cosine', "
+            "or build one with this model and the option similarity cosine."
+        )
+
+
+def at_precision(teacher: Embedder, precision: str | None) -> tuple[Embedder, str]:
+    """Return the teacher at the given precision, or at its fastest, with the precision's name."""
+    if isinstance(teacher, ContextualEmbedder):
+        teacher = teacher.in_precision(precision)
+        return teacher, teacher.precision
+    if precision is not None:
+        raise InputError(f"{teacher.name} has no choice of precision. Leave it out.")
+    return teacher, "its own"

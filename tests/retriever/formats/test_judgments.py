@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import warnings
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,6 +82,15 @@ def test_the_note_on_ids_of_queries_is_that_of_the_command_line(tmp_path):
         ["12:30 train", "12:30 bus"],
         ["two words: one", "2 words: more"],
         ["http://a.org/1", "second"],
+        # Numbers of which one text has none, several have the same, or that one text has.
+        ["1 in 5 million", "two in 5 million", "3 in 5 million"],
+        ["12 angry men", "12 monkeys"],
+        ["1 a", "2 b", "1 c"],
+        ["2 fast 2 furious"],
+        ["B6 excess", "vitamin B12 deficiency"],
+        ["A1 roads", "B2 roads"],
+        ["1.5 mm", "2.5 mm"],
+        ["2019", "2020"],
     ],
 )
 def test_lines_of_text_that_do_not_all_begin_with_an_id_are_numbered(tmp_path, texts):
@@ -105,6 +115,42 @@ def test_lines_of_text_with_tabs_that_are_not_all_an_id_and_a_text_are_refused(
     path = write(tmp_path / "q.txt", "\n".join(lines))
     message = f"{re.escape(f'{path}{fault}; expected an id, a tab and a text on every line')}"
     refused(FileFormatError, message, read_queries, path)
+
+
+NUMBER_MARKS = {" ": "a space", "   ": "a space", ". ": "a period", ") ": "a parenthesis"}
+
+
+@pytest.mark.parametrize("ids", [("1", "2"), ("51", "107"), ("Q9", "Q10"), ("MB_01", "MB_02")])
+@pytest.mark.parametrize("mark", NUMBER_MARKS)
+def test_numbers_that_increase_at_the_start_of_every_line_are_ids(tmp_path, mark, ids):
+    path = write(tmp_path / "q.txt", LINES.format(*(one + mark for one in ids)))
+    said = f"every line was read as a query id, {NUMBER_MARKS[mark]} and the text of the query. "
+    with pytest.warns(FileNote, match=f"{re.escape(said)}Where texts begin with the number, write"):
+        queries = read_queries(path)
+    assert queries == dict(zip(ids, ["why does my cat hum?", "second: 3:30"], strict=True))
+
+
+NUMBERED = st.dictionaries(st.integers(0, 999), st.text("ab:. ,)1"), min_size=2)
+
+
+@given(
+    NUMBERED | NUMBERED.map(lambda queries: dict(sorted(queries.items()))),
+    st.sampled_from(["", "q", "Topic"]),
+    st.sampled_from([*MARKS, *NUMBER_MARKS]),
+)
+@settings(max_examples=examples(100), deadline=None)
+def test_numbers_of_lines_are_ids_or_refused_in_any_layout(numbered, prefix, mark):
+    """Every line has its own number: no layout makes the line's number the id."""
+    queries = {f"{prefix}{number}": f"text {text}".strip() for number, text in numbered.items()}
+    lines = [f"{query_id}{mark}{text}" for query_id, text in queries.items()]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FileNote)
+        path = write(Path(folder) / "q.txt", "\n".join(lines))
+        if mark in NUMBER_MARKS and list(numbered) != sorted(numbered):
+            why = "begin with a number of their own.*Put a tab between an id and its text"
+            refused(FileFormatError, why, read_queries, path)
+        else:
+            assert read_queries(path) == queries
 
 
 def test_column_names_in_a_text_file_of_queries_are_a_header(tmp_path):

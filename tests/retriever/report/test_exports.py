@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
@@ -273,6 +274,7 @@ def test_standard_output_has_only_json_or_csv(folder):
         (2, ("--why", "0"), "0 is not in the range x>=1."),
         (2, ("--seed", "-1"), "-1 is not in the range x>=0."),
         (2, ("--runs", ".", "--run", "other.trec"), "--runs . would overwrite --run other.trec."),
+        (2, ("--html", "library/catalog.db"), "would overwrite a file of the collection. Give"),
         (2, ("--html", "q.tsv"), "--html q.tsv would overwrite q.tsv. Give another file."),
         (1, ("-i", "nope"), "No index 'nope' in library/. It has: bm25, floor."),
         (1, ("-m", "nope"), "No measure 'nope'."),
@@ -302,4 +304,6 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(folder, optio
     if option != "--runs":
         assert fail(*ASK, option, "no/such/place") == message.format("no/such/place", "no/such")
     assert fail(*ASK, option, "q.tsv/place") == message.format("q.tsv/place", "q.tsv")
+    if sys.platform == "linux":  # A folder that takes no file, not even from root.
+        assert fail(*ASK, option, "/proc/place").startswith("/proc/place cannot be written: ")
     assert contents(folder) == before

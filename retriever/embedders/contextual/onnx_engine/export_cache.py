@@ -39,8 +39,8 @@ from retriever.hardware import processor_name
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
 
-# Increased when graphs, their description or the checks before an export change.
-FORMAT = 3
+# Increased when graphs, their description (fingerprints too) or the checks before an export change.
+FORMAT = 4
 GRAPH, FACTS, CARDS = "model.onnx", "retriever.json", "cards"
 # Options for tokenizing texts.
 READING = ("max_length", "query_prompt", "document_prompt")

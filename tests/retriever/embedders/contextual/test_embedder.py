@@ -170,7 +170,7 @@ def test_the_fingerprint_that_collections_store_is_known():
         "text": "normalized",
         "unit": True,
         "vocabulary": "a240c9abbd82e5b969f5681fb7c3f633609db3e4383964ade85bd16f03fbda9b",
-        "weights": "92f9c83165d406f9c075f832686e6b161e7d0e7dadfa396e009d131d0200c1d1",
+        "weights": "73f57e43afd6d3cd77ef90a16154c5df71a6a2bb2df1e6cd711e945a1e783d51",
     }
 
 

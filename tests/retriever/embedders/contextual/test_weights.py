@@ -45,14 +45,14 @@ def shaken(weights, names, seed=0):
 
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory):
-    """For each family a checkpoint, with no value that an untrained one has, and its vectors."""
+    """For each family a checkpoint with no value of an untrained one, vectors and fingerprint."""
     root = tmp_path_factory.mktemp("intact")
     found = {}
     for name in NAMES:
         folder = save(name, root / name)
         weights = read(folder)
         write(folder, shaken(weights, weights))
-        found[name] = folder, vectors_of(folder)
+        found[name] = folder, vectors_of(folder), in_torch(folder).fingerprint
     return found
 
 
@@ -79,7 +79,7 @@ def damaged(weights, harm):
 @settings(max_examples=examples(20), deadline=None)
 @given(data=st.data())
 def test_weights_that_are_not_filled_are_refused_or_have_no_effect(intact, tmp_path_factory, data):
-    folder, right = intact[data.draw(st.sampled_from(NAMES))]
+    folder, right, fingerprint = intact[data.draw(st.sampled_from(NAMES))]
     weights = read(folder)
     beside = [name for name in weights if name.startswith(("pooler", "lm_head", "decoder"))]
     some = data.draw(st.sampled_from([list(weights), beside or list(weights)]))
@@ -98,7 +98,7 @@ def test_weights_that_are_not_filled_are_refused_or_have_no_effect(intact, tmp_p
         assert any(name in message for name in names)
         return
     np.testing.assert_array_equal(found.encode_documents(TEXTS), right)
-    assert found.fingerprint == in_torch(copy).fingerprint
+    assert found.fingerprint == fingerprint
     # Other values would not matter either.
     np.testing.assert_array_equal(vectors_of(write(copy, shaken(weights, harm, 1))), right)
 
@@ -133,22 +133,65 @@ def test_the_message_names_the_tensors_and_what_is_wrong(intact, tmp_path):
     assert in_torch(folder).layers == 2
 
 
-def test_a_model_without_its_pooler_has_one_fingerprint(intact, tmp_path):
+def changed_parts(one, other):
+    """Return the parts of the fingerprint in which two embedders differ."""
+    one, other = json.loads(one.fingerprint), json.loads(other.fingerprint)
+    return {name for name in one if one[name] != other[name]}
+
+
+@pytest.mark.parametrize("options", [{}, {"layer": 1}, {"layer": "1,2"}])
+@pytest.mark.parametrize("name", ["bert", "mpnet"])
+def test_a_pooler_that_reaches_no_vector_is_not_in_the_fingerprint(intact, tmp_path, name, options):
+    folder, right, _ = intact[name]
+    copy = shutil.copytree(folder, tmp_path / name)
+    pooler = [name for name in read(copy) if name.startswith("pooler")]
+    write(copy, damaged(read(copy), dict.fromkeys(pooler, "drop")))
+    complete, without = in_torch(folder, **options), in_torch(copy, **options)
+    assert without.fingerprint == complete.fingerprint
+    if not options:
+        np.testing.assert_array_equal(without.encode_documents(TEXTS), right)
+    write(copy, shaken(read(copy), {"embeddings.LayerNorm.bias"}))
+    assert changed_parts(in_torch(copy, **options), complete) == {"weights"}
+
+
+def test_a_pooler_whose_output_is_read_is_in_the_fingerprint(tmp_path):
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    output = {"text": {"method": "forward", "method_output_name": "pooler_output"}}
+    save("bert", tmp_path / "bert")
+    part = Transformer(
+        str(tmp_path / "bert"), modality_config=output, module_output_name="sentence_embedding"
+    )
+    folder = sentence_model(tmp_path / "pooled", [part])
+    before = in_torch(folder)
+    write(folder, shaken(read(folder), {"pooler.dense.bias"}))
+    after = in_torch(folder)
+    assert not np.allclose(before.encode_documents(TEXTS), after.encode_documents(TEXTS))
+    assert changed_parts(before, after) == {"weights"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_whole_numbers_are_refused_and_other_types_are_not(intact, tmp_path, name):
     import torch
 
-    folder, right = intact["bert"]
-    copy = shutil.copytree(folder, tmp_path / "bert")
-    pooler = ["pooler.dense.weight", "pooler.dense.bias"]
-    write(copy, damaged(read(copy), dict.fromkeys(pooler, "drop")))
-    torch.manual_seed(1)
-    here = in_torch(copy)
-    np.testing.assert_array_equal(here.encode_documents(TEXTS), right)
-    # As in another process.
-    torch.manual_seed(2)
-    assert in_torch(copy).fingerprint == here.fingerprint
-    # A complete model keeps the fingerprint that it had before: over all of its weights.
-    one, other = json.loads(here.fingerprint), json.loads(in_torch(folder).fingerprint)
-    assert {name for name in one if one[name] != other[name]} == {"weights"}
+    folder = shutil.copytree(intact[name][0], tmp_path / name)
+    weights = read(folder)
+    for kind, shown in ((torch.int8, "I8"), (torch.int64, "I64")):
+        write(folder, {name: weight.to(kind) for name, weight in weights.items()})
+        why = rf"whole numbers \({shown}\) as weights, such as .*Get its weights in float32"
+        refused(ModelNotAvailableError, why, in_torch, folder)
+    for kind in (torch.float64, torch.float16):
+        write(folder, {name: weight.to(kind) for name, weight in weights.items()})
+        assert (vectors_of(folder) * intact[name][1]).sum(axis=1) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("left", [0, 0.001, 0.5, 0.99])
+def test_a_file_of_weights_that_ends_too_early_is_named(intact, tmp_path, left):
+    folder = shutil.copytree(intact["bert"][0], tmp_path / "bert")
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(whole[: int(left * len(whole))])
+    why = "bert: model.safetensors is damaged or ends too early; get it again"
+    refused(ModelNotAvailableError, why, in_torch, folder)
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "auto"])

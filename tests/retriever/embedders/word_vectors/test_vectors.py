@@ -224,6 +224,38 @@ def test_a_text_file_with_one_line_break_or_number_lost_is_refused(
     refused(FileFormatError, rf"line {len(rows)}: ", load_words, path)
 
 
+@given(
+    st.lists(st.tuples(WORDS, st.tuples(*[NUMBERS] * 3)), min_size=2, max_size=4),
+    st.sampled_from(" \t"),
+    st.booleans(),
+    st.data(),
+)
+@settings(max_examples=examples(60), deadline=None)
+def test_a_first_or_last_row_that_is_cut_within_its_numbers_is_refused(
+    tmp_path_factory, rows, space, at_the_end, data
+):
+    path = tmp_path_factory.mktemp("law") / "words.txt"
+    *lines, last = [space.join([word, *numbers]) for word, numbers in rows]
+    if at_the_end:  # Some numbers are left, in a line that an editor may have ended.
+        kept = last[: data.draw(st.integers(len(rows[-1][0]) + 1, last.rindex(space)))]
+        path.write_text("\n".join([*lines, kept]) + data.draw(st.sampled_from(["", "\n"])))
+    else:  # No word is left, and the first number is not all there.
+        kept = lines[0][lines[0].index(space) + data.draw(st.integers(0, 9)) :]
+        path.write_text("\n".join([kept, *lines[1:], last]))
+    place = len(rows) if at_the_end else 1
+    refused(FileFormatError, rf"line {place}: expected a word and 3", load_words, path)
+
+
+def test_a_last_number_that_is_cut_is_shorter_than_those_of_many_rows(write):
+    rows = [f"w{number} 0.{number + 100} -1.{number + 200}" for number in range(60)]
+    message = "line 60: the file ends inside the last number: the others have 3 decimals"
+    for end in ("", "\n", "\n\n"):
+        refused(FileFormatError, message, load_words, write("\n".join(rows)[:-1] + end))
+    # Numbers without their last zeros have any length.
+    rows[30] = "w30 0.5 1"
+    assert load_words(write("\n".join(rows)[:-1] + "\n")).vectors[59, 1] == np.float32(-1.25)
+
+
 def test_a_last_row_without_a_line_break_is_noted(write):
     note = "The file of word vectors ends without a line break; if it was cut off, the last number "
     note += "is wrong."

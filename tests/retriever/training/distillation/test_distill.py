@@ -1,12 +1,17 @@
 """Distillation: the fit by hand and by finite differences, and a teacher that a table can equal."""
 
 import json
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -16,16 +21,23 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from indexes.errors import CollectionError, InputError, MismatchError, UnknownNameError
 from indexes.progress import ignore_progress
 from retriever import Collection, Document, HashingEmbedder, StaticEmbedder, compare, distill
+from retriever.cli.distill import _notes
 from retriever.datasets.lee import lee
 from retriever.embedders.base import unit
 from retriever.embedders.tokenization.subword_tokenizer import TextTokenizer
-from retriever.training.distillation.evaluate import StudentScores, evaluate_student
+from retriever.training.distillation.evaluate import (
+    StudentScores,
+    evaluate_student,
+    judged_test_set,
+)
+from retriever.training.distillation.reading import Teacher, read
 from retriever.training.distillation.student import (
     FitOptions,
     TrainingSet,
     _Fitting,
     fit,
     mean_cosine,
+    with_means,
 )
 from retriever.training.distillation.teacher import Budget, encode_with_budget
 from retriever.training.distillation.tokenizer import student_tokenizer, token_texts
@@ -35,7 +47,9 @@ from retriever.training.distillation.training_texts import (
     shuffled,
     titles_and_sentences,
 )
+from retriever.training.job import silent_stages
 from tests.support.commands import misuse, objects, succeed
+from tests.support.laws import examples
 from tests.support.toy import refused
 
 NO_ANCHORS = np.zeros((0, 2), np.float32)
@@ -242,6 +256,105 @@ def test_a_budget_of_seconds_ends_the_encoding(tmp_path):
     assert none.texts == []
 
 
+class Timed(HashingEmbedder):
+    """A teacher that takes 10 ms for each text, by a clock that only this teacher moves."""
+
+    now = 0.0
+
+    def encode_queries(self, texts):
+        self.now += 0.01 * len(texts)
+        return super().encode_queries(texts)
+
+
+@pytest.fixture
+def timed(news, monkeypatch):
+    """Yield a timed teacher, as that of the index `teacher`."""
+    embedder = Timed(64)
+    monkeypatch.setattr("retriever.training.distillation.teacher.clock", lambda: embedder.now)
+    monkeypatch.setattr(news, "embedder", lambda _: embedder)
+    return embedder
+
+
+def test_the_limit_of_seconds_counts_single_tokens(news, timed):
+    """Six seconds are 600 texts: half for tokens, which are 2,700, and half for sentences."""
+    found = distill(news, "six", teacher="teacher", seconds=6, build=False)
+    assert 6 <= timed.now <= 6.4  # One more batch at most, of 32 texts.
+    assert found.encoding_seconds == pytest.approx(timed.now)
+    assert 300 <= found.tokens <= 332 + 150  # Tokens such as "a" and "##a" are read once.
+    assert 250 <= found.read <= 332
+    assert found.skipped_tokens > 2_000 < found.skipped_texts
+    # All tokens are from the sentences, of which many were not read.
+    assert 0 < found.unknown_tokens < found.skipped_tokens
+
+
+def test_the_command_says_what_the_teacher_did_not_read(report):
+    short = replace(report, tokens=1_000, skipped_texts=60, skipped_tokens=200, unknown_tokens=30)
+    notes = list(_notes(short))
+    assert "had read 1,000 of 1,200 tokens and 500 of 560 sentences" in notes[0]
+    assert "30 are in none" in notes[1]
+    assert "--texts 500 repeats this table" in next(_notes(report))
+
+
+def test_seconds_that_sentences_leave_are_for_the_other_tokens(news, timed):
+    found = distill(news, "many", teacher="teacher", seconds=100, texts=100, build=False)
+    assert (found.read, found.skipped_texts) == (100, 0)
+    assert (found.skipped_tokens, found.unknown_tokens) == (0, 0)
+    assert timed.now < 100
+
+
+def test_too_few_seconds_are_refused_and_more_of_them_resume(news, timed):
+    call = partial(distill, news, "short", teacher="teacher", build=False)
+    why = r"0 of [\d,]+ sentences in 0.6 seconds; at least 20 sentences are needed"
+    refused(InputError, why, call, seconds=0.1)
+    spent = timed.now
+    assert not (news.path / "models" / "short").exists()
+    found = call(seconds=4)
+    assert spent == pytest.approx(0.64)
+    assert 4 <= timed.now <= 4.4
+    assert found.encoding_seconds == pytest.approx(timed.now)
+
+
+@settings(max_examples=examples(20), deadline=None)
+@given(seconds=st.floats(0.01, 40), texts=st.none() | st.integers(1, 900), cost=st.floats(1e-3, 1))
+def test_the_teacher_stops_at_most_one_batch_after_its_limit(seconds, texts, cost):
+    now = 0.0
+
+    def clock():
+        return now
+
+    def encode(some):
+        nonlocal now
+        now += cost * len(some)
+        return np.ones((len(some), 2), np.float32)
+
+    names, counts = [*TEXTS[:300], "", TEXTS[0]], np.arange(302)
+    teacher = Teacher("teacher", 2, encode, encode)
+    module = "retriever.training.distillation.teacher.clock"
+    with TemporaryDirectory() as folder, mock.patch(module, clock):
+        given = names, counts, TEXTS, teacher, Budget(seconds, texts), silent_stages
+        with suppress(InputError):
+            found = read(Path(folder), *given)
+            assert found.count + found.unread.sum() == 301
+            assert (found.tokens.any(axis=1) ^ found.unread).tolist() == [
+                *[True] * 300,
+                False,
+                True,
+            ]
+            # What is spent on tokens before the sentences is half of the limit.
+            assert not found.skipped or found.texts.seconds >= seconds / 2 - 64 * cost
+    assert now <= seconds + 64 * cost + 1e-6
+
+
+def test_a_token_that_was_not_read_starts_from_its_texts():
+    """The second token is in both texts, once twice as often; the third is in none."""
+    some = lessons([[1, 2, 0], [0, 1, 0]], [[1, 0], [0, 1]])
+    pieces = np.array([[3, 4], [0, 0], [0, 0]], np.float32)
+    found = with_means(pieces, np.array([False, True, True]), some)
+    assert found[0].tolist() == [3, 4]
+    assert found[1] == pytest.approx([2 / 5**0.5, 1 / 5**0.5])
+    assert found[2].tolist() == [0, 0]
+
+
 def test_passages_are_spread_evenly_over_any_shards(collection, monkeypatch):
     monkeypatch.setattr("indexes.vectors.shards.MERGED_BYTES", 1)
     documents = [Document(str(number), f"number {number}") for number in range(30)]
@@ -322,7 +435,8 @@ def test_a_student_is_judged_as_in_a_comparison_at_any_depth(news, report):
     doc_ids = [document.doc_id for document in news.documents()]
     qrels = {query_id: dict.fromkeys(doc_ids[n::9], 1) for n, query_id in enumerate(queries)}
     student = StaticEmbedder(report.path)
-    judged = evaluate_student(news, "teacher", student, "student", queries, qrels)
+    test_set = judged_test_set(news, queries, qrels)
+    judged = evaluate_student(news, "teacher", student, "student", test_set)
     assert judged.queries == 20
     for measures in (["nDCG@10"], ["nDCG@10", "R@100"]):
         made = compare(news, ["teacher", "student"], queries, qrels, measures=measures)
@@ -404,6 +518,7 @@ def test_teacher_and_student_are_evaluated(news, report):
         ({"seed": -1}, "seed is -1; expected a whole number of at least 0"),
         ({"precision": "float32"}, "has no choice of precision"),
         ({"queries": {"q": "rain"}}, "give both, or neither"),
+        ({"queries": {"q": "rain"}, "qrels": {"p": {"a": 1}}}, "cover none of the 1 query"),
     ],
 )
 def test_wrong_arguments_are_refused(news, changed, message):
