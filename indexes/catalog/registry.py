@@ -12,6 +12,13 @@ from indexes.catalog.database import Catalog
 from indexes.catalog.records import EmbeddingRow, Fitted, IndexRow, NewEmbedding, ShardRow
 from indexes.errors import DamageError, InputError, MismatchError, NextStep, unknown_name
 
+# Without SQLite's index of names, which may be damaged.
+_INDEXES = """
+    SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size, checksum,
+           seconds, report
+    FROM indexes NOT INDEXED
+"""
+
 
 class Registry:
     """Embeddings, shards and indexes. Methods that write must run inside `catalog.writing()`."""
@@ -140,19 +147,15 @@ class Registry:
 
     def indexes(self) -> list[IndexRow]:
         """Return all indexes, oldest first."""
-        sql = """
-            SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size,
-                   checksum, seconds, report
-            FROM indexes ORDER BY number
-        """
-        return [IndexRow.of(row) for row in self._catalog.rows(sql)]
+        rows = self._catalog.rows(f"{_INDEXES} ORDER BY number")
+        return [IndexRow.of(row) for row in rows]
 
     def index(self, name: str) -> IndexRow:
         """Return the index of that name, or raise an UnknownNameError that lists the others."""
-        rows = {row.name: row for row in self.indexes()}
-        if name not in rows:
-            raise unknown_name("index", name, self._place, list(rows))
-        return rows[name]
+        row = self._catalog.row(f"{_INDEXES} WHERE name = ?", [name])
+        if row is None:
+            raise unknown_name("index", name, self._place, [row.name for row in self.indexes()])
+        return IndexRow.of(row)
 
 
 def another_index(folder: Path, row: IndexRow) -> MismatchError:

@@ -1,8 +1,8 @@
 """Deleted passages that a BM25 index still holds: hidden, and taken off its statistics.
 
-BM25 counts passages N, those n with a term, and their mean length. Search weighs each term so that N
-and n are those of the live passages. *Filler*, passages that count as deleted ones, makes the mean
-length of all passages that of the live ones.
+BM25 counts passages N, those n with a term, and their mean length. Search weighs each term so that
+N and n are those of the live passages. *Filler*, passages that count as deleted ones, makes the
+mean length of all passages that of the live ones.
 """
 
 from __future__ import annotations

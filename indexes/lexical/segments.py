@@ -2,9 +2,9 @@
 
 The passages are divided into intervals of keys, each with tantivy's segments of its own. A build
 reads only the intervals in which passages were added or many were deleted; the files of the others,
-which are immutable, are linked into the new folder. tantivy sums its counts over segments, and a few
-deleted passages of a large interval are taken off them (see `deleted`), so scores are those of one
-build over all texts.
+which are immutable, are linked into the new folder. tantivy sums its counts over segments, and a
+few deleted passages of a large interval are taken off them (see `deleted`), so scores are those of
+one build over all texts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Interval:
     stop: int
     rows: int
     segments: Sequence[Any] | None = None
-    deleted: Deleted = Deleted()
+    deleted: Deleted = field(default_factory=Deleted)
 
 
 def build(
@@ -80,7 +80,8 @@ def build(
     """Index passages into a new folder, synced to disk; return how many.
 
     `old` is the folder of an intact index that has read some of them; with `drop`, intervals that
-    hold deleted passages are read again. If it fails, nothing is left behind; a disk that cannot be written is a CollectionError.
+    hold deleted passages are read again. If it fails, nothing is left behind; a disk that cannot be
+    written is a CollectionError.
     """
     try:
         shutil.rmtree(folder, ignore_errors=True)
