@@ -21,13 +21,12 @@ from typing import Any
 
 import numpy as np
 import tantivy
-from numpy.typing import NDArray
 
 from indexes.catalog.passages import Passage
 from indexes.errors import CollectionError, DamageError, InputError
 from indexes.lexical import deleted as deleted_passages
 from indexes.lexical.deleted import Deleted
-from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, is_among
 from indexes.storage.files import unreadable
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import spell_out
@@ -150,7 +149,7 @@ class LexicalIndex:
 
         -inf for key -1 and for a key that is not in the index.
         """
-        known = _is_among(keys, self.keys)
+        known = is_among(keys, self.keys)
         scores = np.where(known, np.float32(0), np.float32(-np.inf))
         for row, terms in enumerate(queries):
             wanted = np.unique(keys[row][known[row]])
@@ -160,7 +159,7 @@ class LexicalIndex:
                 found, values = self._hits(query, FEW_KEYS)
                 order = np.argsort(found)
                 found, values = found[order], values[order]
-                here = _is_among(keys[row], found)
+                here = is_among(keys[row], found)
                 scores[row, here] = values[np.searchsorted(found, keys[row][here])]
         return scores
 
@@ -182,11 +181,11 @@ class LexicalIndex:
         wanted = min((k + MORE) * self.rows // max(visible, 1) + 1, self.rows + 1)
         while True:
             found, scores = self._hits(query, wanted)
-            may = ~_is_among(found, deleted)
+            may = ~is_among(found, deleted)
             if len(self._hidden):
-                may &= ~_is_among(found, self._hidden)
+                may &= ~is_among(found, self._hidden)
             if allowed is not None:
-                may &= _is_among(found, allowed)
+                may &= is_among(found, allowed)
             # The last hit may tie with hits that were not fetched.
             complete = len(found) < wanted
             if complete or (may.sum() >= k and scores[may][k - 1] > scores[-1]):
@@ -227,14 +226,6 @@ def _one_of(keys: Keys) -> Any:
     # tantivy's query for a set of terms was measured twice as slow.
     one_of = [(tantivy.Occur.Should, query.term_query(schema, KEY, key)) for key in keys.tolist()]
     return query.const_score_query(query.boolean_query(one_of), 0.0)
-
-
-def _is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
-    """Return which of some keys (any shape) are in `keys`, which ascend."""
-    if not len(keys):
-        return np.zeros(some.shape, np.bool_)
-    among: NDArray[np.bool_] = keys[np.searchsorted(keys, some) % len(keys)] == some
-    return among
 
 
 def write(folder: Path, language: str, passages: Iterable[Passage]) -> None:
