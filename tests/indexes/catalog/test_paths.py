@@ -23,6 +23,8 @@ def test_a_path_that_is_not_utf8_is_refused(odd, open_it, inner):
     assert not odd.exists()
 
 
-def test_the_command_line_says_the_same(odd):
+def test_the_command_line_says_the_same(odd, tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("owl\n")
     assert "is not UTF-8" in fail("info", str(odd))
-    assert "is not UTF-8" in fail("add", str(odd), __file__)
+    assert "is not UTF-8" in fail("add", str(odd), str(file))
