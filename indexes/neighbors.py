@@ -48,6 +48,14 @@ def nothing(queries: int, k: int = 0) -> Neighbors:
     return Neighbors(np.full((queries, k), NO_KEY), np.full((queries, k), -np.inf, np.float32))
 
 
+def is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
+    """Return which of some keys (any shape) are in `keys`, which ascend."""
+    if not len(keys):
+        return np.zeros(some.shape, np.bool_)
+    among: NDArray[np.bool_] = keys[np.searchsorted(keys, some) % len(keys)] == some
+    return among
+
+
 def best(keys: Keys, scores: Matrix, k: int) -> Neighbors:
     """Return the `k` best columns of each row, in order; columns with key -1 come last."""
     scores = np.where(keys == NO_KEY, -np.inf, scores).astype(np.float32, copy=False)

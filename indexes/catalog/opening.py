@@ -22,6 +22,7 @@ PATIENCE = 2.0
 
 def create_catalog(path: Path, split: str = "null") -> Catalog:
     """Create an empty catalog at `path`; `split` is the JSON of how documents are split."""
+    _check_name(path)
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,19 @@ def _bring_up_to_date(catalog: Catalog) -> None:
         catalog.execute("PRAGMA foreign_keys = ON")
 
 
+def _check_name(path: Path) -> None:
+    """Raise a CollectionError if a path is not UTF-8: tantivy opens no such file."""
+    try:
+        os.fsencode(path.absolute()).decode()
+    except UnicodeDecodeError:
+        raise CollectionError(
+            f"The full path of {path.parent}/ is not UTF-8, as a collection's must be. "
+            "Rename that folder, or the one around it."
+        ) from None
+
+
 def _check_exists(path: Path) -> None:
+    _check_name(path)
     folder = path.parent
     try:
         path.stat()

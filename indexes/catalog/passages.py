@@ -116,6 +116,12 @@ class Passages:
         sql = "SELECT COUNT(*) FROM passages WHERE key >= ? AND key < ?"
         return int(self._catalog.value(sql, [first_key, stop_key]))
 
+    def keys(self, first_key: int, stop_key: int) -> Keys:
+        """Return the keys of the passages from `first_key` to before `stop_key`, ascending."""
+        sql = "SELECT key FROM passages WHERE key >= ? AND key < ? ORDER BY key"
+        rows = self._catalog.stream(sql, [first_key, stop_key])
+        return np.fromiter((key for (key,) in rows), np.int64)
+
     def count_documents(self, gaps: Sequence[tuple[int, int]]) -> int:
         """Return the number of documents with a passage whose key is in one of some intervals."""
         if not self.is_split:

@@ -12,6 +12,18 @@ from indexes.catalog.database import Catalog
 from indexes.catalog.records import EmbeddingRow, Fitted, IndexRow, NewEmbedding, ShardRow
 from indexes.errors import DamageError, InputError, MismatchError, NextStep, unknown_name
 
+_EMBEDDINGS = """
+    SELECT embedding, name, embedder, model, fingerprint, dim, dtype, facts, replaces, fitted,
+           fitted_size, fitted_checksum
+    FROM embeddings
+"""
+# Without SQLite's index of names, which may be damaged.
+_INDEXES = """
+    SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size, checksum,
+           seconds, report
+    FROM indexes NOT INDEXED
+"""
+
 
 class Registry:
     """Embeddings, shards and indexes. Methods that write must run inside `catalog.writing()`."""
@@ -47,7 +59,8 @@ class Registry:
 
     def unfinished_refits(self, number: int) -> list[EmbeddingRow]:
         """Return the unfinished refits of the embedding of that number."""
-        return [row for row in self.embeddings() if row.replaces == number]
+        rows = self._catalog.rows(f"{_EMBEDDINGS} WHERE replaces = ? ORDER BY embedding", [number])
+        return [EmbeddingRow.of(row) for row in rows]
 
     def replace_embedding(self, old: EmbeddingRow, new: EmbeddingRow) -> None:
         """Replace an embedding, which no index uses any more, by another under its name."""
@@ -57,7 +70,8 @@ class Registry:
 
     def embedding(self, number: int) -> EmbeddingRow:
         """Return the embedding of that number."""
-        return next(row for row in self.embeddings() if row.number == number)
+        (row,) = self._catalog.rows(f"{_EMBEDDINGS} WHERE embedding = ?", [number])
+        return EmbeddingRow.of(row)
 
     def embedding_of(self, index: IndexRow) -> EmbeddingRow:
         """Return the embedding that an index searches; raise an InputError if it searches none."""
@@ -67,12 +81,8 @@ class Registry:
 
     def embeddings(self) -> list[EmbeddingRow]:
         """Return all embeddings, oldest first."""
-        sql = """
-            SELECT embedding, name, embedder, model, fingerprint, dim, dtype, facts, replaces,
-                   fitted, fitted_size, fitted_checksum
-            FROM embeddings ORDER BY embedding
-        """
-        return [EmbeddingRow.of(row) for row in self._catalog.rows(sql)]
+        rows = self._catalog.rows(f"{_EMBEDDINGS} ORDER BY embedding")
+        return [EmbeddingRow.of(row) for row in rows]
 
     def drop_embedding(self, number: int, *, but: int = 0) -> None:
         """Drop an embedding, its unfinished refits except for `but`, and their shards."""
@@ -140,19 +150,15 @@ class Registry:
 
     def indexes(self) -> list[IndexRow]:
         """Return all indexes, oldest first."""
-        sql = """
-            SELECT number, name, kind, embedding, recipe, generation, stop_key, rows, file, size,
-                   checksum, seconds, report
-            FROM indexes ORDER BY number
-        """
-        return [IndexRow.of(row) for row in self._catalog.rows(sql)]
+        rows = self._catalog.rows(f"{_INDEXES} ORDER BY number")
+        return [IndexRow.of(row) for row in rows]
 
     def index(self, name: str) -> IndexRow:
         """Return the index of that name, or raise an UnknownNameError that lists the others."""
-        rows = {row.name: row for row in self.indexes()}
-        if name not in rows:
-            raise unknown_name("index", name, self._place, list(rows))
-        return rows[name]
+        row = self._catalog.row(f"{_INDEXES} WHERE name = ?", [name])
+        if row is None:
+            raise unknown_name("index", name, self._place, [row.name for row in self.indexes()])
+        return IndexRow.of(row)
 
 
 def another_index(folder: Path, row: IndexRow) -> MismatchError:

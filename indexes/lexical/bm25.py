@@ -9,6 +9,7 @@ byte: exact up to 40, and rounded down by up to a ninth above. The mean is exact
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 import time
@@ -20,11 +21,12 @@ from typing import Any
 
 import numpy as np
 import tantivy
-from numpy.typing import NDArray
 
 from indexes.catalog.passages import Passage
 from indexes.errors import CollectionError, DamageError, InputError
-from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors
+from indexes.lexical import deleted as deleted_passages
+from indexes.lexical.deleted import Deleted
+from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, is_among
 from indexes.storage.files import unreadable
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import spell_out
@@ -43,6 +45,9 @@ Terms = Mapping[str, int]
 KEY, TEXT, ANALYZER = "key", "text", "passages"
 # The same words as the embedders': runs of letters, marks and digits in normal form.
 WORD = r"[\p{L}\p{M}\p{N}]+"
+# Beginnings of descriptions in tantivy's explanations of scores.
+FREQUENCY, MEAN_LENGTH = "freq, ", "avgdl, "
+EXPLAINED_AT_ONCE = 8
 LONGEST_WORD = 255  # bytes; longer runs are not words of any language
 # Two threads would write two segments where one will do.
 THREADS, HEAP_BYTES = 1, 96 << 20
@@ -73,16 +78,51 @@ def terms_of(text: str, language: str) -> Terms:
 class LexicalIndex:
     """An open, immutable BM25 index over passages."""
 
-    def __init__(self, index: Any, language: str) -> None:
+    def __init__(self, index: Any, language: str, deleted: Deleted) -> None:
         self.language = language
         self._index = index
         self._searcher = index.searcher()
+        self._deleted, self._hidden = deleted, np.unique(np.array(deleted.keys, np.int64))
         self.rows = int(self._searcher.num_docs)  # including deleted passages
 
     @cached_property
     def keys(self) -> Keys:
-        """Keys of its passages, ascending."""
-        return np.sort(self._hits(tantivy.Query.all_query(), self.rows)[0])
+        """Keys of its passages, ascending, without those deleted before it was built."""
+        every = self._hits(tantivy.Query.all_query(), self.rows)[0]
+        return np.setdiff1d(every, self._hidden)
+
+    def words_of(self, keys: Keys) -> Deleted:
+        """Return some passages of it as deleted ones; one takes some 10 ms of 100,000 abstracts."""
+        # An explanation takes time for every term of the query, so for those of all keys.
+        starts = range(0, len(keys), EXPLAINED_AT_ONCE)
+        some = [keys[start : start + EXPLAINED_AT_ONCE] for start in starts]
+        return deleted_passages.total(map(self._words_of, some))
+
+    def _words_of(self, keys: Keys) -> Deleted:
+        among = _one_of(keys)
+        terms = dict(self._searcher.terms_with_prefix(TEXT, "", filter_query=among))
+        query = _any_of(dict.fromkeys(terms, 1), among)
+        hits = self._searcher.search(query, len(keys), count=False).hits
+        words = sum(sum(self._explained(query, place, FREQUENCY)) for _, place in hits)
+        return Deleted(keys.tolist(), round(words), terms)
+
+    def count_words(self) -> int:
+        """Return the number of words of all its passages, exact to single precision."""
+        for term, _ in self._searcher.terms_with_prefix(TEXT, "", limit=1):
+            query = _any_of({term: 1}, None)
+            _, place = self._searcher.search(query, 1, count=False).hits[0]
+            return round(self._explained(query, place, MEAN_LENGTH)[0] * self.rows)
+        return 0
+
+    def _explained(self, query: Any, place: Any, name: str) -> list[float]:
+        """Return the values of a name in tantivy's explanation of a score."""
+        parts, values = [json.loads(query.explain(self._searcher, place).to_json())], []
+        while parts:
+            part = parts.pop()
+            parts += part.get("details", ())
+            if part["description"].startswith(name):
+                values.append(float(part["value"]))
+        return values
 
     def search(
         self, queries: Sequence[Terms], k: int, *, deleted: Keys, allowed: Keys | None = None
@@ -98,7 +138,8 @@ class LexicalIndex:
         few = allowed is not None and len(allowed) <= FEW_KEYS
         among = _one_of(allowed) if allowed is not None and few else None
         for row, terms in enumerate(queries):
-            found = self._best(_any_of(terms, among), k, deleted, None if few else allowed)
+            query = _any_of(self._weights(terms), among)
+            found = self._best(query, k, deleted, None if few else allowed)
             width = len(found[0])
             keys[row, :width], scores[row, :width] = found
         return Neighbors(keys, scores)
@@ -108,18 +149,30 @@ class LexicalIndex:
 
         -inf for key -1 and for a key that is not in the index.
         """
-        known = _is_among(keys, self.keys)
+        known = is_among(keys, self.keys)
         scores = np.where(known, np.float32(0), np.float32(-np.inf))
         for row, terms in enumerate(queries):
             wanted = np.unique(keys[row][known[row]])
             for start in range(0, len(wanted), FEW_KEYS):
-                query = _any_of(terms, _one_of(wanted[start : start + FEW_KEYS]))
+                among = _one_of(wanted[start : start + FEW_KEYS])
+                query = _any_of(self._weights(terms), among)
                 found, values = self._hits(query, FEW_KEYS)
                 order = np.argsort(found)
                 found, values = found[order], values[order]
-                here = _is_among(keys[row], found)
+                here = is_among(keys[row], found)
                 scores[row, here] = values[np.searchsorted(found, keys[row][here])]
         return scores
+
+    def _weights(self, terms: Terms) -> Mapping[str, float]:
+        """Return how often each term counts, by the statistics of the live passages."""
+        if not len(self._hidden):
+            return terms
+        having = {term: self._searcher.doc_freq(TEXT, term) for term in terms}
+        return {
+            term: count * self._deleted.weight(term, self.rows, having[term])
+            for term, count in terms.items()
+            if having[term] > self._deleted.terms.get(term, 0)
+        }
 
     def _best(self, query: Any, k: int, deleted: Keys, allowed: Keys | None) -> tuple[Keys, Matrix]:
         """Fetch more until `k` visible hits are found, and all that tie with the last."""
@@ -128,9 +181,11 @@ class LexicalIndex:
         wanted = min((k + MORE) * self.rows // max(visible, 1) + 1, self.rows + 1)
         while True:
             found, scores = self._hits(query, wanted)
-            may = ~_is_among(found, deleted)
+            may = ~is_among(found, deleted)
+            if len(self._hidden):
+                may &= ~is_among(found, self._hidden)
             if allowed is not None:
-                may &= _is_among(found, allowed)
+                may &= is_among(found, allowed)
             # The last hit may tie with hits that were not fetched.
             complete = len(found) < wanted
             if complete or (may.sum() >= k and scores[may][k - 1] > scores[-1]):
@@ -148,7 +203,7 @@ class LexicalIndex:
         return np.array(keys, np.int64), np.round(scores, DECIMALS).astype(np.float32)
 
 
-def _any_of(terms: Terms, among: Any | None) -> Any:
+def _any_of(terms: Mapping[str, float], among: Any | None) -> Any:
     """Return a query for passages with any of some terms, scored by them, that `among` matches."""
     query, schema = tantivy.Query, _schema()
     if not terms:
@@ -171,14 +226,6 @@ def _one_of(keys: Keys) -> Any:
     # tantivy's query for a set of terms was measured twice as slow.
     one_of = [(tantivy.Occur.Should, query.term_query(schema, KEY, key)) for key in keys.tolist()]
     return query.const_score_query(query.boolean_query(one_of), 0.0)
-
-
-def _is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
-    """Return which of some keys (any shape) are in `keys`, which ascend."""
-    if not len(keys):
-        return np.zeros(some.shape, np.bool_)
-    among: NDArray[np.bool_] = keys[np.searchsorted(keys, some) % len(keys)] == some
-    return among
 
 
 def write(folder: Path, language: str, passages: Iterable[Passage]) -> None:
@@ -208,7 +255,7 @@ def load(folder: Path, language: str) -> LexicalIndex:
             index.register_tokenizer(ANALYZER, _analyzer(language))
             index.config_reader("manual", 0)
             # From here on, it holds every file open.
-            return LexicalIndex(index, language)
+            return LexicalIndex(index, language, deleted_passages.read(folder))
     except (ValueError, OSError) as error:
         raise unreadable(folder, reason(error)) from None
 

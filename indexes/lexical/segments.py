@@ -1,9 +1,10 @@
 """Builds of BM25 indexes at a cost that follows the change.
 
 The passages are divided into intervals of keys, each with tantivy's segments of its own. A build
-reads only the intervals in which passages were added or deleted; the files of the others, which are
-immutable, are linked into the new folder. tantivy sums its counts over segments, and no segment
-holds a passage that was deleted before, so scores are those of one build over all texts.
+reads only the intervals in which passages were added or many were deleted; the files of the others,
+which are immutable, are linked into the new folder. tantivy sums its counts over segments, and a
+few deleted passages of a large interval are taken off them (see `deleted`), so scores are those of
+one build over all texts.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from indexes.catalog.passages import Passage
-from indexes.lexical import bm25
+from indexes.lexical import bm25, deleted
+from indexes.lexical.deleted import Deleted
+from indexes.neighbors import NO_KEY, Keys
 from indexes.storage.files import LOCAL_LOCKS, new_file, sync, unwritable
 
 # A query takes a step for each segment: over 100,000 abstracts in 4 or 8 of them, 15 or 28 % more
@@ -27,15 +32,24 @@ INTERVALS, SMALL_ROWS = 4, 8_192
 # An interval is read again with the next one, a new one, if it has at most so many times its rows:
 # each passage is read again a number of times that grows with the logarithm of the corpus.
 GROWTH = 2
+# Deleted passages are taken off an interval of more rows than `SMALL_ROWS` divided by this, as long
+# as they are at most this share of its rows. One takes the time of reading so many rows.
+LEAST, SHARE, COST = 4, 1 / 16, 100
+# Any word will do: what it adds is taken off.
+FILLER = "filler"
 META, MANAGED, LAYOUT = "meta.json", ".managed.json", "intervals.json"
 
 
 @dataclass(frozen=True)
 class Source:
-    """The passages to index: read and counted from a key to before another, before key `stop`."""
+    """The passages to index, before key `stop`: read and counted from a key to before another.
+
+    `keys` are theirs, ascending.
+    """
 
     read: Callable[[int, int], Iterable[Passage]]
     count: Callable[[int, int], int]
+    keys: Callable[[int, int], Keys]
     stop: int
 
 
@@ -43,13 +57,15 @@ class Source:
 class Interval:
     """The `rows` passages with keys from `first` to before `stop`, in some segments.
 
-    `segments` are tantivy's own records of them; None: they are still to be written.
+    `segments` are tantivy's own records of them; None: they are still to be written. They also hold
+    `deleted` passages.
     """
 
     first: int
     stop: int
     rows: int
     segments: Sequence[Any] | None = None
+    deleted: Deleted = field(default_factory=Deleted)
 
 
 def build(
@@ -58,18 +74,24 @@ def build(
     source: Source,
     progress: Callable[[int], None],
     old: Path | None = None,
+    *,
+    drop: bool = False,
 ) -> int:
     """Index passages into a new folder, synced to disk; return how many.
 
-    `old` is the folder of an intact index that has read some of them. If it fails, nothing is left
-    behind; a disk that cannot be written is a CollectionError.
+    `old` is the folder of an intact index that has read some of them; with `drop`, intervals that
+    hold deleted passages are read again. If it fails, nothing is left behind; a disk that cannot be
+    written is a CollectionError.
     """
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         known = _known(old, language) if old else []
-        intervals = list(_written(folder, language, _planned(known, source), source, progress))
-        _link(old, folder, known, intervals)
+        if old and not drop:
+            known = _without_deleted(known, source, old, language)
+        planned = _planned(known, source, drop=drop)
+        intervals = list(_written(folder, language, planned, source, progress))
+        _link(old, folder, intervals)
         _finish(folder, language, intervals)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -86,17 +108,49 @@ def _known(folder: Path, language: str) -> list[Interval]:
     layout = json.loads(path.read_bytes()) if path.exists() else {}
     if layout.get("reading") != bm25.reading(language):
         return []
-    return [Interval(**one) for one in layout["intervals"]]
+    # An earlier version held no deleted passages.
+    return [
+        Interval(**one | {"deleted": Deleted(**one.get("deleted", {}))})
+        for one in layout["intervals"]
+    ]
 
 
-def _planned(known: Sequence[Interval], source: Source) -> list[Interval]:
+def _without_deleted(
+    known: Sequence[Interval], source: Source, old: Path, language: str
+) -> list[Interval]:
+    """Return the intervals; from large ones, a few passages deleted since are taken off."""
+    counts = [source.count(one.first, one.stop) for one in known]
+    few = [_loses_few(one, rows) for one, rows in zip(known, counts, strict=True)]
+    if not any(few):
+        return list(known)
+    index = bm25.load(old, language)
+    result = []
+    for one, rows, is_changed in zip(known, counts, few, strict=True):
+        if is_changed:
+            held = index.keys[slice(*np.searchsorted(index.keys, [one.first, one.stop]))]
+            gone = np.setdiff1d(held, source.keys(one.first, one.stop))
+            parts = [one.deleted, index.words_of(gone)]
+            one = replace(one, rows=rows, deleted=deleted.total(parts))
+        result.append(one)
+    return result
+
+
+def _loses_few(one: Interval, rows: int) -> bool:
+    gone = one.rows - rows
+    small = rows <= SMALL_ROWS // LEAST
+    in_all = gone + len(one.deleted.keys)
+    return gone > 0 and not small and gone * COST <= rows and in_all <= SHARE * rows
+
+
+def _planned(known: Sequence[Interval], source: Source, *, drop: bool) -> list[Interval]:
     """Return the intervals of all passages: those that have not changed keep their segments."""
     largest = _largest(source)
     end = known[-1].stop if known else 1
     planned = list[Interval]()
     for one in [*known, Interval(end, source.stop, -1)]:
         rows = source.count(one.first, one.stop)
-        here = one if rows == one.rows else Interval(one.first, one.stop, rows)
+        keeps = rows == one.rows and not (drop and one.deleted.keys)
+        here = one if keeps else Interval(one.first, one.stop, rows)
         while planned and _joins(planned[-1], here, largest):
             before = planned.pop()
             here = Interval(before.first, here.stop, before.rows + here.rows)
@@ -162,14 +216,10 @@ def _segments(folder: Path, language: str, passages: Iterable[Passage]) -> Seque
     return segments
 
 
-def _link(
-    old: Path | None, folder: Path, known: Sequence[Interval], intervals: Sequence[Interval]
-) -> None:
+def _link(old: Path | None, folder: Path, intervals: Sequence[Interval]) -> None:
     """Link the files of the segments that are kept into a new folder, or copy them."""
-    kept = [one for one in known if one in intervals]
-    names = {
-        str(part["segment_id"]).replace("-", "") for one in kept for part in one.segments or ()
-    }
+    segments = [part for one in intervals for part in one.segments or ()]
+    names = {str(part["segment_id"]).replace("-", "") for part in segments}
     for path in sorted(old.iterdir()) if old else ():
         if path.name.split(".")[0] in names:
             try:
@@ -184,6 +234,10 @@ def _finish(folder: Path, language: str, intervals: Sequence[Interval]) -> None:
         bm25.write(folder, language, ())
     meta = json.loads((folder / META).read_bytes())
     meta["segments"] = [part for one in intervals for part in one.segments or ()]
+    gone = deleted.total(one.deleted for one in intervals)
+    if gone.keys:
+        (folder / META).write_text(json.dumps(meta))
+        meta["segments"] += _fill(folder, language, gone)
     layout = {"reading": bm25.reading(language), "intervals": [asdict(one) for one in intervals]}
     for name in (*LOCAL_LOCKS, MANAGED, META):
         (folder / name).unlink(missing_ok=True)
@@ -194,3 +248,13 @@ def _finish(folder: Path, language: str, intervals: Sequence[Interval]) -> None:
             file.write(json.dumps(content).encode())
     for path in (folder, folder.parent, folder.parent.parent):
         sync(path)
+
+
+def _fill(folder: Path, language: str, gone: Deleted) -> Sequence[Any]:
+    """Write which passages are deleted, and filler for them; return the segments of the filler."""
+    index = bm25.load(folder, language)
+    count, words = gone.filler(index.rows, index.count_words())
+    terms = dict.fromkeys(bm25.terms_of(FILLER if words else "", language), 1)
+    deleted.total([gone, Deleted([NO_KEY] * count, words, terms)]).write(folder)
+    texts = [f"{FILLER} " * words, *[""] * (count - 1)][:count]
+    return _segments(folder, language, [Passage(NO_KEY, text) for text in texts])

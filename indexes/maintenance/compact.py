@@ -41,7 +41,7 @@ def compact(
         gone, without_structure = Builder(writer).compact(embedding)
         rows, exact = rows + gone, exact + without_structure
         progress(done, len(embeddings) + 1)
-    Bm25Builder(writer).build_behind(ignore_progress)
+    Bm25Builder(writer).compact(ignore_progress)
     # No BM25 index holds a deleted key any more, and no embedding one that does not answer.
     answering = {row.number: writer.stale(row.number).keys for row in embeddings}
     if len(writer.corpus.tombstones()):

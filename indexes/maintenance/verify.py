@@ -305,9 +305,7 @@ class Checker:
 
     def _bm25(self, index: IndexRow, path: Path) -> tuple[int, Keys, Keys]:
         keys = bm25.load(path, str(index.definition["language"])).keys
-        sql = "SELECT key FROM passages WHERE key < ?"
-        rows = self.catalog.stream(sql, [index.stop_key])
-        return len(keys), keys, np.fromiter((key for (key,) in rows), np.int64)
+        return len(keys), keys, self.corpus.keys(1, index.stop_key)
 
 
 def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:

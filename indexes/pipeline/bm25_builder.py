@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from indexes.catalog.records import LEXICAL, NOTHING, IndexRow
+from indexes.lexical import deleted
 from indexes.lexical.bm25 import READING
 from indexes.lexical.segments import Source, build
 from indexes.pipeline.session import WriteSession
@@ -20,19 +21,27 @@ class Bm25Builder:
     writer: WriteSession
 
     def build(
-        self, name: str, language: str, progress: Progress, *, rebuild: bool = False
+        self,
+        name: str,
+        language: str,
+        progress: Progress,
+        *,
+        rebuild: bool = False,
+        drop: bool = False,
     ) -> IndexRow:
         """Build a BM25 index over all texts, unless it has read all; return its row.
 
         Of an intact one, only the intervals of keys that have changed are read again, unless
-        `rebuild`; see `segments`.
+        `rebuild`; see `segments`. With `drop`, it holds no deleted passage, hidden or not.
         """
-        registry, folder = self.writer.registry, self.writer.folder
+        registry, folder, corpus = self.writer.registry, self.writer.folder, self.writer.corpus
         old = next((row for row in registry.indexes() if row.name == name), None)
         intact = old is not None and not rebuild and self.writer.is_intact(old)
-        if old and intact and self._has_read_all(old):
+        kept = folder / str(old.file) if old and intact else None
+        holds_deleted = drop and kept and deleted.read(kept).keys
+        if old and kept and self._has_read_all(old) and not holds_deleted:
             return old
-        stop, total = self.writer.corpus.stop_key(), self.writer.corpus.count_all_passages()
+        stop, total = corpus.stop_key(), corpus.count_all_passages()
         generation = self.writer.catalog.generation() + 1
         file = f"lexical/{name}-{generation}"
         started = time.perf_counter()
@@ -40,9 +49,10 @@ class Bm25Builder:
             rows = build(
                 folder / file,
                 language,
-                Source(self.writer.texts, self.writer.corpus.count_passages, stop),
+                Source(self.writer.texts, corpus.count_passages, corpus.keys, stop),
                 lambda done: progress(done, total),
-                folder / str(old.file) if old and intact else None,
+                kept,
+                drop=drop,
             )
         row = replace(
             NOTHING,
@@ -60,10 +70,10 @@ class Bm25Builder:
         self.writer.set_index(row)
         return registry.index(name)
 
-    def build_behind(self, progress: Progress) -> None:
+    def compact(self, progress: Progress) -> None:
         """Rebuild every BM25 index that has not read all texts, or holds deleted ones."""
         for row in self.writer.registry.of_kind(LEXICAL.name):
-            self.build(row.name, str(row.definition["language"]), progress)
+            self.build(row.name, str(row.definition["language"]), progress, drop=True)
 
     def _has_read_all(self, index: IndexRow) -> bool:
         corpus, stop = self.writer.corpus, index.stop_key

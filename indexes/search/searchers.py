@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
@@ -23,6 +25,8 @@ from indexes.neighbors import (
     Keys,
     Matrix,
     Neighbors,
+    best,
+    is_among,
     merge,
     normalize_queries,
     nothing,
@@ -40,6 +44,10 @@ from indexes.vectors.shards import open_shard, tail_of, to_map
 
 File = TypeVar("File")
 
+# With a filter that leaves a share of the rows, this many times `k` divided by it are looked at,
+# and at least for this `k`: then `k` pass it wherever the filter does not depend on the query.
+# Exact search is faster than to look at more than this share of a structure.
+NEAR, LEAST_NEAR, NEAR_SHARE = 4, 10, 1 / 8
 KEPT_FILTERS = 32
 KEPT_NOTES = 1000
 KEPT_FILTER_KEYS = 8_000_000
@@ -85,11 +93,33 @@ class VectorSearcher:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
         mask = prefilter.mask
+        if mask and allowed and not structure.visits_all:
+            return self._near(structure, queries, k, prefilter)
         found = structure.search(queries, k, mask)
         parts = [approximate.rescored(structure, found, queries, k, self.blocks, mask)]
         if self.unseen:
             parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
         return self._filled_up(merge(parts, k), queries, k, prefilter)
+
+    def _near(
+        self, structure: VectorIndex, queries: Matrix, k: int, prefilter: Prefilter
+    ) -> Neighbors:
+        """Return the best of those nearest without a filter that pass it, if these are `k`.
+
+        Else the filter hides what is near a query, where a graph or cells would return what they
+        happen to pass on the way: then search exactly.
+        """
+        share = prefilter.rows / sum(len(block.keys) for block in self.blocks)
+        depth = math.ceil(NEAR * max(k, LEAST_NEAR) / share)
+        if depth > NEAR_SHARE * structure.rows:
+            return self._brute_force(queries, k, prefilter)
+        found = approximate.search(structure, queries, depth, self.blocks)
+        keys = np.where(is_among(found.keys, prefilter.hidden), NO_KEY, found.keys)
+        parts = [best(keys, found.scores, k)]
+        counts = np.count_nonzero(parts[0].keys != NO_KEY, axis=1)
+        if self.unseen:
+            parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
+        return self._filled_up(merge(parts, k), queries, k, prefilter, counts < k)
 
     def prefilter(self, allowed: AllowList | None) -> Prefilter:
         """Return what a search may find; kept for the next search with the same filter."""
@@ -134,15 +164,21 @@ class VectorSearcher:
         return brute_force(queries, self.blocks, min(k, max(prefilter.rows, 1)), prefilter.hidden)
 
     def _filled_up(
-        self, found: Neighbors, queries: Matrix, k: int, prefilter: Prefilter
+        self,
+        found: Neighbors,
+        queries: Matrix,
+        k: int,
+        prefilter: Prefilter,
+        poor: NDArray[np.bool_] | bool = False,
     ) -> Neighbors:
         """Return `found`, with exact results for queries that found fewer than `k` of enough rows.
 
-        Cells not visited, or an unreachable part of a graph, must not hide documents.
+        And for those whose results are `poor`. Cells not visited, or an unreachable part of a
+        graph, must not hide documents.
         """
         wanted = min(k, prefilter.rows)
         counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
-        short = (counts < wanted) & np.asarray(queries).any(axis=1)
+        short = ((counts < wanted) | poor) & np.asarray(queries).any(axis=1)
         if not short.any():
             return Neighbors(found.keys[:, :wanted], found.scores[:, :wanted])
         whole = self._brute_force(np.asarray(queries)[short], k, prefilter)

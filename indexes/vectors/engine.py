@@ -77,6 +77,10 @@ class VectorIndex(Protocol):
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask of this index that hides some keys (ascending); None if it has none."""
 
+    @property
+    def visits_all(self) -> bool:
+        """Whether a search looks at every node: else, a mask may hide all that it looks at."""
+
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""
 

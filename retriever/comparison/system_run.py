@@ -13,6 +13,10 @@ from retriever.search.finders import DenseFinder, Queries
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever
 
+# Hits that tie with the last one are fetched up to this depth, or this many times a deeper one: for
+# thousands of equal texts, each query would be a search for all of them.
+DEEPEST, TIMES = 1_000, 4
+
 
 @dataclass(frozen=True)
 class SystemRun:
@@ -58,7 +62,8 @@ def settle(retriever: Retriever, encoded: Queries, run: Run, test_set: TestSet) 
 
     Of equal hits a search returns those that were added first, so the depth of a run would decide
     which of them are in it. Here all hits that tie with the last one within the depth take part in
-    the order: their queries are searched deeper, until a hit has a lower score.
+    the order: their queries are searched deeper, until a hit has a lower score. Where more tie than
+    fit into `DEEPEST` hits, or `TIMES` the depth, those that were added first take part.
     """
     ranking = {}
     for place, (query_id, hits) in enumerate(run.ranking.items()):
@@ -80,9 +85,9 @@ def _tied_beyond(
     least: float,
 ) -> list[tuple[str, float]]:
     """Return the hits of one query that have the score `least` and are not among its first."""
-    k, deeper = len(hits), hits
-    while len(deeper) == k and single([deeper[-1][1]]) == [least]:
-        k *= 4
+    k, deeper, deepest = len(hits), hits, max(DEEPEST, TIMES * len(hits))
+    while len(deeper) == k < deepest and single([deeper[-1][1]]) == [least]:
+        k = min(TIMES * k, deepest)
         deeper = retriever.rank([query_id], query, k).ranking[query_id]
     found = {doc_id for doc_id, _ in hits}
     scores = single([score for _, score in deeper])

@@ -31,7 +31,12 @@ from indexes.neighbors import (
 )
 from indexes.vectors.engine import Mask
 from indexes.vectors.faiss_engine.kernels import computing
-from indexes.vectors.faiss_engine.search_params import DEFAULTS, SearchParameters, faiss_parameters
+from indexes.vectors.faiss_engine.search_params import (
+    DEFAULTS,
+    SearchParameters,
+    faiss_parameters,
+    layers,
+)
 from indexes.vectors.nodes import NO_KEYS, Nodes, pack_further, read_further
 
 NO_ROW = -1
@@ -102,6 +107,12 @@ class FaissIndex:
         """Return whether searching with a mask costs less than brute force."""
         # An index that takes no selector is searched for as many more rows as are hidden.
         return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
+
+    @cached_property
+    def visits_all(self) -> bool:
+        """Whether a search looks at every node, as scans of codes do; graphs and cells do not."""
+        partial = faiss.IndexHNSW, faiss.IndexNSG, faiss.IndexIVF
+        return not any(isinstance(layer, partial) for layer in layers(self._index))
 
     @cached_property
     def _fewest(self) -> int:

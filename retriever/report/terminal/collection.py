@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from indexes.errors import pluralize, shown
-from retriever.formatting import format_bytes, percentage
+from retriever.formatting import first_names, format_bytes, percentage
 from retriever.indexing.info import CollectionInfo, IndexInfo
 
 INDEXES_A_TABLE = 5
@@ -58,6 +58,11 @@ def _truncated(index: IndexInfo) -> str:
     return f"{index.text.truncated:,}{length}"
 
 
+def _shared(names: Sequence[str]) -> str:
+    # Hundreds of indexes over the same vectors would each list all others.
+    return first_names(names) if names else "-"
+
+
 INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("embedder", lambda index: index.description),
     ("structure", lambda index: index.factory or "-"),
@@ -72,7 +77,7 @@ INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("index file on disk", lambda index: format_bytes(index.structure_size)),
     ("embedding took", lambda index: f"{index.embedding_seconds:.1f} s"),
     ("indexing took", lambda index: f"{index.indexing_seconds:.2f} s"),
-    ("vectors shared with", lambda index: ", ".join(index.vectors_shared_with) or "-"),
+    ("vectors shared with", lambda index: _shared(index.vectors_shared_with)),
 )
 # Shown only if some index has a value.
 SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (

@@ -66,7 +66,7 @@ def made(texts):
     """An index over texts by key."""
     folder = Path(tempfile.mkdtemp()) / "c" / "lexical" / "bm25-1"
     passages = [Passage(key, text) for key, text in texts.items()]
-    source = Source(lambda first, stop: passages, lambda first, stop: len(passages), 10**9)
+    source = Source(lambda *_: passages, lambda *_: len(passages), lambda *_: sorted(texts), 10**9)
     assert build(folder, "none", source, lambda done: None) == len(texts)
     return lexical.load(folder, "none")
 

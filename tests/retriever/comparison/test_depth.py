@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError
 from retriever import Collection, Document, Run, compare
+from retriever.comparison import system_run
 from retriever.evaluation.measures import trec_order
 from tests.support.laws import examples
 from tests.support.toy import Axes, exactly, refused
@@ -100,3 +101,14 @@ def test_queries_judgments_and_runs_may_have_any_form_with_one_meaning(compass):
 )  # fmt: skip
 def test_what_has_no_clear_meaning_is_refused(compass, queries, options, message):
     refused(InputError, exactly(message), compare, compass, ["axes"], queries, **options)
+
+
+def test_hits_that_tie_are_fetched_to_a_depth_and_no_deeper(collection, monkeypatch):
+    collection.add(Document(f"d{n:02}", "north") for n in range(60))
+    collection.build("axes", Axes())
+    monkeypatch.setattr(system_run, "DEEPEST", 20)
+    # Of twenty, those that were added first, the last ids come first.
+    hits = compare(collection, ["axes"], {"q": "north"}, k=2).runs["axes"].ranking["q"]
+    assert [doc_id for doc_id, _ in hits] == ["d19", "d18"]
+    hits = compare(collection, ["axes"], {"q": "north"}, k=9).runs["axes"].ranking["q"]
+    assert [doc_id for doc_id, _ in hits][:2] == ["d39", "d38"]
