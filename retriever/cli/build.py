@@ -186,11 +186,12 @@ class _Combination:
         own = (self.method, self.rrf_k, self.depth)
         if not self and own != (None,) * 3:
             raise click.UsageError("--method, --rrf-k and --depth need --fuse or --cascade.")
-        if self and (any(others) or (self.options and not self.reranks)):
+        if self and any(others):
             raise click.UsageError(
-                "--fuse and --cascade combine existing indexes: omit other options "
-                "(-o is for --rerank KIND:MODEL)."
+                "--fuse and --cascade combine existing indexes: omit other options."
             )
+        if self and self.options and not self.reranks:
+            raise click.UsageError("With --cascade, -o is for --rerank KIND:MODEL.")
         if (self.first is None) != (self.second is None):
             raise click.UsageError("Reranking needs both: --cascade FIRST --rerank SECOND.")
         cascade = self.first is not None

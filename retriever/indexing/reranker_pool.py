@@ -78,10 +78,11 @@ class RerankerPool:
                 f"{reranker.name} can read none of the {pluralize(count, 'document')} in "
                 f"{self._store.folder}/. Add documents, and give it a file with their ids."
             )
-        if lacking := self._count_lacking(reranker):
+        lacking = self._count_lacking(reranker)
+        if lacking:
             have = pluralize(lacking, "document has", "documents have")
             notes.append(f"{have} no regions for {reranker.name}, and will be left out.")
-        most = min(depth, count)
+        most = min(depth, count - lacking)
         seconds = _seconds(reranker, documents) * most
         work = reranker.work(most)
         return *notes, f"{reranker.name} reads {work} for each query: about {seconds:.2g} s here."

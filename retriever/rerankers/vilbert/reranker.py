@@ -102,9 +102,10 @@ class VilbertReranker:
     def lacking(self, doc_ids: Sequence[str]) -> str:
         """Return a note that documents have no regions."""
         more = f" and {len(doc_ids) - NAMED} more" if len(doc_ids) > NAMED else ""
-        have = pluralize(len(doc_ids), "candidate has", "candidates have")
+        what = f"no regions in {self._regions.path.name} and"
+        forms = f"candidate has {what} is", f"candidates have {what} are"
         return (
-            f"{have} no regions in {self._regions.path.name} and are left out: "
+            f"{pluralize(len(doc_ids), *forms)} left out: "
             f"{', '.join(doc_ids[:NAMED])}{more}. Write a file that has them, drop the index and "
             "build it again."
         )
