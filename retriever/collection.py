@@ -236,7 +236,7 @@ class Collection(Documents, WordSenseMethods):
         definition = cascade_definition(depth=depth)
         if (second is None) == (rerank is None):
             raise InputError(
-                "A cascade needs one to rank the candidates: an index (second), or a model (rerank)."
+                "A cascade needs one to rank the candidates: an index (second) or a model (rerank)."
             )
         if rerank is not None:
             reranker = load_reranker(parse_reranker(rerank, options or {}))

@@ -18,7 +18,7 @@ from indexes.storage.files import digest_of
 from indexes.store import Store
 from retriever.embedders.base import EmbedderSpec, fingerprint_parts
 from retriever.indexing.embedder_pool import embedder_record, embedder_spec
-from retriever.indexing.fingerprints import fingerprint_differences
+from retriever.indexing.fingerprints import differences
 from retriever.rerankers.base import Candidate, Reranker
 from retriever.rerankers.registry import load_reranker
 
@@ -55,7 +55,7 @@ class RerankerPool:
         if reranker.fingerprint != expected:
             raise MismatchError(
                 f"Index '{index.name}' was built with another {reranker.name}: "
-                f"{fingerprint_differences(expected, reranker.fingerprint)}. Restore its files, "
+                f"{differences(expected, reranker.fingerprint)}. Restore its files, "
                 "or drop the index and build it with these."
             )
         self.keep(reranker)
@@ -95,7 +95,10 @@ class RerankerPool:
             unknown = set(self._store.corpus.unknown_ids(list(ids)))
             known = islice((doc_id for doc_id in ids if doc_id not in unknown), MEASURED)
             some = self._store.documents_of(list(known))
-        return [Candidate(one.doc_id, passage_text(one.title, one.text, 0, len(one.text))) for one in some]
+        return [
+            Candidate(one.doc_id, passage_text(one.title, one.text, 0, len(one.text)))
+            for one in some
+        ]
 
     def _count_lacking(self, reranker: Reranker) -> int:
         """Return how many documents of the collection a reranker cannot read."""

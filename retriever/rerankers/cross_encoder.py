@@ -32,7 +32,7 @@ class CrossEncoderReranker:
     `model` is a path, a model from an installed package, or a name on the Hugging Face hub. Of a
     document it reads the title and the passage that the first search found, in one text, truncated
     at `max_length` tokens with the query; the default is the model's own limit. `batch_size` is the
-    number of pairs computed at once, longest first; `device` a torch device.
+    number of pairs computed at once, 32 by default, longest first; `device` a torch device.
 
     Raises:
         ModelNotAvailableError: the model cannot be loaded, or its files lack weights that its
@@ -45,7 +45,7 @@ class CrossEncoderReranker:
         model: str | os.PathLike[str],
         *,
         max_length: int | None = None,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         device: str | None = None,
     ) -> None:
         check_count("max_length", max_length)
@@ -53,7 +53,7 @@ class CrossEncoderReranker:
         survive_forks()
         place = place_of(model)
         self.name = Path(place).name
-        self._batch_size = batch_size
+        self._batch_size = batch_size or BATCH_SIZE
         self._model, reports = load_cross_encoder(place, validate_device(device), max_length)
         settle_weights(self._model, reports, Purpose("Cross-encoder", "scores depend", _outputs))
         if (labels := int(self._model.num_labels)) != 1:
@@ -62,7 +62,9 @@ class CrossEncoderReranker:
                 "Choose a cross-encoder that was trained to rank."
             )
         if MEDIA & set(self._model.modalities):
-            raise InputError(f"{self.name} takes {', '.join(self._model.modalities)}; expected text.")
+            raise InputError(
+                f"{self.name} takes {', '.join(self._model.modalities)}; expected text."
+            )
         options = {"max_length": max_length, "batch_size": batch_size, "device": device}
         given = {name: value for name, value in options.items() if value is not None}
         self.spec = EmbedderSpec("cross-encoder", str(place), given)

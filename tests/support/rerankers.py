@@ -10,7 +10,7 @@ from tests.support.families import families, wordpiece
 
 WIDTH = 20  # of the features that the tiny ViLBERT checkpoints take
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = "a cat dog red car on the grass two men play ball in rain ##s ##ing".split()
+WORDS = [*"abcdefghij", "cat", "dog", "red", "car", "on", "the", "grass", "ball", "##s", "##ing"]
 
 
 def cross_encoder(folder, *, kind="BertForSequenceClassification", labels=1, seed=3):
@@ -66,8 +66,10 @@ def write_regions(path, arrays):
         import pyarrow.parquet
 
         stops = np.cumsum(arrays["counts"])[:-1]
-        columns = {name: [part.tolist() for part in np.split(arrays[name], stops)] for name in
-                   ("features", "boxes")}
+        columns = {
+            name: [part.tolist() for part in np.split(arrays[name], stops)]
+            for name in ("features", "boxes")
+        }
         columns["doc_id"] = arrays["doc_ids"].tolist()
         if "sizes" in arrays:
             columns["width"], columns["height"] = arrays["sizes"].T.tolist()

@@ -69,10 +69,13 @@ def load_cross_encoder(
 
 
 def _first_loaded(
-    model: str | os.PathLike[str], attempt: Callable[[Path | str, bool], Loaded], noun: str, packages: dict[str, str]
+    model: str | os.PathLike[str],
+    attempt: Callable[[Path | str, bool], Loaded],
+    noun: str,
+    packages: dict[str, str],
 ) -> Loaded:
     """Return what the first attempt that does not fail loads, of those in order."""
-    place, tried = hub.locate_sentence_model(model)
+    place, tried = hub.locate_sentence_model(model, noun, packages)
     for where, local in _attempts(place):
         try:
             return attempt(place, local)

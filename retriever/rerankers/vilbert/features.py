@@ -133,7 +133,9 @@ def _read_parquet(path: Path) -> dict[str, Array]:
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path).combine_chunks()
-    if lacking := [name for name in ("doc_id", "features", "boxes") if name not in table.schema.names]:
+    if lacking := [
+        name for name in ("doc_id", "features", "boxes") if name not in table.schema.names
+    ]:
         raise FileFormatError(f"{path} lacks the column {', '.join(lacking)}. {CONVERT}")
     counts, features = _nested(path, table, "features")
     boxed, boxes = _nested(path, table, "boxes")
@@ -181,7 +183,12 @@ def _checked(path: Path, arrays: Mapping[str, Array], width: int) -> Regions:
         )
     total = int(counts.sum())
     for name, of, widths in (("features", features, (width,)), ("boxes", boxes, (4, 5))):
-        if of.ndim != 2 or len(of) != total or of.shape[1] not in widths or of.dtype.kind not in "fiu":
+        if (
+            of.ndim != 2
+            or len(of) != total
+            or of.shape[1] not in widths
+            or of.dtype.kind not in "fiu"
+        ):
             expected = " or ".join(f"({total:,}, {wide:,})" for wide in widths)
             found = f"{of.dtype} of shape {of.shape}"
             raise FileFormatError(
@@ -190,7 +197,7 @@ def _checked(path: Path, arrays: Mapping[str, Array], width: int) -> Regions:
             )
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
-    def check(right: Array, what: str) -> None:
+    def check(right: Any, what: str) -> None:
         if not right.all():
             row = int(np.searchsorted(starts, int(np.argmin(right)), side="right")) - 1
             raise FileFormatError(f"{path}: document '{names[row]}' has {what}.")
@@ -210,7 +217,7 @@ def _relative(
     boxes: Array,
     sizes: Array | None,
     counts: Array,
-    check: Callable[[Array, str], None],
+    check: Callable[[Any, str], None],
 ) -> Array:
     """Return boxes (n, 5) relative to their images; (n, 4) are in pixels of images of `sizes`."""
     check(np.isfinite(boxes).all(1), "a box that is not made of finite numbers")

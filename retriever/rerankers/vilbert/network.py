@@ -124,7 +124,11 @@ class VilbertNet:
 
         In the names of the tensors, 1 is the image's stream and 2 the text's.
         """
-        own, out, heads = f"{name}.biattention", f"{name}.biOutput", self.config.bi_num_attention_heads
+        own, out, heads = (
+            f"{name}.biattention",
+            f"{name}.biOutput",
+            self.config.bi_num_attention_heads,
+        )
         queries, keys, values = (
             [self._linear(f"{own}.{part}{n}", states) for n, states in ((1, image), (2, text))]
             for part in ("query", "key", "value")

@@ -38,7 +38,7 @@ class VilbertReranker:
     `features`. Documents without regions cannot be read. The text of documents is not read.
 
     `task` is the task token of checkpoints that have them. `batch_size` is the number of images
-    computed at once, `device` a torch device, by default the best one.
+    computed at once, 16 by default, `device` a torch device, by default the best one.
 
     Attributes: `width` is that of the features.
 
@@ -53,7 +53,7 @@ class VilbertReranker:
         *,
         regions: str | None = None,
         task: int = RETRIEVAL_TASK,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         device: str | None = None,
     ) -> None:
         check_count("batch_size", batch_size)
@@ -71,7 +71,7 @@ class VilbertReranker:
         file = Path(regions).expanduser().absolute()
         self._regions = read_regions(file, self.width)
         self.readable = self._regions.rows.keys()
-        self._batch_size = batch_size
+        self._batch_size = batch_size or BATCH_SIZE
         self._net = VilbertNet(checkpoint, best_device(device), task)
         self._parts = {
             "kind": "vilbert",
@@ -82,9 +82,10 @@ class VilbertReranker:
             "vocabulary": self._tokenizer.checksum,
             "text": "normalized",
         }
-        options = {"regions": str(file), "task": task, "batch_size": batch_size}
-        chosen = options if device is None else {**options, "device": device}
-        self.spec = EmbedderSpec("vilbert", str(folder), chosen)
+        options = {"regions": str(file), "batch_size": batch_size, "device": device}
+        options["task"] = task if task != RETRIEVAL_TASK else None
+        given = {name: value for name, value in options.items() if value is not None}
+        self.spec = EmbedderSpec("vilbert", str(folder), given)
 
     @cached_property
     def fingerprint(self) -> str:

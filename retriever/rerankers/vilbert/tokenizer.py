@@ -28,7 +28,9 @@ class VilbertTokenizer:
     """
 
     def __init__(self, folder: Path, size: int) -> None:
-        path = next((folder / name for name in (FILE, VOCABULARY) if (folder / name).is_file()), None)
+        path = next(
+            (folder / name for name in (FILE, VOCABULARY) if (folder / name).is_file()), None
+        )
         if path is None:
             raise ModelNotAvailableError(
                 f"{folder} has no vocabulary: put the {VOCABULARY} (or {FILE}) of the BERT that "
@@ -46,9 +48,10 @@ class VilbertTokenizer:
             raise ModelNotAvailableError(
                 f"{path} is not a vocabulary of BERT ({first_line(error)})."
             ) from None
-        if len(marks) != 2 or self._tokenizer.highest() >= size:
+        count = self._tokenizer.highest() + 1
+        if len(marks) != 2 or count > size:
             raise InputError(
-                f"{path} has {self._tokenizer.highest() + 1:,} tokens, the model {size:,}: expected the "
+                f"{path} has {count:,} tokens, the model {size:,}: expected the "
                 "vocabulary of this checkpoint."
             )
 

@@ -46,7 +46,9 @@ def test_a_score_depends_on_its_own_text_only(folder):
 def test_texts_are_read_in_their_normal_form(folder):
     reranker = CrossEncoderReranker(folder)
     as_seen = reranker.scores("the ri\u00adver", candidates(["o\ufb01ce bo\u00adats"]))
-    np.testing.assert_array_equal(as_seen, reranker.scores("the river", candidates(["ofice boats"])))
+    np.testing.assert_array_equal(
+        as_seen, reranker.scores("the river", candidates(["ofice boats"]))
+    )
 
 
 def test_a_limit_truncates_and_changes_the_fingerprint(folder, tmp_path):

@@ -1,4 +1,4 @@
-"""ViLBERT: equal to its authors' code, whatever is computed together; checkpoints that are refused."""
+"""ViLBERT: equal to its authors' code, whatever is computed together; what is refused."""
 
 import json
 
@@ -180,13 +180,24 @@ def test_a_folder_without_a_model_or_vocabulary_says_what_it_lacks(folder, tmp_p
     refused(InputError, "give -o regions FILE", VilbertReranker, folder)
     refused(InputError, "task is 20; expected", VilbertReranker, folder, task=20, regions=file)
     wide = str(write_regions(tmp_path / "w.npz", regions({"a": 2}, width=21)))
-    refused(FileFormatError, r"expected numbers of shape \(2, 20\)", VilbertReranker, folder,
-            regions=wide)
+    refused(
+        FileFormatError,
+        r"expected numbers of shape \(2, 20\)",
+        VilbertReranker,
+        folder,
+        regions=wide,
+    )
     (folder / "vocab.txt").write_text("[CLS]\n[SEP]\n")
-    refused(ModelNotAvailableError, "not a vocabulary of BERT", VilbertReranker, folder,
-            regions=file)
+    refused(
+        ModelNotAvailableError, "not a vocabulary of BERT", VilbertReranker, folder, regions=file
+    )
     (folder / "vocab.txt").write_text("\n".join(map(str, range(60))) + "\n[UNK]\n[CLS]\n[SEP]\n")
     refused(InputError, "has 63 tokens, the model 50", VilbertReranker, folder, regions=file)
     (folder / "vocab.txt").unlink()
-    refused(ModelNotAvailableError, "has no vocabulary: put the vocab.txt", VilbertReranker,
-            folder, regions=file)
+    refused(
+        ModelNotAvailableError,
+        "has no vocabulary: put the vocab.txt",
+        VilbertReranker,
+        folder,
+        regions=file,
+    )
