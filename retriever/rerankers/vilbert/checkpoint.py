@@ -151,7 +151,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     elif not tasks:
         raise _unusable(file, [TASK_EMBEDDINGS])
     head = FINE_TUNED if f"{FINE_TUNED}.weight" in tensors else PRE_TRAINED
-    wanted = dict(_shapes(config, head, tasks))
+    wanted = dict(shapes_of(config, head, tasks))
     if lacking := [name for name in wanted if name not in tensors]:
         raise _unusable(file, lacking)
     for name, shape in wanted.items():
@@ -206,7 +206,9 @@ def _read(file: Path) -> Mapping[str, Any]:
     return found
 
 
-def _shapes(config: VilbertConfig, head: str, tasks: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def shapes_of(
+    config: VilbertConfig, head: str, tasks: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield names and shapes of the tensors that a score depends on."""
     wide, v_wide, both = config.hidden_size, config.v_hidden_size, config.bi_hidden_size
     embeddings = "bert.embeddings"
