@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 @index_option(
     "--rerank",
     "second",
-    metavar="INDEX|KIND:MODEL",
+    metavar="INDEX|MODEL",
     help="For --cascade: rank the candidates by the stored vectors of this index, or by a model "
     "that reads each with the query: cross-encoder:MODEL, vilbert:FOLDER (with -o).",
 )

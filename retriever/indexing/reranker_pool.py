@@ -12,7 +12,7 @@ from typing import Any
 from indexes.catalog.passages import passage_text
 from indexes.catalog.records import IndexRow
 from indexes.document import Document
-from indexes.errors import InputError, MismatchError, ModelNotAvailableError, pluralize
+from indexes.errors import DamageError, InputError, MismatchError, ModelNotAvailableError, pluralize
 from indexes.maintenance.verify import Problem
 from indexes.storage.files import digest_of
 from indexes.store import Store
@@ -159,8 +159,12 @@ def _missing_message(index: str, path: Path) -> str:
 
 def reranker_problems(store: Store) -> list[Problem]:
     """List models and files of regions of cascades that are missing or have changed."""
-    problems = []
-    for index in store.indexes():
+    problems = list[Problem]()
+    try:
+        indexes = store.indexes()
+    except DamageError:  # reported already
+        return problems
+    for index in indexes:
         if (kept := index.definition.get(RERANKER)) is None:
             continue
         missing = list(_missing(store.folder, kept))
