@@ -1,8 +1,9 @@
 """The cost of rerankers: `python -m benchmarks.rerank`.
 
-Writes `results/rerank.json`: seconds, processor seconds and peak memory for one query with 100 images of 37 regions,
-by a ViLBERT of the published size, and for one with 20 texts, by a cross-encoder of
-the size of MiniLM with 6 layers. Weights and inputs are random: they change no time.
+Writes `results/rerank.json`: seconds, processor seconds and peak memory for one query with 100
+images of 37 regions, by a ViLBERT of the published size, and for one with 20 texts, by a
+cross-encoder of the size of MiniLM with 6 layers. Weights and inputs are random: they change no
+time.
 """
 
 from __future__ import annotations
