@@ -23,16 +23,23 @@ class Candidate(NamedTuple):
 class Reranker(Protocol):
     """A model that reads a query and a document together.
 
-    `fingerprint` is one line of JSON over everything that decides the scores (no paths); `notes`
-    are sentences for the user. `readable` are the ids of the documents that it has what it needs
-    of; None if it reads the text of any.
+    Its fingerprint has no paths.
     """
 
     name: str
     spec: EmbedderSpec
-    fingerprint: str
-    notes: Sequence[str]
-    readable: Collection[str] | None
+
+    @property
+    def fingerprint(self) -> str:
+        """One line of JSON over everything that decides the scores."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences for the user."""
+
+    @property
+    def readable(self) -> Collection[str] | None:
+        """Ids of the documents that it can read; None for all."""
 
     def scores(self, query: str, documents: Sequence[Candidate]) -> Scores:
         """Return the scores (n,) of some candidates, higher is better; -inf: it cannot read one.
