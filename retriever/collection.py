@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from indexes.catalog.records import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
-from indexes.maintenance.verify import VerifyReport
+from indexes.maintenance.verify import Problem, VerifyReport
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store, is_free
 from retriever.advice import shell_command
@@ -23,9 +23,12 @@ from retriever.indexing.builder import IndexBuilder
 from retriever.indexing.builds import BuildReport, BuildRequest
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
+from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_problems
+from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
+from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
 from retriever.search.where import Where
@@ -43,7 +46,8 @@ class Collection(Documents, WordSenseMethods):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self._models = EmbedderPool(store)
-        self._building = IndexBuilder(store, self._models)
+        self._rerankers = RerankerPool(store)
+        self._building = IndexBuilder(store, self._models, self._rerankers)
         # By index, with the generation: looking up an index takes as long as a search.
         self._retrievers: dict[str | None, tuple[int, Retriever]] = {}
 
@@ -205,13 +209,41 @@ class Collection(Documents, WordSenseMethods):
         )
         return self._building.combine(name, parts, definition)
 
-    def cascade(self, name: str, first: str, second: str, *, depth: int = DEPTH) -> BuildReport:
-        """Name a cascade (reranking): `first` finds `depth` candidates, `second` ranks those.
+    def cascade(
+        self,
+        name: str,
+        first: str,
+        second: str | None = None,
+        *,
+        rerank: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        depth: int = DEPTH,
+    ) -> BuildReport:
+        """Name a cascade (reranking): `first` finds `depth` candidates, the second ranks those.
 
-        The second scores them from its stored vectors, or by BM25; see `hybrid.CascadedFinder`.
-        Errors are as in `fuse`.
+        The second is an index, which scores them from its stored vectors or by BM25 (see
+        `hybrid.CascadedFinder`), or, with `rerank`, a model that reads the query and each candidate
+        together: `cross-encoder:MODEL` or `vilbert:FOLDER` (see `reranking.RerankingFinder`).
+        `options` are those of its class. The report's notes say what a query costs.
+
+        Raises:
+            InputError: both or none were given, `rerank` names no model or can read no document,
+                an option or the depth is invalid.
+            UnknownNameError: a part does not exist, or an unknown kind of reranker.
+            ModelNotAvailableError: the model cannot be loaded.
+            MismatchError: a different index of that name exists.
         """
-        return self._building.combine(name, [first, second], cascade_definition(depth=depth))
+        definition = cascade_definition(depth=depth)
+        if (second is None) == (rerank is None):
+            raise InputError(
+                "A cascade needs one to rank the candidates: an index (second) or a model (rerank)."
+            )
+        if rerank is not None:
+            reranker = load_reranker(parse_reranker(rerank, options or {}))
+            return self._building.rerank(name, first, reranker, definition)
+        if options:
+            raise InputError("options are those of a model: give rerank='KIND:MODEL' with them.")
+        return self._building.combine(name, [first, str(second)], definition)
 
     def index_info(self, name: str) -> IndexInfo:
         """Return the kind, model, size, coverage and costs of one index.
@@ -251,7 +283,10 @@ class Collection(Documents, WordSenseMethods):
     def verify(self, *, progress: Progress | None = None) -> VerifyReport:
         """Check every checksum, every key on both sides and every count; change nothing."""
         checked = self._store.verify(progress or ignore_progress)
-        return replace(checked, problems=(*checked.problems, *missing_models(self._store)))
+        return replace(checked, problems=(*checked.problems, *self._model_problems()))
+
+    def _model_problems(self) -> list[Problem]:
+        return [*missing_models(self._store), *reranker_problems(self._store)]
 
     def repair(self, *, progress: Progress | None = None) -> RepairReport:
         """Rebuild what can be derived: search structures from vectors, vectors by embedding.
@@ -266,7 +301,7 @@ class Collection(Documents, WordSenseMethods):
             InputError: it was a custom embedder; give it first, with `use`.
         """
         repaired = self._store.repair(self._models.encoder, progress or ignore_progress)
-        return replace(repaired, left=(*repaired.left, *missing_models(self._store)))
+        return replace(repaired, left=(*repaired.left, *self._model_problems()))
 
     def search(
         self, text: str, *, index: str | None = None, k: int = 10, where: Where | None = None
@@ -334,7 +369,10 @@ class Collection(Documents, WordSenseMethods):
         if kind_of(row.kind).is_lexical:
             return LexicalFinder(name, str(row.definition["language"]))
         if row.parts:
-            return combined_finder(name, row.definition, [self._finder(part) for part in row.parts])
+            parts = [self._finder(part) for part in row.parts]
+            if RERANKER in row.definition:
+                return RerankingFinder(name, parts, row.definition, self._rerankers.of(row))
+            return combined_finder(name, row.definition, parts)
         return DenseFinder(name, self._models.for_queries(row))
 
     def use(self, index: str, embedder: Embedder) -> None:

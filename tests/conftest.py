@@ -20,6 +20,7 @@ MARKED = {
     "model": (
         "tests/docs/",
         "tests/benchmarks/test_words.py",
+        "tests/retriever/rerankers/",
         "tests/retriever/test_processes.py",
         "tests/retriever/test_real_data.py",
         "tests/retriever/embedders/contextual/",

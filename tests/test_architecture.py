@@ -234,12 +234,13 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
     assert {name: sorted(where) for name, where in folders.items() if len(where) > 1} == {
         # Word vectors are read by one and trained by the other.
         "gensim": ["retriever/embedders/word_vectors", "retriever/training/word_vectors"],
-        # Splitting texts, reading Parquet and files of word vectors.
+        # Splitting texts, reading Parquet and files of word vectors and of image regions.
         "pyarrow": [
             "indexes/text",
             "retriever/embedders/tokenization",
             "retriever/embedders/word_vectors",
             "retriever/formats",
+            "retriever/rerankers/vilbert",
         ],
         "rich": [
             "retriever/cli",
@@ -255,12 +256,13 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
             "retriever/embedders/tokenization",
             "retriever/training/distillation",
         ],
-        # Sentence models, their export, and the network of ELMo.
+        # Sentence models, their export, and the networks of ELMo and ViLBERT.
         "torch": [
             "retriever/embedders",
             "retriever/embedders/contextual",
             "retriever/embedders/contextual/onnx_engine",
             "retriever/embedders/elmo",
+            "retriever/rerankers/vilbert",
         ],
     }
 

@@ -67,7 +67,9 @@ if TYPE_CHECKING:
 @index_option(
     "--rerank",
     "second",
-    help="For --cascade: rank the candidates exactly with the stored vectors of this index.",
+    metavar="INDEX|MODEL",
+    help="For --cascade: rank the candidates by the stored vectors of this index, or by a model "
+    "that reads each with the query: cross-encoder:MODEL, vilbert:FOLDER (with -o).",
 )
 @click.option(
     "--depth",
@@ -105,8 +107,8 @@ def build(
     from retriever.indexing.info import index_notes
     from retriever.records import build_record
 
-    combination = _Combination(fused, method, rrf_k, first, second, depth)
-    combination.check(spec, options, vectors, queries_by, ann, refit, lexical, language)
+    combination = _Combination(fused, method, rrf_k, first, second, depth, options)
+    combination.check(spec, vectors, queries_by, ann, refit, lexical, language)
     with Collection.open(library) as collection:
         try:
             if combination:
@@ -169,9 +171,15 @@ class _Combination:
     first: str | None
     second: str | None
     depth: int | None
+    options: tuple[tuple[str, str], ...]
 
     def __bool__(self) -> bool:
         return bool(self.fused) or self.first is not None or self.second is not None
+
+    @property
+    def reranks(self) -> bool:
+        """Whether a model ranks the candidates: no name of an index has a colon."""
+        return self.second is not None and ":" in self.second
 
     def check(self, *others: object) -> None:
         """Refuse options that exclude each other."""
@@ -182,6 +190,8 @@ class _Combination:
             raise click.UsageError(
                 "--fuse and --cascade combine existing indexes: omit other options."
             )
+        if self and self.options and not self.reranks:
+            raise click.UsageError("With --cascade, -o is for --rerank KIND:MODEL.")
         if (self.first is None) != (self.second is None):
             raise click.UsageError("Reranking needs both: --cascade FIRST --rerank SECOND.")
         cascade = self.first is not None
@@ -192,7 +202,12 @@ class _Combination:
         from retriever.indexing.info import RRF
         from retriever.search.fusion import DEPTH, RRF_K
 
-        depth = self.depth or DEPTH
+        own = dict(self.options)
+        depth = self.depth or _depth(own.pop("depth", None)) or DEPTH
+        if self.first is not None and self.reranks:
+            return collection.cascade(
+                name, self.first, rerank=self.second, options=own, depth=depth
+            )
         if self.first is not None and self.second is not None:
             return collection.cascade(name, self.first, self.second, depth=depth)
         names, weights = zip(*map(_part, self.fused), strict=True)
@@ -201,6 +216,15 @@ class _Combination:
         return collection.fuse(
             name, names, method=method, weights=weights, rrf_k=rrf_k, depth=depth
         )
+
+
+def _depth(text: str | None) -> int | None:
+    """Parse `-o depth N`, which is the same as `--depth N`."""
+    if text is None:
+        return None
+    if not text.isdecimal() or not int(text):
+        raise click.UsageError(f"depth is {text!r}; expected a whole number of at least 1.")
+    return int(text)
 
 
 def _part(text: str) -> tuple[str, float]:

@@ -83,7 +83,7 @@ def as_csv(says: str) -> Option:
 
 def embedder_options(example: str) -> Option:
     """Return the repeatable option `-o NAME VALUE`."""
-    says = f"Embedder option, such as -o {example}; or -o dtype float16."
+    says = f"Option of the model, such as -o {example}; or -o dtype float16."
     metavar = "NAME VALUE"
     return click.option(
         "-o", "--option", "options", nargs=2, multiple=True, metavar=metavar, help=says

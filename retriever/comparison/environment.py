@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain
+from typing import Any
 
 from indexes.catalog.records import kind_of
 from indexes.errors import pluralize
@@ -16,7 +17,9 @@ from indexes.threads import cores
 from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.hardware import processor_name
+from retriever.indexing.embedder_pool import shown_spec
 from retriever.indexing.info import IndexInfo
+from retriever.indexing.reranker_pool import RERANKER
 
 LIBRARIES = (
     *("retriever-compare", "faiss-cpu", "tantivy", "sentence-transformers", "torch", "gensim"),
@@ -58,8 +61,10 @@ def _words(info: IndexInfo) -> list[str]:
     if kind_of(info.kind).is_lexical:
         return ["--lexical", "--language", str(options["language"])]
     if options.get("cascade"):
-        first, second = info.parts
-        return ["--cascade", first, "--rerank", second, "--depth", str(options["depth"])]
+        first, *second = info.parts
+        kept = options.get(RERANKER)
+        words = _spec_words(kept) if kept else second
+        return ["--cascade", first, "--rerank", *words, "--depth", str(options["depth"])]
     if info.parts:
         return _fusion_words(info)
     ann = ["--ann", info.factory] if kind_of(info.kind).has_structure else []
@@ -67,8 +72,17 @@ def _words(info: IndexInfo) -> list[str]:
         vectors = next(iter(info.vectors_shared_with), info.embedding)
         return ["--vectors", vectors, "--queries-by", info.queries_by, *ann]
     half = {"dtype": "float16"} if info.dtype == "float16" else {}
-    pairs = [("-o", name, str(value)) for name, value in (*options.items(), *half.items())]
-    return ["--embedder", info.embedder, *chain.from_iterable(pairs), *ann]
+    return ["--embedder", info.embedder, *_option_words({**options, **half}), *ann]
+
+
+def _spec_words(kept: Mapping[str, Any]) -> list[str]:
+    """Return the spec in a reranker's record, and its options."""
+    return [str(shown_spec(kept)), *_option_words(kept["options"])]
+
+
+def _option_words(options: Mapping[str, Any]) -> list[str]:
+    pairs = [("-o", name, str(value)) for name, value in options.items()]
+    return [*chain.from_iterable(pairs)]
 
 
 def _fusion_words(info: IndexInfo) -> list[str]:

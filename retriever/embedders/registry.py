@@ -1,20 +1,16 @@
-"""Embedders by name, such as `static:glove-6b-50d`, with options.
-
-The options of a kind are the keyword arguments of its constructor, so they are defined only once.
-"""
+"""Embedders by name, such as `static:glove-6b-50d`, with options; see `kinds`."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-from indexes.errors import InputError, UnknownNameError
+from indexes.errors import InputError
 from retriever.embedders.base import Embedder, EmbedderSpec
 from retriever.embedders.contextual.embedder import ContextualEmbedder
 from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.hashing import HashingEmbedder
+from retriever.embedders.kinds import Kinds
 from retriever.embedders.static.embedder import StaticEmbedder
 
 KINDS: dict[str, type[Any]] = {
@@ -23,28 +19,12 @@ KINDS: dict[str, type[Any]] = {
     "elmo": ElmoEmbedder,
     "hashing": HashingEmbedder,
 }
-BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_EMBEDDERS = Kinds("embedder", KINDS)
 
 
 def parse_spec(text: str, options: Mapping[str, Any]) -> EmbedderSpec:
-    """Parse a spec from `kind:model` and options, which may be text from a command line.
-
-    An existing path is made absolute.
-
-    Raises:
-        UnknownNameError: an unknown kind.
-        InputError: a model is missing or not allowed, or an option is unknown or of the wrong type.
-    """
-    kind, _, model = text.partition(":")
-    takes_model = "model" in _parameters(kind)
-    if takes_model and not model:
-        raise InputError(f"'{text}' names no model. Write {kind}:NAME or {kind}:PATH.")
-    if model and not takes_model:
-        raise InputError(f"'{kind}' takes no model, but got '{model}'. Write only: {kind}.")
-    path = Path(model).expanduser()
-    absolute = str(path.resolve()) if model and path.exists() else model
-    return EmbedderSpec(kind, absolute, _checked(kind, options))
+    """Parse a spec from `kind:model` and options; see `Kinds.parse`."""
+    return _EMBEDDERS.parse(text, options)
 
 
 def load_embedder(spec: EmbedderSpec) -> Embedder:
@@ -60,52 +40,5 @@ def load_embedder(spec: EmbedderSpec) -> Embedder:
             f"The spec is {spec!r}; expected an EmbedderSpec. "
             "For one from text, use parse_spec(text, {}) first."
         )
-    arguments = [spec.model] if "model" in _parameters(spec.kind) else []
-    embedder: Embedder = KINDS[spec.kind](*arguments, **_checked(spec.kind, spec.options))
+    embedder: Embedder = _EMBEDDERS.make(spec)
     return embedder
-
-
-def _parameters(kind: str) -> dict[str, Any]:
-    """Return the constructor's parameters and their types."""
-    if kind not in KINDS:
-        raise UnknownNameError(f"No kind of embedder '{kind}'. There are: {', '.join(KINDS)}.")
-    constructor = KINDS[kind].__init__
-    types = get_type_hints(constructor)
-    names = list(inspect.signature(constructor).parameters)[1:]
-    return {name: types[name] for name in names}
-
-
-def _checked(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    types = {name: type_ for name, type_ in _parameters(kind).items() if name != "model"}
-    for name in options:
-        if name not in types:
-            raise InputError(f"No option '{name}' for {kind}. It has: {', '.join(types)}.")
-    return {name: _value(kind, name, value, types[name]) for name, value in options.items()}
-
-
-def _value(kind: str, name: str, value: Any, declared: Any) -> Any:
-    """Return the value in one of the declared types, parsing text for other types."""
-    allowed = get_args(declared) or (declared,)
-    if type(value) in allowed:
-        return value
-    for type_ in allowed:
-        if (read := _read(value, type_)) is not None:
-            return read
-    if isinstance(value, str) and value.lower() == "none" and type(None) in allowed:
-        return None
-    expected = " or ".join(EXPECTED[type_] for type_ in allowed if type_ in EXPECTED)
-    raise InputError(f"Option '{name}' of {kind} is {value!r}; expected {expected}.")
-
-
-def _read(value: Any, type_: type) -> Any:
-    """Parse text as a type; None if it is invalid."""
-    if type_ is float and type(value) is int:
-        return float(value)
-    if not isinstance(value, str):
-        return None
-    if type_ is bool:
-        return BOOLEANS.get(value.lower())
-    try:
-        return type_(value) if type_ in (int, float) else None
-    except ValueError:
-        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from retriever.indexing.builds import (
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.info import recall_notes, recall_of
+from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
+from retriever.rerankers.base import Reranker
 
 DEFAULT_LANGUAGE = "english"
 
@@ -39,6 +41,7 @@ class IndexBuilder:
 
     store: Store
     models: EmbedderPool
+    rerankers: RerankerPool
 
     def build(self, name: str, wanted: BuildRequest, progress: Progress) -> BuildReport:
         """Build an index, or bring one up to date; see `Collection.build`."""
@@ -72,6 +75,18 @@ class IndexBuilder:
             raise InputError(f"An index is named twice: {', '.join(parts)}.")
         self.store.combine(name, parts, definition)
         return BuildReport(name, already=self.store.count_passages())
+
+    def rerank(
+        self, name: str, first: str, reranker: Reranker, definition: Mapping[str, Any]
+    ) -> BuildReport:
+        """Name a cascade whose second part is a reranker; see `Collection.cascade`."""
+        self.store.check_new(name)
+        self.store.index(first)
+        notes = self.rerankers.notes(reranker, int(definition["depth"]))
+        kept = reranker_record(reranker, self.store.folder)
+        report = self.combine(name, [first], {**definition, RERANKER: kept})
+        self.rerankers.keep(reranker)
+        return replace(report, notes=notes)
 
     def _words(
         self, name: str, index: IndexRow | None, language: str | None, progress: Progress

@@ -199,7 +199,7 @@ def _pickled(embedder: Embedder) -> bytes:
         ) from None
 
 
-def embedder_record(embedder: Embedder, folder: Path) -> dict[str, Any]:
+def embedder_record(embedder: object, folder: Path) -> dict[str, Any]:
     """Return a JSON record to load an embedder by; a model in the collection by its place there."""
     spec = getattr(embedder, "spec", None) or EmbedderSpec(CUSTOM, type(embedder).__name__)
     kept = {"kind": spec.kind, "model": spec.model, "options": dict(spec.options)}

@@ -28,7 +28,7 @@ def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder)
     if vector_fingerprint(embedder.fingerprint) != vector_fingerprint(embedding.fingerprint):
         raise MismatchError(
             f"Index '{index}' holds vectors of another {embedder.name}: "
-            f"{_differences(embedding.fingerprint, embedder.fingerprint)}. "
+            f"{differences(embedding.fingerprint, embedder.fingerprint)}. "
             "Use the model that made the index, or drop the index and build it with this one."
         )
 
@@ -42,7 +42,7 @@ def check_query_embedder(index: IndexRow, embedding: EmbeddingRow, embedder: Emb
     if vector_fingerprint(embedder.fingerprint) != vector_fingerprint(expected["fingerprint"]):
         raise MismatchError(
             f"Index '{index.name}' has its queries encoded by '{expected['name']}', and this is "
-            f"another: {_differences(expected['fingerprint'], embedder.fingerprint)}. To use it as "
+            f"another: {differences(expected['fingerprint'], embedder.fingerprint)}. To use it as "
             f"it is now, build '{index.name}' again with --queries-by {expected['name']}."
         )
     check_teacher(expected["name"], embedder, index.name, embedding)
@@ -60,7 +60,7 @@ def check_teacher(name: str, student: Embedder, index: str, embedding: Embedding
     if vector_fingerprint(str(teacher)) != vector_fingerprint(embedding.fingerprint):
         raise MismatchError(
             f"'{name}' was distilled from another embedder than the {embedding.model} that made "
-            f"the vectors of '{index}': {_differences(str(teacher), embedding.fingerprint)}. "
+            f"the vectors of '{index}': {differences(str(teacher), embedding.fingerprint)}. "
             f"Give --vectors of the index that it was distilled from, or distill '{index}' again."
         )
     if student.dim != embedding.dim:
@@ -70,7 +70,7 @@ def check_teacher(name: str, student: Embedder, index: str, embedding: Embedding
         )
 
 
-def _differences(made_with: str, now: str) -> str:
+def differences(made_with: str, now: str) -> str:
     """Describe how two fingerprints differ, part by part."""
     old, new = fingerprint_parts(made_with), fingerprint_parts(now)
     return "; ".join(

@@ -20,6 +20,7 @@ from retriever.embedders.base import fingerprint_parts
 from retriever.indexing.builds import EmbeddingTotals, fitted_counts
 from retriever.indexing.embedder_pool import shown_spec
 from retriever.indexing.fingerprints import QUERIES
+from retriever.indexing.reranker_pool import RERANKER
 from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.
@@ -286,6 +287,7 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
         embedder=shown,
         options=dict(index.definition),
         model=shown,
+        fingerprint=index.definition.get(RERANKER, {}).get("fingerprint", ""),
         rows=rows,
         missing=missing,
         stale=stale,
@@ -299,6 +301,9 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
 def _combination(definition: Mapping[str, Any]) -> str:
     """Return `bm25 + minilm, reciprocal rank`, or `bm25, then minilm ranks its best 100`."""
     parts = definition["parts"]
+    if RERANKER in definition:
+        model = shown_spec(definition[RERANKER])
+        return f"{parts[0]}, then {model} ranks its best {definition['depth']}"
     if "cascade" in definition:
         return f"{parts[0]}, then {parts[1]} ranks its best {definition['depth']}"
     how = "reciprocal rank" if definition["fuse"] == RRF else "min-max"

@@ -39,6 +39,8 @@ class Queries:
         self._terms: dict[str, Sequence[Terms]] = {}
         # By index, for each query: whether a search by words found nothing.
         self.unanswered: dict[str, list[bool]] = {}
+        # By index, for each query: the ids of candidates that a reranker could not read.
+        self.unread: dict[str, list[list[str]]] = {}
 
     def subset(self, places: Sequence[int]) -> Queries:
         """Return some of the queries, with what has been computed for them."""

@@ -91,7 +91,7 @@ def fusion_definition(
     }
 
 
-def cascade_definition(*, depth: int = DEPTH) -> Mapping[str, Any]:
+def cascade_definition(*, depth: int = DEPTH) -> dict[str, Any]:
     """Return the definition of a cascade (reranking); `depth` is checked as in a fusion."""
     return {"cascade": True, "depth": _checked_depth(depth)}
 

@@ -19,7 +19,7 @@ from retriever.search.fusion import Fusion
 
 
 @dataclass(frozen=True)
-class _Combination:
+class Combination:
     """What a fusion and a cascade share."""
 
     name: str
@@ -56,7 +56,7 @@ class _Combination:
 
 
 @dataclass(frozen=True)
-class FusedFinder(_Combination):
+class FusedFinder(Combination):
     """Several finders with their answers fused into one."""
 
     fusion: Fusion
@@ -95,7 +95,7 @@ class FusedFinder(_Combination):
 
 
 @dataclass(frozen=True)
-class CascadedFinder(_Combination):
+class CascadedFinder(Combination):
     """Reranking: the first finds `depth` candidates, the second ranks exactly those.
 
     Candidates that the second cannot score, without a vector for example, are left out.

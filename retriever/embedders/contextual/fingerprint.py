@@ -55,13 +55,13 @@ def fingerprint_of_model(
     return fingerprint_of(
         **chosen,
         kind="contextual",
-        weights=_weights_checksum(model),
+        weights=weights_checksum(_used_weights(model)),
         modules=[_describe(module) for module in model],
         config=_config(model),
         prompts={name: text for name, text in sorted(model.prompts.items()) if text},
         default_prompt=model.default_prompt_name,
         max_length=max_length,
-        vocabulary=_vocabulary_checksum(model.tokenizer),
+        vocabulary=vocabulary_checksum(model.tokenizer),
         probe=_probe(model),
         text="normalized",
         unit=similarity == COSINE,
@@ -74,21 +74,22 @@ def _probe(model: Any) -> list[int]:
     return [] if read is None else np.asarray(read.cpu()).ravel().tolist()
 
 
-def _weights_checksum(model: Any) -> str:
-    """Return the SHA-256 of name, type, shape and bytes of the weights, ordered by name.
-
-    Poolers without use are left out: a file without one makes the same vectors.
-    """
+def weights_checksum(weights: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of name, type, shape and bytes of all weights, ordered by name."""
     digest = hashlib.sha256()
-    beside = tuple(_unused_poolers(model))
-    for name, weight in sorted(model.state_dict().items()):
-        if name.startswith(beside):
-            continue
+    for name, weight in sorted(weights.items()):
         digest.update(f"{name}\0{weight.dtype}\0{tuple(weight.shape)}\0".encode())
         flat = weight.detach().cpu().contiguous().reshape(-1)
         # numpy has no bfloat16: every type is read as bytes.
         digest.update(flat.view(flat[:0].byte().dtype).numpy().data)
     return digest.hexdigest()
+
+
+def _used_weights(model: Any) -> dict[str, Any]:
+    """Return all weights but those of unused poolers: a file without one makes the same vectors."""
+    beside = tuple(_unused_poolers(model))
+    weights = model.state_dict()
+    return {name: weight for name, weight in weights.items() if not name.startswith(beside)}
 
 
 def _unused_poolers(model: Any) -> Iterator[str]:
@@ -129,7 +130,7 @@ def _config(model: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
 
 
-def _vocabulary_checksum(tokenizer: Any) -> str:
+def vocabulary_checksum(tokenizer: Any) -> str:
     """Return the SHA-256 of all tokens and their ids."""
     known = tokenizer.get_vocab()
     if not isinstance(known, Mapping):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from retriever.embedders import hub
 from retriever.embedders.contextual.diagnosis import reason_of
@@ -20,6 +20,8 @@ from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.contextual.torch_model import SentenceModel
 from retriever.embedders.contextual.vocabulary import check_vocabulary
 from retriever.embedders.contextual.weights import LoadReport, check_types
+
+Loaded = TypeVar("Loaded")
 
 # Where the reports on the networks that this thread is loading go.
 _reports: ContextVar[list[LoadReport] | None] = ContextVar("reports", default=None)
@@ -35,22 +37,55 @@ def load(
             lack weights that its vectors depend on, or have them as whole numbers.
         InputError: an option that this model does not support.
     """
-    place, tried = hub.locate_sentence_model(model)
+
+    def attempt(place: Path | str, local: bool) -> tuple[Any, list[LoadReport], bool]:
+        from sentence_transformers import SentenceTransformer
+
+        made = partial(SentenceTransformer, str(place), device=device, local_files_only=local)
+        loaded, reports = _reported(made, progress=not local)
+        check_vocabulary(loaded)
+        return loaded, reports, hub.is_raw_checkpoint(place)
+
+    loaded, reports, raw = _first_loaded(model, attempt, "sentence model", hub.SENTENCE_PACKAGES)
+    check_types(reports, hub.files_of_sentence_model(model).values())
+    return SentenceModel(loaded, choices, raw=raw, reports=reports)
+
+
+def load_cross_encoder(
+    model: str | os.PathLike[str], device: str | None, max_length: int | None
+) -> tuple[Any, list[LoadReport]]:
+    """Load a `CrossEncoder` as `load` does; return it and the reports on its weights.
+
+    Raises:
+        ModelNotAvailableError: it cannot be loaded; the message lists what was tried.
+    """
+
+    def attempt(place: Path | str, local: bool) -> tuple[Any, list[LoadReport]]:
+        from sentence_transformers import CrossEncoder
+
+        options = {"device": device, "local_files_only": local, "max_length": max_length}
+        return _reported(partial(CrossEncoder, str(place), **options), progress=not local)
+
+    return _first_loaded(model, attempt, "cross-encoder", {})
+
+
+def _first_loaded(
+    model: str | os.PathLike[str],
+    attempt: Callable[[Path | str, bool], Loaded],
+    noun: str,
+    packages: dict[str, str],
+) -> Loaded:
+    """Return what the first attempt that does not fail loads, of those in order."""
+    place, tried = hub.locate_sentence_model(model, noun, packages)
     for where, local in _attempts(place):
         try:
-            loaded, reports = _sentence_transformer(str(place), device, local)
-            check_vocabulary(loaded)
-            files = hub.files_of_sentence_model(model)
-            raw = hub.is_raw_checkpoint(place)
+            return attempt(place, local)
         except Exception as error:  # each library below raises its own kinds
             folder = place if isinstance(place, Path) else None
             tried.append(f"{where} {place}: {reason_of(error, folder, _tokenizer)}")
-        else:
-            check_types(reports, files.values())
-            return SentenceModel(loaded, choices, raw=raw, reports=reports)
     if not isinstance(place, Path) and hub.is_offline():
         tried.append("Hugging Face: skipped, HF_HUB_OFFLINE is set")
-    raise hub.not_available("sentence model", os.fspath(model), tried, hub.SENTENCE_PACKAGES)
+    raise hub.not_available(noun, os.fspath(model), tried, packages)
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -71,18 +106,14 @@ def _attempts(place: Path | str) -> list[tuple[str, bool]]:
     return [cache, online] if hub.files_of_sentence_model(place) else [online, cache]
 
 
-def _sentence_transformer(
-    place: str, device: str | None, local: bool
-) -> tuple[Any, list[LoadReport]]:
-    """Return a `SentenceTransformer`, and the reports of transformers on its weights."""
-    from sentence_transformers import SentenceTransformer
-
+def _reported(make: Callable[[], Any], *, progress: bool) -> tuple[Any, list[LoadReport]]:
+    """Return the model that a call makes, and the reports of transformers on its weights."""
     _report_loads()
     reports: list[LoadReport] = []
     token = _reports.set(reports)
     try:
-        with _quiet(progress=not local):
-            return SentenceTransformer(place, device=device, local_files_only=local), reports
+        with _quiet(progress=progress):
+            return make(), reports
     finally:
         _reports.reset(token)
 

@@ -83,6 +83,10 @@ class ModelTokenizer:
             if coming is not None:
                 yield coming[0], coming[1].result()
 
+    def highest(self) -> int:
+        """Return the highest number of a token; -1 without any."""
+        return max(self._tokenizer.get_vocab().values(), default=-1)
+
     def length_of_prompt(self, prompt: str) -> int:
         """Count the tokens that a prompt adds before a text, leading special tokens included."""
         encoded = self._tokenizer.encode(prompt)

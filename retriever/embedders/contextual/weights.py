@@ -5,8 +5,9 @@ transformers fills them with random numbers or constants, and only logs that it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,25 @@ class LoadReport:
         return {name: known[name] for name in sorted({*self.missing, *self.mismatched})}
 
 
-def settle_weights(model: Any, reports: Sequence[LoadReport]) -> None:
-    """Check that the files of a `SentenceTransformer` fill all weights that its vectors depend on.
+@dataclass(frozen=True)
+class Purpose:
+    """What a model is for: its `noun` and what it `gives`, in messages.
 
-    Others are set to zero, so that they are equal at every load.
+    `outputs` yields, for a model, tensors that it computes for some texts.
+    """
+
+    noun: str
+    gives: str
+    outputs: Callable[[Any], Iterator[Any]]
+
+
+def settle_weights(
+    model: Any, reports: Sequence[LoadReport], purpose: Purpose | None = None
+) -> None:
+    """Check that the files of a model fill all weights that what it computes depends on.
+
+    Others are set to zero, so that they are equal at every load. By default, the model is a
+    `SentenceTransformer` and computes vectors.
 
     Raises:
         ModelNotAvailableError: the message names weights that are not filled.
@@ -54,11 +70,12 @@ def settle_weights(model: Any, reports: Sequence[LoadReport]) -> None:
     unfilled = [weight for report in reports for weight in report.unfilled().values()]
     if not unfilled:
         return
-    reached = _reached(model, unfilled)
+    purpose = purpose or Purpose("Sentence model", "vectors depend", _outputs)
+    reached = _reached(partial(purpose.outputs, model), unfilled)
     for report in reports:
-        if reasons := list(_reasons(report, reached)):
+        if reasons := list(_reasons(report, reached, purpose.gives)):
             raise ModelNotAvailableError(
-                f"Sentence model {report.network.name_or_path} has no usable weights: "
+                f"{purpose.noun} {report.network.name_or_path} has no usable weights: "
                 f"{'; '.join(reasons)}. Get its files again, or choose another model."
             )
     for weight in unfilled:
@@ -98,8 +115,8 @@ def _whole(path: Path) -> Iterator[tuple[str, str]]:
                 yield name, kind
 
 
-def _reached(model: Any, weights: Sequence[Any]) -> set[int]:
-    """Return the identities of those weights that the vectors of some sentences depend on.
+def _reached(outputs: Callable[[], Iterator[Any]], weights: Sequence[Any]) -> set[int]:
+    """Return the identities of those weights that some outputs depend on.
 
     They are the leaves of the graph that torch records for derivatives, so a weight counts whatever
     its value is. Weights without derivatives (integers) always count.
@@ -112,7 +129,7 @@ def _reached(model: Any, weights: Sequence[Any]) -> set[int]:
         with torch.inference_mode(False), torch.enable_grad():
             for weight in traced:
                 weight.requires_grad_(True)
-            leaves = {id(leaf) for leaf in _leaves(list(_outputs(model)))}
+            leaves = {id(leaf) for leaf in _leaves(list(outputs()))}
     finally:
         for weight, needed in zip(traced, before, strict=True):
             weight.requires_grad_(needed)
@@ -144,12 +161,12 @@ def _leaves(outputs: Iterable[Any]) -> Iterator[Any]:
             yield node.variable
 
 
-def _reasons(report: LoadReport, reached: set[int]) -> Iterator[str]:
+def _reasons(report: LoadReport, reached: set[int], gives: str) -> Iterator[str]:
     """Yield why a network is refused, as clauses; none if it is not."""
     needed = {name for name, weight in report.unfilled().items() if id(weight) in reached}
     if absent := sorted(needed - report.mismatched.keys()):
         yield (
-            f"they lack {_count(absent)} that its vectors depend on: {_listed(absent)}"
+            f"they lack {_count(absent)} that its {gives} on: {_listed(absent)}"
             f"{_prefix_hint(absent, report.extra)}"
         )
     if other := sorted(needed & report.mismatched.keys()):
@@ -158,7 +175,7 @@ def _reasons(report: LoadReport, reached: set[int]) -> Iterator[str]:
             for name in other
             for shape, expected in [report.mismatched[name]]
         ]
-        yield f"{_count(other)} that its vectors depend on has another shape: {_listed(shapes)}"
+        yield f"{_count(other)} that its {gives} on has another shape: {_listed(shapes)}"
 
 
 def _count(names: Sequence[str]) -> str:

@@ -1,0 +1,102 @@
+"""Things chosen by name, such as `static:glove-6b-50d`, with options.
+
+The options of a kind are the keyword arguments of its constructor, so they are defined only once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from indexes.errors import InputError, UnknownNameError
+from retriever.embedders.base import EmbedderSpec
+
+BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Classes by the name of their kind; `noun` is what they are called in messages."""
+
+    noun: str
+    classes: Mapping[str, type[Any]]
+
+    def parse(self, text: str, options: Mapping[str, Any]) -> EmbedderSpec:
+        """Parse a spec from `kind:model` and options, which may be text from a command line.
+
+        An existing path is made absolute.
+
+        Raises:
+            UnknownNameError: an unknown kind.
+            InputError: a model is missing or not allowed, or an option is unknown or of the wrong
+                type.
+        """
+        kind, _, model = text.partition(":")
+        takes_model = "model" in self.parameters(kind)
+        if takes_model and not model:
+            raise InputError(f"'{text}' names no model. Write {kind}:NAME or {kind}:PATH.")
+        if model and not takes_model:
+            raise InputError(f"'{kind}' takes no model, but got '{model}'. Write only: {kind}.")
+        path = Path(model).expanduser()
+        absolute = str(path.resolve()) if model and path.exists() else model
+        return EmbedderSpec(kind, absolute, self.checked(kind, options))
+
+    def make(self, spec: EmbedderSpec) -> Any:
+        """Return an object of the class that a spec names, made with its model and options.
+
+        Raises:
+            UnknownNameError: an unknown kind.
+            InputError: an option is unknown or of the wrong type.
+        """
+        arguments = [spec.model] if "model" in self.parameters(spec.kind) else []
+        return self.classes[spec.kind](*arguments, **self.checked(spec.kind, spec.options))
+
+    def parameters(self, kind: str) -> dict[str, Any]:
+        """Return the parameters of a kind's constructor and their types."""
+        if kind not in self.classes:
+            known = ", ".join(self.classes)
+            raise UnknownNameError(f"No kind of {self.noun} '{kind}'. There are: {known}.")
+        constructor = self.classes[kind].__init__
+        types = get_type_hints(constructor)
+        names = list(inspect.signature(constructor).parameters)[1:]
+        return {name: types[name] for name in names}
+
+    def checked(self, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options in the types that the constructor of a kind declares."""
+        types = {name: type_ for name, type_ in self.parameters(kind).items() if name != "model"}
+        for name in options:
+            if name not in types:
+                raise InputError(f"No option '{name}' for {kind}. It has: {', '.join(types)}.")
+        return {name: _value(kind, name, value, types[name]) for name, value in options.items()}
+
+
+def _value(kind: str, name: str, value: Any, declared: Any) -> Any:
+    """Return the value in one of the declared types, parsing text for other types."""
+    allowed = get_args(declared) or (declared,)
+    if type(value) in allowed:
+        return value
+    for type_ in allowed:
+        if (read := _read(value, type_)) is not None:
+            return read
+    if isinstance(value, str) and value.lower() == "none" and type(None) in allowed:
+        return None
+    expected = " or ".join(EXPECTED[type_] for type_ in allowed if type_ in EXPECTED)
+    raise InputError(f"Option '{name}' of {kind} is {value!r}; expected {expected}.")
+
+
+def _read(value: Any, type_: type) -> Any:
+    """Parse text as a type; None if it is invalid."""
+    if type_ is float and type(value) is int:
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    if type_ is bool:
+        return BOOLEANS.get(value.lower())
+    try:
+        return type_(value) if type_ in (int, float) else None
+    except ValueError:
+        return None

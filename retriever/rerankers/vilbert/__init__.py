@@ -1,0 +1,1 @@
+"""ViLBERT: a query and the regions of an image, read together."""
