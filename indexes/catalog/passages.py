@@ -15,6 +15,7 @@ from indexes.catalog.database import Catalog, Row
 from indexes.catalog.stale import StalePassages, merged
 from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
 from indexes.document import Document
+from indexes.images import Image
 from indexes.neighbors import NO_KEY, Keys
 
 Read = TypeVar("Read")
@@ -30,12 +31,21 @@ DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
 CHOSEN = "(SELECT value FROM json_each(?))"
 
 
+# What a passage has to embed: a text, or the image of its document.
+Content = str | Image
+
+
 @dataclass(frozen=True)
 class Passage:
-    """A text to embed, and its key: the text of a key never changes."""
+    """A text or an image to embed, and its key: the content of a key never changes."""
 
     key: int
-    text: str
+    content: Content
+
+    @property
+    def text(self) -> str:
+        """The text; empty for an image."""
+        return self.content if isinstance(self.content, str) else ""
 
 
 class FoundPassage(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.passages import Content
 from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, NewEmbedding, kind_of
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
@@ -195,9 +196,9 @@ class _Source:
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
 
-    def encode(self, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
+    def encode(self, contents: Sequence[Content]) -> tuple[Matrix, dict[str, int]]:
         """Encode documents; see `embedder_pool.encode`."""
-        return encode(self.embedder, texts)
+        return encode(self.embedder, contents)
 
     def encoder(self, index: str) -> Encode:
         """Return what embeds documents; load the embedder of an index if none was given."""
