@@ -47,6 +47,8 @@ class Documents:
         *sources: DocumentSource,
         format: str | None = None,  # noqa: A002 - the field's word, and --format on the command line
         skip_bad: bool = False,
+        image: str | None = None,
+        copy_images: bool = False,
         progress: Progress | None = None,
     ) -> Added:
         """Insert or update documents by `doc_id`.
@@ -74,6 +76,7 @@ class Documents:
             spans=spans,
             source=SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}"),
             skip_bad=skip_bad,
+            copy_images=copy_images,
             progress=progress or ignore_progress,
         )
 

@@ -32,7 +32,9 @@ class Bm25Builder:
         intact = old is not None and not rebuild and self.writer.is_intact(old)
         if old and intact and self._has_read_all(old):
             return old
-        stop, total = self.writer.corpus.stop_key(), self.writer.corpus.count_all_passages()
+        corpus = self.writer.corpus
+        stop = corpus.stop_key()
+        total = corpus.count_texts(1, stop)
         generation = self.writer.catalog.generation() + 1
         file = f"lexical/{name}-{generation}"
         started = time.perf_counter()
@@ -40,7 +42,7 @@ class Bm25Builder:
             rows = build(
                 folder / file,
                 language,
-                Source(self.writer.texts, self.writer.corpus.count_passages, stop),
+                Source(self.writer.texts, corpus.count_texts, stop),
                 lambda done: progress(done, total),
                 folder / str(old.file) if old and intact else None,
             )
@@ -67,5 +69,5 @@ class Bm25Builder:
 
     def _has_read_all(self, index: IndexRow) -> bool:
         corpus, stop = self.writer.corpus, index.stop_key
-        current = stop == corpus.stop_key() and index.rows == corpus.count_passages(1, stop)
+        current = stop == corpus.stop_key() and index.rows == corpus.count_texts(1, stop)
         return current and index.definition.get("text") == READING

@@ -141,10 +141,9 @@ class Builder:
     def all_texts(self, progress: Progress) -> Iterator[str]:
         """Yield the text of every passage, in key order; images are left out."""
         corpus = self.writer.corpus
-        total = corpus.count_all_passages()
+        total = corpus.count_texts(1, corpus.stop_key())
         for done, passage in enumerate(self.writer.texts(1, corpus.stop_key()), start=1):
-            if isinstance(passage.content, str):
-                yield passage.content
+            yield passage.text
             if done % 1_000 == 0 or done == total:
                 progress(done, total)
 

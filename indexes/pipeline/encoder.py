@@ -143,7 +143,8 @@ class FaultTolerantEncoder:
             # Zeros prove nothing: an embedder may return them without using its model.
             filled = vectors.any(axis=1)
             self.known_good = passages[int(filled.argmax())].content if filled.any() else None
-        return EncodedBatch(keys, vectors, seconds, {"texts": len(keys), **report})
+        texts = sum(isinstance(passage.content, str) for passage in passages)
+        return EncodedBatch(keys, vectors, seconds, {"texts": texts, **report})
 
     def _failed(self, passage: Passage, error: Exception) -> FailedPassage:
         self._row += 1
