@@ -39,6 +39,12 @@ class Documents:
         spec = self._store.split()
         return None if spec is None else splitter_of(spec)
 
+    @property
+    def has_several_passages(self) -> bool:
+        """Whether documents may have several passages: they are split, or have text and image."""
+        with self._store.snapshot() as now:
+            return now.corpus.is_split or now.corpus.has_several()
+
     def __len__(self) -> int:
         """Return the number of documents."""
         return self._store.count()
