@@ -36,6 +36,11 @@ def passage_row_checksum(key: int, document: int, start: int, stop: int) -> int:
     return crc32(_PASSAGE(key, document, start, stop))
 
 
+def image_row_checksum(document: int, source: str, path: str, checksum: str, copied: int) -> int:
+    """Return the checksum of an image's row."""
+    return crc32(f"{document} {len(source)} {source} {path} {checksum} {copied}".encode())
+
+
 def is_intact_document(row: Sequence[object]) -> bool:
     """Return whether a row (document, doc_id, checksum, metadata, seal) is as committed."""
     number, doc_id, checksum, metadata, row_checksum = row

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexes.checksums import text_checksum
 from indexes.errors import InputError, short_repr
+from indexes.images import Image, ImageSource
 
 
 @dataclass(frozen=True)
@@ -17,17 +18,30 @@ class Document:
     """One document of a corpus.
 
     `doc_id` is unique in a collection. `metadata` holds anything that JSON can hold. The text may
-    be empty: such a document is stored and listed, but no embedding can find it.
+    be empty: such a document is stored and listed, but no embedding of texts can find it. `image`
+    may be given as a path, bytes, an image of Pillow or an `Image`, which it becomes.
 
     Raises:
-        InputError: a field has the wrong type, `doc_id` is empty, a text is not valid Unicode, or
-            `metadata` holds a value that JSON cannot hold.
+        InputError: a field has the wrong type, `doc_id` is empty, a text is not valid Unicode,
+            `metadata` holds a value that JSON cannot hold, or the image's file cannot be read.
     """
 
     doc_id: str
-    text: str
+    text: str = ""
     title: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    image: Image | None = None
+
+    if TYPE_CHECKING:  # An image may be given in more forms than it is kept in.
+
+        def __init__(
+            self,
+            doc_id: str,
+            text: str = "",
+            title: str = "",
+            metadata: Mapping[str, Any] = ...,
+            image: ImageSource | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in ("doc_id", "text", "title"):
@@ -38,9 +52,13 @@ class Document:
             # SQLite's JSON functions would end the id there.
             raise InputError("'doc_id' holds a NUL character; use another id")
         self.metadata_json()
+        if self.image is not None and not isinstance(self.image, Image):
+            object.__setattr__(self, "image", Image.of(self.image))
 
     @classmethod
-    def stored(cls, doc_id: str, text: str, title: str, metadata: str) -> Document:
+    def stored(
+        cls, doc_id: str, text: str, title: str, metadata: str, image: Image | None = None
+    ) -> Document:
         """Return a document from the catalog, `metadata` as JSON, without checking it again."""
         document = object.__new__(cls)
         fields = document.__dict__  # one by one: the fastest way around a frozen class
@@ -48,6 +66,8 @@ class Document:
         fields["text"] = text
         fields["title"] = title
         fields["metadata"] = {} if metadata == "{}" else _DECODE(metadata)[0]
+        if image is not None:
+            fields["image"] = image
         return document
 
     def metadata_json(self) -> str:
@@ -64,7 +84,7 @@ class Document:
             raise _bad_metadata(self.metadata) from None
 
     def content_checksum(self) -> bytes:
-        """Return 16 bytes that change with the title or the text: then it is embedded again."""
+        """Return 16 bytes that change with the title or the text."""
         return self._checksum
 
     @cached_property

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from indexes.errors import InputError
+
+# What a user may give as an image; also an image of Pillow, which is not imported here.
+ImageSource = str | os.PathLike[str] | bytes | Any
+
+# The first bytes of common formats.
+_SIGNATURES = (
+    (b"\x89PNG", ".png"),
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"RIFF", ".webp"),
+    (b"GIF8", ".gif"),
+)
+# Modes of Pillow that PNG has.
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,24 @@ class Image:
     data: bytes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
+    def of(cls, given: ImageSource) -> Image:
+        """Return a path, bytes or an image of Pillow (its present frame, as PNG) as an image.
+
+        Raises:
+            InputError: it is none of these, or a file that cannot be read.
+        """
+        if isinstance(given, Image):
+            return given
+        if isinstance(given, bytes | bytearray | memoryview):
+            return cls.of_bytes(bytes(given))
+        if isinstance(given, str | os.PathLike):
+            return cls.of_file(Path(given))
+        if any(kind.__module__.partition(".")[0] == "PIL" for kind in type(given).__mro__):
+            return cls.of_bytes(_png(given))
+        kind = type(given).__name__
+        raise InputError(f"The image is {kind}; expected a path, bytes or an image of Pillow.")
+
+    @classmethod
     def of_bytes(cls, data: bytes, source: str = "image") -> Image:
         """Return an image that is held in memory."""
         return cls(source, hashlib.sha256(data).hexdigest(), data=data)
@@ -32,8 +66,13 @@ class Image:
         """Return an image that stays in its file.
 
         Raises:
-            InputError: the file cannot be read.
+            InputError: the file cannot be read, or its name is not UTF-8.
         """
+        try:
+            str(path.absolute()).encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(path).decode(errors="backslashreplace")
+            raise InputError(f"{shown}: the image's name is not UTF-8. Rename it.") from None
         return cls(str(path), hashlib.sha256(_bytes_of(path)).hexdigest(), path.absolute())
 
     def read(self) -> bytes:
@@ -52,9 +91,21 @@ class Image:
         return data
 
 
+def extension_of(data: bytes) -> str:
+    """Return the extension of an image's format, by its first bytes, or else `.image`."""
+    return next((extension for sign, extension in _SIGNATURES if data.startswith(sign)), ".image")
+
+
+def _png(image: Any) -> bytes:
+    buffer = io.BytesIO()
+    shown = image if image.mode in _PNG_MODES else image.convert("RGB")
+    shown.save(buffer, "PNG", exif=image.getexif())  # with its rotation
+    return buffer.getvalue()
+
+
 def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in its name
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(f"{path}: the image cannot be read ({reason}).") from error

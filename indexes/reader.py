@@ -14,6 +14,7 @@ import numpy as np
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filtering import check_passages, indexed_fields
+from indexes.catalog.images import FOLDER as IMAGES
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry, gaps
 from indexes.document import Document
@@ -31,7 +32,7 @@ Answer = TypeVar("Answer")
 
 CATALOG = "catalog.db"
 # Folders of the files that count if the catalog names them.
-FOLDERS = ("vectors", "ann", "lexical", "fitted")
+FOLDERS = ("vectors", "ann", "lexical", "fitted", IMAGES)
 ROWS = 4_096
 
 
@@ -39,13 +40,16 @@ ROWS = 4_096
 class Counts:
     """Progress of an embedding: passages that it can find, and what it has not embedded yet.
 
-    Of the missing documents, `stale_documents` answer by an earlier text.
+    Of the missing documents, `stale_documents` answer by an earlier text. Of the passages that are
+    not missing, `images` are images; `only_images` of these are all that their document has.
     """
 
     rows: int
     missing_passages: int
     missing_documents: int
     stale_documents: int
+    images: int = 0
+    only_images: int = 0
 
 
 class Reader:
@@ -147,7 +151,7 @@ class Reader:
         return self.read(question)
 
     def embedded(self, index: str, most: int) -> Iterator[tuple[list[str], Matrix]]:
-        """Yield (texts, vectors (n, dim)) of passages that an index has vectors of, in order.
+        """Yield (texts, vectors (n, dim)) of texts that an index has vectors of, in order.
 
         At most `most` of them, evenly spread. All are read from one state of the collection.
         """
@@ -167,7 +171,9 @@ class Reader:
             keys = block.keys[start : start + ROWS]
             found = self.corpus.found(keys.tolist())
             texts = [found[key].text for key in keys.tolist()]
-            yield texts, np.asarray(block.vectors[start : start + ROWS], np.float32)
+            of_text = [row for row, text in enumerate(texts) if text is not None]
+            vectors = np.asarray(block.vectors[start : start + ROWS], np.float32)
+            yield [text for text in texts if text is not None], vectors[of_text]
 
     def is_refitting(self, embedding: EmbeddingRow) -> bool:
         """Return whether an embedding has an unfinished `refit`."""
@@ -191,19 +197,35 @@ class Reader:
                 missing_passages=sum(self.corpus.count_passages(*gap) for gap in left),
                 missing_documents=self.corpus.count_documents(left),
                 stale_documents=stale.count_in(map(keys_of, shards)),
+                **self._images_outside(left),
             )
+
+    def _images_outside(self, gaps: Sequence[tuple[int, int]]) -> dict[str, int]:
+        """Return the numbers of images of `Counts`, whose keys are in none of some intervals."""
+        if not self.corpus.images.exist():
+            return {}
+        sql = """
+            SELECT COUNT(*), COALESCE(SUM(NOT EXISTS (
+                SELECT 1 FROM passages AS text WHERE text.document = image.document AND start >= 0
+            )), 0) FROM passages AS image WHERE start < 0 AND NOT EXISTS (
+                SELECT 1 FROM json_each(?) AS gap WHERE key >= json_extract(gap.value, '$[0]')
+                AND key < json_extract(gap.value, '$[1]')
+            )
+        """
+        images, only = self.catalog.rows(sql, [json.dumps(gaps)])[0]
+        return {"images": images, "only_images": only}
 
     def unread(self, index: IndexRow) -> Counts:
         """Return the progress of a BM25 index."""
         with self.catalog.reading():
             check_passages(self.catalog)
             left = [(index.stop_key, self.corpus.stop_key())]
-            missing = self.corpus.count_passages(*left[0])
             return Counts(
-                rows=self.corpus.count_all_passages() - missing,
-                missing_passages=missing,
+                rows=self.corpus.count_texts(1, index.stop_key),
+                missing_passages=self.corpus.count_texts(*left[0]),
                 missing_documents=self.corpus.count_documents(left),
                 stale_documents=self.corpus.stale.answering(index.holder, left).count,
+                **self._images_outside(left),
             )
 
     def tail(self, index: IndexRow) -> int:

@@ -84,14 +84,17 @@ class Store(Reader):
         spans: Spans | None,
         source: Callable[[], bytes | None],
         skip_bad: bool,
+        copy_images: bool,
         progress: Progress,
     ) -> Added:
         """Insert or update documents by `doc_id`, given with their places for messages.
 
         `spans` splits a text into passages; None: not at all. Documents are committed every few
         seconds, so that an interrupted call has little to repeat: a document with the same title
-        and text costs nothing again. `source` returns a fingerprint of all records, or None: if
-        they were added before, and no document has changed since, they are not read.
+        and text, and the same image, costs nothing again. With `copy_images`, images in files are
+        copied into the collection, as images without a file always are. `source` returns a
+        fingerprint of all records, or None: if they were added before, and no document has changed
+        since, they are not read.
 
         Raises:
             BadRecordsError: some cannot be used and `skip_bad` is false; says what was kept.
@@ -101,7 +104,8 @@ class Store(Reader):
             if (known := self._known_source(fingerprint)) is not None:
                 progress(known, known)
                 return Added(unchanged=known)
-            ingest = IngestBatches(Upsert(self.catalog, spans), iter(records), skip_bad, progress)
+            upsert = Upsert(self.catalog, spans, copy_images=copy_images)
+            ingest = IngestBatches(upsert, iter(records), skip_bad, progress)
             for batch in ingest.batches():
                 # The user's own code has finished with these: no transaction waits for it.
                 pending = ingest.diff(batch)
@@ -363,7 +367,8 @@ class Store(Reader):
     def _leftovers(self) -> list[Path]:
         # What a damaged catalog does not name may be needed: then `reading` raises.
         with self.catalog.reading():
-            named = {row.file for row in self.registry.indexes()}
+            named: set[str | None] = {*self.corpus.images.copies()}
+            named |= {row.file for row in self.registry.indexes()}
             for embedding in self.registry.embeddings():
                 named.add(embedding.fitted.file)
                 named |= {shard.file for shard in self.registry.shards(embedding.number)}

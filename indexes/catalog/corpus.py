@@ -35,7 +35,7 @@ class Corpus(Passages):
         for source in ("documents", "documents NOT INDEXED"):
             sql = f"SELECT {DOCUMENT} FROM {source} LEFT JOIN texts USING (document)"
             row = row or self._catalog.row(f"{sql} WHERE doc_id = ?", [doc_id])
-        return self._document(row) if row else None
+        return next(self._documents([row])) if row else None
 
     def unknown_ids(self, doc_ids: Sequence[str]) -> list[str]:
         """Return those of some ids that no document has, in the order given."""
@@ -62,7 +62,7 @@ class Corpus(Passages):
             )[0]
         count = 0
         for page in self._catalog.pages(sql, [stop], TEXT_PAGE):
-            yield from map(self._document, page)
+            yield from self._documents(page)
             count += len(page)
         if count != expected and self.content() == content:
             raise self._catalog.damage(f"of {expected:,} documents, {count:,} were found")
@@ -71,14 +71,17 @@ class Corpus(Passages):
         """Yield the documents of some ids, in no order; unknown ids are left out."""
         sql = "SELECT document FROM json_each(?) JOIN documents ON doc_id = value"
         numbers = [number for (number,) in self._catalog.rows(sql, [_possible(doc_ids)])]
-        yield from map(document_of, self.with_texts(numbers))
+        yield from (document for _, document in self.documents_with(numbers))
 
     def checksum(self) -> str:
-        """Return SHA-256 over all ids and the checksums of their texts, by id; 16 digits."""
+        """Return SHA-256 over all ids and the checksums of their contents, by id; 16 digits."""
         digest = hashlib.sha256()
-        sql = "SELECT doc_id, checksum FROM documents ORDER BY doc_id"
-        for doc_id, checksum in self._catalog.stream(sql, []):
-            digest.update(doc_id.encode() + b"\0" + checksum)
+        sql = """
+            SELECT doc_id, documents.checksum, COALESCE(images.checksum, '')
+            FROM documents LEFT JOIN images USING (document) ORDER BY doc_id
+        """
+        for doc_id, checksum, image in self._catalog.stream(sql, []):
+            digest.update(doc_id.encode() + b"\0" + checksum + image.encode())
         return digest.hexdigest()[:16]
 
     def numbered(self) -> Iterator[tuple[int, Document]]:
@@ -86,9 +89,11 @@ class Corpus(Passages):
         for number, doc_id, _, metadata, _ in checked_rows(self._catalog):
             yield number, Document(doc_id, "", "", json.loads(metadata))
 
-    def _document(self, row: Sequence[object]) -> Document:
-        check_text(self._catalog, row)
-        return document_of(row)
+    def _documents(self, rows: Sequence[Row]) -> Iterator[Document]:
+        image = self.images.of(row[0] for row in rows).get
+        for row in rows:
+            check_text(self._catalog, row)
+            yield document_of(row, image(row[0]))
 
     def matching(self, where: Filter) -> Keys:
         """Return all keys of documents that match a filter, stale ones too, ascending."""
@@ -131,6 +136,7 @@ class Corpus(Passages):
         waiting = (number for (number,) in rows)
         while some := list(islice(waiting, DELETED_AT_ONCE)):
             removed = self.tombstone_passages(some)
+            self.images.remove(some)
             chosen = [json.dumps(some)]
             for table in ("documents", "texts", "field_values"):
                 self._catalog.execute(f"DELETE FROM {table} WHERE document IN {CHOSEN}", chosen)

@@ -28,6 +28,7 @@ MANIFEST = (
     "SELECT COUNT(*), SUM(key) FROM tombstones",
     "SELECT COUNT(*), SUM(key), SUM(holder), SUM(document) FROM stale NOT INDEXED",
     "SELECT * FROM sources ORDER BY fingerprint",
+    "SELECT COUNT(*), SUM(document), SUM(seal) FROM images",
 )
 # SQLite's result codes for an intact file that cannot be used now.
 TEMPORARY = {
@@ -273,7 +274,10 @@ class Catalog:
     def generation(self) -> int:
         """Return how many commits changed what a search can see; in `reading()`, its state's."""
         known: int | None = getattr(self._local, "generation", None)
-        return int(self.value("SELECT generation FROM state")) if known is None else known
+        found = self.value("SELECT generation FROM state") if known is None else known
+        if not isinstance(found, int):
+            raise self.damage("its row of state is not what was committed")
+        return found
 
     @property
     def _connection(self) -> sqlite3.Connection:

@@ -12,9 +12,10 @@ steps = Migrations("retriever")
 
 FIRST = "0001_documents_embeddings_indexes"
 STALE = "0002_stale_passages"
+IMAGES = "0003_images"
 
 # A step that a catalog has and this list lacks comes from a newer version.
-NAMES = frozenset({FIRST, STALE})
+NAMES = frozenset({FIRST, STALE, IMAGES})
 
 
 @steps(name=FIRST)
@@ -155,3 +156,21 @@ def stale_passages(db: Database) -> None:
         """
     )
     db.conn.execute("CREATE INDEX stale_of_a_document ON stale (document)")
+
+
+@steps(name=IMAGES)
+def images(db: Database) -> None:
+    """Create the table of the images of documents."""
+    # Each is also a passage, which starts and stops at -1; see images.py.
+    db.conn.execute(
+        """
+        CREATE TABLE images (
+            document INTEGER PRIMARY KEY,
+            source TEXT NOT NULL,       -- what was given, for messages
+            path TEXT NOT NULL,         -- absolute; of a copy, below the collection's folder
+            checksum TEXT NOT NULL,     -- SHA-256 of its bytes: decides what is embedded again
+            copied INTEGER NOT NULL,
+            seal INTEGER NOT NULL       -- checksum of this row
+        ) STRICT
+        """
+    )

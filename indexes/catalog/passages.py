@@ -12,9 +12,11 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from indexes.catalog.database import Catalog, Row
+from indexes.catalog.images import NO_TEXT, Images
 from indexes.catalog.stale import StalePassages, merged
 from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
 from indexes.document import Document
+from indexes.images import Image
 from indexes.neighbors import NO_KEY, Keys
 
 Read = TypeVar("Read")
@@ -30,16 +32,27 @@ DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
 CHOSEN = "(SELECT value FROM json_each(?))"
 
 
+# What a passage has to embed: a text, or the image of its document.
+Content = str | Image
+
+
 @dataclass(frozen=True)
 class Passage:
-    """A text to embed, and its key: the text of a key never changes."""
+    """A text or an image to embed, and its key: the content of a key never changes."""
 
     key: int
-    text: str
+    content: Content
+
+    @property
+    def text(self) -> str:
+        """The text; empty for an image."""
+        return self.content if isinstance(self.content, str) else ""
 
 
 class FoundPassage(NamedTuple):
     """A passage and its document; `start` and `end` count characters of the document's text.
+
+    Both are -1 if the passage is the document's image.
 
     The key is `stale` if it is of an earlier text, which is gone: then the passage is the first one
     of the present text.
@@ -52,8 +65,10 @@ class FoundPassage(NamedTuple):
     stale: bool = False
 
     @property
-    def text(self) -> str:
-        """What is embedded for it."""
+    def text(self) -> str | None:
+        """The text that is embedded for it; None for an image."""
+        if self.start == NO_TEXT:
+            return None
         return passage_text(self.document.title, self.document.text, self.start, self.end)
 
 
@@ -71,6 +86,7 @@ class Passages:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self.stale = StalePassages(catalog)
+        self.images = Images(catalog)
 
     def split(self) -> str:
         """Return the JSON of how documents are split; `null`: one passage for each document."""
@@ -80,6 +96,18 @@ class Passages:
     def is_split(self) -> bool:
         """Whether documents are split: fixed when a collection is created, so read once."""
         return self.split() != "null"
+
+    def has_several(self) -> bool:
+        """Return whether a document may answer by several passages, earlier ones included.
+
+        Documents with a text and an image do, also where texts are not split.
+        """
+        sql = """
+            SELECT passages > documents OR EXISTS (
+                SELECT 1 FROM stale GROUP BY document, holder HAVING COUNT(*) > 1
+            ) FROM state
+        """
+        return bool(self._catalog.value(sql))
 
     def count(self) -> int:
         """Return the number of documents."""
@@ -116,15 +144,22 @@ class Passages:
         sql = "SELECT COUNT(*) FROM passages WHERE key >= ? AND key < ?"
         return int(self._catalog.value(sql, [first_key, stop_key]))
 
-    def keys(self, first_key: int, stop_key: int) -> Keys:
-        """Return the keys of the passages from `first_key` to before `stop_key`, ascending."""
-        sql = "SELECT key FROM passages WHERE key >= ? AND key < ? ORDER BY key"
-        rows = self._catalog.stream(sql, [first_key, stop_key])
+    def count_texts(self, first_key: int, stop_key: int) -> int:
+        """Return `count_passages` without images."""
+        if not self.images.exist():
+            return self.count_passages(first_key, stop_key)
+        sql = "SELECT COUNT(*) FROM passages WHERE key >= ? AND key < ? AND start != ?"
+        return int(self._catalog.value(sql, [first_key, stop_key, NO_TEXT]))
+
+    def text_keys(self, first_key: int, stop_key: int) -> Keys:
+        """Return the keys of the passages that `count_texts` counts, ascending."""
+        sql = "SELECT key FROM passages WHERE key >= ? AND key < ? AND start != ? ORDER BY key"
+        rows = self._catalog.stream(sql, [first_key, stop_key, NO_TEXT])
         return np.fromiter((key for (key,) in rows), np.int64)
 
     def count_documents(self, gaps: Sequence[tuple[int, int]]) -> int:
         """Return the number of documents with a passage whose key is in one of some intervals."""
-        if not self.is_split:
+        if not self.has_several():
             return sum(self.count_passages(*gap) for gap in gaps)
         sql = """
             SELECT COUNT(DISTINCT document) FROM json_each(?) AS gap JOIN passages
@@ -144,9 +179,12 @@ class Passages:
             rows = self._wanted(_FOUND.format("json_each(?) AS wanted"), wanted)
         if not are_intact_hits(rows):
             self._check_found(rows)
+        image = self.images.of(row[1] for row in rows).get
         return {
-            key: FoundPassage(key, Document.stored(str(doc_id), text, title, metadata), start, stop)
-            for key, _, start, stop, _, _, doc_id, _, metadata, _, title, text in rows
+            key: FoundPassage(
+                key, Document.stored(str(doc_id), text, title, metadata, image(number)), start, stop
+            )
+            for key, number, start, stop, _, _, doc_id, _, metadata, _, title, text in rows
         }
 
     def _check_found(self, rows: Sequence[Row]) -> None:
@@ -162,7 +200,7 @@ class Passages:
         rows = self._wanted(f"SELECT passages.key, document, start, stop, seal {_WANTED}", wanted)
         for row in rows:
             self._check_passage(row)
-        documents = {row[0]: document_of(row) for row in self.with_texts(row[1] for row in rows)}
+        documents = dict(self.documents_with(row[1] for row in rows))
         return {
             key: FoundPassage(key, documents[number], start, stop)
             for key, number, start, stop, _ in rows
@@ -241,6 +279,13 @@ class Passages:
         if lost:
             raise self._catalog.damage(f"document {min(lost)} is lost")
 
+    def documents_with(self, numbers: Iterable[int]) -> Iterator[tuple[int, Document]]:
+        """Yield some documents, each after its number."""
+        chosen = set(numbers)
+        image = self.images.of(chosen).get
+        for row in self.with_texts(chosen):
+            yield row[0], document_of(row, image(row[0]))
+
     def passages(self, first_key: int, stop_key: int, limit: int) -> list[Passage]:
         """Return the first passages from `first_key` to before `stop_key`, in key order.
 
@@ -255,14 +300,23 @@ class Passages:
         for row in rows:
             self._check_passage(row)
         rows = rows[: _fitting(stop - start for _, _, start, stop, _ in rows)]
-        stretches = self._stretches(rows)
+        images = self._images_in(rows)
+        stretches = self._stretches([row for row in rows if row[0] not in images])
         # A long title, which precedes each of its passages, can be most of what they hold.
-        fitting = _fitting(sum(map(len, stretches[row[0]])) for row in rows)
+        fitting = _fitting(sum(map(len, stretches.get(row[0], ()))) for row in rows)
         return [
-            Passage(key, passage_text(title, text, 0, len(text)))
+            Passage(key, images.get(key) or passage_text(title, text, 0, len(text)))
             for key, *_ in rows[:fitting]
-            for title, text in [stretches[key]]
+            for title, text in [stretches.get(key, ("", ""))]
         ]
+
+    def _images_in(self, rows: Sequence[Row]) -> dict[int, Image]:
+        """Return the images among some passages, by key."""
+        owners = {row[0]: row[1] for row in rows if row[2] == NO_TEXT}
+        images = self.images.of(owners.values()) if owners else {}
+        if lost := sorted(set(owners.values()) - images.keys()):
+            raise self._catalog.damage(f"the image of document {lost[0]} is lost")
+        return {key: images[number] for key, number in owners.items()}
 
     def _stretches(self, rows: Sequence[Row]) -> dict[int, tuple[str, str]]:
         """Return the title and the stretch of text of each of some passages, by key."""
@@ -349,10 +403,10 @@ def _found_by_name(count: int) -> str:
     return f"WITH wanted (value) AS (VALUES {rows}) {_FOUND.format('wanted')}"
 
 
-def document_of(row: Sequence[object]) -> Document:
-    """Return a row of `DOCUMENT` as a document."""
+def document_of(row: Sequence[object], image: Image | None) -> Document:
+    """Return a row of `DOCUMENT` as a document, with its image."""
     _, doc_id, _, metadata, _, title, text = row
-    return Document.stored(str(doc_id), str(text), str(title), str(metadata))
+    return Document.stored(str(doc_id), str(text), str(title), str(metadata), image)
 
 
 def _fitting(lengths: Iterable[int]) -> int:

@@ -56,7 +56,7 @@ class IngestBatches:
             # The item itself: another tuple for each would double the garbage collector's work.
             batch.append(item)
             if isinstance(item[1], Document):
-                characters += len(item[1].text)
+                characters += len(item[1].text) + _bytes_held(item[1])
             full = len(batch) >= BATCH_RECORDS or characters >= BATCH_CHARACTERS
             if full or time.monotonic() >= until:
                 break
@@ -67,7 +67,7 @@ class IngestBatches:
         bad = [record for _, record in batch if isinstance(record, BadRecord)]
         good = [item for item in batch if isinstance(item[1], Document)] if bad else batch
         pending = self.upsert.diff(cast(list[tuple[str, Document]], good))
-        bad += pending.repeated
+        bad += pending.bad
         self.total_bad += len(bad)
         self.bad += bad[: KEPT_BAD_RECORDS - len(self.bad)]
         if not self._refuses:
@@ -89,3 +89,9 @@ class IngestBatches:
         """Return what the call did."""
         upsert = self.upsert
         return Added(upsert.new, upsert.changed, upsert.unchanged, tuple(self.bad), self.total_bad)
+
+
+def _bytes_held(document: Document) -> int:
+    """Return the bytes of a document's image in memory."""
+    image = document.image
+    return 0 if image is None or image.data is None else len(image.data)

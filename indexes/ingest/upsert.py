@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
@@ -16,16 +16,20 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.images import NO_TEXT, ImageRow
 from indexes.catalog.passages import CHOSEN
 from indexes.checksums import document_row_checksum, passage_row_checksum
 from indexes.document import Document
-from indexes.errors import BadRecord
+from indexes.errors import BadRecord, InputError
+from indexes.images import Image
+from indexes.ingest.image_files import copy_image
 
 INDEXED_AT_ONCE = 1_000
 # Returns the passages of a text, as (start, end) in characters.
 Spans = Callable[[str], Sequence[tuple[int, int]]]
-# id, number, checksum of title and text, metadata
-Known = tuple[str, int, bytes, str]
+# id, number, checksum of title and text, metadata; source, path, checksum of the image, and whether
+# it is copied
+Known = tuple[str, int, bytes, str, str | None, str | None, str | None, int | None]
 Numbered = list[tuple[int, Document]]
 
 
@@ -47,28 +51,63 @@ class Upsert:
     ids, memory grows by some bytes for each document, whatever its length.
     """
 
-    def __init__(self, catalog: Catalog, spans: Spans | None) -> None:
+    def __init__(self, catalog: Catalog, spans: Spans | None, *, copy_images: bool) -> None:
         self._catalog = catalog
         self._corpus = Corpus(catalog)
         self._spans = spans
+        self._copy_images = copy_images
         self._fields = indexed_fields(catalog)
         self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
         self._skipped: dict[str, str] = {}
         self.new = self.changed = self.unchanged = 0
 
     def diff(self, batch: Sequence[tuple[str, Document]]) -> PendingChanges:
-        """Return what some (place, document) would change, and which ids are repeated."""
+        """Return what some (place, document) would change, and which of them are bad."""
         known = self._known([document.doc_id for _, document in batch])
         fresh, places, repeated = self._first_time(batch, known)
         number = int(self._catalog.value("SELECT next_document FROM state"))
         changes = _Changes(number)
-        for doc_id, document in fresh.items():
+        bad = dict[str, BadRecord]()
+        for place, (doc_id, document) in zip(places, fresh.items(), strict=True):
             row = known.get(doc_id)
-            checksum = document.content_checksum()
-            if row is None or row[2] != checksum or row[3] != document.metadata_json():
-                changes.add(row, document, checksum)
-        numbers = [known[doc_id][1] if doc_id in known else None for doc_id in fresh]
-        return PendingChanges(changes, list(fresh), places, numbers, repeated)
+            try:
+                self._compare(row, document, changes)
+            except InputError as error:  # its image has changed since it was read
+                bad[doc_id] = BadRecord(place, str(error))
+        if bad:
+            places = [
+                place for place, doc_id in zip(places, fresh, strict=True) if doc_id not in bad
+            ]
+        doc_ids = [doc_id for doc_id in fresh if doc_id not in bad]
+        numbers = [known[doc_id][1] if doc_id in known else None for doc_id in doc_ids]
+        return PendingChanges(changes, doc_ids, places, numbers, [*repeated, *bad.values()])
+
+    def _compare(self, row: Known | None, document: Document, changes: _Changes) -> None:
+        """Add a document to the changes if it is new or changed; copy its image if that is to be.
+
+        Raises:
+            InputError: its image cannot be read any more, or is another.
+        """
+        checksum, image = document.content_checksum(), document.image
+        same = row is not None and (row[2], row[3]) == (checksum, document.metadata_json())
+        moved = self._has_moved(row, image)
+        if image is not None and moved:
+            copied = copy_image(image, self._catalog.path.parent) if self._copies(image) else None
+            number = changes.next_document if row is None else row[1]
+            changes.images.append(ImageRow.of(number, image, copied))
+        if not same or moved:
+            changes.add(row, document, checksum)
+
+    def _copies(self, image: Image) -> bool:
+        return self._copy_images or image.path is None
+
+    def _has_moved(self, known: Known | None, image: Image | None) -> bool:
+        """Return whether a document's image is another, or in another place than before."""
+        if image is None or known is None or known[6] != image.checksum:
+            return image is not None or (known is not None and known[6] is not None)
+        if known[7]:  # a copy stays, wherever the same bytes come from
+            return False
+        return self._copy_images or (image.source, str(image.path)) != known[4:6]
 
     def apply(self, pending: PendingChanges) -> None:
         """Write the latest pending changes; inside `catalog.writing()` if there are any."""
@@ -85,9 +124,13 @@ class Upsert:
         self._skipped |= zip(pending.doc_ids, pending.places, strict=True)
 
     def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
-        sql = """
-            SELECT doc_id, document, checksum, metadata
-            FROM json_each(?) JOIN documents ON doc_id = value
+        image, join = "NULL, NULL, NULL, NULL", ""
+        if self._corpus.images.exist():
+            image = "source, images.path, images.checksum, copied"
+            join = "LEFT JOIN images USING (document)"
+        sql = f"""
+            SELECT doc_id, document, documents.checksum, metadata, {image}
+            FROM json_each(?) JOIN documents ON doc_id = value {join}
         """
         rows = cast(list[Known], self._catalog.rows(sql, [json.dumps(doc_ids)]))
         return {row[0]: row for row in rows}
@@ -121,6 +164,7 @@ class Upsert:
     def _write(self, changes: _Changes) -> None:
         self._insert(changes.new)
         self._update(changes.moved + changes.edited)
+        self._put_images(changes)
         removed = self._replace_texts(changes.moved)
         key = int(self._catalog.value("SELECT next_key FROM state"))
         # A key's text never changes: a changed document gets new keys.
@@ -157,9 +201,31 @@ class Upsert:
         numbers = [number for number, _ in documents]
         return self._corpus.tombstone_passages(numbers, edited=True)
 
+    def _put_images(self, changes: _Changes) -> None:
+        without = [number for number, document in changes.moved if document.image is None]
+        if without and self._corpus.images.exist():
+            self._corpus.images.remove(without)
+        if changes.images:
+            self._corpus.images.put(changes.images)
+
+    def _with_image(self, split: Spans, document: Document) -> Iterator[tuple[int, int]]:
+        """Yield where the passages of a document with an image start and end; the image is last.
+
+        Without a text there is none of it.
+        """
+        if document.text or document.title:
+            yield from split(document.text)
+        yield NO_TEXT, NO_TEXT
+
     def _insert_passages(self, documents: Numbered, first_key: int) -> int:
         split = self._spans or (lambda text: ((0, len(text)),))
-        spans = ((number, *span) for number, document in documents for span in split(document.text))
+        spans = (
+            (number, *span)
+            for number, document in documents
+            for span in (
+                self._with_image(split, document) if document.image else split(document.text)
+            )
+        )
         rows = [
             (key, number, start, stop, passage_row_checksum(key, number, start, stop))
             for key, (number, start, stop) in enumerate(spans, start=first_key)
@@ -173,21 +239,23 @@ class PendingChanges:
     """What a batch of documents would change.
 
     `doc_ids` are the ids that came for the first time, with their places and numbers (None: new
-    documents); `repeated` are the records with an id that came before.
+    documents); `bad` are the records with an id that came before, or whose image
+    cannot be read.
     """
 
     changes: _Changes = field(default_factory=lambda: _Changes(0))
     doc_ids: Sequence[str] = ()
     places: Sequence[str] = ()
     numbers: Sequence[int | None] = ()
-    repeated: Sequence[BadRecord] = ()
+    bad: Sequence[BadRecord] = ()
 
 
 @dataclass
 class _Changes:
-    """Documents of a batch by number: new, with another text (moved), with other metadata (edited).
+    """Documents of a batch by number: new, with another content (moved), other metadata (edited).
 
-    `with_new_text` are the first two, in the order in which they came.
+    `with_new_text` are the first two, in the order in which they came. `images` are the images that
+    are new or in another place.
     """
 
     next_document: int
@@ -195,6 +263,7 @@ class _Changes:
     moved: Numbered = field(default_factory=list)
     edited: Numbered = field(default_factory=list)
     with_new_text: Numbered = field(default_factory=list)
+    images: list[ImageRow] = field(default_factory=list)
 
     def add(self, known: Known | None, document: Document, checksum: bytes) -> None:
         """Add a document that is new or changed."""
@@ -202,7 +271,7 @@ class _Changes:
             self.new.append((self.next_document, document))
             self.with_new_text.append((self.next_document, document))
             self.next_document += 1
-        elif known[2] != checksum:
+        elif (known[2], known[6]) != (checksum, document.image and document.image.checksum):
             self.moved.append((known[1], document))
             self.with_new_text.append((known[1], document))
         else:

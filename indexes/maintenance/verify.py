@@ -14,11 +14,13 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
+from indexes.catalog.images import NO_TEXT
 from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of, read_parameters
 from indexes.catalog.registry import Registry, gaps
 from indexes.checksums import is_intact_document, is_intact_passage, text_checksum
 from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25
+from indexes.maintenance.images import image_faults
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
@@ -34,8 +36,9 @@ class Problem:
     """Something that is damaged.
 
     `what` is a sentence. `cure` is what `repair` can do about it: `structure` (rebuild it), `shard`
-    (embed it again), `fields` (index them again), `tables` (rebuild SQLite's own indexes),
-    `begun` (drop an unfinished refit), or nothing; `name` is what it would be done to.
+    (embed it again), `image` (copy it again), `fields` (index them again), `tables` (rebuild
+    SQLite's own indexes), `begun` (drop an unfinished refit), or nothing; `name` is what it would
+    be done to.
     """
 
     what: str
@@ -83,7 +86,7 @@ class Checker:
         embeddings = self.registry.embeddings()
         indexes = self.registry.indexes()
         structures = [index for index in indexes if index.file]
-        steps = 3 + len(embeddings) + len(structures)
+        steps = 4 + len(embeddings) + len(structures)
         vectors = files = done = 0
 
         def step(found: Iterator[Problem]) -> None:
@@ -95,6 +98,7 @@ class Checker:
         step(self._tables())
         step(self._documents())
         step(self._passages())
+        step(Problem(*fault) for fault in image_faults(self.catalog, self.corpus.images))
         for embedding in embeddings:
             shards = self.registry.shards(embedding.number)
             vectors += sum(shard.rows for shard in shards)
@@ -204,7 +208,7 @@ class Checker:
                     yield Problem(f"Passage {key} is damaged: its row is not what was committed.")
                 elif size is None:
                     yield Problem(f"Passage {key} belongs to no document.")
-                elif not 0 <= start <= stop <= size:
+                elif not (0 <= start <= stop <= size or start == stop == NO_TEXT):
                     yield Problem(f"Passage {key} is not within its document's text.")
         sql = "SELECT COUNT(*) FROM documents WHERE document NOT IN (SELECT document FROM passages)"
         if count := self.catalog.value(sql):
@@ -305,7 +309,7 @@ class Checker:
 
     def _bm25(self, index: IndexRow, path: Path) -> tuple[int, Keys, Keys]:
         keys = bm25.load(path, str(index.definition["language"])).keys
-        return len(keys), keys, self.corpus.keys(1, index.stop_key)
+        return len(keys), keys, self.corpus.text_keys(1, index.stop_key)
 
 
 def _lost_parts(indexes: Sequence[IndexRow]) -> Iterator[Problem]:

@@ -41,7 +41,8 @@ class Bm25Builder:
         holds_deleted = drop and kept and deleted.read(kept).keys
         if old and kept and self._has_read_all(old) and not holds_deleted:
             return old
-        stop, total = corpus.stop_key(), corpus.count_all_passages()
+        stop = corpus.stop_key()
+        total = corpus.count_texts(1, stop)
         generation = self.writer.catalog.generation() + 1
         file = f"lexical/{name}-{generation}"
         started = time.perf_counter()
@@ -49,7 +50,7 @@ class Bm25Builder:
             rows = build(
                 folder / file,
                 language,
-                Source(self.writer.texts, corpus.count_passages, corpus.keys, stop),
+                Source(self.writer.texts, corpus.count_texts, corpus.text_keys, stop),
                 lambda done: progress(done, total),
                 kept,
                 drop=drop,
@@ -77,5 +78,5 @@ class Bm25Builder:
 
     def _has_read_all(self, index: IndexRow) -> bool:
         corpus, stop = self.writer.corpus, index.stop_key
-        current = stop == corpus.stop_key() and index.rows == corpus.count_passages(1, stop)
+        current = stop == corpus.stop_key() and index.rows == corpus.count_texts(1, stop)
         return current and index.definition.get("text") == READING

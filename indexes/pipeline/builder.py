@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from indexes.catalog.passages import Content
 from indexes.catalog.records import (
     ANN,
     EmbeddingRow,
@@ -20,7 +21,8 @@ from indexes.catalog.records import (
     kind_of,
 )
 from indexes.catalog.registry import gaps
-from indexes.errors import DamageError, FailedText
+from indexes.errors import DamageError, FailedText, InputError
+from indexes.images import Image
 from indexes.neighbors import COSINE, Keys
 from indexes.pipeline.ann_builder import STALE, AnnBuilder, mark_stale
 from indexes.pipeline.embedding_job import (
@@ -84,10 +86,10 @@ class Builder:
         pace = BatchSchedule(
             FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
         )
-        known_good_text = self._known_good_text(embedding)
+        known_good = self._known_good(embedding)
         raw = embedding.similarity != COSINE
         check = partial(for_similarity, embedding=embedding) if raw else None
-        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good_text, check)
+        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good, check)
         outdated = dict[str, IndexRow]()
 
         def commit(drafts: Sequence[Draft]) -> None:
@@ -138,22 +140,23 @@ class Builder:
         return registry.index(name), embedded
 
     def all_texts(self, progress: Progress) -> Iterator[str]:
-        """Yield the text of every passage, in key order."""
+        """Yield the text of every passage, in key order; images are left out."""
         corpus = self.writer.corpus
-        total = corpus.count_all_passages()
+        total = corpus.count_texts(1, corpus.stop_key())
         for done, passage in enumerate(self.writer.texts(1, corpus.stop_key()), start=1):
             yield passage.text
             if done % 1_000 == 0 or done == total:
                 progress(done, total)
 
-    def _known_good_text(self, embedding: EmbeddingRow) -> str | None:
-        """Return a text that has been embedded before; None if there is none."""
+    def _known_good(self, embedding: EmbeddingRow) -> Content | None:
+        """Return a text or an image that has been embedded before; None if there is none."""
         deleted = self.writer.corpus.tombstones()
         for shard in self.writer.registry.shards(embedding.number):
             for key in np.setdiff1d(keys_of(shard), deleted)[:1].tolist():
                 # Damage to an old passage must not stop the embedding of new ones.
-                with contextlib.suppress(DamageError):
-                    return self.writer.corpus.passages(key, key + 1, 1)[0].text
+                with contextlib.suppress(DamageError, InputError):
+                    content = self.writer.corpus.passages(key, key + 1, 1)[0].content
+                    return content if isinstance(content, str) else Image.of_bytes(content.read())
         return None
 
     def _failed_documents(self, failed: Sequence[FailedPassage]) -> tuple[FailedText, ...]:

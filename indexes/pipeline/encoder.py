@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from indexes.catalog.passages import Passage
+from indexes.catalog.passages import Content, Passage
 from indexes.errors import InputError, MismatchError, RetrieverError
+from indexes.images import Image
 from indexes.neighbors import Matrix
 from indexes.vectors.shards import as_rows
 
-# Texts in; vectors (len(texts), dim) and counts to remember out.
-Encode = Callable[[Sequence[str]], tuple[Matrix, Mapping[str, int]]]
+# Texts and images in; vectors (len(contents), dim) and counts to remember out.
+Encode = Callable[[Sequence[Content]], tuple[Matrix, Mapping[str, int]]]
 
 # After this many single texts that fail in a row, the embedder itself is tested.
 IN_A_ROW = 8
@@ -75,7 +76,7 @@ class FaultTolerantEncoder:
 
     If the embedder raises, or returns vectors that no shard accepts (`check` raises), the batch is
     halved, and its halves again, until the texts that fail alone are known; the others are encoded.
-    When several fail in a row, the embedder is tested with `known_good_text`, which it encoded
+    When several fail in a row, the embedder is tested with `known_good`, which it encoded
     before, or, if there is none yet, with others of the batch. If these fail too, no text is at
     fault: the batch ends there with its first, unchanged error. An error about a model or files
     ends it at once.
@@ -83,7 +84,7 @@ class FaultTolerantEncoder:
 
     encode: Encode
     dim: int
-    known_good_text: str | None = None
+    known_good: Content | None = None
     check: Callable[[Matrix], object] | None = None
     _batch: Sequence[Passage] = ()
     _has_worked: bool = False
@@ -133,37 +134,41 @@ class FaultTolerantEncoder:
         started = time.perf_counter()
         # Values that are not finite are refused below, with the passage named.
         with np.errstate(invalid="ignore", over="ignore"):
-            vectors, report = self.encode([passage.text for passage in passages])
+            vectors, report = self.encode([passage.content for passage in passages])
         seconds = time.perf_counter() - started
         keys = [passage.key for passage in passages]
         # A copy: an embedder may reuse its memory for the next batch.
         vectors = self._checked(keys, vectors).copy()
         self._has_worked, self._row, self._first = True, 0, None
-        if self.known_good_text is None:
+        if self.known_good is None:
             # Zeros prove nothing: an embedder may return them without using its model.
             filled = vectors.any(axis=1)
-            self.known_good_text = passages[int(filled.argmax())].text if filled.any() else None
-        return EncodedBatch(keys, vectors, seconds, {"texts": len(keys), **report})
+            self.known_good = passages[int(filled.argmax())].content if filled.any() else None
+        texts = sum(isinstance(passage.content, str) for passage in passages)
+        return EncodedBatch(keys, vectors, seconds, {"texts": texts, **report})
 
     def _failed(self, passage: Passage, error: Exception) -> FailedPassage:
+        if isinstance(passage.content, Image) and isinstance(error, InputError):
+            # Its file is missing or has changed, which says nothing about the embedder.
+            return FailedPassage(passage.key, _reason(error))
         self._row += 1
         if self._row >= IN_A_ROW:
             step = max(1, len(self._batch) // IN_A_ROW)
-            if not self._takes_any([one.text for one in self._batch[::-step][:IN_A_ROW]]):
+            if not self._takes_any([one.content for one in self._batch[::-step][:IN_A_ROW]]):
                 self._give_up()
             self._row = 0
         return FailedPassage(passage.key, _reason(error))
 
-    def _takes_any(self, texts: Sequence[str]) -> bool:
-        """Return whether the embedder encodes `known_good_text` or, without one, any of `texts`."""
-        if self.known_good_text is None and not texts:
+    def _takes_any(self, contents: Sequence[Content]) -> bool:
+        """Return whether the embedder encodes `known_good` or, without one, any of `contents`."""
+        if self.known_good is None and not contents:
             return self._has_worked
-        tried = texts if self.known_good_text is None else [self.known_good_text]
+        tried = contents if self.known_good is None else [self.known_good]
         return any(map(self._takes, tried))
 
-    def _takes(self, text: str) -> bool:
+    def _takes(self, content: Content) -> bool:
         try:
-            self._checked([0], self.encode([text])[0])
+            self._checked([0], self.encode([content])[0])
         except Exception:
             return False
         return True

@@ -51,8 +51,8 @@ class WriteSession:
         return index.file is not None
 
     def texts(self, first_key: int, stop_key: int) -> Iterator[Passage]:
-        """Yield the passages of an interval, in key order, read a few thousand at a time."""
+        """Yield the texts of an interval, in key order, read a few thousand at a time."""
         position = first_key
         while batch := self.corpus.passages(position, stop_key, READ_AT_ONCE):
-            yield from batch
+            yield from (passage for passage in batch if isinstance(passage.content, str))
             position = batch[-1].key + 1

@@ -241,6 +241,7 @@ class SearcherCache:
         self._notes: dict[str, tuple[str, ...]] = {}
         self._deleted: Keys | None = None
         self._has_stale: bool | None = None
+        self._has_several = (-1, False)
 
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index at the generation of the running `catalog.reading()`.
@@ -273,6 +274,13 @@ class SearcherCache:
             if self._has_stale is None:
                 self._has_stale = self._corpus.stale.exist()
             return self._has_stale
+
+    def has_several(self) -> bool:
+        """Return `Passages.has_several`, read once for each generation."""
+        generation = self._catalog.generation()
+        if self._has_several[0] != generation:
+            self._has_several = generation, self._corpus.has_several()
+        return self._has_several[1]
 
     def _at_this_generation(self) -> None:
         """Drop what is older than the running `catalog.reading()`."""

@@ -46,7 +46,7 @@ class Snapshot:
         # The caller knows which of the two kinds of queries the index takes.
         search: Callable[..., Neighbors] = searcher.search
         allowed = self.searchers.allowed(where)
-        if not self.corpus.is_split:
+        if not self.searchers.has_several():
             return search(queries, k, allowed, exact=exact)
         count = len(queries)
 
@@ -75,7 +75,7 @@ class Snapshot:
 
     def documents(self, keys: Keys) -> Keys:
         """Return the document of each key: the key itself where each document has only one."""
-        several = self.corpus.is_split or self.searchers.has_stale()
+        several = self.searchers.has_several() or self.searchers.has_stale()
         return self.corpus.owners(keys) if several else keys
 
     def notes_on(self, name: str, make: Callable[[Corpus], tuple[str, ...]]) -> tuple[str, ...]:

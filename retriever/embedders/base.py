@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import InputError
+from indexes.images import Image
 from indexes.neighbors import COSINE, SIMILARITIES
 
 Matrix = NDArray[np.float32]
 # Stretches of one text, in characters, in order and disjoint.
 Spans = Sequence[tuple[int, int]]
 TEXT_ONLY = ("text",)
+# The modality of an embedder that has `encode_images`.
+IMAGE = "image"
 
 
 @runtime_checkable
@@ -104,6 +107,18 @@ class ReportsCoverage(Protocol):
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """Return the report on queries."""
+
+
+@runtime_checkable
+class EncodesImages(Protocol):
+    """An embedder with the modality `image`: its vectors of images and texts are comparable."""
+
+    def encode_images(self, images: Sequence[Image]) -> Matrix:
+        """Return the vectors of images, (len(images), dim).
+
+        Raises:
+            InputError: the file of one is missing or has changed, or it cannot be decoded.
+        """
 
 
 @runtime_checkable

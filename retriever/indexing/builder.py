@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.passages import Content
 from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, NewEmbedding, kind_of
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
@@ -16,7 +17,15 @@ from indexes.pipeline.encoder import Encode
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.advice import shell_command
-from retriever.embedders.base import Embedder, Fittable, HasNotes, Matrix, similarity_of
+from retriever.embedders.base import (
+    IMAGE,
+    Embedder,
+    Fittable,
+    HasNotes,
+    Matrix,
+    modalities_of,
+    similarity_of,
+)
 from retriever.indexing.builds import (
     DTYPES,
     BuildReport,
@@ -28,7 +37,7 @@ from retriever.indexing.builds import (
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
-from retriever.indexing.info import recall_notes, recall_of
+from retriever.indexing.info import IMAGES, recall_notes, recall_of
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
 
@@ -95,7 +104,7 @@ class IndexBuilder:
         known = str(index.definition.get("language", "")) if index else ""
         row = self.store.build_bm25(name, language or known or DEFAULT_LANGUAGE, progress)
         seconds = 0.0 if row == index else row.seconds
-        return BuildReport(name, already=self.store.count_passages(), indexing_seconds=seconds)
+        return BuildReport(name, already=row.rows, indexing_seconds=seconds)
 
     def _parts(self, index: IndexRow, progress: Progress) -> BuildReport:
         # All parts are brought up to date before failed texts of any are reported.
@@ -210,9 +219,9 @@ class _Source:
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)
 
-    def encode(self, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
+    def encode(self, contents: Sequence[Content]) -> tuple[Matrix, dict[str, int]]:
         """Encode documents; see `embedder_pool.encode`."""
-        return encode(self.embedder, texts)
+        return encode(self.embedder, contents)
 
     def encoder(self, index: str) -> Encode:
         """Return what embeds documents; load the embedder of an index if none was given."""
@@ -231,9 +240,11 @@ def new_embedding(
 ) -> NewEmbedding:
     """Return what the catalog keeps of an embedder, and of how its vectors are stored."""
     case, similarity = getattr(embedder, "case", None), similarity_of(embedder)
-    own = {"case": case} if isinstance(case, str) else {}
+    own: dict[str, Any] = {"case": case} if isinstance(case, str) else {}
     if similarity != COSINE:
         own[SIMILARITY] = similarity
+    if IMAGE in modalities_of(embedder):
+        own[IMAGES] = True
     return NewEmbedding(
         embedder=embedder_record(embedder, folder),
         model=embedder.name,

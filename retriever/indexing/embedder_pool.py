@@ -6,8 +6,11 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+
+from indexes.catalog.passages import Content
 from indexes.catalog.records import EmbeddingRow, IndexRow
 from indexes.errors import (
     DamageError,
@@ -16,11 +19,25 @@ from indexes.errors import (
     ModelNotAvailableError,
     unknown_name,
 )
+from indexes.images import Image
 from indexes.maintenance.verify import Problem
 from indexes.pipeline.encoder import Encode
 from indexes.store import Store
-from retriever.embedders import Embedder, EmbedderSpec, ReportsCoverage, load_embedder
-from retriever.embedders.base import Fittable, Matrix, vector_fingerprint
+from indexes.vectors.shards import as_rows
+from retriever.embedders import (
+    Embedder,
+    EmbedderSpec,
+    ReportsCoverage,
+    load_embedder,
+    modalities_of,
+)
+from retriever.embedders.base import (
+    IMAGE,
+    EncodesImages,
+    Fittable,
+    Matrix,
+    vector_fingerprint,
+)
 from retriever.embedders.devices import survive_forks
 from retriever.embedders.static.token_table import is_token_table
 from retriever.indexing.fingerprints import (
@@ -146,7 +163,7 @@ class EmbedderPool:
     def encoder(self, index: str) -> Encode:
         """Return what embeds documents for an index; errors as in `of`."""
         embedder = self.of(index)
-        return lambda texts: encode(embedder, texts)
+        return lambda contents: encode(embedder, contents)
 
     def for_queries_of(self, index: str, embedding: EmbeddingRow, name: str) -> dict[str, Any]:
         """Return what an index's definition keeps of the embedder `name` of its queries.
@@ -264,8 +281,27 @@ def _missing_message(index: str, path: Path) -> str:
     )
 
 
-def encode(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
-    """Return the vectors of documents, and what the embedder counted meanwhile."""
+def encode(embedder: Embedder, contents: Sequence[Content]) -> tuple[Matrix, dict[str, int]]:
+    """Return the vectors of texts and images, and what the embedder counted meanwhile.
+
+    An image gets zeros, as a text with nothing to embed, unless the embedder encodes images.
+    """
+    texts = [content for content in contents if isinstance(content, str)]
+    images = [content for content in contents if isinstance(content, Image)]
+    if not images:
+        return _encode_texts(embedder, texts)
+    is_text = np.array([isinstance(content, str) for content in contents])
+    vectors, report = np.zeros((len(contents), embedder.dim), np.float32), dict[str, int]()
+    if texts:
+        rows, report = _encode_texts(embedder, texts)
+        vectors[is_text] = as_rows(np.flatnonzero(is_text).tolist(), rows, embedder.dim)
+    if IMAGE in modalities_of(embedder):
+        rows = cast(EncodesImages, embedder).encode_images(images)
+        vectors[~is_text] = as_rows(np.flatnonzero(~is_text).tolist(), rows, embedder.dim)
+    return vectors, report
+
+
+def _encode_texts(embedder: Embedder, texts: Sequence[str]) -> tuple[Matrix, dict[str, int]]:
     if not isinstance(embedder, ReportsCoverage):
         return embedder.encode_documents(texts), {}
     vectors, report = embedder.encode_and_report(texts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexes.catalog.filters import Filter
+from indexes.catalog.passages import FoundPassage, passage_text
 from indexes.errors import MismatchError
 from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.snapshot import Snapshot
@@ -59,7 +60,7 @@ class RerankingFinder(Combination):
         for row, text in enumerate(queries.texts):
             columns = np.flatnonzero(keys[row] != NO_KEY)
             passages = [found[key] for key in keys[row, columns].tolist()]
-            candidates = [Candidate(one.document.doc_id, one.text) for one in passages]
+            candidates = [Candidate(one.document.doc_id, _text_of(one)) for one in passages]
             scores[row, columns] = self.reranker.scores(text, candidates)
             unread.append(
                 [
@@ -75,3 +76,11 @@ class RerankingFinder(Combination):
                 "Get its files again, or choose another model."
             )
         return scores
+
+
+def _text_of(passage: FoundPassage) -> str:
+    """Return the text of a passage; of an image, the title and the text of its document."""
+    if passage.text is not None:
+        return passage.text
+    document = passage.document
+    return passage_text(document.title, document.text, 0, len(document.text))

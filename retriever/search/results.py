@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
+from indexes.images import Image
 from retriever.formats import read_run, write_run
 
 # What one query finds: keys and scores.
@@ -18,7 +19,8 @@ class Hit:
     """A document that was found: `rank` counts from 1, a higher `score` is better.
 
     `text` is the passage that was found, and `passage` its position in the document's text, as
-    (start, end) in characters. A document that is not split is one passage.
+    (start, end) in characters. A document that is not split is one passage. `image` is that of the
+    document, if it has one; a hit that was found by its image has the whole text.
 
     A `stale` hit was found, and scored, by the text that the document had before it was edited: the
     index does not have the new one yet. Title, text and metadata are the document's present ones;
@@ -33,6 +35,7 @@ class Hit:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     passage: tuple[int, int] = (0, 0)
     stale: bool = False
+    image: Image | None = None
 
 
 @dataclass(frozen=True)

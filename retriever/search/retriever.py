@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import dotted_fields
 from indexes.catalog.filters import Filter
+from indexes.catalog.images import NO_TEXT
 from indexes.catalog.passages import FoundPassage
 from indexes.errors import InputError
 from indexes.neighbors import Neighbors, validate_k
@@ -184,6 +185,8 @@ def _distinct(answers: Sequence[Answer]) -> list[int]:
 def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
     """Return `Hit(...)` in a third of the time: a frozen dataclass sets its fields one by one."""
     _, document, start, end, stale = passage
+    if start == NO_TEXT:
+        start, end = 0, len(document.text)
     hit = object.__new__(Hit)
     fields = hit.__dict__
     fields["rank"] = rank
@@ -194,4 +197,5 @@ def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
     fields["metadata"] = document.metadata
     fields["passage"] = start, end
     fields["stale"] = stale
+    fields["image"] = document.image
     return hit

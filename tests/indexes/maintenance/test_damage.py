@@ -571,9 +571,18 @@ def test_repair_reports_an_id_that_damage_has_duplicated(folder):
         assert damaged in [str(problem) for problem in collection.repair().left]
 
 
+def test_a_generation_that_is_no_number_is_damage(folder):
+    nullable = "replace(sql, 'generation INTEGER NOT NULL', 'generation INTEGER')"
+    with contextlib.closing(sqlite3.connect(folder / "catalog.db")) as database, database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(f"UPDATE sqlite_master SET sql = {nullable} WHERE name = 'state'")
+    tamper(folder, "UPDATE state SET generation = NULL")
+    with Collection.open(folder) as collection:
+        refused(DamageError, "its row of state is not what was", collection.retriever, "flat")
+
+
 def test_a_catalog_of_a_newer_version_is_left_unchanged(folder):
-    tamper(folder, "DELETE FROM _sqlite_migrations WHERE name LIKE '0001%'")
-    tamper(folder, "UPDATE _sqlite_migrations SET name = '0999_later'")
+    tamper(folder, "UPDATE _sqlite_migrations SET name = '0999_later' WHERE name LIKE '0001%'")
     before = (folder / "catalog.db").read_bytes()
     with pytest.raises(NewerFormatError) as caught:
         Collection.open(folder)

@@ -1,0 +1,1 @@
+"""Images checked and decoded: the only place that imports Pillow."""

@@ -1,0 +1,38 @@
+"""Tiny images, and an embedder of texts and images whose vectors can be worked out by eye."""
+
+import io
+
+import numpy as np
+from PIL import Image as Pillow
+
+from retriever.embedders.base import fingerprint_of, unit
+from tests.support.toy import Axes
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def picture(color=RED, size=(4, 3), kind="PNG", **options):
+    """Return the bytes of an image of one color."""
+    buffer = io.BytesIO()
+    Pillow.new("RGB", size, color).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+class Colors(Axes):
+    """A text is the sum of its words red, green and blue; an image is its mean color."""
+
+    modalities = ("text", "image")
+
+    def __init__(self, name="colors"):
+        super().__init__(name, words=("red", "green", "blue"))
+        self.fingerprint = fingerprint_of(kind="colors")
+        self.images = []
+
+    def encode_images(self, images):
+        self.images += images
+        return unit(np.array([_mean_color(image.read()) for image in images], np.float32))
+
+
+def _mean_color(data):
+    with Pillow.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"), np.float64).mean((0, 1))
