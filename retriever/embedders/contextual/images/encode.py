@@ -1,0 +1,91 @@
+"""Encoding of images with a loaded model: threads decode and preprocess them ahead of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexes.errors import InputError
+from indexes.images import Image
+from indexes.neighbors import COSINE
+from retriever.embedders.base import Matrix, unit
+from retriever.embedders.contextual.images.processing import preprocess
+from retriever.hardware import threads
+from retriever.images.decode import decode
+
+if TYPE_CHECKING:
+    from retriever.embedders.contextual.torch_model import SentenceModel
+
+# Threads ahead of the model, and images per batch: few, since decoded photos take megabytes.
+MOST_THREADS, BATCH = 4, 8
+
+
+@dataclass(frozen=True)
+class ModelImages:
+    """Encodes images with the model that `model` returns, at most `batch_size` at once."""
+
+    model: Callable[[], SentenceModel]
+    batch_size: int | None
+
+    def encode(self, images: Sequence[Image]) -> Matrix:
+        """Return vectors (len(images), dim), of length 1 for the cosine, else the model's own.
+
+        Raises:
+            InputError: something is no `Image`; or see `decode`.
+        """
+        check_images(images)
+        model = self.model()
+        vectors = np.zeros((len(images), model.card.dim), np.float32)
+        size = self.batch_size or BATCH
+
+        def read(start: int) -> dict[str, Any]:
+            return preprocess(model.parts, list(map(decode, images[start : start + size])))
+
+        for start, features in _ahead(read, range(0, len(images), size)):
+            vectors[start : start + size] = model.embed_features(features)
+        return unit(vectors) if model.card.similarity == COSINE else vectors
+
+
+def check_images(images: Sequence[Image]) -> None:
+    """Check that `images` is a list of images.
+
+    Raises:
+        InputError: a single one instead of a list, or something else, named by its position from 0.
+    """
+    if isinstance(images, Image | str | bytes):
+        raise InputError("Expected a list of images; got a single one. Put it into a list: [image]")
+    for position, image in enumerate(images):
+        if not isinstance(image, Image):
+            kind = type(image).__name__
+            raise InputError(
+                f"Image {position} is {kind}; expected an Image, such as Image.of(path)."
+            )
+
+
+def _ahead(
+    read: Callable[[int], dict[str, Any]], starts: range
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each start with what `read` returns for it, in order; threads read the next ones."""
+    if len(starts) < 2:
+        yield from ((start, read(start)) for start in starts)
+        return
+    workers = min(MOST_THREADS, threads(), len(starts))
+    coming: deque[tuple[int, Future[dict[str, Any]]]] = deque()
+    with ThreadPoolExecutor(workers, "images") as pool:
+        try:
+            for start in starts:
+                coming.append((start, pool.submit(read, start)))
+                if len(coming) > workers:
+                    ready, future = coming.popleft()
+                    yield ready, future.result()
+            while coming:
+                ready, future = coming.popleft()
+                yield ready, future.result()
+        finally:
+            for _, future in coming:
+                future.cancel()

@@ -1,0 +1,70 @@
+"""Whether an image can be decoded, found out when its document is added."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from indexes.errors import InputError
+from indexes.images import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+# Width times height: above this, Pillow takes a file for one made to exhaust the memory.
+MOST_PIXELS = 178_956_970
+
+
+def require_pillow() -> None:
+    """Raise an InputError if Pillow is not installed."""
+    if importlib.util.find_spec("PIL") is None:
+        raise InputError(
+            "Images need Pillow, which is not installed. "
+            "Run: pip install 'retriever-compare[images]'"
+        )
+
+
+def check_image(image: Image) -> None:
+    """Decode the first frame of an image, to see that it is complete.
+
+    Raises:
+        InputError: it is missing, empty, truncated, too large, no image, or has changed.
+    """
+    with opened(image) as picture:
+        # A JPEG is read to its end all the same, at an eighth of its size.
+        picture.draft(None, (1, 1))
+        picture.load()
+
+
+@contextmanager
+def opened(image: Image) -> Iterator[Picture]:
+    """Yield an image as one of Pillow's, not decoded yet; errors as in `check_image`."""
+    require_pillow()
+    import PIL.Image
+
+    data, name = image.read(), image.source
+    if not data:
+        raise InputError(f"{name}: the image is empty (0 bytes).")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large images and odd metadata, which are valid
+            with PIL.Image.open(io.BytesIO(data)) as picture:
+                width, height = picture.size
+                if width * height > MOST_PIXELS:
+                    raise PIL.Image.DecompressionBombError
+                yield picture
+    except PIL.UnidentifiedImageError:
+        raise InputError(f"{name}: not an image of a known format, or damaged.") from None
+    except PIL.Image.DecompressionBombError:
+        raise InputError(
+            f"{name}: the image has more than {MOST_PIXELS:,} pixels. Make it smaller."
+        ) from None
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's readers raise anything
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{name}: the image cannot be decoded ({reason}).") from None
