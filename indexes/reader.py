@@ -225,6 +225,7 @@ class Reader:
                 missing_passages=self.corpus.count_texts(*left[0]),
                 missing_documents=self.corpus.count_documents(left),
                 stale_documents=self.corpus.stale.answering(index.holder, left).count,
+                **self._images_outside(left),
             )
 
     def tail(self, index: IndexRow) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
@@ -15,7 +16,7 @@ from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_n
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
-from retriever.formats import DocumentSource, SourceFingerprint, read_records
+from retriever.formats import DocumentSource, SourceFingerprint, is_image, read_records
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
 from retriever.search.where import Where, parse_filter
 from retriever.splitting import Splitter, splitter_of
@@ -38,6 +39,12 @@ class Documents:
         spec = self._store.split()
         return None if spec is None else splitter_of(spec)
 
+    @property
+    def has_several_passages(self) -> bool:
+        """Whether documents may have several passages: they are split, or have text and image."""
+        with self._store.snapshot() as now:
+            return now.corpus.is_split or now.corpus.has_several()
+
     def __len__(self) -> int:
         """Return the number of documents."""
         return self._store.count()
@@ -53,28 +60,38 @@ class Documents:
     ) -> Added:
         """Insert or update documents by `doc_id`.
 
-        A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), a folder of
-        `.txt` and `.md`, `-` for standard input, or any iterable of documents or mappings. Sources
-        are streamed and committed every few seconds: an interrupted call, when repeated, resumes by
-        content. An unchanged document costs nothing; a changed one is embedded again by the next
-        `build`. An id may occur once in a call.
+        A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), an image, a
+        folder of `.txt`, `.md` and images (`.jpg`, `.jpeg`, `.png`, `.webp`), `-` for standard
+        input, or any iterable of documents or mappings. Sources are streamed and committed every
+        few seconds: an interrupted call, when repeated, resumes by content. An unchanged document
+        costs nothing; a changed one is embedded again by the next `build`. An id may occur once in
+        a call.
+
+        `image` names the field with the path of a document's image, relative to the file's folder;
+        in mappings also bytes or an image of Pillow. An image stays in its file, which must not
+        change, unless `copy_images` copies it into the collection; without a file it always is.
 
         Raises:
-            BadRecordsError: unusable records or repeated ids; only what was committed before the
-                first of them is kept, and the error counts it. With `skip_bad` they are left out
-                and listed in the result.
+            BadRecordsError: unusable records or images, or repeated ids; only what was committed
+                before the first of them is kept, and the error counts it. With `skip_bad` they are
+                left out and listed in the result.
             FileFormatError: a file does not have the format of its extension.
             LockedError: another process is writing.
         """
         if not sources:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
         # Every path is checked here, before the first document of any is read.
-        records = chain.from_iterable([read_records(one, format=format) for one in sources])
+        records = chain.from_iterable(
+            [read_records(one, format=format, image=image) for one in sources]
+        )
         spans = self.split.spans if self.split else None
+        known = SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}")
+        paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
         return self._store.add(
             records,
             spans=spans,
-            source=SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}"),
+            # A file does not tell whether the images have changed that it names.
+            source=(lambda: None) if image or copy_images or any(map(is_image, paths)) else known,
             skip_bad=skip_bad,
             copy_images=copy_images,
             progress=progress or ignore_progress,

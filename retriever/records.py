@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from indexes.errors import shown
@@ -11,6 +11,7 @@ from indexes.errors import shown
 if TYPE_CHECKING:
     from indexes.document import Document
     from indexes.errors import FailedText
+    from indexes.images import Image
     from indexes.ingest.upsert import Added
     from indexes.maintenance.compact import CompactReport
     from indexes.maintenance.repair import RepairReport
@@ -24,12 +25,13 @@ Record = dict[str, Any]
 
 
 def document_record(document: Document) -> Record:
-    """Return a document with its metadata."""
+    """Return a document with its metadata, and the place of its image if it has one."""
     return {
         "doc_id": document.doc_id,
         "title": document.title,
         "text": document.text,
         "metadata": dict(document.metadata),
+        **_image(document.image),
     }
 
 
@@ -51,9 +53,16 @@ def hit_records(query_id: str, text: str, index: str, hits: Hits) -> Iterator[Re
     """
     query = {"query_id": query_id, "query": text} if query_id else {"query": text}
     for hit in hits:
-        yield {**query, "index": index, **asdict(hit)}
+        fields = asdict(replace(hit, image=None))
+        del fields["image"]
+        yield {**query, "index": index, **fields, **_image(hit.image)}
     if not hits:
         yield {**query, "index": index, "hits": 0, "notes": hits.notes}
+
+
+def _image(image: Image | None) -> Record:
+    """Return the place of an image; nothing without one."""
+    return {"image": image.path and str(image.path)} if image else {}
 
 
 def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Record:

@@ -21,7 +21,8 @@ from indexes.catalog.records import (
     kind_of,
 )
 from indexes.catalog.registry import gaps
-from indexes.errors import DamageError, FailedText
+from indexes.errors import DamageError, FailedText, InputError
+from indexes.images import Image
 from indexes.neighbors import COSINE, Keys
 from indexes.pipeline.ann_builder import STALE, AnnBuilder, mark_stale
 from indexes.pipeline.embedding_job import (
@@ -153,8 +154,9 @@ class Builder:
         for shard in self.writer.registry.shards(embedding.number):
             for key in np.setdiff1d(keys_of(shard), deleted)[:1].tolist():
                 # Damage to an old passage must not stop the embedding of new ones.
-                with contextlib.suppress(DamageError):
-                    return self.writer.corpus.passages(key, key + 1, 1)[0].content
+                with contextlib.suppress(DamageError, InputError):
+                    content = self.writer.corpus.passages(key, key + 1, 1)[0].content
+                    return content if isinstance(content, str) else Image.of_bytes(content.read())
         return None
 
     def _failed_documents(self, failed: Sequence[FailedPassage]) -> tuple[FailedText, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from indexes.catalog.passages import Content, Passage
 from indexes.errors import InputError, MismatchError, RetrieverError
+from indexes.images import Image
 from indexes.neighbors import Matrix
 from indexes.vectors.shards import as_rows
 
@@ -147,6 +148,9 @@ class FaultTolerantEncoder:
         return EncodedBatch(keys, vectors, seconds, {"texts": texts, **report})
 
     def _failed(self, passage: Passage, error: Exception) -> FailedPassage:
+        if isinstance(passage.content, Image) and isinstance(error, InputError):
+            # Its file is missing or has changed, which says nothing about the embedder.
+            return FailedPassage(passage.key, _reason(error))
         self._row += 1
         if self._row >= IN_A_ROW:
             step = max(1, len(self._batch) // IN_A_ROW)

@@ -131,11 +131,11 @@ def build(
             if as_json:
                 print_json(build_record(error.report, error.failed))
             raise
-        index, split = collection.index_info(name), collection.split
+        index, several = collection.index_info(name), collection.has_several_passages
     if as_json:
         print_json(build_record(report))
     else:
-        click.echo(_summary(report, index, "passage" if split else "document"))
+        click.echo(_summary(report, index, "passage" if several else "document"))
     if report.fitted_texts is not None:
         note(f"{index.model} was fitted on {report.fitted_texts:,} of the corpus's texts")
     if report.text.coverage is not None:
@@ -146,7 +146,7 @@ def build(
     if report.read.padding is not None:
         tokens = pluralize(report.read.tokens, "token")
         note(f"{index.model} read {tokens}, {100 * report.read.padding:.1f} % padding")
-    note(*report.notes, *index_notes(index, library, split=split is not None))
+    note(*report.notes, *index_notes(index, library, split=several))
 
 
 def _embedder(spec: str | None, options: Iterable[tuple[str, str]]) -> Embedder | None:

@@ -14,7 +14,7 @@ from retriever.cli.output import note, print_json, progress_bar
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet", "text")
+FORMATS = ("jsonl", "csv", "tsv", "parquet", "text", "image")
 LISTED = 10
 
 
@@ -26,6 +26,12 @@ LISTED = 10
 )
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the sources.")
 @click.option("--skip-bad", is_flag=True, help="Skip and list invalid records.")
+@click.option(
+    "--image",
+    metavar="FIELD",
+    help="The field with the path of a document's image, relative to the file.",
+)
+@click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY.")
 @click.option(
     "--split",
     metavar="WORDS/OVERLAP",
@@ -46,15 +52,18 @@ def add(
     dataset: str | None,
     format_: str | None,
     skip_bad: bool,
+    image: str | None,
+    copy_images: bool,
     split: str | None,
     fields: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Add documents to the collection LIBRARY; create it if needed.
 
-    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, folders of .txt and .md, each also
-    gzipped, or - for standard input. A document with a known id is updated; an id may occur once
-    per call. Work is committed every few seconds: run an interrupted command again to resume.
+    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, .txt and .md, each also gzipped; images
+    (.jpg, .jpeg, .png, .webp); folders of texts and images; or - for standard input. A document
+    with a known id is updated; an id may occur once per call. Work is committed every few seconds:
+    run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
     from indexes.catalog.field_names import field_path
@@ -64,7 +73,11 @@ def add(
 
     if dataset and (sources or format_):
         raise click.UsageError("Give either SOURCES or --dataset NAME, without --format.")
-    if not sources and not dataset and (not fields or split or format_ or skip_bad):
+    if (
+        not sources
+        and not dataset
+        and (not fields or split or format_ or skip_bad or image or copy_images)
+    ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
     for source in sources:
         check_source(source, format=format_)
@@ -83,7 +96,14 @@ def add(
         if fields:
             collection.index_fields(*fields)
         with progress_bar("adding documents") as progress:
-            added = collection.add(*given, format=format_, skip_bad=skip_bad, progress=progress)
+            added = collection.add(
+                *given,
+                format=format_,
+                skip_bad=skip_bad,
+                image=image,
+                copy_images=copy_images,
+                progress=progress,
+            )
         documents = len(collection)
         notes = collection.field_notes(*fields)
     note(*notes)
@@ -134,6 +154,8 @@ def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
                 print_json(document_record(document))
             else:
                 click.echo(f"{one_line(document.doc_id)}  {one_line(document.title)}".rstrip())
+                if document.image:
+                    click.echo(one_line(f"image: {document.image.path}"))
                 for name, value in document.metadata.items():
                     click.echo(one_line(f"{name}: {value}"))
                 click.echo(f"\n{printable(document.text)}\n")

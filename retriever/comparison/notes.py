@@ -22,7 +22,7 @@ def comparison_notes(
     seed: int,
 ) -> tuple[str, ...]:
     """Return the notes on a test set, imported runs, indexes (`parts`) and the statistics."""
-    split = collection.split is not None
+    split = collection.has_several_passages
     leaves = [info for info in parts if not info.parts]
     return (
         *test_set.notes,

@@ -2,6 +2,7 @@
 
 from retriever.formats.documents import DocumentSource, check_source, read_documents, read_records
 from retriever.formats.fingerprints import SourceFingerprint
+from retriever.formats.folders import is_image
 from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, write_qrels
 from retriever.formats.labels import UnjudgedDocument, write_label_file
@@ -13,6 +14,7 @@ __all__ = [
     "SourceFingerprint",
     "UnjudgedDocument",
     "check_source",
+    "is_image",
     "read_documents",
     "read_ids",
     "read_qrels",

@@ -1,4 +1,4 @@
-"""Folders of text files, one document per file."""
+"""Folders of texts and images, one document per file."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from pathlib import Path
 from indexes.document import Document
 from indexes.errors import BadRecord, InputError
 from retriever.formats.lines import invalid_utf8, strip_bom
-from retriever.formats.records import document_or_bad
+from retriever.formats.records import ImageColumn, document_or_bad
 from retriever.formats.sources import Source, open_source, without_gz
 
 TEXT_ENDINGS = (".txt", ".md")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 Item = tuple[str, Document | BadRecord]
 
 
 def read_folder(folder: str) -> Iterator[Item]:
-    """Yield `(path, document)` for every text file below `folder`, sorted by relative path.
+    """Yield `(path, document)` for every text or image below `folder`, sorted by relative path.
 
     The id is the relative path, with `/` on every platform and without `.gz`. Hidden files and
-    folders are skipped, links to folders are not followed. An unreadable file yields a
-    `BadRecord`. Memory grows with the largest single folder, not with the tree.
+    folders are skipped, links to folders are not followed. A text and an image of the same name are
+    two documents: a caption of an image comes from a table with a column of images. An unreadable
+    file yields a `BadRecord`. Memory grows with the largest single folder, not with the tree.
     """
     root = Path(folder)
     found = False
-    for path in _text_files(root):
+    for path in _files(root):
         found = True
         yield _file_item(path, path.relative_to(root).as_posix())
     if not found:
+        endings = ", ".join((*TEXT_ENDINGS, *IMAGE_ENDINGS[:-1]))
         advice = "To read other formats, pass the files by name."
-        raise InputError(f"{folder} has no .txt or .md file. {advice}")
+        raise InputError(f"{folder} has no {endings} or {IMAGE_ENDINGS[-1]} file. {advice}")
 
 
 def read_text_file(source: Source, doc_id: str) -> Iterator[Item]:
@@ -46,7 +49,12 @@ def read_text_file(source: Source, doc_id: str) -> Iterator[Item]:
         yield source.name, document_or_bad(source.name, {"_id": doc_id, "text": text})
 
 
-def _text_files(folder: Path) -> Iterator[Path]:
+def read_image_file(name: str, doc_id: str) -> Iterator[Item]:
+    """Yield the document of one image, or the reason it is unusable."""
+    yield name, document_or_bad(name, {"_id": doc_id, "image": name}, ImageColumn("image"))
+
+
+def _files(folder: Path) -> Iterator[Path]:
     try:
         with os.scandir(folder) as listing:
             entries = [entry for entry in listing if not entry.name.startswith(".")]
@@ -55,9 +63,14 @@ def _text_files(folder: Path) -> Iterator[Path]:
     # Sort as if folder names ended in "/", so that the relative paths come out sorted.
     for entry in sorted(entries, key=_sort_key):
         if _sort_key(entry).endswith("/"):
-            yield from _text_files(Path(entry.path))
-        elif without_gz(entry.name).lower().endswith(TEXT_ENDINGS):
+            yield from _files(Path(entry.path))
+        elif is_image(entry.name) or without_gz(entry.name).lower().endswith(TEXT_ENDINGS):
             yield Path(entry.path)
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file's name is that of an image."""
+    return name.lower().endswith(IMAGE_ENDINGS)
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
@@ -69,7 +82,10 @@ def _file_item(path: Path, relative: str) -> Item:
     place = os.fsencode(path).decode(errors="backslashreplace")
     source = Source(str(path), "text", path.name.lower().endswith(".gz"))
     try:
-        ((_, item),) = read_text_file(source, without_gz(relative))
+        if is_image(path.name):
+            ((_, item),) = read_image_file(str(path), relative)
+        else:
+            ((_, item),) = read_text_file(source, without_gz(relative))
     except InputError as error:
         item = BadRecord(place, str(error).removeprefix(f"{path} "))
     if isinstance(item, BadRecord):

@@ -17,7 +17,15 @@ from indexes.pipeline.encoder import Encode
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.advice import shell_command
-from retriever.embedders.base import Embedder, Fittable, HasNotes, Matrix, similarity_of
+from retriever.embedders.base import (
+    IMAGE,
+    Embedder,
+    Fittable,
+    HasNotes,
+    Matrix,
+    modalities_of,
+    similarity_of,
+)
 from retriever.indexing.builds import (
     DTYPES,
     BuildReport,
@@ -29,7 +37,7 @@ from retriever.indexing.builds import (
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
-from retriever.indexing.info import recall_notes, recall_of
+from retriever.indexing.info import IMAGES, recall_notes, recall_of
 
 DEFAULT_LANGUAGE = "english"
 
@@ -81,7 +89,7 @@ class IndexBuilder:
         known = str(index.definition.get("language", "")) if index else ""
         row = self.store.build_bm25(name, language or known or DEFAULT_LANGUAGE, progress)
         seconds = 0.0 if row == index else row.seconds
-        return BuildReport(name, already=self.store.count_passages(), indexing_seconds=seconds)
+        return BuildReport(name, already=row.rows, indexing_seconds=seconds)
 
     def _parts(self, index: IndexRow, progress: Progress) -> BuildReport:
         # All parts are brought up to date before failed texts of any are reported.
@@ -217,9 +225,11 @@ def new_embedding(
 ) -> NewEmbedding:
     """Return what the catalog keeps of an embedder, and of how its vectors are stored."""
     case, similarity = getattr(embedder, "case", None), similarity_of(embedder)
-    own = {"case": case} if isinstance(case, str) else {}
+    own: dict[str, Any] = {"case": case} if isinstance(case, str) else {}
     if similarity != COSINE:
         own[SIMILARITY] = similarity
+    if IMAGE in modalities_of(embedder):
+        own[IMAGES] = True
     return NewEmbedding(
         embedder=embedder_record(embedder, folder),
         model=embedder.name,

@@ -30,6 +30,8 @@ UNSEEN = {"batch_size", "device", "trust_pickle"}
 GROWN = 4 / 3
 # Under this recall@10, an index's structure is not what a user expects of a search.
 LOW_RECALL = 0.9
+# In an embedding's attributes: its embedder takes images.
+IMAGES = "images"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class IndexInfo:
     `refitting` says that a refit is under way or was interrupted. `case` says whether words are
     read as written or in lower case, if the embedder reports it. `similarity` is how queries are
     compared with the vectors: `cosine`, `dot` or `euclidean`.
+
+    Of `rows` and `unfindable`, an index of texts alone leaves out all images; `only_images` are the
+    documents that it therefore has nothing of.
 
     `recall` is the share of the 10 nearest of sample queries that a structure finds, measured when
     it was built; None without one. `tail` of its `rows` came later and are searched exactly.
@@ -94,6 +99,7 @@ class IndexInfo:
     similarity: str = ""
     recall: float | None = None
     tail: int = 0
+    only_images: int = 0
 
     @property
     def description(self) -> str:
@@ -158,6 +164,9 @@ def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
         noun = "passage" if split else "document"
         empty = pluralize(info.unfindable, f"{noun} has", f"{noun}s have")
         notes.append(f"'{info.name}': {empty} nothing that {info.model} can embed.")
+    if info.only_images:
+        which = pluralize(info.only_images, "document that has", "documents that have")
+        notes.append(f"'{info.name}' is of texts: it has nothing of {which} an image and no text.")
     if info.text.truncated:
         # Texts, not documents: some may have been removed or changed since they were embedded.
         texts = pluralize(info.text.texts, "text")
@@ -225,6 +234,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
     spec = shown_spec(embedding.embedder)
     counts, shards = store.counts(embedding), store.shards(embedding)
     totals, fitted = EmbeddingTotals.of(shards), fitted_counts(embedding)
+    images = 0 if embedding.attributes.get(IMAGES) else counts.images
     sharing = [row.name for row in others if row.embedding == index.embedding]
     return IndexInfo(
         name=index.name,
@@ -240,7 +250,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         rows=counts.rows,
         missing=counts.missing_documents,
         stale=counts.stale_documents,
-        unfindable=store.count_passages() - counts.missing_passages - counts.rows,
+        unfindable=store.count_passages() - counts.missing_passages - counts.rows - images,
         vectors_size=sum(shard.digest.size for shard in shards),
         structure_size=index.digest.size,
         embedding_seconds=totals.seconds,
@@ -260,6 +270,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         similarity=embedding.similarity,
         recall=recall_of(index),
         tail=store.tail(index),
+        only_images=counts.only_images if images else 0,
     )
 
 
@@ -270,11 +281,12 @@ def recall_of(index: IndexRow) -> float | None:
 
 def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
     """Return information on a BM25 index, or on a combination."""
-    rows = stale = 0
+    rows = stale = only_images = 0
     if kind_of(index.kind).is_lexical:
         shown = f"BM25, {index.definition['language']}"
         counts = store.unread(index)
         rows, missing, stale = counts.rows, counts.missing_documents, counts.stale_documents
+        only_images = counts.only_images
     else:
         shown = _combination(index.definition)
         parts = [index_info(store, store.index(part), ()) for part in index.parts]
@@ -293,6 +305,7 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
         indexing_seconds=index.seconds,
         building_memory=index.report.get(PEAK_MEMORY) or None,
         parts=tuple(index.parts),
+        only_images=only_images,
     )
 
 

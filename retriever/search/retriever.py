@@ -197,6 +197,5 @@ def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
     fields["metadata"] = document.metadata
     fields["passage"] = start, end
     fields["stale"] = stale
-    if document.image is not None:
-        fields["image"] = document.image
+    fields["image"] = document.image
     return hit

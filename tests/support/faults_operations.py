@@ -15,6 +15,7 @@ import indexes.pipeline.builder
 import indexes.vectors.approximate
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fittable import Rare
+from tests.support.pictures import picture
 
 EMBEDDER, OTHER = HashingEmbedder(16), HashingEmbedder(8)
 # Its vectors depend on the corpus: it is fitted on that when an index is built.
@@ -29,7 +30,13 @@ TEXTS = {
     "fish": "A fish swims in the sea.",
     "star": "A star stands over the sea at night.",
 }
-BASE = [Document(name, text, metadata={"kind": "old"}) for name, text in TEXTS.items()]
+# Two documents share the copy of one image.
+RED, BLUE = picture((255, 0, 0)), picture((0, 0, 255))
+IMAGES = {"fish": RED, "road": RED}
+BASE = [
+    Document(name, text, metadata={"kind": "old"}, image=IMAGES.get(name))
+    for name, text in TEXTS.items()
+]
 NEW = [
     Document("owl", "An owl hunts at night.", "Birds", {"kind": "new"}),
     Document("home", "There is no road but the road home.", metadata={"kind": "new"}),
@@ -41,6 +48,7 @@ EDITED = [
     Document("sea", TEXTS["sea"], metadata={"kind": "new"}),  # new metadata
     Document("dog", TEXTS["dog"], metadata={"kind": "old"}),  # as it was
     Document("none", "A word at last.", "Title", {"kind": "new"}),  # now there is something
+    Document("road", TEXTS["road"], metadata={"kind": "old"}, image=BLUE),  # new image
     *NEW[:1],
 ]
 
@@ -199,7 +207,10 @@ OPERATIONS = {
 
 def state_of(collection: Collection) -> Any:
     """All that a user can see: documents, indexes, and what each finds, to the last score."""
-    documents = [[d.doc_id, d.title, d.text, d.metadata] for d in collection.documents()]
+    documents = [
+        [d.doc_id, d.title, d.text, d.metadata, d.image.read().hex() if d.image else ""]
+        for d in collection.documents()
+    ]
     for index in collection.info().indexes:
         if index.embedder == "custom:Rare":
             collection.use(index.name, RARE)

@@ -96,7 +96,8 @@ def _line(head: Text, hit: Hit) -> Text:
     space = WIDTH - head.cell_len - 2
     if space < SHORTEST_TEXT:
         return head
-    return head + Text(f"  {fit(f'{hit.title} {hit.text}', space)}".rstrip())
+    name = hit.image.source if hit.image and not hit.text else ""
+    return head + Text(f"  {fit(f'{hit.title} {hit.text or name}', space)}".rstrip())
 
 
 def id_width(doc_ids: Sequence[str], columns: int = WIDTH) -> int:

@@ -201,3 +201,23 @@ def test_a_damaged_row_of_an_image_is_named(collection, red):
         catalog.execute("UPDATE images SET path = path || 'x'")
     assert "image of document 1 is not what was committed" in str(collection.verify().problems[0])
     refused(DamageError, "image of document 1", collection.document, "a")
+
+
+@pytest.mark.parametrize("built_before", [False, True])
+def test_images_that_are_all_gone_are_each_at_fault_and_not_the_embedder(
+    collection, red, tmp_path, built_before
+):
+    if built_before:
+        collection.add([Document("first", image=red)])
+        collection.build("colors", Colors())
+    paths = [tmp_path / f"{n}.png" for n in range(20)]
+    for path in paths:
+        path.write_bytes(red.read_bytes())
+    collection.add(Document(path.name, image=path) for path in paths)
+    collection.add([Document("text", "green")])
+    for path in (*paths, red):
+        path.unlink()
+    with pytest.raises(FailedTextsError) as caught:
+        collection.build("colors", Colors())
+    assert {failed.doc_id for failed in caught.value.failed} == {path.name for path in paths}
+    assert ids(collection.search("green", k=1)) == ["text"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from retriever import Collection
 from tests.support.commands import fail, invoke, misuse, objects
 from tests.support.commands import succeed_silently as succeed
+from tests.support.pictures import picture
 
 ADDED = "3 new, 0 changed, 0 unchanged, 0 skipped; library/ has 3 documents\n"
 BAD = '{"_id": "x"}\nnot json\n{"_id": "cat", "text": "again"}\n'
@@ -47,7 +48,9 @@ def test_add_takes_a_format_for_a_file_of_any_name(corpus):
     Path("corpus.dump").write_text(corpus)
     message = fail("add", "library", "corpus.dump")
     assert message.startswith("corpus.dump has the unknown extension '.dump'.")
-    assert message.endswith("pass the format with --format (jsonl, csv, tsv, parquet, text).")
+    assert message.endswith(
+        "pass the format with --format (jsonl, csv, tsv, parquet, text, image)."
+    )
     assert "3 new" in succeed("add", "library", "corpus.dump", "--format", "jsonl")
     assert "1 new" in succeed("add", "library", "corpus.dump", "--format", "text")
 
@@ -202,3 +205,32 @@ def test_an_invalid_or_different_split_is_refused():
         "library/ splits none, and not into whole sentences up to 5 words: this is set when a "
         "collection is created. Leave split out, or create another collection."
     )
+
+
+def test_images_of_a_table_are_added_searched_and_shown(tmp_path):
+    library, table = str(tmp_path / "c"), tmp_path / "t.csv"
+    (tmp_path / "red.png").write_bytes(picture())
+    table.write_text("id,text,file\na,red wine,red.png\nb,,red.png\nc,blue,\nd,x,gone.png\n")
+    message = fail("add", library, str(table), "--image", "file")
+    assert "t.csv:5: gone.png: the image cannot be read (no such file or directory)." in message
+    result = invoke("add", library, str(table), "--image", "file", "--skip-bad")
+    assert result.stdout.startswith("3 new, 0 changed, 0 unchanged, 1 skipped")
+    built = invoke("build", library, "floor", "--embedder", "hashing")
+    assert "4 passages" in built.stdout
+    assert built.stderr.splitlines()[-1].endswith(
+        "'floor' is of texts: it has nothing of 1 document that has an image and no text."
+    )
+    found = objects(succeed("search", library, "red", "--json"))
+    assert [(hit["doc_id"], hit.get("image")) for hit in found][:1] == [
+        ("a", f"{tmp_path}/red.png")
+    ]
+    assert "image" not in next(hit for hit in found if hit["doc_id"] == "c")
+    assert f"image: {tmp_path}/red.png" in succeed("show", library, "b")
+    assert objects(succeed("show", library, "b", "c", "--json"))[0]["image"].endswith("red.png")
+    again = ("add", library, str(table), "--image", "file", "--skip-bad")
+    assert invoke(*again).stdout.startswith("0 new, 0 changed, 3 unchanged, 1 skipped")
+    assert invoke(*again, "--copy-images").stdout.startswith("0 new, 2 changed, 1 unchanged")
+    (tmp_path / "red.png").unlink()
+    succeed("verify", library)
+    copied = objects(succeed("show", library, "b", "--json"))[0]["image"]
+    assert Path(copied).read_bytes() == picture()

@@ -283,7 +283,7 @@ def test_row_numbers_of_parquet_continue_over_batches_and_row_groups(tmp_path):
 
 
 def test_a_folder_gives_its_text_files_sorted_under_their_relative_paths(tmp_path):
-    refused(InputError, r"has no \.txt or \.md file", read, tmp_path)
+    refused(InputError, r"has no \.txt, \.md, \.jpg, \.jpeg, \.png or \.webp file", read, tmp_path)
     for name in ["b.md", "a/z.txt", "a.txt", "a b.txt", "a/b/c.txt.gz", "B.TXT"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write(tmp_path / name, f"text of {name}\n")
@@ -363,7 +363,7 @@ def test_a_format_by_name_overrides_the_ending(tmp_path, pack):
 def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
     message = r"No format 'xml'\. Known formats: jsonl, csv, tsv"
     refused(InputError, message, read, "-", format="xml")
-    refused(InputError, "is a folder, read as text files", read, tmp_path, format="csv")
+    refused(InputError, "is a folder, read as text and image files", read, tmp_path, format="csv")
     refused(InputError, "format 'csv' is for files", read, [CAT], format="csv")
     refused(InputError, "Text on standard input has no id", read, "-", format="text")
 
@@ -390,7 +390,7 @@ def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
         ("a.jsonl.gz", b"", "ends in .gz, but it is empty. Download it again."),
         ("a.json", b' [\n {"id": 1}\n]', "one JSON array; expected one object per line."),
         ("a.docx", b"x", "has the unknown extension '.docx'. Known extensions: .jsonl, .ndjson"),
-        ("a.docx", b"x", "the format with --format (jsonl, csv, tsv, parquet, text)."),
+        ("a.docx", b"x", "the format with --format (jsonl, csv, tsv, parquet, text, image)."),
         ("corpus", b"x", "has no extension. Known extensions: .jsonl"),
     ],
 )
