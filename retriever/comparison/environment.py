@@ -16,6 +16,7 @@ from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.hardware import cores, processor_name
 from retriever.indexing.info import IndexInfo
+from retriever.search.queries import Query
 
 LIBRARIES = (
     *("retriever-compare", "faiss-cpu", "tantivy", "sentence-transformers", "torch", "gensim"),
@@ -26,7 +27,7 @@ LIBRARIES = (
 def collect_environment(
     collection: Collection,
     indexes: Sequence[IndexInfo],
-    queries: Mapping[str, str],
+    queries: Mapping[str, Query],
     qrels: Mapping[str, Mapping[str, int]],
     seed: int,
     command: str,
@@ -36,7 +37,9 @@ def collect_environment(
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "collection": pluralize(len(collection), "document"),
         "documents checksum": collection.content_checksum(),
-        "queries checksum": _checksum(queries),
+        "queries checksum": _checksum(
+            {one: q if isinstance(q, str) else q.checksum for one, q in queries.items()}
+        ),
         "judgments checksum": _checksum(qrels) if qrels else "none",
         "seed": str(seed),
         "machine": f"{processor_name()}, {platform.machine()}, {cores()} cores",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-NAMES = "zero one two three four five six seven eight nine".split()
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
-WORDS = [*"a the of photo picture digit number handwritten".split(), *NAMES]
+WORDS = [*["a", "the", "of", "photo", "picture", "digit", "number", "handwritten"], *NAMES]
 TEMPLATES = ("a photo of the digit {}", "a handwritten {}", "the number {}", "{}")
 TRAINED, STEPS, SIDE, PATCH = 1297, 600, 8, 2
 TOWER = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2}
@@ -71,9 +71,7 @@ def processor_of_digits():
     words = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [("<s>", known["<s>"]), ("</s>", known["</s>"])]
-    words.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=ends
-    )
+    words.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ends)
     marks = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=16, **marks)
     half = [0.5, 0.5, 0.5]

@@ -47,6 +47,8 @@ def part_for(model: Any, task: str) -> Any:
 
 def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Count the tokens of each untruncated text, with any tokenizer of a sentence model."""
+    if not texts:
+        return []  # transformers fails for no texts
     if callable(tokenizer):
         # `verbose` would warn about every long text.
         read = tokenizer(list(texts), truncation=False, padding=False, verbose=False)

@@ -45,7 +45,7 @@ def probe(model: Any) -> dict[str, Any]:
 
 def settings_of(model: Any) -> dict[str, Any]:
     """Return what decides the features of an image: size, crop, mean, deviation, interpolation."""
-    processor = getattr(model[0], "processor", None)
+    processor: Any = model[0].processor
     stated = getattr(processor, "image_processor", processor).to_dict()
     own = getattr(model[0], "processing_kwargs", None) or {}
     settings = {**stated, **own.get("common", {}), **own.get(IMAGE, {})}

@@ -87,6 +87,11 @@ def test_texts_are_truncated_and_counted(model):
     assert (report.truncated, report.tokens, model.max_length) == (1, 16 + 3, 16)
 
 
+def test_blank_texts_get_zeros(model):
+    vectors, report = model.encode_and_report(["", "  "])
+    assert (vectors.any(), report.texts, report.tokens) == (False, 2, 0)
+
+
 def test_a_missing_tensor_of_the_image_part_is_named(folder, tmp_path):
     from safetensors.numpy import load_file, save_file
 
