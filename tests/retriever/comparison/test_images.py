@@ -53,7 +53,5 @@ def test_queries_by_image_need_indexes_that_take_them(pictures):
     qrels = judgments(queries)
     with pytest.raises(InputError, match="Index 'glove' encodes only text: it cannot be"):
         compare(pictures, SYSTEMS, queries, qrels=qrels, memory=False)
-    table = compare(
-        pictures, ["clip"], queries, qrels=qrels, measures=["P@5"], k=5, memory=False
-    )
+    table = compare(pictures, ["clip"], queries, qrels=qrels, measures=["P@5"], k=5, memory=False)
     assert table.rows["clip"].quality["P@5"] > 0.7
