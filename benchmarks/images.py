@@ -32,7 +32,7 @@ def photos() -> list[Image]:
 
     found = []
     for number in range(IMAGES):
-        shown = Pillow.fromarray(getattr(data, PHOTOS[number % len(PHOTOS)]()))
+        shown = Pillow.fromarray(getattr(data, PHOTOS[number % len(PHOTOS)])())
         file = io.BytesIO()
         shown.convert("RGB").rotate(number).resize(SIZE).save(file, "JPEG", quality=90)
         found.append(Image.of_bytes(file.getvalue(), f"photo {number}"))
