@@ -1,1 +1,1 @@
-"""Images for a model of two modalities: preprocessed in threads ahead of it, and centered."""
+"""Images for a model of two modalities: preprocessed in threads, and encoded."""

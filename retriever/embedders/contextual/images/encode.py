@@ -1,10 +1,9 @@
-"""Encoding of images with a loaded model: threads decode and preprocess them ahead of it."""
+"""Encoding of images with a loaded model: threads decode and preprocess them."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
 
 # Threads ahead of the model, and images per batch: few, since decoded photos take megabytes.
-MOST_THREADS, BATCH = 4, 8
+MOST_THREADS, BATCH = 4, 16
 
 
 @dataclass(frozen=True)
@@ -70,22 +69,15 @@ def check_images(images: Sequence[Image]) -> None:
 def _ahead(
     read: Callable[[int], dict[str, Any]], starts: range
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each start with what `read` returns for it, in order; threads read the next ones."""
-    if len(starts) < 2:
+    """Yield each start with what `read` returns for it, in order; threads read several at once.
+
+    They are done before the model computes: on a CPU it has all cores, and would wait for them.
+    """
+    workers = min(MOST_THREADS, threads(), len(starts))
+    if workers < 2:
         yield from ((start, read(start)) for start in starts)
         return
-    workers = min(MOST_THREADS, threads(), len(starts))
-    coming: deque[tuple[int, Future[dict[str, Any]]]] = deque()
     with ThreadPoolExecutor(workers, "images") as pool:
-        try:
-            for start in starts:
-                coming.append((start, pool.submit(read, start)))
-                if len(coming) > workers:
-                    ready, future = coming.popleft()
-                    yield ready, future.result()
-            while coming:
-                ready, future = coming.popleft()
-                yield ready, future.result()
-        finally:
-            for _, future in coming:
-                future.cancel()
+        for first in range(0, len(starts), workers):
+            some = starts[first : first + workers]
+            yield from zip(some, list(pool.map(read, some)), strict=True)
