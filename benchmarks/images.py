@@ -42,19 +42,19 @@ def photos() -> list[Image]:
 
 def model(folder: Path) -> Path:
     """Save a CLIP of the default configuration of transformers, which is ViT-B/32, untrained."""
+    support: Any = clip
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor
 
-    tokenizer = clip.processor_of_digits().tokenizer
-    return clip.save(
-        CLIPModel(CLIPConfig()), CLIPProcessor(CLIPImageProcessorPil(), tokenizer), folder
-    )
+    tokenizer = support.processor_of_digits().tokenizer
+    support.save(CLIPModel(CLIPConfig()), CLIPProcessor(CLIPImageProcessorPil(), tokenizer), folder)
+    return folder
 
 
 def measured(folder: Path) -> dict[str, Any]:
     """Return seconds of both sides by round, their ratios and the largest difference."""
     from sentence_transformers import SentenceTransformer
 
-    plain = SentenceTransformer(str(folder), device="cpu")
+    plain: Any = SentenceTransformer(str(folder), device="cpu")
     ours = ContextualEmbedder(folder, runtime="torch", device="cpu")
     images = photos()
 
@@ -62,7 +62,7 @@ def measured(folder: Path) -> dict[str, Any]:
         pictures = [Pillow.open(io.BytesIO(image.read())) for image in images]
         return plain.encode(pictures, normalize_embeddings=True)
 
-    network = ours._opened.model()
+    network: Any = ours._opened.model()
     features = preprocess(plain, list(map(decode, images)))
     sides = {
         "plain": by_plain,
