@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -64,7 +65,7 @@ def measured(folder: Path) -> dict[str, Any]:
 
     network: Any = ours._opened.model()
     features = preprocess(plain, list(map(decode, images)))
-    sides = {
+    sides: dict[str, Callable[[], Any]] = {
         "plain": by_plain,
         "ours": lambda: ours.encode_images(images),
         "model_alone": lambda: network.embed_features(features),
