@@ -103,12 +103,11 @@ class Upsert:
 
     def _has_moved(self, known: Known | None, image: Image | None) -> bool:
         """Return whether a document's image is another, or in another place than before."""
-        *_, source, path, checksum, copied = known or (None,) * 4
-        if image is None or image.checksum != checksum:
-            return image is not None or checksum is not None
-        if copied:  # it stays, wherever the same bytes come from
+        if image is None or known is None or known[6] != image.checksum:
+            return image is not None or (known is not None and known[6] is not None)
+        if known[7]:  # a copy stays, wherever the same bytes come from
             return False
-        return self._copy_images or (image.source, str(image.path)) != (source, path)
+        return self._copy_images or (image.source, str(image.path)) != known[4:6]
 
     def apply(self, pending: PendingChanges) -> None:
         """Write the latest pending changes; inside `catalog.writing()` if there are any."""
@@ -125,10 +124,13 @@ class Upsert:
         self._skipped |= zip(pending.doc_ids, pending.places, strict=True)
 
     def _known(self, doc_ids: Sequence[str]) -> dict[str, Known]:
-        sql = """
-            SELECT doc_id, document, documents.checksum, metadata,
-                   source, images.path, images.checksum, copied
-            FROM json_each(?) JOIN documents ON doc_id = value LEFT JOIN images USING (document)
+        image, join = "NULL, NULL, NULL, NULL", ""
+        if self._corpus.images.exist():
+            image = "source, images.path, images.checksum, copied"
+            join = "LEFT JOIN images USING (document)"
+        sql = f"""
+            SELECT doc_id, document, documents.checksum, metadata, {image}
+            FROM json_each(?) JOIN documents ON doc_id = value {join}
         """
         rows = cast(list[Known], self._catalog.rows(sql, [json.dumps(doc_ids)]))
         return {row[0]: row for row in rows}
@@ -206,22 +208,23 @@ class Upsert:
         if changes.images:
             self._corpus.images.put(changes.images)
 
-    def _passages_of(self, document: Document) -> Iterator[tuple[int, int]]:
-        """Yield where the passages of a document start and end: of its text, then its image.
+    def _with_image(self, split: Spans, document: Document) -> Iterator[tuple[int, int]]:
+        """Yield where the passages of a document with an image start and end; the image is last.
 
-        Without a text there is none of it, if there is an image.
+        Without a text there is none of it.
         """
-        if document.text or document.title or document.image is None:
-            split = self._spans or (lambda text: ((0, len(text)),))
+        if document.text or document.title:
             yield from split(document.text)
-        if document.image is not None:
-            yield NO_TEXT, NO_TEXT
+        yield NO_TEXT, NO_TEXT
 
     def _insert_passages(self, documents: Numbered, first_key: int) -> int:
+        split = self._spans or (lambda text: ((0, len(text)),))
         spans = (
             (number, *span)
             for number, document in documents
-            for span in self._passages_of(document)
+            for span in (
+                self._with_image(split, document) if document.image else split(document.text)
+            )
         )
         rows = [
             (key, number, start, stop, passage_row_checksum(key, number, start, stop))
