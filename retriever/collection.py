@@ -10,6 +10,7 @@ from typing import Any
 
 from indexes.catalog.records import kind_of
 from indexes.errors import CollectionError, InputError, MismatchError
+from indexes.images import Image, ImageSource
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
 from indexes.maintenance.verify import Problem, VerifyReport
@@ -28,6 +29,7 @@ from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
+from retriever.search.queries import Query
 from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
@@ -304,9 +306,18 @@ class Collection(Documents, WordSenseMethods):
         return replace(repaired, left=(*repaired.left, *self._model_problems()))
 
     def search(
-        self, text: str, *, index: str | None = None, k: int = 10, where: Where | None = None
+        self,
+        text: str | None = None,
+        *,
+        image: ImageSource | None = None,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
     ) -> Hits:
-        """Return the `k` documents nearest to a query.
+        """Return the `k` documents nearest to a query: a text, or else an image.
+
+        `image` is a path, bytes or an image of Pillow, for an index of a model that encodes images.
+        In a fusion, parts that encode only text find nothing for it, and a note says so.
 
         `index` is optional if there is only one, or one fusion, which then answers.
 
@@ -314,32 +325,37 @@ class Collection(Documents, WordSenseMethods):
         nearest of the documents that match it are returned.
 
         Raises:
-            InputError: an empty query, a `k` below 1, an invalid filter, or several indexes,
-                none named, and not exactly one of them a fusion.
+            InputError: an empty query, neither or both of a text and an image, an image that
+                cannot be decoded or an index that encodes only text, a `k` below 1, an invalid
+                filter, or several indexes, none named, and not exactly one of them a fusion.
             UnknownNameError: no such index.
             MismatchError: the model is no longer the one that made the vectors.
             DamageError: a file of the index is not what the catalog says.
         """
+        query = text if image is None and text is not None else _query(text, image)
         known = self._retrievers.get(index)
-        hits = known[1].search_at(known[0], text, k, where) if known is not None else None
-        return hits if hits is not None else self._search_latest([text], index, k, where)[0]
+        hits = known[1].search_at(known[0], query, k, where) if known is not None else None
+        return hits if hits is not None else self._search_latest([query], index, k, where)[0]
 
     def search_many(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Query],
         *,
         index: str | None = None,
         k: int = 10,
         where: Where | None = None,
     ) -> list[Hits]:
-        """Return the `k` documents nearest to each query; errors as in `search`."""
+        """Return the `k` documents nearest to each query; errors as in `search`.
+
+        A query is a text, or an image as an `Image`, such as `Image.of("photo.jpg")`.
+        """
         # Not for many: encoding them twice, if something has changed, would take long.
-        if isinstance(texts, list) and len(texts) == 1:
+        if isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], str):
             return [self.search(texts[0], index=index, k=k, where=where)]
         return self._search_latest(texts, index, k, where)
 
     def _search_latest(
-        self, texts: Sequence[str], index: str | None, k: int, where: Where | None
+        self, texts: Sequence[Query], index: str | None, k: int, where: Where | None
     ) -> list[Hits]:
         retriever = self.retriever(index)
         try:
@@ -435,6 +451,13 @@ class Collection(Documents, WordSenseMethods):
     def _fusions(self) -> list[str]:
         """Return the names of all fusions, oldest first."""
         return [index.name for index in self._store.indexes() if "fuse" in index.definition]
+
+
+def _query(text: str | None, image: ImageSource | None) -> Query:
+    """Return the image to search by."""
+    if image is None or text is not None:
+        raise InputError("Give a text or an image to search by, and not both.")
+    return Image.of(image)
 
 
 def _reopened(kind: type[Collection], path: Path, embedders: Sequence[bytes]) -> Collection:

@@ -23,6 +23,7 @@ MARKED = {
         "tests/retriever/rerankers/",
         "tests/retriever/test_processes.py",
         "tests/retriever/test_real_data.py",
+        "tests/retriever/comparison/test_images.py",
         "tests/retriever/embedders/contextual/",
         "tests/retriever/embedders/elmo/",
         "tests/retriever/embedders/static/test_embedder.py",

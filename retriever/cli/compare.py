@@ -14,7 +14,10 @@ from retriever.cli import options
 from retriever.cli.output import check_writable, note, print_parts, progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from retriever.comparison.comparison import Comparison
+    from retriever.search.queries import Query
 
 OUTPUT = click.Path(path_type=Path, dir_okay=False)
 
@@ -181,15 +184,15 @@ def _keep_inputs(html: Path, others: Iterable[str | Path | None], library: Path)
 
 def _read_queries(
     queries: str | None, qrels: str | None, dataset: str | None
-) -> tuple[dict[str, str], dict[str, dict[str, int]] | None]:
+) -> tuple[Mapping[str, Query], dict[str, dict[str, int]] | None]:
     """Return queries and judgments; files take precedence over those of the dataset."""
     from retriever.datasets.ir_datasets_loader import load_named
-    from retriever.formats import read_qrels, read_queries
+    from retriever.formats import read_mixed_queries, read_qrels
 
     if queries is None and dataset is None:
         raise click.UsageError("Give --queries FILE, or --dataset NAME.")
     named = load_named(dataset) if dataset is not None else None
-    texts = read_queries(queries) if queries else named.queries if named else {}
+    texts = read_mixed_queries(queries) if queries else named.queries if named else {}
     judgments = read_qrels(qrels) if qrels else named.qrels if named else {}
     return texts, judgments or None
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from indexes.catalog.records import kind_of
 from indexes.errors import InputError, unknown_name
+from indexes.images import Image
 from indexes.progress import Progress
 from retriever.advice import shell_command
 from retriever.collection import Collection
@@ -30,6 +31,7 @@ from retriever.evaluation.significance import Difference
 from retriever.indexing.builder import DEFAULT_LANGUAGE
 from retriever.indexing.info import IndexInfo, with_parts
 from retriever.search.finders import DenseFinder
+from retriever.search.queries import Queries, query_text
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever
 
@@ -46,7 +48,7 @@ CONTEXTUAL_KINDS = {"elmo": "contextual"}
 def compare(
     collection: Collection,
     indexes: Sequence[str],
-    queries: Mapping[Any, str],
+    queries: Mapping[Any, str | Image],
     qrels: GivenQrels | None = None,
     *,
     k: int = 10,
@@ -61,8 +63,9 @@ def compare(
 ) -> Comparison:
     """Run the same queries on every index, evaluate the answers and measure their cost.
 
-    `queries` maps ids to texts; `qrels` maps query ids to graded documents. With judgments, only
-    judged queries are run; without, the comparison has agreement and cost only. Measures are
+    `queries` maps ids to texts or to images (`Image.of(path)`); `qrels` maps query ids to graded
+    documents. With judgments, only judged queries are run; without, the comparison has agreement
+    and cost only. Measures are
     trec_eval's, by their ir_measures names, and so is the order of equal scores in every run
     (`measures.trec_order`), also of those that tie at the cutoff. With `drop_self`, hits whose id
     equals the query's are dropped: for queries that are documents of the collection. `runs` are
@@ -75,6 +78,7 @@ def compare(
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,
             judgments that name none of the queries, or as `inputs.run_of` and `inputs.qrels_of`.
+            Or a query is an image, and an index encodes only text: nothing is run then.
         UnknownNameError: an index, a measure or the baseline is unknown.
     """
     runs = {} if runs is None else runs
@@ -82,13 +86,15 @@ def compare(
     retrievers = _retrievers(collection, indexes, runs)
     _check_baseline(baseline, [*(one.name for one in retrievers), *runs], qrels)
     test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, drop_self=drop_self)
+    for retriever in retrievers:
+        retriever.check_takes(Queries(test_set.contents))
     steps = _Steps(progress, len(retrievers) * (2 if memory else 1) + 2)
     system_runs = [steps.done(run_system(one, test_set)) for one in retrievers]
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
     answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
-    latencies = steps.done(latency.measure(retrievers, test_set.texts, k))
+    latencies = steps.done(latency.measure(retrievers, test_set.contents, k))
     memories = {
-        one.name: steps.done(open_memory(collection, one.name, test_set.texts[0]))
+        one.name: steps.done(open_memory(collection, one.name, _a_text(test_set)))
         for one in (retrievers if memory else ())
     }
     info = collection.info()
@@ -257,13 +263,19 @@ def _queries(
         and isinstance(retriever.finder.embedder, WordCounting)
     }
     queries = {}
-    for place, (query_id, text) in enumerate(test_set.queries.items()):
+    for place, (query_id, content) in enumerate(test_set.queries.items()):
+        text = query_text(content)
         shown = {d for run in runs.values() for d, _ in run.ranking.get(query_id, ())[: test_set.k]}
         judgments = test_set.qrels.get(query_id, {})
         lacking = {name: of[place] for name, of in unknown.items() if of[place]}
         matched = shared.of(text, sorted(shown | judgments.keys()))
         queries[query_id] = Query(query_id, text, judgments, lacking, matched)
     return queries
+
+
+def _a_text(test_set: TestSet) -> str:
+    """Return the first query that is a text, or else any."""
+    return next(filter(None, test_set.texts), "image")
 
 
 def _retrievers(

@@ -20,6 +20,7 @@ from retriever.hardware import processor_name
 from retriever.indexing.embedder_pool import shown_spec
 from retriever.indexing.info import IndexInfo
 from retriever.indexing.reranker_pool import RERANKER
+from retriever.search.queries import Query
 
 LIBRARIES = (
     *("retriever-compare", "faiss-cpu", "tantivy", "sentence-transformers", "torch", "gensim"),
@@ -30,7 +31,7 @@ LIBRARIES = (
 def collect_environment(
     collection: Collection,
     indexes: Sequence[IndexInfo],
-    queries: Mapping[str, str],
+    queries: Mapping[str, Query],
     qrels: Mapping[str, Mapping[str, int]],
     seed: int,
     command: str,
@@ -40,7 +41,9 @@ def collect_environment(
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "collection": pluralize(len(collection), "document"),
         "documents checksum": collection.content_checksum(),
-        "queries checksum": _checksum(queries),
+        "queries checksum": _checksum(
+            {one: q if isinstance(q, str) else q.checksum for one, q in queries.items()}
+        ),
         "judgments checksum": _checksum(qrels) if qrels else "none",
         "seed": str(seed),
         "machine": f"{processor_name()}, {platform.machine()}, {cores()} cores",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from retriever.evaluation.results import Latency, Spread
+from retriever.search.queries import Query
 from retriever.search.results import Timing
 from retriever.search.retriever import Retriever
 
@@ -15,22 +16,24 @@ MOST_QUERIES = 200
 LEAST_SAMPLES = 30
 
 
-def measure(retrievers: Sequence[Retriever], texts: Sequence[str], k: int) -> Mapping[str, Latency]:
+def measure(
+    retrievers: Sequence[Retriever], queries: Sequence[Query], k: int
+) -> Mapping[str, Latency]:
     """Measure the latency of each retriever over the same queries; return it by name.
 
     Systems take turns query by query, so that a slow moment of the machine hits all of them. Up to
     200 queries are sampled evenly; fewer than 30 are repeated.
     """
-    step = max(1, -(-len(texts) // MOST_QUERIES))
-    sample = list(texts[::step])
+    step = max(1, -(-len(queries) // MOST_QUERIES))
+    sample = list(queries[::step])
     rounds = max(1, -(-LEAST_SAMPLES // len(sample)))
-    for text in sample[:WARM_UP]:
+    for query in sample[:WARM_UP]:
         for retriever in retrievers:
-            retriever.answer([text], k)
+            retriever.answer([query], k)
     timings: dict[str, list[Timing]] = {retriever.name: [] for retriever in retrievers}
-    for text in sample * rounds:
+    for query in sample * rounds:
         for retriever in retrievers:
-            timings[retriever.name].append(retriever.answer([text], k)[1])
+            timings[retriever.name].append(retriever.answer([query], k)[1])
     return {name: _summary(values) for name, values in timings.items()}
 
 

@@ -9,7 +9,8 @@ from retriever.comparison.test_set import TestSet
 from retriever.embedders import ReportsCoverage
 from retriever.evaluation.inputs import GivenRun, run_of
 from retriever.evaluation.measures import ann_recall, drop_self, single, trec_order
-from retriever.search.finders import DenseFinder, Queries
+from retriever.search.finders import DenseFinder
+from retriever.search.queries import Queries
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever
 

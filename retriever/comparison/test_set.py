@@ -13,7 +13,7 @@ from retriever.evaluation.inputs import GivenQrels, by_text_id, qrels_of
 from retriever.evaluation.measures import deepest_cutoff, parse_measures
 from retriever.formats.lines import is_unicode
 from retriever.formatting import first_names
-from retriever.search.retriever import validate_texts
+from retriever.search.queries import Query, validate_queries
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -29,7 +29,7 @@ class TestSet:
     mismatches between queries, judgments and documents, and queries that are documents.
     """
 
-    queries: Mapping[str, str]
+    queries: Mapping[str, Query]
     qrels: Qrels
     measures: Sequence[str]
     k: int
@@ -41,7 +41,7 @@ class TestSet:
     def of(
         cls,
         collection: Collection,
-        queries: Mapping[Any, str],
+        queries: Mapping[Any, Query],
         qrels: GivenQrels | None,
         *,
         measures: Sequence[str],
@@ -53,7 +53,7 @@ class TestSet:
         names = parse_measures(measures)
         given = None if qrels is None else qrels_of(qrels)
         texts, notes = _judged_queries(by_text_id("query", "the queries", queries), given)
-        validate_texts(list(texts.values()))
+        validate_queries(list(texts.values()))
         judged = {query_id: given[query_id] for query_id in texts} if given else {}
         notes += _unknown_documents(collection, judged)
         if not drop_self:
@@ -64,14 +64,19 @@ class TestSet:
         return cls(texts, judged, names, k, depth, drops=drop_self, notes=tuple(notes))
 
     @property
-    def texts(self) -> list[str]:
-        """Query texts, in order."""
+    def contents(self) -> list[Query]:
+        """The queries, texts or images, in order."""
         return list(self.queries.values())
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of queries, in order; empty ones for images."""
+        return [query if isinstance(query, str) else "" for query in self.contents]
 
 
 def _judged_queries(
-    queries: Mapping[str, str], qrels: Qrels | None
-) -> tuple[dict[str, str], list[str]]:
+    queries: Mapping[str, Query], qrels: Qrels | None
+) -> tuple[dict[str, Query], list[str]]:
     """Return the queries to run, and notes on those that are left out."""
     for query_id in queries:
         if not is_unicode(query_id):
@@ -109,13 +114,14 @@ def _unknown_documents(collection: Collection, qrels: Qrels) -> list[str]:
     return [f"{relevant} not in the collection: {first_names(unknown)}."]
 
 
-def _own_documents(collection: Collection, queries: Mapping[str, str]) -> list[str]:
+def _own_documents(collection: Collection, queries: Mapping[str, Query]) -> list[str]:
     """Return a note on the queries that have the text of the document with their id."""
     documents = {one.doc_id: one for one in collection.documents_of(list(queries))}
     same = [
         query_id
         for query_id, text in queries.items()
-        if (own := documents.get(query_id))
+        if isinstance(text, str)
+        and (own := documents.get(query_id))
         and _words(text) in (_words(own.text), _words(f"{own.title} {own.text}"))
     ]
     if not same:

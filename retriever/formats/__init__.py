@@ -6,7 +6,7 @@ from retriever.formats.folders import is_image
 from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, write_qrels
 from retriever.formats.labels import UnjudgedDocument, write_label_file
-from retriever.formats.queries import read_queries, write_queries
+from retriever.formats.queries import read_mixed_queries, read_queries, write_queries
 from retriever.formats.runs import read_run, write_run
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "is_image",
     "read_documents",
     "read_ids",
+    "read_mixed_queries",
     "read_qrels",
     "read_queries",
     "read_records",

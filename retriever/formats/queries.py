@@ -10,9 +10,10 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from indexes.errors import BadRecord, FileFormatError, FileNote, InputError, pluralize
+from indexes.images import Image
 from retriever.formats.delimited import read_delimited
 from retriever.formats.lines import (
     check_text,
@@ -27,6 +28,7 @@ from retriever.formats.rows import ROW_ENDINGS, Row, read_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
 from retriever.formats.writing import atomic_writer, delimited_line, header_line
+from retriever.images.check import check_image
 
 QUERY_IDS = ("_id", "query_id", "qid", "id")
 QUERY_COLUMNS = (QUERY_IDS, ("text",))
@@ -59,11 +61,30 @@ def read_queries(source: str | os.PathLike[str], *, format: str | None = None) -
         InputError: the file does not exist, or has no queries.
         FileFormatError: a file does not match its extension, or has an unknown one.
     """
+    found = read_mixed_queries(source, format=format)
+    if images := [query_id for query_id, query in found.items() if isinstance(query, Image)]:
+        raise InputError(
+            f"{os.fspath(source)}: query '{images[0]}' is an image; expected texts only."
+        )
+    return cast(dict[str, str], found)
+
+
+def read_mixed_queries(
+    source: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002
+) -> dict[str, str | Image]:
+    """Read queries, texts and images: query_id to text or image; see `read_queries`.
+
+    A row of JSON lines or Parquet without a `text` may have an `image`: the path of its file,
+    relative to the folder of `source`.
+    """
     name = os.fspath(source)
     opened = locate(name, format, ENDINGS, "jsonl")
-    queries: dict[str, str] = {}
+    queries: dict[str, str | Image] = {}
+    folder = Path() if name == "-" else Path(name).parent
     with open_source(opened) as stream:
-        take_records(_rows(stream, opened), lambda row: _take_query(row, queries))
+        take_records(_rows(stream, opened), lambda row: _take_query(row, queries, folder))
     if not queries:
         raise InputError(f"{name} holds no queries.")
     return queries
@@ -227,20 +248,39 @@ def _numbered(lines: Mapping[str, str], mark: str) -> bool:
     return True
 
 
-def _take_query(row: dict[str, Any], queries: dict[str, str]) -> str | None:
+def _take_query(row: dict[str, Any], queries: dict[str, str | Image], folder: Path) -> str | None:
     """Add the query of `row` to `queries`, or return why it is unusable."""
     try:
         query_id = take_id(row, QUERY_IDS)
     except InputError as error:
         return str(error)
+    if "text" not in row and isinstance(row.get("image"), str):
+        return _take_image(query_id, folder / row["image"], queries)
     if "text" not in row:
         return "no 'text'"
     text = row["text"]
     if not isinstance(text, str):
         return f"'text' is {type(text).__name__}; expected text"
-    fault = text_fault("the query id", query_id) or text_fault("'text'", text)
-    if query_id in queries:
-        fault = f"query id '{query_id}' was given before"
+    fault = text_fault("'text'", text) or _id_fault(query_id, queries)
     if not fault:
         queries[query_id] = text
     return fault
+
+
+def _take_image(query_id: str, path: Path, queries: dict[str, str | Image]) -> str | None:
+    """Add a query by image to `queries`, or return why it is unusable."""
+    if fault := _id_fault(query_id, queries):
+        return fault
+    try:
+        image = Image.of(path)
+        check_image(image)
+    except InputError as error:
+        return str(error).rstrip(".")
+    queries[query_id] = image
+    return None
+
+
+def _id_fault(query_id: str, queries: Mapping[str, Any]) -> str | None:
+    if query_id in queries:
+        return f"query id '{query_id}' was given before"
+    return text_fault("the query id", query_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,90 +11,23 @@ from typing import Protocol
 import numpy as np
 
 from indexes.catalog.filters import Filter
-from indexes.errors import InputError, MismatchError, RetrieverError
-from indexes.lexical.bm25 import READING, Terms, terms_of
+from indexes.errors import MismatchError
+from indexes.images import Image
+from indexes.lexical.bm25 import READING
 from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
 from retriever.advice import shell_command
-from retriever.embedders.base import Embedder, Matrix, ReportsCoverage
-from retriever.embedders.validation import first_line
+from retriever.embedders.base import (
+    IMAGE,
+    TEXT_ONLY,
+    Embedder,
+    ReportsCoverage,
+    modalities_of,
+)
 from retriever.indexing.fingerprints import check_query_embedder
 from retriever.indexing.info import missing_note
-
-# Characters of a query in a message.
-SHOWN = 80
-
-
-class Queries:
-    """Some queries, with their vectors by embedder and their terms by language, computed once.
-
-    `ids` are their names, for messages.
-    """
-
-    def __init__(self, texts: Sequence[str], ids: Sequence[str] | None = None) -> None:
-        self.texts, self.ids = texts, ids
-        self._vectors: list[tuple[Embedder, Matrix]] = []
-        self._terms: dict[str, Sequence[Terms]] = {}
-        # By index, for each query: whether a search by words found nothing.
-        self.unanswered: dict[str, list[bool]] = {}
-        # By index, for each query: the ids of candidates that a reranker could not read.
-        self.unread: dict[str, list[list[str]]] = {}
-
-    def subset(self, places: Sequence[int]) -> Queries:
-        """Return some of the queries, with what has been computed for them."""
-        ids = None if self.ids is None else [self.ids[place] for place in places]
-        some = Queries([self.texts[place] for place in places], ids)
-        some._vectors = [(embedder, vectors[places]) for embedder, vectors in self._vectors]
-        some._terms = {
-            language: [terms[place] for place in places] for language, terms in self._terms.items()
-        }
-        return some
-
-    def vectors(self, embedder: Embedder) -> Matrix:
-        """Return the vectors (len(texts), dim) that an embedder gives them.
-
-        Raises:
-            InputError: it cannot encode a query, or gives it a value that is not finite.
-        """
-        for known, vectors in self._vectors:
-            if known is embedder or known.fingerprint == embedder.fingerprint:
-                return vectors
-        try:
-            vectors = embedder.encode_queries(self.texts)
-        except RetrieverError:
-            raise
-        except Exception as error:  # an embedder may raise any
-            raise self._failed(embedder, error) from error
-        if np.count_nonzero(np.isfinite(vectors)) < vectors.size:
-            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise self._refused(embedder, row, "its vector has a value that is not finite")
-        self._vectors.append((embedder, vectors))
-        return vectors
-
-    def _failed(self, embedder: Embedder, error: Exception) -> Exception:
-        """Return an error that names the text that cannot be encoded alone, or else `error`."""
-        for row, text in enumerate(self.texts):
-            try:
-                embedder.encode_queries([text])
-            except Exception as alone:
-                reason = f"{type(alone).__name__}: {first_line(alone)}"
-                return self._refused(embedder, row, reason)
-        return error
-
-    def _refused(self, embedder: Embedder, row: int, reason: str) -> InputError:
-        name = "" if self.ids is None else f" {self.ids[row]}"
-        text = textwrap.shorten(self.texts[row], SHOWN, placeholder=" ...")
-        return InputError(
-            f"{embedder.name} cannot encode the query{name} '{text}': {reason.rstrip('.')}. "
-            "Change the query or leave it out."
-        )
-
-    def terms(self, language: str) -> Sequence[Terms]:
-        """Return the terms of each, as an index of that language stores them."""
-        if language not in self._terms:
-            self._terms[language] = [terms_of(text, language) for text in self.texts]
-        return self._terms[language]
+from retriever.search.queries import Queries, Query
 
 
 class Finder(Protocol):
@@ -125,6 +57,9 @@ class Finder(Protocol):
     def depth(self) -> float:
         """Return how many documents it finds at least, where there are so many."""
 
+    def modalities(self) -> Sequence[str]:
+        """Return by which kinds of queries, `text` or `image`, anything can be found."""
+
 
 @dataclass(frozen=True)
 class _SingleIndex:
@@ -151,6 +86,10 @@ class DenseFinder(_SingleIndex):
     embedder: Embedder
     exact: bool = False
 
+    def modalities(self) -> Sequence[str]:
+        """Return what the embedder encodes."""
+        return modalities_of(self.embedder)
+
     def prepare(self, queries: Queries) -> None:
         """Encode the queries."""
         queries.vectors(self.embedder)
@@ -172,17 +111,19 @@ class DenseFinder(_SingleIndex):
         """Return a note for each query with a zero vector: the embedder knows nothing in it."""
         vectors = queries.vectors(self.embedder)
         if getattr(self.embedder, "guesses", False):
-            return [self._notes_on(text) for text in queries.texts]
+            return [self._notes_on(query) for query in queries.contents]
         if len(vectors) == 1 and vectors.item(0):  # the usual case needs no more than one number
             return [()]
         known = np.any(vectors, axis=1).tolist()
         return [
-            () if found else (_unknown(text, self.embedder.name),)
-            for text, found in zip(queries.texts, known, strict=True)
+            () if found else (_unknown(query, self.embedder.name),)
+            for query, found in zip(queries.contents, known, strict=True)
         ]
 
-    def _notes_on(self, text: str) -> Sequence[str]:
+    def _notes_on(self, text: Query) -> Sequence[str]:
         """Return a note if an embedder that guesses unknown words knows none of a query's."""
+        if isinstance(text, Image):
+            return () if IMAGE in self.modalities() else (_unknown(text, self.embedder.name),)
         if not isinstance(self.embedder, ReportsCoverage):
             return ()
         read = self.embedder.report_queries([text])
@@ -209,6 +150,10 @@ class LexicalFinder(_SingleIndex):
 
     language: str
 
+    def modalities(self) -> Sequence[str]:
+        """Return `text` alone."""
+        return TEXT_ONLY
+
     def prepare(self, queries: Queries) -> None:
         """Split the queries into terms."""
         queries.terms(self.language)
@@ -233,9 +178,9 @@ class LexicalFinder(_SingleIndex):
         terms = queries.terms(self.language)
         nothing = queries.unanswered.get(self.name) or [False] * len(terms)
         notes = []
-        for text, words, none in zip(queries.texts, terms, nothing, strict=True):
+        for query, words, none in zip(queries.contents, terms, nothing, strict=True):
             what = "known word" if words else "word"
-            notes.append((_unknown(text, self.name, what),) if none or not words else ())
+            notes.append((_unknown(query, self.name, what),) if none or not words else ())
         return notes
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
@@ -252,8 +197,10 @@ class LexicalFinder(_SingleIndex):
             raise MismatchError(f"Index '{self.name}' has been rebuilt in another way.")
 
 
-def _unknown(text: str, name: str, what: str = "known word") -> str:
-    return f"No {what} in {_shown(text)}: {name} finds nothing for it."
+def _unknown(query: Query, name: str, what: str = "known word") -> str:
+    if isinstance(query, Image):
+        return f"{name} encodes only text: it finds nothing for the image {_shown(query.source)}."
+    return f"No {what} in {_shown(query)}: {name} finds nothing for it."
 
 
 def _shown(text: str) -> str:

@@ -14,8 +14,9 @@ from indexes.catalog.filters import Filter
 from indexes.errors import MismatchError
 from indexes.neighbors import NO_KEY, Keys, Neighbors, best
 from indexes.search.snapshot import Snapshot
-from retriever.search.finders import Finder, LexicalFinder, Queries
+from retriever.search.finders import Finder, LexicalFinder
 from retriever.search.fusion import Fusion
+from retriever.search.queries import Queries
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class FusedFinder(Combination):
 
     fusion: Fusion
 
+    def modalities(self) -> Sequence[str]:
+        """Return what any part finds documents by: the others add nothing."""
+        return sorted({one for part in self.parts for one in part.modalities()})
+
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbors:
@@ -100,6 +105,11 @@ class CascadedFinder(Combination):
 
     Candidates that the second cannot score, without a vector for example, are left out.
     """
+
+    def modalities(self) -> Sequence[str]:
+        """Return what both parts take: the second could not rank by anything else."""
+        first, second = self.parts
+        return [one for one in first.modalities() if one in second.modalities()]
 
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None

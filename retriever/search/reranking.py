@@ -12,9 +12,10 @@ from indexes.catalog.passages import FoundPassage, passage_text
 from indexes.errors import MismatchError
 from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.snapshot import Snapshot
+from retriever.embedders.base import TEXT_ONLY
 from retriever.rerankers.base import Candidate, Reranker
-from retriever.search.finders import Queries
 from retriever.search.hybrid import Combination
+from retriever.search.queries import Queries
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class RerankingFinder(Combination):
     """
 
     reranker: Reranker
+
+    def modalities(self) -> Sequence[str]:
+        """Return `text`: a reranker reads no image as a query."""
+        return TEXT_ONLY
 
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
@@ -46,7 +51,7 @@ class RerankingFinder(Combination):
 
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
         """Return the notes of the first, and one on candidates that were left out."""
-        unread = queries.unread.get(self.name) or [[] for _ in queries.texts]
+        unread = queries.unread.get(self.name) or [[] for _ in queries.contents]
         return [
             (*notes, self.reranker.lacking(doc_ids)) if doc_ids else notes
             for notes, doc_ids in zip(Combination.notes(self, queries), unread, strict=True)
@@ -56,8 +61,11 @@ class RerankingFinder(Combination):
         """Return the reranker's scores (queries, keys); -inf without a document or if unread."""
         found = snapshot.corpus.found(np.unique(keys[keys != NO_KEY]).tolist())
         scores = np.full(keys.shape, -np.inf, np.float32)
-        unread = []
-        for row, text in enumerate(queries.texts):
+        unread = list[list[str]]()
+        for row, text in enumerate(queries.contents):
+            if not isinstance(text, str):
+                unread.append([])
+                continue
             columns = np.flatnonzero(keys[row] != NO_KEY)
             passages = [found[key] for key in keys[row, columns].tolist()]
             candidates = [Candidate(one.document.doc_id, _text_of(one)) for one in passages]

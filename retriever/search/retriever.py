@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from indexes.catalog.corpus import Corpus
@@ -15,8 +15,10 @@ from indexes.errors import InputError
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
+from retriever.embedders.base import IMAGE
 from retriever.search.filter_notes import filter_notes
-from retriever.search.finders import Finder, Queries
+from retriever.search.finders import Finder
+from retriever.search.queries import Queries, Query, validate_queries
 from retriever.search.results import Answer, Hit, Hits, Run, Timing
 from retriever.search.where import Where, parse_filter
 
@@ -33,12 +35,12 @@ class Retriever:
         """Name of the index."""
         return self.finder.name
 
-    def search(self, text: str, k: int = 10, *, where: Where | None = None) -> Hits:
+    def search(self, text: Query, k: int = 10, *, where: Where | None = None) -> Hits:
         """Return the `k` best documents for one query; see `search_many`."""
         return self.search_many([text], k, where=where)[0]
 
     def search_many(
-        self, texts: Sequence[str], k: int = 10, *, where: Where | None = None
+        self, texts: Sequence[Query], k: int = 10, *, where: Where | None = None
     ) -> list[Hits]:
         """Return the `k` best documents for each query, in order; errors as in `Collection.search`.
 
@@ -50,7 +52,7 @@ class Retriever:
         return self.answer(texts, k, where=where)[0]
 
     def answer(
-        self, texts: Sequence[str], k: int = 10, *, where: Where | None = None
+        self, texts: Sequence[Query], k: int = 10, *, where: Where | None = None
     ) -> tuple[list[Hits], Timing]:
         """Return what `search_many` returns, with the time of its stages."""
         queries, wanted, encoding = self._prepare(texts, k, where)
@@ -64,7 +66,7 @@ class Retriever:
 
         return self._store.read(read)
 
-    def search_at(self, generation: int, text: str, k: int, where: Where | None) -> Hits | None:
+    def search_at(self, generation: int, text: Query, k: int, where: Where | None) -> Hits | None:
         """Return what `search` returns, or None if the collection has left this generation.
 
         A caller that caches a retriever thus saves a transaction to read the generation.
@@ -81,24 +83,37 @@ class Retriever:
 
     def _prepare(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Query],
         k: int,
         where: Where | None = None,
         ids: Sequence[str] | None = None,
     ) -> tuple[Queries, Filter | None, float]:
         """Validate and encode the queries; return them, the filter, and the seconds spent."""
         started = time.perf_counter()
-        queries = Queries(validate_texts(texts), ids)
+        queries = Queries(validate_queries(texts), ids)
+        self.check_takes(queries)
         validate_k(k)
         wanted = None if where is None else parse_filter(where)
         self.finder.prepare(queries)
         return queries, wanted, time.perf_counter() - started
 
-    def run(self, queries: Mapping[str, str], k: int) -> Run:
+    def check_takes(self, queries: Queries) -> None:
+        """Check that the index can be searched by these kinds of queries.
+
+        Raises:
+            InputError: there is an image among them, and it encodes only text.
+        """
+        if IMAGE in queries.modalities() and IMAGE not in self.finder.modalities():
+            raise InputError(
+                f"Index '{self.name}' encodes only text: it cannot be searched by an image. Choose "
+                "an index of a model that takes images, such as CLIP, or search by text."
+            )
+
+    def run(self, queries: Mapping[str, Query], k: int) -> Run:
         """Return the `k` best documents of every query id, without texts; see `search_many`."""
         return self.encode_and_run(queries, k)[1]
 
-    def encode_and_run(self, queries: Mapping[str, str], k: int) -> tuple[Queries, Run]:
+    def encode_and_run(self, queries: Mapping[str, Query], k: int) -> tuple[Queries, Run]:
         """Return the encoded queries, for another retriever to rank, and what `run` returns."""
         encoded, _, encoding = self._prepare(list(queries.values()), k, ids=list(queries))
         return encoded, self.rank(list(queries), encoded, k, encoding=encoding)
@@ -159,22 +174,6 @@ def _depth_note(name: str, found: int, k: int, depth: float) -> str:
         f"'{name}' found {found:,} of {k:,}: its parts return {depth:,.0f} documents each"
         " (its depth). For more, combine them with a larger depth."
     )
-
-
-def validate_texts(texts: Iterable[str]) -> list[str]:
-    """Return the queries as a list, or raise an InputError that says which is no text or empty."""
-    if isinstance(texts, str):
-        raise InputError("Queries are one text; expected a list of texts. Use search for one.")
-    if type(texts) is not list and (isinstance(texts, Mapping) or not isinstance(texts, Iterable)):
-        raise InputError(f"Queries are {type(texts).__name__}; expected a list of texts.")
-    texts = list(texts)
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"Query {position} is {type(text).__name__}; expected text.")
-        if not text.strip():
-            which = "The query" if len(texts) == 1 else f"Query {position}"
-            raise InputError(f"{which} is empty. Give some text to search for.")
-    return texts
 
 
 def _distinct(answers: Sequence[Answer]) -> list[int]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import InputError
+from indexes.images import Image
 from retriever.embedders.base import (
-    TEXT_ONLY,
+    IMAGE,
     EmbedderSpec,
     Matrix,
     Spans,
@@ -21,6 +22,7 @@ from retriever.embedders.base import (
 )
 from retriever.embedders.contextual.encode_texts import ModelTexts
 from retriever.embedders.contextual.encode_words import encode_words_in_context
+from retriever.embedders.contextual.images.encode import ModelImages
 from retriever.embedders.contextual.model_info import RUNTIMES, EncodingOptions
 from retriever.embedders.contextual.options import check_prompt_length, options_of, validate_options
 from retriever.embedders.contextual.runtime import opened
@@ -76,8 +78,6 @@ class ContextualEmbedder:
             or an invalid combination.
     """
 
-    modalities: tuple[str, ...] = TEXT_ONLY
-
     def __init__(
         self,
         model: str | os.PathLike[str],
@@ -120,6 +120,8 @@ class ContextualEmbedder:
             check_prompt_length(tokenizer, used, card.max_length)
         # A model that takes more than tokens does its own preprocessing.
         self._texts = ModelTexts(self._opened, tokenizer if card.plain else None, batch_size)
+        self.modalities = tuple(card.modalities)
+        self._images = ModelImages(self._opened.model, batch_size)
 
     def in_precision(self, precision: str | None = None) -> ContextualEmbedder:
         """Return the same model in another precision, with the runtime that is faster for it.
@@ -141,6 +143,7 @@ class ContextualEmbedder:
         check_count("batch_size", batch_size)
         other = copy.copy(self)
         other._texts = replace(self._texts, batch_size=batch_size)
+        other._images = replace(self._images, batch_size=batch_size)
         return other
 
     @property
@@ -173,6 +176,16 @@ class ContextualEmbedder:
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Return vectors (len(texts), dim) float32, with the model's query prompt."""
         return self._texts.encode(texts, "query")[0]
+
+    def encode_images(self, images: Sequence[Image]) -> Matrix:
+        """Return vectors (len(images), dim) float32, comparable with those of texts.
+
+        Raises:
+            InputError: the model encodes only text, or an image cannot be read or decoded.
+        """
+        if IMAGE not in self.modalities:
+            raise InputError(f"{self.name} encodes only text, no images. Choose a CLIP model.")
+        return self._images.encode(images)
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
         """Return `encode_documents(texts)`, and counts of truncated texts, tokens and positions."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from indexes.neighbors import COSINE
 from retriever.embedders.base import fingerprint_of
+from retriever.embedders.contextual.images.processing import settings_of, takes_images
 
 # Case, accents, digits, signs, other scripts and emoji: where tokenizers differ.
 PROBE = (
@@ -52,6 +53,10 @@ def fingerprint_of_model(
         chosen["similarity"] = similarity
     if getattr(model.tokenizer, "split_special_tokens", False):
         chosen["split_special_tokens"] = True
+    if takes_images(model):
+        config = model.transformers_model.config
+        parts = (getattr(config, f"{name}_config", None) for name in ("text", "vision"))
+        chosen |= {"images": settings_of(model), "networks": [_read_config(one) for one in parts]}
     return fingerprint_of(
         **chosen,
         kind="contextual",
@@ -125,7 +130,10 @@ def _describe(module: Any) -> dict[str, Any]:
 
 
 def _config(model: Any) -> dict[str, Any]:
-    config = getattr(model.transformers_model, "config", None)
+    return _read_config(getattr(model.transformers_model, "config", None))
+
+
+def _read_config(config: Any) -> dict[str, Any]:
     found = {name: getattr(config, name, None) for name in CONFIG}
     return {name: value for name, value in found.items() if isinstance(value, str | int | float)}
 

@@ -47,6 +47,8 @@ def part_for(model: Any, task: str) -> Any:
 
 def count_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Count the tokens of each untruncated text, with any tokenizer of a sentence model."""
+    if not texts:
+        return []  # transformers fails for no texts
     if callable(tokenizer):
         # `verbose` would warn about every long text.
         read = tokenizer(list(texts), truncation=False, padding=False, verbose=False)
@@ -99,7 +101,9 @@ def max_positions(model: Any) -> int | None:
     """Return for how many tokens the model has positions, whatever it states; None if unlimited."""
     transformer = model.transformers_model
     config = getattr(transformer, "config", None)
-    limits = (getattr(config, "max_position_embeddings", None), _positions(transformer))
+    # A network of two parts (CLIP) states the positions of texts with that part.
+    texts = getattr(config, "text_config", config)
+    limits = (getattr(texts, "max_position_embeddings", None), _positions(transformer))
     # -1 means unlimited (XLNet).
     return min((one for one in limits if one is not None and one > 0), default=None)
 
@@ -129,7 +133,8 @@ def padding_of(model: Any) -> int:
     """Return the padding token, which RoBERTa does not count as a position."""
     pad = getattr(model.tokenizer, "pad_token_id", None)
     transformer = model.transformers_model
-    rows = transformer.get_input_embeddings().weight.shape[0] if transformer is not None else 1
+    table = _token_vectors(transformer)
+    rows = 1 if table is None else table.weight.shape[0]
     # A token that was added to the tokenizer only is unknown to the model.
     return int(pad) if pad is not None and pad < rows else 0
 
@@ -138,11 +143,21 @@ def embedding_rows(part: Any) -> int | None:
     """Return for how many tokens a module that reads texts has vectors; None if not known."""
     network: Any = getattr(part, "model", None)
     if hasattr(network, "get_input_embeddings"):
-        table = network.get_input_embeddings()
+        table = _token_vectors(network)
     else:
         table = getattr(part, "embedding", None)
     rows = getattr(table, "num_embeddings", None)
     return None if rows is None else int(rows)
+
+
+def _token_vectors(network: Any) -> Any | None:
+    """Return the table of token vectors of a network, or of its part for texts (CLIP)."""
+    if network is None:
+        return None
+    try:
+        return network.get_input_embeddings()
+    except NotImplementedError:  # transformers finds none in a network of two parts
+        return _token_vectors(getattr(network, "text_model", None))
 
 
 def is_plain(model: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from indexes.neighbors import COSINE
+from retriever.embedders.base import TEXT_ONLY
 
 RUNTIMES = ("auto", "torch", "onnx")
 PRECISIONS = ("float32", "bfloat16", "float16", "int8", "auto")
@@ -50,7 +51,8 @@ class ModelInfo:
     a mask, and nothing else. If `pools_prompt` is false, the tokens of a prompt are read but not
     pooled. With `literal`, names of special tokens in a text are read as text. `notes` are
     sentences for the user who builds with the model. `similarity` says how vectors are compared: of
-    length 1 for `cosine`, else as the model returns them.
+    length 1 for `cosine`, else as the model returns them. `modalities` are the kinds of content
+    that it encodes.
     """
 
     dim: int
@@ -66,6 +68,7 @@ class ModelInfo:
     literal: bool = False
     notes: tuple[str, ...] = ()
     similarity: str = COSINE
+    modalities: tuple[str, ...] = TEXT_ONLY
 
     def prompt(self, task: str) -> str:
         """Return the first non-empty prompt for a task, `query` or `document`, or an empty text.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.errors import InputError
-from retriever.embedders.base import Matrix
+from retriever.embedders.base import IMAGE, TEXT_ONLY, Matrix
 from retriever.embedders.contextual import inspection
 from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.fingerprint import fingerprint_of_model
+from retriever.embedders.contextual.images.processing import takes_images
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.overrides import apply_overrides, count_layers, layer_of_tokens
 from retriever.embedders.contextual.similarity import similarity_notes, similarity_of_model
@@ -93,6 +94,7 @@ class SentenceModel:
                 *similarity_notes(model, chosen),
             ),
             similarity=similarity,
+            modalities=("text", IMAGE) if takes_images(model) else TEXT_ONLY,
         )
 
     def embed(self, batch: Batch, skipped: int = 0) -> Matrix:
@@ -142,9 +144,27 @@ class SentenceModel:
         """
         encode = self.parts.encode_query if task == "query" else self.parts.encode_document
         options = {"batch_size": batch_size or OWN_BATCH, "show_progress_bar": False}
-        encoded = encode(list(texts), prompt=prompt, convert_to_tensor=True, **options)
+        # A model that takes images would open a text that is a path, and fetch one that is a URL.
+        given = [{"text": text} for text in texts] if takes_images(self.parts) else list(texts)
+        encoded = encode(given, prompt=prompt, convert_to_tensor=True, **options)
         vectors: Matrix = encoded.float().cpu().numpy()
         return vectors
+
+    def embed_features(self, features: Mapping[str, Any]) -> Matrix:
+        """Return the vectors (n, dim) of preprocessed images, not normalized."""
+        import torch
+
+        with torch.inference_mode():
+            moved = {name: self._moved(value) for name, value in features.items()}
+            found = self.parts(moved, task="document")["sentence_embedding"]
+            vectors: Matrix = found[:, : self.card.dim].float().cpu().numpy()
+        return vectors
+
+    def _moved(self, value: Any) -> Any:
+        """Return a feature on the model's device, in its precision if it is a tensor of floats."""
+        if not hasattr(value, "to"):
+            return value
+        return value.to(self.parts.device, self.parts.dtype if value.is_floating_point() else None)
 
     def lengths(self, texts: Sequence[str], task: str) -> list[tuple[int, int | None]]:
         """Return the number of tokens of each untruncated text, and the limit, if any."""

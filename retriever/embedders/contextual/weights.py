@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import ModelNotAvailableError
+from retriever.embedders.contextual.images.processing import probe, takes_images
 from retriever.embedders.contextual.inspection import TASKS
 from retriever.embedders.contextual.probes import SENTENCES
 
@@ -137,9 +138,14 @@ def _reached(outputs: Callable[[], Iterator[Any]], weights: Sequence[Any]) -> se
 
 
 def _outputs(model: Any) -> Iterator[Any]:
-    """Yield what a model computes for some sentences, as queries and as documents, as tensors."""
-    for task in TASKS:
-        features = model.preprocess(list(SENTENCES), task=task)
+    """Yield what a model computes for some sentences, and for an image if it takes any.
+
+    Sentences are read as queries and as documents. All are tensors.
+    """
+    inputs = [(task, model.preprocess(list(SENTENCES), task=task)) for task in TASKS]
+    if takes_images(model):
+        inputs.append(("document", probe(model)))
+    for task, features in inputs:
         moved = {
             name: value.to(model.device) if hasattr(value, "to") else value
             for name, value in features.items()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from indexes.errors import BadRecordsError, InputError
 from retriever import Collection, Document, Hit, Hits, Run
+from retriever.search.queries import validate_queries
 from retriever.search.results import Timing
-from retriever.search.retriever import validate_texts
 from tests.support.format_files import write
 from tests.support.toy import Axes, exactly, ids, lacks, refused
 
@@ -135,8 +135,8 @@ def test_an_invalid_run_and_text_are_refused(tmp_path):
     spaced = Run("r", 1, {"q": [("a b", 1.0)]})
     refused(InputError, "document id 'a b' holds white space", spaced.write, tmp_path / "r.trec")
     assert not (tmp_path / "r.trec").exists()
-    assert validate_texts(["a", " b "]) == ["a", " b "]
-    refused(InputError, "Query 1 is NoneType; expected text", validate_texts, ["a", None])
+    assert validate_queries(["a", " b "]) == ["a", " b "]
+    refused(InputError, "Query 1 is NoneType; expected text", validate_queries, ["a", None])
 
 
 class Fragile(Axes):

@@ -1,0 +1,1 @@
+"""Images for a model of two modalities: preprocessed in threads, and encoded."""

@@ -1,0 +1,139 @@
+"""Queries, texts or images, with what the parts of a search need of them, computed once."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+
+from indexes.errors import InputError, RetrieverError
+from indexes.images import Image
+from indexes.lexical.bm25 import Terms, terms_of
+from retriever.embedders.base import IMAGE, Embedder, EncodesImages, Matrix, modalities_of
+from retriever.embedders.validation import first_line
+
+# A text, or an image to search by.
+Query = str | Image
+# Characters of a query in a message.
+SHOWN = 80
+
+
+class Queries:
+    """Some queries, with their vectors by embedder and their terms by language, computed once.
+
+    `ids` are their names, for messages.
+    """
+
+    def __init__(self, contents: Sequence[Query], ids: Sequence[str] | None = None) -> None:
+        self.contents, self.ids = contents, ids
+        self._vectors: list[tuple[Embedder, Matrix]] = []
+        self._terms: dict[str, Sequence[Terms]] = {}
+        # By index, for each query: whether a search by words found nothing.
+        self.unanswered: dict[str, list[bool]] = {}
+        # By index, for each query: the ids of candidates that a reranker could not read.
+        self.unread: dict[str, list[list[str]]] = {}
+
+    def subset(self, places: Sequence[int]) -> Queries:
+        """Return some of the queries, with what has been computed for them."""
+        ids = None if self.ids is None else [self.ids[place] for place in places]
+        some = Queries([self.contents[place] for place in places], ids)
+        some._vectors = [(embedder, vectors[places]) for embedder, vectors in self._vectors]
+        some._terms = {
+            language: [terms[place] for place in places] for language, terms in self._terms.items()
+        }
+        return some
+
+    def modalities(self) -> set[str]:
+        """Return which of `text` and `image` there are."""
+        return {IMAGE if isinstance(one, Image) else "text" for one in self.contents}
+
+    def vectors(self, embedder: Embedder) -> Matrix:
+        """Return the vectors (len(contents), dim) that an embedder gives them.
+
+        An image gets zeros, which find nothing, from an embedder of texts only.
+
+        Raises:
+            InputError: it cannot encode a query, or gives it a value that is not finite.
+        """
+        for known, vectors in self._vectors:
+            if known is embedder or known.fingerprint == embedder.fingerprint:
+                return vectors
+        try:
+            vectors = encode_queries(embedder, self.contents)
+        except RetrieverError:
+            raise
+        except Exception as error:  # an embedder may raise any
+            raise self._failed(embedder, error) from error
+        if np.count_nonzero(np.isfinite(vectors)) < vectors.size:
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            raise self._refused(embedder, row, "its vector has a value that is not finite")
+        self._vectors.append((embedder, vectors))
+        return vectors
+
+    def _failed(self, embedder: Embedder, error: Exception) -> Exception:
+        """Return an error that names the query that cannot be encoded alone, or else `error`."""
+        for row, content in enumerate(self.contents):
+            try:
+                encode_queries(embedder, [content])
+            except Exception as alone:
+                reason = f"{type(alone).__name__}: {first_line(alone)}"
+                return self._refused(embedder, row, reason)
+        return error
+
+    def _refused(self, embedder: Embedder, row: int, reason: str) -> InputError:
+        name = "" if self.ids is None else f" {self.ids[row]}"
+        text = textwrap.shorten(query_text(self.contents[row]), SHOWN, placeholder=" ...")
+        return InputError(
+            f"{embedder.name} cannot encode the query{name} '{text}': {reason.rstrip('.')}. "
+            "Change the query or leave it out."
+        )
+
+    def terms(self, language: str) -> Sequence[Terms]:
+        """Return the terms of each, as an index of that language stores them; none of an image."""
+        if language not in self._terms:
+            self._terms[language] = [
+                terms_of(one, language) if isinstance(one, str) else {} for one in self.contents
+            ]
+        return self._terms[language]
+
+
+def encode_queries(embedder: Embedder, contents: Sequence[Query]) -> Matrix:
+    """Return the vectors (len(contents), dim) of queries; zeros for images if it takes none."""
+    images = [one for one in contents if isinstance(one, Image)]
+    if not images:
+        return embedder.encode_queries(cast(Sequence[str], contents))
+    texts = [one for one in contents if isinstance(one, str)]
+    vectors = np.zeros((len(contents), embedder.dim), np.float32)
+    is_image = np.array([isinstance(one, Image) for one in contents])
+    if texts:
+        vectors[~is_image] = embedder.encode_queries(texts)
+    if IMAGE in modalities_of(embedder):
+        vectors[is_image] = cast(EncodesImages, embedder).encode_images(images)
+    return vectors
+
+
+def query_text(content: Query) -> str:
+    """Return a text as it is, and the name of an image."""
+    return content if isinstance(content, str) else content.source
+
+
+def validate_queries(contents: Iterable[Query]) -> list[Query]:
+    """Return the queries as a list, or raise an InputError that says which is none, or is empty."""
+    if isinstance(contents, str):
+        raise InputError("Queries are one text; expected a list of texts. Use search for one.")
+    if type(contents) is not list and (
+        isinstance(contents, Mapping) or not isinstance(contents, Iterable)
+    ):
+        raise InputError(f"Queries are {type(contents).__name__}; expected a list of texts.")
+    contents = list(contents)
+    for position, content in enumerate(contents):
+        if isinstance(content, Image):
+            continue
+        if not isinstance(content, str):
+            raise InputError(f"Query {position} is {type(content).__name__}; expected text.")
+        if not content.strip():
+            which = "The query" if len(contents) == 1 else f"Query {position}"
+            raise InputError(f"{which} is empty. Give some text to search for.")
+    return contents
