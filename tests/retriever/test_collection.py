@@ -1,7 +1,6 @@
 import itertools
 import json
 import os
-import shutil
 import sqlite3
 import tempfile
 import threading
@@ -473,7 +472,7 @@ def test_files_that_nothing_names_are_removed_by_the_next_writer(library):
         path.write_bytes(b"left by a crash")
     library.add([Document("new", "text")])
     left = {p.relative_to(library.path).as_posix() for p in library.path.rglob("*.*")}
-    kept = {"catalog.db", "catalog.db-shm", "catalog.db-wal", "writer.lock"}
+    kept = {"catalog.db", "catalog.db-commit", "catalog.db-shm", "catalog.db-wal", "writer.lock"}
     assert left - kept == {"vectors/floor/00000001.npy"}
 
 
@@ -764,19 +763,6 @@ def test_metadata_that_filters_could_not_read_is_refused():
             lambda wrap=wrap: Document("d", "text", metadata=nested(5000, wrap)),
         )
         assert deep.metadata_json()
-
-
-def test_a_copy_without_the_log_of_its_commits_is_no_empty_collection(tmp_path):
-    with Collection.create(tmp_path / "library") as collection:
-        build_axes(collection, n="north", e="east")
-        shutil.copytree(
-            tmp_path / "library", tmp_path / "copy", ignore=shutil.ignore_patterns("*-wal", "*-shm")
-        )
-        assert collection.verify().ok
-    with Collection.open(tmp_path / "copy") as copy:
-        (problem,) = copy.verify().problems
-    assert "it holds no commit, but there are files of indexes." in problem.what
-    assert "(catalog.db-wal) is missing" in problem.what
 
 
 def test_no_build_leaves_files_that_the_next_would_remove(collection):
