@@ -743,6 +743,40 @@ def test_the_split_of_an_empty_collection_can_be_changed(tmp_path):
     assert "splits documents into 2 words" in fail(*good, "3/1")
 
 
+@pytest.mark.parametrize("first", [None, Words(5)])
+def test_a_first_add_that_stores_nothing_leaves_no_split(tmp_path, first):
+    place = tmp_path / "library"
+    if first:
+        Collection.create(place, split=first).close()
+    (tmp_path / "bad.jsonl").write_text("{")
+    (tmp_path / "good.jsonl").write_text('{"_id": "d", "text": "a b c d"}\n')
+    fail("add", str(place), str(tmp_path / "bad.jsonl"), "--split", "3/1")
+    with Collection.open(place) as collection:
+        assert collection.split == first
+    with pytest.raises(KeyboardInterrupt):
+        with Collection.open_or_create(place, split=Words(2)):
+            raise KeyboardInterrupt
+    succeed("add", str(place), str(tmp_path / "good.jsonl"))
+    with Collection.open(place) as collection:
+        assert collection.split == first
+
+
+def test_a_first_add_that_fails_after_a_commit_keeps_its_split(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.ingest.batches.BATCH_RECORDS", 1)
+    monkeypatch.setattr("indexes.ingest.batches.COMMIT_SECONDS", 0.0)
+
+    def broken():
+        yield Document("d", "a b c d")
+        yield Document("e", "a b c d")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        with Collection.open_or_create(tmp_path / "library", split=Words(2)) as collection:
+            collection.add(broken())
+    with Collection.open_or_create(tmp_path / "library") as collection:
+        assert (collection.split, len(collection)) == (Words(2), 2)
+
+
 def test_metadata_that_filters_could_not_read_is_refused():
     def nested(levels, wrap):
         value = 1
