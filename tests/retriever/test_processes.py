@@ -138,8 +138,8 @@ def test_a_forked_child_builds_each_kind_of_index(library, tmp_path):
     check_child(work)
 
 
-# The parent computes with FAISS and torch itself, on two threads, and has opened nothing of ours. It
-# forks before it has imported Retriever, and after.
+# The parent computes with FAISS and torch itself, on two threads, and has opened nothing of ours.
+# It forks before it has imported Retriever, and after.
 OWN_USE = """
 import os, sys
 import faiss, numpy, torch
