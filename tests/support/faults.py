@@ -9,8 +9,7 @@ what it found as JSON.
 Each case runs in a fork of a process that has imported everything and has computed nothing, on a
 copy of the collection. A second fork then opens what is left, checks it, and runs the operation
 again. Many cases leave the same bytes: a step that only waits for the disk, or a power cut that
-takes several writes at once; and what was checked needs no second check. Many more leave the same
-once SQLite has recovered its file: from that, the operation is run again once.
+takes several writes at once; and what was checked needs no second check.
 """
 
 from __future__ import annotations
@@ -53,9 +52,8 @@ class Bench:
         self.name, self.operation = name, OPERATIONS[name]
         self._work, self._shared = work, shared_counts()
         self.before, self._verdicts = work / "before", work / "verdicts"
-        self._reruns = work / "reruns"
-        for folder in (self.before, self._verdicts, self._reruns):
-            folder.mkdir()
+        self.before.mkdir()
+        self._verdicts.mkdir()
         small()
         for module in in_fork(work, self._prepare):
             with contextlib.suppress(ImportError):
@@ -194,34 +192,17 @@ class Bench:
                 at = [n for n, known in enumerate(self.states) if known == state]
                 if not set(at) & set(allowed):
                     return f"the state is {at or _brief(state)}; expected one of {list(allowed)}"
-            return self._check_rerun(root)
+                self.operation.run(collection, self._work)
+            with Collection.open(library) as collection:
+                collection.delete([])  # the next writer sweeps
+                if not (checked := collection.verify()).ok:
+                    return f"verify after the rerun: {'; '.join(map(str, checked.problems))}"
+                if left := [*checked.leftovers, *_strange_files(library)]:
+                    return f"files are left after the rerun: {left}"
+                if (state := state_of(collection)) != self.states[-1]:
+                    return f"the rerun ended with another state: {_brief(state)}"
         except Exception:
             return f"the check failed: {traceback.format_exc(limit=-6, chain=False)}"
-
-    def _check_rerun(self, root: Path) -> str:
-        """What is wrong with running the operation again on what recovery has made of the files.
-
-        It has made the same of many that were different.
-        """
-        verdict = self._reruns / fingerprint(root)
-        if not verdict.exists():
-            wrong = self._rerun(root / "library")
-            unfinished = root.with_suffix(".rerun")
-            unfinished.write_text(wrong)
-            unfinished.replace(verdict)
-        return verdict.read_text()
-
-    def _rerun(self, library: Path) -> str:
-        with Collection.open(library) as collection:
-            self.operation.run(collection, self._work)
-        with Collection.open(library) as collection:
-            collection.delete([])  # the next writer sweeps
-            if not (checked := collection.verify()).ok:
-                return f"verify after the rerun: {'; '.join(map(str, checked.problems))}"
-            if left := [*checked.leftovers, *_strange_files(library)]:
-                return f"files are left after the rerun: {left}"
-            if (state := state_of(collection)) != self.states[-1]:
-                return f"the rerun ended with another state: {_brief(state)}"
         return ""
 
 
