@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 SMOKE := build/smoke
+# Tests start many processes, which need not compile the same modules again.
+TEST := HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 .PHONY: demo test test-fast check docs bench smoke clean
 .DEFAULT_GOAL := demo
@@ -13,10 +15,10 @@ demo: .venv/.demo  ## set up, then index a corpus in several ways and compare th
 	@echo "(In this checkout the command is $(BIN)/retriever; after . $(BIN)/activate it is retriever.)"
 
 test: .venv/.dev  ## set up, then run all tests, in parallel
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	$(TEST)
 
 test-fast: .venv/.dev  ## the tests that need no model and enumerate no faults, in less than a minute
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=fast -m 'not model and not exhaustive'
+	$(TEST) --hypothesis-profile=fast -m 'not model and not exhaustive'
 
 check: .venv/.dev  ## format, lint, types, import order, and that generated docs are current
 	$(BIN)/ruff format --check .

@@ -66,8 +66,7 @@ class Document:
         fields["text"] = text
         fields["title"] = title
         fields["metadata"] = {} if metadata == "{}" else _DECODE(metadata)[0]
-        if image is not None:
-            fields["image"] = image
+        fields["image"] = image
         return document
 
     def metadata_json(self) -> str:

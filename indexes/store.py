@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from indexes.catalog.commits import noted_commit
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
@@ -22,6 +23,7 @@ from indexes.ingest.batches import IngestBatches
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import READING, check_language
 from indexes.maintenance.compact import CompactReport, compact
+from indexes.maintenance.leftovers import leftovers, lost_commits
 from indexes.maintenance.repair import Encoder, Repairer, RepairReport
 from indexes.maintenance.verify import Checker, Problem, VerifyReport
 from indexes.pipeline.bm25_builder import Bm25Builder
@@ -31,7 +33,7 @@ from indexes.pipeline.encoder import Encode
 from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
-from indexes.reader import CATALOG, FOLDERS, Reader
+from indexes.reader import CATALOG, Reader
 from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
 from indexes.vectors.engines import engine_of
 
@@ -317,14 +319,15 @@ class Store(Reader):
     def verify(self, progress: Progress) -> VerifyReport:
         """Check the collection for damage, while readers and a writer continue."""
         while True:
+            noted = noted_commit(self.catalog.path)
             try:
                 with self.catalog.reading():
                     generation = self.catalog.generation()
                     checker = Checker(self.catalog, self.corpus, self.registry, self.folder)
                     checked = checker.check(self._leftovers(), progress)
-                    # Nothing is built before the first commit.
-                    if generation <= FIRST_GENERATION and checked.leftovers:
-                        raise self.catalog.damage(LOST_COMMITS)
+                    if lost := lost_commits(self.catalog, noted, checked.leftovers):
+                        problems = Problem(str(lost)), *checked.problems
+                        checked = replace(checked, problems=problems, leftovers=())
             except DamageError as error:
                 return VerifyReport(0, 0, 0, 0, (Problem(str(error)),), ())
             except (TypeError, ValueError, OverflowError) as error:  # a value that we never wrote
@@ -362,42 +365,13 @@ class Store(Reader):
 
     def _sweep(self) -> list[Path]:
         """Remove files that the catalog does not name (left by a crash, or replaced)."""
-        return [path for path in self._leftovers() if remove_file(path)]
+        noted, unnamed = noted_commit(self.catalog.path), self._leftovers()
+        if lost := lost_commits(self.catalog, noted, unnamed):
+            raise lost
+        return [path for path in unnamed if remove_file(path)]
 
     def _leftovers(self) -> list[Path]:
-        # What a damaged catalog does not name may be needed: then `reading` raises.
-        with self.catalog.reading():
-            named: set[str | None] = {*self.corpus.images.copies()}
-            named |= {row.file for row in self.registry.indexes()}
-            for embedding in self.registry.embeddings():
-                named.add(embedding.fitted.file)
-                named |= {shard.file for shard in self.registry.shards(embedding.number)}
-        return [
-            path
-            for folder in FOLDERS
-            for path in sorted((self.folder / folder).rglob("*"))
-            # A file counts under its own name, or under that of a folder that is stored as one.
-            if _is_leaf(path) and not named & {self._name(path), self._name(path.parent)}
-        ]
-
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
-
-
-# That of a collection to which nothing was added.
-FIRST_GENERATION = 1
-LOST_COMMITS = (
-    "it holds no commit, but there are files of indexes. If it was copied, its log"
-    f" ({CATALOG}-wal) is missing: copy that file too, or the folder while nobody uses it"
-)
-
-
-def _is_leaf(path: Path) -> bool:
-    """Return whether it is a file, or an empty folder: a crash may leave one."""
-    try:
-        return path.is_file() or not any(path.iterdir())
-    except OSError:  # gone meanwhile
-        return False
+        return leftovers(self.folder, self.catalog, self.registry)
 
 
 def is_free(folder: Path) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,8 @@ class Collection(Documents, WordSenseMethods):
         self._building = IndexBuilder(store, self._models, self._rerankers)
         # By index, with the generation: looking up an index takes as long as a search.
         self._retrievers: dict[str | None, tuple[int, Retriever]] = {}
+        # Called when a `with` block fails: takes back how documents are split, if there are none.
+        self._forget_split: Callable[[], object] = bool
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, split: Splitter | None = None) -> Collection:
@@ -87,30 +91,38 @@ class Collection(Documents, WordSenseMethods):
     ) -> Collection:
         """Open the collection in a folder; create it if the folder is absent or empty.
 
+        A `with` block that ends in an error before any document was added forgets `split`.
+
         Raises:
             MismatchError: it holds documents, and splits them in another way.
         """
         folder = Path(path)
         if is_free(folder):
             try:
-                return cls.create(folder, split=split)
+                made = cls.create(folder, split=split)
+                return made._to_forget(None) if split else made
             except CollectionError:
                 # Another process may have created it meanwhile.
                 if is_free(folder):
                     raise
         collection = cls.open(folder)
-        if split is not None and split != collection.split:
-            # A failed first `add` may have left it empty, with another split or none.
+        before = collection.split
+        if split is not None and split != before:
             if not len(collection) and collection._store.set_split(dict(split.spec)):
                 collection.close()
-                return cls.open(folder)
-            has = f"splits documents into {collection.split}" if collection.split else "splits none"
+                return cls.open(folder)._to_forget(before)
+            has = f"splits documents into {before}" if before else "splits none"
             collection.close()
             raise MismatchError(
                 f"{folder}/ {has}, and not into {split}: this is set when a collection is created. "
                 "Leave split out, or create another collection."
             )
         return collection
+
+    def _to_forget(self, before: Splitter | None) -> Collection:
+        """Return this collection, which splits as `before` if a `with` block adds nothing."""
+        self._forget_split = partial(self._store.set_split, dict(before.spec) if before else None)
+        return self
 
     def close(self) -> None:
         """Close the catalog. A closed collection cannot be used."""
@@ -119,7 +131,10 @@ class Collection(Documents, WordSenseMethods):
     def __enter__(self) -> Collection:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: object, *exception: object) -> None:
+        if kind is not None:
+            with contextlib.suppress(CollectionError):  # it was closed, or another process writes
+                self._forget_split()
         self.close()
 
     def __reduce__(self) -> tuple[Callable[..., Collection], tuple[type[Collection], Path, Any]]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import sqlite_utils
 
 from indexes.catalog import forks
+from indexes.catalog.commits import note_commit
 from indexes.checksums import digest
 from indexes.errors import CollectionError, DamageError, NextStep
 
@@ -93,8 +94,9 @@ class Catalog:
         """Commit all statements inside together on leaving; roll all back when one raises."""
         known = self._verified
         with self.as_writer(), self.transaction():
-            self._check_manifest(known)
+            generation = self._check_manifest(known)
             yield
+        note_commit(self.path, generation + 1)
 
     @contextlib.contextmanager
     def as_writer(self) -> Iterator[None]:

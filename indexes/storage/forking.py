@@ -9,15 +9,42 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+# The process that has imported this module, and the libraries with threads that it had by then.
+_PROCESS = os.getpid()
+_BEFORE = {"faiss", "torch"}.intersection(sys.modules)
+# In the flags of a Linux process: it was forked, and runs the program of its parent.
+FORKED = 0x40
 _ACTIONS: dict[str, Callable[[], None]] = {}
 
 
 def in_child(name: str, action: Callable[[], None]) -> None:
-    """Run an action at the start of each child forked from now on, once for each name."""
+    """Run an action at the start of each child forked from now on, once for each library.
+
+    Also now, if it is the first and this process is a child itself, whose parent may have computed
+    with that library on its own.
+    """
     _register()
+    first = name not in _ACTIONS
     _ACTIONS[name] = action
+    known = _BEFORE if os.getpid() == _PROCESS else sys.modules
+    if first and name in known and _is_child():
+        action()
+
+
+def _is_child() -> bool:
+    """Return whether this process was forked, and has its parent's libraries."""
+    if os.getpid() != _PROCESS:
+        return True
+    try:
+        stat = Path("/proc/self/stat").read_text()
+    except OSError:  # not Linux: a child that imports us itself is not told from others
+        return False
+    # The name, in parentheses, may hold anything.
+    return bool(int(stat.rpartition(")")[2].split()[6]) & FORKED)
 
 
 def keep(inherited: object) -> None:

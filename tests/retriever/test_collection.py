@@ -1,7 +1,6 @@
 import itertools
 import json
 import os
-import shutil
 import sqlite3
 import tempfile
 import threading
@@ -473,7 +472,7 @@ def test_files_that_nothing_names_are_removed_by_the_next_writer(library):
         path.write_bytes(b"left by a crash")
     library.add([Document("new", "text")])
     left = {p.relative_to(library.path).as_posix() for p in library.path.rglob("*.*")}
-    kept = {"catalog.db", "catalog.db-shm", "catalog.db-wal", "writer.lock"}
+    kept = {"catalog.db", "catalog.db-commit", "catalog.db-shm", "catalog.db-wal", "writer.lock"}
     assert left - kept == {"vectors/floor/00000001.npy"}
 
 
@@ -744,6 +743,40 @@ def test_the_split_of_an_empty_collection_can_be_changed(tmp_path):
     assert "splits documents into 2 words" in fail(*good, "3/1")
 
 
+@pytest.mark.parametrize("first", [None, Words(5)])
+def test_a_first_add_that_stores_nothing_leaves_no_split(tmp_path, first):
+    place = tmp_path / "library"
+    if first:
+        Collection.create(place, split=first).close()
+    (tmp_path / "bad.jsonl").write_text("{")
+    (tmp_path / "good.jsonl").write_text('{"_id": "d", "text": "a b c d"}\n')
+    fail("add", str(place), str(tmp_path / "bad.jsonl"), "--split", "3/1")
+    with Collection.open(place) as collection:
+        assert collection.split == first
+    with pytest.raises(KeyboardInterrupt):
+        with Collection.open_or_create(place, split=Words(2)):
+            raise KeyboardInterrupt
+    succeed("add", str(place), str(tmp_path / "good.jsonl"))
+    with Collection.open(place) as collection:
+        assert collection.split == first
+
+
+def test_a_first_add_that_fails_after_a_commit_keeps_its_split(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexes.ingest.batches.BATCH_RECORDS", 1)
+    monkeypatch.setattr("indexes.ingest.batches.COMMIT_SECONDS", 0.0)
+
+    def broken():
+        yield Document("d", "a b c d")
+        yield Document("e", "a b c d")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        with Collection.open_or_create(tmp_path / "library", split=Words(2)) as collection:
+            collection.add(broken())
+    with Collection.open_or_create(tmp_path / "library") as collection:
+        assert (collection.split, len(collection)) == (Words(2), 2)
+
+
 def test_metadata_that_filters_could_not_read_is_refused():
     def nested(levels, wrap):
         value = 1
@@ -764,19 +797,6 @@ def test_metadata_that_filters_could_not_read_is_refused():
             lambda wrap=wrap: Document("d", "text", metadata=nested(5000, wrap)),
         )
         assert deep.metadata_json()
-
-
-def test_a_copy_without_the_log_of_its_commits_is_no_empty_collection(tmp_path):
-    with Collection.create(tmp_path / "library") as collection:
-        build_axes(collection, n="north", e="east")
-        shutil.copytree(
-            tmp_path / "library", tmp_path / "copy", ignore=shutil.ignore_patterns("*-wal", "*-shm")
-        )
-        assert collection.verify().ok
-    with Collection.open(tmp_path / "copy") as copy:
-        (problem,) = copy.verify().problems
-    assert "it holds no commit, but there are files of indexes." in problem.what
-    assert "(catalog.db-wal) is missing" in problem.what
 
 
 def test_no_build_leaves_files_that_the_next_would_remove(collection):

@@ -17,7 +17,7 @@ from indexes.errors import CollectionError, InputError
 from retriever import Collection, Document, HashingEmbedder
 from retriever.embedders import ContextualEmbedder, StaticEmbedder
 from tests.support.families import WORDS, save
-from tests.support.fresh import fork
+from tests.support.fresh import ended, fork, printed_by, start_fork
 from tests.support.toy import Axes, build_axes, pairs, refused
 
 # A child that waits forever is ended, and fails.
@@ -139,6 +139,57 @@ def test_a_forked_child_builds_each_kind_of_index(library, tmp_path):
             assert all(hits for index in INDEXES for hits in answers(own, index))
 
     check_child(work)
+
+
+# The parent computes with FAISS and torch itself, on two threads, and has opened nothing of ours.
+# It forks before it has imported Retriever, and after.
+OWN_USE = """
+import os, sys
+import faiss, numpy, torch
+
+def compute():
+    faiss.omp_set_num_threads(2)
+    torch.set_num_threads(2)
+    graph = faiss.IndexHNSWFlat(16, 8)
+    graph.add(numpy.random.default_rng(0).standard_normal((500, 16), numpy.float32))
+    graph.search(numpy.zeros((100, 16), numpy.float32), 5)
+    torch.ones(400, 400).softmax(-1).matmul(torch.ones(400, 400)).sum().item()
+
+def ask():
+    from retriever import Collection
+    with Collection.open(sys.argv[1]) as library:
+        for index in sys.argv[2:]:
+            found = library.search_many(["north east"] * 30, index=index)
+            print(len(found), library.search("east up", index=index)[0].doc_id, flush=True)
+
+def fork_a_child():
+    from tests.support.fresh import ended, fork, printed_by, start_fork
+    assert fork(ask, 60) == 0
+
+compute()
+fork_a_child()
+import retriever.embedders.contextual, indexes.store
+compute()
+fork_a_child()
+"""
+
+
+def test_a_child_of_a_process_that_computed_without_us_answers(library):
+    names = ("graph", "lists", "half", "torch", "onnx")
+    right = [f"30 {library.search('east up', index=name)[0].doc_id}" for name in names]
+    assert printed_by(OWN_USE, library.path, *names).splitlines() == right * 2
+
+
+def test_the_workers_of_a_preloaded_server_answer_at_once(library):
+    """As those of `gunicorn --preload`: forked from a process that has the collection open."""
+    right = {index: answers(library, index) for index in INDEXES}
+
+    def serve():
+        for index in INDEXES:
+            check_same(answers(library, index), right[index])
+
+    workers = [start_fork(serve, SECONDS) for _ in range(2)]
+    assert [ended(worker) for worker in workers] == [0, 0]
 
 
 def ask_there(collection, results):

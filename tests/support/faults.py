@@ -208,7 +208,7 @@ class Bench:
 
 def _strange_files(library: Path) -> list[str]:
     """Files next to the catalog that do not belong there."""
-    known = {"catalog.db", "catalog.db-wal", "catalog.db-shm", "writer.lock"}
+    known = {"catalog.db", "catalog.db-commit", "catalog.db-wal", "catalog.db-shm", "writer.lock"}
     known |= {"vectors", "ann", "lexical", "fitted", "images"}
     return [path.name for path in library.iterdir() if path.name not in known]
 

@@ -20,6 +20,11 @@ def printed_by(code, *arguments, **environment):
 
 def fork(work, seconds=0):
     """Run a function in a fork, for some seconds at most; return its exit status, or -signal."""
+    return ended(start_fork(work, seconds))
+
+
+def start_fork(work, seconds=0):
+    """Start a function in a fork, for some seconds at most; return the fork's process id."""
     child = os.fork()
     if child == 0:
         signal.alarm(seconds)
@@ -29,6 +34,11 @@ def fork(work, seconds=0):
         except BaseException:
             traceback.print_exc()
             os._exit(1)
+    return child
+
+
+def ended(child):
+    """Wait for a fork to end; return its exit status, or -signal."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
