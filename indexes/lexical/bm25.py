@@ -91,6 +91,15 @@ class LexicalIndex:
         every = self._hits(tantivy.Query.all_query(), self.rows)[0]
         return np.setdiff1d(every, self._hidden)
 
+    @cached_property
+    def explains(self) -> bool:
+        """Whether this version of tantivy explains scores in the words that are read here."""
+        for term, _ in self._searcher.terms_with_prefix(TEXT, "", limit=1):
+            query = _any_of({term: 1}, None)
+            _, place = self._searcher.search(query, 1, count=False).hits[0]
+            return all(self._explained(query, place, name) for name in (FREQUENCY, MEAN_LENGTH))
+        return True
+
     def words_of(self, keys: Keys) -> Deleted:
         """Return some passages of it as deleted ones; one takes some 10 ms of 100,000 abstracts."""
         # An explanation takes time for every term of the query, so for those of all keys.

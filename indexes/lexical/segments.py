@@ -124,6 +124,8 @@ def _without_deleted(
     if not any(few):
         return list(known)
     index = bm25.load(old, language)
+    if not index.explains:
+        return list(known)
     result = []
     for one, rows, is_changed in zip(known, counts, few, strict=True):
         if is_changed:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indexes.lexical import bm25, segments
+from indexes.lexical import bm25, deleted, segments
+from indexes.lexical.deleted import Deleted
 from retriever import Collection, Document
 from tests.support.laws import examples
 
@@ -79,6 +80,20 @@ def test_any_additions_edits_and_deletions_answer_like_one_build(steps):
         assert grown.index_info("bm25").rows == len(left)
         assert grown.verify().ok
         assert len(json.loads((folder_of(grown) / "intervals.json").read_text())["intervals"]) < 20
+
+
+def test_without_tantivys_explanations_intervals_are_read_again(collection, monkeypatch):
+    """Their wording may change with its version."""
+    monkeypatch.setattr(bm25, "MEAN_LENGTH", "average length, ")
+    collection.add(Document(f"d{n}", f"{WORDS[n % 5]} word{n}") for n in range(64))
+    build(collection)
+    collection.delete(["d3"])
+    build(collection)
+    assert deleted.read(folder_of(collection)) == Deleted()
+    found = everything(collection)
+    collection.drop("bm25")
+    build(collection)
+    assert found == everything(collection)
 
 
 def test_only_changed_intervals_are_read_and_the_files_of_others_are_shared(
