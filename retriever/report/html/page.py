@@ -36,8 +36,9 @@ def write_page(comparison: ComparisonResults, path: str | os.PathLike[str]) -> N
 def page(comparison: ComparisonResults) -> str:
     """Return the comparison as HTML: headline, tables, plots and a query explorer.
 
-    The page loads nothing: images are small copies within it. A content security policy allows only its own script and style by
-    checksum, so nothing in a document could run even if it escaped the escaping.
+    The page loads nothing: images are small copies within it. A content security policy allows only
+    its own script and style by checksum, so nothing in a document could run even if it escaped the
+    escaping.
     """
     style = _read("style.css")
     script = "(() => {\n'use strict';\n" + "\n".join(map(_read, SCRIPTS)) + "\n})();"

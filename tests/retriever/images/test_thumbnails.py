@@ -55,7 +55,11 @@ def test_what_is_transparent_is_white():
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "empty"), (b"text", "not an image"), (picture(RED, (99, 99))[:-40], "cannot be decoded")],
+    [
+        (b"", "empty"),
+        (b"text", "not an image"),
+        (picture(RED, (99, 99))[:-40], "cannot be decoded"),
+    ],
 )
 def test_a_broken_image_has_none(data, reason):
     with pytest.raises(InputError, match=reason):
