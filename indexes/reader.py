@@ -106,6 +106,12 @@ class Reader:
         with self.catalog.reading():
             return self.corpus.count_all_passages()
 
+    def count_images(self) -> tuple[int, int]:
+        """Return how many documents have an image, and the bytes of the images copied here."""
+        with self.catalog.reading():
+            count, copies = self.corpus.images.count(), self.corpus.images.copies()
+        return count, sum(size_of(self.folder / path) for path in copies)
+
     def split(self) -> Any:
         """Return how documents are split into passages, as given to `create`."""
         with self.catalog.reading():

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 WIDTH = 100
 # A missing value.
 NOTHING = "-"
+# Words that stand for an image.
+ALT_CHARACTERS = 100
 
 
 def decimals(places: int) -> Callable[[float], str]:
@@ -35,6 +37,19 @@ def join_names(names: Sequence[str]) -> str:
     """Join names as `a`, `a and b` or `a, b and c`."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def beginning(text: str, characters: int) -> str:
+    """Return a text, cut at a space after at most so many characters, with an ellipsis."""
+    if len(text) <= characters:
+        return text
+    cut = text[:characters]
+    return f"{cut.rpartition(' ')[0] or cut} …"
+
+
+def alt_text(title: str, text: str, doc_id: str) -> str:
+    """Return the words that stand for a document's image: title, or else text, or else id."""
+    return beginning(title.strip() or text.strip() or doc_id, ALT_CHARACTERS)
 
 
 def format_optional(value: float | None, draw: Callable[[float], str]) -> str:

@@ -79,6 +79,10 @@ class Images:
             raise self._catalog.damage(f"the image of document {row[0]} is not what was committed")
         return image
 
+    def count(self) -> int:
+        """Return how many documents have an image."""
+        return int(self._catalog.value("SELECT count(*) FROM images"))
+
     def copies(self) -> set[str]:
         """Return the names of all copied files, below the collection's folder."""
         rows = self._catalog.rows("SELECT path FROM images WHERE copied")

@@ -74,9 +74,7 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     type=OUTPUT,
     help="Write a self-contained page: tables, plots, every query with its results.",
 )
-@click.option(
-    "--no-texts", is_flag=True, help="For --html: show ids instead of query and document texts."
-)
+@click.option("--no-texts", is_flag=True, help="For --html: show ids instead of texts and images.")
 @click.option(
     "--label-file",
     metavar="FILE",

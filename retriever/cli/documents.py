@@ -158,7 +158,7 @@ def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
                     click.echo(one_line(f"image: {document.image.path}"))
                 for name, value in document.metadata.items():
                     click.echo(one_line(f"{name}: {value}"))
-                click.echo(f"\n{printable(document.text)}\n")
+                click.echo(f"\n{printable(document.text)}\n" if document.text else "")
 
 
 @click.command()

@@ -240,7 +240,7 @@ def _documents(
         for ranking in rankings.values():
             wanted |= dict.fromkeys(doc_id for doc_id, _ in ranking.get(query_id, ())[: test_set.k])
     return {
-        document.doc_id: excerpt(document.title, document.text)
+        document.doc_id: excerpt(document.title, document.text, document.image)
         for document in collection.documents_of(list(wanted))
     }
 
@@ -269,7 +269,8 @@ def _queries(
         judgments = test_set.qrels.get(query_id, {})
         lacking = {name: of[place] for name, of in unknown.items() if of[place]}
         matched = shared.of(text, sorted(shown | judgments.keys()))
-        queries[query_id] = Query(query_id, text, judgments, lacking, matched)
+        image = content if isinstance(content, Image) else None
+        queries[query_id] = Query(query_id, text, judgments, lacking, matched, image)
     return queries
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from indexes.errors import InputError, unknown_name
+from indexes.images import Image
 from retriever.evaluation.measures import canonical
 from retriever.evaluation.pareto import pareto_front
 from retriever.evaluation.significance import Difference
@@ -113,16 +114,18 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Beginning of a document, for display."""
+    """Beginning of a document, for display, and its image if it has one."""
 
     title: str
     text: str
+    image: Image | None = None
 
 
 @dataclass(frozen=True)
 class Query:
     """A query: its text, its judgments (doc_id to grade), and what explains its answers.
 
+    If it is an image, its text is the name of that.
     `unknown` maps a system that counts words to the query's words that it does not know; `matched`
     holds the lower-cased words of found or judged documents that share a stem with the query.
     """
@@ -132,6 +135,7 @@ class Query:
     judgments: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[str, Sequence[str]] = field(default_factory=dict)
     matched: frozenset[str] = frozenset()
+    image: Image | None = None
 
 
 @dataclass(frozen=True)
@@ -265,7 +269,7 @@ class ComparisonResults:
         return self.rows[name].quality[self.measure] if self.judged else 0.0
 
     def without_texts(self) -> Self:
-        """Return a copy with ids in place of query and document texts, to share it."""
+        """Return a copy with ids in place of the texts and images of queries and documents."""
         queries = {
             query_id: Query(query_id, f"query {query_id}", query.judgments)
             for query_id, query in self.queries.items()

@@ -6,26 +6,22 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import cached_property
 
+from indexes.images import Image
 from indexes.lexical.bm25 import terms_of
 from indexes.text.unspaced import UNSPACED, characters_of, spell_out
 from indexes.text.words import word_spans
 from retriever.evaluation.results import Excerpt
+from retriever.formatting import beginning
 
 EXCERPT_CHARACTERS = 400
 # A word in more excerpts than this does not explain why one of them was found.
 COMMON_SHARE, FEWEST_EXCERPTS = 0.3, 20
 
 
-def excerpt(title: str, text: str) -> Excerpt:
-    """Return the beginning of a document: title and text, each cut at a space."""
-    return Excerpt(_beginning(title), _beginning(text))
-
-
-def _beginning(text: str) -> str:
-    if len(text) <= EXCERPT_CHARACTERS:
-        return text
-    cut = text[:EXCERPT_CHARACTERS]
-    return f"{cut.rpartition(' ')[0] or cut} …"
+def excerpt(title: str, text: str, image: Image | None = None) -> Excerpt:
+    """Return the beginning of a document: title and text, each cut at a space, and its image."""
+    title, text = (beginning(of, EXCERPT_CHARACTERS) for of in (title, text))
+    return Excerpt(title, text, image)
 
 
 def _surfaces(text: str) -> Iterator[str]:

@@ -28,10 +28,11 @@ def decode(image: Image) -> Picture:
         InputError: see `check.check_image`.
     """
     with opened(image) as picture:
-        return _as_rgb(picture)
+        return as_rgb(picture)
 
 
-def _as_rgb(picture: Picture) -> Picture:
+def as_rgb(picture: Picture) -> Picture:
+    """Return the present frame of an opened image by the rules of `decode`."""
     import PIL.Image
     import PIL.ImageOps
 

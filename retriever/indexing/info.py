@@ -129,6 +129,7 @@ class IndexInfo:
 class CollectionInfo:
     """Counts and sizes of a collection; `catalog_size` is in bytes and includes every text.
 
+    `images` documents have an image; `images_size` are the bytes of those that were copied.
     `split` describes how documents are cut into `passages`; empty if they are not. `fields` are the
     indexed metadata fields.
     """
@@ -140,11 +141,14 @@ class CollectionInfo:
     fields: tuple[str, ...]
     catalog_size: int
     indexes: tuple[IndexInfo, ...]
+    images: int = 0
+    images_size: int = 0
 
 
 def collection_info(store: Store) -> CollectionInfo:
     """Return the documents, indexes, sizes and times of a collection."""
     rows, split = store.indexes(), store.split()
+    images, images_size = store.count_images()
     return CollectionInfo(
         path=store.folder,
         documents=store.count(),
@@ -153,6 +157,8 @@ def collection_info(store: Store) -> CollectionInfo:
         fields=tuple(map(field_name, store.fields())),
         catalog_size=store.catalog_size(),
         indexes=tuple(index_info(store, row, rows) for row in rows),
+        images=images,
+        images_size=images_size,
     )
 
 

@@ -55,6 +55,12 @@ class Hits(Sequence[Hit]):
     def __getitem__(self, at: int | slice) -> Hit | tuple[Hit, ...]:
         return self.hits[at]
 
+    def _repr_html_(self) -> str:
+        """Return the hits as a table, which notebooks show."""
+        from retriever.search.notebook import hits_html
+
+        return hits_html(self)
+
 
 @dataclass(frozen=True)
 class Timing:

@@ -1,6 +1,7 @@
 """Tiny images, and an embedder of texts and images whose vectors can be worked out by eye."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image as Pillow
@@ -16,6 +17,16 @@ def picture(color=RED, size=(4, 3), kind="PNG", **options):
     buffer = io.BytesIO()
     Pillow.new("RGB", size, color).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def illustrated(made, documents, queries):
+    """Return a comparison whose documents and queries have images, by id."""
+    found, asked = dict(made.documents), dict(made.queries)
+    for doc_id, image in documents.items():
+        found[doc_id] = replace(found[doc_id], image=image)
+    for query_id, image in queries.items():
+        asked[query_id] = replace(asked[query_id], text=image.source, image=image)
+    return replace(made, documents=found, queries=asked)
 
 
 class Colors(Axes):

@@ -7,20 +7,21 @@ import math
 from typing import Any
 
 from retriever.evaluation.results import ComparisonResults, Excerpt, Query
+from retriever.report.html.thumbnails import Thumbnails
 from retriever.report.lines import label_of
 
 
-def explorer_json(comparison: ComparisonResults) -> str:
+def explorer_json(comparison: ComparisonResults, thumbnails: Thumbnails) -> str:
     r"""Return the explorer's data as JSON that is safe in a `<script>` element.
 
     `<`, `>` and `&` are written as `\u003c` and so on, so no document can end the element.
     """
-    data = json.dumps(_data(comparison), separators=(",", ":"), allow_nan=False)
+    data = json.dumps(_data(comparison, thumbnails), separators=(",", ":"), allow_nan=False)
     return data.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
 
 
-def _data(comparison: ComparisonResults) -> dict[str, Any]:
-    numbers = {doc_id: at for at, doc_id in enumerate(_documents(comparison))}
+def _data(comparison: ComparisonResults, thumbnails: Thumbnails) -> dict[str, Any]:
+    numbers = {doc_id: at for at, doc_id in enumerate(shown_documents(comparison))}
     missed = set(comparison.missed())
     excerpts = [(doc_id, comparison.documents.get(doc_id, Excerpt("", ""))) for doc_id in numbers]
     return {
@@ -30,14 +31,16 @@ def _data(comparison: ComparisonResults) -> dict[str, Any]:
         "systems": [{"name": row.name, "family": row.family} for row in comparison.rows.values()],
         "pair": comparison.default_pair(),
         "documents": [[doc_id, excerpt.title, excerpt.text] for doc_id, excerpt in excerpts],
+        "images": {numbers[doc_id]: shown for doc_id, shown in thumbnails.documents.items()},
         "queries": [
             _query(comparison, query, numbers, query.query_id in missed)
+            | {"image": thumbnails.queries.get(query.query_id)}
             for query in comparison.queries.values()
         ],
     }
 
 
-def _documents(comparison: ComparisonResults) -> dict[str, None]:
+def shown_documents(comparison: ComparisonResults) -> dict[str, None]:
     """Return the ids of all relevant or retrieved documents, each once, in order."""
     found: dict[str, None] = {}
     for query_id, query in comparison.queries.items():

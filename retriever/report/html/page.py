@@ -17,8 +17,9 @@ from retriever.formats.writing import atomic_writer
 from retriever.formatting import milliseconds
 from retriever.report.headline import headline, signed, verdict
 from retriever.report.html import plots
-from retriever.report.html.explorer import explorer_json
+from retriever.report.html.explorer import explorer_json, shown_documents
 from retriever.report.html.tables import TONES, page_tables
+from retriever.report.html.thumbnails import Thumbnails
 from retriever.report.lines import label_of
 
 AGAINST = {"latency": "the median time of a query", "building": "the time to build"}
@@ -35,14 +36,16 @@ def write_page(comparison: ComparisonResults, path: str | os.PathLike[str]) -> N
 def page(comparison: ComparisonResults) -> str:
     """Return the comparison as HTML: headline, tables, plots and a query explorer.
 
-    The page loads nothing. A content security policy allows only its own script and style by
-    checksum, so nothing in a document could run even if it escaped the escaping.
+    The page loads nothing: images are small copies within it. A content security policy allows only
+    its own script and style by checksum, so nothing in a document could run even if it escaped the
+    escaping.
     """
     style = _read("style.css")
     script = "(() => {\n'use strict';\n" + "\n".join(map(_read, SCRIPTS)) + "\n})();"
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    thumbnails = Thumbnails.of(comparison, shown_documents(comparison))
     text = environment.from_string(_read("page.html.jinja")).render(
         comparison=comparison,
         headline=headline(comparison),
@@ -55,7 +58,8 @@ def page(comparison: ComparisonResults) -> str:
         script=Markup(script),
         style_checksum=_checksum(style),
         script_checksum=_checksum(script),
-        data=Markup(explorer_json(comparison)),
+        data=Markup(explorer_json(comparison, thumbnails)),
+        notes=[*comparison.notes, *thumbnails.notes],
     )
     # A path or an id may hold a lone surrogate, which UTF-8 cannot encode.
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -18,6 +18,9 @@ def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
     """Yield the lines and tables that describe a collection, with one index per column."""
     documents = pluralize(info.documents, "document")
     yield Text(f"{shown(info.path)}/: {documents}, catalog {format_bytes(info.catalog_size)}")
+    if info.images:
+        copied = f" ({format_bytes(info.images_size)} copied)" if info.images_size else ""
+        yield Text(f"images: {info.images:,}{copied}")
     if info.split:
         yield Text(f"{pluralize(info.passages, 'passage')}: {info.split}")
     if info.fields:

@@ -225,11 +225,16 @@ def test_images_of_a_table_are_added_searched_and_shown(tmp_path):
         ("a", f"{tmp_path}/red.png")
     ]
     assert "image" not in next(hit for hit in found if hit["doc_id"] == "c")
-    assert f"image: {tmp_path}/red.png" in succeed("show", library, "b")
+    assert succeed("show", library, "b") == f"b\nimage: {tmp_path}/red.png\n\n"
+    lines = succeed("info", library).splitlines()
+    assert lines[1] == "images: 2"
     assert objects(succeed("show", library, "b", "c", "--json"))[0]["image"].endswith("red.png")
     again = ("add", library, str(table), "--image", "file", "--skip-bad")
     assert invoke(*again).stdout.startswith("0 new, 0 changed, 3 unchanged, 1 skipped")
     assert invoke(*again, "--copy-images").stdout.startswith("0 new, 2 changed, 1 unchanged")
+    assert succeed("info", library).splitlines()[1] == f"images: 2 ({len(picture())} B copied)"
+    (info,) = objects(succeed("info", library, "--json"))
+    assert (info["images"], info["images_size"]) == (2, len(picture()))
     (tmp_path / "red.png").unlink()
     succeed("verify", library)
     copied = objects(succeed("show", library, "b", "--json"))[0]["image"]

@@ -47,7 +47,7 @@ def test_clip_sees_what_captions_do_not_say(pictures):
     assert 0.45 < found["bm25"] == found["glove"] < 0.55
 
 
-def test_queries_by_image_need_indexes_that_take_them(pictures):
+def test_queries_by_image_need_indexes_that_take_them(pictures, tmp_path):
     files, shown = clip.unseen(200)
     queries = {f"q{n}-{shown[n]}": Image.of(files[n]) for n in range(100, 110)}
     qrels = judgments(queries)
@@ -55,3 +55,9 @@ def test_queries_by_image_need_indexes_that_take_them(pictures):
         compare(pictures, SYSTEMS, queries, qrels=qrels, memory=False)
     table = compare(pictures, ["clip"], queries, qrels=qrels, measures=["P@5"], k=5, memory=False)
     assert table.rows["clip"].quality["P@5"] > 0.7
+    # The page has every query, every relevant document and every hit as an image.
+    table.write_html(tmp_path / "page.html")
+    hits = {doc_id for found in table.runs["clip"].ranking.values() for doc_id, _ in found[:5]}
+    shown = hits.union(*qrels.values())
+    html = (tmp_path / "page.html").read_text()
+    assert html.count("data:image/jpeg;base64,") == len(queries) + len(shown)

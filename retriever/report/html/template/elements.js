@@ -21,6 +21,15 @@ function filled(element, attributes, children) {
   return element;
 }
 
+// An image; one that cannot be shown is a box with its words. False without an image.
+function thumbnail(image) {
+  if (!image) return false;
+  const [alt, src, width, height] = image;
+  return src
+    ? make('img', { class: 'thumbnail', src, alt, width, height })
+    : make('span', { class: 'thumbnail missing', role: 'img', 'aria-label': alt }, alt);
+}
+
 function number(value, places) {
   return value == null ? '-' : value.toFixed(places);
 }

@@ -127,6 +127,7 @@ function valuesOf(query) {
 function item(query) {
   const details = make('details', { class: 'query', 'data-id': query.id },
     make('summary', {},
+      thumbnail(query.image),
       make('span', { class: 'text' }, query.text),
       make('span', { class: 'values' }, make('span', {}, query.id), valuesOf(query))));
   details.addEventListener('toggle', () => {

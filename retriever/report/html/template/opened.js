@@ -56,6 +56,7 @@ function hitsOf(query, system, a, b) {
       return make('li', grade ? { class: 'relevant' } : {},
         make('span', { class: 'rank' }, String(rank + 1)),
         make('div', {},
+          thumbnail(data.images[at]),
           title && make('p', { class: 'title' }, marked(title, words)),
           text && make('p', { class: 'excerpt' }, marked(text, words)),
           make('p', { class: 'facts-of' },

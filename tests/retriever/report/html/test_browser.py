@@ -7,8 +7,10 @@ from itertools import combinations
 
 import pytest
 
+from indexes.images import Image
 from retriever.evaluation.results import Agreement, Excerpt, Query
 from retriever.report.html.page import write_page
+from tests.support.pictures import illustrated, picture
 from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -253,6 +255,38 @@ for (const element of document.querySelectorAll('body *')) {
 }
 return [...seen].filter(([, contrast]) => contrast < 4.5);
 """
+
+
+# The words, the size on the screen, and whether it is decoded, of images and of their boxes.
+THUMBNAILS = """
+return [...document.querySelectorAll(arguments[0])].map((e) => {
+  const box = e.getBoundingClientRect();
+  const words = e.alt || (e.innerText === e.ariaLabel && e.ariaLabel);
+  const inside = box.left >= 0 && box.right <= document.documentElement.clientWidth;
+  const size = e.naturalWidth ? [Math.round(box.width), Math.round(box.height)] : null;
+  return [words, size, inside];
+});
+"""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (900, "dark"), (1400, "light")])
+def test_images_have_their_shape_and_words_or_a_box_of_words(driver, url_of, width, scheme):
+    gone = Image("gone.jpg", "", data=b"gone")
+    images = {"cat": Image.of(picture(size=(300, 100))), "dog": gone, "car": gone}
+    made = illustrated(three(), images, {"q1": Image.of(picture(size=(100, 300)))})
+    made.documents["car"] = Excerpt(HOSTILE, "x" * 500, gone)
+    opened(driver, f"{url_of(made)}#q=q1", width=width, scheme=scheme)
+    hits = driver.execute_script(THUMBNAILS, ".column:last-child .hits .thumbnail")
+    assert hits == [
+        ["A dog barks.", None, True],
+        ["</script><script>alert(1)</script><img src=x onerror=alert(1)>", None, True],
+        ["The cat", [96, 32], True],
+    ]
+    queries = driver.execute_script(THUMBNAILS, "#queries summary .thumbnail")
+    assert queries == [["image", [32, 96], True]]
+    assert driver.execute_script(CUT_OFF) == []
+    assert driver.execute_script(FAINT) == []
+    assert_no_errors(driver)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import combinations
@@ -8,11 +9,15 @@ from itertools import combinations
 import pytest
 
 from indexes.errors import InputError
+from indexes.images import Image
 from retriever.evaluation.results import Agreement, Excerpt, Query
 from retriever.formatting import join_names
+from retriever.images.thumbnails import Thumbnail
 from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
+from retriever.report.html.thumbnails import Thumbnails
+from tests.support.pictures import illustrated, picture
 from tests.support.samples import compared, cost, difference, latency, only, row, three, unjudged
 from tests.support.toy import refused
 
@@ -46,7 +51,7 @@ def data_of(html):
 
 
 def explorer_data(made):
-    return json.loads(explorer_json(made))
+    return json.loads(explorer_json(made, Thumbnails()))
 
 
 def sections(html):
@@ -294,6 +299,46 @@ def test_the_page_has_the_certificate_and_the_notes_and_needs_no_network():
     assert not re.search(r"(src|href)=\"(?!#|data:)", html)
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|innerHTML", html)
     assert "default-src 'none'" in html
+
+
+def test_images_are_small_copies_and_one_that_cannot_be_shown_is_its_words(tmp_path):
+    (tmp_path / "car.png").write_bytes(picture())
+    car = Image.of(tmp_path / "car.png")
+    (tmp_path / "car.png").unlink()
+    images = {"cat": Image.of(picture(size=(200, 100))), "dog": Image.of(b"no image"), "car": car}
+    made = illustrated(three(notes=["a note"]), images, {"q2": Image.of(picture())})
+    html = page(made)
+    data = data_of(html)
+    assert [document[0] for document in data["documents"]] == ["cat", "dog", "car", "tax"]
+    alt, uri, *size = data["images"]["0"]
+    assert (alt, uri[:23], size) == ("The cat", "data:image/jpeg;base64,", [96, 48])
+    assert data["images"] == {"0": [alt, uri, *size], "1": ["A dog barks."], "2": ["Cars"]}
+    first, second = (query["image"] for query in data["queries"])
+    assert (first, second[0], second[2:]) == (None, "image", [4, 3])
+    said = "2 images are missing, changed or damaged, and not shown. `retriever verify` names them."
+    assert re.findall("<li>(.*?)</li>", html) == ["a note", said]
+    assert html.count("data:image/") == 2
+    assert "data:image/" not in page(made.without_texts())
+    assert "not shown" not in page(made.without_texts())
+
+
+def test_making_images_in_threads_leaves_warnings_as_they_were(monkeypatch):
+    # What threads do that enter and leave `catch_warnings` in the same order.
+    spoil = "retriever.report.html.thumbnails.thumbnail"
+    monkeypatch.setattr(spoil, lambda _: warnings.simplefilter("ignore") or Thumbnail("", 1, 1))
+    before = list(warnings.filters)
+    page(illustrated(three(), {"cat": Image.of(picture())}, {}))
+    assert warnings.filters == before
+
+
+def test_a_page_has_a_limited_number_of_images(monkeypatch):
+    monkeypatch.setattr("retriever.report.html.thumbnails.MOST", 2)
+    images = {doc_id: Image.of(picture()) for doc_id in three().documents}
+    html = page(illustrated(three(), images, {"q1": Image.of(picture())}))
+    data = data_of(html)
+    assert [query["image"] is None for query in data["queries"]] == [False, True]
+    assert list(data["images"]) == ["0"]
+    assert "<li>The page shows 2 of 5 images, in the order of the queries.</li>" in html
 
 
 def test_the_page_is_written_completely_or_not_at_all(tmp_path):
