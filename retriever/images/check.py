@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,35 @@ if TYPE_CHECKING:
 
 # Width times height: above this, Pillow takes a file for one made to exhaust the memory.
 MOST_PIXELS = 178_956_970
+
+
+class _Silence:
+    """A context without warnings that threads may enter together.
+
+    The filters of warnings are the process's: restored by the thread that leaves first, they would
+    stay changed.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_SILENCE = _Silence()
 
 
 def require_pillow() -> None:
@@ -50,13 +80,12 @@ def opened(image: Image) -> Iterator[Picture]:
     if not data:
         raise InputError(f"{name}: the image is empty (0 bytes).")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images and odd metadata, which are valid
-            with PIL.Image.open(io.BytesIO(data)) as picture:
-                width, height = picture.size
-                if width * height > MOST_PIXELS:
-                    raise PIL.Image.DecompressionBombError
-                yield picture
+        # Large images and odd metadata are valid.
+        with _SILENCE, PIL.Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+            if width * height > MOST_PIXELS:
+                raise PIL.Image.DecompressionBombError
+            yield picture
     except PIL.UnidentifiedImageError:
         raise InputError(f"{name}: not an image of a known format, or damaged.") from None
     except PIL.Image.DecompressionBombError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,8 +38,7 @@ class Thumbnails:
             if doc_id in known and (image := known[doc_id].image)
         ]
         total, wanted = len(queries) + len(documents), [*queries, *documents][:MOST]
-        # Each thread silences Pillow; the last one done need not be the first that came.
-        with warnings.catch_warnings(), ThreadPoolExecutor(threads(), "thumbnails") as pool:
+        with ThreadPoolExecutor(threads(), "thumbnails") as pool:
             made = list(pool.map(_shown, (alt for _, alt, _ in wanted), (i for *_, i in wanted)))
         pairs = [(name, shown) for (name, *_), shown in zip(wanted, made, strict=True)]
         broken = sum(len(shown) == 1 for shown in made)

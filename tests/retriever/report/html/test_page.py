@@ -1,7 +1,6 @@
 import json
 import math
 import re
-import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import combinations
@@ -12,7 +11,6 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever.evaluation.results import Agreement, Excerpt, Query
 from retriever.formatting import join_names
-from retriever.images.thumbnails import Thumbnail
 from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
@@ -320,15 +318,6 @@ def test_images_are_small_copies_and_one_that_cannot_be_shown_is_its_words(tmp_p
     assert html.count("data:image/") == 2
     assert "data:image/" not in page(made.without_texts())
     assert "not shown" not in page(made.without_texts())
-
-
-def test_making_images_in_threads_leaves_warnings_as_they_were(monkeypatch):
-    # What threads do that enter and leave `catch_warnings` in the same order.
-    spoil = "retriever.report.html.thumbnails.thumbnail"
-    monkeypatch.setattr(spoil, lambda _: warnings.simplefilter("ignore") or Thumbnail("", 1, 1))
-    before = list(warnings.filters)
-    page(illustrated(three(), {"cat": Image.of(picture())}, {}))
-    assert warnings.filters == before
 
 
 def test_a_page_has_a_limited_number_of_images(monkeypatch):
