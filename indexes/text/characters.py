@@ -58,6 +58,11 @@ def lower_case(word: str) -> str:
     return FINAL_SIGMA.sub("\u03c2", word.translate(_LOWER))
 
 
+def lower_each(text: str) -> str:
+    """Lower-case each character of a text; a final sigma is as any other."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
 @cache
 def letters(lower: bool) -> dict[int, str]:
     """Return a `str.translate` table: separators to spaces, letters to lower case if `lower`."""

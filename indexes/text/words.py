@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from indexes.text import characters
 from indexes.text.characters import ASCII_LOWER, ASCII_WORDS, FINAL_SIGMA, letters, lower_case
+from indexes.text.compounds import Compounds
 from indexes.text.normalize import (
     ZWJ,
     ZWSP,
@@ -92,8 +93,10 @@ def expanded(
     return np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], repeats), ends
 
 
-def words_of(text: str, *, lower: bool) -> list[str]:
+def words_of(text: str, *, lower: bool, compounds: Compounds | None = None) -> list[str]:
     """Return the words of one text: the fast twin of `split`."""
+    if compounds is not None:
+        return compounds.words_of(text)
     if text.isascii():
         return text.encode().translate(ASCII_LOWER if lower else ASCII_WORDS).decode().split()
     words = normalize(text).translate(letters(lower))
@@ -163,8 +166,10 @@ def _is_word(character: str) -> bool:
     return character.translate(letters(lower=False)) != " "
 
 
-def split(texts: Sequence[str], *, lower: bool) -> Words:
-    """Split texts into words, lower-cased if `lower`.
+def split(
+    texts: Sequence[str], *, lower: bool, compounds: Compounds | None = None
+) -> Words:
+    """Split texts into words, lower-cased if `lower`; `compounds` stay whole.
 
     A lone surrogate raises `UnicodeEncodeError`.
     """
@@ -172,13 +177,22 @@ def split(texts: Sequence[str], *, lower: bool) -> Words:
 
     translation = ASCII_LOWER if lower else ASCII_WORDS
     blank = partial(_blank_separators, lower=lower)
-    pieces = split_batch(normal_texts(texts), SplitRules(translation, blank=blank))
+    texts, restore = normal_texts(texts), None
+    if compounds is not None:
+        texts, restore = [_ended(text, lower=lower) for text in texts], compounds.restore
+    pieces = split_batch(texts, SplitRules(translation, blank=blank, restore=restore))
     if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
     small = pc.utf8_lower(pieces.distinct)
     small = pc.replace_substring_regex(small, "(.)\u03c3$", "\\1\u03c2").dictionary_encode()
     codes = small.indices.to_numpy()[pieces.codes]
     return Words(codes, pieces.offsets, small.dictionary.to_pylist())
+
+
+def _ended(text: str, *, lower: bool) -> str:
+    """Return a text with whitespace at its end; lower case of one byte must not hide as two."""
+    text = text if text.isascii() or not lower else text.replace("\u0130", "i")
+    return f"{text}\n"
 
 
 def normal_texts(texts: Sequence[str]) -> Sequence[str]:
@@ -230,12 +244,14 @@ class SplitRules:
     """Rules for splitting texts.
 
     `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
-    `alone` is a piece. `blank` may overwrite more characters with spaces, in place.
+    `alone` is a piece. `blank` may overwrite more characters with spaces, in place; `restore` may
+    write back some of the separators, given the text, and return where pieces begin in any case.
     """
 
     translation: bytes
     alone: bytes = b""
     blank: Callable[[Bytes], None] | None = None
+    restore: Callable[[Bytes, Bytes], NDArray[np.intp]] | None = None
 
 
 @dataclass(frozen=True)
@@ -310,15 +326,26 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
     letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
     if rules.blank is not None:
         rules.blank(letters)
-    starts = _starts(letters, bounds, rules.alone)
+    forced = None
+    if rules.restore is not None and data:
+        forced = rules.restore(np.frombuffer(data, np.uint8), letters)
+    starts = _starts(letters, bounds, rules.alone, forced)
     pieces = pa.LargeStringArray.from_buffers(
         len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
     )
     return pieces.dictionary_encode(), np.diff(np.searchsorted(starts, bounds))
 
 
-def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:
-    """Return where pieces begin: after a space, at the start of a text, at and after `alone`."""
+def _starts(
+    letters: Bytes,
+    bounds: NDArray[np.int64],
+    alone: bytes,
+    forced: NDArray[np.intp] | None = None,
+) -> NDArray[np.int64]:
+    """Return where pieces begin: after a space, at the start of a text, at and after `alone`.
+
+    And where they are `forced` to.
+    """
     inside = letters != SPACE
     starts = inside.copy()
     if alone:
@@ -330,4 +357,6 @@ def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[
         np.greater(inside[1:], inside[:-1], out=starts[1:])
     firsts = bounds[:-1][bounds[:-1] < len(letters)]
     starts[firsts] = inside[firsts]
+    if forced is not None:
+        starts[forced] = True
     return np.flatnonzero(starts)

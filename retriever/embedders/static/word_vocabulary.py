@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.text.characters import lower_case
+from indexes.text.compounds import Compounds, spelled_with_separators
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import UNSPACED, characters_of, cut
 from indexes.text.words import Words, split, words_of
@@ -65,6 +66,15 @@ class WordVocabulary:
             return None
         found = Phrases(self.words.names)
         return found if len(found) >= least else None
+
+    @cached_property
+    def compounds(self) -> Compounds | None:
+        """Entries such as `c++` and `covid-19`, by which texts are read; None without any."""
+        names = spelled_with_separators(self.words.names)
+        if self.phrases is not None:
+            names = [name for name in names if JOINT not in name]
+        never = "" if self.phrases is None else JOINT
+        return Compounds(names, self._row, lower=self.lower, never=never) if names else None
 
     @property
     def attributes(self) -> Mapping[str, object]:
@@ -139,7 +149,7 @@ class WordVocabulary:
 
         `test_one_text_has_the_rows_it_has_in_a_batch` holds them equal.
         """
-        words = words_of(text, lower=self.lower)
+        words = words_of(text, lower=self.lower, compounds=self.compounds)
         if not text.isascii() and UNSPACED.search(text):
             words = [piece for word in words for piece in self._pieces(word)]
         if self.phrases is not None:
@@ -219,7 +229,7 @@ class WordVocabulary:
 
     def _found(self, texts: Sequence[str]) -> tuple[Words, NDArray[np.int64]]:
         """Return the words and phrases of texts, and the row of each distinct one or -1."""
-        words = split(texts, lower=self.lower)
+        words = split(texts, lower=self.lower, compounds=self.compounds)
         rows = self._rows(words.distinct)
         unknown = [words.distinct[place] for place in np.flatnonzero(rows < 0).tolist()]
         if runs := {word: self._pieces(word) for word in unknown if _is_run(word)}:
@@ -256,7 +266,7 @@ class WordVocabulary:
 
 def _form(word: str) -> str:
     """Return what the spellings of a word have in common."""
-    return lower_case(without_joiners(normalize(word)))
+    return lower_case(without_joiners(normalize(word))).replace("\u03c2", "\u03c3")
 
 
 def _is_run(word: str) -> bool:
