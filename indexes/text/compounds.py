@@ -7,20 +7,17 @@ words are as without entries.
 In `mass.` the full stop ends a sentence, or belongs to the word: it belongs to it only where the
 vocabulary has `mass.` before `mass`, as being more frequent. So for all `FINAL_MARKS`.
 
-In a batch, no Python loop runs over words. A sign next to a word is looked up with its neighbors
-(four bytes before, two after) in a table of those of all entries; the few chunks between whitespace
-that may have an entry are deduplicated, and only these are cut.
+In a batch, every sign that may belong to an entry, by its neighbors (see `contexts.py`), is first
+taken for a letter. Of the few distinct words that this makes, only those that are no entry are cut.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import chain
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from indexes.text.characters import ASCII_WORDS, SPACE, letters, lower_each
@@ -28,14 +25,14 @@ from indexes.text.contexts import Contexts
 from indexes.text.normalize import ZWJ, ZWNJ, normalize, normalize_all, without_joiners
 
 FINAL_MARKS = frozenset(".,;:!?")
+# Around a word, these are the text's.
+BRACKETS = frozenset('()[]{}<>"')
+_SIGNS = string.punctuation
 # Not lower-cased into one character everywhere, or spelled with or without.
 _AS_WRITTEN = re.compile(f"[\u0130{ZWJ}{ZWNJ}]")
 _RUN = re.compile("[^ ]+")
-REMEMBERED = 1 << 15
-WINDOW = 24
 
 Bytes = NDArray[np.uint8]
-Places = NDArray[np.intp]
 Span = tuple[int, int]
 
 
@@ -44,22 +41,27 @@ class Compounds:
 
     `names` are the entries, without whitespace, each with a letter, mark or digit; `row` returns
     the row of the first known spelling of a word, or -1. Entries with `never` in them are left out.
+    With `marks_digits`, an entry may have `#` for each digit.
     """
 
     def __init__(
-        self, names: Sequence[str], row: Callable[[str], int], *, lower: bool, never: str = ""
+        self,
+        names: Sequence[str],
+        row: Callable[[str], int],
+        *,
+        lower: bool,
+        never: str = "",
+        marks_digits: bool = False,
     ) -> None:
         self._row, self._lower, self._never = row, lower, never
-        kept = [name for name in names if name[-1] not in FINAL_MARKS or self._is_entry(name)]
-        bare = [without_joiners(name) for name in kept if not name.isascii()]
-        forms = list(dict.fromkeys([*kept, *bare]))
-        # A digit may be written `#`.
-        forms += [name.replace("#", "0") for name in forms if "#" in name]
+        kept = [name for name in names if self.is_taken(name)]
+        forms = [name if name.isascii() else without_joiners(name) for name in kept]
+        self._edged = {name.strip(_SIGNS) for name in forms if name.strip(_SIGNS) != name}
         self._first, self._last = ({name[at] for name in forms} for at in (0, -1))
         self._longest = max(map(len, forms), default=0)
-        self._contexts = Contexts(forms)
-        self._spans = lru_cache(REMEMBERED)(self._find_spans)
-        self._entries = lru_cache(REMEMBERED)(self._find_entries)
+        if marks_digits:
+            forms += [name.replace("#", "0") for name in forms if "#" in name]
+        self._contexts = Contexts(forms, fold_digits=marks_digits)
 
     def words_of(self, text: str) -> list[str]:
         """Return the words and entries of one text: the fast twin of `restore` and a split."""
@@ -71,50 +73,40 @@ class Compounds:
             if plain and chunk.isalnum():
                 words.append(chunk)
             else:
-                words += [self._piece(chunk, *span) for span in self._spans(chunk)]
+                words += self.cut(chunk)
         return words
 
-    def restore(self, raw: Bytes, shown: Bytes) -> Places:
-        """Write the separators inside entries back into `shown`; return where entries begin.
+    def restore(self, raw: Bytes, shown: Bytes) -> None:
+        """Write the separators that may belong to entries back into `shown`.
 
         `raw` is the UTF-8 of texts, each with whitespace at its end; in `shown`, every separator is
         a space.
         """
-        at = self._contexts.places(raw, shown)
-        if not len(at):
-            return at
-        begins = _chunk_starts(raw, at)
-        first = np.append(True, begins[1:] != begins[:-1])
-        begins, ends = begins[first], _chunk_ends(raw, at[first])
-        data = raw.tobytes()
-        chunks = [data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
-        spans = [self._entries(chunk) for chunk in chunks]
-        counts = np.fromiter(map(len, spans), np.intp, len(spans))
-        bounds = np.array(list(chain.from_iterable(spans)), np.intp).reshape(-1, 2)
-        bounds += np.repeat(begins, counts)[:, None]
-        sizes = bounds[:, 1] - bounds[:, 0]
-        places = np.arange(sizes.sum()) + np.repeat(bounds[:, 0] - np.cumsum(sizes) + sizes, sizes)
-        places = places[shown[places] == SPACE]
+        places = self._contexts.places(raw, shown)
         shown[places] = raw[places]
-        return bounds[:, 0]
 
-    def _find_entries(self, chunk: bytes) -> tuple[Span, ...]:
-        """Return the spans of the entries with separators in a chunk, in bytes."""
-        text = chunk.decode()
-        shown, size = _shown(text), lambda end: len(text[:end].encode())
-        found = self._spans(lower_each(text) if self._lower else text)
-        return tuple((size(b), size(e)) for b, e in found if " " in shown[b:e])
-
-    def _find_spans(self, chunk: str) -> tuple[Span, ...]:
+    def cut(self, chunk: str) -> list[str]:
+        """Return the words and entries of a text without whitespace, in the case of the entries."""
+        if chunk.isascii() and (pieces := self._plain(chunk)):
+            return pieces
         shown, free = _shown(chunk), 0
-        runs = [match.span() for match in _RUN.finditer(shown)]
-        spans = list[Span]()
-        for begin, end in runs:
+        pieces = list[str]()
+        for begin, end in [match.span() for match in _RUN.finditer(shown)]:
             if begin >= free:
-                span = self._longest_at(chunk, shown, begin, free) or (begin, end)
-                spans.append(span)
-                free = span[1]
-        return tuple(spans)
+                first, free = self._longest_at(chunk, shown, begin, free) or (begin, end)
+                pieces.append(self._piece(chunk, first, free))
+        return pieces
+
+    def _plain(self, chunk: str) -> list[str] | None:
+        """Return the pieces of ASCII where no entry has signs at its edges; None if it may have."""
+        core = chunk.strip(_SIGNS)
+        if not core or core in self._edged:
+            return None
+        if core.isalnum() or self.is_entry(core):
+            return [core]
+        words = _shown(core).split()
+        # Of two words, only the entry of both would be longer.
+        return words if len(words) == 2 and self._edged.isdisjoint(words) else None
 
     def _longest_at(self, chunk: str, shown: str, begin: int, free: int) -> Span | None:
         """Return the longest entry whose first word begins at `begin`, from `free` on."""
@@ -127,7 +119,7 @@ class Compounds:
                 touched = last < len(shown) and shown[last] != " "
                 if touched or (shown[last - 1] == " " and chunk[last - 1] not in self._last):
                     continue
-                if " " in shown[first:last] and self._is_entry(self._piece(chunk, first, last)):
+                if " " in shown[first:last] and self.is_entry(self._piece(chunk, first, last)):
                     best, size = (first, last), last - first
                     break
         return best
@@ -137,7 +129,17 @@ class Compounds:
         final = self._lower and piece[-1] == "\u03c3" and len(piece) > 1
         return f"{piece[:-1]}\u03c2" if final else piece
 
-    def _is_entry(self, piece: str) -> bool:
+    def is_taken(self, name: str) -> bool:
+        """Return whether a compound of the vocabulary is one word in texts."""
+        if name[0] in BRACKETS or name[-1] in BRACKETS:
+            return False
+        odd = name[-1] in FINAL_MARKS or self._never or not name.isascii()
+        return not odd or self.is_entry(name)
+
+    def is_entry(self, piece: str) -> bool:
+        """Return whether a text may have a piece with separators as one word."""
+        if piece[0] in BRACKETS or piece[-1] in BRACKETS:
+            return False
         if (self._never and self._never in piece) or _AS_WRITTEN.search(piece):
             return False
         row = self._row(piece)
@@ -146,23 +148,29 @@ class Compounds:
         return not 0 <= self._row(piece[:-1]) < row
 
 
-def spelled_with_separators(names: Sequence[str]) -> list[str]:
-    """Return the normal forms of entries with a separator, a word, and no whitespace in them."""
+def with_separators(names: Sequence[str]) -> dict[int, str]:
+    """Return the normal forms of the names that have a separator in them, by place."""
     import pyarrow as pa
 
     _, offsets, data = pa.array(names, pa.large_string()).buffers()
     bounds = np.frombuffer(offsets, np.int64)[: len(names) + 1]
     raw = np.frombuffer(data or b"", np.uint8)
-    ascii_words = np.frombuffer(raw.tobytes().translate(ASCII_WORDS), np.uint8)
-    odd = np.flatnonzero((ascii_words == SPACE) | (raw >= 0xE2) | (raw == 0xC2))
-    rows = np.unique(np.searchsorted(bounds, odd, side="right") - 1)
-    found = normalize_all([names[row] for row in rows.tolist()])
-    return [name for name in found if _is_compound(name)]
+    words = np.frombuffer(raw.tobytes().translate(ASCII_WORDS), np.uint8)
+    # Of two bytes, only the first block has signs to look for here: `é` is common.
+    odd = np.flatnonzero((words == SPACE) | (raw == 0xC2) | (raw >= 0xCD))
+    rows = np.unique(np.searchsorted(bounds, odd, side="right") - 1).tolist()
+    forms = zip(rows, normalize_all([names[row] for row in rows]), strict=True)
+    return {row: form for row, form in forms if has_separator(form)}
 
 
-def _is_compound(name: str) -> bool:
-    words = _shown(name)
-    return " " in words and not words.isspace() and name.split() == [name]
+def has_separator(name: str) -> bool:
+    """Return whether a name has a character that is no letter, mark or digit."""
+    return not name.isalnum() and " " in _shown(name)
+
+
+def is_compound(name: str) -> bool:
+    """Return whether a name with a separator has a word in it, and no whitespace."""
+    return not _shown(name).isspace() and name.split() == [name]
 
 
 def _shown(chunk: str) -> str:
@@ -170,27 +178,3 @@ def _shown(chunk: str) -> str:
     if chunk.isascii():
         return chunk.encode().translate(ASCII_WORDS).decode()
     return chunk.translate(letters(lower=False))
-
-
-def _chunk_starts(raw: Bytes, at: Places) -> Places:
-    """Return where the chunks between whitespace begin that hold some places."""
-    # A window before the first bytes would be short: whitespace goes before them.
-    padded = np.concatenate([np.full(WINDOW, SPACE, np.uint8), raw])
-    return at - _steps(padded[::-1], len(raw) - at)
-
-
-def _chunk_ends(raw: Bytes, at: Places) -> Places:
-    """Return where these chunks end."""
-    return at + _steps(np.concatenate([raw, np.full(WINDOW, SPACE, np.uint8)]), at)
-
-
-def _steps(raw: Bytes, at: Places) -> Places:
-    """Return the number of bytes from each place to the next whitespace."""
-    windows, result, left = sliding_window_view(raw, WINDOW), np.zeros_like(at), np.arange(len(at))
-    while len(left):
-        blank = windows[at[left] + result[left]] <= SPACE
-        size = blank.argmax(axis=1)
-        found = blank[np.arange(len(left)), size]
-        result[left] += np.where(found, size, WINDOW)
-        left = left[~found]
-    return result

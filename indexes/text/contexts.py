@@ -1,61 +1,119 @@
-"""The signs at words in entries of a vocabulary, each with its neighbors, as a table of hashes."""
+"""The signs in entries of a vocabulary, each with the bytes next to it, as a table of hashes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.text.characters import SPACE, letters, lower_case
+from indexes.text.characters import ASCII_WORDS, SPACE, letters
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.intp]
-# Letters whose capital is of another length in UTF-8, and letters of three bytes and more.
-OTHER, BEYOND = 0xFFFF, 0x80
+Keys = NDArray[np.uint64]
+# Bytes of a word that are compared on each side of a sign.
+REACH = 8
 SLOTS_FOR_EACH = 16
+_U = np.uint64
+ONES, HIGH, SPACES = _U(0x0101010101010101), _U(0x8080808080808080), _U(0x2020202020202020)
+BYTE = _U(8)
 
 
 class Contexts:
-    """Where a text may have one of some entries, judged by the bytes around a sign.
+    """Which signs of a text may belong to one of some entries, judged by their neighbors.
 
-    No place of an entry is missed: its first sign behind its first word, or else the sign before
-    it. Case does not count, nor which digit it is.
+    None is missed, and few are found that belong to no entry. A sign next to a word is looked up
+    with the last bytes of this word, another sign with the sign next to it. Case does not count,
+    nor which letter beyond ASCII it is, nor which digit if `fold_digits`.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        raw = np.frombuffer("".join(f" {name}\n" for name in names).encode(), np.uint8)
-        shown = np.frombuffer("".join(f" {_shown(name)}\n" for name in names).encode(), np.uint8)
-        shown = np.where(shown == ord("\n"), SPACE, shown).astype(np.uint8)
-        tails, heads = _signs(raw, shown)
-        tails = tails[raw[tails] != ord("\n")]
-        lines = np.cumsum(raw == ord("\n"))
-        own, firsts = np.unique(lines[tails], return_index=True)
-        tails = tails[firsts]
-        # The last sign before the first word of entries that have none behind it.
-        heads = heads[~np.isin(lines[heads], own)]
-        _, firsts = np.unique(lines[heads], return_index=True)
-        keys = _tail_keys(raw, shown, tails), _head_keys(raw, shown, heads[firsts])
-        size = max(1 << 10, 1 << (SLOTS_FOR_EACH * len(names)).bit_length())
-        self._shift = np.uint64(64 - (size.bit_length() - 1))
-        self._tails, self._heads = (self._table(size, some) for some in keys)
-        self._signs = _present(raw[tails], 256), _present(raw[heads[firsts]], 256)
-
-    def _table(self, size: int, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        return _present(self._slots(keys), size)
-
-    def _slots(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        return keys * np.uint64(0x9E3779B97F4A7C15) >> self._shift
+    def __init__(self, names: Sequence[str], *, fold_digits: bool = False) -> None:
+        self._fold_digits = fold_digits
+        edge = " " * REACH
+        raw = np.frombuffer(f"{edge.join(['', *names, ''])}".encode(), np.uint8)
+        shown = np.frombuffer(f"{edge.join(['', *map(_shown, names), ''])}".encode(), np.uint8)
+        at = np.flatnonzero((raw != SPACE) > (shown != SPACE))
+        size = max(1 << 10, 1 << (SLOTS_FOR_EACH * len(at)).bit_length())
+        self._shift = _U(64 - (size.bit_length() - 1))
+        self._near = _near(raw, at)
+        self._keys = np.zeros(size, np.bool_)
+        for slots in self._slots(raw, shown, at):
+            self._keys[slots] = True
+        # A sign between signs is judged by the one before it; the first of several by the next.
+        first = raw[at - 1] == SPACE
+        self._before = _present(_pairs(raw[at - 1], raw[at])[~first], 1 << 16)
+        self._next = _present(_pairs(raw[at], raw[at + 1])[first], 1 << 16)
 
     def places(self, raw: Bytes, shown: Bytes) -> Places:
-        """Return the places of signs, ascending, where an entry may be."""
-        tails, heads = _signs(raw, shown)
-        tails = tails[self._signs[0][raw[tails]]]
-        heads = heads[self._signs[1][raw[heads]]]
-        tails = tails[self._tails[self._slots(_tail_keys(raw, shown, tails))]]
-        heads = heads[self._heads[self._slots(_head_keys(raw, shown, heads))]]
-        return np.sort(np.concatenate([tails, heads])) if len(heads) else tails
+        """Return the places of signs that may belong to an entry, ascending."""
+        at = np.flatnonzero((raw != SPACE) > (shown != SPACE))
+        # The first and last bytes have no neighbors to judge by.
+        low, high = np.searchsorted(at, (REACH, len(raw) - REACH))
+        high = max(low, high)
+        inner = at[low:high]
+        inner = inner[self._near[_pairs(raw[inner], raw[inner + 1])]]
+        if not len(inner):
+            places = np.concatenate([at[:low], at[high:]])
+            return _whole(raw, places[raw[places] > SPACE])
+        alone = (shown[inner - 1] == SPACE) & (shown[inner + 1] == SPACE)
+        first, second = self._slots(raw, shown, inner)
+        found = self._keys[first]
+        found[found] = self._keys[second[found]]
+        if alone.any():
+            some = inner[alone]
+            found[alone] = self._before[_pairs(raw[some - 1], raw[some])]
+            found[alone] |= self._next[_pairs(raw[some], raw[some + 1])]
+        places = np.concatenate([at[:low], inner[found], at[high:]])
+        return _whole(raw, places[raw[places] > SPACE])
+
+    def _slots(self, raw: Bytes, shown: Bytes, at: Places) -> tuple[Keys, Keys]:
+        # Unaligned: eight bytes from any place on.
+        eight = np.ndarray((len(shown) - REACH + 1,), "<u8", shown, strides=(1,))
+        before, after = _ended_below(eight[at - REACH]), _ended_above(eight[at + 1])
+        if self._fold_digits:
+            before, after = _folded(before), _folded(after)
+        keys = before * _U(0x9E3779B97F4A7C15)
+        keys ^= after * _U(0xC2B2AE3D27D4EB4F)
+        keys ^= raw[at].astype(np.uint64) * _U(0x165667B19E3779F9)
+        keys ^= keys >> _U(29)
+        keys *= _U(0xBF58476D1CE4E5B9)
+        return keys >> self._shift, keys << _U(32) >> self._shift
+
+
+def _near(raw: Bytes, at: Places) -> NDArray[np.bool_]:
+    """Return, for each pair of bytes, whether an entry may have it from a sign on, in any case.
+
+    Behind the last sign of an entry, it is any sign or space.
+    """
+    following = np.zeros((256, 256), np.bool_)
+    following[raw[at], raw[at + 1]] = True
+    small = np.arange(ord("a"), ord("z") + 1)
+    either = following[:, small] | following[:, small - 32]
+    following[:, small] = following[:, small - 32] = either
+    following[:, ord("0") : ord("9") + 1] |= following[:, [ord("#")]]
+    following[:, 0x80:] = following[:, 0x80:].any(axis=1, keepdims=True)
+    last = np.unique(raw[at[raw[at + 1] == SPACE]])
+    separating = np.frombuffer(ASCII_WORDS, np.uint8) == SPACE
+    separating[0x80:] = True
+    following[last] |= separating
+    return following.reshape(-1)
+
+
+def _whole(raw: Bytes, places: Places) -> Places:
+    """Leave out the bytes of characters that are not there with all of their bytes."""
+    beyond = raw[places] >= 0x80
+    if not beyond.any():
+        return places
+    starts = places[beyond]
+    for _ in range(3):
+        starts = starts - (raw[starts] & 0xC0 == 0x80)
+    lead = raw[starts]
+    sizes = 2 + (lead >= 0xE0).astype(np.intp) + (lead >= 0xF0)
+    _, chars, counts = np.unique(starts, return_inverse=True, return_counts=True)
+    kept = ~beyond
+    kept[beyond] = counts[chars] == sizes
+    return places[kept]
 
 
 def _present(values: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
@@ -64,85 +122,49 @@ def _present(values: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
     return table
 
 
-def _signs(raw: Bytes, shown: Bytes) -> tuple[Places, Places]:
-    """Return the first sign behind each word, and the last one before each word."""
-    inside = shown != SPACE
-    signs = np.flatnonzero((raw != SPACE) > inside)
-    behind = inside[signs - 1]
-    others = signs[~behind]
-    return signs[behind], others[inside[np.minimum(others + 1, len(raw) - 1)]]
+def _pairs(first: Bytes, second: Bytes) -> NDArray[np.uint16]:
+    return first.astype(np.uint16) << 8 | second
 
 
-def _tail_keys(raw: Bytes, shown: Bytes, at: Places) -> NDArray[np.uint64]:
-    near = _pairs(shown, at - 2)
-    far = np.where(_deep()[near], _classes()[_pairs(shown, at - 4)], 0)
-    keys = _classes()[near].astype(np.uint64) | far.astype(np.uint64) << np.uint64(16)
-    keys |= raw[at].astype(np.uint64) << np.uint64(32)
-    return keys | _after(shown, at) << np.uint64(40)
+def _ended_below(words: Keys) -> Keys:
+    """Clear, in 8 bytes before a sign, those before its word, and from a non-ASCII letter down."""
+    stops = _stops(words)
+    stops |= stops >> BYTE
+    stops |= stops >> _U(16)
+    stops |= stops >> _U(32)
+    return _letters(words, stops)
 
 
-def _head_keys(raw: Bytes, shown: Bytes, at: Places) -> NDArray[np.uint64]:
-    return raw[at].astype(np.uint64) | _after(shown, at) << np.uint64(8)
+def _ended_above(words: Keys) -> Keys:
+    """Clear, in 8 bytes behind a sign, those behind its word, and from a non-ASCII letter on."""
+    stops = _stops(words)
+    stops |= stops << BYTE
+    stops |= stops << _U(16)
+    stops |= stops << _U(32)
+    return _letters(words, stops)
 
 
-def _pairs(shown: Bytes, at: Places) -> NDArray[np.uint16]:
-    return shown[at].astype(np.uint16) << 8 | shown[at + 1]
+def _stops(words: Keys) -> Keys:
+    """Return the high bit of each byte that is a space or not ASCII."""
+    # Of ASCII, only letters, digits and spaces occur: none but the space becomes 0 or below.
+    blank = (words ^ SPACES) - ONES
+    return (blank | words) & HIGH
 
 
-def _after(shown: Bytes, at: Places) -> NDArray[np.uint64]:
-    """Return the two bytes behind a sign; the second only behind an ASCII letter or digit."""
-    first = _FOLDED[shown[at + 1]]
-    second = _FOLDED[shown[np.minimum(at + 2, len(shown) - 1)]]
-    second = np.where((first == SPACE) | (first == BEYOND), 0, second)
-    return first.astype(np.uint64) | second.astype(np.uint64) << np.uint64(8)
+def _letters(words: Keys, stops: Keys) -> Keys:
+    return (words | SPACES) & ~((stops >> _U(7)) * _U(255))
 
 
-def _folded() -> Bytes:
-    table = np.arange(256, dtype=np.uint8)
-    table[ord("A") : ord("Z") + 1] += 32
-    table[ord("0") : ord("9") + 1] = ord("0")
-    table[128:] = BEYOND
-    return table
-
-
-_FOLDED = _folded()
-
-
-@cache
-def _classes() -> NDArray[np.uint16]:
-    """Return what is compared of every pair of bytes that ends in a letter; 0 without one."""
-    first, second = np.divmod(np.arange(1 << 16), 256)
-    pairs = _FOLDED[first].astype(np.uint16) << 8 | _FOLDED[second]
-    two_bytes = (first >= 0xC2) & (first < 0xE0) & (second >= 0x80)
-    codes = np.where(two_bytes, (first & 0x1F) << 6 | second & 0x3F, 0)
-    pairs = np.where(second < 0x80, pairs, np.where(two_bytes, _two_byte_classes()[codes], OTHER))
-    return np.where(second == SPACE, 0, pairs).astype(np.uint16)
-
-
-@cache
-def _deep() -> NDArray[np.bool_]:
-    """Return whether the pair before is that of a letter's end, too."""
-    first, second = np.divmod(np.arange(1 << 16), 256)
-    ascii_pair = (first < 0x80) & (second < 0x80) & (first != SPACE) & (second != SPACE)
-    letter = (second >= 0x80) & (_classes() != OTHER)
-    return ascii_pair | letter
-
-
-def _two_byte_classes() -> NDArray[np.uint16]:
-    """Return a number above those of ASCII pairs for each code below 0x800, equal in any case."""
-    small = [lower_case(chr(code)).replace("\u03c2", "\u03c3") for code in range(0x80, 0x800)]
-    codes = np.array([0] * 0x80 + [ord(c) if len(c) == 1 else 0x800 for c in small])
-    beyond = {lower_case(chr(code)) for code in [*range(0x800, 0xD800), *range(0xE000, 0x10000)]}
-    odd = [ord(c) for c in beyond if len(c) == 1 and ord(c) < 0x800]
-    result = np.where((codes < 0x800) & (codes >= 0x80), 0x8000 | codes, OTHER)
-    result[np.isin(codes, odd)] = OTHER
-    return result.astype(np.uint16)
+def _folded(words: Keys) -> Keys:
+    """Write 0 for every digit."""
+    digits = (words >> _U(4)) & (words >> _U(5)) & ~(words >> _U(6)) & ONES
+    return words & ~(digits * _U(15))
 
 
 def _shown(name: str) -> str:
     """Return a name with a space for each byte of a separator."""
-    if name.isascii():
-        return name.translate(letters(lower=False))
     shown = name.translate(letters(lower=False))
+    if name.isascii():
+        return shown
     pairs = zip(name, shown, strict=True)
     return "".join(s if s != " " else " " * len(c.encode()) for c, s in pairs)

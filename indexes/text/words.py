@@ -68,16 +68,33 @@ class Words:
         stretch = self.codes[self.offsets[text] : self.offsets[text + 1]]
         return [self.distinct[code] for code in stretch]
 
-    def cut(self, pieces: Mapping[str, Sequence[str]]) -> Words:
-        """Return the words with some of them replaced by their pieces."""
-        if all(len(some) == 1 for some in pieces.values()):
+    def cut(self, pieces: Mapping[int, Sequence[str]]) -> Words:
+        """Return the words with some of the distinct ones, by place, replaced by their pieces.
+
+        The others keep their places. Pieces come after them, even those that are among them.
+        """
+        if all(some == [self.distinct[place]] for place, some in pieces.items()):
             return self
-        parts = [pieces.get(word, (word,)) for word in self.distinct]
-        codes = {piece: code for code, piece in enumerate(dict.fromkeys(chain(*parts)))}
-        flat = np.fromiter((codes[piece] for some in parts for piece in some), np.int32)
-        counts = np.fromiter(map(len, parts), np.int64, len(parts))
-        places, ends = expanded(self.codes, counts)
-        return Words(flat[places], ends[self.offsets], list(codes))
+        new = dict.fromkeys(chain(*pieces.values()))
+        numbers = dict(zip(new, range(len(self.distinct), len(self.distinct) + len(new))))
+        flat = np.fromiter(map(numbers.__getitem__, chain(*pieces.values())), np.int32)
+        counts = np.fromiter(map(len, pieces.values()), np.int64, len(pieces))
+        of_piece = np.full(len(self.distinct), -1, np.int32)
+        of_piece[list(pieces)] = np.arange(len(pieces))
+        at = np.flatnonzero((of_piece >= 0)[self.codes])
+        parts, ends = expanded(of_piece[self.codes[at]], counts)
+        # Where the parts of each go, after what the ones before it have added.
+        added = ends - np.arange(len(at) + 1)
+        begins = at + added[:-1]
+        places = np.arange(len(parts)) + np.repeat(begins - ends[:-1], np.diff(ends))
+        codes = np.empty(len(self.codes) + added[-1], np.int32)
+        kept = np.ones(len(codes), np.bool_)
+        kept[places] = False
+        left = np.ones(len(self.codes), np.bool_)
+        left[at] = False
+        codes[kept], codes[places] = self.codes[left], flat[parts]
+        offsets = self.offsets + added[np.searchsorted(at, self.offsets)]
+        return Words(codes, offsets, [*self.distinct, *new])
 
 
 def expanded(
@@ -169,7 +186,10 @@ def _is_word(character: str) -> bool:
 def split(
     texts: Sequence[str], *, lower: bool, compounds: Compounds | None = None
 ) -> Words:
-    """Split texts into words, lower-cased if `lower`; `compounds` stay whole.
+    """Split texts into words, lower-cased if `lower`.
+
+    Signs that may belong to `compounds` are not separators: the caller cuts the words that are no
+    entries, by `Compounds.cut`.
 
     A lone surrogate raises `UnicodeEncodeError`.
     """
@@ -245,13 +265,13 @@ class SplitRules:
 
     `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
     `alone` is a piece. `blank` may overwrite more characters with spaces, in place; `restore` may
-    write back some of the separators, given the text, and return where pieces begin in any case.
+    write back some of the separators, given the text.
     """
 
     translation: bytes
     alone: bytes = b""
     blank: Callable[[Bytes], None] | None = None
-    restore: Callable[[Bytes, Bytes], NDArray[np.intp]] | None = None
+    restore: Callable[[Bytes, Bytes], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -326,26 +346,17 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
     letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
     if rules.blank is not None:
         rules.blank(letters)
-    forced = None
     if rules.restore is not None and data:
-        forced = rules.restore(np.frombuffer(data, np.uint8), letters)
-    starts = _starts(letters, bounds, rules.alone, forced)
+        rules.restore(np.frombuffer(data, np.uint8), letters)
+    starts = _starts(letters, bounds, rules.alone)
     pieces = pa.LargeStringArray.from_buffers(
         len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
     )
     return pieces.dictionary_encode(), np.diff(np.searchsorted(starts, bounds))
 
 
-def _starts(
-    letters: Bytes,
-    bounds: NDArray[np.int64],
-    alone: bytes,
-    forced: NDArray[np.intp] | None = None,
-) -> NDArray[np.int64]:
-    """Return where pieces begin: after a space, at the start of a text, at and after `alone`.
-
-    And where they are `forced` to.
-    """
+def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:
+    """Return where pieces begin: after a space, at the start of a text, at and after `alone`."""
     inside = letters != SPACE
     starts = inside.copy()
     if alone:
@@ -357,6 +368,4 @@ def _starts(
         np.greater(inside[1:], inside[:-1], out=starts[1:])
     firsts = bounds[:-1][bounds[:-1] < len(letters)]
     starts[firsts] = inside[firsts]
-    if forced is not None:
-        starts[forced] = True
     return np.flatnonzero(starts)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.text.characters import lower_case
-from indexes.text.compounds import Compounds, spelled_with_separators
+from indexes.text.compounds import Compounds, has_separator, is_compound, with_separators
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import UNSPACED, characters_of, cut
 from indexes.text.words import Words, split, words_of
@@ -70,11 +70,30 @@ class WordVocabulary:
     @cached_property
     def compounds(self) -> Compounds | None:
         """Entries such as `c++` and `covid-19`, by which texts are read; None without any."""
-        names = spelled_with_separators(self.words.names)
-        if self.phrases is not None:
-            names = [name for name in names if JOINT not in name]
+        forms = {row: name for row, name in self._odd.items() if is_compound(name)}
         never = "" if self.phrases is None else JOINT
-        return Compounds(names, self._row, lower=self.lower, never=never) if names else None
+        if self.phrases is not None:
+            forms = {row: name for row, name in forms.items() if JOINT not in name}
+        names = list(forms.values())
+        if not names:
+            return None
+        marks = self.marks_digits
+        return Compounds(names, self._row, lower=self.lower, never=never, marks_digits=marks)
+
+    @cached_property
+    def _odd(self) -> dict[int, str]:
+        """Normal forms of the entries with a separator, by row."""
+        return with_separators(self.words.names)
+
+    @cached_property
+    def _separate(self) -> NDArray[np.bool_]:
+        """Whether no text has an entry as one word, by row; True for row -1, an unknown word."""
+        separate = np.zeros(len(self.words) + 1, np.bool_)
+        separate[-1] = True
+        for row, name in self._odd.items():
+            taken = self.compounds is not None and is_compound(name)
+            separate[row] = not (taken and self.compounds.is_taken(name))
+        return separate
 
     @property
     def attributes(self) -> Mapping[str, object]:
@@ -155,8 +174,10 @@ class WordVocabulary:
         if self.phrases is not None:
             found = self._taken_together(words, self.phrases)
         else:
-            found = [self._row(word) for word in words]
-        rows = [row for row in found if row >= 0]
+            found = self.words.rows(words)
+            if -1 in found:
+                found = [self._respelt(words[at]) if r < 0 else r for at, r in enumerate(found)]
+        rows = [row for row in found if row >= 0] if -1 in found else found
         return rows if self.words.subwords is None or len(rows) == len(found) else None
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
@@ -170,12 +191,19 @@ class WordVocabulary:
         of_texts = (dict.fromkeys(words.of(text)) for text in range(len(texts)))
         return [[word for word in distinct if word in without] for distinct in of_texts]
 
-    def _rows(self, distinct: Sequence[str]) -> NDArray[np.int64]:
-        """Return the row of the first known spelling of each word, or -1."""
-        rows = self.words.ids(distinct)
+    def _cuts(self, distinct: Sequence[str], rows: NDArray[np.int64]) -> dict[int, list[str]]:
+        """Return the pieces of those distinct words of a split, by place, that are to be cut."""
+        pieces = dict[int, list[str]]()
+        if self.compounds is not None:
+            for place in np.flatnonzero(self._separate[rows]).tolist():
+                word = distinct[place]
+                if not word.isalnum() and has_separator(word):
+                    pieces[place] = self.compounds.cut(word)
         for place in np.flatnonzero(rows < 0).tolist():
-            rows[place] = self._respelt(distinct[place])
-        return rows
+            if _is_run(distinct[place]):
+                some = pieces.get(place, [distinct[place]])
+                pieces[place] = [piece for word in some for piece in self._pieces(word)]
+        return pieces
 
     def _row(self, word: str) -> int:
         """Return the row of the first known spelling of a word, or -1."""
@@ -230,11 +258,14 @@ class WordVocabulary:
     def _found(self, texts: Sequence[str]) -> tuple[Words, NDArray[np.int64]]:
         """Return the words and phrases of texts, and the row of each distinct one or -1."""
         words = split(texts, lower=self.lower, compounds=self.compounds)
-        rows = self._rows(words.distinct)
-        unknown = [words.distinct[place] for place in np.flatnonzero(rows < 0).tolist()]
-        if runs := {word: self._pieces(word) for word in unknown if _is_run(word)}:
-            words = words.cut(runs)
-            rows = self._rows(words.distinct)
+        rows = self.words.ids(words.distinct)
+        pieces = self._cuts(words.distinct, rows)
+        cut = words.cut(pieces)
+        if cut is not words:
+            words, new = cut, cut.distinct[len(rows) :]
+            rows = np.concatenate([rows, self.words.ids(new)])
+        for place in np.flatnonzero(rows < 0).tolist():
+            rows[place] = self._respelt(words.distinct[place])
         return (words, rows) if self.phrases is None else self._joined(words, rows, self.phrases)
 
     def _joined(
