@@ -56,9 +56,11 @@ class Compounds:
         self._row, self._lower, self._never = row, lower, never
         kept = [name for name in names if self.is_taken(name)]
         forms = [name if name.isascii() else without_joiners(name) for name in kept]
-        self._edged = {name.strip(_SIGNS) for name in forms if name.strip(_SIGNS) != name}
+        small = [name.lower() for name in forms]
+        self._edged = {name.strip(_SIGNS) for name in small if name.strip(_SIGNS) != name}
         self._first, self._last = ({name[at] for name in forms} for at in (0, -1))
         self._longest = max(map(len, forms), default=0)
+        self._marks_digits = marks_digits
         if marks_digits:
             forms += [name.replace("#", "0") for name in forms if "#" in name]
         self._contexts = Contexts(forms, fold_digits=marks_digits)
@@ -100,13 +102,13 @@ class Compounds:
     def _plain(self, chunk: str) -> list[str] | None:
         """Return the pieces of ASCII where no entry has signs at its edges; None if it may have."""
         core = chunk.strip(_SIGNS)
-        if not core or core in self._edged:
+        if not core or self._marks_digits or core.lower() in self._edged:
             return None
         if core.isalnum() or self.is_entry(core):
             return [core]
         words = _shown(core).split()
         # Of two words, only the entry of both would be longer.
-        return words if len(words) == 2 and self._edged.isdisjoint(words) else None
+        return words if len(words) == 2 and self._edged.isdisjoint(map(str.lower, words)) else None
 
     def _longest_at(self, chunk: str, shown: str, begin: int, free: int) -> Span | None:
         """Return the longest entry whose first word begins at `begin`, from `free` on."""

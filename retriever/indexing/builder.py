@@ -28,7 +28,7 @@ from retriever.indexing.builds import (
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
-from retriever.indexing.info import recall_notes, recall_of
+from retriever.indexing.info import UNREACHABLE, recall_notes, recall_of
 
 DEFAULT_LANGUAGE = "english"
 
@@ -216,7 +216,10 @@ def new_embedding(
 ) -> NewEmbedding:
     """Return what the catalog keeps of an embedder, and of how its vectors are stored."""
     case, similarity = getattr(embedder, "case", None), similarity_of(embedder)
-    own = {"case": case} if isinstance(case, str) else {}
+    own: dict[str, Any] = {"case": case} if isinstance(case, str) else {}
+    unreachable = getattr(embedder, UNREACHABLE, None)
+    if isinstance(unreachable, float):
+        own[UNREACHABLE] = unreachable
     if similarity != COSINE:
         own[SIMILARITY] = similarity
     return NewEmbedding(

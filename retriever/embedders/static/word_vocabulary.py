@@ -32,7 +32,8 @@ class WordVocabulary:
     word wins: it is looked up as written, then in lower case and without joiners, then as the first
     entry of the same form, as `haus` for `Haus`. If the vocabulary has no upper-case letter, texts
     are lower-cased first. If it writes numbers as GoogleNews does, `##` for 10 to 99, an unknown
-    word with digits is looked up with `#` for each. If at least 1 % of the entries are phrases such
+    word with digits is looked up with `#` for each. Entries with separators in them, such as
+    `c++`, are words where a text has them (see `indexes.text.compounds`). If at least 1 % of the entries are phrases such
     as `New_York`, or `phrases` is True, the words of a phrase are joined. An unknown run of a
     script without spaces is cut into words of the vocabulary.
     """
@@ -81,9 +82,25 @@ class WordVocabulary:
         return Compounds(names, self._row, lower=self.lower, never=never, marks_digits=marks)
 
     @cached_property
+    def unreachable(self) -> float:
+        """Share of the entries that no text can have as a word, because of their separators."""
+        out = [row for row in self._odd if self._separate[row]]
+        if self.phrases is not None:
+            out = [row for row in out if JOINT not in self._odd[row]]
+        return len(out) / len(self.words)
+
+    @cached_property
     def _odd(self) -> dict[int, str]:
-        """Normal forms of the entries with a separator, by row."""
-        return with_separators(self.words.names)
+        """Normal forms of the entries with a separator, by row; a digit's `#` is none."""
+        found = with_separators(self.words.names)
+        if self.marks_digits:
+            marks = {row: name.replace("#", "0") for row, name in found.items()}
+            found = {
+                row: name if is_compound(name) else marks[row]
+                for row, name in found.items()
+                if is_compound(name) or has_separator(marks[row])
+            }
+        return found
 
     @cached_property
     def _separate(self) -> NDArray[np.bool_]:
@@ -110,6 +127,8 @@ class WordVocabulary:
             attributes["digits"] = "#"
         if self.phrases is not None:
             attributes["phrases"] = True
+        if self.compounds is not None:
+            attributes["separators"] = "as in entries"
         return attributes
 
     @cached_property
@@ -297,7 +316,7 @@ class WordVocabulary:
 
 def _form(word: str) -> str:
     """Return what the spellings of a word have in common."""
-    return lower_case(without_joiners(normalize(word))).replace("\u03c2", "\u03c3")
+    return lower_case(without_joiners(normalize(word)))
 
 
 def _is_run(word: str) -> bool:
