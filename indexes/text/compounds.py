@@ -5,7 +5,8 @@ word (or with signs before it) is one word, unless a letter, mark or digit touch
 words are as without entries.
 
 In `mass.` the full stop ends a sentence, or belongs to the word: it belongs to it only where the
-vocabulary has `mass.` before `mass`, as being more frequent. So for all `FINAL_MARKS`.
+vocabulary has `mass.` before `mass`, as being more frequent. So for all `FINAL_MARKS`. Brackets and
+quotation marks around a word never belong to it.
 
 In a batch, every sign that may belong to an entry, by its neighbors (see `contexts.py`), is first
 taken for a letter. Of the few distinct words that this makes, only those that are no entry are cut.
@@ -20,7 +21,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.text.characters import ASCII_WORDS, SPACE, letters, lower_each
+from indexes.text.characters import ASCII_WORDS, letters, lower_each
 from indexes.text.contexts import Contexts
 from indexes.text.normalize import ZWJ, ZWNJ, normalize, normalize_all, without_joiners
 
@@ -54,7 +55,9 @@ class Compounds:
         marks_digits: bool = False,
     ) -> None:
         self._row, self._lower, self._never = row, lower, never
-        kept = [name for name in names if self.is_taken(name)]
+        final = {row(name): row(name[:-1]) for name in names if name[-1] in FINAL_MARKS}
+        self._ended = {own for own, bare in final.items() if 0 <= bare < own}
+        kept = [name for name in names if self.is_entry(name)]
         forms = [name if name.isascii() else without_joiners(name) for name in kept]
         small = [name.lower() for name in forms]
         self._edged = {name.strip(_SIGNS) for name in small if name.strip(_SIGNS) != name}
@@ -131,13 +134,6 @@ class Compounds:
         final = self._lower and piece[-1] == "\u03c3" and len(piece) > 1
         return f"{piece[:-1]}\u03c2" if final else piece
 
-    def is_taken(self, name: str) -> bool:
-        """Return whether a compound of the vocabulary is one word in texts."""
-        if name[0] in BRACKETS or name[-1] in BRACKETS:
-            return False
-        odd = name[-1] in FINAL_MARKS or self._never or not name.isascii()
-        return not odd or self.is_entry(name)
-
     def is_entry(self, piece: str) -> bool:
         """Return whether a text may have a piece with separators as one word."""
         if piece[0] in BRACKETS or piece[-1] in BRACKETS:
@@ -145,29 +141,20 @@ class Compounds:
         if (self._never and self._never in piece) or _AS_WRITTEN.search(piece):
             return False
         row = self._row(piece)
-        if row < 0 or piece[-1] not in FINAL_MARKS:
-            return row >= 0
-        return not 0 <= self._row(piece[:-1]) < row
+        return row >= 0 and row not in self._ended
 
 
 def with_separators(names: Sequence[str]) -> dict[int, str]:
     """Return the normal forms of the names that have a separator in them, by place."""
-    import pyarrow as pa
-
-    _, offsets, data = pa.array(names, pa.large_string()).buffers()
-    bounds = np.frombuffer(offsets, np.int64)[: len(names) + 1]
-    raw = np.frombuffer(data or b"", np.uint8)
-    words = np.frombuffer(raw.tobytes().translate(ASCII_WORDS), np.uint8)
-    # Of two bytes, only the first block has signs to look for here: `é` is common.
-    odd = np.flatnonzero((words == SPACE) | (raw == 0xC2) | (raw >= 0xCD))
-    rows = np.unique(np.searchsorted(bounds, odd, side="right") - 1).tolist()
+    # An ASCII name that is not alphanumeric has a separator; few others pass.
+    rows = [row for row, name in enumerate(names) if not (name.isascii() and name.isalnum())]
     forms = zip(rows, normalize_all([names[row] for row in rows]), strict=True)
     return {row: form for row, form in forms if has_separator(form)}
 
 
 def has_separator(name: str) -> bool:
     """Return whether a name has a character that is no letter, mark or digit."""
-    return not name.isalnum() and " " in _shown(name)
+    return " " in _shown(name)
 
 
 def is_compound(name: str) -> bool:

@@ -123,7 +123,8 @@ def _present(values: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
 
 
 def _pairs(first: Bytes, second: Bytes) -> NDArray[np.uint16]:
-    return first.astype(np.uint16) << 8 | second
+    pairs: NDArray[np.uint16] = first.astype(np.uint16) << np.uint16(8) | second
+    return pairs
 
 
 def _ended_below(words: Keys) -> Keys:
@@ -158,7 +159,8 @@ def _letters(words: Keys, stops: Keys) -> Keys:
 def _folded(words: Keys) -> Keys:
     """Write 0 for every digit."""
     digits = (words >> _U(4)) & (words >> _U(5)) & ~(words >> _U(6)) & ONES
-    return words & ~(digits * _U(15))
+    zeros: Keys = words & ~(digits * _U(15))
+    return zeros
 
 
 def _shown(name: str) -> str:

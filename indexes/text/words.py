@@ -2,7 +2,8 @@
 
 A word is a maximal run of Unicode letters, marks and digits (see `characters.py`); everything else
 separates: `don't` is `don` and `t`, `COVID-19` is `COVID` and `19`, `snake_case` is two words.
-There is no stemming, and no word is dropped.
+There is no stemming, and no word is dropped. Static word vectors also read words that their
+vocabulary has with separators (see `compounds.py`).
 
 No Python loop runs over pieces: a byte table marks where they begin, and Arrow's dictionary
 encoding finds the distinct ones.
@@ -76,7 +77,7 @@ class Words:
         if all(some == [self.distinct[place]] for place, some in pieces.items()):
             return self
         new = dict.fromkeys(chain(*pieces.values()))
-        numbers = dict(zip(new, range(len(self.distinct), len(self.distinct) + len(new))))
+        numbers = {piece: number for number, piece in enumerate(new, len(self.distinct))}
         flat = np.fromiter(map(numbers.__getitem__, chain(*pieces.values())), np.int32)
         counts = np.fromiter(map(len, pieces.values()), np.int64, len(pieces))
         of_piece = np.full(len(self.distinct), -1, np.int32)
@@ -183,9 +184,7 @@ def _is_word(character: str) -> bool:
     return character.translate(letters(lower=False)) != " "
 
 
-def split(
-    texts: Sequence[str], *, lower: bool, compounds: Compounds | None = None
-) -> Words:
+def split(texts: Sequence[str], *, lower: bool, compounds: Compounds | None = None) -> Words:
     """Split texts into words, lower-cased if `lower`.
 
     Signs that may belong to `compounds` are not separators: the caller cuts the words that are no

@@ -55,8 +55,8 @@ class IndexInfo:
     embedder's fitted parameters; `fitted_documents` and `fitted_texts` count the documents and
     passages that it was fitted on, of the present `documents`; None if it was not fitted here.
     `refitting` says that a refit is under way or was interrupted. `case` says whether words are
-    read as written or in lower case, if the embedder reports it. `unreachable` is the
-    share of a static vocabulary's words that no text can have as one word. `similarity` is how queries are
+    read as written or in lower case, if the embedder reports it. `unreachable` is the share of
+    a static vocabulary's words that no text can have as one word. `similarity` is how queries are
     compared with the vectors: `cosine`, `dot` or `euclidean`.
 
     `recall` is the share of the 10 nearest of sample queries that a structure finds, measured when

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 FINAL, BRACKETS = ".,;:!?", '()[]{}<>"'
+# The row of an entry, or -1.
+Row = Callable[[str], int]
 
 
-def read_slowly(text: str, entries: Sequence[str]) -> list[str]:
-    """Return the words of a text in lower case, by the longest entry at each word.
+def read_slowly(text: str, row: Row, names: Sequence[str]) -> list[str]:
+    """Return the words of a text, by the longest entry at each word; `names` are the entries."""
+    return [word for chunk in text.split() for word in _words(chunk, row, names)]
 
-    `entries` are in lower case, by descending frequency.
-    """
-    text, words, at = text.lower(), list[str](), 0
-    while at < len(text):
-        begin = next((n for n in range(at, len(text)) if text[n].isalnum()), None)
-        if begin is None:
-            break
-        end = begin
-        while end < len(text) and text[end].isalnum():
-            end += 1
-        spans = [(end - begin, -begin, end)]
+
+def _words(chunk: str, row: Row, names: Sequence[str]) -> Iterator[str]:
+    at = 0
+    while (
+        begin := next((n for n in range(at, len(chunk)) if chunk[n].isalnum()), None)
+    ) is not None:
+        end = next((n for n in range(begin, len(chunk)) if not chunk[n].isalnum()), len(chunk))
+        spans = [(end - begin, -begin)]
         for first in range(at, begin + 1):
-            for last in range(end, len(text) + 1):
-                if _fits(text, first, last) and _taken(text[first:last], entries):
-                    spans.append((last - first, -first, last))
-        size, _, at = max(spans)
-        words.append(text[at - size : at])
-    return words
+            for last in range(end, len(chunk) + 1):
+                if not _touched(chunk, first, last) and _taken(chunk[first:last], row, names):
+                    spans.append((last - first, -first))
+        size, first = max(spans)
+        at = size - first
+        yield chunk[-first:at]
 
 
-def _fits(text: str, first: int, last: int) -> bool:
-    before, after = text[:first][-1:], text[last : last + 1]
-    touched = (before.isalnum() and not text[first].isalnum()) or after.isalnum()
-    return not touched
+def _touched(chunk: str, first: int, last: int) -> bool:
+    before, after = chunk[:first][-1:], chunk[last : last + 1]
+    return before.isalnum() or after.isalnum()
 
 
-def _taken(piece: str, entries: Sequence[str]) -> bool:
-    if piece not in entries or piece.isalnum() or {piece[0], piece[-1]} & set(BRACKETS):
+def _taken(piece: str, row: Row, names: Sequence[str]) -> bool:
+    own = row(piece)
+    if own < 0 or piece.isalnum() or {piece[0], piece[-1]} & set(BRACKETS):
         return False
-    rest = piece[:-1]
-    if piece[-1] not in FINAL or rest not in entries:
-        return True
-    return entries.index(piece) < entries.index(rest)
+    rest = row(names[own][:-1])
+    return piece[-1] not in FINAL or rest < 0 or own < rest

@@ -33,9 +33,9 @@ class WordVocabulary:
     entry of the same form, as `haus` for `Haus`. If the vocabulary has no upper-case letter, texts
     are lower-cased first. If it writes numbers as GoogleNews does, `##` for 10 to 99, an unknown
     word with digits is looked up with `#` for each. Entries with separators in them, such as
-    `c++`, are words where a text has them (see `indexes.text.compounds`). If at least 1 % of the entries are phrases such
-    as `New_York`, or `phrases` is True, the words of a phrase are joined. An unknown run of a
-    script without spaces is cut into words of the vocabulary.
+    `c++`, are words where a text has them (see `indexes.text.compounds`). If at least 1 % of the
+    entries are phrases such as `New_York`, or `phrases` is True, the words of a phrase are joined.
+    An unknown run of a script without spaces is cut into words of the vocabulary.
     """
 
     def __init__(self, words: WordVectors, *, phrases: bool | None = None) -> None:
@@ -108,8 +108,8 @@ class WordVocabulary:
         separate = np.zeros(len(self.words) + 1, np.bool_)
         separate[-1] = True
         for row, name in self._odd.items():
-            taken = self.compounds is not None and is_compound(name)
-            separate[row] = not (taken and self.compounds.is_taken(name))
+            own = self.compounds
+            separate[row] = own is None or not is_compound(name) or not own.is_entry(name)
         return separate
 
     @property
