@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.text.characters import ASCII_WORDS, letters, lower_each
+from indexes.text.characters import ASCII_WORDS, letters, lower_each, separators
 from indexes.text.contexts import Contexts
 from indexes.text.normalize import ZWJ, ZWNJ, normalize, normalize_all, without_joiners
 
@@ -42,7 +43,8 @@ class Compounds:
 
     `names` are the entries, without whitespace, each with a letter, mark or digit; `row` returns
     the row of the first known spelling of a word, or -1. Entries with `never` in them are left out.
-    With `marks_digits`, an entry may have `#` for each digit.
+    With `marks_digits`, an entry may have `#` for each digit. The attribute `names` has those that
+    a text can have as one word.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class Compounds:
         self._row, self._lower, self._never = row, lower, never
         final = {row(name): row(name[:-1]) for name in names if name[-1] in FINAL_MARKS}
         self._ended = {own for own, bare in final.items() if 0 <= bare < own}
-        kept = [name for name in names if self.is_entry(name)]
+        ended = {name for name in names if name[-1] in FINAL_MARKS and row(name) in self._ended}
+        kept = [name for name in names if name not in ended and self._is_allowed(name)]
+        self.names = frozenset(kept)
         forms = [name if name.isascii() else without_joiners(name) for name in kept]
         small = [name.lower() for name in forms]
         self._edged = {name.strip(_SIGNS) for name in small if name.strip(_SIGNS) != name}
@@ -136,20 +140,36 @@ class Compounds:
 
     def is_entry(self, piece: str) -> bool:
         """Return whether a text may have a piece with separators as one word."""
+        row = self._row(piece) if self._is_allowed(piece) else -1
+        return row >= 0 and row not in self._ended
+
+    def _is_allowed(self, piece: str) -> bool:
         if piece[0] in BRACKETS or piece[-1] in BRACKETS:
             return False
-        if (self._never and self._never in piece) or _AS_WRITTEN.search(piece):
-            return False
-        row = self._row(piece)
-        return row >= 0 and row not in self._ended
+        never = self._never and self._never in piece
+        return not never and (piece.isascii() or not _AS_WRITTEN.search(piece))
 
 
 def with_separators(names: Sequence[str]) -> dict[int, str]:
     """Return the normal forms of the names that have a separator in them, by place."""
-    # An ASCII name that is not alphanumeric has a separator; few others pass.
-    rows = [row for row, name in enumerate(names) if not (name.isascii() and name.isalnum())]
-    forms = zip(rows, normalize_all([names[row] for row in rows]), strict=True)
-    return {row: form for row, form in forms if has_separator(form)}
+    others = [row for row, name in enumerate(names) if not (name.isascii() and name.isalnum())]
+    forms = normalize_all([names[row] for row in others])
+    signs = _separators_in(form for form in forms if not form.isascii())
+    # What is ASCII here, and not alphanumeric, has a separator.
+    return {
+        row: form
+        for row, form in zip(others, forms, strict=True)
+        if (not form.isalnum() if form.isascii() else not signs.isdisjoint(form))
+    }
+
+
+def _separators_in(names: Iterable[str]) -> set[str]:
+    """Return the separators in some names, classified at once."""
+    every = sorted(set(chain.from_iterable(names)))
+    blank = separators(np.array(list(map(ord, every)), np.int32), False)
+    return {
+        character for character, is_blank in zip(every, blank.tolist(), strict=True) if is_blank
+    }
 
 
 def has_separator(name: str) -> bool:
@@ -159,7 +179,8 @@ def has_separator(name: str) -> bool:
 
 def is_compound(name: str) -> bool:
     """Return whether a name with a separator has a word in it, and no whitespace."""
-    return not _shown(name).isspace() and name.split() == [name]
+    word = name.strip(_SIGNS) if name.isascii() else _shown(name).strip()
+    return word != "" and name.split() == [name]
 
 
 def _shown(chunk: str) -> str:

@@ -31,8 +31,10 @@ class Contexts:
     def __init__(self, names: Sequence[str], *, fold_digits: bool = False) -> None:
         self._fold_digits = fold_digits
         edge = " " * REACH
-        raw = np.frombuffer(f"{edge.join(['', *names, ''])}".encode(), np.uint8)
-        shown = np.frombuffer(f"{edge.join(['', *map(_shown, names), ''])}".encode(), np.uint8)
+        blank = [name if name.isascii() else _shown(name) for name in names]
+        raw = np.frombuffer(edge.join(["", *names, ""]).encode(), np.uint8)
+        bare = edge.join(["", *blank, ""]).encode().translate(ASCII_WORDS)
+        shown = np.frombuffer(bare, np.uint8)
         at = np.flatnonzero((raw != SPACE) > (shown != SPACE))
         size = max(1 << 10, 1 << (SLOTS_FOR_EACH * len(at)).bit_length())
         self._shift = _U(64 - (size.bit_length() - 1))
@@ -165,8 +167,5 @@ def _folded(words: Keys) -> Keys:
 
 def _shown(name: str) -> str:
     """Return a name with a space for each byte of a separator."""
-    shown = name.translate(letters(lower=False))
-    if name.isascii():
-        return shown
-    pairs = zip(name, shown, strict=True)
+    pairs = zip(name, name.translate(letters(lower=False)), strict=True)
     return "".join(s if s != " " else " " * len(c.encode()) for c, s in pairs)

@@ -108,8 +108,7 @@ class WordVocabulary:
         separate = np.zeros(len(self.words) + 1, np.bool_)
         separate[-1] = True
         for row, name in self._odd.items():
-            own = self.compounds
-            separate[row] = own is None or not is_compound(name) or not own.is_entry(name)
+            separate[row] = self.compounds is None or name not in self.compounds.names
         return separate
 
     @property
