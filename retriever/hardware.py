@@ -1,4 +1,4 @@
-"""Hardware of this machine: processor, threads, accelerators."""
+"""Hardware of this machine: processor and accelerators."""
 
 from __future__ import annotations
 
@@ -20,17 +20,6 @@ def processor_name() -> str:
         return platform.processor() or "unknown processor"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads() -> int:
-    """Return the number of threads to compute with: cores, or OMP_NUM_THREADS if fewer."""
-    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return min(cores(), int(limit)) if limit.isdecimal() and int(limit) > 0 else cores()
 
 
 def accelerators() -> tuple[str, ...]:

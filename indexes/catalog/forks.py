@@ -4,14 +4,20 @@ SQLite keeps locks by process: a child would believe that it holds those of its 
 that forks closes its own idle connections first, and opens them again when it needs them. What
 other threads have open can be neither used in the child nor closed there, and the child cannot open
 the same file again.
+
+SQLite's own mutexes are held while a process forks: a child would wait forever for one that another
+thread held at that moment.
 """
 
 from __future__ import annotations
 
+import _sqlite3
+import ctypes
 import functools
 import os
+import time
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlite_utils
 
@@ -36,6 +42,13 @@ _OWNERS: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _AT_FORK: list[sqlite_utils.Database] = []
 
 
+# Numbers of SQLite's static mutexes: SQLITE_MUTEX_STATIC_MAIN to SQLITE_MUTEX_STATIC_VFS3.
+STATIC_MUTEXES = range(2, 14)
+# A fork waits at most so long for other threads to leave SQLite; a mutex is held for microseconds.
+PATIENCE_SECONDS = 1.0
+_HELD: list[int] = []
+
+
 def watch(owner: ForkAware) -> None:
     """Call the owner's `before_fork` and `after_fork` at each fork, as long as it lives."""
     _register()
@@ -53,17 +66,54 @@ def _register() -> None:
 def _before_fork() -> None:
     for owner in list(_OWNERS):
         _AT_FORK.extend(owner.before_fork())
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not _hold_mutexes() and time.monotonic() < give_up:
+        time.sleep(0)
 
 
 def _after_in_parent() -> None:
+    _release_mutexes()
     for owner in list(_OWNERS):
         owner.after_fork(in_child=False)
     _AT_FORK.clear()
 
 
 def _after_in_child() -> None:
+    _release_mutexes()
     for database in _AT_FORK:
         # Not even the end of the process may close them: that would roll back the parent's work.
         keep(database.conn)
     for owner in list(_OWNERS):
         owner.after_fork(in_child=True)
+
+
+@functools.cache
+def _library() -> Any:
+    """Return SQLite as Python's module links it, or None if its functions cannot be reached."""
+    try:
+        library: Any = ctypes.CDLL(_sqlite3.__file__)
+        library.sqlite3_mutex_alloc.restype = ctypes.c_void_p
+        for name in ("sqlite3_mutex_try", "sqlite3_mutex_leave"):
+            getattr(library, name).argtypes = [ctypes.c_void_p]
+    except (AttributeError, OSError):  # linked into Python itself, without exported names
+        return None
+    return library
+
+
+def _hold_mutexes() -> bool:
+    """Enter all static mutexes, or none if another thread is in one; return whether it did."""
+    library = _library()
+    if library is None:
+        return True
+    for number in STATIC_MUTEXES:
+        mutex = library.sqlite3_mutex_alloc(number)
+        if library.sqlite3_mutex_try(mutex):
+            _release_mutexes()
+            return False
+        _HELD.append(mutex)
+    return True
+
+
+def _release_mutexes() -> None:
+    while _HELD:
+        _library().sqlite3_mutex_leave(_HELD.pop())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.neighbors import (
+    COSINE,
     EUCLIDEAN,
     Keys,
     Matrix,
@@ -29,6 +30,7 @@ from indexes.vectors.scores import (
     exact_scores_of_one,
     rough_scores,
     rounding,
+    rounding_of_cosines,
 )
 
 CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
@@ -71,16 +73,18 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
     The twin of `_candidates` and `_ranked`; `tests/indexes/vectors/test_exact.py` holds them equal.
     """
     vectors = np.asarray(block.vectors)
-    if block.similarity == EUCLIDEAN:
-        rough = rough_scores(query, vectors, block.lengths)[0]
-    else:
+    if block.similarity == COSINE:
         rough = inner_products(query, single_precision(vectors))[0]
+        slack = 2 * rounding_of_cosines(block)
+    else:
+        rough = rough_scores(query, vectors, _lengths_of(block))[0]
+        slack = 2 * rounding(query, [block]).item()
     if deleted is not None and len(deleted):
         rough[rows_of(deleted, block.keys)] = -np.inf
     highest = _kth_highest(rough, k)
     if highest <= 0 and not query.any():  # of zeros, no score is higher
         return nothing(1, k)
-    floor = max(highest - 2 * rounding(query, [block]).item(), LOWEST)
+    floor = max(highest - slack, LOWEST)
     rows = (rough >= floor).nonzero()[0]
     scores = exact_scores_of_one(query, vectors, rows, block.similarity)
     # Rows ascend by key, and so do ties in a stable order.

@@ -46,12 +46,17 @@ def rounding(queries: Matrix, blocks: Sequence[Block]) -> NDArray[np.float32]:
     """
     dim, similarity = blocks[0].vectors.shape[1], blocks[0].similarity
     if similarity == COSINE:
-        half = HALF if blocks[0].vectors.dtype == np.float16 else 0.0
-        return np.full(len(queries), (dim + 2) * EPSILON + half, np.float32)
+        return np.full(len(queries), rounding_of_cosines(blocks[0]), np.float32)
     lengths, longest = lengths_of(queries), max(block.longest for block in blocks)
     reach = (lengths + longest) ** 2 if similarity == EUCLIDEAN else lengths * longest
     underflow = dim * TINY * (1 + lengths + longest)
     return np.asarray((dim + 4) * EPSILON * reach + underflow, np.float32)
+
+
+def rounding_of_cosines(block: Block) -> float:
+    """Return `rounding` for the cosine, which is the same for every query."""
+    dim: int = block.vectors.shape[1]
+    return (dim + 2) * EPSILON + (HALF if block.vectors.dtype == np.float16 else 0.0)
 
 
 def as_exact(rough: NDArray[np.float32], similarity: str) -> NDArray[np.float32]:

@@ -12,9 +12,10 @@ from itertools import chain
 
 from indexes.catalog.records import kind_of
 from indexes.errors import pluralize
+from indexes.threads import cores
 from retriever.advice import shell_command
 from retriever.collection import Collection
-from retriever.hardware import cores, processor_name
+from retriever.hardware import processor_name
 from retriever.indexing.info import IndexInfo
 
 LIBRARIES = (

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from indexes.errors import InputError
 from indexes.storage.forking import in_child
+from indexes.threads import SHORT_TOKENS, threads
 
 
 def survive_forks() -> None:
@@ -24,6 +27,23 @@ def _limit_threads() -> None:
     if "tokenizers" in sys.modules:
         # It turns its threads off in a child by itself, unless this variable turns them on.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+@contextmanager
+def computing(tokens: int) -> Iterator[None]:
+    """Let torch compute a short text in one thread; else in no more threads than are allowed."""
+    import torch
+
+    before = torch.get_num_threads()
+    wanted = 1 if tokens <= SHORT_TOKENS else min(before, threads())
+    if wanted == before:
+        yield
+        return
+    torch.set_num_threads(wanted)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def validate_device(device: str | None) -> str | None:

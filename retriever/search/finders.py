@@ -65,7 +65,7 @@ class Queries:
             raise
         except Exception as error:  # an embedder may raise any
             raise self._failed(embedder, error) from error
-        if not np.isfinite(vectors).all():
+        if np.count_nonzero(np.isfinite(vectors)) < vectors.size:
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
             raise self._refused(embedder, row, "its vector has a value that is not finite")
         self._vectors.append((embedder, vectors))

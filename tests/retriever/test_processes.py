@@ -1,10 +1,13 @@
 """A collection in several processes: forked at any moment, or started fresh."""
 
+import _sqlite3
+import ctypes
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
+import time
 
 import faiss
 import numpy as np
@@ -184,6 +187,29 @@ def test_a_custom_embedder_that_cannot_be_pickled_is_named(tmp_path):
         embedder.lock = threading.Lock()
         collection.build("axes", embedder)
         refused(InputError, "^axes cannot be pickled for another process", pickle.dumps, collection)
+
+
+def test_a_fork_waits_until_no_thread_is_inside_sqlite(tmp_path):
+    """A child would wait forever for a mutex that a thread of its parent held."""
+    sqlite = ctypes.CDLL(_sqlite3.__file__)
+    sqlite.sqlite3_mutex_alloc.restype = ctypes.c_void_p
+    mutex = ctypes.c_void_p(sqlite.sqlite3_mutex_alloc(3))  # that of memory statistics
+    Collection.create(tmp_path / "free").close()
+    entered = threading.Event()
+
+    def stay_inside():
+        sqlite.sqlite3_mutex_enter(mutex)
+        entered.set()
+        time.sleep(0.2)
+        sqlite.sqlite3_mutex_leave(mutex)
+
+    thread = threading.Thread(target=stay_inside)
+    thread.start()
+    entered.wait()
+    check_child(lambda: Collection.open(tmp_path / "free").add([Document("a", "north")]))
+    thread.join()
+    with Collection.open(tmp_path / "free") as free:
+        assert len(free) == 1
 
 
 def test_a_child_of_a_process_with_a_busy_thread_is_refused_its_collection_at_once(tmp_path):

@@ -11,6 +11,7 @@ from indexes.vectors.blocks import Block
 from indexes.vectors.engine import Definition
 from indexes.vectors.faiss_engine.factory import build, check_factory
 from indexes.vectors.faiss_engine.index import FaissIndex, load
+from indexes.vectors.faiss_engine.kernels import computing
 from indexes.vectors.faiss_engine.search_params import SearchParameters, parameters_of
 
 
@@ -35,7 +36,8 @@ class FaissEngine:
     ) -> FaissIndex:
         """Train and fill an index; see `factory.build`."""
         parameters = SearchParameters.of(definition)
-        return build(str(definition["factory"]), dim, blocks, deleted, parameters)
+        with computing():
+            return build(str(definition["factory"]), dim, blocks, deleted, parameters)
 
     def load(self, path: Path, definition: Definition, dim: int) -> FaissIndex:
         """Read an index file; see `index.load`."""

@@ -30,6 +30,7 @@ from indexes.neighbors import (
     validate_k,
 )
 from indexes.vectors.engine import Mask
+from indexes.vectors.faiss_engine.kernels import computing
 from indexes.vectors.faiss_engine.search_params import DEFAULTS, SearchParameters, faiss_parameters
 from indexes.vectors.nodes import NO_KEYS, Nodes, pack_further, read_further
 
@@ -128,11 +129,12 @@ class FaissIndex:
         if not k or not len(queries) or (mask and not mask.visible.any()):
             return nothing(len(queries))
         try:
-            if mask is None or self._takes_selectors:
-                parameters = self._parameters(k, mask)
-                scores, rows = self._index.search(queries, k, params=parameters)
-            else:
-                rows, scores = self._search_past(queries, k, ~mask.visible)
+            with computing(len(queries)):
+                if mask is None or self._takes_selectors:
+                    parameters = self._parameters(k, mask)
+                    scores, rows = self._index.search(queries, k, params=parameters)
+                else:
+                    rows, scores = self._search_past(queries, k, ~mask.visible)
         except RuntimeError as error:
             raise InputError(
                 f"FAISS cannot search this index: {reason(error)}. "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import faiss
 import numpy as np
@@ -10,11 +11,42 @@ from numpy.typing import NDArray
 
 from indexes.neighbors import Matrix
 from indexes.storage.forking import in_child
+from indexes.threads import sharing
+
+_forked = False
 
 
 def survive_forks() -> None:
     """Let FAISS compute with one thread in forked children; with more, it would wait forever."""
-    in_child("faiss", partial(faiss.omp_set_num_threads, 1))
+    in_child("faiss", _use_one_thread)
+
+
+def _use_one_thread() -> None:
+    global _forked
+    _forked = True
+    faiss.omp_set_num_threads(1)
+
+
+@contextmanager
+def computing(queries: int = 0) -> Iterator[None]:
+    """Let FAISS compute with one thread for one query, else with this caller's share of the cores.
+
+    FAISS keeps the number for each thread of the caller; it is restored afterwards.
+    """
+    if _forked:
+        yield
+        return
+    before = faiss.omp_get_max_threads()
+    try:
+        if queries == 1:
+            faiss.omp_set_num_threads(1)
+            yield
+        else:
+            with sharing() as count:
+                faiss.omp_set_num_threads(count)
+                yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def inner_products(query: Matrix, vectors: Matrix) -> Matrix:

@@ -1,4 +1,7 @@
-"""Selection of the fastest runtime on this machine: measured on a few texts, then cached.
+"""Selection of the fastest runtimes on this machine: measured on a few texts, then cached.
+
+Documents are computed by the one that needs the least CPU time for a batch, queries by the one that
+needs the least for a short text alone.
 
 <cache>/onnx/choices/<key>.json    the selected runtime and the measurements
 """
@@ -13,13 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexes.errors import InputError, ModelNotAvailableError
+from indexes.threads import threads
 from retriever.embedders.cache import cache_folder, write_file_atomic
 from retriever.embedders.contextual.engine import Engine
 from retriever.embedders.contextual.onnx_engine import export_cache
 from retriever.embedders.contextual.onnx_engine.export_cache import Source
-from retriever.embedders.contextual.probes import Probes, likeness, probes_of, seconds, vectors_of
+from retriever.embedders.contextual.probes import (
+    Probes,
+    cpu_seconds,
+    likeness,
+    probes_of,
+    query_of,
+    vectors_of,
+)
 from retriever.embedders.devices import computes_bfloat16
-from retriever.hardware import accelerators, threads
+from retriever.hardware import accelerators
 
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
@@ -29,8 +40,8 @@ NAMES = {"onnx": "onnxruntime", "torch": "torch"}
 # Minimum speedup over the configurations before: timings on a busy machine vary by less, and
 # opening without torch saves seconds in every process.
 FASTER = 1.25
-# Timing ends after this many seconds or rounds.
-SECONDS, TURNS = 0.7, 3
+# Rounds of timing: of all probes as a batch, and of one short text.
+ROUNDS, QUERY_ROUNDS = 3, 9
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,11 @@ class RuntimeConfig:
 
     def __str__(self) -> str:
         return f"{NAMES[self.runtime]}, {self.precision}"
+
+    @property
+    def precision_in_torch(self) -> str:
+        """Precision to load a model in, to compute or to export it."""
+        return self.precision if self.runtime == "torch" else "float32"
 
 
 # The most exact first; of two equally exact ones, the one that opens without loading torch.
@@ -55,24 +71,35 @@ CONFIGS = (
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """The selected configuration, texts per second of those measured, and why others failed.
+    """The selected configurations, what was measured of each, and why others failed.
 
-    Keys are configurations as text. Nothing is measured if only one is available.
+    `way` computes documents, `queries` queries. `rates` are texts per second of CPU time, `query`
+    milliseconds of it for a short query. Keys are configurations as text. Nothing is measured if
+    only one is available.
     """
 
     way: RuntimeConfig
+    queries: RuntimeConfig
     rates: Mapping[str, float] = field(default_factory=dict)
+    query: Mapping[str, float] = field(default_factory=dict)
     ruled_out: Mapping[str, str] = field(default_factory=dict)
 
     def note(self, model: str) -> str:
         """Return a sentence on what was selected, and why."""
-        start = f"{model} computes in {self.way}"
-        others = {config: rate for config, rate in self.rates.items() if config != str(self.way)}
-        if others:
-            slower = "; ".join(f"{config}: {rate:,.0f}" for config, rate in others.items())
-            start += f": {self.rates[str(self.way)]:,.0f} texts/s here ({slower})"
+        start = f"{model} computes in {self.way}{self._slower(self.rates, self.way, 'texts/s')}"
+        if self.queries != self.way:
+            slower = self._slower(self.query, self.queries, "ms")
+            start += f", and queries in {self.queries}{slower}"
         reasons = "".join(f"; not {config}: {reason}" for config, reason in self.ruled_out.items())
         return f"{start}{reasons}."
+
+    @staticmethod
+    def _slower(measured: Mapping[str, float], chosen: RuntimeConfig, unit: str) -> str:
+        others = {config: value for config, value in measured.items() if config != str(chosen)}
+        if not others:
+            return ""
+        slower = "; ".join(f"{config}: {value:,.0f}" for config, value in others.items())
+        return f": {measured[str(chosen)]:,.0f} {unit} of CPU time here ({slower})"
 
 
 def candidates(runtime: str, precision: str) -> tuple[RuntimeConfig, ...]:
@@ -85,11 +112,13 @@ def cached_choice(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoi
     """Return the cached choice for a model on this machine, if any."""
     try:
         kept = json.loads(_choice_file(source, among).read_text(encoding="utf-8"))
-        choice = RuntimeChoice(RuntimeConfig(**kept["way"]), kept["rates"], kept["ruled_out"])
+        way, queries = (RuntimeConfig(**kept.pop(name)) for name in ("way", "queries"))
+        choice = RuntimeChoice(way, queries, **kept)
         choice.note("")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return choice if choice.way in among else None
+    fits = choice.queries.precision == choice.way.precision
+    return choice if fits and {choice.way, choice.queries} <= set(among) else None
 
 
 def choose(
@@ -98,7 +127,7 @@ def choose(
     model: SentenceModel,
     other: Callable[[str], SentenceModel],
 ) -> RuntimeChoice:
-    """Return the fastest configuration on this machine, measured on a few texts.
+    """Return the fastest configurations on this machine, measured on a few texts.
 
     The choice is cached, unless another configuration failed for a reason that may pass: a missing
     library, or a cache that is not writable.
@@ -156,12 +185,24 @@ def _engine(
 def _measure(
     engines: Mapping[RuntimeConfig, Engine], probes: Probes | None, ruled_out: Mapping[str, str]
 ) -> RuntimeChoice:
+    first = next(iter(engines))
     if len(engines) == 1 or probes is None:
-        return RuntimeChoice(next(iter(engines)), {}, ruled_out)
-    taken = seconds(list(engines.values()), probes, most=SECONDS, turns=TURNS)
+        return RuntimeChoice(first, first, ruled_out=ruled_out)
+    taken = cpu_seconds(list(engines.values()), probes, ROUNDS)
+    # Every batch may use all cores, so CPU time is what limits them.
     rates = {config: len(probes.tokens) / each for config, each in zip(engines, taken, strict=True)}
-    rounded = {str(config): round(rate, 2) for config, rate in rates.items()}
-    return RuntimeChoice(fastest(rates), rounded, ruled_out)
+    way = fastest(rates)
+    # Queries are to be as exact as the documents.
+    alike = [config for config in engines if config.precision == way.precision]
+    taken = cpu_seconds([engines[config] for config in alike], query_of(probes), QUERY_ROUNDS)
+    query = {config: 1 / each for config, each in zip(alike, taken, strict=True)}
+    return RuntimeChoice(
+        way,
+        fastest(query),
+        {str(config): round(rate, 2) for config, rate in rates.items()},
+        {str(config): round(1000 / rate, 2) for config, rate in query.items()},
+        ruled_out,
+    )
 
 
 def fastest(rates: Mapping[RuntimeConfig, float]) -> RuntimeConfig:

@@ -49,7 +49,7 @@ class ModelTexts:
             # Without special tokens, a text of control characters has no token.
             not_blank = _not_blank(texts[start : start + len(part)])
             filled = [place for place in not_blank if read.tokens[place]]
-            padded = self._fill(part, read, filled, skipped)
+            padded = self._fill(part, read, filled, skipped, task)
             report += _report(read, filled, padded)
         return self._scaled(vectors), report
 
@@ -64,9 +64,12 @@ class ModelTexts:
             report += _report(read, _not_blank(texts[at : at + len(read.tokens)]))
         return report
 
-    def _fill(self, vectors: Matrix, read: TokenizedBatch, filled: list[int], skipped: int) -> int:
+    def _fill(
+        self, vectors: Matrix, read: TokenizedBatch, filled: list[int], skipped: int, task: str
+    ) -> int:
         """Write the vectors of the `filled` texts to their rows; return the positions computed."""
-        engine, pad, padded = self.opened.engine, self.opened.card.pad, 0
+        engine = self.opened.queries if task == "query" else self.opened.engine
+        pad, padded = self.opened.card.pad, 0
         parts = batches(read.tokens, filled, pad=pad, budget=engine.budget, most=self.batch_size)
         for batch, found in engine.embed_all(parts, skipped):
             vectors[batch.places] = found

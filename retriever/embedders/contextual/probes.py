@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from time import perf_counter
+from dataclasses import dataclass, replace
+from time import process_time
 
 import numpy as np
 
@@ -32,6 +32,8 @@ SENTENCES = (
 )
 # Maximum length of the long texts: that of a typical passage.
 LONG = 256
+# Tokens of a usual query.
+TYPICAL = 12
 # Thresholds of the mean and the minimum cosine. Exact copies differ in the sixth digit by rounding,
 # int8 loses some thousandths; a larger loss means that a layer is broken.
 ENOUGH = {"float32": (0.99999, 0.99999), "bfloat16": (0.98, 0.95), "int8": (0.98, 0.95)}
@@ -118,21 +120,23 @@ def _cosines(a: Matrix, b: Matrix, probes: Probes) -> np.ndarray[tuple[int], np.
     return np.where(same, 1.0, np.where(np.isfinite(cosines), cosines, -1.0))
 
 
-def seconds(engines: Sequence[Engine], probes: Probes, *, most: float, turns: int) -> list[float]:
-    """Return the median seconds per engine for all probes, over alternating rounds.
+def cpu_seconds(engines: Sequence[Engine], probes: Probes, rounds: int) -> list[float]:
+    """Return the least CPU seconds of this process, per engine, to compute all probes.
 
-    There are up to `turns` rounds; none starts after `most` seconds. The first is always complete.
+    Unlike the time on the clock, they hardly depend on what other processes do meanwhile. Engines
+    take turns, after a round of warm-up.
     """
-    warm = Probes(probes.tokens[:2], probes.pad)
-    for engine in engines:
-        vectors_of(engine, warm)
     taken: list[list[float]] = []
-    begun = perf_counter()
-    while len(taken) < turns and (not taken or perf_counter() - begun < most):
+    for _ in range(rounds + 1):
         row = []
         for engine in engines:
-            started = perf_counter()
+            started = process_time()
             vectors_of(engine, probes)
-            row.append(perf_counter() - started)
+            row.append(process_time() - started)
         taken.append(row)
-    return [float(value) for value in np.median(taken, axis=0)]
+    return [float(value) for value in np.min(taken[1:], axis=0)]
+
+
+def query_of(probes: Probes) -> Probes:
+    """Return the one probe that is about as long as a usual query."""
+    return replace(probes, tokens=[min(probes.tokens, key=lambda some: abs(len(some) - TYPICAL))])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from indexes.errors import InputError, ModelNotAvailableError
+from retriever.embedders.base import Matrix
 from retriever.embedders.contextual import autoselect
 from retriever.embedders.contextual.autoselect import RuntimeChoice, RuntimeConfig
+from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.engine import Engine
 from retriever.embedders.contextual.loading import load
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
@@ -29,15 +31,34 @@ NOT_HERE = "no folder on this machine holds all of its files"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A loaded model: its info, engine and notes.
+    """A loaded model: its info, the engines of documents and of queries, and notes.
 
     `model` returns the complete model in torch, which is loaded on first use.
     """
 
     card: ModelInfo
     engine: Engine
+    queries: Engine
     notes: tuple[str, ...]
     model: Callable[[], SentenceModel]
+
+
+class _DeferredEngine:
+    """An engine in torch that is loaded on first use."""
+
+    runtime = "torch"
+
+    def __init__(self, precision: str, load: Callable[[], SentenceModel]) -> None:
+        self.precision, self._load = precision, cache(load)
+
+    @property
+    def budget(self) -> int:
+        return self._load().budget
+
+    def embed_all(
+        self, batches: Iterable[Batch], skipped: int = 0
+    ) -> Iterator[tuple[Batch, Matrix]]:
+        return self._load().embed_all(batches, skipped)
 
 
 def opened(
@@ -102,11 +123,21 @@ class _ModelRequest:
         notes = [*note, *found.card.notes]
         if (precision := found.precision) != "float32":
             notes.append(f"{self.name}: vectors in {precision} against float32: {found.likeness}.")
-        return LoadedModel(found.card, found.engine, tuple(notes), cache(self.load))
+        engine = found.engine
+        return LoadedModel(found.card, engine, engine, tuple(notes), cache(self.load))
+
+    def torch_beside(self, found: Export, note: str) -> LoadedModel:
+        """Return a model that computes documents in torch, loaded on first use, and queries here.
+
+        Both are in float32.
+        """
+        card, load = found.card_in_torch, cache(self.load)
+        engine = _DeferredEngine(found.precision, load)
+        return LoadedModel(card, engine, found.engine, (note, *card.notes), load)
 
 
 def _torch(model: SentenceModel, *notes: str) -> LoadedModel:
-    return LoadedModel(model.card, model, (*notes, *model.card.notes), lambda: model)
+    return LoadedModel(model.card, model, model, (*notes, *model.card.notes), lambda: model)
 
 
 def _check_together(device: str | None, runtime: str, precision: str) -> None:
@@ -183,14 +214,15 @@ def _load_cached_choice(
     request: _ModelRequest, source: Source, choice: RuntimeChoice
 ) -> LoadedModel | None:
     """Load the model with the cached choice; None if that is no longer possible."""
-    if choice.way.runtime == "onnx":
-        if there := export_cache.cached_export(source, choice.way.precision):
-            return request.exported(there, [choice.note(request.name)])
-        loaded = request.load()
-    else:
-        loaded = request.load(choice.way.precision)
+    note = choice.note(request.name)
+    if choice.queries.runtime == "onnx" and (
+        there := export_cache.cached_export(source, choice.queries.precision)
+    ):
+        if choice.way == choice.queries:
+            return request.exported(there, [note])
+        return request.torch_beside(there, note)
     try:
-        return _load_choice(request, source, choice, loaded)
+        return _load_choice(request, source, choice, request.load(choice.way.precision_in_torch))
     except (InputError, ModelNotAvailableError, OSError):
         return None
 
@@ -199,9 +231,21 @@ def _load_choice(
     request: _ModelRequest, source: Source, choice: RuntimeChoice, loaded: SentenceModel
 ) -> LoadedModel:
     """Load the model as chosen; `loaded` is in torch, in its precision or in float32."""
-    config, note = choice.way, choice.note(request.name)
+    found = _load_config(request, source, choice.way, loaded, choice.note(request.name))
+    if choice.queries == choice.way:
+        return found
+    return replace(found, queries=_load_config(request, source, choice.queries, loaded).engine)
+
+
+def _load_config(
+    request: _ModelRequest,
+    source: Source,
+    config: RuntimeConfig,
+    loaded: SentenceModel,
+    *note: str,
+) -> LoadedModel:
     if config.runtime == "onnx":
-        return request.exported(export_cache.export(source, config.precision, loaded), [note])
+        return request.exported(export_cache.export(source, config.precision, loaded), note)
     if config.precision != loaded.precision:
         loaded = request.load(config.precision)
-    return _torch(loaded, note)
+    return _torch(loaded, *note)

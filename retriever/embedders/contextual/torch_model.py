@@ -18,6 +18,7 @@ from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.overrides import apply_overrides, count_layers, layer_of_tokens
 from retriever.embedders.contextual.similarity import similarity_notes, similarity_of_model
 from retriever.embedders.contextual.weights import LoadReport, settle_weights
+from retriever.embedders.devices import computing
 
 # Positions per batch: small batches stay in a CPU's caches, a GPU needs large ones.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
@@ -101,7 +102,7 @@ class SentenceModel:
         """
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), computing(batch.ids.size):
             features = self._features(batch)
             if skipped:
                 features["prompt_length"] = skipped

@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes.threads import threads
 from retriever.embedders.base import Matrix
 from retriever.embedders.static.components import ComponentRemoval
-from retriever.hardware import cores
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 WORK_OF_A_THREAD = 1 << 23
 # Relative length of what rounding leaves of a zero vector: single precision.
 RELATIVE_ZERO = 1e-6
+# Weights of the words of a short text.
+_ONES: Matrix = np.ones(256, np.float32)
 
 
 def sums(
@@ -35,7 +37,7 @@ def sums(
     one weight each (None: 1). A repeated word counts each time. A text without words gets zeros.
     """
     if weights is None:
-        weights = np.ones(len(rows), np.float32)
+        weights = _ONES[: len(rows)] if len(rows) <= len(_ONES) else np.ones(len(rows), np.float32)
     result = np.zeros((len(offsets) - 1, table.shape[1]), np.float32)
     parts = _parts(offsets, len(rows) * table.shape[1])
     if len(parts) == 1:
@@ -176,7 +178,7 @@ def _parts(offsets: NDArray[Any], work: int) -> list[slice]:
     texts = len(offsets) - 1
     if work < 2 * WORK_OF_A_THREAD:
         return [slice(0, texts)]
-    number = min(cores(), work // WORK_OF_A_THREAD)
+    number = min(threads(), work // WORK_OF_A_THREAD)
     aims = offsets[-1] * np.arange(1, number) // number
     bounds = [0, *np.searchsorted(offsets, aims).tolist(), texts]
     return [slice(a, b) for a, b in pairwise(bounds) if b > a]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from indexes.errors import InputError, UnknownNameError
-from retriever.hardware import cores
+from indexes.threads import threads
 
 WORD2VEC, FASTTEXT, GLOVE = KINDS = ("word2vec", "fasttext", "glove")
 
@@ -81,7 +81,7 @@ class TrainingSettings:
             min_count=_whole("min_count", min_count, 1),
             max_vocab=None if max_vocab is None else _whole("max_vocab", max_vocab, 2),
             seed=_whole("seed", seed, 0),
-            workers=_whole("workers", cores() if workers is None else workers, 1),
+            workers=_whole("workers", threads() if workers is None else workers, 1),
             cbow=cbow,
             x_max=x_max,
             buckets=_whole("buckets", BUCKETS if buckets is None else buckets, 1),

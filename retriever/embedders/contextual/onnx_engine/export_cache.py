@@ -88,6 +88,13 @@ class Export:
         """Engine that runs the graph."""
         return OnnxModel(self.folder / GRAPH, self.precision)
 
+    @property
+    def card_in_torch(self) -> ModelInfo:
+        """The model's own info, where torch computes its vectors in float32."""
+        parts = json.loads(self.card.fingerprint)
+        del parts["runtime"]
+        return replace(self.card, fingerprint=fingerprint_of(**parts))
+
 
 def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source | None:
     """Return what determines an export of a model, from its files, without loading it.

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from indexes.errors import InputError, ModelNotAvailableError
 from indexes.storage.forking import in_child, keep
+from indexes.threads import SHORT_TOKENS, sharing, threads
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.onnx_engine.export import INPUTS, OUTPUT
 from retriever.embedders.validation import first_line
-from retriever.hardware import threads
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -42,8 +42,8 @@ class OnnxModel:
     """Runs an exported graph (see `export.py`) on the CPU.
 
     Batches run in parallel with one thread each: without synchronization, this is a fifth faster
-    than one batch in all threads. A single batch gets all threads, and so does a batch of long
-    texts, whose memory grows with the square of their length.
+    than one batch in all threads. A single batch gets all threads, unless it is short, and so does
+    a batch of long texts, whose memory grows with the square of their length.
 
     An `int8` graph scales its activations by the range of the entire batch, so a vector would
     depend on the other texts. There, each text is a separate batch.
@@ -74,14 +74,16 @@ class OnnxModel:
         first = list(islice(coming, 2))
         if len(first) < 2:
             for batch in first:
-                yield batch, self._run(self._multi_threaded, batch)
+                short = batch.ids.size <= SHORT_TOKENS
+                session = self._single_threaded if short else self._multi_threaded
+                yield batch, self._run(session, batch)
             return
-        count, every = threads(), chain(first, coming)
-        for wide, some in groupby(every, lambda batch: bool(batch.ids.shape[1] > WIDE)):
-            if wide or count == 1:
-                yield from ((batch, self._run(self._multi_threaded, batch)) for batch in some)
-            else:
-                yield from map_parallel(partial(self._run, self._single_threaded), some, count)
+        with sharing() as count:
+            for wide, some in groupby(chain(first, coming), _is_wide):
+                if wide or count == 1:
+                    yield from ((batch, self._run(self._multi_threaded, batch)) for batch in some)
+                else:
+                    yield from map_parallel(partial(self._run, self._single_threaded), some, count)
 
     def _run(self, session: Any, batch: Batch) -> Matrix:
         given = dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
@@ -105,12 +107,15 @@ class OnnxModel:
         options = self._engine.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = count, 1
         options.log_severity_level = QUIET
-        # Threads spin between the steps of a run, but not between runs: the search after a query
-        # needs the cores.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # Threads that wait do not spin: others need the cores, and so does the search afterwards.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return self._engine.InferenceSession(
             str(self._graph), options, providers=["CPUExecutionProvider"]
         )
+
+
+def _is_wide(batch: Batch) -> bool:
+    return bool(batch.ids.shape[1] > WIDE)
 
 
 def _leave_sessions() -> None:

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, ModelNotAvailableError
+from indexes.threads import threads
 from retriever.embedders import ContextualEmbedder
 from retriever.embedders.cache import mark_used, remove_unused
 from retriever.embedders.contextual import autoselect
@@ -28,9 +29,14 @@ from retriever.embedders.contextual.loading import load
 from retriever.embedders.contextual.model_info import EncodingOptions
 from retriever.embedders.contextual.onnx_engine import export_cache
 from retriever.embedders.contextual.onnx_engine.model import OnnxModel, map_parallel
-from retriever.embedders.contextual.probes import Similarity, likeness, probes_of, vectors_of
+from retriever.embedders.contextual.probes import (
+    Similarity,
+    cpu_seconds,
+    likeness,
+    probes_of,
+    vectors_of,
+)
 from retriever.embedders.contextual.torch_model import SentenceModel
-from retriever.hardware import threads
 from tests.support.families import save, sentence_model, tiny_bert
 from tests.support.fresh import printed_by
 from tests.support.toy import refused
@@ -336,7 +342,7 @@ def test_a_missing_library_is_named(tiny, cache, monkeypatch, package):
     # It may be installed at any time, so this is not remembered.
     monkeypatch.undo()
     monkeypatch.setenv("RETRIEVER_CACHE", str(cache))
-    assert "texts/s here" in ContextualEmbedder(tiny).notes[0]
+    assert "texts/s of CPU time here" in ContextualEmbedder(tiny).notes[0]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +375,8 @@ def test_the_choice_of_runtime_is_remembered(tiny, cache):
     # On a processor without bfloat16, the note says so after that.
     assert (third.runtime, third.notes[0][:31]) == ("torch", "tiny computes in torch, float32")
     # A choice outlives its export.
-    other = json.loads(before) | {"way": {"runtime": "onnx", "precision": "int8"}}
+    way = {"runtime": "onnx", "precision": "int8"}
+    other = json.loads(before) | {"way": way, "queries": way}
     kept.write_text(json.dumps(other))
     for folder in exports(cache):
         shutil.rmtree(folder)
@@ -377,17 +384,60 @@ def test_the_choice_of_runtime_is_remembered(tiny, cache):
     assert (fourth.runtime, fourth.precision) == ("onnx", "int8")
     assert json.loads(kept.read_text()) == other
     kept.write_text(before[:20])
-    assert "texts/s here" in auto(tiny).notes[0]
+    assert "texts/s of CPU time here" in auto(tiny).notes[0]
     assert json.loads(kept.read_text())["rates"]
 
 
 def test_the_note_names_the_choice_and_its_reason():
     rates = {"onnxruntime, float32": 29.4, "torch, float32": 22.1}
-    note = RuntimeChoice(RuntimeConfig("onnx", "float32"), rates).note("m")
-    assert note == "m computes in onnxruntime, float32: 29 texts/s here (torch, float32: 22)."
+    onnx, torch = (RuntimeConfig(runtime, "float32") for runtime in ("onnx", "torch"))
+    faster = "m computes in onnxruntime, float32: 29 texts/s of CPU time here (torch, float32: 22)"
+    assert RuntimeChoice(onnx, onnx, rates).note("m") == f"{faster}."
+    query = {"onnxruntime, float32": 6.2, "torch, float32": 4.1}
+    note = RuntimeChoice(onnx, torch, rates, query).note("m")
+    queries = "queries in torch, float32: 4 ms of CPU time here (onnxruntime, float32: 6)"
+    assert note == f"{faster}, and {queries}."
     failed = {"onnxruntime, float32": "it is too large"}
-    note = RuntimeChoice(RuntimeConfig("torch", "float32"), {}, failed).note("m")
+    note = RuntimeChoice(torch, torch, ruled_out=failed).note("m")
     assert note == "m computes in torch, float32; not onnxruntime, float32: it is too large."
+
+
+DEFERRED = """
+import sys
+import numpy as np
+from retriever import ContextualEmbedder
+embedder = ContextualEmbedder(sys.argv[1], precision="auto")
+queries = embedder.encode_queries(["wind tunnel"])
+assert "torch" not in sys.modules
+documents = embedder.encode_documents(["wind tunnel"])
+assert "torch" in sys.modules
+np.testing.assert_allclose(queries, documents, atol=1e-5)
+print(embedder.runtime, embedder.fingerprint)
+"""
+
+
+def test_documents_in_torch_leave_queries_in_onnxruntime_without_loading_torch(tiny, cache):
+    auto(tiny)
+    (kept,) = (cache / "onnx" / "choices").iterdir()
+    ways = {name: {"runtime": name, "precision": "float32"} for name in ("torch", "onnx")}
+    chosen = {"way": ways["torch"], "queries": ways["onnx"]}
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | chosen))
+    assert printed_by(DEFERRED, tiny).strip() == f"torch {in_torch(tiny).fingerprint}"
+
+
+def test_another_process_cannot_spoil_the_trial(tiny):
+    """Its time passes on the clock, and not in the CPU time of this process."""
+
+    class Waiting(OnnxModel):
+        def embed_all(self, batches, skipped=0):
+            time.sleep(0.05)
+            return super().embed_all(batches, skipped)
+
+    plain = in_onnx(tiny)._opened.engine
+    waiting = Waiting(plain._graph, "float32")
+    probes = probes_of(load(tiny, "cpu", DEFAULTS).card)
+    idle, delayed = cpu_seconds([plain, waiting], probes, rounds=3)
+    assert delayed < 0.05 + idle
 
 
 def test_the_more_exact_runtime_wins_unless_another_is_a_quarter_faster():
