@@ -31,10 +31,7 @@ ASCII_LOWER = ASCII_WORDS.lower()
 def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
     """Return whether each code point (lower-cased first if `lower`) is a separator."""
     table = _table(lower)
-    present = np.zeros(len(table), np.bool_)
-    present[codes] = True
-    new = np.flatnonzero(present & (table == UNKNOWN))
-    if len(new):
+    if len(new := _unknown(table, codes)):
         table[new] = _classes(new.tolist(), lower)
     found: NDArray[np.bool_] = table[codes] == SEPARATOR
     return found
@@ -43,12 +40,15 @@ def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
 def affected(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Return whether each code point may change in the normal form of its text."""
     table = _affected()
-    present = np.zeros(len(table), np.bool_)
-    present[codes] = True
-    for code in np.flatnonzero(present & (table == UNKNOWN)).tolist():
+    for code in _unknown(table, codes).tolist():
         table[code] = AFFECTED if is_affected(chr(code)) else UNAFFECTED
     found: NDArray[np.bool_] = table[codes] == AFFECTED
     return found
+
+
+def _unknown(table: NDArray[np.uint8], codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the distinct code points that are not in a table yet."""
+    return np.unique(codes[table[codes] == UNKNOWN])
 
 
 def lower_case(word: str) -> str:

@@ -192,20 +192,31 @@ def split(texts: Sequence[str], *, lower: bool, compounds: Compounds | None = No
 
     A lone surrogate raises `UnicodeEncodeError`.
     """
-    import pyarrow.compute as pc
-
     translation = ASCII_LOWER if lower else ASCII_WORDS
     blank = partial(_blank_separators, lower=lower)
     texts, restore = normal_texts(texts), None
     if compounds is not None:
         texts, restore = [_ended(text, lower=lower) for text in texts], compounds.restore
     pieces = split_batch(texts, SplitRules(translation, blank=blank, restore=restore))
-    if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
+    small = _lower_beyond_ascii(pieces.distinct) if lower else None
+    if small is None:
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
-    small = pc.utf8_lower(pieces.distinct)
-    small = pc.replace_substring_regex(small, "(.)\u03c3$", "\\1\u03c2").dictionary_encode()
+    small = small.dictionary_encode()
     codes = small.indices.to_numpy()[pieces.codes]
     return Words(codes, pieces.offsets, small.dictionary.to_pylist())
+
+
+def _lower_beyond_ascii(words: Any) -> Any:
+    """Return an Arrow array of words in lower case, where ASCII is already; None if none changes.
+
+    A sigma at the end of a word is a final one.
+    """
+    import pyarrow.compute as pc
+
+    others = pc.invert(pc.string_is_ascii(words))
+    beyond = words.filter(others)
+    small = pc.replace_substring_regex(pc.utf8_lower(beyond), "(.)\u03c3$", "\\1\u03c2")
+    return None if small.equals(beyond) else pc.replace_with_mask(words, others, small)
 
 
 def _ended(text: str, *, lower: bool) -> str:
