@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.text.characters import ASCII_WORDS, letters, lower_each, separators
-from indexes.text.contexts import Contexts
+from indexes.text.contexts import Bytes, Contexts, Places
 from indexes.text.normalize import ZWJ, ZWNJ, normalize, normalize_all, without_joiners
 
 FINAL_MARKS = frozenset(".,;:!?")
@@ -34,7 +34,6 @@ _SIGNS = string.punctuation
 _AS_WRITTEN = re.compile(f"[\u0130{ZWJ}{ZWNJ}]")
 _RUN = re.compile("[^ ]+")
 
-Bytes = NDArray[np.uint8]
 Span = tuple[int, int]
 
 
@@ -73,7 +72,7 @@ class Compounds:
         self._contexts = Contexts(forms, fold_digits=marks_digits)
 
     def words_of(self, text: str) -> list[str]:
-        """Return the words and entries of one text: the fast twin of `restore` and a split."""
+        """Return the words and entries of one text: the fast twin of a split and `cut`."""
         plain = text.isascii()
         if not plain:
             text = normalize(text)
@@ -85,14 +84,9 @@ class Compounds:
                 words += self.cut(chunk)
         return words
 
-    def restore(self, raw: Bytes, shown: Bytes) -> None:
-        """Write the separators that may belong to entries back into `shown`.
-
-        `raw` is the UTF-8 of texts, each with whitespace at its end; in `shown`, every separator is
-        a space.
-        """
-        places = self._contexts.places(raw, shown)
-        shown[places] = raw[places]
+    def kept(self, raw: Bytes, shown: Bytes, inside: NDArray[np.bool_]) -> Places:
+        """Return the places of separators that may belong to entries; see `Contexts.places`."""
+        return self._contexts.places(raw, shown, inside)
 
     def cut(self, chunk: str) -> list[str]:
         """Return the words and entries of a text without whitespace, in the case of the entries."""

@@ -35,10 +35,10 @@ class Contexts:
         raw = np.frombuffer(edge.join(["", *names, ""]).encode(), np.uint8)
         bare = edge.join(["", *blank, ""]).encode().translate(ASCII_WORDS)
         shown = np.frombuffer(bare, np.uint8)
-        at = np.flatnonzero((raw != SPACE) > (shown != SPACE))
+        at = _signs(raw, shown != SPACE)
         size = max(1 << 10, 1 << (SLOTS_FOR_EACH * len(at)).bit_length())
         self._shift = _U(64 - (size.bit_length() - 1))
-        self._near = _near(raw, at)
+        self._near = _near(raw, at, fold_digits)
         self._keys = np.zeros(size, np.bool_)
         for slots in self._slots(raw, shown, at):
             self._keys[slots] = True
@@ -47,29 +47,28 @@ class Contexts:
         self._before = _present(_pairs(raw[at - 1], raw[at])[~first], 1 << 16)
         self._next = _present(_pairs(raw[at], raw[at + 1])[first], 1 << 16)
 
-    def places(self, raw: Bytes, shown: Bytes) -> Places:
-        """Return the places of signs that may belong to an entry, ascending."""
-        at = np.flatnonzero((raw != SPACE) > (shown != SPACE))
-        # The first and last bytes have no neighbors to judge by.
-        low, high = np.searchsorted(at, (REACH, len(raw) - REACH))
-        high = max(low, high)
-        inner = at[low:high]
-        inner = inner[self._near[_pairs(raw[inner], raw[inner + 1])]]
-        if not len(inner):
-            places = np.concatenate([at[:low], at[high:]])
-            return _whole(raw, places[raw[places] > SPACE])
-        alone = (shown[inner - 1] == SPACE) & (shown[inner + 1] == SPACE)
-        first, second = self._slots(raw, shown, inner)
-        found = self._keys[first]
-        found[found] = self._keys[second[found]]
-        if alone.any():
-            some = inner[alone]
-            found[alone] = self._before[_pairs(raw[some - 1], raw[some])]
-            found[alone] |= self._next[_pairs(raw[some], raw[some + 1])]
-        places = np.concatenate([at[:low], inner[found], at[high:]])
-        return _whole(raw, places[raw[places] > SPACE])
+    def places(self, raw: Bytes, shown: Bytes, inside: NDArray[np.bool_]) -> Places:
+        """Return the places of signs that may belong to an entry, ascending.
 
-    def _slots(self, raw: Bytes, shown: Bytes, at: Places) -> tuple[Keys, Keys]:
+        `raw` is the UTF-8 of texts, with `REACH` spaces before and behind them; in `shown`, every
+        separator is a space, and `inside` says where there is none.
+        """
+        at = _signs(raw, inside)
+        at = at[self._near[_pairs(raw[at], raw[at + 1])]]
+        if not len(at):
+            return at
+        first, *others = self._slots(raw, shown, at)
+        found = self._keys[first]
+        for slots in others:
+            found[found] = self._keys[slots[found]]
+        alone = at[~(inside[at - 1] | inside[at + 1])]
+        if len(alone):
+            fits = self._before[_pairs(raw[alone - 1], raw[alone])]
+            fits |= self._next[_pairs(raw[alone], raw[alone + 1])]
+            found[np.searchsorted(at, alone)] = fits
+        return _whole(raw, at[found])
+
+    def _slots(self, raw: Bytes, shown: Bytes, at: Places) -> tuple[Keys, ...]:
         # Unaligned: eight bytes from any place on.
         eight = np.ndarray((len(shown) - REACH + 1,), "<u8", shown, strides=(1,))
         before, after = _ended_below(eight[at - REACH]), _ended_above(eight[at + 1])
@@ -80,10 +79,19 @@ class Contexts:
         keys ^= raw[at].astype(np.uint64) * _U(0x165667B19E3779F9)
         keys ^= keys >> _U(29)
         keys *= _U(0xBF58476D1CE4E5B9)
-        return keys >> self._shift, keys << _U(32) >> self._shift
+        return tuple(keys << _U(bits) >> self._shift for bits in (0, 20, 40))
 
 
-def _near(raw: Bytes, at: Places) -> NDArray[np.bool_]:
+def _signs(raw: Bytes, inside: NDArray[np.bool_]) -> Places:
+    """Return the places of what is no space in `raw`, but one elsewhere; of whole blocks first."""
+    signs = np.zeros(-(-len(raw) // 8) * 8, np.bool_)
+    np.greater(raw != SPACE, inside, out=signs[: len(raw)])
+    eights = np.flatnonzero(signs.view(np.uint64))
+    within = np.flatnonzero(signs.reshape(-1, 8)[eights])
+    return eights[within >> 3] * 8 + (within & 7)
+
+
+def _near(raw: Bytes, at: Places, fold_digits: bool) -> NDArray[np.bool_]:
     """Return, for each pair of bytes, whether an entry may have it from a sign on, in any case.
 
     Behind the last sign of an entry, it is any sign or space.
@@ -93,7 +101,10 @@ def _near(raw: Bytes, at: Places) -> NDArray[np.bool_]:
     small = np.arange(ord("a"), ord("z") + 1)
     either = following[:, small] | following[:, small - 32]
     following[:, small] = following[:, small - 32] = either
-    following[:, ord("0") : ord("9") + 1] |= following[:, [ord("#")]]
+    if fold_digits:
+        digits = np.arange(ord("0"), ord("9") + 1)
+        either = following[:, digits].any(axis=1) | following[:, ord("#")]
+        following[:, digits] = either[:, None]
     following[:, 0x80:] = following[:, 0x80:].any(axis=1, keepdims=True)
     last = np.unique(raw[at[raw[at + 1] == SPACE]])
     separating = np.frombuffer(ASCII_WORDS, np.uint8) == SPACE

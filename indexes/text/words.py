@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from indexes.text import characters
 from indexes.text.characters import ASCII_LOWER, ASCII_WORDS, FINAL_SIGMA, letters, lower_case
 from indexes.text.compounds import Compounds
+from indexes.text.contexts import REACH, Bytes, Places
 from indexes.text.normalize import (
     ZWJ,
     ZWSP,
@@ -43,8 +44,9 @@ CHUNK_CHARACTERS = 1 << 24
 BLOCK_CHARACTERS = 1 << 19
 THREADS = 2
 
-Bytes = NDArray[np.uint8]
-
+# Around the texts of a block.
+EDGE = " " * REACH
+Flags = NDArray[np.bool_]
 
 _RUN = re.compile("[^ ]+")
 
@@ -194,10 +196,13 @@ def split(texts: Sequence[str], *, lower: bool, compounds: Compounds | None = No
     """
     translation = ASCII_LOWER if lower else ASCII_WORDS
     blank = partial(_blank_separators, lower=lower)
-    texts, restore = normal_texts(texts), None
+    texts, kept = normal_texts(texts), None
     if compounds is not None:
-        texts, restore = [_ended(text, lower=lower) for text in texts], compounds.restore
-    pieces = split_batch(texts, SplitRules(translation, blank=blank, restore=restore))
+        kept = compounds.kept
+        if lower:
+            # Its lower case is ASCII.
+            texts = [t if t.isascii() else t.replace("\u0130", "i") for t in texts]
+    pieces = split_batch(texts, SplitRules(translation, blank=blank, kept=kept))
     small = _lower_beyond_ascii(pieces.distinct) if lower else None
     if small is None:
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
@@ -217,12 +222,6 @@ def _lower_beyond_ascii(words: Any) -> Any:
     beyond = words.filter(others)
     small = pc.replace_substring_regex(pc.utf8_lower(beyond), "(.)\u03c3$", "\\1\u03c2")
     return None if small.equals(beyond) else pc.replace_with_mask(words, others, small)
-
-
-def _ended(text: str, *, lower: bool) -> str:
-    """Return a text with whitespace at its end; lower case of one byte must not hide as two."""
-    text = text if text.isascii() or not lower else text.replace("\u0130", "i")
-    return f"{text}\n"
 
 
 def normal_texts(texts: Sequence[str]) -> Sequence[str]:
@@ -274,14 +273,14 @@ class SplitRules:
     """Rules for splitting texts.
 
     `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
-    `alone` is a piece. `blank` may overwrite more characters with spaces, in place; `restore` may
-    write back some of the separators, given the text.
+    `alone` is a piece. `blank` may overwrite more characters with spaces, in place. `kept` returns the
+    places of bytes that are none, given the text, what is left of it, and where that is no space.
     """
 
     translation: bytes
     alone: bytes = b""
     blank: Callable[[Bytes], None] | None = None
-    restore: Callable[[Bytes, Bytes], None] | None = None
+    kept: Callable[[Bytes, Bytes, Flags], Places] | None = None
 
 
 @dataclass(frozen=True)
@@ -351,31 +350,34 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
     """
     import pyarrow as pa
 
-    _, offsets, data = pa.array(texts, pa.large_string()).buffers()
-    bounds = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
-    letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
+    data = " ".join([EDGE, *texts, EDGE]).encode()
+    letters = np.frombuffer(bytearray(data).translate(rules.translation), np.uint8)
     if rules.blank is not None:
         rules.blank(letters)
-    if rules.restore is not None and data:
-        rules.restore(np.frombuffer(data, np.uint8), letters)
-    starts = _starts(letters, bounds, rules.alone)
-    pieces = pa.LargeStringArray.from_buffers(
-        len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
-    )
-    return pieces.dictionary_encode(), np.diff(np.searchsorted(starts, bounds))
-
-
-def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:
-    """Return where pieces begin: after a space, at the start of a text, at and after `alone`."""
     inside = letters != SPACE
+    if rules.kept is not None:
+        raw = np.frombuffer(data, np.uint8)
+        places = rules.kept(raw, letters, inside)
+        letters[places], inside[places] = raw[places], True
+    starts = _starts(letters, inside, rules.alone)
+    pieces = pa.LargeStringArray.from_buffers(
+        len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(letters)
+    )
+    sizes = (len(text) if text.isascii() else len(text.encode()) for text in texts)
+    begins = np.cumsum([len(EDGE), *sizes]) + np.arange(1, len(texts) + 2)
+    return pieces.dictionary_encode(), np.diff(np.searchsorted(starts[:-1], begins))
+
+
+def _starts(letters: Bytes, inside: Flags, alone: bytes) -> NDArray[np.int64]:
+    """Return where pieces begin: after a space, at and after `alone`; and where the last ends."""
     starts = inside.copy()
+    # Texts have a space before, between and behind them.
+    starts[-1] = True
     if alone:
         table = np.zeros(256, np.bool_)
         table[list(alone)] = True
         single = table[letters]
-        starts[1:] &= ~inside[:-1] | single[1:] | single[:-1]
+        starts[1:-1] &= (~inside[:-1] | single[1:] | single[:-1])[:-1]
     else:
-        np.greater(inside[1:], inside[:-1], out=starts[1:])
-    firsts = bounds[:-1][bounds[:-1] < len(letters)]
-    starts[firsts] = inside[firsts]
+        np.greater(inside[1:-1], inside[:-2], out=starts[1:-1])
     return np.flatnonzero(starts)
