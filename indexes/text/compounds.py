@@ -29,6 +29,8 @@ from indexes.text.normalize import ZWJ, ZWNJ, normalize, normalize_all, without_
 FINAL_MARKS = frozenset(".,;:!?")
 # Around a word, these are the text's.
 BRACKETS = frozenset('()[]{}<>"')
+# Words with their pieces that are kept, at most.
+REMEMBERED = 1 << 15
 _SIGNS = string.punctuation
 # Not lower-cased into one character everywhere, or spelled with or without.
 _AS_WRITTEN = re.compile(f"[\u0130{ZWJ}{ZWNJ}]")
@@ -56,6 +58,7 @@ class Compounds:
         marks_digits: bool = False,
     ) -> None:
         self._row, self._lower, self._never = row, lower, never
+        self._known: dict[str, list[str]] = {}
         final = {row(name): row(name[:-1]) for name in names if name[-1] in FINAL_MARKS}
         self._ended = {own for own, bare in final.items() if 0 <= bare < own}
         ended = {name for name in names if name[-1] in FINAL_MARKS and row(name) in self._ended}
@@ -84,12 +87,21 @@ class Compounds:
                 words += self.cut(chunk)
         return words
 
+    def cut(self, chunk: str) -> Sequence[str]:
+        """Return the words and entries of a text without whitespace, in the case of the entries."""
+        known = self._known
+        if chunk not in known:
+            if len(known) >= REMEMBERED:
+                # A new dictionary, since another thread may be reading the old one.
+                self._known = known = {}
+            known[chunk] = self._cut(chunk)
+        return known[chunk]
+
     def kept(self, raw: Bytes, shown: Bytes, inside: NDArray[np.bool_]) -> Places:
         """Return the places of separators that may belong to entries; see `Contexts.places`."""
         return self._contexts.places(raw, shown, inside)
 
-    def cut(self, chunk: str) -> list[str]:
-        """Return the words and entries of a text without whitespace, in the case of the entries."""
+    def _cut(self, chunk: str) -> list[str]:
         if chunk.isascii() and (pieces := self._plain(chunk)):
             return pieces
         shown, free = _shown(chunk), 0

@@ -135,7 +135,7 @@ class WordVocabulary:
         """Rows of entries that differ from their form, by form; the first entry of each."""
         rows: dict[str, int] = {}
         for row, name in enumerate(self.words.names):
-            if (name.isascii() and name.islower()) or (form := _form(name)) == name:
+            if (name.isascii() and (self.lower or name.islower())) or (form := _form(name)) == name:
                 continue
             if self.words.row(form) is None:
                 rows.setdefault(form, row)
@@ -170,8 +170,8 @@ class WordVocabulary:
         occurrences, offsets = rows[found.codes], found.offsets
         there = occurrences >= 0
         if not there.all():
+            offsets = offsets - np.searchsorted(np.flatnonzero(~there), offsets)
             occurrences = occurrences[there]
-            offsets = np.concatenate([[0], np.cumsum(there)])[offsets]
         return TokenRows(
             rows=occurrences,
             offsets=offsets,
@@ -209,17 +209,18 @@ class WordVocabulary:
         of_texts = (dict.fromkeys(words.of(text)) for text in range(len(texts)))
         return [[word for word in distinct if word in without] for distinct in of_texts]
 
-    def _cuts(self, distinct: Sequence[str], rows: NDArray[np.int64]) -> dict[int, list[str]]:
+    def _cuts(self, distinct: Sequence[str], rows: NDArray[np.int64]) -> dict[int, Sequence[str]]:
         """Return the pieces of those distinct words of a split, by place, that are to be cut."""
-        pieces = dict[int, list[str]]()
+        pieces = dict[int, Sequence[str]]()
         if self.compounds is not None:
             for place in np.flatnonzero(self._separate[rows]).tolist():
                 word = distinct[place]
-                if not word.isalnum() and has_separator(word):
-                    pieces[place] = self.compounds.cut(word)
+                if not word.isalnum() and (some := self.compounds.cut(word)) != [word]:
+                    pieces[place] = some
         for place in np.flatnonzero(rows < 0).tolist():
-            if _is_run(distinct[place]):
-                some = pieces.get(place, [distinct[place]])
+            word = distinct[place]
+            if not word.isascii() and UNSPACED.search(word):
+                some = pieces.get(place, [word])
                 pieces[place] = [piece for word in some for piece in self._pieces(word)]
         return pieces
 
@@ -282,8 +283,13 @@ class WordVocabulary:
         if cut is not words:
             words, new = cut, cut.distinct[len(rows) :]
             rows = np.concatenate([rows, self.words.ids(new)])
-        for place in np.flatnonzero(rows < 0).tolist():
-            rows[place] = self._respelt(words.distinct[place])
+        unknown, forms = np.flatnonzero(rows < 0), self._by_form
+        plain = self.lower and not self.marks_digits
+        others = [words.distinct[place] for place in unknown.tolist()]
+        rows[unknown] = [
+            forms.get(word, -1) if plain and word.isascii() else self._respelt(word)
+            for word in others
+        ]
         return (words, rows) if self.phrases is None else self._joined(words, rows, self.phrases)
 
     def _joined(
@@ -316,7 +322,3 @@ class WordVocabulary:
 def _form(word: str) -> str:
     """Return what the spellings of a word have in common."""
     return lower_case(without_joiners(normalize(word)))
-
-
-def _is_run(word: str) -> bool:
-    return not word.isascii() and UNSPACED.search(word) is not None
