@@ -48,25 +48,22 @@ class Contexts:
         self._next = _present(_pairs(raw[at], raw[at + 1])[first], 1 << 16)
 
     def places(self, raw: Bytes, shown: Bytes, inside: NDArray[np.bool_]) -> Places:
-        """Return the places of signs that may belong to an entry, ascending.
+        """Return the places of signs that may belong to an entry, in any order.
 
         `raw` is the UTF-8 of texts, with `REACH` spaces before and behind them; in `shown`, every
         separator is a space, and `inside` says where there is none.
         """
         at = _signs(raw, inside)
         at = at[self._near[_pairs(raw[at], raw[at + 1])]]
-        if not len(at):
-            return at
+        touching = inside[at - 1] | inside[at + 1]
+        alone, at = at[~touching], at[touching]
+        fits = self._before[_pairs(raw[alone - 1], raw[alone])]
+        fits |= self._next[_pairs(raw[alone], raw[alone + 1])]
         first, *others = self._slots(raw, shown, at)
         found = self._keys[first]
         for slots in others:
-            found[found] = self._keys[slots[found]]
-        alone = at[~(inside[at - 1] | inside[at + 1])]
-        if len(alone):
-            fits = self._before[_pairs(raw[alone - 1], raw[alone])]
-            fits |= self._next[_pairs(raw[alone], raw[alone + 1])]
-            found[np.searchsorted(at, alone)] = fits
-        return _whole(raw, at[found])
+            found &= self._keys[slots]
+        return _whole(raw, np.concatenate([alone[fits], at[found]]))
 
     def _slots(self, raw: Bytes, shown: Bytes, at: Places) -> tuple[Keys, ...]:
         # Unaligned: eight bytes from any place on.
@@ -83,12 +80,14 @@ class Contexts:
 
 
 def _signs(raw: Bytes, inside: NDArray[np.bool_]) -> Places:
-    """Return the places of what is no space in `raw`, but one elsewhere; of whole blocks first."""
+    """Return where there is no space in `raw`, and one elsewhere; few of many bytes."""
     signs = np.zeros(-(-len(raw) // 8) * 8, np.bool_)
     np.greater(raw != SPACE, inside, out=signs[: len(raw)])
-    eights = np.flatnonzero(signs.view(np.uint64))
-    within = np.flatnonzero(signs.reshape(-1, 8)[eights])
-    return eights[within >> 3] * 8 + (within & 7)
+    eights = signs.view(np.uint64)
+    some = np.flatnonzero(eights != 0)
+    within = np.flatnonzero(eights[some].view(np.bool_))
+    places: Places = some[within >> 3] * 8 + (within & 7)
+    return places
 
 
 def _near(raw: Bytes, at: Places, fold_digits: bool) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -80,22 +80,18 @@ class Words:
             return self
         new = dict.fromkeys(chain(*pieces.values()))
         numbers = {piece: number for number, piece in enumerate(new, len(self.distinct))}
-        flat = np.fromiter(map(numbers.__getitem__, chain(*pieces.values())), np.int32)
-        counts = np.fromiter(map(len, pieces.values()), np.int64, len(pieces))
-        of_piece = np.full(len(self.distinct), -1, np.int32)
-        of_piece[list(pieces)] = np.arange(len(pieces))
-        at = np.flatnonzero((of_piece >= 0)[self.codes])
-        parts, ends = expanded(of_piece[self.codes[at]], counts)
-        # Where the parts of each go, after what the ones before it have added.
-        added = ends - np.arange(len(at) + 1)
-        begins = at + added[:-1]
-        places = np.arange(len(parts)) + np.repeat(begins - ends[:-1], np.diff(ends))
-        codes = np.empty(len(self.codes) + added[-1], np.int32)
-        kept = np.ones(len(codes), np.bool_)
-        kept[places] = False
-        left = np.ones(len(self.codes), np.bool_)
-        left[at] = False
-        codes[kept], codes[places] = self.codes[left], flat[parts]
+        parts = {
+            place: np.array(list(map(numbers.__getitem__, some)), np.int32)
+            for place, some in pieces.items()
+        }
+        is_cut = np.zeros(len(self.distinct), np.bool_)
+        is_cut[list(pieces)] = True
+        at = np.flatnonzero(is_cut.take(self.codes))
+        instead = [parts[code] for code in self.codes[at].tolist()]
+        # Few occurrences are cut: the codes between them are copied as they are.
+        kept = (self.codes[a + 1 : b] for a, b in pairwise([-1, *at.tolist(), len(self.codes)]))
+        codes = np.concatenate([next(kept), *chain(*zip(instead, kept, strict=True))])
+        added = np.cumsum([0, *(len(some) - 1 for some in instead)])
         offsets = self.offsets + added[np.searchsorted(at, self.offsets)]
         return Words(codes, offsets, [*self.distinct, *new])
 
@@ -195,19 +191,20 @@ def split(texts: Sequence[str], *, lower: bool, compounds: Compounds | None = No
     A lone surrogate raises `UnicodeEncodeError`.
     """
     translation = ASCII_LOWER if lower else ASCII_WORDS
-    blank = partial(_blank_separators, lower=lower)
     texts, kept = normal_texts(texts), None
+    plain = all(map(str.isascii, texts))
+    blank = None if plain else partial(_blank_separators, lower=lower)
     if compounds is not None:
         kept = compounds.kept
-        if lower:
+        if lower and not plain:
             # Its lower case is ASCII.
             texts = [t if t.isascii() else t.replace("\u0130", "i") for t in texts]
     pieces = split_batch(texts, SplitRules(translation, blank=blank, kept=kept))
-    small = _lower_beyond_ascii(pieces.distinct) if lower else None
+    small = _lower_beyond_ascii(pieces.distinct) if lower and not plain else None
     if small is None:
         return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
     small = small.dictionary_encode()
-    codes = small.indices.to_numpy()[pieces.codes]
+    codes = small.indices.to_numpy().take(pieces.codes)
     return Words(codes, pieces.offsets, small.dictionary.to_pylist())
 
 
@@ -321,15 +318,15 @@ def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
     if not parts:
         empty = pa.array([], pa.large_string())
         return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
-    encoded = pa.chunked_array([part for part, _ in parts])
+    encoded = [part for part, _ in parts]
     if len(parts) > 1:
-        encoded = encoded.unify_dictionaries()
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+        encoded = pa.chunked_array(encoded).unify_dictionaries().chunks
+    codes = np.concatenate([part.indices.to_numpy() for part in encoded])
     counts = np.concatenate([counts for _, counts in parts])
     # Strip trailing spaces only here, from the distinct pieces.
-    bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
+    bare = pc.utf8_rtrim(encoded[0].dictionary, characters=" ").dictionary_encode()
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return SplitBatch(bare.indices.to_numpy()[codes], offsets, bare.dictionary)
+    return SplitBatch(bare.indices.to_numpy().take(codes), offsets, bare.dictionary)
 
 
 def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
@@ -337,9 +334,11 @@ def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArra
     characters = sum(map(len, texts))
     if characters < 2 * BLOCK_CHARACTERS:
         return [_of_block(texts, rules)]
-    blocks = list(text_chunks(texts, characters // THREADS + 1))
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda block: _of_block(block, rules), blocks))
+    # A new thread costs more than one that has memory.
+    first, *others = text_chunks(texts, characters // THREADS + 1)
+    with ThreadPoolExecutor(THREADS - 1) as pool:
+        rest = pool.map(lambda block: _of_block(block, rules), others)
+        return [_of_block(first, rules), *rest]
 
 
 def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:

@@ -167,7 +167,7 @@ class WordVocabulary:
             table = np.concatenate([table, extra[any_known]])
             made = [words[place] for place in np.flatnonzero(any_known).tolist()]
             rows[unknown[any_known]] = len(ids) + np.arange(len(made))
-        occurrences, offsets = rows[found.codes], found.offsets
+        occurrences, offsets = rows.take(found.codes), found.offsets
         there = occurrences >= 0
         if not there.all():
             offsets = offsets - np.searchsorted(np.flatnonzero(~there), offsets)
