@@ -43,9 +43,9 @@ class Contexts:
         for slots in self._slots(raw, shown, at):
             self._keys[slots] = True
         # A sign between signs is judged by the one before it; the first of several by the next.
-        first = raw[at - 1] == SPACE
-        self._before = _present(_pairs(raw[at - 1], raw[at])[~first], 1 << 16)
-        self._next = _present(_pairs(raw[at], raw[at + 1])[first], 1 << 16)
+        first, pairs = raw[at - 1] == SPACE, _pairs(raw)
+        self._before = _present(pairs[at[~first] - 1], 1 << 16)
+        self._next = _present(pairs[at[first]], 1 << 16)
 
     def places(self, raw: Bytes, shown: Bytes, inside: NDArray[np.bool_]) -> Places:
         """Return the places of signs that may belong to an entry, in any order.
@@ -54,11 +54,11 @@ class Contexts:
         separator is a space, and `inside` says where there is none.
         """
         at = _signs(raw, inside)
-        at = at[self._near[_pairs(raw[at], raw[at + 1])]]
+        pairs = _pairs(raw)
+        at = at[self._near[pairs[at]]]
         touching = inside[at - 1] | inside[at + 1]
         alone, at = at[~touching], at[touching]
-        fits = self._before[_pairs(raw[alone - 1], raw[alone])]
-        fits |= self._next[_pairs(raw[alone], raw[alone + 1])]
+        fits = self._before[pairs[alone - 1]] | self._next[pairs[alone]]
         first, *others = self._slots(raw, shown, at)
         found = self._keys[first]
         for slots in others:
@@ -68,9 +68,11 @@ class Contexts:
     def _slots(self, raw: Bytes, shown: Bytes, at: Places) -> tuple[Keys, ...]:
         # Unaligned: eight bytes from any place on.
         eight = np.ndarray((len(shown) - REACH + 1,), "<u8", shown, strides=(1,))
-        before, after = _ended_below(eight[at - REACH]), _ended_above(eight[at + 1])
+        # Those behind a sign in reverse, so that those next to it are the high bytes of both.
+        words = _ended(np.stack([eight[at - REACH], eight[at + 1].byteswap()]))
         if self._fold_digits:
-            before, after = _folded(before), _folded(after)
+            words = _folded(words)
+        before, after = words
         keys = before * _U(0x9E3779B97F4A7C15)
         keys ^= after * _U(0xC2B2AE3D27D4EB4F)
         keys ^= raw[at].astype(np.uint64) * _U(0x165667B19E3779F9)
@@ -109,7 +111,7 @@ def _near(raw: Bytes, at: Places, fold_digits: bool) -> NDArray[np.bool_]:
     separating = np.frombuffer(ASCII_WORDS, np.uint8) == SPACE
     separating[0x80:] = True
     following[last] |= separating
-    return following.reshape(-1)
+    return following.T.reshape(-1)
 
 
 def _whole(raw: Bytes, places: Places) -> Places:
@@ -134,27 +136,18 @@ def _present(values: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
     return table
 
 
-def _pairs(first: Bytes, second: Bytes) -> NDArray[np.uint16]:
-    pairs: NDArray[np.uint16] = first.astype(np.uint16) << np.uint16(8) | second
-    return pairs
+def _pairs(raw: Bytes) -> NDArray[np.uint16]:
+    """Return the pair of bytes from any place on, the first one in the lower half."""
+    return np.ndarray((len(raw) - 1,), "<u2", raw, strides=(1,))
 
 
-def _ended_below(words: Keys) -> Keys:
+def _ended(words: Keys) -> Keys:
     """Clear, in 8 bytes before a sign, those before its word, and from a non-ASCII letter down."""
     stops = _stops(words)
     stops |= stops >> BYTE
     stops |= stops >> _U(16)
     stops |= stops >> _U(32)
-    return _letters(words, stops)
-
-
-def _ended_above(words: Keys) -> Keys:
-    """Clear, in 8 bytes behind a sign, those behind its word, and from a non-ASCII letter on."""
-    stops = _stops(words)
-    stops |= stops << BYTE
-    stops |= stops << _U(16)
-    stops |= stops << _U(32)
-    return _letters(words, stops)
+    return (words | SPACES) & ~((stops >> _U(7)) * _U(255))
 
 
 def _stops(words: Keys) -> Keys:
@@ -162,10 +155,6 @@ def _stops(words: Keys) -> Keys:
     # Of ASCII, only letters, digits and spaces occur: none but the space becomes 0 or below.
     blank = (words ^ SPACES) - ONES
     return (blank | words) & HIGH
-
-
-def _letters(words: Keys, stops: Keys) -> Keys:
-    return (words | SPACES) & ~((stops >> _U(7)) * _U(255))
 
 
 def _folded(words: Keys) -> Keys:
