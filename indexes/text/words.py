@@ -43,6 +43,8 @@ CHUNK_CHARACTERS = 1 << 24
 # Below this, one thread is faster than two.
 BLOCK_CHARACTERS = 1 << 19
 THREADS = 2
+# What is read several times stays in the processor's cache.
+PASS_CHARACTERS = 1 << 18
 
 # Around the texts of a block.
 EDGE = " " * REACH
@@ -344,8 +346,19 @@ def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArra
 def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
     """Return the dictionary-encoded pieces with their trailing spaces, and the count of each text.
 
-    Splitting only where pieces begin saves a copy of the text; as nearly every piece has one
-    trailing space or none, this adds few distinct ones.
+    As nearly every piece has one trailing space or none, this adds few distinct ones.
+    """
+    import pyarrow as pa
+
+    parts = [_pieces(some, rules) for some in text_chunks(texts, PASS_CHARACTERS)]
+    pieces = pa.chunked_array([part for part, _ in parts]).dictionary_encode().combine_chunks()
+    return pieces, np.concatenate([counts for _, counts in parts])
+
+
+def _pieces(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
+    """Return the pieces of a few texts with their trailing spaces, and the count of each text.
+
+    Splitting only where pieces begin saves a copy of the text.
     """
     import pyarrow as pa
 
@@ -364,7 +377,7 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
     )
     sizes = (len(text) if text.isascii() else len(text.encode()) for text in texts)
     begins = np.cumsum([len(EDGE), *sizes]) + np.arange(1, len(texts) + 2)
-    return pieces.dictionary_encode(), np.diff(np.searchsorted(starts[:-1], begins))
+    return pieces, np.diff(np.searchsorted(starts[:-1], begins))
 
 
 def _starts(letters: Bytes, inside: Flags, alone: bytes) -> NDArray[np.int64]:
