@@ -4,6 +4,12 @@ A text is read by them: at each word, from left to right, the longest entry that
 word (or with signs before it) is one word, unless a letter, mark or digit touches it. All other
 words are as without entries.
 
+Hyphens are as between words where all parts are entries of their own: `two-dimensional` is `two`
+and `dimensional` even if it is an entry, but `covid-19` is one word if `covid` is not. Queries
+spell them either way: with GloVe's 50
+dimensions and idf, nDCG@10 is 0.149 on Cranfield and 0.172 on SciFact, as without entries, against
+0.142 and 0.167 if such entries win.
+
 In `mass.` the full stop ends a sentence, or belongs to the word: it belongs to it only where the
 vocabulary has `mass.` before `mass`, as being more frequent. So for all `FINAL_MARKS`. Brackets and
 quotation marks around a word never belong to it.
@@ -62,7 +68,11 @@ class Compounds:
         final = {row(name): row(name[:-1]) for name in names if name[-1] in FINAL_MARKS}
         self._ended = {own for own, bare in final.items() if 0 <= bare < own}
         ended = {name for name in names if name[-1] in FINAL_MARKS and row(name) in self._ended}
-        kept = [name for name in names if name not in ended and self._is_allowed(name)]
+        kept = [
+            name
+            for name in names
+            if name not in ended and self._is_allowed(name) and not self.is_parts(name)
+        ]
         self.names = frozenset(kept)
         forms = [name if name.isascii() else without_joiners(name) for name in kept]
         small = [name.lower() for name in forms]
@@ -147,7 +157,15 @@ class Compounds:
     def is_entry(self, piece: str) -> bool:
         """Return whether a text may have a piece with separators as one word."""
         row = self._row(piece) if self._is_allowed(piece) else -1
-        return row >= 0 and row not in self._ended
+        return row >= 0 and row not in self._ended and not self.is_parts(piece)
+
+    def is_parts(self, piece: str) -> bool:
+        """Return whether all parts of a piece with hyphens are words or entries of their own."""
+        parts = piece.split("-")
+        return len(parts) > 1 and all(self._row(part) >= 0 and self._is_one(part) for part in parts)
+
+    def _is_one(self, part: str) -> bool:
+        return part.isalnum() or not has_separator(part) or self.is_entry(part)
 
     def _is_allowed(self, piece: str) -> bool:
         if piece[0] in BRACKETS or piece[-1] in BRACKETS:

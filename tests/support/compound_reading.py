@@ -39,5 +39,12 @@ def _taken(piece: str, row: Row, names: Sequence[str]) -> bool:
     own = row(piece)
     if own < 0 or piece.isalnum() or {piece[0], piece[-1]} & set(BRACKETS):
         return False
+    parts = piece.split("-")
+    if len(parts) > 1 and all(_is_word(part, row, names) for part in parts):
+        return False
     rest = row(names[own][:-1])
     return piece[-1] not in FINAL or rest < 0 or own < rest
+
+
+def _is_word(part: str, row: Row, names: Sequence[str]) -> bool:
+    return row(part) >= 0 and (part.isalnum() or _taken(part, row, names))

@@ -83,8 +83,13 @@ class WordVocabulary:
 
     @cached_property
     def unreachable(self) -> float:
-        """Share of the entries that no text can have as a word, because of their separators."""
+        """Share of the entries that no text can have as a word, because of their separators.
+
+        Those that are read as their parts between hyphens do not count.
+        """
         out = [row for row in self._odd if self._separate[row]]
+        if self.compounds is not None:
+            out = [row for row in out if not self.compounds.is_parts(self._odd[row])]
         if self.phrases is not None:
             out = [row for row in out if JOINT not in self._odd[row]]
         return len(out) / len(self.words)
