@@ -272,8 +272,9 @@ class SplitRules:
     """Rules for splitting texts.
 
     `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
-    `alone` is a piece. `blank` may overwrite more characters with spaces, in place. `kept` returns the
-    places of bytes that are none, given the text, what is left of it, and where that is no space.
+    `alone` is a piece. `blank` may overwrite more characters with spaces, in place. `kept` returns
+    the places of bytes that are none, given the text, what is left of it, and where that is no
+    space.
     """
 
     translation: bytes
