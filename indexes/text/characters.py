@@ -94,7 +94,7 @@ class _Letters(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        if _classes([code], self._lower)[0] == SEPARATOR:
+        if separators(np.array([code], np.int32), self._lower)[0]:
             character = " "
         elif self._lower:
             character = _LOWER[code]

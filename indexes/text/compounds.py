@@ -38,6 +38,7 @@ BRACKETS = frozenset('()[]{}<>"')
 # Words with their pieces that are kept, at most.
 REMEMBERED = 1 << 15
 _SIGNS = string.punctuation
+_ALPHANUMERIC = f"{string.ascii_letters}{string.digits}".encode()
 # Not lower-cased into one character everywhere, or spelled with or without.
 _AS_WRITTEN = re.compile(f"[\u0130{ZWJ}{ZWNJ}]")
 _RUN = re.compile("[^ ]+")
@@ -161,8 +162,9 @@ class Compounds:
 
     def is_parts(self, piece: str) -> bool:
         """Return whether all parts of a piece with hyphens are words or entries of their own."""
-        parts = piece.split("-")
-        return len(parts) > 1 and all(self._row(part) >= 0 and self._is_one(part) for part in parts)
+        if "-" not in piece:
+            return False
+        return all(self._row(part) >= 0 and self._is_one(part) for part in piece.split("-"))
 
     def _is_one(self, part: str) -> bool:
         return part.isalnum() or not has_separator(part) or self.is_entry(part)
@@ -175,8 +177,13 @@ class Compounds:
 
 
 def with_separators(names: Sequence[str]) -> dict[int, str]:
-    """Return the normal forms of the names that have a separator in them, by place."""
-    others = [row for row, name in enumerate(names) if not (name.isascii() and name.isalnum())]
+    """Return the normal forms of the names that have a separator in them, by place.
+
+    No name has a line break.
+    """
+    odd = "\n".join([*names, ""]).encode().translate(None, _ALPHANUMERIC)
+    ends = np.flatnonzero(np.frombuffer(odd, np.uint8) == ord("\n"))
+    others = np.flatnonzero(np.diff(ends, prepend=-1) > 1).tolist()
     forms = normalize_all([names[row] for row in others])
     signs = _separators_in(form for form in forms if not form.isascii())
     # What is ASCII here, and not alphanumeric, has a separator.
