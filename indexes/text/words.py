@@ -44,7 +44,7 @@ CHUNK_CHARACTERS = 1 << 24
 BLOCK_CHARACTERS = 1 << 19
 THREADS = 2
 # What is read several times stays in the processor's cache.
-PASS_CHARACTERS = 1 << 18
+PASS_CHARACTERS = 1 << 19
 
 # Around the texts of a block.
 EDGE = " " * REACH
