@@ -31,10 +31,7 @@ ASCII_LOWER = ASCII_WORDS.lower()
 def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
     """Return whether each code point (lower-cased first if `lower`) is a separator."""
     table = _table(lower)
-    present = np.zeros(len(table), np.bool_)
-    present[codes] = True
-    new = np.flatnonzero(present & (table == UNKNOWN))
-    if len(new):
+    if len(new := _unknown(table, codes)):
         table[new] = _classes(new.tolist(), lower)
     found: NDArray[np.bool_] = table[codes] == SEPARATOR
     return found
@@ -43,12 +40,15 @@ def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:
 def affected(codes: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Return whether each code point may change in the normal form of its text."""
     table = _affected()
-    present = np.zeros(len(table), np.bool_)
-    present[codes] = True
-    for code in np.flatnonzero(present & (table == UNKNOWN)).tolist():
+    for code in _unknown(table, codes).tolist():
         table[code] = AFFECTED if is_affected(chr(code)) else UNAFFECTED
     found: NDArray[np.bool_] = table[codes] == AFFECTED
     return found
+
+
+def _unknown(table: NDArray[np.uint8], codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the distinct code points that are not in a table yet."""
+    return np.unique(codes[table[codes] == UNKNOWN])
 
 
 def lower_case(word: str) -> str:
@@ -56,6 +56,11 @@ def lower_case(word: str) -> str:
     if word.isascii():
         return word.lower()
     return FINAL_SIGMA.sub("\u03c2", word.translate(_LOWER))
+
+
+def lower_each(text: str) -> str:
+    """Lower-case each character of a text; a final sigma is as any other."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 @cache
@@ -89,7 +94,7 @@ class _Letters(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        if _classes([code], self._lower)[0] == SEPARATOR:
+        if separators(np.array([code], np.int32), self._lower)[0]:
             character = " "
         elif self._lower:
             character = _LOWER[code]

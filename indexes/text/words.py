@@ -2,7 +2,8 @@
 
 A word is a maximal run of Unicode letters, marks and digits (see `characters.py`); everything else
 separates: `don't` is `don` and `t`, `COVID-19` is `COVID` and `19`, `snake_case` is two words.
-There is no stemming, and no word is dropped.
+There is no stemming, and no word is dropped. Static word vectors also read words that their
+vocabulary has with separators (see `compounds.py`).
 
 No Python loop runs over pieces: a byte table marks where they begin, and Arrow's dictionary
 encoding finds the distinct ones.
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 
 from indexes.text import characters
 from indexes.text.characters import ASCII_LOWER, ASCII_WORDS, FINAL_SIGMA, letters, lower_case
+from indexes.text.compounds import Compounds
+from indexes.text.contexts import REACH, Bytes, Places
 from indexes.text.normalize import (
     ZWJ,
     ZWSP,
@@ -40,9 +43,12 @@ CHUNK_CHARACTERS = 1 << 24
 # Below this, one thread is faster than two.
 BLOCK_CHARACTERS = 1 << 19
 THREADS = 2
+# What is read several times stays in the processor's cache.
+PASS_CHARACTERS = 1 << 19
 
-Bytes = NDArray[np.uint8]
-
+# Around the texts of a block.
+EDGE = " " * REACH
+Flags = NDArray[np.bool_]
 
 _RUN = re.compile("[^ ]+")
 
@@ -67,16 +73,29 @@ class Words:
         stretch = self.codes[self.offsets[text] : self.offsets[text + 1]]
         return [self.distinct[code] for code in stretch]
 
-    def cut(self, pieces: Mapping[str, Sequence[str]]) -> Words:
-        """Return the words with some of them replaced by their pieces."""
-        if all(len(some) == 1 for some in pieces.values()):
+    def cut(self, pieces: Mapping[int, Sequence[str]]) -> Words:
+        """Return the words with some of the distinct ones, by place, replaced by their pieces.
+
+        The others keep their places. Pieces come after them, even those that are among them.
+        """
+        if all(some == [self.distinct[place]] for place, some in pieces.items()):
             return self
-        parts = [pieces.get(word, (word,)) for word in self.distinct]
-        codes = {piece: code for code, piece in enumerate(dict.fromkeys(chain(*parts)))}
-        flat = np.fromiter((codes[piece] for some in parts for piece in some), np.int32)
-        counts = np.fromiter(map(len, parts), np.int64, len(parts))
-        places, ends = expanded(self.codes, counts)
-        return Words(flat[places], ends[self.offsets], list(codes))
+        new = dict.fromkeys(chain(*pieces.values()))
+        numbers = {piece: number for number, piece in enumerate(new, len(self.distinct))}
+        parts = {
+            place: np.array(list(map(numbers.__getitem__, some)), np.int32)
+            for place, some in pieces.items()
+        }
+        is_cut = np.zeros(len(self.distinct), np.bool_)
+        is_cut[list(pieces)] = True
+        at = np.flatnonzero(is_cut.take(self.codes))
+        instead = [parts[code] for code in self.codes[at].tolist()]
+        # Few occurrences are cut: the codes between them are copied as they are.
+        kept = (self.codes[a + 1 : b] for a, b in pairwise([-1, *at.tolist(), len(self.codes)]))
+        codes = np.concatenate([next(kept), *chain(*zip(instead, kept, strict=True))])
+        added = np.cumsum([0, *(len(some) - 1 for some in instead)])
+        offsets = self.offsets + added[np.searchsorted(at, self.offsets)]
+        return Words(codes, offsets, [*self.distinct, *new])
 
 
 def expanded(
@@ -92,8 +111,10 @@ def expanded(
     return np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], repeats), ends
 
 
-def words_of(text: str, *, lower: bool) -> list[str]:
+def words_of(text: str, *, lower: bool, compounds: Compounds | None = None) -> list[str]:
     """Return the words of one text: the fast twin of `split`."""
+    if compounds is not None:
+        return compounds.words_of(text)
     if text.isascii():
         return text.encode().translate(ASCII_LOWER if lower else ASCII_WORDS).decode().split()
     words = normalize(text).translate(letters(lower))
@@ -163,22 +184,43 @@ def _is_word(character: str) -> bool:
     return character.translate(letters(lower=False)) != " "
 
 
-def split(texts: Sequence[str], *, lower: bool) -> Words:
+def split(texts: Sequence[str], *, lower: bool, compounds: Compounds | None = None) -> Words:
     """Split texts into words, lower-cased if `lower`.
+
+    Signs that may belong to `compounds` are not separators: the caller cuts the words that are no
+    entries, by `Compounds.cut`.
 
     A lone surrogate raises `UnicodeEncodeError`.
     """
+    translation = ASCII_LOWER if lower else ASCII_WORDS
+    texts, kept = normal_texts(texts), None
+    plain = all(map(str.isascii, texts))
+    blank = None if plain else partial(_blank_separators, lower=lower)
+    if compounds is not None:
+        kept = compounds.kept
+        if lower and not plain:
+            # Its lower case is ASCII.
+            texts = [t if t.isascii() else t.replace("\u0130", "i") for t in texts]
+    pieces = split_batch(texts, SplitRules(translation, blank=blank, kept=kept))
+    small = _lower_beyond_ascii(pieces.distinct) if lower and not plain else None
+    if small is None:
+        return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
+    small = small.dictionary_encode()
+    codes = small.indices.to_numpy().take(pieces.codes)
+    return Words(codes, pieces.offsets, small.dictionary.to_pylist())
+
+
+def _lower_beyond_ascii(words: Any) -> Any:
+    """Return an Arrow array of words in lower case, where ASCII is already; None if none changes.
+
+    A sigma at the end of a word is a final one.
+    """
     import pyarrow.compute as pc
 
-    translation = ASCII_LOWER if lower else ASCII_WORDS
-    blank = partial(_blank_separators, lower=lower)
-    pieces = split_batch(normal_texts(texts), SplitRules(translation, blank=blank))
-    if not lower or pc.all(pc.string_is_ascii(pieces.distinct)).as_py():
-        return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
-    small = pc.utf8_lower(pieces.distinct)
-    small = pc.replace_substring_regex(small, "(.)\u03c3$", "\\1\u03c2").dictionary_encode()
-    codes = small.indices.to_numpy()[pieces.codes]
-    return Words(codes, pieces.offsets, small.dictionary.to_pylist())
+    others = pc.invert(pc.string_is_ascii(words))
+    beyond = words.filter(others)
+    small = pc.replace_substring_regex(pc.utf8_lower(beyond), "(.)\u03c3$", "\\1\u03c2")
+    return None if small.equals(beyond) else pc.replace_with_mask(words, others, small)
 
 
 def normal_texts(texts: Sequence[str]) -> Sequence[str]:
@@ -230,12 +272,15 @@ class SplitRules:
     """Rules for splitting texts.
 
     `translation` (256 bytes) is applied to the UTF-8 first; then spaces separate. Each byte in
-    `alone` is a piece. `blank` may overwrite more characters with spaces, in place.
+    `alone` is a piece. `blank` may overwrite more characters with spaces, in place. `kept` returns
+    the places of bytes that are none, given the text, what is left of it, and where that is no
+    space.
     """
 
     translation: bytes
     alone: bytes = b""
     blank: Callable[[Bytes], None] | None = None
+    kept: Callable[[Bytes, Bytes, Flags], Places] | None = None
 
 
 @dataclass(frozen=True)
@@ -276,15 +321,15 @@ def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
     if not parts:
         empty = pa.array([], pa.large_string())
         return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
-    encoded = pa.chunked_array([part for part, _ in parts])
+    encoded = [part for part, _ in parts]
     if len(parts) > 1:
-        encoded = encoded.unify_dictionaries()
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+        encoded = pa.chunked_array(encoded).unify_dictionaries().chunks
+    codes = np.concatenate([part.indices.to_numpy() for part in encoded])
     counts = np.concatenate([counts for _, counts in parts])
     # Strip trailing spaces only here, from the distinct pieces.
-    bare = pc.utf8_rtrim(encoded.chunk(0).dictionary, characters=" ").dictionary_encode()
+    bare = pc.utf8_rtrim(encoded[0].dictionary, characters=" ").dictionary_encode()
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return SplitBatch(bare.indices.to_numpy()[codes], offsets, bare.dictionary)
+    return SplitBatch(bare.indices.to_numpy().take(codes), offsets, bare.dictionary)
 
 
 def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
@@ -292,42 +337,60 @@ def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArra
     characters = sum(map(len, texts))
     if characters < 2 * BLOCK_CHARACTERS:
         return [_of_block(texts, rules)]
-    blocks = list(text_chunks(texts, characters // THREADS + 1))
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda block: _of_block(block, rules), blocks))
+    # A new thread costs more than one that has memory.
+    first, *others = text_chunks(texts, characters // THREADS + 1)
+    with ThreadPoolExecutor(THREADS - 1) as pool:
+        rest = pool.map(lambda block: _of_block(block, rules), others)
+        return [_of_block(first, rules), *rest]
 
 
 def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
     """Return the dictionary-encoded pieces with their trailing spaces, and the count of each text.
 
-    Splitting only where pieces begin saves a copy of the text; as nearly every piece has one
-    trailing space or none, this adds few distinct ones.
+    As nearly every piece has one trailing space or none, this adds few distinct ones.
     """
     import pyarrow as pa
 
-    _, offsets, data = pa.array(texts, pa.large_string()).buffers()
-    bounds = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
-    letters = np.frombuffer(bytearray(data or b"").translate(rules.translation), np.uint8)
+    parts = [_pieces(some, rules) for some in text_chunks(texts, PASS_CHARACTERS)]
+    pieces = pa.chunked_array([part for part, _ in parts]).dictionary_encode().combine_chunks()
+    return pieces, np.concatenate([counts for _, counts in parts])
+
+
+def _pieces(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
+    """Return the pieces of a few texts with their trailing spaces, and the count of each text.
+
+    Splitting only where pieces begin saves a copy of the text.
+    """
+    import pyarrow as pa
+
+    data = " ".join([EDGE, *texts, EDGE]).encode()
+    letters = np.frombuffer(bytearray(data).translate(rules.translation), np.uint8)
     if rules.blank is not None:
         rules.blank(letters)
-    starts = _starts(letters, bounds, rules.alone)
-    pieces = pa.LargeStringArray.from_buffers(
-        len(starts), pa.py_buffer(np.append(starts, len(letters))), pa.py_buffer(letters)
-    )
-    return pieces.dictionary_encode(), np.diff(np.searchsorted(starts, bounds))
-
-
-def _starts(letters: Bytes, bounds: NDArray[np.int64], alone: bytes) -> NDArray[np.int64]:
-    """Return where pieces begin: after a space, at the start of a text, at and after `alone`."""
     inside = letters != SPACE
+    if rules.kept is not None:
+        raw = np.frombuffer(data, np.uint8)
+        places = rules.kept(raw, letters, inside)
+        letters[places], inside[places] = raw[places], True
+    starts = _starts(letters, inside, rules.alone)
+    pieces = pa.LargeStringArray.from_buffers(
+        len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(letters)
+    )
+    sizes = (len(text) if text.isascii() else len(text.encode()) for text in texts)
+    begins = np.cumsum([len(EDGE), *sizes]) + np.arange(1, len(texts) + 2)
+    return pieces, np.diff(np.searchsorted(starts[:-1], begins))
+
+
+def _starts(letters: Bytes, inside: Flags, alone: bytes) -> NDArray[np.int64]:
+    """Return where pieces begin: after a space, at and after `alone`; and where the last ends."""
     starts = inside.copy()
+    # Texts have a space before, between and behind them.
+    starts[-1] = True
     if alone:
         table = np.zeros(256, np.bool_)
         table[list(alone)] = True
         single = table[letters]
-        starts[1:] &= ~inside[:-1] | single[1:] | single[:-1]
+        starts[1:-1] &= (~inside[:-1] | single[1:] | single[:-1])[:-1]
     else:
-        np.greater(inside[1:], inside[:-1], out=starts[1:])
-    firsts = bounds[:-1][bounds[:-1] < len(letters)]
-    starts[firsts] = inside[firsts]
+        np.greater(inside[1:-1], inside[:-2], out=starts[1:-1])
     return np.flatnonzero(starts)

@@ -37,7 +37,7 @@ from retriever.indexing.builds import (
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
-from retriever.indexing.info import IMAGES, recall_notes, recall_of
+from retriever.indexing.info import IMAGES, UNREACHABLE, recall_notes, recall_of
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
 
@@ -241,6 +241,9 @@ def new_embedding(
     """Return what the catalog keeps of an embedder, and of how its vectors are stored."""
     case, similarity = getattr(embedder, "case", None), similarity_of(embedder)
     own: dict[str, Any] = {"case": case} if isinstance(case, str) else {}
+    unreachable = getattr(embedder, UNREACHABLE, None)
+    if isinstance(unreachable, float):
+        own[UNREACHABLE] = unreachable
     if similarity != COSINE:
         own[SIMILARITY] = similarity
     if IMAGE in modalities_of(embedder):

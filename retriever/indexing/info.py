@@ -25,6 +25,8 @@ from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.
 RRF, MINMAX = "rrf", "minmax"
+# The attribute of embedders and embeddings with the share of words out of reach.
+UNREACHABLE = "unreachable"
 # Options of embedders that change no vector.
 UNSEEN = {"batch_size", "device", "trust_pickle"}
 # A refit is advised when the corpus has grown by more than this since the embedder was fitted.
@@ -56,7 +58,8 @@ class IndexInfo:
     embedder's fitted parameters; `fitted_documents` and `fitted_texts` count the documents and
     passages that it was fitted on, of the present `documents`; None if it was not fitted here.
     `refitting` says that a refit is under way or was interrupted. `case` says whether words are
-    read as written or in lower case, if the embedder reports it. `similarity` is how queries are
+    read as written or in lower case, if the embedder reports it. `unreachable` is the share of
+    a static vocabulary's words that no text can have as one word. `similarity` is how queries are
     compared with the vectors: `cosine`, `dot` or `euclidean`.
 
     Of `rows` and `unfindable`, an index of texts alone leaves out all images; `only_images` are the
@@ -97,6 +100,7 @@ class IndexInfo:
     fitted_texts: int | None = None
     refitting: bool = False
     case: str = ""
+    unreachable: float | None = None
     similarity: str = ""
     recall: float | None = None
     tail: int = 0
@@ -274,6 +278,7 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         fitted_texts=fitted.get("texts"),
         refitting=store.is_refitting(embedding),
         case=embedding.attributes.get("case", ""),
+        unreachable=embedding.attributes.get(UNREACHABLE),
         similarity=embedding.similarity,
         recall=recall_of(index),
         tail=store.tail(index),

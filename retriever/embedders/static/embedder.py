@@ -138,6 +138,11 @@ class StaticEmbedder:
         return self._vocabulary.case
 
     @property
+    def unreachable(self) -> float | None:
+        """Share of the vocabulary's words that no text can have as one word; None for tokens."""
+        return getattr(self._vocabulary, "unreachable", None)
+
+    @property
     def teacher(self) -> str | None:
         """Fingerprint of the embedder that this one was distilled from, if any."""
         return self._vocabulary.teacher

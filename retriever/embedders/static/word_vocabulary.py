@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.text.characters import lower_case
+from indexes.text.compounds import Compounds, has_separator, is_compound, with_separators
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import UNSPACED, characters_of, cut
 from indexes.text.words import Words, split, words_of
@@ -31,9 +32,10 @@ class WordVocabulary:
     word wins: it is looked up as written, then in lower case and without joiners, then as the first
     entry of the same form, as `haus` for `Haus`. If the vocabulary has no upper-case letter, texts
     are lower-cased first. If it writes numbers as GoogleNews does, `##` for 10 to 99, an unknown
-    word with digits is looked up with `#` for each. If at least 1 % of the entries are phrases such
-    as `New_York`, or `phrases` is True, the words of a phrase are joined. An unknown run of a
-    script without spaces is cut into words of the vocabulary.
+    word with digits is looked up with `#` for each. Entries with separators in them, such as
+    `c++`, are words where a text has them (see `indexes.text.compounds`). If at least 1 % of the
+    entries are phrases such as `New_York`, or `phrases` is True, the words of a phrase are joined.
+    An unknown run of a script without spaces is cut into words of the vocabulary.
     """
 
     def __init__(self, words: WordVectors, *, phrases: bool | None = None) -> None:
@@ -66,6 +68,54 @@ class WordVocabulary:
         found = Phrases(self.words.names)
         return found if len(found) >= least else None
 
+    @cached_property
+    def compounds(self) -> Compounds | None:
+        """Entries such as `c++` and `covid-19`, by which texts are read; None without any."""
+        forms = {row: name for row, name in self._odd.items() if is_compound(name)}
+        never = "" if self.phrases is None else JOINT
+        if self.phrases is not None:
+            forms = {row: name for row, name in forms.items() if JOINT not in name}
+        names = list(forms.values())
+        if not names:
+            return None
+        marks = self.marks_digits
+        return Compounds(names, self._row, lower=self.lower, never=never, marks_digits=marks)
+
+    @cached_property
+    def unreachable(self) -> float:
+        """Share of the entries that no text can have as a word, because of their separators.
+
+        Those that are read as their parts between hyphens do not count.
+        """
+        out = [row for row in self._odd if self._separate[row]]
+        if self.compounds is not None:
+            out = [row for row in out if not self.compounds.is_parts(self._odd[row])]
+        if self.phrases is not None:
+            out = [row for row in out if JOINT not in self._odd[row]]
+        return len(out) / len(self.words)
+
+    @cached_property
+    def _odd(self) -> dict[int, str]:
+        """Normal forms of the entries with a separator, by row; a digit's `#` is none."""
+        found = with_separators(self.words.names)
+        if self.marks_digits:
+            marks = {row: name.replace("#", "0") for row, name in found.items()}
+            found = {
+                row: name if is_compound(name) else marks[row]
+                for row, name in found.items()
+                if is_compound(name) or has_separator(marks[row])
+            }
+        return found
+
+    @cached_property
+    def _separate(self) -> NDArray[np.bool_]:
+        """Whether no text has an entry as one word, by row; True for row -1, an unknown word."""
+        separate = np.zeros(len(self.words) + 1, np.bool_)
+        separate[-1] = True
+        for row, name in self._odd.items():
+            separate[row] = self.compounds is None or name not in self.compounds.names
+        return separate
+
     @property
     def attributes(self) -> Mapping[str, object]:
         """Attributes of the fingerprint."""
@@ -81,6 +131,8 @@ class WordVocabulary:
             attributes["digits"] = "#"
         if self.phrases is not None:
             attributes["phrases"] = True
+        if self.compounds is not None:
+            attributes["separators"] = "as in entries"
         return attributes
 
     @cached_property
@@ -88,7 +140,7 @@ class WordVocabulary:
         """Rows of entries that differ from their form, by form; the first entry of each."""
         rows: dict[str, int] = {}
         for row, name in enumerate(self.words.names):
-            if (name.isascii() and name.islower()) or (form := _form(name)) == name:
+            if (name.isascii() and (self.lower or name.islower())) or (form := _form(name)) == name:
                 continue
             if self.words.row(form) is None:
                 rows.setdefault(form, row)
@@ -120,11 +172,11 @@ class WordVocabulary:
             table = np.concatenate([table, extra[any_known]])
             made = [words[place] for place in np.flatnonzero(any_known).tolist()]
             rows[unknown[any_known]] = len(ids) + np.arange(len(made))
-        occurrences, offsets = rows[found.codes], found.offsets
+        occurrences, offsets = rows.take(found.codes), found.offsets
         there = occurrences >= 0
         if not there.all():
+            offsets = offsets - np.searchsorted(np.flatnonzero(~there), offsets)
             occurrences = occurrences[there]
-            offsets = np.concatenate([[0], np.cumsum(there)])[offsets]
         return TokenRows(
             rows=occurrences,
             offsets=offsets,
@@ -139,14 +191,16 @@ class WordVocabulary:
 
         `test_one_text_has_the_rows_it_has_in_a_batch` holds them equal.
         """
-        words = words_of(text, lower=self.lower)
+        words = words_of(text, lower=self.lower, compounds=self.compounds)
         if not text.isascii() and UNSPACED.search(text):
             words = [piece for word in words for piece in self._pieces(word)]
         if self.phrases is not None:
             found = self._taken_together(words, self.phrases)
         else:
-            found = [self._row(word) for word in words]
-        rows = [row for row in found if row >= 0]
+            found = self.words.rows(words)
+            if -1 in found:
+                found = [self._respelt(words[at]) if r < 0 else r for at, r in enumerate(found)]
+        rows = [row for row in found if row >= 0] if -1 in found else found
         return rows if self.words.subwords is None or len(rows) == len(found) else None
 
     def unknown_words(self, texts: Sequence[str]) -> list[list[str]]:
@@ -160,12 +214,20 @@ class WordVocabulary:
         of_texts = (dict.fromkeys(words.of(text)) for text in range(len(texts)))
         return [[word for word in distinct if word in without] for distinct in of_texts]
 
-    def _rows(self, distinct: Sequence[str]) -> NDArray[np.int64]:
-        """Return the row of the first known spelling of each word, or -1."""
-        rows = self.words.ids(distinct)
+    def _cuts(self, distinct: Sequence[str], rows: NDArray[np.int64]) -> dict[int, Sequence[str]]:
+        """Return the pieces of those distinct words of a split, by place, that are to be cut."""
+        pieces = dict[int, Sequence[str]]()
+        if self.compounds is not None:
+            for place in np.flatnonzero(self._separate[rows]).tolist():
+                word = distinct[place]
+                if not word.isalnum() and (some := self.compounds.cut(word)) != [word]:
+                    pieces[place] = some
         for place in np.flatnonzero(rows < 0).tolist():
-            rows[place] = self._respelt(distinct[place])
-        return rows
+            word = distinct[place]
+            if not word.isascii() and UNSPACED.search(word):
+                some = pieces.get(place, [word])
+                pieces[place] = [piece for word in some for piece in self._pieces(word)]
+        return pieces
 
     def _row(self, word: str) -> int:
         """Return the row of the first known spelling of a word, or -1."""
@@ -219,12 +281,20 @@ class WordVocabulary:
 
     def _found(self, texts: Sequence[str]) -> tuple[Words, NDArray[np.int64]]:
         """Return the words and phrases of texts, and the row of each distinct one or -1."""
-        words = split(texts, lower=self.lower)
-        rows = self._rows(words.distinct)
-        unknown = [words.distinct[place] for place in np.flatnonzero(rows < 0).tolist()]
-        if runs := {word: self._pieces(word) for word in unknown if _is_run(word)}:
-            words = words.cut(runs)
-            rows = self._rows(words.distinct)
+        words = split(texts, lower=self.lower, compounds=self.compounds)
+        rows = self.words.ids(words.distinct)
+        pieces = self._cuts(words.distinct, rows)
+        cut = words.cut(pieces)
+        if cut is not words:
+            words, new = cut, cut.distinct[len(rows) :]
+            rows = np.concatenate([rows, self.words.ids(new)])
+        unknown, forms = np.flatnonzero(rows < 0), self._by_form
+        plain = self.lower and not self.marks_digits
+        others = [words.distinct[place] for place in unknown.tolist()]
+        rows[unknown] = [
+            forms.get(word, -1) if plain and word.isascii() else self._respelt(word)
+            for word in others
+        ]
         return (words, rows) if self.phrases is None else self._joined(words, rows, self.phrases)
 
     def _joined(
@@ -257,7 +327,3 @@ class WordVocabulary:
 def _form(word: str) -> str:
     """Return what the spellings of a word have in common."""
     return lower_case(without_joiners(normalize(word)))
-
-
-def _is_run(word: str) -> bool:
-    return not word.isascii() and UNSPACED.search(word) is not None

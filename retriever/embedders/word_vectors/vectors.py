@@ -108,6 +108,10 @@ class WordVectors:
         """Words in the order of their rows."""
         return list(self._ids)
 
+    def rows(self, words: Sequence[str]) -> list[int]:
+        """Return the row of each word, -1 if unknown."""
+        return list(map(self._ids.get, words, repeat(-1)))
+
     def ids(self, distinct: Sequence[str]) -> NDArray[np.int64]:
         """Return the row of each word, -1 if unknown."""
         return np.fromiter(map(self._ids.get, distinct, repeat(-1)), np.int64, len(distinct))

@@ -88,6 +88,10 @@ SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("fitted on", _fitted),
     ("fitted parameters, on disk", lambda i: format_bytes(i.fitted_size) if i.fitted_size else ""),
     ("case", lambda index: index.case),
+    (
+        "vocabulary out of reach",
+        lambda i: "" if i.unreachable is None else f"{100 * i.unreachable:.2f} %",
+    ),
     ("recall@10 when built", lambda i: "" if i.recall is None else f"{i.recall:.3f}"),
     ("searched exactly, added later", lambda i: f"{i.tail:,}" if i.tail else ""),
 )

@@ -1,7 +1,6 @@
 """Static embedders: by hand on a plane, against gensim in a loop, and on real vectors."""
 
 import json
-import re
 import tracemalloc
 from collections import Counter
 
@@ -12,13 +11,13 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError
 from indexes.text import words as pieces
-from indexes.text.words import split
 from retriever.embedders import Embedder, ReportsCoverage, StaticEmbedder, TextReport, load_embedder
 from retriever.embedders.base import HasNotes, unit
 from retriever.embedders.registry import parse_spec
 from retriever.embedders.static import pooling
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.word_vectors.mmap_format import WordWriter
+from tests.support.compound_reading import read_slowly
 from tests.support.fresh import printed_by
 from tests.support.toy import refused
 
@@ -315,24 +314,32 @@ def test_pooling_equals_gensim_in_a_loop(gensim_data, lee_lines):
     oracle = KeyedVectors.load_word2vec_format(path)
     embedder = StaticEmbedder(path)
     assert not embedder.lower
-    words = split(lee_lines, lower=False)
     first = {word.lower(): word for word in reversed(oracle.index_to_key)}
-    means = []
-    for text in range(len(lee_lines)):
-        found = ((word, word.lower(), first.get(word.lower())) for word in words.of(text))
-        spelled = (next((word for word in some if word in oracle), None) for some in found)
-        known = [word for word in spelled if word is not None]
+
+    def spelled(word):
+        some = (word, word.lower(), first.get(word.lower()))
+        return next((word for word in some if word in oracle), None)
+
+    def row(word):
+        return -1 if spelled(word) is None else oracle.key_to_index[spelled(word)]
+
+    means, names = [], oracle.index_to_key
+    for line in lee_lines:
+        known = [spelled(word) for word in read_slowly(line, row, names) if spelled(word)]
         means.append(oracle.get_mean_vector(known, pre_normalize=False))
     np.testing.assert_allclose(embedder.encode_documents(lee_lines), unit(means), atol=1e-5)
 
 
-def words_of(lines):
-    return [re.findall(r"[^\W_]+", line.lower()) for line in lines]
+def words_of(lines, words):
+    def row(word):
+        return words.rows([word])[0]
+
+    return [read_slowly(line.lower(), row, words.names) for line in lines]
 
 
 def from_the_papers(lines, words, weighting):
     """Compute SIF or uSIF as in the papers, word by word: unit vectors of the lines."""
-    texts = words_of(lines)
+    texts = words_of(lines, words)
     counts = Counter(word for text in texts for word in text)
     total = sum(counts.values())
     known = [word for word in counts if word in words]
@@ -365,7 +372,8 @@ def test_weightings_equal_the_papers_word_by_word(lee_lines, glove, weighting):
 
 
 def test_all_but_the_top_is_computed_over_the_words_of_the_corpus(lee_lines, glove):
-    found = sorted({word for text in words_of(lee_lines) for word in text if word in glove.words})
+    texts = words_of(lee_lines, glove.words)
+    found = sorted({word for text in texts for word in text if word in glove.words})
     table = np.array([glove.words[word] for word in found], np.float64)
     table -= table.mean(axis=0)
     directions = np.linalg.svd(table, full_matrices=False)[2][:3]
@@ -450,8 +458,7 @@ def test_a_large_file_opens_again_without_being_parsed(glove, monkeypatch):
 def test_real_documents_have_the_mean_of_their_words(glove, data):
     lines = (data / "adi" / "corpus.jsonl").read_text().splitlines()
     texts = [json.loads(line)["text"] for line in lines]
-    words = split(texts, lower=True)
-    rows = [glove.words.ids(words.of(text)) for text in range(len(texts))]
+    rows = [glove.words.ids(words) for words in words_of(texts, glove.words)]
     means = [glove.words.vectors[row[row >= 0]].mean(axis=0, dtype=np.float64) for row in rows]
     np.testing.assert_allclose(glove.encode_documents(texts), unit(means), atol=1e-5)
 
