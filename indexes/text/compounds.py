@@ -23,6 +23,8 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -37,6 +39,8 @@ FINAL_MARKS = frozenset(".,;:!?")
 BRACKETS = frozenset('()[]{}<>"')
 # Words with their pieces that are kept, at most.
 REMEMBERED = 1 << 15
+# Characters without whitespace, above which all pieces are too many to look up.
+LONG = 64
 _SIGNS = string.punctuation
 _ALPHANUMERIC = f"{string.ascii_letters}{string.digits}".encode()
 # Not lower-cased into one character everywhere, or spelled with or without.
@@ -46,44 +50,67 @@ _RUN = re.compile("[^ ]+")
 Span = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """What entries have in common: with it, fewer pieces of a text are looked up.
+
+    `first` and `last` are the characters at their ends, `longest` the length of the longest;
+    `edged` are those with signs at their ends, without them, in lower case.
+    """
+
+    first: set[str]
+    last: set[str]
+    edged: set[str]
+    longest: int
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> _Limits:
+        bare = {name: name.strip(_SIGNS) for name in map(str.lower, names)}
+        edged = {core for name, core in bare.items() if core != name}
+        first, last = ({name[at] for name in names} for at in (0, -1))
+        return cls(first, last, edged, max(map(len, names), default=0))
+
+
 class Compounds:
     """Entries of a vocabulary with separators in them, and how texts are read by them.
 
-    `names` are the entries, without whitespace, each with a letter, mark or digit; `row` returns
-    the row of the first known spelling of a word, or -1. Entries with `never` in them are left out.
-    With `marks_digits`, an entry may have `#` for each digit. The attribute `names` has those that
-    a text can have as one word.
+    `names` returns the entries, without whitespace, each with a letter, mark or digit; `row`
+    returns the row of the first known spelling of a word, or -1, and `entry` that of a row. Entries
+    with `never` in them are left out. With `marks_digits`, an entry may have `#` for each digit.
+
+    A single short text is read by looking pieces up; what all entries have in common, which takes
+    as long to find as a vocabulary to open, is needed for batches only.
     """
 
     def __init__(
         self,
-        names: Sequence[str],
+        names: Callable[[], Sequence[str]],
         row: Callable[[str], int],
+        entry: Callable[[int], str],
         *,
         lower: bool,
         never: str = "",
         marks_digits: bool = False,
     ) -> None:
-        self._row, self._lower, self._never = row, lower, never
-        self._known: dict[str, list[str]] = {}
-        final = {row(name): row(name[:-1]) for name in names if name[-1] in FINAL_MARKS}
-        self._ended = {own for own, bare in final.items() if 0 <= bare < own}
-        ended = {name for name in names if name[-1] in FINAL_MARKS and row(name) in self._ended}
-        kept = [
-            name
-            for name in names
-            if name not in ended and self._is_allowed(name) and not self.is_parts(name)
-        ]
-        self.names = frozenset(kept)
-        forms = [name if name.isascii() else without_joiners(name) for name in kept]
-        small = [name.lower() for name in forms]
-        self._edged = {name.strip(_SIGNS) for name in small if name.strip(_SIGNS) != name}
-        self._first, self._last = ({name[at] for name in forms} for at in (0, -1))
-        self._longest = max(map(len, forms), default=0)
+        self._all_names, self._row, self._entry = names, row, entry
+        self._lower, self._never = lower, never
         self._marks_digits = marks_digits
-        if marks_digits:
+        self._known: dict[str, list[str]] = {}
+        self._limits: _Limits | None = None
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Those that a text can have as one word."""
+        return frozenset(name for name in self._all_names() if self.is_entry(name))
+
+    @cached_property
+    def _contexts(self) -> Contexts:
+        forms = [name if name.isascii() else without_joiners(name) for name in self.names]
+        if self._limits is None:
+            self._limits = _Limits.of(forms)
+        if self._marks_digits:
             forms += [name.replace("#", "0") for name in forms if "#" in name]
-        self._contexts = Contexts(forms, fold_digits=marks_digits)
+        return Contexts(forms, fold_digits=self._marks_digits)
 
     def words_of(self, text: str) -> list[str]:
         """Return the words and entries of one text: the fast twin of a split and `cut`."""
@@ -113,6 +140,8 @@ class Compounds:
         return self._contexts.places(raw, shown, inside)
 
     def _cut(self, chunk: str) -> list[str]:
+        if len(chunk) > LONG:
+            _ = self._contexts  # with the limits, it takes time in proportion to its length
         if chunk.isascii() and (pieces := self._plain(chunk)):
             return pieces
         shown, free = _shown(chunk), 0
@@ -125,25 +154,28 @@ class Compounds:
 
     def _plain(self, chunk: str) -> list[str] | None:
         """Return the pieces of ASCII where no entry has signs at its edges; None if it may have."""
-        core = chunk.strip(_SIGNS)
-        if not core or self._marks_digits or core.lower() in self._edged:
+        core, limits = chunk.strip(_SIGNS), self._limits
+        if limits is None or not core or self._marks_digits or core.lower() in limits.edged:
             return None
         if core.isalnum() or self.is_entry(core):
             return [core]
         words = _shown(core).split()
         # Of two words, only the entry of both would be longer.
-        return words if len(words) == 2 and self._edged.isdisjoint(map(str.lower, words)) else None
+        plain = len(words) == 2 and limits.edged.isdisjoint(map(str.lower, words))
+        return words if plain else None
 
     def _longest_at(self, chunk: str, shown: str, begin: int, free: int) -> Span | None:
         """Return the longest entry whose first word begins at `begin`, from `free` on."""
-        best, size = None, 0
+        best, size, limits = None, 0, self._limits
+        longest = limits.longest if limits else len(chunk)
         for first in range(free, begin + 1):
             touched = first > 0 and shown[first - 1] != " "
-            if first < begin and (touched or chunk[first] not in self._first):
+            if first < begin and (touched or (limits and chunk[first] not in limits.first)):
                 continue
-            for last in range(min(len(chunk), first + self._longest), max(begin, first + size), -1):
+            for last in range(min(len(chunk), first + longest), max(begin, first + size), -1):
                 touched = last < len(shown) and shown[last] != " "
-                if touched or (shown[last - 1] == " " and chunk[last - 1] not in self._last):
+                sign = shown[last - 1] == " "
+                if touched or (sign and limits and chunk[last - 1] not in limits.last):
                     continue
                 if " " in shown[first:last] and self.is_entry(self._piece(chunk, first, last)):
                     best, size = (first, last), last - first
@@ -158,7 +190,9 @@ class Compounds:
     def is_entry(self, piece: str) -> bool:
         """Return whether a text may have a piece with separators as one word."""
         row = self._row(piece) if self._is_allowed(piece) else -1
-        return row >= 0 and row not in self._ended and not self.is_parts(piece)
+        if row < 0 or (piece[-1] in FINAL_MARKS and 0 <= self._row(self._entry(row)[:-1]) < row):
+            return False
+        return not self.is_parts(piece)
 
     def is_parts(self, piece: str) -> bool:
         """Return whether all parts of a piece with hyphens are words or entries of their own."""
@@ -197,6 +231,8 @@ def with_separators(names: Sequence[str]) -> dict[int, str]:
 def _separators_in(names: Iterable[str]) -> set[str]:
     """Return the separators in some names, classified at once."""
     every = sorted(set(chain.from_iterable(names)))
+    if not every:
+        return set()
     blank = separators(np.array(list(map(ord, every)), np.int32), False)
     return {
         character for character, is_blank in zip(every, blank.tolist(), strict=True) if is_blank

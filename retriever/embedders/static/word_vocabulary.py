@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from retriever.embedders.word_vectors.vectors import WordVectors
 SHARE = 0.01
 # Characters of a word in a script without spaces, at most: cutting tries all up to it.
 LONGEST_CUT = 12
+# Entries that are looked at together for one with a separator.
+FEW_NAMES = 256
 DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
 
 
@@ -71,15 +74,30 @@ class WordVocabulary:
     @cached_property
     def compounds(self) -> Compounds | None:
         """Entries such as `c++` and `covid-19`, by which texts are read; None without any."""
-        forms = {row: name for row, name in self._odd.items() if is_compound(name)}
-        never = "" if self.phrases is None else JOINT
-        if self.phrases is not None:
-            forms = {row: name for row, name in forms.items() if JOINT not in name}
-        names = list(forms.values())
-        if not names:
+        if not self._has_compounds:
             return None
-        marks = self.marks_digits
-        return Compounds(names, self._row, lower=self.lower, never=never, marks_digits=marks)
+        return Compounds(
+            lambda: self._compounds_in(self._odd),
+            self._row,
+            self.name,
+            lower=self.lower,
+            never="" if self.phrases is None else JOINT,
+            marks_digits=self.marks_digits,
+        )
+
+    @property
+    def _has_compounds(self) -> bool:
+        # Most files with any have one in ASCII: others take long to classify.
+        plain = (name for name in self.words.names if name.isascii() and not name.isalnum())
+        while some := list(islice(plain, FEW_NAMES)):
+            if self._compounds_in(self._odd_in(some)):
+                return True
+        others = [name for name in self.words.names if not name.isascii()]
+        return bool(others and self._compounds_in(self._odd_in(others)))
+
+    def _compounds_in(self, odd: Mapping[int, str]) -> list[str]:
+        names = list(filter(is_compound, odd.values()))
+        return names if self.phrases is None else [name for name in names if JOINT not in name]
 
     @cached_property
     def unreachable(self) -> float:
@@ -97,7 +115,10 @@ class WordVocabulary:
     @cached_property
     def _odd(self) -> dict[int, str]:
         """Normal forms of the entries with a separator, by row; a digit's `#` is none."""
-        found = with_separators(self.words.names)
+        return self._odd_in(self.words.names)
+
+    def _odd_in(self, names: Sequence[str]) -> dict[int, str]:
+        found = with_separators(names)
         if self.marks_digits:
             marks = {row: name.replace("#", "0") for row, name in found.items()}
             found = {
