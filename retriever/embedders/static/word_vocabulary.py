@@ -168,6 +168,20 @@ class WordVocabulary:
         return rows
 
     @cached_property
+    def _by_plain_form(self) -> dict[str, int]:
+        """Those of `_by_form` that are ASCII, if the vocabulary has no upper-case letter.
+
+        Other forms take long to make; a text in ASCII does not need them.
+        """
+        rows: dict[str, int] = {}
+        for row, name in enumerate(self.words.names):
+            if name.isascii() or not (form := without_joiners(normalize(name))).isascii():
+                continue
+            if self.words.row(form.lower()) is None:
+                rows.setdefault(form.lower(), row)
+        return rows
+
+    @cached_property
     def _longest_unspaced(self) -> int:
         """Characters of the longest entry in a script without spaces; 0 if there is none."""
         names = (name for name in self.words.names if not name.isascii())
@@ -257,7 +271,7 @@ class WordVocabulary:
 
     def _respelt(self, word: str) -> int:
         if self.lower and not self.marks_digits and word.isascii():
-            return self._by_form.get(word, -1)
+            return self._by_plain_form.get(word, -1)
         small = word if self.lower else lower_case(word)
         spellings = [small]
         if self.marks_digits:
@@ -309,7 +323,7 @@ class WordVocabulary:
         if cut is not words:
             words, new = cut, cut.distinct[len(rows) :]
             rows = np.concatenate([rows, self.words.ids(new)])
-        unknown, forms = np.flatnonzero(rows < 0), self._by_form
+        unknown, forms = np.flatnonzero(rows < 0), self._by_plain_form
         plain = self.lower and not self.marks_digits
         others = [words.distinct[place] for place in unknown.tolist()]
         rows[unknown] = [
