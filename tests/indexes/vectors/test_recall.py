@@ -8,15 +8,14 @@ from indexes.vectors import approximate, exact
 from indexes.vectors.blocks import Block
 from indexes.vectors.faiss_engine.factory import build
 
-DIM, OWN = 48, 24
+DIM = 48
 
 
 def points(count, seed):
-    """Vectors off the origin that vary in 24 of 48 directions, each .93 of the one before."""
-    spread = 0.93 ** np.arange(OWN)
-    plane = np.linalg.qr(np.random.default_rng(0).standard_normal((DIM, DIM)))[0][: OWN + 1]
-    drawn = np.random.default_rng(seed).standard_normal((count, OWN)) * spread
-    return normalize_queries((drawn @ plane[:OWN] + 2 * plane[OWN]).astype(np.float32), DIM)
+    """Vectors in a narrow cone, as averages of words are, that vary by direction: .95^n."""
+    drawn = np.random.default_rng(seed).standard_normal((count, DIM)) * 0.95 ** np.arange(DIM)
+    drawn[:, -1] += 8
+    return normalize_queries(drawn.astype(np.float32), DIM)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def blocks():
     return [Block(keys[:2500], vectors[:2500]), Block(keys[2500:], vectors[2500:])]
 
 
-@pytest.mark.parametrize("factory", ["HNSW4", "IVF128,Flat", "SQ8_direct"])
+@pytest.mark.parametrize("factory", ["IVF128,Flat", "SQ8_direct", "SQ8"])
 def test_the_measured_recall_is_that_of_unseen_queries(blocks, factory):
     structure, none = build(factory, DIM, blocks), np.empty(0, np.int64)
     queries = points(300, 2)
