@@ -23,7 +23,8 @@ from retriever.images.decode import decode
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
 
-# Threads, and images per batch: few, since decoded photos take megabytes.
+# Threads, and images per batch. Each thread holds one decoded photo, where the processor's sizes
+# are known.
 MOST_THREADS, BATCH = 16, 16
 
 
@@ -69,7 +70,7 @@ def check_images(images: Sequence[Image]) -> None:
 
 
 def _embed(model: SentenceModel, images: Sequence[Image]) -> Matrix:
-    return model.embed_features(preprocess(model.parts, list(map(decode, images))))
+    return model.embed_features(preprocess(model.parts, map(decode, images)))
 
 
 def _each(

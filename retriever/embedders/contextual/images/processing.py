@@ -5,7 +5,7 @@ This module only calls the model's own objects, so that it does not import torch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,11 @@ def takes_images(model: Any) -> bool:
     return IMAGE in getattr(model, "modalities", ())
 
 
-def preprocess(model: Any, pictures: Sequence[Any]) -> dict[str, Any]:
-    """Return the features of images (of Pillow, or arrays), with the model's own processor."""
+def preprocess(model: Any, pictures: Iterable[Any]) -> dict[str, Any]:
+    """Return the features of images (of Pillow, or arrays) as the model's own processor does.
+
+    Each is resized before the next one is read, since decoded photos take megabytes.
+    """
     given = [{IMAGE: _resized(model, picture)} for picture in pictures]
     features: dict[str, Any] = model.preprocess(given, task="document")
     return features
