@@ -1,27 +1,31 @@
-"""Encoding of images with a loaded model: threads decode and preprocess them."""
+"""Encoding of images with a loaded model: each thread decodes, preprocesses and embeds a batch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexes.errors import InputError
 from indexes.images import Image
 from indexes.neighbors import COSINE
-from indexes.threads import threads
+from indexes.threads import sharing
 from retriever.embedders.base import Matrix, unit
 from retriever.embedders.contextual.images.processing import preprocess
+from retriever.embedders.devices import computing
 from retriever.images.decode import decode
 
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
 
-# Threads ahead of the model, and images per batch: few, since decoded photos take megabytes.
-MOST_THREADS, BATCH = 4, 16
+# Threads, and images per batch. Each thread holds one decoded photo, where the processor's sizes
+# are known.
+MOST_THREADS, BATCH = 16, 16
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,13 @@ class ModelImages:
         """
         check_images(images)
         model = self.model()
-        vectors = np.zeros((len(images), model.card.dim), np.float32)
-        size = self.batch_size or BATCH
-
-        def read(start: int) -> dict[str, Any]:
-            return preprocess(model.parts, list(map(decode, images[start : start + size])))
-
-        for start, features in _ahead(read, range(0, len(images), size)):
-            vectors[start : start + size] = model.embed_features(features)
+        if not images:
+            return np.zeros((0, model.card.dim), np.float32)
+        with sharing() as allowed:
+            count = min(MOST_THREADS, allowed, len(images))
+            size = min(self.batch_size or BATCH, math.ceil(len(images) / count))
+            parts = [images[start : start + size] for start in range(0, len(images), size)]
+            vectors = np.concatenate(list(_each(partial(_embed, model), parts, count)))
         return unit(vectors) if model.card.similarity == COSINE else vectors
 
 
@@ -66,18 +69,25 @@ def check_images(images: Sequence[Image]) -> None:
             )
 
 
-def _ahead(
-    read: Callable[[int], dict[str, Any]], starts: range
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each start with what `read` returns for it, in order; threads read several at once.
+def _embed(model: SentenceModel, images: Sequence[Image]) -> Matrix:
+    return model.embed_features(preprocess(model.parts, map(decode, images)))
 
-    They are done before the model computes: on a CPU it has all cores, and would wait for them.
+
+def _each(
+    embed: Callable[[Sequence[Image]], Matrix], parts: Sequence[Sequence[Image]], count: int
+) -> Iterator[Matrix]:
+    """Yield the vectors of each part, in order; `count` threads compute one part each.
+
+    A part is computed in one thread from the file to the vectors: decoding and resizing then use
+    all cores as the network does, and no thread waits for another.
     """
-    workers = min(MOST_THREADS, threads(), len(starts))
-    if workers < 2:
-        yield from ((start, read(start)) for start in starts)
+    if len(parts) == 1 or count == 1:
+        yield from map(embed, parts)
         return
-    with ThreadPoolExecutor(workers, "images") as pool:
-        for first in range(0, len(starts), workers):
-            some = starts[first : first + workers]
-            yield from zip(some, list(pool.map(read, some)), strict=True)
+
+    def alone(part: Sequence[Image]) -> Matrix:
+        with computing(1):
+            return embed(part)
+
+    with ThreadPoolExecutor(count, "images") as pool:
+        yield from pool.map(alone, parts)

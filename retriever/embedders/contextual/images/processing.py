@@ -5,7 +5,7 @@ This module only calls the model's own objects, so that it does not import torch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ UNREAD = {
     "processor_class",
     "return_tensors",
 }
+# The methods of processors whose resizing is known, see `_resized`.
+USUAL_STEPS = {"PilBackend.resize", "PilBackend._preprocess"}
 
 
 def takes_images(model: Any) -> bool:
@@ -31,10 +33,45 @@ def takes_images(model: Any) -> bool:
     return IMAGE in getattr(model, "modalities", ())
 
 
-def preprocess(model: Any, pictures: Sequence[Any]) -> dict[str, Any]:
-    """Return the features of images (of Pillow, or arrays), with the model's own processor."""
-    features: dict[str, Any] = model.preprocess([{IMAGE: one} for one in pictures], task="document")
+def preprocess(model: Any, pictures: Iterable[Any]) -> dict[str, Any]:
+    """Return the features of images (of Pillow, or arrays) as the model's own processor does.
+
+    Each is resized before the next one is read, since decoded photos take megabytes.
+    """
+    given = [{IMAGE: _resized(model, picture)} for picture in pictures]
+    features: dict[str, Any] = model.preprocess(given, task="document")
     return features
+
+
+def _resized(model: Any, picture: Any) -> Any:
+    """Return an image of Pillow at the size to which the processor would resize it, or as it is.
+
+    A processor that resizes with Pillow copies the complete photo several times, which takes as
+    long. It leaves an image of the right size as it is.
+    """
+    processor = _image_processor(model)
+    kind = type(processor)
+    steps = (getattr(kind, name, None) for name in ("resize", "_preprocess"))
+    if {getattr(step, "__qualname__", "") for step in steps} != USUAL_STEPS:
+        return picture
+    stated = settings_of(model)
+    size = _target(stated.get("size") or {}, getattr(picture, "size", ()))
+    if size is None or stated.get("do_resize") is not True or "resample" not in stated:
+        return picture
+    return picture.resize(size, stated["resample"])
+
+
+def _target(stated: Mapping[str, int], given: Any) -> tuple[int, int] | None:
+    """Return the width and height in pixels that a processor makes of `given`; None if unknown."""
+    if not isinstance(given, tuple) or len(given) != 2:  # an array has a number there
+        return None
+    if set(stated) == {"height", "width"}:
+        return stated["width"], stated["height"]
+    if set(stated) != {"shortest_edge"}:
+        return None
+    edge, (width, height) = stated["shortest_edge"], given
+    longest = int(edge * max(given) / min(given))
+    return (edge, longest) if width <= height else (longest, edge)
 
 
 def probe(model: Any) -> dict[str, Any]:
@@ -45,8 +82,7 @@ def probe(model: Any) -> dict[str, Any]:
 
 def settings_of(model: Any) -> dict[str, Any]:
     """Return what decides the features of an image: size, crop, mean, deviation, interpolation."""
-    processor: Any = model[0].processor
-    stated = getattr(processor, "image_processor", processor).to_dict()
+    stated = _image_processor(model).to_dict()
     own = getattr(model[0], "processing_kwargs", None) or {}
     settings = {**stated, **own.get("common", {}), **own.get(IMAGE, {})}
     kept = {
@@ -55,3 +91,8 @@ def settings_of(model: Any) -> dict[str, Any]:
         if value is not None and name not in UNREAD and not name.startswith("_")
     }
     return {**kept, "decoding": DECODING}
+
+
+def _image_processor(model: Any) -> Any:
+    processor = model[0].processor
+    return getattr(processor, "image_processor", processor)

@@ -7,13 +7,17 @@ import socket
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from indexes.errors import InputError, ModelNotAvailableError
 from indexes.images import Image
 from retriever.embedders import modalities_of
 from retriever.embedders.contextual.embedder import ContextualEmbedder
+from retriever.embedders.contextual.images.processing import preprocess
 from tests.support import clip
+from tests.support.laws import examples
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,40 @@ def test_photos_of_any_size_are_encoded_as_by_sentence_transformers(model, plain
     wanted = plain.encode(photos, normalize_embeddings=True)
     ours = model.encode_images([Image.of(photo) for photo in photos])
     np.testing.assert_allclose(ours, wanted, atol=1e-5)
+
+
+@settings(max_examples=examples(30), deadline=None)
+@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from(["edge", "both", "kept"]))
+def test_photos_are_preprocessed_as_by_the_processor_alone(plain, width, height, sizing):
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+    processor = plain[0].processor.image_processor
+    chosen = {
+        "edge": {},
+        "both": {"size": {"height": 9, "width": 14}},
+        "kept": {"do_resize": False},
+    }
+    before = {name: getattr(processor, name) for name in ("size", "do_resize")}
+    vars(processor).update(type(processor)(**{**processor.to_dict(), **chosen[sizing]}).__dict__)
+    try:
+        picture = Pillow.fromarray(pixels)
+        wanted = plain.preprocess([{"image": picture}], task="document")["pixel_values"]
+        assert (preprocess(plain, [picture])["pixel_values"] == wanted).all()
+    finally:
+        vars(processor).update(before)
+
+
+def test_threads_of_torch_are_as_before_after_images(model, images):
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        alone = model.encode_images(images[:1])
+        some = model.encode_images(images[:40])
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(some[:1], alone, atol=1e-6)
 
 
 def test_a_text_is_never_opened_as_a_file_or_fetched(model, plain, tmp_path, monkeypatch):
