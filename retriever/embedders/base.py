@@ -194,8 +194,11 @@ class Fittable(Protocol):
     def parameters(self) -> bytes | None:
         """Fitted parameters as bytes; None if there are none."""
 
-    def fitted(self, texts: Iterable[str]) -> Embedder:
-        """Return a copy fitted on the texts of a corpus, read once; self stays unchanged."""
+    def fitted(self, texts: Iterable[Any]) -> Embedder:
+        """Return a copy fitted on the texts of a corpus, read once; self stays unchanged.
+
+        An embedder with the modality `image` gets the images among them (`Image`), too.
+        """
 
     def with_parameters(self, parameters: bytes) -> Embedder:
         """Return a copy with parameters fitted earlier.
