@@ -9,15 +9,15 @@ documents by caption; the ten names of digits are queries. Writes `results/modal
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from benchmarks.certificate import certificate, save
 from indexes.images import Image
-from retriever import Collection, ContextualEmbedder, Document
+from retriever import ContextualEmbedder, Document
 from retriever.evaluation.measures import evaluate, means
 from tests.support import clip
 
@@ -45,50 +45,53 @@ def documents(seed: int) -> tuple[list[Document], dict[str, dict[str, int]]]:
     return found, qrels
 
 
-def measured(folder: Path, model: Path, seed: int) -> dict[str, dict[str, float]]:
-    """Return the gap and the quality of both kinds of index."""
+def measured(model: Path, seed: int) -> dict[str, dict[str, float]]:
+    """Return the gap and the quality without centers, with, and with centers of documents only."""
     rows, qrels = documents(seed)
-    of_images = {
-        name: {one: 1 for one in ones if one.startswith("image")} for name, ones in qrels.items()
-    }
+    texts = [one.text for one in rows if one.image is None]
+    images: list[Image] = [one.image for one in rows if one.image is not None]
+    doc_ids = [one.doc_id for one in rows if one.image is None]
+    doc_ids += [one.doc_id for one in rows if one.image is not None]
+    plain = ContextualEmbedder(model, runtime="torch")
+    centered = ContextualEmbedder(model, runtime="torch", center=True).fitted([*texts, *images])
     found = {}
-    with Collection.create(folder / f"{model.name}-{seed}") as collection:
-        collection.add(rows)
-        for name in ("plain", "centered"):
-            embedder = ContextualEmbedder(model, runtime="torch", center=name == "centered")
-            collection.build(name, embedder)
-            hits = collection.search_many(support.NAMES, index=name, k=K)
-            run = {
-                query: {hit.doc_id: hit.score for hit in some}
-                for query, some in zip(support.NAMES, hits, strict=True)
-            }
-            found[name] = {
-                "gap": gap(collection.embedder(name), rows),
-                f"R@{K} of images": means(evaluate(run, of_images, [f"R@{K}"]))[f"R@{K}"],
-                f"nDCG@{K}": means(evaluate(run, qrels, [f"nDCG@{K}"]))[f"nDCG@{K}"],
-            }
+    for name, of_documents, of_queries in (
+        ("plain", plain, plain),
+        ("centered", centered, centered),
+        ("documents centered", centered, plain),
+    ):
+        sides = of_documents.encode_documents(texts), of_documents.encode_images(images)
+        scores = of_queries.encode_queries(support.NAMES) @ np.concatenate(sides).T
+        run = {
+            query: dict(zip(doc_ids, row.tolist(), strict=True))
+            for query, row in zip(support.NAMES, scores, strict=True)
+        }
+        gap = float(np.linalg.norm(sides[0].mean(axis=0) - sides[1].mean(axis=0)))
+        found[name] = {"gap": gap, **quality(run, qrels)}
     return found
 
 
-def gap(embedder: Any, rows: Iterable[Document]) -> float:
-    """Return the distance between the mean vectors of texts and of images."""
-    texts = embedder.encode_documents([one.text for one in rows if one.image is None])
-    images: list[Image] = [one.image for one in rows if one.image is not None]
-    return float(np.linalg.norm(texts.mean(axis=0) - embedder.encode_images(images).mean(axis=0)))
+def quality(run: dict[str, dict[str, float]], qrels: dict[str, dict[str, int]]) -> dict[str, float]:
+    """Return the recall of images, and nDCG over images and texts."""
+    of_images = {
+        name: {one: 1 for one in ones if one.startswith("image")} for name, ones in qrels.items()
+    }
+    return {
+        f"R@{K} of images": means(evaluate(run, of_images, [f"R@{K}"]))[f"R@{K}"],
+        f"nDCG@{K}": means(evaluate(run, qrels, [f"nDCG@{K}"]))[f"nDCG@{K}"],
+    }
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        apart = support.digits_clip_apart(folder / "apart", APART)
+        apart = support.digits_clip_apart(Path(made) / "apart", APART)
         models = {"digits": support.digits_clip(), "digits, moved apart": apart}
         results = {
-            name: [measured(folder, model, seed) for seed in SEEDS]
-            for name, model in models.items()
+            name: [measured(model, seed) for seed in SEEDS] for name, model in models.items()
         }
     for name, seeds in results.items():
-        for kind in ("plain", "centered"):
-            values = {key: [round(one[kind][key], 3) for one in seeds] for key in seeds[0][kind]}
+        for kind, row in seeds[0].items():
+            values = {key: round(fmean(one[kind][key] for one in seeds), 3) for key in row}
             print(f"{name}, {kind}: {values}")
     save("modality_gap", certificate(command=COMMAND, seeds=list(SEEDS), results=results))
 
