@@ -56,10 +56,10 @@ class Centers:
     def centered(self, vectors: Matrix, modality: str) -> Matrix:
         """Return unit vectors v (n, dim), documents or queries, as (v - m) / |v - m|.
 
-        m is the center of their modality. A query by text is centered as the texts: with the query
-        as it is, scores are free of the mean of each modality, but keep the part of its own cone in
-        the differences of documents (measured: see `docs/images.md`). Rows of zeros stay, and so do
-        those at the center, which have no other direction.
+        m is the center of their modality, for a query by text that of the corpus's texts. With
+        queries as they are, fewer images were found (`docs/images.md`): such a query still has the
+        direction of its own cone. Rows of zeros stay, and so do those at the center, which have no
+        direction from it.
         """
         center: Matrix = getattr(self, modality)
         moved = vectors - center
