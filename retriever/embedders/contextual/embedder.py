@@ -276,17 +276,21 @@ class ContextualEmbedder:
         `first` or `last`. `spans` take the place of each text's words.
 
         Raises:
-            InputError: no such layer or value of `pieces`, or the model's tokenizer does not report
-                the positions of its tokens in a text.
+            InputError: no such layer or value of `pieces`, the model's tokenizer does not report
+                the positions of its tokens in a text, or the model preprocesses texts itself.
         """
         check_texts(texts)
         validate_pooling(pieces)
-        taken = self.word_layer if layer is None else layer
-        taken, tokenizer = resolve_layer(taken, self.layers, self.name), self._texts.tokenizer
+        tokenizer = self._texts.tokenizer
         if tokenizer is None:
-            raise InputError(
-                f"{self.name} has no vectors of words: its tokenizer reports no token offsets."
+            offsets = self.tokenizer_json is None
+            why = (
+                "its tokenizer reports no token offsets"
+                if offsets
+                else "it only gives one vector to an entire text"
             )
+            raise InputError(f"{self.name} has no vectors of words: {why}.")
+        taken = resolve_layer(self.word_layer if layer is None else layer, self.layers, self.name)
         most = self._texts.batch_size
         return encode_words_in_context(
             self._opened,
