@@ -46,7 +46,8 @@ def pad_as_trained(model: Any, length: int | None, chosen: int | None) -> None:
     Raises:
         InputError: another length was chosen.
     """
-    kind = getattr(model.transformers_model.config, "model_type", "")
+    config = getattr(model.transformers_model, "config", None)
+    kind = getattr(config, "model_type", "")
     if not takes_images(model) or kind not in PADDED:
         return
     if chosen is not None and chosen != length:
