@@ -82,7 +82,12 @@ class Documents:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
         # Every path is checked here, before the first document of any is read.
         records = chain.from_iterable(
-            [read_records(one, format=format, image=image) for one in sources]
+            [
+                read_records(
+                    one, format=format, image=image, is_known=self._store.corpus.images.has
+                )
+                for one in sources
+            ]
         )
         spans = self.split.spans if self.split else None
         known = SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}")

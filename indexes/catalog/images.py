@@ -49,6 +49,14 @@ class Images:
                 self._known = self._catalog.generation(), any_
         return self._known[1]
 
+    def has(self, doc_id: str, checksum: str) -> bool:
+        """Return whether the document of an id has an image with this checksum."""
+        sql = """
+            SELECT EXISTS (SELECT 1 FROM documents JOIN images USING (document)
+            WHERE doc_id = ? AND images.checksum = ?)
+        """
+        return self.exist() and bool(self._catalog.value(sql, [doc_id, checksum]))
+
     def of(self, documents: Iterable[int]) -> dict[int, Image]:
         """Return the images of some documents, by number; those without one are left out."""
         if not self.exist():

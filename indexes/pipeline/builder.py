@@ -39,8 +39,10 @@ from indexes.storage.files import new_file
 from indexes.vectors.blocks import rows_of
 from indexes.vectors.shards import MERGED_BYTES, for_similarity, keys_of, mergeable, rewritten
 
-# From the texts of all passages to the embedding to make. Called by the only writer.
-Make = Callable[[Iterator[str]], NewEmbedding]
+# Reads the contents of all passages; without images if the argument is false.
+ReadContents = Callable[[bool], Iterator[Content]]
+# From the contents to the embedding to make. Called by the only writer.
+Make = Callable[[ReadContents], NewEmbedding]
 
 COMMIT_SECONDS = 4.0
 BATCH_SECONDS = 2.0
@@ -61,7 +63,7 @@ class Builder:
         Fitted parameters are stored before anything is embedded, so that all vectors use the same.
         """
         registry = self.writer.registry
-        new = make(self.all_texts(progress))
+        new = make(partial(self.contents, progress))
         fitted = self.write_parameters(name, new)
         with self.writer.catalog.writing():
             embedding = registry.add_embedding(name, new, fitted)
@@ -139,12 +141,13 @@ class Builder:
             self.writer.set_index(row)
         return registry.index(name), embedded
 
-    def all_texts(self, progress: Progress) -> Iterator[str]:
-        """Yield the text of every passage, in key order; images are left out."""
-        corpus = self.writer.corpus
-        total = corpus.count_texts(1, corpus.stop_key())
-        for done, passage in enumerate(self.writer.texts(1, corpus.stop_key()), start=1):
-            yield passage.text
+    def contents(self, progress: Progress, images: bool) -> Iterator[Content]:
+        """Yield what every passage has to embed, in key order; texts only unless `images`."""
+        corpus, stop = self.writer.corpus, self.writer.corpus.stop_key()
+        total = corpus.count_passages(1, stop) if images else corpus.count_texts(1, stop)
+        passages = self.writer.passages(1, stop) if images else self.writer.texts(1, stop)
+        for done, passage in enumerate(passages, start=1):
+            yield passage.content
             if done % 1_000 == 0 or done == total:
                 progress(done, total)
 

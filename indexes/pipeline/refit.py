@@ -7,6 +7,7 @@ used for all documents until the embedder is refit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Refitter:
         If a document that the old vectors answer for fails now, nothing changes, so that it stays
         searchable, and the call can be repeated. One without an old vector does not prevent it.
         """
-        new = make(self._builder.all_texts(progress))
+        new = make(partial(self._builder.contents, progress))
         if new.fingerprint == old.fingerprint:
             self._keep_vectors(name, old, new)
             return self._builder.embed(old, lambda: encode, progress)

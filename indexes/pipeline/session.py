@@ -50,9 +50,14 @@ class WriteSession:
             return False
         return index.file is not None
 
-    def texts(self, first_key: int, stop_key: int) -> Iterator[Passage]:
-        """Yield the texts of an interval, in key order, read a few thousand at a time."""
+    def passages(self, first_key: int, stop_key: int) -> Iterator[Passage]:
+        """Yield the passages of an interval, in key order, read a few thousand at a time."""
         position = first_key
         while batch := self.corpus.passages(position, stop_key, READ_AT_ONCE):
-            yield from (passage for passage in batch if isinstance(passage.content, str))
+            yield from batch
             position = batch[-1].key + 1
+
+    def texts(self, first_key: int, stop_key: int) -> Iterator[Passage]:
+        """Yield the passages of an interval that are texts, in key order."""
+        passages = self.passages(first_key, stop_key)
+        return (passage for passage in passages if isinstance(passage.content, str))

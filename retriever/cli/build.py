@@ -139,7 +139,7 @@ def build(
     else:
         click.echo(_summary(report, index, "passage" if several else "document"))
     if report.fitted_texts is not None:
-        note(f"{index.model} was fitted on {report.fitted_texts:,} of the corpus's texts")
+        note(f"{index.model} was fitted on {report.fitted_texts:,} of the corpus's passages")
     if report.text.coverage is not None:
         note(f"{index.model} knows {100 * report.text.coverage:.1f} % of the corpus's words")
     if report.text.guessed:

@@ -94,7 +94,7 @@ def compare(
     answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
     latencies = steps.done(latency.measure(retrievers, test_set.contents, k))
     memories = {
-        one.name: steps.done(open_memory(collection, one.name, _a_text(test_set)))
+        one.name: steps.done(open_memory(collection, one.name, _a_query(test_set)))
         for one in (retrievers if memory else ())
     }
     info = collection.info()
@@ -274,9 +274,9 @@ def _queries(
     return queries
 
 
-def _a_text(test_set: TestSet) -> str:
-    """Return the first query that is a text, or else any."""
-    return next(filter(None, test_set.texts), "image")
+def _a_query(test_set: TestSet) -> str | Image:
+    """Return the first query that is a text, or else the first image."""
+    return next(filter(None, test_set.texts), None) or test_set.contents[0]
 
 
 def _retrievers(

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from indexes.images import Image
 from retriever.collection import Collection
 from retriever.evaluation.results import Cost
 from retriever.indexing.info import IndexInfo, with_parts
+from retriever.search.queries import Query
 
 TIMEOUT_SECONDS = 300.0
 # Measures before importing anything that an open index needs.
 CHILD = """
-import json, sys
+import base64, json, sys
 from indexes.progress import resident
 before = resident()
 from retriever.collection import Collection
-path, name, query = json.loads(sys.stdin.read())
+path, name, text, image = json.loads(sys.stdin.read())
 with Collection.open(path) as collection:
-    collection.search(query, index=name)
+    collection.search(text, image=image and base64.b64decode(image), index=name)
     print(max(0, resident() - before))
 """
 
@@ -65,13 +68,15 @@ def _distinct_embeddings(parts: Sequence[IndexInfo]) -> list[IndexInfo]:
     return list(found.values())
 
 
-def open_memory(collection: Collection, name: str, query: str) -> int | None:
+def open_memory(collection: Collection, name: str, query: Query) -> int | None:
     """Return the bytes that a fresh process uses to open an index and answer one query.
 
     Counted from a bare Python on: libraries and the model are included. None if the system does not
     report memory, if the process cannot load the index (a custom embedder), or after five minutes.
     """
-    task = json.dumps([str(collection.path.resolve()), name, query])
+    image = base64.b64encode(query.read()).decode() if isinstance(query, Image) else None
+    text = query if isinstance(query, str) else None
+    task = json.dumps([str(collection.path.resolve()), name, text, image])
     try:
         done = subprocess.run(
             # -P: run nothing from the user's current folder.

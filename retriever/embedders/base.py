@@ -19,7 +19,8 @@ from indexes.neighbors import COSINE, SIMILARITIES
 Matrix = NDArray[np.float32]
 # Stretches of one text, in characters, in order and disjoint.
 Spans = Sequence[tuple[int, int]]
-TEXT_ONLY = ("text",)
+TEXT = "text"
+TEXT_ONLY = (TEXT,)
 # The modality of an embedder that has `encode_images`.
 IMAGE = "image"
 
@@ -35,8 +36,9 @@ class Embedder(Protocol):
     An embedder may also have `modalities`, a tuple of the kinds of content that it encodes, such as
     `("text", "image")`, and `similarity`, how its vectors are compared: `cosine` (the default),
     `dot`, the inner product, or `euclidean`, the distance. For the latter two, rows keep their own
-    length. See `modalities_of` and `similarity_of`. They are not members of this protocol, so an
-    object without them is an `Embedder` as well.
+    length. Without the modality `text`, it is never given a text, and its indexes are searched by
+    images only. See `modalities_of` and `similarity_of`. They are not members of this protocol, so
+    an object without them is an `Embedder` as well.
     """
 
     @property
@@ -194,8 +196,11 @@ class Fittable(Protocol):
     def parameters(self) -> bytes | None:
         """Fitted parameters as bytes; None if there are none."""
 
-    def fitted(self, texts: Iterable[str]) -> Embedder:
-        """Return a copy fitted on the texts of a corpus, read once; self stays unchanged."""
+    def fitted(self, texts: Iterable[Any]) -> Embedder:
+        """Return a copy fitted on the texts of a corpus, read once; self stays unchanged.
+
+        An embedder with the modality `image` gets the images among them (`Image`), too.
+        """
 
     def with_parameters(self, parameters: bytes) -> Embedder:
         """Return a copy with parameters fitted earlier.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from retriever.formats.rows import ROW_ENDINGS, read_rows
 from retriever.formats.sources import STDIN, Source, locate, open_source, require_path, without_gz
 from retriever.images.check import check_image, require_pillow
 
+# Whether the document of an id has an image of this checksum already.
+IsKnown = Callable[[str, str], bool]
 DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
 
 ENDINGS = ROW_ENDINGS | dict.fromkeys(TEXT_ENDINGS, "text") | dict.fromkeys(IMAGE_ENDINGS, "image")
@@ -75,14 +77,16 @@ def read_records(
     *,
     format: str | None = None,  # noqa: A002
     image: str | None = None,
+    is_known: IsKnown = lambda doc_id, checksum: False,
 ) -> Iterator[Item]:
     """Yield `(place, item)` for every item of `read_documents`.
 
-    The place is `corpus.jsonl:17` (the line where the record starts), `corpus.parquet:row 3`,
-    `record 3` of an iterable, or the path of a text file.
+    An image that `is_known`, by the id of its document and its checksum, has been decoded before
+    and is not again. The place is `corpus.jsonl:17` (the line where the record starts),
+    `corpus.parquet:row 3`, `record 3` of an iterable, or the path of a text file.
     """
     if isinstance(source, str | os.PathLike):
-        return _checked(_read_path(os.fspath(source), format, image))
+        return _checked(_read_path(os.fspath(source), format, image), is_known)
     if format is not None:
         raise InputError(f"format '{format}' is for files; the source is {_kind(source)}.")
     if isinstance(source, Document | Mapping | bytes) or not isinstance(source, Iterable):
@@ -90,13 +94,17 @@ def read_records(
             f"The source is {_kind(source)}; expected a path or an iterable of Document or dict. "
             "For one document, pass a list of one."
         )
-    return _checked(_read_iterable(source, image))
+    return _checked(_read_iterable(source, image), is_known)
 
 
-def _checked(items: Iterator[Item]) -> Iterator[Item]:
+def _checked(items: Iterator[Item], is_known: IsKnown) -> Iterator[Item]:
     """Yield records, those of images that cannot be decoded as bad ones."""
     for place, item in items:
-        if isinstance(item, BadRecord) or item.image is None:
+        if (
+            isinstance(item, BadRecord)
+            or item.image is None
+            or is_known(item.doc_id, item.image.checksum)
+        ):
             yield place, item
             continue
         require_pillow()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, NewEmbed
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
 from indexes.neighbors import COSINE
+from indexes.pipeline.builder import ReadContents
 from indexes.pipeline.encoder import Encode
 from indexes.progress import Progress
 from indexes.store import Store
@@ -207,14 +208,15 @@ class _Source:
     dtype: str
     refit: bool = False
 
-    def make(self, texts: Iterator[str]) -> NewEmbedding:
-        """Fit the embedder on the texts if needed; return what the catalog keeps of it."""
+    def make(self, read: ReadContents) -> NewEmbedding:
+        """Fit the embedder on the corpus if needed; return what the catalog keeps of it."""
         attributes: dict[str, Any] = {}
         if self.refit or (isinstance(self.embedder, Fittable) and self.embedder.needs_fit):
-            # `zip` draws a number only after a text, so the next number is the count of texts read.
+            contents = read(IMAGE in modalities_of(self.embedder))
+            # `zip` draws a number only after a content: the next number is the count of those read.
             numbers = itertools.count()
-            read = (text for text, _ in zip(texts, numbers, strict=False))
-            self.embedder = self.embedder.fitted(read)
+            read_ones = (content for content, _ in zip(contents, numbers, strict=False))
+            self.embedder = self.embedder.fitted(read_ones)
             attributes["fitted"] = {"documents": self.store.count(), "texts": next(numbers)}
         self.models.keep(self.embedder)
         return new_embedding(self.embedder, self.dtype, self.store.folder, attributes)

@@ -20,6 +20,7 @@ from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import Embedder, TextReport, modalities_of, similarity_of
+from retriever.embedders.base import IMAGE, TEXT
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 
@@ -139,10 +140,10 @@ def _check(wanted: BuildRequest) -> None:
             f"The embedder is {kind}; expected an object with name, dim, fingerprint, "
             "encode_documents and encode_queries, such as StaticEmbedder('glove-6b-50d')."
         )
-    if embedder is not None and "text" not in (takes := modalities_of(embedder)):
+    if embedder is not None and not {TEXT, IMAGE} & {*(takes := modalities_of(embedder))}:
         raise InputError(
-            f"The embedder {embedder.name} encodes {', '.join(takes) or 'nothing'}, not text; "
-            "the passages of a collection are text. Choose an embedder of text."
+            f"The embedder {embedder.name} encodes {', '.join(takes) or 'nothing'}; the passages "
+            "of a collection are texts and images. Choose an embedder of one of these."
         )
     if embedder is not None:
         similarity_of(embedder)

@@ -33,6 +33,7 @@ from retriever.embedders import (
 )
 from retriever.embedders.base import (
     IMAGE,
+    TEXT,
     EncodesImages,
     Fittable,
     Matrix,
@@ -284,18 +285,19 @@ def _missing_message(index: str, path: Path) -> str:
 def encode(embedder: Embedder, contents: Sequence[Content]) -> tuple[Matrix, dict[str, int]]:
     """Return the vectors of texts and images, and what the embedder counted meanwhile.
 
-    An image gets zeros, as a text with nothing to embed, unless the embedder encodes images.
+    Those of a kind that the embedder does not encode get zeros, as a text with nothing to embed.
     """
+    takes = modalities_of(embedder)
     texts = [content for content in contents if isinstance(content, str)]
     images = [content for content in contents if isinstance(content, Image)]
-    if not images:
+    if not images and TEXT in takes:
         return _encode_texts(embedder, texts)
     is_text = np.array([isinstance(content, str) for content in contents])
     vectors, report = np.zeros((len(contents), embedder.dim), np.float32), dict[str, int]()
-    if texts:
+    if texts and TEXT in takes:
         rows, report = _encode_texts(embedder, texts)
         vectors[is_text] = as_rows(np.flatnonzero(is_text).tolist(), rows, embedder.dim)
-    if IMAGE in modalities_of(embedder):
+    if images and IMAGE in takes:
         rows = cast(EncodesImages, embedder).encode_images(images)
         vectors[~is_text] = as_rows(np.flatnonzero(~is_text).tolist(), rows, embedder.dim)
     return vectors, report

@@ -20,6 +20,7 @@ from indexes.search.snapshot import Snapshot
 from retriever.advice import shell_command
 from retriever.embedders.base import (
     IMAGE,
+    TEXT,
     TEXT_ONLY,
     Embedder,
     ReportsCoverage,
@@ -115,8 +116,9 @@ class DenseFinder(_SingleIndex):
         if len(vectors) == 1 and vectors.item(0):  # the usual case needs no more than one number
             return [()]
         known = np.any(vectors, axis=1).tolist()
+        what = "known word" if TEXT in self.modalities() else "image"
         return [
-            () if found else (_unknown(query, self.embedder.name),)
+            () if found else (_unknown(query, self.embedder.name, what),)
             for query, found in zip(queries.contents, known, strict=True)
         ]
 

@@ -11,7 +11,7 @@ import numpy as np
 from indexes.errors import InputError, RetrieverError
 from indexes.images import Image
 from indexes.lexical.bm25 import Terms, terms_of
-from retriever.embedders.base import IMAGE, Embedder, EncodesImages, Matrix, modalities_of
+from retriever.embedders.base import IMAGE, TEXT, Embedder, EncodesImages, Matrix, modalities_of
 from retriever.embedders.validation import first_line
 
 # A text, or an image to search by.
@@ -52,7 +52,7 @@ class Queries:
     def vectors(self, embedder: Embedder) -> Matrix:
         """Return the vectors (len(contents), dim) that an embedder gives them.
 
-        An image gets zeros, which find nothing, from an embedder of texts only.
+        An image gets zeros, which find nothing, from an embedder of texts only; and the reverse.
 
         Raises:
             InputError: it cannot encode a query, or gives it a value that is not finite.
@@ -100,16 +100,17 @@ class Queries:
 
 
 def encode_queries(embedder: Embedder, contents: Sequence[Query]) -> Matrix:
-    """Return the vectors (len(contents), dim) of queries; zeros for images if it takes none."""
+    """Return the vectors (len(contents), dim) of queries; zeros for a kind that it lacks."""
     images = [one for one in contents if isinstance(one, Image)]
-    if not images:
+    takes = modalities_of(embedder)
+    if not images and TEXT in takes:
         return embedder.encode_queries(cast(Sequence[str], contents))
     texts = [one for one in contents if isinstance(one, str)]
     vectors = np.zeros((len(contents), embedder.dim), np.float32)
     is_image = np.array([isinstance(one, Image) for one in contents])
-    if texts:
+    if texts and TEXT in takes:
         vectors[~is_image] = embedder.encode_queries(texts)
-    if IMAGE in modalities_of(embedder):
+    if images and IMAGE in takes:
         vectors[is_image] = cast(EncodesImages, embedder).encode_images(images)
     return vectors
 

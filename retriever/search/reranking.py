@@ -28,8 +28,8 @@ class RerankingFinder(Combination):
     reranker: Reranker
 
     def modalities(self) -> Sequence[str]:
-        """Return `text`: a reranker reads no image as a query."""
-        return TEXT_ONLY
+        """Return `text` if it finds candidates: a reranker reads no image as a query."""
+        return [one for one in self.parts[0].modalities() if one in TEXT_ONLY]
 
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None

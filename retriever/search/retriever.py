@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import dotted_fields
@@ -101,13 +102,24 @@ class Retriever:
         """Check that the index can be searched by these kinds of queries.
 
         Raises:
-            InputError: there is an image among them, and it encodes only text.
+            InputError: there is an image among them and it encodes only text, or the reverse.
         """
-        if IMAGE in queries.modalities() and IMAGE not in self.finder.modalities():
+        lacking = queries.modalities() - self._takes
+        if IMAGE in lacking:
             raise InputError(
                 f"Index '{self.name}' encodes only text: it cannot be searched by an image. Choose "
                 "an index of a model that takes images, such as CLIP, or search by text."
             )
+        if lacking:
+            raise InputError(
+                f"Index '{self.name}' encodes no text: it cannot be searched by one. Choose an "
+                "index of a model that takes text, or search by an image."
+            )
+
+    @cached_property
+    def _takes(self) -> frozenset[str]:
+        """The kinds of queries that the index can be searched by."""
+        return frozenset(self.finder.modalities())
 
     def run(self, queries: Mapping[str, Query], k: int) -> Run:
         """Return the `k` best documents of every query id, without texts; see `search_many`."""

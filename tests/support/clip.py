@@ -20,6 +20,13 @@ VERSION = 2
 KEPT = Path(__file__).parents[2] / ".cache" / f"digits-clip-{VERSION}"
 
 
+# The last bias of each tower, and the projection after it.
+GAP = (
+    ("text_model.final_layer_norm.bias", "text_projection.weight"),
+    ("vision_model.post_layernorm.bias", "visual_projection.weight"),
+)
+
+
 def caption(digit):
     return TEMPLATES[0].format(NAMES[digit])
 
@@ -61,6 +68,25 @@ def digits_clip():
         except OSError:  # another process was faster
             shutil.rmtree(work)
     return KEPT
+
+
+def digits_clip_apart(folder, size):
+    """Save a copy whose texts and images lie apart, as in a large CLIP: a modality gap.
+
+    The output of each tower is moved by a vector of the length `size`, all texts by one, all images
+    by another. Projections have no bias: that of the layer before them is moved instead.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(digits_clip(), folder)
+    weights, draw = load_file(folder / "model.safetensors"), np.random.default_rng(7)
+    for bias, projection in GAP:
+        offset = draw.normal(size=len(weights[projection]))
+        offset *= size / np.linalg.norm(offset)
+        moved = weights[bias] + np.linalg.pinv(weights[projection]) @ offset
+        weights[bias] = moved.astype(np.float32)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
 
 
 def processor_of_digits():

@@ -130,13 +130,18 @@ def _two(collection: Collection) -> None:
 
 
 def _add_file(collection: Collection, extra: Path) -> None:
+    """Add texts with images that are copied: one that is there already, and two of a new one."""
     source = extra / "new.jsonl"
     if not source.exists():
+        for name, color in (("red", RED), ("green", picture((0, 255, 0)))):
+            (extra / f"{name}.png").write_bytes(color)
         lines = [
             {"id": d.doc_id, "title": d.title, "text": d.text, "metadata": d.metadata} for d in NEW
         ]
+        for line, name in zip(lines[1:], ("red", "green", "green"), strict=True):
+            line["image"] = f"{name}.png"
         source.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    collection.add(source)
+    collection.add(source, image="image", copy_images=True)
 
 
 def _delete(collection: Collection, extra: Path) -> None:

@@ -44,6 +44,21 @@ class Colors(Axes):
         return unit(np.array([_mean_color(image.read()) for image in images], np.float32))
 
 
+class Eyes(Colors):
+    """The images of `Colors` alone; it must not be given a text."""
+
+    modalities = ("image",)
+
+    def __init__(self):
+        super().__init__("eyes")
+        self.fingerprint = fingerprint_of(kind="eyes")
+
+    def encode_documents(self, texts):
+        raise AssertionError(f"asked to encode texts: {texts}")
+
+    encode_queries = encode_documents
+
+
 def _mean_color(data):
     with Pillow.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"), np.float64).mean((0, 1))

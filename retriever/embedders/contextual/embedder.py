@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import InputError
+from indexes.errors import DamageError, InputError
 from indexes.images import Image
 from retriever.embedders.base import (
     IMAGE,
@@ -19,11 +20,14 @@ from retriever.embedders.base import (
     TextReport,
     WordVectors,
     check_texts,
+    fingerprint_of,
+    fingerprint_parts,
 )
 from retriever.embedders.contextual.encode_texts import ModelTexts
 from retriever.embedders.contextual.encode_words import encode_words_in_context
+from retriever.embedders.contextual.images.centering import Centers, check_center
 from retriever.embedders.contextual.images.encode import ModelImages
-from retriever.embedders.contextual.model_info import RUNTIMES, EncodingOptions
+from retriever.embedders.contextual.model_info import RUNTIMES, EncodingOptions, ModelInfo
 from retriever.embedders.contextual.options import check_prompt_length, options_of, validate_options
 from retriever.embedders.contextual.runtime import opened
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
@@ -52,7 +56,9 @@ class ContextualEmbedder:
     prompt. `dim`: keep only the first `dim` values of a vector, for models trained for that
     (Matryoshka). `similarity`: `cosine`, `dot` (the inner product) or `euclidean` (the distance);
     by default, what the model declares. Vectors that the model itself normalizes are compared by
-    the cosine, which ranks them as the others do. `normalize`: only true is supported.
+    the cosine, which ranks them as the others do. `normalize`: only true is supported. `center`,
+    for models of two modalities: texts and images are centered, each around the mean of a corpus,
+    so that texts do not outrank images for being texts; see `images/centering.py`.
 
     `runtime` is `torch`, `onnx` (onnxruntime with a graph that is exported once into the user's
     cache, and compared with torch before use), or `auto`, the faster one on this machine (see
@@ -94,6 +100,7 @@ class ContextualEmbedder:
         document_prompt: str | None = None,
         similarity: str | None = None,
         normalize: bool = True,
+        center: bool = False,
     ) -> None:
         check_count("batch_size", batch_size)
         check_one_of("runtime", runtime, RUNTIMES)
@@ -122,6 +129,11 @@ class ContextualEmbedder:
         self._texts = ModelTexts(self._opened, tokenizer if card.plain else None, batch_size)
         self.modalities = tuple(card.modalities)
         self._images = ModelImages(self._opened.model, batch_size)
+        self._center = center
+        self._centers: Centers | None = None
+        if center:
+            check_center(self.name, card)
+            self.fingerprint = _fingerprint(card, None)
 
     def in_precision(self, precision: str | None = None) -> ContextualEmbedder:
         """Return the same model in another precision, with the runtime that is faster for it.
@@ -132,7 +144,8 @@ class ContextualEmbedder:
         if wanted == self.precision:
             return self
         options = {**self.spec.options, "precision": wanted, "runtime": "auto"}
-        return ContextualEmbedder(self.spec.model, **options)
+        other = ContextualEmbedder(self.spec.model, **options)
+        return other if self._centers is None else other._with(self._centers)
 
     def in_batches(self, batch_size: int) -> ContextualEmbedder:
         """Return a copy that shares the loaded model and reads at most `batch_size` texts at once.
@@ -161,9 +174,52 @@ class ContextualEmbedder:
             "runtime": None if self._runtime == "auto" else self._runtime,
             "precision": None if self.precision == "float32" else self.precision,
             **options_of(self._choices),
+            "center": self._center or None,
         }
         given = {name: value for name, value in options.items() if value is not None}
         return EmbedderSpec("contextual", model, given)
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether `center` was chosen and there are no centers yet."""
+        return self._center and self._centers is None
+
+    @property
+    def parameters(self) -> bytes | None:
+        """The centers as bytes; None if there are none."""
+        return None if self._centers is None else self._centers.to_bytes()
+
+    def fitted(self, contents: Iterable[str | Image]) -> ContextualEmbedder:
+        """Return a copy with the centers of a corpus, read once; without `center`, itself."""
+        if not self._center:
+            return self
+        encode = self._texts.encode
+        return self._with(
+            Centers.of(
+                contents, self.dim, lambda texts: encode(texts, "document")[0], self._images.encode
+            )
+        )
+
+    def with_parameters(self, parameters: bytes) -> ContextualEmbedder:
+        """Return a copy with earlier centers.
+
+        Raises:
+            DamageError: the bytes are damaged, or were fitted for another model or other options.
+        """
+        centers = Centers.from_bytes(parameters)
+        if not self._center or len(centers.text) != self.dim:
+            raise DamageError(
+                f"The stored fit was fitted for other options than those of {self.name}. "
+                "Build the index with --refit."
+            )
+        return self._with(centers)
+
+    def _with(self, centers: Centers) -> ContextualEmbedder:
+        other = copy.copy(self)
+        other._centers = centers
+        digest = hashlib.sha256(centers.to_bytes()).hexdigest()
+        other.fingerprint = _fingerprint(self._opened.card, digest)
+        return other
 
     def encode_documents(self, texts: Sequence[str]) -> Matrix:
         """Return vectors (len(texts), dim) float32, with the model's document prompt.
@@ -171,11 +227,11 @@ class ContextualEmbedder:
         Raises:
             InputError: see `check_texts`.
         """
-        return self._texts.encode(texts, "document")[0]
+        return self.encode_and_report(texts)[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Return vectors (len(texts), dim) float32, with the model's query prompt."""
-        return self._texts.encode(texts, "query")[0]
+        return self._centered(self._texts.encode(texts, "query")[0], "text")
 
     def encode_images(self, images: Sequence[Image]) -> Matrix:
         """Return vectors (len(images), dim) float32, comparable with those of texts.
@@ -185,15 +241,24 @@ class ContextualEmbedder:
         """
         if IMAGE not in self.modalities:
             raise InputError(f"{self.name} encodes only text, no images. Choose a CLIP model.")
-        return self._images.encode(images)
+        return self._centered(self._images.encode(images), IMAGE)
 
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
         """Return `encode_documents(texts)`, and counts of truncated texts, tokens and positions."""
-        return self._texts.encode(texts, "document")
+        vectors, report = self._texts.encode(texts, "document")
+        return self._centered(vectors, "text"), report
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """Count the queries that are truncated at `max_length`, prompt included."""
         return self._texts.report(texts, "query")
+
+    def _centered(self, vectors: Matrix, modality: str) -> Matrix:
+        if self._center and self._centers is None:
+            raise InputError(
+                f"{self.name} is to center vectors, but was not fitted on a corpus. Build an index "
+                "with it, or call fitted with the texts and images first."
+            )
+        return vectors if self._centers is None else self._centers.centered(vectors, modality)
 
     def encode_words(
         self,
@@ -211,17 +276,21 @@ class ContextualEmbedder:
         `first` or `last`. `spans` take the place of each text's words.
 
         Raises:
-            InputError: no such layer or value of `pieces`, or the model's tokenizer does not report
-                the positions of its tokens in a text.
+            InputError: no such layer or value of `pieces`, the model's tokenizer does not report
+                the positions of its tokens in a text, or the model preprocesses texts itself.
         """
         check_texts(texts)
         validate_pooling(pieces)
-        taken = self.word_layer if layer is None else layer
-        taken, tokenizer = resolve_layer(taken, self.layers, self.name), self._texts.tokenizer
+        tokenizer = self._texts.tokenizer
         if tokenizer is None:
-            raise InputError(
-                f"{self.name} has no vectors of words: its tokenizer reports no token offsets."
+            offsets = self.tokenizer_json is None
+            why = (
+                "its tokenizer reports no token offsets"
+                if offsets
+                else "it only gives one vector to an entire text"
             )
+            raise InputError(f"{self.name} has no vectors of words: {why}.")
+        taken = resolve_layer(self.word_layer if layer is None else layer, self.layers, self.name)
         most = self._texts.batch_size
         return encode_words_in_context(
             self._opened,
@@ -232,6 +301,11 @@ class ContextualEmbedder:
             batch_size=most,
             spans=spans,
         )
+
+
+def _fingerprint(card: ModelInfo, centers: str | None) -> str:
+    """Return the fingerprint of a model whose vectors are centered; None: not fitted yet."""
+    return fingerprint_of(**fingerprint_parts(card.fingerprint), center=True, fitted=centers)
 
 
 def _last(name: str | os.PathLike[str]) -> str:

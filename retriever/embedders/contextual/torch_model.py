@@ -14,7 +14,11 @@ from retriever.embedders.base import IMAGE, TEXT_ONLY, Matrix
 from retriever.embedders.contextual import inspection
 from retriever.embedders.contextual.batching import Batch
 from retriever.embedders.contextual.fingerprint import fingerprint_of_model
-from retriever.embedders.contextual.images.processing import takes_images
+from retriever.embedders.contextual.images.processing import (
+    check_batches,
+    pad_as_trained,
+    takes_images,
+)
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
 from retriever.embedders.contextual.overrides import apply_overrides, count_layers, layer_of_tokens
 from retriever.embedders.contextual.similarity import similarity_notes, similarity_of_model
@@ -59,11 +63,14 @@ class SentenceModel:
         self._stated_length = inspection.finite_length(model.max_seq_length)
         inspection.keep_positions(model)
         inspection.enable_padding(model)
+        pad_as_trained(model, self.most, choices.max_length)
         # Also for float32: a checkpoint saved in half precision would be computed in it.
         _compute_in(model, choices.precision)
         settle_weights(model, reports)
         self._chosen_dim = apply_overrides(model, choices)
         model.eval()
+        if takes_images(model):
+            check_batches(model)
 
     @cached_property
     def card(self) -> ModelInfo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -10,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import DamageError
 from retriever.embedders.base import Matrix
+from retriever.embedders.sealed import seal, unseal
 from retriever.embedders.static import weighting as weights
 from retriever.embedders.static.components import CommonComponents, top_components
 from retriever.embedders.static.corpus_counts import WordCounts
 from retriever.embedders.static.vocabulary import Vocabulary
 
-# The first bytes: a name and a version, then SHA-256 of all that follows.
+# The first bytes: a name and a version; see `seal`.
 HEAD = b"retriever fit 1\n"
-DIGEST = 32
 # A word that occurs once weighs as much as an unseen one: no need to keep it.
 KEPT = 2
 # With fewer distinct words than this times the dimension, common directions are unreliable.
@@ -77,19 +75,12 @@ class Fit:
         }
         file = BytesIO()
         np.savez(file, allow_pickle=False, **arrays)
-        payload = file.getvalue()
-        return HEAD + hashlib.sha256(payload).digest() + payload
+        return seal(HEAD, file.getvalue())
 
     @staticmethod
     def from_bytes(kept: bytes) -> Fit:
         """Read what `to_bytes` wrote, or raise `DamageError`."""
-        payload = kept[len(HEAD) + DIGEST :]
-        if kept != HEAD + hashlib.sha256(payload).digest() + payload:
-            raise DamageError(
-                "The stored fit is damaged, or was written by another version. "
-                "Build the index with --refit."
-            )
-        with np.load(BytesIO(payload), allow_pickle=False) as arrays:
+        with np.load(BytesIO(unseal(HEAD, kept)), allow_pickle=False) as arrays:
             joined = arrays["others"].tobytes().decode()
             parts: dict[str, Any] = {name: arrays[name] for name in ARRAYS}
             parts["texts"], parts["words"] = arrays["counts"].tolist()

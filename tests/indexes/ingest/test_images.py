@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 from indexes.errors import DamageError, FailedTextsError, InputError
 from indexes.images import Image
 from retriever import Collection, Document, HashingEmbedder
+from retriever.formats import documents
 from tests.support.pictures import BLUE, GREEN, RED, Colors, picture
 from tests.support.toy import ids, refused
 
@@ -221,3 +222,18 @@ def test_images_that_are_all_gone_are_each_at_fault_and_not_the_embedder(
         collection.build("colors", Colors())
     assert {failed.doc_id for failed in caught.value.failed} == {path.name for path in paths}
     assert ids(collection.search("green", k=1)) == ["text"]
+
+
+def test_an_image_is_decoded_again_only_if_it_has_changed(collection, tmp_path, monkeypatch):
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path, color in zip(paths, (RED, BLUE), strict=True):
+        path.write_bytes(picture(color))
+    collection.add(*paths)
+    decoded = []
+    monkeypatch.setattr(documents, "check_image", lambda image: decoded.append(image.source))
+    assert collection.add(*paths).unchanged == 2
+    paths[1].write_bytes(picture(RED))  # the other document's, but new to this one
+    assert collection.add(*paths).changed == 1
+    assert decoded == [str(paths[1])]
+    assert collection.add(*paths, copy_images=True).changed == 2  # copied, and not decoded
+    assert decoded == [str(paths[1])]

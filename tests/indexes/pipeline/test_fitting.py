@@ -346,7 +346,7 @@ def test_the_command_line_fits_and_refits(corpus, words, monkeypatch):
     monkeypatch.chdir(corpus.path.parent)
     build = ("build", "c", "idf")
     idf = ("--embedder", f"static:{words}", "-o", "weighting", "idf")
-    assert "toy was fitted on 4 of the corpus's texts" in invoke(*build, *idf).stderr
+    assert "toy was fitted on 4 of the corpus's passages" in invoke(*build, *idf).stderr
     before = corpus.index_info("idf").fingerprint
     assert found(corpus, "idf")[0] == ("both", 1.0)
     corpus.add(MORE)

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from indexes.images import Image
 from retriever import Document, HashingEmbedder, compare
-from retriever.comparison.cost import cost_of, leaves
+from retriever.comparison.cost import cost_of, leaves, open_memory
 from retriever.comparison.latency import measure
+from tests.support.pictures import picture
 from tests.support.toy import QRELS, QUERIES, SECOND, Axes
 
 
@@ -103,6 +105,14 @@ def test_memory_is_measured_for_any_query_in_any_folder(collection, tmp_path, mo
     collection.build("floor", HashingEmbedder(8))
     row = compare(collection, ["floor"], {"q": "word " * 60_000}, memory=True).rows["floor"]
     assert row.cost.open_memory > 1_000_000
+
+
+def test_memory_is_measured_by_an_image_where_the_query_is_one(collection):
+    collection.add([Document("d", "word")])
+    collection.build("floor", HashingEmbedder(8))
+    # The other process is given the image itself, by which this index cannot be searched.
+    assert open_memory(collection, "floor", Image.of_bytes(picture())) is None
+    assert open_memory(collection, "floor", "word") > 1_000_000
 
 
 def test_latency_is_sampled_evenly(compass):

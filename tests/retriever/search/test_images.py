@@ -7,7 +7,7 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.commands import fail
-from tests.support.pictures import BLUE, GREEN, RED, Colors, picture
+from tests.support.pictures import BLUE, GREEN, RED, Colors, Eyes, picture
 
 
 @pytest.fixture
@@ -54,6 +54,21 @@ def test_bm25_adds_nothing_to_a_fusion_and_says_so(colors):
 def test_an_index_of_texts_is_not_searched_by_an_image(colors, index):
     with pytest.raises(InputError, match=f"Index '{index}' encodes only text: it cannot be"):
         colors.search(image=picture(), index=index)
+
+
+def test_an_embedder_of_images_alone_is_searched_by_images(colors):
+    assert colors.build("eyes", Eyes()).embedded == 6
+    hits = colors.search(image=picture(BLUE), index="eyes", k=9)
+    assert [hit.doc_id for hit in hits] == ["sea", "rose"]
+    colors.fuse("seen", ["eyes", "bm25"])
+    assert [hit.doc_id for hit in colors.search(image=picture(BLUE), index="seen", k=1)] == ["sea"]
+    hits = colors.search("rose", index="seen", k=9)
+    assert [hit.doc_id for hit in hits] == ["rose"]
+    assert hits.notes == ("No image in 'rose': eyes finds nothing for it.",)
+    colors.cascade("never", "eyes", "bm25")
+    for index in ("eyes", "never"):
+        with pytest.raises(InputError, match=f"Index '{index}' encodes no text: it cannot be"):
+            colors.search("rose", index=index)
 
 
 def test_a_bad_query_is_one_sentence(colors, tmp_path):

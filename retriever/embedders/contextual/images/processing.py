@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from indexes.errors import InputError
 from retriever.embedders.base import IMAGE
 from retriever.images.decode import DECODING
 
@@ -27,10 +28,58 @@ UNREAD = {
 # The methods of processors whose resizing is known, see `_resized`.
 USUAL_STEPS = {"PilBackend.resize", "PilBackend._preprocess"}
 
+# Networks that read the padding of texts, and were trained with all of them padded to one length.
+PADDED = ("siglip", "siglip2")
+# Of values of unit vectors; rounding in half precision makes some thousandths.
+BATCH_TOLERANCE = 0.02
+
 
 def takes_images(model: Any) -> bool:
     """Return whether a `SentenceTransformer` encodes images."""
     return IMAGE in getattr(model, "modalities", ())
+
+
+def pad_as_trained(model: Any, length: int | None, chosen: int | None) -> None:
+    """Make a model of two modalities pad all texts to `length`, if it was trained with such texts.
+
+    SigLIP takes a text's vector from its last position, whether it is padding or not, and
+    sentence-transformers pads to the longest text of a batch.
+
+    Raises:
+        InputError: another length was chosen.
+    """
+    config = getattr(model.transformers_model, "config", None)
+    kind = getattr(config, "model_type", "")
+    if not takes_images(model) or kind not in PADDED:
+        return
+    if chosen is not None and chosen != length:
+        raise InputError(
+            f"max_length is {chosen}; this {kind} model was trained with texts padded to {length} "
+            "tokens and needs that length. Leave max_length out."
+        )
+    given = model[0].processing_kwargs
+    text = {"padding": "max_length", "max_length": length, **given.get("text", {})}
+    model[0].processing_kwargs = {**given, "text": text}
+
+
+def check_batches(model: Any) -> None:
+    """Check that the vector of a text does not depend on the texts that are encoded with it.
+
+    Raises:
+        InputError: it does.
+    """
+    texts = [{"text": text} for text in ("a", "a b c d e f g h")]
+    options = {"normalize_embeddings": True, "show_progress_bar": False}
+    alone, together = (
+        np.asarray(model.encode(some, convert_to_tensor=True, **options)[0].float().cpu())
+        for some in (texts[:1], texts)
+    )
+    if np.abs(alone - together).max() > BATCH_TOLERANCE:
+        raise InputError(
+            f"{type(model.transformers_model).__name__} gives a text another vector next to longer "
+            "ones: it reads the padding. Choose a CLIP, or state the padding that it was trained "
+            "with in the processing_kwargs of its sentence_bert_config.json."
+        )
 
 
 def preprocess(model: Any, pictures: Iterable[Any]) -> dict[str, Any]:

@@ -173,6 +173,13 @@ def test_a_model_of_texts_refuses_images(images, tmp_path):
         words.encode_images(images[:1])
 
 
+def test_a_clip_has_no_vectors_of_words(model):
+    message = "digits-clip-2 has no vectors of words: it only gives one vector to an entire text"
+    for options in ({}, {"layer": 1}):
+        with pytest.raises(InputError, match=message):
+            model.encode_words(["a seven"], **options)
+
+
 def test_onnxruntime_is_refused_in_one_sentence(folder):
     with pytest.raises(InputError, match=r"cannot run in onnxruntime: .* Choose runtime torch\."):
         ContextualEmbedder(folder, runtime="onnx")
