@@ -131,9 +131,11 @@ def _write_out(folder: Folder, path: Path, kept: Callable[[], bool]) -> None:
 
 
 def fingerprint(root: Path) -> str:
-    """A checksum of all names and bytes below a folder."""
+    """A checksum of all names and bytes below a folder that whoever opens it next can see."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
+        if path.name.endswith("-shm"):
+            continue  # SQLite empties it where no process has it open
         # Which process was writing, and since when: reported to others while it lives, and no more.
         counts = path.is_file() and path.name != "writer.json"
         content = path.read_bytes() if counts else b""

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import indexes.progress
 from tests.support.faults_disk import Disk, File, Folder
 from tests.support.faults_sqlite import Vfs, watch_commits
 
@@ -89,7 +90,9 @@ class Faults:
         # The same run writes the same bytes: its random numbers and its clock are the same. Whoever
         # checks what is left draws others, so that no log of his fits to one that he has found.
         self._vfs = Vfs(self, seed=bool(mode))
-        time.perf_counter = lambda: 0.0  # what took how long is written to the catalog
+        # What took how long, and how much memory, is written to the catalog.
+        time.perf_counter = lambda: 0.0
+        indexes.progress.resident = lambda: 0
 
     def inside(self, path: Any) -> str | None:
         """The absolute path of the root or a file below, not of SQLite's shared memory; or None."""
