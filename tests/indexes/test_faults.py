@@ -63,6 +63,12 @@ def test_a_fault_at_any_step_leaves_the_state_before_or_after(operation):
     assert all(report["ran"][mode]["cases"] > 0 for mode in modes)
 
 
+def left(disk, place, kept):
+    """What is left of the files of a disk, where what was not synced is kept or not."""
+    disk.lose_power(lambda: kept, place)
+    return {path.name: path.read_bytes() for path in place.iterdir()}
+
+
 def test_a_power_cut_takes_what_was_not_synced(tmp_path):
     root = tmp_path / "disk"
     root.mkdir()
@@ -72,15 +78,12 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path):
     disk.node(str(root / "new")).write(0, b"synced, but nobody has synced its name")
     disk.node(str(root / "new")).sync()
     disk.node(str(root / "old")).write(4, b" lost")
-    disk.lose_power(lambda: False)
-    assert {path.name: path.read_bytes() for path in root.iterdir()} == {"old": b"kept"}
+    assert left(disk, tmp_path / "1", False) == {"old": b"kept"}
     disk.node(str(root)).sync()
     disk.replace(str(root / "new"), str(root / "old"))
-    disk.lose_power(lambda: True)
-    assert [path.name for path in root.iterdir()] == ["old"]
-    disk.lose_power(lambda: False)
-    assert (root / "old").read_bytes() == b"kept"
-    assert (root / "new").read_bytes() == b"synced, but nobody has synced its name"
+    written = b"synced, but nobody has synced its name"
+    assert left(disk, tmp_path / "2", True) == {"old": written}
+    assert left(disk, tmp_path / "3", False) == {"old": b"kept", "new": written}
 
 
 DIRECTIONS = [Document(str(n), "north" + " north" * (n % 3) + " east" * (n % 4)) for n in range(10)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,10 +104,9 @@ class Disk:
         names = {os.path.basename(old): None, os.path.basename(new): self.node(old)}
         self.node(os.path.dirname(old)).change(names)
 
-    def lose_power(self, kept: Callable[[], bool]) -> None:
-        """Make the real folder what the disk has."""
-        shutil.rmtree(self._root)
-        _write_out(self._top, self._root, kept)
+    def lose_power(self, kept: Callable[[], bool], place: Path) -> None:
+        """Write to a new folder what the disk has."""
+        _write_out(self._top, place, kept)
 
 
 def _scan(folder: Path) -> Folder:
