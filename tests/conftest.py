@@ -1,6 +1,10 @@
 """Shared fixtures: an offline world, a cache of its own, small collections, and the real data."""
 
 import os
+
+# Threads of FAISS and torch that wait for work sleep: tests share the cores. Read at their import.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,13 +47,24 @@ MARKED = {
         "tests/retriever/report/html/test_browser.py",
     ),
 }
+# These take longest and come first, so that no worker has one of them left when the others end.
+FIRST = (
+    "tests/indexes/test_faults.py",
+    "tests/indexes/maintenance/test_damage.py",
+    "tests/docs/",
+    "tests/retriever/evaluation/test_against_trec_tools.py",
+    "tests/retriever/test_one_reading.py",
+    "tests/retriever/test_processes.py",
+    "tests/retriever/embedders/contextual/",
+)
 MODELS = {"glove", "plain_minilm", "real"}
 # `make test-fast` tries fewer examples of each law.
 settings.register_profile(FAST, max_examples=15)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need a model, and those that are slow since they try many cases."""
+    """Mark tests that need a model, and those that try many cases; order them."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     for item in items:
         for mark, places in MARKED.items():
             if item.nodeid.startswith(places):

@@ -5,7 +5,6 @@ are run where RETRIEVER_SOAK is set; else `flicker` and `full` are left out, and
 are much like `add` and `build` also others.
 """
 
-import functools
 import json
 import os
 import signal
@@ -47,30 +46,27 @@ def modes_of(operation):
     return list(faults.MODES) if SOAK else FEWER.get(operation, USUAL)
 
 
-@functools.cache
-def report_of(operation):
-    """Run `tests.support.faults OPERATION MODES`; return steps, cases by mode, and failures."""
-    modes = ",".join(modes_of(operation))
-    command = [sys.executable, "-m", "tests.support.faults", operation, modes]
+@pytest.mark.skipif(not reaches_sqlite(), reason="needs fork, and SQLite as a shared library")
+@pytest.mark.parametrize("operation", [name for name in faults.OPERATIONS if modes_of(name)])
+def test_a_fault_at_any_step_leaves_the_state_before_or_after(operation):
+    modes = modes_of(operation)
+    command = [sys.executable, "-m", "tests.support.faults", operation, ",".join(modes)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.skipif(not reaches_sqlite(), reason="needs fork, and SQLite as a shared library")
-@pytest.mark.parametrize(
-    ("operation", "mode"), [(name, mode) for name in faults.OPERATIONS for mode in modes_of(name)]
-)
-def test_a_fault_at_any_step_leaves_the_state_before_or_after(operation, mode):
-    report = report_of(operation)
-    failed = [failure for failure in report["failures"] if failure["mode"] == mode]
-    lines = "\n".join(
+    report = json.loads(done.stdout)
+    failed = [
         f"{' '.join(failure['what'])}: {failure['wrong']}\n"
-        f"    again: python -m tests.support.faults {operation} {mode} {failure['step']}"
-        for failure in failed
-    )
-    assert not failed, f"{len(failed)} of {report['ran'][mode]['cases']} cases:\n{lines}"
-    assert report["ran"][mode]["cases"] > 0
+        f"    again: python -m tests.support.faults {operation} {failure['mode']} {failure['step']}"
+        for failure in report["failures"]
+    ]
+    assert not failed, "\n".join([f"{len(failed)} of {report['ran']}:", *failed])
+    assert all(report["ran"][mode]["cases"] > 0 for mode in modes)
+
+
+def left(disk, place, kept):
+    """What is left of the files of a disk, where what was not synced is kept or not."""
+    disk.lose_power(lambda: kept, place)
+    return {path.name: path.read_bytes() for path in place.iterdir()}
 
 
 def test_a_power_cut_takes_what_was_not_synced(tmp_path):
@@ -82,15 +78,12 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path):
     disk.node(str(root / "new")).write(0, b"synced, but nobody has synced its name")
     disk.node(str(root / "new")).sync()
     disk.node(str(root / "old")).write(4, b" lost")
-    disk.lose_power(lambda: False)
-    assert {path.name: path.read_bytes() for path in root.iterdir()} == {"old": b"kept"}
+    assert left(disk, tmp_path / "1", False) == {"old": b"kept"}
     disk.node(str(root)).sync()
     disk.replace(str(root / "new"), str(root / "old"))
-    disk.lose_power(lambda: True)
-    assert [path.name for path in root.iterdir()] == ["old"]
-    disk.lose_power(lambda: False)
-    assert (root / "old").read_bytes() == b"kept"
-    assert (root / "new").read_bytes() == b"synced, but nobody has synced its name"
+    written = b"synced, but nobody has synced its name"
+    assert left(disk, tmp_path / "2", True) == {"old": written}
+    assert left(disk, tmp_path / "3", False) == {"old": b"kept", "new": written}
 
 
 DIRECTIONS = [Document(str(n), "north" + " north" * (n % 3) + " east" * (n % 4)) for n in range(10)]

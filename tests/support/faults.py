@@ -6,10 +6,12 @@ runs an operation (see `faults_operations`) once for every durable step that it 
 (see `faults_steps.MODES`), or only for those given (modes with commas between them), and prints
 what it found as JSON.
 
-Each case runs in a fork of a process that has imported everything and has computed nothing, on a
-copy of the collection. A second fork then opens what is left, checks it, and runs the operation
-again. Many cases leave the same bytes: a step that only waits for the disk, or a power cut that
-takes several writes at once; and what was checked needs no second check.
+Each error is a run of its own, in a fork of a process that has imported everything and has computed
+nothing, on a copy of the collection. A process that dies leaves its files as they are: one run
+writes, before each of its steps, what would be left (`test_faults` also kills real processes).
+Another fork then opens what is left, checks it, and runs the operation again. Many cases leave the
+same bytes: a step that only waits for the disk, or a power cut that takes several writes at once;
+and what was checked needs no second check.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ import gc
 import importlib
 import json
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -37,11 +38,21 @@ from typing import Any
 
 from retriever import Collection, RetrieverError
 from tests.support.faults_disk import fingerprint
-from tests.support.faults_operations import BASE, EMBEDDER, OPERATIONS, small, state_of
+from tests.support.faults_operations import (
+    BASE,
+    EMBEDDER,
+    OPERATIONS,
+    query_vectors,
+    remember_queries,
+    small,
+    state_of,
+)
 from tests.support.faults_steps import DEADLY, MODES, Faults, shared_counts
 from tests.support.fresh import fork
 
 WORKERS = 2
+# Steps next to each other often leave the same bytes: one worker has them, and checks them once.
+BLOCK = 8
 CASE_SECONDS = 60
 
 
@@ -58,6 +69,7 @@ class Bench:
         for module in in_fork(work, self._prepare):
             with contextlib.suppress(ImportError):
                 importlib.import_module(module)
+        remember_queries(in_fork(work, query_vectors))
         gc.collect()
         gc.freeze()
         self.steps, commits = in_fork(work, lambda: self._clean_run(work / "first", snaps=True))
@@ -110,8 +122,33 @@ class Bench:
         """The numbers of the steps that a mode can happen at."""
         return [n for n, (kind, _) in enumerate(self.steps, start=1) if kind in MODES[mode]]
 
+    def leave(self, mode: str, folder: Path) -> dict[int, int]:
+        """Write to folders what a deadly fault at each step leaves; the commits before each."""
+        folder.mkdir()
+        root = folder / "root"
+        shutil.copytree(self.before, root)
+
+        def run() -> list[Any]:
+            faults = Faults(root, mode, folder=folder)
+            with Collection.open_or_create(root / "library") as collection:
+                self.operation.run(collection, self._work)
+            faults.step("end", str(root / "library"))
+            return [faults.steps, list(faults.left.items())]
+
+        steps, left = in_fork(folder, run)
+        if steps != self.steps:
+            raise RuntimeError(f"With {mode}, {self.name} took other steps: {steps} {self.steps}")
+        return dict(left)
+
+    def deadly_case(self, at: int, commits: int, root: Path) -> str:
+        """Check what a deadly fault has left; what is wrong, or nothing."""
+        if at == len(self.steps) and not (root / "library").exists():
+            return "the power cut took the collection"
+        numbers = range(len(self.states))
+        return self._verdict(root, numbers[commits : commits + 2] or numbers[-1:])
+
     def case(self, mode: str, at: int, root: Path) -> str:
-        """Run one case; what is wrong, or nothing."""
+        """Run one case of an error; what is wrong, or nothing."""
         shutil.copytree(self.before, root)
         self._shared[:] = 0
         outcome = root.with_suffix(".outcome")
@@ -120,25 +157,19 @@ class Bench:
         steps, commits, happened, before = self._shared.tolist()
         if not happened:
             return f"the step was never reached: there were {steps} ({status})"
+        if status:
+            return f"died of the error: {status}"
         numbers = range(len(self.states))
         allowed = numbers[commits : commits + 2]
-        if mode in DEADLY:
-            if status != -signal.SIGKILL:
-                return f"did not die: {status}"
-            if at == len(self.steps) and not (root / "library").exists():
-                return "the power cut took the collection"
-        else:
-            if status:
-                return f"died of the error: {status}"
-            ended, said, live = json.loads(outcome.read_text())
-            if ended == "broke":
-                return f"ended in an error that is not ours: {said}"
-            if ended == "returned":
-                allowed = numbers[-1:]
-            elif self.operation.takes_back and before <= 1:
-                allowed = numbers[: before + 2]
-            if live is not None and live not in [self.states[n] for n in allowed]:
-                return f"the open collection answers neither before nor after: {said or 'no error'}"
+        ended, said, live = json.loads(outcome.read_text())
+        if ended == "broke":
+            return f"ended in an error that is not ours: {said}"
+        if ended == "returned":
+            allowed = numbers[-1:]
+        elif self.operation.takes_back and before <= 1:
+            allowed = numbers[: before + 2]
+        if live is not None and live not in [self.states[n] for n in allowed]:
+            return f"the open collection answers neither before nor after: {said or 'no error'}"
         return self._verdict(root, allowed or numbers[-1:])
 
     def _verdict(self, root: Path, allowed: range) -> str:
@@ -235,13 +266,19 @@ def in_fork(folder: Path, work: Callable[[], Any]) -> Any:
 
 def run_cases(bench: Bench, mode: str, steps: list[int], work: Path) -> list[dict[str, Any]]:
     """Run the cases of a mode, some side by side; those that went wrong."""
+    folder = work / f"left-{mode}"
+    left = bench.leave(mode, folder) if mode in DEADLY else {}
 
     def some(worker: int) -> list[dict[str, Any]]:
         failures = []
-        for at in steps[worker::WORKERS]:
+        for at in (at for n, at in enumerate(steps) if n // BLOCK % WORKERS == worker):
             root = work / f"case-{worker}" / f"{mode}-{at}"
             root.parent.mkdir(exist_ok=True)
-            if wrong := bench.case(mode, at, root):
+            if mode in DEADLY:
+                wrong = bench.deadly_case(at, left[at], (folder / str(at)).rename(root))
+            else:
+                wrong = bench.case(mode, at, root)
+            if wrong:
                 failures.append({"mode": mode, "step": at, "what": bench.steps[at - 1]})
                 failures[-1]["wrong"] = wrong
             shutil.rmtree(root, ignore_errors=True)

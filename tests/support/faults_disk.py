@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,10 +104,9 @@ class Disk:
         names = {os.path.basename(old): None, os.path.basename(new): self.node(old)}
         self.node(os.path.dirname(old)).change(names)
 
-    def lose_power(self, kept: Callable[[], bool]) -> None:
-        """Make the real folder what the disk has."""
-        shutil.rmtree(self._root)
-        _write_out(self._top, self._root, kept)
+    def lose_power(self, kept: Callable[[], bool], place: Path) -> None:
+        """Write to a new folder what the disk has."""
+        _write_out(self._top, place, kept)
 
 
 def _scan(folder: Path) -> Folder:
@@ -131,9 +129,11 @@ def _write_out(folder: Folder, path: Path, kept: Callable[[], bool]) -> None:
 
 
 def fingerprint(root: Path) -> str:
-    """A checksum of all names and bytes below a folder."""
+    """A checksum of all names and bytes below a folder that whoever opens it next can see."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
+        if path.name.endswith("-shm"):
+            continue  # SQLite empties it where no process has it open
         # Which process was writing, and since when: reported to others while it lives, and no more.
         counts = path.is_file() and path.name != "writer.json"
         content = path.read_bytes() if counts else b""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import indexes.ingest.batches
 import indexes.lexical.segments
@@ -14,6 +16,7 @@ import indexes.pipeline.ann_builder
 import indexes.pipeline.builder
 import indexes.vectors.approximate
 from retriever import Collection, Document, HashingEmbedder
+from retriever.embedders.base import Matrix
 from tests.support.fittable import Rare
 from tests.support.pictures import picture
 
@@ -61,6 +64,22 @@ def small() -> None:
     indexes.pipeline.ann_builder.TAIL_ROWS = indexes.pipeline.ann_builder.TAIL_SHARE = 0
     indexes.lexical.segments.SMALL_ROWS = 3
     indexes.vectors.approximate.QUERIES = 2
+
+
+def query_vectors() -> list[tuple[int, Any]]:
+    """Vectors of the queries by dimension."""
+    return [(one.dim, one.encode_queries(QUERIES).tolist()) for one in (EMBEDDER, OTHER)]
+
+
+def remember_queries(vectors: list[tuple[int, Any]]) -> None:
+    """Encode the queries no more: every state asks the same."""
+    known = {dim: np.array(rows, np.float32) for dim, rows in vectors}
+    encode = HashingEmbedder.encode_queries
+
+    def encode_queries(self: HashingEmbedder, texts: Sequence[str]) -> Matrix:
+        return known[self.dim].copy() if list(texts) == QUERIES else encode(self, texts)
+
+    HashingEmbedder.encode_queries = encode_queries  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

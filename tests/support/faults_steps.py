@@ -18,7 +18,7 @@ import mmap
 import os
 import random
 import re
-import signal
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import indexes.progress
 from tests.support.faults_disk import Disk, File, Folder
 from tests.support.faults_sqlite import Vfs, watch_commits
 
@@ -34,7 +35,7 @@ CHANGES = {"create", "write", "truncate", "replace", "unlink", "mkdir", "rmdir"}
 NEED_ROOM = {"create", "write", "replace", "mkdir", "map"}
 # What happens at a step, and the kinds of steps that it can happen at.
 MODES = {
-    # The process is gone before the step, as by kill -9; what it wrote stays.
+    # The process is gone before the step, as by kill -9: there is what it wrote until then.
     "kill": CHANGES | {"sync"},
     # The process is gone in the middle of a write.
     "torn": {"write"},
@@ -49,6 +50,7 @@ MODES = {
     # is run again in the same process.
     "full": NEED_ROOM,
 }
+# What these leave is in the files of one run that goes on: each step needs none of its own.
 DEADLY = {"kill", "torn", "power", "flicker"}
 
 
@@ -60,7 +62,9 @@ def shared_counts() -> NDArray[np.int32]:
 class Faults:
     """Counts the durable steps under `root` in this process, and lets the step `at` go wrong.
 
-    Permanently: the process is a fork that ends soon. `committed` is called at each commit.
+    Permanently: the process is a fork that ends soon. `committed` is called at each commit. Of the
+    modes in `DEADLY`, what each step would leave is written to a folder in `folder`, by number, and
+    `left` has how many commits there were.
     """
 
     def __init__(
@@ -71,10 +75,12 @@ class Faults:
         *,
         shared: NDArray[np.int32] | None = None,
         committed: Callable[[int], None] = lambda count: None,
+        folder: Path | None = None,
     ) -> None:
         self.steps: list[tuple[str, str]] = []
+        self.left: dict[int, int] = {}
         self.armed = True
-        self._root = str(root)
+        self._root, self._left = str(root), folder
         self._mode, self._at = mode, at
         self._shared = shared_counts() if shared is None else shared
         self._committed = committed
@@ -89,7 +95,9 @@ class Faults:
         # The same run writes the same bytes: its random numbers and its clock are the same. Whoever
         # checks what is left draws others, so that no log of his fits to one that he has found.
         self._vfs = Vfs(self, seed=bool(mode))
-        time.perf_counter = lambda: 0.0  # what took how long is written to the catalog
+        # What took how long, and how much memory, is written to the catalog.
+        time.perf_counter = lambda: 0.0
+        indexes.progress.resident = lambda: 0
 
     def inside(self, path: Any) -> str | None:
         """The absolute path of the root or a file below, not of SQLite's shared memory; or None."""
@@ -108,20 +116,24 @@ class Faults:
         if here:
             self._happened, self._before = True, self._commits
         self._report()
-        if here and self._mode in DEADLY:
-            if torn and self._mode == "torn":
-                torn()
-            if disk := self._disk:
-                self._disk = None  # it stays as it was, whatever is now done by its order
-                chance = random.Random(self._at)
-                flickers = self._mode == "flicker"
-                disk.lose_power(lambda: flickers and chance.random() < 0.5)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._left and kind in MODES[self._mode]:
+            self._leave(self._left / str(len(self.steps)), torn)
         if not self.armed or kind not in MODES.get(self._mode, ()):
             return 0
         if here:
             return errno.EIO if self._mode == "EIO" else errno.ENOSPC
         return errno.ENOSPC if self._mode == "full" and self._happened else 0
+
+    def _leave(self, place: Path, torn: Callable[[], object] | None) -> None:
+        """Write what there would be without this process, or without power. It goes on."""
+        self.left[len(self.steps)] = self._commits
+        if self._disk:
+            chance, flickers = random.Random(len(self.steps)), self._mode == "flicker"
+            self._disk.lose_power(lambda: flickers and chance.random() < 0.5, place)
+            return
+        if torn and self._mode == "torn":
+            torn()
+        shutil.copytree(self._root, place)
 
     def _commit(self) -> None:
         self._commits += 1
@@ -174,11 +186,14 @@ class Faults:
             self._paths[descriptor], self._nodes[descriptor] = name, self.node(name)
             return descriptor
 
+        def tear(descriptor: int, half: bytes) -> None:
+            os.pwrite(descriptor, half, os.lseek(descriptor, 0, os.SEEK_CUR))
+
         def write(descriptor: int, data: Any) -> int:
             if descriptor in self._paths:
                 whole = bytes(data)
                 half = whole[: len(whole) // 2]
-                self.check("write", self._paths[descriptor], lambda: real_write(descriptor, half))
+                self.check("write", self._paths[descriptor], lambda: tear(descriptor, half))
                 if node := self._nodes[descriptor]:
                     node.write(os.lseek(descriptor, 0, os.SEEK_CUR), whole)
             return real_write(descriptor, data)
