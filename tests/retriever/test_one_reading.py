@@ -2,7 +2,9 @@
 
 import json
 import unicodedata
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from retriever import (
@@ -109,6 +111,36 @@ def plain_cranfield(data, tmp_path_factory):
 @pytest.mark.parametrize("form", ["soft hyphens", "ligatures", "full-width letters"])
 def test_cranfield_has_its_quality_in_any_form(data, tmp_path, plain_cranfield, form):
     assert cranfield_values(data, tmp_path / "c", FORMS[form]) == plain_cranfield
+
+
+class Tokens:
+    """An engine that keeps the tokens of each text, in order, and makes no vectors of them."""
+
+    runtime, precision, budget = "onnx", "float32", 1
+
+    def __init__(self):
+        self.read = []
+
+    def embed_all(self, batches, skipped=0):
+        for batch in sorted(batches, key=lambda one: one.places[0]):
+            self.read.append(batch.ids.tolist())
+            yield batch, np.zeros((1, 384), np.float32)
+
+
+@pytest.mark.model
+def test_minilm_reads_the_same_tokens_of_cranfield_in_any_form(data):
+    minilm = ContextualEmbedder("all-MiniLM-L6-v2", runtime="onnx")
+    documents = documents_of(data / "cranfield")[::9]
+    texts = [f"{one.title} {one.text}" for one in documents]
+    texts += read_queries(data / "cranfield" / "queries.jsonl").values()
+    read = {}
+    for name, form in {"plain": str, **FORMS}.items():
+        engine = Tokens()
+        minilm._texts = replace(minilm._texts, opened=replace(minilm._opened, engine=engine))
+        minilm.encode_documents([form(text) for text in texts])
+        read[name] = engine.read
+    assert len(read["plain"]) > 350
+    assert all(tokens == read["plain"] for tokens in read.values())
 
 
 # A few documents in scripts without spaces, and in Korean: a word of the first one is in no other.
