@@ -60,7 +60,7 @@ def recall(structure: VectorIndex, blocks: Sequence[Block], deleted: Keys) -> fl
     and others. A hit counts by its exact score.
     """
     blocks = [block for block in blocks if len(block.keys)]
-    queries = _near(*_sample(structure.heads, blocks), blocks[0].similarity)
+    queries = _near_vectors(structure.heads, blocks)
     k = min(MEASURED, structure.rows)
     found = 0
     for start in range(0, len(queries), AT_ONCE):
@@ -70,37 +70,31 @@ def recall(structure: VectorIndex, blocks: Sequence[Block], deleted: Keys) -> fl
     return found / (len(queries) * k)
 
 
-def _sample(heads: Keys, blocks: Sequence[Block]) -> tuple[Matrix, Matrix]:
-    """Return up to `QUERIES` vectors (n, dim) at random, and all that were drawn for them.
+def _near_vectors(heads: Keys, blocks: Sequence[Block]) -> Matrix:
+    """Return up to `QUERIES` queries (n, dim), each near a vector that is drawn at random.
 
-    Of equal and nearly equal ones, one is kept.
-
-    Else thousands of nearly equal texts would be most of the queries, and find one another, while
-    the others are not found.
+    Of equal and nearly equal ones, one is kept: else thousands of nearly equal texts would be most
+    of the queries, and find one another, while the others are not found. A vector is moved by a
+    normal combination of all that were drawn: so it varies in the directions in which they do.
     """
     random = np.random.default_rng(0)
     keys = random.choice(heads, min(DRAWN, len(heads)), replace=False)
-    drawn = []
+    weights = np.random.default_rng(1).standard_normal((QUERIES, len(keys)), np.float32)
     kept = directions = np.empty((0, blocks[0].vectors.shape[1]), np.float32)
+    moved = np.zeros((QUERIES, kept.shape[1]), np.float32)
+    mean = np.zeros(kept.shape[1], np.float32)
     for start in range(0, len(keys), AT_ONCE):
-        wanted = np.sort(keys[start : start + AT_ONCE])
-        parts = [block.vectors[rows_of(wanted, block.keys)] for block in blocks]
-        some = np.concatenate(parts).astype(np.float32)
-        drawn.append(some)
+        part = slice(start, start + AT_ONCE)
+        wanted = np.sort(keys[part])
+        found = [block.vectors[rows_of(wanted, block.keys)] for block in blocks]
+        some = np.concatenate(found).astype(np.float32)
+        moved += weights[:, part] @ some
+        mean += some.sum(axis=0) / len(keys)
         unit = normalize_queries(some, some.shape[1])
         unlike = (unit @ directions.T).max(axis=1, initial=-1.0) < ALIKE
         unlike &= np.triu(unit @ unit.T, 1).max(axis=0, initial=-1.0) < ALIKE
         kept = np.concatenate([kept, some[unlike]])[:QUERIES]
         directions = np.concatenate([directions, unit[unlike]])[:QUERIES]
-    return kept, np.concatenate(drawn)
-
-
-def _near(vectors: Matrix, drawn: Matrix, similarity: str) -> Matrix:
-    """Return a query (n, dim) near each vector, moved by a normal combination of those drawn.
-
-    It varies in the directions in which the vectors do: other noise leaves their own subspace, and
-    has other neighbors than people's queries.
-    """
-    weights = np.random.default_rng(1).standard_normal((len(vectors), len(drawn)), np.float32)
-    moved = weights @ (drawn - drawn.mean(axis=0)) / np.float32(np.sqrt(len(drawn)))
-    return normalize_queries(vectors + NOISE * moved, vectors.shape[1], similarity)
+    moved -= weights.sum(axis=1)[:, None] * mean
+    noise = NOISE / np.float32(np.sqrt(len(keys))) * moved[: len(kept)]
+    return normalize_queries(kept + noise, kept.shape[1], blocks[0].similarity)

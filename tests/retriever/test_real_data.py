@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.certificate import collection_folder
 from benchmarks.quality import CRANFIELD, SCIFACT, SYSTEMS, build, judge
+from indexes.errors import MismatchError
 from indexes.progress import ignore_progress
 from retriever import ContextualEmbedder, compare, read_qrels, read_queries
 from retriever.datasets.demo import prepare
@@ -40,7 +41,11 @@ def cranfield(data):
     # Another process of this run may be at it.
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        collection = build(folder, CRANFIELD, OF_CRANFIELD, options=options)
+        try:
+            collection = build(folder, CRANFIELD, OF_CRANFIELD, options=options)
+        except MismatchError:  # an earlier version's, in the same checkout
+            shutil.rmtree(folder)
+            collection = build(folder, CRANFIELD, OF_CRANFIELD, options=options)
     with collection:
         yield collection
 
@@ -62,8 +67,8 @@ def scifact(data, tmp_path_factory):
 def test_scifact_is_searched_as_well_as_measured(scifact):
     for name, ndcg, recall in (
         ("hashing", 0.231, 0.535),
-        ("glove", 0.134, 0.401),
-        ("glove-idf", 0.268, 0.595),
+        ("glove", 0.138, 0.415),
+        ("glove-idf", 0.276, 0.574),
         ("bm25", 0.6845, 0.921),
     ):
         assert scifact.rows[name]["nDCG@10"] == pytest.approx(ndcg, abs=0.005), name

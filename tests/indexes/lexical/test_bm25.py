@@ -481,7 +481,9 @@ def test_a_retriever_of_a_replaced_index_is_refused(collection):
 def test_the_next_writer_removes_what_a_crash_left(collection):
     build_bm25(collection, documents(a="owl"))
     folder = only(collection)
-    half, empty = (folder.with_name(f"bm25-{n}") for n in (98, 99))
+    # A writer that is killed has written for the next commit.
+    following = collection._store.catalog.generation() + 1
+    half, empty = (folder.with_name(f"{name}-{following}") for name in ("bm25", "other"))
     shutil.copytree(folder, half)
     empty.mkdir()
     checked = collection.verify()
