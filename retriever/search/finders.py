@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -86,6 +86,8 @@ class DenseFinder(_SingleIndex):
 
     embedder: Embedder
     exact: bool = False
+    # What was checked last: a state of the index, and the fingerprint that belongs to it.
+    _checked: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def modalities(self) -> Sequence[str]:
         """Return what the embedder encodes."""
@@ -141,9 +143,13 @@ class DenseFinder(_SingleIndex):
     def _check(self, snapshot: Snapshot) -> None:
         """Raise if another process has built another index under this name."""
         view = snapshot.searchers.of(self.name)
+        fingerprint = self.embedder.fingerprint
+        if self._checked.get("view") is view and self._checked.get("by") is fingerprint:
+            return
         if not isinstance(view, VectorSearcher):
             raise MismatchError(f"Index '{self.name}' is a BM25 index now. Open it again.")
         check_query_embedder(view.index, view.embedding, self.embedder)
+        self._checked.update(view=view, by=fingerprint)
 
 
 @dataclass(frozen=True)

@@ -105,16 +105,17 @@ class Retriever:
             InputError: there is an image among them and it encodes only text, or the reverse.
         """
         lacking = queries.modalities() - self._takes
+        if not lacking:
+            return
         if IMAGE in lacking:
             raise InputError(
                 f"Index '{self.name}' encodes only text: it cannot be searched by an image. Choose "
                 "an index of a model that takes images, such as CLIP, or search by text."
             )
-        if lacking:
-            raise InputError(
-                f"Index '{self.name}' encodes no text: it cannot be searched by one. Choose an "
-                "index of a model that takes text, or search by an image."
-            )
+        raise InputError(
+            f"Index '{self.name}' encodes no text: it cannot be searched by one. Choose an "
+            "index of a model that takes text, or search by an image."
+        )
 
     @cached_property
     def _takes(self) -> frozenset[str]:
