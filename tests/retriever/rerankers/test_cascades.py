@@ -15,6 +15,7 @@ from retriever.rerankers.cross_encoder import CrossEncoderReranker
 from retriever.rerankers.vilbert.reranker import VilbertReranker
 from retriever.splitting import Words
 from tests.support.commands import fail, invoke, misuse, succeed
+from tests.support.pictures import GREEN, RED, Colors, picture
 from tests.support.rerankers import cross_encoder, regions, vilbert, write_regions
 from tests.support.toy import refused
 
@@ -98,6 +99,23 @@ def test_a_candidate_without_regions_is_left_out_and_named(pictures, image_model
     same(ranked(hits), expected(reranker, query, first))
     assert "1 candidate has no regions in r.npz and is left out: d." in hits.notes[0]
     assert not pictures.search("ball", index="v").notes
+
+
+def test_images_that_an_index_found_by_what_they_show_are_ranked(image_model, file, tmp_path):
+    colors = {"a": RED, "b": (250, 9, 9), "c": (200, 90, 0), "e": GREEN}
+    with Collection.create(tmp_path / "photos") as photos:
+        photos.add(Document(doc_id, image=picture(color)) for doc_id, color in colors.items())
+        photos.build("colors", Colors())
+        options = {"regions": str(file)}
+        photos.cascade("v", "colors", rerank=f"vilbert:{image_model}", options=options, depth=3)
+        first = photos.search("red", index="colors", k=3)
+        assert [hit.doc_id for hit in first] == ["a", "b", "c"]
+        reranker = VilbertReranker(image_model, regions=str(file))
+        hits = photos.search("red", index="v")
+        same(ranked(hits), expected(reranker, "red", first))
+        assert all(hit.image is not None for hit in hits)
+        message = "Index 'v' encodes only text: it cannot be searched by an image"
+        refused(InputError, message, photos.search, image=picture(RED), index="v")
 
 
 def test_a_cascade_is_part_of_others_and_of_a_comparison(pictures, text_model):
