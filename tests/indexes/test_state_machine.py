@@ -275,7 +275,7 @@ class Machine(RuleBasedStateMachine):
     def crash(self):
         """Continue as another process would: nothing that is open gets closed."""
         self.abandoned.append(self.collection)
-        self.collection = Collection.open(self.path)
+        self._open()
 
     @rule(batch=batches)
     def add(self, batch):
@@ -405,10 +405,16 @@ class Machine(RuleBasedStateMachine):
             new, stale = self.unread if info.name == "bm25" else self.unembedded
             assert (info.missing, info.stale) == (new + stale, stale)
 
+    def _open(self):
+        self.collection = Collection.open(self.path)
+        if self.indexes:
+            # By its spec, a plain HashingEmbedder would be loaded, which takes no image.
+            self.collection.use("flat", Seeing(WIDTH))
+
     @rule()
     def reopen(self):
         self.collection.close()
-        self.collection = Collection.open(self.path)
+        self._open()
 
     @precondition(lambda self: self.indexes or self.words)
     @rule(query=queries, k=ks)
