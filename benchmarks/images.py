@@ -25,7 +25,7 @@ from retriever.images.decode import decode
 from tests.support import clip
 
 COMMAND = "python -m benchmarks.images"
-IMAGES, ROUNDS, SIZE = 32, 3, (1000, 800)
+IMAGES, ROUNDS, SIZE = 32, 7, (1000, 800)
 PHOTOS = ("astronaut", "rocket", "coffee", "chelsea", "camera", "moon", "coins")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -107,7 +107,7 @@ MOST_LEVELS = 500
 _NOT_JSON = (TypeError, ValueError, RecursionError)
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 # For texts of this encoder, whose checksum was compared: in a third of the time of `json.loads`.
-_DECODE = json.JSONDecoder().scan_once
+_DECODE: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_once"]
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

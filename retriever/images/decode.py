@@ -42,7 +42,7 @@ def as_rgb(picture: Picture) -> Picture:
     if upright.has_transparency_data:
         seen = upright.convert("RGBA")
         upright = PIL.Image.alpha_composite(PIL.Image.new("RGBA", seen.size, WHITE), seen)
-    return upright.convert("RGB")
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def _in_8_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ This module only calls the model's own objects, so that it does not import torch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -87,27 +87,28 @@ def preprocess(model: Any, pictures: Iterable[Any]) -> dict[str, Any]:
 
     Each is resized before the next one is read, since decoded photos take megabytes.
     """
-    given = [{IMAGE: _resized(model, picture)} for picture in pictures]
+    resized = _resizing(model)
+    given = [{IMAGE: resized(picture)} for picture in pictures]
     features: dict[str, Any] = model.preprocess(given, task="document")
     return features
 
 
-def _resized(model: Any, picture: Any) -> Any:
-    """Return an image of Pillow at the size to which the processor would resize it, or as it is.
+def _resizing(model: Any) -> Callable[[Any], Any]:
+    """Return a function that resizes an image of Pillow as the processor would, or leaves it so.
 
     A processor that resizes with Pillow copies the complete photo several times, which takes as
     long. It leaves an image of the right size as it is.
     """
-    processor = _image_processor(model)
-    kind = type(processor)
+    kind, stated = type(_image_processor(model)), settings_of(model)
     steps = (getattr(kind, name, None) for name in ("resize", "_preprocess"))
-    if {getattr(step, "__qualname__", "") for step in steps} != USUAL_STEPS:
-        return picture
-    stated = settings_of(model)
-    size = _target(stated.get("size") or {}, getattr(picture, "size", ()))
-    if size is None or stated.get("do_resize") is not True or "resample" not in stated:
-        return picture
-    return picture.resize(size, stated["resample"])
+    usual = {getattr(step, "__qualname__", "") for step in steps} == USUAL_STEPS
+    known = usual and stated.get("do_resize") is True and "resample" in stated
+
+    def resized(picture: Any) -> Any:
+        size = _target(stated.get("size") or {}, getattr(picture, "size", ())) if known else None
+        return picture if size is None else picture.resize(size, stated["resample"])
+
+    return resized
 
 
 def _target(stated: Mapping[str, int], given: Any) -> tuple[int, int] | None:
