@@ -66,7 +66,10 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(cls=Group, context_settings=HELP)
 @click.version_option(__version__, prog_name="retriever")
 def cli() -> None:
     """Index one corpus with static and contextual embeddings, and compare their results and costs.
@@ -86,6 +89,8 @@ def cli() -> None:
 USE = (demo, add, build, train, distill, search, word, compare, evaluate)
 MAINTENANCE = (info, show, delete, drop, verify, repair, compact, completion)
 for command in (*USE, *MAINTENANCE):
+    # A command that is first used alone would keep the help option that it has there.
+    command.context_settings = {**HELP, **command.context_settings}
     cli.add_command(command)
 
 
