@@ -222,6 +222,8 @@ def _are_ids(lines: Sequence[str], mark: str) -> bool:
     ids = [line.partition(mark)[0].strip() for line in lines if mark in line]
     if not ids or len(set(ids)) < len(lines) or not all(map(_is_id, ids)):
         return False
+    if mark != "\t" and any(other in one for one in ids for other in MARKS):
+        return False  # the first mark of a line ends its id
     return all(any(map(str.isdigit, one)) for one in ids) or (mark == ":" and len(ids) > 1)
 
 
