@@ -2,7 +2,7 @@
 
 The CLIP of the tests, trained on scikit-learn's digits, and a copy of it whose texts and images are
 moved apart as far as those of OpenAI's CLIP (0.82, Liang et al. 2022). Of 500 images that it has
-not been trained on, a half that is drawn anew for each seed is documents by image, and the other
+not been trained on, a half that is drawn again for each seed is documents by image, and the other
 documents by caption; the ten names of digits are queries. Writes `results/modality_gap.json`.
 """
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -179,6 +179,12 @@ def pluralize(number: int, one: str, more: str = "") -> str:
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
+def first_of(names: Sequence[str], most: int, show: Callable[[str], str] = str) -> str:
+    """Join the first names, and the number of others."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(show, names[:most])) + more
+
+
 def unknown_name(
     kind: str, name: str, place: str, known: Sequence[str], *, more: bool = False
 ) -> UnknownNameError:
@@ -193,9 +199,8 @@ def unknown_names(
     if len(names) == 1:
         return unknown_name(kind, names[0], place, known, more=more)
     # Their repr shows a space at the end, or what cannot be printed.
-    shown = ", ".join(map(repr, names[:NAMED]))
-    left = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return UnknownNameError(f"No {kind}s {shown}{left} in {place}. {_has(known, more)}")
+    shown = first_of(names, NAMED, repr)
+    return UnknownNameError(f"No {kind}s {shown} in {place}. {_has(known, more)}")
 
 
 def _has(known: Sequence[str], more: bool) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from indexes.errors import first_of
+
 # Maximum width of tables and lines, in terminal columns.
 WIDTH = 100
 # A missing value.
@@ -29,8 +31,7 @@ def count(value: float) -> str:
 
 def first_names(names: Sequence[str]) -> str:
     """Join the first three names, and the number of others."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3]) or 'none'}{more}"
+    return first_of(names, 3) or "none"
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -9,10 +9,10 @@ from itertools import islice
 
 import numpy as np
 
-from indexes.catalog.database import Row
+from indexes.catalog.database import CHOSEN, Row
 from indexes.catalog.filtering import checked_condition, checked_rows, fields_in
 from indexes.catalog.filters import Filter
-from indexes.catalog.passages import CHOSEN, DOCUMENT, Passages, check_text, document_of
+from indexes.catalog.passages import DOCUMENT, Passages, check_text, document_of
 from indexes.document import Document
 from indexes.neighbors import Keys
 

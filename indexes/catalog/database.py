@@ -52,6 +52,8 @@ SHARING = {
     sqlite3.SQLITE_IOERR_SHMMAP,
     sqlite3.SQLITE_PROTOCOL,
 }
+# A subquery over numbers or ids in JSON.
+CHOSEN = "(SELECT value FROM json_each(?))"
 BUSY_MILLISECONDS = 30_000
 LOG_BYTES = 64 << 20
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from indexes.catalog.database import Catalog, Row
+from indexes.catalog.database import CHOSEN, Catalog, Row
 from indexes.checksums import image_row_checksum
 from indexes.images import Image
 
@@ -70,7 +70,7 @@ class Images:
 
     def rows_of(self, documents: Iterable[int]) -> list[ImageRow]:
         """Return the rows of some documents, each checked."""
-        sql = "SELECT * FROM images WHERE document IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT * FROM images WHERE document IN {CHOSEN}"
         rows = self._catalog.rows(sql, [json.dumps(list(documents))])
         return [self._checked(row) for row in rows]
 
@@ -103,5 +103,5 @@ class Images:
 
     def remove(self, documents: Iterable[int]) -> None:
         """Remove the images of documents; their copies stay until a writer sweeps."""
-        sql = "DELETE FROM images WHERE document IN (SELECT value FROM json_each(?))"
+        sql = f"DELETE FROM images WHERE document IN {CHOSEN}"
         self._catalog.execute(sql, [json.dumps(list(documents))])

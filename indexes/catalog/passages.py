@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from indexes.catalog.database import Catalog, Row
+from indexes.catalog.database import CHOSEN, Catalog, Row
 from indexes.catalog.images import NO_TEXT, Images
 from indexes.catalog.stale import StalePassages, merged
 from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
@@ -27,10 +27,8 @@ BATCH_CHARACTERS = 8_000_000
 # one for each number of them; of more, they are one parameter in JSON.
 KEYS_BY_NAME = 32
 
-# Columns of a document with its text, and a subquery over numbers or ids in JSON.
+# Columns of a document with its text.
 DOCUMENT = "document, doc_id, checksum, metadata, documents.seal, title, text"
-CHOSEN = "(SELECT value FROM json_each(?))"
-
 
 # What a passage has to embed: a text, or the image of its document.
 Content = str | Image
@@ -373,6 +371,11 @@ def passage_text(title: str, text: str, start: int, end: int) -> str:
     """
     stretch = text if start == 0 and end == len(text) else text[start:end]
     return f"{title} {stretch}" if title else stretch
+
+
+def whole_text(document: Document) -> str:
+    """Return what is embedded for all of a document's text."""
+    return passage_text(document.title, document.text, 0, len(document.text))
 
 
 def check_text(catalog: Catalog, row: Sequence[object]) -> None:

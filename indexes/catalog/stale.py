@@ -15,13 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexes.catalog.database import Catalog, Row
+from indexes.catalog.database import CHOSEN, Catalog, Row
 from indexes.neighbors import Keys
 
 # Holder, and an interval of keys that it covers: the first one, and the one after the last.
 Held = tuple[int, int, int]
 
-_CHOSEN = "(SELECT value FROM json_each(?))"
 _HELD = """
     WITH held (holder, first_key, stop_key) AS MATERIALIZED (
         SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -107,7 +106,7 @@ class StalePassages:
         # A holder of all passages of this text answers by them, and no more by an earlier one.
         self._catalog.execute(
             f"""
-            {_HELD} DELETE FROM stale WHERE document IN {_CHOSEN} AND NOT EXISTS (
+            {_HELD} DELETE FROM stale WHERE document IN {CHOSEN} AND NOT EXISTS (
                 SELECT 1 FROM passages WHERE passages.document = stale.document AND NOT EXISTS (
                     SELECT 1 FROM held WHERE held.holder = stale.holder
                     AND first_key <= passages.key AND passages.key < stop_key
@@ -119,7 +118,7 @@ class StalePassages:
         self._catalog.execute(
             f"""
             {_HELD} INSERT INTO stale SELECT key, holder, document FROM passages CROSS JOIN held
-            WHERE document IN {_CHOSEN} AND first_key <= key AND key < stop_key
+            WHERE document IN {CHOSEN} AND first_key <= key AND key < stop_key
             """,
             [covered, chosen],
         )
@@ -127,15 +126,15 @@ class StalePassages:
     def forget(self, documents: Sequence[int]) -> None:
         """Forget the notes of deleted documents."""
         chosen = json.dumps(list(documents))
-        self._catalog.execute(f"DELETE FROM stale WHERE document IN {_CHOSEN}", [chosen])
+        self._catalog.execute(f"DELETE FROM stale WHERE document IN {CHOSEN}", [chosen])
 
     def keep_only(self, answering: dict[int, Keys]) -> None:
         """Forget all notes but those of some keys of each holder, and the other tombstones."""
-        sql = f"DELETE FROM stale WHERE holder NOT IN {_CHOSEN}"
+        sql = f"DELETE FROM stale WHERE holder NOT IN {CHOSEN}"
         self._catalog.execute(sql, [json.dumps(list(answering))])
         for holder, keys in answering.items():
             # For pairs of holder and key at once, SQLite would compare every row with every pair.
-            sql = f"DELETE FROM stale WHERE holder = ? AND key NOT IN {_CHOSEN}"
+            sql = f"DELETE FROM stale WHERE holder = ? AND key NOT IN {CHOSEN}"
             self._catalog.execute(sql, [holder, json.dumps(keys.tolist())])
         self._catalog.execute("DELETE FROM tombstones WHERE key NOT IN (SELECT key FROM stale)")
 

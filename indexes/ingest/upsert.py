@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
@@ -13,11 +13,10 @@ from typing import cast
 import numpy as np
 
 from indexes.catalog.corpus import Corpus
-from indexes.catalog.database import Catalog
+from indexes.catalog.database import CHOSEN, Catalog
 from indexes.catalog.filter_sql import values_of
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.images import NO_TEXT, ImageRow
-from indexes.catalog.passages import CHOSEN
 from indexes.checksums import document_row_checksum, passage_row_checksum
 from indexes.document import Document
 from indexes.errors import BadRecord, InputError
@@ -208,23 +207,10 @@ class Upsert:
         if changes.images:
             self._corpus.images.put(changes.images)
 
-    def _with_image(self, split: Spans, document: Document) -> Iterator[tuple[int, int]]:
-        """Yield where the passages of a document with an image start and end; the image is last.
-
-        Without a text there is none of it.
-        """
-        if document.text or document.title:
-            yield from split(document.text)
-        yield NO_TEXT, NO_TEXT
-
     def _insert_passages(self, documents: Numbered, first_key: int) -> int:
         split = self._spans or (lambda text: ((0, len(text)),))
         spans = (
-            (number, *span)
-            for number, document in documents
-            for span in (
-                self._with_image(split, document) if document.image else split(document.text)
-            )
+            (number, *span) for number, document in documents for span in _spans_of(document, split)
         )
         rows = [
             (key, number, start, stop, passage_row_checksum(key, number, start, stop))
@@ -234,13 +220,23 @@ class Upsert:
         return len(rows)
 
 
+def _spans_of(document: Document, split: Spans) -> Sequence[tuple[int, int]]:
+    """Return where the passages of a document start and end; that of an image is the last.
+
+    A document of an image alone has no passage of its text.
+    """
+    if document.image is None:
+        return split(document.text)
+    texts = split(document.text) if document.text or document.title else ()
+    return *texts, (NO_TEXT, NO_TEXT)
+
+
 @dataclass(frozen=True)
 class PendingChanges:
     """What a batch of documents would change.
 
     `doc_ids` are the ids that came for the first time, with their places and numbers (None: new
-    documents); `bad` are the records with an id that came before, or whose image
-    cannot be read.
+    documents); `bad` are the records with an id that came before, or whose image cannot be read.
     """
 
     changes: _Changes = field(default_factory=lambda: _Changes(0))

@@ -11,7 +11,7 @@ from indexes.catalog.database import Catalog
 from indexes.catalog.images import FOLDER as IMAGES
 from indexes.catalog.images import Images
 from indexes.catalog.registry import Registry
-from indexes.errors import DamageError
+from indexes.errors import DamageError, first_of
 from indexes.reader import FOLDERS
 
 # The generation of a collection to which nothing was added: nothing is built before.
@@ -59,8 +59,7 @@ def lost_commits(catalog: Catalog, noted: int, unnamed: Sequence[Path]) -> Damag
     name = catalog.path.name
     cure = [f"remove {name}{SUFFIX}"] * (noted > now)
     if files:
-        more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
-        cure.append(f"move away what it does not name: {', '.join(files[:SHOWN])}{more}")
+        cure.append(f"move away what it does not name: {first_of(files, SHOWN)}")
     return DamageError(
         f"{catalog.path} is older than the files next to it: its last commit is number {now}, and "
         f"later ones were made. If it was copied, its log ({name}-wal) is missing: copy that file "

@@ -41,7 +41,7 @@ def _is_child() -> bool:
         return True
     try:
         stat = Path("/proc/self/stat").read_text()
-    except OSError:  # not Linux: a child that imports us itself is not told from others
+    except OSError:  # not Linux: nothing shows that a child that imports us itself is one
         return False
     # The name, in parentheses, may hold anything.
     return bool(int(stat.rpartition(")")[2].split()[6]) & FORKED)

@@ -104,13 +104,19 @@ class Compounds:
         return frozenset(name for name in self._all_names() if self.is_entry(name))
 
     @cached_property
+    def _forms(self) -> list[str]:
+        return [name if name.isascii() else without_joiners(name) for name in self.names]
+
+    @cached_property
     def _contexts(self) -> Contexts:
-        forms = [name if name.isascii() else without_joiners(name) for name in self.names]
-        if self._limits is None:
-            self._limits = _Limits.of(forms)
-        if self._marks_digits:
-            forms += [name.replace("#", "0") for name in forms if "#" in name]
+        self._find_limits()
+        digits = [name.replace("#", "0") for name in self._forms if "#" in name]
+        forms = [*self._forms, *digits] if self._marks_digits else self._forms
         return Contexts(forms, fold_digits=self._marks_digits)
+
+    def _find_limits(self) -> None:
+        if self._limits is None:
+            self._limits = _Limits.of(self._forms)
 
     def words_of(self, text: str) -> list[str]:
         """Return the words and entries of one text: the fast twin of a split and `cut`."""
@@ -141,7 +147,7 @@ class Compounds:
 
     def _cut(self, chunk: str) -> list[str]:
         if len(chunk) > LONG:
-            _ = self._contexts  # with the limits, it takes time in proportion to its length
+            self._find_limits()  # with them, it takes time in proportion to its length
         if chunk.isascii() and (pieces := self._plain(chunk)):
             return pieces
         shown, free = _shown(chunk), 0

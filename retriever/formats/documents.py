@@ -156,8 +156,7 @@ def _read_path(name: str, kind: str | None, image: str | None) -> Iterator[Item]
 
 
 def _read_rows(source: Source, image: str | None) -> Iterator[Item]:
-    folder = Path() if source.name == STDIN else Path(source.name).parent
-    column = ImageColumn(image, folder) if image else None
+    column = ImageColumn(image, source.folder) if image else None
     columns = (*IMAGE_COLUMNS, (image,)) if image else DOCUMENT_COLUMNS
     with open_source(source) as stream:
         for place, row in read_rows(stream, source, columns):

@@ -82,9 +82,8 @@ def read_mixed_queries(
     name = os.fspath(source)
     opened = locate(name, format, ENDINGS, "jsonl")
     queries: dict[str, str | Image] = {}
-    folder = Path() if name == "-" else Path(name).parent
     with open_source(opened) as stream:
-        take_records(_rows(stream, opened), lambda row: _take_query(row, queries, folder))
+        take_records(_rows(stream, opened), lambda row: _take_query(row, queries, opened.folder))
     if not queries:
         raise InputError(f"{name} holds no queries.")
     return queries

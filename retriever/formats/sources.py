@@ -53,6 +53,11 @@ class Source:
     kind: str
     gzipped: bool | None
 
+    @property
+    def folder(self) -> Path:
+        """The folder that paths in it are relative to."""
+        return Path() if self.name == STDIN else Path(self.name).parent
+
 
 def locate(name: str, kind: str | None, endings: Mapping[str, str], default: str) -> Source:
     """Return the source called `name`, of format `kind` or else that of its extension.

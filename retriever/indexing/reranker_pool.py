@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from indexes.catalog.passages import passage_text
+from indexes.catalog.passages import whole_text
 from indexes.catalog.records import IndexRow
 from indexes.document import Document
 from indexes.errors import DamageError, InputError, MismatchError, ModelNotAvailableError, pluralize
@@ -95,10 +95,7 @@ class RerankerPool:
             unknown = set(self._store.corpus.unknown_ids(list(ids)))
             known = islice((doc_id for doc_id in ids if doc_id not in unknown), MEASURED)
             some = self._store.documents_of(list(known))
-        return [
-            Candidate(one.doc_id, passage_text(one.title, one.text, 0, len(one.text)))
-            for one in some
-        ]
+        return [Candidate(one.doc_id, whole_text(one)) for one in some]
 
     def _count_lacking(self, reranker: Reranker) -> int:
         """Return how many documents of the collection a reranker cannot read."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexes.catalog.filters import Filter
-from indexes.catalog.passages import FoundPassage, passage_text
+from indexes.catalog.passages import FoundPassage, whole_text
 from indexes.errors import MismatchError
 from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.snapshot import Snapshot
@@ -88,7 +88,4 @@ class RerankingFinder(Combination):
 
 def _text_of(passage: FoundPassage) -> str:
     """Return the text of a passage; of an image, the title and the text of its document."""
-    if passage.text is not None:
-        return passage.text
-    document = passage.document
-    return passage_text(document.title, document.text, 0, len(document.text))
+    return whole_text(passage.document) if passage.text is None else passage.text

@@ -14,6 +14,7 @@ from indexes.errors import DamageError, InputError
 from indexes.images import Image
 from retriever.embedders.base import (
     IMAGE,
+    TEXT,
     EmbedderSpec,
     Matrix,
     Spans,
@@ -231,7 +232,7 @@ class ContextualEmbedder:
 
     def encode_queries(self, texts: Sequence[str]) -> Matrix:
         """Return vectors (len(texts), dim) float32, with the model's query prompt."""
-        return self._centered(self._texts.encode(texts, "query")[0], "text")
+        return self._centered(self._texts.encode(texts, "query")[0], TEXT)
 
     def encode_images(self, images: Sequence[Image]) -> Matrix:
         """Return vectors (len(images), dim) float32, comparable with those of texts.
@@ -246,7 +247,7 @@ class ContextualEmbedder:
     def encode_and_report(self, texts: Sequence[str]) -> tuple[Matrix, TextReport]:
         """Return `encode_documents(texts)`, and counts of truncated texts, tokens and positions."""
         vectors, report = self._texts.encode(texts, "document")
-        return self._centered(vectors, "text"), report
+        return self._centered(vectors, TEXT), report
 
     def report_queries(self, texts: Sequence[str]) -> TextReport:
         """Count the queries that are truncated at `max_length`, prompt included."""

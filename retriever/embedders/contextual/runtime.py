@@ -44,12 +44,12 @@ class LoadedModel:
 
 
 class _DeferredEngine:
-    """An engine in torch that is loaded on first use."""
+    """An engine in torch that `load` loads on first use, and returns again later."""
 
     runtime = "torch"
 
     def __init__(self, precision: str, load: Callable[[], SentenceModel]) -> None:
-        self.precision, self._load = precision, cache(load)
+        self.precision, self._load = precision, load
 
     @property
     def budget(self) -> int:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import ModelNotAvailableError
+from indexes.errors import ModelNotAvailableError, first_of
 from retriever.embedders.contextual.images.processing import probe, takes_images
 from retriever.embedders.contextual.inspection import TASKS
 from retriever.embedders.contextual.probes import SENTENCES
@@ -172,7 +172,7 @@ def _reasons(report: LoadReport, reached: set[int], gives: str) -> Iterator[str]
     needed = {name for name, weight in report.unfilled().items() if id(weight) in reached}
     if absent := sorted(needed - report.mismatched.keys()):
         yield (
-            f"they lack {_count(absent)} that its {gives} on: {_listed(absent)}"
+            f"they lack {_count(absent)} that its {gives} on: {first_of(absent, NAMED)}"
             f"{_prefix_hint(absent, report.extra)}"
         )
     if other := sorted(needed & report.mismatched.keys()):
@@ -181,16 +181,11 @@ def _reasons(report: LoadReport, reached: set[int], gives: str) -> Iterator[str]
             for name in other
             for shape, expected in [report.mismatched[name]]
         ]
-        yield f"{_count(other)} that its {gives} on has another shape: {_listed(shapes)}"
+        yield f"{_count(other)} that its {gives} on has another shape: {first_of(shapes, NAMED)}"
 
 
 def _count(names: Sequence[str]) -> str:
     return "1 tensor" if len(names) == 1 else f"{len(names)} tensors"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _prefix_hint(missing: Sequence[str], extra: Sequence[str]) -> str:

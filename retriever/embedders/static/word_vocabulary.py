@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -159,13 +159,7 @@ class WordVocabulary:
     @cached_property
     def _by_form(self) -> dict[str, int]:
         """Rows of entries that differ from their form, by form; the first entry of each."""
-        rows: dict[str, int] = {}
-        for row, name in enumerate(self.words.names):
-            if (name.isascii() and (self.lower or name.islower())) or (form := _form(name)) == name:
-                continue
-            if self.words.row(form) is None:
-                rows.setdefault(form, row)
-        return rows
+        return self._rows_by(_form)
 
     @cached_property
     def _by_plain_form(self) -> dict[str, int]:
@@ -173,12 +167,17 @@ class WordVocabulary:
 
         Other forms take long to make; a text in ASCII does not need them.
         """
+        return self._rows_by(_plain_form)
+
+    def _rows_by(self, form_of: Callable[[str], str]) -> dict[str, int]:
+        """Return the rows of entries by a form that no entry has; the first entry of each."""
         rows: dict[str, int] = {}
         for row, name in enumerate(self.words.names):
-            if name.isascii() or not (form := without_joiners(normalize(name))).isascii():
+            if name.isascii() and (self.lower or name.islower()):
                 continue
-            if self.words.row(form.lower()) is None:
-                rows.setdefault(form.lower(), row)
+            form = form_of(name)
+            if form and form != name and self.words.row(form) is None:
+                rows.setdefault(form, row)
         return rows
 
     @cached_property
@@ -362,3 +361,9 @@ class WordVocabulary:
 def _form(word: str) -> str:
     """Return what the spellings of a word have in common."""
     return lower_case(without_joiners(normalize(word)))
+
+
+def _plain_form(word: str) -> str:
+    """Return the form of a word if it is ASCII, else an empty text."""
+    form = without_joiners(normalize(word))
+    return form.lower() if form.isascii() else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from indexes.errors import InputError, ModelNotAvailableError
+from indexes.errors import InputError, ModelNotAvailableError, first_of
 from retriever.embedders.static.safetensors_file import as_float32, read_tensors
 from retriever.embedders.validation import check_not_pointer, first_line
 
@@ -169,9 +169,8 @@ def _rows(tensor: Any) -> int:
 
 
 def _unusable(file: Path, lacking: Sequence[str]) -> ModelNotAvailableError:
-    more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
     return ModelNotAvailableError(
-        f"{file} lacks tensors that the score depends on: {', '.join(lacking[:NAMED])}{more}. "
+        f"{file} lacks tensors that the score depends on: {first_of(lacking, NAMED)}. "
         "Get a ViLBERT checkpoint for retrieval or of pre-training, with its configuration."
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError, pluralize
+from indexes.errors import InputError, first_of, pluralize
 from indexes.text.normalize import normalize
 from retriever.embedders.base import EmbedderSpec, fingerprint_of
 from retriever.embedders.contextual.fingerprint import weights_checksum
@@ -102,12 +102,11 @@ class VilbertReranker:
 
     def lacking(self, doc_ids: Sequence[str]) -> str:
         """Return a note that documents have no regions."""
-        more = f" and {len(doc_ids) - NAMED} more" if len(doc_ids) > NAMED else ""
         what = f"no regions in {self._regions.path.name} and"
         forms = f"candidate has {what} is", f"candidates have {what} are"
         return (
             f"{pluralize(len(doc_ids), *forms)} left out: "
-            f"{', '.join(doc_ids[:NAMED])}{more}. Write a file that has them, drop the index and "
+            f"{first_of(doc_ids, NAMED)}. Write a file that has them, drop the index and "
             "build it again."
         )
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from indexes.catalog.passages import passage_text
+from indexes.catalog.passages import whole_text
 from indexes.document import Document
 from indexes.errors import InputError
 from indexes.progress import Progress
@@ -56,7 +56,7 @@ def write_word_files(
     writer = _Writer(folder)
     done, remaining = 0, iter(documents)
     while batch := list(islice(remaining, TEXTS_AT_ONCE)):
-        writer.add([passage_text(one.title, one.text, 0, len(one.text)) for one in batch])
+        writer.add(list(map(whole_text, batch)))
         done += len(batch)
         progress(done, total)
     return writer.finish()

@@ -25,7 +25,7 @@ UNREAD = {
     "processor_class",
     "return_tensors",
 }
-# The methods of processors whose resizing is known, see `_resized`.
+# The methods of processors whose resizing is known, see `_resizing`.
 USUAL_STEPS = {"PilBackend.resize", "PilBackend._preprocess"}
 
 # Networks that read the padding of texts, and were trained with all of them padded to one length.
