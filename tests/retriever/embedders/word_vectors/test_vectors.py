@@ -210,17 +210,18 @@ WORDS = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_
 def test_a_text_file_with_one_line_break_or_number_lost_is_refused(
     tmp_path_factory, rows, space, data
 ):
-    path = tmp_path_factory.mktemp("law") / "words.txt"
     lines = [space.join([word, *numbers]) + "\n" for word, numbers in rows]
     lost = data.draw(st.integers(0, len(rows) - 2))
     damaged = data.draw(
         st.sampled_from([lines[lost][:-1], lines[lost][:-1] + space, lines[lost][:-8] + "\n"])
     )
+    cut = data.draw(st.integers(2, 5))
+    path = tmp_path_factory.mktemp("law") / "words.txt"
     path.write_text("".join(lines))
     assert load_words(path).duplicates == len(rows) - len({word for word, _ in rows})
     path.write_text("".join([*lines[:lost], damaged, *lines[lost + 1 :]]))
     refused(FileFormatError, rf"line {lost + 1}: ", load_words, path)
-    path.write_text("".join(lines)[: -data.draw(st.integers(2, 5))])
+    path.write_text("".join(lines)[:-cut])
     refused(FileFormatError, rf"line {len(rows)}: ", load_words, path)
 
 
@@ -234,14 +235,15 @@ def test_a_text_file_with_one_line_break_or_number_lost_is_refused(
 def test_a_first_or_last_row_that_is_cut_within_its_numbers_is_refused(
     tmp_path_factory, rows, space, at_the_end, data
 ):
-    path = tmp_path_factory.mktemp("law") / "words.txt"
     *lines, last = [space.join([word, *numbers]) for word, numbers in rows]
     if at_the_end:  # Some numbers are left, in a line that an editor may have ended.
         kept = last[: data.draw(st.integers(len(rows[-1][0]) + 1, last.rindex(space)))]
-        path.write_text("\n".join([*lines, kept]) + data.draw(st.sampled_from(["", "\n"])))
+        content = "\n".join([*lines, kept]) + data.draw(st.sampled_from(["", "\n"]))
     else:  # No word is left, and the first number is not all there.
         kept = lines[0][lines[0].index(space) + data.draw(st.integers(0, 9)) :]
-        path.write_text("\n".join([kept, *lines[1:], last]))
+        content = "\n".join([kept, *lines[1:], last])
+    path = tmp_path_factory.mktemp("law") / "words.txt"
+    path.write_text(content)
     place = len(rows) if at_the_end else 1
     refused(FileFormatError, rf"line {place}: expected a word and 3", load_words, path)
 
