@@ -267,6 +267,38 @@ def test_a_last_row_without_a_line_break_is_noted(write):
     assert load_words(write("a 1 2\nb 3 4\n\n", "ended.txt")).notes == ()
 
 
+def noted(ending):
+    return (
+        f"The file of word vectors ends {ending}; if it was cut off, the last number is wrong.",
+    )
+
+
+def test_a_last_number_that_is_shorter_than_a_few_others_is_noted(write):
+    few, shorter = "a 0.123 1.456\nb 2.789 ", noted("with a number that is shorter than all others")
+    for number in ("3.01", "3.0", "3.", "3"):
+        assert load_words(write(f"{few}{number}\n")).notes == shorter
+    headed = write("2 2\na 1.5e-05 1.4e-06\nb 2.7e-08 3.0e-0\n")
+    assert load_words(headed).notes == shorter
+    # As long as another one, or of a file without decimals.
+    for content in (f"{few}3.012\n", "a 0.12 1.4\nb 2.7 3\n", "a 1 2\nb 3.5 4\n", TOY):
+        assert load_words(write(content)).notes == ()
+
+
+def test_a_last_row_without_the_space_of_all_others_is_noted(write):
+    some = "a 0.5 1.25 \nb 0.75 1.5 \n"
+    missing = noted("without the space of all other lines")
+    assert load_words(write(f"{some}c 2.5 1.2\n")).notes == missing
+    assert load_words(write(f"3 2\r\n{some}c 2.5 1.2\r\n")).notes == missing
+    assert load_words(write(f"{some}c 2.5 1.2 \n")).notes == ()
+    assert load_words(write("c 2.5 1.2\n")).notes == ()
+
+
+def test_underscores_are_no_part_of_a_number(write):
+    message = "line 2: expected a number; found '4_0'"
+    refused(FileFormatError, message, load_words, write("a 1 2\nb 3 4_0\nc 5 6\n"))
+    assert load_words(write("a_b 1 2\nb_ 3 4\n"))["b_"].tolist() == [3, 4]
+
+
 @pytest.mark.parametrize(
     ("content", "place"),
     [
