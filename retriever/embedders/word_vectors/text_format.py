@@ -97,10 +97,10 @@ def _check_spaced(place: str, tokens: list[bytes], width: int) -> None:
 def _ending(path: Path, end: list[tuple[int, bytes]], width: int) -> str:
     """Return what is odd about the last row, or refuse it if its last number is cut off.
 
-    It is if it is shorter than all others: at least `ENOUGH` of the last rows, since numbers without
-    their last zeros differ in length; without a line break, the others of the row are enough. With
-    fewer of at least two decimals it is only odd, and so is a row without a line break, or without
-    the space before it that all others have, as those of word2vec and fastText do.
+    It is if it is shorter than all others: at least `ENOUGH` of the last rows, since numbers
+    without their last zeros differ in length; without a line break, the others of the row are
+    enough. With fewer, of at least two decimals, it is only odd, and so is a row without a line
+    break, or without the space before it that all others have, as word2vec and fastText write.
     """
     *others, last = [_decimals(value) for _, line in end for value in line.split()[-width:]]
     row = others[len(others) + 1 - width :]
