@@ -750,10 +750,10 @@ def test_the_command_shows_uses(banks):
 
 def test_the_command_prints_objects(banks):
     lines, _ = printed(banks, "bank", "-i", "glove", "-i", "minilm", "-k", "1", "--json")
-    summary, neighbour, *senses = map(json.loads, lines)
+    summary, neighbor, *senses = map(json.loads, lines)
     assert summary["found"] == {"used": 24, "occurrences": 24, "read": 24, "passages": 24}
     assert (summary["senses"], summary["static_index"]) == (2, "glove")
-    assert (neighbour["rank"], neighbour["neighbour"]) == (1, "banks")
+    assert (neighbor["rank"], neighbor["neighbor"]) == (1, "banks")
     assert [sense["sense"] for sense in senses] == [1, 2]
     fields = {"rank", "doc_id", "text", "span", "contextual", "static"}
     assert fields < senses[0]["passages"][0].keys()
