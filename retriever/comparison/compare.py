@@ -130,8 +130,11 @@ def compare(
             runs=answers,
             queries=_queries(retrievers, answers, test_set, shared),
             documents=documents,
-            notes=comparison_notes(
-                collection, test_set, system_runs, imported, parts, baseline, seed
+            notes=(
+                *info.notes,
+                *comparison_notes(
+                    collection, test_set, system_runs, imported, parts, baseline, seed
+                ),
             ),
             environment=collect_environment(
                 collection, parts, test_set.queries, test_set.qrels, seed, command
