@@ -97,19 +97,19 @@ def _check(
 def adjusted(vectors: Matrix, known: Matrix) -> dict[str, Matrix]:
     """Return the vectors unchanged, and without what is common to the `known` ones.
 
-    `centred` is without their mean; `all but the top` also without their principal components (Mu
+    `centered` is without their mean; `all but the top` also without their principal components (Mu
     and Viswanath 2018); `standardized` has mean 0 and deviation 1 in every dimension (Timkey and
     van Schijndel 2021, "All Bark and No Bite").
     """
     common = top_components(known, TOP)
-    centred = vectors - common.mean
+    centered = vectors - common.mean
     deviation = known.std(axis=0, dtype=np.float64)
     varying = deviation > 1e-6
     return {
         AS_THEY_ARE: vectors,
-        "centred": centred,
-        f"all but the top {TOP}": centred - (centred @ common.directions.T) @ common.directions,
-        "standardized": centred[:, varying] / deviation[varying],
+        "centered": centered,
+        f"all but the top {TOP}": centered - (centered @ common.directions.T) @ common.directions,
+        "standardized": centered[:, varying] / deviation[varying],
     }
 
 

@@ -30,6 +30,8 @@ from typing import Any, Literal
 
 SHOWN_RECORDS = 10
 NAMED = 3
+# Names to choose from that an error lists.
+MOST_NAMED = 24
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def unknown_names(
 
 
 def _has(known: Sequence[str], more: bool) -> str:
-    names = ", ".join(sorted(known))
+    names = first_of(sorted(known), MOST_NAMED)
     return f"It has: {names}, ..." if more else f"It has: {names or 'none'}."
 
 

@@ -6,11 +6,13 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from indexes.catalog.commits import noted_commit
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.database import Catalog
 from indexes.catalog.filtering import check_passages, indexed_fields
@@ -70,6 +72,17 @@ class Reader:
     def close(self) -> None:
         """Close the catalog."""
         self.catalog.close()
+
+    @cached_property
+    def has_lost_commits(self) -> bool:
+        """Whether later commits are noted than the catalog has, as in a copy without its log.
+
+        Where the note was not copied either, only the files of those commits would tell, which
+        `verify` looks for.
+        """
+        noted = noted_commit(self.catalog.path)  # before the state, which others may change
+        with self.catalog.reading():
+            return noted > self.catalog.generation()
 
     def read(self, question: Callable[[Snapshot], Answer]) -> Answer:
         """Return what a function returns for one state of the collection.

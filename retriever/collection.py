@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.catalog.records import kind_of
-from indexes.errors import CollectionError, InputError, MismatchError
+from indexes.errors import MOST_NAMED, CollectionError, InputError, MismatchError, first_of
 from indexes.images import Image, ImageSource
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
@@ -454,7 +454,7 @@ class Collection(Documents, WordSenseMethods):
         names, fusions = self._names(), self._fusions()
         if len(names) == 1 or len(fusions) == 1:
             return (fusions or names)[0]
-        has = ", ".join(names)
+        has = first_of(names, MOST_NAMED)
         raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")
 
     def _names(self) -> list[str]:

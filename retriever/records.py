@@ -93,7 +93,7 @@ def sense_records(found: WordSenses | WordUses) -> Iterator[Record]:
     silhouette = {"senses": len(found.senses), "silhouette": found.silhouette}
     yield {**query, "found": asdict(found.found), **silhouette, "notes": found.notes}
     for rank, one in enumerate(found.neighbors, start=1):
-        yield {**query, "rank": rank, "neighbour": one.word, "cosine": one.cosine}
+        yield {**query, "rank": rank, "neighbor": one.word, "cosine": one.cosine}
     for sense in found.senses:
         fields = asdict(sense)
         yield {**query, "sense": fields.pop("number"), **fields}

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -210,6 +211,21 @@ def heavy_imports(path):
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.split(".")[0])
     return found & set(HEAVY)
+
+
+# Beginnings of words as they are spelled in Britain.
+BRITISH = re.compile(
+    r"(?i)\b(?:un)?(?:(?:neighb|col|behavi|fav|hon|lab)ou" + "r|cent" + "red|catalog" + "ue|"
+    r"(?:normal|token|optim|initial|organ|recogn|serial|summar|random|quant|penal|minim|maxim|"
+    r"standard|general|categor|visual)is" + "(?:e|ing|ation)|(?:model|cancel)l" + "ed)"
+)
+
+
+def test_words_are_spelled_as_in_the_united_states():
+    files = [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.rglob("template/*.*")]
+    files += [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    found = {path: BRITISH.findall(path.read_text()) for path in files}
+    assert {path.name: words for path, words in found.items() if words} == {}
 
 
 def test_every_ban_says_who_may_import_and_is_checked():

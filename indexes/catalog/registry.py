@@ -121,6 +121,10 @@ class Registry:
         """
         return [ShardRow.of(row) for row in self._catalog.rows(sql, [embedding])]
 
+    def shard_numbers(self) -> set[int]:
+        """Return the numbers of the shards of all embeddings."""
+        return {number for (number,) in self._catalog.rows("SELECT shard FROM shards NOT INDEXED")}
+
     def set_index(self, index: IndexRow) -> None:
         """Add an index, or replace the one of the same name."""
         self._catalog.execute(

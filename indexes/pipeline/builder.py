@@ -123,15 +123,16 @@ class Builder:
         """Build an index over an embedding; errors as in `AnnBuilder.build_after_embedding`.
 
         Without a factory in its definition, searches go through the shards by brute force. If it
-        sets no search parameters, an index keeps those that it has. Other indexes that a stopped
-        call left stale are rebuilt.
+        sets no search parameters, an index keeps those that it has for its factory. Other indexes
+        that a stopped call left stale are rebuilt.
         """
         registry = self.writer.registry
         for row in registry.of_kind(ANN.name):
             if row.embedding == embedding.number and STALE in row.report and row.name != name:
                 AnnBuilder(self.writer).rebuild(row, embedding)
         old = next((row for row in registry.indexes() if row.name == name), None)
-        if old and "search" in old.definition:
+        same = old is not None and old.definition.get("factory") == definition.get("factory")
+        if old and same and "search" in old.definition:
             definition = {"search": old.definition["search"], **definition}
         row = IndexRow.planned(name, embedding, definition)
         if kind_of(row.kind).has_structure:

@@ -11,11 +11,9 @@ from indexes.neighbors import Keys
 from indexes.vectors.blocks import Block, count_live, rows_of
 from indexes.vectors.engine import Mask, VectorIndex
 
-# If a filter leaves fewer rows than this, or a smaller share, brute force over these rows is faster
-# than a search through an index with most rows hidden.
+# If a filter leaves fewer rows than this, or a smaller share, brute force over these rows, copied,
+# is faster than any search through the others, as long as they stay small.
 FEW_ROWS = 1_000
-FEW_SHARE = 0.05
-# Without an index it is always faster, as long as the copied rows stay small.
 COPIED_SHARE = 0.25
 COPIED_BYTES = 16 << 20
 
@@ -59,7 +57,7 @@ def prefilter_of(
     wanted = np.delete(allowed.keys, rows_of(deleted, allowed.keys))
     rows = [rows_of(wanted, block.keys) for block in blocks]
     count, total = sum(map(len, rows)), sum(len(block.keys) for block in blocks)
-    if _is_few(count, total, blocks, structure):
+    if _is_few(count, total, blocks):
         pairs = zip(blocks, rows, strict=True)
         few = [block.part(some) for block, some in pairs if len(some)]
         return Prefilter(count, few, np.empty(0, np.int64), None)
@@ -69,9 +67,8 @@ def prefilter_of(
     return Prefilter(count, None, hidden, structure.mask(hidden) if structure else None)
 
 
-def _is_few(count: int, total: int, blocks: Sequence[Block], structure: VectorIndex | None) -> bool:
+def _is_few(count: int, total: int, blocks: Sequence[Block]) -> bool:
     if count == 0:
         return True
     size = count * blocks[0].vectors.shape[1] * blocks[0].vectors.itemsize
-    share = COPIED_SHARE if structure is None else FEW_SHARE
-    return size <= COPIED_BYTES and count <= max(FEW_ROWS, share * total)
+    return size <= COPIED_BYTES and count <= max(FEW_ROWS, COPIED_SHARE * total)

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,8 +46,13 @@ File = TypeVar("File")
 
 # With a filter that leaves a share of the rows, this many times `k` divided by it are looked at,
 # and at least for this `k`: then `k` pass it wherever the filter does not depend on the query.
-# Exact search is faster than to look at more than this share of a structure.
-NEAR, LEAST_NEAR, NEAR_SHARE = 4, 10, 1 / 8
+NEAR, LEAST_NEAR = 4, 10
+# How many rows exact search reads in the time that one more candidate takes: of a graph, which
+# visits more nodes for each, or of cells, for one query and for each of many; and the share of that
+# time that a row takes for each of many. Measured over 100,000 abstracts, 256 wide.
+GRAPH_ROWS, CELL_ROWS, OF_MANY = (100, 100), (35, 85), 1 / 7
+# Memory-mapped files that are kept open: each takes one of 1,024 that most processes may open.
+MOST_MAPPED = 512
 KEPT_FILTERS = 32
 KEPT_NOTES = 1000
 KEPT_FILTER_KEYS = 8_000_000
@@ -111,15 +116,30 @@ class VectorSearcher:
         """
         share = prefilter.rows / sum(len(block.keys) for block in self.blocks)
         depth = math.ceil(NEAR * max(k, LEAST_NEAR) / share)
-        if depth > NEAR_SHARE * structure.rows:
+        if depth > self._most_candidates(len(queries)):
             return self._brute_force(queries, k, prefilter)
-        found = approximate.search(structure, queries, depth, self.blocks)
-        keys = np.where(is_among(found.keys, prefilter.hidden), NO_KEY, found.keys)
-        parts = [best(keys, found.scores, k)]
+        found = structure.search(queries, depth)
+        if len(structure.heads) == structure.rows:  # else a hidden key may stand for others
+            found = _without(found, prefilter.hidden)
+        found = approximate.rescored(structure, found, queries, depth, self.blocks)
+        found = _without(found, prefilter.hidden)
+        parts = [Neighbors(found.keys[:, :k], found.scores[:, :k])]
         counts = np.count_nonzero(parts[0].keys != NO_KEY, axis=1)
         if self.unseen:
             parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
         return self._filled_up(merge(parts, k), queries, k, prefilter, counts < k)
+
+    def _most_candidates(self, queries: int) -> float:
+        """Return how many candidates of each query take no more time than to search exactly."""
+        rows = sum(len(block.keys) for block in self.blocks)
+        read = rows * (OF_MANY + (1 - OF_MANY) / queries)
+        return read / (GRAPH_ROWS if self._is_graph else CELL_ROWS)[queries > 1]
+
+    @cached_property
+    def _is_graph(self) -> bool:
+        definition = self.index.definition
+        engine = engine_of(definition)
+        return "efSearch" in engine.parameters(definition, self.embedding.dim, 1)
 
     def prefilter(self, allowed: AllowList | None) -> Prefilter:
         """Return what a search may find; kept for the next search with the same filter."""
@@ -188,6 +208,13 @@ class VectorSearcher:
         return out
 
 
+def _without(found: Neighbors, hidden: Keys) -> Neighbors:
+    """Return what was found without hidden keys, in as few columns as there are left."""
+    keys = np.where(is_among(found.keys, hidden), NO_KEY, found.keys)
+    most = int(np.count_nonzero(keys != NO_KEY, axis=1).max(initial=0))
+    return best(keys, found.scores, most)
+
+
 @dataclass(frozen=True)
 class LexicalSearcher:
     """A BM25 index, ready to search; `deleted`, `missing`, `stale` as in `VectorSearcher`."""
@@ -229,7 +256,7 @@ class SearcherCache:
         self._catalog, self._corpus = catalog, Corpus(catalog)
         self._registry, self._folder = registry, folder
         self._lock = threading.Lock()
-        self._generation = -1
+        self._generation = self._tidied = -1
         self._searchers: dict[str, VectorSearcher | LexicalSearcher] = {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
         # By checksum too: a damaged catalog cannot make one file's vectors pass for another's.
@@ -252,7 +279,10 @@ class SearcherCache:
             self._at_this_generation()
             if name not in self._searchers:
                 self._searchers[name] = self._open(name)
-                self._forget_old_files()
+                # After those files were opened that stay: once is enough for a generation.
+                if self._tidied != self._generation:
+                    self._forget_old_files()
+                    self._tidied = self._generation
             return self._searchers[name]
 
     def definition(self, name: str) -> Mapping[str, Any]:
@@ -337,8 +367,15 @@ class SearcherCache:
             self._content = content
         return content
 
+    def _close_some(self) -> None:
+        """Let go of all vectors if very many files are open; a running search keeps its own."""
+        if sum(isinstance(one.vectors, np.memmap) for one in self._blocks.values()) > MOST_MAPPED:
+            self._searchers.clear()
+            self._blocks.clear()
+
     def _open(self, name: str) -> VectorSearcher | LexicalSearcher:
         self._at_this_content()
+        self._close_some()
         if self._deleted is None:
             self._deleted = self._corpus.tombstones()
         index, stop_key = self._registry.index(name), self._corpus.stop_key()
@@ -390,11 +427,7 @@ class SearcherCache:
         return file
 
     def _forget_old_files(self) -> None:
-        shards = {
-            shard.number
-            for embedding in self._registry.embeddings()
-            for shard in self._registry.shards(embedding.number)
-        }
+        shards = self._registry.shard_numbers()
         files = {_file_of(row) for row in self._registry.indexes()}
         self._blocks = {n: block for n, block in self._blocks.items() if n[0] in shards}
         self._files = {n: file for n, file in self._files.items() if n in files}

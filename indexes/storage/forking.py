@@ -41,10 +41,23 @@ def _is_child() -> bool:
         return True
     try:
         stat = Path("/proc/self/stat").read_text()
-    except OSError:  # not Linux: nothing shows that a child that imports us itself is one
-        return False
+    except OSError:  # not Linux: of a child that imports us itself, only multiprocessing knows
+        return _is_forked_by_multiprocessing()
     # The name, in parentheses, may hold anything.
     return bool(int(stat.rpartition(")")[2].split()[6]) & FORKED)
+
+
+def _is_forked_by_multiprocessing() -> bool:
+    """Return whether multiprocessing has forked this process."""
+    if "multiprocessing" not in sys.modules:
+        return False
+    import multiprocessing
+
+    if multiprocessing.parent_process() is None:
+        return False
+    # That of its context, or else the default, which children of other methods set.
+    method = getattr(multiprocessing.current_process(), "_start_method", None)
+    return (method or multiprocessing.get_start_method(allow_none=True)) == "fork"
 
 
 def keep(inherited: object) -> None:

@@ -66,14 +66,18 @@ def normalize_with_origins(text: str) -> tuple[str, list[int]]:
     Characters that compose into one, and those that follow from one, share its place.
     """
     shown = _FULL_WIDTH_MARK.search(text) is not None and not EAST_ASIAN.search(text)
-    folded, places = list[str](), list[int]()
+    folded, places, before = list[str](), list[int](), ""
     for place, character in enumerate(text):
         if _SPACING.match(character):
             character = spaced_at(text, place)
-        elif shown and _FULL_WIDTH_MARK.match(character):
-            character = _half_width(character)
-        elif _RAISED_AFTER_DIGIT.match(text, place):
-            character = f" {character}"
+            # What is removed here separates no digit from what is raised.
+            before = character or before
+        elif _RAISED_AFTER_DIGIT.match(before + character, len(before)):
+            before, character = character, f" {character}"
+        else:
+            before = character
+            if shown and _FULL_WIDTH_MARK.match(character):
+                character = _half_width(character)
         folded.append(character.translate(_FOLDED))
         places += [place] * len(folded[-1])
     return _composed("".join(folded), [*places, len(text)])

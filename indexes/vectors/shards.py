@@ -24,7 +24,7 @@ from indexes.vectors.blocks import Block, live, rows_of
 MERGED_BYTES = 64 << 20
 WRITTEN_BYTES = 4 << 20
 # Files that are memory-mapped per embedding: a mapped file stays open, and processes have limits.
-MAPPED_FILES = 128
+MAPPED_FILES, SMALL_FILE = 128, 1 << 16
 UNIT_TOLERANCE = 1e-5
 # What half precision may lose of a vector that is stored as it is: twice the rounding in its range.
 HALF_TOLERANCE = 2.0**-10
@@ -65,10 +65,13 @@ def open_shards(shards: Sequence[ShardRow], embedding: EmbeddingRow, folder: Pat
 
 
 def to_map(shards: Sequence[ShardRow]) -> set[int]:
-    """Return the numbers of the shards to memory-map: all, or the largest of very many."""
+    """Return the numbers of the shards to memory-map: all but small ones, of very many the largest.
+
+    Each takes one of the files that the process may open.
+    """
     # A failed text splits a shard in two, so there may be thousands.
     largest = heapq.nlargest(MAPPED_FILES, shards, key=lambda shard: shard.digest.size)
-    return {shard.number for shard in largest}
+    return {shard.number for shard in largest if shard.digest.size >= SMALL_FILE}
 
 
 def open_shard(

@@ -22,6 +22,7 @@ def info(library: Path, as_json: bool) -> None:
 
     with Collection.open(library) as collection:
         facts = collection.info()
+    note(*facts.notes)
     for index in facts.indexes:
         note(*fitting_notes(index, library))
         note(*recall_notes(library, index.name, index.factory, index.recall))

@@ -11,6 +11,7 @@ from indexes.catalog.records import kind_of
 from indexes.errors import InputError, unknown_name
 from indexes.images import Image
 from indexes.progress import Progress
+from indexes.text.compounds import Compounds
 from retriever.advice import shell_command
 from retriever.collection import Collection
 from retriever.comparison import latency
@@ -21,6 +22,7 @@ from retriever.comparison.notes import comparison_notes
 from retriever.comparison.system_run import SystemRun, import_run, run_system
 from retriever.comparison.test_set import TestSet
 from retriever.embedders.base import WordCounting
+from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.evaluation import significance
 from retriever.evaluation.inputs import GivenQrels, GivenRun, expect_mapping
 from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means, overlap
@@ -115,7 +117,7 @@ def compare(
     found = (one for system_run in system_runs for one in with_parts(system_run.run.name, infos))
     # Parts come first, each once.
     parts = list({one.name: one for one in found}.values())
-    shared = SharedWords(documents, _language(parts))
+    shared = SharedWords(documents, _language(parts), _vocabularies(retrievers))
     imported = [answers[name] for name in runs]
     return steps.done(
         Comparison(
@@ -128,7 +130,12 @@ def compare(
             runs=answers,
             queries=_queries(retrievers, answers, test_set, shared),
             documents=documents,
-            notes=comparison_notes(collection, test_set, imported, parts, baseline, seed),
+            notes=(
+                *info.notes,
+                *comparison_notes(
+                    collection, test_set, system_runs, imported, parts, baseline, seed
+                ),
+            ),
             environment=collect_environment(
                 collection, parts, test_set.queries, test_set.qrels, seed, command
             ),
@@ -249,6 +256,14 @@ def _language(leaves: Sequence[IndexInfo]) -> str:
     """Return the language of the stemmer: that of the first BM25 index, or else the default."""
     lexical = (info for info in leaves if kind_of(info.kind).is_lexical)
     return next((str(info.options["language"]) for info in lexical), DEFAULT_LANGUAGE)
+
+
+def _vocabularies(retrievers: Sequence[Retriever]) -> list[Compounds]:
+    """Return the entries with separators, such as `c++`, of each static embedder that has any."""
+    finders = (retriever.finder for retriever in retrievers)
+    embedders = (finder.embedder for finder in finders if isinstance(finder, DenseFinder))
+    found = (one.compounds for one in embedders if isinstance(one, StaticEmbedder))
+    return [compounds for compounds in found if compounds is not None]
 
 
 def _queries(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from indexes.errors import pluralize
 from retriever.collection import Collection
+from retriever.comparison.system_run import SystemRun, deep_enough, deepest_for
 from retriever.comparison.test_set import TestSet
 from retriever.evaluation import significance
 from retriever.formatting import first_names
@@ -16,6 +17,7 @@ from retriever.search.results import Run
 def comparison_notes(
     collection: Collection,
     test_set: TestSet,
+    system_runs: Sequence[SystemRun],
     imported: Sequence[Run],
     parts: Sequence[IndexInfo],
     baseline: str | None,
@@ -30,6 +32,7 @@ def comparison_notes(
         *(note for run in imported for note in unanswered_notes(run)),
         *(note for leaf in leaves for note in index_notes(leaf, collection.path, split=split)),
         *_depth_notes(parts, test_set),
+        *_tie_notes(system_runs, test_set),
         *_statistics_notes(baseline, seed),
     )
 
@@ -60,6 +63,18 @@ def _depth_notes(parts: Sequence[IndexInfo], test_set: TestSet) -> Iterator[str]
             yield (
                 f"'{info.name}' fetches {info.options['depth']} documents from each part; the "
                 f"measures look {test_set.depth} deep."
+            )
+
+
+def _tie_notes(system_runs: Sequence[SystemRun], test_set: TestSet) -> Iterator[str]:
+    """Yield a note for each system whose hits were cut off among equal ones."""
+    for one in system_runs:
+        if one.tied:
+            queries = pluralize(len(one.tied), "query", "queries")
+            yield (
+                f"'{one.run.name}' has more equal scores at the cutoff than the "
+                f"{deepest_for(deep_enough(test_set)):,} hits that are looked at, for {queries}: "
+                f"{first_names(one.tied)}. Of these documents, those that were added first count."
             )
 
 

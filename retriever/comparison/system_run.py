@@ -21,12 +21,16 @@ DEEPEST, TIMES = 1_000, 4
 
 @dataclass(frozen=True)
 class SystemRun:
-    """Answers of one system to all queries; `exact` are those of exact search over its vectors."""
+    """Answers of one system to all queries; `exact` are those of exact search over its vectors.
+
+    `tied` are the queries with more equal hits at the cutoff than were put into order.
+    """
 
     run: Run
     exact: Run | None
     ann_recall: float | None
     query_coverage: float | None
+    tied: tuple[str, ...]
 
 
 def run_system(retriever: Retriever, test_set: TestSet) -> SystemRun:
@@ -42,8 +46,9 @@ def run_system(retriever: Retriever, test_set: TestSet) -> SystemRun:
         recall = ann_recall(_scores(run), _scores(exact), test_set.k)
         if isinstance(finder.embedder, ReportsCoverage):
             coverage = finder.embedder.report_queries(test_set.texts).coverage
-        exact = settle(by_force, encoded, exact, test_set)
-    return SystemRun(settle(retriever, encoded, run, test_set), exact, recall, coverage)
+        exact, _ = settle(by_force, encoded, exact, test_set)
+    settled, tied = settle(retriever, encoded, run, test_set)
+    return SystemRun(settled, exact, recall, coverage, tied)
 
 
 def import_run(run: GivenRun, name: str, test_set: TestSet) -> Run:
@@ -58,24 +63,29 @@ def deep_enough(test_set: TestSet) -> int:
     return test_set.depth + 1 + test_set.drops
 
 
-def settle(retriever: Retriever, encoded: Queries, run: Run, test_set: TestSet) -> Run:
+def settle(
+    retriever: Retriever, encoded: Queries, run: Run, test_set: TestSet
+) -> tuple[Run, tuple[str, ...]]:
     """Return a run of `deep_enough` hits in trec_order, cut to the depth of the test set.
 
     Of equal hits a search returns those that were added first, so the depth of a run would decide
     which of them are in it. Here all hits that tie with the last one within the depth take part in
     the order: their queries are searched deeper, until a hit has a lower score. Where more tie than
-    fit into `DEEPEST` hits, or `TIMES` the depth, those that were added first take part.
+    fit into `DEEPEST` hits, or `TIMES` the depth, those that were added first take part, and the
+    query is returned, too.
     """
-    ranking = {}
+    ranking, unsettled = {}, list[str]()
     for place, (query_id, hits) in enumerate(run.ranking.items()):
         ranking[query_id] = list(hits)
         if len(hits) == run.k:
             others = [hit for hit in hits if hit[0] != query_id or not test_set.drops]
             (least,) = single([others[test_set.depth - 1][1]])
             alone = encoded.subset([place])
-            ranking[query_id] += _tied_beyond(retriever, query_id, alone, hits, least)
+            tied, all_found = _tied_beyond(retriever, query_id, alone, hits, least)
+            ranking[query_id] += tied
+            unsettled += () if all_found else (query_id,)
     cut = {key: hits[: test_set.depth] for key, hits in _ordered(ranking, test_set).items()}
-    return replace(run, k=test_set.depth, ranking=cut)
+    return replace(run, k=test_set.depth, ranking=cut), tuple(unsettled)
 
 
 def _tied_beyond(
@@ -84,16 +94,31 @@ def _tied_beyond(
     query: Queries,
     hits: Sequence[tuple[str, float]],
     least: float,
-) -> list[tuple[str, float]]:
-    """Return the hits of one query that have the score `least` and are not among its first."""
-    k, deeper, deepest = len(hits), hits, max(DEEPEST, TIMES * len(hits))
-    while len(deeper) == k < deepest and single([deeper[-1][1]]) == [least]:
+) -> tuple[list[tuple[str, float]], bool]:
+    """Return the hits of one query that have the score `least` and are not among its first.
+
+    And whether these are all.
+    """
+    k, deeper, deepest = len(hits), hits, deepest_for(len(hits))
+
+    def reaches_on() -> bool:
+        return len(deeper) == k and single([deeper[-1][1]]) == [least]
+
+    while (goes_on := reaches_on()) and k < deepest:
         k = min(TIMES * k, deepest)
         deeper = retriever.rank([query_id], query, k).ranking[query_id]
+    if goes_on:
+        after = retriever.rank([query_id], query, k + 1).ranking[query_id][k:]
+        goes_on = single([score for _, score in after]) == [least]
     found = {doc_id for doc_id, _ in hits}
     scores = single([score for _, score in deeper])
     tied = [hit for hit, score in zip(deeper, scores, strict=True) if score == least]
-    return [hit for hit in tied if hit[0] not in found]
+    return [hit for hit in tied if hit[0] not in found], not goes_on
+
+
+def deepest_for(hits: int) -> int:
+    """Return up to which depth hits that tie with the last of some are fetched."""
+    return max(DEEPEST, TIMES * hits)
 
 
 def _ordered(

@@ -44,6 +44,9 @@ def prepare(folder: Path, stage: Stage) -> Demo:
     with Collection.open_or_create(library) as collection:
         with stage("adding 350 news stories") as progress:
             collection.add(data.documents, progress=progress)
+        # Before the long work, which would be lost if they cannot be written.
+        write_queries(queries, data.queries)
+        write_qrels(qrels, data.qrels)
         for name, embedder_class, model in (
             (STATIC, StaticEmbedder, "glove-6b-50d"),
             (CONTEXTUAL, ContextualEmbedder, "all-MiniLM-L6-v2"),
@@ -54,8 +57,6 @@ def prepare(folder: Path, stage: Stage) -> Demo:
                 collection.build(name, embedder, progress=progress)
         with stage("building bm25") as progress:
             collection.build(WORDS, lexical=True, progress=progress)
-        write_queries(queries, data.queries)
-        write_qrels(qrels, data.qrels)
         with stage("comparing the indexes") as progress:
             comparison = compare(
                 collection,

@@ -84,6 +84,9 @@ def _take_line(line: str, ranked: dict[str, dict[str, tuple[float, int]]]) -> st
         return f"{len(cells)} columns; expected 'query_id Q0 doc_id rank score tag'"
     query_id, _, doc_id, rank, score, _ = cells
     try:
+        # Python would also read `1_0`, and digits of other scripts.
+        if "_" in (numbers := score + rank) or not numbers.isascii():
+            raise ValueError
         entry = (float(score), int(rank))
     except ValueError:
         return f"rank '{rank}' and score '{score}' are not both numbers"

@@ -49,13 +49,20 @@ class _Silence:
 _SILENCE = _Silence()
 
 
+NO_PILLOW = (
+    "Images need Pillow, which is not installed. Run: pip install 'retriever-compare[images]'"
+)
+
+
+def has_pillow() -> bool:
+    """Return whether Pillow is installed."""
+    return importlib.util.find_spec("PIL") is not None
+
+
 def require_pillow() -> None:
     """Raise an InputError if Pillow is not installed."""
-    if importlib.util.find_spec("PIL") is None:
-        raise InputError(
-            "Images need Pillow, which is not installed. "
-            "Run: pip install 'retriever-compare[images]'"
-        )
+    if not has_pillow():
+        raise InputError(NO_PILLOW)
 
 
 def check_image(image: Image) -> None:

@@ -135,7 +135,7 @@ class CollectionInfo:
 
     `images` documents have an image; `images_size` are the bytes of those that were copied.
     `split` describes how documents are cut into `passages`; empty if they are not. `fields` are the
-    indexed metadata fields.
+    indexed metadata fields. `notes` say what is wrong with its state.
     """
 
     path: Path
@@ -147,6 +147,7 @@ class CollectionInfo:
     indexes: tuple[IndexInfo, ...]
     images: int = 0
     images_size: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def collection_info(store: Store) -> CollectionInfo:
@@ -163,6 +164,7 @@ def collection_info(store: Store) -> CollectionInfo:
         indexes=tuple(index_info(store, row, rows) for row in rows),
         images=images,
         images_size=images_size,
+        notes=lost_notes(store),
     )
 
 
@@ -209,6 +211,16 @@ def recall_notes(folder: Path, index: str, factory: str, recall: float | None) -
             "does not suit these vectors. Exact search over the same vectors finds all: "
             f"{exact} (or choose another structure with --ann, such as HNSW32)"
         )
+
+
+def lost_notes(store: Store) -> tuple[str, ...]:
+    """Return a note if a collection answers as of an earlier commit, as a copy without its log."""
+    if not store.has_lost_commits:
+        return ()
+    return (
+        f"{shown(store.folder)}/ answers from an earlier state: later commits were made, and its "
+        f"catalog lacks them. Run: {shell_command('verify', store.folder)}",
+    )
 
 
 def missing_note(folder: Path, index: str, missing: int, stale: int = 0) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +145,14 @@ class DenseFinder(_SingleIndex):
         """Raise if another process has built another index under this name."""
         view = snapshot.searchers.of(self.name)
         fingerprint = self.embedder.fingerprint
-        if self._checked.get("view") is view and self._checked.get("by") is fingerprint:
+        checked = self._checked.get("view")
+        if checked and checked() is view and self._checked.get("by") is fingerprint:
             return
         if not isinstance(view, VectorSearcher):
             raise MismatchError(f"Index '{self.name}' is a BM25 index now. Open it again.")
         check_query_embedder(view.index, view.embedding, self.embedder)
-        self._checked.update(view=view, by=fingerprint)
+        # Weak, so that the files of an index are closed when its searcher is dropped.
+        self._checked.update(view=weakref.ref(view), by=fingerprint)
 
 
 @dataclass(frozen=True)

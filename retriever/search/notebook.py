@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from indexes.errors import InputError
 from indexes.images import Image
 from retriever.formatting import alt_text, beginning
+from retriever.images.check import NO_PILLOW, has_pillow
 from retriever.images.thumbnails import thumbnail
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def hits_html(hits: Hits) -> str:
     rows = "".join(f"<tr>{''.join(_cells(hit, pictured=pictured))}</tr>" for hit in shown)
     table = f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
     more = [f"{len(hits) - MOST:,} more hits"] if len(hits) > MOST else []
+    more += [NO_PILLOW] if pictured and not has_pillow() else []
     notes = [*more, *hits.notes] if hits else ["no hits", *hits.notes]
     html = "".join([table if hits else "", *(f"<p>{escape(note)}</p>" for note in notes)])
     # An image's name may hold a lone surrogate, which UTF-8 cannot encode.

@@ -17,6 +17,7 @@ from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from retriever.embedders.base import IMAGE
+from retriever.indexing.info import lost_notes
 from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import Finder
 from retriever.search.queries import Queries, Query, validate_queries
@@ -162,6 +163,8 @@ class Retriever:
         lists = list(neighbors.lists())
         found = snapshot.corpus.found(_distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
+        if self._store.has_lost_commits:
+            for_all = (*lost_notes(self._store), *for_all)
         if where is not None:
             for_all = (*_notes_on(snapshot, where), *for_all)
         answers = []

@@ -13,6 +13,7 @@ from indexes.neighbors import validate_k
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
 from indexes.text.characters import lower_case
+from indexes.text.compounds import Compounds
 from indexes.text.words import word_spans
 from retriever.embedders.base import Matrix, check_texts, unit
 from retriever.embedders.layers import resolve_layer
@@ -24,7 +25,13 @@ from retriever.word_senses.clusters import Clusters, cluster_vectors
 from retriever.word_senses.collocates import typical_words
 from retriever.word_senses.contexts import context_of
 from retriever.word_senses.index_choice import ContextualIndex, contextual_of, static_of
-from retriever.word_senses.occurrences import Occurrence, find_occurrences, places_of, validate_word
+from retriever.word_senses.occurrences import (
+    Occurrence,
+    find_occurrences,
+    is_plain,
+    places_of,
+    validate_word,
+)
 from retriever.word_senses.results import (
     Neighbor,
     OccurrenceCounts,
@@ -83,8 +90,8 @@ def uses_of(
 ) -> WordUses:
     """Return the `k` uses most similar to the use in a text; see `WordSenseMethods.word_in`."""
     validate_k(k)
-    word = validate_word(word)
-    contexts = _contexts_in(word, text)
+    word, compounds = _validated(store, models, word, options)
+    contexts = _contexts_in(word, text, compounds)
     target = _EncodedWord.of(store, models, word, options)
     found, _ = encode_occurrences(target.encoder, lower_case(word), contexts, ignore_progress)
     vectors = [vector for vector in found if vector is not None]
@@ -100,10 +107,24 @@ def uses_of(
     return WordUses(word, text, *target.indexes, uses, target.facts, target.notes)
 
 
-def _contexts_in(word: str, text: str) -> list[tuple[str, tuple[int, int]]]:
+def _validated(
+    store: Store, models: EmbedderPool, word: str, options: SenseOptions
+) -> tuple[str, Compounds | None]:
+    """Return one word, and the entries of the static index if it is one of them, such as `c++`."""
+    check_texts([word])
+    if is_plain(word):
+        return validate_word(word), None
+    static, _ = static_of(store, models, options.static)
+    compounds = static[1].compounds if static else None
+    return validate_word(word, compounds), compounds
+
+
+def _contexts_in(
+    word: str, text: str, compounds: Compounds | None
+) -> list[tuple[str, tuple[int, int]]]:
     """Return the sentences of a text around a word, each with the word's span in it."""
     check_texts([text])
-    places = places_of(word, text)
+    places = places_of(word, text, compounds)
     if not places:
         words = list(dict.fromkeys(text[begin:end] for begin, end in word_spans(text)))
         more = ", ..." if len(words) > NAMED_WORDS else ""
@@ -138,8 +159,8 @@ class _EncodedWord:
     def of(
         cls, store: Store, models: EmbedderPool, word: str, options: SenseOptions
     ) -> _EncodedWord:
-        word = validate_word(word)
-        found = find_occurrences(store, word, options.occurrences)
+        word, compounds = _validated(store, models, word, options)
+        found = find_occurrences(store, word, options.occurrences, compounds)
         named = contextual_of(store, models, options.index)
         static, skipped = static_of(store, models, options.static)
         layer = _layer(named, options.layer)

@@ -35,7 +35,8 @@ def typical_words(
     for context, label in zip(contexts, labels.tolist(), strict=True):
         counts[label].update(set(words_of(spell_out(context, query=True), lower=True)))
     total = sum(counts, Counter[str]())
-    total.pop(word, None)
+    for part in words_of(word, lower=True):  # several in an entry such as `u.s.`
+        total.pop(part, None)
     collocates = []
     for size, own in zip(sizes, counts, strict=True):
         others = len(contexts) - size

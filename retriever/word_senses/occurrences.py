@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from indexes.neighbors import NO_KEY, Keys
 from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
+from indexes.text.compounds import Compounds
+from indexes.text.entry_spans import entry_spans
 from indexes.text.words import fold_with_origins, is_boundary, visible_span, word_spans
 from retriever.advice import shell_command
 from retriever.embedders.base import check_texts
@@ -64,17 +67,27 @@ class Place(NamedTuple):
     end: int
 
 
-def validate_word(word: str) -> str:
-    """Return the word without surrounding whitespace; refuse anything but one word."""
+def is_plain(word: str) -> bool:
+    """Return whether a text is one run of letters, marks and digits, between whitespace."""
+    bare = word.strip()
+    return word_spans(bare) == ((0, len(bare)),)
+
+
+def validate_word(word: str, compounds: Compounds | None = None) -> str:
+    """Return the word without surrounding whitespace; refuse anything but one word.
+
+    An entry of a vocabulary, such as `c++`, is one word, too.
+    """
     check_texts([word])
     bare = word.strip()
-    spans = word_spans(bare)
-    if spans != ((0, len(bare)),):
-        words = ", ".join(dict.fromkeys(bare[begin:end] for begin, end in spans[:NAMED]))
-        advice = f" Use one of its words: {words}." if words else ""
+    entries = [] if compounds is None else [span for _, *span in entry_spans(bare, compounds)]
+    if not is_plain(word) and entries != [[0, len(bare)]]:
+        words = dict.fromkeys(bare[begin:end] for begin, end in word_spans(bare)[:NAMED])
+        advice = f" Use one of its words: {', '.join(words)}." if words else ""
+        entry = ", or an entry of the static index, such as c++" if compounds else ""
         raise InputError(
-            f"{word!r} is not one word; expected a run of letters, marks and digits, such as bank."
-            f"{advice}"
+            f"{word!r} is not one word; expected a run of letters, marks and digits, such as bank"
+            f"{entry}.{advice}"
         )
     return bare
 
@@ -86,13 +99,16 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
     return np.arange(most) * count // most
 
 
-def places_of(word: str, text: str) -> list[tuple[int, int]]:
+def places_of(word: str, text: str, compounds: Compounds | None = None) -> list[tuple[int, int]]:
     """Return the spans of a word in a text, in any case and form; not of parts of other words.
 
-    In a script without spaces, a word may stand anywhere; in Korean, a particle may follow it.
+    In a script without spaces, a word may stand anywhere; in Korean, a particle may follow it. With
+    `compounds`, the word is one of these entries, and the text is read by them.
     """
-    folded, origins = fold_with_origins(text)
     wanted, _ = fold_with_origins(word)
+    if compounds is not None:
+        return [(begin, end) for one, begin, end in entry_spans(text, compounds) if one == wanted]
+    folded, origins = fold_with_origins(text)
     places, at = list[tuple[int, int]](), folded.find(wanted)
     while at >= 0 and wanted:
         end = at + len(wanted)
@@ -102,8 +118,10 @@ def places_of(word: str, text: str) -> list[tuple[int, int]]:
     return places
 
 
-def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
-    """Find at most `most` occurrences of a word, evenly spread over the corpus."""
+def find_occurrences(
+    store: Store, word: str, most: int, compounds: Compounds | None = None
+) -> Occurrences:
+    """Find at most `most` occurrences of a word, evenly spread over the corpus; see `places_of`."""
     index = _bm25_index(store)
     terms = terms_of(word, str(index.definition["language"]))
     if not terms:
@@ -116,16 +134,17 @@ def find_occurrences(store: Store, word: str, most: int) -> Occurrences:
         view = snapshot.searchers.of(index.name)
         if not isinstance(view, LexicalSearcher):
             raise MismatchError(f"Index '{index.name}' is no longer lexical. Open it again.")
-        keys = view.search([terms], max(view.count(), 1)).keys
+        found = view.search([{term: 1} for term in terms], max(view.count(), 1)).keys
         # The index stems, so some passages have only other forms of the word.
-        keys = np.sort(keys[keys != NO_KEY])
+        keys = reduce(np.intersect1d, found)
+        keys = keys[keys != NO_KEY]
         some = keys[evenly(len(keys), READ)]
-        places = list(_places(snapshot, some, word))
+        places = list(_places(snapshot, some, lambda text: places_of(word, text, compounds)))
         picked = [places[n] for n in evenly(len(places), most).tolist()]
         note = missing_note(store.folder, index.name, view.missing, view.stale)
         notes = (note,) if view.missing else ()
-        found = OccurrenceCounts(len(picked), len(places), len(some), len(keys))
-        return Occurrences(tuple(_in_context(snapshot, picked)), found, notes)
+        counts = OccurrenceCounts(len(picked), len(places), len(some), len(keys))
+        return Occurrences(tuple(_in_context(snapshot, picked)), counts, notes)
 
     return store.read(read)
 
@@ -140,13 +159,15 @@ def _bm25_index(store: Store) -> IndexRow:
     )
 
 
-def _places(snapshot: Snapshot, keys: Keys, word: str) -> Iterator[Place]:
+def _places(
+    snapshot: Snapshot, keys: Keys, places_in: Callable[[str], list[tuple[int, int]]]
+) -> Iterator[Place]:
     """Yield every occurrence in the passages once: passages may overlap and share their title."""
     seen = set[tuple[str, bool, int]]()
     for passage in _passages(snapshot, keys.tolist()):
         document, start = passage.document, passage.start
-        found = [(True, *place) for place in places_of(word, document.title)]
-        for begin, end in places_of(word, document.text[start : passage.end]):
+        found = [(True, *place) for place in places_in(document.title)]
+        for begin, end in places_in(document.text[start : passage.end]):
             found.append((False, start + begin, start + end))
         for in_title, begin, end in found:
             occurrence = document.doc_id, in_title, begin

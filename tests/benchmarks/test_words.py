@@ -134,7 +134,7 @@ def test_common_components_are_removed():
     known = random.normal(size=(500, 6)) * [9, 5, 3, 1, 1, 0] + 2
     found = adjusted(known, known)
     assert found["as they are"] is known
-    np.testing.assert_allclose(found["centred"].mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(found["centered"].mean(axis=0), 0, atol=1e-9)
     # Of six dimensions, one is constant: two are left without the first three.
     assert np.linalg.matrix_rank(found["all but the top 3"], tol=1e-6) == 2
     assert found["standardized"].shape == (500, 5)

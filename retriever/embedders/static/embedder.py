@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import validate_k
+from indexes.text.compounds import Compounds
 from indexes.text.words import text_chunks
 from retriever.embedders.base import (
     TEXT_ONLY,
@@ -28,6 +29,7 @@ from retriever.embedders.static.neighbors import neighbors_of
 from retriever.embedders.static.options import StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
+from retriever.embedders.static.word_vocabulary import WordVocabulary
 from retriever.embedders.validation import place_of
 from retriever.embedders.word_vectors.vectors import WordVectors
 
@@ -261,6 +263,11 @@ class StaticEmbedder:
         """Return, for each text, its distinct words without a vector, in order."""
         check_texts(texts)
         return self._vocabulary.unknown_words(texts)
+
+    @property
+    def compounds(self) -> Compounds | None:
+        """Entries such as `c++`, by which texts are read; None for a vocabulary without any."""
+        return self._vocabulary.compounds if isinstance(self._vocabulary, WordVocabulary) else None
 
     def neighbors(self, word: str, k: int = 10) -> list[tuple[str, float]]:
         """Return the `k` nearest words (or tokens) of a word and their cosines, best first.

@@ -41,12 +41,12 @@ LONGEST_WORD = 1 << 16
 class Reading:
     """What is noticed while a file is read, and whether words that are not UTF-8 are left out.
 
-    `skipped` counts these; `unended` says that the last line has no line break.
+    `skipped` counts these; `ending` says what is odd about the last row, if anything.
     """
 
     skip_bad_words: bool = False
     skipped: int = 0
-    unended: bool = False
+    ending: str = ""
 
     def leave_out(self, place: str) -> None:
         """Count a word that is not UTF-8, or raise `FileFormatError` with its place."""
@@ -227,9 +227,9 @@ def width_of(sample: bytes) -> int:
 
 
 def is_number(text: bytes) -> bool:
-    """Return whether Python reads bytes as a number."""
+    """Return whether bytes are a number, as Python writes them."""
     try:
         float(text)
     except ValueError:
         return False
-    return True
+    return b"_" not in text

@@ -33,7 +33,7 @@ class WordMeta:
 
     `checksum` is the source's SHA-256; `duplicates` counts dropped rows of repeated words; `ngrams`
     is the number of subword vectors, 0 for none. `skipped` counts the words that are not UTF-8,
-    `unended` says that the source ends without a line break.
+    `ending` says what is odd about the last row of the source, if anything.
     """
 
     format: str
@@ -48,7 +48,7 @@ class WordMeta:
     max_n: int = 0
     version: int = VERSION
     skipped: int = 0
-    unended: bool = False
+    ending: str = ""
 
 
 class WordWriter:
@@ -84,7 +84,7 @@ class WordWriter:
         subwords: Subwords | None = None,
         *,
         skipped: int = 0,
-        unended: bool = False,
+        ending: str = "",
     ) -> None:
         """Close the files and write `meta.json`."""
         if not self.count:
@@ -95,7 +95,7 @@ class WordWriter:
         of_words = self.count, self.dim, self.duplicates, self.has_upper_case, self.words_crc
         of_subwords = _write_subwords(self.folder, subwords)
         meta = WordMeta(
-            format_name, checksum, *of_words, *of_subwords, skipped=skipped, unended=unended
+            format_name, checksum, *of_words, *of_subwords, skipped=skipped, ending=ending
         )
         with (self.folder / META).open("wb") as file:
             file.write(json.dumps(asdict(meta), indent=1).encode())

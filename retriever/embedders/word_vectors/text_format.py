@@ -23,7 +23,7 @@ from retriever.embedders.word_vectors.formats import (
 )
 
 # Rows at the end whose numbers are compared with the last one, and how many numbers say enough.
-LAST_ROWS, ENOUGH = 100, 100
+LAST_ROWS, ENOUGH, FEW = 100, 100, 3
 # A number of a vector even where a word may hold digits: `66` of `route 66` is none.
 DECIMALS = re.compile(rb"[-+]?\d*\.\d{3,}")
 
@@ -49,8 +49,7 @@ def text_blocks(path: Path, reading: Reading, *, header: bool) -> Iterator[Block
         )
     end = [(number, line) for number, line in end if line.strip()]
     if end:
-        reading.unended = not end[-1][1].endswith(b"\n")
-        _check_last(path, end, width, unended=reading.unended)
+        reading.ending = _ending(path, end, width)
 
 
 def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int, reading: Reading) -> Block:
@@ -62,6 +61,8 @@ def _parse_lines(path: Path, lines: list[tuple[int, bytes]], width: int, reading
         if len(tokens := word.split()) > 1:
             _check_spaced(f"{path}, line {number}", tokens, width)
         try:
+            if b"_" in line and b"_" in b"".join(values):  # Python reads 1_0 as 10
+                _refuse_number(f"{path}, line {number}", values)
             row = list(map(float, values))
             words.append(word.strip().decode())
         except UnicodeDecodeError:
@@ -93,20 +94,30 @@ def _check_spaced(place: str, tokens: list[bytes], width: int) -> None:
         )
 
 
-def _check_last(path: Path, end: list[tuple[int, bytes]], width: int, *, unended: bool) -> None:
-    """Refuse a last row whose last number is shorter than all others.
+def _ending(path: Path, end: list[tuple[int, bytes]], width: int) -> str:
+    """Return what is odd about the last row, or refuse it if its last number is cut off.
 
-    These are at least `ENOUGH` of the last rows, since numbers without their last zeros differ in
-    length; without a line break, the others of the row are enough.
+    It is if it is shorter than all others: at least `ENOUGH` of the last rows, since numbers
+    without their last zeros differ in length; without a line break, the others of the row are
+    enough. With fewer, of at least two decimals, it is only odd, and so is a row without a line
+    break, or without the space before it that all others have, as word2vec and fastText write.
     """
     *others, last = [_decimals(value) for _, line in end for value in line.split()[-width:]]
     row = others[len(others) + 1 - width :]
+    unended = not end[-1][1].endswith(b"\n")
     choices = [others] * (len(others) >= ENOUGH) + [row] * (unended and len(row) > 1)
     if any(last < values[0] and len(set(values)) == 1 for values in choices):
         raise FileFormatError(
             f"{path}, line {end[-1][0]}: the file ends inside the last number: the others have "
             f"{others[-1]} decimals. Download or create it again."
         )
+    if unended:
+        return "without a line break"
+    if len(others) >= FEW and len(set(others)) == 1 and last < others[0] and others[0] > 1:
+        return "with a number that is shorter than all others"
+    spaced = [line.rstrip(b"\r\n").endswith((b" ", b"\t")) for _, line in end]
+    missing = len(spaced) > 1 and all(spaced[:-1]) and not spaced[-1]
+    return "without the space of all other lines" if missing else ""
 
 
 def _decimals(value: bytes) -> int:

@@ -46,7 +46,7 @@ class WordVectors:
         self.checksum = meta.checksum
         self.duplicates = meta.duplicates
         self.has_upper_case = meta.has_upper_case
-        self.skipped, self.unended = meta.skipped, meta.unended
+        self.skipped, self.ending = meta.skipped, meta.ending
         self.subwords: Subwords | None = None
         if meta.ngrams:
             ngrams = np.load(folder / mmap_format.NGRAMS, mmap_mode="r")
@@ -96,10 +96,10 @@ class WordVectors:
         notes = []
         if self.skipped:
             notes.append(f"{pluralize(self.skipped, 'word')} not in UTF-8 left out.")
-        if self.unended:
+        if self.ending:
             notes.append(
-                "The file of word vectors ends without a line break; if it was cut off, the last "
-                "number is wrong."
+                f"The file of word vectors ends {self.ending}; if it was cut off, the last number "
+                "is wrong."
             )
         return tuple(notes)
 
@@ -205,7 +205,7 @@ class _FileConverter:
             checksum,
             subwords,
             skipped=noticed.skipped,
-            unended=noticed.unended,
+            ending=noticed.ending,
         )
 
 

@@ -11,6 +11,7 @@ from indexes.images import Image
 from indexes.threads import threads
 from retriever.evaluation.results import ComparisonResults
 from retriever.formatting import alt_text
+from retriever.images.check import NO_PILLOW, has_pillow
 from retriever.images.thumbnails import thumbnail
 
 # Most images on a page: 2 to 4 kB each.
@@ -58,7 +59,9 @@ def _shown(alt: str, image: Image) -> Shown:
 
 
 def _notes(broken: int, total: int) -> Iterable[str]:
-    if broken:
+    if broken and not has_pillow():
+        yield f"No image is shown. {NO_PILLOW}."
+    elif broken:
         images = pluralize(broken, "image is", "images are")
         yield f"{images} missing, changed or damaged, and not shown. `retriever verify` names them."
     if total > MOST:

@@ -71,5 +71,5 @@ def evaluate_student(
 
 def _value(retriever: Retriever, test_set: TestSet) -> float:
     encoded, run = retriever.encode_and_run(test_set.queries, deep_enough(test_set))
-    ranking = settle(retriever, encoded, run, test_set).ranking
+    ranking = settle(retriever, encoded, run, test_set)[0].ranking
     return mean(evaluate(ranking, test_set.qrels, test_set.measures)[MEASURE])

@@ -144,6 +144,17 @@ def test_an_image_that_is_gone_fails_by_name_and_the_others_are_embedded(collect
     assert ids(collection.search("red", k=9)) == ["c", "b"]
 
 
+@pytest.mark.parametrize("ann", [None, "HNSW8"])
+def test_the_text_of_an_image_that_is_gone_is_embedded(collection, red, blue, ann):
+    collection.add([Document("gone", "green", image=red), Document("b", "red", image=blue)])
+    red.unlink()
+    with pytest.raises(FailedTextsError, match="(?s)gone.*red.png: the image cannot be read"):
+        collection.build("colors", Colors(), ann=ann)
+    found = collection.search("green", index="colors", k=1)
+    assert (ids(found), found[0].score) == (["gone"], pytest.approx(1))
+    assert "1 document in" in found.notes[0]
+
+
 def test_texts_are_indexed_as_without_images(collection, blue, tmp_path):
     texts = [Document(str(n), f"text {n}", "title" * (n % 2)) for n in range(5)]
     collection.add(texts)

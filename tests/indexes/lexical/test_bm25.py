@@ -126,12 +126,12 @@ questions = st.lists(st.sampled_from((*VOCABULARY, "unknown")), min_size=1, max_
 def test_an_index_answers_like_the_formula(texts, words, data):
     query = " ".join(words)
     keyed = {3 * n + 2: text for n, text in enumerate(texts)}
+    some = data.draw(st.lists(st.sampled_from(sorted(keyed)), unique=True).map(sorted))
     index, oracle = made(keyed), Oracle(keyed)
     full = search(index, query)
     check_ranking(full, query, keyed, oracle)
     for k in {1, 2, len(full) // 2 + 1, len(full), len(full) + 1} - {0}:
         assert search(index, query, k) == full[:k]
-    some = data.draw(st.lists(st.sampled_from(sorted(keyed)), unique=True).map(sorted))
     check_chosen(index, query, full, np.array(some, np.int64), (1, 3, 100))
     scores = index.scores(terms_of(query), np.array([[1, -1, *keyed]]))[0].tolist()
     found = dict(full)

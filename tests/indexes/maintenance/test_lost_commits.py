@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import DamageError
-from retriever import Collection, Document, HashingEmbedder
+from retriever import Collection, Document, HashingEmbedder, compare
+from tests.support.commands import invoke
 from tests.support.fittable import Rare
 from tests.support.fresh import fork
 from tests.support.laws import examples
-from tests.support.toy import refused
+from tests.support.toy import lacks, refused
 
 NUMBER = itertools.count()
 STEPS = {
@@ -124,6 +125,23 @@ def test_a_copy_without_any_commit_is_no_empty_collection(tmp_path):
         copy = copy_without_log(collection.path, tmp_path / "copy", "*-commit")
         assert collection.verify().ok
     check_untouched(copy, "its last commit is number 1, and later ones were made")
+
+
+def test_answers_of_an_earlier_state_say_so(tmp_path):
+    with Collection.create(tmp_path / "library") as collection:
+        collection.add([Document("a", "the sea at night")])
+        collection.build("flat", HashingEmbedder(16))
+        collection._store.catalog.value("PRAGMA wal_checkpoint(TRUNCATE)")
+        STEPS["add"](collection)
+        copy = copy_without_log(collection.path, tmp_path / "copy")
+        assert collection.search("sea").notes == (lacks(collection, "flat", 1),)
+        assert collection.info().notes == ()
+    with Collection.open(copy) as opened:
+        note = f"{copy}/ answers from an earlier state: later commits were made, and its catalog "
+        note += f"lacks them. Run: retriever verify {copy}"
+        assert opened.search("sea").notes == opened.info().notes == (note,)
+        assert note in compare(opened, ["flat"], {"q": "sea"}).notes
+    assert f"note: {note}" in invoke("info", str(copy)).stderr
 
 
 def test_what_to_do_about_lost_commits_is_said_and_works(tmp_path):

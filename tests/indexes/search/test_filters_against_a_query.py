@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from indexes.search import searchers
 from indexes.search.searchers import VectorSearcher
 from retriever import Collection, Document
 
@@ -62,7 +63,20 @@ def test_a_filter_that_does_not_depend_on_the_query_is_answered_by_the_structure
         return exact(self, queries, k, prefilter)
 
     monkeypatch.setattr(VectorSearcher, "_brute_force", counted)
+    # Of so few rows, exact search is faster.
+    monkeypatch.setattr(searchers, "GRAPH_ROWS", (0.1, 0.1))
+    monkeypatch.setattr(searchers, "CELL_ROWS", (0.1, 0.1))
     queries = [str(n) for n in range(0, ROWS, 60)]
     found = recall(points, index, queries, {"odd": 1})
     assert found > recall(points, index, queries, None) - 0.03
     assert [name for name, _ in searched] == ["exact", "exact"]
+
+
+@pytest.mark.parametrize("index", ["graph", "cells"])
+def test_few_queries_and_a_common_filter_are_left_to_the_structure(points, index):
+    with points._store.snapshot() as snapshot:
+        searcher = snapshot.searchers.of(index)
+        one, many = searcher._most_candidates(1), searcher._most_candidates(1000)
+    of_one, of_many = {"graph": (100, 100), "cells": (35, 85)}[index]
+    assert one == pytest.approx(ROWS / of_one)
+    assert many == pytest.approx(ROWS / 7 / of_many, rel=0.01)

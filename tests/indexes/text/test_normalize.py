@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexes.text.normalize import is_affected, normalize, normalize_with_origins
@@ -44,6 +44,8 @@ def test_texts_that_look_equal_become_equal(text, normal):
 
 @settings(max_examples=examples(300), deadline=None)
 @given(TEXTS)
+@example("0\u200b⁵")
+@example("1\u200d\u200c²\u200b³")
 def test_the_normal_form_is_stable_and_every_character_has_a_place(text):
     normal = normalize(text)
     assert normalize(normal) == normal

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from indexes.errors import DamageError, InputError, MismatchError
+from indexes.pipeline.ann_builder import mark_stale
 from indexes.vectors import approximate, exact
 from indexes.vectors.blocks import Block
 from indexes.vectors.engines import engine_of
@@ -267,6 +268,15 @@ def test_a_changed_definition_reaches_an_open_collection_and_is_kept_by_builds(c
     cells.compact()
     after = cells._store.index("cells")
     assert (after.rows, after.definition) == (before.rows + 1, before.definition)
+
+
+@pytest.mark.parametrize(("factory", "kept"), [("IVF16,Flat", {"nprobe": 1}), ("HNSW8", None)])
+def test_search_parameters_are_kept_for_the_same_factory_only(cells, factory, kept):
+    store = cells._store
+    with store._writing():  # as where FAISS has refused it, which allows another
+        store._writer().set_index(mark_stale(store.index("cells"), store.embedding("cells")))
+    cells.build("cells", ann=factory)
+    assert store.index("cells").definition.get("search") == kept
 
 
 TRAINED_ON_FEW = """

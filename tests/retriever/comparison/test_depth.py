@@ -112,3 +112,14 @@ def test_hits_that_tie_are_fetched_to_a_depth_and_no_deeper(collection, monkeypa
     assert [doc_id for doc_id, _ in hits] == ["d19", "d18"]
     hits = compare(collection, ["axes"], {"q": "north"}, k=9).runs["axes"].ranking["q"]
     assert [doc_id for doc_id, _ in hits][:2] == ["d39", "d38"]
+
+
+@pytest.mark.parametrize(("deepest", "is_noted"), [(19, True), (20, False), (60, False)])
+def test_more_equal_hits_than_are_fetched_are_noted(collection, monkeypatch, deepest, is_noted):
+    collection.add(Document(f"d{n:02}", "north" if n < 20 else "up") for n in range(60))
+    collection.build("axes", Axes())
+    monkeypatch.setattr(system_run, "DEEPEST", deepest)
+    notes = compare(collection, ["axes"], {"q": "north", "r": "fog"}, k=2).notes
+    why = "'axes' has more equal scores at the cutoff than the 19 hits that are looked at, for "
+    why += "1 query: q. Of these documents, those that were added first count."
+    assert [note for note in notes if "equal" in note] == [why] * is_noted

@@ -50,6 +50,22 @@ def test_words_are_shared_as_written_in_any_form_and_script():
     assert found == [[(6, 8)], [(8, 10), (11, 15)]]
 
 
+def test_entries_of_a_vocabulary_are_shared_and_marked(collection, tmp_path):
+    vectors = tmp_path / "toy.txt"
+    vectors.write_text("5 2\nc 1 0\nc++ 0 1\nu.s. 1 1\ncode 1 1\nfig 2 1\n")
+    collection.add([Document("d", "code in C++, c or c++x"), Document("e", "U.S. figs, u s")])
+    collection.build("toy", StaticEmbedder(vectors))
+    queries = compare(collection, ["toy"], {"q": "c++", "r": "the u.s.", "s": "rust"}).queries
+    assert [query.matched for query in queries.values()] == [
+        {"c++", "c"},
+        {"u.s.", "u", "s"},
+        set(),
+    ]
+    spans = list(matches_in("code in C++, c or c++x", queries["q"].matched))
+    assert spans == [(8, 11), (13, 14), (18, 19)]
+    assert list(matches_in("of the U.S.", queries["r"].matched)) == [(7, 11)]
+
+
 def test_a_word_in_a_third_of_the_excerpts_is_not_shared():
     # Of 20 documents: `the` in all, `wing` in 7 (35 %), `flow` in 6 (30 %).
     texts = [f"the{' wing' if n < 7 else ''}{' flow' if n < 6 else ''} d{n}" for n in range(20)]

@@ -94,6 +94,13 @@ def test_runs_of_other_tools_are_read(tmp_path, name):
     assert read_run(write(tmp_path / name, raw)) == {"301": hits}
 
 
+@pytest.mark.parametrize(("rank", "score"), [("1_0", "1"), ("1", "1_0"), ("1", "٣"), ("١", "1")])
+def test_what_only_python_reads_is_no_number(tmp_path, rank, score):
+    path = write(tmp_path / "run.trec", f"q Q0 a {rank} {score} t\n".encode())
+    reason = f"rank '{rank}' and score '{score}' are not both numbers"
+    assert reasons_by_place(read_run, path) == {":1": reason}
+
+
 def test_all_bad_lines_are_reported_together(tmp_path):
     lines = b"q Q0 a 1 1.0 t\nq Q0 a 2 0.5 t\nq a 1\nq Q0 b x 1 t\nq Q0 b 1 x t\nq Q0 b 1 nan t\n"
     assert reasons_by_place(read_run, write(tmp_path / "run.trec", lines + b"\xff\n")) == {

@@ -273,8 +273,8 @@ def test_the_command_line_says_what_a_query_costs(pictures, text_model, image_mo
     assert "4 images of 4 regions for each query: about" in done.stderr
     assert json.loads(succeed("search", library, "cat", "-i", "v", "--json"))
     words = "build", library, "y", "--cascade", "bm25"
-    assert "No option 'colour'" in fail(
-        *words, "--rerank", f"cross-encoder:{text_model}", "-o", "colour", "red"
+    assert "No option 'color'" in fail(
+        *words, "--rerank", f"cross-encoder:{text_model}", "-o", "color", "red"
     )
     assert "-o is for --rerank KIND:MODEL" in misuse(*words, "--rerank", "v", "-o", "depth", "3")
     assert "expected a whole number" in misuse(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from indexes.images import Image
 from retriever import Hit, Hits
+from retriever.images import check
 from tests.support.laws import examples
 from tests.support.pictures import picture
 
@@ -43,6 +44,13 @@ def test_hits_are_a_table_with_images_where_there_are_some():
     assert [note.text for note in table.iter("p")] == ["a note <b>"]
     heads = [cell.text for cell in parsed(Hits(hits[2:])).iter("th")]
     assert heads == ["rank", "score", "document", "text"]
+
+
+def test_without_pillow_a_note_says_so(monkeypatch):
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    hits = Hits((Hit(1, "a", 1.0, "", image=Image.of(picture())),))
+    assert [note.text for note in parsed(hits).iter("p")] == [check.NO_PILLOW]
+    assert list(parsed(Hits((Hit(1, "a", 1.0, "x"),))).iter("p")) == []
 
 
 def test_few_of_many_hits_are_shown_and_none_is_said():

@@ -115,7 +115,7 @@ def test_k_hits_come_back_and_they_are_the_nearest_matches(library, index, count
 def test_an_ann_index_with_most_rows_masked_finds_them_too(library, index, count, monkeypatch):
     # So small a collection would otherwise be searched by brute force.
     monkeypatch.setattr("indexes.search.prefilter.FEW_ROWS", 0)
-    monkeypatch.setattr("indexes.search.prefilter.FEW_SHARE", 0.0)
+    monkeypatch.setattr("indexes.search.prefilter.COPIED_SHARE", 0.0)
     where = {"place": {"<=": count - 1}, "tags": "all"}
     found = library.search_many(QUERIES, index=index, k=K, where=where)
     assert recall(found, matching(count)) > (0.4 if index in ROUGH else 0.9)

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import InputError, ModelNotAvailableError, UnknownNameError
+from indexes.text.compounds import Compounds
+from indexes.text.entry_spans import entry_spans
 from indexes.text.words import fold_with_origins, word_spans
 from retriever import Collection, ContextualEmbedder, Document, HashingEmbedder, StaticEmbedder
 from retriever.embedders.base import WordEncoding, WordVectors, fingerprint_of, unit
@@ -139,6 +141,63 @@ def shop(collection, cache):
 )
 def test_places_by_eye(word, text, places):
     assert places_of(word, text) == places
+
+
+ENTRIES = "c 1 0\nc++ 0 1\nc# 2 1\nu.s. 1 1\nu.s 1 2\n.net 1 3\nrust 1 4\nthe 2 2\n"
+
+
+@pytest.fixture
+def entries(tmp_path):
+    return StaticEmbedder(write(tmp_path / "entries.txt", ENTRIES))
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "places"),
+    [
+        ("c++", "C++ is c++, not c, c+++x or c++x.", [(0, 3), (7, 10), (19, 22)]),
+        ("C++", "(Ｃ++) c\u00ad++", [(1, 4), (6, 10)]),
+        ("u.s.", "The U.S. u.s. u s us.", [(4, 8), (9, 13)]),
+        (".net", "Use .NET, asp.net", [(4, 8)]),
+    ],
+)
+def test_places_of_entries_with_separators_by_eye(entries, word, text, places):
+    assert places_of(word, text, entries.compounds) == places
+
+
+@given(st.text(st.sampled_from("cC+#. uUsS-x\u00ad\u0301Ｃ(")))
+def test_entries_are_found_where_static_vectors_read_them(text):
+    known = {"c", "c++", "c#", "u.s", "u.s.", ".s", "x"}
+    rows = {name: row for row, name in enumerate(sorted(known))}
+    names = sorted(known)
+    compounds = Compounds(
+        lambda: [name for name in names if not name.isalnum()],
+        lambda word: rows.get(word, -1),
+        names.__getitem__,
+        lower=True,
+    )
+    read = [word for word in compounds.words_of(text) if word in known and not word.isalnum()]
+    found = list(entry_spans(text, compounds))
+    assert [entry for entry, _, _ in found] == read
+    for entry, begin, end in found:
+        assert fold_with_origins(text[begin:end])[0] == entry
+
+
+def test_a_word_may_be_an_entry_of_the_static_index(collection, cache, entries):
+    add(collection, r=["C++ runs by the river.", "c, c and c"], m=["We sell c++ for money.", "c#"])
+    collection.build("entries", entries)
+    collection.build("toy", Topics())
+    found = collection.word("c++", senses=2)
+    assert (found.word, found.found) == ("c++", OccurrenceCounts(2, 2, 4, 4))
+    assert [use.text[slice(*use.span)] for sense in found.senses for use in sense.passages] == [
+        "C++",
+        "c++",
+    ]
+    assert found.neighbors[0].word == "rust"
+    assert found.notes == ()
+    uses = collection.word_in("C++", "A river of C++, they say.")
+    assert [use.doc_id for use in uses.uses] == ["r0", "m0"]
+    refused(InputError, "or an entry of the static index, such as c", collection.word, "x++")
+    refused(InputError, "is not a word of 'only c'", collection.word_in, "c++", "only c")
 
 
 @given(st.text(st.sampled_from("aAbİıßẞéE\u0301 -_1")), st.sampled_from(["a", "ab", "İ", "ß", "é"]))
@@ -691,10 +750,10 @@ def test_the_command_shows_uses(banks):
 
 def test_the_command_prints_objects(banks):
     lines, _ = printed(banks, "bank", "-i", "glove", "-i", "minilm", "-k", "1", "--json")
-    summary, neighbour, *senses = map(json.loads, lines)
+    summary, neighbor, *senses = map(json.loads, lines)
     assert summary["found"] == {"used": 24, "occurrences": 24, "read": 24, "passages": 24}
     assert (summary["senses"], summary["static_index"]) == (2, "glove")
-    assert (neighbour["rank"], neighbour["neighbour"]) == (1, "banks")
+    assert (neighbor["rank"], neighbor["neighbor"]) == (1, "banks")
     assert [sense["sense"] for sense in senses] == [1, 2]
     fields = {"rank", "doc_id", "text", "span", "contextual", "static"}
     assert fields < senses[0]["passages"][0].keys()

@@ -179,8 +179,8 @@ def test_the_fingerprint_that_collections_store_is_known():
 def test_vectors_are_units_and_independent_of_order_and_batches(two_batch_sizes, data):
     one, many = two_batch_sizes
     texts = data.draw(st.lists(st.text("ab :\0é🙂", max_size=30), max_size=6))
-    vectors = one.encode_documents(texts)
     order = data.draw(st.permutations(range(len(texts))))
+    vectors = one.encode_documents(texts)
     close(many.encode_documents([texts[position] for position in order]), vectors[order])
     expected = [1.0 if text.strip() else 0.0 for text in texts]
     close(np.linalg.norm(vectors, axis=1), expected)

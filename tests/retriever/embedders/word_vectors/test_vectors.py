@@ -210,17 +210,18 @@ WORDS = st.text(st.characters(codec="ascii", categories=["L"]), min_size=1, max_
 def test_a_text_file_with_one_line_break_or_number_lost_is_refused(
     tmp_path_factory, rows, space, data
 ):
-    path = tmp_path_factory.mktemp("law") / "words.txt"
     lines = [space.join([word, *numbers]) + "\n" for word, numbers in rows]
     lost = data.draw(st.integers(0, len(rows) - 2))
     damaged = data.draw(
         st.sampled_from([lines[lost][:-1], lines[lost][:-1] + space, lines[lost][:-8] + "\n"])
     )
+    cut = data.draw(st.integers(2, 5))
+    path = tmp_path_factory.mktemp("law") / "words.txt"
     path.write_text("".join(lines))
     assert load_words(path).duplicates == len(rows) - len({word for word, _ in rows})
     path.write_text("".join([*lines[:lost], damaged, *lines[lost + 1 :]]))
     refused(FileFormatError, rf"line {lost + 1}: ", load_words, path)
-    path.write_text("".join(lines)[: -data.draw(st.integers(2, 5))])
+    path.write_text("".join(lines)[:-cut])
     refused(FileFormatError, rf"line {len(rows)}: ", load_words, path)
 
 
@@ -234,14 +235,15 @@ def test_a_text_file_with_one_line_break_or_number_lost_is_refused(
 def test_a_first_or_last_row_that_is_cut_within_its_numbers_is_refused(
     tmp_path_factory, rows, space, at_the_end, data
 ):
-    path = tmp_path_factory.mktemp("law") / "words.txt"
     *lines, last = [space.join([word, *numbers]) for word, numbers in rows]
     if at_the_end:  # Some numbers are left, in a line that an editor may have ended.
         kept = last[: data.draw(st.integers(len(rows[-1][0]) + 1, last.rindex(space)))]
-        path.write_text("\n".join([*lines, kept]) + data.draw(st.sampled_from(["", "\n"])))
+        content = "\n".join([*lines, kept]) + data.draw(st.sampled_from(["", "\n"]))
     else:  # No word is left, and the first number is not all there.
         kept = lines[0][lines[0].index(space) + data.draw(st.integers(0, 9)) :]
-        path.write_text("\n".join([kept, *lines[1:], last]))
+        content = "\n".join([kept, *lines[1:], last])
+    path = tmp_path_factory.mktemp("law") / "words.txt"
+    path.write_text(content)
     place = len(rows) if at_the_end else 1
     refused(FileFormatError, rf"line {place}: expected a word and 3", load_words, path)
 
@@ -263,6 +265,38 @@ def test_a_last_row_without_a_line_break_is_noted(write):
         assert load_words(write("a 1 2\nb 3 4")).notes == (note,)
     assert load_words(write("2 2\na 1 2\nb 3 4", "headed.txt")).notes == (note,)
     assert load_words(write("a 1 2\nb 3 4\n\n", "ended.txt")).notes == ()
+
+
+def noted(ending):
+    return (
+        f"The file of word vectors ends {ending}; if it was cut off, the last number is wrong.",
+    )
+
+
+def test_a_last_number_that_is_shorter_than_a_few_others_is_noted(write):
+    few, shorter = "a 0.123 1.456\nb 2.789 ", noted("with a number that is shorter than all others")
+    for number in ("3.01", "3.0", "3.", "3"):
+        assert load_words(write(f"{few}{number}\n")).notes == shorter
+    headed = write("2 2\na 1.5e-05 1.4e-06\nb 2.7e-08 3.0e-0\n")
+    assert load_words(headed).notes == shorter
+    # As long as another one, or of a file without decimals.
+    for content in (f"{few}3.012\n", "a 0.12 1.4\nb 2.7 3\n", "a 1 2\nb 3.5 4\n", TOY):
+        assert load_words(write(content)).notes == ()
+
+
+def test_a_last_row_without_the_space_of_all_others_is_noted(write):
+    some = "a 0.5 1.25 \nb 0.75 1.5 \n"
+    missing = noted("without the space of all other lines")
+    assert load_words(write(f"{some}c 2.5 1.2\n")).notes == missing
+    assert load_words(write(f"3 2\r\n{some}c 2.5 1.2\r\n")).notes == missing
+    assert load_words(write(f"{some}c 2.5 1.2 \n")).notes == ()
+    assert load_words(write("c 2.5 1.2\n")).notes == ()
+
+
+def test_underscores_are_no_part_of_a_number(write):
+    message = "line 2: expected a number; found '4_0'"
+    refused(FileFormatError, message, load_words, write("a 1 2\nb 3 4_0\nc 5 6\n"))
+    assert load_words(write("a_b 1 2\nb_ 3 4\n"))["b_"].tolist() == [3, 4]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from html import unescape
 from itertools import combinations
 
 import pytest
@@ -11,6 +12,7 @@ from indexes.errors import InputError
 from indexes.images import Image
 from retriever.evaluation.results import Agreement, Excerpt, Query
 from retriever.formatting import join_names
+from retriever.images import check
 from retriever.report.headline import headline, needed, signed
 from retriever.report.html.explorer import explorer_json
 from retriever.report.html.page import page, write_page
@@ -318,6 +320,15 @@ def test_images_are_small_copies_and_one_that_cannot_be_shown_is_its_words(tmp_p
     assert html.count("data:image/") == 2
     assert "data:image/" not in page(made.without_texts())
     assert "not shown" not in page(made.without_texts())
+
+
+def test_without_pillow_the_page_says_so_and_calls_no_image_damaged(monkeypatch):
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    html = page(illustrated(three(), {"cat": Image.of(picture())}, {}))
+    said = "No image is shown. Images need Pillow, which is not installed. Run: pip install "
+    assert [unescape(note) for note in re.findall("<li>(.*?)</li>", html)] == [
+        f"{said}'retriever-compare[images]'."
+    ]
 
 
 def test_a_page_has_a_limited_number_of_images(monkeypatch):
