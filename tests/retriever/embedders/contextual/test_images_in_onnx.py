@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from retriever.embedders.contextual.onnx_engine.first_position import first_posi
 from retriever.embedders.contextual.probes import probes_of
 from retriever.embedders.contextual.torch_model import SentenceModel
 from tests.support import clip
-from tests.support.fresh import printed_by
+from tests.support.fresh import fork, printed_by
 from tests.support.toy import refused
 
 DEFAULTS = EncodingOptions()
@@ -155,22 +157,38 @@ def test_a_damaged_graph_for_images_is_rebuilt(folder, images, cache, damage):
     assert (exports(cache), graph.read_bytes()) == ([made], whole)
 
 
-def test_an_export_that_stops_between_the_graphs_leaves_nothing(folder, cache, monkeypatch):
-    written = []
+def stop_before_images(monkeypatch, stop):
+    """Call `stop` where the second graph of an export, that for images, is to be written."""
 
-    def stopped(*given):
-        written.append(given[2])
-        if len(written) > 1:
-            raise OSError(28, "No space left on device", str(cache))
-        return whole(*given)
+    def written(model, path, modality, *more):
+        if modality == "image":
+            stop()
+        whole(model, path, modality, *more)
 
     whole = export._write
-    monkeypatch.setattr(export, "_write", stopped)
+    monkeypatch.setattr(export, "_write", written)
+
+
+def test_torch_is_used_where_the_disk_is_too_small_for_the_second_graph(folder, cache, monkeypatch):
+    def stop():
+        raise OSError(28, "No space left on device", str(cache))
+
+    stop_before_images(monkeypatch, stop)
     embedder = ContextualEmbedder(folder)
-    assert (embedder.runtime, written) == ("torch", ["text", "image"])
+    assert embedder.runtime == "torch"
     assert "No space left on device" in embedder.notes[0]
     assert exports(cache) == []
-    monkeypatch.undo()
+
+
+def test_a_kill_between_the_graphs_leaves_no_export(folder, images, cache, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_before_images(patch, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        assert fork(lambda: ContextualEmbedder(folder, runtime="onnx"), 300) == -signal.SIGKILL
+    (leftover,) = exports(cache)
+    assert leftover.name.startswith(".making-")
+    source = export_cache.source_of(folder, DEFAULTS)
+    assert export_cache.cached_export(source, "float32") is None
+    assert ContextualEmbedder(folder, runtime="onnx").encode_images(images[:1]).any()
 
 
 def test_a_graph_with_other_vectors_of_images_has_an_error_with_figures(folder, cache):
