@@ -85,6 +85,7 @@ def measured(folder: Path) -> dict[str, Any]:
     middle = dict(zip(sides, np.median(seconds, axis=1).tolist(), strict=True))
     return {
         "images": IMAGES,
+        "rounds": ROUNDS,
         "runtime": models["ours"].runtime,
         "images_per_second": {name: IMAGES / middle[name][0] for name in vectors},
         "cpu_ms_per_image": {name: 1000 * cpu / IMAGES for name, (_, cpu) in middle.items()},
