@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,9 @@ from indexes.images import Image
 from retriever.images.check import opened
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    import PIL.Image
+
+    Picture: TypeAlias = PIL.Image.Image
 
 # Stands for the rules below in fingerprints: other pixels need another number.
 DECODING = 1

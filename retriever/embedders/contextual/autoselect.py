@@ -74,8 +74,8 @@ class RuntimeChoice:
     """The selected configurations, what was measured of each, and why others failed.
 
     `way` computes documents, `queries` queries. `rates` are texts per second of CPU time, `query`
-    milliseconds of it for a short query. Keys are configurations as text. Nothing is measured if
-    only one is available.
+    milliseconds of it for a short query. Keys are configurations as text. `measured` says what
+    those texts are. Nothing is measured if only one is available.
     """
 
     way: RuntimeConfig
@@ -83,10 +83,12 @@ class RuntimeChoice:
     rates: Mapping[str, float] = field(default_factory=dict)
     query: Mapping[str, float] = field(default_factory=dict)
     ruled_out: Mapping[str, str] = field(default_factory=dict)
+    measured: str = "texts"
 
     def note(self, model: str) -> str:
         """Return a sentence on what was selected, and why."""
-        start = f"{model} computes in {self.way}{self._slower(self.rates, self.way, 'texts/s')}"
+        slower = self._slower(self.rates, self.way, f"{self.measured}/s")
+        start = f"{model} computes in {self.way}{slower}"
         if self.queries != self.way:
             slower = self._slower(self.query, self.queries, "ms")
             start += f", and queries in {self.queries}{slower}"
@@ -190,7 +192,7 @@ def _measure(
         return RuntimeChoice(first, first, ruled_out=ruled_out)
     taken = cpu_seconds(list(engines.values()), probes, ROUNDS)
     # Every batch may use all cores, so CPU time is what limits them.
-    rates = {config: len(probes.tokens) / each for config, each in zip(engines, taken, strict=True)}
+    rates = {config: len(probes) / each for config, each in zip(engines, taken, strict=True)}
     way = fastest(rates)
     # Queries are to be as exact as the documents.
     alike = [config for config in engines if config.precision == way.precision]
@@ -202,6 +204,7 @@ def _measure(
         {str(config): round(rate, 2) for config, rate in rates.items()},
         {str(config): round(1000 / rate, 2) for config, rate in query.items()},
         ruled_out,
+        "texts and images" if probes.images else "texts",
     )
 
 

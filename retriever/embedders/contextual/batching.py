@@ -37,19 +37,21 @@ def batches(
     pad: int,
     budget: int,
     most: int | None = None,
+    padded: int | None = None,
 ) -> Iterator[Batch]:
     """Yield the texts at `places` in batches, longest first, to run out of memory early if at all.
 
     `tokens` are the tokens of all texts. A batch has at most `budget` positions, padding included,
-    and at most `most` texts, but always at least one. Texts of equal length keep their order.
+    and at most `most` texts, but always at least one. Texts of equal length keep their order. All
+    batches are `padded` positions wide, if that is given.
     """
     order = sorted(places, key=lambda place: -len(tokens[place]))
     lengths = [len(tokens[place]) for place in order]
     start = 0
     while start < len(order):
-        width = max(1, lengths[start])
+        width = max(1, lengths[start], padded or 0)
         stop = start + max(1, min(budget // width, most or len(order)))
-        shortest = width - max(SLACK, width // 4)
+        shortest = 0 if padded else width - max(SLACK, width // 4)
         # Lengths are descending: the first one that is too short ends the batch.
         stop = bisect_right(lengths, -shortest, start, min(stop, len(order)), key=neg)
         some = order[start:stop]

@@ -129,7 +129,7 @@ class ContextualEmbedder:
         # A model that takes more than tokens does its own preprocessing.
         self._texts = ModelTexts(self._opened, tokenizer if card.plain else None, batch_size)
         self.modalities = tuple(card.modalities)
-        self._images = ModelImages(self._opened.model, batch_size)
+        self._images = ModelImages(card, engine, batch_size)
         self._center = center
         self._centers: Centers | None = None
         if center:
@@ -283,7 +283,7 @@ class ContextualEmbedder:
         check_texts(texts)
         validate_pooling(pieces)
         tokenizer = self._texts.tokenizer
-        if tokenizer is None:
+        if tokenizer is None or IMAGE in self.modalities:
             offsets = self.tokenizer_json is None
             why = (
                 "its tokenizer reports no token offsets"

@@ -69,8 +69,15 @@ class ModelTexts:
     ) -> int:
         """Write the vectors of the `filled` texts to their rows; return the positions computed."""
         engine = self.opened.queries if task == "query" else self.opened.engine
-        pad, padded = self.opened.card.pad, 0
-        parts = batches(read.tokens, filled, pad=pad, budget=engine.budget, most=self.batch_size)
+        card, padded = self.opened.card, 0
+        parts = batches(
+            read.tokens,
+            filled,
+            pad=card.pad,
+            padded=card.padded,
+            budget=engine.budget,
+            most=self.batch_size,
+        )
         for batch, found in engine.embed_all(parts, skipped):
             vectors[batch.places] = found
             padded += batch.ids.size

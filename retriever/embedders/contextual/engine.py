@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.batching import Batch
+
+if TYPE_CHECKING:
+    from retriever.images.decode import Picture
 
 
 class Engine(Protocol):
@@ -24,10 +27,20 @@ class Engine(Protocol):
     def budget(self) -> int:
         """Maximum positions per batch; 1 means one text per batch."""
 
+    @property
+    def images_at_once(self) -> int:
+        """The best number of images per batch; 1 means that each is a batch of its own."""
+
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
     ) -> Iterator[tuple[Batch, Matrix]]:
         """Yield each batch with its vectors, in any order, using the best number of threads.
 
         The first `skipped` tokens belong to a prompt that the model leaves out of pooling.
+        """
+
+    def embed_images(self, pictures: Iterable[Picture], *, alone: bool) -> Matrix:
+        """Return the vectors (n, dim) of a batch of images, whatever their sizes.
+
+        `alone` keeps to the thread of the caller, beside others that compute batches of their own.
         """

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from indexes.errors import InputError
+from retriever.embedders.base import IMAGE
 from retriever.embedders.contextual import model_info
 from retriever.embedders.contextual.model_info import EncodingOptions
 
@@ -160,17 +161,26 @@ def _token_vectors(network: Any) -> Any | None:
         return _token_vectors(getattr(network, "text_model", None))
 
 
-def is_plain(model: Any) -> bool:
-    """Return whether the model reads a text as tokens and a mask, and nothing else."""
+def is_plain(model: Any, padded: int | None = None) -> bool:
+    """Return whether the model reads a text as tokens and a mask, and nothing else.
+
+    `padded` is the number of tokens that all texts are padded to, if any.
+    """
     first, tokenizer = model[0], model.tokenizer
-    if type(first).__name__ != "Transformer" or len(list(model)) < 2:
+    if type(first).__name__ != "Transformer":
+        return False
+    # A network of two parts (CLIP) gives a vector to an entire text, others to each token.
+    whole = IMAGE in (getattr(first, "modality_config", None) or {})
+    given = "sentence_embedding" if whole else "token_embeddings"
+    if first.module_output_name != given or (len(list(model)) < 2 and not whole):
         return False
     if not {type(part).__name__ for part in list(model)[1:]} <= PLAIN_PARTS:
         return False
     settings = getattr(first, "processing_kwargs", None) or {}
     names = ("query_length", "document_length", "query_expansion")
     own = [getattr(first, name, None) for name in names]
-    if any((*own, settings.get("text"), settings.get("common"))) or "message" in getattr(
+    reading = None if padded else settings.get("text")
+    if any((*own, reading, settings.get("common"))) or "message" in getattr(
         first, "modality_config", {}
     ):
         return False
@@ -178,7 +188,7 @@ def is_plain(model: Any) -> bool:
         return False
     # Token types other than 0 distinguish two texts; some models use them for more.
     types = tokenizer("a probe", verbose=False).get("token_type_ids") or [0]
-    return first.module_output_name == "token_embeddings" and not any(types)
+    return not any(types)
 
 
 def raw_notes(model: Any, kind: str) -> tuple[str, ...]:

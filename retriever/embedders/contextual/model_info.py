@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from indexes.neighbors import COSINE
 from retriever.embedders.base import TEXT_ONLY
@@ -52,7 +53,9 @@ class ModelInfo:
     pooled. With `literal`, names of special tokens in a text are read as text. `notes` are
     sentences for the user who builds with the model. `similarity` says how vectors are compared: of
     length 1 for `cosine`, else as the model returns them. `modalities` are the kinds of content
-    that it encodes.
+    that it encodes. `padded` is the number of tokens that each text is padded to, if it is one
+    number for all. `pixels` are the settings of a processor of images, if `Pixels` computes the
+    same.
     """
 
     dim: int
@@ -69,6 +72,8 @@ class ModelInfo:
     notes: tuple[str, ...] = ()
     similarity: str = COSINE
     modalities: tuple[str, ...] = TEXT_ONLY
+    padded: int | None = None
+    pixels: Mapping[str, Any] | None = None
 
     def prompt(self, task: str) -> str:
         """Return the first non-empty prompt for a task, `query` or `document`, or an empty text.

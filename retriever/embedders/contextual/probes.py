@@ -8,12 +8,14 @@ from time import process_time
 
 import numpy as np
 
+from indexes.images import Image
 from indexes.neighbors import COSINE
-from retriever.embedders.base import Matrix
+from retriever.embedders.base import IMAGE, Matrix
 from retriever.embedders.contextual.batching import batches
 from retriever.embedders.contextual.engine import Engine
 from retriever.embedders.contextual.model_info import ModelInfo
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
+from retriever.images.decode import decode
 
 # Various subjects, lengths and scripts, to cover most code paths of a model.
 SENTENCES = (
@@ -34,6 +36,8 @@ SENTENCES = (
 LONG = 256
 # Tokens of a usual query.
 TYPICAL = 12
+# Width and height of the images, in pixels.
+SIZES = ((320, 240), (224, 224), (60, 100), (240, 320))
 # Thresholds of the mean and the minimum cosine. Exact copies differ in the sixth digit by rounding,
 # int8 loses some thousandths; a larger loss means that a layer is broken.
 ENOUGH = {"float32": (0.99999, 0.99999), "bfloat16": (0.98, 0.95), "int8": (0.98, 0.95)}
@@ -41,11 +45,23 @@ ENOUGH = {"float32": (0.99999, 0.99999), "bfloat16": (0.98, 0.95), "int8": (0.98
 
 @dataclass(frozen=True)
 class Probes:
-    """Tokens of short and long texts, the padding token, and how vectors are compared."""
+    """Tokens of short and long texts, the padding token, and how vectors are compared.
+
+    `padded` is as in `ModelInfo`. `images` are those for a model that takes some.
+    """
 
     tokens: list[list[int]]
     pad: int
     similarity: str = COSINE
+    padded: int | None = None
+    images: tuple[Image, ...] = ()
+
+    def __str__(self) -> str:
+        images = f" and {len(self.images)} images" if self.images else ""
+        return f"{len(self.tokens)} texts{images}"
+
+    def __len__(self) -> int:
+        return len(self.tokens) + len(self.images)
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,10 @@ class Similarity:
 
 
 def probes_of(card: ModelInfo) -> Probes:
-    """Return the tokens of each sentence, and of six long texts made of several sentences."""
+    """Return the tokens of each sentence, and of six long texts made of several sentences.
+
+    For a model that takes images, also images of several sizes.
+    """
     if card.tokenizer is None:
         raise ValueError("probes need a model with a tokenizer")
     count = len(SENTENCES)
@@ -79,19 +98,43 @@ def probes_of(card: ModelInfo) -> Probes:
     long = [" ".join(some[: 3 + 2 * place]) for place, some in enumerate(turned)]
     limit = min(card.max_length or LONG, LONG)
     read = ModelTokenizer(card.tokenizer, limit, card.side).read([*SENTENCES, *long])
-    return Probes([tokens for tokens in read.tokens if tokens], card.pad, card.similarity)
+    tokens = [tokens for tokens in read.tokens if tokens]
+    images = probe_images() if IMAGE in card.modalities else ()
+    return Probes(tokens, card.pad, card.similarity, card.padded, images)
+
+
+def probe_images() -> tuple[Image, ...]:
+    """Return images of waves and noise, as files in the PPM format."""
+    draw, made = np.random.default_rng(7), []
+    for width, height in SIZES:
+        x, y = np.arange(width), np.arange(height)[:, None]
+        waves = [np.sin(x / a + y / b) for a, b in draw.uniform(2, 40, (3, 2))]
+        noise = draw.normal(size=(height, width, 3))
+        pixels = np.clip(128 + 80 * np.stack(waves, axis=-1) + 20 * noise, 0, 255)
+        file = b"P6 %d %d 255\n" % (width, height) + pixels.astype(np.uint8).tobytes()
+        made.append(Image.of_bytes(file, f"{width} x {height}"))
+    return tuple(made)
 
 
 def vectors_of(engine: Engine, probes: Probes, budget: int | None = None) -> Matrix:
     """Return the vectors of all probes, (n, dim); `budget` is by default the engine's own."""
     everything = range(len(probes.tokens))
-    parts = batches(probes.tokens, everything, pad=probes.pad, budget=budget or engine.budget)
+    parts = batches(
+        probes.tokens,
+        everything,
+        pad=probes.pad,
+        padded=probes.padded,
+        budget=budget or engine.budget,
+    )
     found = {
         place: vector
         for batch, vectors in engine.embed_all(parts)
         for place, vector in zip(batch.places, vectors, strict=True)
     }
-    return np.stack([found[place] for place in everything])
+    size = min(budget or engine.images_at_once, engine.images_at_once)
+    groups = (probes.images[at : at + size] for at in range(0, len(probes.images), size))
+    pictures = [engine.embed_images(map(decode, some), alone=True) for some in groups]
+    return np.concatenate([np.stack([found[place] for place in everything]), *pictures])
 
 
 def likeness(engine: Engine, probes: Probes, right: Matrix) -> Similarity:
@@ -139,4 +182,5 @@ def cpu_seconds(engines: Sequence[Engine], probes: Probes, rounds: int) -> list[
 
 def query_of(probes: Probes) -> Probes:
     """Return the one probe that is about as long as a usual query."""
-    return replace(probes, tokens=[min(probes.tokens, key=lambda some: abs(len(some) - TYPICAL))])
+    typical = min(probes.tokens, key=lambda some: abs(len(some) - TYPICAL))
+    return replace(probes, tokens=[typical], images=())

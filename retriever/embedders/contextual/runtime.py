@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from indexes.errors import InputError, ModelNotAvailableError
 from retriever.embedders.base import Matrix
@@ -25,6 +26,9 @@ from retriever.embedders.devices import (
     survive_forks,
     validate_device,
 )
+
+if TYPE_CHECKING:
+    from retriever.images.decode import Picture
 
 NOT_HERE = "no folder on this machine holds all of its files"
 
@@ -59,6 +63,13 @@ class _DeferredEngine:
         self, batches: Iterable[Batch], skipped: int = 0
     ) -> Iterator[tuple[Batch, Matrix]]:
         return self._load().embed_all(batches, skipped)
+
+    @property
+    def images_at_once(self) -> int:
+        return self._load().images_at_once
+
+    def embed_images(self, pictures: Iterable[Picture], *, alone: bool) -> Matrix:
+        return self._load().embed_images(pictures, alone=alone)
 
 
 def opened(

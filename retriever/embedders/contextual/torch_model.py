@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from retriever.embedders.contextual.fingerprint import fingerprint_of_model
 from retriever.embedders.contextual.images.processing import (
     check_batches,
     pad_as_trained,
+    pixels_of,
+    preprocess,
     takes_images,
 )
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
@@ -25,8 +28,13 @@ from retriever.embedders.contextual.similarity import similarity_notes, similari
 from retriever.embedders.contextual.weights import LoadReport, settle_weights
 from retriever.embedders.devices import computing
 
+if TYPE_CHECKING:
+    from retriever.images.decode import Picture
+
 # Positions per batch: small batches stay in a CPU's caches, a GPU needs large ones.
 BUDGET_CPU, BUDGET_GPU = 2048, 65_536
+# Images per batch.
+IMAGES = 16
 # Batch size with the model's own preprocessing: the default of sentence-transformers.
 OWN_BATCH = 32
 
@@ -43,6 +51,7 @@ class SentenceModel:
     """
 
     runtime = "torch"
+    images_at_once = IMAGES
 
     def __init__(
         self,
@@ -63,7 +72,10 @@ class SentenceModel:
         self._stated_length = inspection.finite_length(model.max_seq_length)
         inspection.keep_positions(model)
         inspection.enable_padding(model)
-        pad_as_trained(model, self.most, choices.max_length)
+        self._padded = pad_as_trained(model, self.most, choices.max_length)
+        names = getattr(model.tokenizer, "model_input_names", ())
+        # Of networks that read padding, some were trained without a mask.
+        self.reads_mask = self._padded is None or "attention_mask" in names
         # Also for float32: a checkpoint saved in half precision would be computed in it.
         _compute_in(model, choices.precision)
         settle_weights(model, reports)
@@ -91,7 +103,7 @@ class SentenceModel:
             tokenizer=None if backend is None else str(backend.to_str()),
             pad=inspection.padding_of(model),
             side=str(getattr(tokenizer, "truncation_side", "right")),
-            plain=inspection.is_plain(model),
+            plain=inspection.is_plain(model, self._padded),
             pools_prompt=all(getattr(module, "include_prompt", True) for module in model),
             layers=count_layers(self._transformer),
             literal=bool(getattr(tokenizer, "split_special_tokens", False)),
@@ -102,6 +114,8 @@ class SentenceModel:
             ),
             similarity=similarity,
             modalities=("text", IMAGE) if takes_images(model) else TEXT_ONLY,
+            padded=self._padded,
+            pixels=pixels_of(model) if takes_images(model) else None,
         )
 
     def embed(self, batch: Batch, skipped: int = 0) -> Matrix:
@@ -157,6 +171,11 @@ class SentenceModel:
         vectors: Matrix = encoded.float().cpu().numpy()
         return vectors
 
+    def embed_images(self, pictures: Iterable[Picture], *, alone: bool) -> Matrix:
+        """Return the vectors (n, dim) of images; see `Engine`."""
+        with computing(1) if alone else nullcontext():
+            return self.embed_features(preprocess(self.parts, pictures))
+
     def embed_features(self, features: Mapping[str, Any]) -> Matrix:
         """Return the vectors (n, dim) of preprocessed images, not normalized."""
         import torch
@@ -168,7 +187,11 @@ class SentenceModel:
         return vectors
 
     def _moved(self, value: Any) -> Any:
-        """Return a feature on the model's device, in its precision if it is a tensor of floats."""
+        """Return a feature on the model's device, in its precision if its values are floats."""
+        if isinstance(value, np.ndarray):
+            import torch
+
+            value = torch.from_numpy(value)
         if not hasattr(value, "to"):
             return value
         return value.to(self.parts.device, self.parts.dtype if value.is_floating_point() else None)
@@ -187,9 +210,13 @@ class SentenceModel:
     def _features(self, batch: Batch) -> dict[str, Any]:
         import torch
 
-        arrays = batch.ids, batch.mask
-        ids, mask = (torch.from_numpy(array).to(self.parts.device) for array in arrays)
-        return {"input_ids": ids, "attention_mask": mask, "modality": "text"}
+        arrays = {"input_ids": batch.ids, "attention_mask": batch.mask}
+        if not self.reads_mask:
+            del arrays["attention_mask"]
+        moved = {
+            name: torch.from_numpy(array).to(self.parts.device) for name, array in arrays.items()
+        }
+        return {**moved, "modality": "text"}
 
 
 def _compute_in(model: Any, precision: str) -> None:

@@ -1,1 +1,1 @@
-"""Images for a model of two modalities: preprocessed in threads, and encoded."""
+"""Images for a model of two modalities: preprocessed, encoded in threads, and centered."""

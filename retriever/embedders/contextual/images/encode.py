@@ -1,13 +1,11 @@
-"""Encoding of images with a loaded model: each thread decodes, preprocesses and embeds a batch."""
+"""Encoding of images with a loaded model: each thread decodes, resizes and embeds a batch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,23 +14,20 @@ from indexes.images import Image
 from indexes.neighbors import COSINE
 from indexes.threads import sharing
 from retriever.embedders.base import Matrix, unit
-from retriever.embedders.contextual.images.processing import preprocess
-from retriever.embedders.devices import computing
+from retriever.embedders.contextual.engine import Engine
+from retriever.embedders.contextual.model_info import ModelInfo
 from retriever.images.decode import decode
 
-if TYPE_CHECKING:
-    from retriever.embedders.contextual.torch_model import SentenceModel
-
-# Threads, and images per batch. Each thread holds one decoded photo, where the processor's sizes
-# are known.
-MOST_THREADS, BATCH = 16, 16
+# Each thread holds one decoded photo, where the result of the processor is known.
+MOST_THREADS = 16
 
 
 @dataclass(frozen=True)
 class ModelImages:
-    """Encodes images with the model that `model` returns, at most `batch_size` at once."""
+    """Encodes images with a loaded model, at most `batch_size` at once."""
 
-    model: Callable[[], SentenceModel]
+    card: ModelInfo
+    engine: Engine
     batch_size: int | None
 
     def encode(self, images: Sequence[Image]) -> Matrix:
@@ -42,15 +37,16 @@ class ModelImages:
             InputError: something is no `Image`; or see `decode`.
         """
         check_images(images)
-        model = self.model()
         if not images:
-            return np.zeros((0, model.card.dim), np.float32)
+            return np.zeros((0, self.card.dim), np.float32)
         with sharing() as allowed:
             count = min(MOST_THREADS, allowed, len(images))
-            size = min(self.batch_size or BATCH, math.ceil(len(images) / count))
+            best = self.engine.images_at_once
+            most = 1 if best == 1 else self.batch_size or best
+            size = min(most, math.ceil(len(images) / count))
             parts = [images[start : start + size] for start in range(0, len(images), size)]
-            vectors = np.concatenate(list(_each(partial(_embed, model), parts, count)))
-        return unit(vectors) if model.card.similarity == COSINE else vectors
+            vectors = np.concatenate(_embed(self.engine, parts, count))
+        return unit(vectors) if self.card.similarity == COSINE else vectors
 
 
 def check_images(images: Sequence[Image]) -> None:
@@ -69,25 +65,18 @@ def check_images(images: Sequence[Image]) -> None:
             )
 
 
-def _embed(model: SentenceModel, images: Sequence[Image]) -> Matrix:
-    return model.embed_features(preprocess(model.parts, map(decode, images)))
-
-
-def _each(
-    embed: Callable[[Sequence[Image]], Matrix], parts: Sequence[Sequence[Image]], count: int
-) -> Iterator[Matrix]:
-    """Yield the vectors of each part, in order; `count` threads compute one part each.
+def _embed(engine: Engine, parts: Sequence[Sequence[Image]], count: int) -> list[Matrix]:
+    """Return the vectors of each part, in order; `count` threads compute one part each.
 
     A part is computed in one thread from the file to the vectors: decoding and resizing then use
     all cores as the network does, and no thread waits for another.
     """
-    if len(parts) == 1 or count == 1:
-        yield from map(embed, parts)
-        return
+    alone = len(parts) > 1 and count > 1
 
-    def alone(part: Sequence[Image]) -> Matrix:
-        with computing(1):
-            return embed(part)
+    def embed(part: Sequence[Image]) -> Matrix:
+        return engine.embed_images(map(decode, part), alone=alone)
 
+    if not alone:
+        return list(map(embed, parts))
     with ThreadPoolExecutor(count, "images") as pool:
-        yield from pool.map(alone, parts)
+        return list(pool.map(embed, parts))

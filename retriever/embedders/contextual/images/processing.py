@@ -5,13 +5,14 @@ This module only calls the model's own objects, so that it does not import torch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from indexes.errors import InputError
 from retriever.embedders.base import IMAGE
+from retriever.embedders.contextual.images.pixels import Pixels, has_one_size
 from retriever.images.decode import DECODING
 
 # Settings of a processor that say how it is run or stored, not what it returns.
@@ -25,8 +26,10 @@ UNREAD = {
     "processor_class",
     "return_tensors",
 }
-# The methods of processors whose resizing is known, see `_resizing`.
-USUAL_STEPS = {"PilBackend.resize", "PilBackend._preprocess"}
+# The methods of processors whose result is known, see `pixels_of`.
+STEPS = ("resize", "center_crop", "rescale", "normalize", "process_image", "_preprocess")
+# The feature that holds the pixels of images.
+PIXELS = "pixel_values"
 
 # Networks that read the padding of texts, and were trained with all of them padded to one length.
 PADDED = ("siglip", "siglip2")
@@ -39,8 +42,10 @@ def takes_images(model: Any) -> bool:
     return IMAGE in getattr(model, "modalities", ())
 
 
-def pad_as_trained(model: Any, length: int | None, chosen: int | None) -> None:
+def pad_as_trained(model: Any, length: int | None, chosen: int | None) -> int | None:
     """Make a model of two modalities pad all texts to `length`, if it was trained with such texts.
+
+    Return the length, or None for any other model.
 
     SigLIP takes a text's vector from its last position, whether it is padding or not, and
     sentence-transformers pads to the longest text of a batch.
@@ -51,7 +56,7 @@ def pad_as_trained(model: Any, length: int | None, chosen: int | None) -> None:
     config = getattr(model.transformers_model, "config", None)
     kind = getattr(config, "model_type", "")
     if not takes_images(model) or kind not in PADDED:
-        return
+        return None
     if chosen is not None and chosen != length:
         raise InputError(
             f"max_length is {chosen}; this {kind} model was trained with texts padded to {length} "
@@ -60,6 +65,7 @@ def pad_as_trained(model: Any, length: int | None, chosen: int | None) -> None:
     given = model[0].processing_kwargs
     text = {"padding": "max_length", "max_length": length, **given.get("text", {})}
     model[0].processing_kwargs = {**given, "text": text}
+    return length
 
 
 def check_batches(model: Any) -> None:
@@ -83,51 +89,38 @@ def check_batches(model: Any) -> None:
 
 
 def preprocess(model: Any, pictures: Iterable[Any]) -> dict[str, Any]:
-    """Return the features of images (of Pillow, or arrays) as the model's own processor does.
-
-    Each is resized before the next one is read, since decoded photos take megabytes.
-    """
-    resized = _resizing(model)
-    given = [{IMAGE: resized(picture)} for picture in pictures]
+    """Return the features of images (of Pillow, or arrays) as the model's own processor does."""
+    stated = pixels_of(model)
+    if stated is not None:
+        return {PIXELS: Pixels(stated).of(pictures), "modality": IMAGE}
+    given = [{IMAGE: picture} for picture in pictures]
     features: dict[str, Any] = model.preprocess(given, task="document")
     return features
 
 
-def _resizing(model: Any) -> Callable[[Any], Any]:
-    """Return a function that resizes an image of Pillow as the processor would, or leaves it so.
+def pixels_of(model: Any) -> Mapping[str, Any] | None:
+    """Return the settings of a processor whose result `Pixels` computes; None for any other.
 
-    A processor that resizes with Pillow copies the complete photo several times, which takes as
-    long. It leaves an image of the right size as it is.
+    It must be one that uses Pillow with no step of its own, and make all images of one size. The
+    network must read nothing else.
     """
+    reads = (getattr(model[0], "modality_config", None) or {}).get(IMAGE, {})
+    if reads.get("method") != "get_image_features":
+        return None
     kind, stated = type(_image_processor(model)), settings_of(model)
-    steps = (getattr(kind, name, None) for name in ("resize", "_preprocess"))
-    usual = {getattr(step, "__qualname__", "") for step in steps} == USUAL_STEPS
-    known = usual and stated.get("do_resize") is True and "resample" in stated
-
-    def resized(picture: Any) -> Any:
-        size = _target(stated.get("size") or {}, getattr(picture, "size", ())) if known else None
-        return picture if size is None else picture.resize(size, stated["resample"])
-
-    return resized
-
-
-def _target(stated: Mapping[str, int], given: Any) -> tuple[int, int] | None:
-    """Return the width and height in pixels that a processor makes of `given`; None if unknown."""
-    if not isinstance(given, tuple) or len(given) != 2:  # an array has a number there
-        return None
-    if set(stated) == {"height", "width"}:
-        return stated["width"], stated["height"]
-    if set(stated) != {"shortest_edge"}:
-        return None
-    edge, (width, height) = stated["shortest_edge"], given
-    longest = int(edge * max(given) / min(given))
-    return (edge, longest) if width <= height else (longest, edge)
+    steps = (getattr(kind, name, None) for name in STEPS)
+    names = {getattr(step, "__qualname__", "") for step in steps}
+    usual = names == {f"PilBackend.{name}" for name in STEPS}
+    return stated if usual and has_one_size(stated) else None
 
 
 def probe(model: Any) -> dict[str, Any]:
     """Return the features of an image of all grays, to run the part that reads images."""
     grays = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    return preprocess(model, [np.repeat(grays[:, :, None], 3, axis=2)])
+    features: dict[str, Any] = model.preprocess(
+        [{IMAGE: np.repeat(grays[:, :, None], 3, axis=2)}], task="document"
+    )
+    return features
 
 
 def settings_of(model: Any) -> dict[str, Any]:

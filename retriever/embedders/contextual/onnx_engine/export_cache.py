@@ -1,6 +1,7 @@
 """Cache of exported models: ONNX graphs that were compared with torch, and model info.
 
 <cache>/onnx/<graph>/model.onnx          the graph for onnxruntime
+<cache>/onnx/<graph>/images.onnx         the graph for images, of a model that takes some
 <cache>/onnx/<graph>/retriever.json      its similarity to torch, and a checksum
 <cache>/onnx/<graph>/cards/<card>.json   model info for given prompts and length, and a checksum
 
@@ -29,7 +30,7 @@ from retriever.embedders import cache
 from retriever.embedders.base import fingerprint_of
 from retriever.embedders.cache import cache_folder, mark_used
 from retriever.embedders.contextual.model_info import EncodingOptions, ModelInfo
-from retriever.embedders.contextual.onnx_engine.export import write_graph
+from retriever.embedders.contextual.onnx_engine.export import IMAGE_GRAPH, write_graph
 from retriever.embedders.contextual.onnx_engine.model import OnnxModel, check_exporting, quantize
 from retriever.embedders.contextual.probes import Similarity, likeness, probes_of, vectors_of
 from retriever.embedders.hub import files_of_sentence_model
@@ -40,13 +41,14 @@ if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
 
 # Increased when graphs, their description (fingerprints too) or the checks before an export change.
-FORMAT = 4
+FORMAT = 5
 GRAPH, FACTS, CARDS = "model.onnx", "retriever.json", "cards"
 # Options for tokenizing texts.
 READING = ("max_length", "query_prompt", "document_prompt")
 LIBRARIES = (
     *("retriever-compare", "onnxruntime", "onnx", "torch", "transformers"),
-    *("sentence-transformers", "tokenizers"),
+    # With torchvision, another processor of images is used.
+    *("sentence-transformers", "tokenizers", "pillow", "torchvision"),
 )
 
 
@@ -86,7 +88,7 @@ class Export:
     @property
     def engine(self) -> OnnxModel:
         """Engine that runs the graph."""
-        return OnnxModel(self.folder / GRAPH, self.precision)
+        return OnnxModel(self.folder / GRAPH, self.precision, self.card.pixels)
 
     @property
     def card_in_torch(self) -> ModelInfo:
@@ -161,7 +163,7 @@ def export(source: Source, precision: str, model: SentenceModel) -> Export:
 
 def _make_graph(folder: Path, source: Source, precision: str, model: SentenceModel) -> None:
     """Write the graph of a model, and remove unused graphs."""
-    plain = None if precision == "float32" else export(source, "float32", model).folder / GRAPH
+    plain = None if precision == "float32" else export(source, "float32", model).folder
     fill = partial(_fill, source=source, precision=precision, model=model, plain=plain)
     cache.write_folder_atomic(folder, fill, lambda made: _read_graph(made) is not None)
     cache.remove_unused(folder.parent, folder, lambda made: _is_outdated(made, source))
@@ -183,18 +185,31 @@ def _fill(
     if plain is None:
         write_graph(model, graph)
     else:
-        quantize(plain, graph)
+        for path in _graphs(plain):
+            quantize(path, folder / path.name)
     # Up to the model's own maximum length: other lengths share the graph.
     probes = probes_of(replace(model.card, max_length=model.most))
-    found = likeness(OnnxModel(graph, precision), probes, vectors_of(model, probes))
+    found = likeness(
+        OnnxModel(graph, precision, model.card.pixels), probes, vectors_of(model, probes)
+    )
     if not found.is_enough(precision):
         raise InputError(
             f"its vectors in onnxruntime, {precision}, are not torch's: {found} over "
-            f"{len(probes.tokens)} texts; expected {Similarity.expected(precision)}"
+            f"{probes}; expected {Similarity.expected(precision)}"
         )
-    facts = {"likeness": asdict(found), "graph": checksum_of([graph]), "place": source.place}
+    facts = {
+        "likeness": asdict(found),
+        "graph": checksum_of(_graphs(folder)),
+        "place": source.place,
+    }
     facts["files"] = source.facts["files"]
     (folder / FACTS).write_text(_with_checksum(facts), encoding="utf-8")
+
+
+def _graphs(folder: Path) -> list[Path]:
+    """Return the files of the graphs: that for texts, and that for images if there is one."""
+    images = folder / IMAGE_GRAPH
+    return [folder / GRAPH, *([images] if images.exists() else [])]
 
 
 def _card(card: ModelInfo, precision: str) -> ModelInfo:
@@ -207,7 +222,7 @@ def _read_graph(folder: Path) -> Similarity | None:
     """Return the similarity to torch of the graph in a folder; None if it is not intact."""
     try:
         facts = _verified(folder / FACTS)
-        intact = facts["graph"] == checksum_of([folder / GRAPH])
+        intact = facts["graph"] == checksum_of(_graphs(folder))
         return Similarity(**facts["likeness"]) if intact else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

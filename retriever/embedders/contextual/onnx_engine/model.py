@@ -1,52 +1,58 @@
-"""Sentence models in onnxruntime: sessions, parallel batches and int8 quantization."""
+"""Sentence models in onnxruntime: parallel batches, images and int8 quantization."""
 
 from __future__ import annotations
 
 import math
-import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from indexes.errors import InputError, ModelNotAvailableError
-from indexes.storage.forking import in_child, keep
-from indexes.threads import SHORT_TOKENS, sharing, threads
+from indexes.errors import InputError
+from indexes.threads import SHORT_TOKENS, sharing
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.batching import Batch
-from retriever.embedders.contextual.onnx_engine.export import INPUTS, OUTPUT
+from retriever.embedders.contextual.images.pixels import Pixels
+from retriever.embedders.contextual.onnx_engine.export import (
+    IMAGE_GRAPH,
+    INPUTS,
+    OUTPUT,
+    PIXELS,
+)
+from retriever.embedders.contextual.onnx_engine.sessions import Sessions, importing
 from retriever.embedders.validation import first_line
+
+if TYPE_CHECKING:
+    from retriever.images.decode import Picture
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 # Two texts of 256 tokens: fits a core's cache, and holds enough short texts.
 BUDGET = 512
+# Images of 50 patches: 4 to 8 took the least time each, and 16 a sixth more (ViT-B/32).
+IMAGES = 8
 # Longer texts do not run in parallel: one of 8,192 tokens takes 3 GB with 12 heads.
 WIDE = 1024
 # Batches read ahead per thread: no thread waits, and few are held.
 AHEAD = 2
-# Errors only: onnxruntime warns about its graph optimizations.
-QUIET = 3
-# The properties of a model that hold its sessions.
-SESSIONS = ("_single_threaded", "_multi_threaded")
-
-_OPEN: weakref.WeakSet[OnnxModel] = weakref.WeakSet()
 
 
 class OnnxModel:
-    """Runs an exported graph (see `export.py`) on the CPU.
+    """Runs an exported graph (see `export.py`) on the CPU, and the one for images if there is one.
+
+    `settings` are those of a processor of images, see `Pixels`. The graph for images is beside
+    that for texts.
 
     Batches run in parallel with one thread each: without synchronization, this is a fifth faster
     than one batch in all threads. A single batch gets all threads, unless it is short, and so does
     a batch of long texts, whose memory grows with the square of their length.
 
     An `int8` graph scales its activations by the range of the entire batch, so a vector would
-    depend on the other texts. There, each text is a separate batch.
+    depend on the other texts. There, each text or image is a separate batch.
 
     Raises:
         ModelNotAvailableError: onnxruntime is not installed, or its import fails.
@@ -54,14 +60,14 @@ class OnnxModel:
 
     runtime = "onnx"
 
-    def __init__(self, graph: Path, precision: str) -> None:
+    def __init__(
+        self, graph: Path, precision: str, settings: Mapping[str, Any] | None = None
+    ) -> None:
         self._graph, self.precision = graph, precision
-        self.budget = 1 if precision == "int8" else BUDGET
-        with _importing("onnxruntime"):
-            import onnxruntime
-        self._engine: Any = onnxruntime
-        in_child("onnxruntime", _leave_sessions)
-        _OPEN.add(self)
+        alone = precision == "int8"
+        self.budget, self.images_at_once = (1, 1) if alone else (BUDGET, IMAGES)
+        self._texts, self._images = Sessions(graph), Sessions(graph.with_name(IMAGE_GRAPH))
+        self._pixels = Pixels(settings or {})
 
     def embed_all(
         self, batches: Iterable[Batch], skipped: int = 0
@@ -75,55 +81,36 @@ class OnnxModel:
         if len(first) < 2:
             for batch in first:
                 short = batch.ids.size <= SHORT_TOKENS
-                session = self._single_threaded if short else self._multi_threaded
+                session = self._texts.single_threaded if short else self._texts.multi_threaded
                 yield batch, self._run(session, batch)
             return
         with sharing() as count:
             for wide, some in groupby(chain(first, coming), _is_wide):
                 if wide or count == 1:
-                    yield from ((batch, self._run(self._multi_threaded, batch)) for batch in some)
+                    yield from (
+                        (batch, self._run(self._texts.multi_threaded, batch)) for batch in some
+                    )
                 else:
-                    yield from map_parallel(partial(self._run, self._single_threaded), some, count)
+                    yield from map_parallel(
+                        partial(self._run, self._texts.single_threaded), some, count
+                    )
 
     def _run(self, session: Any, batch: Batch) -> Matrix:
+        # A network that was trained without a mask has none as input.
+        names = [each.name for each in session.get_inputs()]
         given = dict(zip(INPUTS, (batch.ids, batch.mask), strict=True))
-        vectors: Matrix = session.run([OUTPUT], given)[0]
+        vectors: Matrix = session.run([OUTPUT], {name: given[name] for name in names})[0]
         return vectors
 
-    @cached_property
-    def _single_threaded(self) -> Any:
-        return self._session(1)
-
-    @cached_property
-    def _multi_threaded(self) -> Any:
-        return self._single_threaded if threads() == 1 else self._session(threads())
-
-    def _session(self, count: int) -> Any:
-        """Open the graph for `count` threads, the caller's included."""
-        if not self._graph.is_file():
-            raise ModelNotAvailableError(
-                f"{self._graph} was removed from the cache while it was open. Open the model again."
-            )
-        options = self._engine.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = count, 1
-        options.log_severity_level = QUIET
-        # Threads that wait do not spin: others need the cores, and so does the search afterwards.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return self._engine.InferenceSession(
-            str(self._graph), options, providers=["CPUExecutionProvider"]
-        )
+    def embed_images(self, pictures: Iterable[Picture], *, alone: bool) -> Matrix:
+        """Return the vectors (n, dim) of images; see `Engine`."""
+        session = self._images.single_threaded if alone else self._images.multi_threaded
+        vectors: Matrix = session.run([OUTPUT], {PIXELS: self._pixels.of(pictures)})[0]
+        return vectors
 
 
 def _is_wide(batch: Batch) -> bool:
     return bool(batch.ids.shape[1] > WIDE)
-
-
-def _leave_sessions() -> None:
-    """Let each model open its sessions again in this forked child, where their threads are dead."""
-    for model in list(_OPEN):
-        for name in SESSIONS:
-            if session := vars(model).pop(name, None):
-                keep(session)  # to destroy it is to join its threads
 
 
 def quantize(graph: Path, into: Path) -> None:
@@ -173,23 +160,11 @@ def check_exporting() -> Any:
     Raises:
         ModelNotAvailableError: onnx or onnxruntime is not installed, or its import fails.
     """
-    with _importing("onnxruntime"):
+    with importing("onnxruntime"):
         import onnxruntime  # noqa: F401
-    with _importing("onnx"):
+    with importing("onnx"):
         import onnx
     return onnx
-
-
-@contextmanager
-def _importing(package: str) -> Iterator[None]:
-    """Translate the errors of an import into one that says what to install."""
-    try:
-        yield
-    except (ImportError, OSError) as error:
-        raise ModelNotAvailableError(
-            f"{package} cannot be imported: {first_line(error)}. "
-            f"Run: pip install {package}; or choose runtime torch."
-        ) from None
 
 
 def map_parallel(

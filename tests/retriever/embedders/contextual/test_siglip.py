@@ -63,12 +63,14 @@ def test_texts_are_encoded_as_transformers_documents_it(folder, model):
         np.testing.assert_allclose(model.encode_queries([text])[0], row, atol=1e-5)
 
 
-def test_both_are_encoded_as_by_sentence_transformers_with_that_padding(folder, model):
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_both_are_encoded_as_by_sentence_transformers_with_that_padding(folder, runtime):
     from sentence_transformers import SentenceTransformer
 
     padding = {"text": {"padding": "max_length", "max_length": LENGTH}}
     plain = SentenceTransformer(str(folder), device="cpu")
     plain[0].processing_kwargs = padding
+    model = ContextualEmbedder(folder, runtime=runtime, device="cpu")
     wanted = plain.encode([{"text": text} for text in TEXTS], normalize_embeddings=True)
     np.testing.assert_allclose(model.encode_documents(TEXTS), wanted, atol=1e-5)
     files = clip.unseen(5)[0]
