@@ -9,6 +9,7 @@ split the same way; results are cached.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 
 import numpy as np
@@ -26,6 +27,13 @@ FINAL_SIGMA = re.compile("(?<=\\S)\u03c3(?!\\S)")
 # UTF-8 writes no character beyond ASCII with a byte below 128: bytes can be translated one by one.
 ASCII_WORDS = bytes(code if code >= 128 or chr(code).isalnum() else SPACE for code in range(256))
 ASCII_LOWER = ASCII_WORDS.lower()
+
+
+def versions() -> str:
+    """Return the versions of what classifies characters here and in `normalize`."""
+    import pyarrow as pa
+
+    return f"{unicodedata.unidata_version}-{pa.__version__}"
 
 
 def separators(codes: NDArray[np.int32], lower: bool) -> NDArray[np.bool_]:

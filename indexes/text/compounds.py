@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes.text.characters import ASCII_WORDS, letters, lower_each, separators
-from indexes.text.contexts import Bytes, Contexts, Places
+from indexes.text.contexts import Bytes, Contexts, Places, Tables
 from indexes.text.normalize import ZWJ, ZWNJ, normalize, normalize_all, without_joiners
 
 FINAL_MARKS = frozenset(".,;:!?")
@@ -65,7 +65,8 @@ class _Limits:
 
     @classmethod
     def of(cls, names: Sequence[str]) -> _Limits:
-        bare = {name: name.strip(_SIGNS) for name in map(str.lower, names)}
+        ends = [name for name in names if not (name[0].isalnum() and name[-1].isalnum())]
+        bare = {name: name.strip(_SIGNS) for name in map(str.lower, ends)}
         edged = {core for name, core in bare.items() if core != name}
         first, last = ({name[at] for name in names} for at in (0, -1))
         return cls(first, last, edged, max(map(len, names), default=0))
@@ -91,17 +92,18 @@ class Compounds:
         lower: bool,
         never: str = "",
         marks_digits: bool = False,
+        kept: Callable[[Callable[[], Tables]], Tables] = lambda make: make(),
     ) -> None:
         self._all_names, self._row, self._entry = names, row, entry
         self._lower, self._never = lower, never
-        self._marks_digits = marks_digits
+        self._marks_digits, self._kept_tables = marks_digits, kept
         self._known: dict[str, list[str]] = {}
         self._limits: _Limits | None = None
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Those that a text can have as one word."""
-        return frozenset(name for name in self._all_names() if self.is_entry(name))
+        return frozenset(self._all_names())
 
     @cached_property
     def _forms(self) -> list[str]:
@@ -110,9 +112,12 @@ class Compounds:
     @cached_property
     def _contexts(self) -> Contexts:
         self._find_limits()
+        return Contexts(self._kept_tables(self._tables), fold_digits=self._marks_digits)
+
+    def _tables(self) -> Tables:
         digits = [name.replace("#", "0") for name in self._forms if "#" in name]
         forms = [*self._forms, *digits] if self._marks_digits else self._forms
-        return Contexts(forms, fold_digits=self._marks_digits)
+        return Contexts.tables_of(forms, fold_digits=self._marks_digits)
 
     def _find_limits(self) -> None:
         if self._limits is None:

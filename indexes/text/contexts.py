@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from indexes.text.characters import ASCII_WORDS, SPACE, letters
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.intp]
 Keys = NDArray[np.uint64]
+Tables = Mapping[str, NDArray[np.bool_]]
 # Bytes of a word that are compared on each side of a sign.
 REACH = 8
 SLOTS_FOR_EACH = 16
@@ -25,11 +26,19 @@ class Contexts:
 
     None is missed, and few are found that belong to no entry. A sign next to a word is looked up
     with the last bytes of this word, another sign with the sign next to it. Case does not count,
-    nor which letter beyond ASCII it is, nor which digit if `fold_digits`.
+    nor which letter beyond ASCII it is, nor which digit if `fold_digits`. `tables` are `tables_of`
+    the entries.
     """
 
-    def __init__(self, names: Sequence[str], *, fold_digits: bool = False) -> None:
+    def __init__(self, tables: Tables, *, fold_digits: bool = False) -> None:
         self._fold_digits = fold_digits
+        self._near, self._keys = tables["near"], tables["keys"]
+        self._before, self._next = tables["before"], tables["next"]
+        self._shift = _U(64 - (len(self._keys).bit_length() - 1))
+
+    @classmethod
+    def tables_of(cls, names: Sequence[str], *, fold_digits: bool = False) -> Tables:
+        """Return the tables of some entries, which take long to make."""
         edge = " " * REACH
         blank = [name if name.isascii() else _shown(name) for name in names]
         raw = np.frombuffer(edge.join(["", *names, ""]).encode(), np.uint8)
@@ -37,15 +46,17 @@ class Contexts:
         shown = np.frombuffer(bare, np.uint8)
         at = _signs(raw, shown != SPACE)
         size = max(1 << 10, 1 << (SLOTS_FOR_EACH * len(at)).bit_length())
-        self._shift = _U(64 - (size.bit_length() - 1))
-        self._near = _near(raw, at, fold_digits)
-        self._keys = np.zeros(size, np.bool_)
-        for slots in self._slots(raw, shown, at):
-            self._keys[slots] = True
         # A sign between signs is judged by the one before it; the first of several by the next.
         first, pairs = raw[at - 1] == SPACE, _pairs(raw)
-        self._before = _present(pairs[at[~first] - 1], 1 << 16)
-        self._next = _present(pairs[at[first]], 1 << 16)
+        tables = {
+            "near": _near(raw, at, fold_digits),
+            "keys": np.zeros(size, np.bool_),
+            "before": _present(pairs[at[~first] - 1], 1 << 16),
+            "next": _present(pairs[at[first]], 1 << 16),
+        }
+        for slots in cls(tables, fold_digits=fold_digits)._slots(raw, shown, at):
+            tables["keys"][slots] = True
+        return tables
 
     def places(self, raw: Bytes, shown: Bytes, inside: NDArray[np.bool_]) -> Places:
         """Return the places of signs that may belong to an entry, in any order.
@@ -116,18 +127,18 @@ def _near(raw: Bytes, at: Places, fold_digits: bool) -> NDArray[np.bool_]:
 
 def _whole(raw: Bytes, places: Places) -> Places:
     """Leave out the bytes of characters that are not there with all of their bytes."""
-    beyond = raw[places] >= 0x80
-    if not beyond.any():
+    values = raw[places]
+    if not (values >= 0x80).any():
         return places
-    starts = places[beyond]
-    for _ in range(3):
-        starts = starts - (raw[starts] & 0xC0 == 0x80)
-    lead = raw[starts]
-    sizes = 2 + (lead >= 0xE0).astype(np.intp) + (lead >= 0xF0)
-    _, chars, counts = np.unique(starts, return_inverse=True, return_counts=True)
-    kept = ~beyond
-    kept[beyond] = counts[chars] == sizes
-    return places[kept]
+    there = np.zeros(len(raw), np.bool_)
+    there[places] = True
+    leads = places[values >= 0xC0]
+    sizes = 2 + (raw[leads] >= 0xE0).astype(np.intp) + (raw[leads] >= 0xF0)
+    kept = [places[values < 0x80]]
+    for size in (2, 3, 4):
+        each = leads[sizes == size, None] + np.arange(size)
+        kept.append(each[there[each].all(axis=1)].reshape(-1))
+    return np.concatenate(kept)
 
 
 def _present(values: NDArray[np.integer], size: int) -> NDArray[np.bool_]:

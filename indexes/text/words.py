@@ -48,6 +48,8 @@ PASS_CHARACTERS = 1 << 19
 
 # Around the texts of a block.
 EDGE = " " * REACH
+# Validity bits in which every second value is null.
+EVERY_OTHER = b"\x55"
 Flags = NDArray[np.bool_]
 
 _RUN = re.compile("[^ ]+")
@@ -193,34 +195,39 @@ def split(texts: Sequence[str], *, lower: bool, compounds: Compounds | None = No
     A lone surrogate raises `UnicodeEncodeError`.
     """
     translation = ASCII_LOWER if lower else ASCII_WORDS
-    texts, kept = normal_texts(texts), None
+    texts = normal_texts(texts)
+    kept = None if compounds is None else compounds.kept
     plain = all(map(str.isascii, texts))
     blank = None if plain else partial(_blank_separators, lower=lower)
-    if compounds is not None:
-        kept = compounds.kept
-        if lower and not plain:
-            # Its lower case is ASCII.
-            texts = [t if t.isascii() else t.replace("\u0130", "i") for t in texts]
-    pieces = split_batch(texts, SplitRules(translation, blank=blank, kept=kept))
-    small = _lower_beyond_ascii(pieces.distinct) if lower and not plain else None
-    if small is None:
-        return Words(pieces.codes, pieces.offsets, pieces.distinct.to_pylist())
-    small = small.dictionary_encode()
-    codes = small.indices.to_numpy().take(pieces.codes)
-    return Words(codes, pieces.offsets, small.dictionary.to_pylist())
+    if lower and not plain:
+        # Its lower case is ASCII.
+        texts = [t if t.isascii() else t.replace("\u0130", "i") for t in texts]
+    words = split_batch(texts, SplitRules(translation, blank=blank, kept=kept))
+    return _lower_beyond_ascii(words) if lower and not plain else words
 
 
-def _lower_beyond_ascii(words: Any) -> Any:
-    """Return an Arrow array of words in lower case, where ASCII is already; None if none changes.
+def _lower_beyond_ascii(words: Words) -> Words:
+    """Return words in lower case, where ASCII is already.
 
     A sigma at the end of a word is a final one.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    others = pc.invert(pc.string_is_ascii(words))
-    beyond = words.filter(others)
-    small = pc.replace_substring_regex(pc.utf8_lower(beyond), "(.)\u03c3$", "\\1\u03c2")
-    return None if small.equals(beyond) else pc.replace_with_mask(words, others, small)
+    distinct = words.distinct
+    places = [place for place, word in enumerate(distinct) if not word.isascii()]
+    beyond = " ".join([distinct[place] for place in places])
+    small = FINAL_SIGMA.sub("\u03c2", pc.utf8_lower(pa.scalar(beyond)).as_py())
+    if small == beyond:
+        return words
+    spelled = small.split(" ")
+    for place, word in zip(places, spelled, strict=True):
+        distinct[place] = word
+    if len(set(spelled)) == len(spelled):
+        return words
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(distinct))}
+    codes = np.array([numbers[word] for word in distinct], np.int32)
+    return Words(codes.take(words.codes), words.offsets, list(numbers))
 
 
 def normal_texts(texts: Sequence[str]) -> Sequence[str]:
@@ -283,19 +290,6 @@ class SplitRules:
     kept: Callable[[Bytes, Bytes, Flags], Places] | None = None
 
 
-@dataclass(frozen=True)
-class SplitBatch:
-    """Pieces of texts, in order.
-
-    `codes` (total,) int32 are positions in `distinct`, an Arrow array of strings; `offsets`
-    (texts + 1,) int64 are the bounds of each text in `codes`.
-    """
-
-    codes: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    distinct: Any
-
-
 def text_chunks(texts: Sequence[str], characters: int = 0) -> Iterator[Sequence[str]]:
     """Yield slices of at most this many characters, in order; a longer text is alone.
 
@@ -312,24 +306,25 @@ def text_chunks(texts: Sequence[str], characters: int = 0) -> Iterator[Sequence[
         yield texts[start:]
 
 
-def split_batch(texts: Sequence[str], rules: SplitRules) -> SplitBatch:
+def split_batch(texts: Sequence[str], rules: SplitRules) -> Words:
     """Split texts into pieces; a lone surrogate raises `UnicodeEncodeError`."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     parts = [part for chunk in text_chunks(texts) for part in _of_chunk(chunk, rules)]
     if not parts:
-        empty = pa.array([], pa.large_string())
-        return SplitBatch(np.zeros(0, np.int32), np.zeros(1, np.int64), empty)
+        return Words(np.zeros(0, np.int32), np.zeros(1, np.int64), [])
     encoded = [part for part, _ in parts]
     if len(parts) > 1:
         encoded = pa.chunked_array(encoded).unify_dictionaries().chunks
-    codes = np.concatenate([part.indices.to_numpy() for part in encoded])
-    counts = np.concatenate([counts for _, counts in parts])
-    # Strip trailing spaces only here, from the distinct pieces.
-    bare = pc.utf8_rtrim(encoded[0].dictionary, characters=" ").dictionary_encode()
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return SplitBatch(bare.indices.to_numpy().take(codes), offsets, bare.dictionary)
+    codes = np.concatenate([_codes(part.indices) for part in encoded])
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([counts for _, counts in parts]))])
+    return Words(codes, offsets, encoded[0].dictionary.to_pylist())
+
+
+def _codes(indices: Any) -> NDArray[np.int32]:
+    """Return the codes of the pieces, without the nulls between them."""
+    first = indices.offset
+    return np.frombuffer(indices.buffers()[1], np.int32)[first : first + len(indices) : 2]
 
 
 def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArray[np.int64]]]:
@@ -345,10 +340,7 @@ def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArra
 
 
 def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
-    """Return the dictionary-encoded pieces with their trailing spaces, and the count of each text.
-
-    As nearly every piece has one trailing space or none, this adds few distinct ones.
-    """
+    """Return the dictionary-encoded pieces, a null behind each, and the count of each text."""
     import pyarrow as pa
 
     parts = [_pieces(some, rules) for some in text_chunks(texts, PASS_CHARACTERS)]
@@ -357,9 +349,9 @@ def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.
 
 
 def _pieces(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:
-    """Return the pieces of a few texts with their trailing spaces, and the count of each text.
+    """Return the pieces of a few texts, a null behind each, and the count of each text.
 
-    Splitting only where pieces begin saves a copy of the text.
+    The nulls are what is between the pieces: so the text need not be copied.
     """
     import pyarrow as pa
 
@@ -372,25 +364,29 @@ def _pieces(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.in
         raw = np.frombuffer(data, np.uint8)
         places = rules.kept(raw, letters, inside)
         letters[places], inside[places] = raw[places], True
-    starts = _starts(letters, inside, rules.alone)
+    bounds = np.append(_bounds(letters, inside, rules.alone), len(letters))
+    count = len(bounds) // 2
     pieces = pa.LargeStringArray.from_buffers(
-        len(starts) - 1, pa.py_buffer(starts), pa.py_buffer(letters)
+        2 * count,
+        pa.py_buffer(bounds),
+        pa.py_buffer(letters),
+        pa.py_buffer(EVERY_OTHER * (count // 4 + 1)),
+        count,
     )
     sizes = (len(text) if text.isascii() else len(text.encode()) for text in texts)
     begins = np.cumsum([len(EDGE), *sizes]) + np.arange(1, len(texts) + 2)
-    return pieces, np.diff(np.searchsorted(starts[:-1], begins))
+    return pieces, np.diff(np.searchsorted(bounds[:-1:2], begins))
 
 
-def _starts(letters: Bytes, inside: Flags, alone: bytes) -> NDArray[np.int64]:
-    """Return where pieces begin: after a space, at and after `alone`; and where the last ends."""
-    starts = inside.copy()
+def _bounds(letters: Bytes, inside: Flags, alone: bytes) -> NDArray[np.int64]:
+    """Return where each piece begins and ends, in turn; each byte in `alone` is one."""
     # Texts have a space before, between and behind them.
-    starts[-1] = True
-    if alone:
-        table = np.zeros(256, np.bool_)
-        table[list(alone)] = True
-        single = table[letters]
-        starts[1:-1] &= (~inside[:-1] | single[1:] | single[:-1])[:-1]
-    else:
-        np.greater(inside[1:-1], inside[:-2], out=starts[1:-1])
-    return np.flatnonzero(starts)
+    changes = inside[1:] != inside[:-1]
+    if not alone:
+        return np.flatnonzero(changes) + 1
+    table = np.zeros(256, np.bool_)
+    table[list(alone)] = True
+    single = table[letters]
+    changes |= single[1:] | single[:-1]
+    starts, ends = (np.flatnonzero(changes & flags) + 1 for flags in (inside[1:], inside[:-1]))
+    return np.stack([starts, ends], axis=1).reshape(-1)

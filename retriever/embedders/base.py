@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from operator import add
 from typing import Any, Protocol, runtime_checkable
 
@@ -97,7 +97,7 @@ class TextReport:
         return 1 - self.tokens / self.padded if self.padded else None
 
     def __add__(self, other: TextReport) -> TextReport:
-        return TextReport(*map(add, astuple(self), astuple(other)))
+        return TextReport(*map(add, vars(self).values(), vars(other).values()))
 
 
 @runtime_checkable

@@ -71,7 +71,7 @@ def _remove_leftovers(root: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def write_file_atomic(path: Path, text: str) -> None:
+def write_file_atomic(path: Path, content: str | bytes) -> None:
     """Write a small file atomically, creating its folder if needed.
 
     Raises:
@@ -80,8 +80,8 @@ def write_file_atomic(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".making-", dir=path.parent)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

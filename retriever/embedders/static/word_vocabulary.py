@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.text.characters import lower_case
+from indexes.text.characters import lower_case, versions
 from indexes.text.compounds import Compounds, has_separator, is_compound, with_separators
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import UNSPACED, characters_of, cut
@@ -25,6 +26,8 @@ SHARE = 0.01
 LONGEST_CUT = 12
 # Entries that are looked at together for one with a separator.
 FEW_NAMES = 256
+# Of how entries are read: a change of the rules makes what is kept anew.
+VERSION = 1
 DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
 
 
@@ -77,13 +80,41 @@ class WordVocabulary:
         if not self._has_compounds:
             return None
         return Compounds(
-            lambda: self._compounds_in(self._odd),
+            lambda: list(self._reached.values()),
             self._row,
             self.name,
             lower=self.lower,
             never="" if self.phrases is None else JOINT,
             marks_digits=self.marks_digits,
+            kept=partial(self._kept, "contexts"),
         )
+
+    @cached_property
+    def _reached(self) -> dict[int, str]:
+        """Those of `_odd` that a text can have as one word."""
+        return self._kept_names("compounds", self._find_reached)
+
+    def _find_reached(self) -> dict[int, str]:
+        if self.compounds is None:
+            return {}
+        names = set(filter(self.compounds.is_entry, self._compounds_in(self._odd)))
+        return {row: name for row, name in self._odd.items() if name in names}
+
+    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what `make` returns, kept with the words by all else that it depends on."""
+        key = f"{VERSION}-{versions()}-{self.marks_digits:d}{self.phrases is not None:d}"
+        return self.words.kept(f"{name}-{key}", make)
+
+    def _kept_names(self, name: str, make: Callable[[], Mapping[int, str]]) -> dict[int, str]:
+        def arrays() -> dict[str, NDArray[Any]]:
+            names = make()
+            text = "".join(f"{name}\n" for name in names.values()).encode()
+            rows = np.array([*names], np.int64)
+            return {"rows": rows, "names": np.frombuffer(text, np.uint8)}
+
+        kept = self._kept(name, arrays)
+        names = kept["names"].tobytes().decode().split("\n")
+        return dict(zip(kept["rows"].tolist(), names, strict=False))
 
     @property
     def _has_compounds(self) -> bool:
@@ -115,7 +146,7 @@ class WordVocabulary:
     @cached_property
     def _odd(self) -> dict[int, str]:
         """Normal forms of the entries with a separator, by row; a digit's `#` is none."""
-        return self._odd_in(self.words.names)
+        return self._kept_names("separators", lambda: self._odd_in(self.words.names))
 
     def _odd_in(self, names: Sequence[str]) -> dict[int, str]:
         found = with_separators(names)
@@ -133,8 +164,9 @@ class WordVocabulary:
         """Whether no text has an entry as one word, by row; True for row -1, an unknown word."""
         separate = np.zeros(len(self.words) + 1, np.bool_)
         separate[-1] = True
-        for row, name in self._odd.items():
-            separate[row] = self.compounds is None or name not in self.compounds.names
+        separate[[*self._odd]] = True
+        if self.compounds is not None:
+            separate[[*self._reached]] = False
         return separate
 
     @property
@@ -159,7 +191,7 @@ class WordVocabulary:
     @cached_property
     def _by_form(self) -> dict[str, int]:
         """Rows of entries that differ from their form, by form; the first entry of each."""
-        return self._rows_by(_form)
+        return self._rows_by("forms", _form)
 
     @cached_property
     def _by_plain_form(self) -> dict[str, int]:
@@ -167,10 +199,14 @@ class WordVocabulary:
 
         Other forms take long to make; a text in ASCII does not need them.
         """
-        return self._rows_by(_plain_form)
+        return self._rows_by("plain", _plain_form)
 
-    def _rows_by(self, form_of: Callable[[str], str]) -> dict[str, int]:
+    def _rows_by(self, name: str, form_of: Callable[[str], str]) -> dict[str, int]:
         """Return the rows of entries by a form that no entry has; the first entry of each."""
+        forms = self._kept_names(name, lambda: self._forms_by(form_of))
+        return {form: row for row, form in forms.items()}
+
+    def _forms_by(self, form_of: Callable[[str], str]) -> dict[int, str]:
         rows: dict[str, int] = {}
         for row, name in enumerate(self.words.names):
             if name.isascii() and (self.lower or name.islower()):
@@ -178,7 +214,7 @@ class WordVocabulary:
             form = form_of(name)
             if form and form != name and self.words.row(form) is None:
                 rows.setdefault(form, row)
-        return rows
+        return {row: form for form, row in rows.items()}
 
     @cached_property
     def _longest_unspaced(self) -> int:

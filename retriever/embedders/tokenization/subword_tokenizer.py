@@ -128,7 +128,7 @@ class TextTokenizer:
         if local is None:
             return _flat(self._of_whole(texts))
         pieces = split_batch(texts, self._split_rules(texts, local))
-        flat, counts = _flat(self._of_pieces(pieces.distinct.to_pylist()))
+        flat, counts = _flat(self._of_pieces(pieces.distinct))
         places, ends = expanded(pieces.codes, counts)
         if ends[-1] == 0:
             return np.zeros(0, np.int32), np.zeros(len(texts), np.int64)

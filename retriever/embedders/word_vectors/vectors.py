@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cached_property, partial
 from glob import escape
+from io import BytesIO
 from itertools import repeat
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 
 from indexes.errors import FileFormatError, InputError, ModelNotAvailableError, pluralize
 from retriever.embedders.base import Matrix
+from retriever.embedders.cache import write_file_atomic
 from retriever.embedders.validation import check_not_pointer
 from retriever.embedders.word_vectors import formats, mmap_format
 from retriever.embedders.word_vectors.cache import cached, converted_before
@@ -32,6 +35,9 @@ from retriever.embedders.word_vectors.text_format import text_blocks
 
 ROWS = 65_536
 PACKAGED = "package"
+# Words above which what follows from all of them is kept in the cache.
+MANY = 1 << 15
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class WordVectors:
@@ -102,6 +108,27 @@ class WordVectors:
                 "is wrong."
             )
         return tuple(notes)
+
+    def kept(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """Return arrays that take long to make, kept in the cache beside the words.
+
+        They follow from the words and `name` alone. A damaged file, by its CRC, is made again; with
+        few words, nothing is kept.
+        """
+        if len(self) < MANY:
+            return make()
+        path, crc = self._folder / f"{name}.kept", zlib.crc32
+        with suppress(OSError):
+            data = path.read_bytes()
+            if len(data) > 4 and data[:4] == crc(data[4:]).to_bytes(4):
+                with np.load(BytesIO(data[4:])) as file:
+                    return dict(file)
+        arrays, content = make(), BytesIO()
+        np.savez(content, **cast("Any", arrays))
+        data = content.getvalue()
+        with suppress(OSError):
+            write_file_atomic(path, crc(data).to_bytes(4) + data)
+        return arrays
 
     @cached_property
     def names(self) -> list[str]:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes.text.contexts import Contexts
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.word_vocabulary import WordVocabulary
+from retriever.embedders.word_vectors import vectors
 from tests.support.compound_reading import read_slowly
 from tests.support.format_files import write
 from tests.support.laws import examples
@@ -75,6 +77,33 @@ def test_the_share_out_of_reach_and_the_fingerprint(own):
     assert own.unreachable == len(out) / len(own.words)
     reached = {name for name in own.words.names if own.rows_of(name) == [own.words.row(name)]}
     assert set(own.words.names) - reached == out | {"e-mail"}
+
+
+def test_what_is_kept_of_all_entries_reads_alike_and_is_made_again_if_damaged(
+    tmp_path, monkeypatch, own
+):
+    monkeypatch.setattr(vectors, "MANY", 0)
+    text = "C++ c# U.S. п'ять ½ COVID-19 fi\u00adnance a_b Etc."
+
+    def found():
+        vocabulary = vocabulary_of(tmp_path, f"{WORDS} {MORE}".split())
+        bags = vocabulary.bags([text, text.upper()])
+        return bags.ids[bags.rows].tolist(), vocabulary.unreachable, vocabulary.words._folder
+
+    expected = [*own.rows_of(text), *own.rows_of(text.upper())]
+    assert found()[:2] == (expected, own.unreachable)
+    kept = sorted(found()[2].glob("*.kept"))
+    assert {file.name.split("-")[0] for file in kept} >= {"separators", "compounds", "contexts"}
+    # Read, not made again.
+    monkeypatch.setattr(Contexts, "tables_of", None)
+    assert found()[:2] == (expected, own.unreachable)
+    monkeypatch.undo()
+    monkeypatch.setattr(vectors, "MANY", 0)
+    whole = [file.read_bytes() for file in kept]
+    for damage in (b"", b"\0" * 4, whole[0][:-1], whole[0][:90] + b"?" + whole[0][91:]):
+        kept[0].write_bytes(damage)
+        assert found()[:2] == (expected, own.unreachable)
+    assert [file.read_bytes() for file in kept] == whole
 
 
 def test_capitals_digits_and_phrases_of_entries(tmp_path):
