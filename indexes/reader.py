@@ -20,6 +20,7 @@ from indexes.catalog.registry import Registry, gaps
 from indexes.document import Document
 from indexes.errors import DamageError
 from indexes.neighbors import Matrix
+from indexes.search.recent import RecentPassages
 from indexes.search.searchers import SearcherCache
 from indexes.search.snapshot import Snapshot
 from indexes.storage.files import size_of
@@ -65,7 +66,8 @@ class Reader:
         self.catalog = catalog
         self.corpus = Corpus(catalog)
         self.registry = Registry(catalog, f"{folder}/")
-        self._snapshot = Snapshot(self.corpus, SearcherCache(catalog, self.registry, folder))
+        searchers = SearcherCache(catalog, self.registry, folder)
+        self._snapshot = Snapshot(self.corpus, searchers, RecentPassages(catalog, self.corpus))
 
     def close(self) -> None:
         """Close the catalog."""

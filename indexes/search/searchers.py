@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,20 +123,26 @@ class VectorSearcher:
 
     def prefilter(self, allowed: AllowList | None) -> Prefilter:
         """Return what a search may find; kept for the next search with the same filter."""
-        name = allowed.name if allowed else ""
+        if allowed is None:
+            return self._all_live
         with self._lock:
-            prefilter = self._prefilters.get(name)
+            prefilter = self._prefilters.get(allowed.name)
         if prefilter is None:
             # Outside the lock: a search with another filter need not wait for it.
             prefilter = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
             with self._lock:
-                self._keep(name, prefilter)
+                self._keep(allowed.name, prefilter)
         return prefilter
 
+    @cached_property
+    def _all_live(self) -> Prefilter:
+        """What a search without a filter may find."""
+        return prefilter_of(self.blocks, self.deleted, None, self.structure)
+
     def _keep(self, name: str, prefilter: Prefilter) -> None:
-        """Keep a prefilter; drop the oldest beyond the limits, never the one without a filter."""
+        """Keep a prefilter; drop the oldest beyond the limits."""
         self._prefilters[name] = prefilter
-        sizes = {one: kept.size for one, kept in self._prefilters.items() if one}
+        sizes = {one: kept.size for one, kept in self._prefilters.items()}
         while len(sizes) > KEPT_FILTERS or sum(sizes.values()) > KEPT_BYTES:
             oldest = next(iter(sizes))
             del self._prefilters[oldest], sizes[oldest]
@@ -229,8 +235,8 @@ class SearcherCache:
         self._catalog, self._corpus = catalog, Corpus(catalog)
         self._registry, self._folder = registry, folder
         self._lock = threading.Lock()
-        self._generation = -1
-        self._searchers: dict[str, VectorSearcher | LexicalSearcher] = {}
+        # With their generation: replaced as a pair, so that it can be read without the lock.
+        self._searchers: tuple[int, dict[str, VectorSearcher | LexicalSearcher]] = -1, {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
         # By checksum too: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
@@ -248,12 +254,16 @@ class SearcherCache:
 
         A combination of others, without vectors or words, raises an InputError.
         """
+        generation, searchers = self._searchers
+        known = searchers.get(name)
+        if known is not None and generation == self._catalog.generation():
+            return known
         with self._lock:
-            self._at_this_generation()
-            if name not in self._searchers:
-                self._searchers[name] = self._open(name)
+            searchers = self._at_this_generation()
+            if name not in searchers:
+                searchers[name] = self._open(name)
                 self._forget_old_files()
-            return self._searchers[name]
+            return searchers[name]
 
     def definition(self, name: str) -> Mapping[str, Any]:
         """Return the definition of an index, also of a combination."""
@@ -282,14 +292,14 @@ class SearcherCache:
             self._has_several = generation, self._corpus.has_several()
         return self._has_several[1]
 
-    def _at_this_generation(self) -> None:
-        """Drop what is older than the running `catalog.reading()`."""
+    def _at_this_generation(self) -> dict[str, VectorSearcher | LexicalSearcher]:
+        """Drop what is older than the running `catalog.reading()`; return its searchers."""
         generation = self._catalog.generation()
-        if generation != self._generation:
-            self._searchers.clear()
+        if generation != self._searchers[0]:
             self._definitions.clear()
             self._has_stale = None
-            self._generation = generation
+            self._searchers = generation, {}
+        return self._searchers[1]
 
     def allowed(self, where: Filter | None) -> AllowList | None:
         """Return the passages that pass a filter; kept until a document changes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.filters import Filter
+from indexes.catalog.passages import FoundPassage
 from indexes.lexical.bm25 import Terms
 from indexes.neighbors import Keys, Matrix, Neighbors, validate_k
 from indexes.search.best_passage import best_passages, best_scores
+from indexes.search.recent import RecentPassages
 from indexes.search.searchers import SearcherCache
 from indexes.vectors.blocks import rows_of
 
@@ -27,6 +29,7 @@ class Snapshot:
 
     corpus: Corpus
     searchers: SearcherCache
+    recent: RecentPassages
 
     def search(
         self,
@@ -77,6 +80,10 @@ class Snapshot:
         """Return the document of each key: the key itself where each document has only one."""
         several = self.searchers.has_several() or self.searchers.has_stale()
         return self.corpus.owners(keys) if several else keys
+
+    def found(self, keys: Sequence[int]) -> Mapping[int, FoundPassage]:
+        """Return passages with their documents, by key; see `RecentPassages.found`."""
+        return self.recent.found(keys)
 
     def notes_on(self, name: str, make: Callable[[Corpus], tuple[str, ...]]) -> tuple[str, ...]:
         """Return what a function says about the documents; kept by name until one changes."""

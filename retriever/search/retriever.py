@@ -10,8 +10,6 @@ from functools import cached_property
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import dotted_fields
 from indexes.catalog.filters import Filter
-from indexes.catalog.images import NO_TEXT
-from indexes.catalog.passages import FoundPassage
 from indexes.errors import InputError
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
@@ -20,7 +18,7 @@ from retriever.embedders.base import IMAGE
 from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import Finder
 from retriever.search.queries import Queries, Query, validate_queries
-from retriever.search.results import Answer, Hit, Hits, Run, Timing
+from retriever.search.results import Answer, Hits, Run, Timing
 from retriever.search.where import Where, parse_filter
 
 
@@ -160,17 +158,15 @@ class Retriever:
         k: int,
     ) -> list[Hits]:
         lists = list(neighbors.lists())
-        found = snapshot.corpus.found(_distinct(lists))
+        found = snapshot.found(lists[0][0] if len(lists) == 1 else _distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
         if where is not None:
             for_all = (*_notes_on(snapshot, where), *for_all)
         answers = []
         for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
-            passages = map(found.__getitem__, keys)
-            hits = tuple(map(_hit, range(1, len(keys) + 1), scores, passages))
-            if len(hits) < k and (depth := self.finder.depth()) <= len(hits):
-                notes = (*notes, _depth_note(self.name, len(hits), k, depth))
-            answers.append(Hits(hits, (*notes, *for_all)))
+            if len(keys) < k and (depth := self.finder.depth()) <= len(keys):
+                notes = (*notes, _depth_note(self.name, len(keys), k, depth))
+            answers.append(Hits.of(scores, [found[key] for key in keys], (*notes, *for_all)))
         return answers
 
 
@@ -192,22 +188,3 @@ def _depth_note(name: str, found: int, k: int, depth: float) -> str:
 def _distinct(answers: Sequence[Answer]) -> list[int]:
     """Return each key once, ascending. (`np.unique` imports masked arrays: 8 ms at first use.)"""
     return sorted({key for keys, _ in answers for key in keys})
-
-
-def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
-    """Return `Hit(...)` in a third of the time: a frozen dataclass sets its fields one by one."""
-    _, document, start, end, stale = passage
-    if start == NO_TEXT:
-        start, end = 0, len(document.text)
-    hit = object.__new__(Hit)
-    fields = hit.__dict__
-    fields["rank"] = rank
-    fields["doc_id"] = document.doc_id
-    fields["score"] = score
-    fields["text"] = document.text[start:end]
-    fields["title"] = document.title
-    fields["metadata"] = document.metadata
-    fields["passage"] = start, end
-    fields["stale"] = stale
-    fields["image"] = document.image
-    return hit
