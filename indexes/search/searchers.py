@@ -83,7 +83,7 @@ class VectorSearcher:
         `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
         the same vectors. Errors as in `neighbors.normalize_queries` and `validate_k`.
         """
-        prefilter = self.prefilter(allowed)
+        prefilter = self._all_live if allowed is None else self.prefilter(allowed)
         structure = self.structure
         if exact or structure is None or prefilter.few is not None:
             return self._brute_force(queries, k, prefilter)
@@ -235,8 +235,8 @@ class SearcherCache:
         self._catalog, self._corpus = catalog, Corpus(catalog)
         self._registry, self._folder = registry, folder
         self._lock = threading.Lock()
-        # With their generation: replaced as a pair, so that it can be read without the lock.
-        self._searchers: tuple[int, dict[str, VectorSearcher | LexicalSearcher]] = -1, {}
+        self._generation = -1
+        self._searchers: dict[str, VectorSearcher | LexicalSearcher] = {}
         self._definitions: dict[str, Mapping[str, Any]] = {}
         # By checksum too: a damaged catalog cannot make one file's vectors pass for another's.
         self._blocks: dict[tuple[int, str], Block] = {}
@@ -247,23 +247,18 @@ class SearcherCache:
         self._notes: dict[str, tuple[str, ...]] = {}
         self._deleted: Keys | None = None
         self._has_stale: bool | None = None
-        self._has_several = (-1, False)
 
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index at the generation of the running `catalog.reading()`.
 
         A combination of others, without vectors or words, raises an InputError.
         """
-        generation, searchers = self._searchers
-        known = searchers.get(name)
-        if known is not None and generation == self._catalog.generation():
-            return known
         with self._lock:
-            searchers = self._at_this_generation()
-            if name not in searchers:
-                searchers[name] = self._open(name)
+            self._at_this_generation()
+            if name not in self._searchers:
+                self._searchers[name] = self._open(name)
                 self._forget_old_files()
-            return searchers[name]
+            return self._searchers[name]
 
     def definition(self, name: str) -> Mapping[str, Any]:
         """Return the definition of an index, also of a combination."""
@@ -273,10 +268,6 @@ class SearcherCache:
                 self._definitions[name] = self._registry.index(name).definition
             return self._definitions[name]
 
-    def generation(self) -> int:
-        """Return the generation of the running `catalog.reading()`."""
-        return self._catalog.generation()
-
     def has_stale(self) -> bool:
         """Return whether keys of earlier texts may be found: then a document has several keys."""
         with self._lock:
@@ -285,26 +276,17 @@ class SearcherCache:
                 self._has_stale = self._corpus.stale.exist()
             return self._has_stale
 
-    def has_several(self) -> bool:
-        """Return `Passages.has_several`, read once for each generation."""
+    def _at_this_generation(self) -> None:
+        """Drop what is older than the running `catalog.reading()`."""
         generation = self._catalog.generation()
-        if self._has_several[0] != generation:
-            self._has_several = generation, self._corpus.has_several()
-        return self._has_several[1]
-
-    def _at_this_generation(self) -> dict[str, VectorSearcher | LexicalSearcher]:
-        """Drop what is older than the running `catalog.reading()`; return its searchers."""
-        generation = self._catalog.generation()
-        if generation != self._searchers[0]:
+        if generation != self._generation:
+            self._searchers.clear()
             self._definitions.clear()
             self._has_stale = None
-            self._searchers = generation, {}
-        return self._searchers[1]
+            self._generation = generation
 
-    def allowed(self, where: Filter | None) -> AllowList | None:
+    def allowed(self, where: Filter) -> AllowList:
         """Return the passages that pass a filter; kept until a document changes."""
-        if where is None:
-            return None
         with self._lock:
             content = self._at_this_content()
             found = self._allowed.get(where.key)

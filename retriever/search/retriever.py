@@ -73,7 +73,7 @@ class Retriever:
         queries, wanted, _ = self._prepare([text], k, where)
 
         def read(snapshot: Snapshot) -> Hits | None:
-            if snapshot.searchers.generation() != generation:
+            if snapshot.generation != generation:
                 return None
             neighbors = self.finder.nearest(snapshot, queries, k, wanted)
             return self._hits(snapshot, neighbors, queries, wanted, k)[0]
@@ -102,7 +102,7 @@ class Retriever:
         Raises:
             InputError: there is an image among them and it encodes only text, or the reverse.
         """
-        lacking = queries.modalities() - self._takes
+        lacking = queries.modalities - self._takes
         if not lacking:
             return
         if IMAGE in lacking:
