@@ -14,7 +14,7 @@ from indexes.catalog.passages import FoundPassage
 # What is kept at most; a document beyond a part of it is not kept at all.
 KEPT_BYTES = 16 << 20
 LARGEST_PART = 16
-# Of a passage with its document, without its texts; and of metadata, for each character written out.
+# Of a passage with its document, without its texts; and of a character of its metadata, as shown.
 OBJECT_BYTES, METADATA_FACTOR = 600, 8
 
 
