@@ -92,6 +92,13 @@ class Document:
         return text_checksum(self.title, self.text)
 
 
+def copy_of(value: Any) -> Any:
+    """Return a copy of what JSON can hold, as decoded; whoever gets it may change it."""
+    if type(value) is dict:
+        return {name: copy_of(part) for name, part in value.items()}
+    return list(map(copy_of, value)) if type(value) is list else value
+
+
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InputError(f"'{name}' is {type(value).__name__}; expected text")

@@ -22,6 +22,7 @@ from indexes.catalog.registry import Registry, gaps
 from indexes.document import Document
 from indexes.errors import DamageError
 from indexes.neighbors import Matrix
+from indexes.search.recent import RecentPassages
 from indexes.search.searchers import SearcherCache
 from indexes.search.snapshot import Snapshot
 from indexes.storage.files import size_of
@@ -67,7 +68,9 @@ class Reader:
         self.catalog = catalog
         self.corpus = Corpus(catalog)
         self.registry = Registry(catalog, f"{folder}/")
-        self._snapshot = Snapshot(self.corpus, SearcherCache(catalog, self.registry, folder))
+        self._searchers = SearcherCache(catalog, self.registry, folder)
+        self._recent = RecentPassages(catalog, self.corpus)
+        self._snapshot: Snapshot | None = None
 
     def close(self) -> None:
         """Close the catalog."""
@@ -95,7 +98,7 @@ class Reader:
             try:
                 with self.catalog.reading():
                     asked = self.catalog.generation()
-                    return question(self._snapshot)
+                    return question(self._snapshot_at(asked))
             except DamageError:
                 now = self.catalog.generation()
                 if now == asked:
@@ -107,7 +110,15 @@ class Reader:
     def snapshot(self) -> Iterator[Snapshot]:
         """Yield a snapshot: everything that is read from it is of one state of the collection."""
         with self.catalog.reading():
-            yield self._snapshot
+            yield self._snapshot_at(self.catalog.generation())
+
+    def _snapshot_at(self, generation: int) -> Snapshot:
+        """Return the snapshot of the running `catalog.reading()`; the last one if it is of that."""
+        last = self._snapshot
+        if last is None or last.generation != generation:
+            last = Snapshot(self.corpus, self._searchers, self._recent, generation)
+            self._snapshot = last
+        return last
 
     def count(self) -> int:
         """Return the number of documents."""

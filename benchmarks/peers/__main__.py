@@ -122,7 +122,7 @@ def measured() -> dict[str, Any]:
     for name, row in rows.items():
         row |= opened[name]
         row |= asked["right"][name]
-        row |= {**asked["one"][name], **asked["batch"][name]}
+        row |= {**asked["one"][name], **asked["batch"][name], **asked["threads"].get(name, {})}
         row |= {f"with_model_{fact}": value for fact, value in whole["one"][name].items()}
     return {"embedding": embedding, "systems": rows, "left_out": left_out}
 

@@ -92,6 +92,7 @@ def ask(folders: dict[str, str], repeats: int) -> dict[str, Any]:
             "right": right,
             "one": rounds.one_by_one(opened, asked.texts, repeats),
             "batch": rounds.together(opened, asked.texts, repeats),
+            "threads": rounds.by_threads(opened, asked.texts, repeats),
         }
 
 

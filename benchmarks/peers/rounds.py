@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from benchmarks.peers.material import Corpus, Queries
 from benchmarks.peers.system import Found, System
 
-__all__ = ["K", "agreement", "one_by_one", "together"]
+__all__ = ["K", "agreement", "by_threads", "one_by_one", "together"]
 
 K = 10
 # A turn: this many queries in a row, the first of which find the caches and threads of others.
 TURN = 25
 UNCOUNTED = 5
+# Threads that ask one system at once.
+THREADS = 8
 # Tolerances of a score in single precision, and of a tie.
 TOLERANCE = 1e-5
 
@@ -66,6 +70,34 @@ def together(systems: Mapping[str, System], texts: Sequence[str], repeats: int) 
         for name in _rotated(list(systems), number):
             rates[name].append(len(texts) / _seconds(systems[name].search_batch, texts))
     return {name: {"queries_per_second": _spread(some[1:])} for name, some in rates.items()}
+
+
+def by_threads(
+    systems: Mapping[str, System], texts: Sequence[str], repeats: int
+) -> dict[str, Times]:
+    """Return queries per second of `THREADS` that ask at once, one query each at a time, in turns.
+
+    Without a system that refuses to be asked by another thread than the one that opened it.
+    """
+    _settle()
+    rates: dict[str, list[float]] = {name: [] for name in systems}
+    for number in range(repeats + 1):
+        for name in _rotated(list(rates), number):
+            search = systems[name].search_one
+
+            def ask(text: str, search: Callable[[str, int], Any] = search) -> None:
+                search(text, K)
+
+            started = time.perf_counter()
+            try:
+                with ThreadPoolExecutor(THREADS) as pool:
+                    list(pool.map(ask, texts))
+            except Exception as error:
+                print(f"{name}, asked by {THREADS} threads: {error!r}", file=sys.stderr)
+                del rates[name]
+                continue
+            rates[name].append(len(texts) / (time.perf_counter() - started))
+    return {name: {"by_threads_per_second": _spread(some[1:])} for name, some in rates.items()}
 
 
 def agreement(system: System, corpus: Corpus, queries: Queries) -> dict[str, float]:

@@ -8,10 +8,12 @@ from typing import Any
 __all__ = ["table"]
 
 Row = Mapping[str, Any]
+# Of a system that could not be measured in this way.
+MISSING = "–"
 
 
 def _median(fact: str, digits: int, factor: float = 1.0) -> Callable[[Row], str]:
-    return lambda row: f"{factor * row[fact]['median']:,.{digits}f}"
+    return lambda row: f"{factor * row[fact]['median']:,.{digits}f}" if fact in row else MISSING
 
 
 def _spread(fact: str, digits: int) -> Callable[[Row], str]:
@@ -28,6 +30,7 @@ LINES: dict[str, Callable[[Row], str]] = {
     "with the model, p50, ms": _median("with_model_p50_ms", 2),
     "with the model, p95, ms": _median("with_model_p95_ms", 2),
     "queries a second, in a batch": _median("queries_per_second", 0),
+    "... asked by eight threads": _median("by_threads_per_second", 0),
     "open and first answer, ms": _median("open_s", 1, 1000),
     "importing before that, s": _median("import_s", 2),
     "indexing, vectors given, s": _median("build_s", 2),
@@ -43,7 +46,8 @@ def table(result: Mapping[str, Any]) -> str:
     """Return all systems side by side, in Markdown."""
     rows = result["systems"].values()
     lines = [["", *(row["name"] for row in rows)], ["---", *("---:" for _ in rows)]]
-    lines += [[name, *map(show, rows)] for name, show in LINES.items()]
+    figures = [[name, *map(show, rows)] for name, show in LINES.items()]
+    lines += [line for line in figures if set(line[1:]) != {MISSING}]
     drawn = ["| " + " | ".join(line) + " |" for line in lines]
     embedding = result["embedding"]
     drawn.append(

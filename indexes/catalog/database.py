@@ -31,6 +31,7 @@ MANIFEST = (
     "SELECT * FROM sources ORDER BY fingerprint",
     "SELECT COUNT(*), SUM(document), SUM(seal) FROM images",
 )
+STATE = "SELECT generation, digest FROM state"
 # SQLite's result codes for an intact file that cannot be used now.
 TEMPORARY = {
     sqlite3.SQLITE_BUSY,
@@ -60,6 +61,20 @@ LOG_BYTES = 64 << 20
 Row = tuple[Any, ...]
 
 
+class _OfThread(threading.local):
+    """What a catalog keeps for each thread: its connections, and what it is doing."""
+
+    reader: sqlite_utils.Database | None = None
+    writer: sqlite_utils.Database | None = None
+    reading = False
+    writing = False
+    # Inside `reading()`: its connection with the process that began it, and its generation.
+    begun: tuple[sqlite3.Connection, int] | None = None
+    generation: int | None = None
+    # Of a connection that was opened as immutable: what changes when somebody writes.
+    stamp: tuple[object, ...] | None = None
+
+
 class Catalog:
     """One connection a thread to a collection's `catalog.db`.
 
@@ -70,7 +85,7 @@ class Catalog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._local = threading.local()
+        self._local = _OfThread()
         # Weak: a thread's connections are closed when it ends.
         self._opened: weakref.WeakSet[sqlite_utils.Database] = weakref.WeakSet()
         self._opening = threading.Lock()
@@ -114,7 +129,9 @@ class Catalog:
         """Commit the changes inside as a new generation; roll back on any error or Ctrl-C."""
         connection, process = self.database.conn, os.getpid()
         try:
-            self._begin(connection, "BEGIN IMMEDIATE")
+            if connection.in_transaction:
+                connection.rollback()
+            self.execute("BEGIN IMMEDIATE")
             yield
             self.execute("UPDATE state SET generation = generation + 1")
             self.execute("UPDATE state SET digest = ?", [self._digest()])
@@ -122,20 +139,12 @@ class Catalog:
         finally:
             _roll_back(connection, process)
 
-    def _begin(self, connection: sqlite3.Connection, statement: str) -> None:
-        if connection.in_transaction:
-            connection.rollback()
-        try:
-            connection.execute(statement)
-        except sqlite3.Error as error:
-            raise self.translate(error) from error
-
     def _check_manifest(self, known: Row | None) -> int:
         """Return the generation; check once for each that `MANIFEST` is as it was committed.
 
         `known` was `_verified` before the transaction began: generations only increase.
         """
-        row = self.row("SELECT generation, digest FROM state")
+        row = self.row(STATE)
         if row is None or row != self._verified:
             if row is None or row[1] != self._digest():
                 raise self.damage("its list of files is not what was committed")
@@ -143,6 +152,22 @@ class Catalog:
                 raise self._replaced()
             self._verified = row
         return int(row[0])
+
+    def _begin_reading(self) -> int:
+        """Begin to read on this thread's connection; return the generation."""
+        known = self._verified
+        connection: sqlite3.Connection = self.database.conn
+        self._local.begun = connection, os.getpid()
+        try:
+            if connection.in_transaction:
+                connection.rollback()
+            connection.execute("BEGIN")
+            # On the path of every search: if nothing has changed, this is all that is read.
+            if known is not None and connection.execute(STATE).fetchone() == known:
+                return int(known[0])
+        except sqlite3.Error as error:
+            raise self.translate(error) from error
+        return self._check_manifest(known)
 
     def check_once(self, name: str, check: Callable[[], object]) -> None:
         """Run a check the first time it is needed: files are damaged while nobody uses them."""
@@ -152,9 +177,6 @@ class Catalog:
 
     def _digest(self) -> bytes:
         return digest(self.rows(sql) for sql in MANIFEST)
-
-    def _flag(self, name: str) -> bool:
-        return bool(getattr(self._local, name, False))
 
     def vacuum(self) -> None:
         """Rewrite the file without what was deleted, and return the space to the disk."""
@@ -277,8 +299,10 @@ class Catalog:
 
     def generation(self) -> int:
         """Return how many commits changed what a search can see; in `reading()`, its state's."""
-        known: int | None = getattr(self._local, "generation", None)
-        found = self.value("SELECT generation FROM state") if known is None else known
+        known = self._local.generation
+        if known is not None:
+            return known
+        found = self.value("SELECT generation FROM state")
         if not isinstance(found, int):
             raise self.damage("its row of state is not what was committed")
         return found
@@ -286,7 +310,7 @@ class Catalog:
     @property
     def _connection(self) -> sqlite3.Connection:
         """Connection of `database`; inside `reading()` it is known already."""
-        begun = None if self._closed else getattr(self._local, "begun", None)
+        begun = None if self._closed else self._local.begun
         connection: sqlite3.Connection = begun[0] if begun else self.database.conn
         return connection
 
@@ -295,16 +319,17 @@ class Catalog:
         """This thread's connection: its writer's inside `writing()`, else its reader's."""
         if self._closed:
             raise CollectionError(f"{self.path.parent}/ is closed. Open it again.")
-        if self._identity in forks.INHERITED:
+        if forks.INHERITED and self._identity in forks.INHERITED:
             raise CollectionError(
                 f"{self.path.parent}/ was opened before this process was forked, and was in use. "
                 "Open it in the new process, and start that by spawn or forkserver."
             )
-        role = "writer" if self._flag("writing") and not self._flag("reading") else "reader"
-        database: sqlite_utils.Database | None = getattr(self._local, role, None)
+        local = self._local
+        role = "writer" if local.writing and not local.reading else "reader"
+        database = local.reader if role == "reader" else local.writer
         if database is None or not database.conn.in_transaction:
             self.check_identity()
-            if database is None or self._is_stale():
+            if database is None or (local.stamp is not None and self._stamp() != local.stamp):
                 database = self._open(role)
         return database
 
@@ -334,11 +359,6 @@ class Catalog:
             self._opened.add(database)
         setattr(self._local, role, database)
         return database
-
-    def _is_stale(self) -> bool:
-        """Return whether a connection that was opened as immutable may show an older state."""
-        stamp = getattr(self._local, "stamp", None)
-        return stamp is not None and self._stamp() != stamp
 
     def _connect(self) -> sqlite_utils.Database:
         # Used by one thread each, but closed by whichever closes the collection.
@@ -378,9 +398,9 @@ class Catalog:
         if self._closed:
             return []
         for role in ("reader", "writer"):
-            database = getattr(self._local, role, None)
+            database = getattr(self._local, role)
             if database is not None and not database.conn.in_transaction:
-                delattr(self._local, role)
+                setattr(self._local, role, None)
                 self._opened.discard(database)
                 database.close()
         return list(self._opened)
@@ -394,7 +414,7 @@ class Catalog:
         if self._opened and self._identity:
             forks.INHERITED.add(self._identity)
         self._opened = weakref.WeakSet()
-        self._local = threading.local()
+        self._local = _OfThread()
 
     def close(self) -> None:
         """Close the connections of all threads; the catalog cannot be used afterwards."""
@@ -419,18 +439,15 @@ class _Reading:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._nested = catalog._flag("reading")
 
     def __enter__(self) -> None:
+        catalog, local = self._catalog, self._catalog._local
+        self._nested = local.reading
         if self._nested:
             return
-        catalog, local = self._catalog, self._catalog._local
         try:
-            local.reading, known = True, catalog._verified
-            connection = catalog.database.conn
-            local.begun = connection, os.getpid()
-            catalog._begin(connection, "BEGIN")
-            local.generation = catalog._check_manifest(known)
+            local.reading = True
+            local.generation = catalog._begin_reading()
         except BaseException:
             self.__exit__()
             raise
@@ -440,7 +457,7 @@ class _Reading:
             return
         # In a child that was forked inside, `_local` is another.
         local = self._catalog._local
-        begun, local.begun, local.generation = getattr(local, "begun", None), None, None
+        begun, local.begun, local.generation = local.begun, None, None
         try:
             if begun is not None:
                 _roll_back(*begun)

@@ -5,6 +5,9 @@ together and searched exactly, whatever the index; where it leaves many, the oth
 the ANN index, with more effort the more is masked. An index that takes no mask is bypassed. When an
 ANN index returns fewer than `k` though there are more, the search is repeated exactly.
 
+Passages that were found lately are kept in memory with their documents until one of these changes,
+as far as they fit into a limit in bytes.
+
 Where documents are split into passages, a search asks for more passages until `k` documents are
 among them.
 """

@@ -88,7 +88,7 @@ class VectorSearcher:
         `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
         the same vectors. Errors as in `neighbors.normalize_queries` and `validate_k`.
         """
-        prefilter = self.prefilter(allowed)
+        prefilter = self._all_live if allowed is None else self.prefilter(allowed)
         structure = self.structure
         if exact or structure is None or prefilter.few is not None:
             return self._brute_force(queries, k, prefilter)
@@ -143,20 +143,26 @@ class VectorSearcher:
 
     def prefilter(self, allowed: AllowList | None) -> Prefilter:
         """Return what a search may find; kept for the next search with the same filter."""
-        name = allowed.name if allowed else ""
+        if allowed is None:
+            return self._all_live
         with self._lock:
-            prefilter = self._prefilters.get(name)
+            prefilter = self._prefilters.get(allowed.name)
         if prefilter is None:
             # Outside the lock: a search with another filter need not wait for it.
             prefilter = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
             with self._lock:
-                self._keep(name, prefilter)
+                self._keep(allowed.name, prefilter)
         return prefilter
 
+    @cached_property
+    def _all_live(self) -> Prefilter:
+        """What a search without a filter may find."""
+        return prefilter_of(self.blocks, self.deleted, None, self.structure)
+
     def _keep(self, name: str, prefilter: Prefilter) -> None:
-        """Keep a prefilter; drop the oldest beyond the limits, never the one without a filter."""
+        """Keep a prefilter; drop the oldest beyond the limits."""
         self._prefilters[name] = prefilter
-        sizes = {one: kept.size for one, kept in self._prefilters.items() if one}
+        sizes = {one: kept.size for one, kept in self._prefilters.items()}
         while len(sizes) > KEPT_FILTERS or sum(sizes.values()) > KEPT_BYTES:
             oldest = next(iter(sizes))
             del self._prefilters[oldest], sizes[oldest]
@@ -268,7 +274,6 @@ class SearcherCache:
         self._notes: dict[str, tuple[str, ...]] = {}
         self._deleted: Keys | None = None
         self._has_stale: bool | None = None
-        self._has_several = (-1, False)
 
     def of(self, name: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index at the generation of the running `catalog.reading()`.
@@ -293,10 +298,6 @@ class SearcherCache:
                 self._definitions[name] = self._registry.index(name).definition
             return self._definitions[name]
 
-    def generation(self) -> int:
-        """Return the generation of the running `catalog.reading()`."""
-        return self._catalog.generation()
-
     def has_stale(self) -> bool:
         """Return whether keys of earlier texts may be found: then a document has several keys."""
         with self._lock:
@@ -304,13 +305,6 @@ class SearcherCache:
             if self._has_stale is None:
                 self._has_stale = self._corpus.stale.exist()
             return self._has_stale
-
-    def has_several(self) -> bool:
-        """Return `Passages.has_several`, read once for each generation."""
-        generation = self._catalog.generation()
-        if self._has_several[0] != generation:
-            self._has_several = generation, self._corpus.has_several()
-        return self._has_several[1]
 
     def _at_this_generation(self) -> None:
         """Drop what is older than the running `catalog.reading()`."""
@@ -321,10 +315,8 @@ class SearcherCache:
             self._has_stale = None
             self._generation = generation
 
-    def allowed(self, where: Filter | None) -> AllowList | None:
+    def allowed(self, where: Filter) -> AllowList:
         """Return the passages that pass a filter; kept until a document changes."""
-        if where is None:
-            return None
         with self._lock:
             content = self._at_this_content()
             found = self._allowed.get(where.key)

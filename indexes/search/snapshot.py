@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.filters import Filter
+from indexes.catalog.passages import FoundPassage
 from indexes.lexical.bm25 import Terms
 from indexes.neighbors import Keys, Matrix, Neighbors, validate_k
 from indexes.search.best_passage import best_passages, best_scores
-from indexes.search.searchers import SearcherCache
+from indexes.search.recent import RecentPassages
+from indexes.search.searchers import LexicalSearcher, SearcherCache, VectorSearcher
 from indexes.vectors.blocks import rows_of
 
 # Vectors (n, dim), or the terms of n queries.
@@ -23,10 +25,26 @@ Queries = Matrix | Sequence[Terms]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One state of a collection, that of the running `catalog.reading()`."""
+    """One state of a collection: that of its `generation`, inside a `catalog.reading()` of it."""
 
     corpus: Corpus
     searchers: SearcherCache
+    recent: RecentPassages
+    generation: int
+    # By index, those used so far: the cache has a lock, and must compare generations.
+    _used: dict[str, VectorSearcher | LexicalSearcher] = field(default_factory=dict, repr=False)
+
+    def searcher(self, index: str) -> VectorSearcher | LexicalSearcher:
+        """Return the searcher of an index; see `SearcherCache.of`."""
+        known = self._used.get(index)
+        if known is None:
+            known = self._used[index] = self.searchers.of(index)
+        return known
+
+    @cached_property
+    def has_several(self) -> bool:
+        """Whether a document may have several passages; see `Passages.has_several`."""
+        return self.corpus.has_several()
 
     def search(
         self,
@@ -42,11 +60,11 @@ class Snapshot:
         Queries are vectors (n, dim), or `bm25.Terms` if the index is lexical. `where` selects
         the documents; `exact` searches the same vectors by brute force.
         """
-        searcher = self.searchers.of(index)
+        searcher = self.searcher(index)
         # The caller knows which of the two kinds of queries the index takes.
         search: Callable[..., Neighbors] = searcher.search
-        allowed = self.searchers.allowed(where)
-        if not self.searchers.has_several():
+        allowed = None if where is None else self.searchers.allowed(where)
+        if not self.has_several:
             return search(queries, k, allowed, exact=exact)
         count = len(queries)
 
@@ -63,7 +81,7 @@ class Snapshot:
         Each document is returned, in its place, with its best passage in this index and that
         passage's score; -inf if the index has no passage of it.
         """
-        searcher = self.searchers.of(index)
+        searcher = self.searcher(index)
         score: Callable[..., Matrix] = searcher.scores
         documents = self.documents(keys)
         if documents is keys:
@@ -75,8 +93,12 @@ class Snapshot:
 
     def documents(self, keys: Keys) -> Keys:
         """Return the document of each key: the key itself where each document has only one."""
-        several = self.searchers.has_several() or self.searchers.has_stale()
+        several = self.has_several or self.searchers.has_stale()
         return self.corpus.owners(keys) if several else keys
+
+    def found(self, keys: Sequence[int]) -> Mapping[int, FoundPassage]:
+        """Return passages with their documents, by key; see `RecentPassages.found`."""
+        return self.recent.found(keys)
 
     def notes_on(self, name: str, make: Callable[[Corpus], tuple[str, ...]]) -> tuple[str, ...]:
         """Return what a function says about the documents; kept by name until one changes."""

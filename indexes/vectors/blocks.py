@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.neighbors import COSINE, Keys, lengths_of
+from indexes.neighbors import COSINE, Keys, Matrix, lengths_of
 
 # Blocks below the first size are joined up to the second: a search takes a step for each block.
 SMALL_BYTES = 1 << 20
@@ -35,6 +35,11 @@ class Block:
         starts = range(0, len(self.vectors), MEASURED_ROWS)
         parts = (self.vectors[start : start + MEASURED_ROWS] for start in starts)
         return np.concatenate([np.empty(0), *(lengths_of(np.asarray(part)) for part in parts)])
+
+    @cached_property
+    def single(self) -> Matrix:
+        """All vectors in single precision: a view, or for half precision a copy that is kept."""
+        return np.ascontiguousarray(self.vectors, np.float32)
 
     @cached_property
     def longest(self) -> float:

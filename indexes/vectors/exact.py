@@ -35,6 +35,9 @@ from indexes.vectors.scores import (
 
 CHUNK_ROWS = 16_384  # with as many queries as QUERY_ROWS: 16 MiB of scores at a time
 QUERY_ROWS = 256
+# Numbers that are kept in single precision where they are stored in half: 32 MiB. To decode them
+# for each query would take eight times as long as to multiply them.
+DECODED = 8 << 20
 # Rows in a group that is represented by its best score, and the least number of groups for each
 # neighbor: two of the best rows rarely fall into the same group.
 GROUP_ROWS = 32
@@ -74,7 +77,8 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
     """
     vectors = np.asarray(block.vectors)
     if block.similarity == COSINE:
-        rough = inner_products(query, single_precision(vectors))[0]
+        few = len(vectors) * vectors.shape[1] <= DECODED
+        rough = inner_products(query, block.single if few else single_precision(vectors))[0]
         slack = 2 * rounding_of_cosines(block)
     else:
         rough = rough_scores(query, vectors, _lengths_of(block))[0]

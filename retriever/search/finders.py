@@ -71,7 +71,7 @@ class _SingleIndex:
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
         """Return a note if documents are not in the index yet, or only by an earlier text."""
-        view = snapshot.searchers.of(self.name)
+        view = snapshot.searcher(self.name)
         if not view.missing:
             return ()
         return (missing_note(folder, self.name, view.missing, view.stale),)
@@ -143,7 +143,7 @@ class DenseFinder(_SingleIndex):
 
     def _check(self, snapshot: Snapshot) -> None:
         """Raise if another process has built another index under this name."""
-        view = snapshot.searchers.of(self.name)
+        view = snapshot.searcher(self.name)
         fingerprint = self.embedder.fingerprint
         checked = self._checked.get("view")
         if checked and checked() is view and self._checked.get("by") is fingerprint:
@@ -197,14 +197,14 @@ class LexicalFinder(_SingleIndex):
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
         """Return notes if documents are not in the index yet, or were read in another way."""
         notes = _SingleIndex.missing(self, snapshot, folder)
-        if snapshot.searchers.of(self.name).index.definition.get("text") == READING:
+        if snapshot.searcher(self.name).index.definition.get("text") == READING:
             return notes
         run = shell_command("build", folder, self.name)
         note = f"Index '{self.name}' reads words beyond ASCII as an earlier version did. Run: {run}"
         return (*notes, note)
 
     def _check(self, snapshot: Snapshot) -> None:
-        if snapshot.searchers.of(self.name).index.definition.get("language") != self.language:
+        if snapshot.searcher(self.name).index.definition.get("language") != self.language:
             raise MismatchError(f"Index '{self.name}' has been rebuilt in another way.")
 
 

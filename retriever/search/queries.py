@@ -16,7 +16,7 @@ from retriever.embedders.validation import first_line
 
 # A text, or an image to search by.
 Query = str | Image
-ONE_TEXT, ONE_IMAGE = frozenset({TEXT}), frozenset({IMAGE})
+ONE_TEXT, ONLY_STR = frozenset({TEXT}), {str}
 # Characters of a query in a message.
 SHOWN = 80
 
@@ -29,6 +29,8 @@ class Queries:
 
     def __init__(self, contents: Sequence[Query], ids: Sequence[str] | None = None) -> None:
         self.contents, self.ids = contents, ids
+        # Which of `text` and `image` there are.
+        self.modalities = _modalities(contents)
         self._vectors: list[tuple[Embedder, Matrix]] = []
         self._terms: dict[str, Sequence[Terms]] = {}
         # By index, for each query: whether a search by words found nothing.
@@ -46,12 +48,6 @@ class Queries:
         }
         return some
 
-    def modalities(self) -> frozenset[str]:
-        """Return which of `text` and `image` there are."""
-        if len(self.contents) == 1:  # the usual case, in a third of the time
-            return ONE_IMAGE if isinstance(self.contents[0], Image) else ONE_TEXT
-        return frozenset(IMAGE if isinstance(one, Image) else TEXT for one in self.contents)
-
     def vectors(self, embedder: Embedder) -> Matrix:
         """Return the vectors (len(contents), dim) that an embedder gives them.
 
@@ -64,7 +60,7 @@ class Queries:
             if known is embedder or known.fingerprint == embedder.fingerprint:
                 return vectors
         try:
-            vectors = encode_queries(embedder, self.contents)
+            vectors = self._encoded(embedder)
         except RetrieverError:
             raise
         except Exception as error:  # an embedder may raise any
@@ -74,6 +70,11 @@ class Queries:
             raise self._refused(embedder, row, "its vector has a value that is not finite")
         self._vectors.append((embedder, vectors))
         return vectors
+
+    def _encoded(self, embedder: Embedder) -> Matrix:
+        if self.modalities is ONE_TEXT and TEXT in modalities_of(embedder):  # the usual case
+            return embedder.encode_queries(cast(Sequence[str], self.contents))
+        return encode_queries(embedder, self.contents)
 
     def _failed(self, embedder: Embedder, error: Exception) -> Exception:
         """Return an error that names the query that cannot be encoded alone, or else `error`."""
@@ -100,6 +101,13 @@ class Queries:
                 terms_of(one, language) if isinstance(one, str) else {} for one in self.contents
             ]
         return self._terms[language]
+
+
+def _modalities(contents: Sequence[Query]) -> frozenset[str]:
+    kinds = {type(one) for one in contents}
+    if kinds == ONLY_STR:
+        return ONE_TEXT
+    return frozenset(IMAGE if issubclass(kind, Image) else TEXT for kind in kinds)
 
 
 def encode_queries(embedder: Embedder, contents: Sequence[Query]) -> Matrix:

@@ -10,8 +10,6 @@ from functools import cached_property
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import dotted_fields
 from indexes.catalog.filters import Filter
-from indexes.catalog.images import NO_TEXT
-from indexes.catalog.passages import FoundPassage
 from indexes.errors import InputError
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
@@ -21,7 +19,7 @@ from retriever.indexing.info import lost_notes
 from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import Finder
 from retriever.search.queries import Queries, Query, validate_queries
-from retriever.search.results import Answer, Hit, Hits, Run, Timing
+from retriever.search.results import Answer, Hits, Run, Timing
 from retriever.search.where import Where, parse_filter
 
 
@@ -76,7 +74,7 @@ class Retriever:
         queries, wanted, _ = self._prepare([text], k, where)
 
         def read(snapshot: Snapshot) -> Hits | None:
-            if snapshot.searchers.generation() != generation:
+            if snapshot.generation != generation:
                 return None
             neighbors = self.finder.nearest(snapshot, queries, k, wanted)
             return self._hits(snapshot, neighbors, queries, wanted, k)[0]
@@ -105,7 +103,7 @@ class Retriever:
         Raises:
             InputError: there is an image among them and it encodes only text, or the reverse.
         """
-        lacking = queries.modalities() - self._takes
+        lacking = queries.modalities - self._takes
         if not lacking:
             return
         if IMAGE in lacking:
@@ -161,7 +159,7 @@ class Retriever:
         k: int,
     ) -> list[Hits]:
         lists = list(neighbors.lists())
-        found = snapshot.corpus.found(_distinct(lists))
+        found = snapshot.found(lists[0][0] if len(lists) == 1 else _distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))
         if self._store.has_lost_commits:
             for_all = (*lost_notes(self._store), *for_all)
@@ -169,11 +167,9 @@ class Retriever:
             for_all = (*_notes_on(snapshot, where), *for_all)
         answers = []
         for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
-            passages = map(found.__getitem__, keys)
-            hits = tuple(map(_hit, range(1, len(keys) + 1), scores, passages))
-            if len(hits) < k and (depth := self.finder.depth()) <= len(hits):
-                notes = (*notes, _depth_note(self.name, len(hits), k, depth))
-            answers.append(Hits(hits, (*notes, *for_all)))
+            if len(keys) < k and (depth := self.finder.depth()) <= len(keys):
+                notes = (*notes, _depth_note(self.name, len(keys), k, depth))
+            answers.append(Hits.of(scores, [found[key] for key in keys], (*notes, *for_all)))
         return answers
 
 
@@ -195,22 +191,3 @@ def _depth_note(name: str, found: int, k: int, depth: float) -> str:
 def _distinct(answers: Sequence[Answer]) -> list[int]:
     """Return each key once, ascending. (`np.unique` imports masked arrays: 8 ms at first use.)"""
     return sorted({key for keys, _ in answers for key in keys})
-
-
-def _hit(rank: int, score: float, passage: FoundPassage) -> Hit:
-    """Return `Hit(...)` in a third of the time: a frozen dataclass sets its fields one by one."""
-    _, document, start, end, stale = passage
-    if start == NO_TEXT:
-        start, end = 0, len(document.text)
-    hit = object.__new__(Hit)
-    fields = hit.__dict__
-    fields["rank"] = rank
-    fields["doc_id"] = document.doc_id
-    fields["score"] = score
-    fields["text"] = document.text[start:end]
-    fields["title"] = document.title
-    fields["metadata"] = document.metadata
-    fields["passage"] = start, end
-    fields["stale"] = stale
-    fields["image"] = document.image
-    return hit

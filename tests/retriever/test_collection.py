@@ -281,14 +281,17 @@ def test_invalid_searches_are_refused(library, collection):
     refused(InputError, says, collection.search, "kitten")
 
 
-def test_a_search_reads_the_catalog_twice_in_one_transaction(library):
-    library.search("kitten", index="floor")
+def test_a_search_reads_the_catalog_twice_in_one_transaction_and_known_hits_not_again(library):
+    library.search("engine", index="floor", k=1)
     connection, statements = library._store.catalog.database.conn, []
     connection.set_trace_callback(statements.append)
-    library.search("kitten", index="floor")
+    library.search("kitten", index="floor", k=1)
     begin, state, hits, end = statements
     assert (begin, state, end) == ("BEGIN", "SELECT generation, digest FROM state", "ROLLBACK")
     assert "JOIN texts" in hits
+    statements.clear()
+    library.search("kitten", index="floor", k=1)
+    assert statements == [begin, state, end]
     # One statement fetches the hits of several queries.
     statements.clear()
     library.search_many(["kitten", "engine", "deadline"], index="floor", k=3)

@@ -184,3 +184,19 @@ def test_float16_vectors_are_searched_to_their_own_precision():
     rows = unit(np.random.default_rng(3).standard_normal((200, 8))).astype(np.float16)
     found = exact.search(rows[:20].astype(np.float32), [Block(np.arange(200), rows)], k=1)
     assert found.keys[:, 0].tolist() == list(range(20))
+
+
+def test_few_rows_in_half_precision_are_decoded_once_and_more_for_each_query(monkeypatch):
+    rows = unit(np.random.default_rng(3).standard_normal((200, 8))).astype(np.float16)
+    some, query = Block(np.arange(200), rows), rows[:1].astype(np.float32)
+    found = exact.search(query, [some], k=5)
+    assert vars(some)["single"] is some.single
+    assert some.single.tolist() == rows.astype(np.float32).tolist()
+    monkeypatch.setattr(exact, "DECODED", rows.size - 1)
+    other = Block(np.arange(200), rows)
+    again = exact.search(query, [other], k=5)
+    assert "single" not in vars(other)
+    assert (again.keys.tolist(), again.scores.tolist()) == (
+        found.keys.tolist(),
+        found.scores.tolist(),
+    )
