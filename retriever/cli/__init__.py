@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -95,5 +96,8 @@ for command in (*USE, *MAINTENANCE):
 
 
 def main() -> None:
-    """Run the `retriever` command."""
-    cli()
+    """Run the `retriever` command, in a process of its own."""
+    # Read by OpenMP when FAISS or torch is loaded: on a busy machine, threads that wait for each
+    # other without sleeping take some ten times as long. A library leaves this to its host.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    cli(prog_name="retriever")
