@@ -2,8 +2,8 @@
 
 Needs RETRIEVER_DATA. Writes `results/load.json`. Each system answers in a process of its own; they
 take turns, one query each, while no, one, and as many other processes as there are cores compute
-without pause. Beside our indexes: sentence-transformers with FAISS by hand, and txtai where it is
-installed, over the same model.
+without pause. Beside our indexes: sentence-transformers with FAISS by hand, and txtai where the
+environment of `benchmarks/peers.txt` has it, over the same model.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
 
 from benchmarks.certificate import certificate, checksum, collection_folder, data_folder, save
+from retriever.comparison.load import LoadMeter
 
 QUERIES, WARM_UP = 60, 5
 OURS = ("glove", "minilm", "bm25", "fused")
 OTHERS = ("sentence-transformers + FAISS", "txtai")
 BURN = "while True: pass"
+LISTENING = 2.0  # seconds
+PEERS = Path(__file__).parents[1] / ".cache" / "peers-venv" / "bin" / "python"
 # Answers the queries that it is sent, one a line, with the seconds that each took.
 CHILD = r"""
 import json, os, sys, time
@@ -74,9 +78,11 @@ def burning(cores: int) -> Iterator[None]:
 class Answering:
     """A system that answers in its own process."""
 
-    def __init__(self, name: str, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, name: str, *arguments: str, python: str | Path = sys.executable, **environment: str
+    ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, name, *arguments],
+            [str(python), "-c", CHILD, name, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -122,9 +128,15 @@ def spread(seconds: list[float]) -> dict[str, float]:
 
 
 def measured(systems: dict[str, Answering], queries: list[str]) -> dict[str, Any]:
-    """Return p50 and p95 of each system by the number of busy cores."""
-    found: dict[str, Any] = {name: {} for name in systems}
+    """Return p50 and p95 of each system by the number of busy cores.
+
+    `others` are the cores on which other processes computed before that.
+    """
+    found: dict[str, Any] = {name: {} for name in (*systems, "others")}
     for busy in sorted({0, 1, len(os.sched_getaffinity(0))}):
+        with LoadMeter() as meter:
+            sleep(LISTENING)
+        found["others"][f"{busy} busy"] = round(meter.load.others, 2)
         with burning(busy):
             taken: dict[str, list[float]] = {name: [] for name in systems}
             for number, query in enumerate(queries):
@@ -134,7 +146,7 @@ def measured(systems: dict[str, Answering], queries: list[str]) -> dict[str, Any
                         taken[name].append(seconds)
         for name, seconds_of_one in taken.items():
             found[name][f"{busy} busy"] = spread(seconds_of_one)
-    for by_load in found.values():
+    for by_load in (found[name] for name in systems):
         idle, *loaded = (by_load[key]["p50_ms"] for key in by_load)
         by_load["p50_to_idle"] = [round(value / idle, 2) for value in loaded]
     return found
@@ -156,7 +168,12 @@ def main() -> None:
         rows = sum(1 for _ in corpus.open())
         np.save(vectors, np.random.default_rng(0).standard_normal((rows, 384)).astype(np.float32))
         systems = {
-            name: Answering(name, str(library), str(corpus), MODEL=model, VECTORS=vectors)
+            name: Answering(
+                name,
+                *(str(library), str(corpus)),
+                python=PEERS if name == "txtai" and PEERS.exists() else sys.executable,
+                **{"MODEL": model, "VECTORS": vectors},
+            )
             for name in (*OURS, *OTHERS)
         }
         try:

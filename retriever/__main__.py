@@ -1,6 +1,6 @@
 """Entry point of `python -m retriever`."""
 
-from retriever.cli import cli
+from retriever.cli import main
 
 if __name__ == "__main__":
-    cli(prog_name="retriever")
+    main()

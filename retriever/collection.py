@@ -22,6 +22,7 @@ from retriever.advice import shell_command
 from retriever.documents import Documents
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
+from retriever.embedders.contextual.autoselect import RuntimeChoice
 from retriever.indexing.builder import IndexBuilder
 from retriever.indexing.builds import BuildReport, BuildRequest
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
@@ -269,6 +270,22 @@ class Collection(Documents, WordSenseMethods):
             UnknownNameError: no such index.
         """
         return index_info(self._store, self._store.index(name), self._store.indexes())
+
+    def measure_runtime(self, name: str) -> RuntimeChoice:
+        """Measure again which runtimes compute an index's sentence model fastest here; return them.
+
+        They are chosen when a model is first used on a machine, and again when its libraries, its
+        processor or the number of threads change. `index_info(name).runtime` says which they are.
+
+        Raises:
+            UnknownNameError: no such index.
+            InputError: it has no sentence model, or its options name the runtime.
+            ModelNotAvailableError: the model cannot be loaded.
+        """
+        if self._store.index(name).embedding is None:
+            raise InputError(f"Index '{name}' has no model of its own that a runtime computes.")
+        self._retrievers.clear()
+        return self._models.measure_runtime(name)
 
     def drop(self, name: str) -> int:
         """Remove an index, and its vectors if no other index uses them; return the bytes freed.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from indexes.maintenance.compact import CompactReport
     from indexes.maintenance.repair import RepairReport
     from indexes.maintenance.verify import Problem, VerifyReport
+    from retriever.embedders.contextual.autoselect import RuntimeChoice
     from retriever.indexing.builds import BuildReport
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
@@ -68,6 +69,11 @@ def _image(image: Image | None) -> Record:
 def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Record:
     """Return a build report with the texts that could not be embedded."""
     return {**asdict(report), "failed": [asdict(text) for text in failed]}
+
+
+def runtime_record(name: str, choice: RuntimeChoice) -> Record:
+    """Return the runtimes of an index's model, with what was measured."""
+    return {"index": name, **asdict(choice)}
 
 
 def train_record(report: TrainReport) -> Record:

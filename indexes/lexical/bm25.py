@@ -15,7 +15,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from indexes.lexical import deleted as deleted_passages
 from indexes.lexical.deleted import Deleted
 from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, is_among
 from indexes.storage.files import unreadable
+from indexes.text.characters import letters
 from indexes.text.normalize import normalize, without_joiners
 from indexes.text.unspaced import spell_out
 
@@ -39,18 +42,20 @@ LANGUAGES = (
 
 # How texts are read; an index that was built in another way is out of date.
 READING = "normalized"
+# The same words as the embedders': runs of letters, marks and digits in normal form.
+WORDS = "letters, marks, digits"
 # The terms of a query, and how often each occurs.
 Terms = Mapping[str, int]
 
 KEY, TEXT, ANALYZER = "key", "text", "passages"
-# The same words as the embedders': runs of letters, marks and digits in normal form.
-WORD = r"[\p{L}\p{M}\p{N}]+"
 # Beginnings of descriptions in tantivy's explanations of scores.
 FREQUENCY, MEAN_LENGTH = "freq, ", "avgdl, "
 EXPLAINED_AT_ONCE = 8
 LONGEST_WORD = 255  # bytes; longer runs are not words of any language
 # Two threads would write two segments where one will do.
 THREADS, HEAP_BYTES = 1, 96 << 20
+# tantivy's threads have work while the next passages are read for other folders.
+AT_ONCE = 500
 # tantivy adds terms in single precision, in an order that depends on the document: with more
 # decimals, equal texts would not tie.
 DECIMALS = 4
@@ -237,23 +242,40 @@ def _one_of(keys: Keys) -> Any:
     return query.const_score_query(query.boolean_query(one_of), 0.0)
 
 
-def write(folder: Path, language: str, passages: Iterable[Passage]) -> None:
-    """Index passages into a folder that holds no index; not synced. Raise tantivy's ValueErrors."""
+def write(language: str, passages: Mapping[Path, Iterable[Passage]]) -> None:
+    """Index passages into folders that hold no index, each by a thread of its own; not synced.
+
+    Raises tantivy's ValueErrors.
+    """
+    writers = [_writer(folder, language) for folder in passages]
+    try:
+        waiting = {
+            writer: iter(some) for writer, some in zip(writers, passages.values(), strict=True)
+        }
+        while waiting:
+            for writer, coming in list(waiting.items()):
+                some = list(islice(coming, AT_ONCE))
+                for passage in some:
+                    text = _readable(passage.text)
+                    writer.add_document(tantivy.Document(**{KEY: passage.key, TEXT: text}))
+                if len(some) < AT_ONCE:
+                    del waiting[writer]
+        with ThreadPoolExecutor(len(writers), "bm25") as pool:
+            list(pool.map(lambda writer: writer.commit(), writers))
+    finally:
+        for writer in writers:
+            writer.wait_merging_threads()
+
+
+def _writer(folder: Path, language: str) -> Any:
     index = tantivy.Index(_schema(), path=str(folder))
     index.register_tokenizer(ANALYZER, _analyzer(language))
-    writer = index.writer(HEAP_BYTES, THREADS)
-    try:
-        for passage in passages:
-            text = _readable(passage.text)
-            writer.add_document(tantivy.Document(**{KEY: passage.key, TEXT: text}))
-        writer.commit()
-    finally:
-        writer.wait_merging_threads()
+    return index.writer(HEAP_BYTES, THREADS)
 
 
 def reading(language: str) -> str:
     """Return what decides which terms a text has: segments of another reading are not kept."""
-    return f"{READING} {language} {WORD} {LONGEST_WORD} tantivy {tantivy.__version__}"
+    return f"{READING} {language} {WORDS} {LONGEST_WORD} tantivy {tantivy.__version__}"
 
 
 def load(folder: Path, language: str) -> LexicalIndex:
@@ -293,11 +315,11 @@ def _links_to(folder: Path) -> Iterator[Path]:
 
 
 def _readable(text: str, *, query: bool = False) -> str:
-    """Return a text in which every term is a word between spaces; see `indexes.text`."""
-    if text.isascii():
-        return text
-    # One sigma for both its forms.
-    return spell_out(without_joiners(normalize(text)).replace("ς", "σ"), query=query)
+    """Return the words of a text, each of which is a term, between spaces; see `indexes.text`."""
+    if not text.isascii():
+        # One sigma for both its forms.
+        text = spell_out(without_joiners(normalize(text)).replace("ς", "σ"), query=query)
+    return text.translate(letters(lower=False))
 
 
 def reason(error: Exception) -> str:
@@ -317,7 +339,8 @@ def _schema() -> Any:
 @lru_cache(maxsize=4)
 def _analyzer(language: str) -> Any:
     check_language(language)
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(WORD))
+    # Its tokenizer for patterns takes as long as all the rest.
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
     builder = builder.filter(tantivy.Filter.remove_long(LONGEST_WORD))
     builder = builder.filter(tantivy.Filter.lowercase())
     if language != "none":

@@ -14,7 +14,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from indexes.lexical import bm25, deleted
 from indexes.lexical.deleted import Deleted
 from indexes.neighbors import NO_KEY, Keys
 from indexes.storage.files import LOCAL_LOCKS, new_file, sync, unwritable
+from indexes.threads import sharing
 
 # A query takes a step for each segment: over 100,000 abstracts in 4 or 8 of them, 15 or 28 % more
 # CPU time than in one.
@@ -90,7 +90,7 @@ def build(
         if old and not drop:
             known = _without_deleted(known, source, old, language)
         planned = _planned(known, source, drop=drop)
-        intervals = list(_written(folder, language, planned, source, progress))
+        intervals = _written(folder, language, planned, source, progress)
         _link(old, folder, intervals)
         _finish(folder, language, intervals)
     except BaseException as error:
@@ -176,64 +176,82 @@ def _written(
     planned: Sequence[Interval],
     source: Source,
     progress: Callable[[int], None],
-) -> Iterator[Interval]:
-    """Write the intervals that have no segments yet; yield all, with theirs."""
-    done = sum(one.rows for one in planned if one.segments is not None)
-    progress(done)
-    for one in planned:
-        if one.segments is not None:
-            yield one
-            continue
-        passages = iter(source.read(one.first, one.stop))
-        while some := list(islice(passages, 1)):
-            keys = _Counted(chain(some, islice(passages, _largest(source) - 1)), done, progress)
-            segments = _segments(folder, language, keys)
-            done += keys.rows
-            yield Interval(some[0].key, keys.last + 1, keys.rows, segments)
+) -> list[Interval]:
+    """Write the intervals that have no segments yet; return all, with theirs."""
+    known = [one for one in planned if one.segments is not None]
+    new = [piece for one in planned if one.segments is None for piece in _pieces(one, source)]
+    counted = _Counted(sum(one.rows for one in known), progress)
+    with sharing() as count:
+        for start in range(0, len(new), count):
+            some = new[start : start + count]
+            passages = [counted(source.read(one.first, one.stop)) for one in some]
+            segments = _segments(folder, language, passages)
+            known += [replace(one, segments=part) for one, part in zip(some, segments, strict=True)]
+    return sorted(known, key=lambda one: one.first)
+
+
+def _pieces(one: Interval, source: Source) -> Iterator[Interval]:
+    """Yield an interval in pieces of as many passages as one may have."""
+    keys, largest = source.keys(one.first, one.stop), _largest(source)
+    for start in range(0, len(keys), largest):
+        some = keys[start : start + largest]
+        yield Interval(int(some[0]), int(some[-1]) + 1, len(some))
 
 
 class _Counted:
-    """Passages on their way into a segment: counted, with the last key."""
+    """Counts passages on their way into segments."""
 
-    def __init__(
-        self, passages: Iterable[Passage], before: int, progress: Callable[[int], None]
-    ) -> None:
-        self._passages, self._before, self._progress = passages, before, progress
-        self.rows, self.last = 0, 0
+    def __init__(self, before: int, progress: Callable[[int], None]) -> None:
+        self._done, self._progress = before, progress
+        progress(before)
 
-    def __iter__(self) -> Iterator[Passage]:
-        for passage in self._passages:
+    def __call__(self, passages: Iterable[Passage]) -> Iterator[Passage]:
+        for passage in passages:
             yield passage
-            self.rows, self.last = self.rows + 1, passage.key
-            self._progress(self._before + self.rows)
+            self._done += 1
+            self._progress(self._done)
 
 
-def _segments(folder: Path, language: str, passages: Iterable[Passage]) -> Sequence[Any]:
-    """Write passages into segments of their own; return tantivy's records of them."""
-    # Without these, tantivy knows of no other segment in the folder, and merges none.
-    for name in (META, MANAGED):
-        (folder / name).unlink(missing_ok=True)
-    bm25.write(folder, language, passages)
-    segments: Sequence[Any] = json.loads((folder / META).read_bytes())["segments"]
+def _segments(
+    folder: Path, language: str, passages: Sequence[Iterable[Passage]]
+) -> list[Sequence[Any]]:
+    """Write passages side by side into segments of their own; return tantivy's records of them."""
+    # Of its own each, or tantivy knew of the other segments, and merged them.
+    parts = {folder / f"part-{number}": some for number, some in enumerate(passages)}
+    for part in parts:
+        part.mkdir()
+    bm25.write(language, parts)
+    return [_moved(part, folder) for part in parts]
+
+
+def _moved(part: Path, folder: Path) -> Sequence[Any]:
+    """Move the files of segments to another folder; return tantivy's records of them."""
+    segments: Sequence[Any] = json.loads((part / META).read_bytes())["segments"]
+    for path in _files(part, segments):
+        path.rename(folder / path.name)
+    shutil.rmtree(part)
     return segments
+
+
+def _files(folder: Path, segments: Sequence[Any]) -> list[Path]:
+    """Return the files of some segments in a folder, in order."""
+    names = {str(one["segment_id"]).replace("-", "") for one in segments}
+    return [path for path in sorted(folder.iterdir()) if path.name.split(".")[0] in names]
 
 
 def _link(old: Path | None, folder: Path, intervals: Sequence[Interval]) -> None:
     """Link the files of the segments that are kept into a new folder, or copy them."""
     segments = [part for one in intervals for part in one.segments or ()]
-    names = {str(part["segment_id"]).replace("-", "") for part in segments}
-    for path in sorted(old.iterdir()) if old else ():
-        if path.name.split(".")[0] in names:
-            try:
-                os.link(path, folder / path.name)
-            except OSError:  # not on every file system
-                shutil.copyfile(path, folder / path.name)
+    for path in _files(old, segments) if old else ():
+        try:
+            os.link(path, folder / path.name)
+        except OSError:  # not on every file system
+            shutil.copyfile(path, folder / path.name)
 
 
 def _finish(folder: Path, language: str, intervals: Sequence[Interval]) -> None:
     """Write the list of all segments, and wait until every file is on disk."""
-    if not (folder / META).exists():
-        bm25.write(folder, language, ())
+    bm25.write(language, {folder: ()})
     meta = json.loads((folder / META).read_bytes())
     meta["segments"] = [part for one in intervals for part in one.segments or ()]
     gone = deleted.total(one.deleted for one in intervals)
@@ -259,4 +277,4 @@ def _fill(folder: Path, language: str, gone: Deleted) -> Sequence[Any]:
     terms = dict.fromkeys(bm25.terms_of(FILLER if words else "", language), 1)
     deleted.total([gone, Deleted([NO_KEY] * count, words, terms)]).write(folder)
     texts = [f"{FILLER} " * words, *[""] * (count - 1)][:count]
-    return _segments(folder, language, [Passage(NO_KEY, text) for text in texts])
+    return _segments(folder, language, [[Passage(NO_KEY, text) for text in texts]])[0]

@@ -1,4 +1,4 @@
-"""Splitting of texts into words, and of batches of texts into any pieces, on two threads.
+"""Splitting of texts into words, and of batches of texts into any pieces, on two threads at most.
 
 A word is a maximal run of Unicode letters, marks and digits (see `characters.py`); everything else
 separates: `don't` is `don` and `t`, `COVID-19` is `COVID` and `19`, `snake_case` is two words.
@@ -36,13 +36,14 @@ from indexes.text.normalize import (
     without_joiners,
 )
 from indexes.text.unspaced import may_break
+from indexes.threads import sharing
 
 SPACE = ord(" ")
 # Bounds memory for any size of batch.
 CHUNK_CHARACTERS = 1 << 24
 # Below this, one thread is faster than two.
 BLOCK_CHARACTERS = 1 << 19
-THREADS = 2
+MOST_THREADS = 2
 # What is read several times stays in the processor's cache.
 PASS_CHARACTERS = 1 << 19
 
@@ -332,11 +333,15 @@ def _of_chunk(texts: Sequence[str], rules: SplitRules) -> list[tuple[Any, NDArra
     characters = sum(map(len, texts))
     if characters < 2 * BLOCK_CHARACTERS:
         return [_of_block(texts, rules)]
-    # A new thread costs more than one that has memory.
-    first, *others = text_chunks(texts, characters // THREADS + 1)
-    with ThreadPoolExecutor(THREADS - 1) as pool:
-        rest = pool.map(lambda block: _of_block(block, rules), others)
-        return [_of_block(first, rules), *rest]
+    with sharing() as allowed:
+        count = min(MOST_THREADS, allowed)
+        if count == 1:
+            return [_of_block(texts, rules)]
+        # A new thread costs more than one that has memory.
+        first, *others = text_chunks(texts, characters // count + 1)
+        with ThreadPoolExecutor(count - 1) as pool:
+            rest = pool.map(lambda block: _of_block(block, rules), others)
+            return [_of_block(first, rules), *rest]
 
 
 def _of_block(texts: Sequence[str], rules: SplitRules) -> tuple[Any, NDArray[np.int64]]:

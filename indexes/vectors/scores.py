@@ -6,11 +6,13 @@ The score is the inner product, which for unit vectors is the cosine, or the neg
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexes.neighbors import COSINE, EUCLIDEAN, Matrix, lengths_of
+from indexes.threads import threads
 from indexes.vectors.blocks import Block
 from indexes.vectors.faiss_engine.kernels import inner_products, single_precision
 
@@ -113,4 +115,22 @@ def _scores(rows: NDArray[np.float64], queries: Matrix, similarity: str) -> NDAr
 def _products(queries: Matrix, vectors: Matrix) -> Matrix:
     # A matrix product for one query would wake BLAS's threads. They spin for a while afterwards
     # and slow down a torch model that encodes the next query on the same cores.
-    return inner_products(queries, vectors) if len(queries) == 1 else queries @ vectors.T
+    if len(queries) == 1:
+        return inner_products(queries, vectors)
+    _limit_blas()
+    return queries @ vectors.T
+
+
+@cache
+def _limit_blas() -> None:
+    """Let BLAS compute with no more threads than this process may use, for good.
+
+    It counts the cores of the machine, and not those of a container's quota. Its number is that of
+    the process: to restore it while another thread multiplies would not work.
+    """
+    # Not for a single query, which has no use for it.
+    from threadpoolctl import ThreadpoolController
+
+    for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+        if library.num_threads > threads():
+            library.set_num_threads(threads())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -17,7 +18,7 @@ from retriever.cli.demo import demo
 from retriever.cli.distill import distill
 from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
-from retriever.cli.indexes import drop, info
+from retriever.cli.indexes import drop, info, runtime
 from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.output import file_notes, replace_unprintable
 from retriever.cli.search import search
@@ -87,7 +88,7 @@ def cli() -> None:
 
 
 USE = (demo, add, build, train, distill, search, word, compare, evaluate)
-MAINTENANCE = (info, show, delete, drop, verify, repair, compact, completion)
+MAINTENANCE = (info, runtime, show, delete, drop, verify, repair, compact, completion)
 for command in (*USE, *MAINTENANCE):
     # A command that is first used alone would keep the help option that it has there.
     command.context_settings = {**HELP, **command.context_settings}
@@ -95,5 +96,8 @@ for command in (*USE, *MAINTENANCE):
 
 
 def main() -> None:
-    """Run the `retriever` command."""
-    cli()
+    """Run the `retriever` command, in a process of its own."""
+    # Read by OpenMP when FAISS or torch is loaded: on a busy machine, threads that wait for each
+    # other without sleeping take some ten times as long. A library leaves this to its host.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    cli(prog_name="retriever")

@@ -201,9 +201,9 @@ def _print(result: Comparison, why: int | None, *, as_json: bool, as_csv: bool) 
     elif as_csv:
         click.echo(result.to_csv())
     else:
-        from retriever.report.terminal.comparison import comparison_tables
+        from retriever.report.terminal.comparison import comparison_parts
         from retriever.report.terminal.contrasts import contrast_lines
 
-        print_parts(*comparison_tables(result))
+        print_parts(*comparison_parts(result))
         if why:
             print_parts(*contrast_lines(result, why))

@@ -1,4 +1,4 @@
-"""`info`, `drop`: commands on indexes."""
+"""`info`, `runtime`, `drop`: commands on indexes."""
 
 from __future__ import annotations
 
@@ -32,6 +32,28 @@ def info(library: Path, as_json: bool) -> None:
     from retriever.report.terminal.collection import info_table
 
     print_parts(*info_table(facts))
+
+
+@click.command()
+@library
+@click.argument("names", nargs=-1, required=True, shell_complete=index_names)
+@as_json
+def runtime(library: Path, names: tuple[str, ...], as_json: bool) -> None:
+    """Measure again in which runtimes the sentence models of the indexes NAMES are fastest here.
+
+    They are measured when a model is first used on a machine, and again when its libraries, the
+    processor or the number of threads change; `info` shows them. The vectors stay as they are.
+    """
+    from retriever.collection import Collection
+    from retriever.records import runtime_record
+
+    with Collection.open(library) as collection:
+        for name in names:
+            choice = collection.measure_runtime(name)
+            if as_json:
+                print_json(runtime_record(name, choice))
+            else:
+                click.echo(choice.note(name))
 
 
 @click.command()

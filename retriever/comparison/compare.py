@@ -18,6 +18,7 @@ from retriever.comparison import latency
 from retriever.comparison.comparison import Comparison
 from retriever.comparison.cost import cost_of, open_memory
 from retriever.comparison.environment import collect_environment
+from retriever.comparison.load import LoadMeter
 from retriever.comparison.notes import comparison_notes
 from retriever.comparison.system_run import SystemRun, import_run, run_system
 from retriever.comparison.test_set import TestSet
@@ -94,7 +95,8 @@ def compare(
     system_runs = [steps.done(run_system(one, test_set)) for one in retrievers]
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
     answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
-    latencies = steps.done(latency.measure(retrievers, test_set.contents, k))
+    with LoadMeter() as meter:
+        latencies = steps.done(latency.measure(retrievers, test_set.contents, k))
     memories = {
         one.name: steps.done(open_memory(collection, one.name, _a_query(test_set)))
         for one in (retrievers if memory else ())
@@ -139,6 +141,7 @@ def compare(
             environment=collect_environment(
                 collection, parts, test_set.queries, test_set.qrels, seed, command
             ),
+            load=meter.load if retrievers else None,
         )
     )
 

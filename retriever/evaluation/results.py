@@ -39,6 +39,39 @@ class Latency:
     totals: tuple[float, ...]
 
 
+# Other processes slow a query down if they compute on more than this of the cores that it may use.
+BUSY = 0.25
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many of the machine's `cores` other processes computed on while latency was measured.
+
+    This process may use `own` cores. `average` is the system's load average of the last minute,
+    which counts this process too; None where there is none.
+    """
+
+    others: float
+    cores: int
+    own: int
+    average: float | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether other processes took some of the cores that this process may use."""
+        return self.others > self.cores - self.own + BUSY
+
+    def __str__(self) -> str:
+        average = "" if self.average is None else f", load average {self.average:.1f}"
+        return f"other processes computed on {self.others:.1f} of {self.cores} cores{average}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on the load, and a warning if it was too much."""
+        warning = "Measure again on an idle machine: these times are too long."
+        return (f"While single queries were timed, {self}.", *[warning] * self.is_busy)
+
+
 @dataclass(frozen=True)
 class Cost:
     """Cost of building and keeping a system; of a combined one, the sum over its parts.
@@ -146,7 +179,7 @@ class ComparisonResults:
     and query id to a value; `pairwise` maps two names to their agreement; `runs` holds the judged
     rankings, `queries` the queries by id, in order; `documents` holds excerpts of documents that a
     system has in its top `k` or that were judged relevant. `environment` records versions, machine,
-    checksums, seed, the command.
+    checksums, seed, the command. `load` is that under which latency was measured; None if none was.
     """
 
     k: int
@@ -160,6 +193,7 @@ class ComparisonResults:
     documents: Mapping[str, Excerpt]
     notes: Sequence[str]
     environment: Mapping[str, str]
+    load: Load | None = None
 
     @property
     def judged(self) -> bool:

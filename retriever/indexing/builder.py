@@ -228,7 +228,7 @@ class _Source:
     def encoder(self, index: str) -> Encode:
         """Return what embeds documents; load the embedder of an index if none was given."""
         if self.embedder is None:
-            self.embedder = self.models.of(index)
+            self.embedder = self.models.for_documents(index)
         return self.encode
 
     @property

@@ -25,6 +25,7 @@ from indexes.pipeline.encoder import Encode
 from indexes.store import Store
 from indexes.vectors.shards import as_rows
 from retriever.embedders import (
+    ContextualEmbedder,
     Embedder,
     EmbedderSpec,
     ReportsCoverage,
@@ -39,6 +40,8 @@ from retriever.embedders.base import (
     Matrix,
     vector_fingerprint,
 )
+from retriever.embedders.contextual.autoselect import RuntimeChoice
+from retriever.embedders.contextual.runtime import without_measuring
 from retriever.embedders.devices import survive_forks
 from retriever.embedders.static.token_table import is_token_table
 from retriever.indexing.fingerprints import (
@@ -47,6 +50,7 @@ from retriever.indexing.fingerprints import (
     check_same_embedder,
     check_teacher,
 )
+from retriever.indexing.runtimes import measure_runtime
 
 # The kind of an embedder that is the user's own object: only the user can load it again.
 CUSTOM = "custom"
@@ -94,7 +98,23 @@ class EmbedderPool:
         """Load an embedder by its record, unless its model in the collection is missing."""
         if path := _missing_model(self._store.folder, kept):
             raise ModelNotAvailableError(_missing_message(index, path))
-        return load_embedder(embedder_spec(index, kept, self._store.folder))
+        with without_measuring():
+            return load_embedder(embedder_spec(index, kept, self._store.folder))
+
+    def for_documents(self, index: str) -> Embedder:
+        """Return the embedder of an index in its fastest runtime here; errors as in `of`."""
+        embedder = self.of(index)
+        if isinstance(embedder, ContextualEmbedder):
+            embedder = embedder.for_documents()
+            self.keep(embedder)
+        return embedder
+
+    def measure_runtime(self, index: str) -> RuntimeChoice:
+        """Measure the runtimes of an index's model; see `Collection.measure_runtime`."""
+        kept = self._store.embedding(index).embedder
+        choice = measure_runtime(embedder_spec(index, kept, self._store.folder))
+        self._loaded.pop(vector_fingerprint(self._store.embedding(index).fingerprint), None)
+        return choice
 
     def keep(self, embedder: Embedder) -> None:
         """Cache an embedder for the indexes that it made."""
@@ -163,7 +183,7 @@ class EmbedderPool:
 
     def encoder(self, index: str) -> Encode:
         """Return what embeds documents for an index; errors as in `of`."""
-        embedder = self.of(index)
+        embedder = self.for_documents(index)
         return lambda contents: encode(embedder, contents)
 
     def for_queries_of(self, index: str, embedding: EmbeddingRow, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.catalog.field_names import field_name
-from indexes.catalog.records import SIMILARITY, IndexRow, kind_of
+from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, kind_of
 from indexes.errors import pluralize, shown
 from indexes.neighbors import COSINE
 from indexes.progress import PEAK_MEMORY, RECALL
@@ -17,10 +17,13 @@ from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import TextReport
 from retriever.embedders.base import fingerprint_parts
+from retriever.embedders.contextual.autoselect import RuntimeChoice
+from retriever.embedders.registry import KINDS
 from retriever.indexing.builds import EmbeddingTotals, fitted_counts
-from retriever.indexing.embedder_pool import shown_spec
+from retriever.indexing.embedder_pool import embedder_spec, shown_spec
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.reranker_pool import RERANKER
+from retriever.indexing.runtimes import runtime_choice
 from retriever.splitting import splitter_of
 
 # How the rankings of a fusion are combined.
@@ -65,6 +68,9 @@ class IndexInfo:
     Of `rows` and `unfindable`, an index of texts alone leaves out all images; `only_images` are the
     documents that it therefore has nothing of.
 
+    `runtime` is how its model is computed on this machine; None if it was not measured here, or is
+    no sentence model.
+
     `recall` is the share of the 10 nearest of sample queries that a structure finds, measured when
     it was built; None without one. `tail` of its `rows` came later and are searched exactly.
     """
@@ -105,6 +111,7 @@ class IndexInfo:
     recall: float | None = None
     tail: int = 0
     only_images: int = 0
+    runtime: RuntimeChoice | None = None
 
     @property
     def description(self) -> str:
@@ -295,7 +302,14 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         recall=recall_of(index),
         tail=store.tail(index),
         only_images=counts.only_images if images else 0,
+        runtime=_runtime(store, index, embedding),
     )
+
+
+def _runtime(store: Store, index: IndexRow, embedding: EmbeddingRow) -> RuntimeChoice | None:
+    kept = embedding.embedder
+    is_known = kept["kind"] in KINDS
+    return runtime_choice(embedder_spec(index.name, kept, store.folder)) if is_known else None
 
 
 def recall_of(index: IndexRow) -> float | None:

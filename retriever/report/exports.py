@@ -51,6 +51,7 @@ def _object(comparison: ComparisonResults, row: Row) -> dict[str, object]:
         "k": comparison.k,
         "queries": len(comparison.queries),
         "environment": dict(comparison.environment),
+        "load": comparison.load and {**asdict(comparison.load), "busy": comparison.load.is_busy},
     }
 
 

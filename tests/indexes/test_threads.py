@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from indexes import threads as policy
 from indexes.threads import cgroup_quota, cores, sharing, threads
+from tests.support.fresh import printed_by
 from tests.support.laws import examples
 
 CORES = len(os.sched_getaffinity(0))
@@ -115,3 +116,23 @@ def test_faiss_computes_one_query_in_one_thread_and_restores_the_callers_number(
         assert faiss.omp_get_max_threads() == 3
     finally:
         faiss.omp_set_num_threads(before)
+
+
+BATCH = """
+import sys
+import numpy as np
+from threadpoolctl import ThreadpoolController
+from indexes import threads
+from indexes.vectors.scores import rough_scores
+blas = ThreadpoolController().select(user_api="blas", internal_api="openblas").lib_controllers
+for library in blas:
+    library.set_num_threads(int(sys.argv[1]))
+threads.cores = lambda: int(sys.argv[2])
+rough_scores(np.ones((9, 4), np.float32), np.ones((50, 4), np.float32), None)
+print(*{library.num_threads for library in blas})
+"""
+
+
+@pytest.mark.parametrize(("own", "quota", "left"), [(3, 2, 2), (3, 1, 1), (1, 2, 1)])
+def test_a_batch_is_multiplied_by_no_more_threads_than_a_quota_allows(own, quota, left):
+    assert printed_by(BATCH, own, quota, OMP_NUM_THREADS="9").split() == [str(left)]

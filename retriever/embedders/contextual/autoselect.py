@@ -73,24 +73,24 @@ CONFIGS = (
 class RuntimeChoice:
     """The selected configurations, what was measured of each, and why others failed.
 
-    `way` computes documents, `queries` queries. `rates` are texts per second of CPU time, `query`
-    milliseconds of it for a short query. Keys are configurations as text. `measured` says what
-    those texts are. Nothing is measured if only one is available.
+    `documents` computes documents, `queries` queries. `texts_per_second` and `query_ms`, for a
+    short query, are of CPU time. Keys are configurations as text. `measured` says what those texts
+    are. Nothing is measured if only one is available.
     """
 
-    way: RuntimeConfig
+    documents: RuntimeConfig
     queries: RuntimeConfig
-    rates: Mapping[str, float] = field(default_factory=dict)
-    query: Mapping[str, float] = field(default_factory=dict)
+    texts_per_second: Mapping[str, float] = field(default_factory=dict)
+    query_ms: Mapping[str, float] = field(default_factory=dict)
     ruled_out: Mapping[str, str] = field(default_factory=dict)
     measured: str = "texts"
 
     def note(self, model: str) -> str:
         """Return a sentence on what was selected, and why."""
-        slower = self._slower(self.rates, self.way, f"{self.measured}/s")
-        start = f"{model} computes in {self.way}{slower}"
-        if self.queries != self.way:
-            slower = self._slower(self.query, self.queries, "ms")
+        slower = self._slower(self.texts_per_second, self.documents, f"{self.measured}/s")
+        start = f"{model} computes in {self.documents}{slower}"
+        if self.queries != self.documents:
+            slower = self._slower(self.query_ms, self.queries, "ms")
             start += f", and queries in {self.queries}{slower}"
         reasons = "".join(f"; not {config}: {reason}" for config, reason in self.ruled_out.items())
         return f"{start}{reasons}."
@@ -114,13 +114,18 @@ def cached_choice(source: Source, among: Sequence[RuntimeConfig]) -> RuntimeChoi
     """Return the cached choice for a model on this machine, if any."""
     try:
         kept = json.loads(_choice_file(source, among).read_text(encoding="utf-8"))
-        way, queries = (RuntimeConfig(**kept.pop(name)) for name in ("way", "queries"))
-        choice = RuntimeChoice(way, queries, **kept)
+        documents, queries = (RuntimeConfig(**kept.pop(name)) for name in ("documents", "queries"))
+        choice = RuntimeChoice(documents, queries, **kept)
         choice.note("")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    fits = choice.queries.precision == choice.way.precision
-    return choice if fits and {choice.way, choice.queries} <= set(among) else None
+    fits = choice.queries.precision == choice.documents.precision
+    return choice if fits and {choice.documents, choice.queries} <= set(among) else None
+
+
+def forget_choice(source: Source, among: Sequence[RuntimeConfig]) -> None:
+    """Remove the cached choice, so that the next process that loads the model measures again."""
+    _choice_file(source, among).unlink(missing_ok=True)
 
 
 def choose(
@@ -157,8 +162,11 @@ def choose(
         raise InputError("; ".join(ruled_out.values()))
     choice = _measure(engines, probes, ruled_out)
     if lasting:
-        with suppress(OSError):
-            write_file_atomic(_choice_file(source, among), json.dumps(asdict(choice)))
+        # An index keeps the chosen precision: its model is opened among those in it.
+        alike = tuple(one for one in among if one.precision == choice.documents.precision)
+        for some in (among, alike) if 1 < len(alike) < len(among) else (among,):
+            with suppress(OSError):
+                write_file_atomic(_choice_file(source, some), json.dumps(asdict(choice)))
     return choice
 
 
@@ -193,13 +201,13 @@ def _measure(
     taken = cpu_seconds(list(engines.values()), probes, ROUNDS)
     # Every batch may use all cores, so CPU time is what limits them.
     rates = {config: len(probes) / each for config, each in zip(engines, taken, strict=True)}
-    way = fastest(rates)
+    documents = fastest(rates)
     # Queries are to be as exact as the documents.
-    alike = [config for config in engines if config.precision == way.precision]
+    alike = [config for config in engines if config.precision == documents.precision]
     taken = cpu_seconds([engines[config] for config in alike], query_of(probes), QUERY_ROUNDS)
     query = {config: 1 / each for config, each in zip(alike, taken, strict=True)}
     return RuntimeChoice(
-        way,
+        documents,
         fastest(query),
         {str(config): round(rate, 2) for config, rate in rates.items()},
         {str(config): round(1000 / rate, 2) for config, rate in query.items()},

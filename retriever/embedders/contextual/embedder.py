@@ -148,6 +148,13 @@ class ContextualEmbedder:
         other = ContextualEmbedder(self.spec.model, **options)
         return other if self._centers is None else other._with(self._centers)
 
+    def for_documents(self) -> ContextualEmbedder:
+        """Return the same model in the fastest runtime for documents, measured if need be."""
+        if self._opened.is_measured:
+            return self
+        other = ContextualEmbedder(self.spec.model, **self.spec.options)
+        return other if self._centers is None else other._with(self._centers)
+
     def in_batches(self, batch_size: int) -> ContextualEmbedder:
         """Return a copy that shares the loaded model and reads at most `batch_size` texts at once.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 from indexes.errors import InputError
 from indexes.neighbors import SIMILARITIES
 from retriever.embedders.contextual.model_info import POOLINGS, PRECISIONS, EncodingOptions
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
+from retriever.embedders.layers import parse_layers
 from retriever.embedders.validation import check_count, check_one_of
 
 
@@ -44,6 +45,15 @@ def options_of(choices: EncodingOptions) -> dict[str, Any]:
     if choices.layer is not None:
         options["layer"] = ",".join(map(str, choices.layer))
     return options
+
+
+def choices_of(options: Mapping[str, Any]) -> EncodingOptions:
+    """Return the options among constructor arguments that decide what is computed."""
+    names = [field.name for field in fields(EncodingOptions)]
+    given = {name: options[name] for name in names if options.get(name) is not None}
+    if "layer" in given:
+        given["layer"] = parse_layers(given["layer"])
+    return EncodingOptions(**given)
 
 
 def check_prompt_length(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -31,13 +34,15 @@ if TYPE_CHECKING:
     from retriever.images.decode import Picture
 
 NOT_HERE = "no folder on this machine holds all of its files"
+_measures: ContextVar[bool] = ContextVar("measures", default=True)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     """A loaded model: its info, the engines of documents and of queries, and notes.
 
-    `model` returns the complete model in torch, which is loaded on first use.
+    `model` returns the complete model in torch, which is loaded on first use. `is_measured` says
+    whether the engine of documents is the fastest one here, or simply the one that opens at once.
     """
 
     card: ModelInfo
@@ -45,6 +50,7 @@ class LoadedModel:
     queries: Engine
     notes: tuple[str, ...]
     model: Callable[[], SentenceModel]
+    is_measured: bool = True
 
 
 class _DeferredEngine:
@@ -70,6 +76,16 @@ class _DeferredEngine:
 
     def embed_images(self, pictures: Iterable[Picture], *, alone: bool) -> Matrix:
         return self._load().embed_images(pictures, alone=alone)
+
+
+@contextmanager
+def without_measuring() -> Iterator[None]:
+    """Open a model at once if an export is there, even if the fastest runtime is not known yet."""
+    token = _measures.set(False)
+    try:
+        yield
+    finally:
+        _measures.reset(token)
 
 
 def opened(
@@ -192,6 +208,8 @@ def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> Loa
     choice = autoselect.cached_choice(source, among) if source else None
     if source and choice and (found := _load_cached_choice(request, source, choice)):
         return found
+    if source and not _measures.get() and (found := _load_unmeasured(request, source, among[0])):
+        return found
     exact = next((config for config in among if config.runtime == "torch"), None)
     if exact and not on_processor(request.device):
         return request.in_torch()
@@ -206,6 +224,17 @@ def _load_fastest(request: _ModelRequest, among: Sequence[RuntimeConfig]) -> Loa
         )
     except InputError as error:
         raise request.refused(str(error)) from None
+
+
+def _load_unmeasured(
+    request: _ModelRequest, source: Source, config: RuntimeConfig
+) -> LoadedModel | None:
+    """Load the most exact configuration if it is an export that is there; it may be slower."""
+    if config.runtime != "onnx" or not (
+        there := export_cache.cached_export(source, config.precision)
+    ):
+        return None
+    return replace(request.exported(there), is_measured=False)
 
 
 def _loaded(request: _ModelRequest, before: Source | None) -> tuple[SentenceModel, Source | None]:
@@ -226,14 +255,16 @@ def _load_cached_choice(
 ) -> LoadedModel | None:
     """Load the model with the cached choice; None if that is no longer possible."""
     note = choice.note(request.name)
-    if choice.queries.runtime == "onnx" and (
+    # To load torch takes longer than a search: queries need it only if it is there, or alone can.
+    if (choice.queries.runtime == "onnx" or "torch" not in sys.modules) and (
         there := export_cache.cached_export(source, choice.queries.precision)
     ):
-        if choice.way == choice.queries:
+        if choice.documents.runtime == "onnx":
             return request.exported(there, [note])
         return request.torch_beside(there, note)
     try:
-        return _load_choice(request, source, choice, request.load(choice.way.precision_in_torch))
+        loaded = request.load(choice.documents.precision_in_torch)
+        return _load_choice(request, source, choice, loaded)
     except (InputError, ModelNotAvailableError, OSError):
         return None
 
@@ -242,8 +273,8 @@ def _load_choice(
     request: _ModelRequest, source: Source, choice: RuntimeChoice, loaded: SentenceModel
 ) -> LoadedModel:
     """Load the model as chosen; `loaded` is in torch, in its precision or in float32."""
-    found = _load_config(request, source, choice.way, loaded, choice.note(request.name))
-    if choice.queries == choice.way:
+    found = _load_config(request, source, choice.documents, loaded, choice.note(request.name))
+    if choice.queries == choice.documents:
         return found
     return replace(found, queries=_load_config(request, source, choice.queries, loaded).engine)
 

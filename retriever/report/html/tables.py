@@ -138,12 +138,13 @@ def _answering(comparison: ComparisonResults) -> Table:
     steps = ("encoding", "searching", "fetching", "total")
     columns = [_spreads([getattr(row.latency, step) for row in rows]) for step in steps]
     columns.append(column([row.throughput for row in rows], count, max))
+    load = comparison.load.notes if comparison.load else ()
     heads = ("Encoding", "Searching", "Fetching", "All", "Queries/s, as a batch")
     return Table(
         "Answering: one query alone, milliseconds, p50 / p95 / p99",
         [*heads, *_front_column(comparison)],
         _with_front(comparison, "latency", rows, columns),
-        _front_key(comparison, "a query's median time"),
+        " ".join(filter(None, [_front_key(comparison, "a query's median time"), *load])),
     )
 
 

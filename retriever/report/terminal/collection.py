@@ -10,6 +10,7 @@ from rich.text import Text
 from indexes.errors import pluralize, shown
 from retriever.formatting import first_names, format_bytes, percentage
 from retriever.indexing.info import CollectionInfo, IndexInfo
+from retriever.indexing.runtimes import KIND as SENTENCE_MODELS
 
 INDEXES_A_TABLE = 5
 
@@ -66,6 +67,14 @@ def _shared(names: Sequence[str]) -> str:
     return first_names(names) if names else "-"
 
 
+def _runtimes(index: IndexInfo) -> tuple[str, str]:
+    """Return how documents and queries are computed; empty for embedders with one runtime."""
+    if choice := index.runtime:
+        return str(choice.documents), str(choice.queries)
+    is_chosen = index.embedder.partition(":")[0] == SENTENCE_MODELS
+    return ("not measured here", "not measured here") if is_chosen else ("", "")
+
+
 INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ("embedder", lambda index: index.description),
     ("structure", lambda index: index.factory or "-"),
@@ -92,6 +101,8 @@ SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
         "vocabulary out of reach",
         lambda i: "" if i.unreachable is None else f"{100 * i.unreachable:.2f} %",
     ),
+    ("documents computed in", lambda index: _runtimes(index)[0]),
+    ("queries computed in", lambda index: _runtimes(index)[1]),
     ("recall@10 when built", lambda i: "" if i.recall is None else f"{i.recall:.3f}"),
     ("searched exactly, added later", lambda i: f"{i.tail:,}" if i.tail else ""),
 )

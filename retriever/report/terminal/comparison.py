@@ -38,9 +38,17 @@ def plain_comparison(comparison: ComparisonResults) -> str:
     file = io.StringIO()
     console = Console(file=file, width=WIDTH, force_terminal=False)
     notes = (Text(f"note: {note}", overflow="fold") for note in comparison.notes)
-    for part in chain(comparison_tables(comparison), notes):
+    for part in chain(comparison_parts(comparison), notes):
         console.print(part)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def comparison_parts(comparison: ComparisonResults) -> Iterator[Table | Text]:
+    """Yield the tables, and the load that latency was measured under."""
+    yield from comparison_tables(comparison)
+    if load := comparison.load:
+        style = "bold yellow" if load.is_busy else "dim"
+        yield from (Text(note, style=style, overflow="fold") for note in load.notes)
 
 
 def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:

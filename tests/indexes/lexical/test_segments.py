@@ -36,6 +36,16 @@ def small_intervals():
         yield
 
 
+class Watched:
+    """What a build reports as done."""
+
+    def __init__(self):
+        self.done = []
+
+    def __call__(self, done, total):
+        self.done.append(done)
+
+
 def build(collection):
     return collection.build("bm25", lexical=True, language="none")
 
@@ -103,10 +113,10 @@ def test_only_changed_intervals_are_read_and_the_files_of_others_are_shared(
     build(collection)
     read, write = [], bm25.write
 
-    def counted(folder, language, passages):
-        passages = list(passages)
-        read.append([passage.key for passage in passages])
-        write(folder, language, passages)
+    def counted(language, passages):
+        passages = {folder: list(some) for folder, some in passages.items()}
+        read.extend([passage.key for passage in some] for some in passages.values() if some)
+        write(language, passages)
 
     monkeypatch.setattr(bm25, "write", counted)
     before = inodes(folder_of(collection))
@@ -120,6 +130,29 @@ def test_only_changed_intervals_are_read_and_the_files_of_others_are_shared(
     assert read[1:] == [[*range(33, 41), *range(46, 49)], [-1] * len(read[2])]
     build(collection)
     assert len(read) == 3
+
+
+def test_intervals_that_are_written_side_by_side_answer_like_one_thread(collection, monkeypatch):
+    monkeypatch.setattr(bm25, "AT_ONCE", 3)
+    collection.add(Document(f"d{n}", f"{WORDS[n % 5]} word{n % 9}") for n in range(200))
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        watched = Watched()
+        collection.build("bm25", lexical=True, progress=watched)
+        found, layout = (
+            everything(collection),
+            (folder_of(collection) / "intervals.json").read_text(),
+        )
+        intervals = json.loads(layout)["intervals"]
+        assert [len(one["segments"]) for one in intervals] == [1] * len(intervals)
+        assert [one["first"] for one in intervals] == sorted(one["first"] for one in intervals)
+        assert watched.done == sorted(watched.done)
+        assert watched.done[-1] == sum(one["rows"] for one in intervals) == 200
+        if threads == "1":
+            before, spans = found, [(one["first"], one["stop"]) for one in intervals]
+            collection.drop("bm25")
+    assert found == before
+    assert [(one["first"], one["stop"]) for one in intervals] == spans
 
 
 def test_where_files_cannot_be_linked_they_are_copied(collection, monkeypatch):

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from threading import get_ident
 
 import numpy as np
 import pytest
@@ -76,11 +77,20 @@ def test_a_lone_surrogate_is_refused():
     refused(UnicodeEncodeError, "surrogates not allowed", words_of, "\ud800", lower=True)
 
 
-def test_two_threads_split_as_one_does(monkeypatch):
+def test_two_threads_split_as_one_does_and_no_more_are_used_than_allowed(monkeypatch):
     texts = ["Red apple–pie", "", "naïve ÉCOLE", "pie", "– …"] * 7
-    expected = split_words(texts)
+    expected, threads = split_words(texts), set()
+    of_block = pieces._of_block
     monkeypatch.setattr(pieces, "BLOCK_CHARACTERS", 4)
-    assert split_words(texts) == expected
+    monkeypatch.setattr(
+        pieces, "_of_block", lambda *given: threads.add(get_ident()) or of_block(*given)
+    )
+    monkeypatch.setattr("indexes.threads.cores", lambda: 2)
+    for allowed in (1, 2):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(allowed))
+        threads.clear()
+        assert split_words(texts) == expected
+        assert len(threads) == allowed
 
 
 def test_no_word_spans_two_texts():

@@ -253,3 +253,28 @@ def test_a_closed_pipe_is_no_traceback(library, command):
         child.stdout.close()
         assert child.stderr.read() == ""
     assert child.returncode in (0, 1)
+
+
+ENVIRONMENT = """
+import os, sys
+from retriever.cli import cli, main
+before = os.environ.get("OMP_WAIT_POLICY")
+assert not {"faiss", "torch", "numpy"} & set(sys.modules)
+sys.argv = ["retriever", "--version"]
+try:
+    main()
+except SystemExit:
+    print(before, os.environ["OMP_WAIT_POLICY"])
+"""
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "passive"), ("active", "active")])
+def test_the_command_lets_waiting_threads_sleep_before_their_libraries_are_loaded(
+    monkeypatch, given, kept
+):
+    """A library leaves the environment of its host alone, also while it is imported."""
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    assert printed_by(ENVIRONMENT).splitlines()[-1] == f"{given} {kept}"

@@ -35,7 +35,7 @@ from retriever.embedders.contextual.onnx_engine.model import OnnxModel, check_ex
 from retriever.embedders.contextual.probes import Similarity, likeness, probes_of, vectors_of
 from retriever.embedders.hub import files_of_sentence_model
 from retriever.embedders.word_vectors.cache import checksum_of
-from retriever.hardware import processor_name
+from retriever.hardware import processor_features, processor_name
 
 if TYPE_CHECKING:
     from retriever.embedders.contextual.torch_model import SentenceModel
@@ -120,7 +120,7 @@ def source_of(model: str | os.PathLike[str], choices: EncodingOptions) -> Source
         "files": checksum,
         "choices": chosen,
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "processor": processor_name(),
+        "processor": [processor_name(), *processor_features()],
     }
     return Source(str(path.resolve()) if path.exists() else os.fspath(model), facts, reading)
 

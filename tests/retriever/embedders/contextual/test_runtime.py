@@ -361,22 +361,29 @@ def test_incompatible_options_are_refused(tiny, options, message):
     refused(InputError, message, ContextualEmbedder, tiny, **options)
 
 
-def test_the_choice_of_runtime_is_remembered(tiny, cache):
+def choice_among_all(source):
+    return autoselect._choice_file(source, autoselect.candidates("auto", "auto"))
+
+
+def test_the_choice_of_runtime_is_remembered(tiny, source, cache):
     first = auto(tiny)
-    (kept,) = (cache / "onnx" / "choices").iterdir()
+    kept = choice_among_all(source)
     before = kept.read_text()
     second = auto(tiny)
     # The fingerprint has runtime and precision.
     assert (second.notes, second.fingerprint) == (first.notes, first.fingerprint)
     # The stored choice is used, and nothing is measured.
-    other = json.loads(before) | {"rates": {}, "way": {"runtime": "torch", "precision": "float32"}}
+    other = json.loads(before) | {
+        "texts_per_second": {},
+        "documents": {"runtime": "torch", "precision": "float32"},
+    }
     kept.write_text(json.dumps(other))
     third = auto(tiny)
     # On a processor without bfloat16, the note says so after that.
     assert (third.runtime, third.notes[0][:31]) == ("torch", "tiny computes in torch, float32")
     # A choice outlives its export.
     way = {"runtime": "onnx", "precision": "int8"}
-    other = json.loads(before) | {"way": way, "queries": way}
+    other = json.loads(before) | {"documents": way, "queries": way}
     kept.write_text(json.dumps(other))
     for folder in exports(cache):
         shutil.rmtree(folder)
@@ -385,7 +392,7 @@ def test_the_choice_of_runtime_is_remembered(tiny, cache):
     assert json.loads(kept.read_text()) == other
     kept.write_text(before[:20])
     assert "texts/s of CPU time here" in auto(tiny).notes[0]
-    assert json.loads(kept.read_text())["rates"]
+    assert json.loads(kept.read_text())["texts_per_second"]
 
 
 def test_the_note_names_the_choice_and_its_reason():
@@ -416,11 +423,11 @@ print(embedder.runtime, embedder.fingerprint)
 """
 
 
-def test_documents_in_torch_leave_queries_in_onnxruntime_without_loading_torch(tiny, cache):
+def test_documents_in_torch_leave_queries_in_onnxruntime_without_loading_torch(tiny, source, cache):
     auto(tiny)
-    (kept,) = (cache / "onnx" / "choices").iterdir()
+    kept = choice_among_all(source)
     ways = {name: {"runtime": name, "precision": "float32"} for name in ("torch", "onnx")}
-    chosen = {"way": ways["torch"], "queries": ways["onnx"]}
+    chosen = {"documents": ways["torch"], "queries": ways["onnx"]}
     kept.write_text(json.dumps(json.loads(kept.read_text()) | chosen))
     assert printed_by(DEFERRED, tiny).strip() == f"torch {in_torch(tiny).fingerprint}"
 
