@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from indexes.maintenance.compact import CompactReport
     from indexes.maintenance.repair import RepairReport
     from indexes.maintenance.verify import Problem, VerifyReport
-    from retriever.indexing.builds import BuildReport
+    from retriever.indexing.builds import BuildReport, TuneReport
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
     from retriever.word_senses import WordSenses, WordUses
@@ -68,6 +68,11 @@ def _image(image: Image | None) -> Record:
 def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Record:
     """Return a build report with the texts that could not be embedded."""
     return {**asdict(report), "failed": [asdict(text) for text in failed]}
+
+
+def tune_record(report: TuneReport) -> Record:
+    """Return what was chosen for a structure, with its recall at each depth."""
+    return asdict(report)
 
 
 def train_record(report: TrainReport) -> Record:

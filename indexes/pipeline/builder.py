@@ -24,7 +24,7 @@ from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, FailedText, InputError
 from indexes.images import Image
 from indexes.neighbors import COSINE, Keys
-from indexes.pipeline.ann_builder import STALE, AnnBuilder, mark_stale
+from indexes.pipeline.ann_builder import SEARCH, STALE, AnnBuilder, mark_stale
 from indexes.pipeline.embedding_job import (
     BatchSchedule,
     Draft,
@@ -131,11 +131,12 @@ class Builder:
             if row.embedding == embedding.number and STALE in row.report and row.name != name:
                 AnnBuilder(self.writer).rebuild(row, embedding)
         old = next((row for row in registry.indexes() if row.name == name), None)
-        if old and "search" in old.definition:
-            definition = {"search": old.definition["search"], **definition}
+        if old and SEARCH in old.definition:
+            definition = {SEARCH: old.definition[SEARCH], **definition}
+        builder = AnnBuilder(self.writer)
+        definition = builder.planned(old, embedding, definition)
         row = IndexRow.planned(name, embedding, definition)
         if kind_of(row.kind).has_structure:
-            builder = AnnBuilder(self.writer)
             return builder.build_after_embedding(embedded, name, embedding, definition)
         if old is None or old != replace(row, number=old.number, generation=old.generation):
             self.writer.set_index(row)

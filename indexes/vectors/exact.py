@@ -22,8 +22,13 @@ from indexes.neighbors import (
     nothing,
     validate_k,
 )
-from indexes.vectors.blocks import Block, rows_of
-from indexes.vectors.faiss_engine.kernels import inner_products, single_precision
+from indexes.vectors.blocks import NO_ROW, Block, rows_of
+from indexes.vectors.faiss_engine.kernels import (
+    computing,
+    inner_products,
+    scores_by_row,
+    single_precision,
+)
 from indexes.vectors.scores import (
     as_exact,
     exact_scores,
@@ -104,11 +109,41 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
     """
     scores = np.full(keys.shape, -np.inf, np.float32)
     for block in blocks:
-        at = np.minimum(np.searchsorted(block.keys, keys), len(block.keys) - 1)
-        query, column = np.nonzero(block.keys[at] == keys)
+        at = block.places(keys)
+        query, column = np.nonzero(at != NO_ROW)
         rows = at[query, column]
         scores[query, column] = exact_scores(queries, query, block.vectors, rows, block.similarity)
     return scores
+
+
+def best_among(queries: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> Neighbors:
+    """Return the `k` best of the candidates `keys` (n, m) for each query, as `search` does of all.
+
+    Queries are as for `rescore`. Of many candidates, those that can be among the best by a score in
+    single precision are scored exactly. A key of -1 or without a vector is left out.
+    """
+    k = min(k, keys.shape[1])
+    if not keys.size:
+        return nothing(len(queries), k)
+    similarity = blocks[0].similarity
+    rough, places = np.full(keys.shape, -np.inf, np.float32), []
+    with computing(len(queries)):
+        for block in blocks:
+            at = block.places(keys)
+            some = scores_by_row(queries, np.asarray(block.vectors), at, similarity == EUCLIDEAN)
+            np.maximum(rough, some, out=rough)
+            places.append(at)
+    slack = 2 * rounding(queries, blocks)
+    floor = np.maximum(np.partition(rough, -k, axis=1)[:, -k] - slack, LOWEST)
+    floor[~queries.any(axis=1)] = np.inf
+    query, column = np.nonzero(rough >= floor[:, None])
+    scores = np.empty(len(query), np.float32)
+    for block, at in zip(blocks, places, strict=True):
+        rows = at[query, column]
+        here = slice(None) if len(blocks) == 1 else np.flatnonzero(rows != NO_ROW)
+        vectors = np.asarray(block.vectors)
+        scores[here] = exact_scores(queries, query[here], vectors, rows[here], similarity)
+    return _ranked((query, keys[query, column], scores), len(queries), k)
 
 
 def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None) -> Pairs:

@@ -29,6 +29,8 @@ METRICS = {
 }
 TRAINING_ROWS = 262_144
 TRIAL_ROWS = 64
+# Points that the cells of an inverted file are clustered from: for each cell, or for all of few.
+POINTS_PER_CELL, POINTS = 64, 65_536
 
 # FAISS accepts other numbers without an error and crashes: a graph with too few links (HNSW1 is a
 # segmentation fault) or with more than any memory holds.
@@ -120,6 +122,10 @@ def _prepare_training(index: Any) -> None:
             part.pq = faiss.ProductQuantizer(part.d_out, part.M, 8)
             # SWIG holds a bare pointer: the quantizer must live as long as the transform.
             part.pq.this.disown()
+        if isinstance(part, faiss.IndexIVF):
+            # More points to a cell take four times as long and find no more (benchmarks/ann.py).
+            most = max(POINTS_PER_CELL, POINTS // part.nlist)
+            part.cp.max_points_per_centroid = min(part.cp.max_points_per_centroid, most)
         if hasattr(part, "do_polysemous_training"):
             # Many seconds for an order of centroids that only Hamming search uses; we never do.
             part.do_polysemous_training = False

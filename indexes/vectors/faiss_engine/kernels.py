@@ -62,6 +62,26 @@ def inner_products(query: Matrix, vectors: Matrix) -> Matrix:
     return products
 
 
+def scores_by_row(
+    queries: Matrix, vectors: NDArray[np.floating], rows: NDArray[np.int64], is_distance: bool
+) -> Matrix:
+    """Return the score of each query (n, dim) for its own rows (n, m) of `vectors`, (n, m).
+
+    In single precision: inner products, or squared distances, negated. -inf for row -1.
+    """
+    if vectors.dtype == np.float16:
+        here = rows >= 0
+        wanted, rows = rows[here], rows.copy()
+        rows[here] = np.arange(len(wanted))
+        vectors = vectors[wanted]
+    vectors = single_precision(vectors)
+    scores = np.empty(rows.shape, np.float32)
+    kernel = faiss.fvec_L2sqr_by_idx if is_distance else faiss.fvec_inner_products_by_idx
+    arrays = (scores, queries, vectors, np.ascontiguousarray(rows))
+    kernel(*map(faiss.swig_ptr, arrays), queries.shape[1], *rows.shape)
+    return np.negative(scores, out=scores) if is_distance else scores
+
+
 def single_precision(rows: NDArray[np.floating]) -> Matrix:
     """Return rows (n, dim) as a contiguous float32 matrix; the same array if it already is one."""
     if rows.dtype != np.float16:
