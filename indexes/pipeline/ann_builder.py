@@ -19,6 +19,7 @@ from indexes.vectors.approximate import recall
 from indexes.vectors.blocks import Block
 from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import automatic, engine_of
+from indexes.vectors.nodes import duplicates
 from indexes.vectors.shards import live_rows, open_shards, tail_of
 from indexes.vectors.tuning import tune
 
@@ -108,7 +109,12 @@ class AnnBuilder:
             chosen = {name: old.definition[name] for name in STRUCTURE if name in old.definition}
             return own | chosen
         shards = self.writer.registry.shards(embedding.number)
-        rows = live_rows(shards, self.writer.hidden(embedding.number))
+        deleted = self.writer.hidden(embedding.number)
+        rows = live_rows(shards, deleted)
+        if automatic(rows, embedding.dim):
+            # Equal vectors share a node: the structure is that for the others.
+            blocks = open_shards(shards, embedding, self.writer.folder)
+            rows -= len(duplicates(blocks, deleted)[0])
         return own | automatic(rows, embedding.dim)
 
     def tuned(

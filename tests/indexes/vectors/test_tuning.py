@@ -12,11 +12,11 @@ from indexes.vectors.engines import automatic
 from indexes.vectors.faiss_engine import automatic as planning
 from indexes.vectors.faiss_engine.factory import build
 
-DIM, ROWS = 32, 3000
+DIM, ROWS = 32, 1500
 NONE = np.empty(0, np.int64)
 FACTORIES = [
-    *("HNSW8", "HNSW8_SQ8", "IVF32,Flat", "IVF32,PQ16x4fsr", "PQ32x4fs", "SQ8"),
-    *("PQ16x4fs,RFlat", "IVF16,PQ16x4fs,RFlat", "OPQ16,IVF16,PQ16x4fs", "PCA16,IVF16,Flat"),
+    *("HNSW8", "HNSW8_SQ8", "IVF32,Flat", "IVF32,PQ16x4fsr", "PQ32x4fs"),
+    *("PQ16x4fs,RFlat", "IVF16,PQ16x4fs,RFlat", "PCA16,IVF16,Flat"),
 ]
 
 
@@ -30,14 +30,19 @@ def uniform(random):
 
 
 def duplicates(random):
-    some = random.standard_normal((ROWS // 10, DIM))
-    return some[random.integers(len(some) // 10, size=ROWS) ** 2 % len(some)]
+    some = random.standard_normal((ROWS // 5, DIM))
+    return some[random.integers(len(some), size=ROWS) // 2]
 
 
 def in_blocks(vectors, dtype=np.float32):
     vectors = normalize_queries(vectors.astype(np.float32), vectors.shape[1]).astype(dtype)
     keys, half = np.arange(1, len(vectors) + 1), len(vectors) // 3
     return [Block(keys[:half], vectors[:half]), Block(keys[half:], vectors[half:])]
+
+
+@pytest.fixture(autouse=True)
+def few_queries(monkeypatch):
+    monkeypatch.setattr(tuning, "TUNED_WITH", 48)
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +68,10 @@ def test_the_recall_asked_is_reached_by_any_structure_or_by_none_of_its_settings
 ):
     structure = structures[factory]
     queries = approximate.near_vectors(structure.heads, blocks, tuning.TUNED_WITH)
-    for asked in (0.5, 0.9, 0.99):
+    for asked in (0.5, 0.99):
         tuned = tuning.tune(structure, blocks, NONE, asked)
-        assert tuned.recall == recall_of(structure, tuned.search, blocks, queries)
+        reached = recall_of(structure, tuned.search, blocks, queries)
+        assert tuned.recall == pytest.approx(reached)
         most = recall_of(structure, structure.efforts()[-1][-1], blocks, queries)
         assert tuned.recall >= asked or most < asked
         assert tuning.tune(structure, blocks, NONE, asked).search == tuned.search
@@ -108,7 +114,9 @@ def test_deleted_rows_are_neither_found_nor_missed(structures, blocks):
     structure, deleted = structures["IVF32,PQ16x4fsr"], np.arange(1, ROWS, 2)
     tuned = tuning.tune(structure, blocks, deleted, 0.95)
     queries = approximate.near_vectors(structure.heads, blocks, tuning.TUNED_WITH)
-    assert tuned.recall == recall_of(structure, tuned.search, blocks, queries, deleted) >= 0.95
+    reached = recall_of(structure, tuned.search, blocks, queries, deleted)
+    assert tuned.recall == pytest.approx(reached)
+    assert reached >= 0.95
 
 
 def test_fewer_rows_than_neighbors_are_all_found():
@@ -121,7 +129,7 @@ def test_fewer_rows_than_neighbors_are_all_found():
 
 def test_recall_is_measured_at_several_depths_and_queries_of_zeros_are_left_out(structures, blocks):
     queries = np.concatenate([blocks[0].vectors[:50], np.zeros((5, DIM), np.float32)])
-    measured = tuning.measure(structures["SQ8"], blocks, NONE, queries)
+    measured = tuning.measure(structures["HNSW8_SQ8"], blocks, NONE, queries)
     assert list(measured.recall) == [1, 10, 100]
     assert measured.recall[1] == 1.0
     assert measured.recall[100] > 0.98
