@@ -1,5 +1,7 @@
 """The cheapest search parameters that reach a recall, and the structure for a number of vectors."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,7 +61,16 @@ def recall_of(structure, search, blocks, queries, deleted=NONE):
     found = approximate.search(
         structure.using(search), queries, 10, blocks, structure.mask(deleted)
     ).scores
-    return (found >= exact.search(queries, blocks, 10, deleted).scores[:, -1:]).mean()
+    true = exact.search(queries, blocks, 10, deleted).scores
+    # Scores are exact: what is in both lists is the same or ties.
+    pairs = zip(found.tolist(), true.tolist(), strict=True)
+    return np.mean([(Counter(a) & Counter(b)).total() / 10 for a, b in pairs])
+
+
+def test_ties_at_the_end_do_not_stand_for_better_ones_that_are_missed():
+    found = np.array([[3, 1, 1, 1], [3, 2, 1, 1], [3, 2, 1, -np.inf]], np.float32)
+    true = np.array([[3, 2, 2, 1], [3, 2, 1, 1], [3, 2, -np.inf, -np.inf]], np.float32)
+    assert approximate.shares_found(found, true).tolist() == [0.5, 1.0, 1.0]
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
