@@ -150,10 +150,11 @@ def test_recall_is_measured_at_several_depths_and_queries_of_zeros_are_left_out(
 @given(
     rows=st.integers(1, 10**8),
     dim=st.sampled_from([1, 25, 50, 256, 300, 384, 768, 1024, 1023]),
+    recall=st.sampled_from([0.5, 0.98, 0.99, 1.0]),
 )
 @settings(max_examples=60)
-def test_exact_search_below_a_size_and_codes_that_divide_the_width_above(rows, dim):
-    factory = automatic(rows, dim).get("factory")
+def test_exact_search_below_a_size_and_codes_that_divide_the_width_above(rows, dim, recall):
+    factory = automatic(rows, dim, recall).get("factory")
     if rows < planning.EXACT_ROWS:
         assert factory is None
     if factory is not None:
