@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-# Exact search reads all numbers: with so many, a query takes 3 to 8 ms of one thread (62,500 rows of
+# Exact search reads all numbers: with so many, a query takes 3 to 8 ms of a thread (62,500 rows of
 # 256 numbers, 320,000 of 50), codes in cells a tenth of that after seconds of building. Fewer rows
 # than these are searched exactly at any width.
 EXACT_NUMBERS, EXACT_ROWS = 16_000_000, 50_000
