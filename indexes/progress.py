@@ -16,6 +16,8 @@ PEAK = "peak_"
 PEAK_MEMORY = f"{PEAK}memory"
 # Recall@10 of a structure when it was built, in thousandths, in a report.
 RECALL = "recall_per_mille"
+# Processor time of a search for 10, in nanoseconds, when its parameters were chosen, in a report.
+SEARCH_TIME = "search_nanoseconds"
 SAMPLE_SECONDS = 0.02
 
 

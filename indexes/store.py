@@ -15,7 +15,14 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
-from indexes.catalog.records import COMBINED, LEXICAL, NOTHING, EmbeddingRow, IndexRow
+from indexes.catalog.records import (
+    COMBINED,
+    LEXICAL,
+    NOTHING,
+    EmbeddingRow,
+    IndexRow,
+    kind_of,
+)
 from indexes.catalog.registry import another_index
 from indexes.document import Document
 from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep, shown
@@ -26,15 +33,18 @@ from indexes.maintenance.compact import CompactReport, compact
 from indexes.maintenance.leftovers import leftovers, lost_commits
 from indexes.maintenance.repair import Encoder, Repairer, RepairReport
 from indexes.maintenance.verify import Checker, Problem, VerifyReport
+from indexes.neighbors import Matrix
+from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder, Make
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
 from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
-from indexes.progress import Progress
+from indexes.progress import SEARCH_TIME, Progress
 from indexes.reader import CATALOG, Reader
 from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
+from indexes.vectors import tuning
 from indexes.vectors.engines import engine_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -235,6 +245,34 @@ class Store(Reader):
             built = Bm25Builder(self._writer()).build(name, language, progress)
             self._sweep()
         return built
+
+    def tune(
+        self, name: str, recall: float, queries: Matrix | None
+    ) -> tuple[IndexRow, tuning.Measured]:
+        """Choose the search parameters of an index anew; return it and what was measured with them.
+
+        Its row alone is written, and only if anything but the time of a search changes. `queries`
+        (n, dim) as in `tuning.tune`.
+
+        Raises:
+            InputError: it is searched exactly, or its structure is not built.
+        """
+        with self._writing():
+            index = self.index(name)
+            if not kind_of(index.kind).has_structure or index.file is None:
+                raise InputError(
+                    f"Index '{name}' has no structure to tune: it is {index.kind}, and a search "
+                    "finds all there is. Build one with --ann (ann='auto', ann='HNSW32').",
+                )
+            embedding = self.registry.embedding_of(index)
+            builder = AnnBuilder(self._writer())
+            tuned = builder.tuned(index, embedding, recall, queries)
+            same = {**tuned.report, SEARCH_TIME: 0} == {**index.report, SEARCH_TIME: 0}
+            if tuned.definition != index.definition or not same:
+                builder.writer.set_index(tuned)
+            structure, blocks, deleted = builder.opened(tuned, embedding)
+            measured = tuning.measure(structure, blocks, deleted, queries)
+        return self.index(name), measured
 
     def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
         """Register a combination of indexes; `definition` says how, and belongs to the caller.

@@ -24,7 +24,7 @@ from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.autoselect import RuntimeChoice
 from retriever.indexing.builder import IndexBuilder
-from retriever.indexing.builds import BuildReport, BuildRequest
+from retriever.indexing.builds import RECALL, BuildReport, BuildRequest, TuneReport
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_problems
@@ -32,7 +32,7 @@ from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
-from retriever.search.queries import Query
+from retriever.search.queries import Queries, Query
 from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
@@ -161,17 +161,23 @@ class Collection(Documents, WordSenseMethods):
         language: str | None = None,
         queries_by: str | None = None,
         refit: bool = False,
+        recall: float | None = None,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
 
         A new index needs one of: an `embedder`; `vectors`, the name of an index to share the
         vectors of, so that nothing is embedded again; or `lexical`, for BM25 over the texts, words
-        stemmed by `language` (default `english`; `none` for no stemming). `ann` is a FAISS factory
-        string (`HNSW32`, `IVF256,SQ8`); without it, or with `Flat`, search is exact. `dtype` is how
-        vectors are stored: `float32`, or `float16` in half the space. An interrupted build resumes
-        when called again; BM25, which embeds nothing, starts over. For a combination, its parts are
+        stemmed by `language` (default `english`; `none` for no stemming). `dtype` is how vectors
+        are stored: `float32`, or `float16` in half the space. An interrupted build resumes when
+        called again; BM25, which embeds nothing, starts over. For a combination, its parts are
         brought up to date.
+
+        `ann` is how vectors are searched: `auto` (the default) chooses by their number, exact
+        search for some ten thousands and codes or cells of codes for more; `exact` scans all;
+        a FAISS factory string (`HNSW32`, `IVF256,SQ8`) says what to build. `recall` is the share of
+        the 10 nearest that a structure has to find (for `auto`, 0.98 if not given): its search
+        parameters are chosen for it; see `tune`. Scores are exact with every structure.
 
         With `vectors`, `queries_by` names an embedder that was distilled from the one of those
         vectors, and encodes the queries instead of it: a model in the collection's `models/`, or
@@ -197,9 +203,34 @@ class Collection(Documents, WordSenseMethods):
                 anything else could not be done. All others were embedded. The next call tries only
                 those again.
         """
-        wanted = BuildRequest(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
+        wanted = BuildRequest(
+            embedder, vectors, ann, dtype, lexical, language, queries_by, refit, recall
+        )
         self._retrievers.clear()
         return self._building.build(name, wanted, progress or ignore_progress)
+
+    def tune(
+        self, name: str, *, recall: float = RECALL, queries: Sequence[Query] | None = None
+    ) -> TuneReport:
+        """Choose the search parameters of an index's structure anew, for a recall@10.
+
+        The cheapest are chosen that find this share of the 10 nearest, of the `queries` if given,
+        else of vectors near those of documents, by a margin for the error of so small a sample.
+        They are kept with the index; nothing is built. The report's notes say if none reach it.
+
+        Raises:
+            InputError: the recall is not above 0 and at most 1, the index has no structure, or no
+                query has a vector that is not zero.
+            UnknownNameError: no such index.
+            LockedError: another process is writing.
+        """
+        vectors = None
+        if queries is not None:
+            if not queries:
+                raise InputError("There are no queries to tune with: leave them out, or give some.")
+            embedder = self._models.for_queries(self._store.index(name))
+            vectors = Queries(queries).vectors(embedder)
+        return self._building.tune(name, recall, vectors)
 
     def fuse(
         self,

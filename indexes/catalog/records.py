@@ -15,6 +15,9 @@ from indexes.storage.files import NO_FILE, FileDigest, read_verified
 
 # In an embedding's attributes.
 SIMILARITY = "similarity"
+# In an index's definition: its structure is chosen by the number of vectors; the recall@10 asked of
+# its structure, for which the search parameters are chosen.
+AUTO, ASKED = "auto", "recall"
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ class IndexRow(_Record):
         """Return an index without a file yet, searched by brute force until it has one.
 
         In its definition, `factory` is a FAISS factory string and `search` may hold search
-        parameters; the rest belongs to the caller.
+        parameters. With `auto`, both are chosen; with `recall`, the parameters, to reach it. The
+        rest belongs to the caller.
         """
         kind = ANN.name if "factory" in definition else FLAT.name
         number = embedding.number

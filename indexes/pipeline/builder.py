@@ -24,7 +24,7 @@ from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, FailedText, InputError
 from indexes.images import Image
 from indexes.neighbors import COSINE, Keys
-from indexes.pipeline.ann_builder import STALE, AnnBuilder, mark_stale
+from indexes.pipeline.ann_builder import SEARCH, STALE, AnnBuilder, mark_stale
 from indexes.pipeline.embedding_job import (
     BatchSchedule,
     Draft,
@@ -131,12 +131,13 @@ class Builder:
             if row.embedding == embedding.number and STALE in row.report and row.name != name:
                 AnnBuilder(self.writer).rebuild(row, embedding)
         old = next((row for row in registry.indexes() if row.name == name), None)
+        builder = AnnBuilder(self.writer)
+        definition = builder.planned(old, embedding, definition)
         same = old is not None and old.definition.get("factory") == definition.get("factory")
-        if old and same and "search" in old.definition:
-            definition = {"search": old.definition["search"], **definition}
+        if old and same and SEARCH in old.definition:
+            definition = {SEARCH: old.definition[SEARCH], **definition}
         row = IndexRow.planned(name, embedding, definition)
         if kind_of(row.kind).has_structure:
-            builder = AnnBuilder(self.writer)
             return builder.build_after_embedding(embedded, name, embedding, definition)
         if old is None or old != replace(row, number=old.number, generation=old.generation):
             self.writer.set_index(row)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexes.neighbors import NO_KEY, Keys, Neighbors, best, nothing
+from indexes.neighbors import NO_KEY, Keys, Neighbors, best, is_among, nothing
 from indexes.vectors.blocks import Block, live
 
 NO_KEYS: Keys = np.empty(0, np.int64)
@@ -78,7 +78,7 @@ class Nodes:
 
         Equal vectors have equal scores. Of a node at most its `k` lowest keys can be among them.
         """
-        if not len(self.keys) or not np.isin(found.keys, self._owners).any():
+        if not is_among(found.keys, self._owners).any():  # owners ascend
             return Neighbors(found.keys[:, :k], found.scores[:, :k])
         rows = [self._expanded(keys, scores, k) for keys, scores in found.lists()]
         out = nothing(len(rows), max(len(keys) for keys, _ in rows))

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retriever.cli.options import POSITIVE, as_json, embedder_options, index_option, library
+from retriever.cli.options import (
+    POSITIVE,
+    as_json,
+    embedder_options,
+    index_option,
+    library,
+    recall,
+)
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -37,9 +44,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--ann",
-    metavar="FACTORY",
-    help="FAISS factory string, such as HNSW32 or IVF256,SQ8. Default: exact search.",
+    metavar="auto|exact|FACTORY",
+    help="How vectors are searched: auto (default), by their number: exactly, or for many through "
+    "a structure; exact; or a FAISS factory string, such as HNSW32 or IVF256,SQ8.",
 )
+@recall("Share of the 10 nearest that a structure has to find. Default with auto: 0.98.")
 @click.option(
     "--refit",
     is_flag=True,
@@ -85,6 +94,7 @@ def build(
     vectors: str | None,
     queries_by: str | None,
     ann: str | None,
+    recall: float | None,
     refit: bool,
     lexical: bool,
     language: str | None,
@@ -108,7 +118,7 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
-    combination.check(spec, vectors, queries_by, ann, refit, lexical, language)
+    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, language)
     with Collection.open(library) as collection:
         try:
             if combination:
@@ -123,6 +133,7 @@ def build(
                         vectors=vectors,
                         lexical=lexical,
                         ann=ann,
+                        recall=recall,
                         dtype=dtype,
                         language=language,
                         queries_by=queries_by,

@@ -64,6 +64,12 @@ def how_many(says: str) -> Option:
     return click.option("-k", default=10, show_default=True, type=POSITIVE, help=says)
 
 
+def recall(says: str, default: float | None = None) -> Option:
+    """Return the option `--recall`."""
+    share = click.FloatRange(0, 1, min_open=True)
+    return click.option("--recall", type=share, default=default, help=says)
+
+
 def qrels(says: str = "", *, required: bool = False) -> Option:
     """Return the option `--qrels`."""
     says = f"Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.{says}"

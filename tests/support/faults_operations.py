@@ -209,6 +209,17 @@ def _wear_out_words(collection: Collection, extra: Path) -> None:
         collection.drop("bm25")
 
 
+def _tunable(collection: Collection) -> None:
+    """A structure that visits one of its cells."""
+    _documents(collection)
+    collection.build("cells", EMBEDDER, ann="IVF4,Flat", recall=0.01)
+    collection.delete([])  # sweeps
+
+
+def _tune(collection: Collection, extra: Path) -> None:
+    collection.tune("cells", recall=1.0)
+
+
 OPERATIONS = {
     "create": Operation(None, lambda c, extra: None),
     "add": Operation(_documents, _add_file),
@@ -225,6 +236,7 @@ OPERATIONS = {
     "compact": Operation(_worn, lambda c, extra: c.compact()),
     "drop": Operation(_two, _drop),
     "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
+    "tune": Operation(_tunable, _tune),
     "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
 }
 

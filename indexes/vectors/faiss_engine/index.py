@@ -7,7 +7,8 @@ parameters that an index does not have. Input is checked before it, and results 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from indexes.neighbors import (
     validate_k,
 )
 from indexes.vectors.engine import Mask
+from indexes.vectors.faiss_engine.efforts import cost, efforts
 from indexes.vectors.faiss_engine.kernels import computing
 from indexes.vectors.faiss_engine.search_params import (
     DEFAULTS,
@@ -108,6 +110,21 @@ class FaissIndex:
         # An index that takes no selector is searched for as many more rows as are hidden.
         return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
 
+    def efforts(self) -> list[list[dict[str, float]]]:
+        """Return search parameters to choose from; see `efforts.efforts`."""
+        return efforts(self._index)
+
+    def cost(self, search: Mapping[str, float]) -> float:
+        """Return roughly how many nanoseconds a search takes; see `efforts.cost`."""
+        return cost(self._index, search)
+
+    def using(self, search: Mapping[str, float]) -> FaissIndex:
+        """Return the same index with other search parameters; nothing is copied."""
+        other = copy(self)
+        other._chosen, other._unmasked = SearchParameters.of({"search": search}), (0, None)
+        other.__dict__.pop("_depth", None)
+        return other
+
     @cached_property
     def visits_all(self) -> bool:
         """Whether a search looks at every node, as scans of codes do; graphs and cells do not."""
@@ -115,7 +132,7 @@ class FaissIndex:
         return not any(isinstance(layer, partial) for layer in layers(self._index))
 
     @cached_property
-    def _fewest(self) -> int:
+    def _depth(self) -> int:
         return self._chosen.fewest(self._index)
 
     @cached_property
@@ -133,7 +150,8 @@ class FaissIndex:
 
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
         """Return candidates for the `k` nearest by FAISS's own scores; see `VectorIndex`."""
-        k = min(max(validate_k(k), self._fewest), len(self._nodes.heads))
+        k = self._chosen.candidates(self._depth, validate_k(k))
+        k = min(k, len(self._nodes.heads))
         # The length of a query changes no order of inner products.
         similarity = EUCLIDEAN if self._is_distance else COSINE
         queries = normalize_queries(queries, self._dim, similarity)
@@ -151,12 +169,14 @@ class FaissIndex:
                 f"FAISS cannot search this index: {reason(error)}. "
                 "Build it again with another factory string, such as HNSW32."
             ) from None
-        rows[~queries.any(axis=1)] = NO_ROW
-        missing = rows == NO_ROW
+        if not queries.any(axis=1).all():
+            rows[~queries.any(axis=1)] = NO_ROW
         if self._is_distance:
             scores = -scores
-        keys = np.where(missing, NO_KEY, (mask.nodes if mask else self._nodes).heads[rows])
-        return Neighbors(keys, np.where(missing, -np.inf, scores))
+        keys, missing = (mask.nodes if mask else self._nodes).heads[rows], rows == NO_ROW
+        if missing.any():
+            keys[missing], scores[missing] = NO_KEY, -np.inf
+        return Neighbors(keys, scores)
 
     def _parameters(self, k: int, mask: Mask | None) -> Any:
         if mask is not None:
