@@ -22,6 +22,7 @@ from indexes.vectors.faiss_engine import factory as factory_module
 from indexes.vectors.faiss_engine.factory import build
 from retriever import Document, HashingEmbedder
 from tests.support.commands import invoke, succeed_silently
+from tests.support.fresh import printed_by
 from tests.support.toy import ids, refused
 
 MIB = 1 << 20
@@ -186,6 +187,27 @@ def test_a_build_over_many_shards_with_deleted_rows_copies_few_of_them(collectio
     assert collection._store.index("graph").rows == 4000 - len(files)
 
 
+def test_codes_of_a_loaded_structure_stay_in_its_file(tmp_path):
+    path = tmp_path / "x.faiss"
+    with path.open("wb") as file:
+        build("SQ8", 256, blocks_of(40_000, 256, 10_000)).write(file.write)
+    assert path.stat().st_size > 9 * MIB
+    assert int(printed_by(LOADED, str(path))) < 5 * MIB
+
+
+LOADED = """
+import sys
+from pathlib import Path
+import numpy as np
+from indexes.progress import Peak
+from indexes.vectors.faiss_engine.index import load
+with Peak() as peak:
+    index = load(Path(sys.argv[1]), 256)
+    assert index.search(np.ones((1, 256)), 10).keys.all()
+print(peak.bytes)
+"""
+
+
 @pytest.fixture
 def cells(collection):
     """40 documents with exact, 16-cell and graph indexes, of which 35 are then deleted."""
@@ -214,7 +236,7 @@ def test_compact_names_indexes_that_lose_their_structure_to_a_lack_of_memory(cel
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr(factory_module.faiss, "IndexIDMap2", full)
+    monkeypatch.setattr(factory_module.faiss, "IndexIDMap", full)
     assert cells.compact().exact == ("cells", "graph")
     assert ids(cells.search("word3", index="graph", k=1)) == ["d3"]
 

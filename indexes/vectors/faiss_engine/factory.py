@@ -29,6 +29,8 @@ METRICS = {
 }
 TRAINING_ROWS = 262_144
 TRIAL_ROWS = 64
+# Single-precision vectors that are handed to FAISS at once.
+ADDED_BYTES = 16 << 20
 
 # FAISS accepts other numbers without an error and crashes: a graph with too few links (HNSW1 is a
 # segmentation fault) or with more than any memory holds.
@@ -56,9 +58,10 @@ def build(
             inner.train(_sample(blocks, deleted, TRAINING_ROWS))
         sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample, parameters)
-        index = faiss.IndexIDMap2(inner)
+        # Not IDMap2, which keeps a hash table of all keys: nothing looks a key up.
+        index = faiss.IndexIDMap(inner)
         for block in blocks:
-            _add(index, live(block, deleted))
+            _add(index, block, deleted)
         _try_search(inner, sample, parameters)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -143,8 +146,12 @@ def _parts(index: Any) -> Iterator[Any]:
             yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
 
 
-def _add(index: Any, block: Block) -> None:
-    index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+def _add(index: Any, block: Block, deleted: Keys) -> None:
+    """Add the live rows of a block, a slice at a time: FAISS takes single precision."""
+    step = max(1, ADDED_BYTES // (4 * block.vectors.shape[1]))
+    for start in range(0, len(block.keys), step):
+        some = live(block.part(slice(start, start + step)), deleted)
+        index.add_with_ids(np.ascontiguousarray(some.vectors, np.float32), some.keys)
 
 
 def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:
