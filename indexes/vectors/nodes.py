@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexes.neighbors import NO_KEY, Keys, Neighbors, best, is_among, nothing
 from indexes.vectors.blocks import Block, live
@@ -115,7 +114,7 @@ def duplicates(blocks: Sequence[Block], deleted: Keys) -> tuple[Keys, Keys]:
     once in 10^7 collections, and then still have their own exact scores. Only rows whose first
     numbers have a sum that occurs twice are hashed: most are not, whatever their number.
     """
-    sums = np.concatenate([np.empty(0, np.uint64), *map(_sums, blocks)])
+    sums = np.concatenate([NO_KEYS, *map(_sums, blocks)])
     several = _repeated(sums)
     found, hashes, start = [NO_KEYS], [NO_KEYS], 0
     for block in blocks:
@@ -140,7 +139,7 @@ def _owned(keys: Keys, hashes: Keys) -> tuple[Keys, Keys]:
     return further[order], owners[order]
 
 
-def _sums(block: Block) -> NDArray[np.uint64]:
+def _sums(block: Block) -> Keys:
     """Return a weighted sum of the first numbers of each vector, read as integers, (rows,)."""
     vectors = np.asarray(block.vectors)
     integer = np.dtype(f"u{vectors.itemsize}")
@@ -149,10 +148,10 @@ def _sums(block: Block) -> NDArray[np.uint64]:
         part = slice(start, start + HASHED_ROWS)
         numbers = np.ascontiguousarray(vectors[part, : len(WEIGHTS)]).view(integer)
         sums[part] = numbers.astype(np.uint64) @ WEIGHTS[: numbers.shape[1]]
-    return sums
+    return sums.view(np.int64)
 
 
-def _repeated(sums: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _repeated(sums: Keys) -> Keys:
     """Return the values that occur more than once, ascending."""
     ordered = np.sort(sums)
     return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
