@@ -72,9 +72,14 @@ def to_map(shards: Sequence[ShardRow]) -> set[int]:
 
 
 def open_shard(
-    shard: ShardRow, embedding: EmbeddingRow, folder: Path, *, mapped: bool = True
+    shard: ShardRow,
+    embedding: EmbeddingRow,
+    folder: Path,
+    *,
+    mapped: bool = True,
+    again: bool = False,
 ) -> Block:
-    """Open a shard: its keys, and its vectors mapped or read, with the file's checksum verified."""
+    """Open a shard: its keys, and its vectors mapped or read; the file as in `files.verify`."""
     keys = keys_of(shard)
     if shard.file is None:
         empty = np.empty((0, embedding.dim), embedding.dtype)
@@ -84,7 +89,7 @@ def open_shard(
         data = read_verified(path, shard.digest, repair_step(path))
         held = np.load(io.BytesIO(data), allow_pickle=False)
         return Block(keys, held, embedding.similarity)
-    verify(path, shard.digest)
+    verify(path, shard.digest, again=again)
     try:
         vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:  # swept since it was verified

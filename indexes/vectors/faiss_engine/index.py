@@ -87,7 +87,7 @@ class FaissIndex:
 
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask that hides some keys; None if the index has none of them."""
-        if not np.isin(self.keys, hidden, assume_unique=True).any():
+        if not len(hidden) or not np.isin(self.keys, hidden, assume_unique=True).any():
             return None
         nodes = self._nodes.without(hidden)
         visible = nodes.heads != NO_KEY
@@ -105,7 +105,7 @@ class FaissIndex:
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""
         # An index that takes no selector is searched for as many more rows as are hidden.
-        return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
+        return self._takes_selectors or mask.hidden <= HIDDEN_AT_MOST
 
     @cached_property
     def visits_all(self) -> bool:
@@ -136,7 +136,7 @@ class FaissIndex:
         # The length of a query changes no order of inner products.
         similarity = EUCLIDEAN if self._is_distance else COSINE
         queries = normalize_queries(queries, self._dim, similarity)
-        if not k or not len(queries) or (mask and not mask.visible.any()):
+        if not k or not len(queries) or (mask and not mask.share):
             return nothing(len(queries))
         try:
             with computing(len(queries)):
