@@ -160,9 +160,12 @@ def mergeable(
 ) -> list[list[ShardRow]]:
     """Return runs of adjacent small shards that together fill one file of at most `MERGED_BYTES`.
 
+    Of very many vectors, files are larger, so that there are few enough to map all of them.
     No run crosses one of the `boundaries`, the keys up to which an index covers everything. There
     may be a gap between adjacent shards if `is_bare` says that no passage has a key in it.
     """
+    rows = sum(shard.rows for shard in shards)
+    most = max(MERGED_BYTES, 2 * row_bytes * rows // MAPPED_FILES)
     runs: list[list[ShardRow]] = []
     for shard in sorted(shards, key=lambda shard: shard.first_key):
         run = runs[-1] if runs else []
@@ -170,7 +173,7 @@ def mergeable(
             run
             and not any(run[-1].stop_key <= key <= shard.first_key for key in boundaries)
             and is_bare(run[-1].stop_key, shard.first_key)
-            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
+            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= most
         ):
             run.append(shard)
         else:
