@@ -62,9 +62,11 @@ def recall(structure: VectorIndex, blocks: Sequence[Block], deleted: Keys) -> fl
     blocks = [block for block in blocks if len(block.keys)]
     queries = _near_vectors(structure.heads, blocks)
     k = min(MEASURED, structure.rows)
-    # All at once: the exact search reads every vector.
-    true = exact.search(queries, blocks, k, deleted).scores
-    found = int((search(structure, queries, k, blocks).scores >= true[:, -1:]).sum())
+    found = 0
+    for start in range(0, len(queries), AT_ONCE):
+        some = queries[start : start + AT_ONCE]
+        true = exact.search(some, blocks, k, deleted).scores
+        found += int((search(structure, some, k, blocks).scores >= true[:, -1:]).sum())
     return found / (len(queries) * k)
 
 

@@ -29,12 +29,13 @@ METRICS = {
 }
 TRAINING_ROWS = 262_144
 TRIAL_ROWS = 64
-# Single-precision vectors that are handed to FAISS at once.
-ADDED_BYTES = 16 << 20
 
 # FAISS accepts other numbers without an error and crashes: a graph with too few links (HNSW1 is a
 # segmentation fault) or with more than any memory holds.
 LINKS = range(2, 1025)
+
+# Single-precision vectors that are handed to FAISS at once.
+ADDED_BYTES = 16 << 20
 
 
 def build(
