@@ -5,7 +5,9 @@ from __future__ import annotations
 from docs.tables.results import certificate_line, result
 
 FAR = 100_000_000
-# What is shown of each step, with its unit; of the ones that a size changes, the exponent.
+# At these sizes, mostly the vectors to train on; and a figure of the other processes.
+NO_LAW = ("structure peak_mb", "ask p50_ms")
+# What is shown of each step, with its unit.
 SHOWN = (
     ("add: processor time", "add", "cpu_s", "s"),
     ("... peak memory", "add", "peak_mb", "MB"),
@@ -48,7 +50,8 @@ def scale_table() -> str:
     lines.append(f"| structure | {' | '.join(names)} | | |")
     for label, step, name, unit in SHOWN:
         values = [run[step][name] for run in runs]
-        exponent = kept["exponents"].get(f"{step} {name}")
+        law = f"{step} {name}"
+        exponent = None if law in NO_LAW else kept["exponents"].get(law)
         far = ""
         if exponent is not None:
             far = f"{_number(values[-1] * (FAR / int(sizes[-1])) ** max(exponent, 0))} {unit}"
