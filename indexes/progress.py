@@ -26,8 +26,12 @@ def ignore_progress(done: int, total: int) -> None:
 
 
 def resident() -> int:
-    """Return the bytes of memory that this process holds now."""
-    return int(psutil.Process().memory_info().rss)
+    """Return the bytes of memory that this process holds now, without pages of files.
+
+    Of a mapped file, the system keeps pages in memory as long as nothing else needs it.
+    """
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))  # known on Linux only
 
 
 class Peak:

@@ -10,8 +10,14 @@ from itertools import islice
 import numpy as np
 
 from indexes.catalog.database import CHOSEN, Row
-from indexes.catalog.filtering import checked_condition, checked_rows, fields_in
-from indexes.catalog.filters import Filter
+from indexes.catalog.filter_sql import any_document
+from indexes.catalog.filtering import (
+    checked_condition,
+    checked_rows,
+    fields_in,
+    indexed_fields,
+)
+from indexes.catalog.filters import AnyOf, Filter
 from indexes.catalog.passages import DOCUMENT, Passages, check_text, document_of
 from indexes.document import Document
 from indexes.neighbors import Keys
@@ -107,7 +113,11 @@ class Corpus(Passages):
 
     def any_match(self, where: Filter) -> bool:
         """Return whether any document matches a filter."""
+        if isinstance(where, AnyOf):
+            return any(map(self.any_match, where.parts))
         condition, parameters = checked_condition(self._catalog, where)
+        if found := any_document(where, indexed_fields(self._catalog)):
+            return bool(self._catalog.value(*found))
         return bool(
             self._catalog.rows(f"SELECT 1 FROM documents WHERE {condition} LIMIT 1", parameters)
         )

@@ -18,6 +18,8 @@ from indexes.catalog import forks
 from indexes.catalog.commits import note_commit
 from indexes.checksums import digest
 from indexes.errors import CollectionError, DamageError, NextStep
+from indexes.storage.files import size_of
+from indexes.storage.verified import is_noted, noting
 
 # The tables that decide which files count, and what the numbers in this catalog mean.
 MANIFEST = (
@@ -170,10 +172,21 @@ class Catalog:
         return self._check_manifest(known)
 
     def check_once(self, name: str, check: Callable[[], object]) -> None:
-        """Run a check the first time it is needed: files are damaged while nobody uses them."""
-        if name not in self._checked:
-            check()
-            self._checked.add(name)
+        """Run a check the first time it is needed: files are damaged while nobody uses them.
+
+        Of a large catalog, one that passed is noted, and not run until its file changes.
+        """
+        if name in self._checked:
+            return
+        folder = self.path.parent
+        if self._has_log() or not is_noted(folder, self.path, name):
+            with contextlib.nullcontext() if self._has_log() else noting(folder, self.path, name):
+                check()
+        self._checked.add(name)
+
+    def _has_log(self) -> bool:
+        """Return whether commits are in the log, which is not part of the catalog's file yet."""
+        return size_of(self._log) > 0
 
     def _digest(self) -> bytes:
         return digest(self.rows(sql) for sql in MANIFEST)

@@ -126,7 +126,7 @@ class Passages:
     def tombstones(self) -> Keys:
         """Return the keys of deleted passages that a file may still hold, ascending."""
         rows = self._catalog.rows("SELECT key FROM tombstones ORDER BY key")
-        if self._catalog.value("SELECT COUNT(*) FROM tombstones JOIN passages USING (key)"):
+        if self._catalog.value("SELECT COUNT(*) FROM tombstones CROSS JOIN passages USING (key)"):
             raise self._catalog.damage("a passage is both live and deleted")
         return np.array(rows, np.int64).reshape(-1)
 

@@ -257,7 +257,7 @@ class Checker:
     def _shard(self, shard: ShardRow, embedding: EmbeddingRow) -> Iterator[Problem]:
         try:
             keys = keys_of(shard)
-            block = open_shard(shard, embedding, self.folder)
+            block = open_shard(shard, embedding, self.folder, again=True)
             fits = block.vectors.shape == (len(keys), embedding.dim) and len(keys) == shard.rows
             if not fits or block.vectors.dtype != embedding.dtype:
                 raise DamageError(f"{shard.file} does not hold what the catalog says.")
@@ -286,7 +286,7 @@ class Checker:
         """
         path = self.folder / str(index.file)
         try:
-            verify_file(path, index.digest)
+            verify_file(path, index.digest, again=True)
             rows, keys, expected = read(index, path)
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,16 @@ class Mask:
     visible: NDArray[np.bool_]
     selector: Any
     nodes: Nodes
+
+    @cached_property
+    def share(self) -> float:
+        """The share of the nodes that is visible; computed once."""
+        return float(self.visible.mean()) if len(self.visible) else 0.0
+
+    @property
+    def hidden(self) -> int:
+        """The number of nodes that are not visible."""
+        return round(len(self.visible) * (1 - self.share))
 
     @property
     def size(self) -> int:

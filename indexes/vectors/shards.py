@@ -75,9 +75,14 @@ def to_map(shards: Sequence[ShardRow]) -> set[int]:
 
 
 def open_shard(
-    shard: ShardRow, embedding: EmbeddingRow, folder: Path, *, mapped: bool = True
+    shard: ShardRow,
+    embedding: EmbeddingRow,
+    folder: Path,
+    *,
+    mapped: bool = True,
+    again: bool = False,
 ) -> Block:
-    """Open a shard: its keys, and its vectors mapped or read, with the file's checksum verified."""
+    """Open a shard: its keys, and its vectors mapped or read; the file as in `files.verify`."""
     keys = keys_of(shard)
     if shard.file is None:
         empty = np.empty((0, embedding.dim), embedding.dtype)
@@ -87,7 +92,7 @@ def open_shard(
         data = read_verified(path, shard.digest, repair_step(path))
         held = np.load(io.BytesIO(data), allow_pickle=False)
         return Block(keys, held, embedding.similarity)
-    verify(path, shard.digest)
+    verify(path, shard.digest, again=again)
     try:
         vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:  # swept since it was verified
@@ -158,9 +163,12 @@ def mergeable(
 ) -> list[list[ShardRow]]:
     """Return runs of adjacent small shards that together fill one file of at most `MERGED_BYTES`.
 
+    Of very many vectors, files are larger, so that there are few enough to map all of them.
     No run crosses one of the `boundaries`, the keys up to which an index covers everything. There
     may be a gap between adjacent shards if `is_bare` says that no passage has a key in it.
     """
+    rows = sum(shard.rows for shard in shards)
+    most = max(MERGED_BYTES, 2 * row_bytes * rows // MAPPED_FILES)
     runs: list[list[ShardRow]] = []
     for shard in sorted(shards, key=lambda shard: shard.first_key):
         run = runs[-1] if runs else []
@@ -168,7 +176,7 @@ def mergeable(
             run
             and not any(run[-1].stop_key <= key <= shard.first_key for key in boundaries)
             and is_bare(run[-1].stop_key, shard.first_key)
-            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
+            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= most
         ):
             run.append(shard)
         else:

@@ -36,6 +36,9 @@ POINTS_PER_CELL, POINTS = 64, 65_536
 # segmentation fault) or with more than any memory holds.
 LINKS = range(2, 1025)
 
+# Single-precision vectors that are handed to FAISS at once.
+ADDED_BYTES = 16 << 20
+
 
 def build(
     factory: str,
@@ -58,9 +61,10 @@ def build(
             inner.train(_sample(blocks, deleted, _training_rows(inner)))
         sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample, parameters)
-        index = faiss.IndexIDMap2(inner)
+        # Not IDMap2, which keeps a hash table of all keys: nothing looks a key up.
+        index = faiss.IndexIDMap(inner)
         for block in blocks:
-            _add(index, live(block, deleted))
+            _add(index, block, deleted)
         _try_search(inner, sample, parameters)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -157,8 +161,12 @@ def _parts(index: Any) -> Iterator[Any]:
             yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
 
 
-def _add(index: Any, block: Block) -> None:
-    index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+def _add(index: Any, block: Block, deleted: Keys) -> None:
+    """Add the live rows of a block, a slice at a time: FAISS takes single precision."""
+    step = max(1, ADDED_BYTES // (4 * block.vectors.shape[1]))
+    for start in range(0, len(block.keys), step):
+        some = live(block.part(slice(start, start + step)), deleted)
+        index.add_with_ids(np.ascontiguousarray(some.vectors, np.float32), some.keys)
 
 
 def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:

@@ -126,7 +126,7 @@ def faiss_parameters(
     index = faiss.downcast_index(index)
     selector = mask.selector if mask else None
     # If only a share of the rows is visible, the search has to visit more of them.
-    effort = chosen.effort_of(index, k, float(mask.visible.mean()) if mask else 1.0)
+    effort = chosen.effort_of(index, k, mask.share if mask else 1.0)
     if isinstance(index, faiss.IndexPreTransform):
         inner = faiss_parameters(index.index, k, chosen, mask, refine_factor)
         return faiss.SearchParametersPreTransform(index_params=inner)

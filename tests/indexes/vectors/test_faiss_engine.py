@@ -189,7 +189,7 @@ def test_a_file_with_no_index_or_another_one_is_damage(tmp_path, rows):
     path.write_bytes(b"not an index at all")
     refused(DamageError, "cannot be read", load, path, 32)
     write(build("Flat", 32, rows), path)
-    refused(DamageError, "32 wide; expected IndexIDMap2, 16 wide", load, path, 16)
+    refused(DamageError, "32 wide; expected IndexIDMap, 16 wide", load, path, 16)
 
 
 @pytest.mark.parametrize(
