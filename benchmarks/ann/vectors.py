@@ -71,11 +71,11 @@ def arxiv() -> Vectors:
     asked = _texts(queries.read_text().splitlines())
     embedder = StaticEmbedder(table)
     documents, titles = embedder.encode_documents(texts), embedder.encode_queries(asked)
-    known, asking = documents.any(axis=1), titles.any(axis=1)
+    known, asking = np.flatnonzero(documents.any(axis=1)), np.flatnonzero(titles.any(axis=1))
     return Vectors(
-        [text for text, has in zip(texts, known, strict=True) if has],
+        [texts[row] for row in known.tolist()],
         _unit(documents[known]),
-        [text for text, has in zip(asked, asking, strict=True) if has],
+        [asked[row] for row in asking.tolist()],
         _unit(titles[asking]),
         checksum(corpus, queries, table / "model.safetensors"),
     )
