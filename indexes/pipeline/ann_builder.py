@@ -111,11 +111,12 @@ class AnnBuilder:
         shards = self.writer.registry.shards(embedding.number)
         deleted = self.writer.hidden(embedding.number)
         rows = live_rows(shards, deleted)
-        if automatic(rows, embedding.dim):
+        asked = float(definition[ASKED])
+        if automatic(rows, embedding.dim, asked):
             # Equal vectors share a node: the structure is that for the others.
             blocks = open_shards(shards, embedding, self.writer.folder)
             rows -= len(duplicates(blocks, deleted)[0])
-        return own | automatic(rows, embedding.dim)
+        return own | automatic(rows, embedding.dim, asked)
 
     def tuned(
         self,

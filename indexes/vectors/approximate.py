@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexes.neighbors import Keys, Matrix, Neighbors, normalize_queries
 from indexes.vectors import exact
@@ -63,8 +64,20 @@ def recall(structure: VectorIndex, blocks: Sequence[Block], deleted: Keys) -> fl
     queries = near_vectors(structure.heads, blocks)
     k = min(MEASURED, structure.rows)
     true = exact.search(queries, blocks, k, deleted).scores
-    found = search(structure, queries, k, blocks).scores
-    return float((found >= true[:, -1:]).mean())
+    return float(shares_found(search(structure, queries, k, blocks).scores, true).mean())
+
+
+def shares_found(found: Matrix, true: Matrix) -> NDArray[np.float64]:
+    """Return the share of each query's `true` (n, k) nearest that is among those `found` (n, m).
+
+    Both are scores, best first, -inf for none. Of equal scores at the end of the true ones, any
+    count, but no more than there: others may be missed for them.
+    """
+    there = np.isfinite(true)  # fewer than k rows may be left
+    last = np.where(there, true, np.inf).min(axis=1, keepdims=True)
+    ties = np.minimum((found == last).sum(axis=1), (true == last).sum(axis=1))
+    hits = (found > last).sum(axis=1) + ties
+    return np.asarray(hits / np.maximum(there.sum(axis=1), 1))
 
 
 def near_vectors(heads: Keys, blocks: Sequence[Block], count: int | None = None) -> Matrix:

@@ -54,8 +54,9 @@ class Block:
             rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
             return np.where(self.keys[rows] == keys, rows, NO_ROW)
         # The usual case: a subtraction, where a search takes as long as the vectors' scores.
-        rows = keys - self.keys[0]
-        return np.where((rows >= 0) & (rows < len(self.keys)), rows, NO_ROW)
+        places: NDArray[np.intp] = keys - self.keys[0]
+        places[places.view(np.uint64) >= len(self.keys)] = NO_ROW  # also what is below 0
+        return places
 
     def part(self, rows: NDArray[np.intp] | slice) -> Block:
         """Return some of the rows, ascending; views where `rows` is a slice."""

@@ -106,8 +106,11 @@ class IndexEngine(Protocol):
     def check(self, definition: Definition, dim: int) -> None:
         """Raise InputError if the engine cannot build a definition for vectors of a width."""
 
-    def automatic(self, rows: int, dim: int) -> dict[str, Any]:
-        """Return the definition of the structure for so many vectors; empty for exact search."""
+    def automatic(self, rows: int, dim: int, recall: float) -> dict[str, Any]:
+        """Return the definition of the structure for so many vectors; empty for exact search.
+
+        `recall` is the recall@10 that it will be tuned to.
+        """
 
     def settled(self, definition: Definition, dim: int) -> dict[str, Any]:
         """Return a definition with the search parameters that its index is to keep."""

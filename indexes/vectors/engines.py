@@ -15,6 +15,6 @@ def engine_of(definition: Definition) -> IndexEngine:
     return FAISS
 
 
-def automatic(rows: int, dim: int) -> dict[str, Any]:
+def automatic(rows: int, dim: int, recall: float) -> dict[str, Any]:
     """Return the definition of the best structure for so many vectors; empty for exact search."""
-    return FAISS.automatic(rows, dim)
+    return FAISS.automatic(rows, dim, recall)

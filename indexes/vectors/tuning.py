@@ -57,11 +57,7 @@ class Sample:
             search(structure, self.queries[start : start + step], k, blocks, mask).scores[:, :k]
             for start in range(0, len(self.queries), step)
         ]
-        true = self.true[:, :k]
-        there = np.isfinite(true)  # fewer than k rows may be left
-        last = np.where(there, true, np.inf).min(axis=1, keepdims=True)
-        hits = (np.concatenate(found) >= last).sum(axis=1)
-        return np.asarray(hits / np.maximum(there.sum(axis=1), 1))
+        return approximate.shares_found(np.concatenate(found), self.true[:, :k])
 
     def latency(
         self, structure: VectorIndex, blocks: Sequence[Block], k: int, mask: Mask | None

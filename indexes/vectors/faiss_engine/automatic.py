@@ -7,14 +7,16 @@ import math
 # Exact search reads all numbers: so many take about 5 ms of one thread, and fewer rows than these
 # at most 15 (at 1,024 numbers each).
 EXACT_NUMBERS, EXACT_ROWS = 16_000_000, 50_000
-# A scan of so many bytes of codes takes about half a millisecond; cells are worth their training
-# above it.
-SCANNED_BYTES = 8_000_000
-# Bits of a code for each number of a vector, in parts of 4 bits.
-BITS = 4
+# Cells are worth their training above so many bytes of codes, of which a scan takes about a tenth
+# of a millisecond; where nearly all neighbors are asked for, above four times as many, since most
+# cells have to be visited then.
+SCANNED_BYTES, SCANNED_FOR_ALL, NEARLY_ALL = 2_000_000, 8_000_000, 0.985
+# A vector of so many numbers and more has a part of its code for two of them, a narrow one for
+# each: of 50 numbers, 25 parts need ten times the candidates.
+WIDE = 100
 
 
-def automatic_factory(rows: int, dim: int) -> str:
+def automatic_factory(rows: int, dim: int, recall: float) -> str:
     """Return the FAISS factory string for so many vectors; empty where exact search is as good.
 
     The codes are those of 4-bit product quantizers that are scanned from registers (André,
@@ -24,16 +26,10 @@ def automatic_factory(rows: int, dim: int) -> str:
     """
     if rows < EXACT_ROWS or rows * dim <= EXACT_NUMBERS:
         return ""
-    parts = _parts(rows, dim)
-    if rows * parts // 2 <= SCANNED_BYTES:
+    parts = dim // 2 if dim >= WIDE and dim % 2 == 0 else dim
+    scanned = SCANNED_BYTES if recall < NEARLY_ALL else SCANNED_FOR_ALL
+    if rows * parts // 2 <= scanned:
         return f"PQ{parts}x4fs"
-    cells = 1 << round(math.log2(2 * math.sqrt(rows)))
+    # About as many cells as rows in each; more take longer to train and find no more.
+    cells = 1 << round(math.log2(math.sqrt(rows)))
     return f"IVF{cells},PQ{parts}x4fsr"
-
-
-def _parts(rows: int, dim: int) -> int:
-    """Return the number of parts of a code: one for each number, or for two of a wide vector."""
-    return dim // 2 if dim >= WIDE and dim % 2 == 0 else dim
-
-
-WIDE = 128

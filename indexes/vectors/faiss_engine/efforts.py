@@ -9,8 +9,8 @@ import faiss
 
 from indexes.vectors.faiss_engine.search_params import is_rough, layers
 
-# 1, 2, 3, 4, 6, 8, 12, 16 and so on.
-STEPS = sorted({count << power for power in range(24) for count in (2, 3)} | {1})
+# 1 to 8, 10, 12, 14, 16, 20 and so on.
+STEPS = sorted({count << power for power in range(24) for count in (4, 5, 6, 7)} | {1, 2, 3})
 # Neighbors that an index is tuned for; no depth is less.
 LEAST_DEPTH, LARGEST_DEPTH = 10, 2_048
 SMALLEST_GRAPH_SEARCH, LARGEST_GRAPH_SEARCH = 16, 8_192
@@ -45,7 +45,7 @@ def efforts(index: Any) -> list[list[dict[str, float]]]:
 
 
 def _steps(first: int, last: int) -> list[int]:
-    """Return numbers from the first to the last, each a half or a third more than before."""
+    """Return numbers from the first to the last, each at most a quarter more than before."""
     return [first, *(step for step in STEPS if first < step < last), *([last] * (last > first))]
 
 
@@ -73,6 +73,5 @@ def cost(index: Any, search: Mapping[str, float]) -> float:
 def _row_cost(part: Any) -> float:
     """Return the nanoseconds that one row takes in a scan."""
     if isinstance(part, faiss.IndexFastScan | faiss.IndexIVFFastScan):
-        return float(part.code_size * BYTE_OF_FAST_SCAN)
-    size = part.sa_code_size()
-    return float(size * (BYTE_OF_CODE if is_rough(part) else BYTE_OF_VECTOR))
+        return float(part.code_size) * BYTE_OF_FAST_SCAN
+    return float(part.sa_code_size()) * (BYTE_OF_CODE if is_rough(part) else BYTE_OF_VECTOR)

@@ -26,9 +26,9 @@ class FaissEngine:
         SearchParameters.of(definition)
         check_factory(str(definition["factory"]), dim)
 
-    def automatic(self, rows: int, dim: int) -> dict[str, Any]:
+    def automatic(self, rows: int, dim: int, recall: float) -> dict[str, Any]:
         """Return the definition of the structure for so many vectors; see `automatic`."""
-        factory = automatic_factory(rows, dim)
+        factory = automatic_factory(rows, dim, recall)
         return {"factory": factory} if factory else {}
 
     def settled(self, definition: Definition, dim: int) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def build(
     try:
         _prepare_training(inner)
         if not inner.is_trained:
-            inner.train(_sample(blocks, deleted, TRAINING_ROWS))
+            inner.train(_sample(blocks, deleted, _training_rows(inner)))
         sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample, parameters)
         index = faiss.IndexIDMap2(inner)
@@ -112,6 +112,14 @@ def _try_search(index: Any, sample: Matrix, parameters: SearchParameters) -> Non
 
 def _read_back(index: Any) -> Any:
     return faiss.deserialize_index(faiss.serialize_index(index))
+
+
+def _training_rows(index: Any) -> int:
+    """Return how many vectors an index is trained on: 4-bit codes need no more than cells do."""
+    last = layers(index)[-1]
+    if not isinstance(last, faiss.IndexFastScan | faiss.IndexIVFFastScan):
+        return TRAINING_ROWS
+    return min(TRAINING_ROWS, max(POINTS, POINTS_PER_CELL * getattr(last, "nlist", 0)))
 
 
 def _prepare_training(index: Any) -> None:

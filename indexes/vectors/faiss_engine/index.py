@@ -169,12 +169,14 @@ class FaissIndex:
                 f"FAISS cannot search this index: {reason(error)}. "
                 "Build it again with another factory string, such as HNSW32."
             ) from None
-        rows[~queries.any(axis=1)] = NO_ROW
-        missing = rows == NO_ROW
+        if not queries.any(axis=1).all():
+            rows[~queries.any(axis=1)] = NO_ROW
         if self._is_distance:
             scores = -scores
-        keys = np.where(missing, NO_KEY, (mask.nodes if mask else self._nodes).heads[rows])
-        return Neighbors(keys, np.where(missing, -np.inf, scores))
+        keys, missing = (mask.nodes if mask else self._nodes).heads[rows], rows == NO_ROW
+        if missing.any():
+            keys[missing], scores[missing] = NO_KEY, -np.inf
+        return Neighbors(keys, scores)
 
     def _parameters(self, k: int, mask: Mask | None) -> Any:
         if mask is not None:

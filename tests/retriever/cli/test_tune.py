@@ -18,7 +18,8 @@ TEXTS = [f"word{n % 40} word{n % 61} word{n % 7} word{n}" for n in range(1200)]
 def few_are_many(monkeypatch):
     monkeypatch.setattr(automatic, "EXACT_ROWS", 1000)
     monkeypatch.setattr(automatic, "EXACT_NUMBERS", 1000)
-    monkeypatch.setattr(automatic, "SCANNED_BYTES", 1000)
+    for name in ("SCANNED_BYTES", "SCANNED_FOR_ALL"):
+        monkeypatch.setattr(automatic, name, 1000)
     monkeypatch.setattr(tuning, "TUNED_WITH", 48)
 
 
