@@ -12,7 +12,6 @@ import argparse
 import gc
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ann import rounds
-from benchmarks.ann.system import Search, System
+from benchmarks.ann.system import RECALLS, Search, System
 from benchmarks.ann.vectors import SETS, vectors
 from benchmarks.certificate import RESULTS, certificate, collection_folder, save
 
@@ -37,17 +36,19 @@ def systems(name: str, rows: int, dim: int) -> dict[str, Any]:
 
     folder = collection_folder("ann") / name
     library = folder / "library"
-    parts = dim // 2 if dim >= 128 else dim
+    parts = dim // 2 if dim >= 100 else dim
     cells = 1 << round(np.log2(np.sqrt(rows)))
     codes, in_cells = f"PQ{parts}x4fs", f"IVF{cells},PQ{parts}x4fsr"
-    ours = [AUTO, "exact", codes, in_cells, f"IVF{cells},SQ8", f"IVF{cells},Flat"]
+    chosen = [own.Ours(f"Retriever {AUTO} {recall}", library, AUTO, [recall]) for recall in RECALLS]
+    ours = ["exact", codes, in_cells, f"IVF{cells},SQ8", f"IVF{cells},Flat"]
     made: list[System] = [
         peers.Hnswlib("hnswlib", folder / "hnswlib"),
         peers.Usearch("usearch", folder / "usearch"),
         peers.FaissGraph("FAISS HNSW32", folder / "faiss-hnsw"),
         *(peers.Bare(f"FAISS {one}", folder / one, one) for one in (codes, in_cells)),
-        *(own.Ours(f"Retriever {one}", folder / f"ours-{one}", library, one) for one in ours),
-        own.Whole(f"Collection.search {AUTO}", folder / "whole", library, AUTO),
+        *chosen,
+        *(own.Ours(f"Retriever {one}", library, one) for one in ours),
+        *(own.Whole(f"Collection.search {AUTO} {one.recalls[0]}", one) for one in chosen),
     ]
     return {one.name: one for one in made}
 
@@ -67,8 +68,7 @@ def build(name: str, system: str) -> dict[str, Any]:
     """Build one system; return wall-clock and processor seconds, reading the vectors left out."""
     made = vectors(name)
     one = systems(name, *made.documents.shape)[system]
-    shutil.rmtree(one.folder, ignore_errors=True)
-    one.folder.mkdir(parents=True)
+    one.folder.mkdir(parents=True, exist_ok=True)
     gc.collect()
     started, worked = time.perf_counter(), time.process_time()
     one.build(made)
@@ -90,12 +90,13 @@ def ask(name: str) -> dict[str, Any]:
         def share(search: Any, k: int = rounds.K, rows: Any = one.rows) -> list[float]:
             return rounds.recalls(made, truth, rows(search(every, k)))
 
-        for recall in rounds.RECALLS:
+        for recall in one.recalls:
             effort, search = one.reaching(recall, lambda search, share=share: share(search)[1])
             few, many = share(search), share(search, rounds.DEPTHS[-1])
             print(f"{name} {label} {recall}: {effort} {few}", file=sys.stderr, flush=True)
-            searches[f"{label} {recall}"] = search
-            found[f"{label} {recall}"] = {
+            key = label if label.endswith(str(recall)) else f"{label} {recall}"
+            searches[key] = search
+            found[key] = {
                 "system": label,
                 "asked": recall,
                 "effort": effort,
@@ -135,7 +136,7 @@ def measured(name: str, *, again: bool) -> dict[str, Any]:
             kept.write_text(json.dumps(builds))
     rows = in_a_process("ask", name)
     for row in rows.values():
-        row |= builds.get(row["system"], {})
+        row |= builds.get(row["system"].replace("Collection.search", "Retriever"), {})
     del facts["systems"]
     return {**facts, "rows": rows, "to_best_peer": rounds.ratios(rows)}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ann.system import Rows, Search, System
+from benchmarks.ann.system import RECALLS, Rows, Search, System
 from benchmarks.ann.vectors import Matrix, Vectors
 from indexes.store import Store
 from indexes.vectors.tuning import tune
@@ -54,43 +54,38 @@ def stored(folder: Path, vectors: Vectors) -> None:
 class Ours(System):
     """An index of ours over stored vectors, at the level of its searcher.
 
-    Its search parameters are chosen by `tune` for the queries.
+    `ann` is its structure; for `auto`, that for the recall of `recalls`. Its search parameters are
+    those that `tune` chooses for the queries.
     """
 
-    def __init__(self, name: str, folder: Path, library: Path, ann: str) -> None:
-        super().__init__(name, folder)
-        self.library, self.ann = library, ann
-
-    @property
-    def index(self) -> str:
-        """The name of the index in the collection."""
-        return self.ann.replace(",", "-")
+    def __init__(
+        self, name: str, library: Path, ann: str, recalls: Sequence[float] = RECALLS
+    ) -> None:
+        super().__init__(name, library, recalls)
+        self.ann, self.index = ann, name.replace(",", "-").replace(" ", "-")
 
     def build(self, vectors: Vectors) -> None:
-        with Collection.open(self.library) as library:
+        asked = self.recalls[0] if len(self.recalls) == 1 else None
+        with Collection.open(self.folder) as library:
             if self.index in library.index_names():
                 library.drop(self.index)
-            library.build(self.index, vectors=GIVEN, ann=self.ann)
+            library.build(self.index, vectors=GIVEN, ann=self.ann, recall=asked)
 
     def open(self, vectors: Vectors) -> None:
         self._queries = vectors.queries
-        self._store = Store.open(self.library)
+        self._store = Store.open(self.folder)
         with self._store.snapshot() as now:
             searcher: Any = now.searchers.of(self.index)
         self._searcher = searcher
         self._keys = np.sort(np.concatenate([block.keys for block in searcher.blocks]))
 
     def reaching(self, recall: float, reached: Callable[[Search], float]) -> tuple[Any, Search]:
-        searcher = self._searcher
-        if searcher.structure is None:
-            return {}, self._search_with(searcher)
-        hidden = searcher.deleted
-        chosen = tune(searcher.structure, searcher.blocks, hidden, recall, self._queries).search
-        tuned = replace(searcher, structure=searcher.structure.using(chosen), _prefilters={})
-        return dict(chosen), self._search_with(tuned)
-
-    def _search_with(self, searcher: Any) -> Search:
-        return lambda part, k: searcher.search(self._queries[part], k)
+        searcher, chosen = self._searcher, {}
+        if structure := searcher.structure:
+            hidden = searcher.deleted
+            chosen = dict(tune(structure, searcher.blocks, hidden, recall, self._queries).search)
+            searcher = replace(searcher, structure=structure.using(chosen), _prefilters={})
+        return chosen, lambda part, k: searcher.search(self._queries[part], k)
 
     def rows(self, answer: Any) -> Rows:
         rows: Rows = np.searchsorted(self._keys, answer.keys)
@@ -100,34 +95,38 @@ class Ours(System):
     def size(self) -> int:
         """Bytes of the structure; the vectors, which every index shares, are not counted."""
         row = self._store.index(self.index)
-        return (self.library / row.file).stat().st_size if row.file else 0
+        return (self.folder / row.file).stat().st_size if row.file else 0
 
 
 class Whole(Ours):
-    """The same structure asked through `Collection.search`: with texts, ids and checks.
+    """An index of `Ours` asked through `Collection.search`: with texts, ids and checks.
 
     The encoder has the vectors of the queries.
     """
 
-    def open(self, vectors: Vectors) -> None:
-        super().open(vectors)
-        self._vectors, self._collection = vectors, Collection.open(self.library)
+    def __init__(self, name: str, of: Ours) -> None:
+        super().__init__(of.name, of.folder, of.ann, of.recalls)
+        self.name = name
+
+    def build(self, vectors: Vectors) -> None:
+        """Build nothing: the index is there."""
 
     def reaching(self, recall: float, reached: Callable[[Search], float]) -> tuple[Any, Search]:
-        name, collection = f"{self.index}-{recall}", self._collection
-        if name not in collection.index_names():
-            collection.build(name, vectors=GIVEN, ann=self.ann, recall=recall)
-        collection.use(name, Given(self._vectors))
-        asked = list(self._vectors.asked)
-        report = collection.tune(name, recall=recall, queries=asked)
+        collection, asked = Collection.open(self.folder), self._vectors.asked
+        collection.use(self.index, Given(self._vectors))
+        report = collection.tune(self.index, recall=recall, queries=asked)
 
         def search(part: slice, k: int) -> Any:
             texts = asked[part]
             if len(texts) == 1:
-                return [collection.search(texts[0], index=name, k=k)]
-            return collection.search_many(texts, index=name, k=k)
+                return [collection.search(texts[0], index=self.index, k=k)]
+            return collection.search_many(texts, index=self.index, k=k)
 
         return dict(report.search), search
+
+    def open(self, vectors: Vectors) -> None:
+        super().open(vectors)
+        self._vectors = vectors
 
     def rows(self, answer: Any) -> Rows:
         return np.array([[int(hit.doc_id) for hit in hits] for hits in answer])

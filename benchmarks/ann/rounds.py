@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ann.system import Search
+from benchmarks.ann.system import RECALLS, Search
 from benchmarks.ann.vectors import Vectors
 
-__all__ = ["DEPTHS", "RECALLS", "K", "exact", "ratios", "recalls", "timed"]
+__all__ = ["DEPTHS", "K", "exact", "ratios", "recalls", "timed"]
 
 K, DEPTHS = 10, (1, 10, 100)
-RECALLS = (0.95, 0.99)
-ROUNDS, BATCH, ALONE, TURN, UNCOUNTED = 7, 500, 200, 25, 3
+ROUNDS, BATCH, ALONE, TURN, UNCOUNTED = 5, 500, 100, 25, 3
 # Tolerance of a score in single precision.
 TOLERANCE = 1e-6
 PEERS = ("hnswlib", "usearch", "FAISS HNSW32")
@@ -97,7 +96,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def ratios(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare `auto` with the best peer at each recall, by the rounds: a batch, and one query.
+    """Compare all others with the best peer at each recall: a batch, one query, and the build.
 
     The best peer is the one that answers most queries per processor second in a batch.
     """
@@ -108,9 +107,11 @@ def ratios(rows: Mapping[str, Any]) -> dict[str, Any]:
         if not peers:
             continue
         best = max(peers, key=lambda row: row["batch_per_cpu_s"]["median"])
-        for ours in [row for row in rows.values() if row["asked"] == recall and row not in peers]:
+        for name, ours in rows.items():
+            if ours["asked"] != recall or ours["system"] in PEERS:
+                continue
             pairs = list(zip(ours["rounds"], best["rounds"], strict=True))
-            found[f"{ours['system']} {recall}"] = {
+            found[name] = {
                 "best_peer": best["system"],
                 "batch": _spread([one[0] / other[0] for one, other in pairs]),
                 "alone": _spread([other[1] / one[1] for one, other in pairs]),

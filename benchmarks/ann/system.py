@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from benchmarks.ann.vectors import Vectors
 
-__all__ = ["Rows", "Search", "System"]
+__all__ = ["RECALLS", "Rows", "Search", "System"]
 
+RECALLS = (0.95, 0.99)
 Rows = NDArray[np.int64]
 # Some of the queries, by their places, and the number of neighbors; what is found, as it comes.
 Search = Callable[[slice, int], Any]
@@ -22,8 +23,9 @@ Search = Callable[[slice, int], Any]
 class System(ABC):
     """A structure over vectors, in a folder of its own."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.folder = name, folder
+    def __init__(self, name: str, folder: Path, recalls: Sequence[float] = RECALLS) -> None:
+        """Name a structure, and the recalls@10 for which it is measured."""
+        self.name, self.folder, self.recalls = name, folder, recalls
 
     @abstractmethod
     def build(self, vectors: Vectors) -> None:
