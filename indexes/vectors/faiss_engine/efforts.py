@@ -57,11 +57,11 @@ def cost(index: Any, search: Mapping[str, float]) -> float:
         rows = float(part.ntotal)
         if isinstance(part, faiss.IndexHNSW):
             # It looks at most of the links of every node that it visits.
-            links = 2 * part.hnsw.nb_neighbors(1)
+            links = 2 * int(part.hnsw.nb_neighbors(1))
             number = BYTE_OF_CODE if is_rough(part) else BYTE_OF_VECTOR
             size = int(part.storage.sa_code_size())
-            visits = search["efSearch"] * (NODE + links * number * size / 2)
-            return visits + candidates * (CANDIDATE + CANDIDATE_NUMBER * dim)
+            total = search["efSearch"] * (NODE + links * number * size / 2)
+            return total + candidates * (CANDIDATE + CANDIDATE_NUMBER * dim)
         if isinstance(part, faiss.IndexIVF):
             total += part.nlist * 4 * dim * BYTE_OF_VECTOR + search["nprobe"] * CELL
             rows *= search["nprobe"] / part.nlist

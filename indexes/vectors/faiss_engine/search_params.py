@@ -63,7 +63,10 @@ class SearchParameters:
         """
         if isinstance(part, faiss.IndexHNSW):
             wanted = k if is_rough(part) else 2 * k
-            return {"efSearch": int((self.efSearch or max(MIN_EF_SEARCH, wanted)) / share)}
+            # What was chosen is for few neighbors, and below `k` it loses some.
+            enough = self.efSearch if k <= TUNED_FOR else None
+            visited = enough or max(self.efSearch or MIN_EF_SEARCH, wanted)
+            return {"efSearch": int(visited / share)}
         if isinstance(part, faiss.IndexIVF):
             nprobe = self.nprobe or max(MIN_NPROBE, part.nlist // 8)
             return {"nprobe": min(part.nlist, int(nprobe / share))}

@@ -1,7 +1,9 @@
 """`--ann auto`, `--recall` and `tune`: structures chosen by size and tuned to a recall."""
 
 import json
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from indexes.errors import InputError
@@ -25,7 +27,9 @@ def few_are_many(monkeypatch):
 
 @pytest.fixture
 def library(collection):
-    collection.add(Document(str(n), text) for n, text in enumerate(TEXTS))
+    collection.add(
+        Document(str(n), text, metadata={"rest": n % 40}) for n, text in enumerate(TEXTS)
+    )
     collection.build("exact", HashingEmbedder(32), ann="exact")
     return collection
 
@@ -37,6 +41,10 @@ def definition(collection, index):
 def answers(collection, index):
     found = collection.search_many(TEXTS[:50], index=index)
     return [[(hit.doc_id, hit.score) for hit in hits] for hits in found]
+
+
+def score_of(hit):
+    return hit.score
 
 
 def scores(collection, index):
@@ -55,6 +63,22 @@ def test_auto_is_the_default_and_reaches_98_percent(library):
     shown = succeed("info", str(library.path))
     assert "recall@10 asked" in shown
     assert "processor time" in shown
+
+
+@pytest.mark.parametrize("ann", ["auto", "HNSW16"])
+def test_a_filter_keeps_the_recall(library, ann):
+    library.build("tuned", vectors="exact", ann=ann, recall=0.95)
+    for share in (2, 5, 20):
+        where = {"rest": {"in": list(range(0, 40, share))}}
+        found, true = (
+            library.search_many(TEXTS[:50], index=index, where=where)
+            for index in ("tuned", "exact")
+        )
+        pairs = [
+            (Counter(map(score_of, a)), Counter(map(score_of, b)))
+            for a, b in zip(found, true, strict=True)
+        ]
+        assert np.mean([(a & b).total() / b.total() for a, b in pairs]) >= 0.94
 
 
 def test_few_vectors_are_searched_exactly_until_there_are_many(collection):
