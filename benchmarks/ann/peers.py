@@ -19,7 +19,7 @@ __all__ = ["Bare", "FaissGraph", "Hnswlib", "Usearch"]
 # Each about a twelfth more than the one before.
 EFFORTS = sorted({round(10 * 1.08**step) for step in range(72)})
 PROBES = sorted({round(1.15**step) for step in range(60)})
-DEPTHS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+DEPTHS = (16, 24, 32, 48, 64, 96, 128)
 LINKS = 32
 
 
