@@ -7,23 +7,19 @@ graph of one node per passage links them to one another alone, and no search lea
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from indexes.neighbors import NO_KEY, Keys, Neighbors, best, nothing
+from indexes.neighbors import NO_KEY, Keys, Neighbors, best, is_among, nothing
 from indexes.vectors.blocks import Block, live
 
 NO_KEYS: Keys = np.empty(0, np.int64)
 # At the end of a file in which nodes are shared, before the number of further keys.
 MARK = b"\x89equals\n"
-# The golden ratio in 64 bits, which spreads the bits of a word.
-MIXER = np.uint64(0x9E3779B97F4A7C15)
-HASHED_ROWS = 4_096
 FOOTER_BYTES = len(MARK) + 8
 
 
@@ -82,7 +78,7 @@ class Nodes:
 
         Equal vectors have equal scores. Of a node at most its `k` lowest keys can be among them.
         """
-        if not len(self.keys) or not np.isin(found.keys, self._owners).any():
+        if not is_among(found.keys, self._owners).any():  # owners ascend
             return Neighbors(found.keys[:, :k], found.scores[:, :k])
         rows = [self._expanded(keys, scores, k) for keys, scores in found.lists()]
         out = nothing(len(rows), max(len(keys) for keys, _ in rows))
@@ -113,8 +109,7 @@ def duplicates(blocks: Sequence[Block], deleted: Keys) -> tuple[Keys, Keys]:
     once in 10^7 collections, and then still have their own exact scores.
     """
     keys = np.concatenate([NO_KEYS, *(np.setdiff1d(block.keys, deleted) for block in blocks)])
-    parts = [_hashes(live(block, deleted).vectors) for block in blocks]
-    hashes = np.concatenate([np.empty(0, np.uint64), *parts])
+    hashes = np.fromiter(_hashes(blocks, deleted), np.int64, len(keys))
     order = np.lexsort((keys, hashes))
     keys, hashes = keys[order], hashes[order]
     starts = np.ones(len(keys), np.bool_)
@@ -125,25 +120,10 @@ def duplicates(blocks: Sequence[Block], deleted: Keys) -> tuple[Keys, Keys]:
     return further[order], owners[order]
 
 
-def _hashes(vectors: NDArray[np.floating]) -> NDArray[np.uint64]:
-    """Return a hash of the bits of each row, (rows,): a sum of mixed words, multiplied by odd ones.
-
-    Multilinear hashing (Lemire and Kaser, 2014, Strongly universal string hashing is fast), of
-    words that are mixed before, as numbers of single precision often end in zeros.
-    """
-    size = vectors.shape[1] * vectors.itemsize
-    word = next(word for word in (np.uint64, np.uint32, np.uint16) if size % word().itemsize == 0)
-    count = size // word().itemsize
-    factors = 2 * np.random.default_rng(0).integers(1 << 63, size=count, dtype=np.uint64) + 1
-    hashes = np.empty(len(vectors), np.uint64)
-    for start in range(0, len(vectors), HASHED_ROWS):
-        part = slice(start, start + HASHED_ROWS)
-        words = np.ascontiguousarray(vectors[part]).view(word).astype(np.uint64)
-        words *= MIXER
-        words ^= words >> np.uint64(32)
-        words *= factors
-        np.add.reduce(words, axis=1, out=hashes[part])
-    return hashes
+def _hashes(blocks: Sequence[Block], deleted: Keys) -> Iterator[int]:
+    # A block at a time: with deleted rows, its live ones are a copy.
+    for block in blocks:
+        yield from (hash(row.tobytes()) for row in np.asarray(live(block, deleted).vectors))
 
 
 def pack_further(keys: Keys, owners: Keys) -> bytes:

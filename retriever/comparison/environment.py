@@ -70,7 +70,9 @@ def _words(info: IndexInfo) -> list[str]:
         return ["--cascade", first, "--rerank", *words, "--depth", str(options["depth"])]
     if info.parts:
         return _fusion_words(info)
-    ann = ["--ann", info.factory] if kind_of(info.kind).has_structure else []
+    ann = [] if info.automatic else ["--ann", info.factory]
+    if info.recall_asked is not None:
+        ann += ["--recall", f"{info.recall_asked:g}"]
     if info.queries_by:
         vectors = next(iter(info.vectors_shared_with), info.embedding)
         return ["--vectors", vectors, "--queries-by", info.queries_by, *ann]

@@ -107,7 +107,8 @@ def parameters_of(index: Any, k: int, chosen: SearchParameters) -> dict[str, flo
     effort: dict[str, float] = {}
     for part in layers(index):
         effort |= chosen.effort_of(part, chosen.candidates(chosen.fewest(index), k))
-    depth = chosen.depth_of(index)
+    fewest = chosen.fewest(index)
+    depth = chosen.candidates(fewest, k) if fewest else chosen.depth_of(index)
     return effort | ({"depth": depth} if depth else {})
 
 
