@@ -60,7 +60,7 @@ def prepare(name: str) -> dict[str, Any]:
     made = vectors(name)
     stored(collection_folder("ann") / name / "library", made)
     rows, dim = made.documents.shape
-    facts = {"rows": rows, "dim": dim, "queries": len(made.queries), "checksum": made.checksum}
+    facts = {"count": rows, "dim": dim, "queries": len(made.queries), "checksum": made.checksum}
     return {**facts, "systems": list(systems(name, rows, dim))}
 
 

@@ -50,7 +50,7 @@ def ann_tables() -> str:
     kept = result("ann")
     titles = {"glove": "GloVe", "arxiv": "arXiv"}
     drawn = [
-        table(one, f"{titles[name]}, {one['rows']:,} x {one['dim']}")
+        table(one, f"{titles[name]}, {one['count']:,} x {one['dim']}")
         for name, one in kept["sets"].items()
     ]
     return "\n\n".join([*drawn, certificate_line(kept["certificate"])])
