@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -146,12 +147,13 @@ class _Folder:
 
 def _no_file(entry: os.DirEntry[str]) -> str:
     """Return why an entry is not a file that can be read to its end; "" if it may be one."""
-    if entry.is_dir():
-        return "a link to a folder, which is not followed"
-    # A link to nowhere is not read, which is an error.
-    if entry.is_file() or not Path(entry.path).exists():
-        return ""
-    return "a pipe, a socket or a device"
+    # That a link leads nowhere, or to itself, is an error when it is read.
+    with contextlib.suppress(OSError):
+        if entry.is_dir():
+            return "a link to a folder, which is not followed"
+        if not entry.is_file() and Path(entry.path).exists():
+            return "a pipe, a socket or a device"
+    return ""
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:

@@ -4,28 +4,38 @@ import io
 import zipfile
 import zlib
 
-WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
-_TYPES = """<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
-<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>
-<Override PartName="/word/document.xml" ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/>
-<Override PartName="/docProps/core.xml" ContentType="application/vnd.openxmlformats-package.core-properties+xml"/>
+SCHEMAS = "http://schemas.openxmlformats.org"
+WORD = f"{SCHEMAS}/wordprocessingml/2006/main"
+_OFFICE = "application/vnd.openxmlformats"
+_DOCUMENT = f"{_OFFICE}-officedocument.wordprocessingml.document.main+xml"
+_TYPES = f"""<?xml version="1.0"?>
+<Types xmlns="{SCHEMAS}/package/2006/content-types">
+<Default Extension="rels" ContentType="{_OFFICE}-package.relationships+xml"/>
+<Override PartName="/word/document.xml" ContentType="{_DOCUMENT}"/>
+<Override PartName="/docProps/core.xml" ContentType="{_OFFICE}-package.core-properties+xml"/>
 </Types>"""
-_RELATIONS = """<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">
-<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/>
-<Relationship Id="r2" Type="http://schemas.openxmlformats.org/package/2006/relationships/metadata/core-properties" Target="docProps/core.xml"/>
+_KINDS = f"{SCHEMAS}/package/2006/relationships"
+_RELATIONS = f"""<?xml version="1.0"?>
+<Relationships xmlns="{_KINDS}">
+<Relationship Id="r1" Type="{SCHEMAS}/officeDocument/2006/relationships/officeDocument"
+ Target="word/document.xml"/>
+<Relationship Id="r2" Type="{_KINDS}/metadata/core-properties" Target="docProps/core.xml"/>
 </Relationships>"""
-_CORE = """<?xml version="1.0"?><cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title></cp:coreProperties>"""
+_CORE = """<?xml version="1.0"?>
+<cp:coreProperties xmlns:cp="{schemas}/package/2006/metadata/core-properties"
+ xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title></cp:coreProperties>"""
 
 
 def docx(*paragraphs, title="", body="", doctype="", extra=()):
     """Return a Word document of some paragraphs, or of XML; `extra` are more parts, by name."""
     body = body or "".join(f"<w:p><w:r><w:t>{one}</w:t></w:r></w:p>" for one in paragraphs)
-    document = f'<?xml version="1.0"?>{doctype}<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>'
+    body = f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>'
+    document = f'<?xml version="1.0"?>{doctype}{body}'
     parts = {
         "[Content_Types].xml": _TYPES,
         "_rels/.rels": _RELATIONS,
         "word/document.xml": document,
-        "docProps/core.xml": _CORE.format(title=title),
+        "docProps/core.xml": _CORE.format(schemas=SCHEMAS, title=title),
         **dict(extra),
     }
     buffer = io.BytesIO()

@@ -38,7 +38,7 @@ def require(package: str, what: str) -> None:
         )
 
 
-def check_size(size: int, most: int = MOST_BYTES) -> None:
+def check_size(size: int, most: int) -> None:
     """Refuse a document that is too large."""
     if size > most:
         raise InputError(f"has more than {most >> 20} MiB as one document. Split it.")

@@ -7,7 +7,7 @@ import zipfile
 from typing import Any
 
 from indexes.errors import InputError
-from retriever.formats.files.content import MOST_MARKUP, Content, check_size
+from retriever.formats.files.content import MOST_BYTES, MOST_MARKUP, Content, check_size
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -59,7 +59,7 @@ def _check_unpacked(raw: bytes) -> None:
     """Refuse a file that unpacks to far more; no part unpacks to more than it declares."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         parts = archive.infolist()
-    check_size(sum(part.file_size for part in parts))
+    check_size(sum(part.file_size for part in parts), MOST_BYTES)
     markup = [part.file_size for part in parts if part.filename.endswith((".xml", ".rels"))]
     check_size(sum(markup), MOST_MARKUP)
 

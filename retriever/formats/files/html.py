@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
+from typing import Any
 
 from indexes.errors import InputError
 from retriever.formats.files.content import MOST_MARKUP, Content, check_size
 from retriever.formats.files.plain import marked_encoding
 
+MAIN = "main, [role=main]"
 # Not text, or links to other pages.
 LEFT_OUT = "script, style, template, noscript, nav, svg, iframe, object, canvas, [hidden]"
 # Between these and what surrounds them, a line ends.
@@ -33,7 +35,8 @@ _WINDOWS = ("windows-1252", "iso8859-1", "ascii")
 def read_html(raw: bytes) -> Content:
     """Return the text of a page: a line for each block, without scripts, styles and navigation.
 
-    The title is that of the page, else its first `h1`. Nothing is loaded or run.
+    Where a page marks its main content, that is the text. The title is that of the page, else its
+    first `h1`. Nothing is loaded or run.
     """
     from selectolax.lexbor import LexborHTMLParser
 
@@ -50,9 +53,13 @@ def read_html(raw: bytes) -> Content:
         node.insert_after(_BREAK)
     for node in tree.css(CELLS):
         node.insert_after(" ")
-    lines = tree.root.text().split(_BREAK) if tree.root else ()
-    text = "\n".join(line for one in lines if (line := " ".join(one.split())))
+    text = next(filter(None, map(_lines, (tree.css_first(MAIN), tree.root))), "")
     return Content(text, shown, lack="" if text else "no text in the page")
+
+
+def _lines(node: Any) -> str:
+    lines = node.text().split(_BREAK) if node else ()
+    return "\n".join(line for one in lines if (line := " ".join(one.split())))
 
 
 def decode_html(raw: bytes) -> str:

@@ -55,7 +55,7 @@ def read_pdf(raw: bytes) -> Content:
     except Exception as error:  # pypdf raises anything for a damaged file
         what = str(error) or type(error).__name__
         raise InputError(f"cannot be read as PDF ({what})") from None
-    text = "\n".join(pages).translate(_CONTROL).encode(errors="replace").decode()
+    text = "\n".join(map(str.strip, pages)).translate(_CONTROL).encode(errors="replace").decode()
     text = _DIVIDED.sub(_joined, text)
     if not text.strip():
         lack = f"no text on {pluralize(len(pages), 'page')}, only images; recognize it first (OCR)"

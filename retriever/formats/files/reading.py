@@ -63,7 +63,7 @@ def read_file(source: Source, doc_id: str, place: str, note: Callable[[str], Non
     with open_source(source, how.starts) as stream:
         raw = stream.read(MOST_BYTES + 1)
     try:
-        check_size(len(raw))
+        check_size(len(raw), MOST_BYTES)
         content = how.read(raw) if raw else Content("", lack="empty (0 bytes)")
         if content.lack or not (content.title or content.text.strip()):
             return SkippedFile(place, content.lack or "no text")
