@@ -10,7 +10,7 @@ from typing import Any
 from indexes.document import Document
 from indexes.errors import BadRecord, FileFormatError, InputError
 from retriever.formats.files.kinds import FILE_ENDINGS, FILE_KINDS, ending_of
-from retriever.formats.files.plain import looks_like_text
+from retriever.formats.files.plain import text_head
 from retriever.formats.files.reading import check_package, read_file, read_image
 from retriever.formats.folders import Item, Notes, read_folder
 from retriever.formats.records import (
@@ -27,6 +27,7 @@ from retriever.images.check import check_image, require_pillow
 IsKnown = Callable[[str, str], bool]
 DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
 
+_OBJECTS = ('{"', "[{")
 ENDINGS = ROW_ENDINGS | FILE_ENDINGS
 
 
@@ -160,14 +161,18 @@ def _read_path(name: str, kind: str | None, image: str | None) -> Iterator[Item]
 
 
 def _kind_by_content(name: str) -> str | None:
-    """Return the kind of a file whose name has no extension, if its content is text."""
+    """Return the kind of a file whose name has no extension, if its content is text.
+
+    What starts as objects in JSON more likely holds many documents: its format has to be given.
+    """
     if name == STDIN or ending_of(Path(name).name) or not Path(name).is_file():
         return None
     source = Source(name, "text", name.lower().endswith(".gz"))
     try:
-        return "text" if looks_like_text(source) else None
+        head = text_head(source)
     except FileFormatError:
         return None
+    return None if head is None or head.lstrip().startswith(_OBJECTS) else "text"
 
 
 def _read_file(source: Source) -> Iterator[Item]:

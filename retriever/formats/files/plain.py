@@ -47,8 +47,8 @@ def read_plain(raw: bytes) -> Content:
     return Content(decode(raw))
 
 
-def looks_like_text(source: Source) -> bool:
-    """Return whether a file starts as text does: in UTF-8, without a NUL.
+def text_head(source: Source) -> str | None:
+    """Return how a text starts; None if the file does not start as text in UTF-8 without a NUL.
 
     Raises:
         InputError: it cannot be read.
@@ -56,11 +56,10 @@ def looks_like_text(source: Source) -> bool:
     """
     with open_source(source, ENCODINGS) as stream:
         head = stream.read(SNIFFED)
-    if marked_encoding(head):
-        return True
+    encoding = marked_encoding(head) or "utf-8"
     try:
         # A character may be cut at the end.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
-        return False
-    return b"\0" not in head
+        return None
+    return None if "\0" in text else text

@@ -17,7 +17,7 @@ from retriever.formats.files.docx import read_docx
 from retriever.formats.files.html import read_html
 from retriever.formats.files.markdown import read_markdown
 from retriever.formats.files.pdf import read_pdf
-from retriever.formats.files.plain import looks_like_text, read_plain
+from retriever.formats.files.plain import read_plain, text_head
 from retriever.formats.records import ImageColumn, document_or_bad
 from retriever.formats.sources import ENCODINGS, PDF, ZIP, Signature, Source, open_source
 
@@ -79,7 +79,7 @@ def read_if_text(source: Source, doc_id: str, place: str, note: Callable[[str], 
     """Return the document of a file that may be text or not, by its content."""
     source = replace(source, kind="text")
     try:
-        if not looks_like_text(source):
+        if text_head(source) is None:
             return SkippedFile(place, NOT_TEXT)
         found = read_file(source, doc_id, place, note)
     except FileFormatError:

@@ -389,6 +389,7 @@ def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
         ("a.json", b' [\n {"id": 1}\n]', "one JSON array; expected one object per line."),
         ("a.py", b"x", "has the unknown extension '.py'. Known extensions: .jsonl, .ndjson"),
         ("a.py", b"x", "the format with --format (jsonl, csv, tsv, parquet, text, markdown"),
+        ("corpus", JSONL, "has no extension. Known extensions: .jsonl"),
         ("corpus", b"x\0", "has no extension. Known extensions: .jsonl"),
         ("corpus", PARQUET, "has no extension. Known extensions: .jsonl"),
     ],

@@ -8,7 +8,7 @@ import socket
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexes.document import Document
@@ -25,6 +25,7 @@ from retriever.formats import read_documents, read_records
 from retriever.formats.files import reading
 from tests.support.files import docx, pdf
 from tests.support.format_files import write
+from tests.support.laws import examples
 from tests.support.pictures import picture
 from tests.support.toy import exactly, refused
 
@@ -313,6 +314,7 @@ def visible(folder):
 
 
 @pytest.mark.filterwarnings("ignore::indexes.errors.FileNote")
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES)
 def test_every_file_is_one_document_or_listed_once_with_a_reason(tmp_path_factory, tree):
     folder = tmp_path_factory.mktemp("law")

@@ -3,10 +3,12 @@
 import pytest
 
 from indexes.document import Document
-from indexes.errors import BadRecord, SkippedFile
+from indexes.errors import BadRecord, InputError, SkippedFile
 from retriever.formats import read_documents
+from retriever.formats.files import html as module
 from retriever.formats.files.html import read_html
 from tests.support.format_files import write
+from tests.support.toy import refused
 
 PAGE = """<!DOCTYPE html><html><head><title> Tax &amp;
  duty </title><style>p { color: red }</style><script>var a = "<p>no</p>"</script></head>
@@ -61,6 +63,12 @@ def test_pages_that_cannot_be_used_have_a_reason(tmp_path):
     for page in ("<title>App</title><div id=root></div><script>x</script>", "<!-- x -->", " "):
         path = write(tmp_path / "a.html", page)
         assert list(read_documents(path)) == [SkippedFile(str(path), "no text in the page")]
+
+
+def test_a_page_that_is_too_large_is_refused(monkeypatch):
+    monkeypatch.setattr(module, "MOST_MARKUP", 1 << 20)
+    message = r"has more than 1 MiB as one document\. Split it"
+    refused(InputError, message, read_html, b"<p>" * (1 << 19))
 
 
 def test_a_page_of_many_blocks_and_broken_markup_are_read():

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexes.document import Document
@@ -10,6 +10,7 @@ from indexes.errors import FileNote
 from retriever.formats import read_documents
 from retriever.formats.files.markdown import first_heading, read_markdown
 from tests.support.format_files import write
+from tests.support.laws import examples
 
 NOTE = """---
 title: Tax return
@@ -167,6 +168,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_any_metadata_written_as_yaml_is_read_back(metadata):
     # Quoted, as PyYAML writes texts plain that are dates of YAML 1.2.
