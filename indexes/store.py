@@ -124,7 +124,7 @@ class Store(Reader):
                 writes = pending.changes.count > 0
                 with self.catalog.writing() if writes else contextlib.nullcontext():
                     ingest.apply(pending)
-            if not ingest.total_bad:
+            if not ingest.total_bad and not ingest.total_skipped:
                 # Computed again: a file may have been changed while it was read.
                 self._remember_source(fingerprint, source(), ingest.count)
         return ingest.added()

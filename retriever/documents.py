@@ -60,9 +60,10 @@ class Documents:
     ) -> Added:
         """Insert or update documents by `doc_id`.
 
-        A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), an image, a
-        folder of `.txt`, `.md` and images (`.jpg`, `.jpeg`, `.png`, `.webp`), `-` for standard
-        input, or any iterable of documents or mappings. Sources are streamed and committed every
+        A source is a file (JSON lines, CSV, TSV, Parquet, text, Markdown, HTML, PDF, Word; each
+        also gzipped), an image, a folder of such files (not of tables), `-` for standard input, or
+        any iterable of documents or mappings: see `formats.read_documents`. A file that is no
+        document is left out, and listed in the result. Sources are streamed and committed every
         few seconds: an interrupted call, when repeated, resumes by content. An unchanged document
         costs nothing; a changed one is embedded again by the next `build`. An id may occur once in
         a call.
@@ -90,7 +91,7 @@ class Documents:
             ]
         )
         spans = self.split.spans if self.split else None
-        known = SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}")
+        known = SourceFingerprint(sources, f"3 {format} {skip_bad} {self.split}")
         paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
         return self._store.add(
             records,

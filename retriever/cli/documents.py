@@ -14,8 +14,10 @@ from retriever.cli.output import note, print_json, progress_bar
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet", "text", "image")
+FORMATS = ("jsonl", "csv", "tsv", "parquet", "text", "markdown", "html", "pdf", "docx", "image")
 LISTED = 10
+# Of the files that are skipped for one reason.
+NAMED = 3
 
 
 @click.command()
@@ -60,8 +62,10 @@ def add(
 ) -> None:
     """Add documents to the collection LIBRARY; create it if needed.
 
-    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, .txt and .md, each also gzipped; images
-    (.jpg, .jpeg, .png, .webp); folders of texts and images; or - for standard input. A document
+    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet; texts (.txt, .md, .rst, .html, .pdf,
+    .docx and others), each also gzipped; images (.jpg, .jpeg, .png, .webp); folders of texts and
+    images, with metadata from the front matter of Markdown; or - for standard input. A file that is
+    no document is skipped with the reason; --format text reads every text in a folder. A document
     with a known id is updated; an id may occur once per call. Work is committed every few seconds:
     run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
@@ -126,15 +130,34 @@ def _report(library: Path, added: Added, documents: int, as_json: bool, done: st
     from indexes.errors import pluralize
     from retriever.records import added_record
 
-    note(*(f"skipped {record}" for record in added.skipped[:LISTED]))
-    if added.skipped_total > LISTED:
-        note(f"skipped {added.skipped_total - LISTED:,} more")
+    note(*skipped_notes(added))
     if as_json:
         print_json(added_record(added, documents))
         return
     counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
     done = done or f"{counts}, {added.skipped_total:,} skipped"
     click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
+
+
+def skipped_notes(added: Added) -> list[str]:
+    """Return what to say about skipped records, and about skipped files, together by reason."""
+    from indexes.errors import SkippedFile, first_of, pluralize
+
+    files: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for one in added.skipped:
+        if isinstance(one, SkippedFile):
+            files.setdefault(one.reason, []).append(one.place)
+        elif len(notes) < LISTED:
+            notes.append(f"skipped {one}")
+    said = len(notes)
+    for reason, places in [*files.items()][:LISTED]:
+        what = f"{pluralize(len(places), 'file')}, " if len(places) > 1 else ""
+        notes.append(f"skipped {what}{first_of(places, NAMED)}: {reason}")
+        said += len(places)
+    if added.skipped_total > said:
+        notes.append(f"skipped {added.skipped_total - said:,} more")
+    return notes
 
 
 @click.command()

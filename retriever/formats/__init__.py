@@ -1,8 +1,8 @@
 """Readers and writers for documents, queries, judgments, labels and runs."""
 
 from retriever.formats.documents import DocumentSource, check_source, read_documents, read_records
+from retriever.formats.files.kinds import is_image
 from retriever.formats.fingerprints import SourceFingerprint
-from retriever.formats.folders import is_image
 from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, write_qrels
 from retriever.formats.labels import UnjudgedDocument, write_label_file

@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from indexes.document import Document
-from indexes.errors import BadRecord, InputError
-from retriever.formats.folders import (
-    IMAGE_ENDINGS,
-    TEXT_ENDINGS,
-    Item,
-    read_folder,
-    read_image_file,
-    read_text_file,
-)
+from indexes.errors import BadRecord, FileFormatError, InputError
+from retriever.formats.files.kinds import FILE_ENDINGS, FILE_KINDS, ending_of
+from retriever.formats.files.plain import text_head
+from retriever.formats.files.reading import check_package, read_file, read_image
+from retriever.formats.folders import Item, Notes, read_folder
 from retriever.formats.records import (
     DOCUMENT_COLUMNS,
     IMAGE_COLUMNS,
@@ -31,7 +27,8 @@ from retriever.images.check import check_image, require_pillow
 IsKnown = Callable[[str, str], bool]
 DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
 
-ENDINGS = ROW_ENDINGS | dict.fromkeys(TEXT_ENDINGS, "text") | dict.fromkeys(IMAGE_ENDINGS, "image")
+_OBJECTS = ('{"', "[{")
+ENDINGS = ROW_ENDINGS | FILE_ENDINGS
 
 
 def read_documents(
@@ -48,13 +45,21 @@ def read_documents(
     - `.csv`, `.tsv`: a header row; empty metadata cells are omitted. CSV has RFC 4180 quotes; in
       TSV a quote is a character unless the whole file agrees with them (a `FileNote` says so).
     - `.parquet`: nulls are omitted, dates and times become ISO text, decimals floats.
-    - `.txt`, `.md`: one document with the file name as id.
+    - `.txt`, `.text`, `.rst`, `.org`, `.adoc`, `.asciidoc`, `.tex`, `.log`, and a file without
+      extension whose content is text: one document with the file name as id. Text is UTF-8, or
+      UTF-16 or UTF-32 with a byte-order mark.
+    - `.md`, `.markdown`, `.mdown`, `.mkd`: the same, with front matter in YAML (`---`) or TOML
+      (`+++`) as metadata. The title is that of the front matter, else the first heading, which also
+      stays in the text. Front matter that cannot be read stays in the text (a `FileNote` says so).
+    - `.html`, `.htm`, `.xhtml`, `.pdf`, `.docx`: one document with the text; the title is that of
+      its properties, else the first heading (not of PDF).
     - `.jpg`, `.jpeg`, `.png`, `.webp`: one document with this image, and no text.
-    - A folder: all texts and images below it, sorted, with relative paths as ids; hidden files and
-      folders are skipped.
+    - A folder: every file of these kinds below it, sorted, with relative paths as ids. Other files
+      are listed as `SkippedFile`, as are files without any text; hidden files and folders are
+      counted. With `format` text, all files are read that are text, whatever their extension.
 
-    Each but an image may be gzipped, with `.gz` after the extension. `format` (jsonl, csv, tsv,
-    parquet, text) overrides the extension; standard input defaults to jsonl and may be gzipped.
+    Each but an image may be gzipped, with `.gz` after the extension. `format` (`ENDINGS` has all)
+    overrides the extension; standard input defaults to jsonl and may be gzipped.
     Fields are the id (`_id`, `doc_id` or `id`), `text` and optionally `title`; every other field is
     metadata, and an object under `metadata` is merged into it. `image` names the field that holds
     the path of an image, relative to the file's folder; the text may then be missing. Each image is
@@ -66,8 +71,9 @@ def read_documents(
         FileFormatError: a file does not match its extension, is truncated, has an unknown
             extension, or is a table without an id or text column (or none of images). Raised during
             iteration where only reading can detect it.
-        InputError: `source` does not exist, cannot be read, or is neither path nor iterable, or a
-            folder has no texts or images; or there is an image, and no Pillow.
+        EmptySourceError: a folder has no document.
+        InputError: `source` does not exist, cannot be read, or is neither path nor iterable; or a
+            package is not installed that reads it.
     """
     return (item for _, item in read_records(source, format=format, image=image))
 
@@ -139,20 +145,42 @@ def _read_iterable(source: Iterable[object], image: str | None) -> Iterator[Item
 
 def _read_path(name: str, kind: str | None, image: str | None) -> Iterator[Item]:
     if name != STDIN and require_path(name).is_dir():
-        if kind is not None:
+        if kind not in (None, "text"):
             wrong = f"format '{kind}' is for files"
-            raise InputError(f"{name} is a folder, read as text and image files; {wrong}.")
-        return read_folder(name)
-    source = locate(name, kind, ENDINGS, "jsonl")
-    if source.kind == "text":
+            raise InputError(f"{name} is a folder, read as one document for each file; {wrong}.")
+        return read_folder(name, as_text=kind == "text")
+    source = locate(name, kind or _kind_by_content(name), ENDINGS, "jsonl")
+    if source.kind in FILE_KINDS:
         if name == STDIN:
-            raise InputError("Text on standard input has no id. Give a file, or use jsonl.")
-        return read_text_file(source, without_gz(Path(name).name))
-    if source.kind == "image":
-        if name == STDIN:
-            raise InputError("An image on standard input has no id. Give a file.")
-        return read_image_file(name, Path(name).name)
+            raise InputError(
+                f"A document ({source.kind}) on standard input has no id. Give a file."
+            )
+        check_package(source.kind, name)
+        return _read_file(source)
     return _read_rows(source, image)
+
+
+def _kind_by_content(name: str) -> str | None:
+    """Return the kind of a file whose name has no extension, if its content is text.
+
+    What starts as objects in JSON more likely holds many documents: its format has to be given.
+    """
+    if name == STDIN or ending_of(Path(name).name) or not Path(name).is_file():
+        return None
+    source = Source(name, "text", name.lower().endswith(".gz"))
+    try:
+        head = text_head(source)
+    except FileFormatError:
+        return None
+    return None if head is None or head.lstrip().startswith(_OBJECTS) else "text"
+
+
+def _read_file(source: Source) -> Iterator[Item]:
+    if source.kind == "image":
+        yield source.name, read_image(source.name, Path(source.name).name)
+        return
+    doc_id = without_gz(Path(source.name).name)
+    yield source.name, read_file(source, doc_id, source.name, Notes())
 
 
 def _read_rows(source: Source, image: str | None) -> Iterator[Item]:

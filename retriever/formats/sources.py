@@ -6,7 +6,7 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +30,19 @@ class Signature:
 
 GZIP = Signature(b"\x1f\x8b", "gzip data", "Rename it to end in .gz")
 PARQUET = Signature(b"PAR1", "a Parquet file", "Read it as parquet: by its extension or --format")
-_OTHERS = (
-    Signature(b"PK\3\4", "a zip archive or an office document", "Unpack it or export it as CSV"),
-    Signature(b"SQLite format 3\0", "an SQLite database", "Export its table as CSV"),
-    Signature(b"%PDF-", "a PDF", "Extract its text first"),
+ZIP = Signature(b"PK\3\4", "a zip archive or an office document", "Unpack it or export it as CSV")
+PDF = Signature(b"%PDF-", "a PDF", "Rename it to end in .pdf")
+ENCODINGS = (
     Signature(b"\xff\xfe\0\0", "UTF-32 text", "Save it as UTF-8"),
     Signature(b"\0\0\xfe\xff", "UTF-32 text", "Save it as UTF-8"),
     Signature(b"\xff\xfe", "UTF-16 text", "Save it as UTF-8"),
     Signature(b"\xfe\xff", "UTF-16 text", "Save it as UTF-8"),
+)
+_OTHERS = (
+    ZIP,
+    Signature(b"SQLite format 3\0", "an SQLite database", "Export its table as CSV"),
+    PDF,
+    *ENCODINGS,
 )
 UNMARKED = Signature(b"", "UTF-16 text without a byte-order mark", "Save it as UTF-8")
 
@@ -108,16 +113,17 @@ def without_gz(name: str) -> str:
 
 
 @contextmanager
-def open_source(source: Source) -> Iterator[io.BufferedReader]:
+def open_source(source: Source, starts: Sequence[Signature] = ()) -> Iterator[io.BufferedReader]:
     """Open the bytes of `source` from the start, decompressed if gzipped.
 
-    Bytes that do not match the name or the kind, or are truncated, are a `FileFormatError`, also
-    while reading inside the `with` block. Standard input stays open.
+    They may start with one of the signatures `starts`. Bytes that do not match the name or the
+    kind, or are truncated, are a `FileFormatError`, also while reading inside the `with` block.
+    Standard input stays open.
     """
     try:
         with ExitStack() as stack:
             raw = _open_raw(source.name, stack)
-            yield _unpacked(raw, source, stack)
+            yield _unpacked(raw, source, stack, starts)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         message = f"{source.name} is damaged or truncated: {error}. Download or create it again."
         raise FileFormatError(message) from None
@@ -141,7 +147,9 @@ def _open_raw(name: str, stack: ExitStack) -> io.BufferedReader:
     return reader
 
 
-def _unpacked(raw: io.BufferedReader, source: Source, stack: ExitStack) -> io.BufferedReader:
+def _unpacked(
+    raw: io.BufferedReader, source: Source, stack: ExitStack, starts: Sequence[Signature]
+) -> io.BufferedReader:
     head = _head(raw)
     zipped = head.startswith(GZIP.start)
     if source.gzipped and not zipped:
@@ -154,7 +162,9 @@ def _unpacked(raw: io.BufferedReader, source: Source, stack: ExitStack) -> io.Bu
         unzipped = cast(io.RawIOBase, gzip.GzipFile(fileobj=raw))
         buffered: io.BufferedReader = io.BufferedReader(unzipped, 1 << 16)
         stream = stack.enter_context(buffered)
-    _check_head(source, _head(stream))
+    head = _head(stream)
+    if _recognize(head) not in starts:
+        _check_head(source, head)
     return stream
 
 

@@ -49,7 +49,7 @@ def test_add_takes_a_format_for_a_file_of_any_name(corpus):
     message = fail("add", "library", "corpus.dump")
     assert message.startswith("corpus.dump has the unknown extension '.dump'.")
     assert message.endswith(
-        "pass the format with --format (jsonl, csv, tsv, parquet, text, image)."
+        "with --format (jsonl, csv, tsv, parquet, text, markdown, html, pdf, docx, image)."
     )
     assert "3 new" in succeed("add", "library", "corpus.dump", "--format", "jsonl")
     assert "1 new" in succeed("add", "library", "corpus.dump", "--format", "text")
