@@ -58,8 +58,8 @@ FIRST = (
     "tests/retriever/embedders/contextual/",
 )
 MODELS = {"glove", "plain_minilm", "real"}
-# Laws hold on a busy machine, too, as in hypothesis' own profile for CI. `make test-fast` tries fewer
-# examples of each.
+# Laws hold on a busy machine, too, as in hypothesis' own profile for CI. `make test-fast` tries
+# fewer examples of each.
 TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(FAST, TIMELESS, max_examples=15)
 if settings.get_current_profile_name() == "default":
