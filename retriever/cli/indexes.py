@@ -73,10 +73,11 @@ def tune(
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 @as_json
 def runtime(library: Path, names: tuple[str, ...], as_json: bool) -> None:
-    """Measure again in which runtimes the sentence models of the indexes NAMES are fastest here.
+    """Measure again in which runtimes sentence models are fastest, those of the indexes NAMES.
 
-    They are measured when a model is first used on a machine, and again when its libraries, the
-    processor or the number of threads change; `info` shows them. The vectors stay as they are.
+    The indexes are in the collection LIBRARY. A model is measured when it is first used on a
+    machine, and again when its libraries, the processor or the number of threads change; `info`
+    shows the choice. The vectors stay as they are.
     """
     from retriever.collection import Collection
     from retriever.records import runtime_record

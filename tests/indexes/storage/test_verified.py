@@ -8,6 +8,7 @@ import pytest
 
 from indexes.errors import DamageError
 from indexes.storage import files, verified
+from indexes.vectors import shards
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.toy import refused
 
@@ -16,6 +17,7 @@ from tests.support.toy import refused
 def folder(tmp_path, monkeypatch):
     """A collection of which every file counts as large, and as written long ago."""
     monkeypatch.setattr(verified, "LARGE_BYTES", 1)
+    monkeypatch.setattr(shards, "SMALL_FILE", 0)
     monkeypatch.setattr(verified, "SETTLED_SECONDS", -60)
     with Collection.create(tmp_path / "library") as library:
         library.add(Document(f"d{n}", f"word{n}", metadata={"n": n}) for n in range(40))
