@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, library, where
+from retriever.cli.options import as_json, library, reading, where
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet", "text", "image")
+FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", "xlsx", "sqlite", "text", "image")
 LISTED = 10
 
 
@@ -25,6 +25,7 @@ LISTED = 10
     "--dataset", metavar="NAME", help="Documents of an ir_datasets name, such as beir/scifact."
 )
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the sources.")
+@reading
 @click.option("--skip-bad", is_flag=True, help="Skip and list invalid records.")
 @click.option(
     "--image",
@@ -51,6 +52,7 @@ def add(
     sources: tuple[str, ...],
     dataset: str | None,
     format_: str | None,
+    reading: dict[str, Any],
     skip_bad: bool,
     image: str | None,
     copy_images: bool,
@@ -60,27 +62,30 @@ def add(
 ) -> None:
     """Add documents to the collection LIBRARY; create it if needed.
 
-    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, .txt and .md, each also gzipped; images
-    (.jpg, .jpeg, .png, .webp); folders of texts and images; or - for standard input. A document
-    with a known id is updated; an id may occur once per call. Work is committed every few seconds:
-    run an interrupted command again to resume.
+    SOURCES are BEIR or plain JSON lines, JSON arrays, CSV, TSV, Parquet, .txt and .md, each also
+    gzipped; .xlsx; SQLite databases; images (.jpg, .jpeg, .png, .webp); folders of texts and
+    images; or - for standard input. Columns that are not named are guessed, and a note says how.
+    A document with a known id is updated; an id may occur once per call. Work is committed every
+    few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
     from indexes.catalog.field_names import field_path
     from retriever.collection import Collection
-    from retriever.formats import check_source
+    from retriever.formats import Reading, check_source
     from retriever.splitting import parse_split
 
-    if dataset and (sources or format_):
-        raise click.UsageError("Give either SOURCES or --dataset NAME, without --format.")
+    how = Reading.of(**reading)
+    if dataset and (sources or format_ or how.given):
+        other = f"--{how.given[0]}" if how.given else "--format"
+        raise click.UsageError(f"Give either SOURCES or --dataset NAME, without {other}.")
     if (
         not sources
         and not dataset
-        and (not fields or split or format_ or skip_bad or image or copy_images)
+        and (not fields or split or format_ or how.given or skip_bad or image or copy_images)
     ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
     for source in sources:
-        check_source(source, format=format_)
+        check_source(source, format=format_, reading=how)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
@@ -99,6 +104,7 @@ def add(
             added = collection.add(
                 *given,
                 format=format_,
+                **reading,
                 skip_bad=skip_bad,
                 image=image,
                 copy_images=copy_images,
