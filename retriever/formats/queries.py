@@ -28,7 +28,7 @@ from retriever.formats.lines import (
     text_fault,
 )
 from retriever.formats.records import take_id
-from retriever.formats.rows import ROW_ENDINGS, Row, open_rows
+from retriever.formats.rows import LOOSE, ROW_ENDINGS, Row, open_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
 from retriever.formats.writing import atomic_writer, delimited_line, header_line
@@ -170,7 +170,7 @@ _WRITERS = {
 
 def _table_rows(source: Source, wanted: Columns) -> Iterator[Row]:
     """Yield the rows of a table under `_id` and `text`, or as they are if these name them."""
-    header = Header()
+    header = Header(loose=source.kind in LOOSE)
     known = QUERY_ROLES.known | {*wanted.given, *map(normal, wanted.given)}
     with open_rows(source, header, known) as rows:
         first: list[Row] = []

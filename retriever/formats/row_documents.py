@@ -19,11 +19,12 @@ from retriever.formats.columns.sampling import layout_of
 from retriever.formats.columns.types import AUTO, KINDS, ColumnTypes
 from retriever.formats.records import (
     DOCUMENT_ROLES,
+    STANDARD,
     ImageColumn,
     RepeatedContent,
     document_or_bad,
 )
-from retriever.formats.rows import OWN_DELIMITERS, Part, Row, open_rows
+from retriever.formats.rows import LOOSE, OWN_DELIMITERS, Part, Row, open_rows
 from retriever.formats.sources import Source
 from retriever.formats.tables.arrow import is_table, read_table
 
@@ -78,7 +79,7 @@ class Reading:
 
 def read_row_documents(source: Source, reading: Reading) -> Iterator[Item]:
     """Yield the documents of a file of rows."""
-    header = Header()
+    header = Header(loose=source.kind in LOOSE)
     given = reading.columns.given
     known = DOCUMENT_ROLES.known | {*given, *map(normal, given)}
     column = ImageColumn(reading.image, source.folder) if reading.image else None
@@ -122,16 +123,21 @@ def _documents(
 ) -> Iterator[Item]:
     """Yield the documents of rows; those before the first mapping need no columns."""
     first: list[Record] = []
+    standard = False
     for place, row in rows:
         if isinstance(row, Mapping):
             first = [(place, row)]
             break
+        # Who gives documents knows the names of their fields.
+        standard = standard or isinstance(row, Document)
         yield place, row
     if not first and header.names is None:
         return
-    layout, rows = layout_of(
-        name, itertools.chain(first, rows), header, reading.columns, DOCUMENT_ROLES, reading.image
-    )
+    rows = itertools.chain(first, rows)
+    if standard and not reading.columns.given:
+        layout = STANDARD
+    else:
+        layout, rows = layout_of(name, rows, header, reading.columns, DOCUMENT_ROLES, reading.image)
     texts = {*layout.ids, layout.title, *layout.text, reading.image or ""}
     if types and (said := types.said(texts)):
         warnings.warn(f"{name}: {said}", FileNote, stacklevel=1)

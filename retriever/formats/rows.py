@@ -33,6 +33,8 @@ PARTS = (
     ("table", "sqlite", "an SQLite database"),
     ("sql", "sqlite", "an SQLite database"),
 )
+# Programs that decide by its content whether a cell is a number.
+LOOSE = frozenset({"xlsx", "sqlite"})
 OWN_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 

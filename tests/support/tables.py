@@ -65,6 +65,7 @@ def write_xlsx(path, table, title="Sheet"):
 def write_sqlite(path, table, name="items"):
     """Write a database of one table."""
     database = sqlite3.connect(path)
+    name = name.replace('"', '""')
     quoted = ", ".join('"' + column.replace('"', '""') + '"' for column in table)
     database.execute(f'CREATE TABLE "{name}" ({quoted})')
     marks = ", ".join("?" * len(table))

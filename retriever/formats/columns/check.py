@@ -36,9 +36,14 @@ def one_of(names: Sequence[str]) -> str:
 
 
 class Header:
-    """The column names of a table, kept when its reader has read them; None before."""
+    """The column names of a table, kept when its reader has read them; None before.
 
-    names: tuple[str, ...] | None = None
+    In a table that is `loose` a text of digits may be kept as a number, cell by cell.
+    """
+
+    def __init__(self, *, loose: bool = False) -> None:
+        self.names: tuple[str, ...] | None = None
+        self.loose = loose
 
     def __call__(self, name: str, columns: Sequence[str]) -> None:
         """Take the column names; one that is repeated is a `FileFormatError`."""

@@ -88,7 +88,7 @@ ID_NAMES = (
     "filename",
     "file_name",
 )
-QUERY_ID_NAMES = ("query_id", "qid", "topic_id", "topic", "number", "num", *ID_NAMES)
+QUERY_ID_NAMES = ("query_id", "qid", "number", "num", "topic_id", "topic", *ID_NAMES)
 QUERY_TEXT_NAMES = ("query", "question", "query_text", "search_term", "title", *TEXT_NAMES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from retriever.formats.columns.check import Header
@@ -43,7 +44,8 @@ def layout_of(
         and set(wanted.given) - set(field_names(first))
     ):
         first, rows = _ahead(rows, SAMPLE_FOR_NAMED)
-    return find_layout(name, wanted, roles, header.names, first, image), rows
+    found = find_layout(name, wanted, roles, header.names, first, image)
+    return replace(found, exact=found.exact and not header.loose), rows
 
 
 def _ahead(rows: Rows[Row], most: int) -> tuple[list[Mapping[str, Any]], Rows[Row]]:

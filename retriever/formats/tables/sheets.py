@@ -16,7 +16,6 @@ from indexes.errors import (
     FileNote,
     InputError,
     first_of,
-    pluralize,
     unknown_name,
 )
 from retriever.formats.columns.check import Check
@@ -32,8 +31,8 @@ def read_sheet(
     """Yield `(place, row)` for every row below the header of a sheet; place is `name:row number`.
 
     The number is that of the spreadsheet; the first row that is not empty is the header. Empty rows
-    and cells, and columns without a name, are left out. A formula has the value that was saved with
-    it. A cell with an error, such as #N/A, makes its row bad. Without `sheet` the first is read,
+    and cells are left out, and columns without a name, with a `FileNote`. A formula has the value
+    that was saved with it. A cell with an error, such as #N/A, makes its row bad. Without `sheet` the first is read,
     and a `FileNote` says which there are.
 
     Raises:
@@ -98,15 +97,18 @@ def _rows(rows: Iterable[Any], name: str, check: Check) -> Iterator[Row]:
     if header is None:
         raise FileFormatError(f"{name} has an empty sheet; expected a row with the column names.")
     check(name, header)
+    noted = False
     for number, row in numbered:
         place = f"{name}:row {number}"
-        pairs = list(zip(header, row, strict=False))
+        pairs = [(header[at] if at < len(header) else "", cell) for at, cell in enumerate(row)]
         if bad := [f"'{title}' is {cell.value}" for title, cell in pairs if _is_error(cell)]:
             yield place, BadRecord(place, f"a cell is an error: {bad[0]}")
-        elif beyond := [cell for cell in row[len(header) :] if cell.value is not None]:
-            reason = f"{pluralize(len(beyond), 'cell')} beyond the header"
-            yield place, BadRecord(place, reason)
-        elif fields := {title: _value(cell) for title, cell in pairs if title and _filled(cell)}:
+            continue
+        if not noted and any(_filled(cell) and not title for title, cell in pairs):
+            noted = True
+            said = "a cell in a column without a name was left out; name it in the first row."
+            warnings.warn(f"{place}: {said}", FileNote, stacklevel=1)
+        if fields := {title: _value(cell) for title, cell in pairs if title and _filled(cell)}:
             yield place, fields
 
 
