@@ -15,7 +15,7 @@ from indexes.errors import BadRecord, FileNote, InputError, pluralize
 from retriever.formats.columns.check import one_of
 from retriever.formats.columns.layout import Layout
 from retriever.formats.columns.names import ID_NAMES, TEXT_NAMES, TITLE_NAMES, Roles
-from retriever.formats.columns.values import id_text, plain
+from retriever.formats.columns.values import PLAIN, id_text, plain
 
 # If several are present, the first is the id and the others are metadata.
 DOCUMENT_IDS = ("_id", "doc_id", "id")
@@ -131,7 +131,8 @@ def _document(fields: dict[str, Any], column: ImageColumn | None, layout: Layout
     else:
         text = layout.take_text(fields, optional=image is not None)
         title = layout.take_title(fields)
-    fields = {name: plain(value) for name, value in fields.items()}
+    if not PLAIN.issuperset(map(type, fields.values())):
+        fields = {name: plain(value) for name, value in fields.items()}
     if isinstance(fields.get("metadata"), Mapping):
         fields = {**fields.pop("metadata"), **fields}
     document = Document(doc_id, text, title, fields, image)

@@ -142,7 +142,7 @@ def _documents(
     if types and (said := types.said(texts)):
         warnings.warn(f"{name}: {said}", FileNote, stacklevel=1)
     for place, row in rows:
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):  # the second is slow
             yield place, row
             continue
         item = document_or_bad(place, types.convert(row, texts) if types else row, column, layout)

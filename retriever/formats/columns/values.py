@@ -12,7 +12,8 @@ from indexes.errors import InputError
 
 # A float holds every whole number up to here.
 EXACT = 2**53
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+# What JSON has, but lists and objects.
+PLAIN = frozenset({str, int, float, bool, type(None)})
 # The missing values of pandas, which equal nothing.
 _MISSING = frozenset({"NaTType", "NAType"})
 
@@ -25,7 +26,7 @@ def plain(value: Any) -> Any:
     arrays and tuples lists; UUIDs text; missing values None. Nanoseconds are cut to microseconds.
     Anything else is returned as it is.
     """
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return value
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}

@@ -32,8 +32,8 @@ def read_sheet(
 
     The number is that of the spreadsheet; the first row that is not empty is the header. Empty rows
     and cells are left out, and columns without a name, with a `FileNote`. A formula has the value
-    that was saved with it. A cell with an error, such as #N/A, makes its row bad. Without `sheet` the first is read,
-    and a `FileNote` says which there are.
+    that was saved with it. A cell with an error, such as #N/A, makes its row bad. Without `sheet`
+    the first is read, and a `FileNote` says which there are.
 
     Raises:
         InputError: openpyxl is not installed.
