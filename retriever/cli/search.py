@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from retriever.cli.options import as_json, how_many, indexes, library, where
+from retriever.cli.options import (
+    as_json,
+    check_query_columns,
+    how_many,
+    indexes,
+    library,
+    query_columns,
+    where,
+)
 from retriever.cli.output import note, print_json, print_parts
 
 
@@ -26,6 +34,7 @@ from retriever.cli.output import note, print_json, print_parts
     metavar="FILE",
     help="Run every query of a file (JSON lines, CSV, TSV, or text with one per line).",
 )
+@query_columns
 @where
 @as_json
 def search(
@@ -35,6 +44,7 @@ def search(
     k: int,
     image: str | None,
     queries: str | None,
+    columns: dict[str, Any],
     where: dict[str, Any] | None,
     as_json: bool,
 ) -> None:
@@ -53,8 +63,9 @@ def search(
 
     if [query, image, queries].count(None) != 2:
         raise click.UsageError("Give a QUERY, or --image FILE, or --queries FILE.")
+    check_query_columns(columns, queries)
     if queries is not None:
-        texts: dict[str, Query] = read_mixed_queries(queries)
+        texts: dict[str, Query] = read_mixed_queries(queries, **columns)
     else:
         texts = {"": Image.of(image) if image is not None else str(query)}
     with Collection.open(library) as collection:

@@ -32,6 +32,13 @@ GZIP = Signature(b"\x1f\x8b", "gzip data", "Rename it to end in .gz")
 PARQUET = Signature(b"PAR1", "a Parquet file", "Read it as parquet: by its extension or --format")
 ZIP = Signature(b"PK\3\4", "a zip archive or an office document", "Unpack it or export it as CSV")
 PDF = Signature(b"%PDF-", "a PDF", "Rename it to end in .pdf")
+SQLITE = Signature(
+    b"SQLite format 3\0",
+    "an SQLite database",
+    "Read it as sqlite: by its extension or --format",
+)
+# Of the kinds of tables that are not text.
+_STARTS = {"parquet": PARQUET, "xlsx": ZIP, "sqlite": SQLITE}
 ENCODINGS = (
     Signature(b"\xff\xfe\0\0", "UTF-32 text", "Save it as UTF-8"),
     Signature(b"\0\0\xfe\xff", "UTF-32 text", "Save it as UTF-8"),
@@ -40,7 +47,7 @@ ENCODINGS = (
 )
 _OTHERS = (
     ZIP,
-    Signature(b"SQLite format 3\0", "an SQLite database", "Export its table as CSV"),
+    SQLITE,
     PDF,
     *ENCODINGS,
 )
@@ -180,13 +187,8 @@ def _not_gzip(name: str, head: bytes) -> str:
 
 
 def _check_head(source: Source, head: bytes) -> None:
-    if _recognize(head) is not (PARQUET if source.kind == "parquet" else None):
+    if _recognize(head) is not _STARTS.get(source.kind):
         raise FileFormatError(_looks_wrong(source, head))
-    # In .jsonl an array is one bad line; a .json file is often one array.
-    named_json = without_gz(source.name).lower().endswith(".json")
-    if source.kind == "jsonl" and named_json and head.lstrip().startswith(b"["):
-        message = f"{source.name} looks like one JSON array; expected one object per line."
-        raise FileFormatError(f"{message} Convert it, for example with: jq -c '.[]'")
 
 
 def _looks_wrong(source: Source, head: bytes) -> str:

@@ -218,9 +218,7 @@ def test_a_quote_not_closed_within_the_longest_cell_is_refused(tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"name,text\na,b\n", "has no column '_id', 'doc_id' or 'id'. It has: name, text."),
-        (b"id;text\na;b\n", "has no column '_id', 'doc_id' or 'id'. It has: id;text."),
-        (b"id,body\na,b\n", "has no column 'text'. It has: id, body."),
+        (b"id,year\na,1\n", "has no column of texts. It has: id, year. Name one with --text."),
         (b"id,text,text\na,b,c\n", "has 2 columns 'text'; rename all but one."),
         (b"", "is empty; expected a header row with the column names."),
         (b"id,caf\xe9,text\n", "has a header row that cannot be read: invalid UTF-8 at byte 7"),
@@ -268,8 +266,8 @@ def test_parquet_rows_that_cannot_be_used(tmp_path):
 
 
 def test_parquet_without_a_text_column_or_truncated_is_refused(tmp_path):
-    path = write(tmp_path / "a.parquet", parquet_bytes({"id": ["a"], "body": ["x"]}))
-    refused(FileFormatError, r"has no column 'text'\. It has: id, body\.", read, path)
+    path = write(tmp_path / "a.parquet", parquet_bytes({"id": ["a"], "year": [1]}))
+    refused(FileFormatError, r"has no column of texts\. It has: id, year\.", read, path)
     path = write(tmp_path / "b.parquet", PARQUET[: len(PARQUET) // 2])
     refused(FileFormatError, "cannot be read as Parquet", read, path)
 
@@ -358,7 +356,7 @@ def test_a_format_by_name_overrides_the_ending(tmp_path, pack):
 
 
 def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
-    message = r"No format 'xml'\. Known formats: jsonl, csv, tsv"
+    message = r"No format 'xml'\. Known formats: jsonl, json, csv, tsv"
     refused(InputError, message, read, "-", format="xml")
     refused(InputError, "is a folder, read as one document for each", read, tmp_path, format="csv")
     refused(InputError, "format 'csv' is for files", read, [CAT], format="csv")
@@ -377,7 +375,7 @@ def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
         ("a.parquet", gzip.compress(PARQUET, mtime=0), "looks like gzip data."),
         ("a.jsonl", PARQUET, "looks like a Parquet file. Read it as parquet"),
         ("a.csv", b"PK\x03\x04rest", "looks like a zip archive or an office document. Unpack"),
-        ("a.tsv", b"SQLite format 3\0rest", "looks like an SQLite database. Export its table"),
+        ("a.tsv", b"SQLite format 3\0rest", "looks like an SQLite database. Read it as sqlite"),
         ("a.csv", "id,text\n".encode("utf-16"), "looks like UTF-16 text. Save it as UTF-8."),
         ("a.txt", b"%PDF-1.7", "looks like a PDF. Rename it to end in .pdf."),
         ("a.jsonl.gz", gzip.compress(PARQUET, mtime=0), "looks like a Parquet file."),
@@ -386,9 +384,8 @@ def test_unknown_formats_and_formats_for_what_is_no_file_are_refused(tmp_path):
         ("a.jsonl.gz", JSONL, "ends in .gz, but it is not gzip data."),
         ("a.jsonl.gz", PARQUET, "ends in .gz, but it looks like a Parquet file."),
         ("a.jsonl.gz", b"", "ends in .gz, but it is empty. Download it again."),
-        ("a.json", b' [\n {"id": 1}\n]', "one JSON array; expected one object per line."),
         ("a.py", b"x", "has the unknown extension '.py'. Known extensions: .jsonl, .ndjson"),
-        ("a.py", b"x", "the format with --format (jsonl, csv, tsv, parquet, text, markdown"),
+        ("a.py", b"x", "the format with --format (jsonl, json, csv, tsv, parquet, xlsx,"),
         ("corpus", JSONL, "has no extension. Known extensions: .jsonl"),
         ("corpus", b"x\0", "has no extension. Known extensions: .jsonl"),
         ("corpus", PARQUET, "has no extension. Known extensions: .jsonl"),
