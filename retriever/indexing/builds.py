@@ -21,6 +21,7 @@ from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import Embedder, TextReport, modalities_of, similarity_of
 from retriever.embedders.base import IMAGE, TEXT
+from retriever.formats.vectors.reading import VectorFile
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 
@@ -38,13 +39,16 @@ class BuildRequest:
     dtype: str | None = None
     lexical: bool = False
     language: str | None = None
-    queries_by: str | None = None
+    queries_by: str | Embedder | None = None
     refit: bool = False
+    imported: VectorFile | None = None
+    similarity: str | None = None
+    allow_missing: bool = False
 
     @property
     def has_no_vector_options(self) -> bool:
         """Whether no option is set that only an index of vectors has."""
-        own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by)
+        own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by, self.imported)
         return all(one is None for one in own)
 
 
@@ -94,6 +98,8 @@ def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
     embedding = store.embedding(vectors)
     if wanted.queries_by is not None:
         definition[QUERIES] = models.for_queries_of(vectors, embedding, wanted.queries_by)
+    elif embedding.imported and QUERIES in (shared := store.index(vectors).definition):
+        definition[QUERIES] = shared[QUERIES]
     return BuildPlan(None, embedding, definition)
 
 
@@ -111,7 +117,8 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
     # A structure that FAISS refused or that was cut short may be exchanged for another.
     settled = not kind_of(index.kind).has_structure or index.file is not None
     other = not shares or (settled and wanted.ann not in (None, factory))
-    if other or wanted.queries_by not in (None, by):
+    # For imported vectors, it is declared, which may change.
+    if other or (wanted.queries_by not in (None, by) and not embedding.imported):
         queries = f", queries by {by}" if by else ""
         raise MismatchError(
             f"Index '{name}' already exists ({factory} over {embedding.model}{queries}). "
