@@ -14,6 +14,7 @@ from typing import Any
 
 from indexes.catalog.filters import Filter
 from indexes.errors import InputError
+from indexes.neighbors import COSINE
 from indexes.progress import Progress
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
@@ -191,4 +192,7 @@ def _vectors(
             imported=bool(embedding.imported),
         )
         notes = (f"Left out: {note}",)
+    if kind is npy_file and embedding.similarity != COSINE:
+        by = embedding.similarity
+        notes += (f"{targets[0]} cannot say that its vectors are compared by '{by}'.",)
     return ExportReport(targets, done, having, counts.missing_documents, notes)

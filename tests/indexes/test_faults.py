@@ -32,6 +32,7 @@ FEWER = {
         "refit": ("kill",),
         "rename": ("kill",),
         "copy": ("kill",),
+        "import": ("power",),
     },
 }
 

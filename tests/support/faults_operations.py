@@ -185,6 +185,15 @@ def _rename(collection: Collection, extra: Path) -> None:
         collection.rename("other", "another")
 
 
+def _import(collection: Collection, extra: Path) -> None:
+    """Build an index over the vectors of all but one document, made elsewhere."""
+    documents = list(collection.documents())[1:]
+    rows = EMBEDDER.encode_documents([document.text for document in documents])
+    ids = [f"{one.doc_id}\t0\t{len(one.text)}" for one in documents]
+    options = {"queries_by": EMBEDDER, "allow_missing": True}
+    collection.build("given", from_vectors=(ids, rows), ann="HNSW8", **options)
+
+
 def _copy(collection: Collection, extra: Path) -> None:
     """Copy the collection next to it; a copy that is there already has to be whole."""
     backup = collection.path.with_name("backup")
@@ -248,6 +257,7 @@ OPERATIONS = {
     "drop": Operation(_two, _drop),
     "rename": Operation(_fused, _rename),
     "copy": Operation(_behind, _copy),
+    "import": Operation(_documents, _import, takes_back=True),
     "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
     "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
 }

@@ -83,6 +83,18 @@ class ParquetVectors:
                     yield PassageId(str(doc_id), *place)
 
 
+def similarity_in(path: Path) -> str | None:
+    """Return how the vectors of a file are to be compared, if it says so."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = _known(pq.read_schema(path).metadata).get("similarity")
+    except (pa.ArrowException, OSError):  # a file of somebody else's
+        return None
+    return found if isinstance(found, str) else None
+
+
 class _Copy:
     """The vectors of a column, written to a temporary file one batch after another."""
 

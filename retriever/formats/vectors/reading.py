@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from indexes.errors import FileFormatError, InputError, pluralize
 from retriever.formats.ids import read_ids
-from retriever.formats.vectors.parquet import ParquetVectors
+from retriever.formats.vectors.parquet import ParquetVectors, similarity_in
 from retriever.formats.vectors.passages import PassageId, passage_of
 
 IDS = ".ids.txt"
@@ -147,7 +147,10 @@ def _read_folder(folder: Path) -> VectorFile:
     """Read the parts of a folder, in the order of their names: its .npy files, or else Parquet."""
     for ending in ("npy", "parquet"):
         if names := sorted(folder.glob(f"*.{ending}")):
-            return _joined(str(folder), [read_vectors(name) for name in names])
+            found = _joined(str(folder), [read_vectors(name) for name in names])
+            # NumPy's files do not say how vectors are compared; the Parquet beside them does.
+            beside = next(iter(sorted(folder.glob("*.parquet"))), None)
+            return replace(found, similarity=similarity_in(beside) if beside else None)
     raise InputError(f"{folder}/ has no .npy and no .parquet file. Give vectors as {ENDINGS}.")
 
 
