@@ -89,9 +89,9 @@ def cli() -> None:
 
 
 USE = (demo, add, build, train, distill, search, word, compare, evaluate)
-DOCUMENTS = (info, list_documents, show, delete, export)
-MAINTENANCE = (runtime, rename, drop, copy, verify, repair, compact, completion)
-for command in (*USE, *DOCUMENTS, *MAINTENANCE):
+CONTENTS = (info, runtime, list_documents, show, delete, export, rename, drop)
+MAINTENANCE = (copy, verify, repair, compact, completion)
+for command in (*USE, *CONTENTS, *MAINTENANCE):
     # A command that is first used alone would keep the help option that it has there.
     command.context_settings = {**HELP, **command.context_settings}
     cli.add_command(command)

@@ -102,14 +102,14 @@ def _value(metadata: Mapping[str, Any], path: Sequence[str]) -> Any:
 @click.command()
 @library
 @click.argument(
-    "places", nargs=-1, required=True, metavar="[INDEX] OUTPUT", shell_complete=index_names
+    "output", nargs=-1, required=True, metavar="[INDEX] OUTPUT", shell_complete=index_names
 )
 @where
 @click.option("--force", is_flag=True, help="Replace what exists.")
 @as_json
 def export(
     library: Path,
-    places: tuple[str, ...],
+    output: tuple[str, ...],
     where: dict[str, Any] | None,
     force: bool,
     as_json: bool,
@@ -123,13 +123,13 @@ def export(
     from indexes.errors import pluralize
     from retriever.collection import Collection
 
-    if len(places) > 2:
+    if len(output) > 2:
         raise click.UsageError("Give at most one INDEX, and OUTPUT.")
-    *names, output = places
+    *names, place = output
     index = names[0] if names else None
     with Collection.open(library) as collection, progress_bar("exporting") as progress:
         notes = collection.filter_notes(where) if where is not None else ()
-        report = collection.export(index, output, where=where, force=force, progress=progress)
+        report = collection.export(index, place, where=where, force=force, progress=progress)
     if as_json:
         paths = list(map(str, report.paths))
         counts = {"rows": report.rows, "vectors": report.vectors, "missing": report.missing}

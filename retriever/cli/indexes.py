@@ -39,7 +39,7 @@ def info(library: Path, as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 @as_json
 def runtime(library: Path, names: tuple[str, ...], as_json: bool) -> None:
-    """Measure again in which runtimes the sentence models of the indexes NAMES are fastest here.
+    """Measure again in which runtimes the models of the indexes NAMES of LIBRARY are fastest here.
 
     They are measured when a model is first used on a machine, and again when its libraries, the
     processor or the number of threads change; `info` shows them. The vectors stay as they are.

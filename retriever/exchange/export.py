@@ -114,9 +114,12 @@ def _unfinished(targets: Sequence[Path], *, is_folder: bool, path: Path) -> Iter
             if is_folder:
                 _replace_folder(folder, path)
             else:
-                # Ids come first: a file of vectors is complete once it has its name.
-                for target in reversed(targets):
+                for target in targets:
                     _sync(folder / target.name)
+                if len(targets) > 1:
+                    # Never vectors with the ids of others: these come last.
+                    path.unlink(missing_ok=True)
+                for target in reversed(targets):
                     (folder / target.name).replace(target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
