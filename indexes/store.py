@@ -30,6 +30,7 @@ from indexes.ingest.batches import IngestBatches
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import READING, check_language
 from indexes.maintenance.compact import CompactReport, compact
+from indexes.maintenance.copying import CopyReport, copy
 from indexes.maintenance.leftovers import leftovers, lost_commits
 from indexes.maintenance.repair import Encoder, Repairer, RepairReport
 from indexes.maintenance.verify import Checker, Problem, VerifyReport
@@ -39,6 +40,7 @@ from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder, Make
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
+from indexes.pipeline.given import GivenVectors
 from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
 from indexes.progress import SEARCH_TIME, Progress
@@ -185,7 +187,7 @@ class Store(Reader):
         embedding: EmbeddingRow | None,
         make: Make,
         definition: Mapping[str, Any],
-        encoder: Callable[[], Encode],
+        encoder: Callable[[], Encode] | GivenVectors,
         progress: Progress,
     ) -> tuple[IndexRow, EmbeddingResult]:
         """Embed what has no vector yet, then build the index; return it and what was embedded.
@@ -341,6 +343,27 @@ class Store(Reader):
                     self.registry.drop_embedding(index.embedding)
             self._sweep()
         return freed
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename an index, and in the combinations that use it, in one commit.
+
+        Raises:
+            UnknownNameError: no index has the old name.
+            InputError: the new one cannot name an index.
+            MismatchError: another index has the new one.
+        """
+        self.check_new(new)
+        with self._writing():
+            self.index(old)
+            if taken := next((row for row in self.indexes() if row.name == new != old), None):
+                raise another_index(self.folder, taken)
+            if old != new:
+                with self.catalog.writing():
+                    self.registry.rename_index(old, new)
+
+    def copy(self, target: Path, progress: Progress) -> CopyReport:
+        """Copy the collection as it is now, while others write; see `copying.copy`."""
+        return copy(self, target, progress)
 
     def _size_of_embedding(self, number: int) -> int:
         """Return the bytes of an embedding's files, and of its unfinished refits'."""

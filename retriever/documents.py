@@ -197,9 +197,12 @@ class Documents:
             raise self._unknown(unknown_name, doc_id)
         return found
 
-    def documents(self) -> Iterator[Document]:
-        """Iterate over all documents, in the order in which they were added."""
-        return self._store.corpus.documents()
+    def documents(self, *, where: Where | None = None) -> Iterator[Document]:
+        """Iterate over all documents, in the order in which they were added.
+
+        With a filter (see `where.parse_filter`), over those that match it.
+        """
+        return self._store.corpus.documents(None if where is None else parse_filter(where))
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """Return the documents with the given ids, in any order; unknown ids are left out."""

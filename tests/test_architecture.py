@@ -256,6 +256,7 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
             "retriever/embedders/tokenization",
             "retriever/embedders/word_vectors",
             "retriever/formats/tables",
+            "retriever/formats/vectors",
             "retriever/rerankers/vilbert",
         ],
         "rich": [

@@ -18,7 +18,7 @@ from indexes.catalog import forks
 from indexes.catalog.commits import note_commit
 from indexes.checksums import digest
 from indexes.errors import CollectionError, DamageError, NextStep
-from indexes.storage.files import size_of
+from indexes.storage.files import size_of, sync, unwritable
 from indexes.storage.verified import is_noted, noting
 
 # The tables that decide which files count, and what the numbers in this catalog mean.
@@ -201,6 +201,17 @@ class Catalog:
                 self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 self.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+    def back_up(self, path: Path) -> None:
+        """Write the state that is read into a new file at `path`, and wait until it is on disk."""
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                self._connection.backup(copy)
+            sync(path)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in TEMPORARY:
+                raise unwritable(path, str(error)) from None
+            raise self.translate(error) from error
 
     def reindex(self, tables: Iterable[str]) -> bool:
         """Rebuild SQLite's own indexes of some tables; return whether that succeeded."""

@@ -262,7 +262,10 @@ class Checker:
             if not fits or block.vectors.dtype != embedding.dtype:
                 raise DamageError(f"{shard.file} does not hold what the catalog says.")
         except DamageError as error:
-            yield Problem(str(error), "shard", str(shard.number))
+            if embedding.imported:
+                yield Problem(_lost(shard, embedding))
+            else:
+                yield Problem(str(error), "shard", str(shard.number))
             return
         if unknown := self._unknown_keys(keys, shard):
             yield Problem(f"{shard.file} has {pluralize(unknown, 'vector')} of unknown passages.")
@@ -330,3 +333,12 @@ def _fault_of(row: Sequence[object], next_document: int) -> str:
     if text_checksum(str(title), str(text)) != row[2]:
         return "its text is not what was added"
     return ""
+
+
+def _lost(shard: ShardRow, embedding: EmbeddingRow) -> str:
+    """Say that vectors are damaged which nothing can compute again."""
+    return (
+        f"{shard.file} is missing or damaged: {pluralize(shard.rows, 'vector')} of "
+        f"'{embedding.name}', imported from {embedding.imported}, which cannot be computed again. "
+        "Restore that file from a backup, or drop the index and build it from the vectors again."
+    )

@@ -32,7 +32,8 @@ from indexes.pipeline.embedding_job import (
     EmbeddingJob,
     EmbeddingResult,
 )
-from indexes.pipeline.encoder import Encode, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.encoder import Encode, Encoding, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.given import GivenVectors
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.storage.files import new_file
@@ -71,14 +72,18 @@ class Builder:
         return embedding
 
     def embed(
-        self, embedding: EmbeddingRow, encoder: Callable[[], Encode], progress: Progress
+        self,
+        embedding: EmbeddingRow,
+        encoder: Callable[[], Encode] | GivenVectors,
+        progress: Progress,
     ) -> EmbeddingResult:
         """Embed every passage without a vector; return their number and the failed documents.
 
         Finished work is committed every few seconds, so that the next call resumes an interrupted
         one. `encoder` is called only if there is something to embed; its result is called by one
         thread at a time, a slow one by a background thread. Passages that fail are left for the
-        next call; see `FaultTolerantEncoder` for when the call fails instead.
+        next call; see `FaultTolerantEncoder` for when the call fails instead. Of given vectors,
+        passages without one are no failed documents, and are counted only.
         """
         todo = gaps(self.writer.registry.shards(embedding.number), self.writer.corpus.stop_key())
         todo = [gap for gap in todo if self.writer.corpus.count_passages(*gap)]
@@ -88,10 +93,7 @@ class Builder:
         pace = BatchSchedule(
             FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
         )
-        known_good = self._known_good(embedding)
-        raw = embedding.similarity != COSINE
-        check = partial(for_similarity, embedding=embedding) if raw else None
-        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good, check)
+        encoding = self._encoding(embedding, encoder)
         outdated = dict[str, IndexRow]()
 
         def commit(drafts: Sequence[Draft]) -> None:
@@ -102,7 +104,18 @@ class Builder:
         self._merge(embedding)
         for row in outdated.values():
             AnnBuilder(self.writer).rebuild(row, embedding)
-        return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
+        failed = () if encoding is encoder else self._failed_documents(work.failed)
+        return EmbeddingResult(work.embedded, failed, len(work.failed))
+
+    def _encoding(
+        self, embedding: EmbeddingRow, encoder: Callable[[], Encode] | GivenVectors
+    ) -> Encoding:
+        if isinstance(encoder, GivenVectors):
+            return encoder
+        raw = embedding.similarity != COSINE
+        check = partial(for_similarity, embedding=embedding) if raw else None
+        known_good = self._known_good(embedding)
+        return FaultTolerantEncoder(encoder(), embedding.dim, known_good, check)
 
     def write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
         """Write the fitted parameters to a file, which is used once a row names it."""

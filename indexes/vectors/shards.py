@@ -238,7 +238,7 @@ def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
         InputError: a row that is not scaled is out of range, of scores or of half precision.
     """
     if embedding.similarity == COSINE:
-        return _of_unit_length(vectors)
+        return _of_unit_length(vectors, embedding.dtype)
     lengths = lengths_of(vectors)
     if (lengths > LONGEST).any():
         raise InputError(
@@ -256,10 +256,14 @@ def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
     return vectors
 
 
-def _of_unit_length(vectors: Matrix) -> Matrix:
+def _of_unit_length(vectors: Matrix, dtype: str) -> Matrix:
     """Scale rows to length 1, except zeros, so that scores are cosines."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     off = (np.abs(lengths - 1) > UNIT_TOLERANCE) & (lengths > 0)
+    if dtype == "float16" and off.any():
+        # What half precision made of a row of length 1 is that row: it stays the same, bit by bit.
+        near = off & (np.abs(lengths - 1) <= HALF_TOLERANCE)
+        off[near] = (vectors[near].astype(np.float16) != vectors[near]).any(axis=1)
     if not off.any():
         return vectors
     scaled = vectors.copy()

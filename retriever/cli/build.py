@@ -40,7 +40,20 @@ if TYPE_CHECKING:
 @index_option(
     "--queries-by",
     metavar="NAME",
-    help="With --vectors: encode queries with the model NAME, distilled from that of the vectors.",
+    help="With --vectors: encode queries with the model NAME, distilled from that of the vectors. "
+    "With --from-vectors: with the model KIND:MODEL, that made them.",
+)
+@click.option(
+    "--from-vectors",
+    "source",
+    metavar="FILE",
+    help="Take vectors that were made elsewhere: .npy (ids in .ids.txt), .npz, .parquet, a folder.",
+)
+@click.option("--similarity", help="For --from-vectors: cosine (default), dot or euclidean.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="For --from-vectors: leave out documents without a vector.",
 )
 @click.option(
     "--ann",
@@ -93,6 +106,9 @@ def build(
     options: tuple[tuple[str, str], ...],
     vectors: str | None,
     queries_by: str | None,
+    source: str | None,
+    similarity: str | None,
+    allow_missing: bool,
     ann: str | None,
     recall: float | None,
     refit: bool,
@@ -118,7 +134,9 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
-    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, language)
+    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, language, source)
+    if source is None and (similarity is not None or allow_missing):
+        raise click.UsageError("--similarity and --allow-missing need --from-vectors.")
     with Collection.open(library) as collection:
         try:
             if combination:
@@ -127,17 +145,23 @@ def build(
                 # The storage type is an option of the index, not of the embedder.
                 dtype = dict(options).get("dtype")
                 with progress_bar(f"building {name}") as progress:
+                    # A name without a colon may be that of an index, without options.
+                    declared = queries_by if source and queries_by and ":" in queries_by else None
+                    own = _embedder(declared or spec, options)
                     report = collection.build(
                         name,
-                        _embedder(spec, options),
+                        None if declared else own,
                         vectors=vectors,
                         lexical=lexical,
                         ann=ann,
                         recall=recall,
                         dtype=dtype,
                         language=language,
-                        queries_by=queries_by,
+                        queries_by=own if declared else queries_by,
                         refit=refit,
+                        from_vectors=source,
+                        similarity=similarity,
+                        allow_missing=allow_missing,
                         progress=progress,
                     )
         except FailedTextsError as error:
@@ -248,7 +272,7 @@ def _part(text: str) -> tuple[str, float]:
 
 
 def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
-    from indexes.catalog.records import kind_of
+    from indexes.catalog.records import IMPORTED, kind_of
     from indexes.errors import pluralize
 
     if index.parts and not report.embedded:
@@ -257,6 +281,9 @@ def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
     if kind_of(index.kind).is_lexical:
         return f"{report.name}: {pluralize(report.already, noun)} read, {took}"
     embedded = pluralize(report.embedded, noun)
+    if index.embedder.startswith(f"{IMPORTED}:"):
+        before = f"{report.already:,} had one before"
+        return f"{report.name}: vectors of {embedded} imported, {before}, {took}"
     return (
         f"{report.name}: {embedded} embedded in {report.embedding_seconds:.1f} s, "
         f"{report.already:,} already in the index, {took}"

@@ -40,6 +40,7 @@ from retriever.indexing.builds import (
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
+from retriever.indexing.importing import import_vectors
 from retriever.indexing.info import IMAGES, UNREACHABLE, asked_of, recall_notes, recall_of
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
@@ -60,6 +61,13 @@ class IndexBuilder:
         if not self.store.count():
             add = shell_command("add", self.store.folder, "FILE")
             raise InputError(f"{self.store.folder}/ has no documents yet. Add some first: {add}")
+        if wanted.imported is not None:
+            return import_vectors(self.store, self.models, name, wanted.imported, wanted, progress)
+        if wanted.similarity is not None or wanted.allow_missing:
+            raise InputError(
+                "similarity and allow_missing are for imported vectors: give --from-vectors FILE "
+                "(from_vectors=FILE) with them."
+            )
         if wanted.refit:
             return self._refit(name, wanted, progress)
         index = next((row for row in self.store.indexes() if row.name == name), None)

@@ -21,6 +21,7 @@ from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import Embedder, TextReport, modalities_of, similarity_of
 from retriever.embedders.base import IMAGE, TEXT
+from retriever.formats.vectors.reading import VectorFile
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 
@@ -43,15 +44,18 @@ class BuildRequest:
     dtype: str | None = None
     lexical: bool = False
     language: str | None = None
-    queries_by: str | None = None
+    queries_by: str | Embedder | None = None
     refit: bool = False
     recall: float | None = None
+    imported: VectorFile | None = None
+    similarity: str | None = None
+    allow_missing: bool = False
 
     @property
     def has_no_vector_options(self) -> bool:
         """Whether no option is set that only an index of vectors has."""
-        own = (*(self.embedder, self.vectors, self.ann, self.dtype, self.queries_by, self.recall),)
-        return all(one is None for one in own)
+        own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by)
+        return all(one is None for one in (*own, self.recall, self.imported))
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
             f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
             "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
         )
-    definition = _definition(wanted.ann or AUTOMATIC, wanted.recall)
+    definition = structure_definition(wanted.ann or AUTOMATIC, wanted.recall)
     if wanted.embedder is not None:
         if wanted.queries_by is not None:
             raise InputError(
@@ -100,6 +104,8 @@ def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
     embedding = store.embedding(vectors)
     if wanted.queries_by is not None:
         definition[QUERIES] = models.for_queries_of(vectors, embedding, wanted.queries_by)
+    elif embedding.imported and QUERIES in (shared := store.index(vectors).definition):
+        definition[QUERIES] = shared[QUERIES]
     return BuildPlan(None, embedding, definition)
 
 
@@ -119,7 +125,8 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
     settled = not kind_of(index.kind).has_structure or index.file is not None
     same = ann in (None, factory) or (chosen and ann == AUTOMATIC)
     other = not shares or (settled and not same)
-    if other or wanted.queries_by not in (None, by):
+    # For imported vectors, it is declared, which may change.
+    if other or (wanted.queries_by not in (None, by) and not embedding.imported):
         queries = f", queries by {by}" if by else ""
         raise MismatchError(
             f"Index '{name}' already exists ({factory} over {embedding.model}{queries}). "
@@ -159,7 +166,7 @@ def _check(wanted: BuildRequest) -> None:
     check_recall(wanted.recall)
 
 
-def _definition(ann: str, recall: float | None) -> dict[str, Any]:
+def structure_definition(ann: str, recall: float | None) -> dict[str, Any]:
     """Return the definition for a structure: automatic, exact, or by its FAISS factory string."""
     ann = _spelled(ann) or ann
     if ann == AUTOMATIC:
@@ -179,7 +186,7 @@ def _changed(
 ) -> dict[str, Any]:
     """Return the definition of an index that exists, with another structure or recall if given."""
     if ann is not None:
-        definition = _definition(ann, recall)
+        definition = structure_definition(ann, recall)
         if "factory" in definition and ASKED in kept:  # it keeps what it was tuned for
             return {ASKED: kept[ASKED], **definition}
         return definition

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from indexes.catalog.field_names import field_name
-from indexes.catalog.records import ASKED, AUTO, SIMILARITY, EmbeddingRow, IndexRow, kind_of
+from indexes.catalog.records import (
+    ASKED,
+    AUTO,
+    IMPORTED,
+    SIMILARITY,
+    EmbeddingRow,
+    IndexRow,
+    kind_of,
+)
 from indexes.errors import pluralize, shown
 from indexes.neighbors import COSINE
 from indexes.progress import PEAK_MEMORY, RECALL, SEARCH_TIME
@@ -187,7 +195,9 @@ def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
     """Return warnings on an index; `split` says whether documents are split into passages."""
     notes = []
     if info.missing:
-        notes.append(missing_note(folder, info.name, info.missing, info.stale))
+        imported = info.embedder.startswith(f"{IMPORTED}:")
+        note = missing_note(folder, info.name, info.missing, info.stale, imported=imported)
+        notes.append(note)
     if info.unfindable:
         noun = "passage" if split else "document"
         empty = pluralize(info.unfindable, f"{noun} has", f"{noun}s have")
@@ -248,10 +258,13 @@ def lost_notes(store: Store) -> tuple[str, ...]:
     )
 
 
-def missing_note(folder: Path, index: str, missing: int, stale: int = 0) -> str:
+def missing_note(
+    folder: Path, index: str, missing: int, stale: int = 0, *, imported: bool = False
+) -> str:
     """Return the note that `missing` documents are not in an index yet, with the command to run.
 
-    Of these, `stale` ones were edited and answer by their earlier text.
+    Of these, `stale` ones were edited and answer by their earlier text. Of an index of `imported`
+    vectors, somebody has to give theirs.
     """
     new, parts, place = missing - stale, [], shown(folder)
     if new:
@@ -264,7 +277,8 @@ def missing_note(folder: Path, index: str, missing: int, stale: int = 0) -> str:
         one = f"edited document in {place}/ answers by its"
         what = pluralize(stale, one, f"edited documents in {place}/ answer by their")
         parts.append(f"{what} earlier text in index '{index}'")
-    return f"{'; '.join(parts)}. Run: {shell_command('build', folder, index)}"
+    given = ["--from-vectors", "FILE"] if imported else []
+    return f"{'; '.join(parts)}. Run: {shell_command('build', folder, index, *given)}"
 
 
 def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]:

@@ -32,6 +32,9 @@ FEWER = {
         "words": ("kill", "power", "EIO"),
         "fit": ("power",),
         "refit": ("kill",),
+        "rename": ("kill",),
+        "copy": ("kill",),
+        "import": ("power",),
     },
 }
 
