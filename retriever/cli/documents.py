@@ -70,8 +70,8 @@ def add(
     SOURCES are tables (BEIR and plain JSON lines, JSON arrays, CSV, TSV, Parquet, .xlsx, SQLite);
     texts (.txt, .md, .rst, .html, .pdf, .docx and others); images (.jpg, .jpeg, .png, .webp);
     folders of texts and images, with metadata from the front matter of Markdown; or - for standard
-    input. All but images, .xlsx and SQLite may be gzipped. Columns that are not named are guessed, and a
-    note says how. A file that is no document is skipped with the reason; --format text reads every
+    input. All but images, .xlsx and SQLite may be gzipped. Columns that are not named are guessed,
+    and a note says how. A file that is no document is skipped with the reason; --format text reads every
     text in a folder. A document with a known id is updated; an id may occur once per call. Work is
     committed every few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.

@@ -179,7 +179,7 @@ def test_options_for_tables_are_refused_for_what_has_no_columns(products):
         "notes is a folder, without columns; 'id' (--id) is for tables."
     )
     assert fail("add", "library", "notes/a.md", "--types", "auto") == (
-        "notes/a.md is text, without columns; 'types' (--types) is for tables."
+        "notes/a.md is markdown, without columns; 'types' (--types) is for tables."
     )
     assert misuse("add", "library", "--index-field", "x", "--id", "sku").startswith("Give SOURCES")
     assert misuse("add", "library", "--dataset", "x", "--id", "sku").endswith("without --id.")
