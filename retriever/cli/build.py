@@ -11,6 +11,7 @@ import click
 
 from retriever.cli.options import POSITIVE, as_json, embedder_options, index_option, library
 from retriever.cli.output import note, print_json, progress_bar
+from retriever.cli.update import build_all
 
 if TYPE_CHECKING:
     from retriever.collection import Collection
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @library
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--all", "all_", is_flag=True, help="Bring every index up to date.")
 @click.option(
     "--embedder",
     "spec",
@@ -77,9 +79,12 @@ if TYPE_CHECKING:
     help="For --fuse and --cascade: documents to fetch from each part. Default: 100.",
 )
 @as_json
+@click.pass_context
 def build(
+    ctx: click.Context,
     library: Path,
-    name: str,
+    name: str | None,
+    all_: bool,
     spec: str | None,
     options: tuple[tuple[str, str], ...],
     vectors: str | None,
@@ -101,6 +106,9 @@ def build(
     A model is looked up as a path, then among installed packages, then on its usual hub. Only
     documents that the index lacks are embedded; run an interrupted build again to resume it. A
     fusion or a cascade (reranking) of indexes is named and used like an index.
+
+    --all brings every index up to date; the failure of one does not stop the others. It exits with
+    0 if all are, with 3 if only single documents could not be embedded, and with 1 otherwise.
     """
     from indexes.errors import FailedTextsError, pluralize
     from retriever.collection import Collection
@@ -109,6 +117,13 @@ def build(
 
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
     combination.check(spec, vectors, queries_by, ann, refit, lexical, language)
+    if all_:
+        others = (name, spec, vectors, queries_by, ann, refit, lexical, language, options)
+        if combination or any(others):
+            raise click.UsageError("--all updates every index: omit NAME and other options.")
+        ctx.exit(build_all(library, as_json))
+    if name is None:
+        raise click.UsageError("Name an index to build, or give --all.")
     with Collection.open(library) as collection:
         try:
             if combination:

@@ -33,6 +33,19 @@ LISTED = 10
 )
 @click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY.")
 @click.option(
+    "--sync",
+    is_flag=True,
+    help="SOURCES have all of their documents: delete those that are gone from them.",
+)
+@click.option(
+    "--source", metavar="NAME", help="Know the sources by this name; paths have one without it."
+)
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="With --sync: delete all documents of a source that is missing or has none any more.",
+)
+@click.option(
     "--split",
     metavar="WORDS/OVERLAP",
     help="For a new collection: split long documents into passages, such as 200/50 or "
@@ -54,6 +67,9 @@ def add(
     skip_bad: bool,
     image: str | None,
     copy_images: bool,
+    sync: bool,
+    source: str | None,
+    allow_empty: bool,
     split: str | None,
     fields: tuple[str, ...],
     as_json: bool,
@@ -79,8 +95,8 @@ def add(
         and (not fields or split or format_ or skip_bad or image or copy_images)
     ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
-    for source in sources:
-        check_source(source, format=format_)
+    for one in () if allow_empty else sources:
+        check_source(one, format=format_)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
@@ -102,6 +118,9 @@ def add(
                 skip_bad=skip_bad,
                 image=image,
                 copy_images=copy_images,
+                sync=sync,
+                source=source or dataset,
+                allow_empty=allow_empty,
                 progress=progress,
             )
         documents = len(collection)
@@ -133,6 +152,10 @@ def _report(library: Path, added: Added, documents: int, as_json: bool, done: st
         print_json(added_record(added, documents))
         return
     counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
+    if added.removed:
+        counts += f", {added.removed:,} removed"
+    if added.kept:
+        note(f"kept {added.kept:,} that did not come: the ids of skipped records are unknown")
     done = done or f"{counts}, {added.skipped_total:,} skipped"
     click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
 

@@ -1,7 +1,12 @@
 """Readers and writers for documents, queries, judgments, labels and runs."""
 
 from retriever.formats.documents import DocumentSource, check_source, read_documents, read_records
-from retriever.formats.fingerprints import SourceFingerprint
+from retriever.formats.fingerprints import (
+    SourceFingerprint,
+    is_missing,
+    nothing_if_empty,
+    source_name,
+)
 from retriever.formats.folders import is_image
 from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, write_qrels
@@ -15,6 +20,8 @@ __all__ = [
     "UnjudgedDocument",
     "check_source",
     "is_image",
+    "is_missing",
+    "nothing_if_empty",
     "read_documents",
     "read_ids",
     "read_mixed_queries",
@@ -22,6 +29,7 @@ __all__ = [
     "read_queries",
     "read_records",
     "read_run",
+    "source_name",
     "write_label_file",
     "write_qrels",
     "write_queries",

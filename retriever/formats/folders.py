@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from indexes.document import Document
-from indexes.errors import BadRecord, InputError
+from indexes.errors import BadRecord, EmptySourceError, InputError
 from retriever.formats.lines import invalid_utf8, strip_bom
 from retriever.formats.records import ImageColumn, document_or_bad
 from retriever.formats.sources import Source, open_source, without_gz
@@ -34,7 +34,7 @@ def read_folder(folder: str) -> Iterator[Item]:
     if not found:
         endings = ", ".join((*TEXT_ENDINGS, *IMAGE_ENDINGS[:-1]))
         advice = "To read other formats, pass the files by name."
-        raise InputError(f"{folder} has no {endings} or {IMAGE_ENDINGS[-1]} file. {advice}")
+        raise EmptySourceError(f"{folder} has no {endings} or {IMAGE_ENDINGS[-1]} file. {advice}")
 
 
 def read_text_file(source: Source, doc_id: str) -> Iterator[Item]:
@@ -80,6 +80,7 @@ def _sort_key(entry: os.DirEntry[str]) -> str:
 def _file_item(path: Path, relative: str) -> Item:
     # A name that is not UTF-8 cannot be printed unescaped.
     place = os.fsencode(path).decode(errors="backslashreplace")
+    printable = os.fsencode(relative).decode(errors="backslashreplace")
     source = Source(str(path), "text", path.name.lower().endswith(".gz"))
     try:
         if is_image(path.name):
@@ -89,5 +90,5 @@ def _file_item(path: Path, relative: str) -> Item:
     except InputError as error:
         item = BadRecord(place, str(error).removeprefix(f"{path} "))
     if isinstance(item, BadRecord):
-        item = BadRecord(place, item.reason)
+        item = BadRecord(place, item.reason, without_gz(printable))
     return place, item
