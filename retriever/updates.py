@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from indexes.errors import FailedText, FailedTextsError, LockedError, RetrieverError
+from indexes.errors import (
+    CollectionError,
+    DamageError,
+    FailedText,
+    FailedTextsError,
+    RetrieverError,
+)
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress, ignore_progress
 from retriever.documents import Documents
@@ -82,7 +88,7 @@ class Updates(Documents):
         report or failure as soon as it is known. Without documents, there is nothing to do.
 
         Raises:
-            LockedError: another process is writing.
+            CollectionError: the disk is full, or another process is writing (LockedError).
         """
         reports, failures = list[BuildReport](), list[BuildFailure]()
         tell = tell or _tell_nobody
@@ -94,12 +100,13 @@ class Updates(Documents):
                     self._building.build(name, BuildRequest(), progress or ignore_progress)
                 )
                 tell(reports[-1])
-            except LockedError:
-                raise
             except FailedTextsError as error:
                 failures.append(BuildFailure(name, str(error), error.failed, error.report))
                 tell(failures[-1])
             except Exception as error:  # of a model, whatever it is: the others are built
+                # Such as a full disk, or another writer: it is not this index that fails.
+                if isinstance(error, CollectionError) and not isinstance(error, DamageError):
+                    raise
                 kind = "" if isinstance(error, RetrieverError) else f"{type(error).__name__}: "
                 failures.append(BuildFailure(name, f"{kind}{error}"))
                 tell(failures[-1])

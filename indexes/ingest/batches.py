@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 
-from indexes.catalog.origins import Origins
+from indexes.catalog.origins import Origins, outside
 from indexes.document import Document
 from indexes.errors import BadRecord, BadRecordsError
 from indexes.ingest.sources import Record, Source
@@ -108,7 +108,7 @@ class IngestBatches:
                 )
             if name not in self._members:
                 self._members[name] = self.origins.members(name)
-            new = _without(np.unique(numbers), self._members[name])
+            new = outside(np.sort(numbers), self._members[name])
             if len(new):
                 joins[name] = np.union1d(joins[name], new) if name in joins else new
         # Sources that ended before the next batch.
@@ -140,11 +140,3 @@ def _bytes_held(document: Document) -> int:
     """Return the bytes of a document's image in memory."""
     image = document.image
     return 0 if image is None or image.data is None else len(image.data)
-
-
-def _without(numbers: Keys, members: Keys) -> Keys:
-    """Return the numbers that are not among many others; both ascend."""
-    at = np.searchsorted(members, numbers)
-    there = at < len(members)
-    there[there] = members[at[there]] == numbers[there]
-    return numbers[~there]

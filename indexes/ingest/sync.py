@@ -10,6 +10,7 @@ import numpy as np
 
 from indexes.catalog.corpus import Corpus, possible_ids
 from indexes.catalog.database import CHOSEN, Catalog
+from indexes.catalog.origins import outside
 from indexes.errors import BadRecord, EmptySourceError, shown
 from indexes.ingest.batches import KEPT_BAD_RECORDS, IngestBatches
 from indexes.ingest.sources import KnownSources, Source
@@ -89,20 +90,20 @@ class Sync:
                 "nothing was removed. Look at it; if it is right, allow it (--allow-empty)."
             )
         self._total(ingest.added())
-        there = np.unique(np.concatenate(present))
-        gone = np.setdiff1d(members, there)
+        there = np.sort(np.concatenate(present))
+        gone = outside(members, there)
         if "" in ingest.bad_ids:
             # Any of those that did not come may be one whose id could not be read.
             self._total(Added(kept=len(gone)))
         else:
-            self._gone[source.name] = np.setdiff1d(gone, self._numbers(ingest.bad_ids))
+            self._gone[source.name] = outside(gone, self._numbers(ingest.bad_ids))
         return (None if ingest.total_bad else ingest.count), there
 
     def _numbers(self, doc_ids: Sequence[str]) -> Keys:
         """Return the numbers of the documents of some ids that have one."""
         sql = f"SELECT document FROM documents WHERE doc_id IN {CHOSEN}"
         rows = self.catalog.rows(sql, [possible_ids(doc_ids)]) if doc_ids else []
-        return np.array(rows, np.int64).reshape(-1)
+        return np.sort(np.array(rows, np.int64).reshape(-1))
 
     def _remove(self) -> None:
         """Remove what is gone from its source, and of that from the corpus what no other has."""

@@ -30,6 +30,8 @@ FEWER = {
         "words": ("kill", "power", "EIO"),
         "fit": ("power",),
         "refit": ("kill",),
+        "sync": ("kill", "power"),
+        "update": ("kill",),
     },
 }
 
