@@ -151,7 +151,8 @@ class Documents:
                     "give one with --source NAME (source='NAME')."
                 )
             groups.setdefault(name, {}).setdefault(source_name(one, None) or id(one), one)
-        known = self.sources()
+        with self._store.snapshot() as now:
+            known = now.corpus.origins.names()
         grouped = []
         for name, group in groups.items():
             some = list(group.values())

@@ -43,7 +43,7 @@ class Sync:
         self._settled: set[int] = set()  # documents of the sources that were read until now
         self._written: set[int] = set()
         self._gone: dict[str, Keys] = {}
-        self._complete: list[tuple[Source, bytes | None, int]] = []
+        self._complete: list[tuple[bytes | None, bytes | None, int]] = []
 
     def run(self, sources: Sequence[Source]) -> Added:
         """Add what the sources have, and remove what they have no more.
@@ -57,18 +57,23 @@ class Sync:
             fingerprint = source.fingerprint()
             members = self.corpus.origins.members(source.name)
             count = self._known.count(fingerprint)
-            if count is None or not self._written.isdisjoint(members.tolist()):
+            if count is None or self._has_written(members):
                 count, present = self._read(source, members)
+                # Computed again: a file may have been changed while it was read.
+                now = None if count is None else source.fingerprint()
             else:
-                present = members
+                present, now = members, fingerprint
                 self._total(Added(unchanged=count))
-            if count is not None:
-                self._complete.append((source, fingerprint, count))
+            self._complete.append((fingerprint, now, count or 0))
             if len(sources) > 1:
                 self._settled.update(present.tolist())
         self._remove()
-        self._known.remember([(one, source.fingerprint(), n) for source, one, n in self._complete])
+        self._known.remember(self._complete)
         return self.added
+
+    def _has_written(self, members: Keys) -> bool:
+        """Return whether this call has changed a document of some source."""
+        return bool(self._written) and not self._written.isdisjoint(members.tolist())
 
     def _read(self, source: Source, members: Keys) -> tuple[int | None, Keys]:
         """Add a source's records; return their number, None if some were bad, and its documents."""

@@ -178,3 +178,29 @@ def test_a_watch_updates_at_the_start_and_after_each_change_until_it_is_stopped(
         assert collection.verify().ok
         assert collection.document("cow.md") == Document("cow.md", "a cow")
         assert collection.unknown_ids(["fox.md", "owl.md"]) == ["fox.md", "owl.md"]
+
+
+@pytest.mark.model
+def test_a_nightly_update_of_a_hundred_documents_embeds_what_has_changed():
+    def write(texts):
+        rows = (json.dumps({"id": n, "text": text}) for n, text in texts.items())
+        Path("tickets.jsonl").write_text("\n".join(rows))
+
+    animals = ("cat", "dog", "horse", "owl", "fish")
+    texts = {n: f"The {animals[n % 5]} waits at the gate of farm {n}." for n in range(100)}
+    write(texts)
+    succeed("add", "library", "tickets.jsonl")
+    succeed("build", "library", "bm25", "--lexical")
+    succeed("build", "library", "glove", "--embedder", "static:glove-6b-50d")
+    succeed("build", "library", "graph", "--vectors", "glove", "--ann", "HNSW8")
+    del texts[7]
+    texts |= {3: "A submarine sinks.", 100: "The volcano erupts."}
+    write(texts)
+    (report,) = objects(succeed("update", "library", "tickets.jsonl", "--json"))
+    counts = [report[name] for name in ("ok", "new", "changed", "removed", "unchanged")]
+    assert counts == [True, 1, 1, 1, 98]
+    assert [one["embedded"] for one in report["indexes"]] == [0, 2, 0]
+    for index in ("bm25", "glove", "graph"):
+        for query, doc_id in (("submarine", "3"), ("volcano", "100")):
+            (hit,) = objects(succeed("search", "library", query, "-i", index, "-k", "1", "--json"))
+            assert hit["doc_id"] == doc_id
