@@ -25,7 +25,7 @@ import os
 import re
 import reprlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,7 +83,7 @@ class BadRecord:
 
     place: str
     reason: str
-    doc_id: str = ""
+    doc_id: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"

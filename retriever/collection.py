@@ -21,7 +21,6 @@ from indexes.maintenance.verify import Problem, VerifyReport
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store, is_free
 from retriever.advice import shell_command
-from retriever.documents import Documents
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.autoselect import RuntimeChoice
@@ -43,10 +42,11 @@ from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
 from retriever.search.where import Where
 from retriever.splitting import Splitter
+from retriever.updates import Updates
 from retriever.word_senses.api import WordSenseMethods
 
 
-class Collection(Documents, WordSenseMethods, ExchangeMethods):
+class Collection(Updates, WordSenseMethods, ExchangeMethods):
     """One corpus, many ways to embed it, the same queries through all of them.
 
     Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import check_readings, field_path
 from indexes.catalog.filters import AllOf, Exists, Filter
+from indexes.catalog.origins import NO_SOURCE
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
+from indexes.ingest.sources import Record, Source
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
@@ -22,7 +24,10 @@ from retriever.formats import (
     SourceFingerprint,
     is_database,
     is_image,
+    is_missing,
+    nothing_if_empty,
     read_records,
+    source_name,
 )
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
 from retriever.search.where import Where, parse_filter
@@ -70,6 +75,9 @@ class Documents:
         skip_bad: bool = False,
         image: str | None = None,
         copy_images: bool = False,
+        sync: bool = False,
+        source: str | None = None,
+        allow_empty: bool = False,
         progress: Progress | None = None,
     ) -> Added:
         """Insert or update documents by `doc_id`.
@@ -94,45 +102,102 @@ class Documents:
         in mappings also bytes or an image of Pillow. An image stays in its file, which must not
         change, unless `copy_images` copies it into the collection; without a file it always is.
 
+        With `sync`, the sources have all of their documents: those that came from them before and
+        do not now are deleted, unless another source has them, or they were also added without a
+        source. A source is known by its absolute path, or by the name `source`, which an iterable
+        needs. Nothing is deleted for records that cannot be used, nor if any is left out whose id
+        cannot be read. A source that is missing, or has no document any more, is an error unless
+        `allow_empty`. The same document may come from several sources; where its contents differ,
+        the first in the call counts, and the other is a bad record.
+
         Raises:
             BadRecordsError: unusable records or images, or repeated ids; only what was committed
                 before the first of them is kept, and the error counts it. With `skip_bad` they are
                 left out and listed in the result.
             FileFormatError: a file does not have the format of its extension.
+            EmptySourceError: a folder has no file to read; with `sync`, a source had documents
+                before, and has none. Nothing was deleted.
             LockedError: another process is writing.
         """
         if not sources:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
-        reading = Reading.of(
+        columns = Reading.of(
             id=id, title=title, text=text, types=types, sheet=sheet, table=table, sql=sql
         )
-        # Every path is checked here, before the first document of any is read.
-        records = chain.from_iterable(
-            [
-                read_records(
-                    one,
-                    format=format,
-                    image=image,
-                    reading=reading,
-                    is_known=self._store.corpus.images.has,
-                )
-                for one in sources
-            ]
-        )
-        spans = self.split.spans if self.split else None
-        known = SourceFingerprint(sources, f"3 {format} {skip_bad} {self.split} {reading}")
+        reading = f"3 {format} {skip_bad} {self.split} {sync} {columns}"
+        # A file does not tell whether the images have changed that it names, nor that of a database
+        # what was committed to the log next to it.
         paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
         unknown = any(is_image(path) or is_database(path, format) for path in paths)
+        if image or copy_images or unknown:
+            reading = ""
+        read = partial(
+            read_records,
+            format=format,
+            image=image,
+            reading=columns,
+            is_known=self._store.corpus.images.has,
+        )
+        spans = self.split.spans if self.split else None
+        progress = progress or ignore_progress
+        if sync:
+            return self._store.sync(
+                self._grouped(sources, source, allow_empty, read, reading),
+                spans=spans,
+                skip_bad=skip_bad,
+                copy_images=copy_images,
+                allow_empty=allow_empty,
+                progress=progress,
+            )
+        # Every path is checked here, before the first document of any is read.
+        names = [source_name(one, source) for one in sources]
         return self._store.add(
-            records,
+            [Source(name, read(one)) for name, one in zip(names, sources, strict=True)],
             spans=spans,
-            # A file does not tell whether the images have changed that it names, nor that of a
-            # database what was committed to the log next to it.
-            source=(lambda: None) if image or copy_images or unknown else known,
+            fingerprint=_fingerprint(sources, reading, *names),
             skip_bad=skip_bad,
             copy_images=copy_images,
-            progress=progress or ignore_progress,
+            progress=progress,
         )
+
+    def _grouped(
+        self,
+        sources: Sequence[DocumentSource],
+        given: str | None,
+        allow_empty: bool,
+        read: Callable[[DocumentSource], Iterator[Record]],
+        reading: str,
+    ) -> list[Source]:
+        """Return what comes from each source, by name; a path that is given twice counts once."""
+        groups: dict[str, dict[object, DocumentSource]] = {}
+        for one in sources:
+            name = source_name(one, given)
+            if not name:
+                raise InputError(
+                    "Documents that come without a path need a name to be known by next time: "
+                    "give one with --source NAME (source='NAME')."
+                )
+            groups.setdefault(name, {}).setdefault(source_name(one, None) or id(one), one)
+        with self._store.snapshot() as now:
+            known = now.corpus.origins.names()
+        grouped = []
+        for name, group in groups.items():
+            some = list(group.values())
+            # Every path is checked here, before the first document of any is read.
+            there = [one for one in some if not (allow_empty and name in known and is_missing(one))]
+            records = [read(one) for one in there]
+            if name in known:  # what became empty is reported with what it had
+                records = list(map(nothing_if_empty, records))
+            fingerprint = _fingerprint(there, reading, name)
+            grouped.append(Source(name, chain.from_iterable(records), fingerprint))
+        return grouped
+
+    def sources(self) -> dict[str, int]:
+        """Return the number of documents of each source that some came from, by its name."""
+        with self._store.snapshot() as now:
+            origins = now.corpus.origins
+            names = [name for name in origins.names() if name != NO_SOURCE]
+            return {name: len(origins.members(name)) for name in names}
 
     def delete(self, doc_ids: Sequence[str] | None = None, *, where: Where | None = None) -> int:
         """Delete documents from the corpus, and so from every index; return their number.
@@ -220,6 +285,15 @@ class Documents:
         """Return the error for an unknown id, or several, with some known ids as examples."""
         known = [document.doc_id for document in islice(self.documents(), 5)]
         return error("document", name, f"{self.path}/", known, more=len(self) > len(known))
+
+
+def _fingerprint(
+    sources: Sequence[DocumentSource], reading: str, *names: str
+) -> Callable[[], bytes | None]:
+    """Return the fingerprint of sources, given how they are read; of none without that."""
+    if not reading:
+        return lambda: None
+    return SourceFingerprint(sources, f"{reading} {list(names)}")
 
 
 def _check_deletion(corpus: Corpus, where: Filter) -> None:

@@ -49,7 +49,7 @@ class Corpus(Passages):
             SELECT value FROM json_each(?)
             WHERE NOT EXISTS (SELECT 1 FROM documents WHERE doc_id = value)
         """
-        unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [_possible(doc_ids)])}
+        unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [possible_ids(doc_ids)])}
         if unknown:
             # As in `document`: the table itself decides.
             sql = "SELECT doc_id FROM documents NOT INDEXED WHERE doc_id IN " + CHOSEN
@@ -91,7 +91,7 @@ class Corpus(Passages):
     def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:
         """Yield the documents of some ids, in no order; unknown ids are left out."""
         sql = "SELECT document FROM json_each(?) JOIN documents ON doc_id = value"
-        numbers = [number for (number,) in self._catalog.rows(sql, [_possible(doc_ids)])]
+        numbers = [number for (number,) in self._catalog.rows(sql, [possible_ids(doc_ids)])]
         yield from (document for _, document in self.documents_with(numbers))
 
     def checksum(self) -> str:
@@ -157,11 +157,16 @@ class Corpus(Passages):
         sql = f"SELECT document FROM documents WHERE {condition}"
         return self._remove(self._catalog.rows(sql, parameters))
 
+    def delete_numbers(self, numbers: Keys) -> int:
+        """Remove documents by number; return how many."""
+        return self._remove([(number,) for number in numbers.tolist()])
+
     def _remove(self, rows: Sequence[Row]) -> int:
         waiting = (number for (number,) in rows)
         while some := list(islice(waiting, DELETED_AT_ONCE)):
             removed = self.tombstone_passages(some)
             self.images.remove(some)
+            self.origins.forget(some)
             chosen = [json.dumps(some)]
             for table in ("documents", "texts", "field_values"):
                 self._catalog.execute(f"DELETE FROM {table} WHERE document IN {CHOSEN}", chosen)
@@ -173,7 +178,8 @@ class Corpus(Passages):
         return len(rows)
 
 
-def _possible(doc_ids: Iterable[str]) -> str:
+def possible_ids(doc_ids: Iterable[str]) -> str:
+    """Return those of some ids that a document could have, as JSON."""
     return json.dumps([doc_id for doc_id in doc_ids if _is_possible(doc_id)])
 
 

@@ -32,6 +32,8 @@ MANIFEST = (
     "SELECT COUNT(*), SUM(key), SUM(holder), SUM(document) FROM stale NOT INDEXED",
     "SELECT * FROM sources ORDER BY fingerprint",
     "SELECT COUNT(*), SUM(document), SUM(seal) FROM images",
+    "SELECT * FROM origins NOT INDEXED ORDER BY origin",
+    "SELECT COUNT(*), SUM(origin), SUM(block), SUM(seal) FROM members",
 )
 STATE = "SELECT generation, digest FROM state"
 # SQLite's result codes for an intact file that cannot be used now.

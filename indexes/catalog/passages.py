@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.catalog.database import CHOSEN, Catalog, Row
 from indexes.catalog.images import NO_TEXT, Images
+from indexes.catalog.origins import Origins
 from indexes.catalog.stale import StalePassages, merged
 from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
 from indexes.document import Document
@@ -85,6 +86,7 @@ class Passages:
         self._catalog = catalog
         self.stale = StalePassages(catalog)
         self.images = Images(catalog)
+        self.origins = Origins(catalog)
 
     def split(self) -> str:
         """Return the JSON of how documents are split; `null`: one passage for each document."""

@@ -1,15 +1,20 @@
-"""The records of one `add`, read and committed in batches of a few seconds."""
+"""The records of sources, read and committed in batches of a few seconds."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
+import numpy as np
+
+from indexes.catalog.origins import Origins, outside
 from indexes.document import Document
 from indexes.errors import BadRecord, BadRecordsError, SkippedFile
+from indexes.ingest.sources import Record, Source
 from indexes.ingest.upsert import Added, PendingChanges, Upsert
+from indexes.neighbors import Keys
 from indexes.progress import Progress
 
 # A batch ends with whichever comes first.
@@ -19,12 +24,10 @@ BATCH_CHARACTERS = 16 << 20
 
 KEPT_BAD_RECORDS = 1_000
 
-Record = tuple[str, Document | BadRecord]
-
 
 @dataclass
 class IngestBatches:
-    """Incoming records, each with its place; bad ones are counted, and the first of them kept.
+    """Incoming records of sources; bad ones are counted, and the first of them kept.
 
     So are files that are no documents (`SkippedFile`), which are not bad.
 
@@ -33,7 +36,8 @@ class IngestBatches:
     """
 
     upsert: Upsert
-    records: Iterator[Record]
+    sources: Sequence[Source]
+    origins: Origins
     skip_bad: bool
     progress: Progress
     count: int = 0
@@ -42,6 +46,21 @@ class IngestBatches:
     bad: list[BadRecord] = field(default_factory=list)
     total_skipped: int = 0
     skipped: list[SkippedFile] = field(default_factory=list)
+    bad_ids: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._members: dict[str, Keys] = {}
+        # Where the records of each source start, and its name.
+        self._starts: list[tuple[int, str]] = []
+        self._read = 0
+        self._records = self._chained()
+
+    def _chained(self) -> Iterator[Record]:
+        for source in self.sources:
+            self._starts.append((self._read, source.name))
+            for record in source.records:
+                self._read += 1
+                yield record
 
     def batches(self) -> Iterator[list[Record]]:
         """Yield the records, in batches of one commit each; at the end, raise for bad ones."""
@@ -56,7 +75,7 @@ class IngestBatches:
     def _gather(self) -> list[Record]:
         batch: list[Record] = []
         characters, until = 0, time.monotonic() + COMMIT_SECONDS
-        for item in self.records:
+        for item in self._records:
             # The item itself: another tuple for each would double the garbage collector's work.
             batch.append(item)
             if isinstance(item[1], Document):
@@ -75,15 +94,41 @@ class IngestBatches:
         pending = self.upsert.diff(cast(list[tuple[str, Document]], good))
         bad += pending.bad
         self.total_bad += len(bad)
+        self.bad_ids += [record.doc_id for record in bad]
         self.bad += bad[: KEPT_BAD_RECORDS - len(self.bad)]
         if not self._refuses:
-            return pending
+            return replace(pending, joins=self._joins(batch, pending))
         self.upsert.skip(pending)
         return PendingChanges()
 
     def _skip(self, files: list[SkippedFile]) -> None:
         self.total_skipped += len(files)
         self.skipped += files[: KEPT_BAD_RECORDS - len(self.skipped)]
+
+    def _joins(self, batch: Sequence[Record], pending: PendingChanges) -> dict[str, Keys]:
+        """Return the numbers of documents that are not yet members of the source they came from."""
+        present = np.concatenate([pending.present(), np.array(pending.held, np.int64)])
+        ends = [start for start, _ in self._starts[1:]] + [self._read]
+        joins: dict[str, Keys] = {}
+        for (start, name), end in zip(self._starts, ends, strict=True):
+            numbers = present
+            if len(self._starts) > 1:
+                numbers = self._numbers(
+                    batch[max(0, start - self.count) : end - self.count], pending
+                )
+            if name not in self._members:
+                self._members[name] = self.origins.members(name)
+            new = outside(np.sort(numbers), self._members[name])
+            if len(new):
+                joins[name] = np.union1d(joins[name], new) if name in joins else new
+        # Sources that ended before the next batch.
+        del self._starts[:-1]
+        return joins
+
+    def _numbers(self, records: Sequence[Record], pending: PendingChanges) -> Keys:
+        numbers = dict(zip(pending.doc_ids, pending.present().tolist(), strict=True))
+        ids = [one.doc_id for _, one in records if isinstance(one, Document)]
+        return np.array([numbers[doc_id] for doc_id in ids if doc_id in numbers], np.int64)
 
     def apply(self, pending: PendingChanges) -> None:
         """Write pending changes; inside a transaction if there are any."""

@@ -21,6 +21,7 @@ from indexes.checksums import is_intact_document, is_intact_passage, text_checks
 from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25
 from indexes.maintenance.images import image_faults
+from indexes.maintenance.origins import origin_faults
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
@@ -36,9 +37,9 @@ class Problem:
     """Something that is damaged.
 
     `what` is a sentence. `cure` is what `repair` can do about it: `structure` (rebuild it), `shard`
-    (embed it again), `image` (copy it again), `fields` (index them again), `tables` (rebuild
-    SQLite's own indexes), `begun` (drop an unfinished refit), or nothing; `name` is what it would
-    be done to.
+    (embed it again), `image` (copy it again), `sources` (forget where documents are from), `fields`
+    (index them again), `tables` (rebuild SQLite's own indexes), `begun` (drop an unfinished refit),
+    or nothing; `name` is what it would be done to.
     """
 
     what: str
@@ -86,7 +87,7 @@ class Checker:
         embeddings = self.registry.embeddings()
         indexes = self.registry.indexes()
         structures = [index for index in indexes if index.file]
-        steps = 4 + len(embeddings) + len(structures)
+        steps = 5 + len(embeddings) + len(structures)
         vectors = files = done = 0
 
         def step(found: Iterator[Problem]) -> None:
@@ -99,6 +100,7 @@ class Checker:
         step(self._documents())
         step(self._passages())
         step(Problem(*fault) for fault in image_faults(self.catalog, self.corpus.images))
+        step(Problem(*fault) for fault in origin_faults(self.catalog, self.corpus))
         for embedding in embeddings:
             shards = self.registry.shards(embedding.number)
             vectors += sum(shard.rows for shard in shards)

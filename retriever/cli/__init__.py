@@ -24,6 +24,7 @@ from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.output import file_notes, replace_unprintable
 from retriever.cli.search import search
 from retriever.cli.train import train
+from retriever.cli.update import update, watch
 from retriever.cli.word import word
 
 __all__ = ["cli", "main"]
@@ -32,7 +33,8 @@ __all__ = ["cli", "main"]
 class Group(click.Group):
     """Command group that reports every failure as one line on stderr.
 
-    Exit codes: 0 done, 1 a failure, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 a failure, 2 wrong usage, 3 single documents failed (`update`), 130
+    interrupted.
     """
 
     def main(self, *args: Any, **extra: Any) -> Any:
@@ -88,7 +90,7 @@ def cli() -> None:
     """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
 
 
-USE = (demo, add, build, train, distill, search, word, compare, evaluate)
+USE = (demo, add, build, update, watch, train, distill, search, word, compare, evaluate)
 CONTENTS = (info, tune, runtime, list_documents, show, delete, export, rename, drop)
 MAINTENANCE = (copy, verify, repair, compact, completion)
 for command in (*USE, *CONTENTS, *MAINTENANCE):

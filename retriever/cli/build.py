@@ -18,6 +18,7 @@ from retriever.cli.options import (
     recall,
 )
 from retriever.cli.output import note, print_json, progress_bar
+from retriever.cli.update import build_all
 
 if TYPE_CHECKING:
     from retriever.collection import Collection
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @library
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--all", "all_", is_flag=True, help="Bring every index up to date.")
 @click.option(
     "--embedder",
     "spec",
@@ -99,9 +101,12 @@ if TYPE_CHECKING:
     help="For --fuse and --cascade: documents to fetch from each part. Default: 100.",
 )
 @as_json
+@click.pass_context
 def build(
+    ctx: click.Context,
     library: Path,
-    name: str,
+    name: str | None,
+    all_: bool,
     spec: str | None,
     options: tuple[tuple[str, str], ...],
     vectors: str | None,
@@ -127,6 +132,9 @@ def build(
     A model is looked up as a path, then among installed packages, then on its usual hub. Only
     documents that the index lacks are embedded; run an interrupted build again to resume it. A
     fusion or a cascade (reranking) of indexes is named and used like an index.
+
+    --all brings every index up to date; the failure of one does not stop the others. It exits with
+    0 if all are, with 3 if only single documents could not be embedded, and with 1 otherwise.
     """
     from indexes.errors import FailedTextsError, pluralize
     from retriever.collection import Collection
@@ -137,6 +145,13 @@ def build(
     combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, language, source)
     if source is None and (similarity is not None or allow_missing):
         raise click.UsageError("--similarity and --allow-missing need --from-vectors.")
+    if all_:
+        others = (name, spec, vectors, queries_by, ann, recall, refit, lexical, language, options)
+        if combination or source is not None or any(others):
+            raise click.UsageError("--all updates every index: omit NAME and other options.")
+        ctx.exit(build_all(library, as_json))
+    if name is None:
+        raise click.UsageError("Name an index to build, or give --all.")
     with Collection.open(library) as collection:
         try:
             if combination:

@@ -39,6 +39,19 @@ NAMED = 3
 )
 @click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY.")
 @click.option(
+    "--sync",
+    is_flag=True,
+    help="SOURCES have all of their documents: delete those that are gone from them.",
+)
+@click.option(
+    "--source", metavar="NAME", help="Know the sources by this name; paths have one without it."
+)
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="With --sync: delete all documents of a source that is missing or has none any more.",
+)
+@click.option(
     "--split",
     metavar="WORDS/OVERLAP",
     help="For a new collection: split long documents into passages, such as 200/50 or "
@@ -61,6 +74,9 @@ def add(
     skip_bad: bool,
     image: str | None,
     copy_images: bool,
+    sync: bool,
+    source: str | None,
+    allow_empty: bool,
     split: str | None,
     fields: tuple[str, ...],
     as_json: bool,
@@ -71,9 +87,9 @@ def add(
     texts (.txt, .md, .rst, .html, .pdf, .docx and others); images (.jpg, .jpeg, .png, .webp);
     folders of texts and images, with metadata from the front matter of Markdown; or - for standard
     input. All but images, .xlsx and SQLite may be gzipped. Columns that are not named are guessed,
-    and a note says how. A file that is no document is skipped with the reason; --format text reads every
-    text in a folder. A document with a known id is updated; an id may occur once per call. Work is
-    committed every few seconds: run an interrupted command again to resume.
+    and a note says how. A file that is no document is skipped with the reason; --format text reads
+    every text in a folder. A document with a known id is updated; an id may occur once per call.
+    Work is committed every few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
     from indexes.catalog.field_names import field_path
@@ -91,8 +107,8 @@ def add(
         and (not fields or split or format_ or how.given or skip_bad or image or copy_images)
     ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
-    for source in sources:
-        check_source(source, format=format_, reading=how)
+    for one in () if allow_empty else sources:
+        check_source(one, format=format_, reading=how)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
@@ -115,6 +131,9 @@ def add(
                 skip_bad=skip_bad,
                 image=image,
                 copy_images=copy_images,
+                sync=sync,
+                source=source or dataset,
+                allow_empty=allow_empty,
                 progress=progress,
             )
         documents = len(collection)
@@ -144,6 +163,10 @@ def _report(library: Path, added: Added, documents: int, as_json: bool, done: st
         print_json(added_record(added, documents))
         return
     counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
+    if added.removed:
+        counts += f", {added.removed:,} removed"
+    if added.kept:
+        note(f"kept {added.kept:,} that did not come: the ids of skipped records are unknown")
     done = done or f"{counts}, {added.skipped_total:,} skipped"
     click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
 

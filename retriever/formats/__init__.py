@@ -2,7 +2,12 @@
 
 from retriever.formats.documents import DocumentSource, check_source, read_documents, read_records
 from retriever.formats.files.kinds import is_image
-from retriever.formats.fingerprints import SourceFingerprint
+from retriever.formats.fingerprints import (
+    SourceFingerprint,
+    is_missing,
+    nothing_if_empty,
+    source_name,
+)
 from retriever.formats.ids import read_ids
 from retriever.formats.judgments import read_qrels, write_qrels
 from retriever.formats.labels import UnjudgedDocument, write_label_file
@@ -19,6 +24,8 @@ __all__ = [
     "check_source",
     "is_database",
     "is_image",
+    "is_missing",
+    "nothing_if_empty",
     "read_documents",
     "read_ids",
     "read_mixed_queries",
@@ -26,6 +33,7 @@ __all__ = [
     "read_queries",
     "read_records",
     "read_run",
+    "source_name",
     "write_label_file",
     "write_qrels",
     "write_queries",

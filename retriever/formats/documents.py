@@ -129,7 +129,7 @@ def _checked(items: Iterator[Item], is_known: IsKnown) -> Iterator[Item]:
         try:
             check_image(item.image)
         except InputError as error:
-            yield place, BadRecord(place, str(error).removeprefix(f"{place}: "))
+            yield place, BadRecord(place, str(error).removeprefix(f"{place}: "), item.doc_id)
         else:
             yield place, item
 

@@ -64,7 +64,15 @@ def document_or_bad(
         reason = str(error)
         if len(reason) > LONGEST_REASON:
             reason = f"{reason[: LONGEST_REASON // 2]} ... {reason[-LONGEST_REASON // 2 :]}"
-        return BadRecord(place, reason)
+        return BadRecord(place, reason, _id_of(fields))
+
+
+def _id_of(fields: Mapping[str, Any]) -> str:
+    """Return the id in some fields; empty if there is none."""
+    try:
+        return take_id(dict(fields), DOCUMENT_IDS).strip()
+    except InputError:
+        return ""
 
 
 def take_id(fields: dict[str, Any], names: Sequence[str]) -> str:

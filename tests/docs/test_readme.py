@@ -41,6 +41,11 @@ def test_the_session_of_the_readme_is_current():
     assert without_times(run(session)) == without_times(session)
 
 
+def test_the_session_of_the_page_on_operations_is_current():
+    session = session_of((ROOT / "docs" / "operations.md").read_text())
+    assert without_times(run(session)) == without_times(session)
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
 def test_links_between_pages_lead_somewhere(page):
     text = (ROOT / page).read_text()

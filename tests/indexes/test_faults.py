@@ -35,6 +35,8 @@ FEWER = {
         "rename": ("kill",),
         "copy": ("kill",),
         "import": ("power",),
+        "sync": ("kill", "power"),
+        "update": ("kill",),
     },
 }
 

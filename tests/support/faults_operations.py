@@ -233,6 +233,38 @@ def _fitted(collection: Collection) -> None:
     collection.add(NEW[1:2])
 
 
+def _from_source(collection: Collection) -> None:
+    """Two sources share a document; a third has none of its own."""
+    collection.index_fields("kind")
+    collection.add(BASE, source="crm")
+    collection.add(BASE[2:4], source="web")
+
+
+def _sync(collection: Collection, extra: Path) -> None:
+    """Sync three sources: edits, new documents, and some that are gone from one, or from both."""
+    table = extra / "table.jsonl"
+    if not table.exists():
+        table.write_text('{"id": "elk", "text": "An elk at the old road."}\n')
+    added = collection.add([*EDITED, *NEW[1:]], sync=True, source="crm", skip_bad=True)
+    assert added.skipped_total == 0
+    collection.add(BASE[3:4], sync=True, source="web")
+    collection.add(table, sync=True)
+
+
+def _indexed_from_source(collection: Collection) -> None:
+    collection.add(BASE[:4], source="crm")
+    collection.add(BASE[2:5], source="web")
+    collection.build("flat", EMBEDDER)
+    collection.build("bm25", lexical=True)
+    collection.delete([])  # sweeps
+
+
+def _update(collection: Collection, extra: Path) -> None:
+    """Update from a source: edits, a new document, and some that are gone."""
+    report = collection.update([*EDITED[:2], *NEW[1:2]], source="crm")
+    assert report.ok, report
+
+
 def _wear_out_words(collection: Collection, extra: Path) -> None:
     _delete(collection, extra)
     collection.compact()
@@ -271,6 +303,8 @@ OPERATIONS = {
     "import": Operation(_documents, _import, takes_back=True),
     "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
     "tune": Operation(_tunable, _tune),
+    "sync": Operation(_from_source, _sync),
+    "update": Operation(_indexed_from_source, _update),
     "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
 }
 
@@ -293,4 +327,8 @@ def state_of(collection: Collection) -> Any:
         for where in (None, {"kind": "new"})
     }
     # Notes name the folder.
-    return json.loads(json.dumps([documents, answers]).replace(str(collection.path), "library"))
+    return json.loads(
+        json.dumps([documents, answers, collection.sources()]).replace(
+            str(collection.path), "library"
+        )
+    )

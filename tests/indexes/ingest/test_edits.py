@@ -116,13 +116,14 @@ def test_a_file_that_was_added_completely_is_not_read_again(collection, file, pa
     progress = []
     again = collection.add(file, progress=lambda *done: progress.append(done))
     assert (counts(again), parsed.call_count, progress) == ((0, 0, 3), 1, [(3, 3)])
-    # Of the same name: the name of a text is its id.
+    # A copy is another source, from which its documents are then, too.
     copy = file.parent / "copy" / file.name
     copy.parent.mkdir()
     copy.write_bytes(file.read_bytes())
     collection.close()
     with Collection.open(collection.path) as opened:
-        assert (counts(opened.add(copy)), parsed.call_count) == ((0, 0, 3), 1)
+        assert (counts(opened.add(copy)), parsed.call_count) == ((0, 0, 3), 2)
+        assert (counts(opened.add(copy)), parsed.call_count) == ((0, 0, 3), 2)
 
 
 def test_a_file_is_read_again_after_a_document_changed_or_was_deleted(collection, file, parsed):

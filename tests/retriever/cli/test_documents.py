@@ -20,7 +20,7 @@ def test_add_prints_what_it_did(corpus):
         "0 new, 1 changed, 2 unchanged, 0 skipped; library/ has 3 documents\n"
     )
     assert objects(succeed("add", "library", "corpus.jsonl", "--json")) == [
-        {"new": 0, "changed": 0, "unchanged": 3, "skipped": 0, "documents": 3}
+        {"new": 0, "changed": 0, "unchanged": 3, "removed": 0, "skipped": 0, "documents": 3}
     ]
 
 
