@@ -12,9 +12,7 @@ from retriever.formatting import (
     decimals,
     format_bytes,
     format_optional,
-    milliseconds,
     percentage,
-    seconds,
 )
 from retriever.report.headline import JOINED, needed, signed, verdict
 from retriever.report.html.cells import Better, Cell, Draw, Table, column
@@ -23,6 +21,8 @@ from retriever.report.lines import label_of
 MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "≈"}
 TONES = {"better": "better", "worse": "worse", "not distinguishable": "same"}
 value_of = decimals(4)
+# One number of decimals in a column: 87.02 above 134.00.
+precise = decimals(2)
 
 
 def page_tables(comparison: ComparisonResults) -> dict[str, list[Table]]:
@@ -149,9 +149,9 @@ def _answering(comparison: ComparisonResults) -> Table:
 
 
 def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
-    medians = column([spread.p50 for spread in spreads], milliseconds, min)
+    medians = column([spread.p50 for spread in spreads], precise, min)
     return [
-        Cell(cell.text, cell.best, note=f"{milliseconds(s.p95)} / {milliseconds(s.p99)}")
+        Cell(cell.text, cell.best, note=f"{precise(s.p95)} / {precise(s.p99)}")
         for cell, s in zip(medians, spreads, strict=True)
     ]
 
@@ -159,8 +159,8 @@ def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
 def _building(comparison: ComparisonResults) -> Table:
     priced = [(row, row.cost) for row in comparison.rows.values() if row.cost]
     lines: Sequence[tuple[str, Callable[[Cost], float | None], Draw, Better]] = (
-        ("Embedding, s", lambda cost: cost.embedding_seconds, seconds, min),
-        ("Indexing, s", lambda cost: cost.indexing_seconds, seconds, min),
+        ("Embedding, s", lambda cost: cost.embedding_seconds, precise, min),
+        ("Indexing, s", lambda cost: cost.indexing_seconds, precise, min),
         ("Documents/s", lambda cost: cost.documents_per_second, count, max),
         ("Tokens/s", lambda cost: cost.tokens_per_second, count, max),
         ("Memory, building", lambda cost: cost.building_memory, format_bytes, min),
