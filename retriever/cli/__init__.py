@@ -23,6 +23,7 @@ from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.output import file_notes, replace_unprintable
 from retriever.cli.search import search
 from retriever.cli.train import train
+from retriever.cli.tune import tune_fusion
 from retriever.cli.word import word
 
 __all__ = ["cli", "main"]
@@ -87,7 +88,7 @@ def cli() -> None:
     """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
 
 
-USE = (demo, add, build, train, distill, search, word, compare, evaluate)
+USE = (demo, add, build, train, distill, search, word, compare, evaluate, tune_fusion)
 MAINTENANCE = (info, runtime, show, delete, drop, verify, repair, compact, completion)
 for command in (*USE, *MAINTENANCE):
     # A command that is first used alone would keep the help option that it has there.

@@ -38,7 +38,8 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     from retriever.collection import Collection
 
     # After an option without its value, click leaves the arguments unparsed.
-    place = ctx.params.get("library") or next(iter(ctx.args), None)
+    given = ctx.params.get("library") or next(iter(ctx.params.get("libraries") or ()), None)
+    place = given or next(iter(ctx.args), None)
     if place is None:
         return []
     try:
@@ -64,10 +65,32 @@ def how_many(says: str) -> Option:
     return click.option("-k", default=10, show_default=True, type=POSITIVE, help=says)
 
 
-def qrels(says: str = "", *, required: bool = False) -> Option:
+def qrels(says: str = "", *, required: bool = False, multiple: bool = False) -> Option:
     """Return the option `--qrels`."""
     says = f"Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.{says}"
-    return click.option("--qrels", metavar="FILE", required=required, help=says)
+    return click.option("--qrels", metavar="FILE", required=required, multiple=multiple, help=says)
+
+
+def rerank_by(says: str = "") -> Option:
+    """Return the options `--rerank-by` and `--rerank-depth`."""
+
+    def both(command: Function) -> Function:
+        deep = click.option(
+            "--rerank-depth",
+            type=POSITIVE,
+            default=100,
+            show_default=True,
+            help="For --rerank-by: how many documents of each query the model reads.",
+        )
+        by = click.option(
+            "--rerank-by",
+            metavar="KIND:MODEL",
+            help="Let a model that reads each hit with the query rank the best ones: "
+            f"cross-encoder:MODEL or vilbert:FOLDER. Nothing is stored.{says}",
+        )
+        return by(deep(command))
+
+    return both
 
 
 def measures(says: str = "") -> Option:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from retriever.cli.options import as_json, how_many, indexes, library, where
+from retriever.cli.options import as_json, how_many, indexes, library, rerank_by, where
 from retriever.cli.output import note, print_json, print_parts
 
 
@@ -27,6 +27,7 @@ from retriever.cli.output import note, print_json, print_parts
     help="Run every query of a file (JSON lines, CSV, TSV, or text with one per line).",
 )
 @where
+@rerank_by()
 @as_json
 def search(
     library: Path,
@@ -36,6 +37,8 @@ def search(
     image: str | None,
     queries: str | None,
     where: dict[str, Any] | None,
+    rerank_by: str | None,
+    rerank_depth: int,
     as_json: bool,
 ) -> None:
     """Search the collection LIBRARY for the documents nearest to QUERY, or to an image.
@@ -62,6 +65,12 @@ def search(
         if not indexes and names != collection.index_names():
             note(f"'{names[0]}', the newest fusion, answers; -i INDEX selects another.")
         retrievers = [collection.retriever(name) for name in names]
+        if rerank_by is not None:
+            from retriever.rerankers.registry import load_reranker, parse_reranker
+            from retriever.search.reranking import reranked
+
+            reranker = load_reranker(parse_reranker(rerank_by, {}))
+            retrievers = [reranked(one, reranker, rerank_depth) for one in retrievers]
         answers = {r.name: r.search_many(list(texts.values()), k, where=where) for r in retrievers}
     notes: dict[str, None] = {}
     for position, (query_id, content) in enumerate(texts.items()):

@@ -11,10 +11,10 @@ from retriever.evaluation.depths import quality_by_depth
 from retriever.evaluation.results import ComparisonResults, Row
 from retriever.formatting import decimals
 from retriever.report.headline import signed, verdict
+from retriever.report.html.cells import TONES
 from retriever.report.html.curves import Curve, curves_plot
 from retriever.report.html.drawing import PlotTexts
 from retriever.report.html.plots import Point, Strip, points_plot, strips_plot
-from retriever.report.html.tables import TONES
 from retriever.report.lines import label_of
 
 AGAINST = {"latency": "the median time of a query", "building": "the time to build"}

@@ -31,7 +31,8 @@ STRIPS_TOP = 4
 # Space between the values of strips and their frame.
 GAP = 10
 SHAPES = {
-    "static": "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
+    "static": "M-5,0C-5,2.76 -2.76,5 0,5C2.76,5 5,2.76 5,0C5,-2.76 2.76,-5 0,-5"
+    "C-2.76,-5 -5,-2.76 -5,0Z",
     "contextual": "M-4.6,-4.6H4.6V4.6H-4.6Z",
     "lexical": "M0,-5.8L5.6,4.4H-5.6Z",
     "combined": "M0,-6.4L6.4,0L0,6.4L-6.4,0Z",
