@@ -58,7 +58,7 @@ def test_latex_has_every_value_the_best_in_bold_and_arrows():
     assert read_latex(text) == [
         ["System", "nDCG@10", "ms a query"],
         ["bm25", "0.5000", "1.00"],
-        ["glove", r"0.2500\rlap{$^{\downarrow}$}", r"\textbf{0.50}"],
+        ["glove", r"0.2500\rlap{$^{\downarrow}$}", r"\textbf{0.10}"],
         ["minilm", r"\textbf{0.6250}", "10.00"],
     ]
     assert r"\usepackage{booktabs}" in text
@@ -95,7 +95,7 @@ def test_markdown_has_as_many_cells_in_each_line_and_escapes_names():
         "| System | nDCG@10 | ms a query |",
         "| --- | ---: | ---: |",
         "| bm25 | 0.5000 | 1.00 |",
-        "| glove | 0.2500 ▼ | **0.50** |",
+        "| glove | 0.2500 ▼ | **0.10** |",
         "| minilm | **0.6250** | 10.00 |",
     ]
     assert lines[6].startswith(
