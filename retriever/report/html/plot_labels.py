@@ -48,6 +48,9 @@ class Box:
         if leader is None:
             return False
         (x, y), (to_x, to_y) = leader
+        around = Box(min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y))
+        if not self.touches(around):
+            return False
         steps = 1 + int(max(abs(to_x - x), abs(to_y - y)) / 2)
         along = ((x + (to_x - x) * n / steps, y + (to_y - y) * n / steps) for n in range(steps + 1))
         return any(
@@ -103,9 +106,22 @@ def place(
         placed = [spot for spot in spots if spot]
         taken = [*markers, *(spot.box for spot in placed)]
         free = [spot for spot in inside if not any(spot.box.touches(other) for other in taken)]
-        # The nearest of the spots with the fewest faults.
-        spots.append(min(free, key=lambda spot: _faults(spot, placed, lines), default=None))
+        spots.append(_best(free, placed, lines))
     return spots
+
+
+def _best(
+    free: Sequence[LabelPosition], placed: Sequence[LabelPosition], lines: Sequence[Box]
+) -> LabelPosition | None:
+    """Return the first of the spots with the fewest faults; None without any."""
+    best, least = None, (True, True, True)
+    for spot in free:
+        faults = (False, *_faults(spot, placed, lines))
+        if faults < least:
+            best, least = spot, faults
+        if not any(faults):
+            break
+    return best
 
 
 def _faults(
