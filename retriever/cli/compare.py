@@ -24,7 +24,7 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument(
-    "libraries", metavar="LIBRARY...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "library", metavar="LIBRARY...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @options.indexes("Index, fusion or cascade (reranking) to compare. Default: all.")
 @click.option(
@@ -106,7 +106,7 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
 @options.as_json
 @options.as_csv("one line per number")
 def compare(
-    libraries: tuple[Path, ...],
+    library: tuple[Path, ...],
     queries: tuple[str, ...],
     qrels: tuple[str, ...],
     datasets: tuple[str, ...],
@@ -138,29 +138,29 @@ def compare(
     if no_texts and not html:
         raise click.UsageError("--no-texts needs --html FILE.")
     _check_for_one(
-        libraries, run=others, runs=runs, html=html, plots=plots, why=why, label_file=label_file
+        library, run=others, runs=runs, html=html, plots=plots, why=why, label_file=label_file
     )
     inputs = (*queries, *qrels, label_file, *others)
     tables = files.Tables(latex, markdown)
     if runs:
         files.keep_apart(runs, others)
     if html:
-        files.keep_inputs("--html", html, inputs, libraries[0])
-    tables.check(inputs, libraries[0])
+        files.keep_inputs("--html", html, inputs, library[0])
+    tables.check(inputs, library[0])
     if label_file:
         refuse_existing(label_file)
     check_writable(html, label_file, folder=runs)
     if plots:
         check_writable(folder=plots)
         font_file()
-    given = [one.read() for one in files.given_for(libraries, queries, qrels, datasets)]
+    given = [one.read() for one in files.given_for(library, queries, qrels, datasets)]
     if tables.wanted and any(judgments is None for _, judgments in given):
         raise click.UsageError("A table for a paper needs judgments: --qrels FILE.")
-    if len(libraries) > 1:
-        _several(libraries, given, tables, asked, as_json=as_json, as_csv=as_csv)
+    if len(library) > 1:
+        _several(library, given, tables, asked, as_json=as_json, as_csv=as_csv)
         return
     joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
-    result = _compare_one(libraries[0], *given[0], asked, joining)
+    result = _compare_one(library[0], *given[0], asked, joining)
     _print(result, why, as_json=as_json, as_csv=as_csv)
     note(*result.notes)
     # Files come last: the numbers must not be lost if one cannot be written.

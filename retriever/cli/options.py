@@ -38,8 +38,9 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     from retriever.collection import Collection
 
     # After an option without its value, click leaves the arguments unparsed.
-    given = ctx.params.get("library") or next(iter(ctx.params.get("libraries") or ()), None)
-    place = given or next(iter(ctx.args), None)
+    given = ctx.params.get("library") or next(iter(ctx.args), None)
+    # `compare` takes several.
+    place = given[0] if isinstance(given, tuple) else given
     if place is None:
         return []
     try:
