@@ -24,6 +24,7 @@ from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.output import file_notes, replace_unprintable
 from retriever.cli.search import search
 from retriever.cli.train import train
+from retriever.cli.tune import tune_fusion
 from retriever.cli.update import update, watch
 from retriever.cli.word import word
 
@@ -90,7 +91,20 @@ def cli() -> None:
     """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
 
 
-USE = (demo, add, build, update, watch, train, distill, search, word, compare, evaluate)
+USE = (
+    demo,
+    add,
+    build,
+    update,
+    watch,
+    train,
+    distill,
+    search,
+    word,
+    compare,
+    evaluate,
+    tune_fusion,
+)
 CONTENTS = (info, tune, runtime, list_documents, show, delete, export, rename, drop)
 MAINTENANCE = (copy, verify, repair, compact, completion)
 for command in (*USE, *CONTENTS, *MAINTENANCE):

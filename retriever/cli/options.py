@@ -39,7 +39,9 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     from retriever.collection import Collection
 
     # After an option without its value, click leaves the arguments unparsed.
-    place = ctx.params.get("library") or next(iter(ctx.args), None)
+    given = ctx.params.get("library") or next(iter(ctx.args), None)
+    # `compare` takes several.
+    place = given[0] if isinstance(given, tuple) else given
     if place is None:
         return []
     try:
@@ -71,10 +73,32 @@ def recall(says: str, default: float | None = None) -> Option:
     return click.option("--recall", type=share, default=default, help=says)
 
 
-def qrels(says: str = "", *, required: bool = False) -> Option:
+def qrels(says: str = "", *, required: bool = False, multiple: bool = False) -> Option:
     """Return the option `--qrels`."""
     says = f"Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.{says}"
-    return click.option("--qrels", metavar="FILE", required=required, help=says)
+    return click.option("--qrels", metavar="FILE", required=required, multiple=multiple, help=says)
+
+
+def rerank_by(says: str = "") -> Option:
+    """Return the options `--rerank-by` and `--rerank-depth`."""
+
+    def both(command: Function) -> Function:
+        deep = click.option(
+            "--rerank-depth",
+            type=POSITIVE,
+            default=100,
+            show_default=True,
+            help="For --rerank-by: how many documents of each query the model reads.",
+        )
+        by = click.option(
+            "--rerank-by",
+            metavar="KIND:MODEL",
+            help="Let a model that reads each hit with the query rank the best ones: "
+            f"cross-encoder:MODEL or vilbert:FOLDER. Nothing is stored.{says}",
+        )
+        return by(deep(command))
+
+    return both
 
 
 def measures(says: str = "") -> Option:
@@ -154,9 +178,9 @@ reading = _mapping("reading", _READING)
 query_columns = _mapping("columns", _QUERY_COLUMNS)
 
 
-def check_query_columns(columns: Mapping[str, Any], queries: str | None) -> None:
+def check_query_columns(columns: Mapping[str, Any], queries: object) -> None:
     """Refuse names of columns without a file that has them."""
-    if queries is None and any(columns.values()):
+    if not queries and any(columns.values()):
         raise click.UsageError("--query-id and --query-text need --queries FILE.")
 
 

@@ -16,6 +16,7 @@ from retriever.cli.options import (
     indexes,
     library,
     query_columns,
+    rerank_by,
     where,
 )
 from retriever.cli.output import check_writable, note, print_json, print_parts
@@ -60,6 +61,7 @@ FORMATS = ("trec", "jsonl", "csv")
     help="For --format: write to this file.",
 )
 @where
+@rerank_by()
 @as_json
 def search(
     library: Path,
@@ -73,6 +75,8 @@ def search(
     format_: str | None,
     output: Path | None,
     where: dict[str, Any] | None,
+    rerank_by: str | None,
+    rerank_depth: int,
     as_json: bool,
 ) -> None:
     """Search the collection LIBRARY for the documents nearest to QUERY, an image or a vector.
@@ -91,6 +95,8 @@ def search(
 
     if [query, image, queries, vector].count(None) != 3:
         raise click.UsageError("Give a QUERY, or --image, --queries or --vector with a FILE.")
+    if vector is not None and rerank_by is not None:
+        raise click.UsageError("--rerank-by reads the text of a query: leave out --vector.")
     _check_format(format_, output, as_json, several=(queries or vector) is not None)
     check_query_columns(columns, queries)
     texts: Mapping[str, AnyQuery]
@@ -109,6 +115,12 @@ def search(
             note(f"'{names[0]}', the newest fusion, answers; -i INDEX selects another.")
         open_ = collection.retriever if vector is None else collection.vector_retriever
         retrievers = [open_(name) for name in names]
+        if rerank_by is not None:
+            from retriever.rerankers.registry import load_reranker, parse_reranker
+            from retriever.search.reranking import reranked
+
+            reranker = load_reranker(parse_reranker(rerank_by, {}))
+            retrievers = [reranked(one, reranker, rerank_depth) for one in retrievers]
         answers = {r.name: r.search_many(list(texts.values()), k, where=where) for r in retrievers}
     notes: dict[str, None] = {}
     if format_ is not None:

@@ -389,6 +389,24 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
     )
 
 
+def cascade_info(name: str, first: IndexInfo, definition: Mapping[str, Any]) -> IndexInfo:
+    """Return information on a cascade over an index that is in no catalog."""
+    shown = _combination({**definition, "parts": [first.name]})
+    return IndexInfo(
+        name=name,
+        kind="combined",
+        embedder=shown,
+        options=definition,
+        model=shown,
+        fingerprint=definition[RERANKER]["fingerprint"],
+        rows=first.rows,
+        missing=first.missing,
+        stale=first.stale,
+        parts=(first.name,),
+        only_images=first.only_images,
+    )
+
+
 def _combination(definition: Mapping[str, Any]) -> str:
     """Return `bm25 + minilm, reciprocal rank`, or `bm25, then minilm ranks its best 100`."""
     parts = definition["parts"]
