@@ -19,12 +19,12 @@ from retriever.cli.distill import distill
 from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
 from retriever.cli.exchange import copy, export, list_documents, rename
+from retriever.cli.fusion_weights import tune_fusion
 from retriever.cli.indexes import drop, info, runtime, tune
 from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.output import file_notes, replace_unprintable
 from retriever.cli.search import search
 from retriever.cli.train import train
-from retriever.cli.tune import tune_fusion
 from retriever.cli.update import update, watch
 from retriever.cli.word import word
 
