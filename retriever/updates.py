@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from indexes.errors import (
@@ -62,7 +62,7 @@ class UpdateReport:
     @property
     def ok(self) -> bool:
         """Whether every record was used and every index is up to date."""
-        return not self.added.skipped_total and self.built.ok
+        return self.added.skipped_total == self.added.no_documents and self.built.ok
 
     @property
     def is_partial(self) -> bool:
@@ -121,6 +121,13 @@ class Updates(Documents):
         copy_images: bool = False,
         source: str | None = None,
         allow_empty: bool = False,
+        id: str | None = None,  # noqa: A002
+        title: str | None = None,
+        text: str | Sequence[str] | None = None,
+        types: str | None = None,
+        sheet: str | None = None,
+        table: str | None = None,
+        sql: str | None = None,
         wait: float = 0.0,
         progress: Progress | None = None,
         tell: Tell | None = None,
@@ -147,6 +154,13 @@ class Updates(Documents):
                 sync=True,
                 source=source,
                 allow_empty=allow_empty,
+                id=id,
+                title=title,
+                text=text,
+                types=types,
+                sheet=sheet,
+                table=table,
+                sql=sql,
                 progress=progress,
             )
             (tell or _tell_nobody)(added)

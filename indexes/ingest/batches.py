@@ -137,6 +137,11 @@ class IngestBatches:
             self.kept += len(pending.doc_ids)
 
     @property
+    def records(self) -> int:
+        """Number of records read, without files that are no documents."""
+        return self.count - self.total_skipped
+
+    @property
     def _refuses(self) -> bool:
         return bool(self.total_bad) and not self.skip_bad
 
@@ -144,7 +149,10 @@ class IngestBatches:
         """Return what the call did."""
         upsert = self.upsert
         skipped, total = (*self.bad, *self.skipped), self.total_bad + self.total_skipped
-        return Added(upsert.new, upsert.changed, upsert.unchanged, skipped, total)
+        return Added(
+            *(upsert.new, upsert.changed, upsert.unchanged, skipped, total),
+            no_documents=self.total_skipped,
+        )
 
 
 def _bytes_held(document: Document) -> int:

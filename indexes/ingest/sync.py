@@ -89,7 +89,7 @@ class Sync:
                 ingest.apply(pending)
             present += [pending.present(), np.array(pending.held, np.int64)]
             self._written.update(pending.written())
-        if not ingest.count and len(members) and not self.allow_empty:
+        if not ingest.records and len(members) and not self.allow_empty:
             raise EmptySourceError(
                 f"{shown(source.name)} has no documents now, and had {len(members):,} before: "
                 "nothing was removed. Look at it; if it is right, allow it (--allow-empty)."
@@ -102,7 +102,7 @@ class Sync:
             self._total(Added(kept=len(gone)))
         else:
             self._gone[source.name] = outside(gone, self._numbers(ingest.bad_ids))
-        return (None if ingest.total_bad else ingest.count), there
+        return (None if ingest.total_bad else ingest.records), there
 
     def _numbers(self, doc_ids: Sequence[str]) -> Keys:
         """Return the numbers of the documents of some ids that have one."""
@@ -131,6 +131,7 @@ class Sync:
             unchanged=total.unchanged + more.unchanged,
             skipped=skipped,
             skipped_total=total.skipped_total + more.skipped_total,
+            no_documents=total.no_documents + more.no_documents,
             removed=total.removed + more.removed,
             kept=total.kept + more.kept,
         )

@@ -37,6 +37,8 @@ Numbered = list[tuple[int, Document]]
 class Added:
     """Result of an `add`, in documents; `skipped` are the records and files left out.
 
+    Of these, `no_documents` are files of another kind or without text: nothing is wrong with them.
+
     `removed` are gone from their sources; `kept` might be, but records were left out whose ids
     could not be read.
     """
@@ -48,6 +50,7 @@ class Added:
     skipped_total: int = 0
     removed: int = 0
     kept: int = 0
+    no_documents: int = 0
 
 
 class Upsert:

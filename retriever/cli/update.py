@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from retriever.cli.documents import FORMATS, LISTED
-from retriever.cli.options import as_json, library
+from retriever.cli.options import as_json, library, reading
 from retriever.cli.output import print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ format_option = click.option(
 @library
 @click.argument("sources", nargs=-1, required=True)
 @format_option
+@reading
 @click.option(
     "--image",
     metavar="FIELD",
@@ -62,6 +63,7 @@ def update(
     library: Path,
     sources: tuple[str, ...],
     format_: str | None,
+    reading: dict[str, Any],
     image: str | None,
     copy_images: bool,
     source: str | None,
@@ -91,6 +93,7 @@ def update(
                 copy_images=copy_images,
                 source=source,
                 allow_empty=allow_empty,
+                **reading,
                 wait=wait,
                 progress=progress,
                 tell=log_part,

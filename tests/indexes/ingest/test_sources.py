@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -56,7 +57,9 @@ def read_paths(monkeypatch):
     monkeypatch.setattr(fingerprints, "SETTLED_NANOSECONDS", 0)
     seen, read = [], documents.read_folder
     # The readers are made before it is known whether they are needed: only reading counts.
-    monkeypatch.setattr(documents, "read_folder", lambda name: noted(seen, name, read))
+    monkeypatch.setattr(
+        documents, "read_folder", lambda name, **how: noted(seen, name, partial(read, **how))
+    )
     return seen
 
 
@@ -283,3 +286,18 @@ def test_damaged_members_are_found_and_forgotten_and_no_document_is_lost(collect
         assert opened.sources() == {str(wiki): 2}
         assert counts(opened.add(notes, wiki, sync=True)) == (0, 0, 0, 3, 0)
         assert len(opened) == 4
+
+
+def test_a_folder_that_has_only_files_that_are_no_documents_now_deletes_nothing(collection, notes):
+    collection.add(notes, sync=True)
+    for path in notes.iterdir():
+        path.unlink()
+    (notes / "table.csv").write_text("id,text\n1,a cat\n")
+    refused(EmptySourceError, "has no document", collection.add, notes, sync=True)
+    assert len(collection) == 2
+
+
+def test_a_file_that_is_no_document_makes_no_update_partial(collection, notes):
+    (notes / "table.csv").write_text("id,text\n1,a cat\n")
+    report = collection.update(notes)
+    assert (report.ok, report.added.skipped_total, report.added.no_documents) == (True, 1, 1)

@@ -219,3 +219,9 @@ def test_compare_reads_the_columns_of_its_queries(library, questions):
     named = json.loads(succeed("compare", library, *files, "--query-text", "question", "--json"))
     assert named["queries"] == 2
     assert misuse("search", library, "x", "--query-id", "number").endswith("need --queries FILE.")
+
+
+def test_an_update_reads_columns_as_add_does(products):
+    named = ("products.csv", "--id", "sku", "--title", "name", "--text", "description")
+    assert succeed("add", "library", *named).startswith("100 new")
+    assert "100 unchanged" in succeed("update", "library", *named)
