@@ -13,6 +13,7 @@ from typing import Any
 from indexes.catalog.records import kind_of
 from indexes.errors import MOST_NAMED, CollectionError, InputError, MismatchError, first_of
 from indexes.images import Image, ImageSource
+from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
 from indexes.maintenance.verify import Problem, VerifyReport
@@ -24,7 +25,7 @@ from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.autoselect import RuntimeChoice
 from retriever.indexing.builder import IndexBuilder
-from retriever.indexing.builds import BuildReport, BuildRequest
+from retriever.indexing.builds import BuildReport, BuildRequest, WordOptions
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_problems
@@ -159,6 +160,9 @@ class Collection(Documents, WordSenseMethods):
         ann: str | None = None,
         dtype: str | None = None,
         language: str | None = None,
+        stopwords: bool | None = None,
+        k1: float | None = None,
+        b: float | None = None,
         queries_by: str | None = None,
         refit: bool = False,
         progress: Progress | None = None,
@@ -167,11 +171,12 @@ class Collection(Documents, WordSenseMethods):
 
         A new index needs one of: an `embedder`; `vectors`, the name of an index to share the
         vectors of, so that nothing is embedded again; or `lexical`, for BM25 over the texts, words
-        stemmed by `language` (default `english`; `none` for no stemming). `ann` is a FAISS factory
-        string (`HNSW32`, `IVF256,SQ8`); without it, or with `Flat`, search is exact. `dtype` is how
-        vectors are stored: `float32`, or `float16` in half the space. An interrupted build resumes
-        when called again; BM25, which embeds nothing, starts over. For a combination, its parts are
-        brought up to date.
+        stemmed by `language` (default `english`; `none` for no stemming), without its stop words if
+        `stopwords`, and scored by `k1` (default 1.2) and `b` (0.75); see `lexical.bm25`. `ann` is a
+        FAISS factory string (`HNSW32`, `IVF256,SQ8`); without it, or with `Flat`, search is exact.
+        `dtype` is how vectors are stored: `float32`, or `float16` in half the space. An interrupted
+        build resumes when called again; BM25, which embeds nothing, starts over. For a combination,
+        its parts are brought up to date.
 
         With `vectors`, `queries_by` names an embedder that was distilled from the one of those
         vectors, and encodes the queries instead of it: a model in the collection's `models/`, or
@@ -188,7 +193,7 @@ class Collection(Documents, WordSenseMethods):
 
         Raises:
             InputError: none or several of these were given, the corpus is empty, FAISS rejects the
-                factory string, there is no stemmer for the language, or nothing is fitted there.
+                factory string, an option of BM25 is invalid, or nothing is fitted there.
             MismatchError: the index exists, made by another embedder or with another structure; or
                 `queries_by` was distilled from another embedder than that of the vectors.
             UnknownNameError: no index called `vectors`, no model or index called `queries_by`.
@@ -197,7 +202,8 @@ class Collection(Documents, WordSenseMethods):
                 anything else could not be done. All others were embedded. The next call tries only
                 those again.
         """
-        wanted = BuildRequest(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
+        words = WordOptions(language, stopwords, k1, b)
+        wanted = BuildRequest(embedder, vectors, ann, dtype, lexical, words, queries_by, refit)
         self._retrievers.clear()
         return self._building.build(name, wanted, progress or ignore_progress)
 
@@ -415,7 +421,7 @@ class Collection(Documents, WordSenseMethods):
     def _finder(self, name: str) -> Finder:
         row = self._store.index(name)
         if kind_of(row.kind).is_lexical:
-            return LexicalFinder(name, str(row.definition["language"]))
+            return LexicalFinder(name, LexicalOptions.of(row.definition))
         if row.parts:
             parts = [self._finder(part) for part in row.parts]
             if RERANKER in row.definition:

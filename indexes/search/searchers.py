@@ -20,6 +20,7 @@ from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.catalog.registry import Registry, gaps
 from indexes.lexical.bm25 import LexicalIndex, Terms
 from indexes.lexical.bm25 import load as load_lexical
+from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import (
     NO_KEY,
     Keys,
@@ -373,7 +374,7 @@ class SearcherCache:
         index, stop_key = self._registry.index(name), self._corpus.stop_key()
         if kind_of(index.kind).is_lexical:
             left = [(index.stop_key, stop_key)]
-            load = partial(load_lexical, language=str(index.definition["language"]))
+            load = partial(load_lexical, options=LexicalOptions.of(index.definition))
             words, missing = self._opened(index, load), self._corpus.count_documents(left)
             stale = self._corpus.stale.answering(index.holder, left)
             return LexicalSearcher(index, words, stale.hidden(self._deleted), missing, stale.count)

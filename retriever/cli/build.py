@@ -51,6 +51,13 @@ if TYPE_CHECKING:
 @click.option(
     "--language", help="For --lexical: language of the stemmer, or none. Default: english."
 )
+@click.option(
+    "--stopwords/--no-stopwords",
+    default=None,
+    help="For --lexical: leave out the stop words of the language. Default: keep them.",
+)
+@click.option("--k1", type=float, help="For --lexical: k1 of BM25, from 0 to 100. Default: 1.2.")
+@click.option("--b", type=float, help="For --lexical: b of BM25, from 0 to 1. Default: 0.75.")
 @index_option(
     "--fuse",
     "fused",
@@ -88,6 +95,9 @@ def build(
     refit: bool,
     lexical: bool,
     language: str | None,
+    stopwords: bool | None,
+    k1: float | None,
+    b: float | None,
     fused: tuple[str, ...],
     method: str | None,
     rrf_k: float | None,
@@ -108,7 +118,9 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
-    combination.check(spec, vectors, queries_by, ann, refit, lexical, language)
+    words = {"language": language, "stopwords": stopwords, "k1": k1, "b": b}
+    given = [one for one in words.values() if one is not None]
+    combination.check(spec, vectors, queries_by, ann, refit, lexical, given)
     with Collection.open(library) as collection:
         try:
             if combination:
@@ -125,6 +137,9 @@ def build(
                         ann=ann,
                         dtype=dtype,
                         language=language,
+                        stopwords=stopwords,
+                        k1=k1,
+                        b=b,
                         queries_by=queries_by,
                         refit=refit,
                         progress=progress,

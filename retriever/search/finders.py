@@ -15,6 +15,7 @@ from indexes.catalog.filters import Filter
 from indexes.errors import MismatchError
 from indexes.images import Image
 from indexes.lexical.bm25 import READING
+from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
@@ -157,9 +158,9 @@ class DenseFinder(_SingleIndex):
 
 @dataclass(frozen=True)
 class LexicalFinder(_SingleIndex):
-    """A BM25 index; its queries are split into terms by `language`."""
+    """A BM25 index; its queries are split into terms by `options`."""
 
-    language: str
+    options: LexicalOptions
 
     def modalities(self) -> Sequence[str]:
         """Return `text` alone."""
@@ -167,14 +168,14 @@ class LexicalFinder(_SingleIndex):
 
     def prepare(self, queries: Queries) -> None:
         """Split the queries into terms."""
-        queries.terms(self.language)
+        queries.terms(self.options)
 
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbors:
         """Return the `k` documents with the best BM25; only those sharing a term with a query."""
         self._check(snapshot)
-        found = snapshot.search(self.name, queries.terms(self.language), k, where=where)
+        found = snapshot.search(self.name, queries.terms(self.options), k, where=where)
         if where is None:
             queries.unanswered[self.name] = (found.keys == NO_KEY).all(axis=1).tolist()
         return found
@@ -182,11 +183,11 @@ class LexicalFinder(_SingleIndex):
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
         """Return the BM25 of given documents; 0 where they share no term with the query."""
         self._check(snapshot)
-        return snapshot.scores(self.name, queries.terms(self.language), keys)
+        return snapshot.scores(self.name, queries.terms(self.options), keys)
 
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
         """Return a note for each query that has no word, or none that any document has."""
-        terms = queries.terms(self.language)
+        terms = queries.terms(self.options)
         nothing = queries.unanswered.get(self.name) or [False] * len(terms)
         notes = []
         for query, words, none in zip(queries.contents, terms, nothing, strict=True):
@@ -204,7 +205,8 @@ class LexicalFinder(_SingleIndex):
         return (*notes, note)
 
     def _check(self, snapshot: Snapshot) -> None:
-        if snapshot.searcher(self.name).index.definition.get("language") != self.language:
+        view = snapshot.searcher(self.name)
+        if isinstance(view, VectorSearcher) or view.words.options != self.options:
             raise MismatchError(f"Index '{self.name}' has been rebuilt in another way.")
 
 

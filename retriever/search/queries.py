@@ -11,6 +11,7 @@ import numpy as np
 from indexes.errors import InputError, RetrieverError
 from indexes.images import Image
 from indexes.lexical.bm25 import Terms, terms_of
+from indexes.lexical.options import LexicalOptions
 from retriever.embedders.base import IMAGE, TEXT, Embedder, EncodesImages, Matrix, modalities_of
 from retriever.embedders.validation import first_line
 
@@ -22,7 +23,7 @@ SHOWN = 80
 
 
 class Queries:
-    """Some queries, with their vectors by embedder and their terms by language, computed once.
+    """Some queries, with their vectors by embedder and their terms by options, computed once.
 
     `ids` are their names, for messages.
     """
@@ -32,7 +33,7 @@ class Queries:
         # Which of `text` and `image` there are.
         self.modalities = _modalities(contents)
         self._vectors: list[tuple[Embedder, Matrix]] = []
-        self._terms: dict[str, Sequence[Terms]] = {}
+        self._terms: dict[LexicalOptions, Sequence[Terms]] = {}
         # By index, for each query: whether a search by words found nothing.
         self.unanswered: dict[str, list[bool]] = {}
         # By index, for each query: the ids of candidates that a reranker could not read.
@@ -44,7 +45,7 @@ class Queries:
         some = Queries([self.contents[place] for place in places], ids)
         some._vectors = [(embedder, vectors[places]) for embedder, vectors in self._vectors]
         some._terms = {
-            language: [terms[place] for place in places] for language, terms in self._terms.items()
+            options: [terms[place] for place in places] for options, terms in self._terms.items()
         }
         return some
 
@@ -94,13 +95,13 @@ class Queries:
             "Change the query or leave it out."
         )
 
-    def terms(self, language: str) -> Sequence[Terms]:
-        """Return the terms of each, as an index of that language stores them; none of an image."""
-        if language not in self._terms:
-            self._terms[language] = [
-                terms_of(one, language) if isinstance(one, str) else {} for one in self.contents
+    def terms(self, options: LexicalOptions) -> Sequence[Terms]:
+        """Return the terms of each, as an index of those options has them; none of an image."""
+        if options not in self._terms:
+            self._terms[options] = [
+                terms_of(one, options) if isinstance(one, str) else {} for one in self.contents
             ]
-        return self._terms[language]
+        return self._terms[options]
 
 
 def _modalities(contents: Sequence[Query]) -> frozenset[str]:
