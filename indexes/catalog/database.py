@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -32,6 +33,7 @@ MANIFEST = (
     "SELECT COUNT(*), SUM(document), SUM(seal) FROM images",
 )
 STATE = "SELECT generation, digest FROM state"
+_LOG = logging.getLogger("retriever.catalog")
 # SQLite's result codes for an intact file that cannot be used now.
 TEMPORARY = {
     sqlite3.SQLITE_BUSY,
@@ -114,6 +116,7 @@ class Catalog:
             generation = self._check_manifest(known)
             yield
         note_commit(self.path, generation + 1)
+        _LOG.debug("%s: commit %d", self.path, generation + 1)
 
     @contextlib.contextmanager
     def as_writer(self) -> Iterator[None]:

@@ -36,7 +36,7 @@ from indexes.neighbors import (
 from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
 from indexes.storage.files import verify
 from indexes.vectors import approximate
-from indexes.vectors.blocks import Block, join_small
+from indexes.vectors.blocks import Block, join_small, rows_of
 from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
@@ -181,6 +181,16 @@ class VectorSearcher:
         scores = rescore(checked, keys, self.blocks)
         scores[~checked.any(axis=1)] = -np.inf
         return scores
+
+    def vectors(self, keys: Keys) -> tuple[Keys, Matrix]:
+        """Return those of some keys, ascending, that have a vector, and the vectors as stored."""
+        found, vectors = [np.empty(0, np.int64)], [np.empty((0, self.embedding.dim), np.float32)]
+        for block in self.blocks:
+            if len(rows := rows_of(keys, block.keys)):
+                found.append(block.keys[rows])
+                vectors.append(np.asarray(block.vectors[rows], np.float32))
+        order = np.argsort(ascending := np.concatenate(found), kind="stable")
+        return ascending[order], np.concatenate(vectors)[order]
 
     def _normalized(self, queries: Matrix) -> Matrix:
         return normalize_queries(queries, self.embedding.dim, self.embedding.similarity)

@@ -25,7 +25,7 @@ from retriever.comparison.test_set import TestSet
 from retriever.embedders.base import WordCounting
 from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.evaluation import significance
-from retriever.evaluation.inputs import GivenQrels, GivenRun, expect_mapping
+from retriever.evaluation.inputs import GivenQrels, GivenRun
 from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means, overlap
 from retriever.evaluation.rank_biased_overlap import disagreement, mean_rbo
 from retriever.evaluation.results import Agreement, Cost, Excerpt, Latency, Query, Row
@@ -34,6 +34,7 @@ from retriever.evaluation.significance import Difference
 from retriever.indexing.builder import DEFAULT_LANGUAGE
 from retriever.indexing.info import IndexInfo, with_parts
 from retriever.search.finders import DenseFinder
+from retriever.search.frames import DataFrame, expect_mapping
 from retriever.search.queries import Queries, query_text
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever
@@ -51,7 +52,7 @@ CONTEXTUAL_KINDS = {"elmo": "contextual"}
 def compare(
     collection: Collection,
     indexes: Sequence[str],
-    queries: Mapping[Any, str | Image],
+    queries: Mapping[Any, str | Image] | DataFrame,
     qrels: GivenQrels | None = None,
     *,
     k: int = 10,
@@ -66,17 +67,16 @@ def compare(
 ) -> Comparison:
     """Run the same queries on every index, evaluate the answers and measure their cost.
 
-    `queries` maps ids to texts or to images (`Image.of(path)`); `qrels` maps query ids to graded
-    documents. With judgments, only judged queries are run; without, the comparison has agreement
-    and cost only. Measures are
-    trec_eval's, by their ir_measures names, and so is the order of equal scores in every run
-    (`measures.trec_order`), also of those that tie at the cutoff. With `drop_self`, hits whose id
-    equals the query's are dropped: for queries that are documents of the collection. `runs` are
-    other systems' answers by name, which join the same table. `qrels` and `runs` have any form that
-    `inputs.qrels_of` and `inputs.run_of` take. With a
-    `baseline`, every other system is compared with it, see `significance.differences`; `seed` seeds
-    its resampling. `memory` also measures the memory of each open system, in a fresh process each.
-    `command` is the call that `environment` records.
+    `queries` maps ids to texts or to images (`Image.of(path)`), or is a DataFrame (`queries_of`);
+    `qrels` maps query ids to graded documents. With judgments, only judged queries are run;
+    without, the comparison has agreement and cost only. Measures are trec_eval's, by their
+    ir_measures names, and so is the order of equal scores in every run (`measures.trec_order`),
+    also of those that tie at the cutoff. With `drop_self`, hits whose id equals the query's are
+    dropped: for queries that are documents of the collection. `runs` are other systems' answers by
+    name, which join the same table. `qrels` and `runs` have any form that `inputs.qrels_of` and
+    `inputs.run_of` take. With a `baseline`, every other system is compared with it, see
+    `significance.differences`; `seed` seeds its resampling. `memory` also measures the memory of
+    each open system, in a fresh process each. `command` is the call that `environment` records.
 
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,

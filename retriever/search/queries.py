@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from indexes.errors import InputError, RetrieverError
 from indexes.images import Image
 from indexes.lexical.bm25 import Terms, terms_of
 from indexes.lexical.options import LexicalOptions
+from indexes.neighbors import Keys
 from retriever.embedders.base import IMAGE, TEXT, Embedder, EncodesImages, Matrix, modalities_of
 from retriever.embedders.validation import first_line
+from retriever.search.options import ANY
 
 # A text, or an image to search by.
 Query = str | Image
@@ -34,6 +36,11 @@ class Queries:
         self.modalities = _modalities(contents)
         self._vectors: list[tuple[Embedder, Matrix]] = []
         self._terms: dict[LexicalOptions, Sequence[Terms]] = {}
+        # Which of the words a passage must have for BM25; see `options`.
+        self.matching = ANY
+        # Set by `like_queries`: what the only query is made of, and the documents to leave out.
+        self.like: Any = None
+        self.left_out: Keys | None = None
         # By index, for each query: whether a search by words found nothing.
         self.unanswered: dict[str, list[bool]] = {}
         # By index, for each query: the ids of candidates that a reranker could not read.
@@ -43,6 +50,7 @@ class Queries:
         """Return some of the queries, with what has been computed for them."""
         ids = None if self.ids is None else [self.ids[place] for place in places]
         some = Queries([self.contents[place] for place in places], ids)
+        some.matching, some.like, some.left_out = self.matching, self.like, self.left_out
         some._vectors = [(embedder, vectors[places]) for embedder, vectors in self._vectors]
         some._terms = {
             options: [terms[place] for place in places] for options, terms in self._terms.items()
@@ -71,6 +79,14 @@ class Queries:
             raise self._refused(embedder, row, "its vector has a value that is not finite")
         self._vectors.append((embedder, vectors))
         return vectors
+
+    def know(self, embedder: Embedder, vectors: Matrix) -> None:
+        """Take the vectors for what an embedder gives the queries."""
+        self._vectors.append((embedder, vectors))
+
+    def know_terms(self, options: LexicalOptions, terms: Sequence[Terms]) -> None:
+        """Take the terms for those of the queries by some options."""
+        self._terms[options] = terms
 
     def _encoded(self, embedder: Embedder) -> Matrix:
         if self.modalities is ONE_TEXT and TEXT in modalities_of(embedder):  # the usual case
