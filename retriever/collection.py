@@ -26,7 +26,7 @@ from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
 from indexes.maintenance.verify import Problem, VerifyReport
-from indexes.progress import Progress, ignore_progress
+from indexes.progress import Progress
 from indexes.store import Store, is_free
 from retriever.advice import shell_command
 from retriever.asynchronous import awaitable
@@ -39,6 +39,7 @@ from retriever.indexing.builds import BuildReport, BuildRequest, WordOptions
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_problems
+from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.frames import DataFrame, queries_of
@@ -227,7 +228,8 @@ class Collection(Documents, WordSenseMethods):
             raise InputError("options are those of an embedder by name: give 'KIND:MODEL' with it.")
         wanted = BuildRequest(embedder, vectors, ann, dtype, lexical, words, queries_by, refit)
         self._retrievers.clear()
-        return self._logged(self._building.build(name, wanted, progress or ignore_progress))
+        with progress_shown(progress, f"building {name}") as shown:
+            return self._logged(self._building.build(name, wanted, shown))
 
     def fuse(
         self,
@@ -351,14 +353,16 @@ class Collection(Documents, WordSenseMethods):
             LockedError: another process is writing.
             DamageError: a file is not what the catalog says; `repair` first.
         """
-        report = self._store.compact(progress or ignore_progress)
+        with progress_shown(progress, "compacting") as shown:
+            report = self._store.compact(shown)
         vectors = pluralize(report.rows, "vector")
         _LOG.info("%s: compacted, %s dropped, %d bytes freed", self.path, vectors, report.freed)
         return report
 
     def verify(self, *, progress: Progress | None = None) -> VerifyReport:
         """Check every checksum, every key on both sides and every count; change nothing."""
-        checked = self._store.verify(progress or ignore_progress)
+        with progress_shown(progress, "verifying") as shown:
+            checked = self._store.verify(shown)
         return replace(checked, problems=(*checked.problems, *self._model_problems()))
 
     def _model_problems(self) -> list[Problem]:
@@ -376,7 +380,8 @@ class Collection(Documents, WordSenseMethods):
             ModelNotAvailableError: the model of damaged vectors is missing; nothing was changed.
             InputError: it was a custom embedder; give it first, with `use`.
         """
-        repaired = self._store.repair(self._models.encoder, progress or ignore_progress)
+        with progress_shown(progress, "repairing") as shown:
+            repaired = self._store.repair(self._models.encoder, shown)
         repaired = replace(repaired, left=(*repaired.left, *self._model_problems()))
         done, left = len(repaired.done), pluralize(len(repaired.left), "problem")
         _LOG.info("%s: repaired, %s, %s left", self.path, pluralize(done, "step"), left)

@@ -15,9 +15,10 @@ from indexes.catalog.filters import AllOf, Exists, Filter
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, pluralize, unknown_name, unknown_names
 from indexes.ingest.upsert import Added
-from indexes.progress import Progress, ignore_progress
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.formats import DocumentSource, SourceFingerprint, is_image, read_records
+from retriever.notebooks import progress_shown
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
 from retriever.search.where import Where
 from retriever.search.where_parser import filter_of
@@ -110,15 +111,17 @@ class Documents:
         spans = self.split.spans if self.split else None
         known = SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}")
         paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
-        added = self._store.add(
-            records,
-            spans=spans,
-            # A file does not tell whether the images have changed that it names.
-            source=(lambda: None) if image or copy_images or any(map(is_image, paths)) else known,
-            skip_bad=skip_bad,
-            copy_images=copy_images,
-            progress=progress or ignore_progress,
-        )
+        # A file does not tell whether the images have changed that it names.
+        unsure = image or copy_images or any(map(is_image, paths))
+        with progress_shown(progress, "adding") as shown:
+            added = self._store.add(
+                records,
+                spans=spans,
+                source=(lambda: None) if unsure else known,
+                skip_bad=skip_bad,
+                copy_images=copy_images,
+                progress=shown,
+            )
         _LOG.info(
             "%s: added %s, %d changed, %d unchanged, %d skipped",
             *(self.path, pluralize(added.new, "new document"), added.changed),

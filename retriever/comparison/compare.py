@@ -33,6 +33,7 @@ from retriever.evaluation.shared_words import SharedWords, excerpt
 from retriever.evaluation.significance import Difference
 from retriever.indexing.builder import DEFAULT_LANGUAGE
 from retriever.indexing.info import IndexInfo, with_parts
+from retriever.notebooks import progress_or
 from retriever.search.finders import DenseFinder
 from retriever.search.frames import DataFrame, expect_mapping
 from retriever.search.queries import Queries, query_text
@@ -91,7 +92,7 @@ def compare(
     test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, drop_self=drop_self)
     for retriever in retrievers:
         retriever.check_takes(Queries(test_set.contents))
-    steps = _Steps(progress, len(retrievers) * (2 if memory else 1) + 2)
+    steps = _Steps(progress_or(progress, "comparing"), len(retrievers) * (2 if memory else 1) + 2)
     system_runs = [steps.done(run_system(one, test_set)) for one in retrievers]
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
     answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
@@ -157,15 +158,14 @@ def _check_baseline(baseline: str | None, names: Sequence[str], qrels: GivenQrel
 class _Steps:
     """Counter of finished steps for the progress callback."""
 
-    progress: Progress | None
+    progress: Progress
     total: int
     count: int = 0
 
     def done(self, result: Result) -> Result:
         """Report a finished step and return its result."""
         self.count += 1
-        if self.progress:
-            self.progress(self.count, self.total)
+        self.progress(self.count, self.total)
         return result
 
 
