@@ -46,7 +46,8 @@ def test_what_was_drawn_is_removed_after_an_error_too(kernel, capsys):
             progress(1, 0)
             raise KeyError
 
-    pytest.raises(KeyError, fail)
+    with pytest.raises(KeyError):
+        fail()
     assert capsys.readouterr().out == f"\radding 1\r{' ' * 8}\r"
 
 
