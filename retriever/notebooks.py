@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from indexes.progress import Progress, ignore_progress
 
@@ -33,17 +34,18 @@ def progress_shown(given: Progress | None, label: str) -> Iterator[Progress]:
 
 
 def in_notebook() -> bool:
-    """Return whether this is a kernel of Jupyter, whose cells show what is printed."""
+    """Return whether this is a kernel of Jupyter, whose cells show what is displayed."""
     module = sys.modules.get("IPython")
     shell = module.get_ipython() if module is not None else None
     return getattr(shell, "kernel", None) is not None
 
 
 class _NotebookProgress:
-    """Draws one line in place, and leaves nothing behind when all is done."""
+    """Displays one line in a cell, and replaces it; short work displays nothing."""
 
     def __init__(self, label: str) -> None:
-        self._label, self._shown, self._longest = label, 0.0, 0
+        self._label, self._shown = label, time.monotonic()
+        self._handle: Any = None
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
@@ -54,15 +56,17 @@ class _NotebookProgress:
             filled = WIDTH * done // total if total else 0
             bar = f"[{'#' * filled}{'.' * (WIDTH - filled)}] " if total else ""
             of = f" of {total:,}" if total else ""
-            self._draw(f"{self._label} {bar}{done:,}{of}")
+            self._display(f"{self._label} {bar}{done:,}{of}")
 
     def clear(self) -> None:
         """Remove the line."""
-        if self._longest:
-            self._draw("")
-            sys.stdout.write("\r")
+        if self._handle is not None:
+            self._display("")
 
-    def _draw(self, line: str) -> None:
-        sys.stdout.write(f"\r{line.ljust(self._longest)}")
-        sys.stdout.flush()
-        self._longest = len(line)
+    def _display(self, line: str) -> None:
+        content = {"text/plain": line}
+        if self._handle is None:
+            display = sys.modules["IPython"].display.display
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)

@@ -11,7 +11,8 @@ from retriever.report.html.cells import Cell, Table
 from retriever.report.html.tables import page_tables
 
 PARTS = ("quality", "chance", "cost", "agreement")
-LEFT, RIGHT = ' style="text-align: left"', ' style="text-align: right"'
+LEFT = ' style="text-align: left; white-space: nowrap"'
+RIGHT = ' style="text-align: right; white-space: nowrap"'
 
 
 def comparison_html(comparison: ComparisonResults) -> str:
@@ -23,6 +24,8 @@ def comparison_html(comparison: ComparisonResults) -> str:
     html = [f"<p><b>{escape(said.title)}</b></p>"]
     html += [f"<p>{escape(one)}</p>" for one in said.sentences]
     tables = page_tables(comparison)
+    # Of the differences, those in the measure that decides.
+    tables["chance"] = tables["chance"][:1]
     html += [_table(table) for part in PARTS for table in tables[part]]
     html += [f"<p>note: {escape(note)}</p>" for note in comparison.notes]
     # A path or an id may hold a lone surrogate, which UTF-8 cannot encode.
@@ -36,7 +39,7 @@ def _table(table: Table) -> str:
         for name, cells in table.rows
     )
     remark = f"<p>{escape(table.remark)}</p>" if table.remark else ""
-    caption = f'<caption style="text-align: left">{escape(table.caption)}</caption>'
+    caption = f"<caption{LEFT}>{escape(table.caption)}</caption>"
     head = f"<thead><tr><th></th>{heads}</tr></thead>"
     return f"<table>{caption}{head}<tbody>{rows}</tbody></table>{remark}"
 
