@@ -13,6 +13,7 @@ from retriever.report.html.tables import page_tables
 PARTS = ("quality", "chance", "cost", "agreement")
 LEFT = ' style="text-align: left; white-space: nowrap"'
 RIGHT = ' style="text-align: right; white-space: nowrap"'
+WRAPPED = ' style="text-align: right"'
 
 
 def comparison_html(comparison: ComparisonResults) -> str:
@@ -33,7 +34,7 @@ def comparison_html(comparison: ComparisonResults) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f"<th{RIGHT}>{escape(name)}</th>" for name in table.columns)
+    heads = "".join(f"<th{WRAPPED}>{escape(name)}</th>" for name in table.columns)
     rows = "".join(
         f"<tr><th{LEFT}>{escape(name)}</th>{''.join(_cells(cells))}</tr>"
         for name, cells in table.rows
