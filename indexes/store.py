@@ -15,7 +15,14 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
-from indexes.catalog.records import COMBINED, LEXICAL, NOTHING, EmbeddingRow, IndexRow
+from indexes.catalog.records import (
+    COMBINED,
+    LEXICAL,
+    NOTHING,
+    EmbeddingRow,
+    IndexRow,
+    kind_of,
+)
 from indexes.catalog.registry import another_index
 from indexes.document import Document
 from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep, shown
@@ -24,18 +31,23 @@ from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import READING
 from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.compact import CompactReport, compact
+from indexes.maintenance.copying import CopyReport, copy
 from indexes.maintenance.leftovers import leftovers, lost_commits
 from indexes.maintenance.repair import Encoder, Repairer, RepairReport
 from indexes.maintenance.verify import Checker, Problem, VerifyReport
+from indexes.neighbors import Matrix
+from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder, Make
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
+from indexes.pipeline.given import GivenVectors
 from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
-from indexes.progress import Progress
+from indexes.progress import SEARCH_TIME, Progress
 from indexes.reader import CATALOG, Reader
 from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
+from indexes.vectors import tuning
 from indexes.vectors.engines import engine_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -115,7 +127,7 @@ class Store(Reader):
                 writes = pending.changes.count > 0
                 with self.catalog.writing() if writes else contextlib.nullcontext():
                     ingest.apply(pending)
-            if not ingest.total_bad:
+            if not ingest.total_bad and not ingest.total_skipped:
                 # Computed again: a file may have been changed while it was read.
                 self._remember_source(fingerprint, source(), ingest.count)
         return ingest.added()
@@ -176,7 +188,7 @@ class Store(Reader):
         embedding: EmbeddingRow | None,
         make: Make,
         definition: Mapping[str, Any],
-        encoder: Callable[[], Encode],
+        encoder: Callable[[], Encode] | GivenVectors,
         progress: Progress,
     ) -> tuple[IndexRow, EmbeddingResult]:
         """Embed what has no vector yet, then build the index; return it and what was embedded.
@@ -234,6 +246,34 @@ class Store(Reader):
             built = Bm25Builder(self._writer()).build(name, options, progress)
             self._sweep()
         return built
+
+    def tune(
+        self, name: str, recall: float, queries: Matrix | None
+    ) -> tuple[IndexRow, tuning.Measured]:
+        """Choose the search parameters of an index anew; return it and what was measured with them.
+
+        Its row alone is written, and only if anything but the time of a search changes. `queries`
+        (n, dim) as in `tuning.tune`.
+
+        Raises:
+            InputError: it is searched exactly, or its structure is not built.
+        """
+        with self._writing():
+            index = self.index(name)
+            if not kind_of(index.kind).has_structure or index.file is None:
+                raise InputError(
+                    f"Index '{name}' has no structure to tune: it is {index.kind}, and a search "
+                    "finds all there is. Build one with --ann (ann='auto', ann='HNSW32').",
+                )
+            embedding = self.registry.embedding_of(index)
+            builder = AnnBuilder(self._writer())
+            tuned = builder.tuned(index, embedding, recall, queries)
+            same = {**tuned.report, SEARCH_TIME: 0} == {**index.report, SEARCH_TIME: 0}
+            if tuned.definition != index.definition or not same:
+                builder.writer.set_index(tuned)
+            structure, blocks, deleted = builder.opened(tuned, embedding)
+            measured = tuning.measure(structure, blocks, deleted, queries)
+        return self.index(name), measured
 
     def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
         """Register a combination of indexes; `definition` says how, and belongs to the caller.
@@ -303,6 +343,27 @@ class Store(Reader):
                     self.registry.drop_embedding(index.embedding)
             self._sweep()
         return freed
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename an index, and in the combinations that use it, in one commit.
+
+        Raises:
+            UnknownNameError: no index has the old name.
+            InputError: the new one cannot name an index.
+            MismatchError: another index has the new one.
+        """
+        self.check_new(new)
+        with self._writing():
+            self.index(old)
+            if taken := next((row for row in self.indexes() if row.name == new != old), None):
+                raise another_index(self.folder, taken)
+            if old != new:
+                with self.catalog.writing():
+                    self.registry.rename_index(old, new)
+
+    def copy(self, target: Path, progress: Progress) -> CopyReport:
+        """Copy the collection as it is now, while others write; see `copying.copy`."""
+        return copy(self, target, progress)
 
     def _size_of_embedding(self, number: int) -> int:
         """Return the bytes of an embedding's files, and of its unfinished refits'."""

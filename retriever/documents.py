@@ -17,7 +17,14 @@ from indexes.errors import InputError, UnknownNameError, pluralize, unknown_name
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress
 from indexes.store import Store
-from retriever.formats import DocumentSource, SourceFingerprint, is_image, read_records
+from retriever.formats import (
+    DocumentSource,
+    Reading,
+    SourceFingerprint,
+    is_database,
+    is_image,
+    read_records,
+)
 from retriever.notebooks import progress_shown
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
 from retriever.search.where import Where
@@ -72,6 +79,13 @@ class Documents:
         self,
         *sources: DocumentSource,
         format: str | None = None,  # noqa: A002 - the field's word, and --format on the command line
+        id: str | None = None,  # noqa: A002 - the field's words, as on the command line
+        title: str | None = None,
+        text: str | Sequence[str] | None = None,
+        types: str | None = None,
+        sheet: str | None = None,
+        table: str | None = None,
+        sql: str | None = None,
         skip_bad: bool = False,
         image: str | None = None,
         copy_images: bool = False,
@@ -79,12 +93,21 @@ class Documents:
     ) -> Added:
         """Insert or update documents by `doc_id`.
 
-        A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), an image, a
-        folder of `.txt`, `.md` and images (`.jpg`, `.jpeg`, `.png`, `.webp`), `-` for standard
-        input, or any iterable of documents or mappings. Sources are streamed and committed every
-        few seconds: an interrupted call, when repeated, resumes by content. An unchanged document
-        costs nothing; a changed one is embedded again by the next `build`. An id may occur once in
-        a call.
+        A source is a table (JSON lines or an array, CSV, TSV, Parquet, `.xlsx`, SQLite), a text
+        (plain, Markdown, HTML, PDF, Word), an image, a folder of texts and images, `-` for standard
+        input, a data frame or another table of Arrow, or any iterable of documents or mappings: see
+        `formats.read_documents`. A file that is no document is left out, and listed in the result.
+        Sources are streamed and committed every few seconds: an interrupted call, when repeated,
+        resumes by content. An unchanged document costs nothing; a changed one is embedded again by
+        the next `build`. An id may occur once in a call.
+
+        `id`, `title` and `text` name the columns of tables and the fields of mappings; the texts of
+        several columns are joined by blank lines, in their order. What has no such id (`_id`,
+        `doc_id`, `id`) and `text` and is not named is guessed, and a `FileNote` says how; ids are
+        made from the content where no column has them, and records of the same content are one
+        document. `types="auto"` reads the columns of CSV and TSV as numbers, booleans and dates
+        where all of their cells are (see `ColumnTypes`). `sheet` names that of an `.xlsx`, `table`
+        or a query in `sql` what is read of an SQLite database.
 
         `image` names the field with the path of a document's image, relative to the file's folder;
         in mappings also bytes or an image of Pillow. An image stays in its file, which must not
@@ -99,25 +122,33 @@ class Documents:
         """
         if not sources:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
+        reading = Reading.of(
+            id=id, title=title, text=text, types=types, sheet=sheet, table=table, sql=sql
+        )
         # Every path is checked here, before the first document of any is read.
         records = chain.from_iterable(
             [
                 read_records(
-                    one, format=format, image=image, is_known=self._store.corpus.images.has
+                    one,
+                    format=format,
+                    image=image,
+                    reading=reading,
+                    is_known=self._store.corpus.images.has,
                 )
                 for one in sources
             ]
         )
         spans = self.split.spans if self.split else None
-        known = SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}")
+        known = SourceFingerprint(sources, f"3 {format} {skip_bad} {self.split} {reading}")
         paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
-        # A file does not tell whether the images have changed that it names.
-        unsure = image or copy_images or any(map(is_image, paths))
+        # A file does not tell whether the images have changed that it names, nor that of a database
+        # what was committed to the log next to it.
+        unsure = any(is_image(path) or is_database(path, format) for path in paths)
         with progress_shown(progress, "adding") as shown:
             added = self._store.add(
                 records,
                 spans=spans,
-                source=(lambda: None) if unsure else known,
+                source=(lambda: None) if unsure or image or copy_images else known,
                 skip_bad=skip_bad,
                 copy_images=copy_images,
                 progress=shown,
@@ -197,9 +228,12 @@ class Documents:
             raise self._unknown(unknown_name, doc_id)
         return found
 
-    def documents(self) -> Iterator[Document]:
-        """Iterate over all documents, in the order in which they were added."""
-        return self._store.corpus.documents()
+    def documents(self, *, where: Where | None = None) -> Iterator[Document]:
+        """Iterate over all documents, in the order in which they were added.
+
+        With a filter (see `where_parser.filter_of`), over those that match it.
+        """
+        return self._store.corpus.documents(None if where is None else filter_of(where))
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """Return the documents with the given ids, in any order; unknown ids are left out."""

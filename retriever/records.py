@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from indexes.maintenance.repair import RepairReport
     from indexes.maintenance.verify import Problem, VerifyReport
     from retriever.embedders.contextual.autoselect import RuntimeChoice
-    from retriever.indexing.builds import BuildReport
+    from retriever.indexing.builds import BuildReport, TuneReport
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
     from retriever.word_senses import WordSenses, WordUses
@@ -74,6 +74,11 @@ def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Reco
 def runtime_record(name: str, choice: RuntimeChoice) -> Record:
     """Return the runtimes of an index's model, with what was measured."""
     return {"index": name, **asdict(choice)}
+
+
+def tune_record(report: TuneReport) -> Record:
+    """Return what was chosen for a structure, with its recall at each depth."""
+    return asdict(report)
 
 
 def train_record(report: TrainReport) -> Record:

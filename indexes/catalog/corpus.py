@@ -10,8 +10,14 @@ from itertools import islice
 import numpy as np
 
 from indexes.catalog.database import CHOSEN, Row
-from indexes.catalog.filtering import checked_condition, checked_rows, fields_in
-from indexes.catalog.filters import Filter
+from indexes.catalog.filter_sql import any_document
+from indexes.catalog.filtering import (
+    checked_condition,
+    checked_rows,
+    fields_in,
+    indexed_fields,
+)
+from indexes.catalog.filters import AnyOf, Filter
 from indexes.catalog.passages import DOCUMENT, Passages, check_text, document_of
 from indexes.document import Document
 from indexes.neighbors import Keys
@@ -50,8 +56,14 @@ class Corpus(Passages):
             unknown -= {row[0] for row in self._catalog.rows(sql, [json.dumps(sorted(unknown))])}
         return [doc_id for doc_id in doc_ids if doc_id in unknown or not _is_possible(doc_id)]
 
-    def documents(self) -> Iterator[Document]:
-        """Yield every document, in the order of adding; without those that are added meanwhile."""
+    def documents(self, where: Filter | None = None) -> Iterator[Document]:
+        """Yield every document, in the order of adding; without those that are added meanwhile.
+
+        With a filter, those that match it.
+        """
+        if where is not None:
+            yield from self._documents_that_match(where)
+            return
         sql = f"""
             SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
             WHERE document < ? AND document > ? ORDER BY document LIMIT ?
@@ -66,6 +78,15 @@ class Corpus(Passages):
             count += len(page)
         if count != expected and self.content() == content:
             raise self._catalog.damage(f"of {expected:,} documents, {count:,} were found")
+
+    def _documents_that_match(self, where: Filter) -> Iterator[Document]:
+        condition, parameters = checked_condition(self._catalog, where)
+        sql = f"""
+            SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
+            WHERE ({condition}) AND document > ? ORDER BY document LIMIT ?
+        """
+        for page in self._catalog.pages(sql, parameters, TEXT_PAGE):
+            yield from self._documents(page)
 
     def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:
         """Yield the documents of some ids, in no order; unknown ids are left out."""
@@ -112,7 +133,11 @@ class Corpus(Passages):
 
     def any_match(self, where: Filter) -> bool:
         """Return whether any document matches a filter."""
+        if isinstance(where, AnyOf):
+            return any(map(self.any_match, where.parts))
         condition, parameters = checked_condition(self._catalog, where)
+        if found := any_document(where, indexed_fields(self._catalog)):
+            return bool(self._catalog.value(*found))
         return bool(
             self._catalog.rows(f"SELECT 1 FROM documents WHERE {condition} LIMIT 1", parameters)
         )

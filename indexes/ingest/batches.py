@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from indexes.document import Document
-from indexes.errors import BadRecord, BadRecordsError
+from indexes.errors import BadRecord, BadRecordsError, SkippedFile
 from indexes.ingest.upsert import Added, PendingChanges, Upsert
 from indexes.progress import Progress
 
@@ -26,6 +26,8 @@ Record = tuple[str, Document | BadRecord]
 class IngestBatches:
     """Incoming records, each with its place; bad ones are counted, and the first of them kept.
 
+    So are files that are no documents (`SkippedFile`), which are not bad.
+
     Unless `skip_bad`, nothing is added from the batch of the first bad record on: the rest is only
     read, to report all bad records.
     """
@@ -38,6 +40,8 @@ class IngestBatches:
     kept: int = 0
     total_bad: int = 0
     bad: list[BadRecord] = field(default_factory=list)
+    total_skipped: int = 0
+    skipped: list[SkippedFile] = field(default_factory=list)
 
     def batches(self) -> Iterator[list[Record]]:
         """Yield the records, in batches of one commit each; at the end, raise for bad ones."""
@@ -64,8 +68,10 @@ class IngestBatches:
 
     def diff(self, batch: list[Record]) -> PendingChanges:
         """Return what a batch would change; nothing, once a record was bad and none is skipped."""
-        bad = [record for _, record in batch if isinstance(record, BadRecord)]
-        good = [item for item in batch if isinstance(item[1], Document)] if bad else batch
+        others = [record for _, record in batch if isinstance(record, BadRecord)]
+        good = [item for item in batch if isinstance(item[1], Document)] if others else batch
+        bad = [record for record in others if not isinstance(record, SkippedFile)]
+        self._skip([record for record in others if isinstance(record, SkippedFile)])
         pending = self.upsert.diff(cast(list[tuple[str, Document]], good))
         bad += pending.bad
         self.total_bad += len(bad)
@@ -75,11 +81,15 @@ class IngestBatches:
         self.upsert.skip(pending)
         return PendingChanges()
 
+    def _skip(self, files: list[SkippedFile]) -> None:
+        self.total_skipped += len(files)
+        self.skipped += files[: KEPT_BAD_RECORDS - len(self.skipped)]
+
     def apply(self, pending: PendingChanges) -> None:
         """Write pending changes; inside a transaction if there are any."""
         self.upsert.apply(pending)
         if not self._refuses:
-            self.kept = self.count + len(pending.doc_ids)
+            self.kept += len(pending.doc_ids)
 
     @property
     def _refuses(self) -> bool:
@@ -88,7 +98,8 @@ class IngestBatches:
     def added(self) -> Added:
         """Return what the call did."""
         upsert = self.upsert
-        return Added(upsert.new, upsert.changed, upsert.unchanged, tuple(self.bad), self.total_bad)
+        skipped, total = (*self.bad, *self.skipped), self.total_bad + self.total_skipped
+        return Added(upsert.new, upsert.changed, upsert.unchanged, skipped, total)
 
 
 def _bytes_held(document: Document) -> int:

@@ -34,7 +34,7 @@ Numbered = list[tuple[int, Document]]
 
 @dataclass(frozen=True)
 class Added:
-    """Result of an `add`, in documents; `skipped` are the records that were left out."""
+    """Result of an `add`, in documents; `skipped` are the records and files left out."""
 
     new: int = 0
     changed: int = 0

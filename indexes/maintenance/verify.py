@@ -258,12 +258,15 @@ class Checker:
     def _shard(self, shard: ShardRow, embedding: EmbeddingRow) -> Iterator[Problem]:
         try:
             keys = keys_of(shard)
-            block = open_shard(shard, embedding, self.folder)
+            block = open_shard(shard, embedding, self.folder, again=True)
             fits = block.vectors.shape == (len(keys), embedding.dim) and len(keys) == shard.rows
             if not fits or block.vectors.dtype != embedding.dtype:
                 raise DamageError(f"{shard.file} does not hold what the catalog says.")
         except DamageError as error:
-            yield Problem(str(error), "shard", str(shard.number))
+            if embedding.imported:
+                yield Problem(_lost(shard, embedding))
+            else:
+                yield Problem(str(error), "shard", str(shard.number))
             return
         if unknown := self._unknown_keys(keys, shard):
             yield Problem(f"{shard.file} has {pluralize(unknown, 'vector')} of unknown passages.")
@@ -287,7 +290,7 @@ class Checker:
         """
         path = self.folder / str(index.file)
         try:
-            verify_file(path, index.digest)
+            verify_file(path, index.digest, again=True)
             rows, keys, expected = read(index, path)
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)
@@ -331,3 +334,12 @@ def _fault_of(row: Sequence[object], next_document: int) -> str:
     if text_checksum(str(title), str(text)) != row[2]:
         return "its text is not what was added"
     return ""
+
+
+def _lost(shard: ShardRow, embedding: EmbeddingRow) -> str:
+    """Say that vectors are damaged which nothing can compute again."""
+    return (
+        f"{shard.file} is missing or damaged: {pluralize(shard.rows, 'vector')} of "
+        f"'{embedding.name}', imported from {embedding.imported}, which cannot be computed again. "
+        "Restore that file from a backup, or drop the index and build it from the vectors again."
+    )

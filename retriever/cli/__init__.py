@@ -18,7 +18,8 @@ from retriever.cli.demo import demo
 from retriever.cli.distill import distill
 from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
-from retriever.cli.indexes import drop, info, runtime
+from retriever.cli.exchange import copy, export, list_documents, rename
+from retriever.cli.indexes import drop, info, runtime, tune
 from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.output import file_notes, replace_unprintable
 from retriever.cli.search import search
@@ -88,8 +89,9 @@ def cli() -> None:
 
 
 USE = (demo, add, build, train, distill, search, word, compare, evaluate)
-MAINTENANCE = (info, runtime, show, delete, drop, verify, repair, compact, completion)
-for command in (*USE, *MAINTENANCE):
+CONTENTS = (info, tune, runtime, list_documents, show, delete, export, rename, drop)
+MAINTENANCE = (copy, verify, repair, compact, completion)
+for command in (*USE, *CONTENTS, *MAINTENANCE):
     # A command that is first used alone would keep the help option that it has there.
     command.context_settings = {**HELP, **command.context_settings}
     cli.add_command(command)

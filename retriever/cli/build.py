@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from retriever.cli.options import POSITIVE, as_json, embedder_options, index_option, library
+from retriever.cli.options import (
+    POSITIVE,
+    as_json,
+    embedder_options,
+    index_option,
+    library,
+    recall,
+)
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -33,13 +40,28 @@ if TYPE_CHECKING:
 @index_option(
     "--queries-by",
     metavar="NAME",
-    help="With --vectors: encode queries with the model NAME, distilled from that of the vectors.",
+    help="With --vectors: encode queries with the model NAME, distilled from that of the vectors. "
+    "With --from-vectors: with the model KIND:MODEL, that made them.",
+)
+@click.option(
+    "--from-vectors",
+    "source",
+    metavar="FILE",
+    help="Take vectors that were made elsewhere: .npy (ids in .ids.txt), .npz, .parquet, a folder.",
+)
+@click.option("--similarity", help="For --from-vectors: cosine (default), dot or euclidean.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="For --from-vectors: leave out documents without a vector.",
 )
 @click.option(
     "--ann",
-    metavar="FACTORY",
-    help="FAISS factory string, such as HNSW32 or IVF256,SQ8. Default: exact search.",
+    metavar="auto|exact|FACTORY",
+    help="How vectors are searched: auto (default), by their number: exactly, or for many through "
+    "a structure; exact; or a FAISS factory string, such as HNSW32 or IVF256,SQ8.",
 )
+@recall("Share of the 10 nearest that a structure has to find. Default with auto: 0.98.")
 @click.option(
     "--refit",
     is_flag=True,
@@ -91,7 +113,11 @@ def build(
     options: tuple[tuple[str, str], ...],
     vectors: str | None,
     queries_by: str | None,
+    source: str | None,
+    similarity: str | None,
+    allow_missing: bool,
     ann: str | None,
+    recall: float | None,
     refit: bool,
     lexical: bool,
     language: str | None,
@@ -120,7 +146,9 @@ def build(
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
     words = {"language": language, "stopwords": stopwords, "k1": k1, "b": b}
     given = [one for one in words.values() if one is not None]
-    combination.check(spec, vectors, queries_by, ann, refit, lexical, given)
+    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, given, source)
+    if source is None and (similarity is not None or allow_missing):
+        raise click.UsageError("--similarity and --allow-missing need --from-vectors.")
     with Collection.open(library) as collection:
         try:
             if combination:
@@ -129,19 +157,26 @@ def build(
                 # The storage type is an option of the index, not of the embedder.
                 dtype = dict(options).get("dtype")
                 with progress_bar(f"building {name}") as progress:
+                    # A name without a colon may be that of an index, without options.
+                    declared = queries_by if source and queries_by and ":" in queries_by else None
+                    own = _embedder(declared or spec, options)
                     report = collection.build(
                         name,
-                        _embedder(spec, options),
+                        None if declared else own,
                         vectors=vectors,
                         lexical=lexical,
                         ann=ann,
+                        recall=recall,
                         dtype=dtype,
                         language=language,
                         stopwords=stopwords,
                         k1=k1,
                         b=b,
-                        queries_by=queries_by,
+                        queries_by=own if declared else queries_by,
                         refit=refit,
+                        from_vectors=source,
+                        similarity=similarity,
+                        allow_missing=allow_missing,
                         progress=progress,
                     )
         except FailedTextsError as error:
@@ -252,7 +287,7 @@ def _part(text: str) -> tuple[str, float]:
 
 
 def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
-    from indexes.catalog.records import kind_of
+    from indexes.catalog.records import IMPORTED, kind_of
     from indexes.errors import pluralize
 
     if index.parts and not report.embedded:
@@ -261,6 +296,9 @@ def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
     if kind_of(index.kind).is_lexical:
         return f"{report.name}: {pluralize(report.already, noun)} read, {took}"
     embedded = pluralize(report.embedded, noun)
+    if index.embedder.startswith(f"{IMPORTED}:"):
+        before = f"{report.already:,} had one before"
+        return f"{report.name}: vectors of {embedded} imported, {before}, {took}"
     return (
         f"{report.name}: {embedded} embedded in {report.embedding_seconds:.1f} s, "
         f"{report.already:,} already in the index, {took}"

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,6 +30,7 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     metavar="FILE",
     help="JSON lines, CSV, TSV, TREC topics, or text with one query per line.",
 )
+@options.query_columns
 @options.qrels(" Without judgments: agreement and cost only.")
 @click.option(
     "--dataset",
@@ -87,6 +88,7 @@ def compare(
     library: Path,
     indexes: tuple[str, ...],
     queries: str | None,
+    columns: dict[str, Any],
     qrels: str | None,
     dataset: str | None,
     measures: tuple[str, ...],
@@ -124,7 +126,8 @@ def compare(
     if label_file:
         refuse_existing(label_file)
     check_writable(html, label_file, folder=runs)
-    texts, judgments = _read_queries(queries, qrels, dataset)
+    options.check_query_columns(columns, queries)
+    texts, judgments = _read_queries(queries, columns, qrels, dataset)
     with Collection.open(library) as collection:
         joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
         with progress_bar("comparing") as progress:
@@ -181,7 +184,7 @@ def _keep_inputs(html: Path, others: Iterable[str | Path | None], library: Path)
 
 
 def _read_queries(
-    queries: str | None, qrels: str | None, dataset: str | None
+    queries: str | None, columns: Mapping[str, Any], qrels: str | None, dataset: str | None
 ) -> tuple[Mapping[str, Query], dict[str, dict[str, int]] | None]:
     """Return queries and judgments; files take precedence over those of the dataset."""
     from retriever.datasets.ir_datasets_loader import load_named
@@ -190,7 +193,7 @@ def _read_queries(
     if queries is None and dataset is None:
         raise click.UsageError("Give --queries FILE, or --dataset NAME.")
     named = load_named(dataset) if dataset is not None else None
-    texts = read_mixed_queries(queries) if queries else named.queries if named else {}
+    texts = read_mixed_queries(queries, **columns) if queries else named.queries if named else {}
     judgments = read_qrels(qrels) if qrels else named.qrels if named else {}
     return texts, judgments or None
 

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, library, where
+from retriever.cli.options import as_json, library, reading, where
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet", "text", "image")
+FORMATS = (
+    *("jsonl", "json", "csv", "tsv", "parquet", "xlsx", "sqlite"),
+    *("text", "markdown", "html", "pdf", "docx", "image"),
+)
 LISTED = 10
+# Of the files that are skipped for one reason.
+NAMED = 3
 
 
 @click.command()
@@ -25,6 +30,7 @@ LISTED = 10
     "--dataset", metavar="NAME", help="Documents of an ir_datasets name, such as beir/scifact."
 )
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the sources.")
+@reading
 @click.option("--skip-bad", is_flag=True, help="Skip and list invalid records.")
 @click.option(
     "--image",
@@ -51,6 +57,7 @@ def add(
     sources: tuple[str, ...],
     dataset: str | None,
     format_: str | None,
+    reading: dict[str, Any],
     skip_bad: bool,
     image: str | None,
     copy_images: bool,
@@ -60,27 +67,32 @@ def add(
 ) -> None:
     """Add documents to the collection LIBRARY; create it if needed.
 
-    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, .txt and .md, each also gzipped; images
-    (.jpg, .jpeg, .png, .webp); folders of texts and images; or - for standard input. A document
-    with a known id is updated; an id may occur once per call. Work is committed every few seconds:
-    run an interrupted command again to resume.
+    SOURCES are tables (BEIR and plain JSON lines, JSON arrays, CSV, TSV, Parquet, .xlsx, SQLite);
+    texts (.txt, .md, .rst, .html, .pdf, .docx and others); images (.jpg, .jpeg, .png, .webp);
+    folders of texts and images, with metadata from the front matter of Markdown; or - for standard
+    input. All but images, .xlsx and SQLite may be gzipped. Columns that are not named are guessed,
+    and a note says how. A file that is no document is skipped with the reason; --format text reads
+    every text in a folder. A document with a known id is updated; an id may occur once per call.
+    Work is committed every few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
     from indexes.catalog.field_names import field_path
     from retriever.collection import Collection
-    from retriever.formats import check_source
+    from retriever.formats import Reading, check_source
     from retriever.splitting import parse_split
 
-    if dataset and (sources or format_):
-        raise click.UsageError("Give either SOURCES or --dataset NAME, without --format.")
+    how = Reading.of(**reading)
+    if dataset and (sources or format_ or how.given):
+        other = f"--{how.given[0]}" if how.given else "--format"
+        raise click.UsageError(f"Give either SOURCES or --dataset NAME, without {other}.")
     if (
         not sources
         and not dataset
-        and (not fields or split or format_ or skip_bad or image or copy_images)
+        and (not fields or split or format_ or how.given or skip_bad or image or copy_images)
     ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
     for source in sources:
-        check_source(source, format=format_)
+        check_source(source, format=format_, reading=how)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
@@ -99,6 +111,7 @@ def add(
             added = collection.add(
                 *given,
                 format=format_,
+                **reading,
                 skip_bad=skip_bad,
                 image=image,
                 copy_images=copy_images,
@@ -126,15 +139,34 @@ def _report(library: Path, added: Added, documents: int, as_json: bool, done: st
     from indexes.errors import pluralize
     from retriever.records import added_record
 
-    note(*(f"skipped {record}" for record in added.skipped[:LISTED]))
-    if added.skipped_total > LISTED:
-        note(f"skipped {added.skipped_total - LISTED:,} more")
+    note(*skipped_notes(added))
     if as_json:
         print_json(added_record(added, documents))
         return
     counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
     done = done or f"{counts}, {added.skipped_total:,} skipped"
     click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
+
+
+def skipped_notes(added: Added) -> list[str]:
+    """Return what to say about skipped records, and about skipped files, together by reason."""
+    from indexes.errors import SkippedFile, first_of, pluralize
+
+    files: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for one in added.skipped:
+        if isinstance(one, SkippedFile):
+            files.setdefault(one.reason, []).append(one.place)
+        elif len(notes) < LISTED:
+            notes.append(f"skipped {one}")
+    said = len(notes)
+    for reason, places in [*files.items()][:LISTED]:
+        what = f"{pluralize(len(places), 'file')}, " if len(places) > 1 else ""
+        notes.append(f"skipped {what}{first_of(places, NAMED)}: {reason}")
+        said += len(places)
+    if added.skipped_total > said:
+        notes.append(f"skipped {added.skipped_total - said:,} more")
+    return notes
 
 
 @click.command()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ def how_many(says: str) -> Option:
     return click.option("-k", default=10, show_default=True, type=POSITIVE, help=says)
 
 
+def recall(says: str, default: float | None = None) -> Option:
+    """Return the option `--recall`."""
+    share = click.FloatRange(0, 1, min_open=True)
+    return click.option("--recall", type=share, default=default, help=says)
+
+
 def qrels(says: str = "", *, required: bool = False) -> Option:
     """Return the option `--qrels`."""
     says = f"Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.{says}"
@@ -88,6 +95,69 @@ def embedder_options(example: str) -> Option:
     return click.option(
         "-o", "--option", "options", nargs=2, multiple=True, metavar=metavar, help=says
     )
+
+
+def _mapping(name: str, parts: Mapping[str, Option]) -> Option:
+    """Return options as one that passes their values as a mapping, by the parameters' names."""
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def gather(**given: Any) -> Any:
+            return function(**{name: {one: given.pop(one) for one in parts}}, **given)
+
+        made: Function = gather
+        for option in reversed(list(parts.values())):
+            made = option(made)
+        return made
+
+    return decorate
+
+
+# By the names that `Collection.add` has for them.
+_READING: dict[str, Option] = {
+    "id": click.option("--id", metavar="COLUMN", help="The column or field of the ids."),
+    "title": click.option("--title", metavar="COLUMN", help="The column or field of the titles."),
+    "text": click.option(
+        "--text",
+        multiple=True,
+        metavar="COLUMN",
+        help="The column or field of the texts; several are joined by blank lines, in this order.",
+    ),
+    "types": click.option(
+        "--types",
+        type=click.Choice(["auto", "text"]),
+        help="auto: a column of CSV or TSV with only numbers, booleans or dates is read as these, "
+        "so that 'year >= 2020' works. Default: text.",
+    ),
+    "sheet": click.option(
+        "--sheet", metavar="NAME", help="The sheet of an .xlsx file. Default: the first."
+    ),
+    "table": click.option("--table", metavar="NAME", help="The table of an SQLite database."),
+    "sql": click.option(
+        "--sql", metavar="QUERY", help="What to read of an SQLite database: 'SELECT ...'."
+    ),
+}
+_QUERY_COLUMNS: dict[str, Option] = {
+    "id": click.option(
+        "--query-id", "id", metavar="COLUMN", help="The column of the ids in --queries."
+    ),
+    "text": click.option(
+        "--query-text",
+        "text",
+        multiple=True,
+        metavar="COLUMN",
+        help="The column of the texts in --queries; several are joined by blank lines.",
+    ),
+}
+# How tables of documents are read, as the mapping `reading`; and the columns of queries, `columns`.
+reading = _mapping("reading", _READING)
+query_columns = _mapping("columns", _QUERY_COLUMNS)
+
+
+def check_query_columns(columns: Mapping[str, Any], queries: str | None) -> None:
+    """Refuse names of columns without a file that has them."""
+    if queries is None and any(columns.values()):
+        raise click.UsageError("--query-id and --query-text need --queries FILE.")
 
 
 drop_self = click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,9 @@ from indexes.catalog.filters import Filter
 from indexes.errors import InputError
 from indexes.neighbors import COSINE, NO_KEY, Neighbors, nothing
 from indexes.search.snapshot import Snapshot
-from retriever.embedders.base import similarity_of, unit
+from retriever.embedders.base import unit
 from retriever.search.finders import DenseFinder, Finder
+from retriever.search.given import VectorFinder
 from retriever.search.queries import Queries
 
 # How many candidates there are for each hit, and at least.
@@ -46,7 +48,8 @@ def diverse(
             "vectors, or a fusion or cascade with one."
         )
     found = finder.nearest(snapshot, queries, max(LEAST, FACTOR * k), where)
-    is_cosine = finder is dense and similarity_of(dense.embedder) == COSINE
+    view: Any = snapshot.searcher(dense.name)
+    is_cosine = finder is dense and view.embedding.similarity == COSINE
     out = nothing(len(found.keys), min(k, found.keys.shape[1]))
     for row, (keys, scores) in enumerate(zip(found.keys, found.scores, strict=True)):
         there = np.flatnonzero(keys != NO_KEY)
@@ -83,8 +86,8 @@ def mmr_order(relevance: Values, similarity: Values, k: int, balance: float) -> 
     return chosen
 
 
-def _dense(finder: Finder) -> Iterator[DenseFinder]:
-    if isinstance(finder, DenseFinder):
+def _dense(finder: Finder) -> Iterator[DenseFinder | VectorFinder]:
+    if isinstance(finder, DenseFinder | VectorFinder):
         yield finder
     parts: Sequence[Finder] = getattr(finder, "parts", ())
     for part in parts:

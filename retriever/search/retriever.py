@@ -24,7 +24,7 @@ from retriever.search.hybrid import part_with_vectors
 from retriever.search.like import Like, like_queries
 from retriever.search.matching import refuse_vectors
 from retriever.search.options import ANY, PLAIN, SearchOptions
-from retriever.search.queries import Queries, Query, validate_queries
+from retriever.search.queries import VECTOR, AnyQuery, Queries, Query, validate_queries
 from retriever.search.results import Answer, Hits, Run, Timing
 from retriever.search.where import Where
 from retriever.search.where_parser import filter_of
@@ -46,7 +46,7 @@ class Retriever:
 
     def search(
         self,
-        text: Query,
+        text: AnyQuery,
         k: int = 10,
         *,
         where: Where | None = None,
@@ -57,7 +57,7 @@ class Retriever:
 
     def search_many(
         self,
-        texts: Sequence[Query],
+        texts: Sequence[AnyQuery],
         k: int = 10,
         *,
         where: Where | None = None,
@@ -74,7 +74,7 @@ class Retriever:
 
     def answer(
         self,
-        texts: Sequence[Query],
+        texts: Sequence[AnyQuery],
         k: int = 10,
         *,
         where: Where | None = None,
@@ -147,7 +147,7 @@ class Retriever:
 
     def _prepare(
         self,
-        texts: Sequence[Query],
+        texts: Sequence[AnyQuery],
         k: int,
         where: Where | None = None,
         ids: Sequence[str] | None = None,
@@ -170,6 +170,11 @@ class Retriever:
         lacking = queries.modalities - self._takes
         if not lacking:
             return
+        if VECTOR in lacking:
+            raise InputError(
+                f"'{self.name}' cannot be searched by a vector: it is no index of vectors. Choose "
+                "one of these, of the model that made the vector."
+            )
         if IMAGE in lacking:
             raise InputError(
                 f"Index '{self.name}' encodes only text: it cannot be searched by an image. Choose "

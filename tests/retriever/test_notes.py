@@ -22,7 +22,8 @@ from tests.support.toy import Axes, build_axes, exactly, ids, refused
 
 NOTHING = "No document matches the filter."
 AGE_IS_TEXT = (
-    NOTHING + " 'age' is text in this collection, as in age = '{}' (CSV files hold text only)."
+    NOTHING + " 'age' is text in this collection, as in age = '{}' (CSV files hold text only, "
+    "unless added with --types auto)."
 )
 
 NO_YAER = "None has a field 'yaer'. Similar: 'year'."

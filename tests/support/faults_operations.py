@@ -174,6 +174,37 @@ def _drop(collection: Collection, extra: Path) -> None:
         collection.drop("other")
 
 
+def _fused(collection: Collection) -> None:
+    """Indexes with a combination of two."""
+    _two(collection)
+    collection.fuse("both", ["flat", "other"])
+
+
+def _rename(collection: Collection, extra: Path) -> None:
+    if "other" in collection.index_names():
+        collection.rename("other", "another")
+
+
+def _import(collection: Collection, extra: Path) -> None:
+    """Build an index over the vectors of all but one document, made elsewhere."""
+    documents = list(collection.documents())[1:]
+    rows = EMBEDDER.encode_documents([document.text for document in documents])
+    ids = [f"{one.doc_id}\t0\t{len(one.text)}" for one in documents]
+    options = {"queries_by": EMBEDDER, "allow_missing": True}
+    collection.build("given", from_vectors=(ids, rows), ann="HNSW8", **options)
+
+
+def _copy(collection: Collection, extra: Path) -> None:
+    """Copy the collection next to it; a copy that is there already has to be whole."""
+    backup = collection.path.with_name("backup")
+    if not backup.exists():
+        collection.copy(backup)
+    with Collection.open(backup) as copied:
+        checked = copied.verify()
+        if not checked.ok or copied.content_checksum() != collection.content_checksum():
+            raise RuntimeError(f"The copy is not whole: {checked.problems}")
+
+
 def _words_behind(collection: Collection) -> None:
     """BM25 alone, with edits and new documents that it has not read."""
     _documents(collection)
@@ -209,6 +240,17 @@ def _wear_out_words(collection: Collection, extra: Path) -> None:
         collection.drop("bm25")
 
 
+def _tunable(collection: Collection) -> None:
+    """A structure that visits one of its cells."""
+    _documents(collection)
+    collection.build("cells", EMBEDDER, ann="IVF4,Flat", recall=0.01)
+    collection.delete([])  # sweeps
+
+
+def _tune(collection: Collection, extra: Path) -> None:
+    collection.tune("cells", recall=1.0)
+
+
 OPERATIONS = {
     "create": Operation(None, lambda c, extra: None),
     "add": Operation(_documents, _add_file),
@@ -224,7 +266,11 @@ OPERATIONS = {
     "delete-where": Operation(_indexed, lambda c, extra: c.delete(where={"kind": "old"})),
     "compact": Operation(_worn, lambda c, extra: c.compact()),
     "drop": Operation(_two, _drop),
+    "rename": Operation(_fused, _rename),
+    "copy": Operation(_behind, _copy),
+    "import": Operation(_documents, _import, takes_back=True),
     "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
+    "tune": Operation(_tunable, _tune),
     "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
 }
 

@@ -165,8 +165,11 @@ def _agreement(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[N
         overlaps, rbo = _of(pairs, "overlap"), _of(pairs, "rbo")
         yield NumberLine(f"overlap@{k} / RBO with {other}", overlaps, decimals(2), extra=[rbo])
     recalls = [row.ann_recall for row in rows]
+    asked, reached = (_of([row.index for row in rows], name) for name in ("recall_asked", "recall"))
     lines = [
         NumberLine(f"ann_recall@{k} (of exact)", recalls, decimals(3), max),
+        NumberLine("... recall@10 asked when built", asked, decimals(3)),
+        NumberLine("... reached on its sample", reached, decimals(3)),
         NumberLine("query words known", [row.query_coverage for row in rows], percentage, max),
         NumberLine("corpus words known", [row.corpus_coverage for row in rows], percentage, max),
     ]

@@ -9,7 +9,7 @@ import pytest
 from indexes.errors import BadRecordsError, InputError, MismatchError
 from indexes.vectors.faiss_engine.index import load
 from retriever import Collection, Document, HashingEmbedder
-from retriever.formats import documents
+from retriever.formats import row_documents
 from tests.support.toy import COMPASS, Axes, exactly, ids, pairs, refused, rounded
 
 BATCH = 1000
@@ -107,7 +107,7 @@ def file(tmp_path):
 @pytest.fixture
 def parsed():
     """A mock that parses files and counts them."""
-    with patch("retriever.formats.documents.read_rows", wraps=documents.read_rows) as mock:
+    with patch("retriever.formats.row_documents.open_rows", wraps=row_documents.open_rows) as mock:
         yield mock
 
 

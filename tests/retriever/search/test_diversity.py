@@ -88,3 +88,12 @@ def test_an_impossible_balance_is_refused(compass, balance):
 def test_words_alone_have_no_diversity(compass):
     compass.build("bm25", lexical=True)
     refused(InputError, "'bm25' has no vectors", compass.search, "up", index="bm25", mmr=0.5)
+
+
+def test_vectors_as_queries_are_compared_by_the_stored_ones_too(compass):
+    embedder = compass.embedder("axes")
+    (vector,) = embedder.encode_queries(["east up up up"])
+    found = compass.search(vector=vector, index="axes", k=3, mmr=0.5)
+    assert found.ids == compass.search("east up up up", index="axes", k=3, mmr=0.5).ids
+    assert found.ids != compass.search(vector=vector, index="axes", k=3).ids
+    refused(InputError, "for BM25", compass.search, vector=vector, index="axes", phrase=True)
