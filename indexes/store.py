@@ -29,7 +29,8 @@ from indexes.ingest.batches import IngestBatches
 from indexes.ingest.sources import KnownSources, Source
 from indexes.ingest.sync import Sync
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
-from indexes.lexical.bm25 import READING, check_language
+from indexes.lexical.bm25 import READING
+from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.compact import CompactReport, compact
 from indexes.maintenance.copying import CopyReport, copy
 from indexes.maintenance.leftovers import leftovers, lost_commits
@@ -251,17 +252,15 @@ class Store(Reader):
             self._sweep()
         return built
 
-    def build_bm25(self, name: str, language: str, progress: Progress) -> IndexRow:
+    def build_bm25(self, name: str, options: LexicalOptions, progress: Progress) -> IndexRow:
         """Build a BM25 index over all texts, or bring it up to date; see `Bm25Builder`.
 
         Raises:
-            InputError: no such language.
             MismatchError: another index has that name.
         """
-        check_language(language)
         with self._writing():
-            self._check_same(name, LEXICAL.name, {"language": language, "text": READING})
-            built = Bm25Builder(self._writer()).build(name, language, progress)
+            self._check_same(name, LEXICAL.name, {**options.definition, "text": READING})
+            built = Bm25Builder(self._writer()).build(name, options, progress)
             self._sweep()
         return built
 
@@ -311,9 +310,10 @@ class Store(Reader):
         return self.index(name)
 
     def _check_same(self, name: str, kind: str, definition: Mapping[str, Any]) -> None:
+        # An earlier version did not store how texts are read.
+        earlier = {"text": READING} if kind == LEXICAL.name else {}
         for row in self.indexes():
-            # An earlier version did not store how texts are read.
-            stored = row.kind, {**definition, **row.definition}
+            stored = row.kind, {**earlier, **row.definition}
             if row.name == name and stored != (kind, definition):
                 raise another_index(self.folder, row)
 

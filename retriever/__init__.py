@@ -14,6 +14,7 @@ Names are imported when they are first used: `import retriever` loads no model l
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 _NAMES = {
@@ -38,6 +39,9 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted(_MODULES)
 __version__ = "0.1.0"
+
+# A program that has not set up logging is not told anything.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:  # What `__getattr__` does, for type checkers: these do not compute the table.
     from indexes.document import Document as Document

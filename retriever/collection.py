@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from numpy.typing import ArrayLike
 
 from indexes.catalog.records import kind_of
-from indexes.errors import MOST_NAMED, CollectionError, InputError, MismatchError, first_of
+from indexes.errors import (
+    MOST_NAMED,
+    CollectionError,
+    InputError,
+    MismatchError,
+    first_of,
+    pluralize,
+    unknown_names,
+)
 from indexes.images import Image, ImageSource
+from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.compact import CompactReport
 from indexes.maintenance.repair import RepairReport
 from indexes.maintenance.verify import Problem, VerifyReport
-from indexes.progress import Progress, ignore_progress
+from indexes.progress import Progress
 from indexes.store import Store, is_free
 from retriever.advice import shell_command
-from retriever.embedders import Embedder
+from retriever.asynchronous import awaitable
+from retriever.documents import Documents
+from retriever.embedders import Embedder, load_embedder, parse_spec
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.autoselect import RuntimeChoice
 from retriever.exchange.api import ExchangeMethods
 from retriever.formats.vectors.reading import VectorSource, vectors_of
 from retriever.indexing.builder import IndexBuilder
-from retriever.indexing.builds import RECALL, BuildReport, BuildRequest, TuneReport
+from retriever.indexing.builds import (
+    RECALL,
+    BuildReport,
+    BuildRequest,
+    TuneReport,
+    WordOptions,
+)
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_problems
+from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
+from retriever.search.frames import DataFrame, queries_of
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
-from retriever.search.queries import Queries, Query
+from retriever.search.like import Like
+from retriever.search.options import PLAIN, SearchOptions, search_options
+from retriever.search.queries import Queries, Query, QueryVector
 from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
@@ -44,6 +66,9 @@ from retriever.search.where import Where
 from retriever.splitting import Splitter
 from retriever.updates import Updates
 from retriever.word_senses.api import WordSenseMethods
+
+Answer = TypeVar("Answer")
+_LOG = logging.getLogger(__name__)
 
 
 class Collection(Updates, WordSenseMethods, ExchangeMethods):
@@ -157,13 +182,17 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
     def build(
         self,
         name: str,
-        embedder: Embedder | None = None,
+        embedder: Embedder | str | None = None,
         *,
+        options: Mapping[str, Any] | None = None,
         vectors: str | None = None,
         lexical: bool = False,
         ann: str | None = None,
         dtype: str | None = None,
         language: str | None = None,
+        stopwords: bool | None = None,
+        k1: float | None = None,
+        b: float | None = None,
         queries_by: str | Embedder | None = None,
         refit: bool = False,
         recall: float | None = None,
@@ -174,12 +203,14 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
 
-        A new index needs one of: an `embedder`; `vectors`, the name of an index to share the
-        vectors of, so that nothing is embedded again; or `lexical`, for BM25 over the texts, words
-        stemmed by `language` (default `english`; `none` for no stemming). `dtype` is how vectors
-        are stored: `float32`, or `float16` in half the space. An interrupted build resumes when
-        called again; BM25, which embeds nothing, starts over. For a combination, its parts are
-        brought up to date.
+        A new index needs one of: an `embedder`, as an object or as the text `KIND:MODEL` such as
+        `static:glove-6b-50d`, with `options` of its class; `vectors`, the name of an index to share
+        the vectors of, so that nothing is embedded again; or `lexical`, for BM25 over the texts,
+        words stemmed by `language` (default `english`; `none` for no stemming), without its stop
+        words if `stopwords`, and scored by `k1` (default 1.2) and `b` (0.75); see `lexical.bm25`.
+        `dtype` is how vectors are stored: `float32`, or `float16` in half the space. An interrupted
+        build resumes when called again; BM25, which embeds nothing, starts over. For a combination,
+        its parts are brought up to date.
 
         `ann` is how vectors are searched: `auto` (the default) chooses by their number, exact
         search for some ten thousands and codes or cells of codes for more; `exact` scans all;
@@ -210,7 +241,7 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
 
         Raises:
             InputError: none or several of these were given, the corpus is empty, FAISS rejects the
-                factory string, there is no stemmer for the language, or nothing is fitted there.
+                factory string, an option of BM25 is invalid, or nothing is fitted there.
             MismatchError: the index exists, made by another embedder or with another structure; or
                 `queries_by` was distilled from another embedder than that of the vectors.
             UnknownNameError: no index called `vectors`, no model or index called `queries_by`.
@@ -219,13 +250,19 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
                 anything else could not be done. All others were embedded. The next call tries only
                 those again.
         """
+        words = WordOptions(language, stopwords, k1, b)
+        if isinstance(embedder, str):
+            embedder = load_embedder(parse_spec(embedder, options or {}))
+        elif options:
+            raise InputError("options are those of an embedder by name: give 'KIND:MODEL' with it.")
         imported = None if from_vectors is None else vectors_of(from_vectors)
         wanted = BuildRequest(
-            *(embedder, vectors, ann, dtype, lexical, language, queries_by, refit),
+            *(embedder, vectors, ann, dtype, lexical, words, queries_by, refit),
             *(recall, imported, similarity, allow_missing),
         )
         self._retrievers.clear()
-        return self._building.build(name, wanted, progress or ignore_progress)
+        with progress_shown(progress, f"building {name}") as shown:
+            return self._logged(self._building.build(name, wanted, shown))
 
     def tune(
         self, name: str, *, recall: float = RECALL, queries: Sequence[Query] | None = None
@@ -274,7 +311,7 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
         definition = fusion_definition(
             len(parts), method=method, weights=weights, rrf_k=rrf_k, depth=depth
         )
-        return self._building.combine(name, parts, definition)
+        return self._logged(self._building.combine(name, parts, definition))
 
     def cascade(
         self,
@@ -307,10 +344,19 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
             )
         if rerank is not None:
             reranker = load_reranker(parse_reranker(rerank, options or {}))
-            return self._building.rerank(name, first, reranker, definition)
+            return self._logged(self._building.rerank(name, first, reranker, definition))
         if options:
             raise InputError("options are those of a model: give rerank='KIND:MODEL' with them.")
-        return self._building.combine(name, [first, str(second)], definition)
+        return self._logged(self._building.combine(name, [first, str(second)], definition))
+
+    def _logged(self, report: BuildReport) -> BuildReport:
+        """Return the report of a build, and log it."""
+        _LOG.info(
+            "%s: built index '%s': %d embedded, %d already, %.1f s",
+            *(self.path, report.name, report.embedded, report.already),
+            report.embedding_seconds + report.indexing_seconds,
+        )
+        return report
 
     def index_info(self, name: str) -> IndexInfo:
         """Return the kind, model, size, coverage and costs of one index.
@@ -345,7 +391,9 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
             UnknownNameError: no such index.
             LockedError: another process is writing.
         """
-        return self._store.drop(name)
+        freed = self._store.drop(name)
+        _LOG.info("%s: dropped index '%s', %d bytes freed", self.path, name, freed)
+        return freed
 
     def index_names(self) -> list[str]:
         """Return the names of all indexes, oldest first."""
@@ -361,11 +409,16 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
             LockedError: another process is writing.
             DamageError: a file is not what the catalog says; `repair` first.
         """
-        return self._store.compact(progress or ignore_progress)
+        with progress_shown(progress, "compacting") as shown:
+            report = self._store.compact(shown)
+        vectors = pluralize(report.rows, "vector")
+        _LOG.info("%s: compacted, %s dropped, %d bytes freed", self.path, vectors, report.freed)
+        return report
 
     def verify(self, *, progress: Progress | None = None) -> VerifyReport:
         """Check every checksum, every key on both sides and every count; change nothing."""
-        checked = self._store.verify(progress or ignore_progress)
+        with progress_shown(progress, "verifying") as shown:
+            checked = self._store.verify(shown)
         return replace(checked, problems=(*checked.problems, *self._model_problems()))
 
     def _model_problems(self) -> list[Problem]:
@@ -383,45 +436,83 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
             ModelNotAvailableError: the model of damaged vectors is missing; nothing was changed.
             InputError: it was a custom embedder; give it first, with `use`.
         """
-        repaired = self._store.repair(self._models.encoder, progress or ignore_progress)
-        return replace(repaired, left=(*repaired.left, *self._model_problems()))
+        with progress_shown(progress, "repairing") as shown:
+            repaired = self._store.repair(self._models.encoder, shown)
+        repaired = replace(repaired, left=(*repaired.left, *self._model_problems()))
+        done, left = len(repaired.done), pluralize(len(repaired.left), "problem")
+        _LOG.info("%s: repaired, %s, %s left", self.path, pluralize(done, "step"), left)
+        return repaired
 
     def search(
         self,
         text: str | None = None,
         *,
         image: ImageSource | None = None,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
         vector: ArrayLike | None = None,
         index: str | None = None,
         k: int = 10,
         where: Where | None = None,
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
     ) -> Hits:
-        """Return the `k` documents nearest to a query: a text, an image or a vector.
+        """Return the `k` documents nearest to a query: a text, image, vector, or other documents.
 
         `image` is a path, bytes or an image of Pillow, for an index of a model that encodes images.
         In a fusion, parts that encode only text find nothing for it, and a note says so. `vector`
         is a row of numbers, of the model whose vectors the index holds; see `search_vectors`.
 
+        `like` are ids of documents that the hits should be like, and `unlike` of some that they
+        should not; see `like_queries`. These documents are not among the hits.
+
         `index` is optional if there is only one, or one fusion, which then answers.
 
-        `where` is a filter on metadata, such as `{"source": "faq", "year": {">=": 2020}}`: the `k`
-        nearest of the documents that match it are returned.
+        `where` is a filter on metadata, such as `{"source": "faq", "year": {">=": 2020}}` or
+        `"source = faq and year >= 2020"`: the `k` nearest of the documents that match it are
+        returned.
+
+        `mmr`, from 0 to 1, has hits that are unlike each other, the more so the lower it is; see
+        `diverse`. With `all_words`, BM25 finds only passages with all words of the text, and with
+        `phrase` only those with the words next to each other, in order.
 
         Raises:
-            InputError: an empty query, not exactly one of text, image and vector, an image that
-                cannot be decoded or an index that encodes only text, a `k` below 1, an invalid
-                filter, or several indexes, none named, and not exactly one of them a fusion.
-            UnknownNameError: no such index.
+            InputError: an empty query, not exactly one of a text, an image, a vector and documents,
+                an image that cannot be decoded or an index that encodes only text, a `k` below 1,
+                an invalid filter, `mmr` without vectors, `all_words` or `phrase` without BM25, or
+                several indexes, none named, and not exactly one of them a fusion.
+            UnknownNameError: no such index or document.
             MismatchError: the model is no longer the one that made the vectors.
             DamageError: a file of the index is not what the catalog says.
         """
+        options = search_options(mmr, all_words=all_words, phrase=phrase)
+        if len(like) or len(unlike):
+            if text is not None or image is not None or vector is not None:
+                raise InputError(
+                    "Give either documents to be like, or a text, an image or a vector."
+                )
+            return self._search_like(Like.of(like, unlike), index, k, where, options)
         if vector is not None and text is None and image is None:
-            return self.search_vectors([vector], index=index, k=k, where=where)[0]
+            retriever = self.vector_retriever(index)
+            return retriever.search(QueryVector.of(vector), k, where=where, options=options)
         query = text if image is None and text is not None else _query(text, image)
-        known = self._retrievers.get(index)
+        known = self._retrievers.get(index) if options is PLAIN else None
         hits = known[1].search_at(known[0], query, k, where) if known is not None else None
-        return hits if hits is not None else self._search_latest([query], index, k, where)[0]
+        if hits is None:
+            hits = self._search_latest([query], index, k, where, options)[0]
+        return hits
 
+    def _search_like(
+        self, like: Like, index: str | None, k: int, where: Where | None, options: SearchOptions
+    ) -> Hits:
+        if unknown := self.unknown_ids(like.doc_ids):
+            raise self._unknown(unknown_names, unknown)
+        return self._latest(
+            index, lambda retriever: retriever.search_like(like, k, where=where, options=options)
+        )
+
+    @overload
     def search_many(
         self,
         texts: Sequence[Query],
@@ -429,28 +520,72 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
         index: str | None = None,
         k: int = 10,
         where: Where | None = None,
-    ) -> list[Hits]:
-        """Return the `k` documents nearest to each query; errors as in `search`.
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
+    ) -> list[Hits]: ...
+    @overload
+    def search_many(
+        self,
+        texts: Mapping[Any, Query] | DataFrame,
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
+    ) -> dict[str, Hits]: ...
+    def search_many(
+        self,
+        texts: Sequence[Query] | Mapping[Any, Query] | DataFrame,
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
+    ) -> list[Hits] | dict[str, Hits]:
+        """Return the `k` documents nearest to each query; options and errors as in `search`.
 
-        A query is a text, or an image as an `Image`, such as `Image.of("photo.jpg")`.
+        A query is a text, or an image as an `Image`, such as `Image.of("photo.jpg")`. Queries may
+        be a mapping from ids, or a DataFrame with a column of ids and one of texts (see
+        `queries_of`): then the hits are by id.
         """
+        options = search_options(mmr, all_words=all_words, phrase=phrase)
+        if isinstance(texts, Mapping | DataFrame):
+            queries = queries_of(texts)
+            found = self._search_latest(list(queries.values()), index, k, where, options)
+            return dict(zip(queries, found, strict=True))
         # Not for many: encoding them twice, if something has changed, would take long.
-        if isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], str):
-            return [self.search(texts[0], index=index, k=k, where=where)]
-        return self._search_latest(texts, index, k, where)
+        is_one = isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], str)
+        if is_one and options is PLAIN:
+            return [self.search(texts[0], index=index, k=k, where=where)]  # type: ignore[arg-type]
+        return self._search_latest(texts, index, k, where, options)
 
     def _search_latest(
-        self, texts: Sequence[Query], index: str | None, k: int, where: Where | None
+        self,
+        texts: Sequence[Query],
+        index: str | None,
+        k: int,
+        where: Where | None,
+        options: SearchOptions = PLAIN,
     ) -> list[Hits]:
+        return self._latest(
+            index, lambda retriever: retriever.search_many(texts, k, where=where, options=options)
+        )
+
+    def _latest(self, index: str | None, ask: Callable[[Retriever], Answer]) -> Answer:
         retriever = self.retriever(index)
         try:
-            return retriever.search_many(texts, k, where=where)
+            return ask(retriever)
         except MismatchError:
             # If the index was refitted since the retriever was loaded, load it again.
             again = self.retriever(index)
             if again.finder == retriever.finder:
                 raise
-            return again.search_many(texts, k, where=where)
+            return ask(again)
 
     def retriever(self, index: str | None = None) -> Retriever:
         """Return an index with its embedder loaded, ready for many queries; errors as in `search`.
@@ -468,7 +603,7 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
     def _finder(self, name: str) -> Finder:
         row = self._store.index(name)
         if kind_of(row.kind).is_lexical:
-            return LexicalFinder(name, str(row.definition["language"]))
+            return LexicalFinder(name, LexicalOptions.of(row.definition))
         if row.parts:
             parts = [self._finder(part) for part in row.parts]
             if RERANKER in row.definition:
@@ -526,6 +661,11 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
             return (fusions or names)[0]
         has = first_of(names, MOST_NAMED)
         raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")
+
+    asearch = awaitable(search)
+    asearch_many = awaitable(search_many)
+    aadd = awaitable(Documents.add)
+    abuild = awaitable(build)
 
     def _names(self) -> list[str]:
         if names := self.index_names():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -13,10 +14,10 @@ from indexes.catalog.field_names import check_readings, field_path
 from indexes.catalog.filters import AllOf, Exists, Filter
 from indexes.catalog.origins import NO_SOURCE
 from indexes.document import Document
-from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
+from indexes.errors import InputError, UnknownNameError, pluralize, unknown_name, unknown_names
 from indexes.ingest.sources import Record, Source
 from indexes.ingest.upsert import Added
-from indexes.progress import Progress, ignore_progress
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.formats import (
     DocumentSource,
@@ -29,9 +30,13 @@ from retriever.formats import (
     read_records,
     source_name,
 )
+from retriever.notebooks import progress_shown
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
-from retriever.search.where import Where, parse_filter
+from retriever.search.where import Where
+from retriever.search.where_parser import filter_of
 from retriever.splitting import Splitter, splitter_of
+
+_LOG = logging.getLogger(__name__)
 
 
 class Documents:
@@ -60,6 +65,20 @@ class Documents:
     def __len__(self) -> int:
         """Return the number of documents."""
         return self._store.count()
+
+    def __contains__(self, document: object) -> bool:
+        """Return whether there is a document of an id, or an equal document."""
+        if isinstance(document, Document):
+            return self._store.corpus.document(document.doc_id) == document
+        return isinstance(document, str) and self._store.corpus.document(document) is not None
+
+    def __getitem__(self, doc_id: str) -> Document:
+        """Return the document with an id; errors as in `document`."""
+        return self.document(doc_id)
+
+    def __iter__(self) -> Iterator[Document]:
+        """Iterate over all documents, in the order in which they were added."""
+        return self.documents()
 
     def add(
         self,
@@ -139,26 +158,33 @@ class Documents:
             is_known=self._store.corpus.images.has,
         )
         spans = self.split.spans if self.split else None
-        progress = progress or ignore_progress
-        if sync:
-            return self._store.sync(
-                self._grouped(sources, source, allow_empty, read, reading),
-                spans=spans,
-                skip_bad=skip_bad,
-                copy_images=copy_images,
-                allow_empty=allow_empty,
-                progress=progress,
-            )
         # Every path is checked here, before the first document of any is read.
         names = [source_name(one, source) for one in sources]
-        return self._store.add(
-            [Source(name, read(one)) for name, one in zip(names, sources, strict=True)],
-            spans=spans,
-            fingerprint=_fingerprint(sources, reading, *names),
-            skip_bad=skip_bad,
-            copy_images=copy_images,
-            progress=progress,
+        with progress_shown(progress, "adding") as shown:
+            if sync:
+                added = self._store.sync(
+                    self._grouped(sources, source, allow_empty, read, reading),
+                    spans=spans,
+                    skip_bad=skip_bad,
+                    copy_images=copy_images,
+                    allow_empty=allow_empty,
+                    progress=shown,
+                )
+            else:
+                added = self._store.add(
+                    [Source(name, read(one)) for name, one in zip(names, sources, strict=True)],
+                    spans=spans,
+                    fingerprint=_fingerprint(sources, reading, *names),
+                    skip_bad=skip_bad,
+                    copy_images=copy_images,
+                    progress=shown,
+                )
+        _LOG.info(
+            "%s: added %s, %d changed, %d unchanged, %d skipped",
+            *(self.path, pluralize(added.new, "new document"), added.changed),
+            *(added.unchanged, added.skipped_total),
         )
+        return added
 
     def _grouped(
         self,
@@ -202,7 +228,7 @@ class Documents:
     def delete(self, doc_ids: Sequence[str] | None = None, *, where: Where | None = None) -> int:
         """Delete documents from the corpus, and so from every index; return their number.
 
-        Give either ids, or a filter (see `where.parse_filter`).
+        Give either ids, or a filter, as in `Collection.search`.
 
         Raises:
             InputError: neither or both were given, or one text instead of a list; or the filter
@@ -212,8 +238,9 @@ class Documents:
         if (doc_ids is None) == (where is None):
             raise InputError("Say what to delete: either document ids, or a filter (where).")
         if where is not None:
-            wanted = parse_filter(where)
-            return self._store.delete_where(wanted, lambda corpus: _check_deletion(corpus, wanted))
+            wanted = filter_of(where)
+            count = self._store.delete_where(wanted, lambda now: _check_deletion(now, wanted))
+            return self._deleted(count)
         if isinstance(doc_ids, str):
             raise InputError("delete was given one text; expected a list of document ids.")
         doc_ids = list(doc_ids or [])
@@ -221,7 +248,11 @@ class Documents:
             _check_id(doc_id)
         if unknown := list(dict.fromkeys(self.unknown_ids(doc_ids))):
             raise self._unknown(unknown_names, unknown)
-        return self._store.delete(doc_ids)
+        return self._deleted(self._store.delete(doc_ids))
+
+    def _deleted(self, count: int) -> int:
+        _LOG.info("%s: deleted %s", self.path, pluralize(count, "document"))
+        return count
 
     def index_fields(self, *names: str) -> None:
         """Index metadata fields, so that a filter on them need not read every document.
@@ -240,7 +271,7 @@ class Documents:
 
     def filter_notes(self, where: Where) -> tuple[str, ...]:
         """Return what makes a filter match nothing, or a condition of it have no effect, if so."""
-        wanted = parse_filter(where)
+        wanted = filter_of(where)
         with self._store.snapshot() as now:
             return filter_notes(now.corpus.any_match, wanted, now.corpus.some_fields)
 
@@ -265,9 +296,9 @@ class Documents:
     def documents(self, *, where: Where | None = None) -> Iterator[Document]:
         """Iterate over all documents, in the order in which they were added.
 
-        With a filter (see `where.parse_filter`), over those that match it.
+        With a filter (see `where_parser.filter_of`), over those that match it.
         """
-        return self._store.corpus.documents(None if where is None else parse_filter(where))
+        return self._store.corpus.documents(None if where is None else filter_of(where))
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """Return the documents with the given ids, in any order; unknown ids are left out."""

@@ -94,6 +94,11 @@ class Corpus(Passages):
         numbers = [number for (number,) in self._catalog.rows(sql, [possible_ids(doc_ids)])]
         yield from (document for _, document in self.documents_with(numbers))
 
+    def numbers_of(self, doc_ids: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of the documents of some ids; unknown ids are left out."""
+        sql = "SELECT doc_id, document FROM json_each(?) JOIN documents ON doc_id = value"
+        return dict(self._catalog.rows(sql, [possible_ids(doc_ids)]))
+
     def checksum(self) -> str:
         """Return SHA-256 over all ids and the checksums of their contents, by id; 16 digits."""
         digest = hashlib.sha256()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -36,6 +37,7 @@ MANIFEST = (
     "SELECT COUNT(*), SUM(origin), SUM(block), SUM(seal) FROM members",
 )
 STATE = "SELECT generation, digest FROM state"
+_LOG = logging.getLogger("retriever.catalog")
 # SQLite's result codes for an intact file that cannot be used now.
 TEMPORARY = {
     sqlite3.SQLITE_BUSY,
@@ -118,6 +120,7 @@ class Catalog:
             generation = self._check_manifest(known)
             yield
         note_commit(self.path, generation + 1)
+        _LOG.debug("%s: commit %d", self.path, generation + 1)
 
     @contextlib.contextmanager
     def as_writer(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ import numpy as np
 from indexes.catalog.passages import Passage
 from indexes.lexical import bm25, deleted
 from indexes.lexical.deleted import Deleted
+from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import NO_KEY, Keys
 from indexes.storage.files import LOCAL_LOCKS, new_file, sync, unwritable
 from indexes.threads import sharing
@@ -70,7 +71,7 @@ class Interval:
 
 def build(
     folder: Path,
-    language: str,
+    options: LexicalOptions,
     source: Source,
     progress: Callable[[int], None],
     old: Path | None = None,
@@ -86,13 +87,13 @@ def build(
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        known = _known(old, language) if old else []
+        known = _known(old, options) if old else []
         if old and not drop:
-            known = _without_deleted(known, source, old, language)
+            known = _without_deleted(known, source, old, options)
         planned = _planned(known, source, drop=drop)
-        intervals = _written(folder, language, planned, source, progress)
+        intervals = _written(folder, options, planned, source, progress)
         _link(old, folder, intervals)
-        _finish(folder, language, intervals)
+        _finish(folder, options, intervals)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         # tantivy's own errors are ValueErrors; a passage that cannot be read raises another type.
@@ -102,11 +103,11 @@ def build(
     return sum(one.rows for one in intervals)
 
 
-def _known(folder: Path, language: str) -> list[Interval]:
+def _known(folder: Path, options: LexicalOptions) -> list[Interval]:
     """Return the intervals of an index, none if it reads texts in another way."""
     path = folder / LAYOUT
     layout = json.loads(path.read_bytes()) if path.exists() else {}
-    if layout.get("reading") != bm25.reading(language):
+    if layout.get("reading") != bm25.reading(options):
         return []
     # An earlier version held no deleted passages.
     return [
@@ -116,14 +117,14 @@ def _known(folder: Path, language: str) -> list[Interval]:
 
 
 def _without_deleted(
-    known: Sequence[Interval], source: Source, old: Path, language: str
+    known: Sequence[Interval], source: Source, old: Path, options: LexicalOptions
 ) -> list[Interval]:
     """Return the intervals; from large ones, a few passages deleted since are taken off."""
     counts = [source.count(one.first, one.stop) for one in known]
     few = [_loses_few(one, rows) for one, rows in zip(known, counts, strict=True)]
     if not any(few):
         return list(known)
-    index = bm25.load(old, language)
+    index = bm25.load(old, options)
     if not index.explains:
         return list(known)
     result = []
@@ -172,7 +173,7 @@ def _joins(one: Interval, new: Interval, largest: int) -> bool:
 
 def _written(
     folder: Path,
-    language: str,
+    options: LexicalOptions,
     planned: Sequence[Interval],
     source: Source,
     progress: Callable[[int], None],
@@ -185,7 +186,7 @@ def _written(
         for start in range(0, len(new), count):
             some = new[start : start + count]
             passages = [counted(source.read(one.first, one.stop)) for one in some]
-            segments = _segments(folder, language, passages)
+            segments = _segments(folder, options, passages)
             known += [replace(one, segments=part) for one, part in zip(some, segments, strict=True)]
     return sorted(known, key=lambda one: one.first)
 
@@ -213,14 +214,14 @@ class _Counted:
 
 
 def _segments(
-    folder: Path, language: str, passages: Sequence[Iterable[Passage]]
+    folder: Path, options: LexicalOptions, passages: Sequence[Iterable[Passage]]
 ) -> list[Sequence[Any]]:
     """Write passages side by side into segments of their own; return tantivy's records of them."""
     # Of its own each, or tantivy knew of the other segments, and merged them.
     parts = {folder / f"part-{number}": some for number, some in enumerate(passages)}
     for part in parts:
         part.mkdir()
-    bm25.write(language, parts)
+    bm25.write(options, parts)
     return [_moved(part, folder) for part in parts]
 
 
@@ -249,16 +250,16 @@ def _link(old: Path | None, folder: Path, intervals: Sequence[Interval]) -> None
             shutil.copyfile(path, folder / path.name)
 
 
-def _finish(folder: Path, language: str, intervals: Sequence[Interval]) -> None:
+def _finish(folder: Path, options: LexicalOptions, intervals: Sequence[Interval]) -> None:
     """Write the list of all segments, and wait until every file is on disk."""
-    bm25.write(language, {folder: ()})
+    bm25.write(options, {folder: ()})
     meta = json.loads((folder / META).read_bytes())
     meta["segments"] = [part for one in intervals for part in one.segments or ()]
     gone = deleted.total(one.deleted for one in intervals)
     if gone.keys:
         (folder / META).write_text(json.dumps(meta))
-        meta["segments"] += _fill(folder, language, gone)
-    layout = {"reading": bm25.reading(language), "intervals": [asdict(one) for one in intervals]}
+        meta["segments"] += _fill(folder, options, gone)
+    layout = {"reading": bm25.reading(options), "intervals": [asdict(one) for one in intervals]}
     for name in (*LOCAL_LOCKS, MANAGED, META):
         (folder / name).unlink(missing_ok=True)
     for path in sorted(folder.iterdir()):
@@ -270,11 +271,11 @@ def _finish(folder: Path, language: str, intervals: Sequence[Interval]) -> None:
         sync(path)
 
 
-def _fill(folder: Path, language: str, gone: Deleted) -> Sequence[Any]:
+def _fill(folder: Path, options: LexicalOptions, gone: Deleted) -> Sequence[Any]:
     """Write which passages are deleted, and filler for them; return the segments of the filler."""
-    index = bm25.load(folder, language)
+    index = bm25.load(folder, options)
     count, words = gone.filler(index.rows, index.count_words())
-    terms = dict.fromkeys(bm25.terms_of(FILLER if words else "", language), 1)
+    terms = dict.fromkeys(bm25.terms_of(FILLER if words else "", options), 1)
     deleted.total([gone, Deleted([NO_KEY] * count, words, terms)]).write(folder)
     texts = [f"{FILLER} " * words, *[""] * (count - 1)][:count]
-    return _segments(folder, language, [[Passage(NO_KEY, text) for text in texts]])[0]
+    return _segments(folder, options, [[Passage(NO_KEY, text) for text in texts]])[0]

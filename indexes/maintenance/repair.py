@@ -11,6 +11,7 @@ from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.records import LEXICAL, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import pluralize
 from indexes.ingest.upsert import index_all_values
+from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.images import COPY, copy_again
 from indexes.maintenance.origins import MEMBERS, forget_damaged
 from indexes.maintenance.verify import Problem
@@ -87,8 +88,8 @@ class Repairer:
     def _rebuild_bm25(self, lost: Sequence[str], progress: Progress) -> Iterator[str]:
         for row in self.writer.registry.of_kind(LEXICAL.name):
             if row.name in lost:
-                language = str(row.definition["language"])
-                Bm25Builder(self.writer).build(row.name, language, progress, rebuild=True)
+                options = LexicalOptions.of(row.definition)
+                Bm25Builder(self.writer).build(row.name, options, progress, rebuild=True)
                 yield f"read all texts for '{row.name}' again"
 
     def _repair_embedding(

@@ -20,6 +20,7 @@ from indexes.catalog.registry import Registry, gaps
 from indexes.checksums import is_intact_document, is_intact_passage, text_checksum
 from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25
+from indexes.lexical.options import LexicalOptions
 from indexes.maintenance.images import image_faults
 from indexes.maintenance.origins import origin_faults
 from indexes.neighbors import Keys
@@ -313,7 +314,7 @@ class Checker:
         return structure.rows, structure.keys, np.concatenate([np.empty(0, np.int64), *held])
 
     def _bm25(self, index: IndexRow, path: Path) -> tuple[int, Keys, Keys]:
-        keys = bm25.load(path, str(index.definition["language"])).keys
+        keys = bm25.load(path, LexicalOptions.of(index.definition)).keys
         return len(keys), keys, self.corpus.text_keys(1, index.stop_key)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from indexes.catalog.records import LEXICAL, NOTHING, IndexRow
 from indexes.lexical import deleted
 from indexes.lexical.bm25 import READING
+from indexes.lexical.options import LexicalOptions
 from indexes.lexical.segments import Source, build
 from indexes.pipeline.session import WriteSession
 from indexes.progress import PEAK_MEMORY, Peak, Progress
@@ -23,7 +24,7 @@ class Bm25Builder:
     def build(
         self,
         name: str,
-        language: str,
+        options: LexicalOptions,
         progress: Progress,
         *,
         rebuild: bool = False,
@@ -49,7 +50,7 @@ class Bm25Builder:
         with Peak() as peak:
             rows = build(
                 folder / file,
-                language,
+                options,
                 Source(self.writer.texts, corpus.count_texts, corpus.text_keys, stop),
                 lambda done: progress(done, total),
                 kept,
@@ -59,7 +60,7 @@ class Bm25Builder:
             NOTHING,
             name=name,
             kind=LEXICAL.name,
-            definition={"language": language, "text": READING},
+            definition={**options.definition, "text": READING},
             generation=generation,
             stop_key=stop,
             rows=rows,
@@ -74,7 +75,7 @@ class Bm25Builder:
     def compact(self, progress: Progress) -> None:
         """Rebuild every BM25 index that has not read all texts, or holds deleted ones."""
         for row in self.writer.registry.of_kind(LEXICAL.name):
-            self.build(row.name, str(row.definition["language"]), progress, drop=True)
+            self.build(row.name, LexicalOptions.of(row.definition), progress, drop=True)
 
     def _has_read_all(self, index: IndexRow) -> bool:
         corpus, stop = self.writer.corpus, index.stop_key

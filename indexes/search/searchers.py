@@ -20,6 +20,7 @@ from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.catalog.registry import Registry, gaps
 from indexes.lexical.bm25 import LexicalIndex, Terms
 from indexes.lexical.bm25 import load as load_lexical
+from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import (
     NO_KEY,
     Keys,
@@ -34,7 +35,7 @@ from indexes.neighbors import (
 from indexes.search.prefilter import AllowList, KeySet, Prefilter, prefilter_of
 from indexes.storage.files import verify
 from indexes.vectors import approximate
-from indexes.vectors.blocks import Block, join_small
+from indexes.vectors.blocks import Block, join_small, rows_of
 from indexes.vectors.engine import VectorIndex
 from indexes.vectors.engines import engine_of
 from indexes.vectors.exact import QUERY_ROWS, rescore, stack
@@ -179,6 +180,16 @@ class VectorSearcher:
         scores = rescore(checked, keys, self.blocks)
         scores[~checked.any(axis=1)] = -np.inf
         return scores
+
+    def vectors(self, keys: Keys) -> tuple[Keys, Matrix]:
+        """Return those of some keys, ascending, that have a vector, and the vectors as stored."""
+        found, vectors = [np.empty(0, np.int64)], [np.empty((0, self.embedding.dim), np.float32)]
+        for block in self.blocks:
+            if len(rows := rows_of(keys, block.keys)):
+                found.append(block.keys[rows])
+                vectors.append(np.asarray(block.vectors[rows], np.float32))
+        order = np.argsort(ascending := np.concatenate(found), kind="stable")
+        return ascending[order], np.concatenate(vectors)[order]
 
     def _normalized(self, queries: Matrix) -> Matrix:
         return normalize_queries(queries, self.embedding.dim, self.embedding.similarity)
@@ -376,7 +387,7 @@ class SearcherCache:
         index, stop_key = self._registry.index(name), self._corpus.stop_key()
         if kind_of(index.kind).is_lexical:
             left = [(index.stop_key, stop_key)]
-            load = partial(load_lexical, language=str(index.definition["language"]))
+            load = partial(load_lexical, options=LexicalOptions.of(index.definition))
             words, missing = self._opened(index, load), self._corpus.count_documents(left)
             stale = self._corpus.stale.answering(index.holder, left)
             return LexicalSearcher(index, words, stale.hidden(self._deleted), missing, stale.count)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.filters import Filter
 from indexes.catalog.passages import FoundPassage
+from indexes.errors import MismatchError
 from indexes.lexical.bm25 import Terms
-from indexes.neighbors import Keys, Matrix, Neighbors, validate_k
+from indexes.neighbors import Keys, Matrix, Neighbors, is_among, validate_k
 from indexes.search.best_passage import best_passages, best_scores
 from indexes.search.recent import RecentPassages
 from indexes.search.searchers import LexicalSearcher, SearcherCache, VectorSearcher
@@ -94,6 +95,37 @@ class Snapshot:
         hidden = rows_of(searcher.deleted, passages)
         visible = np.delete(passages, hidden), np.delete(owners, hidden)
         return best_scores(partial(score, queries), visible, documents)
+
+    def vectors_of(self, index: str, documents: Keys) -> tuple[Keys, Matrix]:
+        """Return the vectors that an index has of documents, given by number: one for each passage.
+
+        The document of each vector, (n,), and the vectors as stored, (n, dim).
+        """
+        searcher = self._of_vectors(index)
+        passages, owners = self.corpus.passages_of(documents)
+        hidden = rows_of(searcher.deleted, passages)
+        passages, owners = np.delete(passages, hidden), np.delete(owners, hidden)
+        keys, vectors = searcher.vectors(passages)
+        return owners[np.searchsorted(passages, keys)], vectors
+
+    def vectors(self, index: str, keys: Keys) -> Matrix:
+        """Return the vectors of passages as stored, (n, dim); zeros for one without a vector."""
+        searcher = self._of_vectors(index)
+        held, vectors = searcher.vectors(np.unique(keys))
+        out = np.zeros((len(keys), searcher.embedding.dim), np.float32)
+        here = is_among(keys, held)
+        out[here] = vectors[np.searchsorted(held, keys[here])]
+        return out
+
+    def _of_vectors(self, index: str) -> VectorSearcher:
+        searcher = self.searcher(index)
+        if not isinstance(searcher, VectorSearcher):
+            raise MismatchError(f"Index '{index}' is a BM25 index now. Open it again.")
+        return searcher
+
+    def documents_of(self, numbers: Keys) -> Keys:
+        """Return what `documents` returns for the passages of documents given by number."""
+        return np.unique(self.documents(self.corpus.passages_of(numbers)[0]))
 
     def documents(self, keys: Keys) -> Keys:
         """Return the document of each key: the key itself where each document has only one."""

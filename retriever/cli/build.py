@@ -75,6 +75,13 @@ if TYPE_CHECKING:
 @click.option(
     "--language", help="For --lexical: language of the stemmer, or none. Default: english."
 )
+@click.option(
+    "--stopwords/--no-stopwords",
+    default=None,
+    help="For --lexical: leave out the stop words of the language. Default: keep them.",
+)
+@click.option("--k1", type=float, help="For --lexical: k1 of BM25, from 0 to 100. Default: 1.2.")
+@click.option("--b", type=float, help="For --lexical: b of BM25, from 0 to 1. Default: 0.75.")
 @index_option(
     "--fuse",
     "fused",
@@ -119,6 +126,9 @@ def build(
     refit: bool,
     lexical: bool,
     language: str | None,
+    stopwords: bool | None,
+    k1: float | None,
+    b: float | None,
     fused: tuple[str, ...],
     method: str | None,
     rrf_k: float | None,
@@ -142,7 +152,9 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
-    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, language, source)
+    words = {"language": language, "stopwords": stopwords, "k1": k1, "b": b}
+    given = [one for one in words.values() if one is not None]
+    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, given, source)
     if source is None and (similarity is not None or allow_missing):
         raise click.UsageError("--similarity and --allow-missing need --from-vectors.")
     if all_:
@@ -172,6 +184,9 @@ def build(
                         recall=recall,
                         dtype=dtype,
                         language=language,
+                        stopwords=stopwords,
+                        k1=k1,
+                        b=b,
                         queries_by=own if declared else queries_by,
                         refit=refit,
                         from_vectors=source,

@@ -130,6 +130,14 @@ def print_parts(*parts: Any) -> None:
             console.print(part)
 
 
+def terminal_columns() -> int | None:
+    """Return how wide the terminal is; None where stdout is none."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal else None
+
+
 @contextlib.contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (done, total) that draws on stderr if that is a terminal.

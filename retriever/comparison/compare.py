@@ -32,14 +32,16 @@ from retriever.comparison.test_set import TestSet
 from retriever.embedders.base import WordCounting
 from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.evaluation import significance
-from retriever.evaluation.inputs import GivenQrels, GivenRun, expect_mapping
+from retriever.evaluation.inputs import GivenQrels, GivenRun
 from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means
 from retriever.evaluation.rank_biased_overlap import disagreement
 from retriever.evaluation.results import Cost, Excerpt, Latency, Query, Row
 from retriever.evaluation.shared_words import SharedWords, excerpt
 from retriever.indexing.builder import DEFAULT_LANGUAGE
 from retriever.indexing.info import IndexInfo, with_parts
+from retriever.notebooks import progress_or
 from retriever.search.finders import DenseFinder
+from retriever.search.frames import DataFrame, expect_mapping
 from retriever.search.fusion import DEPTH
 from retriever.search.queries import Queries, query_text
 from retriever.search.results import Run
@@ -57,7 +59,7 @@ CONTEXTUAL_KINDS = {"elmo": "contextual"}
 def compare(
     collection: Collection,
     indexes: Sequence[str],
-    queries: Mapping[Any, str | Image],
+    queries: Mapping[Any, str | Image] | DataFrame,
     qrels: GivenQrels | None = None,
     *,
     k: int = 10,
@@ -75,20 +77,19 @@ def compare(
 ) -> Comparison:
     """Run the same queries on every index, evaluate the answers and measure their cost.
 
-    `queries` maps ids to texts or to images (`Image.of(path)`); `qrels` maps query ids to graded
-    documents. With judgments, only judged queries are run; without, the comparison has agreement
-    and cost only. Measures are
-    trec_eval's, by their ir_measures names, and so is the order of equal scores in every run
-    (`measures.trec_order`), also of those that tie at the cutoff. With `drop_self`, hits whose id
-    equals the query's are dropped: for queries that are documents of the collection. `runs` are
-    other systems' answers by name, which join the same table. `qrels` and `runs` have any form that
-    `inputs.qrels_of` and `inputs.run_of` take. With a
-    `baseline`, every other system is compared with it, see `significance.differences`; `seed` seeds
-    its resampling. `pairs` also compares all systems with each other, see `significance.all_pairs`.
-    With `rerank_by`, such as `cross-encoder:MODEL`, every index is compared as it is and with its
-    best `rerank_depth` documents ranked by that model; nothing is written to the collection.
-    `memory` also measures the memory of each open system, in a fresh process each.
-    `command` is the call that `environment` records.
+    `queries` maps ids to texts or to images (`Image.of(path)`), or is a DataFrame (`queries_of`);
+    `qrels` maps query ids to graded documents. With judgments, only judged queries are run;
+    without, the comparison has agreement and cost only. Measures are trec_eval's, by their
+    ir_measures names, and so is the order of equal scores in every run (`measures.trec_order`),
+    also of those that tie at the cutoff. With `drop_self`, hits whose id equals the query's are
+    dropped: for queries that are documents of the collection. `runs` are other systems' answers by
+    name, which join the same table. `qrels` and `runs` have any form that `inputs.qrels_of` and
+    `inputs.run_of` take. With a `baseline`, every other system is compared with it, see
+    `significance.differences`; `seed` seeds its resampling. `pairs` also compares all systems with
+    each other, see `significance.all_pairs`. With `rerank_by`, such as `cross-encoder:MODEL`, every
+    index is compared as it is and with its best `rerank_depth` documents ranked by that model;
+    nothing is written to the collection. `memory` also measures the memory of each open system, in
+    a fresh process each. `command` is the call that `environment` records.
 
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,
@@ -111,7 +112,7 @@ def compare(
     test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, drop_self=drop_self)
     for retriever in retrievers:
         retriever.check_takes(Queries(test_set.contents))
-    steps = _Steps(progress, len(retrievers) * (2 if memory else 1) + 2)
+    steps = _Steps(progress_or(progress, "comparing"), len(retrievers) * (2 if memory else 1) + 2)
     system_runs = [steps.done(run_system(one, test_set)) for one in retrievers]
     answers = {system_run.run.name: system_run.run for system_run in system_runs}
     answers |= {name: import_run(run, name, test_set) for name, run in runs.items()}
@@ -184,15 +185,14 @@ def _check_baseline(baseline: str | None, names: Sequence[str], qrels: GivenQrel
 class _Steps:
     """Counter of finished steps for the progress callback."""
 
-    progress: Progress | None
+    progress: Progress
     total: int
     count: int = 0
 
     def done(self, result: Result) -> Result:
         """Report a finished step and return its result."""
         self.count += 1
-        if self.progress:
-            self.progress(self.count, self.total)
+        self.progress(self.count, self.total)
         return result
 
 

@@ -30,6 +30,12 @@ class Comparison(ComparisonResults):
 
         return plain_comparison(self)
 
+    def _repr_html_(self) -> str:
+        """Return the main tables, which notebooks show."""
+        from retriever.report.html.notebook import comparison_html
+
+        return comparison_html(self)
+
     def to_json(self) -> str:
         """Return JSON lines, one object per system: its quality, its cost and its agreements."""
         return exports.json_lines(self)

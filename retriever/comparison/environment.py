@@ -13,6 +13,7 @@ from typing import Any
 
 from indexes.catalog.records import IMPORTED, kind_of
 from indexes.errors import pluralize
+from indexes.lexical.options import LexicalOptions
 from indexes.threads import cores
 from retriever.advice import shell_command
 from retriever.collection import Collection
@@ -62,7 +63,15 @@ def _words(info: IndexInfo) -> list[str]:
     """Return the options of the command that builds an index."""
     options = info.options
     if kind_of(info.kind).is_lexical:
-        return ["--lexical", "--language", str(options["language"])]
+        own = LexicalOptions.of(options)
+        tuned = ["--k1", _short(own.k1), "--b", _short(own.b)] if own.is_tuned else []
+        return [
+            "--lexical",
+            "--language",
+            own.language,
+            *["--stopwords"] * own.stopwords,
+            *tuned,
+        ]
     if options.get("cascade"):
         first, *second = info.parts
         kept = options.get(RERANKER)

@@ -9,10 +9,11 @@ from typing import Any
 from indexes.errors import InputError, pluralize
 from indexes.neighbors import validate_k
 from retriever.collection import Collection
-from retriever.evaluation.inputs import GivenQrels, by_text_id, qrels_of
+from retriever.evaluation.inputs import GivenQrels, qrels_of
 from retriever.evaluation.measures import deepest_cutoff, parse_measures
 from retriever.formats.lines import is_unicode
 from retriever.formatting import first_names
+from retriever.search.frames import DataFrame, queries_of
 from retriever.search.queries import Query, validate_queries
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -41,7 +42,7 @@ class TestSet:
     def of(
         cls,
         collection: Collection,
-        queries: Mapping[Any, Query],
+        queries: Mapping[Any, Query] | DataFrame,
         qrels: GivenQrels | None,
         *,
         measures: Sequence[str],
@@ -52,7 +53,7 @@ class TestSet:
         validate_k(k)
         names = parse_measures(measures)
         given = None if qrels is None else qrels_of(qrels)
-        texts, notes = _judged_queries(by_text_id("query", "the queries", queries), given)
+        texts, notes = _judged_queries(queries_of(queries), given)
         validate_queries(list(texts.values()))
         judged = {query_id: given[query_id] for query_id in texts} if given else {}
         notes += _unknown_documents(collection, judged)

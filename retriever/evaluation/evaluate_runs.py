@@ -14,7 +14,6 @@ from retriever.evaluation.inputs import (
     GivenQrels,
     GivenRun,
     RunHits,
-    expect_mapping,
     qrels_of,
     run_of,
 )
@@ -30,6 +29,7 @@ from retriever.formats import read_run
 from retriever.formats.sources import without_gz
 from retriever.formats.writing import delimited_line
 from retriever.formatting import first_names
+from retriever.search.frames import expect_mapping
 
 
 @dataclass(frozen=True)

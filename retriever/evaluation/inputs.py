@@ -6,20 +6,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from indexes.errors import InputError, short_repr
 from retriever.formats.judgments import check_grade, whole_grade
+from retriever.search.frames import by_text_id, text_id
 from retriever.search.results import Hit, Run
 
 RunHits = Mapping[str, Sequence[tuple[str, float]]]
 # What a caller may give: see `run_of` and `qrels_of`.
 GivenRun = Run | Mapping[Any, Any]
 GivenQrels = Mapping[Any, Any]
-
-Value = TypeVar("Value")
 
 
 def run_of(run: GivenRun) -> dict[str, list[tuple[str, float]]]:
@@ -52,38 +51,6 @@ def qrels_of(qrels: GivenQrels) -> dict[str, dict[str, int]]:
     return {query_id: _grades(query_id, judged) for query_id, judged in given.items()}
 
 
-def by_text_id(kind: str, what: str, given: Mapping[Any, Value]) -> dict[str, Value]:
-    """Return a mapping of ids of a `kind` with ids as text.
-
-    Raises:
-        InputError: `what` is not a mapping, an id is neither text nor an integer, or two ids are
-            the same text.
-    """
-    expect_mapping(what, given, f"{kind} ids")
-    found = {_text_id(f"A {kind} id", key): value for key, value in given.items()}
-    if len(found) < len(given):
-        keys = [_text_id("", key) for key in given]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"In {what}, '{twice}' is a {kind} id twice: as a number and as text.")
-    return found
-
-
-def expect_mapping(what: str, given: object, keys: str) -> None:
-    """Raise `InputError` if something is not a mapping of `keys`."""
-    if not isinstance(given, Mapping):
-        kind = type(given).__name__
-        raise InputError(f"Expected {what} as a mapping with {keys} as keys; got {kind}.")
-
-
-def _text_id(what: str, key: object) -> str:
-    if isinstance(key, str):
-        return key
-    if isinstance(key, Integral) and not isinstance(key, bool):
-        return str(int(key))
-    kind = type(key).__name__
-    raise InputError(f"{what} is {short_repr(key)} ({kind}); expected text or a whole number.")
-
-
 def _hits(query_id: str, given: object) -> list[tuple[str, float]]:
     if isinstance(given, AbstractSet):
         raise InputError(
@@ -93,7 +60,7 @@ def _hits(query_id: str, given: object) -> list[tuple[str, float]]:
     pairs, ids = _pairs(query_id, "hits", "score", given)
     pairs = [*pairs, *zip(ids, range(len(ids), 0, -1), strict=True)]
     what = f"A document id of query '{query_id}'"
-    hits = [(_text_id(what, key), _score(query_id, key, score)) for key, score in pairs]
+    hits = [(text_id(what, key), _score(query_id, key, score)) for key, score in pairs]
     if len({doc_id for doc_id, _ in hits}) < len(hits):
         raise InputError(f"Query '{query_id}' has the same document at two ranks.")
     return hits
@@ -103,7 +70,7 @@ def _grades(query_id: str, given: object) -> dict[str, int]:
     pairs, ids = _pairs(query_id, "judgments", "grade", given)
     grades: dict[str, int] = {}
     for key, value in [*pairs, *((key, 1) for key in ids)]:
-        doc_id = _text_id(f"A document id of query '{query_id}'", key)
+        doc_id = text_id(f"A document id of query '{query_id}'", key)
         grade = whole_grade(value)
         found = f"The grade of '{doc_id}' for query '{query_id}' is"
         if grade is None:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from indexes.images import Image
 from indexes.lexical.bm25 import terms_of
+from indexes.lexical.options import LexicalOptions
 from indexes.text.compounds import Compounds, has_separator
 from indexes.text.entry_spans import entry_spans
 from indexes.text.unspaced import UNSPACED, characters_of, spell_out
@@ -83,7 +84,7 @@ class SharedWords:
         language: str,
         vocabularies: Sequence[Compounds] = (),
     ) -> None:
-        self._language, self._vocabularies = language, vocabularies
+        self._options, self._vocabularies = LexicalOptions(language), vocabularies
         self._documents = documents
         self._kept = dict[str, Mapping[str, str]]()
         self._words = {
@@ -94,7 +95,7 @@ class SharedWords:
     @cached_property
     def _stems(self) -> dict[str, str]:
         distinct = {word for words in self._words.values() for word in words}
-        return {word: next(iter(terms_of(word, self._language)), "") for word in distinct}
+        return {word: next(iter(terms_of(word, self._options)), "") for word in distinct}
 
     @cached_property
     def _common(self) -> set[str]:
@@ -110,7 +111,7 @@ class SharedWords:
         As they are written, so that they can be found in the text; in a script without spaces, as
         single characters or pairs.
         """
-        wanted = set(terms_of(query, self._language)) - self._common
+        wanted = set(terms_of(query, self._options)) - self._common
         ids = list(doc_ids)
         words = (word for doc_id in ids for word in self._words.get(doc_id, ()))
         matched = {word for word in words if self._stems[word] in wanted}

@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 
 from indexes.maintenance.copying import CopyReport
-from indexes.progress import Progress, ignore_progress
+from indexes.progress import Progress
 from indexes.store import Store
 from retriever.exchange.export import ExportReport, export
 from retriever.exchange.searching import VectorSearchMethods
-from retriever.search.where import Where, parse_filter
+from retriever.notebooks import progress_shown
+from retriever.search.where import Where
+from retriever.search.where_parser import filter_of
 
 
 class ExchangeMethods(VectorSearchMethods):
@@ -30,7 +32,8 @@ class ExchangeMethods(VectorSearchMethods):
                 written.
             DamageError: a file is not what the catalog says; `repair` first.
         """
-        return self._store.copy(Path(path), progress or ignore_progress)
+        with progress_shown(progress, "copying") as shown:
+            return self._store.copy(Path(path), shown)
 
     def export(
         self,
@@ -59,15 +62,9 @@ class ExchangeMethods(VectorSearchMethods):
             InputError: the index has no vectors, the ending is unknown, the file exists or cannot
                 be written, or an id does not fit on a line.
         """
-        wanted = None if where is None else parse_filter(where)
-        return export(
-            self._store,
-            index,
-            Path(path),
-            wanted,
-            force=force,
-            progress=progress or ignore_progress,
-        )
+        wanted = None if where is None else filter_of(where)
+        with progress_shown(progress, "exporting") as shown:
+            return export(self._store, index, Path(path), wanted, force=force, progress=shown)
 
     def rename(self, old: str, new: str) -> None:
         """Rename an index; combinations that use it follow, in the same commit.

@@ -12,6 +12,7 @@ from indexes.catalog.passages import Content
 from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, NewEmbedding, kind_of
 from indexes.catalog.registry import another_index
 from indexes.errors import FailedText, FailedTextsError, InputError
+from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE
 from indexes.pipeline.builder import ReadContents
 from indexes.pipeline.encoder import Encode
@@ -33,6 +34,7 @@ from retriever.indexing.builds import (
     BuildRequest,
     EmbeddingTotals,
     TuneReport,
+    WordOptions,
     build_report,
     check_recall,
     plan,
@@ -45,7 +47,7 @@ from retriever.indexing.info import IMAGES, UNREACHABLE, asked_of, recall_notes,
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
 
-DEFAULT_LANGUAGE = "english"
+DEFAULT_LANGUAGE = LexicalOptions().language
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,11 @@ class IndexBuilder:
                     "BM25 has no vectors: leave out embedder, vectors, ann, recall, dtype and "
                     "queries_by."
                 )
-            return self._words(name, index, wanted.language, progress)
-        if wanted.language is not None:
-            raise InputError("A language is for BM25: give --lexical (lexical=True) with it.")
+            return self._words(name, index, wanted.words, progress)
+        if given := wanted.words.given:
+            raise InputError(
+                f"{', '.join(given)}: for BM25 only. Give --lexical (lexical=True) with it."
+            )
         if index and index.parts and by_name:
             return self._parts(index, progress)
         if index and index.embedding is None:
@@ -130,11 +134,11 @@ class IndexBuilder:
         )
 
     def _words(
-        self, name: str, index: IndexRow | None, language: str | None, progress: Progress
+        self, name: str, index: IndexRow | None, words: WordOptions, progress: Progress
     ) -> BuildReport:
         self.store.check_new(name)
-        known = str(index.definition.get("language", "")) if index else ""
-        row = self.store.build_bm25(name, language or known or DEFAULT_LANGUAGE, progress)
+        known = LexicalOptions.of(index.definition) if index else LexicalOptions()
+        row = self.store.build_bm25(name, replace(known, **words.given), progress)
         seconds = 0.0 if row == index else row.seconds
         return BuildReport(name, already=row.rows, indexing_seconds=seconds)
 

@@ -35,6 +35,21 @@ _TEXT_COUNTS = tuple(one.name for one in fields(TextReport))
 
 
 @dataclass(frozen=True)
+class WordOptions:
+    """The options of `LexicalOptions` that a call of `build` names; None: as they are."""
+
+    language: str | None = None
+    stopwords: bool | None = None
+    k1: float | None = None
+    b: float | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are named."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class BuildRequest:
     """The arguments of a call of `build`; see `Collection.build`."""
 
@@ -43,7 +58,7 @@ class BuildRequest:
     ann: str | None = None
     dtype: str | None = None
     lexical: bool = False
-    language: str | None = None
+    words: WordOptions = WordOptions()
     queries_by: str | Embedder | None = None
     refit: bool = False
     recall: float | None = None

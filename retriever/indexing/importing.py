@@ -39,7 +39,7 @@ def import_vectors(
     progress: Progress,
 ) -> BuildReport:
     """Build an index over imported vectors, or give it those that it lacks; see `Collection`."""
-    others = (wanted.embedder, wanted.vectors, wanted.language)
+    others = (wanted.embedder, wanted.vectors, wanted.words.given or None)
     if any(one is not None for one in others) or wanted.lexical or wanted.refit:
         raise InputError(
             "--from-vectors (from_vectors) takes no embedder, no vectors of another index, no "

@@ -18,6 +18,7 @@ from indexes.catalog.records import (
     kind_of,
 )
 from indexes.errors import pluralize, shown
+from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import COSINE
 from indexes.progress import PEAK_MEMORY, RECALL, SEARCH_TIME
 from indexes.store import Store
@@ -362,7 +363,7 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
     """Return information on a BM25 index, or on a combination."""
     rows = stale = only_images = 0
     if kind_of(index.kind).is_lexical:
-        shown = f"BM25, {index.definition['language']}"
+        shown = f"BM25, {LexicalOptions.of(index.definition)}"
         counts = store.unread(index)
         rows, missing, stale = counts.rows, counts.missing_documents, counts.stale_documents
         only_images = counts.only_images

@@ -15,7 +15,8 @@ from indexes.catalog.filters import Filter
 from indexes.errors import MismatchError
 from indexes.images import Image
 from indexes.lexical.bm25 import READING
-from indexes.neighbors import NO_KEY, Keys, Neighbors
+from indexes.lexical.options import LexicalOptions
+from indexes.neighbors import NO_KEY, Keys, Neighbors, best, is_among
 from indexes.search.searchers import VectorSearcher
 from indexes.search.snapshot import Snapshot
 from retriever.advice import shell_command
@@ -29,7 +30,11 @@ from retriever.embedders.base import (
 )
 from retriever.indexing.fingerprints import check_query_embedder
 from retriever.indexing.info import missing_note
-from retriever.search.queries import Queries, Query
+from retriever.search.matching import required
+from retriever.search.options import ALL, ANY, PHRASE
+from retriever.search.queries import Queries, Query, query_text
+
+HAVING = {ALL: "all words of", PHRASE: "the phrase"}
 
 
 class Finder(Protocol):
@@ -82,6 +87,24 @@ class SingleIndex:
         """Return infinity: it finds as many as are asked for."""
         return math.inf
 
+    def _found(
+        self,
+        snapshot: Snapshot,
+        queries: Queries,
+        wanted: Any,
+        k: int,
+        where: Filter | None,
+        *,
+        exact: bool = False,
+    ) -> Neighbors:
+        """Return the `k` best documents, without those that the queries leave out."""
+        if queries.left_out is None:
+            return snapshot.search(self.name, wanted, k, where=where, exact=exact)
+        more = k + len(queries.left_out)
+        found = snapshot.search(self.name, wanted, more, where=where, exact=exact)
+        hidden = is_among(snapshot.documents(found.keys), queries.left_out)
+        return best(np.where(hidden, NO_KEY, found.keys), found.scores, k)
+
 
 @dataclass(frozen=True)
 class DenseFinder(SingleIndex):
@@ -106,7 +129,7 @@ class DenseFinder(SingleIndex):
         """Return the `k` documents with the nearest vectors."""
         self._check(snapshot)
         vectors = queries.vectors(self.embedder)
-        return snapshot.search(self.name, vectors, k, where=where, exact=self.exact)
+        return self._found(snapshot, queries, vectors, k, where, exact=self.exact)
 
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
         """Return the scores of given documents, from the stored vectors."""
@@ -116,7 +139,7 @@ class DenseFinder(SingleIndex):
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
         """Return a note for each query with a zero vector: the embedder knows nothing in it."""
         vectors = queries.vectors(self.embedder)
-        if getattr(self.embedder, "guesses", False):
+        if getattr(self.embedder, "guesses", False) and queries.like is None:
             return [self._notes_on(query) for query in queries.contents]
         if len(vectors) == 1 and vectors.item(0):  # the usual case needs no more than one number
             return [()]
@@ -159,9 +182,9 @@ class DenseFinder(SingleIndex):
 
 @dataclass(frozen=True)
 class LexicalFinder(SingleIndex):
-    """A BM25 index; its queries are split into terms by `language`."""
+    """A BM25 index; its queries are split into terms by `options`."""
 
-    language: str
+    options: LexicalOptions
 
     def modalities(self) -> Sequence[str]:
         """Return `text` alone."""
@@ -169,14 +192,17 @@ class LexicalFinder(SingleIndex):
 
     def prepare(self, queries: Queries) -> None:
         """Split the queries into terms."""
-        queries.terms(self.language)
+        queries.terms(self.options)
 
     def nearest(
         self, snapshot: Snapshot, queries: Queries, k: int, where: Filter | None = None
     ) -> Neighbors:
         """Return the `k` documents with the best BM25; only those sharing a term with a query."""
         self._check(snapshot)
-        found = snapshot.search(self.name, queries.terms(self.language), k, where=where)
+        terms = queries.terms(self.options)
+        if queries.matching != ANY:
+            terms = required(snapshot, queries.contents, terms, self.options, queries.matching)
+        found = self._found(snapshot, queries, terms, k, where)
         if where is None:
             queries.unanswered[self.name] = (found.keys == NO_KEY).all(axis=1).tolist()
         return found
@@ -184,16 +210,20 @@ class LexicalFinder(SingleIndex):
     def scores(self, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
         """Return the BM25 of given documents; 0 where they share no term with the query."""
         self._check(snapshot)
-        return snapshot.scores(self.name, queries.terms(self.language), keys)
+        return snapshot.scores(self.name, queries.terms(self.options), keys)
 
     def notes(self, queries: Queries) -> Sequence[Sequence[str]]:
         """Return a note for each query that has no word, or none that any document has."""
-        terms = queries.terms(self.language)
+        terms = queries.terms(self.options)
         nothing = queries.unanswered.get(self.name) or [False] * len(terms)
         notes = []
         for query, words, none in zip(queries.contents, terms, nothing, strict=True):
             what = "known word" if words else "word"
-            notes.append((_unknown(query, self.name, what),) if none or not words else ())
+            if words and queries.matching != ANY:
+                said = (f"No document has {HAVING[queries.matching]} {_shown(query_text(query))}.",)
+            else:
+                said = (_unknown(query, self.name, what),)
+            notes.append(said if none or not words else ())
         return notes
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
@@ -206,7 +236,8 @@ class LexicalFinder(SingleIndex):
         return (*notes, note)
 
     def _check(self, snapshot: Snapshot) -> None:
-        if snapshot.searcher(self.name).index.definition.get("language") != self.language:
+        view = snapshot.searcher(self.name)
+        if isinstance(view, VectorSearcher) or view.words.options != self.options:
             raise MismatchError(f"Index '{self.name}' has been rebuilt in another way.")
 
 

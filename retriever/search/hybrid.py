@@ -138,6 +138,19 @@ def combined_finder(name: str, definition: Mapping[str, Any], parts: Sequence[Fi
     return FusedFinder(name, parts, definition, fusion)
 
 
+def part_with_vectors(finder: Finder) -> str | None:
+    """Return the name of a part that finds documents by vectors; None if words alone find them.
+
+    What ranks candidates that another part has found does not count.
+    """
+    if isinstance(finder, LexicalFinder):
+        return None
+    if not isinstance(finder, Combination):
+        return finder.name
+    finding = finder.parts if isinstance(finder, FusedFinder) else finder.parts[:1]
+    return next((name for part in finding if (name := part_with_vectors(part))), None)
+
+
 def _own_scores(part: Finder, snapshot: Snapshot, queries: Queries, keys: Keys) -> Neighbors:
     """Return a part's scores of given documents, for those that it could have found itself."""
     found = part.scores(snapshot, queries, keys)

@@ -1,4 +1,4 @@
-"""Hits as an HTML table, for notebooks."""
+"""Hits and runs as HTML tables, for notebooks."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from indexes.errors import InputError
+from indexes.errors import InputError, pluralize
 from indexes.images import Image
 from retriever.formatting import alt_text, beginning
 from retriever.images.check import NO_PILLOW, has_pillow
 from retriever.images.thumbnails import thumbnail
 
 if TYPE_CHECKING:
-    from retriever.search.results import Hit, Hits
+    from retriever.search.results import Hit, Hits, Run
 
 # Most hits of a table, and characters of a title or text.
 MOST, CHARACTERS = 100, 200
+# Best hits of each query that the table of a run shows.
+BEST = 5
 LEFT = ' style="text-align: left"'
 
 
@@ -37,6 +39,28 @@ def hits_html(hits: Hits) -> str:
     html = "".join([table if hits else "", *(f"<p>{escape(note)}</p>" for note in notes)])
     # An image's name may hold a lone surrogate, which UTF-8 cannot encode.
     return html.encode("utf-8", "replace").decode()
+
+
+def run_html(run: Run) -> str:
+    """Return a table of the best hits of each query in a run: ids with scores, all escaped."""
+    shown = list(run.ranking.items())[:MOST]
+    ranks = range(1, 1 + min(BEST, max((len(hits) for _, hits in shown), default=0)))
+    heads = "".join(f"<th{LEFT}>{head}</th>" for head in ("query", *ranks))
+    rows = "".join(
+        f"<tr><th{LEFT}>{escape(beginning(query_id, CHARACTERS))}</th>"
+        f"{''.join(f'<td{LEFT}>{_found(*hit)}</td>' for hit in hits[:BEST])}</tr>"
+        for query_id, hits in shown
+    )
+    queries = pluralize(len(run.ranking), "query", "queries")
+    said = f"<p>{escape(run.name)}: {queries}, at most {run.k:,} hits each</p>"
+    more = len(run.ranking) - MOST
+    rest = f"<p>{pluralize(more, 'more query', 'more queries')}</p>" if more > 0 else ""
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    return (said + (table if shown else "") + rest).encode("utf-8", "replace").decode()
+
+
+def _found(doc_id: str, score: float) -> str:
+    return f"{escape(beginning(doc_id, CHARACTERS))}<br><small>{score:.3f}</small>"
 
 
 def _cells(hit: Hit, *, pictured: bool) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,8 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from indexes.errors import InputError, RetrieverError
 from indexes.images import Image
 from indexes.lexical.bm25 import Terms, terms_of
+from indexes.lexical.options import LexicalOptions
+from indexes.neighbors import Keys
 from retriever.embedders.base import IMAGE, TEXT, Embedder, EncodesImages, Matrix, modalities_of
 from retriever.embedders.validation import first_line
+from retriever.search.options import ANY
 
 # The modality of queries that are vectors already.
 VECTOR = "vector"
@@ -59,7 +62,7 @@ SHOWN = 80
 
 
 class Queries:
-    """Some queries, with their vectors by embedder and their terms by language, computed once.
+    """Some queries, with their vectors by embedder and their terms by options, computed once.
 
     `ids` are their names, for messages.
     """
@@ -70,7 +73,12 @@ class Queries:
         # Which of `text`, `image` and `vector` there are.
         self.modalities = _modalities(contents)
         self._vectors: list[tuple[Embedder, Matrix]] = []
-        self._terms: dict[str, Sequence[Terms]] = {}
+        self._terms: dict[LexicalOptions, Sequence[Terms]] = {}
+        # Which of the words a passage must have for BM25; see `options`.
+        self.matching = ANY
+        # Set by `like_queries`: what the only query is made of, and the documents to leave out.
+        self.like: Any = None
+        self.left_out: Keys | None = None
         # By index, for each query: whether a search by words found nothing.
         self.unanswered: dict[str, list[bool]] = {}
         # By index, for each query: the ids of candidates that a reranker could not read.
@@ -80,9 +88,10 @@ class Queries:
         """Return some of the queries, with what has been computed for them."""
         ids = None if self.ids is None else [self.ids[place] for place in places]
         some = Queries([self.contents[place] for place in places], ids)
+        some.matching, some.like, some.left_out = self.matching, self.like, self.left_out
         some._vectors = [(embedder, vectors[places]) for embedder, vectors in self._vectors]
         some._terms = {
-            language: [terms[place] for place in places] for language, terms in self._terms.items()
+            options: [terms[place] for place in places] for options, terms in self._terms.items()
         }
         return some
 
@@ -109,6 +118,14 @@ class Queries:
         self._vectors.append((embedder, vectors))
         return vectors
 
+    def know(self, embedder: Embedder, vectors: Matrix) -> None:
+        """Take the vectors for what an embedder gives the queries."""
+        self._vectors.append((embedder, vectors))
+
+    def know_terms(self, options: LexicalOptions, terms: Sequence[Terms]) -> None:
+        """Take the terms for those of the queries by some options."""
+        self._terms[options] = terms
+
     def _encoded(self, embedder: Embedder) -> Matrix:
         if self.modalities is ONE_TEXT and TEXT in modalities_of(embedder):  # the usual case
             return embedder.encode_queries(cast(Sequence[str], self.contents))
@@ -132,13 +149,13 @@ class Queries:
             "Change the query or leave it out."
         )
 
-    def terms(self, language: str) -> Sequence[Terms]:
-        """Return the terms of each, as an index of that language stores them; none of an image."""
-        if language not in self._terms:
-            self._terms[language] = [
-                terms_of(one, language) if isinstance(one, str) else {} for one in self.contents
+    def terms(self, options: LexicalOptions) -> Sequence[Terms]:
+        """Return the terms of each, as an index of those options has them; none of an image."""
+        if options not in self._terms:
+            self._terms[options] = [
+                terms_of(one, options) if isinstance(one, str) else {} for one in self.contents
             ]
-        return self._terms[language]
+        return self._terms[options]
 
 
 def _modalities(contents: Sequence[AnyQuery]) -> frozenset[str]:

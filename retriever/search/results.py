@@ -133,6 +133,12 @@ class Run:
     ranking: Mapping[str, Sequence[tuple[str, float]]]
     timing: Timing = Timing()
 
+    def _repr_html_(self) -> str:
+        """Return the best hits of each query as a table, which notebooks show."""
+        from retriever.search.notebook import run_html
+
+        return run_html(self)
+
     def write(self, path: Path) -> None:
         """Write the run in TREC's six columns; see `formats.write_run` for errors."""
         write_run(path, self.ranking, self.name)

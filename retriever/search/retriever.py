@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +11,25 @@ from functools import cached_property
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import dotted_fields
 from indexes.catalog.filters import Filter
-from indexes.errors import InputError
+from indexes.errors import InputError, pluralize
 from indexes.neighbors import Neighbors, validate_k
 from indexes.search.snapshot import Snapshot
 from indexes.store import Store
 from retriever.embedders.base import IMAGE
 from retriever.indexing.info import lost_notes
+from retriever.search.diversity import diverse
 from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import Finder
+from retriever.search.hybrid import part_with_vectors
+from retriever.search.like import Like, like_queries
+from retriever.search.matching import refuse_vectors
+from retriever.search.options import ANY, PLAIN, SearchOptions
 from retriever.search.queries import VECTOR, AnyQuery, Queries, Query, validate_queries
 from retriever.search.results import Answer, Hits, Run, Timing
-from retriever.search.where import Where, parse_filter
+from retriever.search.where import Where
+from retriever.search.where_parser import filter_of
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,36 +44,91 @@ class Retriever:
         """Name of the index."""
         return self.finder.name
 
-    def search(self, text: Query, k: int = 10, *, where: Where | None = None) -> Hits:
+    def search(
+        self,
+        text: AnyQuery,
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        options: SearchOptions = PLAIN,
+    ) -> Hits:
         """Return the `k` best documents for one query; see `search_many`."""
-        return self.search_many([text], k, where=where)[0]
+        return self.search_many([text], k, where=where, options=options)[0]
 
     def search_many(
-        self, texts: Sequence[AnyQuery], k: int = 10, *, where: Where | None = None
+        self,
+        texts: Sequence[AnyQuery],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        options: SearchOptions = PLAIN,
     ) -> list[Hits]:
         """Return the `k` best documents for each query, in order; errors as in `Collection.search`.
 
-        `where` is a filter on metadata; see `parse_filter`. With fewer than `k` documents, all
-        that the index can find are returned; BM25 finds only those that share a word with the
-        query. A query without a known word gets no hits and a note that says so; so does a filter
-        that no document matches.
+        `where` is a filter on metadata; see `where_parser.filter_of`. With fewer than `k`
+        documents, all that the index can find are returned; BM25 finds only those that share a word
+        with the query. A query without a known word gets no hits and a note that says so; so does a
+        filter that no document matches.
         """
-        return self.answer(texts, k, where=where)[0]
+        return self.answer(texts, k, where=where, options=options)[0]
 
     def answer(
-        self, texts: Sequence[AnyQuery], k: int = 10, *, where: Where | None = None
+        self,
+        texts: Sequence[AnyQuery],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        options: SearchOptions = PLAIN,
     ) -> tuple[list[Hits], Timing]:
         """Return what `search_many` returns, with the time of its stages."""
         queries, wanted, encoding = self._prepare(texts, k, where)
+        self._restrict(queries, options)
 
         def read(snapshot: Snapshot) -> tuple[list[Hits], Timing]:
             started = time.perf_counter()
-            neighbors = self.finder.nearest(snapshot, queries, k, wanted)
+            neighbors = self._nearest(snapshot, queries, k, wanted, options)
             searched = time.perf_counter()
             hits = self._hits(snapshot, neighbors, queries, wanted, k)
             return hits, Timing(encoding, searched - started, time.perf_counter() - searched)
 
         return self._store.read(read)
+
+    def search_like(
+        self, like: Like, k: int, *, where: Where | None = None, options: SearchOptions = PLAIN
+    ) -> Hits:
+        """Return the `k` documents that are most like some others; see `like_queries`."""
+        validate_k(k)
+        wanted = None if where is None else filter_of(where)
+
+        def read(snapshot: Snapshot) -> Hits:
+            queries = like_queries(snapshot, self.finder, like)
+            self._restrict(queries, options)
+            neighbors = self._nearest(snapshot, queries, k, wanted, options)
+            return self._hits(snapshot, neighbors, queries, wanted, k)[0]
+
+        return self._store.read(read)
+
+    def _nearest(
+        self,
+        snapshot: Snapshot,
+        queries: Queries,
+        k: int,
+        where: Filter | None,
+        options: SearchOptions,
+    ) -> Neighbors:
+        if options.mmr is None:
+            return self.finder.nearest(snapshot, queries, k, where)
+        return diverse(snapshot, self.finder, queries, k, where, options.mmr)
+
+    def _restrict(self, queries: Queries, options: SearchOptions) -> None:
+        """Have queries match by all of their words, or as phrases, if the options say so."""
+        if options.matching == ANY:
+            return
+        if queries.like is not None:
+            raise InputError("all_words and phrase are for a text to search by, not for like.")
+        if (part := part_with_vectors(self.finder)) is not None:
+            raise refuse_vectors(self.name, part)
+        queries.matching = options.matching
 
     def search_at(self, generation: int, text: Query, k: int, where: Where | None) -> Hits | None:
         """Return what `search` returns, or None if the collection has left this generation.
@@ -93,7 +157,7 @@ class Retriever:
         queries = Queries(validate_queries(texts), ids)
         self.check_takes(queries)
         validate_k(k)
-        wanted = None if where is None else parse_filter(where)
+        wanted = None if where is None else filter_of(where)
         self.finder.prepare(queries)
         return queries, wanted, time.perf_counter() - started
 
@@ -163,6 +227,9 @@ class Retriever:
         where: Filter | None,
         k: int,
     ) -> list[Hits]:
+        if _LOG.isEnabledFor(logging.DEBUG):
+            count = pluralize(len(queries.contents), "query", "queries")
+            _LOG.debug("%s: searched '%s' for %s, k %d", self._store.folder, self.name, count, k)
         lists = list(neighbors.lists())
         found = snapshot.found(lists[0][0] if len(lists) == 1 else _distinct(lists))
         for_all = tuple(self.finder.missing(snapshot, self._store.folder))

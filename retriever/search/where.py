@@ -22,7 +22,8 @@ from indexes.catalog.filters import (
 )
 from indexes.errors import InputError
 
-Where = Mapping[str, Any]
+# A mapping for `parse_filter`, or a text for `where_parser.parse_where`.
+Where = Mapping[str, Any] | str
 
 OPERATORS = (*COMPARISONS, "in", "not in", "exists")
 EXAMPLE = '{"source": "faq", "year": {">=": 2020}}'

@@ -35,9 +35,9 @@ from indexes.catalog.field_names import (
     quote,
     unquoted,
 )
-from indexes.catalog.filters import MOST_LEVELS, Scalar, too_deep
+from indexes.catalog.filters import MOST_LEVELS, Filter, Scalar, too_deep
 from indexes.errors import InputError
-from retriever.search.where import OPERATORS
+from retriever.search.where import OPERATORS, Where, parse_filter
 
 TEXT_EXAMPLE = "year >= 2020 and source in (faq, 'press release')"
 LONGEST_SHOWN = 80
@@ -61,6 +61,11 @@ _TOKEN = re.compile(
 # What is one name or text where quotation marks are missing.
 _KEYWORD = rf"\b(?:{'|'.join(KEYWORDS)})\b"
 _UNQUOTED = re.compile(rf"""{_KEYWORD}|(?:(?!{_KEYWORD})[^=!<>(),"'])+""", re.IGNORECASE)
+
+
+def filter_of(where: Where) -> Filter:
+    """Return the filter that a mapping or a text describes; see `parse_filter` and this module."""
+    return parse_filter(parse_where(where) if isinstance(where, str) else where)
 
 
 def parse_where(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from indexes.catalog.passages import FoundPassage
 from indexes.catalog.records import IndexRow, kind_of
 from indexes.errors import InputError, MismatchError
 from indexes.lexical.bm25 import LONGEST_WORD, terms_of
+from indexes.lexical.options import LexicalOptions
 from indexes.neighbors import NO_KEY, Keys
 from indexes.search.searchers import LexicalSearcher
 from indexes.search.snapshot import Snapshot
@@ -123,7 +124,7 @@ def find_occurrences(
 ) -> Occurrences:
     """Find at most `most` occurrences of a word, evenly spread over the corpus; see `places_of`."""
     index = _bm25_index(store)
-    terms = terms_of(word, str(index.definition["language"]))
+    terms = terms_of(word, LexicalOptions.of(index.definition))
     if not terms:
         raise InputError(
             f"'{word[:SHOWN]}...' has {len(word.encode()):,} bytes; index '{index.name}' holds "

@@ -230,7 +230,7 @@ def test_invalid_builds_are_refused_before_any_work(library, tmp_path):
     refused(InputError, "'a/b' cannot name an index", build, "a/b", embedder)
     refused(InputError, "either --embedder KIND:MODEL .* or --vectors INDEX", build, "new")
     refused(InputError, "either --embedder", build, "new", embedder, vectors="floor")
-    refused(InputError, "The embedder is str; expected an object with name", build, "new", "hash")
+    refused(InputError, "The embedder is int; expected an object with name", build, "new", 7)
     says = "No index 'flor' in .*library/. It has: floor"
     refused(UnknownNameError, says, build, "new", vectors="flor")
     with Collection.create(tmp_path / "empty") as empty:
@@ -270,7 +270,7 @@ def test_invalid_searches_are_refused(library, collection):
         refused(InputError, "Query 1 is empty", search_many, ["kitten", text])
     refused(InputError, "Query 0 is int; expected text", search_many, [7])
     refused(InputError, "one text; expected a list", search_many, "kitten")
-    refused(InputError, "Queries are dict; expected a list of texts", search_many, {"q": "engine"})
+    refused(InputError, "Query 0 is int; expected text", search_many, {"q": 7})
     refused(InputError, "k is 0", search, "kitten", k=0)
     says = "No index 'flor' in .*library/. It has: floor."
     refused(UnknownNameError, says, search, "kitten", index="flor")

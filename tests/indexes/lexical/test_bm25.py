@@ -25,6 +25,7 @@ from indexes.errors import (
     UnknownNameError,
 )
 from indexes.lexical import bm25 as lexical
+from indexes.lexical.options import LANGUAGES, LexicalOptions
 from indexes.lexical.segments import Source, build
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.session import WriteSession
@@ -39,6 +40,7 @@ from tests.support.laws import examples
 from tests.support.toy import exactly, ids, lacks, pairs, refused
 
 NONE = np.empty(0, np.int64)
+NO_STEMMER = LexicalOptions("none")
 VOCABULARY = ("wind", "sand", "tide", "moon", "fern", "moss", "owl", "elk", "salt", "iron", "rope")
 
 
@@ -67,12 +69,12 @@ def made(texts):
     folder = Path(tempfile.mkdtemp()) / "c" / "lexical" / "bm25-1"
     passages = [Passage(key, text) for key, text in texts.items()]
     source = Source(lambda *_: passages, lambda *_: len(passages), lambda *_: sorted(texts), 10**9)
-    assert build(folder, "none", source, lambda done: None) == len(texts)
-    return lexical.load(folder, "none")
+    assert build(folder, NO_STEMMER, source, lambda done: None) == len(texts)
+    return lexical.load(folder, NO_STEMMER)
 
 
 def terms_of(*queries):
-    return [lexical.terms_of(query, "none") for query in queries]
+    return [lexical.terms_of(query, NO_STEMMER) for query in queries]
 
 
 def search(index, query, k=100, deleted=NONE, allowed=None):
@@ -250,8 +252,8 @@ def test_words_are_stemmed_by_the_language(collection, language, answers):
 
 
 def test_there_is_a_stemmer_for_each_language():
-    for language in lexical.LANGUAGES:
-        assert lexical.terms_of("8", language) == {"8": 1}
+    for language in LANGUAGES:
+        assert lexical.terms_of("8", LexicalOptions(language)) == {"8": 1}
 
 
 def test_an_unknown_language_is_refused_with_the_known_ones(collection):
@@ -605,7 +607,7 @@ def test_missing_and_surplus_keys_are_found_and_repaired(words, keys, monkeypatc
     with monkeypatch.context() as wrong:
         wrong.setattr(WriteSession, "texts", lambda self, first, stop: iter(other))
         builder = Bm25Builder(words._store._writer())
-        builder.build("bm25", "none", ignore_progress, rebuild=True)
+        builder.build("bm25", NO_STEMMER, ignore_progress, rebuild=True)
     only(words)
     full = list(keys) == list(range(1, 31))
     assert words.verify().ok == full
@@ -668,7 +670,7 @@ def test_opening_many_times_leaves_no_link(words):
     links, folder = Path(tempfile.gettempdir()), only(words)
     before = set(links.glob("retriever-*"))
     for _ in range(300):
-        assert lexical.load(folder, "none").rows == 30
+        assert lexical.load(folder, NO_STEMMER).rows == 30
     assert set(links.glob("retriever-*")) <= before
 
 

@@ -1,0 +1,45 @@
+"""Options of a search besides its query, `k` and filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+
+from indexes.errors import InputError
+
+# Which of a query's words a passage must have, to be found by BM25.
+ANY, ALL, PHRASE = "any", "all", "phrase"
+# The usual balance of relevance and diversity.
+MMR = 0.5
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """`mmr` is the balance of `diversity`, None without it; `matching` is `any`, `all` or `phrase`.
+
+    Raises:
+        InputError: `mmr` is not a number from 0 to 1.
+    """
+
+    mmr: float | None = None
+    matching: str = ANY
+
+    def __post_init__(self) -> None:
+        if self.mmr is None:
+            return
+        is_number = isinstance(self.mmr, Real) and not isinstance(self.mmr, bool)
+        if not is_number or not 0 <= self.mmr <= 1:
+            raise InputError(
+                f"mmr is {self.mmr!r}; expected a number from 0, diversity alone, to 1, relevance "
+                "alone."
+            )
+
+
+PLAIN = SearchOptions()
+
+
+def search_options(mmr: float | None, *, all_words: bool, phrase: bool) -> SearchOptions:
+    """Return the options of a search; a phrase has all of its words."""
+    if mmr is None and not all_words and not phrase:
+        return PLAIN
+    return SearchOptions(mmr, PHRASE if phrase else ALL if all_words else ANY)
