@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OUTPUT = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(short_help="Run queries on several indexes; show quality, speed and size.")
 @options.library
 @options.indexes("Index, fusion or cascade (reranking) to compare. Default: all.")
 @click.option(

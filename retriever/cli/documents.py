@@ -18,7 +18,7 @@ FORMATS = ("jsonl", "csv", "tsv", "parquet", "text", "image")
 LISTED = 10
 
 
-@click.command()
+@click.command(short_help="Add documents to a collection; create it if needed.")
 @library
 @click.argument("sources", nargs=-1)
 @click.option(
@@ -137,7 +137,7 @@ def _report(library: Path, added: Added, documents: int, as_json: bool, done: st
     click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
 
 
-@click.command()
+@click.command(short_help="Show documents by their ids.")
 @library
 @click.argument("doc_ids", nargs=-1, required=True)
 @as_json
@@ -161,7 +161,7 @@ def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
                 click.echo(f"\n{printable(document.text)}\n" if document.text else "")
 
 
-@click.command()
+@click.command(short_help="Delete documents from a collection and all its indexes.")
 @library
 @click.argument("doc_ids", nargs=-1)
 @click.option("--ids", "file", metavar="FILE", help="File with one id per line; - for stdin.")

@@ -11,7 +11,7 @@ from retriever.cli.options import as_json, index_names, library
 from retriever.cli.output import note, print_json, print_parts
 
 
-@click.command()
+@click.command(short_help="Show documents and indexes, with sizes and times.")
 @library
 @as_json
 def info(library: Path, as_json: bool) -> None:
@@ -34,12 +34,13 @@ def info(library: Path, as_json: bool) -> None:
     print_parts(*info_table(facts))
 
 
-@click.command()
+@click.command(short_help="Measure again in which runtimes sentence models are fastest.")
 @library
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 @as_json
 def runtime(library: Path, names: tuple[str, ...], as_json: bool) -> None:
-    """Measure again in which runtimes the sentence models of the indexes NAMES are fastest here.
+    """Measure again in which runtimes the sentence models of the indexes NAMES of LIBRARY are
+    fastest here.
 
     They are measured when a model is first used on a machine, and again when its libraries, the
     processor or the number of threads change; `info` shows them. The vectors stay as they are.
@@ -56,7 +57,7 @@ def runtime(library: Path, names: tuple[str, ...], as_json: bool) -> None:
                 click.echo(choice.note(name))
 
 
-@click.command()
+@click.command(short_help="Delete indexes; the documents are kept.")
 @library
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 def drop(library: Path, names: tuple[str, ...]) -> None:

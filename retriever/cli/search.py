@@ -11,7 +11,7 @@ from retriever.cli.options import as_json, how_many, indexes, library, where
 from retriever.cli.output import note, print_json, print_parts
 
 
-@click.command()
+@click.command(short_help="Search for the documents nearest to a query or an image.")
 @library
 @click.argument("query", required=False)
 @indexes("Index to search; give several to compare them side by side.")

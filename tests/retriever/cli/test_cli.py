@@ -61,8 +61,9 @@ def test_an_error_has_the_same_words_as_in_python(library):
 
 
 def test_help_lists_the_commands_in_the_order_of_their_use():
-    names = "demo add build train distill search word compare evaluate info show delete drop"
-    names = [*names.split(), "verify", "repair", "compact", "completion"]
+    names = "demo add build embedders train distill search word compare evaluate info runtime show"
+    names += " delete drop verify repair compact config completion"
+    names = names.split()
     assert list(cli.commands) == names
     listed = succeed("--help").split("Commands:\n")[1].splitlines()
     assert [line.split()[0] for line in listed] == names
