@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 SMOKE := build/smoke
+PEERS := .cache/peers-venv/bin/python
 # Tests start many processes, which need not compile the same modules again.
 TEST := HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
@@ -42,6 +43,8 @@ bench: .venv/.dev  ## measure; needs RETRIEVER_DATA; results go to benchmarks/re
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.training
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.durability
 	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.callpath
+	@if [ -x $(PEERS) ]; then HF_HUB_OFFLINE=1 $(PEERS) -m benchmarks.ann; \
+	else echo "Left out: python -m benchmarks.ann. Set up its environment first: see benchmarks/peers.txt."; fi
 
 smoke: .venv/.dev  ## build the wheel, install it alone in a fresh environment, run one search
 	rm -rf dist $(SMOKE)

@@ -41,6 +41,11 @@ def image_row_checksum(document: int, source: str, path: str, checksum: str, cop
     return crc32(f"{document} {len(source)} {source} {path} {checksum} {copied}".encode())
 
 
+def members_row_checksum(origin: object, block: object, bits: bytes) -> int:
+    """Return the checksum of a row of a source's members."""
+    return crc32(bits, crc32(f"{origin} {block}".encode()))
+
+
 def is_intact_document(row: Sequence[object]) -> bool:
     """Return whether a row (document, doc_id, checksum, metadata, seal) is as committed."""
     number, doc_id, checksum, metadata, row_checksum = row

@@ -4,7 +4,8 @@
     ├── InputError                 input that cannot be used: a query, an option, a width
     │   ├── BadRecordsError        all bad records of a source together, with file and line
     │   ├── FailedTextsError       documents that an embedder failed for; the others were embedded
-    │   └── FileFormatError        a file that does not match its extension, or is cut off
+    │   ├── FileFormatError        a file that does not match its extension, or is cut off
+    │   └── EmptySourceError       a source without any document
     ├── UnknownNameError           no index, embedder, document or measure of that name
     ├── ModelNotAvailableError     a model that could not be found: what was tried, how to get it
     ├── MismatchError              vectors of one embedder used with an index of another
@@ -25,7 +26,7 @@ import os
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,14 +78,23 @@ class InputError(RetrieverError):
 class BadRecord:
     """One record of a source that cannot be used.
 
-    `place` is `file:line` (or `record 3` of an iterable), `reason` a clause without a period.
+    `place` is `file:line` (or `record 3` of an iterable), `reason` a clause without a period,
+    `doc_id` the id of the document; empty if that could not be read.
     """
 
     place: str
     reason: str
+    doc_id: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"
+
+
+class SkippedFile(BadRecord):
+    """A file that is no document: it holds no text, or is of a kind that is not read.
+
+    Unlike other bad records, it is no error.
+    """
 
 
 class BadRecordsError(InputError):
@@ -134,6 +144,10 @@ class FailedTextsError(InputError):
 
 class FileFormatError(InputError):
     """A file that does not match its extension, or that ends too early."""
+
+
+class EmptySourceError(InputError):
+    """A source without a document: a folder of other files, or one that had documents before."""
 
 
 class FileNote(UserWarning):

@@ -15,26 +15,39 @@ from indexes.catalog.corpus import Corpus
 from indexes.catalog.filtering import indexed_fields
 from indexes.catalog.filters import Filter
 from indexes.catalog.opening import UNFINISHED, create_catalog, open_catalog
-from indexes.catalog.records import COMBINED, LEXICAL, NOTHING, EmbeddingRow, IndexRow
+from indexes.catalog.records import (
+    COMBINED,
+    LEXICAL,
+    NOTHING,
+    EmbeddingRow,
+    IndexRow,
+    kind_of,
+)
 from indexes.catalog.registry import another_index
-from indexes.document import Document
-from indexes.errors import BadRecord, CollectionError, DamageError, InputError, NextStep, shown
+from indexes.errors import CollectionError, DamageError, InputError, NextStep, shown
 from indexes.ingest.batches import IngestBatches
+from indexes.ingest.sources import KnownSources, Source
+from indexes.ingest.sync import Sync
 from indexes.ingest.upsert import Added, Spans, Upsert, index_all_values
 from indexes.lexical.bm25 import READING, check_language
 from indexes.maintenance.compact import CompactReport, compact
+from indexes.maintenance.copying import CopyReport, copy
 from indexes.maintenance.leftovers import leftovers, lost_commits
 from indexes.maintenance.repair import Encoder, Repairer, RepairReport
 from indexes.maintenance.verify import Checker, Problem, VerifyReport
+from indexes.neighbors import Matrix
+from indexes.pipeline.ann_builder import AnnBuilder
 from indexes.pipeline.bm25_builder import Bm25Builder
 from indexes.pipeline.builder import Builder, Make
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.encoder import Encode
+from indexes.pipeline.given import GivenVectors
 from indexes.pipeline.refit import Refitter
 from indexes.pipeline.session import WriteSession
-from indexes.progress import Progress
+from indexes.progress import SEARCH_TIME, Progress
 from indexes.reader import CATALOG, Reader
 from indexes.storage.files import LOCK_FILES, remove_file, writer_lock
+from indexes.vectors import tuning
 from indexes.vectors.engines import engine_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -46,6 +59,8 @@ class Store(Reader):
     One process writes at a time; any number read. Threads may share a store. A method that writes
     raises a LockedError while another process does.
     """
+
+    _patience = 0.0
 
     @classmethod
     def create(cls, folder: Path, split: Any = None) -> Store:
@@ -67,6 +82,15 @@ class Store(Reader):
         folder = folder.absolute()
         return cls(folder, open_catalog(folder / CATALOG))
 
+    @contextlib.contextmanager
+    def waiting(self, seconds: float) -> Iterator[None]:
+        """Wait up to some seconds for another process that writes, in each method inside."""
+        before, self._patience = self._patience, seconds
+        try:
+            yield
+        finally:
+            self._patience = before
+
     def __reduce__(self) -> tuple[Callable[[Path], Store], tuple[Path]]:
         """Pickle the folder: another process opens it there."""
         return type(self).open, (self.folder,)
@@ -81,60 +105,65 @@ class Store(Reader):
 
     def add(
         self,
-        records: Iterable[tuple[str, Document | BadRecord]],
+        sources: Sequence[Source],
         *,
         spans: Spans | None,
-        source: Callable[[], bytes | None],
+        fingerprint: Callable[[], bytes | None],
         skip_bad: bool,
         copy_images: bool,
         progress: Progress,
     ) -> Added:
-        """Insert or update documents by `doc_id`, given with their places for messages.
+        """Insert or update documents by `doc_id`, and note which source they came from.
 
         `spans` splits a text into passages; None: not at all. Documents are committed every few
         seconds, so that an interrupted call has little to repeat: a document with the same title
         and text, and the same image, costs nothing again. With `copy_images`, images in files are
-        copied into the collection, as images without a file always are. `source` returns a
-        fingerprint of all records, or None: if they were added before, and no document has changed
-        since, they are not read.
+        copied into the collection, as images without a file always are. `fingerprint` is that of
+        all sources: if they were added before, and no document has changed since, they are not
+        read.
 
         Raises:
             BadRecordsError: some cannot be used and `skip_bad` is false; says what was kept.
         """
         with self._writing():
-            fingerprint = source()
-            if (known := self._known_source(fingerprint)) is not None:
-                progress(known, known)
-                return Added(unchanged=known)
+            known, before = KnownSources(self.catalog), fingerprint()
+            if (count := known.count(before)) is not None:
+                progress(count, count)
+                return Added(unchanged=count)
             upsert = Upsert(self.catalog, spans, copy_images=copy_images)
-            ingest = IngestBatches(upsert, iter(records), skip_bad, progress)
+            ingest = IngestBatches(upsert, sources, self.corpus.origins, skip_bad, progress)
             for batch in ingest.batches():
                 # The user's own code has finished with these: no transaction waits for it.
                 pending = ingest.diff(batch)
-                writes = pending.changes.count > 0
-                with self.catalog.writing() if writes else contextlib.nullcontext():
+                with self.catalog.writing() if pending.writes else contextlib.nullcontext():
                     ingest.apply(pending)
-            if not ingest.total_bad:
+            if not ingest.total_bad and not ingest.total_skipped:
                 # Computed again: a file may have been changed while it was read.
-                self._remember_source(fingerprint, source(), ingest.count)
+                known.remember([(before, fingerprint(), ingest.count)])
         return ingest.added()
 
-    def _known_source(self, source: bytes | None) -> int | None:
-        sql = """
-            SELECT sources.documents FROM sources, state
-            WHERE fingerprint = ? AND sources.content = state.content
-        """
-        with self.catalog.reading():
-            row = self.catalog.row(sql, [source])
-        return int(row[0]) if row else None
+    def sync(
+        self,
+        sources: Sequence[Source],
+        *,
+        spans: Spans | None,
+        skip_bad: bool,
+        copy_images: bool,
+        allow_empty: bool,
+        progress: Progress,
+    ) -> Added:
+        """Add the sources, which have all of their documents, and remove what is gone from them.
 
-    def _remember_source(self, source: bytes | None, now: bytes | None, documents: int) -> None:
-        if source is None or source != now:
-            return
-        with self.catalog.writing():
-            self.catalog.execute("DELETE FROM sources WHERE content < (SELECT content FROM state)")
-            sql = "INSERT OR REPLACE INTO sources SELECT ?, content, ? FROM state"
-            self.catalog.execute(sql, [source, documents])
+        As `add`; see `Sync.run`. A source with an unchanged fingerprint is not read. Unless
+        `allow_empty`, one that had documents and has none now is refused.
+
+        Raises:
+            EmptySourceError: that one is; nothing was removed.
+        """
+        with self._writing():
+            corpus = self.corpus
+            sync = Sync(self.catalog, corpus, spans, skip_bad, copy_images, allow_empty, progress)
+            return sync.run(sources)
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents from the corpus, and so from every index; return how many."""
@@ -175,7 +204,7 @@ class Store(Reader):
         embedding: EmbeddingRow | None,
         make: Make,
         definition: Mapping[str, Any],
-        encoder: Callable[[], Encode],
+        encoder: Callable[[], Encode] | GivenVectors,
         progress: Progress,
     ) -> tuple[IndexRow, EmbeddingResult]:
         """Embed what has no vector yet, then build the index; return it and what was embedded.
@@ -235,6 +264,34 @@ class Store(Reader):
             built = Bm25Builder(self._writer()).build(name, language, progress)
             self._sweep()
         return built
+
+    def tune(
+        self, name: str, recall: float, queries: Matrix | None
+    ) -> tuple[IndexRow, tuning.Measured]:
+        """Choose the search parameters of an index anew; return it and what was measured with them.
+
+        Its row alone is written, and only if anything but the time of a search changes. `queries`
+        (n, dim) as in `tuning.tune`.
+
+        Raises:
+            InputError: it is searched exactly, or its structure is not built.
+        """
+        with self._writing():
+            index = self.index(name)
+            if not kind_of(index.kind).has_structure or index.file is None:
+                raise InputError(
+                    f"Index '{name}' has no structure to tune: it is {index.kind}, and a search "
+                    "finds all there is. Build one with --ann (ann='auto', ann='HNSW32').",
+                )
+            embedding = self.registry.embedding_of(index)
+            builder = AnnBuilder(self._writer())
+            tuned = builder.tuned(index, embedding, recall, queries)
+            same = {**tuned.report, SEARCH_TIME: 0} == {**index.report, SEARCH_TIME: 0}
+            if tuned.definition != index.definition or not same:
+                builder.writer.set_index(tuned)
+            structure, blocks, deleted = builder.opened(tuned, embedding)
+            measured = tuning.measure(structure, blocks, deleted, queries)
+        return self.index(name), measured
 
     def combine(self, name: str, parts: Sequence[str], definition: Mapping[str, Any]) -> IndexRow:
         """Register a combination of indexes; `definition` says how, and belongs to the caller.
@@ -304,6 +361,27 @@ class Store(Reader):
             self._sweep()
         return freed
 
+    def rename(self, old: str, new: str) -> None:
+        """Rename an index, and in the combinations that use it, in one commit.
+
+        Raises:
+            UnknownNameError: no index has the old name.
+            InputError: the new one cannot name an index.
+            MismatchError: another index has the new one.
+        """
+        self.check_new(new)
+        with self._writing():
+            self.index(old)
+            if taken := next((row for row in self.indexes() if row.name == new != old), None):
+                raise another_index(self.folder, taken)
+            if old != new:
+                with self.catalog.writing():
+                    self.registry.rename_index(old, new)
+
+    def copy(self, target: Path, progress: Progress) -> CopyReport:
+        """Copy the collection as it is now, while others write; see `copying.copy`."""
+        return copy(self, target, progress)
+
     def _size_of_embedding(self, number: int) -> int:
         """Return the bytes of an embedding's files, and of its unfinished refits'."""
         rows = [self.registry.embedding(number), *self.registry.unfinished_refits(number)]
@@ -360,7 +438,7 @@ class Store(Reader):
     def _writing(self) -> Iterator[list[Path]]:
         """Lock out other writers; remove files that do not count, and yield their paths."""
         self.catalog.check_identity()  # or the lock would be taken in another folder of that name
-        with writer_lock(self.folder):
+        with writer_lock(self.folder, self._patience):
             yield self._sweep()
 
     def _sweep(self) -> list[Path]:

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from indexes.catalog.records import kind_of
 from indexes.errors import MOST_NAMED, CollectionError, InputError, MismatchError, first_of
 from indexes.images import Image, ImageSource
@@ -19,29 +21,32 @@ from indexes.maintenance.verify import Problem, VerifyReport
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store, is_free
 from retriever.advice import shell_command
-from retriever.documents import Documents
 from retriever.embedders import Embedder
 from retriever.embedders.base import Matrix
 from retriever.embedders.contextual.autoselect import RuntimeChoice
+from retriever.exchange.api import ExchangeMethods
+from retriever.formats.vectors.reading import VectorSource, vectors_of
 from retriever.indexing.builder import IndexBuilder
-from retriever.indexing.builds import BuildReport, BuildRequest
+from retriever.indexing.builds import RECALL, BuildReport, BuildRequest, TuneReport
 from retriever.indexing.embedder_pool import EmbedderPool, missing_models
+from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.info import RRF, CollectionInfo, IndexInfo, collection_info, index_info
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_problems
 from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
 from retriever.search.hybrid import combined_finder
-from retriever.search.queries import Query
+from retriever.search.queries import Queries, Query
 from retriever.search.reranking import RerankingFinder
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
 from retriever.search.where import Where
 from retriever.splitting import Splitter
+from retriever.updates import Updates
 from retriever.word_senses.api import WordSenseMethods
 
 
-class Collection(Documents, WordSenseMethods):
+class Collection(Updates, WordSenseMethods, ExchangeMethods):
     """One corpus, many ways to embed it, the same queries through all of them.
 
     Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may
@@ -159,23 +164,40 @@ class Collection(Documents, WordSenseMethods):
         ann: str | None = None,
         dtype: str | None = None,
         language: str | None = None,
-        queries_by: str | None = None,
+        queries_by: str | Embedder | None = None,
         refit: bool = False,
+        recall: float | None = None,
+        from_vectors: VectorSource | None = None,
+        similarity: str | None = None,
+        allow_missing: bool = False,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Build an index, or bring one up to date: only documents that it lacks are embedded.
 
         A new index needs one of: an `embedder`; `vectors`, the name of an index to share the
         vectors of, so that nothing is embedded again; or `lexical`, for BM25 over the texts, words
-        stemmed by `language` (default `english`; `none` for no stemming). `ann` is a FAISS factory
-        string (`HNSW32`, `IVF256,SQ8`); without it, or with `Flat`, search is exact. `dtype` is how
-        vectors are stored: `float32`, or `float16` in half the space. An interrupted build resumes
-        when called again; BM25, which embeds nothing, starts over. For a combination, its parts are
+        stemmed by `language` (default `english`; `none` for no stemming). `dtype` is how vectors
+        are stored: `float32`, or `float16` in half the space. An interrupted build resumes when
+        called again; BM25, which embeds nothing, starts over. For a combination, its parts are
         brought up to date.
+
+        `ann` is how vectors are searched: `auto` (the default) chooses by their number, exact
+        search for some ten thousands and codes or cells of codes for more; `exact` scans all;
+        a FAISS factory string (`HNSW32`, `IVF256,SQ8`) says what to build. `recall` is the share of
+        the 10 nearest that a structure has to find (for `auto`, 0.98 if not given): its search
+        parameters are chosen for it; see `tune`. Scores are exact with every structure.
 
         With `vectors`, `queries_by` names an embedder that was distilled from the one of those
         vectors, and encodes the queries instead of it: a model in the collection's `models/`, or
         else an index built by it.
+
+        With `from_vectors`, the vectors were made elsewhere: a file or a folder of `.npy` (ids
+        beside it in `.ids.txt`), `.npz` or `.parquet` (see `export`), or a pair (ids, vectors).
+        They are compared by `similarity` (default: what the file says, or the `cosine`). Such an
+        index is searched by vectors, or by texts if `queries_by` declares the embedder of queries,
+        as an embedder or `KIND:MODEL`. Called again with a file, it takes the vectors of documents
+        that it lacks, new and edited ones; those that it has stay. Passages without a vector are
+        refused, or with `allow_missing` left for later; there, zeros mean nothing to embed.
 
         An embedder that depends on the corpus (on word frequencies, for example) is fitted on all
         documents when the index is built, and used unchanged for documents added later. `refit`
@@ -197,9 +219,36 @@ class Collection(Documents, WordSenseMethods):
                 anything else could not be done. All others were embedded. The next call tries only
                 those again.
         """
-        wanted = BuildRequest(embedder, vectors, ann, dtype, lexical, language, queries_by, refit)
+        imported = None if from_vectors is None else vectors_of(from_vectors)
+        wanted = BuildRequest(
+            *(embedder, vectors, ann, dtype, lexical, language, queries_by, refit),
+            *(recall, imported, similarity, allow_missing),
+        )
         self._retrievers.clear()
         return self._building.build(name, wanted, progress or ignore_progress)
+
+    def tune(
+        self, name: str, *, recall: float = RECALL, queries: Sequence[Query] | None = None
+    ) -> TuneReport:
+        """Choose the search parameters of an index's structure anew, for a recall@10.
+
+        The cheapest are chosen that find this share of the 10 nearest, of the `queries` if given,
+        else of vectors near those of documents, by a margin for the error of so small a sample.
+        They are kept with the index; nothing is built. The report's notes say if none reach it.
+
+        Raises:
+            InputError: the recall is not above 0 and at most 1, the index has no structure, or no
+                query has a vector that is not zero.
+            UnknownNameError: no such index.
+            LockedError: another process is writing.
+        """
+        vectors = None
+        if queries is not None:
+            if not queries:
+                raise InputError("There are no queries to tune with: leave them out, or give some.")
+            embedder = self._models.for_queries(self._store.index(name))
+            vectors = Queries(queries).vectors(embedder)
+        return self._building.tune(name, recall, vectors)
 
     def fuse(
         self,
@@ -342,14 +391,16 @@ class Collection(Documents, WordSenseMethods):
         text: str | None = None,
         *,
         image: ImageSource | None = None,
+        vector: ArrayLike | None = None,
         index: str | None = None,
         k: int = 10,
         where: Where | None = None,
     ) -> Hits:
-        """Return the `k` documents nearest to a query: a text, or else an image.
+        """Return the `k` documents nearest to a query: a text, an image or a vector.
 
         `image` is a path, bytes or an image of Pillow, for an index of a model that encodes images.
-        In a fusion, parts that encode only text find nothing for it, and a note says so.
+        In a fusion, parts that encode only text find nothing for it, and a note says so. `vector`
+        is a row of numbers, of the model whose vectors the index holds; see `search_vectors`.
 
         `index` is optional if there is only one, or one fusion, which then answers.
 
@@ -357,13 +408,15 @@ class Collection(Documents, WordSenseMethods):
         nearest of the documents that match it are returned.
 
         Raises:
-            InputError: an empty query, neither or both of a text and an image, an image that
+            InputError: an empty query, not exactly one of text, image and vector, an image that
                 cannot be decoded or an index that encodes only text, a `k` below 1, an invalid
                 filter, or several indexes, none named, and not exactly one of them a fusion.
             UnknownNameError: no such index.
             MismatchError: the model is no longer the one that made the vectors.
             DamageError: a file of the index is not what the catalog says.
         """
+        if vector is not None and text is None and image is None:
+            return self.search_vectors([vector], index=index, k=k, where=where)[0]
         query = text if image is None and text is not None else _query(text, image)
         known = self._retrievers.get(index)
         hits = known[1].search_at(known[0], query, k, where) if known is not None else None
@@ -476,9 +529,15 @@ class Collection(Documents, WordSenseMethods):
 
     def _names(self) -> list[str]:
         if names := self.index_names():
-            return names
+            # Vectors of an unknown model answer no text.
+            return [name for name in names if self._answers_texts(name)] or names
         build = shell_command("build", self.path, "NAME", "--embedder", "KIND:MODEL")
         raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
+
+    def _answers_texts(self, name: str) -> bool:
+        row = self._store.index(name)
+        imported = row.embedding is not None and self._store.embedding(name).imported
+        return not imported or QUERIES in row.definition
 
     def _fusions(self) -> list[str]:
         """Return the names of all fusions, oldest first."""

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 
 from indexes.catalog.corpus import Corpus
 from indexes.catalog.field_names import check_readings, field_path
 from indexes.catalog.filters import AllOf, Exists, Filter
+from indexes.catalog.origins import NO_SOURCE
 from indexes.document import Document
 from indexes.errors import InputError, UnknownNameError, unknown_name, unknown_names
+from indexes.ingest.sources import Record, Source
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress, ignore_progress
 from indexes.store import Store
-from retriever.formats import DocumentSource, SourceFingerprint, is_image, read_records
+from retriever.formats import (
+    DocumentSource,
+    Reading,
+    SourceFingerprint,
+    is_database,
+    is_image,
+    is_missing,
+    nothing_if_empty,
+    read_records,
+    source_name,
+)
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
 from retriever.search.where import Where, parse_filter
 from retriever.splitting import Splitter, splitter_of
@@ -53,54 +65,139 @@ class Documents:
         self,
         *sources: DocumentSource,
         format: str | None = None,  # noqa: A002 - the field's word, and --format on the command line
+        id: str | None = None,  # noqa: A002 - the field's words, as on the command line
+        title: str | None = None,
+        text: str | Sequence[str] | None = None,
+        types: str | None = None,
+        sheet: str | None = None,
+        table: str | None = None,
+        sql: str | None = None,
         skip_bad: bool = False,
         image: str | None = None,
         copy_images: bool = False,
+        sync: bool = False,
+        source: str | None = None,
+        allow_empty: bool = False,
         progress: Progress | None = None,
     ) -> Added:
         """Insert or update documents by `doc_id`.
 
-        A source is a file (JSON lines, CSV, TSV, Parquet, text; each also gzipped), an image, a
-        folder of `.txt`, `.md` and images (`.jpg`, `.jpeg`, `.png`, `.webp`), `-` for standard
-        input, or any iterable of documents or mappings. Sources are streamed and committed every
-        few seconds: an interrupted call, when repeated, resumes by content. An unchanged document
-        costs nothing; a changed one is embedded again by the next `build`. An id may occur once in
-        a call.
+        A source is a table (JSON lines or an array, CSV, TSV, Parquet, `.xlsx`, SQLite), a text
+        (plain, Markdown, HTML, PDF, Word), an image, a folder of texts and images, `-` for standard
+        input, a data frame or another table of Arrow, or any iterable of documents or mappings: see
+        `formats.read_documents`. A file that is no document is left out, and listed in the result.
+        Sources are streamed and committed every few seconds: an interrupted call, when repeated,
+        resumes by content. An unchanged document costs nothing; a changed one is embedded again by
+        the next `build`. An id may occur once in a call.
+
+        `id`, `title` and `text` name the columns of tables and the fields of mappings; the texts of
+        several columns are joined by blank lines, in their order. What has no such id (`_id`,
+        `doc_id`, `id`) and `text` and is not named is guessed, and a `FileNote` says how; ids are
+        made from the content where no column has them, and records of the same content are one
+        document. `types="auto"` reads the columns of CSV and TSV as numbers, booleans and dates
+        where all of their cells are (see `ColumnTypes`). `sheet` names that of an `.xlsx`, `table`
+        or a query in `sql` what is read of an SQLite database.
 
         `image` names the field with the path of a document's image, relative to the file's folder;
         in mappings also bytes or an image of Pillow. An image stays in its file, which must not
         change, unless `copy_images` copies it into the collection; without a file it always is.
+
+        With `sync`, the sources have all of their documents: those that came from them before and
+        do not now are deleted, unless another source has them, or they were also added without a
+        source. A source is known by its absolute path, or by the name `source`, which an iterable
+        needs. Nothing is deleted for records that cannot be used, nor if any is left out whose id
+        cannot be read. A source that is missing, or has no document any more, is an error unless
+        `allow_empty`. The same document may come from several sources; where its contents differ,
+        the first in the call counts, and the other is a bad record.
 
         Raises:
             BadRecordsError: unusable records or images, or repeated ids; only what was committed
                 before the first of them is kept, and the error counts it. With `skip_bad` they are
                 left out and listed in the result.
             FileFormatError: a file does not have the format of its extension.
+            EmptySourceError: a folder has no file to read; with `sync`, a source had documents
+                before, and has none. Nothing was deleted.
             LockedError: another process is writing.
         """
         if not sources:
             raise InputError("Nothing to add: give a file, a folder or an iterable of documents.")
-        # Every path is checked here, before the first document of any is read.
-        records = chain.from_iterable(
-            [
-                read_records(
-                    one, format=format, image=image, is_known=self._store.corpus.images.has
-                )
-                for one in sources
-            ]
+        columns = Reading.of(
+            id=id, title=title, text=text, types=types, sheet=sheet, table=table, sql=sql
+        )
+        reading = f"3 {format} {skip_bad} {self.split} {sync} {columns}"
+        # A file does not tell whether the images have changed that it names, nor that of a database
+        # what was committed to the log next to it.
+        paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
+        unknown = any(is_image(path) or is_database(path, format) for path in paths)
+        if image or copy_images or unknown:
+            reading = ""
+        read = partial(
+            read_records,
+            format=format,
+            image=image,
+            reading=columns,
+            is_known=self._store.corpus.images.has,
         )
         spans = self.split.spans if self.split else None
-        known = SourceFingerprint(sources, f"2 {format} {skip_bad} {self.split}")
-        paths = [os.fspath(one) for one in sources if isinstance(one, str | os.PathLike)]
+        progress = progress or ignore_progress
+        if sync:
+            return self._store.sync(
+                self._grouped(sources, source, allow_empty, read, reading),
+                spans=spans,
+                skip_bad=skip_bad,
+                copy_images=copy_images,
+                allow_empty=allow_empty,
+                progress=progress,
+            )
+        # Every path is checked here, before the first document of any is read.
+        names = [source_name(one, source) for one in sources]
         return self._store.add(
-            records,
+            [Source(name, read(one)) for name, one in zip(names, sources, strict=True)],
             spans=spans,
-            # A file does not tell whether the images have changed that it names.
-            source=(lambda: None) if image or copy_images or any(map(is_image, paths)) else known,
+            fingerprint=_fingerprint(sources, reading, *names),
             skip_bad=skip_bad,
             copy_images=copy_images,
-            progress=progress or ignore_progress,
+            progress=progress,
         )
+
+    def _grouped(
+        self,
+        sources: Sequence[DocumentSource],
+        given: str | None,
+        allow_empty: bool,
+        read: Callable[[DocumentSource], Iterator[Record]],
+        reading: str,
+    ) -> list[Source]:
+        """Return what comes from each source, by name; a path that is given twice counts once."""
+        groups: dict[str, dict[object, DocumentSource]] = {}
+        for one in sources:
+            name = source_name(one, given)
+            if not name:
+                raise InputError(
+                    "Documents that come without a path need a name to be known by next time: "
+                    "give one with --source NAME (source='NAME')."
+                )
+            groups.setdefault(name, {}).setdefault(source_name(one, None) or id(one), one)
+        with self._store.snapshot() as now:
+            known = now.corpus.origins.names()
+        grouped = []
+        for name, group in groups.items():
+            some = list(group.values())
+            # Every path is checked here, before the first document of any is read.
+            there = [one for one in some if not (allow_empty and name in known and is_missing(one))]
+            records = [read(one) for one in there]
+            if name in known:  # what became empty is reported with what it had
+                records = list(map(nothing_if_empty, records))
+            fingerprint = _fingerprint(there, reading, name)
+            grouped.append(Source(name, chain.from_iterable(records), fingerprint))
+        return grouped
+
+    def sources(self) -> dict[str, int]:
+        """Return the number of documents of each source that some came from, by its name."""
+        with self._store.snapshot() as now:
+            origins = now.corpus.origins
+            names = [name for name in origins.names() if name != NO_SOURCE]
+            return {name: len(origins.members(name)) for name in names}
 
     def delete(self, doc_ids: Sequence[str] | None = None, *, where: Where | None = None) -> int:
         """Delete documents from the corpus, and so from every index; return their number.
@@ -165,9 +262,12 @@ class Documents:
             raise self._unknown(unknown_name, doc_id)
         return found
 
-    def documents(self) -> Iterator[Document]:
-        """Iterate over all documents, in the order in which they were added."""
-        return self._store.corpus.documents()
+    def documents(self, *, where: Where | None = None) -> Iterator[Document]:
+        """Iterate over all documents, in the order in which they were added.
+
+        With a filter (see `where.parse_filter`), over those that match it.
+        """
+        return self._store.corpus.documents(None if where is None else parse_filter(where))
 
     def documents_of(self, doc_ids: Sequence[str]) -> list[Document]:
         """Return the documents with the given ids, in any order; unknown ids are left out."""
@@ -185,6 +285,15 @@ class Documents:
         """Return the error for an unknown id, or several, with some known ids as examples."""
         known = [document.doc_id for document in islice(self.documents(), 5)]
         return error("document", name, f"{self.path}/", known, more=len(self) > len(known))
+
+
+def _fingerprint(
+    sources: Sequence[DocumentSource], reading: str, *names: str
+) -> Callable[[], bytes | None]:
+    """Return the fingerprint of sources, given how they are read; of none without that."""
+    if not reading:
+        return lambda: None
+    return SourceFingerprint(sources, f"{reading} {list(names)}")
 
 
 def _check_deletion(corpus: Corpus, where: Filter) -> None:

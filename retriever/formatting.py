@@ -58,16 +58,6 @@ def format_optional(value: float | None, draw: Callable[[float], str]) -> str:
     return NOTHING if value is None else draw(value)
 
 
-def milliseconds(value: float) -> str:
-    """Format milliseconds with two decimals, with none from 100 on."""
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-
-
-def seconds(value: float) -> str:
-    """Format seconds with two decimals, with one from 10 on."""
-    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
-
-
 def percentage(value: float | None) -> str:
     """Format a fraction as a percentage; `-` for None."""
     return "-" if value is None else f"{100 * value:.1f} %"

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from indexes.maintenance.repair import RepairReport
     from indexes.maintenance.verify import Problem, VerifyReport
     from retriever.embedders.contextual.autoselect import RuntimeChoice
-    from retriever.indexing.builds import BuildReport
+    from retriever.indexing.builds import BuildReport, TuneReport
     from retriever.search.results import Hits
     from retriever.training.word_vectors import TrainReport
+    from retriever.updates import BuildAllReport, UpdateReport
     from retriever.word_senses import WordSenses, WordUses
 
 Record = dict[str, Any]
@@ -42,8 +43,31 @@ def added_record(added: Added, documents: int) -> Record:
         "new": added.new,
         "changed": added.changed,
         "unchanged": added.unchanged,
+        "removed": added.removed,
         "skipped": added.skipped_total,
         "documents": documents,
+    }
+
+
+def update_record(report: UpdateReport, documents: int) -> Record:
+    """Return the counts of an `update`, the first skipped records, and what each index did."""
+    return {
+        "ok": report.ok,
+        **added_record(report.added, documents),
+        "kept": report.added.kept,
+        "bad": [str(record) for record in report.added.skipped],
+        **build_all_record(report.built),
+    }
+
+
+def build_all_record(built: BuildAllReport) -> Record:
+    """Return the report of each index, and why others could not be built."""
+    return {
+        "indexes": [build_record(one) for one in built.indexes],
+        "failures": [
+            {"name": one.name, "why": one.why, "failed": [asdict(text) for text in one.failed]}
+            for one in built.failures
+        ],
     }
 
 
@@ -74,6 +98,11 @@ def build_record(report: BuildReport, failed: Sequence[FailedText] = ()) -> Reco
 def runtime_record(name: str, choice: RuntimeChoice) -> Record:
     """Return the runtimes of an index's model, with what was measured."""
     return {"index": name, **asdict(choice)}
+
+
+def tune_record(report: TuneReport) -> Record:
+    """Return what was chosen for a structure, with its recall at each depth."""
+    return asdict(report)
 
 
 def train_record(report: TrainReport) -> Record:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from retriever import Collection, HashingEmbedder
 from retriever.embedders.hub import locate_sentence_model
@@ -62,8 +62,13 @@ FIRST = (
     "tests/retriever/embedders/contextual/",
 )
 MODELS = {"glove", "plain_minilm", "real"}
-# `make test-fast` tries fewer examples of each law.
-settings.register_profile(FAST, max_examples=15)
+# Laws hold on a busy machine, too, as in hypothesis' own profile for CI. `make test-fast` tries
+# fewer examples of each.
+TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(FAST, TIMELESS, max_examples=15)
+if settings.get_current_profile_name() == "default":
+    settings.register_profile("default", TIMELESS)
+    settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

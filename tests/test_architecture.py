@@ -257,7 +257,8 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
             "indexes/text",
             "retriever/embedders/tokenization",
             "retriever/embedders/word_vectors",
-            "retriever/formats",
+            "retriever/formats/tables",
+            "retriever/formats/vectors",
             "retriever/rerankers/vilbert",
         ],
         "rich": [
@@ -268,6 +269,8 @@ def test_a_heavy_dependency_is_imported_in_one_folder():
         ],
         # The default device, and loading a model.
         "sentence_transformers": ["retriever/embedders", "retriever/embedders/contextual"],
+        # Collections, and databases of others.
+        "sqlite3": ["indexes/catalog", "retriever/formats/tables"],
         # Tokenizers are read in two ways, and trained.
         "tokenizers": [
             "retriever/embedders/contextual",

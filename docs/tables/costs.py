@@ -43,6 +43,19 @@ def peers_table() -> str:
     return "\n".join([table(kept), "", certificate_line(kept["certificate"])])
 
 
+def ann_tables() -> str:
+    """Return every structure next to hnswlib, usearch and FAISS's HNSW, one table for each set."""
+    from benchmarks.ann.table import table
+
+    kept = result("ann")
+    titles = {"glove": "GloVe", "arxiv": "arXiv"}
+    drawn = [
+        table(one, f"{titles[name]}, {one['count']:,} x {one['dim']}")
+        for name, one in kept["sets"].items()
+    ]
+    return "\n\n".join([*drawn, certificate_line(kept["certificate"])])
+
+
 def durability_list() -> str:
     """Return the figures of `benchmarks/durability.py`, one row each."""
     kept = result("durability")

@@ -10,8 +10,14 @@ from itertools import islice
 import numpy as np
 
 from indexes.catalog.database import CHOSEN, Row
-from indexes.catalog.filtering import checked_condition, checked_rows, fields_in
-from indexes.catalog.filters import Filter
+from indexes.catalog.filter_sql import any_document
+from indexes.catalog.filtering import (
+    checked_condition,
+    checked_rows,
+    fields_in,
+    indexed_fields,
+)
+from indexes.catalog.filters import AnyOf, Filter
 from indexes.catalog.passages import DOCUMENT, Passages, check_text, document_of
 from indexes.document import Document
 from indexes.neighbors import Keys
@@ -43,15 +49,21 @@ class Corpus(Passages):
             SELECT value FROM json_each(?)
             WHERE NOT EXISTS (SELECT 1 FROM documents WHERE doc_id = value)
         """
-        unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [_possible(doc_ids)])}
+        unknown = {doc_id for (doc_id,) in self._catalog.rows(sql, [possible_ids(doc_ids)])}
         if unknown:
             # As in `document`: the table itself decides.
             sql = "SELECT doc_id FROM documents NOT INDEXED WHERE doc_id IN " + CHOSEN
             unknown -= {row[0] for row in self._catalog.rows(sql, [json.dumps(sorted(unknown))])}
         return [doc_id for doc_id in doc_ids if doc_id in unknown or not _is_possible(doc_id)]
 
-    def documents(self) -> Iterator[Document]:
-        """Yield every document, in the order of adding; without those that are added meanwhile."""
+    def documents(self, where: Filter | None = None) -> Iterator[Document]:
+        """Yield every document, in the order of adding; without those that are added meanwhile.
+
+        With a filter, those that match it.
+        """
+        if where is not None:
+            yield from self._documents_that_match(where)
+            return
         sql = f"""
             SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
             WHERE document < ? AND document > ? ORDER BY document LIMIT ?
@@ -67,10 +79,19 @@ class Corpus(Passages):
         if count != expected and self.content() == content:
             raise self._catalog.damage(f"of {expected:,} documents, {count:,} were found")
 
+    def _documents_that_match(self, where: Filter) -> Iterator[Document]:
+        condition, parameters = checked_condition(self._catalog, where)
+        sql = f"""
+            SELECT {DOCUMENT} FROM documents LEFT JOIN texts USING (document)
+            WHERE ({condition}) AND document > ? ORDER BY document LIMIT ?
+        """
+        for page in self._catalog.pages(sql, parameters, TEXT_PAGE):
+            yield from self._documents(page)
+
     def documents_of(self, doc_ids: Sequence[str]) -> Iterator[Document]:
         """Yield the documents of some ids, in no order; unknown ids are left out."""
         sql = "SELECT document FROM json_each(?) JOIN documents ON doc_id = value"
-        numbers = [number for (number,) in self._catalog.rows(sql, [_possible(doc_ids)])]
+        numbers = [number for (number,) in self._catalog.rows(sql, [possible_ids(doc_ids)])]
         yield from (document for _, document in self.documents_with(numbers))
 
     def checksum(self) -> str:
@@ -107,7 +128,11 @@ class Corpus(Passages):
 
     def any_match(self, where: Filter) -> bool:
         """Return whether any document matches a filter."""
+        if isinstance(where, AnyOf):
+            return any(map(self.any_match, where.parts))
         condition, parameters = checked_condition(self._catalog, where)
+        if found := any_document(where, indexed_fields(self._catalog)):
+            return bool(self._catalog.value(*found))
         return bool(
             self._catalog.rows(f"SELECT 1 FROM documents WHERE {condition} LIMIT 1", parameters)
         )
@@ -132,11 +157,16 @@ class Corpus(Passages):
         sql = f"SELECT document FROM documents WHERE {condition}"
         return self._remove(self._catalog.rows(sql, parameters))
 
+    def delete_numbers(self, numbers: Keys) -> int:
+        """Remove documents by number; return how many."""
+        return self._remove([(number,) for number in numbers.tolist()])
+
     def _remove(self, rows: Sequence[Row]) -> int:
         waiting = (number for (number,) in rows)
         while some := list(islice(waiting, DELETED_AT_ONCE)):
             removed = self.tombstone_passages(some)
             self.images.remove(some)
+            self.origins.forget(some)
             chosen = [json.dumps(some)]
             for table in ("documents", "texts", "field_values"):
                 self._catalog.execute(f"DELETE FROM {table} WHERE document IN {CHOSEN}", chosen)
@@ -148,7 +178,8 @@ class Corpus(Passages):
         return len(rows)
 
 
-def _possible(doc_ids: Iterable[str]) -> str:
+def possible_ids(doc_ids: Iterable[str]) -> str:
+    """Return those of some ids that a document could have, as JSON."""
     return json.dumps([doc_id for doc_id in doc_ids if _is_possible(doc_id)])
 
 

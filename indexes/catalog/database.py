@@ -18,6 +18,8 @@ from indexes.catalog import forks
 from indexes.catalog.commits import note_commit
 from indexes.checksums import digest
 from indexes.errors import CollectionError, DamageError, NextStep
+from indexes.storage.files import size_of, sync, unwritable
+from indexes.storage.verified import is_noted, noting
 
 # The tables that decide which files count, and what the numbers in this catalog mean.
 MANIFEST = (
@@ -30,6 +32,8 @@ MANIFEST = (
     "SELECT COUNT(*), SUM(key), SUM(holder), SUM(document) FROM stale NOT INDEXED",
     "SELECT * FROM sources ORDER BY fingerprint",
     "SELECT COUNT(*), SUM(document), SUM(seal) FROM images",
+    "SELECT * FROM origins NOT INDEXED ORDER BY origin",
+    "SELECT COUNT(*), SUM(origin), SUM(block), SUM(seal) FROM members",
 )
 STATE = "SELECT generation, digest FROM state"
 # SQLite's result codes for an intact file that cannot be used now.
@@ -170,10 +174,21 @@ class Catalog:
         return self._check_manifest(known)
 
     def check_once(self, name: str, check: Callable[[], object]) -> None:
-        """Run a check the first time it is needed: files are damaged while nobody uses them."""
-        if name not in self._checked:
-            check()
-            self._checked.add(name)
+        """Run a check the first time it is needed: files are damaged while nobody uses them.
+
+        Of a large catalog, one that passed is noted, and not run until its file changes.
+        """
+        if name in self._checked:
+            return
+        folder = self.path.parent
+        if self._has_log() or not is_noted(folder, self.path, name):
+            with contextlib.nullcontext() if self._has_log() else noting(folder, self.path, name):
+                check()
+        self._checked.add(name)
+
+    def _has_log(self) -> bool:
+        """Return whether commits are in the log, which is not part of the catalog's file yet."""
+        return size_of(self._log) > 0
 
     def _digest(self) -> bytes:
         return digest(self.rows(sql) for sql in MANIFEST)
@@ -188,6 +203,17 @@ class Catalog:
                 self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 self.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+    def back_up(self, path: Path) -> None:
+        """Write the state that is read into a new file at `path`, and wait until it is on disk."""
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                self._connection.backup(copy)
+            sync(path)
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in TEMPORARY:
+                raise unwritable(path, str(error)) from None
+            raise self.translate(error) from error
 
     def reindex(self, tables: Iterable[str]) -> bool:
         """Rebuild SQLite's own indexes of some tables; return whether that succeeded."""

@@ -58,6 +58,25 @@ def condition(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> tuple[s
     return _scan(wanted, tests) if number is None else _look_up(number, wanted, tests)
 
 
+def any_document(wanted: Filter, indexed: Mapping[tuple[str, ...], int]) -> Sql | None:
+    """Return SQL that is 1 if any document meets one condition on an indexed field, else 0.
+
+    Twin of `condition`, for which SQLite lists all documents that meet it. None for other filters.
+    """
+    if not isinstance(wanted, Exists | FieldCondition | OneOf) or wanted.field not in indexed:
+        return None
+    found, number = "EXISTS (SELECT 1 FROM field_values WHERE field = ?", indexed[wanted.field]
+    if isinstance(wanted, Exists):
+        return f"SELECT {found})", [number]
+    is_negated = isinstance(wanted, FieldCondition) and wanted.operator == "!="
+    if is_negated or large_numbers(_values(wanted)):
+        return None
+    tests = _tests(wanted)
+    pieces = [f"{found} AND kind = ? AND {sql.format('value')})" for sql, _ in tests.values()]
+    operands = [[number, kind, *values] for kind, (_, values) in tests.items()]
+    return f"SELECT {' OR '.join(pieces) or '0'}", [one for some in operands for one in some]
+
+
 def values_of(metadata: Mapping[str, Any], field: tuple[str, ...]) -> list[tuple[int, Any]]:
     """Return the distinct (kind, value) rows of `field_values` for one document's field, if any.
 

@@ -13,9 +13,10 @@ steps = Migrations("retriever")
 FIRST = "0001_documents_embeddings_indexes"
 STALE = "0002_stale_passages"
 IMAGES = "0003_images"
+SOURCES = "0004_sources_of_documents"
 
 # A step that a catalog has and this list lacks comes from a newer version.
-NAMES = frozenset({FIRST, STALE, IMAGES})
+NAMES = frozenset({FIRST, STALE, IMAGES, SOURCES})
 
 
 @steps(name=FIRST)
@@ -172,5 +173,29 @@ def images(db: Database) -> None:
             copied INTEGER NOT NULL,
             seal INTEGER NOT NULL       -- checksum of this row
         ) STRICT
+        """
+    )
+
+
+@steps(name=SOURCES)
+def sources_of_documents(db: Database) -> None:
+    """Create the tables of the sources that documents came from; see origins.py."""
+    db.conn.execute(
+        """
+        CREATE TABLE origins (
+            origin INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE   -- an absolute path, or what the user calls it
+        ) STRICT
+        """
+    )
+    db.conn.execute(
+        """
+        CREATE TABLE members (
+            origin INTEGER NOT NULL REFERENCES origins,
+            block INTEGER NOT NULL,     -- of 8,192 document numbers
+            bits BLOB NOT NULL,         -- one a number, compressed by zlib
+            seal INTEGER NOT NULL,      -- checksum of this row
+            PRIMARY KEY (origin, block)
+        ) STRICT, WITHOUT ROWID
         """
     )

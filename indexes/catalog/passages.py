@@ -13,6 +13,7 @@ import numpy as np
 
 from indexes.catalog.database import CHOSEN, Catalog, Row
 from indexes.catalog.images import NO_TEXT, Images
+from indexes.catalog.origins import Origins
 from indexes.catalog.stale import StalePassages, merged
 from indexes.checksums import are_intact_hits, is_intact_document, is_intact_passage, text_checksum
 from indexes.document import Document
@@ -85,6 +86,7 @@ class Passages:
         self._catalog = catalog
         self.stale = StalePassages(catalog)
         self.images = Images(catalog)
+        self.origins = Origins(catalog)
 
     def split(self) -> str:
         """Return the JSON of how documents are split; `null`: one passage for each document."""
@@ -126,7 +128,7 @@ class Passages:
     def tombstones(self) -> Keys:
         """Return the keys of deleted passages that a file may still hold, ascending."""
         rows = self._catalog.rows("SELECT key FROM tombstones ORDER BY key")
-        if self._catalog.value("SELECT COUNT(*) FROM tombstones JOIN passages USING (key)"):
+        if self._catalog.value("SELECT COUNT(*) FROM tombstones CROSS JOIN passages USING (key)"):
             raise self._catalog.damage("a passage is both live and deleted")
         return np.array(rows, np.int64).reshape(-1)
 
@@ -154,6 +156,33 @@ class Passages:
         sql = "SELECT key FROM passages WHERE key >= ? AND key < ? AND start != ? ORDER BY key"
         rows = self._catalog.stream(sql, [first_key, stop_key, NO_TEXT])
         return np.fromiter((key for (key,) in rows), np.int64)
+
+    def keys(self, first_key: int, stop_key: int) -> Keys:
+        """Return the keys of the passages that `count_passages` counts, ascending."""
+        sql = "SELECT key FROM passages WHERE key >= ? AND key < ? ORDER BY key"
+        rows = self._catalog.stream(sql, [first_key, stop_key])
+        return np.fromiter((key for (key,) in rows), np.int64)
+
+    def named(self, passages: Sequence[tuple[str, int | None, int | None]]) -> list[list[int]]:
+        """Return the keys of passages by document id and place (start, end) in the text.
+
+        None of an unknown id or place; all keys of the document where no place is given.
+        """
+        sql = """
+            SELECT wanted.key, passages.key FROM json_each(?) AS wanted
+            JOIN documents ON doc_id = json_extract(wanted.value, '$[0]')
+            JOIN passages USING (document)
+            WHERE json_extract(wanted.value, '$[1]') IS NULL OR (
+                start = json_extract(wanted.value, '$[1]')
+                AND stop = json_extract(wanted.value, '$[2]')
+            ) ORDER BY passages.key
+        """
+        # JSON functions end a text at a NUL, which no id has.
+        wanted = [one if "\0" not in one[0] else ("",) for one in passages]
+        found: list[list[int]] = [[] for _ in passages]
+        for place, key in self._catalog.rows(sql, [json.dumps(wanted)]):
+            found[place].append(key)
+        return found
 
     def count_documents(self, gaps: Sequence[tuple[int, int]]) -> int:
         """Return the number of documents with a passage whose key is in one of some intervals."""

@@ -15,6 +15,11 @@ from indexes.storage.files import NO_FILE, FileDigest, read_verified
 
 # In an embedding's attributes.
 SIMILARITY = "similarity"
+# In an index's definition: its structure is chosen by the number of vectors; the recall@10 asked of
+# its structure, for which the search parameters are chosen.
+AUTO, ASKED = "auto", "recall"
+# The file that its vectors were imported from: nothing here can compute them again.
+IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,9 @@ class NewEmbedding(_Record):
     """Definition of an embedding; `embedder` says how to load the embedder again.
 
     `parameters` is what was fitted on the corpus, or None; `attributes` are shown to people. To
-    this package they are opaque, JSON objects and bytes, except for the attribute `similarity`: how
-    queries are compared with the vectors, one of `SIMILARITIES`; without it, by the cosine.
+    this package they are opaque, JSON objects and bytes, except for the attributes `similarity`:
+    how queries are compared with the vectors, one of `SIMILARITIES`; without it, by the cosine; and
+    `imported`: the name of the file that the vectors came from, if no embedder made them here.
     """
 
     embedder: Mapping[str, Any]
@@ -116,6 +122,11 @@ class EmbeddingRow:
             known = ", ".join(SIMILARITIES)
             raise DamageError(f"The catalog names a similarity '{stored}'; known: {known}.")
         return stored
+
+    @property
+    def imported(self) -> str:
+        """The file that its vectors were imported from; empty if an embedder made them here."""
+        return str(self.attributes.get(IMPORTED, ""))
 
     @classmethod
     def of(cls, row: Row) -> EmbeddingRow:
@@ -177,7 +188,8 @@ class IndexRow(_Record):
         """Return an index without a file yet, searched by brute force until it has one.
 
         In its definition, `factory` is a FAISS factory string and `search` may hold search
-        parameters; the rest belongs to the caller.
+        parameters. With `auto`, both are chosen; with `recall`, the parameters, to reach it. The
+        rest belongs to the caller.
         """
         kind = ANN.name if "factory" in definition else FLAT.name
         number = embedding.number

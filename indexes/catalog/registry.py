@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,19 @@ class Registry:
         number = "(SELECT number FROM indexes WHERE name = ?)"
         self._catalog.execute(f"DELETE FROM stale WHERE holder = -{number}", [name])
         self._catalog.execute("DELETE FROM indexes WHERE name = ?", [name])
+
+    def rename_index(self, old: str, new: str) -> None:
+        """Rename an index, in all combinations of it as well, and its embedding if it named that.
+
+        Files keep their names: each is of one commit, so that no other file gets the same.
+        """
+        for row in self.indexes():
+            if old in row.parts:
+                parts = [new if part == old else part for part in row.parts]
+                self.set_index(replace(row, definition={**row.definition, "parts": parts}))
+        self._catalog.execute("UPDATE indexes SET name = ? WHERE name = ?", [new, old])
+        if new not in [row.name for row in self.embeddings()]:
+            self._catalog.execute("UPDATE embeddings SET name = ? WHERE name = ?", [new, old])
 
     def indexes(self) -> list[IndexRow]:
         """Return all indexes, oldest first."""

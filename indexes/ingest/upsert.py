@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
@@ -22,6 +22,7 @@ from indexes.document import Document
 from indexes.errors import BadRecord, InputError
 from indexes.images import Image
 from indexes.ingest.image_files import copy_image
+from indexes.neighbors import Keys
 
 INDEXED_AT_ONCE = 1_000
 # Returns the passages of a text, as (start, end) in characters.
@@ -34,27 +35,43 @@ Numbered = list[tuple[int, Document]]
 
 @dataclass(frozen=True)
 class Added:
-    """Result of an `add`, in documents; `skipped` are the records that were left out."""
+    """Result of an `add`, in documents; `skipped` are the records and files left out.
+
+    `removed` are gone from their sources; `kept` might be, but records were left out whose ids
+    could not be read.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     skipped: tuple[BadRecord, ...] = ()
     skipped_total: int = 0
+    removed: int = 0
+    kept: int = 0
 
 
 class Upsert:
     """One call of `add`, in batches of documents with unique ids.
 
+    `settled` documents came from another source: what differs from them is a bad record.
+
     A document is identified by its id and its content, never by its position. To detect repeated
     ids, memory grows by some bytes for each document, whatever its length.
     """
 
-    def __init__(self, catalog: Catalog, spans: Spans | None, *, copy_images: bool) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        spans: Spans | None,
+        *,
+        copy_images: bool,
+        settled: Collection[int] = (),
+    ) -> None:
         self._catalog = catalog
         self._corpus = Corpus(catalog)
         self._spans = spans
         self._copy_images = copy_images
+        self._settled = settled
         self._fields = indexed_fields(catalog)
         self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
         self._skipped: dict[str, str] = {}
@@ -72,24 +89,29 @@ class Upsert:
             try:
                 self._compare(row, document, changes)
             except InputError as error:  # its image has changed since it was read
-                bad[doc_id] = BadRecord(place, str(error))
+                bad[doc_id] = BadRecord(place, str(error), doc_id)
         if bad:
             places = [
                 place for place, doc_id in zip(places, fresh, strict=True) if doc_id not in bad
             ]
         doc_ids = [doc_id for doc_id in fresh if doc_id not in bad]
         numbers = [known[doc_id][1] if doc_id in known else None for doc_id in doc_ids]
-        return PendingChanges(changes, doc_ids, places, numbers, [*repeated, *bad.values()])
+        held = [known[doc_id][1] for doc_id in bad if doc_id in known]
+        return PendingChanges(changes, doc_ids, places, numbers, [*repeated, *bad.values()], held)
 
     def _compare(self, row: Known | None, document: Document, changes: _Changes) -> None:
         """Add a document to the changes if it is new or changed; copy its image if that is to be.
 
         Raises:
-            InputError: its image cannot be read any more, or is another.
+            InputError: its image cannot be read any more, or is another; or it is settled.
         """
         checksum, image = document.content_checksum(), document.image
         same = row is not None and (row[2], row[3]) == (checksum, document.metadata_json())
         moved = self._has_moved(row, image)
+        if row is not None and row[1] in self._settled:
+            if same and row[6] == (image and image.checksum):
+                return
+            raise InputError(f"id '{document.doc_id}' came before with other contents")
         if image is not None and moved:
             copied = copy_image(image, self._catalog.path.parent) if self._copies(image) else None
             number = changes.next_document if row is None else row[1]
@@ -113,6 +135,8 @@ class Upsert:
         changes = pending.changes
         if changes.count:
             self._write(changes)
+        for source, numbers in pending.joins.items():
+            self._corpus.origins.add(source, numbers)
         self._seen.add(pending.places, pending.numbers)
         self.new += len(changes.new)
         self.changed += len(changes.moved) + len(changes.edited)
@@ -155,7 +179,8 @@ class Upsert:
             first = places.get(doc_id) or self._skipped.get(doc_id)
             first = first or (self._seen.place(row[1]) if row else "")
             if first:
-                repeated.append(BadRecord(place, f"id '{doc_id}' came before, at {first}"))
+                reason = f"id '{doc_id}' came before, at {first}"
+                repeated.append(BadRecord(place, reason, doc_id))
             else:
                 fresh[doc_id], places[doc_id] = document, place
         return fresh, list(places.values()), repeated
@@ -236,7 +261,9 @@ class PendingChanges:
     """What a batch of documents would change.
 
     `doc_ids` are the ids that came for the first time, with their places and numbers (None: new
-    documents); `bad` are the records with an id that came before, or whose image cannot be read.
+    documents); `bad` are the records with an id that came before, or whose image cannot be read,
+    of which `held` are the numbers of documents that stay as they are. `joins` are the numbers of
+    documents that become members of a source, by its name.
     """
 
     changes: _Changes = field(default_factory=lambda: _Changes(0))
@@ -244,6 +271,22 @@ class PendingChanges:
     places: Sequence[str] = ()
     numbers: Sequence[int | None] = ()
     bad: Sequence[BadRecord] = ()
+    held: Sequence[int] = ()
+    joins: Mapping[str, Keys] = field(default_factory=dict)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return self.changes.count > 0 or bool(self.joins)
+
+    def present(self) -> Keys:
+        """Return the numbers of the documents of `doc_ids`, in their order."""
+        new = (number for number, _ in self.changes.new)
+        return np.array([next(new) if n is None else n for n in self.numbers], np.int64)
+
+    def written(self) -> list[int]:
+        """Return the numbers of the documents that are new or change."""
+        return [number for number, _ in self.changes.with_new_text + self.changes.edited]
 
 
 @dataclass

@@ -12,6 +12,7 @@ from indexes.catalog.records import LEXICAL, EmbeddingRow, IndexRow, ShardRow
 from indexes.errors import pluralize
 from indexes.ingest.upsert import index_all_values
 from indexes.maintenance.images import COPY, copy_again
+from indexes.maintenance.origins import MEMBERS, forget_damaged
 from indexes.maintenance.verify import Problem
 from indexes.pipeline.ann_builder import AnnBuilder, mark_stale
 from indexes.pipeline.bm25_builder import Bm25Builder
@@ -32,6 +33,7 @@ TABLES = (
     "shards",
     "indexes",
     "stale",
+    "origins",
 )
 
 
@@ -66,6 +68,8 @@ class Repairer:
                 index_all_values(self.writer.catalog, self.writer.corpus)
             names = list(map(field_name, indexed_fields(self.writer.catalog)))
             yield f"indexed the fields {json.dumps(names)} again"
+        if MEMBERS in cures:
+            yield forget_damaged(self.writer.catalog, self.writer.corpus)
         copies = [int(problem.name) for problem in problems if problem.cure == COPY]
         yield from copy_again(self.writer.corpus.images, copies, self.writer.folder)
         lost = [problem.name for problem in problems if problem.cure == "structure"]

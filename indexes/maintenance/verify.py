@@ -21,6 +21,7 @@ from indexes.checksums import is_intact_document, is_intact_passage, text_checks
 from indexes.errors import DamageError, pluralize
 from indexes.lexical import bm25
 from indexes.maintenance.images import image_faults
+from indexes.maintenance.origins import origin_faults
 from indexes.neighbors import Keys
 from indexes.storage.files import verify as verify_file
 from indexes.vectors.engines import engine_of
@@ -36,9 +37,9 @@ class Problem:
     """Something that is damaged.
 
     `what` is a sentence. `cure` is what `repair` can do about it: `structure` (rebuild it), `shard`
-    (embed it again), `image` (copy it again), `fields` (index them again), `tables` (rebuild
-    SQLite's own indexes), `begun` (drop an unfinished refit), or nothing; `name` is what it would
-    be done to.
+    (embed it again), `image` (copy it again), `sources` (forget where documents are from), `fields`
+    (index them again), `tables` (rebuild SQLite's own indexes), `begun` (drop an unfinished refit),
+    or nothing; `name` is what it would be done to.
     """
 
     what: str
@@ -86,7 +87,7 @@ class Checker:
         embeddings = self.registry.embeddings()
         indexes = self.registry.indexes()
         structures = [index for index in indexes if index.file]
-        steps = 4 + len(embeddings) + len(structures)
+        steps = 5 + len(embeddings) + len(structures)
         vectors = files = done = 0
 
         def step(found: Iterator[Problem]) -> None:
@@ -99,6 +100,7 @@ class Checker:
         step(self._documents())
         step(self._passages())
         step(Problem(*fault) for fault in image_faults(self.catalog, self.corpus.images))
+        step(Problem(*fault) for fault in origin_faults(self.catalog, self.corpus))
         for embedding in embeddings:
             shards = self.registry.shards(embedding.number)
             vectors += sum(shard.rows for shard in shards)
@@ -257,12 +259,15 @@ class Checker:
     def _shard(self, shard: ShardRow, embedding: EmbeddingRow) -> Iterator[Problem]:
         try:
             keys = keys_of(shard)
-            block = open_shard(shard, embedding, self.folder)
+            block = open_shard(shard, embedding, self.folder, again=True)
             fits = block.vectors.shape == (len(keys), embedding.dim) and len(keys) == shard.rows
             if not fits or block.vectors.dtype != embedding.dtype:
                 raise DamageError(f"{shard.file} does not hold what the catalog says.")
         except DamageError as error:
-            yield Problem(str(error), "shard", str(shard.number))
+            if embedding.imported:
+                yield Problem(_lost(shard, embedding))
+            else:
+                yield Problem(str(error), "shard", str(shard.number))
             return
         if unknown := self._unknown_keys(keys, shard):
             yield Problem(f"{shard.file} has {pluralize(unknown, 'vector')} of unknown passages.")
@@ -286,7 +291,7 @@ class Checker:
         """
         path = self.folder / str(index.file)
         try:
-            verify_file(path, index.digest)
+            verify_file(path, index.digest, again=True)
             rows, keys, expected = read(index, path)
         except DamageError as error:
             yield Problem(str(error), "structure", index.name)
@@ -330,3 +335,12 @@ def _fault_of(row: Sequence[object], next_document: int) -> str:
     if text_checksum(str(title), str(text)) != row[2]:
         return "its text is not what was added"
     return ""
+
+
+def _lost(shard: ShardRow, embedding: EmbeddingRow) -> str:
+    """Say that vectors are damaged which nothing can compute again."""
+    return (
+        f"{shard.file} is missing or damaged: {pluralize(shard.rows, 'vector')} of "
+        f"'{embedding.name}', imported from {embedding.imported}, which cannot be computed again. "
+        "Restore that file from a backup, or drop the index and build it from the vectors again."
+    )

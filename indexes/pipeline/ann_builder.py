@@ -8,21 +8,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
+from indexes.catalog.records import ASKED, AUTO, EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.errors import InputError, RetrieverError
+from indexes.neighbors import Keys, Matrix
 from indexes.pipeline.embedding_job import EmbeddingResult
 from indexes.pipeline.session import WriteSession
-from indexes.progress import PEAK_MEMORY, RECALL, Peak
-from indexes.storage.files import new_file
+from indexes.progress import PEAK_MEMORY, RECALL, SEARCH_TIME, Peak
+from indexes.storage.files import new_file, verify
 from indexes.vectors.approximate import recall
-from indexes.vectors.engines import engine_of
+from indexes.vectors.blocks import Block
+from indexes.vectors.engine import VectorIndex
+from indexes.vectors.engines import automatic, engine_of
+from indexes.vectors.nodes import duplicates
 from indexes.vectors.shards import live_rows, open_shards, tail_of
+from indexes.vectors.tuning import tune
 
 # In the report of an index: it is to be rebuilt. One that FAISS refused is not.
 STALE = "given_up"
 # A structure is kept while at most so many live rows are not in it, which are searched exactly next
 # to it, and at most so many of its own are deleted: this number, or this share of it.
 TAIL_ROWS, TAIL_SHARE = 1_000, 0.05
+# What a definition says of a structure.
+SEARCH = "search"
+STRUCTURE = ("factory", SEARCH)
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,11 @@ class AnnBuilder:
         old = next((row for row in registry.indexes() if row.name == name), None)
         row = IndexRow.planned(name, embedding, definition)
         if old and self._is_current(old, row, embedding):
-            if old.definition != row.definition:
+            asked = row.definition.get(ASKED)
+            if asked not in (None, old.definition.get(ASKED)):
+                row = replace(old, definition=row.definition)
+                self.writer.set_index(self.tuned(row, embedding, asked))
+            elif old.definition != row.definition:
                 self.writer.set_index(_redefined(old, row.definition))
             return registry.index(name)
         self.writer.set_index(self._built(row, embedding))
@@ -76,11 +88,61 @@ class AnnBuilder:
 
     def over(self, index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
         """Return an index with a new file that no row names yet; without one if FAISS refuses."""
-        row = IndexRow.planned(index.name, embedding, index.definition)
+        definition = self.planned(None, embedding, index.definition)
+        row = IndexRow.planned(index.name, embedding, definition)
         # Usually because there are too few vectors to train on; the caller reports it.
         with contextlib.suppress(InputError):
             row = self._built(row, embedding)
         return row
+
+    def planned(
+        self, old: IndexRow | None, embedding: EmbeddingRow, definition: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return a definition with the structure for the present vectors, if it is to be chosen.
+
+        That of an `old` index is kept as long as it covers nearly all vectors.
+        """
+        if not definition.get(AUTO):
+            return definition
+        own = {name: value for name, value in definition.items() if name not in STRUCTURE}
+        if old and old.file and old.definition.get(AUTO) and self._is_near(old, embedding):
+            chosen = {name: old.definition[name] for name in STRUCTURE if name in old.definition}
+            return own | chosen
+        shards = self.writer.registry.shards(embedding.number)
+        deleted = self.writer.hidden(embedding.number)
+        rows = live_rows(shards, deleted)
+        asked = float(definition[ASKED])
+        if automatic(rows, embedding.dim, asked):
+            # Equal vectors share a node: the structure is that for the others.
+            blocks = open_shards(shards, embedding, self.writer.folder)
+            rows -= len(duplicates(blocks, deleted)[0])
+        return own | automatic(rows, embedding.dim, asked)
+
+    def tuned(
+        self,
+        index: IndexRow,
+        embedding: EmbeddingRow,
+        recall: float,
+        queries: Matrix | None = None,
+    ) -> IndexRow:
+        """Return an index with the search parameters that reach a recall; see `tuning.tune`."""
+        structure, blocks, deleted = self.opened(index, embedding)
+        definition, report = _tuned(structure, blocks, deleted, index.definition, recall, queries)
+        return replace(index, definition=definition, report={**index.report, **report})
+
+    def opened(
+        self, index: IndexRow, embedding: EmbeddingRow
+    ) -> tuple[VectorIndex, Sequence[Block], Keys]:
+        """Return the structure of an index, the vectors that it was built over, and hidden keys."""
+        path = self.writer.folder / str(index.file)
+        verify(path, index.digest)
+        structure = engine_of(index.definition).load(path, index.definition, embedding.dim)
+        shards = self.writer.registry.shards(embedding.number)
+        later = {shard.number for shard in tail_of(index, shards)}
+        covered = [shard for shard in shards if shard.number not in later]
+        blocks = open_shards(covered, embedding, self.writer.folder)
+        blocks = [block for block in blocks if len(block.keys)]
+        return structure, blocks, self.writer.hidden(embedding.number)
 
     def _is_current(self, old: IndexRow, new: IndexRow, embedding: EmbeddingRow) -> bool:
         one, other = ((row.embedding, row.definition.get("factory")) for row in (old, new))
@@ -112,10 +174,16 @@ class AnnBuilder:
         shards = self.writer.registry.shards(embedding.number)
         deleted = self.writer.hidden(embedding.number)
         blocks = open_shards(shards, embedding, self.writer.folder)
+        blocks = [block for block in blocks if len(block.keys)]
         started = time.perf_counter()
         with Peak() as peak:
             index = engine.build(planned.definition, embedding.dim, blocks, deleted)
-            found = recall(index, blocks, deleted)
+            definition = engine.settled(planned.definition, embedding.dim)
+            asked = definition.get(ASKED)
+            if asked is None:
+                report = {RECALL: round(1000 * recall(index, blocks, deleted))}
+            else:
+                definition, report = _tuned(index, blocks, deleted, definition, asked)
         seconds = time.perf_counter() - started
         generation = self.writer.catalog.generation() + 1
         file = f"ann/{planned.name}-{generation}{engine.suffix}"
@@ -123,15 +191,29 @@ class AnnBuilder:
             index.write(new.write)
         return replace(
             planned,
-            definition=engine.settled(planned.definition, embedding.dim),
+            definition=definition,
             generation=generation,
             stop_key=_seen(shards),
             rows=index.rows,
             file=file,
             digest=new.digest,
             seconds=seconds,
-            report={PEAK_MEMORY: peak.bytes, RECALL: round(1000 * found)},
+            report={PEAK_MEMORY: peak.bytes, **report},
         )
+
+
+def _tuned(
+    structure: VectorIndex,
+    blocks: Sequence[Block],
+    deleted: Keys,
+    definition: Mapping[str, Any],
+    asked: float,
+    queries: Matrix | None = None,
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return a definition with tuned search parameters, and what its index is to report of them."""
+    found = tune(structure, blocks, deleted, asked, queries)
+    report = {RECALL: round(1000 * found.recall), SEARCH_TIME: round(1e9 * found.latency)}
+    return {**definition, ASKED: asked, SEARCH: dict(found.search)}, report
 
 
 def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
@@ -141,9 +223,10 @@ def mark_stale(index: IndexRow, embedding: EmbeddingRow) -> IndexRow:
 
 def _redefined(index: IndexRow, definition: Mapping[str, Any]) -> IndexRow:
     """Return an index with another definition of the same structure."""
-    same = index.definition.get("search") == definition.get("search")
+    same = index.definition.get(SEARCH) == definition.get(SEARCH)
     # With other search parameters, another recall: it was measured after building only.
-    report = {name: n for name, n in index.report.items() if same or name != RECALL}
+    measured = {RECALL, SEARCH_TIME}
+    report = {name: n for name, n in index.report.items() if same or name not in measured}
     return replace(index, definition=definition, report=report)
 
 

@@ -24,7 +24,7 @@ from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, FailedText, InputError
 from indexes.images import Image
 from indexes.neighbors import COSINE, Keys
-from indexes.pipeline.ann_builder import STALE, AnnBuilder, mark_stale
+from indexes.pipeline.ann_builder import SEARCH, STALE, AnnBuilder, mark_stale
 from indexes.pipeline.embedding_job import (
     BatchSchedule,
     Draft,
@@ -32,7 +32,8 @@ from indexes.pipeline.embedding_job import (
     EmbeddingJob,
     EmbeddingResult,
 )
-from indexes.pipeline.encoder import Encode, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.encoder import Encode, Encoding, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.given import GivenVectors
 from indexes.pipeline.session import WriteSession
 from indexes.progress import Progress
 from indexes.storage.files import new_file
@@ -71,14 +72,18 @@ class Builder:
         return embedding
 
     def embed(
-        self, embedding: EmbeddingRow, encoder: Callable[[], Encode], progress: Progress
+        self,
+        embedding: EmbeddingRow,
+        encoder: Callable[[], Encode] | GivenVectors,
+        progress: Progress,
     ) -> EmbeddingResult:
         """Embed every passage without a vector; return their number and the failed documents.
 
         Finished work is committed every few seconds, so that the next call resumes an interrupted
         one. `encoder` is called only if there is something to embed; its result is called by one
         thread at a time, a slow one by a background thread. Passages that fail are left for the
-        next call; see `FaultTolerantEncoder` for when the call fails instead.
+        next call; see `FaultTolerantEncoder` for when the call fails instead. Of given vectors,
+        passages without one are no failed documents, and are counted only.
         """
         todo = gaps(self.writer.registry.shards(embedding.number), self.writer.corpus.stop_key())
         todo = [gap for gap in todo if self.writer.corpus.count_passages(*gap)]
@@ -88,10 +93,7 @@ class Builder:
         pace = BatchSchedule(
             FIRST_BATCH, LARGEST_BATCH, BATCH_SECONDS, COMMIT_SECONDS, MERGED_BYTES
         )
-        known_good = self._known_good(embedding)
-        raw = embedding.similarity != COSINE
-        check = partial(for_similarity, embedding=embedding) if raw else None
-        encoding = FaultTolerantEncoder(encoder(), embedding.dim, known_good, check)
+        encoding = self._encoding(embedding, encoder)
         outdated = dict[str, IndexRow]()
 
         def commit(drafts: Sequence[Draft]) -> None:
@@ -102,7 +104,18 @@ class Builder:
         self._merge(embedding)
         for row in outdated.values():
             AnnBuilder(self.writer).rebuild(row, embedding)
-        return EmbeddingResult(work.embedded, self._failed_documents(work.failed), len(work.failed))
+        failed = () if encoding is encoder else self._failed_documents(work.failed)
+        return EmbeddingResult(work.embedded, failed, len(work.failed))
+
+    def _encoding(
+        self, embedding: EmbeddingRow, encoder: Callable[[], Encode] | GivenVectors
+    ) -> Encoding:
+        if isinstance(encoder, GivenVectors):
+            return encoder
+        raw = embedding.similarity != COSINE
+        check = partial(for_similarity, embedding=embedding) if raw else None
+        known_good = self._known_good(embedding)
+        return FaultTolerantEncoder(encoder(), embedding.dim, known_good, check)
 
     def write_parameters(self, name: str, new: NewEmbedding) -> Fitted:
         """Write the fitted parameters to a file, which is used once a row names it."""
@@ -131,12 +144,13 @@ class Builder:
             if row.embedding == embedding.number and STALE in row.report and row.name != name:
                 AnnBuilder(self.writer).rebuild(row, embedding)
         old = next((row for row in registry.indexes() if row.name == name), None)
+        builder = AnnBuilder(self.writer)
+        definition = builder.planned(old, embedding, definition)
         same = old is not None and old.definition.get("factory") == definition.get("factory")
-        if old and same and "search" in old.definition:
-            definition = {"search": old.definition["search"], **definition}
+        if old and same and SEARCH in old.definition:
+            definition = {SEARCH: old.definition[SEARCH], **definition}
         row = IndexRow.planned(name, embedding, definition)
         if kind_of(row.kind).has_structure:
-            builder = AnnBuilder(self.writer)
             return builder.build_after_embedding(embedded, name, embedding, definition)
         if old is None or old != replace(row, number=old.number, generation=old.generation):
             self.writer.set_index(row)

@@ -13,7 +13,7 @@ from indexes.catalog.passages import Passage
 from indexes.catalog.records import EmbeddingRow
 from indexes.errors import FailedText, RetrieverError
 from indexes.pipeline.background import BackgroundWorker
-from indexes.pipeline.encoder import Batch, EncodedBatch, FailedPassage, FaultTolerantEncoder
+from indexes.pipeline.encoder import Batch, EncodedBatch, Encoding, FailedPassage
 from indexes.progress import PEAK_MEMORY, Peak, Progress
 from indexes.vectors.shards import ShardDraft
 
@@ -67,7 +67,7 @@ class BatchSchedule:
 class EncodedBatches:
     """Passages of some intervals of keys, read and encoded batch by batch."""
 
-    def __init__(self, corpus: Corpus, encoding: FaultTolerantEncoder, pace: BatchSchedule) -> None:
+    def __init__(self, corpus: Corpus, encoding: Encoding, pace: BatchSchedule) -> None:
         self._corpus, self._encoding, self._pace = corpus, encoding, pace
         self._size, self._most = pace.first, pace.largest
 
@@ -156,7 +156,7 @@ class EmbeddingJob:
     def __init__(
         self,
         corpus: Corpus,
-        encoding: FaultTolerantEncoder,
+        encoding: Encoding,
         drafts: Drafts,
         pace: BatchSchedule,
         commit: Callable[[Sequence[Draft]], None],

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -68,6 +68,16 @@ class Batch:
             return None
         last = self.outcomes[-1]
         return (last.keys[-1] if isinstance(last, EncodedBatch) else last.key) + 1
+
+
+class Encoding(Protocol):
+    """What gives passages their vectors, batch by batch."""
+
+    def batch(self, passages: Sequence[Passage]) -> Batch:
+        """Return the outcomes of some passages, up to an error of the embedder itself."""
+
+    def finish(self) -> None:
+        """Raise the embedder's error if, after the last batch, it encodes nothing any more."""
 
 
 @dataclass

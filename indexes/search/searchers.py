@@ -26,13 +26,12 @@ from indexes.neighbors import (
     Matrix,
     Neighbors,
     best,
-    is_among,
     merge,
     normalize_queries,
     nothing,
     validate_k,
 )
-from indexes.search.prefilter import AllowList, Prefilter, prefilter_of
+from indexes.search.prefilter import AllowList, KeySet, Prefilter, prefilter_of
 from indexes.storage.files import verify
 from indexes.vectors import approximate
 from indexes.vectors.blocks import Block, join_small
@@ -55,7 +54,7 @@ GRAPH_ROWS, CELL_ROWS, OF_MANY = (100, 100), (35, 85), 1 / 7
 MOST_MAPPED = 512
 KEPT_FILTERS = 32
 KEPT_NOTES = 1000
-KEPT_FILTER_KEYS = 8_000_000
+KEPT_FILTER_BYTES = 64 << 20
 # What a searcher keeps for its filters, at most.
 KEPT_BYTES = 32 << 20
 
@@ -92,18 +91,18 @@ class VectorSearcher:
         structure = self.structure
         if exact or structure is None or prefilter.few is not None:
             return self._brute_force(queries, k, prefilter)
-        if prefilter.mask and not structure.supports_filter(prefilter.mask):
-            return self._brute_force(queries, k, prefilter)
         if len(queries) > QUERY_ROWS:
             starts = range(0, len(queries), QUERY_ROWS)
             return stack([self.search(queries[n : n + QUERY_ROWS], k, allowed) for n in starts])
-        mask = prefilter.mask
-        if mask and allowed and not structure.visits_all:
+        if allowed and not structure.visits_all:
             return self._near(structure, queries, k, prefilter)
+        mask = prefilter.mask(structure, self.blocks)
+        if mask and not structure.supports_filter(mask):
+            return self._brute_force(queries, k, prefilter)
         found = structure.search(queries, k, mask)
         parts = [approximate.rescored(structure, found, queries, k, self.blocks, mask)]
         if self.unseen:
-            parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
+            parts.append(brute_force(queries, self.unseen, k, prefilter.hidden(self.unseen)))
         return self._filled_up(merge(parts, k), queries, k, prefilter)
 
     def _near(
@@ -120,13 +119,13 @@ class VectorSearcher:
             return self._brute_force(queries, k, prefilter)
         found = structure.search(queries, depth)
         if len(structure.heads) == structure.rows:  # else a hidden key may stand for others
-            found = _without(found, prefilter.hidden)
+            found = _without(found, prefilter)
         found = approximate.rescored(structure, found, queries, depth, self.blocks)
-        found = _without(found, prefilter.hidden)
+        found = _without(found, prefilter)
         parts = [Neighbors(found.keys[:, :k], found.scores[:, :k])]
         counts = np.count_nonzero(parts[0].keys != NO_KEY, axis=1)
         if self.unseen:
-            parts.append(brute_force(queries, self.unseen, k, prefilter.hidden))
+            parts.append(brute_force(queries, self.unseen, k, prefilter.hidden(self.unseen)))
         return self._filled_up(merge(parts, k), queries, k, prefilter, counts < k)
 
     def _most_candidates(self, queries: int) -> float:
@@ -187,7 +186,8 @@ class VectorSearcher:
     def _brute_force(self, queries: Matrix, k: int, prefilter: Prefilter) -> Neighbors:
         if prefilter.few is not None:
             return brute_force(queries, prefilter.few, k)
-        return brute_force(queries, self.blocks, min(k, max(prefilter.rows, 1)), prefilter.hidden)
+        hidden = prefilter.hidden(self.blocks)
+        return brute_force(queries, self.blocks, min(k, max(prefilter.rows, 1)), hidden)
 
     def _filled_up(
         self,
@@ -203,6 +203,9 @@ class VectorSearcher:
         graph, must not hide documents.
         """
         wanted = min(k, prefilter.rows)
+        last = found.keys[:, wanted - 1] if 0 < wanted <= found.keys.shape[1] else None
+        if poor is False and last is not None and (last != NO_KEY).all():  # the usual case
+            return Neighbors(found.keys[:, :wanted], found.scores[:, :wanted])
         counts = np.count_nonzero(found.keys[:, :wanted] != NO_KEY, axis=1)
         short = ((counts < wanted) | poor) & np.asarray(queries).any(axis=1)
         if not short.any():
@@ -214,9 +217,9 @@ class VectorSearcher:
         return out
 
 
-def _without(found: Neighbors, hidden: Keys) -> Neighbors:
+def _without(found: Neighbors, prefilter: Prefilter) -> Neighbors:
     """Return what was found without hidden keys, in as few columns as there are left."""
-    keys = np.where(is_among(found.keys, hidden), NO_KEY, found.keys)
+    keys = np.where(prefilter.hides(found.keys), NO_KEY, found.keys)
     most = int(np.count_nonzero(keys != NO_KEY, axis=1).max(initial=0))
     return best(keys, found.scores, most)
 
@@ -245,7 +248,7 @@ class LexicalSearcher:
 
     def count(self, allowed: AllowList | None = None) -> int:
         """Return the most passages that a search can find, if all share a term with the query."""
-        return self.words.rows if allowed is None else min(self.words.rows, len(allowed.keys))
+        return self.words.rows if allowed is None else min(self.words.rows, allowed.allowed.count)
 
     def scores(self, queries: Sequence[Terms], keys: Keys) -> Matrix:
         """Return the BM25 of `keys` (n, m) for each of n queries; see `LexicalIndex.scores`."""
@@ -322,7 +325,7 @@ class SearcherCache:
             found = self._allowed.get(where.key)
         if found is None:
             # The name identifies the filter and the state of the documents.
-            found = AllowList(f"{content} {where.key}", self._corpus.matching(where))
+            found = AllowList(f"{content} {where.key}", KeySet.of(self._corpus.matching(where)))
             self._keep(content, where.key, found)
         return found
 
@@ -345,7 +348,7 @@ class SearcherCache:
             self._allowed[name] = allowed
             while (
                 len(self._allowed) > KEPT_FILTERS
-                or sum(len(one.keys) for one in self._allowed.values()) > KEPT_FILTER_KEYS
+                or sum(one.allowed.size for one in self._allowed.values()) > KEPT_FILTER_BYTES
             ):
                 del self._allowed[next(iter(self._allowed))]
 

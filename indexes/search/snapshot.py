@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,11 @@ class Snapshot:
     searchers: SearcherCache
     recent: RecentPassages
     generation: int
-    # By index, those used so far: the cache has a lock, and must compare generations.
-    _used: dict[str, VectorSearcher | LexicalSearcher] = field(default_factory=dict, repr=False)
+    # By index, those used so far: the cache has a lock, and must compare generations. It may let go
+    # of some.
+    _used: WeakValueDictionary[str, VectorSearcher | LexicalSearcher] = field(
+        default_factory=WeakValueDictionary, repr=False
+    )
 
     def searcher(self, index: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index; see `SearcherCache.of`."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import filelock
 
 from indexes.errors import CollectionError, DamageError, LockedError, NextStep
+from indexes.storage.verified import is_noted, noting
 
 TEMPORARY = ".writing"
 LOCK_FILES = ("writer.lock", "writer.json")
@@ -142,10 +143,16 @@ def _digest_of_folder(folder: Path) -> FileDigest:
     return FileDigest(size, lines.hexdigest())
 
 
-def verify(path: Path, expected: FileDigest) -> None:
-    """Raise a DamageError unless a file, or a folder of files, is the one named in the catalog."""
+def verify(path: Path, expected: FileDigest, *, again: bool = False) -> None:
+    """Raise a DamageError unless a file, or a folder of files, is the one named in the catalog.
+
+    A large one that has not changed since it was verified is not read, except `again`.
+    """
     step = repair_step(path)
-    with _read_errors(path, step):
+    folder = collection_of(path)
+    if not again and is_noted(folder, path, expected.checksum):
+        return
+    with _read_errors(path, step), noting(folder, path, expected.checksum):
         _compare(path, digest_of(path), expected, step)
 
 
@@ -186,9 +193,14 @@ def unreadable(path: Path, why: str) -> DamageError:
 
 def repair_step(path: Path) -> NextStep:
     """Return the next step for a damaged file of a collection."""
+    return NextStep("repair", collection_of(path))
+
+
+def collection_of(path: Path) -> Path:
+    """Return the folder of the collection that a file is in."""
     # It is in vectors/NAME/, in ann/ or in lexical/.
     above = path.parents[1]
-    return NextStep("repair", above.parent if above.name == "vectors" else above)
+    return above.parent if above.name == "vectors" else above
 
 
 def size_of(path: Path) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from indexes.neighbors import NO_KEY, Keys, Matrix, Neighbors, best, normalize_queries
+from indexes.neighbors import Keys, Matrix, Neighbors, normalize_queries
 from indexes.vectors import exact
 from indexes.vectors.blocks import Block, rows_of
 from indexes.vectors.engine import Mask, VectorIndex
@@ -44,10 +45,10 @@ def rescored(
     `blocks` hold the vectors that it was built over, and may hold others.
     """
     dim, similarity = blocks[0].vectors.shape[1], blocks[0].similarity
-    scores = exact.rescore(normalize_queries(queries, dim, similarity), found.keys, blocks)
-    # A key without a vector belongs to a shard that is being embedded again.
-    keys = np.where(np.isneginf(scores), NO_KEY, found.keys)
-    return structure.expand(best(keys, scores, keys.shape[1]), k, mask)
+    queries = normalize_queries(queries, dim, similarity)
+    # A node that is not among the `k` best has no key among them. A key without a vector belongs to
+    # a shard that is being embedded again.
+    return structure.expand(exact.best_among(queries, found.keys, blocks, k), k, mask)
 
 
 def recall(structure: VectorIndex, blocks: Sequence[Block], deleted: Keys) -> float:
@@ -60,28 +61,38 @@ def recall(structure: VectorIndex, blocks: Sequence[Block], deleted: Keys) -> fl
     and others. A hit counts by its exact score.
     """
     blocks = [block for block in blocks if len(block.keys)]
-    queries = _near_vectors(structure.heads, blocks)
+    queries = near_vectors(structure.heads, blocks)
     k = min(MEASURED, structure.rows)
-    found = 0
-    for start in range(0, len(queries), AT_ONCE):
-        some = queries[start : start + AT_ONCE]
-        true = exact.search(some, blocks, k, deleted).scores
-        found += int((search(structure, some, k, blocks).scores >= true[:, -1:]).sum())
-    return found / (len(queries) * k)
+    true = exact.search(queries, blocks, k, deleted).scores
+    return float(shares_found(search(structure, queries, k, blocks).scores, true).mean())
 
 
-def _near_vectors(heads: Keys, blocks: Sequence[Block]) -> Matrix:
-    """Return up to `QUERIES` queries (n, dim), each near a vector that is drawn at random.
+def shares_found(found: Matrix, true: Matrix) -> NDArray[np.float64]:
+    """Return the share of each query's `true` (n, k) nearest that is among those `found` (n, m).
+
+    Both are scores, best first, -inf for none. Of equal scores at the end of the true ones, any
+    count, but no more than there: others may be missed for them.
+    """
+    there = np.isfinite(true)  # fewer than k rows may be left
+    last = np.where(there, true, np.inf).min(axis=1, keepdims=True)
+    ties = np.minimum((found == last).sum(axis=1), (true == last).sum(axis=1))
+    hits = (found > last).sum(axis=1) + ties
+    return np.asarray(hits / np.maximum(there.sum(axis=1), 1))
+
+
+def near_vectors(heads: Keys, blocks: Sequence[Block], count: int | None = None) -> Matrix:
+    """Return up to `QUERIES` queries (n, dim), or `count`, each near a vector drawn at random.
 
     Of equal and nearly equal ones, one is kept: else thousands of nearly equal texts would be most
     of the queries, and find one another, while the others are not found. A vector is moved by a
     normal combination of all that were drawn: so it varies in the directions in which they do.
     """
+    count = QUERIES if count is None else count
     random = np.random.default_rng(0)
     keys = random.choice(heads, min(DRAWN, len(heads)), replace=False)
-    weights = np.random.default_rng(1).standard_normal((QUERIES, len(keys)), np.float32)
+    weights = np.random.default_rng(1).standard_normal((count, len(keys)), np.float32)
     kept = directions = np.empty((0, blocks[0].vectors.shape[1]), np.float32)
-    moved = np.zeros((QUERIES, kept.shape[1]), np.float32)
+    moved = np.zeros((count, kept.shape[1]), np.float32)
     mean = np.zeros(kept.shape[1], np.float32)
     for start in range(0, len(keys), AT_ONCE):
         part = slice(start, start + AT_ONCE)
@@ -93,8 +104,8 @@ def _near_vectors(heads: Keys, blocks: Sequence[Block]) -> Matrix:
         unit = normalize_queries(some, some.shape[1])
         unlike = (unit @ directions.T).max(axis=1, initial=-1.0) < ALIKE
         unlike &= np.triu(unit @ unit.T, 1).max(axis=0, initial=-1.0) < ALIKE
-        kept = np.concatenate([kept, some[unlike]])[:QUERIES]
-        directions = np.concatenate([directions, unit[unlike]])[:QUERIES]
+        kept = np.concatenate([kept, some[unlike]])[:count]
+        directions = np.concatenate([directions, unit[unlike]])[:count]
     moved -= weights.sum(axis=1)[:, None] * mean
     noise = NOISE / np.float32(np.sqrt(len(keys))) * moved[: len(kept)]
     return normalize_queries(kept + noise, kept.shape[1], blocks[0].similarity)

@@ -14,6 +14,7 @@ from indexes.neighbors import COSINE, Keys, Matrix, lengths_of
 # Blocks below the first size are joined up to the second: a search takes a step for each block.
 SMALL_BYTES = 1 << 20
 JOINED_BYTES = 16 << 20
+NO_ROW = -1
 # Rows of which the lengths are computed at once.
 MEASURED_ROWS = 16_384
 
@@ -45,6 +46,22 @@ class Block:
     def longest(self) -> float:
         """The greatest length of a vector; 0 if there are none."""
         return float(self.lengths.max(initial=0.0))
+
+    @cached_property
+    def _has_gaps(self) -> bool:
+        return int(self.keys[-1]) - int(self.keys[0]) + 1 != len(self.keys)
+
+    def places(self, keys: Keys) -> NDArray[np.intp]:
+        """Return the row of each of some keys (any shape), -1 for a key that is not here."""
+        if not len(self.keys):
+            return np.full(keys.shape, NO_ROW)
+        if self._has_gaps:
+            rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+            return np.where(self.keys[rows] == keys, rows, NO_ROW)
+        # The usual case: a subtraction, where a search takes as long as the vectors' scores.
+        places: NDArray[np.intp] = keys - self.keys[0]
+        places[places.view(np.uint64) >= len(self.keys)] = NO_ROW  # also what is below 0
+        return places
 
     def part(self, rows: NDArray[np.intp] | slice) -> Block:
         """Return some of the rows, ascending; views where `rows` is a slice."""

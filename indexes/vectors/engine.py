@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,16 @@ class Mask:
     visible: NDArray[np.bool_]
     selector: Any
     nodes: Nodes
+
+    @cached_property
+    def share(self) -> float:
+        """The share of the nodes that is visible; computed once."""
+        return float(self.visible.mean()) if len(self.visible) else 0.0
+
+    @property
+    def hidden(self) -> int:
+        """The number of nodes that are not visible."""
+        return round(len(self.visible) * (1 - self.share))
 
     @property
     def size(self) -> int:
@@ -84,6 +95,18 @@ class VectorIndex(Protocol):
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""
 
+    def efforts(self) -> Sequence[Sequence[Mapping[str, float]]]:
+        """Return search parameters to choose from, which find more in later rows and columns."""
+
+    def cost(self, search: Mapping[str, float]) -> float:
+        """Return roughly how long a search with some parameters takes, the same on every machine.
+
+        In nanoseconds of one thread, with the exact scoring of the candidates.
+        """
+
+    def using(self, search: Mapping[str, float]) -> VectorIndex:
+        """Return the same index, not copied, with other search parameters."""
+
 
 class IndexEngine(Protocol):
     """A library that builds, loads and parameterizes indexes. Stateless."""
@@ -93,6 +116,12 @@ class IndexEngine(Protocol):
 
     def check(self, definition: Definition, dim: int) -> None:
         """Raise InputError if the engine cannot build a definition for vectors of a width."""
+
+    def automatic(self, rows: int, dim: int, recall: float) -> dict[str, Any]:
+        """Return the definition of the structure for so many vectors; empty for exact search.
+
+        `recall` is the recall@10 that it will be tuned to.
+        """
 
     def settled(self, definition: Definition, dim: int) -> dict[str, Any]:
         """Return a definition with the search parameters that its index is to keep."""

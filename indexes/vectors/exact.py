@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from indexes.neighbors import (
     COSINE,
     EUCLIDEAN,
+    NO_KEY,
     Keys,
     Matrix,
     Neighbors,
@@ -22,8 +23,13 @@ from indexes.neighbors import (
     nothing,
     validate_k,
 )
-from indexes.vectors.blocks import Block, rows_of
-from indexes.vectors.faiss_engine.kernels import inner_products, single_precision
+from indexes.vectors.blocks import NO_ROW, Block, rows_of
+from indexes.vectors.faiss_engine.kernels import (
+    computing,
+    inner_products,
+    scores_by_row,
+    single_precision,
+)
 from indexes.vectors.scores import (
     as_exact,
     exact_scores,
@@ -42,6 +48,8 @@ DECODED = 8 << 20
 # neighbor: two of the best rows rarely fall into the same group.
 GROUP_ROWS = 32
 GROUPS = 4
+# Numbers of one query's candidates that are scored exactly without a rough score before.
+FEW_NUMBERS = 32_768
 LOWEST = np.finfo(np.float32).min
 
 # Of some queries' rows: the query, the key and the score of each, (pairs,).
@@ -108,11 +116,61 @@ def rescore(queries: Matrix, keys: Keys, blocks: Sequence[Block]) -> Matrix:
     """
     scores = np.full(keys.shape, -np.inf, np.float32)
     for block in blocks:
-        at = np.minimum(np.searchsorted(block.keys, keys), len(block.keys) - 1)
-        query, column = np.nonzero(block.keys[at] == keys)
+        at = block.places(keys)
+        query, column = np.nonzero(at != NO_ROW)
         rows = at[query, column]
         scores[query, column] = exact_scores(queries, query, block.vectors, rows, block.similarity)
     return scores
+
+
+def best_among(queries: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> Neighbors:
+    """Return the `k` best of the candidates `keys` (n, m) for each query, as `search` does of all.
+
+    Queries are as for `rescore`. Of many candidates, those that can be among the best by a score in
+    single precision are scored exactly. A key of -1 or without a vector is left out.
+    """
+    k = min(k, keys.shape[1])
+    if not keys.size:
+        return nothing(len(queries), k)
+    if len(queries) == 1 and keys.shape[1] * queries.shape[1] <= FEW_NUMBERS:
+        return _best_of_few(queries, keys[0], blocks, k)
+    similarity = blocks[0].similarity
+    rough, places = np.full(keys.shape, -np.inf, np.float32), []
+    with computing(len(queries)):
+        for block in blocks:
+            at = block.places(keys)
+            some = scores_by_row(queries, np.asarray(block.vectors), at, similarity == EUCLIDEAN)
+            np.maximum(rough, some, out=rough)
+            places.append(at)
+    slack = 2 * rounding(queries, blocks)
+    floor = np.maximum(np.partition(rough, -k, axis=1)[:, -k] - slack, LOWEST)
+    floor[~queries.any(axis=1)] = np.inf
+    query, column = np.nonzero(rough >= floor[:, None])
+    scores = np.empty(len(query), np.float32)
+    for block, at in zip(blocks, places, strict=True):
+        rows = at[query, column]
+        here = slice(None) if len(blocks) == 1 else np.flatnonzero(rows != NO_ROW)
+        vectors = np.asarray(block.vectors)
+        scores[here] = exact_scores(queries, query[here], vectors, rows[here], similarity)
+    return _ranked((query, keys[query, column], scores), len(queries), k)
+
+
+def _best_of_few(query: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> Neighbors:
+    """Return what `best_among` returns, in fewer steps, for the usual case: one query, few keys.
+
+    Its twin; `tests/indexes/vectors/test_exact.py` holds them equal.
+    """
+    scores = np.full(len(keys), -np.inf, np.float32)
+    for block in blocks:
+        rows = block.places(keys)
+        here = (rows != NO_ROW).nonzero()[0]
+        vectors = np.asarray(block.vectors)
+        scores[here] = exact_scores_of_one(query, vectors, rows[here], block.similarity)
+    order = np.lexsort((keys, -scores))[:k]
+    keys, scores = keys[order], scores[order]
+    if np.isneginf(scores[-1]):
+        keys = np.where(np.isneginf(scores), NO_KEY, keys)
+    return Neighbors(keys[None], scores[None])
 
 
 def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None) -> Pairs:

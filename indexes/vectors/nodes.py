@@ -7,20 +7,23 @@ graph of one node per passage links them to one another alone, and no search lea
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from indexes.neighbors import NO_KEY, Keys, Neighbors, best, nothing
+from indexes.neighbors import NO_KEY, Keys, Neighbors, best, is_among, nothing
 from indexes.vectors.blocks import Block, live
 
 NO_KEYS: Keys = np.empty(0, np.int64)
 # At the end of a file in which nodes are shared, before the number of further keys.
 MARK = b"\x89equals\n"
 FOOTER_BYTES = len(MARK) + 8
+# What the first numbers of a vector are multiplied by, to tell most vectors apart.
+WEIGHTS = np.random.default_rng(0).integers(1, 2**63, 64, np.uint64) | np.uint64(1)
+HASHED_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Nodes:
     @classmethod
     def of(cls, heads: Keys, further: Keys, owners: Keys) -> Nodes:
         """Return nodes by their lowest keys; each of the `further` keys shares its owner's node."""
+        if not len(further):
+            return cls(heads, NO_KEYS, NO_KEYS)
         order = np.argsort(heads, kind="stable")
         owned = np.unique(owners)
         keys, by = np.concatenate([owned, further]), np.concatenate([owned, owners])
@@ -78,7 +83,7 @@ class Nodes:
 
         Equal vectors have equal scores. Of a node at most its `k` lowest keys can be among them.
         """
-        if not len(self.keys) or not np.isin(found.keys, self._owners).any():
+        if not is_among(found.keys, self._owners).any():  # owners ascend
             return Neighbors(found.keys[:, :k], found.scores[:, :k])
         rows = [self._expanded(keys, scores, k) for keys, scores in found.lists()]
         out = nothing(len(rows), max(len(keys) for keys, _ in rows))
@@ -106,10 +111,24 @@ def duplicates(blocks: Sequence[Block], deleted: Keys) -> tuple[Keys, Keys]:
     """Return the live keys (ascending) whose vector a lower key has, to the bit; and those keys.
 
     Vectors are compared by 64 bits of a hash: two of a million different ones are taken for equal
-    once in 10^7 collections, and then still have their own exact scores.
+    once in 10^7 collections, and then still have their own exact scores. Only rows whose first
+    numbers have a sum that occurs twice are hashed: most are not, whatever their number.
     """
-    keys = np.concatenate([NO_KEYS, *(np.setdiff1d(block.keys, deleted) for block in blocks)])
-    hashes = np.fromiter(_hashes(blocks, deleted), np.int64, len(keys))
+    sums = np.concatenate([NO_KEYS, *map(_sums, blocks)])
+    several = _repeated(sums)
+    found, hashes, start = [NO_KEYS], [NO_KEYS], 0
+    for block in blocks:
+        rows = np.flatnonzero(is_among(sums[start : start + len(block.keys)], several))
+        start += len(block.keys)
+        for place in range(0, len(rows), HASHED_ROWS):
+            some = live(block.part(rows[place : place + HASHED_ROWS]), deleted)
+            found.append(some.keys)
+            hashes.append(np.array([hash(row.tobytes()) for row in some.vectors], np.int64))
+    return _owned(np.concatenate(found), np.concatenate(hashes))
+
+
+def _owned(keys: Keys, hashes: Keys) -> tuple[Keys, Keys]:
+    """Return the keys (ascending) whose hash a lower key has, and the lowest such key of each."""
     order = np.lexsort((keys, hashes))
     keys, hashes = keys[order], hashes[order]
     starts = np.ones(len(keys), np.bool_)
@@ -120,10 +139,22 @@ def duplicates(blocks: Sequence[Block], deleted: Keys) -> tuple[Keys, Keys]:
     return further[order], owners[order]
 
 
-def _hashes(blocks: Sequence[Block], deleted: Keys) -> Iterator[int]:
-    # A block at a time: with deleted rows, its live ones are a copy.
-    for block in blocks:
-        yield from (hash(row.tobytes()) for row in np.asarray(live(block, deleted).vectors))
+def _sums(block: Block) -> Keys:
+    """Return a weighted sum of the first numbers of each vector, read as integers, (rows,)."""
+    vectors = np.asarray(block.vectors)
+    integer = np.dtype(f"u{vectors.itemsize}")
+    sums = np.empty(len(vectors), np.uint64)
+    for start in range(0, len(vectors), HASHED_ROWS):
+        part = slice(start, start + HASHED_ROWS)
+        numbers = np.ascontiguousarray(vectors[part, : len(WEIGHTS)]).view(integer)
+        sums[part] = numbers.astype(np.uint64) @ WEIGHTS[: numbers.shape[1]]
+    return sums.view(np.int64)
+
+
+def _repeated(sums: Keys) -> Keys:
+    """Return the values that occur more than once, ascending."""
+    ordered = np.sort(sums)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def pack_further(keys: Keys, owners: Keys) -> bytes:

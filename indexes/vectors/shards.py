@@ -75,9 +75,14 @@ def to_map(shards: Sequence[ShardRow]) -> set[int]:
 
 
 def open_shard(
-    shard: ShardRow, embedding: EmbeddingRow, folder: Path, *, mapped: bool = True
+    shard: ShardRow,
+    embedding: EmbeddingRow,
+    folder: Path,
+    *,
+    mapped: bool = True,
+    again: bool = False,
 ) -> Block:
-    """Open a shard: its keys, and its vectors mapped or read, with the file's checksum verified."""
+    """Open a shard: its keys, and its vectors mapped or read; the file as in `files.verify`."""
     keys = keys_of(shard)
     if shard.file is None:
         empty = np.empty((0, embedding.dim), embedding.dtype)
@@ -87,7 +92,7 @@ def open_shard(
         data = read_verified(path, shard.digest, repair_step(path))
         held = np.load(io.BytesIO(data), allow_pickle=False)
         return Block(keys, held, embedding.similarity)
-    verify(path, shard.digest)
+    verify(path, shard.digest, again=again)
     try:
         vectors: NDArray[np.floating] = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:  # swept since it was verified
@@ -158,9 +163,12 @@ def mergeable(
 ) -> list[list[ShardRow]]:
     """Return runs of adjacent small shards that together fill one file of at most `MERGED_BYTES`.
 
+    Of very many vectors, files are larger, so that there are few enough to map all of them.
     No run crosses one of the `boundaries`, the keys up to which an index covers everything. There
     may be a gap between adjacent shards if `is_bare` says that no passage has a key in it.
     """
+    rows = sum(shard.rows for shard in shards)
+    most = max(MERGED_BYTES, 2 * row_bytes * rows // MAPPED_FILES)
     runs: list[list[ShardRow]] = []
     for shard in sorted(shards, key=lambda shard: shard.first_key):
         run = runs[-1] if runs else []
@@ -168,7 +176,7 @@ def mergeable(
             run
             and not any(run[-1].stop_key <= key <= shard.first_key for key in boundaries)
             and is_bare(run[-1].stop_key, shard.first_key)
-            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= MERGED_BYTES
+            and row_bytes * (sum(part.rows for part in run) + shard.rows) <= most
         ):
             run.append(shard)
         else:
@@ -230,7 +238,7 @@ def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
         InputError: a row that is not scaled is out of range, of scores or of half precision.
     """
     if embedding.similarity == COSINE:
-        return _of_unit_length(vectors)
+        return _of_unit_length(vectors, embedding.dtype)
     lengths = lengths_of(vectors)
     if (lengths > LONGEST).any():
         raise InputError(
@@ -248,10 +256,14 @@ def for_similarity(vectors: Matrix, embedding: EmbeddingRow) -> Matrix:
     return vectors
 
 
-def _of_unit_length(vectors: Matrix) -> Matrix:
+def _of_unit_length(vectors: Matrix, dtype: str) -> Matrix:
     """Scale rows to length 1, except zeros, so that scores are cosines."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     off = (np.abs(lengths - 1) > UNIT_TOLERANCE) & (lengths > 0)
+    if dtype == "float16" and off.any():
+        # What half precision made of a row of length 1 is that row: it stays the same, bit by bit.
+        near = off & (np.abs(lengths - 1) <= HALF_TOLERANCE)
+        off[near] = (vectors[near].astype(np.float16) != vectors[near]).any(axis=1)
     if not off.any():
         return vectors
     scaled = vectors.copy()

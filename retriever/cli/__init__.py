@@ -15,11 +15,14 @@ from retriever.cli.demo import demo
 from retriever.cli.distill import distill
 from retriever.cli.documents import add, delete, show
 from retriever.cli.evaluate import evaluate
-from retriever.cli.indexes import drop, info, runtime
+from retriever.cli.exchange import copy, export, list_documents, rename
+from retriever.cli.fusion_weights import tune_fusion
+from retriever.cli.indexes import drop, info, runtime, tune
 from retriever.cli.maintenance import compact, repair, verify
 from retriever.cli.running.group import Group
 from retriever.cli.search import search
 from retriever.cli.train import train
+from retriever.cli.update import update, watch
 from retriever.cli.word import word
 
 __all__ = ["cli", "main"]
@@ -47,9 +50,24 @@ def cli() -> None:
     """  # noqa: D301 - to click, a line of one backspace keeps the next lines as they are
 
 
-USE = (demo, add, build, embedders, train, distill, search, word, compare, evaluate)
-MAINTENANCE = (info, runtime, show, delete, drop, verify, repair, compact, config, completion)
-for command in (*USE, *MAINTENANCE):
+USE = (
+    demo,
+    add,
+    build,
+    embedders,
+    update,
+    watch,
+    train,
+    distill,
+    search,
+    word,
+    compare,
+    evaluate,
+    tune_fusion,
+)
+CONTENTS = (info, tune, runtime, list_documents, show, delete, export, rename, drop)
+MAINTENANCE = (copy, verify, repair, compact, config, completion)
+for command in (*USE, *CONTENTS, *MAINTENANCE):
     # A command that is first used alone would keep the help option that it has there.
     command.context_settings = {**HELP, **command.context_settings}
     cli.add_command(command)

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retriever.cli.completion import embedder_specs, fusion_methods
-from retriever.cli.options import POSITIVE, as_json, embedder_options, index_option, library
+from retriever.cli.options import (
+    POSITIVE,
+    as_json,
+    embedder_options,
+    index_option,
+    library,
+    recall,
+)
 from retriever.cli.output import SETTINGS, note, print_json, progress_bar
+from retriever.cli.update import build_all
 
 if TYPE_CHECKING:
     from retriever.collection import Collection
@@ -22,7 +30,8 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Build or update an index, a fusion, or a reranking.")
 @library
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--all", "all_", is_flag=True, help="Bring every index up to date.")
 @click.option(
     "--embedder",
     "spec",
@@ -35,13 +44,28 @@ if TYPE_CHECKING:
 @index_option(
     "--queries-by",
     metavar="NAME",
-    help="With --vectors: encode queries with the model NAME, distilled from that of the vectors.",
+    help="With --vectors: encode queries with the model NAME, distilled from that of the vectors. "
+    "With --from-vectors: with the model KIND:MODEL, that made them.",
+)
+@click.option(
+    "--from-vectors",
+    "source",
+    metavar="FILE",
+    help="Take vectors that were made elsewhere: .npy (ids in .ids.txt), .npz, .parquet, a folder.",
+)
+@click.option("--similarity", help="For --from-vectors: cosine (default), dot or euclidean.")
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="For --from-vectors: leave out documents without a vector.",
 )
 @click.option(
     "--ann",
-    metavar="FACTORY",
-    help="FAISS factory string, such as HNSW32 or IVF256,SQ8. Default: exact search.",
+    metavar="auto|exact|FACTORY",
+    help="How vectors are searched: auto (default), by their number: exactly, or for many through "
+    "a structure; exact; or a FAISS factory string, such as HNSW32 or IVF256,SQ8.",
 )
+@recall("Share of the 10 nearest that a structure has to find. Default with auto: 0.98.")
 @click.option(
     "--refit",
     is_flag=True,
@@ -80,14 +104,21 @@ if TYPE_CHECKING:
     help="For --fuse and --cascade: documents to fetch from each part. Default: 100.",
 )
 @as_json
+@click.pass_context
 def build(
+    ctx: click.Context,
     library: Path,
-    name: str,
+    name: str | None,
+    all_: bool,
     spec: str | None,
     options: tuple[tuple[str, str], ...],
     vectors: str | None,
     queries_by: str | None,
+    source: str | None,
+    similarity: str | None,
+    allow_missing: bool,
     ann: str | None,
+    recall: float | None,
     refit: bool,
     lexical: bool,
     language: str | None,
@@ -104,6 +135,9 @@ def build(
     A model is looked up as a path, then among installed packages, then on its usual hub. Only
     documents that the index lacks are embedded; run an interrupted build again to resume it. A
     fusion or a cascade (reranking) of indexes is named and used like an index.
+
+    --all brings every index up to date; the failure of one does not stop the others. It exits with
+    0 if all are, with 3 if only single documents could not be embedded, and with 1 otherwise.
     """
     from indexes.errors import FailedTextsError, pluralize
     from retriever.collection import Collection
@@ -111,25 +145,41 @@ def build(
     from retriever.records import build_record
 
     combination = _Combination(fused, method, rrf_k, first, second, depth, options)
-    combination.check(spec, vectors, queries_by, ann, refit, lexical, language)
+    combination.check(spec, vectors, queries_by, ann, recall, refit, lexical, language, source)
+    if source is None and (similarity is not None or allow_missing):
+        raise click.UsageError("--similarity and --allow-missing need --from-vectors.")
+    if all_:
+        others = (name, spec, vectors, queries_by, ann, recall, refit, lexical, language, options)
+        if combination or source is not None or any(others):
+            raise click.UsageError("--all updates every index: omit NAME and other options.")
+        ctx.exit(build_all(library, as_json))
+    if name is None:
+        raise click.UsageError("Name an index to build, or give --all.")
     with Collection.open(library) as collection:
         try:
             if combination:
                 report = combination.build(collection, name)
             else:
+                # A name without a colon may be that of an index, without options.
+                declared = queries_by if source and queries_by and ":" in queries_by else None
                 # The storage type is an option of the index, not of the embedder.
-                chosen = _with_settings(spec, options)
+                chosen = _with_settings(declared or spec, options)
                 with progress_bar(f"building {name}") as progress:
+                    own = _embedder(declared or spec, chosen)
                     report = collection.build(
                         name,
-                        _embedder(spec, chosen),
+                        None if declared else own,
                         vectors=vectors,
                         lexical=lexical,
                         ann=ann,
+                        recall=recall,
                         dtype=chosen.get("dtype"),
                         language=language,
-                        queries_by=queries_by,
+                        queries_by=own if declared else queries_by,
                         refit=refit,
+                        from_vectors=source,
+                        similarity=similarity,
+                        allow_missing=allow_missing,
                         progress=progress,
                     )
         except FailedTextsError as error:
@@ -256,7 +306,7 @@ def _part(text: str) -> tuple[str, float]:
 
 
 def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
-    from indexes.catalog.records import kind_of
+    from indexes.catalog.records import IMPORTED, kind_of
     from indexes.errors import pluralize
 
     if index.parts and not report.embedded:
@@ -265,6 +315,9 @@ def _summary(report: BuildReport, index: IndexInfo, noun: str) -> str:
     if kind_of(index.kind).is_lexical:
         return f"{report.name}: {pluralize(report.already, noun)} read, {took}"
     embedded = pluralize(report.embedded, noun)
+    if index.embedder.startswith(f"{IMPORTED}:"):
+        before = f"{report.already:,} had one before"
+        return f"{report.name}: vectors of {embedded} imported, {before}, {took}"
     return (
         f"{report.name}: {embedded} embedded in {report.embedding_seconds:.1f} s, "
         f"{report.already:,} already in the index, {took}"

@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from retriever.cli import compare_files as files
 from retriever.cli import options
 from retriever.cli.output import check_writable, note, print_parts, progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from retriever.comparison.comparison import Comparison
     from retriever.search.queries import Query
+    from retriever.search.results import Run
 
 OUTPUT = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(short_help="Run queries on several indexes; show quality, speed and size.")
-@options.library
+@click.argument(
+    "library", metavar="LIBRARY...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @options.indexes("Index, fusion or cascade (reranking) to compare. Default: all.")
 @click.option(
     "--queries",
     metavar="FILE",
+    multiple=True,
     help="JSON lines, CSV, TSV, TREC topics, or text with one query per line.",
 )
-@options.qrels(" Without judgments: agreement and cost only.")
+@options.query_columns
+@options.qrels(" Without judgments: agreement and cost only.", multiple=True)
 @click.option(
     "--dataset",
+    "datasets",
     metavar="NAME",
+    multiple=True,
     help="Queries and judgments by an ir_datasets name, such as beir/scifact/test.",
 )
 @options.measures(" The first one decides wins.")
@@ -42,6 +48,10 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     metavar="SYSTEM",
     help="Compare every other system with this one: difference, interval, p, wins.",
 )
+@click.option(
+    "--pairs", is_flag=True, help="Test all pairs of systems, Holm-corrected over the pairs."
+)
+@options.rerank_by(" Every index is compared as it is, and reranked.")
 @click.option(
     "--run",
     "others",
@@ -74,6 +84,19 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     type=OUTPUT,
     help="Write a self-contained page: tables, plots, every query with its results.",
 )
+@click.option(
+    "--latex", metavar="FILE", type=OUTPUT, help="Write the measures as a LaTeX table (booktabs)."
+)
+@click.option(
+    "--markdown", metavar="FILE", type=OUTPUT, help="Write the measures as a Markdown table."
+)
+@click.option(
+    "--plots",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the plots of the page as SVG and PDF, DIR/NAME.svg and .pdf. Requires: pip install "
+    "'retriever-compare[plots]'.",
+)
 @click.option("--no-texts", is_flag=True, help="For --html: show ids instead of texts and images.")
 @click.option(
     "--label-file",
@@ -84,65 +107,63 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
 @options.as_json
 @options.as_csv("one line per number")
 def compare(
-    library: Path,
-    indexes: tuple[str, ...],
-    queries: str | None,
-    qrels: str | None,
-    dataset: str | None,
-    measures: tuple[str, ...],
-    baseline: str | None,
+    library: tuple[Path, ...],
+    queries: tuple[str, ...],
+    columns: dict[str, Any],
+    qrels: tuple[str, ...],
+    datasets: tuple[str, ...],
     others: tuple[str, ...],
-    k: int,
-    drop_self: bool,
-    memory: bool,
-    seed: int | None,
     why: int | None,
     runs: Path | None,
     html: Path | None,
+    latex: Path | None,
+    markdown: Path | None,
+    plots: Path | None,
     no_texts: bool,
     label_file: Path | None,
     as_json: bool,
     as_csv: bool,
+    **asked: Any,
 ) -> None:
-    """Run the same queries on indexes of the collection LIBRARY; show quality, speed and size."""
-    from retriever.collection import Collection
-    from retriever.comparison.compare import compare as library_compare
+    """Run the same queries on indexes of the collection LIBRARY; show quality, speed and size.
+
+    With several collections, which have indexes of the same names, show the quality on each and the
+    macro average; give --queries and --qrels once for each, in their order.
+    """
     from retriever.evaluation.evaluate_runs import read_runs
-    from retriever.evaluation.measures import DEFAULT_MEASURES
-    from retriever.evaluation.significance import SEED
     from retriever.formats.labels import refuse_existing
+    from retriever.report.paper.pdf import font_file
     from retriever.search.results import Run
 
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
     if no_texts and not html:
         raise click.UsageError("--no-texts needs --html FILE.")
+    _check_for_one(
+        library, run=others, runs=runs, html=html, plots=plots, why=why, label_file=label_file
+    )
+    inputs = (*queries, *qrels, label_file, *others)
+    tables = files.Tables(latex, markdown)
     if runs:
-        _keep_apart(runs, others)
+        files.keep_apart(runs, others)
     if html:
-        _keep_inputs(html, (queries, qrels, label_file, *others), library)
+        files.keep_inputs("--html", html, inputs, library[0])
+    tables.check(inputs, library[0])
     if label_file:
         refuse_existing(label_file)
     check_writable(html, label_file, folder=runs)
-    texts, judgments = _read_queries(queries, qrels, dataset)
-    with Collection.open(library) as collection:
-        joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
-        with progress_bar("comparing") as progress:
-            result = library_compare(
-                collection,
-                list(indexes) or collection.index_names(),
-                texts,
-                judgments,
-                measures=measures or DEFAULT_MEASURES,
-                baseline=baseline,
-                runs=joining,
-                k=k,
-                drop_self=drop_self,
-                memory=memory,
-                seed=SEED if seed is None else seed,
-                command=shlex.join(["retriever", *sys.argv[1:]]),
-                progress=progress,
-            )
+    options.check_query_columns(columns, queries)
+    if plots:
+        check_writable(folder=plots)
+        font_file()
+    given = [one.read(columns) for one in files.given_for(library, queries, qrels, datasets)]
+    if tables.wanted and any(judgments is None for _, judgments in given):
+        raise click.UsageError("A table for a paper needs judgments: --qrels FILE.")
+    if len(library) > 1:
+        _several(library, given, tables, asked, as_json=as_json, as_csv=as_csv)
+        return
+    joining = {name: Run.of(name, ranking) for name, ranking in read_runs(others).items()}
+    result = _compare_one(library[0], *given[0], asked, joining)
     _print(result, why, as_json=as_json, as_csv=as_csv)
     note(*result.notes)
     # Files come last: the numbers must not be lost if one cannot be written.
@@ -151,6 +172,9 @@ def compare(
     if html:
         (result.without_texts() if no_texts else result).write_html(html)
         note(f"wrote {html}")
+    tables.write(result)
+    for path in result.write_plots(plots) if plots else ():
+        note(f"wrote {path}")
     if label_file:
         count = result.write_label_file(label_file)
         note(
@@ -159,40 +183,73 @@ def compare(
         )
 
 
-def _keep_apart(runs: Path, others: tuple[str, ...]) -> None:
-    """Refuse to overwrite an input run with the run that was evaluated."""
-    for path in map(Path, others):
-        if path.suffix == ".trec" and path.resolve().parent == runs.resolve():
+def _check_for_one(libraries: Sequence[Path], **given: object) -> None:
+    """Refuse what is for one collection only, where there are several."""
+    for name, value in given.items() if len(libraries) > 1 else ():
+        if value:
             raise click.UsageError(
-                f"--runs {runs} would overwrite --run {path}. Give another folder."
+                f"--{name.replace('_', '-')} is for one collection; {len(libraries)} were given."
             )
 
 
-def _keep_inputs(html: Path, others: Iterable[str | Path | None], library: Path) -> None:
-    """Refuse to overwrite an input, or a file of the collection, with the page."""
-    inside = html.exists() and library.resolve() in html.resolve().parents
-    if inside and html.suffix.lower() not in (".html", ".htm"):
-        raise click.UsageError(
-            f"--html {html} would overwrite a file of the collection. Give another file."
+def _compare_one(
+    library: Path,
+    texts: Mapping[str, Query],
+    judgments: files.Judgments,
+    asked: Mapping[str, Any],
+    runs: Mapping[str, Run],
+) -> Comparison:
+    """Compare the indexes of one collection as the options ask for."""
+    from retriever.collection import Collection
+    from retriever.comparison.compare import compare as library_compare
+    from retriever.evaluation.measures import DEFAULT_MEASURES
+    from retriever.evaluation.significance import SEED
+
+    rest = dict(asked)
+    indexes, measures, seed = rest.pop("indexes"), rest.pop("measures"), rest.pop("seed")
+    with Collection.open(library) as collection, progress_bar("comparing") as progress:
+        return library_compare(
+            collection,
+            list(indexes) or collection.index_names(),
+            texts,
+            judgments,
+            measures=measures or DEFAULT_MEASURES,
+            runs=runs,
+            seed=SEED if seed is None else seed,
+            command=shlex.join(["retriever", *sys.argv[1:]]),
+            progress=progress,
+            **rest,
         )
-    for path in others:
-        if path is not None and Path(path).resolve() == html.resolve():
-            raise click.UsageError(f"--html {html} would overwrite {path}. Give another file.")
 
 
-def _read_queries(
-    queries: str | None, qrels: str | None, dataset: str | None
-) -> tuple[Mapping[str, Query], dict[str, dict[str, int]] | None]:
-    """Return queries and judgments; files take precedence over those of the dataset."""
-    from retriever.datasets.ir_datasets_loader import load_named
-    from retriever.formats import read_mixed_queries, read_qrels
+def _several(
+    libraries: Sequence[Path],
+    given: Sequence[tuple[Mapping[str, Query], files.Judgments]],
+    tables: files.Tables,
+    asked: Mapping[str, Any],
+    *,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Compare the indexes of several collections; print one table."""
+    from retriever.evaluation.macro_average import SeveralComparisons
+    from retriever.report.paper.table import paper_table
+    from retriever.report.terminal.several import several_tables
 
-    if queries is None and dataset is None:
-        raise click.UsageError("Give --queries FILE, or --dataset NAME.")
-    named = load_named(dataset) if dataset is not None else None
-    texts = read_mixed_queries(queries) if queries else named.queries if named else {}
-    judgments = read_qrels(qrels) if qrels else named.qrels if named else {}
-    return texts, judgments or None
+    asked = {**asked, "indexes": files.shared_indexes(libraries, asked["indexes"])}
+    found = {
+        name: _compare_one(library, *one, asked, {})
+        for name, library, one in zip(files.labels_of(libraries), libraries, given, strict=True)
+    }
+    several = SeveralComparisons(found)
+    if as_json:
+        click.echo(several.to_json())
+    elif as_csv:
+        click.echo(several.to_csv())
+    else:
+        print_parts(*several_tables(paper_table(several)))
+    note(*(f"{name}: {one}" for name, result in found.items() for one in result.notes))
+    tables.write(several)
 
 
 def _print(result: Comparison, why: int | None, *, as_json: bool, as_csv: bool) -> None:

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, library, where
+from retriever.cli.options import as_json, library, reading, where
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet", "text", "image")
+FORMATS = (
+    *("jsonl", "json", "csv", "tsv", "parquet", "xlsx", "sqlite"),
+    *("text", "markdown", "html", "pdf", "docx", "image"),
+)
 LISTED = 10
+# Of the files that are skipped for one reason.
+NAMED = 3
 
 
 @click.command(short_help="Add documents to a collection; create it if needed.")
@@ -25,6 +30,7 @@ LISTED = 10
     "--dataset", metavar="NAME", help="Documents of an ir_datasets name, such as beir/scifact."
 )
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the sources.")
+@reading
 @click.option("--skip-bad", is_flag=True, help="Skip and list invalid records.")
 @click.option(
     "--image",
@@ -32,6 +38,19 @@ LISTED = 10
     help="The field with the path of a document's image, relative to the file.",
 )
 @click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY.")
+@click.option(
+    "--sync",
+    is_flag=True,
+    help="SOURCES have all of their documents: delete those that are gone from them.",
+)
+@click.option(
+    "--source", metavar="NAME", help="Know the sources by this name; paths have one without it."
+)
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="With --sync: delete all documents of a source that is missing or has none any more.",
+)
 @click.option(
     "--split",
     metavar="WORDS/OVERLAP",
@@ -51,36 +70,45 @@ def add(
     sources: tuple[str, ...],
     dataset: str | None,
     format_: str | None,
+    reading: dict[str, Any],
     skip_bad: bool,
     image: str | None,
     copy_images: bool,
+    sync: bool,
+    source: str | None,
+    allow_empty: bool,
     split: str | None,
     fields: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Add documents to the collection LIBRARY; create it if needed.
 
-    SOURCES are BEIR or plain JSON lines, CSV, TSV, Parquet, .txt and .md, each also gzipped; images
-    (.jpg, .jpeg, .png, .webp); folders of texts and images; or - for standard input. A document
-    with a known id is updated; an id may occur once per call. Work is committed every few seconds:
-    run an interrupted command again to resume.
+    SOURCES are tables (BEIR and plain JSON lines, JSON arrays, CSV, TSV, Parquet, .xlsx, SQLite);
+    texts (.txt, .md, .rst, .html, .pdf, .docx and others); images (.jpg, .jpeg, .png, .webp);
+    folders of texts and images, with metadata from the front matter of Markdown; or - for standard
+    input. All but images, .xlsx and SQLite may be gzipped. Columns that are not named are guessed,
+    and a note says how. A file that is no document is skipped with the reason; --format text reads
+    every text in a folder. A document with a known id is updated; an id may occur once per call.
+    Work is committed every few seconds: run an interrupted command again to resume.
     Without SOURCES, --index-field indexes fields of the existing documents.
     """
     from indexes.catalog.field_names import field_path
     from retriever.collection import Collection
-    from retriever.formats import check_source
+    from retriever.formats import Reading, check_source
     from retriever.splitting import parse_split
 
-    if dataset and (sources or format_):
-        raise click.UsageError("Give either SOURCES or --dataset NAME, without --format.")
+    how = Reading.of(**reading)
+    if dataset and (sources or format_ or how.given):
+        other = f"--{how.given[0]}" if how.given else "--format"
+        raise click.UsageError(f"Give either SOURCES or --dataset NAME, without {other}.")
     if (
         not sources
         and not dataset
-        and (not fields or split or format_ or skip_bad or image or copy_images)
+        and (not fields or split or format_ or how.given or skip_bad or image or copy_images)
     ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
-    for source in sources:
-        check_source(source, format=format_)
+    for one in () if allow_empty else sources:
+        check_source(one, format=format_, reading=how)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
@@ -99,9 +127,13 @@ def add(
             added = collection.add(
                 *given,
                 format=format_,
+                **reading,
                 skip_bad=skip_bad,
                 image=image,
                 copy_images=copy_images,
+                sync=sync,
+                source=source or dataset,
+                allow_empty=allow_empty,
                 progress=progress,
             )
         documents = len(collection)
@@ -126,15 +158,38 @@ def _report(library: Path, added: Added, documents: int, as_json: bool, done: st
     from indexes.errors import pluralize
     from retriever.records import added_record
 
-    note(*(f"skipped {record}" for record in added.skipped[:LISTED]))
-    if added.skipped_total > LISTED:
-        note(f"skipped {added.skipped_total - LISTED:,} more")
+    note(*skipped_notes(added))
     if as_json:
         print_json(added_record(added, documents))
         return
     counts = f"{added.new:,} new, {added.changed:,} changed, {added.unchanged:,} unchanged"
+    if added.removed:
+        counts += f", {added.removed:,} removed"
+    if added.kept:
+        note(f"kept {added.kept:,} that did not come: the ids of skipped records are unknown")
     done = done or f"{counts}, {added.skipped_total:,} skipped"
     click.echo(f"{done}; {library}/ has {pluralize(documents, 'document')}")
+
+
+def skipped_notes(added: Added) -> list[str]:
+    """Return what to say about skipped records, and about skipped files, together by reason."""
+    from indexes.errors import SkippedFile, first_of, pluralize
+
+    files: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for one in added.skipped:
+        if isinstance(one, SkippedFile):
+            files.setdefault(one.reason, []).append(one.place)
+        elif len(notes) < LISTED:
+            notes.append(f"skipped {one}")
+    said = len(notes)
+    for reason, places in [*files.items()][:LISTED]:
+        what = f"{pluralize(len(places), 'file')}, " if len(places) > 1 else ""
+        notes.append(f"skipped {what}{first_of(places, NAMED)}: {reason}")
+        said += len(places)
+    if added.skipped_total > said:
+        notes.append(f"skipped {added.skipped_total - said:,} more")
+    return notes
 
 
 @click.command(short_help="Show documents by their ids.")

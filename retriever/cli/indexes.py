@@ -1,4 +1,4 @@
-"""`info`, `runtime`, `drop`: commands on indexes."""
+"""`info`, `tune`, `runtime`, `drop`: commands on indexes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from retriever.cli.options import as_json, index_names, library
+from retriever.cli.options import as_json, index_names, library, recall
 from retriever.cli.output import note, print_json, print_parts
 
 
@@ -25,7 +25,8 @@ def info(library: Path, as_json: bool) -> None:
     note(*facts.notes)
     for index in facts.indexes:
         note(*fitting_notes(index, library))
-        note(*recall_notes(library, index.name, index.factory, index.recall))
+        reached = index.recall, index.recall_asked
+        note(*recall_notes(library, index.name, index.factory, *reached))
     if as_json:
         print_json(asdict(facts) | {"path": shown(facts.path)})
         return
@@ -34,16 +35,49 @@ def info(library: Path, as_json: bool) -> None:
     print_parts(*info_table(facts))
 
 
+@click.command(short_help="Choose the search parameters of an index anew, for a recall.")
+@library
+@click.argument("index", shell_complete=index_names)
+@recall("Share of the 10 nearest that a search has to find. Default: 0.98.")
+@click.option(
+    "--queries",
+    metavar="FILE",
+    help="Queries to find it for, as for compare. Default: vectors near those of documents.",
+)
+@as_json
+def tune(
+    library: Path, index: str, recall: float | None, queries: str | None, as_json: bool
+) -> None:
+    """Choose the search parameters of the structure of INDEX anew, for a recall; build nothing.
+
+    The cheapest that reach it are kept with the index, of the collection LIBRARY.
+    """
+    from retriever.collection import Collection
+    from retriever.formats import read_mixed_queries
+    from retriever.indexing.builds import RECALL
+    from retriever.records import tune_record
+    from retriever.report.terminal.collection import tune_table
+
+    asked = list(read_mixed_queries(queries).values()) if queries is not None else None
+    with Collection.open(library) as collection:
+        tuned = collection.tune(index, recall=RECALL if recall is None else recall, queries=asked)
+    note(*tuned.notes)
+    if as_json:
+        print_json(tune_record(tuned))
+        return
+    print_parts(*tune_table(tuned))
+
+
 @click.command(short_help="Measure again in which runtimes sentence models are fastest.")
 @library
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 @as_json
 def runtime(library: Path, names: tuple[str, ...], as_json: bool) -> None:
-    """Measure again in which runtimes the sentence models of the indexes NAMES of LIBRARY are
-    fastest here.
+    """Measure again in which runtimes sentence models are fastest, those of the indexes NAMES.
 
-    They are measured when a model is first used on a machine, and again when its libraries, the
-    processor or the number of threads change; `info` shows them. The vectors stay as they are.
+    The indexes are in the collection LIBRARY. A model is measured when it is first used on a
+    machine, and again when its libraries, the processor or the number of threads change; `info`
+    shows the choice. The vectors stay as they are.
     """
     from retriever.collection import Collection
     from retriever.records import runtime_record

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     from retriever.collection import Collection
 
     # After an option without its value, click leaves the arguments unparsed.
-    place = ctx.params.get("library") or next(iter(ctx.args), None)
+    given = ctx.params.get("library") or next(iter(ctx.args), None)
+    # `compare` takes several.
+    place = given[0] if isinstance(given, tuple) else given
     if place is None or not is_collection(place):
         settings = ctx.meta.get(SETTINGS)
         place = settings.library if settings else None
@@ -71,10 +74,38 @@ def how_many(says: str) -> Option:
     return click.option("-k", default=10, show_default=True, type=POSITIVE, help=says)
 
 
-def qrels(says: str = "", *, required: bool = False) -> Option:
+def recall(says: str, default: float | None = None) -> Option:
+    """Return the option `--recall`."""
+    share = click.FloatRange(0, 1, min_open=True)
+    return click.option("--recall", type=share, default=default, help=says)
+
+
+def qrels(says: str = "", *, required: bool = False, multiple: bool = False) -> Option:
     """Return the option `--qrels`."""
     says = f"Judgments: BEIR TSV, TREC qrels, CSV, or a filled-in label file.{says}"
-    return click.option("--qrels", metavar="FILE", required=required, help=says)
+    return click.option("--qrels", metavar="FILE", required=required, multiple=multiple, help=says)
+
+
+def rerank_by(says: str = "") -> Option:
+    """Return the options `--rerank-by` and `--rerank-depth`."""
+
+    def both(command: Function) -> Function:
+        deep = click.option(
+            "--rerank-depth",
+            type=POSITIVE,
+            default=100,
+            show_default=True,
+            help="For --rerank-by: how many documents of each query the model reads.",
+        )
+        by = click.option(
+            "--rerank-by",
+            metavar="KIND:MODEL",
+            help="Let a model that reads each hit with the query rank the best ones: "
+            f"cross-encoder:MODEL or vilbert:FOLDER. Nothing is stored.{says}",
+        )
+        return by(deep(command))
+
+    return both
 
 
 def measures(says: str = "") -> Option:
@@ -102,6 +133,69 @@ def embedder_options(example: str) -> Option:
         shell_complete=embedder_option,
         help=f"{says}`retriever embedders KIND` lists them.",
     )
+
+
+def _mapping(name: str, parts: Mapping[str, Option]) -> Option:
+    """Return options as one that passes their values as a mapping, by the parameters' names."""
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def gather(**given: Any) -> Any:
+            return function(**{name: {one: given.pop(one) for one in parts}}, **given)
+
+        made: Function = gather
+        for option in reversed(list(parts.values())):
+            made = option(made)
+        return made
+
+    return decorate
+
+
+# By the names that `Collection.add` has for them.
+_READING: dict[str, Option] = {
+    "id": click.option("--id", metavar="COLUMN", help="The column or field of the ids."),
+    "title": click.option("--title", metavar="COLUMN", help="The column or field of the titles."),
+    "text": click.option(
+        "--text",
+        multiple=True,
+        metavar="COLUMN",
+        help="The column or field of the texts; several are joined by blank lines, in this order.",
+    ),
+    "types": click.option(
+        "--types",
+        type=click.Choice(["auto", "text"]),
+        help="auto: a column of CSV or TSV with only numbers, booleans or dates is read as these, "
+        "so that 'year >= 2020' works. Default: text.",
+    ),
+    "sheet": click.option(
+        "--sheet", metavar="NAME", help="The sheet of an .xlsx file. Default: the first."
+    ),
+    "table": click.option("--table", metavar="NAME", help="The table of an SQLite database."),
+    "sql": click.option(
+        "--sql", metavar="QUERY", help="What to read of an SQLite database: 'SELECT ...'."
+    ),
+}
+_QUERY_COLUMNS: dict[str, Option] = {
+    "id": click.option(
+        "--query-id", "id", metavar="COLUMN", help="The column of the ids in --queries."
+    ),
+    "text": click.option(
+        "--query-text",
+        "text",
+        multiple=True,
+        metavar="COLUMN",
+        help="The column of the texts in --queries; several are joined by blank lines.",
+    ),
+}
+# How tables of documents are read, as the mapping `reading`; and the columns of queries, `columns`.
+reading = _mapping("reading", _READING)
+query_columns = _mapping("columns", _QUERY_COLUMNS)
+
+
+def check_query_columns(columns: Mapping[str, Any], queries: object) -> None:
+    """Refuse names of columns without a file that has them."""
+    if not queries and any(columns.values()):
+        raise click.UsageError("--query-id and --query-text need --queries FILE.")
 
 
 drop_self = click.option(

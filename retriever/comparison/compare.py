@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any, TypeVar
 
 from indexes.catalog.records import kind_of
@@ -19,27 +18,34 @@ from retriever.comparison.comparison import Comparison
 from retriever.comparison.cost import cost_of, open_memory
 from retriever.comparison.environment import collect_environment
 from retriever.comparison.load import LoadMeter
-from retriever.comparison.notes import comparison_notes
+from retriever.comparison.notes import comparison_notes, judged_notes
+from retriever.comparison.reranked import Reranked
+from retriever.comparison.statistics import (
+    PerQuery,
+    agreements,
+    differences_by_system,
+    judged_shares,
+    pairs_by_system,
+)
 from retriever.comparison.system_run import SystemRun, import_run, run_system
 from retriever.comparison.test_set import TestSet
 from retriever.embedders.base import WordCounting
 from retriever.embedders.static.embedder import StaticEmbedder
 from retriever.evaluation import significance
 from retriever.evaluation.inputs import GivenQrels, GivenRun, expect_mapping
-from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means, overlap
-from retriever.evaluation.rank_biased_overlap import disagreement, mean_rbo
-from retriever.evaluation.results import Agreement, Cost, Excerpt, Latency, Query, Row
+from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means
+from retriever.evaluation.rank_biased_overlap import disagreement
+from retriever.evaluation.results import Cost, Excerpt, Latency, Query, Row
 from retriever.evaluation.shared_words import SharedWords, excerpt
-from retriever.evaluation.significance import Difference
 from retriever.indexing.builder import DEFAULT_LANGUAGE
 from retriever.indexing.info import IndexInfo, with_parts
 from retriever.search.finders import DenseFinder
+from retriever.search.fusion import DEPTH
 from retriever.search.queries import Queries, query_text
 from retriever.search.results import Run
 from retriever.search.retriever import Retriever
 
 Result = TypeVar("Result")
-PerQuery = Mapping[str, Mapping[str, float]]
 
 # Most excerpts in a comparison: about 20 MB.
 MOST_EXCERPTS = 50_000
@@ -60,6 +66,9 @@ def compare(
     runs: Mapping[str, GivenRun] | None = None,
     drop_self: bool = False,
     memory: bool = False,
+    pairs: bool = False,
+    rerank_by: str | None = None,
+    rerank_depth: int = DEPTH,
     seed: int = significance.SEED,
     command: str = "",
     progress: Progress | None = None,
@@ -75,11 +84,15 @@ def compare(
     other systems' answers by name, which join the same table. `qrels` and `runs` have any form that
     `inputs.qrels_of` and `inputs.run_of` take. With a
     `baseline`, every other system is compared with it, see `significance.differences`; `seed` seeds
-    its resampling. `memory` also measures the memory of each open system, in a fresh process each.
+    its resampling. `pairs` also compares all systems with each other, see `significance.all_pairs`.
+    With `rerank_by`, such as `cross-encoder:MODEL`, every index is compared as it is and with its
+    best `rerank_depth` documents ranked by that model; nothing is written to the collection.
+    `memory` also measures the memory of each open system, in a fresh process each.
     `command` is the call that `environment` records.
 
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,
+            or pairs without judgments or of one system,
             judgments that name none of the queries, or as `inputs.run_of` and `inputs.qrels_of`.
             Or a query is an image, and an index encodes only text: nothing is run then.
         UnknownNameError: an index, a measure or the baseline is unknown.
@@ -87,7 +100,14 @@ def compare(
     runs = {} if runs is None else runs
     expect_mapping("the runs", runs, "names")
     retrievers = _retrievers(collection, indexes, runs)
-    _check_baseline(baseline, [*(one.name for one in retrievers), *runs], qrels)
+    by_model = Reranked.of(collection, retrievers, rerank_by, rerank_depth)
+    retrievers += by_model.retrievers
+    names = [*(one.name for one in retrievers), *runs]
+    _check_baseline(baseline, names, qrels)
+    if pairs and (qrels is None or len(names) < 2):
+        raise InputError(
+            "Pairs need judgments and at least two systems. Give both, or leave it out."
+        )
     test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, drop_self=drop_self)
     for retriever in retrievers:
         retriever.check_takes(Queries(test_set.contents))
@@ -103,6 +123,7 @@ def compare(
     }
     info = collection.info()
     infos = {one.name: one for one in info.indexes}
+    infos |= by_model.infos(infos)
     per_query = {
         name: evaluate(run.ranking, test_set.qrels, test_set.measures) if test_set.qrels else {}
         for name, run in answers.items()
@@ -114,7 +135,8 @@ def compare(
         name = system_run.run.name
         cost = cost_of(name, infos, info.documents, memories.get(name))
         rows[name] = _row(system_run, infos[name], cost, latencies[name], per_query[name], test_set)
-    differing = _differences(per_query, test_set.measures, baseline, seed)
+    shares = judged_shares(answers, test_set)
+    differing = differences_by_system(per_query, test_set.measures, baseline, seed)
     documents = _documents(collection, answers, test_set)
     found = (one for system_run in system_runs for one in with_parts(system_run.run.name, infos))
     # Parts come first, each once.
@@ -126,9 +148,12 @@ def compare(
             k=k,
             measures=test_set.measures,
             baseline=baseline,
-            rows={name: replace(row, differences=differing[name]) for name, row in rows.items()},
+            rows={
+                name: replace(row, differences=differing[name], judged_share=shares.get(name))
+                for name, row in rows.items()
+            },
             per_query=per_query,
-            pairwise=_agreements(answers, k),
+            pairwise=agreements(answers, k),
             runs=answers,
             queries=_queries(retrievers, answers, test_set, shared),
             documents=documents,
@@ -137,11 +162,13 @@ def compare(
                 *comparison_notes(
                     collection, test_set, system_runs, imported, parts, baseline, seed
                 ),
+                *judged_notes(shares, test_set),
             ),
             environment=collect_environment(
                 collection, parts, test_set.queries, test_set.qrels, seed, command
             ),
             load=meter.load if retrievers else None,
+            pairs=pairs_by_system(per_query, test_set.measures, seed) if pairs else {},
         )
     )
 
@@ -167,21 +194,6 @@ class _Steps:
         if self.progress:
             self.progress(self.count, self.total)
         return result
-
-
-def _differences(
-    per_query: Mapping[str, PerQuery], measures: Sequence[str], baseline: str | None, seed: int
-) -> dict[str, dict[str, Difference]]:
-    """Return each system's differences from the baseline by measure."""
-    found: dict[str, dict[str, Difference]] = {name: {} for name in per_query}
-    if baseline is None:
-        return found
-    for measure in measures:
-        values = {name: of[measure] for name, of in per_query.items()}
-        compared = significance.differences(values.pop(baseline), values, seed=seed)
-        for name, difference in compared.items():
-            found[name][measure] = difference
-    return found
 
 
 def _row(
@@ -221,14 +233,6 @@ def _family(info: IndexInfo) -> str:
         return info.kind
     kind = info.embedder.partition(":")[0]
     return CONTEXTUAL_KINDS.get(kind, kind)
-
-
-def _agreements(runs: Mapping[str, Run], k: int) -> dict[tuple[str, str], Agreement]:
-    tops = {name: {q: hits[:k] for q, hits in run.ranking.items()} for name, run in runs.items()}
-    return {
-        (a, b): Agreement(overlap(tops[a], tops[b], k), mean_rbo(tops[a], tops[b]))
-        for a, b in combinations(tops, 2)
-    }
 
 
 def _documents(

@@ -6,13 +6,16 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexes.errors import InputError
 from retriever.evaluation.pooling import DEFAULT_POOL_QUERIES, judgment_pool
 from retriever.evaluation.results import ComparisonResults
 from retriever.formats import write_label_file
 from retriever.report import exports
+
+if TYPE_CHECKING:
+    from retriever.report.paper.table import PaperTable
 
 # Characters that no file name can hold, and white space.
 _UNFIT = re.compile(r'[\s/\\:*?"<>|\x00-\x1f]')
@@ -42,6 +45,42 @@ class Comparison(ComparisonResults):
             InputError: pandas is not installed.
         """
         return exports.data_frame(self)
+
+    def to_latex(self) -> str:
+        """Return a LaTeX table: systems, measures, significance; it needs booktabs.
+
+        Raises:
+            InputError: there are no judgments.
+        """
+        from retriever.report.paper.latex import latex
+
+        return latex(self._paper_table())
+
+    def to_markdown(self) -> str:
+        """Return the table of `to_latex` in Markdown.
+
+        Raises:
+            InputError: there are no judgments.
+        """
+        from retriever.report.paper.markdown import markdown
+
+        return markdown(self._paper_table())
+
+    def _paper_table(self) -> PaperTable:
+        from retriever.report.paper.table import paper_table
+
+        self.measure  # noqa: B018 - raises without judgments
+        return paper_table(self)
+
+    def write_plots(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write each plot of the page as SVG and PDF, with its fonts; return the paths.
+
+        Raises:
+            InputError: reportlab is not installed, or the folder cannot be written to.
+        """
+        from retriever.report.paper.plot_files import write_plots
+
+        return write_plots(self, Path(folder))
 
     def write_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained page: tables, plots, every query with its answers.

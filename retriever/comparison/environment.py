@@ -11,7 +11,7 @@ from importlib import metadata
 from itertools import chain
 from typing import Any
 
-from indexes.catalog.records import kind_of
+from indexes.catalog.records import IMPORTED, kind_of
 from indexes.errors import pluralize
 from indexes.threads import cores
 from retriever.advice import shell_command
@@ -70,7 +70,13 @@ def _words(info: IndexInfo) -> list[str]:
         return ["--cascade", first, "--rerank", *words, "--depth", str(options["depth"])]
     if info.parts:
         return _fusion_words(info)
-    ann = ["--ann", info.factory] if kind_of(info.kind).has_structure else []
+    ann = [] if info.automatic else ["--ann", info.factory]
+    if info.recall_asked is not None:
+        ann += ["--recall", f"{info.recall_asked:g}"]
+    kind, _, file = info.embedder.partition(":")
+    if kind == IMPORTED:
+        queries = ["--queries-by", info.queries_by] if info.queries_by else []
+        return ["--from-vectors", file, *queries, *ann]
     if info.queries_by:
         vectors = next(iter(info.vectors_shared_with), info.embedding)
         return ["--vectors", vectors, "--queries-by", info.queries_by, *ann]

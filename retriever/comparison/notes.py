@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from indexes.errors import pluralize
 from retriever.collection import Collection
@@ -12,6 +12,9 @@ from retriever.evaluation import significance
 from retriever.formatting import first_names
 from retriever.indexing.info import IndexInfo, index_notes
 from retriever.search.results import Run
+
+# With a share of judged hits that is so much lower than another's, a system is hard to compare.
+LESS_JUDGED = 0.2
 
 
 def comparison_notes(
@@ -54,6 +57,26 @@ def unanswered_notes(run: Run) -> Iterator[str]:
     if empty:
         queries = pluralize(len(empty), "query", "queries")
         yield f"Run '{run.name}' has no hits for {queries}, which count 0: {first_names(empty)}."
+
+
+def judged_notes(shares: Mapping[str, float], test_set: TestSet) -> Iterator[str]:
+    """Yield a note if fewer hits of some systems have a judgment than those of the best one.
+
+    Not if only relevant documents were written down: there, a hit without a judgment may have been
+    judged.
+    """
+    grades = (grade for judged in test_set.qrels.values() for grade in judged.values())
+    if all(grade > 0 for grade in grades):
+        return
+    most = max(shares.values(), default=0.0)
+    less = [name for name, share in shares.items() if share < most - LESS_JUDGED]
+    if less:
+        shown = ", ".join(f"{name} {100 * shares[name]:.0f} %" for name in less)
+        yield (
+            f"Of the top {test_set.k}, up to {100 * most:.0f} % have a judgment, but fewer of "
+            f"{shown}: hits without one count as not relevant, so these may be better than their "
+            "numbers say. --label-file writes what to judge."
+        )
 
 
 def _depth_notes(parts: Sequence[IndexInfo], test_set: TestSet) -> Iterator[str]:

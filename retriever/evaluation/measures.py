@@ -90,6 +90,15 @@ def deepest_cutoff(names: Sequence[str]) -> int | None:
     return None if None in cutoffs else max(cutoffs, default=None)
 
 
+def at_cutoffs(name: str, cutoffs: Sequence[int]) -> tuple[str, ...]:
+    """Return a measure at other cutoffs: `nDCG@1` and `nDCG@5` for `nDCG@10`; () without a cutoff.
+
+    Errors as `parse_measures`.
+    """
+    family, at, cutoff = canonical(name).rpartition("@")
+    return parse_measures([f"{family}@{one}" for one in cutoffs]) if at and cutoff.isdigit() else ()
+
+
 def evaluate(
     run: GivenRun, qrels: GivenQrels, measures: Sequence[str]
 ) -> dict[str, dict[str, float]]:

@@ -114,7 +114,8 @@ class Row:
 
     `throughput` is in queries per second, all as one batch. An imported run has no latency,
     throughput or cost. Coverages are shares of known words in queries and corpus, None for systems
-    that do not count words.
+    that do not count words. `judged_share` is Judged@k, the share of the top k with a grade: where
+    it is low, so may be the quality, for want of judgments. None without judgments.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Row:
     query_coverage: float | None = None
     corpus_coverage: float | None = None
     index: IndexInfo | None = None
+    judged_share: float | None = None
 
     def __getitem__(self, measure: str) -> float:
         """Return the mean of a measure, such as `row["nDCG@10"]` or `row["recall@10"]`."""
@@ -180,6 +182,7 @@ class ComparisonResults:
     rankings, `queries` the queries by id, in order; `documents` holds excerpts of documents that a
     system has in its top `k` or that were judged relevant. `environment` records versions, machine,
     checksums, seed, the command. `load` is that under which latency was measured; None if none was.
+    `pairs` are the differences of all pairs by measure, the first minus the second, if asked for.
     """
 
     k: int
@@ -194,6 +197,7 @@ class ComparisonResults:
     notes: Sequence[str]
     environment: Mapping[str, str]
     load: Load | None = None
+    pairs: Mapping[tuple[str, str], Mapping[str, Difference]] = field(default_factory=dict)
 
     @property
     def judged(self) -> bool:
@@ -214,6 +218,23 @@ class ComparisonResults:
     def agreement(self, a: str, b: str) -> Agreement:
         """Return the agreement of two systems, named in either order."""
         return self.pairwise[(a, b)] if (a, b) in self.pairwise else self.pairwise[(b, a)]
+
+    def difference_of(self, a: str, b: str, measure: str) -> tuple[float, Difference]:
+        """Return the mean of `a` minus `b` and the test of that pair, named in either order."""
+        if (a, b) in self.pairs:
+            found = self.pairs[(a, b)][measure]
+            return found.mean, found
+        found = self.pairs[(b, a)][measure]
+        return -found.mean, found
+
+    def beaten_by(self, name: str, measure: str) -> Sequence[str]:
+        """Return the systems that one is significantly better than, of all `pairs`."""
+        found = {
+            other: self.difference_of(name, other, measure)
+            for other in (self.rows if self.pairs else ())
+            if other != name
+        }
+        return [other for other, (mean, pair) in found.items() if pair.significant and mean > 0]
 
     def fronts(self) -> Mapping[str, Sequence[str]]:
         """Return the Pareto fronts of quality and cost, cheapest system first.

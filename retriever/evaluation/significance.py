@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import NormalDist
 
 import numpy as np
@@ -103,10 +104,37 @@ def differences(
     query_ids = sorted(baseline)
     before = _column("The baseline", baseline, query_ids)
     rows = [_column(f"System '{name}'", systems[name], query_ids) - before for name in systems]
-    intervals = _intervals(rows, len(query_ids), seed)
-    p_values = _p_values(rows, len(query_ids), seed)
-    found = map(_difference, rows, intervals, p_values, holm(p_values))
-    return dict(zip(systems, found, strict=True))
+    return dict(zip(systems, _tested(rows, len(query_ids), seed), strict=True))
+
+
+def all_pairs(
+    systems: Mapping[str, Mapping[str, float]], *, seed: int = SEED
+) -> dict[tuple[str, str], Difference]:
+    """Return the difference of each two systems, the first minus the second, in their order.
+
+    As in `differences`, but p is corrected over all pairs.
+
+    Raises:
+        InputError: as in `differences`; fewer than two systems.
+    """
+    if seed < 0:
+        raise InputError(f"The seed is {seed}; expected 0 or more.")
+    if len(systems) < 2:
+        raise InputError("Pairs need at least two systems.")
+    first = next(iter(systems.values()))
+    for name, values in systems.items():
+        _check_queries(name, values, first)
+    query_ids = sorted(first)
+    columns = {name: _column(f"System '{name}'", of, query_ids) for name, of in systems.items()}
+    pairs = list(combinations(systems, 2))
+    rows = [columns[a] - columns[b] for a, b in pairs]
+    return dict(zip(pairs, _tested(rows, len(query_ids), seed), strict=True))
+
+
+def _tested(rows: Sequence[Block], queries: int, seed: int) -> list[Difference]:
+    """Return the differences of rows, with p corrected over all of them."""
+    p_values = _p_values(rows, queries, seed)
+    return list(map(_difference, rows, _intervals(rows, queries, seed), p_values, holm(p_values)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from indexes.errors import BadRecord, FileFormatError, FileNote
-from retriever.formats.columns import Required, check_columns
+from retriever.formats.columns.check import Check
 from retriever.formats.lines import invalid_utf8, refuse_carriage_returns
 from retriever.formats.quoting import NumberedLines, QuoteCheck, QuotedLines
 
@@ -24,7 +24,7 @@ Row = tuple[str, dict[str, str] | BadRecord]
 
 
 def read_delimited(
-    stream: Iterable[bytes], name: str, delimiter: str, required: Required
+    stream: Iterable[bytes], name: str, delimiter: str, check: Check
 ) -> Iterator[Row]:
     """Yield `(place, row)` for every row below the header, or the reason it is unusable.
 
@@ -45,9 +45,9 @@ def read_delimited(
     lines.read_again([first], lines.number - 1)
     declared = first.startswith(b'"')
     if delimiter == "\t" and not declared:
-        return _plain_rows(lines, required)
+        return _plain_rows(lines, check)
     quoted = QuotedLines(lines, delimiter)
-    header = _columns(_quoted_header(quoted), name, required)
+    header = _columns(_quoted_header(quoted), name, check)
     return _quoted_rows(quoted, header, declared=declared)
 
 
@@ -62,9 +62,9 @@ def _first_line(lines: NumberedLines) -> bytes:
     return first
 
 
-def _columns(cells: Sequence[str], name: str, required: Required) -> list[str]:
+def _columns(cells: Sequence[str], name: str, check: Check) -> list[str]:
     header = [cell.strip() for cell in cells]
-    check_columns(name, header, required)
+    check(name, header)
     return header
 
 
@@ -72,12 +72,12 @@ def _unreadable_header(name: str, fault: str) -> FileFormatError:
     return FileFormatError(f"{name} has a header row that cannot be read: {fault}.")
 
 
-def _plain_rows(lines: NumberedLines, required: Required) -> Iterator[Row]:
+def _plain_rows(lines: NumberedLines, check: Check) -> Iterator[Row]:
     """Yield the rows of TSV, whose quotes are characters unless all lines agree with CSV's."""
     cells = _plain_cells(next(lines), lines.number)
     if isinstance(cells, str):
         raise _unreadable_header(lines.name, cells)
-    header = _columns(cells, lines.name, required)
+    header = _columns(cells, lines.name, check)
     with SpooledTemporaryFile(SPOOL_BYTES) as kept:
         undecided = True
         for raw in lines:

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from indexes.document import Document
-from indexes.errors import BadRecord, InputError
-from retriever.formats.folders import (
-    IMAGE_ENDINGS,
-    TEXT_ENDINGS,
-    Item,
-    read_folder,
-    read_image_file,
-    read_text_file,
-)
-from retriever.formats.records import (
-    DOCUMENT_COLUMNS,
-    IMAGE_COLUMNS,
-    ImageColumn,
-    document_or_bad,
-)
-from retriever.formats.rows import ROW_ENDINGS, read_rows
-from retriever.formats.sources import STDIN, Source, locate, open_source, require_path, without_gz
+from indexes.errors import BadRecord, FileFormatError, InputError
+from retriever.formats.files.kinds import FILE_ENDINGS, FILE_KINDS, ending_of
+from retriever.formats.files.plain import text_head
+from retriever.formats.files.reading import check_package, read_file, read_image
+from retriever.formats.folders import Item, Notes, read_folder
+from retriever.formats.row_documents import Reading, read_iterable, read_row_documents
+from retriever.formats.rows import ROW_ENDINGS
+from retriever.formats.sources import STDIN, Source, locate, require_path, without_gz
+from retriever.formats.tables.arrow import is_table
 from retriever.images.check import check_image, require_pillow
 
 # Whether the document of an id has an image of this checksum already.
 IsKnown = Callable[[str, str], bool]
-DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]]
+# Any also stands for tables in memory, such as data frames.
+DocumentSource = str | os.PathLike[str] | Iterable[Document | Mapping[str, Any]] | Any
 
-ENDINGS = ROW_ENDINGS | dict.fromkeys(TEXT_ENDINGS, "text") | dict.fromkeys(IMAGE_ENDINGS, "image")
+_OBJECTS = ('{"', "[{")
+ENDINGS = ROW_ENDINGS | FILE_ENDINGS
 
 
 def read_documents(
@@ -39,37 +34,57 @@ def read_documents(
     *,
     format: str | None = None,  # noqa: A002 -- the command line's word for it
     image: str | None = None,
+    reading: Reading | None = None,
 ) -> Iterator[Document | BadRecord]:
     """Yield the documents of `source` in its order, and a `BadRecord` for each unusable record.
 
-    `source` is a path, `"-"` for standard input, or an iterable of `Document` or dict:
+    `source` is a path, `"-"` for standard input, an iterable of `Document` or dict, or a table in
+    memory (a data frame of pandas or polars, a table of pyarrow, or any other that Arrow reads):
 
-    - `.jsonl`, `.ndjson`, `.json`: one object per line; blank lines are skipped.
+    - `.jsonl`, `.ndjson`, `.json`: one object per line; blank lines are skipped. `.json` may also
+      be one array of objects.
     - `.csv`, `.tsv`: a header row; empty metadata cells are omitted. CSV has RFC 4180 quotes; in
       TSV a quote is a character unless the whole file agrees with them (a `FileNote` says so).
-    - `.parquet`: nulls are omitted, dates and times become ISO text, decimals floats.
-    - `.txt`, `.md`: one document with the file name as id.
+      Where the extension's delimiter yields no known column, the one that the header has is used
+      (comma, semicolon, tab or bar), and said.
+    - `.parquet`, `.xlsx` (a sheet), `.db`, `.sqlite`, `.sqlite3` (a table or a query): nulls are
+      omitted, dates and times become ISO text, decimals floats.
+    - `.txt`, `.text`, `.rst`, `.org`, `.adoc`, `.asciidoc`, `.tex`, `.log`, and a file without
+      extension whose content is text: one document with the file name as id. Text is UTF-8, or
+      UTF-16 or UTF-32 with a byte-order mark.
+    - `.md`, `.markdown`, `.mdown`, `.mkd`: the same, with front matter in YAML (`---`) or TOML
+      (`+++`) as metadata. The title is that of the front matter, else the first heading, which also
+      stays in the text. Front matter that cannot be read stays in the text (a `FileNote` says so).
+    - `.html`, `.htm`, `.xhtml`, `.pdf`, `.docx`: one document with the text; the title is that of
+      its properties, else the first heading (not of PDF).
     - `.jpg`, `.jpeg`, `.png`, `.webp`: one document with this image, and no text.
-    - A folder: all texts and images below it, sorted, with relative paths as ids; hidden files and
-      folders are skipped.
+    - A folder: every file of these kinds below it, sorted, with relative paths as ids. Other files
+      are listed as `SkippedFile`, as are files without any text; hidden files and folders are
+      counted. With `format` text, all files are read that are text, whatever their extension.
 
-    Each but an image may be gzipped, with `.gz` after the extension. `format` (jsonl, csv, tsv,
-    parquet, text) overrides the extension; standard input defaults to jsonl and may be gzipped.
-    Fields are the id (`_id`, `doc_id` or `id`), `text` and optionally `title`; every other field is
-    metadata, and an object under `metadata` is merged into it. `image` names the field that holds
-    the path of an image, relative to the file's folder; the text may then be missing. Each image is
-    read to its end: an image that is missing, truncated, none, or of more than 178,956,970 pixels
-    makes a record unusable. Duplicate ids are not checked. An empty file yields nothing. Memory
-    does not grow with the source.
+    Each but an image and a database may be gzipped, with `.gz` after the extension. `format` (a
+    kind of `ENDINGS`) overrides the extension; standard input defaults to jsonl and may be gzipped.
+
+    `reading` says which columns hold the id, the title and the texts, which are joined by blank
+    lines. Fields that it does not name are the id (`_id`, `doc_id` or `id`), `text` and optionally
+    `title`; where there is no such id or text, columns are guessed (`columns.guess.find_layout`),
+    and ids made from the content where none is found. Every other field is metadata, and an object
+    under `metadata` is merged into it. `image` names the field that holds the path of an image,
+    relative to the file's folder; the text may then be missing. Each image is read to its end: an
+    image that is missing, truncated, none, or of more than 178,956,970 pixels makes a record
+    unusable. Duplicate ids are not checked. An empty file yields nothing. Memory does not grow with
+    the source, but by some bytes for each id that is made.
 
     Raises:
         FileFormatError: a file does not match its extension, is truncated, has an unknown
-            extension, or is a table without an id or text column (or none of images). Raised during
-            iteration where only reading can detect it.
-        InputError: `source` does not exist, cannot be read, or is neither path nor iterable, or a
-            folder has no texts or images; or there is an image, and no Pillow.
+            extension, or is a table without a column that can be the text (or that of images).
+            Raised during iteration where only reading can detect it.
+        EmptySourceError: a folder has no document.
+        InputError: `source` does not exist, cannot be read, or is neither path nor iterable; or a
+            package is not installed that reads it.
     """
-    return (item for _, item in read_records(source, format=format, image=image))
+    found = read_records(source, format=format, image=image, reading=reading)
+    return (item for _, item in found)
 
 
 def read_records(
@@ -77,6 +92,7 @@ def read_records(
     *,
     format: str | None = None,  # noqa: A002
     image: str | None = None,
+    reading: Reading | None = None,
     is_known: IsKnown = lambda doc_id, checksum: False,
 ) -> Iterator[Item]:
     """Yield `(place, item)` for every item of `read_documents`.
@@ -85,16 +101,18 @@ def read_records(
     and is not again. The place is `corpus.jsonl:17` (the line where the record starts),
     `corpus.parquet:row 3`, `record 3` of an iterable, or the path of a text file.
     """
+    reading = replace(reading or Reading(), image=image)
     if isinstance(source, str | os.PathLike):
-        return _checked(_read_path(os.fspath(source), format, image), is_known)
+        return _checked(_read_path(os.fspath(source), format, reading), is_known)
     if format is not None:
         raise InputError(f"format '{format}' is for files; the source is {_kind(source)}.")
-    if isinstance(source, Document | Mapping | bytes) or not isinstance(source, Iterable):
+    one = isinstance(source, Document | Mapping | bytes)
+    if one or not (isinstance(source, Iterable) or is_table(source)):
         raise InputError(
             f"The source is {_kind(source)}; expected a path or an iterable of Document or dict. "
             "For one document, pass a list of one."
         )
-    return _checked(_read_iterable(source, image), is_known)
+    return _checked(read_iterable(source, reading), is_known)
 
 
 def _checked(items: Iterator[Item], is_known: IsKnown) -> Iterator[Item]:
@@ -111,53 +129,69 @@ def _checked(items: Iterator[Item], is_known: IsKnown) -> Iterator[Item]:
         try:
             check_image(item.image)
         except InputError as error:
-            yield place, BadRecord(place, str(error).removeprefix(f"{place}: "))
+            yield place, BadRecord(place, str(error).removeprefix(f"{place}: "), item.doc_id)
         else:
             yield place, item
 
 
-def check_source(source: DocumentSource, *, format: str | None = None) -> None:  # noqa: A002
+def check_source(
+    source: DocumentSource,
+    *,
+    format: str | None = None,  # noqa: A002
+    reading: Reading | None = None,
+) -> None:
     """Raise the errors of `read_records` that need no reading: missing path, unknown extension."""
-    read_records(source, format=format)
+    read_records(source, format=format, reading=reading)
 
 
 def _kind(source: object) -> str:
     return f"of type {type(source).__name__}"
 
 
-def _read_iterable(source: Iterable[object], image: str | None) -> Iterator[Item]:
-    column = ImageColumn(image) if image else None
-    for number, item in enumerate(source, 1):
-        place = f"record {number}"
-        if isinstance(item, Document):
-            yield place, item
-        elif isinstance(item, Mapping):
-            yield place, document_or_bad(place, item, column)
-        else:
-            yield place, BadRecord(place, f"is {_kind(item)}; expected a Document or a dict")
-
-
-def _read_path(name: str, kind: str | None, image: str | None) -> Iterator[Item]:
+def _read_path(name: str, kind: str | None, reading: Reading) -> Iterator[Item]:
     if name != STDIN and require_path(name).is_dir():
-        if kind is not None:
+        if kind not in (None, "text"):
             wrong = f"format '{kind}' is for files"
-            raise InputError(f"{name} is a folder, read as text and image files; {wrong}.")
-        return read_folder(name)
-    source = locate(name, kind, ENDINGS, "jsonl")
-    if source.kind == "text":
+            raise InputError(f"{name} is a folder, read as one document for each file; {wrong}.")
+        _check_no_columns(f"{name} is a folder", reading)
+        return read_folder(name, as_text=kind == "text")
+    source = locate(name, kind or _kind_by_content(name), ENDINGS, "jsonl")
+    if source.kind in FILE_KINDS:
+        _check_no_columns(f"{name} is {source.kind}", reading)
         if name == STDIN:
-            raise InputError("Text on standard input has no id. Give a file, or use jsonl.")
-        return read_text_file(source, without_gz(Path(name).name))
+            raise InputError(
+                f"A document ({source.kind}) on standard input has no id. Give a file."
+            )
+        check_package(source.kind, name)
+        return _read_file(source)
+    reading.part.check(source)
+    return read_row_documents(source, reading)
+
+
+def _check_no_columns(what: str, reading: Reading) -> None:
+    """Refuse options for tables with what has no columns."""
+    if given := reading.given:
+        raise InputError(f"{what}, without columns; '{given[0]}' (--{given[0]}) is for tables.")
+
+
+def _kind_by_content(name: str) -> str | None:
+    """Return the kind of a file whose name has no extension, if its content is text.
+
+    What starts as objects in JSON more likely holds many documents: its format has to be given.
+    """
+    if name == STDIN or ending_of(Path(name).name) or not Path(name).is_file():
+        return None
+    source = Source(name, "text", name.lower().endswith(".gz"))
+    try:
+        head = text_head(source)
+    except FileFormatError:
+        return None
+    return None if head is None or head.lstrip().startswith(_OBJECTS) else "text"
+
+
+def _read_file(source: Source) -> Iterator[Item]:
     if source.kind == "image":
-        if name == STDIN:
-            raise InputError("An image on standard input has no id. Give a file.")
-        return read_image_file(name, Path(name).name)
-    return _read_rows(source, image)
-
-
-def _read_rows(source: Source, image: str | None) -> Iterator[Item]:
-    column = ImageColumn(image, source.folder) if image else None
-    columns = (*IMAGE_COLUMNS, (image,)) if image else DOCUMENT_COLUMNS
-    with open_source(source) as stream:
-        for place, row in read_rows(stream, source, columns):
-            yield place, row if isinstance(row, BadRecord) else document_or_bad(place, row, column)
+        yield source.name, read_image(source.name, Path(source.name).name)
+        return
+    doc_id = without_gz(Path(source.name).name)
+    yield source.name, read_file(source, doc_id, source.name, Notes())

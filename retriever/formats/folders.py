@@ -1,93 +1,165 @@
-"""Folders of texts and images, one document per file."""
+"""Folders of files, one document each."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from indexes.document import Document
-from indexes.errors import BadRecord, InputError
-from retriever.formats.lines import invalid_utf8, strip_bom
-from retriever.formats.records import ImageColumn, document_or_bad
-from retriever.formats.sources import Source, open_source, without_gz
-
-TEXT_ENDINGS = (".txt", ".md")
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+from indexes.errors import (
+    BadRecord,
+    EmptySourceError,
+    FileNote,
+    InputError,
+    SkippedFile,
+    pluralize,
+)
+from retriever.formats.files.kinds import kind_of, reason_to_skip
+from retriever.formats.files.reading import check_package, read_file, read_if_text, read_image
+from retriever.formats.sources import Source, without_gz
 
 Item = tuple[str, Document | BadRecord]
 
+# How many files of a folder are named in notes, or in an error.
+NAMED = 10
 
-def read_folder(folder: str) -> Iterator[Item]:
-    """Yield `(path, document)` for every text or image below `folder`, sorted by relative path.
 
-    The id is the relative path, with `/` on every platform and without `.gz`. Hidden files and
-    folders are skipped, links to folders are not followed. A text and an image of the same name are
-    two documents: a caption of an image comes from a table with a column of images. An unreadable
-    file yields a `BadRecord`. Memory grows with the largest single folder, not with the tree.
+def read_folder(folder: str, *, as_text: bool = False) -> Iterator[Item]:
+    """Yield `(path, document)` for every file below `folder`, sorted by relative path.
+
+    The id is the relative path, with `/` on every platform and without `.gz`. What the files are
+    follows from their extensions (`files.kinds`); with `as_text`, all are text whatever their
+    extension. A text and an image of the same name are two documents: a caption of an image comes
+    from a table with a column of images.
+
+    A file that is no document yields a `SkippedFile` with the reason: one of another kind, without
+    text, or a link to a folder, which is not followed. Hidden files and folders yield one together.
+    A file or folder that cannot be read yields a `BadRecord`. Memory grows with the largest single
+    folder, not with the tree.
+
+    Raises:
+        EmptySourceError: at the end, if no file was a document or a bad record.
+        InputError: `folder` cannot be listed, or a package is not installed that reads a file.
     """
-    root = Path(folder)
-    found = False
-    for path in _files(root):
-        found = True
-        yield _file_item(path, path.relative_to(root).as_posix())
+    reader = _Folder(Path(folder), as_text)
+    found, skipped, total = False, list[BadRecord](), 0
+    for place, item in reader.items():
+        if not isinstance(item, SkippedFile):
+            found = True
+        elif total := total + 1:
+            skipped += [item][: NAMED - len(skipped)]
+        yield place, item
+    reader.notes.close()
     if not found:
-        endings = ", ".join((*TEXT_ENDINGS, *IMAGE_ENDINGS[:-1]))
-        advice = "To read other formats, pass the files by name."
-        raise InputError(f"{folder} has no {endings} or {IMAGE_ENDINGS[-1]} file. {advice}")
+        more = [f"  ... and {total - NAMED:,} more"] if total > NAMED else []
+        why = "; skipped:" if skipped else ": it is empty."
+        raise EmptySourceError(
+            "\n".join([f"{folder} has no document{why}", *(f"  {one}" for one in skipped), *more])
+        )
 
 
-def read_text_file(source: Source, doc_id: str) -> Iterator[Item]:
-    """Yield the document of one text file, or the reason it is unusable."""
-    with open_source(source) as stream:
-        raw = strip_bom(stream.read())
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        yield source.name, BadRecord(source.name, invalid_utf8(error))
-    else:
-        yield source.name, document_or_bad(source.name, {"_id": doc_id, "text": text})
+class Notes:
+    """Warnings about files: the first of them one by one, the others counted."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, text: str) -> None:
+        """Warn with a note."""
+        self._count += 1
+        if self._count <= NAMED:
+            warnings.warn(text, FileNote, stacklevel=1)
+
+    def close(self) -> None:
+        """Warn about how many notes were left out."""
+        if (more := self._count - NAMED) > 0:
+            warnings.warn(f"the same of {pluralize(more, 'more file')}", FileNote, stacklevel=1)
 
 
-def read_image_file(name: str, doc_id: str) -> Iterator[Item]:
-    """Yield the document of one image, or the reason it is unusable."""
-    yield name, document_or_bad(name, {"_id": doc_id, "image": name}, ImageColumn("image"))
+@dataclass
+class _Folder:
+    """One reading of a folder."""
+
+    root: Path
+    as_text: bool
+
+    def __post_init__(self) -> None:
+        self.notes = Notes()
+        self._hidden = 0
+
+    def items(self) -> Iterator[Item]:
+        yield from self._below(self.root)
+        if self._hidden:
+            place = _printable(self.root)
+            hidden = pluralize(self._hidden, "hidden file or folder", "hidden files and folders")
+            yield place, SkippedFile(place, hidden)
+
+    def _below(self, folder: Path) -> Iterator[Item]:
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError as error:
+            if folder == self.root:
+                raise InputError(f"{folder} cannot be listed: {error.strerror}.") from None
+            place = _printable(folder)
+            yield place, BadRecord(place, f"cannot be listed: {error.strerror}")
+            return
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        self._hidden += len(entries) - len(shown)
+        # Sort as if folder names ended in "/", so that the relative paths come out sorted.
+        for entry in sorted(shown, key=_sort_key):
+            if _sort_key(entry).endswith("/"):
+                yield from self._below(Path(entry.path))
+            else:
+                place = _printable(entry.path)
+                yield place, self._item(entry, place)
+
+    def _item(self, entry: os.DirEntry[str], place: str) -> Document | BadRecord:
+        if reason := _no_file(entry):
+            return SkippedFile(place, reason)
+        path = Path(entry.path)
+        relative = path.relative_to(self.root).as_posix()
+        if not self.as_text and (reason := reason_to_skip(entry.name)):
+            return SkippedFile(place, reason)
+        kind = None if self.as_text else kind_of(entry.name)
+        doc_id = relative if kind == "image" else without_gz(relative)
+        check_package(kind or "", place)
+        try:
+            found = self._read(path, kind, doc_id, place)
+        except InputError as error:
+            reason = str(error).removeprefix(f"{path} ").removeprefix(f"{place} ")
+            return BadRecord(place, reason, doc_id)
+        if isinstance(found, BadRecord) and not isinstance(found, SkippedFile):
+            return BadRecord(place, found.reason, doc_id)
+        return found
+
+    def _read(self, path: Path, kind: str | None, doc_id: str, place: str) -> Document | BadRecord:
+        if kind == "image":
+            return read_image(str(path), doc_id)
+        source = Source(str(path), kind or "text", path.name.lower().endswith(".gz"))
+        read = read_file if kind else read_if_text
+        return read(source, doc_id, place, self.notes)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = [entry for entry in listing if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"{folder} cannot be listed: {error.strerror}.") from None
-    # Sort as if folder names ended in "/", so that the relative paths come out sorted.
-    for entry in sorted(entries, key=_sort_key):
-        if _sort_key(entry).endswith("/"):
-            yield from _files(Path(entry.path))
-        elif is_image(entry.name) or without_gz(entry.name).lower().endswith(TEXT_ENDINGS):
-            yield Path(entry.path)
-
-
-def is_image(name: str) -> bool:
-    """Return whether a file's name is that of an image."""
-    return name.lower().endswith(IMAGE_ENDINGS)
+def _no_file(entry: os.DirEntry[str]) -> str:
+    """Return why an entry is not a file that can be read to its end; "" if it may be one."""
+    # That a link leads nowhere, or to itself, is an error when it is read.
+    with contextlib.suppress(OSError):
+        if entry.is_dir():
+            return "a link to a folder, which is not followed"
+        if not entry.is_file() and Path(entry.path).exists():
+            return "a pipe, a socket or a device"
+    return ""
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
     return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
 
 
-def _file_item(path: Path, relative: str) -> Item:
+def _printable(path: str | os.PathLike[str]) -> str:
     # A name that is not UTF-8 cannot be printed unescaped.
-    place = os.fsencode(path).decode(errors="backslashreplace")
-    source = Source(str(path), "text", path.name.lower().endswith(".gz"))
-    try:
-        if is_image(path.name):
-            ((_, item),) = read_image_file(str(path), relative)
-        else:
-            ((_, item),) = read_text_file(source, without_gz(relative))
-    except InputError as error:
-        item = BadRecord(place, str(error).removeprefix(f"{path} "))
-    if isinstance(item, BadRecord):
-        item = BadRecord(place, item.reason)
-    return place, item
+    return os.fsencode(path).decode(errors="backslashreplace")

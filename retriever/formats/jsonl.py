@@ -23,21 +23,27 @@ def read_jsonl(
 
 def _object(place: str, line: str) -> dict[str, Any] | BadRecord:
     try:
-        value = _DECODER.decode(line)
-    except json.JSONDecodeError as error:
+        value = DECODER.decode(line)
+    except (ValueError, RecursionError) as error:
+        return BadRecord(place, f"not JSON: {json_fault(error)}")
+    return value if isinstance(value, dict) else not_an_object(place)
+
+
+def not_an_object(place: str) -> BadRecord:
+    """Return the bad record for a value that has no fields."""
+    return BadRecord(place, "not an object")
+
+
+def json_fault(error: Exception) -> str:
+    """Return what an error of `DECODER` says about the text."""
+    if isinstance(error, json.JSONDecodeError):
         # Some of the messages already end in "at".
-        reason = f"{error.msg.removesuffix(' at')} at column {error.colno}"
-    except RecursionError:
-        reason = "nested too deeply"
-    except ValueError as error:
-        reason = str(error)
-    else:
-        return value if isinstance(value, dict) else BadRecord(place, "not an object")
-    return BadRecord(place, f"not JSON: {reason}")
+        return f"{error.msg.removesuffix(' at')} at column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _refuse_constant(token: str) -> None:
     raise ValueError(f"{token} is not a JSON value")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from indexes.errors import BadRecord, FileFormatError, InputError
-from retriever.formats.columns import one_of
+from retriever.formats.columns.check import one_of, requires
 from retriever.formats.delimited import read_delimited
 from retriever.formats.labels import is_label_file, label_rows
 from retriever.formats.lines import (
@@ -134,7 +134,7 @@ def _rows(stream: Iterable[bytes], name: str) -> Iterator[Row]:
         return _trec_rows(everything, name)
     delimiter, columns = _header(first)
     if any(columns & set(names) for names in QREL_COLUMNS):
-        rows = read_delimited(everything, name, delimiter, QREL_COLUMNS)
+        rows = read_delimited(everything, name, delimiter, requires(QREL_COLUMNS))
         return label_rows(rows, name) if is_label_file(columns) else rows
     if len(words) not in (0, 4):
         refuse_carriage_returns(head[-1], name)

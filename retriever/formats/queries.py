@@ -14,6 +14,10 @@ from typing import Any, cast
 
 from indexes.errors import BadRecord, FileFormatError, FileNote, InputError, pluralize
 from indexes.images import Image
+from retriever.formats.columns.check import Header, requires
+from retriever.formats.columns.layout import Columns, Layout
+from retriever.formats.columns.names import QUERY_ID_NAMES, QUERY_TEXT_NAMES, Roles, normal
+from retriever.formats.columns.sampling import layout_of
 from retriever.formats.delimited import read_delimited
 from retriever.formats.lines import (
     check_text,
@@ -24,7 +28,7 @@ from retriever.formats.lines import (
     text_fault,
 )
 from retriever.formats.records import take_id
-from retriever.formats.rows import ROW_ENDINGS, Row, read_rows
+from retriever.formats.rows import LOOSE, ROW_ENDINGS, Row, open_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
 from retriever.formats.writing import atomic_writer, delimited_line, header_line
@@ -32,6 +36,15 @@ from retriever.images.check import check_image
 
 QUERY_IDS = ("_id", "query_id", "qid", "id")
 QUERY_COLUMNS = (QUERY_IDS, ("text",))
+QUERY_ROLES = Roles(
+    QUERY_IDS,
+    QUERY_ID_NAMES,
+    (),
+    QUERY_TEXT_NAMES,
+    "of the rows' numbers",
+    "--query-id, --query-text",
+    image="image",
+)
 TOPIC_ENDINGS = dict.fromkeys((".topics", ".trec", ".xml", ".sgml"), "trec")
 # What may follow the id of a query in a line of text.
 MARKS = {"\t": "a tab", ":": "a colon", "|": "a bar", ";": "a semicolon", ",": "a comma"}
@@ -42,13 +55,22 @@ LONGEST_ID = 64
 ENDINGS = ROW_ENDINGS | {".txt": "txt"} | TOPIC_ENDINGS
 
 
-def read_queries(source: str | os.PathLike[str], *, format: str | None = None) -> dict[str, str]:  # noqa: A002
+def read_queries(
+    source: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002
+    id: str | None = None,  # noqa: A002 - the field's words, as in `Collection.add`
+    text: str | Sequence[str] | None = None,
+) -> dict[str, str]:
     """Read queries: query_id to text, in the file's order.
 
     `source` is a file, or `"-"` for standard input (jsonl by default); either may be gzipped:
 
-    - Row formats (jsonl, csv, tsv, parquet) have the id under `_id`, `query_id`, `qid` or `id` and
-      a `text`; other fields are ignored.
+    - Row formats (jsonl, json, csv, tsv, parquet, xlsx, sqlite) have the id under `_id`,
+      `query_id`, `qid` or `id` and a `text`, or in the columns `id` and `text` that are given;
+      texts of several columns are joined by blank lines. What has neither is guessed as for
+      documents, with a `FileNote`; without ids the number of the row is the id. Other fields are
+      ignored.
     - TREC topics (`.topics`, `.trec`, `.xml`, `.sgml`, or `format="trec"`) give number and title,
       see `topics.read_topics`. So does a `.txt` that begins with `<top>`.
     - In any other `.txt` every line is a query with the line number as id, from "1"; blank lines
@@ -61,7 +83,7 @@ def read_queries(source: str | os.PathLike[str], *, format: str | None = None) -
         InputError: the file does not exist, or has no queries.
         FileFormatError: a file does not match its extension, or has an unknown one.
     """
-    found = read_mixed_queries(source, format=format)
+    found = read_mixed_queries(source, format=format, id=id, text=text)
     if images := [query_id for query_id, query in found.items() if isinstance(query, Image)]:
         raise InputError(
             f"{os.fspath(source)}: query '{images[0]}' is an image; expected texts only."
@@ -73,6 +95,8 @@ def read_mixed_queries(
     source: str | os.PathLike[str],
     *,
     format: str | None = None,  # noqa: A002
+    id: str | None = None,  # noqa: A002
+    text: str | Sequence[str] | None = None,
 ) -> dict[str, str | Image]:
     """Read queries, texts and images: query_id to text or image; see `read_queries`.
 
@@ -81,9 +105,15 @@ def read_mixed_queries(
     """
     name = os.fspath(source)
     opened = locate(name, format, ENDINGS, "jsonl")
+    wanted = Columns.of(id, None, text)
+    if wanted.given and opened.kind not in ROW_ENDINGS.values():
+        raise InputError(f"{name} has no columns, as {opened.kind}; give it as a table.")
     queries: dict[str, str | Image] = {}
-    with open_source(opened) as stream:
-        take_records(_rows(stream, opened), lambda row: _take_query(row, queries, opened.folder))
+    if opened.kind in ROW_ENDINGS.values():
+        rows = _table_rows(opened, wanted)
+    else:
+        rows = _text_rows(opened)
+    take_records(rows, lambda row: _take_query(row, queries, opened.folder))
     if not queries:
         raise InputError(f"{name} holds no queries.")
     return queries
@@ -138,17 +168,55 @@ _WRITERS = {
 }
 
 
-def _rows(stream: io.BufferedReader, source: Source) -> Iterator[Row]:
+def _table_rows(source: Source, wanted: Columns) -> Iterator[Row]:
+    """Yield the rows of a table under `_id` and `text`, or as they are if these name them."""
+    header = Header(loose=source.kind in LOOSE)
+    known = QUERY_ROLES.known | {*wanted.given, *map(normal, wanted.given)}
+    with open_rows(source, header, known) as rows:
+        first: list[Row] = []
+        for place, row in rows:
+            if not isinstance(row, BadRecord):
+                first = [(place, row)]
+                break
+            yield place, row
+        if not first and header.names is None:
+            return
+        every: Iterator[Row] = itertools.chain(first, rows)
+        layout, every = layout_of(source.name, every, header, wanted, QUERY_ROLES)
+        for number, (place, row) in enumerate(every, 1):
+            yield place, row if layout.exact else _query_row(place, row, layout, number)
+
+
+def _query_row(
+    place: str, row: dict[str, Any] | BadRecord, layout: Layout, number: int
+) -> dict[str, Any] | BadRecord:
+    """Return a row with its query under `_id` and `text`."""
+    if isinstance(row, BadRecord):
+        return row
+    try:
+        query_id = take_id(row, layout.ids) if layout.ids else str(number)
+        if "image" in row and not any(name in row for name in layout.text):
+            return {"_id": query_id, "image": row["image"]}
+        return {"_id": query_id, "text": layout.take_text(row)}
+    except InputError as error:
+        return BadRecord(place, str(error))
+
+
+def _text_rows(source: Source) -> Iterator[Row]:
+    """Yield the queries of TREC topics, lines, or lines under a header."""
+    with open_source(source) as stream:
+        yield from _rows_of_text(stream, source)
+
+
+def _rows_of_text(stream: io.BufferedReader, source: Source) -> Iterator[Row]:
     if source.kind == "trec":
         return read_topics(stream, source.name)
-    if source.kind != "txt":
-        return read_rows(stream, source, QUERY_COLUMNS)
     head = first_lines(stream)
     lines = itertools.chain(head, stream)
     if head and looks_like_topics(head[-1]):
         return read_topics(lines, source.name)
     if head and _is_header(head[-1]):
-        return read_delimited(lines, source.name, "\t", QUERY_COLUMNS)
+        return read_delimited(lines, source.name, "\t", requires(QUERY_COLUMNS))
     return _query_lines(lines, source.name)
 
 

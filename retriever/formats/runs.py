@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from indexes.errors import InputError
@@ -27,14 +27,22 @@ def write_run(
             repeated, scores are not finite or increase along the ranks (evaluation tools sort by
             score), or `path` cannot be written. Nothing is written then.
     """
+    lines = run_lines(run, tag)
+    with atomic_writer(path) as file:
+        file.writelines(lines)
+
+
+def run_lines(run: Mapping[str, Sequence[tuple[str, float]]], tag: str) -> Iterator[str]:
+    """Check a run, then return its lines with their ends; see `write_run`."""
     check_token("tag", tag)
     for query_id, hits in run.items():
         _check_hits(query_id, hits)
-    with atomic_writer(path) as file:
-        for query_id, hits in run.items():
-            for rank, (doc_id, score) in enumerate(hits, 1):
-                # float(), because NumPy scalars print their type; exact for float32.
-                file.write(f"{query_id} Q0 {doc_id} {rank} {float(score)!r} {tag}\n")
+    return (
+        # float(), because NumPy scalars print their type; exact for float32.
+        f"{query_id} Q0 {doc_id} {rank} {float(score)!r} {tag}\n"
+        for query_id, hits in run.items()
+        for rank, (doc_id, score) in enumerate(hits, 1)
+    )
 
 
 def read_run(path: str | os.PathLike[str]) -> dict[str, list[tuple[str, float]]]:

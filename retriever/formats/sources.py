@@ -6,7 +6,7 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +30,26 @@ class Signature:
 
 GZIP = Signature(b"\x1f\x8b", "gzip data", "Rename it to end in .gz")
 PARQUET = Signature(b"PAR1", "a Parquet file", "Read it as parquet: by its extension or --format")
-_OTHERS = (
-    Signature(b"PK\3\4", "a zip archive or an office document", "Unpack it or export it as CSV"),
-    Signature(b"SQLite format 3\0", "an SQLite database", "Export its table as CSV"),
-    Signature(b"%PDF-", "a PDF", "Extract its text first"),
+ZIP = Signature(b"PK\3\4", "a zip archive or an office document", "Unpack it or export it as CSV")
+PDF = Signature(b"%PDF-", "a PDF", "Rename it to end in .pdf")
+SQLITE = Signature(
+    b"SQLite format 3\0",
+    "an SQLite database",
+    "Read it as sqlite: by its extension or --format",
+)
+# Of the kinds of tables that are not text.
+_STARTS = {"parquet": PARQUET, "xlsx": ZIP, "sqlite": SQLITE}
+ENCODINGS = (
     Signature(b"\xff\xfe\0\0", "UTF-32 text", "Save it as UTF-8"),
     Signature(b"\0\0\xfe\xff", "UTF-32 text", "Save it as UTF-8"),
     Signature(b"\xff\xfe", "UTF-16 text", "Save it as UTF-8"),
     Signature(b"\xfe\xff", "UTF-16 text", "Save it as UTF-8"),
+)
+_OTHERS = (
+    ZIP,
+    SQLITE,
+    PDF,
+    *ENCODINGS,
 )
 UNMARKED = Signature(b"", "UTF-16 text without a byte-order mark", "Save it as UTF-8")
 
@@ -108,16 +120,17 @@ def without_gz(name: str) -> str:
 
 
 @contextmanager
-def open_source(source: Source) -> Iterator[io.BufferedReader]:
+def open_source(source: Source, starts: Sequence[Signature] = ()) -> Iterator[io.BufferedReader]:
     """Open the bytes of `source` from the start, decompressed if gzipped.
 
-    Bytes that do not match the name or the kind, or are truncated, are a `FileFormatError`, also
-    while reading inside the `with` block. Standard input stays open.
+    They may start with one of the signatures `starts`. Bytes that do not match the name or the
+    kind, or are truncated, are a `FileFormatError`, also while reading inside the `with` block.
+    Standard input stays open.
     """
     try:
         with ExitStack() as stack:
             raw = _open_raw(source.name, stack)
-            yield _unpacked(raw, source, stack)
+            yield _unpacked(raw, source, stack, starts)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         message = f"{source.name} is damaged or truncated: {error}. Download or create it again."
         raise FileFormatError(message) from None
@@ -141,7 +154,9 @@ def _open_raw(name: str, stack: ExitStack) -> io.BufferedReader:
     return reader
 
 
-def _unpacked(raw: io.BufferedReader, source: Source, stack: ExitStack) -> io.BufferedReader:
+def _unpacked(
+    raw: io.BufferedReader, source: Source, stack: ExitStack, starts: Sequence[Signature]
+) -> io.BufferedReader:
     head = _head(raw)
     zipped = head.startswith(GZIP.start)
     if source.gzipped and not zipped:
@@ -154,7 +169,9 @@ def _unpacked(raw: io.BufferedReader, source: Source, stack: ExitStack) -> io.Bu
         unzipped = cast(io.RawIOBase, gzip.GzipFile(fileobj=raw))
         buffered: io.BufferedReader = io.BufferedReader(unzipped, 1 << 16)
         stream = stack.enter_context(buffered)
-    _check_head(source, _head(stream))
+    head = _head(stream)
+    if _recognize(head) not in starts:
+        _check_head(source, head)
     return stream
 
 
@@ -170,13 +187,8 @@ def _not_gzip(name: str, head: bytes) -> str:
 
 
 def _check_head(source: Source, head: bytes) -> None:
-    if _recognize(head) is not (PARQUET if source.kind == "parquet" else None):
+    if _recognize(head) is not _STARTS.get(source.kind):
         raise FileFormatError(_looks_wrong(source, head))
-    # In .jsonl an array is one bad line; a .json file is often one array.
-    named_json = without_gz(source.name).lower().endswith(".json")
-    if source.kind == "jsonl" and named_json and head.lstrip().startswith(b"["):
-        message = f"{source.name} looks like one JSON array; expected one object per line."
-        raise FileFormatError(f"{message} Convert it, for example with: jq -c '.[]'")
 
 
 def _looks_wrong(source: Source, head: bytes) -> str:

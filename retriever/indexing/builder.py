@@ -32,13 +32,16 @@ from retriever.indexing.builds import (
     BuildReport,
     BuildRequest,
     EmbeddingTotals,
+    TuneReport,
     build_report,
+    check_recall,
     plan,
     raise_if_failed,
 )
 from retriever.indexing.embedder_pool import EmbedderPool, embedder_record, encode
 from retriever.indexing.fingerprints import QUERIES
-from retriever.indexing.info import IMAGES, UNREACHABLE, recall_notes, recall_of
+from retriever.indexing.importing import import_vectors
+from retriever.indexing.info import IMAGES, UNREACHABLE, asked_of, recall_notes, recall_of
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool, reranker_record
 from retriever.rerankers.base import Reranker
 
@@ -58,6 +61,13 @@ class IndexBuilder:
         if not self.store.count():
             add = shell_command("add", self.store.folder, "FILE")
             raise InputError(f"{self.store.folder}/ has no documents yet. Add some first: {add}")
+        if wanted.imported is not None:
+            return import_vectors(self.store, self.models, name, wanted.imported, wanted, progress)
+        if wanted.similarity is not None or wanted.allow_missing:
+            raise InputError(
+                "similarity and allow_missing are for imported vectors: give --from-vectors FILE "
+                "(from_vectors=FILE) with them."
+            )
         if wanted.refit:
             return self._refit(name, wanted, progress)
         index = next((row for row in self.store.indexes() if row.name == name), None)
@@ -65,7 +75,8 @@ class IndexBuilder:
         if wanted.lexical or (index and kind_of(index.kind).is_lexical and by_name):
             if not by_name:
                 raise InputError(
-                    "BM25 has no vectors: leave out embedder, vectors, ann, dtype and queries_by."
+                    "BM25 has no vectors: leave out embedder, vectors, ann, recall, dtype and "
+                    "queries_by."
                 )
             return self._words(name, index, wanted.language, progress)
         if wanted.language is not None:
@@ -97,6 +108,26 @@ class IndexBuilder:
         report = self.combine(name, [first], {**definition, RERANKER: kept})
         self.rerankers.keep(reranker)
         return replace(report, notes=notes)
+
+    def tune(self, name: str, recall: float, queries: Matrix | None) -> TuneReport:
+        """Choose the search parameters of an index anew; see `Collection.tune`."""
+        check_recall(recall)
+        index, measured = self.store.tune(name, recall, queries)
+        factory, reached = str(index.definition["factory"]), recall_of(index) or 0.0
+        return TuneReport(
+            name=name,
+            factory=factory,
+            search=self.store.effort(index, 10),
+            asked=recall,
+            reached=reached,
+            recall=measured.recall,
+            queries=measured.queries,
+            latency=measured.latency,
+            throughput=measured.throughput,
+            indexing_seconds=index.seconds,
+            size=index.digest.size,
+            notes=tuple(recall_notes(self.store.folder, name, factory, reached, recall)),
+        )
 
     def _words(
         self, name: str, index: IndexRow | None, language: str | None, progress: Progress
@@ -155,7 +186,8 @@ class IndexBuilder:
         notes = source.notes
         if built.file:
             factory = str(built.definition.get("factory"))
-            notes += (*recall_notes(self.store.folder, name, factory, recall_of(built)),)
+            reached, asked = recall_of(built), asked_of(built)
+            notes += (*recall_notes(self.store.folder, name, factory, reached, asked),)
         report = build_report(
             self.store, of, built, embedded, before, notes, rebuilt=built != index
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from indexes.catalog.records import EmbeddingRow, IndexRow, ShardRow, kind_of
+from indexes.catalog.records import ASKED, AUTO, EmbeddingRow, IndexRow, ShardRow, kind_of
 from indexes.errors import (
     FailedText,
     FailedTextsError,
@@ -21,10 +21,16 @@ from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
 from retriever.embedders import Embedder, TextReport, modalities_of, similarity_of
 from retriever.embedders.base import IMAGE, TEXT
+from retriever.formats.vectors.reading import VectorFile
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES, check_same_embedder
 
 DTYPES = ("float32", "float16")
+FLAT = "Flat"  # FAISS's name
+# What `ann` may be besides a FAISS factory string, in any case of letters.
+AUTOMATIC, EXACT = "auto", ("exact", "flat")
+# The recall@10 that is asked of a structure unless another is given.
+RECALL = 0.98
 _TEXT_COUNTS = tuple(one.name for one in fields(TextReport))
 
 
@@ -38,14 +44,18 @@ class BuildRequest:
     dtype: str | None = None
     lexical: bool = False
     language: str | None = None
-    queries_by: str | None = None
+    queries_by: str | Embedder | None = None
     refit: bool = False
+    recall: float | None = None
+    imported: VectorFile | None = None
+    similarity: str | None = None
+    allow_missing: bool = False
 
     @property
     def has_no_vector_options(self) -> bool:
         """Whether no option is set that only an index of vectors has."""
         own = (self.embedder, self.vectors, self.ann, self.dtype, self.queries_by)
-        return all(one is None for one in own)
+        return all(one is None for one in (*own, self.recall, self.imported))
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
             f"Say how to build '{name}': either --embedder KIND:MODEL (an embedder), "
             "or --vectors INDEX to share another index's vectors, or --lexical for BM25."
         )
-    definition = _definition(wanted.ann)
+    definition = structure_definition(wanted.ann or AUTOMATIC, wanted.recall)
     if wanted.embedder is not None:
         if wanted.queries_by is not None:
             raise InputError(
@@ -94,6 +104,8 @@ def _new(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest) ->
     embedding = store.embedding(vectors)
     if wanted.queries_by is not None:
         definition[QUERIES] = models.for_queries_of(vectors, embedding, wanted.queries_by)
+    elif embedding.imported and QUERIES in (shared := store.index(vectors).definition):
+        definition[QUERIES] = shared[QUERIES]
     return BuildPlan(None, embedding, definition)
 
 
@@ -104,20 +116,23 @@ def _update(store: Store, models: EmbedderPool, name: str, wanted: BuildRequest)
         embedder = models.as_fitted(name, embedder)
         check_same_embedder(name, embedding, embedder)
         models.keep(embedder)
-    factory = index.definition.get("factory", "Flat")
+    factory, chosen = index.definition.get("factory", FLAT), index.definition.get(AUTO, False)
+    ann = _spelled(wanted.ann)
     by = index.definition.get(QUERIES, {}).get("name")
     vectors = wanted.vectors
     shares = vectors is None or store.embedding(vectors).number == embedding.number
     # A structure that FAISS refused or that was cut short may be exchanged for another.
     settled = not kind_of(index.kind).has_structure or index.file is not None
-    other = not shares or (settled and wanted.ann not in (None, factory))
-    if other or wanted.queries_by not in (None, by):
+    same = ann in (None, factory) or (chosen and ann == AUTOMATIC)
+    other = not shares or (settled and not same)
+    # For imported vectors, it is declared, which may change.
+    if other or (wanted.queries_by not in (None, by) and not embedding.imported):
         queries = f", queries by {by}" if by else ""
         raise MismatchError(
             f"Index '{name}' already exists ({factory} over {embedding.model}{queries}). "
             f"Choose another name, or first: {shell_command('drop', store.folder, name)}"
         )
-    definition = _definition(wanted.ann or factory)
+    definition = _changed(name, index.definition, ann, wanted.recall)
     if wanted.queries_by is not None:
         # Named again, the model is taken as it is now.
         definition[QUERIES] = models.for_queries_of(name, embedding, wanted.queries_by)
@@ -148,11 +163,58 @@ def _check(wanted: BuildRequest) -> None:
     if embedder is not None:
         similarity_of(embedder)
     check_dtype(wanted.dtype)
+    check_recall(wanted.recall)
 
 
-def _definition(ann: str | None) -> dict[str, Any]:
-    """Return the definition for a FAISS factory string; without one, search is exact."""
-    return {} if ann in (None, "Flat") else {"factory": ann}
+def structure_definition(ann: str, recall: float | None) -> dict[str, Any]:
+    """Return the definition for a structure: automatic, exact, or by its FAISS factory string."""
+    ann = _spelled(ann) or ann
+    if ann == AUTOMATIC:
+        return {AUTO: True, ASKED: RECALL if recall is None else recall}
+    if ann == FLAT:
+        if recall is not None:
+            raise InputError(
+                "Exact search finds all there is: leave out recall, or give it with ann='auto' "
+                "(--ann auto) or a structure (--ann HNSW32)."
+            )
+        return {}
+    return {"factory": ann} if recall is None else {"factory": ann, ASKED: recall}
+
+
+def _changed(
+    name: str, kept: Mapping[str, Any], ann: str | None, recall: float | None
+) -> dict[str, Any]:
+    """Return the definition of an index that exists, with another structure or recall if given."""
+    if ann is not None:
+        definition = structure_definition(ann, recall)
+        if "factory" in definition and ASKED in kept:  # it keeps what it was tuned for
+            return {ASKED: kept[ASKED], **definition}
+        return definition
+    definition = {key: kept[key] for key in (AUTO, ASKED, "factory") if key in kept}
+    if recall is None:
+        return definition
+    if not definition:
+        raise InputError(
+            f"Index '{name}' is searched exactly, and finds all there is: leave out recall."
+        )
+    return {**definition, ASKED: recall}
+
+
+def _spelled(ann: str | None) -> str | None:
+    """Return `auto` and exact search in one spelling; a factory string as it is."""
+    if ann is None:
+        return None
+    known = {AUTOMATIC: AUTOMATIC, **dict.fromkeys(EXACT, FLAT)}
+    return known.get(ann.lower(), ann)
+
+
+def check_recall(recall: float | None) -> None:
+    """Raise an InputError unless a recall can be asked of a structure; None is the default."""
+    number = isinstance(recall, int | float) and not isinstance(recall, bool)
+    if recall is not None and not (number and 0 < recall <= 1):
+        raise InputError(
+            f"recall is {recall!r}; expected a share above 0 and at most 1, such as 0.98."
+        )
 
 
 @dataclass(frozen=True)
@@ -162,7 +224,8 @@ class BuildReport:
     A document that is not split is one passage. `text` reports on the entire corpus as the embedder
     saw it, `read` on the texts embedded now. `fitted_texts` is the number of passages that the
     embedder was fitted on; None if it was not, or elsewhere. `notes` are the embedder's own notes,
-    if it had to be loaded (see `HasNotes`), and a warning if a structure misses many neighbors.
+    if it had to be loaded (see `HasNotes`), and a warning if a structure misses many neighbors, or
+    more than the recall asked allows.
     """
 
     name: str
@@ -173,6 +236,31 @@ class BuildReport:
     text: TextReport = field(default_factory=TextReport)
     fitted_texts: int | None = None
     read: TextReport = field(default_factory=TextReport)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """The result of a call of `tune`: the search parameters chosen, and what they reach and take.
+
+    `asked` is the recall@10 asked and `reached` that of the sample, or of the queries given;
+    `recall` is that at several k, with `search` parameters by FAISS's names. `latency` is the
+    median processor time of a search alone in seconds, `throughput` the queries a second in
+    batches on all threads, both without encoding. `indexing_seconds` and `size` (bytes) are those
+    of the structure. `notes` say so if the recall is not reached.
+    """
+
+    name: str
+    factory: str
+    search: Mapping[str, float]
+    asked: float
+    reached: float
+    recall: Mapping[int, float]
+    queries: int
+    latency: float
+    throughput: float
+    indexing_seconds: float
+    size: int
     notes: tuple[str, ...] = ()
 
 

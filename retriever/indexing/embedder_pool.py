@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from indexes.catalog.passages import Content
-from indexes.catalog.records import EmbeddingRow, IndexRow
+from indexes.catalog.records import IMPORTED, EmbeddingRow, IndexRow
 from indexes.errors import (
     DamageError,
     InputError,
@@ -31,6 +31,7 @@ from retriever.embedders import (
     ReportsCoverage,
     load_embedder,
     modalities_of,
+    parse_spec,
 )
 from retriever.embedders.base import (
     IMAGE,
@@ -45,11 +46,14 @@ from retriever.embedders.contextual.runtime import without_measuring
 from retriever.embedders.devices import survive_forks
 from retriever.embedders.static.token_table import is_token_table
 from retriever.indexing.fingerprints import (
+    DECLARED,
     QUERIES,
+    check_declared,
     check_query_embedder,
     check_same_embedder,
     check_teacher,
 )
+from retriever.indexing.imported import ImportedVectors
 from retriever.indexing.runtimes import measure_runtime
 
 # The kind of an embedder that is the user's own object: only the user can load it again.
@@ -72,7 +76,10 @@ class EmbedderPool:
 
     def of(self, index: str) -> Embedder:
         """Return the embedder that made an index's vectors; errors as in `Collection.embedder`."""
-        embedder = self._loaded.get(vector_fingerprint(self._store.embedding(index).fingerprint))
+        embedding = self._store.embedding(index)
+        if embedding.imported:
+            return ImportedVectors(index, embedding)
+        embedder = self._loaded.get(vector_fingerprint(embedding.fingerprint))
         if embedder is None:
             embedding, parameters = self._store.fitted(index)
             embedder = self._load(index, embedding.embedder)
@@ -104,6 +111,8 @@ class EmbedderPool:
     def for_documents(self, index: str) -> Embedder:
         """Return the embedder of an index in its fastest runtime here; errors as in `of`."""
         embedder = self.of(index)
+        if isinstance(embedder, ImportedVectors):
+            embedder.refuse_documents()
         if isinstance(embedder, ContextualEmbedder):
             embedder = embedder.for_documents()
             self.keep(embedder)
@@ -186,16 +195,39 @@ class EmbedderPool:
         embedder = self.for_documents(index)
         return lambda contents: encode(embedder, contents)
 
-    def for_queries_of(self, index: str, embedding: EmbeddingRow, name: str) -> dict[str, Any]:
+    def for_queries_of(
+        self, index: str, embedding: EmbeddingRow, name: str | Embedder
+    ) -> dict[str, Any]:
         """Return what an index's definition keeps of the embedder `name` of its queries.
 
-        `name` is a model in the collection's folder of models, or else an index built by the
+        For imported vectors, it is any embedder, `KIND:MODEL`, or an index that was built by it.
+        Else `name` is a model in the collection's folder of models, or else an index built by the
         embedder. That index is not needed afterwards. Errors as in `Collection.build`.
         """
+        if embedding.imported or not isinstance(name, str):
+            return self._declared(index, embedding, name)
         kept, student = self._named(name)
         check_teacher(name, student, index, embedding)
         self.keep(student)
         return {"name": name, "embedder": kept, "fingerprint": student.fingerprint}
+
+    def _declared(self, index: str, embedding: EmbeddingRow, by: str | Embedder) -> dict[str, Any]:
+        if not embedding.imported:
+            raise InputError(
+                f"Only for imported vectors can any embedder encode the queries, and '{index}' has "
+                "its own. Give the name of a model that was distilled from that (queries_by)."
+            )
+        if isinstance(by, str):
+            built = by in [row.name for row in self._store.indexes()]
+            embedder = self.of(by) if built else load_embedder(parse_spec(by, {}))
+        else:
+            embedder = by
+        name = str(getattr(embedder, "spec", None) or embedder.name)
+        check_declared(name, embedder, index, embedding)
+        self.keep(embedder)
+        kept = embedder_record(embedder, self._store.folder)
+        fingerprint = embedder.fingerprint
+        return {"name": name, "embedder": kept, "fingerprint": fingerprint, DECLARED: True}
 
     def _named(self, name: str) -> tuple[Mapping[str, Any], Embedder]:
         folder = self._store.folder / MODELS
@@ -262,6 +294,8 @@ def shown_spec(kept: Mapping[str, Any]) -> EmbedderSpec:
 def embedder_spec(index: str, kept: Mapping[str, Any], folder: Path) -> EmbedderSpec:
     """Return the spec to load an index's embedder by; custom embedders are refused."""
     spec = shown_spec(kept)
+    if spec.kind == IMPORTED:
+        raise InputError(f"Index '{index}' has imported vectors, and no model of its own.")
     if spec.kind == CUSTOM:
         raise InputError(
             f"Index '{index}' was made by an embedder of your own, {spec.model}. "

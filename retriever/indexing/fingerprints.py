@@ -9,6 +9,8 @@ from retriever.embedders.base import fingerprint_parts, similarity_of, vector_fi
 
 # In an index's definition: the embedder of its queries, if that is not the one of its vectors.
 QUERIES = "queries"
+# There, for imported vectors: the user has declared it, and it was not distilled from another.
+DECLARED = "declared"
 
 
 def check_same_embedder(index: str, embedding: EmbeddingRow, embedder: Embedder) -> None:
@@ -45,7 +47,21 @@ def check_query_embedder(index: IndexRow, embedding: EmbeddingRow, embedder: Emb
             f"another: {differences(expected['fingerprint'], embedder.fingerprint)}. To use it as "
             f"it is now, build '{index.name}' again with --queries-by {expected['name']}."
         )
+    if expected.get(DECLARED):
+        check_declared(expected["name"], embedder, index.name, embedding)
+        return
     check_teacher(expected["name"], embedder, index.name, embedding)
+
+
+def check_declared(name: str, embedder: Embedder, index: str, embedding: EmbeddingRow) -> None:
+    """Raise a MismatchError unless an embedder's queries can be compared with imported vectors."""
+    given, similarity = (embedder.dim, similarity_of(embedder)), embedding.similarity
+    if given != (embedding.dim, similarity):
+        raise MismatchError(
+            f"'{name}' cannot encode queries for '{index}': its vectors are {given[0]} wide and "
+            f"compared by '{given[1]}', those from {embedding.imported} {embedding.dim} wide and "
+            f"by '{similarity}'. Declare the model that made them."
+        )
 
 
 def check_teacher(name: str, student: Embedder, index: str, embedding: EmbeddingRow) -> None:

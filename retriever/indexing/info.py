@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from indexes.catalog.field_names import field_name
-from indexes.catalog.records import SIMILARITY, EmbeddingRow, IndexRow, kind_of
+from indexes.catalog.records import (
+    ASKED,
+    AUTO,
+    IMPORTED,
+    SIMILARITY,
+    EmbeddingRow,
+    IndexRow,
+    kind_of,
+)
 from indexes.errors import pluralize, shown
 from indexes.neighbors import COSINE
-from indexes.progress import PEAK_MEMORY, RECALL
+from indexes.progress import PEAK_MEMORY, RECALL, SEARCH_TIME
 from indexes.store import Store
 from indexes.vectors.shards import add_reports
 from retriever.advice import shell_command
@@ -36,6 +44,8 @@ UNSEEN = {"batch_size", "device", "trust_pickle"}
 GROWN = 4 / 3
 # Under this recall@10, an index's structure is not what a user expects of a search.
 LOW_RECALL = 0.9
+# Recall is kept in thousandths.
+HALF_PER_MILLE = 0.0005
 # In an embedding's attributes: its embedder takes images.
 IMAGES = "images"
 
@@ -72,7 +82,10 @@ class IndexInfo:
     no sentence model.
 
     `recall` is the share of the 10 nearest of sample queries that a structure finds, measured when
-    it was built; None without one. `tail` of its `rows` came later and are searched exactly.
+    it was built or tuned; None without one. `recall_asked` is the one that its search parameters
+    were chosen for, None if they were not; a search then took `search_seconds` of processor time.
+    `automatic` says that the structure is chosen by the number of vectors. `tail` of its `rows`
+    came later and are searched exactly.
     """
 
     name: str
@@ -109,6 +122,9 @@ class IndexInfo:
     unreachable: float | None = None
     similarity: str = ""
     recall: float | None = None
+    recall_asked: float | None = None
+    search_seconds: float | None = None
+    automatic: bool = False
     tail: int = 0
     only_images: int = 0
     runtime: RuntimeChoice | None = None
@@ -179,7 +195,9 @@ def index_notes(info: IndexInfo, folder: Path, *, split: bool) -> list[str]:
     """Return warnings on an index; `split` says whether documents are split into passages."""
     notes = []
     if info.missing:
-        notes.append(missing_note(folder, info.name, info.missing, info.stale))
+        imported = info.embedder.startswith(f"{IMPORTED}:")
+        note = missing_note(folder, info.name, info.missing, info.stale, imported=imported)
+        notes.append(note)
     if info.unfindable:
         noun = "passage" if split else "document"
         empty = pluralize(info.unfindable, f"{noun} has", f"{noun}s have")
@@ -209,14 +227,24 @@ def fitting_notes(info: IndexInfo, folder: Path) -> Iterator[str]:
         )
 
 
-def recall_notes(folder: Path, index: str, factory: str, recall: float | None) -> Iterator[str]:
-    """Yield a note if the structure of an index misses many neighbors."""
-    if recall is not None and recall < LOW_RECALL:
+def recall_notes(
+    folder: Path, index: str, factory: str, recall: float | None, asked: float | None = None
+) -> Iterator[str]:
+    """Yield a note if the structure of an index misses many neighbors, or more than was asked."""
+    if recall is not None and asked is not None and recall < asked - HALF_PER_MILLE:
+        exact = shell_command("build", folder, f"{index}-exact", "--vectors", index)
+        yield (
+            f"'{index}' finds {100 * recall:.1f} % of the 10 nearest of sample queries, not "
+            f"{100 * asked:g} %: no search parameters of {factory} find more. Ask for less "
+            f"({shell_command('tune', folder, index)} --recall {recall:.2f}), choose another "
+            f"structure with --ann, such as HNSW32, or search exactly: {exact} --ann exact"
+        )
+    elif recall is not None and recall < LOW_RECALL and asked is None:
         exact = shell_command("build", folder, f"{index}-exact", "--vectors", index)
         yield (
             f"'{index}' finds {100 * recall:.0f} % of the 10 nearest of sample queries: {factory} "
             "does not suit these vectors. Exact search over the same vectors finds all: "
-            f"{exact} (or choose another structure with --ann, such as HNSW32)"
+            f"{exact} --ann exact (or choose another structure with --ann, such as HNSW32)"
         )
 
 
@@ -230,10 +258,13 @@ def lost_notes(store: Store) -> tuple[str, ...]:
     )
 
 
-def missing_note(folder: Path, index: str, missing: int, stale: int = 0) -> str:
+def missing_note(
+    folder: Path, index: str, missing: int, stale: int = 0, *, imported: bool = False
+) -> str:
     """Return the note that `missing` documents are not in an index yet, with the command to run.
 
-    Of these, `stale` ones were edited and answer by their earlier text.
+    Of these, `stale` ones were edited and answer by their earlier text. Of an index of `imported`
+    vectors, somebody has to give theirs.
     """
     new, parts, place = missing - stale, [], shown(folder)
     if new:
@@ -246,7 +277,8 @@ def missing_note(folder: Path, index: str, missing: int, stale: int = 0) -> str:
         one = f"edited document in {place}/ answers by its"
         what = pluralize(stale, one, f"edited documents in {place}/ answer by their")
         parts.append(f"{what} earlier text in index '{index}'")
-    return f"{'; '.join(parts)}. Run: {shell_command('build', folder, index)}"
+    given = ["--from-vectors", "FILE"] if imported else []
+    return f"{'; '.join(parts)}. Run: {shell_command('build', folder, index, *given)}"
 
 
 def with_parts(name: str, infos: Mapping[str, IndexInfo]) -> Iterator[IndexInfo]:
@@ -300,6 +332,9 @@ def index_info(store: Store, index: IndexRow, others: Sequence[IndexRow]) -> Ind
         unreachable=embedding.attributes.get(UNREACHABLE),
         similarity=embedding.similarity,
         recall=recall_of(index),
+        recall_asked=asked_of(index),
+        search_seconds=index.report[SEARCH_TIME] / 1e9 if SEARCH_TIME in index.report else None,
+        automatic=bool(index.definition.get(AUTO)),
         tail=store.tail(index),
         only_images=counts.only_images if images else 0,
         runtime=_runtime(store, index, embedding),
@@ -315,6 +350,12 @@ def _runtime(store: Store, index: IndexRow, embedding: EmbeddingRow) -> RuntimeC
 def recall_of(index: IndexRow) -> float | None:
     """Return the recall@10 of an index's structure when it was built; None if there is none."""
     return index.report[RECALL] / 1000 if RECALL in index.report else None
+
+
+def asked_of(index: IndexRow) -> float | None:
+    """Return the recall@10 that is asked of an index's structure; None if there is none."""
+    asked = index.definition.get(ASKED) if kind_of(index.kind).has_structure else None
+    return None if asked is None else float(asked)
 
 
 def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
@@ -345,6 +386,24 @@ def _without_vectors(store: Store, index: IndexRow) -> IndexInfo:
         building_memory=index.report.get(PEAK_MEMORY) or None,
         parts=tuple(index.parts),
         only_images=only_images,
+    )
+
+
+def cascade_info(name: str, first: IndexInfo, definition: Mapping[str, Any]) -> IndexInfo:
+    """Return information on a cascade over an index that is in no catalog."""
+    shown = _combination({**definition, "parts": [first.name]})
+    return IndexInfo(
+        name=name,
+        kind="combined",
+        embedder=shown,
+        options=definition,
+        model=shown,
+        fingerprint=definition[RERANKER]["fingerprint"],
+        rows=first.rows,
+        missing=first.missing,
+        stale=first.stale,
+        parts=(first.name,),
+        only_images=first.only_images,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from indexes.errors import InputError
 from retriever.evaluation.results import ComparisonResults, Row
+from retriever.evaluation.significance import Difference
 from retriever.formats.writing import delimited_line
 
 
@@ -48,6 +49,7 @@ def _object(comparison: ComparisonResults, row: Row) -> dict[str, object]:
         "baseline": comparison.baseline,
         "on_front": [cost for cost, names in fronts.items() if row.name in names],
         "agreement": _agreement(comparison, row),
+        "pairs": _pairs(comparison, row),
         "k": comparison.k,
         "queries": len(comparison.queries),
         "environment": dict(comparison.environment),
@@ -61,10 +63,20 @@ def _agreement(comparison: ComparisonResults, row: Row) -> dict[str, dict[str, f
 
 
 def _differences(row: Row) -> dict[str, dict[str, Any]]:
+    return {measure: _tested(one) for measure, one in row.differences.items()}
+
+
+def _pairs(comparison: ComparisonResults, row: Row) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the pairs of which a system is the first, by the second and by measure."""
     return {
-        measure: {**asdict(one), "significant": one.significant}
-        for measure, one in row.differences.items()
+        b: {measure: _tested(one) for measure, one in found.items()}
+        for (a, b), found in comparison.pairs.items()
+        if a == row.name
     }
+
+
+def _tested(difference: Difference) -> dict[str, Any]:
+    return {**asdict(difference), "significant": difference.significant}
 
 
 def _numbers(comparison: ComparisonResults, row: Row) -> Iterator[tuple[str, float | int | bool]]:
@@ -74,6 +86,7 @@ def _numbers(comparison: ComparisonResults, row: Row) -> Iterator[tuple[str, flo
         "exact_quality": row.exact_quality,
         "difference": _differences(row),
         f"ann_recall@{comparison.k}": row.ann_recall,
+        f"judged@{comparison.k}": row.judged_share,
         "throughput": row.throughput,
         "query_coverage": row.query_coverage,
         "corpus_coverage": row.corpus_coverage,
@@ -88,6 +101,7 @@ def _numbers(comparison: ComparisonResults, row: Row) -> Iterator[tuple[str, flo
     for cost, names in comparison.fronts().items():
         yield f"on_front.{cost}", row.name in names
     yield from _flat("agreement", _agreement(comparison, row))
+    yield from _flat("pairs", _pairs(comparison, row))
 
 
 def _flat(name: str, values: Any) -> Iterator[tuple[str, Any]]:

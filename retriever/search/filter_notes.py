@@ -75,7 +75,8 @@ def _reason(
             name = field_name(wanted.field)
             return (
                 f"'{name}' is text in this collection, "
-                f"as in {name} = '{number}' (CSV files hold text only)."
+                f"as in {name} = '{number}' (CSV files hold text only, unless added with "
+                "--types auto)."
             )
     return ""
 

@@ -64,7 +64,7 @@ class Finder(Protocol):
 
 
 @dataclass(frozen=True)
-class _SingleIndex:
+class SingleIndex:
     """What finders of one index share."""
 
     name: str
@@ -74,7 +74,9 @@ class _SingleIndex:
         view = snapshot.searcher(self.name)
         if not view.missing:
             return ()
-        return (missing_note(folder, self.name, view.missing, view.stale),)
+        imported = isinstance(view, VectorSearcher) and bool(view.embedding.imported)
+        note = missing_note(folder, self.name, view.missing, view.stale, imported=imported)
+        return (note,)
 
     def depth(self) -> float:
         """Return infinity: it finds as many as are asked for."""
@@ -82,7 +84,7 @@ class _SingleIndex:
 
 
 @dataclass(frozen=True)
-class DenseFinder(_SingleIndex):
+class DenseFinder(SingleIndex):
     """An index of vectors, with the embedder of its queries; `exact` searches by brute force."""
 
     embedder: Embedder
@@ -156,7 +158,7 @@ class DenseFinder(_SingleIndex):
 
 
 @dataclass(frozen=True)
-class LexicalFinder(_SingleIndex):
+class LexicalFinder(SingleIndex):
     """A BM25 index; its queries are split into terms by `language`."""
 
     language: str
@@ -196,7 +198,7 @@ class LexicalFinder(_SingleIndex):
 
     def missing(self, snapshot: Snapshot, folder: Path) -> Sequence[str]:
         """Return notes if documents are not in the index yet, or were read in another way."""
-        notes = _SingleIndex.missing(self, snapshot, folder)
+        notes = SingleIndex.missing(self, snapshot, folder)
         if snapshot.searcher(self.name).index.definition.get("text") == READING:
             return notes
         run = shell_command("build", folder, self.name)

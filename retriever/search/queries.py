@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from indexes.errors import InputError, RetrieverError
 from indexes.images import Image
@@ -14,8 +16,43 @@ from indexes.lexical.bm25 import Terms, terms_of
 from retriever.embedders.base import IMAGE, TEXT, Embedder, EncodesImages, Matrix, modalities_of
 from retriever.embedders.validation import first_line
 
+# The modality of queries that are vectors already.
+VECTOR = "vector"
+
+
+@dataclass(frozen=True, eq=False)
+class QueryVector:
+    """A query that is a vector already, of an embedder whose vectors an index holds."""
+
+    values: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> QueryVector:
+        """Return the query of a row of numbers.
+
+        Raises:
+            InputError: it is no row of numbers, empty, not finite, or zero everywhere.
+        """
+        try:
+            with np.errstate(over="ignore"):  # too large for single precision: not finite
+                row = np.asarray(values, np.float32)
+        except (TypeError, ValueError):
+            raise InputError("The query vector is not a row of numbers.") from None
+        if row.ndim == 2 and len(row) == 1:  # what an embedder returns for one text
+            row = row[0]
+        if row.ndim != 1 or not row.size:
+            raise InputError(f"The query vector has the shape {row.shape}; expected one row.")
+        if not np.isfinite(row).all():
+            raise InputError("The query vector holds a value that is not finite.")
+        if not row.any():
+            raise InputError("The query vector is zero everywhere, which is near to nothing.")
+        return cls(row)
+
+
 # A text, or an image to search by.
 Query = str | Image
+# Or a vector, which only a `VectorFinder` takes.
+AnyQuery = Query | QueryVector
 ONE_TEXT, ONLY_STR = frozenset({TEXT}), {str}
 # Characters of a query in a message.
 SHOWN = 80
@@ -27,9 +64,10 @@ class Queries:
     `ids` are their names, for messages.
     """
 
-    def __init__(self, contents: Sequence[Query], ids: Sequence[str] | None = None) -> None:
-        self.contents, self.ids = contents, ids
-        # Which of `text` and `image` there are.
+    def __init__(self, contents: Sequence[AnyQuery], ids: Sequence[str] | None = None) -> None:
+        # No vectors where it is used as such: `modalities` tells, and was checked.
+        self.contents, self.ids = cast(Sequence[Query], contents), ids
+        # Which of `text`, `image` and `vector` there are.
         self.modalities = _modalities(contents)
         self._vectors: list[tuple[Embedder, Matrix]] = []
         self._terms: dict[str, Sequence[Terms]] = {}
@@ -103,11 +141,16 @@ class Queries:
         return self._terms[language]
 
 
-def _modalities(contents: Sequence[Query]) -> frozenset[str]:
+def _modalities(contents: Sequence[AnyQuery]) -> frozenset[str]:
     kinds = {type(one) for one in contents}
     if kinds == ONLY_STR:
         return ONE_TEXT
-    return frozenset(IMAGE if issubclass(kind, Image) else TEXT for kind in kinds)
+    return frozenset(
+        next(of for of in _MODALITIES if issubclass(kind, _MODALITIES[of])) for kind in kinds
+    )
+
+
+_MODALITIES: dict[str, type] = {TEXT: str, IMAGE: Image, VECTOR: QueryVector}
 
 
 def encode_queries(embedder: Embedder, contents: Sequence[Query]) -> Matrix:
@@ -131,7 +174,7 @@ def query_text(content: Query) -> str:
     return content if isinstance(content, str) else content.source
 
 
-def validate_queries(contents: Iterable[Query]) -> list[Query]:
+def validate_queries(contents: Iterable[AnyQuery]) -> list[AnyQuery]:
     """Return the queries as a list, or raise an InputError that says which is none, or is empty."""
     if isinstance(contents, str):
         raise InputError("Queries are one text; expected a list of texts. Use search for one.")
@@ -141,7 +184,7 @@ def validate_queries(contents: Iterable[Query]) -> list[Query]:
         raise InputError(f"Queries are {type(contents).__name__}; expected a list of texts.")
     contents = list(contents)
     for position, content in enumerate(contents):
-        if isinstance(content, Image):
+        if isinstance(content, Image | QueryVector):
             continue
         if not isinstance(content, str):
             raise InputError(f"Query {position} is {type(content).__name__}; expected text.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import TEXT_ONLY
 from retriever.rerankers.base import Candidate, Reranker
+from retriever.search.fusion import DEPTH, cascade_definition
 from retriever.search.hybrid import Combination
 from retriever.search.queries import Queries
+from retriever.search.retriever import Retriever
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,23 @@ class RerankingFinder(Combination):
 def _text_of(passage: FoundPassage) -> str:
     """Return the text of a passage; of an image, the title and the text of its document."""
     return whole_text(passage.document) if passage.text is None else passage.text
+
+
+@dataclass(frozen=True)
+class UnnamedReranking(RerankingFinder):
+    """A cascade that the catalog does not know: made for one search or comparison."""
+
+    def _check(self, snapshot: Snapshot) -> None:
+        """Accept any catalog: the parts check themselves."""
+
+
+def reranked(retriever: Retriever, reranker: Reranker, depth: int = DEPTH) -> Retriever:
+    """Return a retriever whose best `depth` documents a model ranks; it is in no catalog.
+
+    It is named after both: `bm25+ms-marco-MiniLM-L6-v2`.
+    """
+    name = f"{retriever.name}+{reranker.name}"
+    definition = cascade_definition(depth=depth)
+    return replace(
+        retriever, finder=UnnamedReranking(name, [retriever.finder], definition, reranker)
+    )

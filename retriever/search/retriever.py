@@ -18,7 +18,7 @@ from retriever.embedders.base import IMAGE
 from retriever.indexing.info import lost_notes
 from retriever.search.filter_notes import filter_notes
 from retriever.search.finders import Finder
-from retriever.search.queries import Queries, Query, validate_queries
+from retriever.search.queries import VECTOR, AnyQuery, Queries, Query, validate_queries
 from retriever.search.results import Answer, Hits, Run, Timing
 from retriever.search.where import Where, parse_filter
 
@@ -40,7 +40,7 @@ class Retriever:
         return self.search_many([text], k, where=where)[0]
 
     def search_many(
-        self, texts: Sequence[Query], k: int = 10, *, where: Where | None = None
+        self, texts: Sequence[AnyQuery], k: int = 10, *, where: Where | None = None
     ) -> list[Hits]:
         """Return the `k` best documents for each query, in order; errors as in `Collection.search`.
 
@@ -52,7 +52,7 @@ class Retriever:
         return self.answer(texts, k, where=where)[0]
 
     def answer(
-        self, texts: Sequence[Query], k: int = 10, *, where: Where | None = None
+        self, texts: Sequence[AnyQuery], k: int = 10, *, where: Where | None = None
     ) -> tuple[list[Hits], Timing]:
         """Return what `search_many` returns, with the time of its stages."""
         queries, wanted, encoding = self._prepare(texts, k, where)
@@ -83,7 +83,7 @@ class Retriever:
 
     def _prepare(
         self,
-        texts: Sequence[Query],
+        texts: Sequence[AnyQuery],
         k: int,
         where: Where | None = None,
         ids: Sequence[str] | None = None,
@@ -106,6 +106,11 @@ class Retriever:
         lacking = queries.modalities - self._takes
         if not lacking:
             return
+        if VECTOR in lacking:
+            raise InputError(
+                f"'{self.name}' cannot be searched by a vector: it is no index of vectors. Choose "
+                "one of these, of the model that made the vector."
+            )
         if IMAGE in lacking:
             raise InputError(
                 f"Index '{self.name}' encodes only text: it cannot be searched by an image. Choose "

@@ -23,13 +23,20 @@ ROOT = Path(__file__).parents[2]
 SOAK = bool(os.environ.get("RETRIEVER_SOAK"))
 USUAL = ["kill", "torn", "power", "ENOSPC", "EIO"]
 FEWER = {
-    **dict.fromkeys(("create", "edit", "rebuild", "delete", "compact", "drop"), ("kill", "power")),
+    **dict.fromkeys(
+        ("create", "edit", "rebuild", "delete", "compact", "drop", "tune"), ("kill", "power")
+    ),
     **dict.fromkeys(("delete-where", "words-worn"), ()),
     **{
         "edit-again": ("kill",),
         "words": ("kill", "power", "EIO"),
         "fit": ("power",),
         "refit": ("kill",),
+        "rename": ("kill",),
+        "copy": ("kill",),
+        "import": ("power",),
+        "sync": ("kill", "power"),
+        "update": ("kill",),
     },
 }
 

@@ -13,8 +13,8 @@ import pytest
 from indexes.catalog.records import EmbeddingRow, IndexRow
 from indexes.errors import DamageError, InputError
 from indexes.pipeline import builder
-from indexes.search import searchers
-from indexes.search.prefilter import AllowList
+from indexes.search import prefilter, searchers
+from indexes.search.prefilter import AllowList, KeySet
 from indexes.storage.files import FileDigest
 from indexes.vectors import scores, shards
 from indexes.vectors.blocks import Block
@@ -22,6 +22,7 @@ from indexes.vectors.faiss_engine import factory as factory_module
 from indexes.vectors.faiss_engine.factory import build
 from retriever import Document, HashingEmbedder
 from tests.support.commands import invoke, succeed_silently
+from tests.support.fresh import printed_by
 from tests.support.toy import ids, refused
 
 MIB = 1 << 20
@@ -81,7 +82,10 @@ def first_hit(searcher, allowed):
 def test_rows_copied_for_filters_are_kept_up_to_a_number_of_bytes():
     searcher = flat_searcher(Block(np.arange(1, 40_001), unit_rows(40_000, 256)))
     # A quarter of all rows each, which is copied: 9.8 MiB.
-    filters = [AllowList(f"every fourth from {n}", np.arange(n, 40_001, 4)) for n in (1, 2, 3, 4)]
+    filters = [
+        AllowList(f"every fourth from {n}", KeySet.of(np.arange(n, 40_001, 4)))
+        for n in (1, 2, 3, 4)
+    ]
     for key, allowed in enumerate(filters, start=1):
         assert first_hit(searcher, allowed) == [[key]]
         assert searcher.prefilter(allowed).few is not None
@@ -94,14 +98,14 @@ def test_rows_copied_for_filters_are_kept_up_to_a_number_of_bytes():
 def test_copied_rows_above_the_limit_serve_their_search_only(monkeypatch):
     monkeypatch.setattr(searchers, "KEPT_BYTES", 100)
     searcher = flat_searcher(Block(np.arange(1, 101), unit_rows(100, 8)))
-    assert first_hit(searcher, AllowList("few", np.arange(1, 11))) == [[1]]
+    assert first_hit(searcher, AllowList("few", KeySet.of(np.arange(1, 11)))) == [[1]]
     assert copied_by(searcher) == 0
 
 
 def test_threads_share_the_filters_of_a_searcher(monkeypatch):
     monkeypatch.setattr(searchers, "KEPT_BYTES", 2_000)
     searcher = flat_searcher(Block(np.arange(1, 201), unit_rows(200, 8)))
-    filters = [AllowList(f"{n}", np.arange(n, n + 10)) for n in range(1, 101)]
+    filters = [AllowList(f"{n}", KeySet.of(np.arange(n, n + 10))) for n in range(1, 101)]
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -111,6 +115,26 @@ def test_threads_share_the_filters_of_a_searcher(monkeypatch):
         sys.setswitchinterval(before)
     assert found == [[[key]] for key in range(1, 101)] * 5
     assert copied_by(searcher) <= 2_000
+
+
+@pytest.mark.parametrize("most", [0, 1_000_000])
+def test_keys_held_as_bits_are_the_same_keys(most, monkeypatch):
+    monkeypatch.setattr(prefilter, "PACKED_KEYS", most)
+    keys = np.array([3, 4, 9, 1000])
+    held = KeySet.of(keys)
+    assert held.keys.tolist() == keys.tolist()
+    asked = np.array([[-1, 0, 3, 9], [10, 1000, 1001, 5000]])
+    assert held.has(asked).tolist() == np.isin(asked, keys).tolist()
+    assert KeySet.of(keys[:0]).has(keys).tolist() == [False] * 4
+
+
+def test_a_filter_of_very_many_rows_is_kept(monkeypatch):
+    monkeypatch.setattr(prefilter, "PACKED_KEYS", 1_000)
+    monkeypatch.setattr(searchers, "KEPT_BYTES", 10_000)
+    searcher = flat_searcher(Block(np.arange(1, 40_001), unit_rows(40_000, 8)))
+    allowed = AllowList("most", KeySet.of(np.arange(101, 40_001)))
+    assert first_hit(searcher, allowed) == [[101]]
+    assert list(searcher._prefilters) == ["most"]
 
 
 def blocks_of(count, dim, rows):
@@ -186,6 +210,27 @@ def test_a_build_over_many_shards_with_deleted_rows_copies_few_of_them(collectio
     assert collection._store.index("graph").rows == 4000 - len(files)
 
 
+def test_codes_of_a_loaded_structure_stay_in_its_file(tmp_path):
+    path = tmp_path / "x.faiss"
+    with path.open("wb") as file:
+        build("SQ8", 256, blocks_of(40_000, 256, 10_000)).write(file.write)
+    assert path.stat().st_size > 9 * MIB
+    assert int(printed_by(LOADED, str(path))) < 5 * MIB
+
+
+LOADED = """
+import sys
+from pathlib import Path
+import numpy as np
+from indexes.progress import Peak
+from indexes.vectors.faiss_engine.index import load
+with Peak() as peak:
+    index = load(Path(sys.argv[1]), 256)
+    assert index.search(np.ones((1, 256)), 10).keys.all()
+print(peak.bytes)
+"""
+
+
 @pytest.fixture
 def cells(collection):
     """40 documents with exact, 16-cell and graph indexes, of which 35 are then deleted."""
@@ -214,7 +259,7 @@ def test_compact_names_indexes_that_lose_their_structure_to_a_lack_of_memory(cel
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr(factory_module.faiss, "IndexIDMap2", full)
+    monkeypatch.setattr(factory_module.faiss, "IndexIDMap", full)
     assert cells.compact().exact == ("cells", "graph")
     assert ids(cells.search("word3", index="graph", k=1)) == ["d3"]
 

@@ -22,7 +22,8 @@ from tests.support.toy import Axes, build_axes, exactly, ids, refused
 
 NOTHING = "No document matches the filter."
 AGE_IS_TEXT = (
-    NOTHING + " 'age' is text in this collection, as in age = '{}' (CSV files hold text only)."
+    NOTHING + " 'age' is text in this collection, as in age = '{}' (CSV files hold text only, "
+    "unless added with --types auto)."
 )
 
 NO_YAER = "None has a field 'yaer'. Similar: 'year'."
@@ -305,7 +306,14 @@ def test_fields_are_indexed_without_adding_anything(books):
     assert added == "year, age indexed; books/ has 2 documents\n"
     assert books.info().fields == ("year", "age")
     (added,) = objects(succeed("add", "books", "--index-field", "size", "--json"))
-    assert added == {"new": 0, "changed": 0, "unchanged": 0, "skipped": 0, "documents": 2}
+    assert added == {
+        "new": 0,
+        "changed": 0,
+        "unchanged": 0,
+        "removed": 0,
+        "skipped": 0,
+        "documents": 2,
+    }
     assert books.info().fields == ("year", "age", "size")
     assert fail("add", "nowhere", "--index-field", "year").startswith(
         "nowhere/ is not a collection"

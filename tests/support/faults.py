@@ -245,7 +245,7 @@ def _strange_files(library: Path) -> list[str]:
 
 
 def _brief(state: Any) -> str:
-    documents, answers = state
+    documents, answers, _ = state
     return f"{[document[0] for document in documents]} {json.dumps(answers)[:500]}"
 
 

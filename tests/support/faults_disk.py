@@ -100,9 +100,13 @@ class Disk:
         self.node(os.path.dirname(path)).change({os.path.basename(path): node})
 
     def replace(self, old: str, new: str) -> None:
-        assert os.path.dirname(old) == os.path.dirname(new)
-        names = {os.path.basename(old): None, os.path.basename(new): self.node(old)}
-        self.node(os.path.dirname(old)).change(names)
+        node = self.node(old)
+        if os.path.dirname(old) == os.path.dirname(new):
+            names = {os.path.basename(old): None, os.path.basename(new): node}
+            self.node(os.path.dirname(old)).change(names)
+        else:  # two folders, each synced for itself
+            self.change(new, node)
+            self.change(old, None)
 
     def lose_power(self, kept: Callable[[], bool], place: Path) -> None:
         """Write to a new folder what the disk has."""

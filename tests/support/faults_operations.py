@@ -174,6 +174,37 @@ def _drop(collection: Collection, extra: Path) -> None:
         collection.drop("other")
 
 
+def _fused(collection: Collection) -> None:
+    """Indexes with a combination of two."""
+    _two(collection)
+    collection.fuse("both", ["flat", "other"])
+
+
+def _rename(collection: Collection, extra: Path) -> None:
+    if "other" in collection.index_names():
+        collection.rename("other", "another")
+
+
+def _import(collection: Collection, extra: Path) -> None:
+    """Build an index over the vectors of all but one document, made elsewhere."""
+    documents = list(collection.documents())[1:]
+    rows = EMBEDDER.encode_documents([document.text for document in documents])
+    ids = [f"{one.doc_id}\t0\t{len(one.text)}" for one in documents]
+    options = {"queries_by": EMBEDDER, "allow_missing": True}
+    collection.build("given", from_vectors=(ids, rows), ann="HNSW8", **options)
+
+
+def _copy(collection: Collection, extra: Path) -> None:
+    """Copy the collection next to it; a copy that is there already has to be whole."""
+    backup = collection.path.with_name("backup")
+    if not backup.exists():
+        collection.copy(backup)
+    with Collection.open(backup) as copied:
+        checked = copied.verify()
+        if not checked.ok or copied.content_checksum() != collection.content_checksum():
+            raise RuntimeError(f"The copy is not whole: {checked.problems}")
+
+
 def _words_behind(collection: Collection) -> None:
     """BM25 alone, with edits and new documents that it has not read."""
     _documents(collection)
@@ -202,11 +233,54 @@ def _fitted(collection: Collection) -> None:
     collection.add(NEW[1:2])
 
 
+def _from_source(collection: Collection) -> None:
+    """Two sources share a document; a third has none of its own."""
+    collection.index_fields("kind")
+    collection.add(BASE, source="crm")
+    collection.add(BASE[2:4], source="web")
+
+
+def _sync(collection: Collection, extra: Path) -> None:
+    """Sync three sources: edits, new documents, and some that are gone from one, or from both."""
+    table = extra / "table.jsonl"
+    if not table.exists():
+        table.write_text('{"id": "elk", "text": "An elk at the old road."}\n')
+    added = collection.add([*EDITED, *NEW[1:]], sync=True, source="crm", skip_bad=True)
+    assert added.skipped_total == 0
+    collection.add(BASE[3:4], sync=True, source="web")
+    collection.add(table, sync=True)
+
+
+def _indexed_from_source(collection: Collection) -> None:
+    collection.add(BASE[:4], source="crm")
+    collection.add(BASE[2:5], source="web")
+    collection.build("flat", EMBEDDER)
+    collection.build("bm25", lexical=True)
+    collection.delete([])  # sweeps
+
+
+def _update(collection: Collection, extra: Path) -> None:
+    """Update from a source: edits, a new document, and some that are gone."""
+    report = collection.update([*EDITED[:2], *NEW[1:2]], source="crm")
+    assert report.ok, report
+
+
 def _wear_out_words(collection: Collection, extra: Path) -> None:
     _delete(collection, extra)
     collection.compact()
     if "bm25" in collection.index_names():
         collection.drop("bm25")
+
+
+def _tunable(collection: Collection) -> None:
+    """A structure that visits one of its cells."""
+    _documents(collection)
+    collection.build("cells", EMBEDDER, ann="IVF4,Flat", recall=0.01)
+    collection.delete([])  # sweeps
+
+
+def _tune(collection: Collection, extra: Path) -> None:
+    collection.tune("cells", recall=1.0)
 
 
 OPERATIONS = {
@@ -224,7 +298,13 @@ OPERATIONS = {
     "delete-where": Operation(_indexed, lambda c, extra: c.delete(where={"kind": "old"})),
     "compact": Operation(_worn, lambda c, extra: c.compact()),
     "drop": Operation(_two, _drop),
+    "rename": Operation(_fused, _rename),
+    "copy": Operation(_behind, _copy),
+    "import": Operation(_documents, _import, takes_back=True),
     "fit": Operation(_few, lambda c, extra: c.build("flat", RARE), takes_back=True),
+    "tune": Operation(_tunable, _tune),
+    "sync": Operation(_from_source, _sync),
+    "update": Operation(_indexed_from_source, _update),
     "refit": Operation(_fitted, lambda c, extra: c.build("flat", RARE, refit=True)),
 }
 
@@ -247,4 +327,8 @@ def state_of(collection: Collection) -> Any:
         for where in (None, {"kind": "new"})
     }
     # Notes name the folder.
-    return json.loads(json.dumps([documents, answers]).replace(str(collection.path), "library"))
+    return json.loads(
+        json.dumps([documents, answers, collection.sources()]).replace(
+            str(collection.path), "library"
+        )
+    )

@@ -228,7 +228,9 @@ class Faults:
             if name := self.inside(new):
                 self.check("replace", name)
                 if self._disk:
-                    self._disk.replace(os.path.abspath(os.fsdecode(old)), name)
+                    before = os.path.abspath(os.fsdecode(old))
+                    self.found(before)
+                    self._disk.replace(before, name)
             real_replace(old, new)
 
         def link(old: Any, new: Any) -> None:

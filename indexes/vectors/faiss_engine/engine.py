@@ -9,6 +9,7 @@ from typing import Any
 from indexes.neighbors import Keys
 from indexes.vectors.blocks import Block
 from indexes.vectors.engine import Definition
+from indexes.vectors.faiss_engine.automatic import automatic_factory
 from indexes.vectors.faiss_engine.factory import build, check_factory
 from indexes.vectors.faiss_engine.index import FaissIndex, load
 from indexes.vectors.faiss_engine.kernels import computing
@@ -24,6 +25,11 @@ class FaissEngine:
         """Raise InputError if FAISS cannot build the definition."""
         SearchParameters.of(definition)
         check_factory(str(definition["factory"]), dim)
+
+    def automatic(self, rows: int, dim: int, recall: float) -> dict[str, Any]:
+        """Return the definition of the structure for so many vectors; see `automatic`."""
+        factory = automatic_factory(rows, dim, recall)
+        return {"factory": factory} if factory else {}
 
     def settled(self, definition: Definition, dim: int) -> dict[str, Any]:
         """Return a definition with the depth of its candidates, whatever the default becomes."""

@@ -29,10 +29,15 @@ METRICS = {
 }
 TRAINING_ROWS = 262_144
 TRIAL_ROWS = 64
+# Points that the cells of an inverted file are clustered from: for each cell, or for all of few.
+POINTS_PER_CELL, POINTS = 64, 65_536
 
 # FAISS accepts other numbers without an error and crashes: a graph with too few links (HNSW1 is a
 # segmentation fault) or with more than any memory holds.
 LINKS = range(2, 1025)
+
+# Single-precision vectors that are handed to FAISS at once.
+ADDED_BYTES = 16 << 20
 
 
 def build(
@@ -53,12 +58,13 @@ def build(
     try:
         _prepare_training(inner)
         if not inner.is_trained:
-            inner.train(_sample(blocks, deleted, TRAINING_ROWS))
+            inner.train(_sample(blocks, deleted, _training_rows(inner)))
         sample = _sample(blocks, deleted, TRIAL_ROWS)[:TRIAL_ROWS]
         _try_a_copy(inner, sample, parameters)
-        index = faiss.IndexIDMap2(inner)
+        # Not IDMap2, which keeps a hash table of all keys: nothing looks a key up.
+        index = faiss.IndexIDMap(inner)
         for block in blocks:
-            _add(index, live(block, deleted))
+            _add(index, block, deleted)
         _try_search(inner, sample, parameters)
     except (RuntimeError, AssertionError, MemoryError) as error:
         raise InputError(
@@ -112,6 +118,14 @@ def _read_back(index: Any) -> Any:
     return faiss.deserialize_index(faiss.serialize_index(index))
 
 
+def _training_rows(index: Any) -> int:
+    """Return how many vectors an index is trained on: 4-bit codes need no more than cells do."""
+    last = layers(index)[-1]
+    if not isinstance(last, faiss.IndexFastScan | faiss.IndexIVFFastScan):
+        return TRAINING_ROWS
+    return min(TRAINING_ROWS, max(POINTS, POINTS_PER_CELL * getattr(last, "nlist", 0)))
+
+
 def _prepare_training(index: Any) -> None:
     # With few vectors to a cell FAISS prints a warning from C++ and works; the recall is measured.
     for part in _parts(index):
@@ -120,6 +134,10 @@ def _prepare_training(index: Any) -> None:
             part.pq = faiss.ProductQuantizer(part.d_out, part.M, 8)
             # SWIG holds a bare pointer: the quantizer must live as long as the transform.
             part.pq.this.disown()
+        if isinstance(part, faiss.IndexIVF):
+            # More points to a cell take four times as long and find no more (benchmarks/ann.py).
+            most = max(POINTS_PER_CELL, POINTS // part.nlist)
+            part.cp.max_points_per_centroid = min(part.cp.max_points_per_centroid, most)
         if hasattr(part, "do_polysemous_training"):
             # Many seconds for an order of centroids that only Hamming search uses; we never do.
             part.do_polysemous_training = False
@@ -143,8 +161,12 @@ def _parts(index: Any) -> Iterator[Any]:
             yield from (faiss.downcast_Quantizer(product.subquantizer(place)) for place in places)
 
 
-def _add(index: Any, block: Block) -> None:
-    index.add_with_ids(np.ascontiguousarray(block.vectors, np.float32), block.keys)
+def _add(index: Any, block: Block, deleted: Keys) -> None:
+    """Add the live rows of a block, a slice at a time: FAISS takes single precision."""
+    step = max(1, ADDED_BYTES // (4 * block.vectors.shape[1]))
+    for start in range(0, len(block.keys), step):
+        some = live(block.part(slice(start, start + step)), deleted)
+        index.add_with_ids(np.ascontiguousarray(some.vectors, np.float32), some.keys)
 
 
 def _sample(blocks: Sequence[Block], deleted: Keys, rows: int) -> Matrix:

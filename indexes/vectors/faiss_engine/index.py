@@ -7,7 +7,8 @@ parameters that an index does not have. Input is checked before it, and results 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from indexes.neighbors import (
     validate_k,
 )
 from indexes.vectors.engine import Mask
+from indexes.vectors.faiss_engine.efforts import cost, efforts
 from indexes.vectors.faiss_engine.kernels import computing
 from indexes.vectors.faiss_engine.search_params import (
     DEFAULTS,
@@ -65,9 +67,8 @@ class FaissIndex:
         self._index = faiss.downcast_index(index.index)
         self._dim = int(self._index.d)
         self._is_distance = self._index.metric_type == faiss.METRIC_L2
-        heads = faiss.vector_to_array(index.id_map).astype(np.int64)
-        self._nodes = Nodes.of(heads, further, owners)
-        self.rows = len(heads) + len(further)
+        self._nodes = Nodes.of(_keys_in(index), further, owners)
+        self.rows = len(self._nodes.heads) + len(further)
         # FAISS's search parameters of the last `k` without a mask.
         self._unmasked: tuple[int, Any] = (0, None)
 
@@ -88,7 +89,7 @@ class FaissIndex:
 
     def mask(self, hidden: Keys) -> Mask | None:
         """Return a mask that hides some keys; None if the index has none of them."""
-        if not np.isin(self.keys, hidden, assume_unique=True).any():
+        if not len(hidden) or not np.isin(self.keys, hidden, assume_unique=True).any():
             return None
         nodes = self._nodes.without(hidden)
         visible = nodes.heads != NO_KEY
@@ -106,7 +107,22 @@ class FaissIndex:
     def supports_filter(self, mask: Mask) -> bool:
         """Return whether searching with a mask costs less than brute force."""
         # An index that takes no selector is searched for as many more rows as are hidden.
-        return self._takes_selectors or int((~mask.visible).sum()) <= HIDDEN_AT_MOST
+        return self._takes_selectors or mask.hidden <= HIDDEN_AT_MOST
+
+    def efforts(self) -> list[list[dict[str, float]]]:
+        """Return search parameters to choose from; see `efforts.efforts`."""
+        return efforts(self._index)
+
+    def cost(self, search: Mapping[str, float]) -> float:
+        """Return roughly how many nanoseconds a search takes; see `efforts.cost`."""
+        return cost(self._index, search)
+
+    def using(self, search: Mapping[str, float]) -> FaissIndex:
+        """Return the same index with other search parameters; nothing is copied."""
+        other = copy(self)
+        other._chosen, other._unmasked = SearchParameters.of({"search": search}), (0, None)
+        other.__dict__.pop("_depth", None)
+        return other
 
     @cached_property
     def visits_all(self) -> bool:
@@ -115,7 +131,7 @@ class FaissIndex:
         return not any(isinstance(layer, partial) for layer in layers(self._index))
 
     @cached_property
-    def _fewest(self) -> int:
+    def _depth(self) -> int:
         return self._chosen.fewest(self._index)
 
     @cached_property
@@ -133,11 +149,12 @@ class FaissIndex:
 
     def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
         """Return candidates for the `k` nearest by FAISS's own scores; see `VectorIndex`."""
-        k = min(max(validate_k(k), self._fewest), len(self._nodes.heads))
+        k = self._chosen.candidates(self._depth, validate_k(k))
+        k = min(k, len(self._nodes.heads))
         # The length of a query changes no order of inner products.
         similarity = EUCLIDEAN if self._is_distance else COSINE
         queries = normalize_queries(queries, self._dim, similarity)
-        if not k or not len(queries) or (mask and not mask.visible.any()):
+        if not k or not len(queries) or (mask and not mask.share):
             return nothing(len(queries))
         try:
             with computing(len(queries)):
@@ -151,12 +168,14 @@ class FaissIndex:
                 f"FAISS cannot search this index: {reason(error)}. "
                 "Build it again with another factory string, such as HNSW32."
             ) from None
-        rows[~queries.any(axis=1)] = NO_ROW
-        missing = rows == NO_ROW
+        if not queries.any(axis=1).all():
+            rows[~queries.any(axis=1)] = NO_ROW
         if self._is_distance:
             scores = -scores
-        keys = np.where(missing, NO_KEY, (mask.nodes if mask else self._nodes).heads[rows])
-        return Neighbors(keys, np.where(missing, -np.inf, scores))
+        keys, missing = (mask.nodes if mask else self._nodes).heads[rows], rows == NO_ROW
+        if missing.any():
+            keys[missing], scores[missing] = NO_KEY, -np.inf
+        return Neighbors(keys, scores)
 
     def _parameters(self, k: int, mask: Mask | None) -> Any:
         if mask is not None:
@@ -185,15 +204,31 @@ class FaissIndex:
 def load(path: Path, dim: int, parameters: SearchParameters = DEFAULTS) -> FaissIndex:
     """Read an index file; see `IndexEngine.load`."""
     try:
-        index = faiss.read_index(str(path))
+        # Its codes stay in the file, mapped, where FAISS can: of flat codes, cells and graphs. It
+        # reads those of fast scan, which it packs for registers, into memory.
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise DamageError(f"{path} cannot be read: {reason(error)}. Rebuild the index.") from None
-    if index.d != dim or not isinstance(index, faiss.IndexIDMap2):
+    if index.d != dim or not isinstance(index, faiss.IndexIDMap):
         raise DamageError(
             f"{path} is another index: {type(index).__name__}, {index.d} wide; "
-            f"expected IndexIDMap2, {dim} wide. Rebuild the index."
+            f"expected IndexIDMap, {dim} wide. Rebuild the index."
         )
     return FaissIndex(index, parameters, *read_further(path))
+
+
+class _RowKeys:
+    """The keys of an index's rows where FAISS has them; the array that NumPy makes keeps both."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        keys = faiss.rev_swig_ptr(index.id_map.data(), index.id_map.size())
+        self.__array_interface__ = {**keys.__array_interface__, "data": (keys.ctypes.data, True)}
+
+
+def _keys_in(index: Any) -> Keys:
+    """Return the keys of an index's rows, without a copy."""
+    return np.asarray(_RowKeys(index)) if index.id_map.size() else NO_KEYS
 
 
 def reason(error: BaseException) -> str:

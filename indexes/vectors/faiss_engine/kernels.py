@@ -13,6 +13,8 @@ from indexes.neighbors import Matrix
 from indexes.storage.forking import in_child
 from indexes.threads import sharing
 
+# Half-precision vectors that are decoded at once.
+DECODED_BYTES = 16 << 20
 _forked = False
 
 
@@ -60,6 +62,40 @@ def inner_products(query: Matrix, vectors: Matrix) -> Matrix:
         faiss.swig_ptr(products), faiss.swig_ptr(query), faiss.swig_ptr(vectors), dim, rows
     )
     return products
+
+
+def scores_by_row(
+    queries: Matrix, vectors: NDArray[np.floating], rows: NDArray[np.int64], is_distance: bool
+) -> Matrix:
+    """Return the score of each query (n, dim) for its own rows (n, m) of `vectors`, (n, m).
+
+    In single precision: inner products, or squared distances, negated. -inf for row -1.
+    """
+    if vectors.dtype == np.float16:
+        step = max(1, DECODED_BYTES // (4 * max(1, rows.shape[1]) * queries.shape[1]))
+        parts = [slice(start, start + step) for start in range(0, len(queries), step)]
+        some = (_decoded(vectors, rows[part]) for part in parts)
+        scored = [
+            scores_by_row(queries[part], *one, is_distance)
+            for part, one in zip(parts, some, strict=True)
+        ]
+        return np.concatenate(scored)
+    vectors = single_precision(vectors)
+    scores = np.empty(rows.shape, np.float32)
+    kernel = faiss.fvec_L2sqr_by_idx if is_distance else faiss.fvec_inner_products_by_idx
+    arrays = (scores, queries, vectors, np.ascontiguousarray(rows))
+    kernel(*map(faiss.swig_ptr, arrays), queries.shape[1], *rows.shape)
+    return np.negative(scores, out=scores) if is_distance else scores
+
+
+def _decoded(
+    vectors: NDArray[np.floating], rows: NDArray[np.int64]
+) -> tuple[Matrix, NDArray[np.int64]]:
+    """Return the vectors at some rows in single precision, and the rows that they are at there."""
+    here = rows >= 0
+    at = np.full_like(rows, -1)
+    at[here] = np.arange(np.count_nonzero(here))
+    return single_precision(vectors[rows[here]]), at
 
 
 def single_precision(rows: NDArray[np.floating]) -> Matrix:

@@ -18,6 +18,8 @@ REFINE_FACTOR = 8.0
 # .97, PQ24 .86 and RaBitQ .80 over 30,000 abstracts; with these .99 and above. They are also what a
 # search for the best passages of 100 documents asks for, so that it sees no more than one for 10.
 DEPTH = 300
+# A smaller depth, as tuned for 10 neighbors, grows with `k`: up to so many candidates for each.
+TUNED_FOR, CANDIDATES = 10, 3
 # Of a refined index, `k_factor` times as many are scored, by FAISS itself.
 REFINED_DEPTH = 100
 
@@ -28,7 +30,7 @@ class SearchParameters:
 
     A definition sets them in its `search`: `{"factory": "HNSW32", "search": {"efSearch": 256}}`.
     A parameter that the index has no part for is ignored. `depth` is the number of candidates of a
-    compressed index, whatever `k` is: those that its rough scores put first are scored exactly.
+    compressed index, at least: those that its rough scores put first are scored exactly.
     """
 
     efSearch: int | None = None  # noqa: N815  # FAISS's name, stored in definitions
@@ -61,7 +63,10 @@ class SearchParameters:
         """
         if isinstance(part, faiss.IndexHNSW):
             wanted = k if is_rough(part) else 2 * k
-            return {"efSearch": int((self.efSearch or max(MIN_EF_SEARCH, wanted)) / share)}
+            # What was chosen is for few neighbors, and below `k` it loses some.
+            enough = self.efSearch if k <= TUNED_FOR else None
+            visited = enough or max(self.efSearch or MIN_EF_SEARCH, wanted)
+            return {"efSearch": int(visited / share)}
         if isinstance(part, faiss.IndexIVF):
             nprobe = self.nprobe or max(MIN_NPROBE, part.nlist // 8)
             return {"nprobe": min(part.nlist, int(nprobe / share))}
@@ -82,6 +87,12 @@ class SearchParameters:
         refined = isinstance(faiss.downcast_index(index), faiss.IndexRefine)
         return 0 if refined else self.depth_of(index)
 
+    @staticmethod
+    def candidates(fewest: int, k: int) -> int:
+        """Return how many candidates to ask for if there are to be so many at least, at any `k`."""
+        grown = min(math.ceil(fewest * k / TUNED_FOR), CANDIDATES * k)
+        return max(k, fewest, grown)
+
     def refine_factor(self, index: Any, k: int) -> float:
         """Return FAISS's `k_factor` for `k` neighbors of a refined index: its depth is fixed."""
         fixed = (self.k_factor * self.depth_of(index) + 0.5) / k  # FAISS rounds down
@@ -95,8 +106,9 @@ def parameters_of(index: Any, k: int, chosen: SearchParameters) -> dict[str, flo
     """Return the parameters of all layers of an index for `k` neighbors."""
     effort: dict[str, float] = {}
     for part in layers(index):
-        effort |= chosen.effort_of(part, max(k, chosen.fewest(index)))
-    depth = chosen.depth_of(index)
+        effort |= chosen.effort_of(part, chosen.candidates(chosen.fewest(index), k))
+    fewest = chosen.fewest(index)
+    depth = chosen.candidates(fewest, k) if fewest else chosen.depth_of(index)
     return effort | ({"depth": depth} if depth else {})
 
 
@@ -114,7 +126,7 @@ def faiss_parameters(
     index = faiss.downcast_index(index)
     selector = mask.selector if mask else None
     # If only a share of the rows is visible, the search has to visit more of them.
-    effort = chosen.effort_of(index, k, float(mask.visible.mean()) if mask else 1.0)
+    effort = chosen.effort_of(index, k, mask.share if mask else 1.0)
     if isinstance(index, faiss.IndexPreTransform):
         inner = faiss_parameters(index.index, k, chosen, mask, refine_factor)
         return faiss.SearchParametersPreTransform(index_params=inner)

@@ -11,8 +11,9 @@ import click
 # The file that makes a folder a collection, as in `indexes.reader`, whose import takes long.
 CATALOG = "catalog.db"
 LIBRARY = "library"
-# Arguments that are never a folder. For `sources`, both may be.
-WORDS = {"query", "name", "names", "doc_ids", "word", "kind"}
+# Arguments that are never a folder, unlike the target of `copy`. For sources, both may be.
+WORDS = {"query", "name", "names", "index", "fusion", "old", "new", "doc_ids", "word", "kind"}
+SOURCES = {"sources", "folders"}
 
 
 def with_library(command: click.Command, args: Sequence[str], default: Path | None) -> list[str]:
@@ -98,7 +99,7 @@ def _refuse_swapped(
     for position, word in enumerate(words):
         name = names[min(position, len(names) - 1)]
         # `add notes.jsonl library`: without the first path, the folder is to be made.
-        is_swapped = name in WORDS or (name == "sources" and Path(words[place]).exists())
+        is_swapped = name in WORDS or (name in SOURCES and Path(words[place]).exists())
         if position == place or not is_swapped or not is_collection(word):
             continue
         swapped = {words[place]: word, word: words[place]}

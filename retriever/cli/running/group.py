@@ -22,7 +22,8 @@ LEFT_OUT = "retriever.library"
 class Group(click.Group):
     """Command group that reports every failure as one line on stderr.
 
-    Exit codes: 0 done, 1 a failure, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 a failure, 2 wrong usage, 3 single documents failed (`update`), 130
+    interrupted.
     """
 
     def main(self, *args: Any, **extra: Any) -> Any:

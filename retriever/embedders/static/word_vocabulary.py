@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -358,13 +358,13 @@ class WordVocabulary:
         if cut is not words:
             words, new = cut, cut.distinct[len(rows) :]
             rows = np.concatenate([rows, self.words.ids(new)])
-        unknown, forms = np.flatnonzero(rows < 0), self._by_plain_form
-        plain = self.lower and not self.marks_digits
-        others = [words.distinct[place] for place in unknown.tolist()]
-        rows[unknown] = [
-            forms.get(word, -1) if plain and word.isascii() else self._respelt(word)
-            for word in others
-        ]
+        unknown = np.flatnonzero(rows < 0).tolist()
+        others = [words.distinct[place] for place in unknown]
+        if self.lower and not self.marks_digits:
+            rows[unknown] = list(map(self._by_plain_form.get, others, repeat(-1)))
+            left = [place for place, word in enumerate(others) if not word.isascii()]
+            unknown, others = [unknown[at] for at in left], [others[at] for at in left]
+        rows[unknown] = list(map(self._respelt, others))
         return (words, rows) if self.phrases is None else self._joined(words, rows, self.phrases)
 
     def _joined(

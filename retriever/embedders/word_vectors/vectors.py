@@ -30,6 +30,7 @@ from retriever.embedders.word_vectors import formats, mmap_format
 from retriever.embedders.word_vectors.cache import cached, converted_before
 from retriever.embedders.word_vectors.fasttext_bin import damaged, validate_fasttext
 from retriever.embedders.word_vectors.mmap_format import WordMeta, WordWriter
+from retriever.embedders.word_vectors.row_table import RowTable
 from retriever.embedders.word_vectors.subwords import Subwords
 from retriever.embedders.word_vectors.text_format import text_blocks
 
@@ -37,6 +38,8 @@ ROWS = 65_536
 PACKAGED = "package"
 # Words above which what follows from all of them is kept in the cache.
 MANY = 1 << 15
+# Words at once from which on a table finds their rows faster than a dictionary.
+BATCH = 256
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -140,8 +143,15 @@ class WordVectors:
         return list(map(self._ids.get, words, repeat(-1)))
 
     def ids(self, distinct: Sequence[str]) -> NDArray[np.int64]:
-        """Return the row of each word, -1 if unknown."""
+        """Return the row of each word, -1 if unknown; none has a line break."""
+        if len(self) >= MANY and len(distinct) >= BATCH:
+            return self._table.rows(distinct)
         return np.fromiter(map(self._ids.get, distinct, repeat(-1)), np.int64, len(distinct))
+
+    @cached_property
+    def _table(self) -> RowTable:
+        arrays = self.kept(RowTable.NAME, lambda: RowTable.arrays_of(self.names))
+        return RowTable(arrays, self._ids.get)
 
     @cached_property
     def _ids(self) -> dict[str, int]:

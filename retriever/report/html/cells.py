@@ -11,6 +11,9 @@ from retriever.report.lines import best_text
 Draw = Callable[[float], str]
 Better = Callable[[Sequence[float]], float]
 
+MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "≈"}
+TONES = {"better": "better", "worse": "worse", "not distinguishable": "same"}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -44,3 +47,8 @@ def column(values: Sequence[float | None], draw: Draw, better: Better) -> list[C
     best = best_text(values, draw, better)
     texts = [format_optional(value, draw) for value in values]
     return [Cell(text, best=text == best) for text in texts]
+
+
+def chance_of(p: float) -> str:
+    """Format a p-value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

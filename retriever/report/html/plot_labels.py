@@ -16,8 +16,12 @@ WAYS = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
 # Narrow and wide letters in the widest of the common system fonts; widths below are in em.
 NARROW_LETTERS, WIDE_LETTERS = frozenset("iljtfr.,:;|!'()[]-/ "), frozenset("mwMW@%")
 
+# From this distance on, a line (the leader) connects a point and its label.
+LEADER = 24
+
 # A point and its text.
 Label = tuple[tuple[float, float], str]
+Leader = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,29 @@ class Box:
         across = self.left <= other.left and other.right <= self.right
         return across and self.top <= other.top and other.bottom <= self.bottom
 
+    def crossed(self, leader: Leader | None) -> bool:
+        """Return whether a line passes through this box, to the nearest pixel or two."""
+        if leader is None:
+            return False
+        (x, y), (to_x, to_y) = leader
+        around = Box(min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y))
+        if not self.touches(around):
+            return False
+        steps = 1 + int(max(abs(to_x - x), abs(to_y - y)) / 2)
+        along = ((x + (to_x - x) * n / steps, y + (to_y - y) * n / steps) for n in range(steps + 1))
+        return any(
+            self.left <= across <= self.right and self.top <= down <= self.bottom
+            for across, down in along
+        )
+
 
 @dataclass(frozen=True)
 class LabelPosition:
-    """The position of a label, and its text anchor: `start` or `end`."""
+    """The position of a label, its text anchor (`start` or `end`), and its leader if it has one."""
 
     box: Box
-    distance: float
     anchor: str
+    leader: Leader | None
 
 
 def text_width(text: str) -> float:
@@ -73,16 +92,46 @@ def cut(text: str, width: float) -> str:
     return text + "…"
 
 
-def place(labels: Sequence[Label], frame: Box) -> list[LabelPosition | None]:
-    """Return a spot for each label (point, text) in order; None if none is free."""
-    taken = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for (x, y), _ in labels]
+def place(
+    labels: Sequence[Label], frame: Box, lines: Sequence[Box] = ()
+) -> list[LabelPosition | None]:
+    """Return a spot for each label (point, text) in order; None if none is free.
+
+    One whose leader crosses a label, or on one of the `lines`, is used only if there is no other.
+    """
+    markers = [Box(x - MARKER, y - MARKER, x + MARKER, y + MARKER) for (x, y), _ in labels]
     spots: list[LabelPosition | None] = []
     for (x, y), text in labels:
         inside = (spot for spot in _around(x, y, text_width(text)) if frame.holds(spot.box))
-        free = (spot for spot in inside if not any(spot.box.touches(other) for other in taken))
-        spots.append(next(free, None))
-        taken += [spot.box for spot in spots[-1:] if spot]
+        placed = [spot for spot in spots if spot]
+        taken = [*markers, *(spot.box for spot in placed)]
+        free = [spot for spot in inside if not any(spot.box.touches(other) for other in taken)]
+        spots.append(_best(free, placed, lines))
     return spots
+
+
+def _best(
+    free: Sequence[LabelPosition], placed: Sequence[LabelPosition], lines: Sequence[Box]
+) -> LabelPosition | None:
+    """Return the first of the spots with the fewest faults; None without any."""
+    best, least = None, (True, True, True)
+    for spot in free:
+        faults = (False, *_faults(spot, placed, lines))
+        if faults < least:
+            best, least = spot, faults
+        if not any(faults):
+            break
+    return best
+
+
+def _faults(
+    spot: LabelPosition, placed: Sequence[LabelPosition], lines: Sequence[Box]
+) -> tuple[bool, bool]:
+    """Return whether a leader crosses a label, and whether a label is on one of the lines."""
+    crossing = any(
+        spot.box.crossed(other.leader) or other.box.crossed(spot.leader) for other in placed
+    )
+    return crossing, any(spot.box.touches(line) for line in lines)
 
 
 def _around(x: float, y: float, width: float) -> Iterator[LabelPosition]:
@@ -96,4 +145,6 @@ def _around(x: float, y: float, width: float) -> Iterator[LabelPosition]:
                 left = x + reach if across > 0 else x - reach - width
             middle = y + down * (distance + LINE / 2 if across == 0 else distance * 0.9)
             box = Box(left, middle - LINE / 2, left + width, middle + LINE / 2)
-            yield LabelPosition(box, distance, "end" if across < 0 else "start")
+            end = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
+            leader = ((x, y), end) if distance >= LEADER else None
+            yield LabelPosition(box, "end" if across < 0 else "start", leader)

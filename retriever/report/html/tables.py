@@ -12,24 +12,26 @@ from retriever.formatting import (
     decimals,
     format_bytes,
     format_optional,
-    milliseconds,
     percentage,
-    seconds,
 )
 from retriever.report.headline import JOINED, needed, signed, verdict
-from retriever.report.html.cells import Better, Cell, Draw, Table, column
+from retriever.report.html.cells import MARKS, TONES, Better, Cell, Draw, Table, chance_of, column
+from retriever.report.html.pairs import pairs_table
 from retriever.report.lines import label_of
 
-MARKS = {"better": "▲", "worse": "▼", "not distinguishable": "≈"}
-TONES = {"better": "better", "worse": "worse", "not distinguishable": "same"}
 value_of = decimals(4)
+# One number of decimals in a column: 87.02 above 134.00.
+precise = decimals(2)
 
 
 def page_tables(comparison: ComparisonResults) -> dict[str, list[Table]]:
     """Return the tables of each section of the page, without empty ones."""
     parts = {
         "quality": [_quality(comparison), _losses(comparison)] if comparison.judged else [],
-        "chance": [_chance(comparison, measure) for measure in comparison.measures],
+        "chance": [
+            *(_chance(comparison, measure) for measure in comparison.measures),
+            *(pairs_table(comparison, measure) for measure in comparison.measures),
+        ],
         "cost": [_answering(comparison), _building(comparison)],
         "agreement": [_agreement(comparison)],
         "systems": [_systems(comparison)],
@@ -122,15 +124,11 @@ def _difference(difference: Difference) -> list[Cell]:
     return [
         Cell(signed(difference.mean, 4)),
         Cell(f"{signed(difference.low)} to {signed(difference.high)}"),
-        Cell(_chance_of(difference.p)),
-        Cell(_chance_of(difference.p_holm)),
+        Cell(chance_of(difference.p)),
+        Cell(chance_of(difference.p_holm)),
         Cell(f"{difference.wins} / {difference.ties} / {difference.losses}"),
         Cell(f"{MARKS[said]} {said}", note=needed(difference), tone=TONES[said], words=True),
     ]
-
-
-def _chance_of(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _answering(comparison: ComparisonResults) -> Table:
@@ -149,9 +147,9 @@ def _answering(comparison: ComparisonResults) -> Table:
 
 
 def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
-    medians = column([spread.p50 for spread in spreads], milliseconds, min)
+    medians = column([spread.p50 for spread in spreads], precise, min)
     return [
-        Cell(cell.text, cell.best, note=f"{milliseconds(s.p95)} / {milliseconds(s.p99)}")
+        Cell(cell.text, cell.best, note=f"{precise(s.p95)} / {precise(s.p99)}")
         for cell, s in zip(medians, spreads, strict=True)
     ]
 
@@ -159,8 +157,8 @@ def _spreads(spreads: Sequence[Spread]) -> list[Cell]:
 def _building(comparison: ComparisonResults) -> Table:
     priced = [(row, row.cost) for row in comparison.rows.values() if row.cost]
     lines: Sequence[tuple[str, Callable[[Cost], float | None], Draw, Better]] = (
-        ("Embedding, s", lambda cost: cost.embedding_seconds, seconds, min),
-        ("Indexing, s", lambda cost: cost.indexing_seconds, seconds, min),
+        ("Embedding, s", lambda cost: cost.embedding_seconds, precise, min),
+        ("Indexing, s", lambda cost: cost.indexing_seconds, precise, min),
         ("Documents/s", lambda cost: cost.documents_per_second, count, max),
         ("Tokens/s", lambda cost: cost.tokens_per_second, count, max),
         ("Memory, building", lambda cost: cost.building_memory, format_bytes, min),
@@ -226,11 +224,13 @@ def _alike(comparison: ComparisonResults, a: str, b: str) -> Cell:
 
 def _systems(comparison: ComparisonResults) -> Table:
     columns = ("Kind", "Family", "What it is", "Query words known", "Corpus words known")
+    judged = f"Judged@{comparison.k}"
     return Table(
         "What was compared",
-        [*columns, _recall(comparison)],
+        [*columns, _recall(comparison), judged],
         [(row.name, _attributes(row)) for row in comparison.rows.values()],
-        f"{_recall(comparison)}: the share of the exact top {comparison.k} that an index finds.",
+        f"{_recall(comparison)}: the share of the exact top {comparison.k} that an index finds. "
+        f"{judged}: the share of the top {comparison.k} that has a judgment.",
     )
 
 
@@ -239,4 +239,5 @@ def _attributes(row: Row) -> list[Cell]:
         *(Cell(text, words=True) for text in (row.kind, row.family, row.description)),
         *(Cell(percentage(known)) for known in (row.query_coverage, row.corpus_coverage)),
         Cell(format_optional(row.ann_recall, decimals(3))),
+        Cell(percentage(row.judged_share)),
     ]

@@ -1,4 +1,4 @@
-"""The `info` table of a collection, with one index per column."""
+"""The `info` table of a collection, with one index per column, and that of a tuned index."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from indexes.errors import pluralize, shown
 from retriever.formatting import first_names, format_bytes, percentage
+from retriever.indexing.builds import TuneReport
 from retriever.indexing.info import CollectionInfo, IndexInfo
 from retriever.indexing.runtimes import KIND as SENTENCE_MODELS
 
@@ -30,6 +31,28 @@ def info_table(info: CollectionInfo) -> Iterator[Table | Text]:
         yield _info_table(info.indexes[start : start + INDEXES_A_TABLE])
     if not info.indexes:
         yield Text("no index yet", style="dim")
+
+
+def tune_table(report: TuneReport) -> Iterator[Table | Text]:
+    """Yield what was chosen for an index, and a table of what it reaches and takes."""
+    chosen = ", ".join(f"{name} {value:g}" for name, value in report.search.items()) or "nothing"
+    yield Text(f"{report.name}: {report.factory}, searched with {chosen}")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("", justify="right")
+    table.add_row("recall@10 asked / reached", f"{report.asked:g} / {report.reached:.3f}")
+    for k, recall in report.recall.items():
+        table.add_row(f"recall@{k}", f"{recall:.3f}")
+    table.add_row("queries", f"{report.queries:,}")
+    table.add_row("a search alone, processor time", _milliseconds(report.latency))
+    table.add_row("searches a second, in batches", f"{report.throughput:,.0f}")
+    table.add_row("indexing took", f"{report.indexing_seconds:.2f} s")
+    table.add_row("index file on disk", format_bytes(report.size))
+    yield table
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1000 * seconds:.3f} ms"
 
 
 def _info_table(indexes: Sequence[IndexInfo]) -> Table:
@@ -103,6 +126,8 @@ SOME_INFO_LINES: Sequence[tuple[str, Callable[[IndexInfo], str]]] = (
     ),
     ("documents computed in", lambda index: _runtimes(index)[0]),
     ("queries computed in", lambda index: _runtimes(index)[1]),
-    ("recall@10 when built", lambda i: "" if i.recall is None else f"{i.recall:.3f}"),
+    ("recall@10 when built or tuned", lambda i: "" if i.recall is None else f"{i.recall:.3f}"),
+    ("recall@10 asked", lambda i: "" if i.recall_asked is None else f"{i.recall_asked:g}"),
+    ("a search took, processor time", lambda i: _milliseconds(i.search_seconds)),
     ("searched exactly, added later", lambda i: f"{i.tail:,}" if i.tail else ""),
 )

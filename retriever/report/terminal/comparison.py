@@ -65,6 +65,8 @@ def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
     judged, against = "judged " if comparison.judged else "", comparison.baseline
     queries = pluralize(len(comparison.queries), f"{judged}query", f"{judged}queries")
     marks = f"; ▲▼ significantly different from {against}" if against else ""
+    if comparison.pairs and not against:
+        marks = "; ▲▼ significantly different, of all pairs"
     title = f"{queries}, {comparison.environment['collection']}{marks}"
     tables = -(-len(names) // SYSTEMS_A_TABLE)
     for table in range(tables):
@@ -108,11 +110,15 @@ def _qualities(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[L
     if not comparison.judged:
         return
     lines = [_quality(rows, name, marked=bool(comparison.baseline)) for name in comparison.measures]
-    yield "quality (higher is better)", lines
+    shares = [row.judged_share for row in rows]
+    judged = NumberLine(f"judged@{comparison.k} (of the hits)", shares, percentage)
+    yield "quality (higher is better)", [*lines, *_any([judged])]
     measure = comparison.measure
     if comparison.baseline:
         heading = f"{label_of(measure)} against {comparison.baseline}"
         yield heading, list(_against([row.differences.get(measure) for row in rows]))
+    if comparison.pairs:
+        yield f"{label_of(measure)}, each minus the others", list(_pairs(comparison, rows))
     if any(row.exact_quality for row in rows):
         yield "lost by the index, not the model", list(_losses(comparison, rows))
 
@@ -122,6 +128,23 @@ def _quality(rows: Sequence[Row], measure: str, marked: bool) -> NumberLine:
     marks = [" " if difference is None else MARKS[verdict(difference)] for difference in found]
     values = [row.quality[measure] for row in rows]
     return NumberLine(label_of(measure), values, decimals(4), max, marks=marks)
+
+
+def _pairs(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[NumberLine]:
+    measure = comparison.measure
+    for other in comparison.rows:
+        pairs = [
+            None if row.name == other else comparison.difference_of(row.name, other, measure)
+            for row in rows
+        ]
+        values = [None if pair is None else pair[0] for pair in pairs]
+        yield NumberLine(f"minus {other}", values, signed(4), marks=[*map(_mark, pairs)])
+
+
+def _mark(pair: tuple[float, Difference] | None) -> str:
+    if pair is None or not pair[1].significant:
+        return " "
+    return MARKS["better" if pair[0] > 0 else "worse"]
 
 
 def _of(values: Sequence[object | None], name: str) -> list[Any]:
@@ -165,8 +188,11 @@ def _agreement(comparison: ComparisonResults, rows: Sequence[Row]) -> Iterator[N
         overlaps, rbo = _of(pairs, "overlap"), _of(pairs, "rbo")
         yield NumberLine(f"overlap@{k} / RBO with {other}", overlaps, decimals(2), extra=[rbo])
     recalls = [row.ann_recall for row in rows]
+    asked, reached = (_of([row.index for row in rows], name) for name in ("recall_asked", "recall"))
     lines = [
         NumberLine(f"ann_recall@{k} (of exact)", recalls, decimals(3), max),
+        NumberLine("... recall@10 asked when built", asked, decimals(3)),
+        NumberLine("... reached on its sample", reached, decimals(3)),
         NumberLine("query words known", [row.query_coverage for row in rows], percentage, max),
         NumberLine("corpus words known", [row.corpus_coverage for row in rows], percentage, max),
     ]

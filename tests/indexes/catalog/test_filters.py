@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.catalog.field_names import as_name, field_name, field_path
-from indexes.catalog.filter_sql import condition, values_of
+from indexes.catalog.filter_sql import any_document, condition, values_of
 from indexes.catalog.filters import (
     MOST_CONDITIONS,
     MOST_LEVELS,
@@ -78,6 +78,8 @@ def matches(db, metadatas, wanted):
     indexed = fill(db, metadatas, sorted(fields_of(wanted)))
     scanned = select(db, wanted, {})
     assert select(db, wanted, indexed) == scanned
+    if found := any_document(wanted, indexed):
+        assert db.execute(*found).fetchone() == (int(bool(scanned)),)
     return scanned
 
 

@@ -16,8 +16,8 @@ from tests.support.fresh import check_forked, lock_holder, printed_by
 from tests.support.toy import ids, refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
-SHIPPED = [migrations.FIRST, migrations.STALE, migrations.IMAGES]
-NEWER = "0004_notes"
+SHIPPED = [migrations.FIRST, migrations.STALE, migrations.IMAGES, migrations.SOURCES]
+NEWER = "0005_notes"
 
 
 def make(folder):
@@ -40,6 +40,7 @@ def newer(monkeypatch):
     steps(name=migrations.FIRST)(migrations.documents_embeddings_indexes)
     steps(name=migrations.STALE)(migrations.stale_passages)
     steps(name=migrations.IMAGES)(migrations.images)
+    steps(name=migrations.SOURCES)(migrations.sources_of_documents)
 
     @steps(name=NEWER)
     def notes(db):
@@ -92,6 +93,8 @@ def test_edits_before_the_update_are_missing_and_those_after_it_answer_by_their_
         # As the first version left it: with the old passage as a tombstone, and no more.
         db.execute("DROP TABLE stale")
         db.execute("DROP TABLE images")
+        db.execute("DROP TABLE members")
+        db.execute("DROP TABLE origins")
         db.execute("DELETE FROM _sqlite_migrations WHERE name > ?", [migrations.FIRST])
     assert ask(folder, STEPS) == [migrations.FIRST]
     check_works(folder)

@@ -9,7 +9,7 @@ import pytest
 from indexes.errors import BadRecordsError, InputError, MismatchError
 from indexes.vectors.faiss_engine.index import load
 from retriever import Collection, Document, HashingEmbedder
-from retriever.formats import documents
+from retriever.formats import row_documents
 from tests.support.toy import COMPASS, Axes, exactly, ids, pairs, refused, rounded
 
 BATCH = 1000
@@ -107,7 +107,7 @@ def file(tmp_path):
 @pytest.fixture
 def parsed():
     """A mock that parses files and counts them."""
-    with patch("retriever.formats.documents.read_rows", wraps=documents.read_rows) as mock:
+    with patch("retriever.formats.row_documents.open_rows", wraps=row_documents.open_rows) as mock:
         yield mock
 
 
@@ -116,13 +116,14 @@ def test_a_file_that_was_added_completely_is_not_read_again(collection, file, pa
     progress = []
     again = collection.add(file, progress=lambda *done: progress.append(done))
     assert (counts(again), parsed.call_count, progress) == ((0, 0, 3), 1, [(3, 3)])
-    # Of the same name: the name of a text is its id.
+    # A copy is another source, from which its documents are then, too.
     copy = file.parent / "copy" / file.name
     copy.parent.mkdir()
     copy.write_bytes(file.read_bytes())
     collection.close()
     with Collection.open(collection.path) as opened:
-        assert (counts(opened.add(copy)), parsed.call_count) == ((0, 0, 3), 1)
+        assert (counts(opened.add(copy)), parsed.call_count) == ((0, 0, 3), 2)
+        assert (counts(opened.add(copy)), parsed.call_count) == ((0, 0, 3), 2)
 
 
 def test_a_file_is_read_again_after_a_document_changed_or_was_deleted(collection, file, parsed):

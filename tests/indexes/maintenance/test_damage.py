@@ -42,7 +42,7 @@ def make_plain(folder):
     """60 documents: one edited, three deleted, one not embedded; flat and HNSW, a field indexed."""
     with Collection.create(folder) as collection:
         collection.index_fields("year")
-        collection.add(document(n) for n in range(60))
+        collection.add((document(n) for n in range(60)), source="made")
         collection.build("flat", HashingEmbedder(32))
         collection.build("graph", vectors="flat", ann="HNSW8")
         collection.delete(["doc-07", "doc-21", "doc-40"])
@@ -55,7 +55,7 @@ def make_split(folder):
     """20 documents in passages of eight words: two deleted, one not embedded."""
     with Collection.create(folder, split=Words(8, overlap=2)) as collection:
         collection.index_fields("year")
-        collection.add(document(n, words=30) for n in range(20))
+        collection.add((document(n, words=30) for n in range(20)), source="made")
         collection.build("flat", HashingEmbedder(32))
         collection.build("graph", vectors="flat", ann="HNSW8")
         collection.delete(["doc-03", "doc-11"])
@@ -119,6 +119,7 @@ def questions():
         "len": len,
         "documents": lambda c: list(c.documents()),
         "unknown_ids": lambda c: c.unknown_ids([f"doc-{n:02}" for n in range(70)]),
+        "sources": lambda c: c.sources(),
         "info": lambda c: dataclasses.replace(c.info(), catalog_size=0),
         "no such document": lambda c: c._store.corpus.document("doc-07x"),
     }

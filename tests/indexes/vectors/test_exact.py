@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from indexes.errors import InputError, MismatchError
-from indexes.neighbors import normalize_queries
+from indexes.neighbors import best, normalize_queries
 from indexes.vectors import exact
 from indexes.vectors.blocks import Block
+from indexes.vectors.faiss_engine import kernels
 from tests.support.toy import refused
 
 EAST = np.array([[1, 0]], np.float32)
@@ -178,6 +179,34 @@ def test_one_query_is_answered_as_in_a_batch_to_the_last_bit(case, k):
         assert (alone.keys.dtype, alone.scores.dtype) == (np.int64, np.float32)
         assert alone.keys.tolist() == together.keys[row : row + 1].tolist()
         assert alone.scores.tolist() == together.scores[row : row + 1].tolist()
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("numbers", [0, exact.FEW_NUMBERS])
+def test_the_best_of_candidates_are_those_of_a_sort_by_exact_score(
+    similarity, dtype, numbers, monkeypatch
+):
+    # `exact._best_of_few` answers one query with few candidates in fewer steps.
+    monkeypatch.setattr(exact, "FEW_NUMBERS", numbers)
+    monkeypatch.setattr(kernels, "DECODED_BYTES", 10_000)
+    random = np.random.default_rng(4)
+    rows = unit(random.standard_normal((300, 8)))[random.integers(200, size=300)].astype(dtype)
+    gapless, gaps = np.arange(100, 200), np.arange(200) * 3 + 250
+    blocks = [Block(gapless, rows[:100], similarity), Block(gaps, rows[100:], similarity)]
+    some = np.array([random.choice(1000, 90, replace=False) for _ in range(7)])
+    some[0, 5:] = some[1] = -1
+    queries = unit(random.standard_normal((7, 8))).astype(np.float32)
+    queries[2] = 0
+    expected = best(some, scores := exact.rescore(queries, some, blocks), 12)
+    known = np.isfinite(expected.scores) & queries.any(axis=1)[:, None]
+    for part in (slice(0, 7), *(slice(row, row + 1) for row in (0, 1, 3, 4, 5, 6))):
+        found = exact.best_among(queries[part], some[part], blocks, 12)
+        assert found.keys.tolist() == np.where(known, expected.keys, -1)[part].tolist()
+        there = known[part]
+        assert found.scores[there].tolist() == expected.scores[part][there].tolist()
+        assert np.isneginf(found.scores[~there]).all()
+    assert np.isfinite(scores).sum() > 100
 
 
 def test_float16_vectors_are_searched_to_their_own_precision():

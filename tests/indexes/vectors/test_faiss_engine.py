@@ -120,7 +120,9 @@ def test_an_index_that_cannot_be_built_or_read_again_is_refused(rows):
         ("PCA16,Flat", {}, 10, {"depth": 300}),
         ("SQ8", {"depth": 50}, 10, {"depth": 50}),
         ("Flat", {}, 10, {}),
-        ("HNSW32", {"efSearch": 16}, 500, {"efSearch": 16}),
+        ("HNSW32", {"efSearch": 16}, 10, {"efSearch": 16}),
+        ("HNSW32", {"efSearch": 16}, 500, {"efSearch": 1000}),
+        ("SQ8", {"depth": 50}, 100, {"depth": 300}),
         ("IVF256,SQ8", {"nprobe": 1, "efSearch": 16}, 10, {"nprobe": 1, "depth": 300}),
         ("IVF4,Flat", {"nprobe": 9}, 10, {"nprobe": 4}),
         ("PQ8x4fs,RFlat", {"k_factor": 2.5}, 10, {"k_factor": 2.5, "depth": 100}),
@@ -187,7 +189,7 @@ def test_a_file_with_no_index_or_another_one_is_damage(tmp_path, rows):
     path.write_bytes(b"not an index at all")
     refused(DamageError, "cannot be read", load, path, 32)
     write(build("Flat", 32, rows), path)
-    refused(DamageError, "32 wide; expected IndexIDMap2, 16 wide", load, path, 16)
+    refused(DamageError, "32 wide; expected IndexIDMap, 16 wide", load, path, 16)
 
 
 @pytest.mark.parametrize(

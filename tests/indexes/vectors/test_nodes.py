@@ -10,6 +10,7 @@ from indexes.vectors.blocks import Block
 from indexes.vectors.faiss_engine import index as faiss_engine
 from indexes.vectors.faiss_engine.factory import build
 from indexes.vectors.faiss_engine.index import load
+from indexes.vectors.nodes import duplicates
 from tests.support.laws import examples
 
 NOTHING = np.empty(0, np.int64)
@@ -85,3 +86,12 @@ def test_a_file_without_equal_vectors_is_as_before(tmp_path):
     with path.open("wb") as file:
         index.write(file.write)
     assert path.stat().st_size == len(faiss_engine.faiss.serialize_index(index._file))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_vectors_that_differ_in_their_last_number_only_are_no_duplicates(dtype):
+    vectors = np.ones((6, 101))
+    vectors[:, -1] = [1, 2, 3, 1, 2, 4]
+    further, owners = duplicates(in_blocks(vectors, dtype), np.array([3]))
+    assert further.tolist() == [7]
+    assert owners.tolist() == [1]

@@ -8,7 +8,15 @@ from indexes.catalog.records import EmbeddingRow, ShardRow
 from indexes.catalog.registry import gaps
 from indexes.errors import DamageError, InputError
 from indexes.storage.files import FileDigest
-from indexes.vectors.shards import ShardDraft, keys_of, mergeable, open_shard, pack_keys, rewritten
+from indexes.vectors.shards import (
+    MAPPED_FILES,
+    ShardDraft,
+    keys_of,
+    mergeable,
+    open_shard,
+    pack_keys,
+    rewritten,
+)
 from tests.support.toy import refused
 
 EMBEDDING = EmbeddingRow(1, "toy", {}, "toy", "f", 2, "float32")
@@ -63,6 +71,13 @@ def test_runs_to_merge_stop_at_gaps_boundaries_and_size():
     assert numbers == [[1, 2], [4, 5]]
     large = [shard(n, n, n + 1, rows=40 << 20) for n in (1, 2)]
     assert list(mergeable(large, set(), row_bytes=1)) == []
+
+
+def test_files_of_very_many_vectors_are_merged_until_all_can_be_mapped():
+    shards = [shard(n, n, n + 1, rows=64 << 20) for n in range(1, 1001)]
+    runs = mergeable(shards, set(), row_bytes=1)
+    assert sum(map(len, runs)) == 1000
+    assert 64 <= len(runs) <= MAPPED_FILES
 
 
 def test_runs_to_merge_cross_keys_without_a_passage():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from indexes.errors import InputError
 from indexes.neighbors import LONGEST
-from indexes.search.prefilter import AllowList, prefilter_of
+from indexes.search.prefilter import AllowList, KeySet, prefilter_of
 from indexes.vectors import exact
 from indexes.vectors.blocks import Block, join_small, live
 from indexes.vectors.faiss_engine.factory import build
@@ -82,7 +82,9 @@ def test_a_longer_vector_wins_by_dot_and_a_nearer_one_by_distance():
 
 def test_every_way_to_take_rows_of_a_block_keeps_its_similarity():
     block = Block(np.arange(6), np.arange(12, dtype=np.float32).reshape(6, 2), "dot")
-    few = prefilter_of([block], np.empty(0, np.int64), AllowList("", np.array([2, 3])), None).few
+    few = prefilter_of(
+        [block], np.empty(0, np.int64), AllowList("", KeySet.of(np.array([2, 3]))), None
+    ).few
     parts = [
         live(block, np.array([1])),
         live(block, np.empty(0, np.int64), step=2),

@@ -20,7 +20,7 @@ def test_add_prints_what_it_did(corpus):
         "0 new, 1 changed, 2 unchanged, 0 skipped; library/ has 3 documents\n"
     )
     assert objects(succeed("add", "library", "corpus.jsonl", "--json")) == [
-        {"new": 0, "changed": 0, "unchanged": 3, "skipped": 0, "documents": 3}
+        {"new": 0, "changed": 0, "unchanged": 3, "removed": 0, "skipped": 0, "documents": 3}
     ]
 
 
@@ -49,7 +49,8 @@ def test_add_takes_a_format_for_a_file_of_any_name(corpus):
     message = fail("add", "library", "corpus.dump")
     assert message.startswith("corpus.dump has the unknown extension '.dump'.")
     assert message.endswith(
-        "pass the format with --format (jsonl, csv, tsv, parquet, text, image)."
+        "pass the format with --format (jsonl, json, csv, tsv, parquet, xlsx, sqlite, text, "
+        "markdown, html, pdf, docx, image)."
     )
     assert "3 new" in succeed("add", "library", "corpus.dump", "--format", "jsonl")
     assert "1 new" in succeed("add", "library", "corpus.dump", "--format", "text")
@@ -107,7 +108,9 @@ def test_what_cannot_be_added_is_refused():
     message = fail("add", "thesis", "corpus.jsonl")
     assert "thesis/ is not a collection: it has no catalog.db" in message
     assert misuse("add", "library").startswith("Give SOURCES to add; only --index-field")
-    assert "'xml' is not one of 'jsonl', 'csv'" in misuse("add", "lib", "a.xml", "--format", "xml")
+    assert "'xml' is not one of 'jsonl', 'json', 'csv'" in misuse(
+        "add", "lib", "a.xml", "--format", "xml"
+    )
 
 
 def test_show_prints_documents(library):

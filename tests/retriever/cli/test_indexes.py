@@ -66,7 +66,7 @@ def test_an_index_that_cannot_be_built_is_refused(library, arguments, message):
 def test_build_needs_a_collection_a_valid_name_and_an_embedder_for_options(library):
     assert fail("build", library, "a/b", *HASHING).startswith("'a/b' cannot name")
     assert fail("build", "nowhere", "new").startswith("nowhere/ is not a collection")
-    assert misuse("build", library) == "Missing argument 'NAME'."
+    assert misuse("build", library) == "Name an index to build, or give --all."
     for name in ("floor", "new"):
         assert misuse("build", library, name, "-o", "dim", "16") == (
             "-o sets embedder options: give --embedder KIND:MODEL with it."

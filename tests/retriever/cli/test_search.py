@@ -138,11 +138,9 @@ def test_what_cannot_be_searched_is_refused(two):
     assert fail("search", two, "--queries", "none.txt").startswith("No file or folder 'none")
     unicode = fail("search", two, "\udcff", "-i", "floor")
     assert unicode.startswith("Text 0 is not valid Unicode")
-    assert misuse("search", two) == "Give a QUERY, or --image FILE, or --queries FILE."
-    assert (
-        misuse("search", two, "x", "--queries", "q")
-        == "Give a QUERY, or --image FILE, or --queries FILE."
-    )
+    one = "Give a QUERY, or --image, --queries or --vector with a FILE."
+    assert misuse("search", two) == one
+    assert misuse("search", two, "x", "--queries", "q") == one
     assert "0 is not in the range x>=1" in misuse("search", two, "x", "-k", "0")
 
 

@@ -173,3 +173,34 @@ def test_a_run_that_trec_cannot_hold_is_refused(collection, tmp_path):
     (tmp_path / "file").touch()
     message = "file/runs cannot be made: Not a directory."
     refused(InputError, message, write_runs, tmp_path / "file" / "runs")
+
+
+def test_the_judged_share_is_that_of_the_hits_with_any_grade(compass):
+    # `axes` finds four documents for q1, of which two have a grade; k counts, found or not.
+    qrels = {"q1": {"n": 1, "e": 0}}
+    made = compare(compass, ["axes"], {"q1": "north"}, qrels, k=4)
+    assert made.rows["axes"].judged_share == 0.5
+    assert compare(compass, ["axes"], {"q1": "north"}).rows["axes"].judged_share is None
+
+
+def test_systems_with_fewer_judged_hits_are_noted_where_irrelevant_documents_were_judged(compass):
+    runs = {"one": {"q1": ["n", "e"]}, "two": {"q1": ["u", "all"]}}
+    queries, options = {"q1": "north"}, {"k": 2, "runs": runs}
+    made = compare(compass, [], queries, {"q1": {"n": 1, "e": 0}}, **options)
+    (note,) = [note for note in made.notes if "judgment" in note]
+    assert note.startswith("Of the top 2, up to 100 % have a judgment, but fewer of two 0 %: hits")
+    made = compare(compass, [], queries, {"q1": {"n": 1, "e": 1}}, **options)
+    assert not any("judgment" in note for note in made.notes)
+
+
+def test_all_pairs_are_compared_on_request(compass):
+    queries, qrels = {"q1": "north", "q2": "up"}, {"q1": {"n": 1}, "q2": {"u": 1}}
+    asked = {"pairs": True, "measures": ["RR@10", "P@1"]}
+    made = compare(compass, ["axes", "half"], queries, qrels, **asked)
+    assert {pair: list(of) for pair, of in made.pairs.items()} == {
+        ("axes", "half"): ["RR@10", "P@1"]
+    }
+    mean = made.rows["half"]["P@1"] - made.rows["axes"]["P@1"]
+    assert made.difference_of("half", "axes", "P@1")[0] == mean
+    assert "P@1" in json.loads(made.to_json().splitlines()[0])["pairs"]["half"]
+    assert compare(compass, ["axes", "half"], queries, qrels).pairs == {}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from indexes.errors import InputError
-from retriever.evaluation.significance import FLIPS, RESAMPLES, differences, holm
+from retriever.evaluation.significance import FLIPS, RESAMPLES, all_pairs, differences, holm
 from tests.support.toy import exactly, refused
 
 # Multiples of 1/64 add up without rounding; so few of them give many ties.
@@ -273,3 +273,31 @@ def test_values_that_are_not_finite_and_a_negative_seed_are_refused(value):
     message = "System 's' has the value .* for query 'b'; expected a"
     refused(InputError, message, differences, zeros, {"s": values})
     refused(InputError, "The seed is -1; expected 0 or more", compare, [1.0], seed=-1)
+
+
+PAIRED = {
+    "a": {f"q{n}": n / 10 for n in range(8)},
+    "b": {f"q{n}": n / 10 + 0.1 for n in range(8)},
+    "c": {f"q{n}": (n % 3) / 2 for n in range(8)},
+}
+
+
+def test_pairs_are_the_differences_of_each_two_corrected_over_all():
+    found = all_pairs(PAIRED)
+    assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
+    corrected = holm([one.p for one in found.values()])
+    assert [one.p_holm for one in found.values()] == corrected
+    for (first, second), one in found.items():
+        (alone,) = differences(PAIRED[second], {first: PAIRED[first]}).values()
+        assert replace(one, p_holm=alone.p_holm) == alone
+    # b is better on all of 8 queries: two of 2^8 patterns are as far, times three pairs.
+    assert found["a", "b"].p_holm == pytest.approx(3 * 2 / 2**8)
+
+
+def test_pairs_need_two_systems_with_the_same_queries():
+    with pytest.raises(InputError, match="two systems"):
+        all_pairs({"a": PAIRED["a"]})
+    with pytest.raises(InputError, match="has no value for query"):
+        all_pairs({"a": PAIRED["a"], "b": {"q1": 1.0}})
+    with pytest.raises(InputError, match="seed is -1"):
+        all_pairs(PAIRED, seed=-1)

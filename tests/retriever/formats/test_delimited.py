@@ -18,6 +18,7 @@ from retriever.formats import (
     read_records,
     write_queries,
 )
+from retriever.formats.columns.check import requires
 from retriever.formats.delimited import read_delimited
 from retriever.formats.writing import delimited_line
 from tests.support.commands import invoke
@@ -186,7 +187,7 @@ def rows_of(raw, delimiter):
     lines = lines or [line for line in re.split(rb"(?<=\n)", raw.encode()) if line]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FileNote)
-        rows = list(read_delimited(lines, "f", delimiter, (("id",), ("text",))))
+        rows = list(read_delimited(lines, "f", delimiter, requires((("id",), ("text",)))))
     return [
         (int(place.rpartition(":")[2]), None if isinstance(row, BadRecord) else row)
         for place, row in rows

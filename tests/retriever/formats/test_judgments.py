@@ -213,7 +213,7 @@ nonsense
         (InputError, "holds no queries", "q.jsonl", ""),
         (InputError, "holds no queries", "q.txt", "\n"),
         (InputError, "holds no queries", "q.csv", "id,text"),
-        (FileFormatError, "has no column 'text'", "q.csv", "id,query\n"),
+        (FileFormatError, "has no column of texts", "q.csv", "id,year\n"),
         (FileFormatError, r"Known extensions: .*\.trec, .*each also with \.gz", "q.doc", "x"),
     ],
 )

@@ -102,12 +102,15 @@ function drawControls() {
 
 function drawBars() {
   const gaps = data.queries.map((query) => [query, gapOf(query)]).filter(([, gap]) => gap != null);
-  $('differences').hidden = !(judged && several && state.a !== state.b && gaps.length);
-  if ($('differences').hidden) return;
+  $('compared').hidden = !(judged && several && state.a !== state.b && gaps.length);
+  if ($('compared').hidden) return;
   const measure = data.measures[state.measure];
   gaps.sort((one, two) => two[1] - one[1]);
   $('differences-title').textContent = `${measure}: ${nameA()} minus ${nameB()}, query by query`;
   drawDifferences($('bars'), gaps, nameA(), nameB(), measure, goTo);
+  $('scatter-title').textContent = `${measure}: ${nameB()} against ${nameA()}`;
+  const pairs = gaps.map(([query]) => [query, valueOf(query, state.a), valueOf(query, state.b)]);
+  drawScatter($('points'), pairs, nameA(), nameB(), measure, goTo);
 }
 
 function valuesOf(query) {
@@ -222,6 +225,7 @@ function onTheme() {
 function start() {
   $('theme').hidden = false;
   nameTheme();
+  document.querySelectorAll('main .scroll').forEach(offerTable);
   prefersDark.addEventListener('change', nameTheme);
   $('theme').addEventListener('click', onTheme);
   if (!data.queries.length || !data.systems.length) return;

@@ -223,7 +223,7 @@ def test_runs_alone_or_nothing_make_a_page_without_costs_and_plots():
     made = compared([row("a", 1.0, "run", "run")], {"a": {"q": 1.0}}, {"a": {"q": ["d"]}}, queries)
     html = page(made)
     assert sections(html) == ["quality", "explorer", "certificate"]
-    assert "<svg" not in html
+    assert re.findall(r'<title id="(\w+)-wide-title"', html) == ["depth"]
     empty = page(compared([], {}, {}, []))
     assert sections(empty) == ["explorer", "certificate"]
     assert "Nothing was compared." in empty
@@ -347,3 +347,26 @@ def test_the_page_is_written_completely_or_not_at_all(tmp_path):
     assert (tmp_path / "page.html").read_text("utf-8") == page(made)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     refused(InputError, "cannot be written", write_page, made, tmp_path / "none" / "page.html")
+
+
+def test_the_page_has_a_table_of_all_pairs_with_both_signs():
+    sure = difference(0.25, 0.1, 0.4, 0.01)
+    made = only(three(), "bm25", "glove")
+    html = page(replace(made, pairs={("bm25", "glove"): {"nDCG@10": sure}}))
+    assert lines(html, "nDCG@10, all pairs: row minus column") == [
+        "bm25 · glove",
+        "bm25 · - · +0.250|▲ p 0.010|better, row minus column",
+        "glove · −0.250|▼ p 0.010|worse, row minus column · -",
+    ]
+    assert "all pairs" not in page(made)
+
+
+def test_numbers_of_a_column_have_as_many_decimals():
+    made = three()
+    slow = replace(made.rows["minilm"], latency=latency(134.2), cost=cost(134.26))
+    html = page(replace(made, rows=made.rows | {"minilm": slow}))
+    rows = tables(html)["Answering: one query alone, milliseconds, p50 / p95 / p99"]
+    shown = ["".join(cells["All"].itertext()) for cells in rows.values()]
+    assert shown == ["1.002.00 / 4.00", "0.100.20 / 0.40", "134.20268.40 / 536.80"]
+    built = tables(html)["Building and keeping"]["minilm"]["Embedding, s"]
+    assert "".join(built.itertext()) == "134.26"

@@ -1,17 +1,21 @@
 import re
 import xml.etree.ElementTree as ET
-from itertools import combinations, pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retriever.evaluation.depths import quality_by_depth
 from retriever.evaluation.results import Query
+from retriever.report.html.curves import Curve, curves_plot
+from retriever.report.html.drawing import PlotTexts, px
 from retriever.report.html.page import page
 from retriever.report.html.plot_labels import Box, cut, place, text_width
-from retriever.report.html.plots import PlotTexts, Point, Strip, points_plot, strips_plot
+from retriever.report.html.plots import Point, Strip, points_plot, strips_plot
 from retriever.report.html.scales import Scale
-from tests.support.samples import compared, latency, row, three
+from tests.support.samples import compared, latency, row, three, unjudged
 
 TEXTS = PlotTexts("key", "A title", "A description", "cost", "quality")
 
@@ -94,6 +98,18 @@ def test_a_label_is_right_of_its_point_left_where_there_is_no_room_or_absent():
 PLACES = st.tuples(st.floats(24, 276), st.floats(24, 176))
 
 
+def test_a_label_is_not_put_on_the_line_of_the_front_where_there_is_another_place():
+    (spot,) = place([((100, 100), "abc")], FRAME, [Box(100, 100, 300, 100)])
+    assert spot.box.right == 90
+
+
+def test_no_leader_crosses_a_label_where_there_is_another_place():
+    at = [((150, 100), "a system"), ((150, 118), "a second"), ((150, 82), "a third")]
+    spots = place([*at, ((150, 100), "another"), ((150, 100), "a last one")], FRAME)
+    assert any(spot.leader for spot in spots)
+    assert not any(a.box.crossed(b.leader) for a, b in permutations(spots, 2))
+
+
 @given(st.lists(st.tuples(PLACES, st.text(max_size=20)), max_size=30))
 def test_labels_never_overlap_each_other_or_the_frame(labels):
     boxes = [spot.box for spot in place(labels, FRAME) if spot]
@@ -140,13 +156,23 @@ def test_a_plot_has_an_accessible_title_and_description():
 def test_an_interval_is_a_line_with_a_dot():
     strips = [Strip("a", "+0.1", "better", -1, 0, 3), Strip("b", "", "same", 1, 2, 3)]
     narrow, _ = drawings(strips_plot(strips, TEXTS, zero=True))
-    # From -1 to 3 is from 32 to 288: 64 a unit.
+    at = Scale.over([-1, 3], 32, 278 - text_width("+0.1"))
     first, second = with_class(narrow, "thin")
-    assert (first.get("x1"), first.get("x2"), second.get("x1")) == ("32", "288", "160")
-    assert [dot.get("cx") for dot in with_class(narrow, "dot")] == ["96", "224"]
+    assert [first.get("x1"), first.get("x2"), second.get("x1")] == [px(at(x)) for x in (-1, 3, 1)]
+    assert [dot.get("cx") for dot in with_class(narrow, "dot")] == [px(at(0)), px(at(2))]
     (zero,) = with_class(narrow, "zero")
-    assert zero.get("x1") == "96"
+    assert zero.get("x1") == px(at(0))
     assert "tone-better" in first.get("class")
+
+
+def test_values_of_strips_are_right_of_the_frame_at_the_height_of_their_lines():
+    strips = [Strip("a", "+0.1", "better", -1, 0, 3), Strip("b", "−0.2", "same", 1, 2, 3)]
+    narrow, _ = drawings(strips_plot(strips, TEXTS))
+    (base,) = with_class(narrow, "base")
+    for text, dot in zip(with_class(narrow, "value"), with_class(narrow, "dot"), strict=True):
+        assert (text.get("x"), text.get("text-anchor")) == ("312", "end")
+        assert 312 - text_width(text.text) > float(base.get("x2"))
+        assert float(text.get("y")) == float(dot.get("cy")) + 4
 
 
 def plot_of(html, name):
@@ -160,7 +186,7 @@ def test_times_are_drawn_as_quantiles():
     svg = plot_of(page(compared([system], {"a": {"q": 1.0}}, {}, queries)), "times")
     assert "a: median 51, 95 % within 96" in svg
     (box,) = with_class(ET.fromstring(svg), "thick")
-    scale = Scale.over([6, 100], 32, 288, log=True)
+    scale = Scale.over([6, 100], 32, 278 - text_width("51.00 ms"), log=True)
     assert [float(box.get(x)) for x in ("x1", "x2")] == [round(scale(26), 1), round(scale(76), 1)]
 
 
@@ -168,3 +194,30 @@ def test_the_differences_to_the_baseline_are_drawn_with_their_verdicts():
     svg = plot_of(page(three()), "chance")
     assert "glove −0.250 (−0.400 to −0.100), worse" in svg
     assert "minilm +0.125 (−0.050 to +0.300), not distinguishable" in svg
+
+
+def test_a_curve_passes_its_values_and_is_named_at_its_end():
+    curves = [Curve("a", "static", [0.1, 0.2, 0.4]), Curve("b", "static", [0.1, 0.3, 0.4])]
+    narrow, _ = drawings(curves_plot([1, 10, 100], curves, TEXTS))
+    a, b = with_class(narrow, "curve")
+    xs, ys = Scale.over([1, 100], 50, 286 - text_width("a")), Scale.over([0.1, 0.4], 204, 36)
+    middle = (xs(1) + xs(100)) / 2
+    places = [(xs(1), ys(0.1)), (middle, ys(0.2)), (xs(100), ys(0.4))]
+    assert a.get("d") == "M" + "L".join(f"{px(x)},{px(y)}" for x, y in places)
+    # Two of one family have lines of their own, and their names are a line apart.
+    assert (a.get("stroke-dasharray"), b.get("stroke-dasharray")) == (None, "6 3")
+    names = [text for text in with_class(narrow, "label") if text.text in "ab"]
+    assert float(names[1].get("y")) - float(names[0].get("y")) >= 15
+
+
+def test_the_curve_of_the_page_is_the_measure_at_other_cutoffs():
+    found = quality_by_depth(three())
+    assert (found.family, found.cutoffs) == ("nDCG", [1, 2, 3])
+    # bm25 has the only relevant document of one of two queries at rank 1.
+    assert found.values["bm25"][0] == 0.5
+    assert "At k = 3: bm25" in plot_of(page(three()), "depth")
+
+
+def test_measures_without_a_cutoff_have_no_curve():
+    assert quality_by_depth(replace(three(), measures=["AP"])) is None
+    assert quality_by_depth(unjudged()) is None

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from indexes.errors import FileFormatError
 
 # Each entry is one required column, under any of its names.
 Required = Sequence[Sequence[str]]
+# Called with the name of a table and its column names, before its first row is read.
+Check = Callable[[str, Sequence[str]], None]
+
+
+def requires(columns: Required) -> Check:
+    """Return the check that a table has required columns, and no column name twice."""
+    return lambda name, found: check_columns(name, found, columns)
 
 
 def check_columns(name: str, columns: Sequence[str], required: Required) -> None:
@@ -26,3 +33,19 @@ def one_of(names: Sequence[str]) -> str:
     """Return the names quoted and joined: `'_id', 'doc_id' or 'id'`."""
     quoted = [f"'{name}'" for name in names]
     return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+
+
+class Header:
+    """The column names of a table, kept when its reader has read them; None before.
+
+    In a table that is `loose` a text of digits may be kept as a number, cell by cell.
+    """
+
+    def __init__(self, *, loose: bool = False) -> None:
+        self.names: tuple[str, ...] | None = None
+        self.loose = loose
+
+    def __call__(self, name: str, columns: Sequence[str]) -> None:
+        """Take the column names; one that is repeated is a `FileFormatError`."""
+        check_columns(name, columns, ())
+        self.names = tuple(filter(None, columns))

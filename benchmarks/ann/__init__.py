@@ -1,0 +1,1 @@
+"""Approximate search against hnswlib, usearch and FAISS's HNSW, side by side."""

@@ -1,0 +1,136 @@
+"""Sources added completely: records inserted or updated, and what is gone from them removed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from indexes.catalog.corpus import Corpus, possible_ids
+from indexes.catalog.database import CHOSEN, Catalog
+from indexes.catalog.origins import outside
+from indexes.errors import BadRecord, EmptySourceError, shown
+from indexes.ingest.batches import KEPT_BAD_RECORDS, IngestBatches
+from indexes.ingest.sources import KnownSources, Source
+from indexes.ingest.upsert import Added, Spans, Upsert
+from indexes.neighbors import Keys
+from indexes.progress import Progress
+
+NONE = np.empty(0, np.int64)
+
+
+@dataclass
+class Sync:
+    """One call with all records of some sources; the caller holds the writer's lock.
+
+    Sources are read one after another. A document that is gone from one stays as long as another
+    has it, in this call or before. Nothing is removed before all are read, and then at once.
+    """
+
+    catalog: Catalog
+    corpus: Corpus
+    spans: Spans | None
+    skip_bad: bool
+    copy_images: bool
+    allow_empty: bool
+    progress: Progress
+    added: Added = field(default_factory=Added)
+
+    def __post_init__(self) -> None:
+        self._known = KnownSources(self.catalog)
+        self._settled: set[int] = set()  # documents of the sources that were read until now
+        self._written: set[int] = set()
+        self._gone: dict[str, Keys] = {}
+        self._complete: list[tuple[bytes | None, bytes | None, int]] = []
+
+    def run(self, sources: Sequence[Source]) -> Added:
+        """Add what the sources have, and remove what they have no more.
+
+        Raises:
+            BadRecordsError: some records cannot be used and `skip_bad` is false; nothing was
+                removed.
+            EmptySourceError: a source has no record, but documents; nothing was removed.
+        """
+        for source in sources:
+            fingerprint = source.fingerprint()
+            members = self.corpus.origins.members(source.name)
+            count = self._known.count(fingerprint)
+            if count is None or self._has_written(members):
+                count, present = self._read(source, members)
+                # Computed again: a file may have been changed while it was read.
+                now = None if count is None else source.fingerprint()
+            else:
+                present, now = members, fingerprint
+                self._total(Added(unchanged=count))
+            self._complete.append((fingerprint, now, count or 0))
+            if len(sources) > 1:
+                self._settled.update(present.tolist())
+        self._remove()
+        self._known.remember(self._complete)
+        return self.added
+
+    def _has_written(self, members: Keys) -> bool:
+        """Return whether this call has changed a document of some source."""
+        return bool(self._written) and not self._written.isdisjoint(members.tolist())
+
+    def _read(self, source: Source, members: Keys) -> tuple[int | None, Keys]:
+        """Add a source's records; return their number, None if some were bad, and its documents."""
+        upsert = Upsert(
+            self.catalog, self.spans, copy_images=self.copy_images, settled=self._settled
+        )
+        origins = self.corpus.origins
+        ingest = IngestBatches(upsert, [source], origins, self.skip_bad, self.progress)
+        present = [NONE]
+        for batch in ingest.batches():
+            pending = ingest.diff(batch)
+            with self.catalog.writing() if pending.writes else contextlib.nullcontext():
+                ingest.apply(pending)
+            present += [pending.present(), np.array(pending.held, np.int64)]
+            self._written.update(pending.written())
+        if not ingest.count and len(members) and not self.allow_empty:
+            raise EmptySourceError(
+                f"{shown(source.name)} has no documents now, and had {len(members):,} before: "
+                "nothing was removed. Look at it; if it is right, allow it (--allow-empty)."
+            )
+        self._total(ingest.added())
+        there = np.sort(np.concatenate(present))
+        gone = outside(members, there)
+        if "" in ingest.bad_ids:
+            # Any of those that did not come may be one whose id could not be read.
+            self._total(Added(kept=len(gone)))
+        else:
+            self._gone[source.name] = outside(gone, self._numbers(ingest.bad_ids))
+        return (None if ingest.total_bad else ingest.count), there
+
+    def _numbers(self, doc_ids: Sequence[str]) -> Keys:
+        """Return the numbers of the documents of some ids that have one."""
+        sql = f"SELECT document FROM documents WHERE doc_id IN {CHOSEN}"
+        rows = self.catalog.rows(sql, [possible_ids(doc_ids)]) if doc_ids else []
+        return np.sort(np.array(rows, np.int64).reshape(-1))
+
+    def _remove(self) -> None:
+        """Remove what is gone from its source, and of that from the corpus what no other has."""
+        gone = {name: numbers for name, numbers in self._gone.items() if len(numbers)}
+        if not gone:
+            return
+        with self.catalog.writing():
+            for name, numbers in gone.items():
+                self.corpus.origins.remove(name, numbers)
+            left = self.corpus.origins.without(np.concatenate([NONE, *gone.values()]))
+            self._total(Added(removed=self.corpus.delete_numbers(left)))
+
+    def _total(self, more: Added) -> None:
+        total = self.added
+        skipped: tuple[BadRecord, ...] = (*total.skipped, *more.skipped)[:KEPT_BAD_RECORDS]
+        self.added = replace(
+            total,
+            new=total.new + more.new,
+            changed=total.changed + more.changed,
+            unchanged=total.unchanged + more.unchanged,
+            skipped=skipped,
+            skipped_total=total.skipped_total + more.skipped_total,
+            removed=total.removed + more.removed,
+            kept=total.kept + more.kept,
+        )

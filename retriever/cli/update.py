@@ -1,0 +1,292 @@
+"""`update`, `watch`: a collection kept up to date with its sources, once or as they change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from retriever.cli.documents import FORMATS, LISTED
+from retriever.cli.options import as_json, library
+from retriever.cli.output import print_json, progress_bar
+
+if TYPE_CHECKING:
+    from indexes.ingest.upsert import Added
+    from retriever.collection import Collection
+    from retriever.indexing.builds import BuildReport
+    from retriever.updates import BuildAllReport, BuildFailure, UpdateReport
+
+# Single records or documents failed; all else was done.
+PARTIAL = 3
+
+wait = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for another process that writes to LIBRARY.",
+)
+format_option = click.option(
+    "--format", "format_", type=click.Choice(FORMATS), help="Format of the sources."
+)
+
+
+@click.command(short_help="Bring documents and all indexes up to date with their sources.")
+@library
+@click.argument("sources", nargs=-1, required=True)
+@format_option
+@click.option(
+    "--image",
+    metavar="FIELD",
+    help="The field with the path of a document's image, relative to the file.",
+)
+@click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY.")
+@click.option(
+    "--source", metavar="NAME", help="Know the sources by this name; - needs one, paths have one."
+)
+@click.option(
+    "--allow-empty",
+    is_flag=True,
+    help="Delete all documents of a source that is missing or has none any more.",
+)
+@wait
+@as_json
+@click.pass_context
+def update(
+    ctx: click.Context,
+    library: Path,
+    sources: tuple[str, ...],
+    format_: str | None,
+    image: str | None,
+    copy_images: bool,
+    source: str | None,
+    allow_empty: bool,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Bring the collection LIBRARY up to date with SOURCES, then all its indexes.
+
+    Documents that SOURCES have are added or changed, those that are gone from SOURCES are deleted,
+    and others stay: a document is known by the source that it came from. Bad records are skipped
+    and listed. Run it again as often as you like: it does only what is left to do.
+
+    Exits with 0 if all was done, with 3 if single records or documents failed and all else was
+    done, and with 1 if an index could not be built, or nothing was done. Without a terminal, each
+    line on stderr starts with the time.
+    """
+    from retriever.collection import Collection
+    from retriever.records import update_record
+
+    with _logged_errors(ctx), Collection.open(library) as collection:
+        with progress_bar("updating") as progress:
+            report = collection.update(
+                *sources,
+                format=format_,
+                image=image,
+                copy_images=copy_images,
+                source=source,
+                allow_empty=allow_empty,
+                wait=wait,
+                progress=progress,
+                tell=log_part,
+            )
+        documents = len(collection)
+    if as_json:
+        print_json(update_record(report, documents))
+    else:
+        click.echo(summary(library, report, documents))
+    ctx.exit(0 if report.ok else PARTIAL if report.is_partial else 1)
+
+
+@contextmanager
+def _logged_errors(ctx: click.Context) -> Iterator[None]:
+    """Log an error with the time, and exit; to a terminal it is printed as that of any command."""
+    from indexes.errors import RetrieverError
+    from retriever.advice import command_of
+
+    try:
+        yield
+    except RetrieverError as error:
+        if sys.stderr.isatty():
+            raise
+        step = f" Run: {command_of(error.next_step)}" if error.next_step else ""
+        log(f"Error: {error}{step}")
+        ctx.exit(1)
+
+
+def log(text: str) -> None:
+    """Print a line to stderr, after the time unless that is a terminal."""
+    from retriever.report.terminal.escape import one_line
+
+    now = "" if sys.stderr.isatty() else f"{datetime.now().astimezone().isoformat('T', 'seconds')} "
+    click.echo(f"{now}{one_line(text)}", err=True)
+
+
+def log_part(part: Added | BuildReport | BuildFailure) -> None:
+    """Log one step of an update."""
+    from indexes.ingest.upsert import Added
+    from retriever.updates import BuildFailure
+
+    if isinstance(part, Added):
+        for record in part.skipped[:LISTED]:
+            log(f"skipped {record}")
+        if part.skipped_total > LISTED:
+            log(f"skipped {part.skipped_total - LISTED:,} more")
+        if part.kept:
+            log(f"kept {part.kept:,} that did not come: the ids of skipped records are unknown")
+        log(_counts(part))
+    elif isinstance(part, BuildFailure):
+        log(f"{part.name}: {part.why}")
+    else:
+        for text in part.notes:
+            log(f"{part.name}: note: {text}")
+        log(
+            f"{part.name}: {part.embedded:,} embedded in {part.embedding_seconds:.1f} s, "
+            f"{part.already:,} already in the index, indexed in {part.indexing_seconds:.2f} s"
+        )
+
+
+def _counts(added: Added) -> str:
+    return (
+        f"{added.new:,} new, {added.changed:,} changed, {added.removed:,} removed, "
+        f"{added.unchanged:,} unchanged, {added.skipped_total:,} skipped"
+    )
+
+
+def summary(library: Path, report: UpdateReport, documents: int) -> str:
+    """Return one line on an update."""
+    from indexes.errors import pluralize
+
+    has = f"{library}/ has {pluralize(documents, 'document')}"
+    return f"{_counts(report.added)}; {_fresh(report.built)}; {has}"
+
+
+def _fresh(built: BuildAllReport) -> str:
+    from indexes.errors import pluralize
+
+    total = len(built.indexes) + len(built.failures)
+    return f"{len(built.indexes):,} of {pluralize(total, 'index', 'indexes')} up to date"
+
+
+def build_all(library: Path, as_json: bool) -> int:
+    """Bring every index up to date, and print; return the exit code."""
+    from retriever.collection import Collection
+    from retriever.records import build_all_record
+
+    with Collection.open(library) as collection, progress_bar("building") as progress:
+        built = collection.build_all(progress=progress, tell=log_part)
+    if as_json:
+        print_json({"ok": built.ok, **build_all_record(built)})
+    else:
+        click.echo(_fresh(built))
+    return 0 if built.ok else PARTIAL if built.is_partial else 1
+
+
+@click.command(short_help="Update a collection whenever folders change.")
+@library
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@format_option
+@click.option(
+    "--quiet",
+    type=click.FloatRange(min=0.01),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Update once nothing has changed for so long.",
+)
+@wait
+def watch(
+    library: Path, folders: tuple[Path, ...], format_: str | None, quiet: float, wait: float
+) -> None:
+    """Update the collection LIBRARY whenever FOLDERS change, until stopped (Ctrl-C, SIGTERM).
+
+    Does what `retriever update LIBRARY FOLDERS` does: once at the start, and then when changes
+    have been followed by a quiet time. A failure is logged, and tried again at the next change.
+    """
+    from indexes.errors import RetrieverError
+    from retriever.collection import Collection
+
+    changes = _changes(library, folders, quiet)
+    with Collection.open(library) as collection, _until_stopped():
+        for _ in changes:
+            try:
+                _update_once(collection, library, folders, format_, wait)
+            except (RetrieverError, OSError) as error:
+                log(f"Error: {error}")
+    log("stopped")
+
+
+def _update_once(
+    collection: Collection,
+    library: Path,
+    folders: tuple[Path, ...],
+    format_: str | None,
+    wait: float,
+) -> None:
+    report = collection.update(*folders, format=format_, wait=wait, tell=log_part)
+    log(summary(library, report, len(collection)))
+
+
+def _changes(library: Path, folders: tuple[Path, ...], quiet: float) -> Iterator[object]:
+    """Yield once when watching has begun, and then after each change and a quiet time."""
+    from indexes.errors import InputError
+
+    try:
+        import watchfiles
+    except ImportError:
+        raise InputError(
+            "Watching needs watchfiles, which is not installed. "
+            "Run: pip install 'retriever-compare[watch]'"
+        ) from None
+
+    milliseconds = max(1, round(quiet * 1000))
+    watched = watchfiles.watch(
+        *folders,
+        watch_filter=_filter(library, folders),
+        step=milliseconds,
+        debounce=LONGEST_QUIET * milliseconds,
+        rust_timeout=milliseconds,
+        yield_on_timeout=True,
+        ignore_permission_denied=True,
+    )
+    # What changes during an update is noted meanwhile, and comes next.
+    return (changed for number, changed in enumerate(watched) if changed or not number)
+
+
+# As long as changes go on, an update is put off for at most so many quiet times.
+LONGEST_QUIET = 30
+
+
+def _filter(library: Path, folders: tuple[Path, ...]) -> Callable[[object, str], bool]:
+    """Return whether a change concerns the folders: not the collection, nor a hidden file."""
+    own, roots = library.resolve(), [folder.resolve() for folder in folders]
+
+    def concerns(_: object, changed: str) -> bool:
+        path = Path(changed).resolve()
+        if path.is_relative_to(own):
+            return False
+        root = next((root for root in roots if path.is_relative_to(root)), None)
+        return root is None or not any(
+            part.startswith(".") for part in path.relative_to(root).parts
+        )
+
+    return concerns
+
+
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """End the block at Ctrl-C or SIGTERM; what was committed is kept."""
+    import signal
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,44 @@
+"""Indexes whose best documents a model ranks, for one comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from retriever.collection import Collection
+from retriever.indexing.info import IndexInfo, cascade_info
+from retriever.indexing.reranker_pool import RERANKER, reranker_record
+from retriever.rerankers.registry import load_reranker, parse_reranker
+from retriever.search.fusion import cascade_definition
+from retriever.search.reranking import reranked
+from retriever.search.retriever import Retriever
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """Indexes with their best documents ranked by a model, and the definition of that."""
+
+    retrievers: Sequence[Retriever] = ()
+    first: Sequence[str] = ()
+    definition: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, collection: Collection, retrievers: Sequence[Retriever], by: str | None, depth: int
+    ) -> Reranked:
+        """Load the model `by`, such as `cross-encoder:MODEL`; nothing is reranked without one."""
+        if by is None:
+            return cls()
+        reranker = load_reranker(parse_reranker(by, {}))
+        kept = {RERANKER: reranker_record(reranker, collection.path)}
+        return cls(
+            [reranked(one, reranker, depth) for one in retrievers],
+            [one.name for one in retrievers],
+            {**cascade_definition(depth=depth), **kept},
+        )
+
+    def infos(self, known: Mapping[str, IndexInfo]) -> dict[str, IndexInfo]:
+        """Return what is known of them, by name."""
+        pairs = zip(self.retrievers, self.first, strict=True)
+        return {r.name: cascade_info(r.name, known[f], self.definition) for r, f in pairs}

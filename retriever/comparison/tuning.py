@@ -1,0 +1,224 @@
+"""Tune the weights of a fusion on training queries, and look at the test queries once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexes.errors import InputError
+from indexes.images import Image
+from retriever.collection import Collection
+from retriever.comparison.test_set import TestSet
+from retriever.evaluation.inputs import GivenQrels
+from retriever.evaluation.measures import canonical, evaluate, means, trec_order
+from retriever.evaluation.measures import drop_self as without_self
+from retriever.formatting import first_names
+from retriever.search.fusion import Fusion
+from retriever.search.queries import Query, query_text
+
+# Shares that a part may have of all weights.
+STEPS = 20
+# A gain that is smaller is a rounding difference.
+LEAST_GAIN = 1e-9
+# Rounds over all parts; the search ends earlier when one brings nothing.
+MOST_ROUNDS = 20
+
+Shares = tuple[float, ...]
+Ranking = Mapping[str, Sequence[tuple[str, float]]]
+
+
+@dataclass(frozen=True)
+class TunedFusion:
+    """Weights of the parts of a fusion, in their order, which sum up to 1.
+
+    `train` and `test` are the values of `measure` before (with the fusion's own weights) and after;
+    `test` is None without test queries. `tried` counts the weights that were evaluated on the
+    training queries; the test queries were evaluated with two: those before and those chosen.
+    """
+
+    name: str
+    parts: Sequence[str]
+    measure: str
+    before: Shares
+    weights: Shares
+    train: tuple[float, float]
+    test: tuple[float, float] | None
+    tried: int
+    notes: Sequence[str] = field(default=())
+
+    @property
+    def weighted_parts(self) -> Sequence[str]:
+        """The parts with their weights, as `build --fuse` takes them: `bm25=0.35`."""
+        pairs = zip(self.parts, self.weights, strict=True)
+        return [f"{part}={weight:g}" for part, weight in pairs]
+
+    def save(self, collection: Collection, name: str) -> None:
+        """Name a fusion with these weights, and the method, k and depth of the one tuned.
+
+        Errors as in `Collection.fuse`.
+        """
+        options = collection.index_info(self.name).options
+        collection.fuse(
+            name,
+            self.parts,
+            method=options["fuse"],
+            weights=self.weights,
+            rrf_k=options["rrf_k"],
+            depth=options["depth"],
+        )
+
+
+def tune_fusion(
+    collection: Collection,
+    name: str,
+    train_queries: Mapping[Any, str | Image],
+    train_qrels: GivenQrels,
+    test_queries: Mapping[Any, str | Image] | None = None,
+    test_qrels: GivenQrels | None = None,
+    *,
+    measure: str = "nDCG@10",
+    drop_self: bool = False,
+) -> TunedFusion:
+    """Find the weights of a fusion with the highest mean of a measure over training queries.
+
+    Coordinate search from the fusion's own weights: each part in turn gets the best of the shares
+    0.05 to 0.95, the others keep their proportions, until a round brings nothing. For two parts
+    these are all weights in steps of 0.05. Of equal weights those found first stay. The method, k
+    and depth of the fusion stay as they are; nothing is written: `Collection.fuse` with the weights
+    does that.
+
+    Raises:
+        InputError: `name` is no fusion; a query, by its id or its text, is in both sets; or as
+            `compare`.
+        UnknownNameError: an unknown index or measure.
+    """
+    info = collection.index_info(name)
+    if "fuse" not in info.options:
+        raise InputError(f"'{name}' is no fusion, which alone has weights to tune.")
+    if (test_queries is None) != (test_qrels is None):
+        raise InputError("A test needs both queries and judgments.")
+    train = _JudgedRuns.of(collection, name, train_queries, train_qrels, measure, drop_self)
+    test = None
+    if test_queries is not None and test_qrels is not None:
+        test = _JudgedRuns.of(collection, name, test_queries, test_qrels, measure, drop_self)
+        _check_disjoint(train.test_set.queries, test.test_set.queries)
+    before = _normal(info.options["weights"])
+    chosen, tried = _search(train, before)
+    return TunedFusion(
+        name=name,
+        parts=info.parts,
+        measure=train.measure,
+        before=before,
+        weights=chosen,
+        train=(train.quality(before), train.quality(chosen)),
+        test=(test.quality(before), test.quality(chosen)) if test else None,
+        tried=tried,
+        notes=(*train.test_set.notes, *(test.test_set.notes if test else ())),
+    )
+
+
+def _check_disjoint(train: Mapping[str, Query], test: Mapping[str, Query]) -> None:
+    ids = [query_id for query_id in test if query_id in train]
+    texts = {_words(query) for query in train.values()}
+    same = ids or [query_id for query_id, query in test.items() if _words(query) in texts]
+    if same:
+        what = "ids" if ids else "texts"
+        raise InputError(
+            f"Training and test queries have {len(same):,} {what} in common: {first_names(same)}. "
+            "Weights that were tuned on test queries say nothing about others: split them."
+        )
+
+
+def _words(query: Query) -> str:
+    if isinstance(query, Image):
+        return f"image {query.checksum}"
+    return " ".join(query_text(query).casefold().split())
+
+
+def _search(train: _JudgedRuns, start: Shares) -> tuple[Shares, int]:
+    """Return the best weights found, and how many were evaluated."""
+    known = {start: train.quality(start)}
+    best = start
+    for _ in range(MOST_ROUNDS):
+        before = known[best]
+        for part in range(len(start)):
+            for step in range(1, STEPS):
+                one = _with_share(best, part, step / STEPS)
+                if one not in known:
+                    known[one] = train.quality(one)
+                if known[one] > known[best] + LEAST_GAIN:
+                    best = one
+        if known[best] <= before + LEAST_GAIN:
+            break
+    return best, len(known)
+
+
+def _normal(weights: Sequence[float]) -> Shares:
+    """Return weights that sum up to 1, rounded so that equal ones are known again."""
+    return tuple(round(weight / sum(weights), 6) for weight in weights)
+
+
+def _with_share(weights: Shares, part: int, share: float) -> Shares:
+    rest = sum(weights) - weights[part]
+    return _normal(
+        [share if at == part else weight / rest * (1 - share) for at, weight in enumerate(weights)]
+    )
+
+
+@dataclass(frozen=True)
+class _JudgedRuns:
+    """The answers of the parts of a fusion to judged queries, each found once."""
+
+    test_set: TestSet
+    fusion: Fusion
+    rankings: Sequence[Ranking]
+
+    @classmethod
+    def of(
+        cls,
+        collection: Collection,
+        name: str,
+        queries: Mapping[Any, Query],
+        qrels: GivenQrels,
+        measure: str,
+        drops: bool,
+    ) -> _JudgedRuns:
+        info = collection.index_info(name)
+        options = info.options
+        fusion = Fusion(
+            options["fuse"], tuple(options["weights"]), options["rrf_k"], options["depth"]
+        )
+        test_set = TestSet.of(collection, queries, qrels, measures=[measure], k=10, drop_self=drops)
+        rankings = [
+            collection.retriever(part).run(test_set.queries, fusion.depth).ranking
+            for part in info.parts
+        ]
+        return cls(test_set, fusion, rankings)
+
+    @property
+    def measure(self) -> str:
+        """The measure by its canonical name."""
+        return canonical(self.test_set.measures[0])
+
+    def quality(self, weights: Shares) -> float:
+        """Return the mean of the measure with these weights."""
+        fusion = Fusion(self.fusion.method, weights, self.fusion.rrf_k, self.fusion.depth)
+        fused = {query: self._fused(fusion, query) for query in self.test_set.queries}
+        kept = without_self(fused) if self.test_set.drops else fused
+        cut = {query: hits[: self.test_set.depth] for query, hits in kept.items()}
+        return means(evaluate(cut, self.test_set.qrels, [self.measure]))[self.measure]
+
+    def _fused(self, fusion: Fusion, query: str) -> list[tuple[str, float]]:
+        """Return the fused hits of one query, best first; as `FusedFinder`, but by document id."""
+        totals: dict[str, float] = {}
+        for part, ranking in enumerate(self.rankings):
+            hits = ranking[query]
+            scores: NDArray[np.float64] = np.array([[score for _, score in hits]], np.float64)
+            shares = fusion.values(scores, part)[0].tolist() if hits else []
+            for (doc_id, _), share in zip(hits, shares, strict=True):
+                totals[doc_id] = totals.get(doc_id, 0.0) + share
+        return trec_order(list(totals.items()))

@@ -1,0 +1,1 @@
+"""Collections and vectors in and out: export, copies, searches by given vectors."""

@@ -1,0 +1,143 @@
+"""Types of the columns of delimited files, decided by all values of a column."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexes.errors import BadRecord
+from retriever.formats.columns.guess import shown
+from retriever.formats.columns.values import plain
+
+AUTO, TEXT = "auto", "text"
+KINDS = (AUTO, TEXT)
+
+# JSON's numbers: "007", "1_000" and "1,5" are something else. A filter compares 64 bits exactly.
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,300})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+_SMALLEST, _LARGEST = -(2**63), 2**63 - 1
+_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})|([0-9]{4})/([0-9]{2})/([0-9]{2})")
+_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+    r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
+
+
+@dataclass
+class ColumnTypes:
+    """What the columns of a table hold: `take` every row, then `convert` each.
+
+    A column holds numbers, booleans, dates or times if all of its cells do that are not empty, and
+    else text. Numbers are those of JSON, whole ones of at most 64 bits; others, such as `007`,
+    `1_000`, `nan` and `inf`, are text. Dates are `2020-01-31` or `2020/01/31` and become ISO text;
+    times of ISO 8601 become ISO text, all in UTC if all have an offset, and are text if only some
+    have one. Space around a cell does not count.
+    """
+
+    _kinds: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, str] | BadRecord]) -> ColumnTypes:
+        """Return the types of the columns of all rows."""
+        found = cls()
+        for row in rows:
+            if not isinstance(row, BadRecord):
+                found.take(row)
+        return found
+
+    def take(self, row: Mapping[str, str]) -> None:
+        """Leave to each column the types that its cell in `row` has, too."""
+        for name, cell in row.items():
+            kinds = self._kinds.get(name)
+            if kinds is None:
+                kinds = list(_READERS)
+            elif not kinds:
+                continue
+            text = cell.strip()
+            self._kinds[name] = [kind for kind in kinds if _READERS[kind](text) is not None]
+
+    def convert(self, row: Mapping[str, str], texts: Iterable[str]) -> dict[str, Any]:
+        """Return a row with the values of its columns; those in `texts` stay text."""
+        return {
+            name: _READERS[kinds[0]](cell.strip())
+            if (kinds := self._kinds.get(name)) and name not in texts
+            else cell
+            for name, cell in row.items()
+        }
+
+    def said(self, texts: Iterable[str]) -> str:
+        """Return which columns are read as what, without `texts`; "" if all are text."""
+        columns: dict[str, list[str]] = {}
+        for name, kinds in self._kinds.items():
+            if kinds and name not in texts:
+                columns.setdefault(_NOUNS[kinds[0]], []).append(shown(name))
+        parts = [f"{', '.join(names)} as {noun}" for noun, names in columns.items()]
+        return f"read {'; '.join(parts)}." if parts else ""
+
+
+def _number(text: str) -> int | float | None:
+    if _WHOLE.fullmatch(text):
+        number = int(text)
+        return number if _SMALLEST <= number <= _LARGEST else None
+    if not _DECIMAL.fullmatch(text) or re.fullmatch("-?[0-9]+", text):
+        return None
+    value = float(text)
+    return value if abs(value) != float("inf") else None
+
+
+def _boolean(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.lower())
+
+
+def _day(text: str) -> str | None:
+    found = _DAY.fullmatch(text)
+    if not found:
+        return None
+    try:
+        year, month, day = (int(part) for part in found.groups() if part)
+        return datetime.date(year, month, day).isoformat()
+    except ValueError:
+        return None
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    if not _TIME.fullmatch(text):
+        return None
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _local(text: str) -> str | None:
+    """Return a date or a time without an offset as ISO text."""
+    moment = _moment(text)
+    if moment is None:
+        return _day(text)
+    return plain(moment) if moment.tzinfo is None else None
+
+
+def _utc(text: str) -> str | None:
+    """Return a time with an offset as ISO text in UTC."""
+    moment = _moment(text)
+    return plain(moment) if moment is not None and moment.tzinfo is not None else None
+
+
+# By preference.
+_READERS: dict[str, Callable[[str], Any]] = {
+    "number": _number,
+    "boolean": _boolean,
+    "day": _day,
+    "local": _local,
+    "utc": _utc,
+}
+_NOUNS = {
+    "number": "numbers",
+    "boolean": "booleans",
+    "day": "dates",
+    "local": "times",
+    "utc": "times in UTC",
+}

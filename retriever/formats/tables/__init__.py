@@ -1,0 +1,1 @@
+"""Tables in formats of other programs: Parquet and data frames, spreadsheets, SQLite."""

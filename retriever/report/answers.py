@@ -1,0 +1,41 @@
+"""Answers to many queries as the lines of a file: a TREC run, or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from indexes.errors import InputError
+from retriever.formats.runs import run_lines
+from retriever.formats.writing import delimited_line
+from retriever.search.results import Hits
+
+# By index, the hits of each query id.
+Answers = Mapping[str, Mapping[str, Hits]]
+COLUMNS = ("query_id", "index", "rank", "doc_id", "score", "title", "text")
+
+
+def trec_lines(answers: Answers) -> Iterator[str]:
+    """Return the lines of a TREC run of one index, which is its tag.
+
+    Raises:
+        InputError: several indexes answered, or an id does not fit its column.
+    """
+    if len(answers) != 1:
+        raise InputError(
+            f"A TREC run is of one system, and {len(answers)} indexes answered: "
+            f"{', '.join(answers)}. Choose one with -i."
+        )
+    ((name, found),) = answers.items()
+    run = {query_id: [(hit.doc_id, hit.score) for hit in hits] for query_id, hits in found.items()}
+    return run_lines(run, name)
+
+
+def csv_lines(answers: Answers) -> Iterator[str]:
+    """Yield a header and a line for each hit, cells quoted as in RFC 4180 where needed."""
+    yield delimited_line(COLUMNS, ",")
+    for name, found in answers.items():
+        for query_id, hits in found.items():
+            for hit in hits:
+                # float(), because NumPy scalars print their type.
+                cells = (query_id, name, str(hit.rank), hit.doc_id, repr(float(hit.score)))
+                yield delimited_line((*cells, hit.title, hit.text), ",")

@@ -1,0 +1,1 @@
+"""Exports for papers: tables in LaTeX and Markdown, and plots that stand alone."""

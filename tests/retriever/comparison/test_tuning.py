@@ -1,0 +1,74 @@
+"""Tuning of fusion weights: what it finds, that it is what `compare` computes, what it refuses."""
+
+import pytest
+
+from indexes.errors import InputError
+from retriever import compare
+from retriever.comparison.tuning import tune_fusion
+from tests.support.toy import refused
+
+# `axes` answers both queries, `half` only the second.
+TRAIN = ({"t1": "north", "t2": "up"}, {"t1": {"n": 1}, "t2": {"u": 1}})
+TEST = ({"q1": "east", "q2": "north east"}, {"q1": {"e": 1}, "q2": {"n": 1}})
+MEASURE = "RR@10"
+
+
+@pytest.fixture(params=["rrf", "minmax"])
+def fused(compass, request):
+    compass.build("bm25", lexical=True)
+    compass.fuse("fused", ["half", "axes", "bm25"], method=request.param, weights=[8, 1, 1])
+    return compass
+
+
+def test_values_before_and_after_are_those_that_compare_computes(fused):
+    found = tune_fusion(fused, "fused", *TRAIN, *TEST, measure="MRR@10")
+    found.save(fused, "tuned")
+    for (queries, qrels), values in ((TRAIN, found.train), (TEST, found.test)):
+        made = compare(fused, ["fused", "tuned"], queries, qrels, measures=[MEASURE])
+        expected = [row[MEASURE] for row in made.rows.values()]
+        assert list(values) == pytest.approx(expected)
+    assert (found.measure, found.parts) == (MEASURE, ("half", "axes", "bm25"))
+    assert sum(found.weights) == pytest.approx(1)
+    options = fused.index_info("tuned").options
+    before = fused.index_info("fused").options
+    assert options["weights"] == list(found.weights)
+    assert {**options, "weights": 0} == {**before, "weights": 0}
+
+
+def test_the_training_measure_never_falls(fused):
+    found = tune_fusion(fused, "fused", *TRAIN, measure=MEASURE)
+    before, after = found.train
+    assert after >= before
+    assert found.test is None
+    assert found.tried > 19
+
+
+def test_a_bad_part_loses_its_weight(compass):
+    compass.fuse("fused", ["half", "axes"], method="minmax", weights=[9, 1])
+    found = tune_fusion(compass, "fused", {"t": "north"}, {"t": {"n": 1}}, measure=MEASURE)
+    assert found.before == (0.9, 0.1)
+    assert found.train[1] == 1.0
+    assert found.weights[1] >= found.before[1]
+
+
+def test_two_parts_are_searched_whole(compass):
+    compass.fuse("fused", ["half", "axes"])
+    assert tune_fusion(compass, "fused", *TRAIN).tried == 19
+
+
+@pytest.mark.parametrize(
+    ("queries", "says"),
+    [
+        ({"t1": "another", "q2": "east"}, "1 ids in common: t1"),
+        ({"q1": "NORTH ", "q2": "east"}, "1 texts in common: q1"),
+    ],
+)
+def test_test_queries_that_are_training_queries_are_refused(fused, queries, says):
+    qrels = {query_id: {"e": 1} for query_id in queries}
+    refused(InputError, says, tune_fusion, fused, "fused", *TRAIN, queries, qrels)
+
+
+def test_only_a_fusion_has_weights(compass):
+    compass.cascade("cascade", "half", "axes")
+    for name in ("axes", "cascade"):
+        refused(InputError, f"'{name}' is no fusion", tune_fusion, compass, name, *TRAIN)
