@@ -51,7 +51,7 @@ def library_of(command: click.Command, args: Sequence[str]) -> str | None:
     """Return the word in the place of LIBRARY; None without one."""
     names = [one.name for one in command.params if isinstance(one, click.Argument)]
     words = _words(command, args) if LIBRARY in names else None
-    return None if not words else words[names.index(LIBRARY) : names.index(LIBRARY) + 1][0]
+    return next(iter(words[names.index(LIBRARY) :]), None) if words else None
 
 
 def is_collection(path: str | Path) -> bool:

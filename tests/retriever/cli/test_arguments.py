@@ -40,6 +40,13 @@ def completed(*words, default="home"):
         ("info", "home"),
         ("info nowhere", "nowhere"),
         ("compare --queries q", "home --queries q"),
+        ("compare library nowhere", "library nowhere"),
+        ("build --all", "home --all"),
+        ("update notes", "home notes"),
+        ("export words words.npy", "home words words.npy"),
+        ("copy backup", "home backup"),
+        ("rename words letters", "home words letters"),
+        ("tune words", "home words"),
         ("evaluate run --qrels q", "run --qrels q"),
         ("search -- -k", "home -- -k"),
         ("search kitten --wrong", "kitten --wrong"),
@@ -53,6 +60,8 @@ def test_library_may_be_left_out_where_there_is_a_default(given, expected):
 def test_without_a_default_nothing_is_left_out():
     assert completed("search", "kitten", default=None) == ["kitten"]
     assert "Missing argument 'LIBRARY'" in misuse("info")
+    assert "Missing argument 'LIBRARY'" in misuse("train", "glove")
+    assert "Missing argument 'LIBRARY...'" in misuse("compare", "--queries", "q")
 
 
 def test_a_long_query_is_no_folder():
@@ -72,6 +81,9 @@ def test_a_default_that_starts_with_a_hyphen_is_no_option():
         ("show cat.txt library", "show library cat.txt"),
         ("train library glove words", "train glove library words"),
         ("add cat.txt library", "add library cat.txt"),
+        ("update cat.txt library", "update library cat.txt"),
+        ("tune words library", "tune library words"),
+        ("rename words library letters", "rename library words letters"),
     ],
 )
 def test_swapped_arguments_are_said_with_the_right_command(given, corrected):
@@ -83,6 +95,7 @@ def test_swapped_arguments_are_said_with_the_right_command(given, corrected):
 
 def test_a_folder_that_is_to_be_made_is_not_swapped_with_a_source():
     assert completed("add", "new", "library", default=None) == ["new", "library"]
+    assert completed("copy", "new", "library", default=None) == ["new", "library"]
 
 
 def test_a_failure_says_which_library_was_taken(monkeypatch):
