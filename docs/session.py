@@ -1,6 +1,7 @@
-"""The shell session in README.md: run, and written back with its real output.
+"""The shell sessions of pages: run, and written back with their real output.
 
-`python -m docs.session` rewrites it; `tests/docs/test_readme.py` compares all but times.
+`python -m docs.session` rewrites them; `tests/docs/` compares all but times. The sessions of a page
+are one: they run in one folder, from the first to the last.
 """
 
 from __future__ import annotations
@@ -13,27 +14,27 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/apps.md", "docs/research.md", "docs/operations.md")
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
 
 
-def session_of(readme: str) -> str:
-    """Return the console block of a page."""
-    found = BLOCK.search(readme)
-    if found is None:
-        raise SystemExit("README.md has no console block")
-    return found[0]
+def renewed(page: str) -> str:
+    """Run the sessions of a page in a fresh folder, and return the page with their output."""
+    folder = Path(tempfile.mkdtemp())
+    return BLOCK.sub(lambda block: _run(block[0], folder), page)
 
 
-def run(session: str) -> str:
-    """Run the same commands in a fresh folder, and return them with their output.
+def _run(session: str, folder: Path) -> str:
+    """Run the same commands in a folder, and return them with their output.
 
     `cat FILE` shows the content that the file is created with.
     """
-    folder = Path(tempfile.mkdtemp())
     output = []
     for command, printed in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE):
         if command.startswith("cat "):
-            (folder / command.removeprefix("cat ")).write_text(printed)
+            path = folder / command.removeprefix("cat ")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(printed)
             output.append(f"$ {command}\n{printed}")
         else:
             output.append(f"$ {command}\n{_printed(command, folder)}")
@@ -51,14 +52,14 @@ def _printed(command: str, folder: Path) -> str:
         text=True,
         check=False,
     )
-    return "\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n"
+    return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 
 
 def main() -> None:
-    """Write the session back into README.md."""
-    page = ROOT / "README.md"
-    text = page.read_text()
-    page.write_text(BLOCK.sub(lambda block: run(block[0]), text))
+    """Write the sessions back into the pages."""
+    for name in PAGES:
+        page = ROOT / name
+        page.write_text(renewed(page.read_text()))
 
 
 if __name__ == "__main__":

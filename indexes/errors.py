@@ -21,10 +21,11 @@ collection is the next step, `next_step` says which; the command line adds the c
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -201,11 +202,23 @@ def first_of(names: Sequence[str], most: int, show: Callable[[str], str] = str) 
     return ", ".join(map(show, names[:most])) + more
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question, after a space, that names what a mistyped name resembles; or nothing.
+
+    Case does not count. At most two names are returned, the most similar one first.
+    """
+    names = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), list(names), n=2, cutoff=0.7)
+    return f" Did you mean {' or '.join(repr(names[one]) for one in near)}?" if near else ""
+
+
 def unknown_name(
     kind: str, name: str, place: str, known: Sequence[str], *, more: bool = False
 ) -> UnknownNameError:
     """Return the error for a name that `place` lacks; with `more`, `known` are only some names."""
-    return UnknownNameError(f"No {kind} '{name}' in {place}. {_has(known, more)}")
+    # Ids differ by a number more often than by a slip.
+    similar = "" if kind == "document" else did_you_mean(name, known)
+    return UnknownNameError(f"No {kind} '{name}' in {place}. {_has(known, more)}{similar}")
 
 
 def unknown_names(

@@ -18,6 +18,10 @@ from tests.support.laws import FAST
 from tests.support.toy import ANIMALS, COMPASS, HALF, Axes
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# The settings of whoever runs the tests have no effect on them.
+os.environ["XDG_CONFIG_HOME"] = os.devnull
+for variable in ("LIBRARY", "INDEX", "K", "PROGRESS", "COLOR"):
+    os.environ.pop(f"RETRIEVER_{variable}", None)
 
 # What `make test-fast` leaves out: by path, or by a fixture that loads a model.
 MARKED = {

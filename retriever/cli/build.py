@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from retriever.cli.completion import embedder_specs, fusion_methods
 from retriever.cli.options import (
     POSITIVE,
     as_json,
@@ -17,7 +18,7 @@ from retriever.cli.options import (
     library,
     recall,
 )
-from retriever.cli.output import note, print_json, progress_bar
+from retriever.cli.output import SETTINGS, note, print_json, progress_bar
 from retriever.cli.update import build_all
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from retriever.indexing.info import IndexInfo
 
 
-@click.command()
+@click.command(short_help="Build or update an index, a fusion, or a reranking.")
 @library
 @click.argument("name", required=False)
 @click.option("--all", "all_", is_flag=True, help="Bring every index up to date.")
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     "--embedder",
     "spec",
     metavar="KIND:MODEL",
-    help="static:MODEL, contextual:MODEL, elmo:FOLDER, hashing.",
+    shell_complete=embedder_specs,
+    help="static:MODEL, contextual:MODEL, elmo:FOLDER, hashing; see `retriever embedders`.",
 )
 @embedder_options("batch_size 64")
 @index_option("--vectors", help="Share the vectors of this index; nothing is embedded.")
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--method",
+    shell_complete=fusion_methods,
     help="For --fuse: rrf, reciprocal rank fusion (default), or minmax, the mean of scaled scores.",
 )
 @click.option("--rrf-k", type=float, help="For --method rrf: the k of 1 / (k + rank). Default: 60.")
@@ -169,12 +172,12 @@ def build(
             if combination:
                 report = combination.build(collection, name)
             else:
+                # A name without a colon may be that of an index, without options.
+                declared = queries_by if source and queries_by and ":" in queries_by else None
                 # The storage type is an option of the index, not of the embedder.
-                dtype = dict(options).get("dtype")
+                chosen = _with_settings(declared or spec, options)
                 with progress_bar(f"building {name}") as progress:
-                    # A name without a colon may be that of an index, without options.
-                    declared = queries_by if source and queries_by and ":" in queries_by else None
-                    own = _embedder(declared or spec, options)
+                    own = _embedder(declared or spec, chosen)
                     report = collection.build(
                         name,
                         None if declared else own,
@@ -182,7 +185,7 @@ def build(
                         lexical=lexical,
                         ann=ann,
                         recall=recall,
-                        dtype=dtype,
+                        dtype=chosen.get("dtype"),
                         language=language,
                         stopwords=stopwords,
                         k1=k1,
@@ -216,11 +219,27 @@ def build(
     note(*report.notes, *index_notes(index, library, split=several))
 
 
-def _embedder(spec: str | None, options: Iterable[tuple[str, str]]) -> Embedder | None:
+def _with_settings(spec: str | None, given: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return the options given, and those of the settings that are not given; say the latter."""
+    settings = click.get_current_context().meta.get(SETTINGS)
+    if spec is None or settings is None:
+        return dict(given)
+    from indexes.errors import shown
+    from retriever.cli.running.embedder_options import checked_options
+
+    options: dict[str, Any] = dict(given)
+    for name, one in checked_options(settings, spec).items():
+        if name not in options:
+            options[name] = one.value
+            note(f"{name} is {one.value} ({shown(one.source)})")
+    return options
+
+
+def _embedder(spec: str | None, options: Mapping[str, Any]) -> Embedder | None:
     """Load the embedder of `--embedder` with the options that are its own; None without one."""
     from retriever.embedders import load_embedder, parse_spec
 
-    own = {option: value for option, value in options if option != "dtype"}
+    own = {option: value for option, value in options.items() if option != "dtype"}
     if own and spec is None:
         raise click.UsageError("-o sets embedder options: give --embedder KIND:MODEL with it.")
     return load_embedder(parse_spec(spec, own)) if spec else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OUTPUT = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(short_help="Run queries on several indexes; show quality, speed and size.")
 @click.argument(
     "library", metavar="LIBRARY...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )

@@ -1,16 +1,37 @@
-"""`completion`: print the shell script that completes commands, options and index names."""
+"""`completion`: print the shell script that completes commands, options, and their values.
+
+The functions here return values to complete. They run at each press of the key: names that change
+seldom are written down, with a test that compares them, and nothing loads a model library.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import click
 from click.shell_completion import get_completion_class
 
+from retriever.cli.output import TYPED
+from retriever.cli.running.settings import EMBEDDERS
 
-@click.command()
+METHODS = ("rrf", "minmax")
+# The families of ir_measures that people use, at their usual cutoffs.
+FAMILIES, CUTOFFS = ("nDCG", "R", "RR", "P", "AP"), (5, 10, 100)
+MEASURES = (
+    *(f"{family}@{cutoff}" for family in FAMILIES for cutoff in CUTOFFS),
+    *("AP", "RR", "Rprec", "Bpref", "Success@1", "Success@5", "Judged@10"),
+)
+DTYPES = ("float32", "float16")
+
+
+@click.command(short_help="Print the completion script for a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script for SHELL.
+
+    It completes commands, options, names of indexes, kinds and options of embedders, methods and
+    measures.
 
     \b
       bash: eval "$(retriever completion bash)" in ~/.bashrc
@@ -21,3 +42,51 @@ def completion(ctx: click.Context, shell: str) -> None:
     if script is None or ctx.parent is None:
         raise click.ClickException(f"No completion for {shell}.")
     click.echo(script(ctx.parent.command, {}, "retriever", "_RETRIEVER_COMPLETE").source())
+
+
+def embedder_specs(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `--embedder` with the kinds; a model follows the colon."""
+    specs = [kind if kind == "hashing" else f"{kind}:" for kind in EMBEDDERS]
+    return _starting(specs, incomplete)
+
+
+def embedder_kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a kind of embedder."""
+    return _starting(EMBEDDERS, incomplete)
+
+
+def fusion_methods(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `--method`."""
+    return _starting(METHODS, incomplete)
+
+
+def measure_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `-m`, in any case."""
+    return [name for name in MEASURES if name.lower().startswith(incomplete.lower())]
+
+
+def embedder_option(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `-o NAME VALUE`: options of the chosen embedder, then the values of true or false.
+
+    Without `--embedder`, no option is known.
+    """
+    typed = ctx.meta.get(TYPED, ())
+    spec = ctx.params.get("spec")
+    if not typed or not isinstance(spec, str):
+        return []
+    from retriever.embedders.registry import KINDS, describe_embedder
+
+    kind = spec.partition(":")[0]
+    if kind not in KINDS:
+        return []
+    options = {one.name: one for one in describe_embedder(kind).options}
+    if typed[-1] in parameter.opts:
+        return _starting([*options, "dtype"], incomplete)
+    if typed[-1] == "dtype":
+        return _starting(DTYPES, incomplete)
+    is_boolean = typed[-1] in options and options[typed[-1]].type.startswith("true or false")
+    return _starting(("true", "false"), incomplete) if is_boolean else []
+
+
+def _starting(names: Sequence[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]

@@ -12,7 +12,7 @@ from retriever.cli.output import note, print_parts, progress_bar
 CONTRASTS = 2
 
 
-@click.command()
+@click.command(short_help="Index 350 news stories in three ways and compare the results.")
 @click.argument(
     "folder", default="retriever-demo", type=click.Path(path_type=Path, file_okay=False)
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from retriever.training.distillation import DistillReport
 
 
-@click.command()
+@click.command(short_help="Distill an index's embedder into a table of token vectors.")
 @library
 @click.argument("name")
 @index_option("--teacher", required=True, help="Index with the embedder to distill.")

@@ -23,7 +23,7 @@ LISTED = 10
 NAMED = 3
 
 
-@click.command()
+@click.command(short_help="Add documents to a collection; create it if needed.")
 @library
 @click.argument("sources", nargs=-1)
 @click.option(
@@ -192,7 +192,7 @@ def skipped_notes(added: Added) -> list[str]:
     return notes
 
 
-@click.command()
+@click.command(short_help="Show documents by their ids.")
 @library
 @click.argument("doc_ids", nargs=-1, required=True)
 @as_json
@@ -216,7 +216,7 @@ def show(library: Path, doc_ids: tuple[str, ...], as_json: bool) -> None:
                 click.echo(f"\n{printable(document.text)}\n" if document.text else "")
 
 
-@click.command()
+@click.command(short_help="Delete documents from a collection and all its indexes.")
 @library
 @click.argument("doc_ids", nargs=-1)
 @click.option("--ids", "file", metavar="FILE", help="File with one id per line; - for stdin.")

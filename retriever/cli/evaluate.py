@@ -8,7 +8,7 @@ from retriever.cli.options import as_csv, as_json, drop_self, measures, qrels
 from retriever.cli.output import note, print_parts
 
 
-@click.command()
+@click.command(short_help="Evaluate TREC runs of any system; no collection is needed.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @qrels(required=True)
 @measures()

@@ -19,7 +19,7 @@ LISTS = ("text", "ids", "jsonl", "csv")
 WIDTH = 60
 
 
-@click.command("list")
+@click.command("list", short_help="List documents, with their titles and metadata.")
 @library
 @where
 @click.option("--fields", help="Metadata to show, such as year,author.name; commas between them.")
@@ -99,7 +99,7 @@ def _value(metadata: Mapping[str, Any], path: Sequence[str]) -> Any:
     return value
 
 
-@click.command()
+@click.command(short_help="Write documents, or the vectors of an index, to files.")
 @library
 @click.argument(
     "output", nargs=-1, required=True, metavar="[INDEX] OUTPUT", shell_complete=index_names
@@ -141,7 +141,7 @@ def export(
     note(*notes, *report.notes)
 
 
-@click.command()
+@click.command(short_help="Copy a collection as it is now, while others may write.")
 @library
 @click.argument("backup", type=click.Path(path_type=Path))
 @as_json
@@ -165,7 +165,7 @@ def copy(library: Path, backup: Path, as_json: bool) -> None:
     click.echo(f"{backup}/: {what}; {files}, {format_bytes(report.size)}")
 
 
-@click.command()
+@click.command(short_help="Rename an index; combinations that use it follow.")
 @library
 @click.argument("old", shell_complete=index_names)
 @click.argument("new")

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from retriever.cli import options
+from retriever.cli.completion import measure_names
 from retriever.cli.output import note, print_json, print_parts
 
 
-@click.command("tune-fusion")
+@click.command("tune-fusion", short_help="Find the weights of a fusion on training queries.")
 @options.library
 @click.argument("fusion", shell_complete=options.index_names)
 @click.option("--train-queries", metavar="FILE", required=True, help="Queries to tune on.")
@@ -22,6 +23,7 @@ from retriever.cli.output import note, print_json, print_parts
     "-m",
     "--measure",
     default="nDCG@10",
+    shell_complete=measure_names,
     show_default=True,
     help="Measure to raise, by its ir_measures name.",
 )

@@ -11,7 +11,7 @@ from retriever.cli.options import as_json, index_names, library, recall
 from retriever.cli.output import note, print_json, print_parts
 
 
-@click.command()
+@click.command(short_help="Show documents and indexes, with sizes and times.")
 @library
 @as_json
 def info(library: Path, as_json: bool) -> None:
@@ -35,7 +35,7 @@ def info(library: Path, as_json: bool) -> None:
     print_parts(*info_table(facts))
 
 
-@click.command()
+@click.command(short_help="Choose the search parameters of an index anew, for a recall.")
 @library
 @click.argument("index", shell_complete=index_names)
 @recall("Share of the 10 nearest that a search has to find. Default: 0.98.")
@@ -68,7 +68,7 @@ def tune(
     print_parts(*tune_table(tuned))
 
 
-@click.command()
+@click.command(short_help="Measure again in which runtimes sentence models are fastest.")
 @library
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 @as_json
@@ -91,7 +91,7 @@ def runtime(library: Path, names: tuple[str, ...], as_json: bool) -> None:
                 click.echo(choice.note(name))
 
 
-@click.command()
+@click.command(short_help="Delete indexes; the documents are kept.")
 @library
 @click.argument("names", nargs=-1, required=True, shell_complete=index_names)
 def drop(library: Path, names: tuple[str, ...]) -> None:

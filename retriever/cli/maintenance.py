@@ -10,7 +10,7 @@ from retriever.cli.options import as_json, library
 from retriever.cli.output import note, print_json, progress_bar
 
 
-@click.command()
+@click.command(short_help="Check every checksum, key and count; change nothing.")
 @library
 @as_json
 @click.pass_context
@@ -43,7 +43,7 @@ def verify(ctx: click.Context, library: Path, as_json: bool) -> None:
     ctx.exit(0 if checked.ok else 1)
 
 
-@click.command()
+@click.command(short_help="Rebuild damaged parts that can be derived, and list them.")
 @library
 @as_json
 @click.pass_context
@@ -71,7 +71,7 @@ def repair(ctx: click.Context, library: Path, as_json: bool) -> None:
     ctx.exit(0 if repaired.ok else 1)
 
 
-@click.command()
+@click.command(short_help="Free the disk space of deleted documents.")
 @library
 @as_json
 def compact(library: Path, as_json: bool) -> None:

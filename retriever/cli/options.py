@@ -9,6 +9,10 @@ from typing import Any
 
 import click
 
+from retriever.cli.completion import embedder_option, measure_names
+from retriever.cli.output import SETTINGS
+from retriever.cli.running.arguments import is_collection
+
 Function = Callable[..., Any]
 Option = Callable[[Function], Function]
 
@@ -42,6 +46,9 @@ def index_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list
     given = ctx.params.get("library") or next(iter(ctx.args), None)
     # `compare` takes several.
     place = given[0] if isinstance(given, tuple) else given
+    if place is None or not is_collection(place):
+        settings = ctx.meta.get(SETTINGS)
+        place = settings.library if settings else None
     if place is None:
         return []
     try:
@@ -104,7 +111,8 @@ def rerank_by(says: str = "") -> Option:
 def measures(says: str = "") -> Option:
     """Return the repeatable option `-m`."""
     says = f"Measure by its ir_measures name, such as nDCG@10, R@100, AP@100.{says}"
-    return click.option("-m", "--measure", "measures", multiple=True, help=says)
+    names = "-m", "--measure", "measures"
+    return click.option(*names, multiple=True, shell_complete=measure_names, help=says)
 
 
 def as_csv(says: str) -> Option:
@@ -114,10 +122,16 @@ def as_csv(says: str) -> Option:
 
 def embedder_options(example: str) -> Option:
     """Return the repeatable option `-o NAME VALUE`."""
-    says = f"Option of the model, such as -o {example}; or -o dtype float16."
-    metavar = "NAME VALUE"
+    says = f"Option of the model, such as -o {example}; or -o dtype float16. "
     return click.option(
-        "-o", "--option", "options", nargs=2, multiple=True, metavar=metavar, help=says
+        "-o",
+        "--option",
+        "options",
+        nargs=2,
+        multiple=True,
+        metavar="NAME VALUE",
+        shell_complete=embedder_option,
+        help=f"{says}`retriever embedders KIND` lists them.",
     )
 
 

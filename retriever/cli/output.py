@@ -19,6 +19,9 @@ import click
 
 from indexes.errors import FileNote
 
+# Keys in the context of a command: its settings, and its arguments as they were typed.
+SETTINGS, TYPED = "retriever.settings", "retriever.typed"
+
 
 class _Ascii(io.TextIOWrapper):
     """A stream of ASCII that click leaves as it is: it takes the plain one for a mistake."""
@@ -108,6 +111,13 @@ def print_json(*values: Any) -> None:
         click.echo(text if is_unicode(text) else json.dumps(value, default=str))
 
 
+def setting(name: str, default: Any) -> Any:
+    """Return a setting that the running command was started with; see `config/settings.py`."""
+    context = click.get_current_context(silent=True)
+    settings = context.meta.get(SETTINGS) if context else None
+    return default if settings is None else settings.get(name, default)
+
+
 def print_parts(*parts: Any) -> None:
     """Print texts and tables to stdout, at most 100 columns wide.
 
@@ -119,10 +129,13 @@ def print_parts(*parts: Any) -> None:
     from retriever.formatting import WIDTH
 
     # No markup: texts with "[/b]" or ":cat:" are shown as they are.
-    console = Console(highlight=False, markup=False, emoji=False)
+    plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+    if not setting("output.color", True):
+        plain["no_color"] = True
+    console = Console(**plain)
     narrow = console.is_terminal and console.width < WIDTH
     if not narrow:
-        console = Console(highlight=False, markup=False, emoji=False, width=WIDTH, soft_wrap=True)
+        console = Console(**plain, width=WIDTH, soft_wrap=True)
     for part in parts:
         if narrow and isinstance(part, Text):
             console.print(part, no_wrap=True, overflow="ellipsis")
@@ -156,7 +169,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
         progress.TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or not setting("output.progress", True),
     ) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -40,7 +40,7 @@ FORMATS = ("trec", "jsonl", "csv")
 TWO_LINES = 60
 
 
-@click.command()
+@click.command(short_help="Search for the documents nearest to a query or an image.")
 @library
 @click.argument("query", required=False)
 @indexes("Index to search; give several to compare them side by side.")
@@ -185,7 +185,7 @@ def search(
             retrievers = [open_(name) for name in names]
             if rerank_by is not None:
                 from retriever.rerankers.registry import load_reranker, parse_reranker
-                from retriever.search.reranking import reranked
+                from retriever.search.reranked import reranked
 
                 reranker = load_reranker(parse_reranker(rerank_by, {}))
                 retrievers = [reranked(one, reranker, rerank_depth) for one in retrievers]

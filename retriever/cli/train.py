@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retriever.training.word_vectors import TrainReport
 
 
-@click.command()
+@click.command(short_help="Train word vectors on a collection and build an index with them.")
 @click.argument("kind", metavar="KIND")
 @library
 @click.argument("name")

@@ -36,7 +36,7 @@ format_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Bring documents and all indexes up to date with their sources.")
 @library
 @click.argument("sources", nargs=-1, required=True)
 @format_option
@@ -190,7 +190,7 @@ def build_all(library: Path, as_json: bool) -> int:
     return 0 if built.ok else PARTIAL if built.is_partial else 1
 
 
-@click.command()
+@click.command(short_help="Update a collection whenever folders change.")
 @library
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @format_option

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from retriever.word_senses import WordSenses, WordUses
 
 
-@click.command()
+@click.command(short_help="Show a word's senses in a collection and its static neighbors.")
 @library
 @click.argument("word")
 @click.option(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class HashingEmbedder:
     """
 
     modalities: tuple[str, ...] = TEXT_ONLY
+    option_help: ClassVar[dict[str, str]] = {"dim": f"Dimension of the vectors, 1 to {WIDEST:,}."}
 
     def __init__(self, dim: int = 256) -> None:
         if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= WIDEST:

@@ -11,11 +11,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from indexes.errors import InputError, UnknownNameError
+from indexes.errors import InputError, UnknownNameError, did_you_mean
 from retriever.embedders.base import EmbedderSpec
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+@dataclass(frozen=True)
+class OptionHelp:
+    """An option of a kind: the types of its values in words, its default as text, and one line."""
+
+    name: str
+    type: str
+    default: str
+    help: str
+
+
+@dataclass(frozen=True)
+class KindHelp:
+    """A kind, what its class does in one line, and its options in the order of its constructor.
+
+    `usage` is how it is written on a command line, such as `static:MODEL`.
+    """
+
+    kind: str
+    usage: str
+    help: str
+    options: tuple[OptionHelp, ...]
 
 
 @dataclass(frozen=True)
@@ -59,18 +82,38 @@ class Kinds:
         """Return the parameters of a kind's constructor and their types."""
         if kind not in self.classes:
             known = ", ".join(self.classes)
-            raise UnknownNameError(f"No kind of {self.noun} '{kind}'. There are: {known}.")
+            similar = did_you_mean(kind, self.classes)
+            raise UnknownNameError(f"No kind of {self.noun} '{kind}'. There are: {known}.{similar}")
         constructor = self.classes[kind].__init__
         types = get_type_hints(constructor)
         names = list(inspect.signature(constructor).parameters)[1:]
         return {name: types[name] for name in names}
+
+    def help(self, kind: str) -> KindHelp:
+        """Describe a kind from its class: docstring, constructor, and the lines of `option_help`.
+
+        Raises:
+            UnknownNameError: an unknown kind.
+        """
+        types = self.parameters(kind)
+        class_ = self.classes[kind]
+        lines = getattr(class_, "option_help", {})
+        declared = inspect.signature(class_).parameters
+        options = tuple(
+            OptionHelp(name, _expected(type_), _text(declared[name].default), lines.get(name, ""))
+            for name, type_ in types.items()
+            if name != "model"
+        )
+        summary = (inspect.getdoc(class_) or "").splitlines()[0]
+        return KindHelp(kind, f"{kind}:MODEL" if "model" in types else kind, summary, options)
 
     def checked(self, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return options in the types that the constructor of a kind declares."""
         types = {name: type_ for name, type_ in self.parameters(kind).items() if name != "model"}
         for name in options:
             if name not in types:
-                raise InputError(f"No option '{name}' for {kind}. It has: {', '.join(types)}.")
+                has = f"It has: {', '.join(types)}.{did_you_mean(name, types)}"
+                raise InputError(f"No option '{name}' for {kind}. {has}")
         return {name: _value(kind, name, value, types[name]) for name, value in options.items()}
 
 
@@ -84,8 +127,18 @@ def _value(kind: str, name: str, value: Any, declared: Any) -> Any:
             return read
     if isinstance(value, str) and value.lower() == "none" and type(None) in allowed:
         return None
-    expected = " or ".join(EXPECTED[type_] for type_ in allowed if type_ in EXPECTED)
-    raise InputError(f"Option '{name}' of {kind} is {value!r}; expected {expected}.")
+    raise InputError(f"Option '{name}' of {kind} is {value!r}; expected {_expected(declared)}.")
+
+
+def _expected(declared: Any) -> str:
+    """Return the types of an option in words."""
+    allowed = get_args(declared) or (declared,)
+    return " or ".join(EXPECTED[type_] for type_ in allowed if type_ in EXPECTED)
+
+
+def _text(default: Any) -> str:
+    """Return a default as it is written on a command line."""
+    return str(default).lower() if default is None or isinstance(default, bool) else str(default)
 
 
 def _read(value: Any, type_: type) -> Any:

@@ -10,7 +10,7 @@ from retriever.embedders.base import Embedder, EmbedderSpec
 from retriever.embedders.contextual.embedder import ContextualEmbedder
 from retriever.embedders.elmo.embedder import ElmoEmbedder
 from retriever.embedders.hashing import HashingEmbedder
-from retriever.embedders.kinds import Kinds
+from retriever.embedders.kinds import KindHelp, Kinds
 from retriever.embedders.static.embedder import StaticEmbedder
 
 KINDS: dict[str, type[Any]] = {
@@ -25,6 +25,21 @@ _EMBEDDERS = Kinds("embedder", KINDS)
 def parse_spec(text: str, options: Mapping[str, Any]) -> EmbedderSpec:
     """Parse a spec from `kind:model` and options; see `Kinds.parse`."""
     return _EMBEDDERS.parse(text, options)
+
+
+def describe_embedders() -> tuple[KindHelp, ...]:
+    """Describe every kind of embedder with its options."""
+    return tuple(map(_EMBEDDERS.help, KINDS))
+
+
+def describe_embedder(kind: str) -> KindHelp:
+    """Describe a kind of embedder and its options; `UnknownNameError` for an unknown one."""
+    return _EMBEDDERS.help(kind)
+
+
+def check_embedder_options(kind: str, options: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that a kind lacks or whose value is of the wrong type."""
+    _EMBEDDERS.checked(kind, options)
 
 
 def load_embedder(spec: EmbedderSpec) -> Embedder:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.errors import InputError, UnknownNameError
+from indexes.errors import InputError, UnknownNameError, did_you_mean
 from retriever.evaluation.inputs import GivenQrels, GivenRun, RunHits, qrels_of, run_of
 from retriever.formats.judgments import HIGHEST_GRADE
 
@@ -57,11 +57,28 @@ def parse_measures(names: Sequence[str]) -> tuple[str, ...]:
     found = {name: _parse(name) for name in names}
     unknown = [f"'{name}'" for name, measure in found.items() if measure is None]
     if unknown:
+        similar = _similar(unknown)
         noun = "measure" if len(unknown) == 1 else "measures"
         raise UnknownNameError(
-            f"No {noun} {', '.join(unknown)}. Examples of known measures: {KNOWN}."
+            f"No {noun} {', '.join(unknown)}. Examples of known measures: {KNOWN}.{similar}"
         )
     return tuple(dict.fromkeys(str(measure) for measure in found.values()))
+
+
+def _similar(names: Sequence[str]) -> str:
+    """Return what an unknown measure may have been meant to be, if there is only one.
+
+    A family of ir_measures is spelled as meant: its cutoff or options are wrong, or it has none.
+    """
+    import ir_measures
+
+    family, at, cutoff = names[0].strip("'").partition("@")
+    if len(names) > 1 or family.partition("(")[0] in ir_measures.measures.registry:
+        return ""
+    # Of spellings that differ in case, the last one is named.
+    families = *ir_measures.measures.registry, *ALIASES, *ALIASES.values()
+    known = [f"{one}{at}{cutoff}" for one in families]
+    return did_you_mean(family + at + cutoff, filter(_parse, known))
 
 
 def deepest_cutoff(names: Sequence[str]) -> int | None:

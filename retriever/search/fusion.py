@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.errors import InputError, pluralize
+from indexes.errors import InputError, did_you_mean, pluralize
 from retriever.indexing.info import MINMAX, RRF
 
 METHODS = (RRF, MINMAX)
@@ -72,6 +72,7 @@ def fusion_definition(
     if method not in METHODS:
         raise InputError(
             f"Unknown fusion method '{method}'; expected one of: {', '.join(METHODS)}."
+            f"{did_you_mean(method, METHODS)}"
         )
     weights = [1.0] * parts if weights is None else list(weights)
     if len(weights) != parts:

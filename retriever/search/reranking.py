@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from indexes.neighbors import NO_KEY, Keys, Neighbors
 from indexes.search.snapshot import Snapshot
 from retriever.embedders.base import TEXT_ONLY
 from retriever.rerankers.base import Candidate, Reranker
-from retriever.search.fusion import DEPTH, cascade_definition
 from retriever.search.hybrid import Combination
 from retriever.search.queries import Queries
-from retriever.search.retriever import Retriever
 
 
 @dataclass(frozen=True)
@@ -99,15 +97,3 @@ class UnnamedReranking(RerankingFinder):
 
     def _check(self, snapshot: Snapshot) -> None:
         """Accept any catalog: the parts check themselves."""
-
-
-def reranked(retriever: Retriever, reranker: Reranker, depth: int = DEPTH) -> Retriever:
-    """Return a retriever whose best `depth` documents a model ranks; it is in no catalog.
-
-    It is named after both: `bm25+ms-marco-MiniLM-L6-v2`.
-    """
-    name = f"{retriever.name}+{reranker.name}"
-    definition = cascade_definition(depth=depth)
-    return replace(
-        retriever, finder=UnnamedReranking(name, [retriever.finder], definition, reranker)
-    )

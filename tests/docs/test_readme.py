@@ -1,11 +1,11 @@
-"""Tests of README.md: its Python runs, its shell session is current, its links lead somewhere."""
+"""Tests of the pages: their Python runs, their shell sessions are current, their links lead on."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from docs.session import run, session_of
+from docs.session import PAGES, renewed
 from tests.support.fresh import printed_by
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,17 +36,15 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert "nDCG@10" in printed
 
 
-def test_the_session_of_the_readme_is_current():
-    session = session_of(README)
-    assert without_times(run(session)) == without_times(session)
+@pytest.mark.parametrize("name", PAGES)
+def test_the_sessions_of_a_page_are_current(name):
+    page = (ROOT / name).read_text()
+    assert without_times(renewed(page)) == without_times(page)
 
 
-def test_the_session_of_the_page_on_operations_is_current():
-    session = session_of((ROOT / "docs" / "operations.md").read_text())
-    assert without_times(run(session)) == without_times(session)
-
-
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CONTRIBUTING.md", "docs/architecture.md", "docs/settings.md"]
+)
 def test_links_between_pages_lead_somewhere(page):
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):

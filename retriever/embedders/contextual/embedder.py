@@ -29,7 +29,12 @@ from retriever.embedders.contextual.encode_words import encode_words_in_context
 from retriever.embedders.contextual.images.centering import Centers, check_center
 from retriever.embedders.contextual.images.encode import ModelImages
 from retriever.embedders.contextual.model_info import RUNTIMES, EncodingOptions, ModelInfo
-from retriever.embedders.contextual.options import check_prompt_length, options_of, validate_options
+from retriever.embedders.contextual.options import (
+    OPTION_HELP,
+    check_prompt_length,
+    options_of,
+    validate_options,
+)
 from retriever.embedders.contextual.runtime import opened
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.devices import computes_bfloat16
@@ -84,6 +89,8 @@ class ContextualEmbedder:
         InputError: an unknown value of an option, one that this model or machine does not support,
             or an invalid combination.
     """
+
+    option_help = OPTION_HELP
 
     def __init__(
         self,

@@ -8,10 +8,32 @@ from typing import Any
 
 from indexes.errors import InputError
 from indexes.neighbors import SIMILARITIES
-from retriever.embedders.contextual.model_info import POOLINGS, PRECISIONS, EncodingOptions
+from retriever.embedders.contextual.model_info import (
+    POOLINGS,
+    PRECISIONS,
+    RUNTIMES,
+    EncodingOptions,
+)
 from retriever.embedders.contextual.tokenizer import ModelTokenizer
 from retriever.embedders.layers import parse_layers
 from retriever.embedders.validation import check_count, check_one_of
+
+# One line for each option of `ContextualEmbedder`.
+OPTION_HELP = {
+    "device": "Device of torch, such as cpu or cuda:0; none: the best one.",
+    "batch_size": "Texts computed at once, at most; none: the fastest.",
+    "max_length": "Tokens at which texts are truncated; none: the model's own limit.",
+    "runtime": f"Runtime: {', '.join(RUNTIMES)}; auto: the faster one on this machine.",
+    "precision": f"Precision: {', '.join(PRECISIONS)}; auto: the fastest here.",
+    "pooling": f"Tokens to a vector: {', '.join(POOLINGS)}; none: the model's own.",
+    "layer": "Layer to pool, such as -2, or several to average, -4..-1; none: the model's own.",
+    "dim": "Leading values of a vector to keep (Matryoshka models); none: all.",
+    "query_prompt": "Text before each query; empty: nothing; none: the model's own.",
+    "document_prompt": "Text before each document; empty: nothing; none: the model's own.",
+    "similarity": f"Comparison: {', '.join(SIMILARITIES)}; none: the model's own.",
+    "normalize": "Only true; for vectors of their own length, set similarity.",
+    "center": "Center texts and images, each around its mean (models of both).",
+}
 
 
 def validate_options(options: EncodingOptions, normalize: bool) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -60,6 +60,12 @@ class ElmoEmbedder:
     """
 
     modalities: tuple[str, ...] = TEXT_ONLY
+    option_help: ClassVar[dict[str, str]] = {
+        "layers": "Mix of the layers: mean, top, or one weight per layer, such as 0.5,1,0.",
+        "batch_size": "Texts read at once.",
+        "max_length": "Words at which texts are truncated.",
+        "device": "Device of torch, such as cpu or cuda:0; none: the best one.",
+    }
 
     def __init__(
         self,

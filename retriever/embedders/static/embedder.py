@@ -26,7 +26,7 @@ from retriever.embedders.base import (
 from retriever.embedders.static.fit import Fit
 from retriever.embedders.static.loading import load_vocabulary
 from retriever.embedders.static.neighbors import neighbors_of
-from retriever.embedders.static.options import StaticOptions
+from retriever.embedders.static.options import OPTION_HELP, StaticOptions
 from retriever.embedders.static.vocabulary import TokenRows
 from retriever.embedders.static.weighted_mean import WeightedMeans, fit_on
 from retriever.embedders.static.word_vocabulary import WordVocabulary
@@ -68,6 +68,7 @@ class StaticEmbedder:
     """
 
     modalities: tuple[str, ...] = TEXT_ONLY
+    option_help = OPTION_HELP
 
     def __init__(
         self,

@@ -10,6 +10,17 @@ from indexes.errors import InputError
 # Number of common components of texts that each weighting's paper removes.
 COMPONENTS = {"mean": 0, "idf": 0, "sif": 1, "usif": 5}
 
+# One line for each option of `StaticEmbedder`.
+OPTION_HELP = {
+    "weighting": f"Weights of words: {', '.join(COMPONENTS)}; fitted to the corpus, but for mean.",
+    "components": "Common components of texts to remove; none: as in the weighting's paper.",
+    "unit_words": "Scale each word vector to length 1 first.",
+    "all_but_top": "Principal components of the words to remove, after their mean; 0: neither.",
+    "phrases": "Join adjacent words that the vocabulary has as one; none: if it has phrases.",
+    "trust_pickle": "Read models of gensim, which can run code. Only on the command line.",
+    "skip_bad_words": "Leave out words of the file that are not UTF-8.",
+}
+
 
 @dataclass(frozen=True)
 class StaticOptions:

@@ -132,7 +132,7 @@ def test_what_cannot_be_searched_is_refused(two):
         "The query is empty. Give some text to search for."
     )
     assert fail("search", two, "x", "-i", "flor") == (
-        "No index 'flor' in library/. It has: floor, graph."
+        "No index 'flor' in library/. It has: floor, graph. Did you mean 'floor'?"
     )
     assert fail("search", "nowhere", "x").startswith("nowhere/ is not a collection")
     assert fail("search", two, "--queries", "none.txt").startswith("No file or folder 'none")

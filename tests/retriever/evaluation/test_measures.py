@@ -58,10 +58,9 @@ def test_common_names_of_measures_are_accepted(names):
 @pytest.mark.parametrize(
     "name",
     [
-        "r@10",  # ir_measures' own names are case-sensitive
         "R",  # needs a cutoff
         "nDCG@0",  # would end the process in trec_eval
-        *("nDGC@10", "nDCG@-1", "nDCG@1.5", "nDCG@x", "nDCG@True", "nDCG(2)@10", "nDCG@10 R@10"),
+        *("nDCG@-1", "nDCG@1.5", "nDCG@x", "nDCG@True", "nDCG(2)@10", "nDCG@10 R@10"),
         *("R(rel=0)@10", "R(rel=)@10", "R(depth=3)@10", "Rprec@5", f"R@{2**31}", f"R@{2**70}"),
         *("Accuracy@5", "Accuracy(rel=2)@5", ""),
         "NumRet",  # a count: summed, not averaged
@@ -77,6 +76,19 @@ def test_a_measure_that_cannot_be_computed_is_refused(name):
     )
     refused(UnknownNameError, message, parse_measures, ["nDCG@10", name])
     refused(UnknownNameError, message, canonical, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("r@10", "'R@10' or 'RR@10'"),  # ir_measures' own names are case-sensitive
+        ("nDGC@10", "'nDCG@10'"),
+        ("recal@5", "'recall@5'"),
+    ],
+)
+def test_a_mistyped_measure_gets_a_suggestion(name, meant):
+    with pytest.raises(UnknownNameError, match=rf"Success@1\. Did you mean {meant}\?$"):
+        parse_measures([name])
 
 
 def test_wrong_measures_are_reported_together():

@@ -1,0 +1,1 @@
+"""Running a command: settings, the default library, swapped arguments, failures in one line."""

@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import pytest
+
+import indexes.reader
+from retriever.cli import cli
+from retriever.cli.running.arguments import CATALOG, with_library
+from tests.support.commands import fail, invoke, misuse, succeed
+
+
+@pytest.fixture(autouse=True)
+def library(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cat.txt").write_text("A kitten purrs.")
+    succeed("add", "library", "cat.txt")
+    succeed("build", "library", "words", "--embedder", "hashing")
+
+
+def completed(*words, default="home"):
+    name, *args = words
+    return with_library(cli.commands[name], args, Path(default) if default else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("search kitten", "home kitten"),
+        ("search -k 3 kitten -i words", "home -k 3 kitten -i words"),
+        ("search --queries file", "home --queries file"),
+        ("search library kitten", "library kitten"),
+        ("search library", "library"),
+        ("search nowhere kitten", "nowhere kitten"),
+        ("build words --embedder hashing", "home words --embedder hashing"),
+        ("build nowhere words", "nowhere words"),
+        ("train word2vec words --dim 8", "word2vec home words --dim 8"),
+        ("train --dim 8 glove glove --window 9", "--dim 8 glove home glove --window 9"),
+        ("train glove library words", "glove library words"),
+        ("show cat.txt dog.txt", "home cat.txt dog.txt"),
+        ("show library cat.txt", "library cat.txt"),
+        ("info", "home"),
+        ("info nowhere", "nowhere"),
+        ("compare --queries q", "home --queries q"),
+        ("compare library nowhere", "library nowhere"),
+        ("build --all", "home --all"),
+        ("update notes", "home notes"),
+        ("export words words.npy", "home words words.npy"),
+        ("copy backup", "home backup"),
+        ("rename words letters", "home words letters"),
+        ("tune words", "home words"),
+        ("evaluate run --qrels q", "run --qrels q"),
+        ("search -- -k", "home -- -k"),
+        ("search kitten --wrong", "kitten --wrong"),
+        ("search kitten -k", "kitten -k"),
+    ],
+)
+def test_library_may_be_left_out_where_there_is_a_default(given, expected):
+    assert completed(*given.split()) == expected.split()
+
+
+def test_without_a_default_nothing_is_left_out():
+    assert completed("search", "kitten", default=None) == ["kitten"]
+    assert "Missing argument 'LIBRARY'" in misuse("info")
+    assert "Missing argument 'LIBRARY'" in misuse("train", "glove")
+    assert "Missing argument 'LIBRARY...'" in misuse("compare", "--queries", "q")
+
+
+def test_a_long_query_is_no_folder():
+    assert completed("search", "word " * 2_000) == ["home", "word " * 2_000]
+
+
+def test_a_default_that_starts_with_a_hyphen_is_no_option():
+    assert completed("info", default="-x") == ["./-x"]
+
+
+@pytest.mark.parametrize(
+    ("given", "corrected"),
+    [
+        ("search 'a kitten' library -k 2", "search library 'a kitten' -k 2"),
+        ("build words library", "build library words"),
+        ("drop words library", "drop library words"),
+        ("show cat.txt library", "show library cat.txt"),
+        ("train library glove words", "train glove library words"),
+        ("add cat.txt library", "add library cat.txt"),
+        ("update cat.txt library", "update library cat.txt"),
+        ("tune words library", "tune library words"),
+        ("rename words library letters", "rename library words letters"),
+    ],
+)
+def test_swapped_arguments_are_said_with_the_right_command(given, corrected):
+    import shlex
+
+    message = misuse(*shlex.split(given))
+    assert message.endswith(f"the arguments are swapped. Run: retriever {corrected}")
+
+
+def test_a_folder_that_is_to_be_made_is_not_swapped_with_a_source():
+    assert completed("add", "new", "library", default=None) == ["new", "library"]
+    assert completed("copy", "new", "library", default=None) == ["new", "library"]
+
+
+def test_a_failure_says_which_library_was_taken(monkeypatch):
+    monkeypatch.setenv("RETRIEVER_LIBRARY", "library")
+    result = invoke("drop", "wrods")
+    assert result.exit_code == 1
+    note = "note: LIBRARY was left out, so it is library/, the default of RETRIEVER_LIBRARY\n"
+    assert result.stderr.startswith(note)
+
+
+def test_near_misses_get_a_suggestion():
+    assert fail("drop", "library", "wrods") == (
+        "No index 'wrods' in library/. It has: words. Did you mean 'words'?"
+    )
+    build = "build", "library", "new", "--embedder"
+    assert "Did you mean 'hashing'?" in fail(*build, "hashng")
+    assert "Did you mean 'weighting'?" in fail(*build, "static:x", "-o", "wieghting", "sif")
+    Path("run").write_text("q Q0 d 1 1 s\n")
+    Path("qrels").write_text("q 0 d 1\n")
+    for given, meant in (("nDGC@10", "nDCG@10"), ("recal@5", "recall@5"), ("MMR@10", "mrr@10")):
+        assert f"Did you mean '{meant}'" in fail("evaluate", "run", "--qrels", "qrels", "-m", given)
+    fuse = "--fuse", "words", "--fuse", "words"
+    assert "Did you mean 'minmax'?" in fail("build", "library", "f", *fuse, "--method", "minmx")
+    assert "Did you mean 'search'?" in misuse("serch", "library", "kitten")
+    assert "Did you mean '--embedder'?" in misuse("build", "library", "x", "--embeder", "hashing")
+
+
+def test_the_catalog_is_where_the_library_keeps_it():
+    assert CATALOG == indexes.reader.CATALOG
