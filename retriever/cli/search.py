@@ -172,7 +172,7 @@ def search(
             names: Sequence[str] = indexes or [collection.vector_retriever().name]
         else:
             names = indexes or collection.default_indexes()
-        if not indexes and vector is None and names != collection.index_names():
+        if not indexes and len(names) == 1 and collection.index_info(names[0]).parts:
             note(f"'{names[0]}', the newest fusion, answers; -i INDEX selects another.")
         if documents is not None:
             how: dict[str, Any] = {"like": like, "unlike": unlike, "where": where, "k": k}

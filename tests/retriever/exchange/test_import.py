@@ -66,8 +66,9 @@ def test_rows_of_several_widths_are_refused_with_their_number(plain, tmp_path):
 
 def test_options_of_another_kind_of_index_are_refused(plain):
     source = {"from_vectors": (IDS, ROWS)}
-    for other in ({"lexical": True}, {"embedder": Axes()}, {"vectors": "y"}, {"refit": True}):
+    for other in ({"lexical": True}, {"embedder": Axes()}, {"vectors": "y"}, {"k1": 1.0}):
         refused(InputError, "takes no embedder", plain.build, "x", **source, **other)
+    refused(InputError, "takes no embedder", plain.build, "x", **source, refit=True)
     refused(InputError, "expected one of: cosine", plain.build, "x", **source, similarity="near")
     refused(InputError, "for imported vectors", plain.build, "x", Axes(), similarity="dot")
     refused(
