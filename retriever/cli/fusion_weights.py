@@ -44,8 +44,8 @@ def tune_fusion(
 ) -> None:
     """Find the weights of FUSION that are best on training queries; test them on others.
 
-    Test queries are looked at twice: with the weights before and with those that were chosen. A
-    query that is in both sets is refused.
+    FUSION is one of the collection LIBRARY. Test queries are looked at twice: with the weights
+    before and with those that were chosen. A query that is in both sets is refused.
     """
     from dataclasses import asdict
 
