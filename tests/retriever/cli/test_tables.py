@@ -168,7 +168,7 @@ def test_a_database_is_read_by_a_query_and_not_written_to(products):
         assert message.startswith("shop.db: SQLite refuses the query: ")
     assert (Path("shop.db").read_bytes(), Path("copy.db").exists()) == (before, False)
     assert fail("add", "library", "shop.db", "--table", "product") == (
-        "No table 'product' in shop.db. It has: products."
+        "No table 'product' in shop.db. It has: products. Did you mean 'products'?"
     )
 
 
