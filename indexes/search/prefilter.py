@@ -117,9 +117,7 @@ class Prefilter:
         return copied + self.deleted.nbytes + (self.shown.size if self.shown else 0) + masks
 
 
-def prefilter_of(
-    blocks: Sequence[Block], deleted: Keys, allowed: AllowList | None, structure: VectorIndex | None
-) -> Prefilter:
+def prefilter_of(blocks: Sequence[Block], deleted: Keys, allowed: AllowList | None) -> Prefilter:
     """Return the prefilter of a search over `blocks`, without `deleted` keys."""
     if allowed is None:
         return Prefilter(count_live(blocks, deleted), None, deleted)

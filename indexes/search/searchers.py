@@ -149,7 +149,7 @@ class VectorSearcher:
             prefilter = self._prefilters.get(allowed.name)
         if prefilter is None:
             # Outside the lock: a search with another filter need not wait for it.
-            prefilter = prefilter_of(self.blocks, self.deleted, allowed, self.structure)
+            prefilter = prefilter_of(self.blocks, self.deleted, allowed)
             with self._lock:
                 self._keep(allowed.name, prefilter)
         return prefilter
@@ -157,7 +157,7 @@ class VectorSearcher:
     @cached_property
     def _all_live(self) -> Prefilter:
         """What a search without a filter may find."""
-        return prefilter_of(self.blocks, self.deleted, None, self.structure)
+        return prefilter_of(self.blocks, self.deleted, None)
 
     def _keep(self, name: str, prefilter: Prefilter) -> None:
         """Keep a prefilter; drop the oldest beyond the limits."""

@@ -35,7 +35,7 @@ def info(library: Path, as_json: bool) -> None:
     print_parts(*info_table(facts))
 
 
-@click.command(short_help="Choose the search parameters of an index anew, for a recall.")
+@click.command(short_help="Choose the search parameters of an index again, for a recall.")
 @library
 @click.argument("index", shell_complete=index_names)
 @recall("Share of the 10 nearest that a search has to find. Default: 0.98.")
@@ -48,7 +48,7 @@ def info(library: Path, as_json: bool) -> None:
 def tune(
     library: Path, index: str, recall: float | None, queries: str | None, as_json: bool
 ) -> None:
-    """Choose the search parameters of the structure of INDEX anew, for a recall; build nothing.
+    """Choose the search parameters of the structure of INDEX again, for a recall; build nothing.
 
     The cheapest that reach it are kept with the index, of the collection LIBRARY.
     """
