@@ -25,6 +25,7 @@ QUERIES = {
     "contextual": 200,
     "bm25, 100,000 documents": 400,
     "exact, 100,000 vectors of 256 numbers": 60,
+    "automatic structure, 100,000 vectors of 256 numbers": 500,
     "bm25 and exact fused, 100,000 documents": 60,
 }
 Search = Callable[[str], object]
@@ -45,7 +46,8 @@ def searches() -> list[Search]:
     few.build("contextual", ContextualEmbedder("all-MiniLM-L6-v2"))
     large.add(data / "arxiv-100k" / "corpus.jsonl.gz")
     large.build("bm25", lexical=True)
-    large.build("exact", HashingEmbedder(dim=256))
+    large.build("exact", HashingEmbedder(dim=256), ann="exact")
+    large.build("auto", HashingEmbedder(dim=256))
     large.fuse("fused", ["bm25", "exact"])
     return [
         partial(library.search, index=index)
@@ -54,6 +56,7 @@ def searches() -> list[Search]:
             (few, "contextual"),
             (large, "bm25"),
             (large, "exact"),
+            (large, "auto"),
             (large, "fused"),
         )
     ]

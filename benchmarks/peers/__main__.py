@@ -25,6 +25,7 @@ from benchmarks.peers.table import table
 BUILDS = 3
 OPENINGS = 7
 ROUNDS = 7
+THREAD_ROUNDS = 3
 WHOLE_ROUNDS = 5
 WHOLE_QUERIES = 100
 THREADS = str(len(os.sched_getaffinity(0)))
@@ -106,6 +107,22 @@ def opening(folders: dict[str, str]) -> dict[str, dict[str, Any]]:
     return {name: _summaries(some, *facts) for name, some in runs.items()}
 
 
+def by_threads(folders: dict[str, str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Ask every system by several threads, in a process for each, systems taking turns.
+
+    Without one that refuses to be asked by another thread than the one that opened it, or crashes.
+    """
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in folders}
+    for _ in range(THREAD_ROUNDS):
+        for name in list(runs):
+            try:
+                runs[name].append(in_a_process("by_threads", name=name, folder=folders[name]))
+            except ChildProcessError as error:
+                print(f"{name}, asked by several threads: {error}", file=sys.stderr)
+                del runs[name]
+    return {name: _summaries(some, "by_threads_per_second") for name, some in runs.items()}
+
+
 def _summaries(runs: list[dict[str, Any]], *facts: str) -> dict[str, dict[str, float]]:
     return {fact: summary([run[fact] for run in runs]) for fact in facts}
 
@@ -118,11 +135,12 @@ def measured() -> dict[str, Any]:
         folders = {name: str(Path(parent) / name) for name in rows}
         opened = opening(folders)
         asked = in_a_process("ask", folders=folders, repeats=ROUNDS)
+        threads = by_threads(folders)
         whole = in_a_process("whole", folders=folders, repeats=WHOLE_ROUNDS, count=WHOLE_QUERIES)
     for name, row in rows.items():
         row |= opened[name]
         row |= asked["right"][name]
-        row |= {**asked["one"][name], **asked["batch"][name], **asked["threads"].get(name, {})}
+        row |= {**asked["one"][name], **asked["batch"][name], **threads.get(name, {})}
         row |= {f"with_model_{fact}": value for fact, value in whole["one"][name].items()}
     return {"embedding": embedding, "systems": rows, "left_out": left_out}
 
@@ -142,6 +160,7 @@ def main() -> None:
         "builds": BUILDS,
         "openings": OPENINGS,
         "rounds": ROUNDS,
+        "thread_rounds": THREAD_ROUNDS,
         "latency": f"warm, in turns of {rounds.TURN} queries, all systems in one process",
         "with_model": f"{WHOLE_ROUNDS} rounds of {WHOLE_QUERIES} queries",
         "memory": "resident set: peak while building, and after opening and one query",

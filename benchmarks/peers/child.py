@@ -92,8 +92,15 @@ def ask(folders: dict[str, str], repeats: int) -> dict[str, Any]:
             "right": right,
             "one": rounds.one_by_one(opened, asked.texts, repeats),
             "batch": rounds.together(opened, asked.texts, repeats),
-            "threads": rounds.by_threads(opened, asked.texts, repeats),
         }
+
+
+def by_threads(name: str, folder: str) -> dict[str, float]:
+    """Run the queries through one system by several threads at once, their vectors given."""
+    asked = material.queries()
+    with _open({name: folder}, material.given(asked)) as opened:
+        rate = rounds.by_threads(opened[name], asked.texts)
+    return {"by_threads_per_second": rate}
 
 
 def whole(folders: dict[str, str], repeats: int, count: int) -> dict[str, Any]:
@@ -102,7 +109,7 @@ def whole(folders: dict[str, str], repeats: int, count: int) -> dict[str, Any]:
         return {"one": rounds.one_by_one(opened, material.queries().texts[:count], repeats)}
 
 
-TASKS = {task.__name__: task for task in (embed, build, first, ask, whole)}
+TASKS = {task.__name__: task for task in (embed, build, first, ask, by_threads, whole)}
 
 
 @contextlib.contextmanager

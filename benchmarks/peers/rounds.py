@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -72,32 +71,18 @@ def together(systems: Mapping[str, System], texts: Sequence[str], repeats: int) 
     return {name: {"queries_per_second": _spread(some[1:])} for name, some in rates.items()}
 
 
-def by_threads(
-    systems: Mapping[str, System], texts: Sequence[str], repeats: int
-) -> dict[str, Times]:
-    """Return queries per second of `THREADS` that ask at once, one query each at a time, in turns.
+def by_threads(system: System, texts: Sequence[str]) -> float:
+    """Return queries per second of `THREADS` that ask at once, one query each at a time.
 
-    Without a system that refuses to be asked by another thread than the one that opened it.
+    After one round of warm-up.
     """
     _settle()
-    rates: dict[str, list[float]] = {name: [] for name in systems}
-    for number in range(repeats + 1):
-        for name in _rotated(list(rates), number):
-            search = systems[name].search_one
-
-            def ask(text: str, search: Callable[[str, int], Any] = search) -> None:
-                search(text, K)
-
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(2):
             started = time.perf_counter()
-            try:
-                with ThreadPoolExecutor(THREADS) as pool:
-                    list(pool.map(ask, texts))
-            except Exception as error:
-                print(f"{name}, asked by {THREADS} threads: {error!r}", file=sys.stderr)
-                del rates[name]
-                continue
-            rates[name].append(len(texts) / (time.perf_counter() - started))
-    return {name: {"by_threads_per_second": _spread(some[1:])} for name, some in rates.items()}
+            list(pool.map(lambda text: system.search_one(text, K), texts))
+            seconds = time.perf_counter() - started
+    return len(texts) / seconds
 
 
 def agreement(system: System, corpus: Corpus, queries: Queries) -> dict[str, float]:
