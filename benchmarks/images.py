@@ -1,7 +1,8 @@
 """Images a second and CPU time, against plain sentence-transformers: `python -m benchmarks.images`.
 
-A CLIP of the size of ViT-B/32 with random weights, and the photos of scikit-image as JPEGs of about
-1000 x 800. Both sides start from the files and take turns. Writes `results/images.json`.
+A CLIP of the size of ViT-B/32 with random weights, and the photos of scikit-image as JPEGs of the
+size of a web page's and of a phone's. Both sides start from the files and take turns. Writes
+`results/images.json`.
 """
 
 from __future__ import annotations
@@ -27,19 +28,20 @@ from retriever.images.decode import decode
 from tests.support import clip
 
 COMMAND = "python -m benchmarks.images"
-IMAGES, ROUNDS, SIZE = 32, 7, (1000, 800)
+IMAGES, ROUNDS = 24, 7
+SIZES = (1000, 800), (4000, 3000)
 PHOTOS = ("astronaut", "rocket", "coffee", "chelsea", "camera", "moon", "coins")
 
 
-def photos() -> list[Image]:
-    """Return JPEGs of real photos, each enlarged to one size and turned to be distinct."""
+def photos(size: tuple[int, int]) -> list[Image]:
+    """Return JPEGs of real photos, each enlarged to a size and turned to be distinct."""
     from skimage import data
 
     found = []
     for number in range(IMAGES):
         shown = Pillow.fromarray(getattr(data, PHOTOS[number % len(PHOTOS)])())
         file = io.BytesIO()
-        shown.convert("RGB").rotate(number).resize(SIZE).save(file, "JPEG", quality=90)
+        shown.convert("RGB").rotate(number).resize(size).save(file, "JPEG", quality=90)
         found.append(Image.of_bytes(file.getvalue(), f"photo {number}"))
     return found
 
@@ -54,11 +56,8 @@ def model(folder: Path) -> Path:
     return folder
 
 
-def measured(folder: Path) -> dict[str, Any]:
-    """Return images a second and CPU time of all sides, ratios of plain to each, differences.
-
-    `ours` is what is chosen here without options. `decoding`, `pixels` and `network` are its parts.
-    """
+def opened(folder: Path) -> tuple[Any, dict[str, ContextualEmbedder]]:
+    """Return plain sentence-transformers, and ours; `ours` is what is chosen here by default."""
     from sentence_transformers import SentenceTransformer
 
     plain: Any = SentenceTransformer(str(folder), device="cpu")
@@ -70,7 +69,17 @@ def measured(folder: Path) -> dict[str, Any]:
         "bfloat16": ContextualEmbedder(folder, precision="bfloat16", device="cpu"),
         "int8": ContextualEmbedder(folder, precision="int8"),
     }
-    images = photos()
+    return plain, models
+
+
+def measured(
+    plain: Any, models: dict[str, ContextualEmbedder], size: tuple[int, int]
+) -> dict[str, Any]:
+    """Return images a second and CPU time of all sides, ratios of plain to each, differences.
+
+    `decoding`, `pixels` and `network` are the parts of `ours`.
+    """
+    images = photos(size)
 
     def by_plain() -> Any:
         pictures = [Pillow.open(io.BytesIO(image.read())) for image in images]
@@ -159,8 +168,12 @@ def _ratio(plain: Any, other: Any) -> dict[str, Any]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        found = measured(model(Path(folder) / "clip"))
-    print(found)
+        plain, models = opened(model(Path(folder) / "clip"))
+        found = {}
+        for size in SIZES:
+            name = "{} x {}".format(*size)
+            found[name] = measured(plain, models, size)
+            print(name, found[name], flush=True)
     save("images", certificate(command=COMMAND, results=found))
 
 
