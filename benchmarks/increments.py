@@ -2,7 +2,7 @@
 
 Needs RETRIEVER_DATA. Writes `results/increments.json`: processor seconds of BM25 and HNSW32 over
 100,000 abstracts, built once, and brought up to date after 3 documents were added, edited and
-deleted. With `nightly`, writes `results/nightly.json` instead: processor seconds of one
+deleted; and abstracts a second of three more builds of BM25, by the clock. With `nightly`, writes `results/nightly.json` instead: processor seconds of one
 `retriever update` of 10,000 documents, in a table and in a folder of files, of which 1 % changed
 or none, with BM25, GloVe vectors and HNSW32 over those.
 """
@@ -74,7 +74,22 @@ def measured(folder: Path, count: int) -> dict[str, Any]:
         collection.add(Document(doc_id, "An abstract that was edited.") for doc_id in old)
         edited = builds(collection)
         collection.delete([document.doc_id for document in new])
-        return {"first": first, "added": added, "edited": edited, "deleted": builds(collection)}
+        deleted = builds(collection)
+        rates = [abstracts_a_second(collection, f"bm25-{n}") for n in range(3)]
+    return {
+        "first": first,
+        "added": added,
+        "edited": edited,
+        "deleted": deleted,
+        "bm25_abstracts_per_s": rates,
+    }
+
+
+def abstracts_a_second(collection: Collection, name: str) -> int:
+    """Build BM25 under another name; return its documents a second by the clock."""
+    started = time.perf_counter()
+    collection.build(name, lexical=True)
+    return round(len(collection) / (time.perf_counter() - started))
 
 
 def child(*command: object) -> tuple[float, str]:
