@@ -2,9 +2,10 @@
 
 Needs RETRIEVER_DATA. Writes `results/increments.json`: processor seconds of BM25 and HNSW32 over
 100,000 abstracts, built once, and brought up to date after 3 documents were added, edited and
-deleted; and abstracts a second of three more builds of BM25, by the clock. With `nightly`, writes `results/nightly.json` instead: processor seconds of one
-`retriever update` of 10,000 documents, in a table and in a folder of files, of which 1 % changed
-or none, with BM25, GloVe vectors and HNSW32 over those.
+deleted; and abstracts a second of three more builds of BM25, by the clock. With `nightly`, writes
+`results/nightly.json` instead: processor seconds of one `retriever update` of 10,000 documents, in
+a table and in a folder of files, of which 1 % changed or none, with BM25, GloVe vectors and HNSW32
+over those.
 """
 
 from __future__ import annotations
