@@ -22,8 +22,9 @@ from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.info import RRF
 from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker
+from retriever.search.frames import DataFrame, queries_of
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
-from retriever.search.queries import Queries, Query
+from retriever.search.queries import Queries, Query, validate_queries
 from retriever.search.retriever import Retriever
 from retriever.updates import Updates
 
@@ -124,13 +125,18 @@ class Building(Updates):
     abuild = awaitable(build)
 
     def tune(
-        self, name: str, *, recall: float = RECALL, queries: Sequence[Query] | None = None
+        self,
+        name: str,
+        *,
+        recall: float = RECALL,
+        queries: Sequence[Query] | Mapping[Any, Query] | DataFrame | None = None,
     ) -> TuneReport:
-        """Choose the search parameters of an index's structure anew, for a recall@10.
+        """Choose the search parameters of an index's structure again, for a recall@10.
 
         The cheapest are chosen that find this share of the 10 nearest, of the `queries` if given,
-        else of vectors near those of documents, by a margin for the error of so small a sample.
-        They are kept with the index; nothing is built. The report's notes say if none reach it.
+        in any form that `search_many` takes, else of vectors near those of documents, by a margin
+        for the error of so small a sample. They are kept with the index; nothing is built. The
+        report's notes say if none reach it.
 
         Raises:
             InputError: the recall is not above 0 and at most 1, the index has no structure, or no
@@ -140,10 +146,12 @@ class Building(Updates):
         """
         vectors = None
         if queries is not None:
-            if not queries:
+            if isinstance(queries, Mapping | DataFrame):
+                queries = list(queries_of(queries).values())
+            if not (asked := validate_queries(queries)):
                 raise InputError("There are no queries to tune with: leave them out, or give some.")
             embedder = self._models.for_queries(self._store.index(name))
-            vectors = Queries(queries).vectors(embedder)
+            vectors = Queries(asked).vectors(embedder)
         return self._building.tune(name, recall, vectors)
 
     def fuse(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from numpy.typing import ArrayLike
@@ -14,12 +14,13 @@ from indexes.lexical.options import LexicalOptions
 from retriever.advice import shell_command
 from retriever.asynchronous import awaitable
 from retriever.documents import Documents
+from retriever.exchange.searching import VectorSearchMethods
 from retriever.indexing.embedder_pool import EmbedderPool
 from retriever.indexing.fingerprints import QUERIES
 from retriever.indexing.reranker_pool import RERANKER, RerankerPool
 from retriever.search.finders import DenseFinder, Finder, LexicalFinder
 from retriever.search.frames import DataFrame, queries_of
-from retriever.search.given import VectorFinder
+from retriever.search.given import GivenFinder, GivenQueries
 from retriever.search.hybrid import combined_finder
 from retriever.search.like import Like
 from retriever.search.options import PLAIN, SearchOptions, search_options
@@ -30,9 +31,10 @@ from retriever.search.retriever import Retriever
 from retriever.search.where import Where
 
 Answer = TypeVar("Answer")
+NOTHING_GIVEN: Mapping[str, GivenQueries] = {}
 
 
-class Searching(Documents):
+class Searching(Documents, VectorSearchMethods):
     """The part of `Collection` that answers queries."""
 
     _models: EmbedderPool
@@ -184,11 +186,17 @@ class Searching(Documents):
                 raise
             return ask(again)
 
-    def retriever(self, index: str | None = None) -> Retriever:
+    def retriever(
+        self, index: str | None = None, *, given: Mapping[str, GivenQueries] | None = None
+    ) -> Retriever:
         """Return an index with its embedder loaded, ready for many queries; errors as in `search`.
 
-        A combination comes with the embedders of all its parts.
+        A combination comes with the embedders of all its parts. `given` are vectors of queries by
+        index, in place of the embedder of that index, which is not loaded.
         """
+        if given:
+            name = index if index is not None else self._default_index()
+            return Retriever(self._finder(name, given), self._store)
         generation = self._store.catalog.generation()
         known = self._retrievers.get(index)
         if known is None or known[0] != generation:
@@ -197,59 +205,18 @@ class Searching(Documents):
             self._retrievers[index] = known
         return known[1]
 
-    def _finder(self, name: str) -> Finder:
+    def _finder(self, name: str, given: Mapping[str, GivenQueries] = NOTHING_GIVEN) -> Finder:
         row = self._store.index(name)
         if kind_of(row.kind).is_lexical:
             return LexicalFinder(name, LexicalOptions.of(row.definition))
         if row.parts:
-            parts = [self._finder(part) for part in row.parts]
+            parts = [self._finder(part, given) for part in row.parts]
             if RERANKER in row.definition:
                 return RerankingFinder(name, parts, row.definition, self._rerankers.of(row))
             return combined_finder(name, row.definition, parts)
+        if name in given:
+            return GivenFinder(name, given[name])
         return DenseFinder(name, self._models.for_queries(row))
-
-    def search_vectors(
-        self,
-        vectors: Iterable[ArrayLike],
-        *,
-        index: str | None = None,
-        k: int = 10,
-        where: Where | None = None,
-    ) -> list[Hits]:
-        """Return the `k` documents nearest to each vector (n, dim); no model is loaded.
-
-        They are those of the model whose vectors the index holds; for the cosine, of any length.
-        `index` is optional if there is only one index of vectors. Other errors as in `search`.
-
-        Raises:
-            InputError: a vector is empty, not finite or zero everywhere, or the index has none.
-            MismatchError: a vector is of another width than those of the index.
-        """
-        queries = [QueryVector.of(vector) for vector in vectors]
-        return self.vector_retriever(index).search_many(queries, k, where=where)
-
-    def vector_retriever(self, index: str | None = None) -> Retriever:
-        """Return an index of vectors that takes a `QueryVector` for a query, and nothing else.
-
-        Raises:
-            UnknownNameError: no such index.
-            InputError: it is no index of vectors; or none is named, and there is not one.
-        """
-        rows = [row for row in self._store.indexes() if kind_of(row.kind).has_vectors]
-        if index is None and len(rows) == 1:
-            index = rows[0].name
-        if index is None:
-            has = ", ".join(row.name for row in rows) or "none"
-            raise InputError(
-                f"Say which index to search with -i. Indexes of vectors in "
-                f"{self._store.folder}/: {has}."
-            )
-        if not kind_of(self._store.index(index).kind).has_vectors:
-            raise InputError(
-                f"'{index}' cannot be searched by a vector: it is no index of vectors. Choose one "
-                "of these, of the model that made the vector."
-            )
-        return Retriever(VectorFinder(index), self._store)
 
     def index_names(self) -> list[str]:
         """Return the names of all indexes, oldest first."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from retriever.cli.completion import embedder_option, measure_names
+from retriever.cli.completion import measure_names, model_option, reranker_specs
 from retriever.cli.output import SETTINGS
 from retriever.cli.running.arguments import is_collection
 
@@ -87,9 +87,9 @@ def qrels(says: str = "", *, required: bool = False, multiple: bool = False) -> 
 
 
 def rerank_by(says: str = "") -> Option:
-    """Return the options `--rerank-by` and `--rerank-depth`."""
+    """Return the options `--rerank-by`, `-o` for that model, and `--rerank-depth`."""
 
-    def both(command: Function) -> Function:
+    def all_three(command: Function) -> Function:
         deep = click.option(
             "--rerank-depth",
             type=POSITIVE,
@@ -100,12 +100,18 @@ def rerank_by(says: str = "") -> Option:
         by = click.option(
             "--rerank-by",
             metavar="KIND:MODEL",
+            shell_complete=reranker_specs,
             help="Let a model that reads each hit with the query rank the best ones: "
             f"cross-encoder:MODEL or vilbert:FOLDER. Nothing is stored.{says}",
         )
-        return by(deep(command))
+        own = _model_options(
+            "For --rerank-by: option of the model, such as -o max_length 128; "
+            "`retriever embedders cross-encoder` lists them.",
+            "rerank_options",
+        )
+        return by(own(deep(command)))
 
-    return both
+    return all_three
 
 
 def measures(says: str = "") -> Option:
@@ -121,17 +127,23 @@ def as_csv(says: str) -> Option:
 
 
 def embedder_options(example: str) -> Option:
-    """Return the repeatable option `-o NAME VALUE`."""
-    says = f"Option of the model, such as -o {example}; or -o dtype float16. "
+    """Return the repeatable option `-o NAME VALUE` of an embedder."""
+    return _model_options(
+        f"Option of the model, such as -o {example}; or -o dtype float16. "
+        "`retriever embedders KIND` lists them."
+    )
+
+
+def _model_options(says: str, name: str = "options") -> Option:
     return click.option(
         "-o",
         "--option",
-        "options",
+        name,
         nargs=2,
         multiple=True,
         metavar="NAME VALUE",
-        shell_complete=embedder_option,
-        help=f"{says}`retriever embedders KIND` lists them.",
+        shell_complete=model_option,
+        help=says,
     )
 
 

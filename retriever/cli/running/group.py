@@ -106,6 +106,8 @@ def _defaults(settings: Settings, library: str | None) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     if (k := settings.get("output.k")) is not None:
         chosen["k"] = k
+    if fields := settings.get("output.fields"):
+        chosen["fields"] = ",".join(fields)
     index, default = settings.get("index"), settings.library
     if index and (default is None or (library is not None and _is_same(default, Path(library)))):
         chosen["indexes"] = index

@@ -1,0 +1,85 @@
+"""The methods of a collection for searches by vectors that were made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from numpy.typing import ArrayLike
+
+from indexes.catalog.records import kind_of
+from indexes.errors import InputError
+from indexes.store import Store
+from retriever.formats.vectors.reading import VectorSource
+from retriever.search.given import GivenQueries, VectorFinder
+from retriever.search.options import search_options
+from retriever.search.queries import Query, QueryVector
+from retriever.search.results import Hits
+from retriever.search.retriever import Retriever
+from retriever.search.where import Where
+
+
+class VectorSearchMethods:
+    """Mixin of `Collection`: searches by vectors."""
+
+    _store: Store
+
+    def search_vectors(
+        self,
+        vectors: Iterable[ArrayLike],
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
+        mmr: float | None = None,
+    ) -> list[Hits]:
+        """Return the `k` documents nearest to each vector (n, dim); no model is loaded.
+
+        They are those of the model whose vectors the index holds; for the cosine, of any length.
+        `index` is optional if there is only one index of vectors. The other options and errors are
+        those of `search`.
+
+        Raises:
+            InputError: a vector is empty, not finite or zero everywhere, or the index has none.
+            MismatchError: a vector is of another width than those of the index.
+        """
+        queries = [QueryVector.of(vector) for vector in vectors]
+        options = search_options(mmr, all_words=False, phrase=False)
+        return self.vector_retriever(index).search_many(queries, k, where=where, options=options)
+
+    def vector_retriever(self, index: str | None = None) -> Retriever:
+        """Return an index of vectors that takes a `QueryVector` for a query, and nothing else.
+
+        Raises:
+            UnknownNameError: no such index.
+            InputError: it is no index of vectors; or none is named, and there is not one.
+        """
+        rows = [row for row in self._store.indexes() if kind_of(row.kind).has_vectors]
+        if index is None and len(rows) == 1:
+            index = rows[0].name
+        if index is None:
+            has = ", ".join(row.name for row in rows) or "none"
+            raise InputError(
+                f"Say which index to search with -i. Indexes of vectors in "
+                f"{self._store.folder}/: {has}."
+            )
+        if not kind_of(self._store.index(index).kind).has_vectors:
+            raise InputError(
+                f"'{index}' cannot be searched by a vector: it is no index of vectors. Choose one "
+                "of these, of the model that made the vector."
+            )
+        return Retriever(VectorFinder(index), self._store)
+
+    def given_queries(
+        self,
+        index: str,
+        source: VectorSource,
+        queries: Mapping[str, Query],
+        wanted: Iterable[str],
+    ) -> GivenQueries:
+        """Return vectors of queries for an index, to give to `retriever`; see `GivenQueries.of`.
+
+        Raises:
+            UnknownNameError: no such index.
+            InputError: it is no index of vectors.
+        """
+        return GivenQueries.of(index, self._store.embedding(index), source, queries, wanted)
