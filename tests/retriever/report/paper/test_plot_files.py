@@ -13,7 +13,7 @@ from retriever.report.paper.standalone import drawings
 from tests.support.samples import only, three, unjudged
 from tests.support.toy import refused
 
-NAMES = ["building", "chance", "depth", "latency", "times"]
+NAMES = ["building", "chance", "depth", "latency", "queries-glove", "queries-minilm", "times"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
