@@ -250,12 +250,15 @@ class Searching(Documents, VectorSearchMethods):
 
     def _answers_texts(self, name: str) -> bool:
         row = self._store.index(name)
+        if row.parts:
+            return all(map(self._answers_texts, row.parts))
         imported = row.embedding is not None and self._store.embedding(name).imported
         return not imported or QUERIES in row.definition
 
     def _fusions(self) -> list[str]:
-        """Return the names of all fusions, oldest first."""
-        return [index.name for index in self._store.indexes() if "fuse" in index.definition]
+        """Return the names of all fusions that answer texts, oldest first."""
+        fusions = [index.name for index in self._store.indexes() if "fuse" in index.definition]
+        return [name for name in fusions if self._answers_texts(name)]
 
 
 def _query(text: str | None, image: ImageSource | None) -> Query:

@@ -13,6 +13,7 @@ import click
 from retriever.cli import compare_files as files
 from retriever.cli import options
 from retriever.cli.output import check_writable, note, print_parts, progress_bar, table_columns
+from retriever.cli.running.suggestions import files_without_options
 
 if TYPE_CHECKING:
     from retriever.comparison.comparison import Comparison
@@ -145,6 +146,8 @@ def compare(
     from retriever.report.paper.pdf import font_file
     from retriever.search.results import Run
 
+    if misplaced := files_without_options(library):
+        raise click.UsageError(misplaced)
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
     if no_texts and not html:

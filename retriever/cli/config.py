@@ -81,8 +81,8 @@ def embedders(kind: str | None, as_json: bool) -> None:
             print_json(*map(asdict, (*embedders, *rerankers)))
             return
         for heading, every in (("embedder", embedders), ("reranker", rerankers)):
-            rows = [(one.usage, one.help) for one in every]
-            print_parts(fields_table(("kind", heading), rows), "")
+            kinds = [(one.usage, one.help) for one in every]
+            print_parts(fields_table(("kind", heading), kinds), "")
         note("options of one: retriever embedders KIND, such as: retriever embedders static")
         return
     # `static:glove-6b-50d` is how it is written for `build`.

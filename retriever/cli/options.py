@@ -66,7 +66,17 @@ def index_option(*names: str, metavar: str = "INDEX", **options: Any) -> Option:
 
 def indexes(says: str) -> Option:
     """Return the repeatable option `-i`."""
-    return index_option("-i", "--index", "indexes", metavar="TEXT", multiple=True, help=says)
+    names = "-i", "--index", "indexes"
+    return index_option(*names, metavar="TEXT", multiple=True, help=says, callback=_one_by_one)
+
+
+def _one_by_one(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse several names in one text, which cannot be the name of an index."""
+    for name in names:
+        if "," in name:
+            each = " ".join(f"-i {one.strip()}" for one in name.split(",") if one.strip())
+            raise click.UsageError(f"Give -i once for each index: {each}")
+    return names
 
 
 def how_many(says: str) -> Option:
@@ -199,7 +209,30 @@ _QUERY_COLUMNS: dict[str, Option] = {
         help="The column of the texts in --queries; several are joined by blank lines.",
     ),
 }
-# How tables of documents are read, as the mapping `reading`; and the columns of queries, `columns`.
+FORMATS = (
+    *("jsonl", "json", "csv", "tsv", "parquet", "xlsx", "sqlite"),
+    *("text", "markdown", "html", "pdf", "docx", "image"),
+)
+
+
+def source_format(name: str = "format") -> Option:
+    """Return the option `--format`, for a parameter of a name."""
+    kinds = click.Choice(FORMATS)
+    return click.option("--format", name, type=kinds, help="Format of the sources.")
+
+
+_FILES: dict[str, Option] = {
+    "format": source_format(),
+    "image": click.option(
+        "--image",
+        metavar="FIELD",
+        help="The field with the path of a document's image, relative to the file.",
+    ),
+    "copy_images": click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY."),
+}
+# What sources are, as the mapping `files`; how their tables are read, as `reading`; and the columns
+# of queries, as `columns`.
+files = _mapping("files", _FILES)
 reading = _mapping("reading", _READING)
 query_columns = _mapping("columns", _QUERY_COLUMNS)
 

@@ -27,6 +27,7 @@ from retriever.cli.output import (
     print_parts,
     terminal_columns,
 )
+from retriever.cli.running.suggestions import query_without_library
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -148,7 +149,7 @@ def search(
     from retriever.search.options import search_options
 
     asked = _Asked(query, image, queries, vector, like, unlike)
-    asked.check(reranks=rerank_by is not None)
+    asked.check(library, reranks=rerank_by is not None)
     _check_format(format_, output, as_json)
     check_query_columns(columns, queries)
     if rerank_options and rerank_by is None:
@@ -184,9 +185,10 @@ def search(
                 if query_id:
                     print_parts(f"\n{one_line(f'{query_id}: {_text(content)}')}")
                 hits = {name: by_id[query_id] for name, by_id in answers.items()}
-                # What a document is like is no text whose words could be marked in it.
+                # The names of documents are no text whose words could be marked in hits.
                 is_text = asked.documents is None and isinstance(content, str)
-                print_parts(*_shown(collection, hits, content if is_text else "", shown_fields))
+                words = _text(content) if is_text else ""
+                print_parts(*_shown(collection, hits, words, shown_fields))
     note(*dict.fromkeys(one for hits in found.values() for each in hits for one in each.notes))
 
 
@@ -201,13 +203,14 @@ class _Asked:
     like: tuple[str, ...]
     unlike: tuple[str, ...]
 
-    def check(self, *, reranks: bool) -> None:
+    def check(self, library: Path, *, reranks: bool) -> None:
         """Refuse none or several of them, and what a reranker cannot read."""
         by_documents = self.like or self.unlike or None
         given = [self.query, self.image, self.queries, self.vector, by_documents]
         if given.count(None) != len(given) - 1:
             raise click.UsageError(
                 "Give a QUERY, or --like DOC_ID, or --image, --queries or --vector with a FILE."
+                + (query_without_library(library) if given.count(None) == len(given) else "")
             )
         if reranks and (self.vector is not None or by_documents is not None):
             other = "--vector" if self.vector is not None else "--like" if self.like else "--unlike"
@@ -307,7 +310,9 @@ def _write(
             for one in records:
                 print_json(one)
             return
-        lines = (f"{json.dumps(one, ensure_ascii=False, default=str)}\n" for one in records)
+        lines: Iterator[str] = (
+            f"{json.dumps(one, ensure_ascii=False, default=str)}\n" for one in records
+        )
     else:
         numbered = {
             name: {query_id or ONLY: hits for query_id, hits in found.items()}
