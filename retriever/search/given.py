@@ -105,8 +105,8 @@ class GivenQueries:
         file = vectors_of(source)
         if file.dim != embedding.dim:
             raise MismatchError(
-                f"Index '{index}' holds {embedding.model} vectors ({embedding.dim} wide); those of "
-                f"the queries in {file.name} are {file.dim} wide. Give vectors of the same model."
+                f"The vectors of index '{index}' are {embedding.dim} wide; those of the queries in "
+                f"{file.name} are {file.dim} wide. Give vectors of the same model."
             )
         rows = _rows_by_id(file, list(queries))
         if lacking := [query_id for query_id in wanted if query_id not in rows]:
