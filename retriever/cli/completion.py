@@ -23,6 +23,7 @@ MEASURES = (
     *("AP", "RR", "Rprec", "Bpref", "Success@1", "Success@5", "Judged@10"),
 )
 DTYPES = ("float32", "float16")
+SIMILARITIES = ("cosine", "dot", "euclidean")
 
 
 @click.command(short_help="Print the completion script for a shell.")
@@ -59,6 +60,18 @@ def model_kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[
 def fusion_methods(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Complete `--method`."""
     return _starting(METHODS, incomplete)
+
+
+def languages(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `--language`."""
+    from indexes.lexical.options import LANGUAGES
+
+    return _starting(LANGUAGES, incomplete)
+
+
+def similarities(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `--similarity`."""
+    return _starting(SIMILARITIES, incomplete)
 
 
 def measure_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:

@@ -5,8 +5,9 @@ import sys
 import pytest
 from click.shell_completion import ShellComplete
 
+from indexes import neighbors
 from retriever.cli import cli
-from retriever.cli.completion import EMBEDDERS, MEASURES, METHODS, RERANKERS
+from retriever.cli.completion import EMBEDDERS, MEASURES, METHODS, RERANKERS, SIMILARITIES
 from retriever.evaluation.measures import parse_measures
 from retriever.rerankers.registry import KINDS as RERANKER_KINDS
 from retriever.search.fusion import METHODS as ALL_METHODS
@@ -54,6 +55,8 @@ HEAVY = ("torch", "faiss", "transformers", "sentence_transformers", "gensim", "t
         ("retriever embedders s", ["static"]),
         ("retriever embedders c", ["contextual", "cross-encoder"]),
         ("retriever search lib x --rerank-by c", ["cross-encoder:"]),
+        ("retriever build lib x --lexical --language ger", ["german"]),
+        ("retriever build lib x --from-vectors v.npy --similarity d", ["dot"]),
         ("retriever bui", ["build"]),
     ],
 )
@@ -103,3 +106,4 @@ def test_names_written_down_are_those_of_the_library():
     assert set(parse_measures(MEASURES)) >= {"nDCG@10", "AP"}
     assert len(EMBEDDERS) == 4
     assert tuple(RERANKER_KINDS) == RERANKERS
+    assert SIMILARITIES == neighbors.SIMILARITIES
