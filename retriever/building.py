@@ -24,7 +24,7 @@ from retriever.notebooks import progress_shown
 from retriever.rerankers.registry import load_reranker, parse_reranker
 from retriever.search.frames import DataFrame, queries_of
 from retriever.search.fusion import DEPTH, RRF_K, cascade_definition, fusion_definition
-from retriever.search.queries import Queries, Query, validate_queries
+from retriever.search.queries import Queries, Query
 from retriever.search.retriever import Retriever
 from retriever.updates import Updates
 
@@ -148,10 +148,12 @@ class Building(Updates):
         if queries is not None:
             if isinstance(queries, Mapping | DataFrame):
                 queries = list(queries_of(queries).values())
-            if not (asked := validate_queries(queries)):
+            if isinstance(queries, str):
+                raise InputError("Queries are one text; expected a list of texts.")
+            if not queries:
                 raise InputError("There are no queries to tune with: leave them out, or give some.")
             embedder = self._models.for_queries(self._store.index(name))
-            vectors = Queries(asked).vectors(embedder)
+            vectors = Queries(queries).vectors(embedder)
         return self._building.tune(name, recall, vectors)
 
     def fuse(

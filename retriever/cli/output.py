@@ -154,10 +154,9 @@ def terminal_columns() -> int | None:
     from rich.console import Console
 
     console = Console()
-    wide: int | None = setting("output.width", None)
-    if not console.is_terminal:
-        return wide
-    return console.width if wide is None else min(console.width, wide)
+    return (
+        min(console.width, setting("output.width", console.width)) if console.is_terminal else None
+    )
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from retriever.cli.output import (
     note,
     print_json,
     print_parts,
+    table_columns,
     terminal_columns,
 )
 from retriever.cli.running.suggestions import query_without_library
@@ -267,19 +268,18 @@ def _text(content: AnyQuery) -> str:
 def _shown(
     collection: Collection, hits: Mapping[str, Hits], query: str, fields: list[str]
 ) -> Iterator[Text]:
-    """Yield the hits of a query as lines, as wide as the terminal."""
+    """Yield the hits of a query as lines, as wide as the terminal or the settings say."""
     from retriever.embedders import ContextualEmbedder
-    from retriever.formatting import WIDTH
     from retriever.report.terminal.best_sentences import best_sentences
     from retriever.report.terminal.hits import hit_blocks, hits_list, side_by_side
     from retriever.search.finders import DenseFinder
 
-    columns = terminal_columns()
+    columns, wide = terminal_columns(), table_columns()
     if len(hits) > 1:
-        return side_by_side(hits, fields, columns if columns and columns > WIDTH else WIDTH)
+        return side_by_side(hits, fields, max(columns or 0, wide))
     ((name, found),) = hits.items()
     if columns is None or columns < TWO_LINES:
-        return hits_list(found, fields)
+        return hits_list(found, fields, wide)
     # A search by a vector needs no model, nor does showing its hits.
     finder = collection.retriever(name).finder if query else None
     embedder = finder.embedder if isinstance(finder, DenseFinder) else None

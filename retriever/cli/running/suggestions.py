@@ -113,7 +113,7 @@ def _quoted(error: click.UsageError) -> str:
     place = names.index("query")
     typed = list(error.ctx.meta.get(TYPED, ()))
     words = typed[place : _first_option(typed, place)]
-    if len(words) < 2:
+    if len(words) < 2 or _first_option(typed, 0) < place:
         return "Put a query of several words in quotes."
     line = [*typed[:place], " ".join(words), *typed[place + len(words) :]]
     return (
