@@ -19,6 +19,7 @@ from indexes.ingest.sources import Record, Source
 from indexes.ingest.upsert import Added
 from indexes.progress import Progress
 from indexes.store import Store
+from retriever.asynchronous import awaitable
 from retriever.formats import (
     DocumentSource,
     Reading,
@@ -185,6 +186,8 @@ class Documents:
             *(added.unchanged, added.skipped_total),
         )
         return added
+
+    aadd = awaitable(add)
 
     def _grouped(
         self,

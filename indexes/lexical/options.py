@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any
 
-from indexes.errors import InputError
+from indexes.errors import InputError, did_you_mean
 
 LANGUAGES = (
     *("arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian"),
@@ -45,6 +45,7 @@ class LexicalOptions:
         if self.language not in LANGUAGES:
             raise InputError(
                 f"No stemmer for '{self.language}'. It can be: {', '.join(LANGUAGES)}."
+                f"{did_you_mean(self.language, LANGUAGES)}"
             )
         if self.stopwords and self.language not in WITH_STOPWORDS:
             raise InputError(

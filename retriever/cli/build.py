@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.completion import embedder_specs, fusion_methods
+from retriever.cli.completion import embedder_specs, fusion_methods, languages, similarities
 from retriever.cli.options import (
     POSITIVE,
     as_json,
@@ -53,7 +53,11 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Take vectors that were made elsewhere: .npy (ids in .ids.txt), .npz, .parquet, a folder.",
 )
-@click.option("--similarity", help="For --from-vectors: cosine (default), dot or euclidean.")
+@click.option(
+    "--similarity",
+    shell_complete=similarities,
+    help="For --from-vectors: cosine (default), dot or euclidean.",
+)
 @click.option(
     "--allow-missing",
     is_flag=True,
@@ -75,7 +79,9 @@ if TYPE_CHECKING:
     "--lexical", is_flag=True, help="Build a BM25 index of the words, without an embedder."
 )
 @click.option(
-    "--language", help="For --lexical: language of the stemmer, or none. Default: english."
+    "--language",
+    shell_complete=languages,
+    help="For --lexical: language of the stemmer, or none. Default: english.",
 )
 @click.option(
     "--stopwords/--no-stopwords",

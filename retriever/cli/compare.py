@@ -12,7 +12,8 @@ import click
 
 from retriever.cli import compare_files as files
 from retriever.cli import options
-from retriever.cli.output import check_writable, note, print_parts, progress_bar
+from retriever.cli.output import check_writable, note, print_parts, progress_bar, table_columns
+from retriever.cli.running.suggestions import files_without_options
 
 if TYPE_CHECKING:
     from retriever.comparison.comparison import Comparison
@@ -52,6 +53,15 @@ OUTPUT = click.Path(path_type=Path, dir_okay=False)
     "--pairs", is_flag=True, help="Test all pairs of systems, Holm-corrected over the pairs."
 )
 @options.rerank_by(" Every index is compared as it is, and reranked.")
+@options.index_option(
+    "--query-vectors",
+    "vectors",
+    nargs=2,
+    multiple=True,
+    metavar="INDEX FILE",
+    help="Vectors of the queries for INDEX (.npy, .npz, .parquet; by the ids of the queries, or in "
+    "their order), such as one built --from-vectors by a model that is not known here.",
+)
 @click.option(
     "--run",
     "others",
@@ -113,6 +123,7 @@ def compare(
     qrels: tuple[str, ...],
     datasets: tuple[str, ...],
     others: tuple[str, ...],
+    vectors: tuple[tuple[str, str], ...],
     why: int | None,
     runs: Path | None,
     html: Path | None,
@@ -135,14 +146,16 @@ def compare(
     from retriever.report.paper.pdf import font_file
     from retriever.search.results import Run
 
+    if misplaced := files_without_options(library):
+        raise click.UsageError(misplaced)
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, not both.")
     if no_texts and not html:
         raise click.UsageError("--no-texts needs --html FILE.")
-    _check_for_one(
-        library, run=others, runs=runs, html=html, plots=plots, why=why, label_file=label_file
-    )
-    inputs = (*queries, *qrels, label_file, *others)
+    for_one: dict[str, object] = {"run": others, "runs": runs, "html": html, "plots": plots}
+    _check_for_one(library, **for_one, query_vectors=vectors, why=why, label_file=label_file)
+    asked |= {"vectors": dict(vectors), "rerank_options": dict(asked["rerank_options"])}
+    inputs = (*queries, *qrels, label_file, *others, *asked["vectors"].values())
     tables = files.Tables(latex, markdown)
     if runs:
         files.keep_apart(runs, others)
@@ -261,6 +274,7 @@ def _print(result: Comparison, why: int | None, *, as_json: bool, as_csv: bool) 
         from retriever.report.terminal.comparison import comparison_parts
         from retriever.report.terminal.contrasts import contrast_lines
 
-        print_parts(*comparison_parts(result))
+        columns = table_columns()
+        print_parts(*comparison_parts(result, columns))
         if why:
-            print_parts(*contrast_lines(result, why))
+            print_parts(*contrast_lines(result, why, columns=columns))

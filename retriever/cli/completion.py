@@ -15,6 +15,7 @@ from retriever.cli.output import TYPED
 from retriever.cli.running.settings import EMBEDDERS
 
 METHODS = ("rrf", "minmax")
+RERANKERS = ("cross-encoder", "vilbert")
 # The families of ir_measures that people use, at their usual cutoffs.
 FAMILIES, CUTOFFS = ("nDCG", "R", "RR", "P", "AP"), (5, 10, 100)
 MEASURES = (
@@ -22,6 +23,7 @@ MEASURES = (
     *("AP", "RR", "Rprec", "Bpref", "Success@1", "Success@5", "Judged@10"),
 )
 DTYPES = ("float32", "float16")
+SIMILARITIES = ("cosine", "dot", "euclidean")
 
 
 @click.command(short_help="Print the completion script for a shell.")
@@ -50,9 +52,9 @@ def embedder_specs(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return _starting(specs, incomplete)
 
 
-def embedder_kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a kind of embedder."""
-    return _starting(EMBEDDERS, incomplete)
+def model_kinds(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a kind of embedder or reranker."""
+    return _starting([*EMBEDDERS, *RERANKERS], incomplete)
 
 
 def fusion_methods(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
@@ -60,29 +62,52 @@ def fusion_methods(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return _starting(METHODS, incomplete)
 
 
+def languages(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `--language`."""
+    from indexes.lexical.options import LANGUAGES
+
+    return _starting(LANGUAGES, incomplete)
+
+
+def similarities(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `--similarity`."""
+    return _starting(SIMILARITIES, incomplete)
+
+
 def measure_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Complete `-m`, in any case."""
     return [name for name in MEASURES if name.lower().startswith(incomplete.lower())]
 
 
-def embedder_option(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Complete `-o NAME VALUE`: options of the chosen embedder, then the values of true or false.
+def reranker_specs(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `--rerank-by` with the kinds; a model follows the colon."""
+    return _starting([f"{kind}:" for kind in RERANKERS], incomplete)
 
-    Without `--embedder`, no option is known.
+
+def model_option(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete `-o NAME VALUE`: options of the chosen model, then the values of true or false.
+
+    Without `--embedder`, `--rerank` or `--rerank-by`, no option is known.
     """
     typed = ctx.meta.get(TYPED, ())
-    spec = ctx.params.get("spec")
-    if not typed or not isinstance(spec, str):
+    specs = [ctx.params.get(name) for name in ("spec", "second", "rerank_by")]
+    spec = next((one for one in specs if isinstance(one, str)), None)
+    if not typed or spec is None:
         return []
-    from retriever.embedders.registry import KINDS, describe_embedder
+    from retriever.embedders.registry import describe_embedders
+    from retriever.rerankers.registry import describe_rerankers
 
+    embedders = {one.kind: one for one in describe_embedders()}
+    kinds = embedders | {one.kind: one for one in describe_rerankers()}
     kind = spec.partition(":")[0]
-    if kind not in KINDS:
+    if kind not in kinds:
         return []
-    options = {one.name: one for one in describe_embedder(kind).options}
+    options = {one.name: one for one in kinds[kind].options}
+    # How vectors are stored.
+    of_index = ["dtype"] if kind in embedders else []
     if typed[-1] in parameter.opts:
-        return _starting([*options, "dtype"], incomplete)
-    if typed[-1] == "dtype":
+        return _starting([*options, *of_index], incomplete)
+    if typed[-1] in of_index:
         return _starting(DTYPES, incomplete)
     is_boolean = typed[-1] in options and options[typed[-1]].type.startswith("true or false")
     return _starting(("true", "false"), incomplete) if is_boolean else []

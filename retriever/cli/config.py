@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from retriever.cli.completion import embedder_kinds
+from retriever.cli.completion import model_kinds
 from retriever.cli.options import as_json
 from retriever.cli.output import note, print_json, print_parts
 
@@ -17,15 +17,17 @@ def config(as_json: bool) -> None:
     """Show the settings that hold, and where each is from.
 
     The command line is stronger than the environment (RETRIEVER_LIBRARY, RETRIEVER_INDEX,
-    RETRIEVER_K, RETRIEVER_STATIC_WEIGHTING), which is stronger than the file retriever.toml of the
-    working folder or the nearest one above it, which is stronger than that of the user. An empty
-    variable unsets a setting of the files.
+    RETRIEVER_K, RETRIEVER_WIDTH, RETRIEVER_STATIC_WEIGHTING), which is stronger than the file
+    retriever.toml of the working folder or the nearest one above it, which is stronger than that of
+    the user. An empty variable unsets a setting of the files.
 
     \b
       library = "library"                # where LIBRARY is left out
       index = "minilm"                   # search without -i; or a list
       [output]
       k = 5                              # search without -k
+      fields = ["year", "source"]        # search without --fields
+      width = 140                        # columns of tables and hits; else 100
       progress = false                   # no progress bars
       color = false                      # no colors
       [embedders.static]                 # build --embedder static:MODEL
@@ -60,31 +62,38 @@ def _text(value: object) -> str:
 
 
 @click.command(short_help="List the kinds of embedders, and the options of one.")
-@click.argument("kind", required=False, shell_complete=embedder_kinds)
+@click.argument("kind", required=False, shell_complete=model_kinds)
 @as_json
 def embedders(kind: str | None, as_json: bool) -> None:
-    """List the kinds of embedders that `build --embedder KIND:MODEL` takes.
+    """List the kinds of models: embedders for `build --embedder KIND:MODEL`, and rerankers.
 
-    With KIND, list its options for `-o NAME VALUE`: the type, the default and what each does. They
-    are also the arguments of its class in Python.
+    Rerankers are for `build --rerank` and `search --rerank-by`. With KIND, list its options for
+    `-o NAME VALUE`: the type, the default and what each does. They are also the arguments of its
+    class in Python.
     """
     from retriever.embedders.registry import describe_embedder, describe_embedders
     from retriever.report.terminal.fields import fields_table
+    from retriever.rerankers.registry import describe_rerankers
 
+    embedders, rerankers = describe_embedders(), describe_rerankers()
     if kind is None:
-        every = describe_embedders()
         if as_json:
-            print_json(*map(asdict, every))
+            print_json(*map(asdict, (*embedders, *rerankers)))
             return
-        print_parts(fields_table(("kind", "embedder"), [(one.usage, one.help) for one in every]))
+        for heading, every in (("embedder", embedders), ("reranker", rerankers)):
+            kinds = [(one.usage, one.help) for one in every]
+            print_parts(fields_table(("kind", heading), kinds), "")
         note("options of one: retriever embedders KIND, such as: retriever embedders static")
         return
     # `static:glove-6b-50d` is how it is written for `build`.
-    described = describe_embedder(kind.partition(":")[0])
+    name = kind.partition(":")[0]
+    reranker = next((one for one in rerankers if one.kind == name), None)
+    described = reranker or describe_embedder(name)
     if as_json:
         print_json(asdict(described))
         return
     rows = [(o.name, o.type, o.default, o.help) for o in described.options]
     print_parts(f"{described.usage}  {described.help}\n")
     print_parts(fields_table(("option", "type", "default", ""), rows))
-    note("set one with: retriever build LIBRARY NAME --embedder KIND:MODEL -o NAME VALUE")
+    use = "search LIBRARY QUERY --rerank-by" if reranker else "build LIBRARY NAME --embedder"
+    note(f"set one with: retriever {use} {described.usage} -o NAME VALUE")

@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.options import as_json, library, reading, where
+from retriever.cli.options import as_json, files, library, reading, where
 from retriever.cli.output import note, print_json, progress_bar
 
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
 
-FORMATS = (
-    *("jsonl", "json", "csv", "tsv", "parquet", "xlsx", "sqlite"),
-    *("text", "markdown", "html", "pdf", "docx", "image"),
-)
 LISTED = 10
 # Of the files that are skipped for one reason.
 NAMED = 3
@@ -29,15 +25,9 @@ NAMED = 3
 @click.option(
     "--dataset", metavar="NAME", help="Documents of an ir_datasets name, such as beir/scifact."
 )
-@click.option("--format", "format_", type=click.Choice(FORMATS), help="Format of the sources.")
+@files
 @reading
 @click.option("--skip-bad", is_flag=True, help="Skip and list invalid records.")
-@click.option(
-    "--image",
-    metavar="FIELD",
-    help="The field with the path of a document's image, relative to the file.",
-)
-@click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY.")
 @click.option(
     "--sync",
     is_flag=True,
@@ -69,11 +59,9 @@ def add(
     library: Path,
     sources: tuple[str, ...],
     dataset: str | None,
-    format_: str | None,
+    files: dict[str, Any],
     reading: dict[str, Any],
     skip_bad: bool,
-    image: str | None,
-    copy_images: bool,
     sync: bool,
     source: str | None,
     allow_empty: bool,
@@ -98,17 +86,17 @@ def add(
     from retriever.splitting import parse_split
 
     how = Reading.of(**reading)
-    if dataset and (sources or format_ or how.given):
+    if dataset and (sources or files["format"] or how.given):
         other = f"--{how.given[0]}" if how.given else "--format"
         raise click.UsageError(f"Give either SOURCES or --dataset NAME, without {other}.")
     if (
         not sources
         and not dataset
-        and (not fields or split or format_ or how.given or skip_bad or image or copy_images)
+        and (not fields or split or any(files.values()) or how.given or skip_bad)
     ):
         raise click.UsageError("Give SOURCES to add; only --index-field NAME works without.")
     for one in () if allow_empty else sources:
-        check_source(one, format=format_, reading=how)
+        check_source(one, format=files["format"], reading=how)
     for name in fields:
         field_path(name)
     splitter = parse_split(split) if split else None
@@ -126,11 +114,9 @@ def add(
         with progress_bar("adding documents") as progress:
             added = collection.add(
                 *given,
-                format=format_,
+                **files,
                 **reading,
                 skip_bad=skip_bad,
-                image=image,
-                copy_images=copy_images,
                 sync=sync,
                 source=source or dataset,
                 allow_empty=allow_empty,

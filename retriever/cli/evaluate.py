@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from retriever.cli.options import as_csv, as_json, drop_self, measures, qrels
-from retriever.cli.output import note, print_parts
+from retriever.cli.output import note, print_parts, table_columns
 
 
 @click.command(short_help="Evaluate TREC runs of any system; no collection is needed.")
@@ -46,7 +46,8 @@ def evaluate(
     else:
         from retriever.report.terminal.evaluation import evaluation_tables, per_query_tables
 
-        print_parts(*evaluation_tables(result))
-        for table in per_query_tables(result) if per_query else ():
+        columns = table_columns()
+        print_parts(*evaluation_tables(result, columns))
+        for table in per_query_tables(result, columns) if per_query else ():
             print_parts("", table)
     note(*result.notes)

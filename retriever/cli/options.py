@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from retriever.cli.completion import embedder_option, measure_names
+from retriever.cli.completion import measure_names, model_option, reranker_specs
 from retriever.cli.output import SETTINGS
 from retriever.cli.running.arguments import is_collection
 
@@ -66,7 +66,17 @@ def index_option(*names: str, metavar: str = "INDEX", **options: Any) -> Option:
 
 def indexes(says: str) -> Option:
     """Return the repeatable option `-i`."""
-    return index_option("-i", "--index", "indexes", metavar="TEXT", multiple=True, help=says)
+    names = "-i", "--index", "indexes"
+    return index_option(*names, metavar="TEXT", multiple=True, help=says, callback=_one_by_one)
+
+
+def _one_by_one(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse several names in one text, which cannot be the name of an index."""
+    for name in names:
+        if "," in name:
+            each = " ".join(f"-i {one.strip()}" for one in name.split(",") if one.strip())
+            raise click.UsageError(f"Give -i once for each index: {each}")
+    return names
 
 
 def how_many(says: str) -> Option:
@@ -87,9 +97,9 @@ def qrels(says: str = "", *, required: bool = False, multiple: bool = False) -> 
 
 
 def rerank_by(says: str = "") -> Option:
-    """Return the options `--rerank-by` and `--rerank-depth`."""
+    """Return the options `--rerank-by`, `-o` for that model, and `--rerank-depth`."""
 
-    def both(command: Function) -> Function:
+    def all_three(command: Function) -> Function:
         deep = click.option(
             "--rerank-depth",
             type=POSITIVE,
@@ -100,12 +110,18 @@ def rerank_by(says: str = "") -> Option:
         by = click.option(
             "--rerank-by",
             metavar="KIND:MODEL",
+            shell_complete=reranker_specs,
             help="Let a model that reads each hit with the query rank the best ones: "
             f"cross-encoder:MODEL or vilbert:FOLDER. Nothing is stored.{says}",
         )
-        return by(deep(command))
+        own = _model_options(
+            "For --rerank-by: option of the model, such as -o max_length 128; "
+            "`retriever embedders cross-encoder` lists them.",
+            "rerank_options",
+        )
+        return by(own(deep(command)))
 
-    return both
+    return all_three
 
 
 def measures(says: str = "") -> Option:
@@ -121,17 +137,23 @@ def as_csv(says: str) -> Option:
 
 
 def embedder_options(example: str) -> Option:
-    """Return the repeatable option `-o NAME VALUE`."""
-    says = f"Option of the model, such as -o {example}; or -o dtype float16. "
+    """Return the repeatable option `-o NAME VALUE` of an embedder."""
+    return _model_options(
+        f"Option of the model, such as -o {example}; or -o dtype float16. "
+        "`retriever embedders KIND` lists them."
+    )
+
+
+def _model_options(says: str, name: str = "options") -> Option:
     return click.option(
         "-o",
         "--option",
-        "options",
+        name,
         nargs=2,
         multiple=True,
         metavar="NAME VALUE",
-        shell_complete=embedder_option,
-        help=f"{says}`retriever embedders KIND` lists them.",
+        shell_complete=model_option,
+        help=says,
     )
 
 
@@ -187,7 +209,30 @@ _QUERY_COLUMNS: dict[str, Option] = {
         help="The column of the texts in --queries; several are joined by blank lines.",
     ),
 }
-# How tables of documents are read, as the mapping `reading`; and the columns of queries, `columns`.
+FORMATS = (
+    *("jsonl", "json", "csv", "tsv", "parquet", "xlsx", "sqlite"),
+    *("text", "markdown", "html", "pdf", "docx", "image"),
+)
+
+
+def source_format(name: str = "format") -> Option:
+    """Return the option `--format`, for a parameter of a name."""
+    kinds = click.Choice(FORMATS)
+    return click.option("--format", name, type=kinds, help="Format of the sources.")
+
+
+_FILES: dict[str, Option] = {
+    "format": source_format(),
+    "image": click.option(
+        "--image",
+        metavar="FIELD",
+        help="The field with the path of a document's image, relative to the file.",
+    ),
+    "copy_images": click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY."),
+}
+# What sources are, as the mapping `files`; how their tables are read, as `reading`; and the columns
+# of queries, as `columns`.
+files = _mapping("files", _FILES)
 reading = _mapping("reading", _READING)
 query_columns = _mapping("columns", _QUERY_COLUMNS)
 

@@ -112,30 +112,29 @@ def print_json(*values: Any) -> None:
 
 
 def setting(name: str, default: Any) -> Any:
-    """Return a setting that the running command was started with; see `config/settings.py`."""
+    """Return a setting that the running command was started with; see `running/settings.py`."""
     context = click.get_current_context(silent=True)
     settings = context.meta.get(SETTINGS) if context else None
     return default if settings is None else settings.get(name, default)
 
 
 def print_parts(*parts: Any) -> None:
-    """Print texts and tables to stdout, at most 100 columns wide.
+    """Print texts and tables to stdout, at most as wide as `table_columns` says.
 
     A line of text is cut on a narrower terminal.
     """
     from rich.console import Console
     from rich.text import Text
 
-    from retriever.formatting import WIDTH
-
+    columns = table_columns()
     # No markup: texts with "[/b]" or ":cat:" are shown as they are.
     plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
     if not setting("output.color", True):
         plain["no_color"] = True
     console = Console(**plain)
-    narrow = console.is_terminal and console.width < WIDTH
+    narrow = console.is_terminal and console.width < columns
     if not narrow:
-        console = Console(**plain, width=WIDTH, soft_wrap=True)
+        console = Console(**plain, width=columns, soft_wrap=True)
     for part in parts:
         if narrow and isinstance(part, Text):
             console.print(part, no_wrap=True, overflow="ellipsis")
@@ -143,12 +142,21 @@ def print_parts(*parts: Any) -> None:
             console.print(part)
 
 
+def table_columns() -> int:
+    """Return how wide tables may be: the setting `output.width`, or else 100 columns."""
+    from retriever.formatting import WIDTH
+
+    return int(setting("output.width", WIDTH))
+
+
 def terminal_columns() -> int | None:
-    """Return how wide the terminal is; None where stdout is none."""
+    """Return how wide the terminal is, but at most `output.width`; None where stdout is none."""
     from rich.console import Console
 
     console = Console()
-    return console.width if console.is_terminal else None
+    return (
+        min(console.width, setting("output.width", console.width)) if console.is_terminal else None
+    )
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from retriever.cli.documents import FORMATS, LISTED
-from retriever.cli.options import as_json, library, reading
+from retriever.cli.documents import LISTED
+from retriever.cli.options import as_json, files, library, reading, source_format
 from retriever.cli.output import print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -31,22 +31,13 @@ wait = click.option(
     metavar="SECONDS",
     help="Wait so long for another process that writes to LIBRARY.",
 )
-format_option = click.option(
-    "--format", "format_", type=click.Choice(FORMATS), help="Format of the sources."
-)
 
 
 @click.command(short_help="Bring documents and all indexes up to date with their sources.")
 @library
 @click.argument("sources", nargs=-1, required=True)
-@format_option
+@files
 @reading
-@click.option(
-    "--image",
-    metavar="FIELD",
-    help="The field with the path of a document's image, relative to the file.",
-)
-@click.option("--copy-images", is_flag=True, help="Copy images into LIBRARY.")
 @click.option(
     "--source", metavar="NAME", help="Know the sources by this name; - needs one, paths have one."
 )
@@ -62,10 +53,8 @@ def update(
     ctx: click.Context,
     library: Path,
     sources: tuple[str, ...],
-    format_: str | None,
+    files: dict[str, Any],
     reading: dict[str, Any],
-    image: str | None,
-    copy_images: bool,
     source: str | None,
     allow_empty: bool,
     wait: float,
@@ -88,12 +77,10 @@ def update(
         with progress_bar("updating") as progress:
             report = collection.update(
                 *sources,
-                format=format_,
-                image=image,
-                copy_images=copy_images,
+                **files,
+                **reading,
                 source=source,
                 allow_empty=allow_empty,
-                **reading,
                 wait=wait,
                 progress=progress,
                 tell=log_part,
@@ -193,7 +180,7 @@ def build_all(library: Path, as_json: bool) -> int:
 @click.command(short_help="Update a collection whenever folders change.")
 @library
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@format_option
+@source_format("format_")
 @click.option(
     "--quiet",
     type=click.FloatRange(min=0.01),

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retriever.cli.options import POSITIVE, as_json, how_many, indexes, library
-from retriever.cli.output import note, print_json, print_parts, progress_bar
+from retriever.cli.output import (
+    note,
+    print_json,
+    print_parts,
+    progress_bar,
+    table_columns,
+    terminal_columns,
+)
 
 if TYPE_CHECKING:
     from retriever.word_senses import WordSenses, WordUses
@@ -82,15 +89,7 @@ def _show(found: WordSenses | WordUses, as_json: bool) -> None:
     if as_json:
         print_json(*sense_records(found))
     else:
-        print_parts(*sense_lines(found, _columns()))
+        print_parts(
+            *sense_lines(found, min(one for one in (table_columns(), terminal_columns()) if one))
+        )
     note(*found.notes)
-
-
-def _columns() -> int:
-    """Return the line width: the terminal's, but at most that of a page."""
-    from rich.console import Console
-
-    from retriever.formatting import WIDTH
-
-    console = Console()
-    return min(WIDTH, console.width) if console.is_terminal else WIDTH

@@ -17,6 +17,7 @@ from retriever.comparison import latency
 from retriever.comparison.comparison import Comparison
 from retriever.comparison.cost import cost_of, open_memory
 from retriever.comparison.environment import collect_environment
+from retriever.comparison.given import given_notes, given_queries, retrievers_of
 from retriever.comparison.load import LoadMeter
 from retriever.comparison.notes import comparison_notes, judged_notes
 from retriever.comparison.reranked import Reranked
@@ -37,11 +38,12 @@ from retriever.evaluation.measures import DEFAULT_MEASURES, evaluate, means
 from retriever.evaluation.rank_biased_overlap import disagreement
 from retriever.evaluation.results import Cost, Excerpt, Latency, Query, Row
 from retriever.evaluation.shared_words import SharedWords, excerpt
+from retriever.formats.vectors.reading import VectorSource
 from retriever.indexing.builder import DEFAULT_LANGUAGE
 from retriever.indexing.info import IndexInfo, with_parts
 from retriever.notebooks import progress_or
 from retriever.search.finders import DenseFinder
-from retriever.search.frames import DataFrame, expect_mapping
+from retriever.search.frames import DataFrame, expect_mapping, queries_of
 from retriever.search.fusion import DEPTH
 from retriever.search.queries import Queries, query_text
 from retriever.search.results import Run
@@ -71,6 +73,8 @@ def compare(
     pairs: bool = False,
     rerank_by: str | None = None,
     rerank_depth: int = DEPTH,
+    rerank_options: Mapping[str, Any] | None = None,
+    vectors: Mapping[str, VectorSource] | None = None,
     seed: int = significance.SEED,
     command: str = "",
     progress: Progress | None = None,
@@ -87,21 +91,29 @@ def compare(
     `inputs.run_of` take. With a `baseline`, every other system is compared with it, see
     `significance.differences`; `seed` seeds its resampling. `pairs` also compares all systems with
     each other, see `significance.all_pairs`. With `rerank_by`, such as `cross-encoder:MODEL`, every
-    index is compared as it is and with its best `rerank_depth` documents ranked by that model;
-    nothing is written to the collection. `memory` also measures the memory of each open system, in
-    a fresh process each. `command` is the call that `environment` records.
+    index is compared as it is and with its best `rerank_depth` documents ranked by that model, of
+    which `rerank_options` are options; nothing is written to the collection. `vectors` are those of
+    the queries by index, for indexes whose model is not known or not to be run: a file, or a pair
+    (ids, vectors), see `GivenQueries`. `memory` also measures the memory of each open system, in a
+    fresh process each. `command` is the call that `environment` records.
 
     Raises:
         InputError: no queries, an empty query, a system named twice, a baseline without judgments,
             or pairs without judgments or of one system,
             judgments that name none of the queries, or as `inputs.run_of` and `inputs.qrels_of`.
-            Or a query is an image, and an index encodes only text: nothing is run then.
+            Or a query is an image, and an index encodes only text, or an index holds imported
+            vectors of an unknown model, and a query has no vector: nothing is run then.
+        MismatchError: the vectors of queries are of another width than those of their index.
         UnknownNameError: an index, a measure or the baseline is unknown.
     """
     runs = {} if runs is None else runs
     expect_mapping("the runs", runs, "names")
-    retrievers = _retrievers(collection, indexes, runs)
-    by_model = Reranked.of(collection, retrievers, rerank_by, rerank_depth)
+    _check_names(collection, indexes, runs)
+    asked = queries_of(queries)
+    test_set = TestSet.of(collection, asked, qrels, measures=measures, k=k, drop_self=drop_self)
+    given = given_queries(collection, vectors or {}, asked, test_set)
+    retrievers = retrievers_of(collection, indexes, given)
+    by_model = Reranked.of(collection, retrievers, rerank_by, rerank_depth, rerank_options)
     retrievers += by_model.retrievers
     names = [*(one.name for one in retrievers), *runs]
     _check_baseline(baseline, names, qrels)
@@ -109,7 +121,6 @@ def compare(
         raise InputError(
             "Pairs need judgments and at least two systems. Give both, or leave it out."
         )
-    test_set = TestSet.of(collection, queries, qrels, measures=measures, k=k, drop_self=drop_self)
     for retriever in retrievers:
         retriever.check_takes(Queries(test_set.contents))
     steps = _Steps(progress_or(progress, "comparing"), len(retrievers) * (2 if memory else 1) + 2)
@@ -164,6 +175,7 @@ def compare(
                     collection, test_set, system_runs, imported, parts, baseline, seed
                 ),
                 *judged_notes(shares, test_set),
+                *given_notes(given),
             ),
             environment=collect_environment(
                 collection, parts, test_set.queries, test_set.qrels, seed, command
@@ -301,9 +313,10 @@ def _a_query(test_set: TestSet) -> str | Image:
     return next(filter(None, test_set.texts), None) or test_set.contents[0]
 
 
-def _retrievers(
+def _check_names(
     collection: Collection, indexes: Sequence[str], runs: Mapping[str, GivenRun]
-) -> list[Retriever]:
+) -> None:
+    """Raise an InputError if no system is named, or one twice."""
     if isinstance(indexes, str):
         raise InputError(f"The indexes are one string, '{indexes}'; expected a list of names.")
     if not indexes and not runs:
@@ -323,4 +336,3 @@ def _retrievers(
             if runs.keys() & set(indexes)
             else f"An index is named twice: {', '.join(names)}."
         )
-    return [collection.retriever(name) for name in indexes]

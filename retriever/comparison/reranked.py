@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from indexes.errors import InputError
 from retriever.collection import Collection
 from retriever.indexing.info import IndexInfo, cascade_info
 from retriever.indexing.reranker_pool import RERANKER, reranker_record
@@ -25,12 +26,25 @@ class Reranked:
 
     @classmethod
     def of(
-        cls, collection: Collection, retrievers: Sequence[Retriever], by: str | None, depth: int
+        cls,
+        collection: Collection,
+        retrievers: Sequence[Retriever],
+        by: str | None,
+        depth: int,
+        options: Mapping[str, Any] | None = None,
     ) -> Reranked:
-        """Load the model `by`, such as `cross-encoder:MODEL`; nothing is reranked without one."""
+        """Load the model `by`, such as `cross-encoder:MODEL`; nothing is reranked without one.
+
+        Raises:
+            InputError: there are options without a model, or one is unknown or invalid.
+        """
         if by is None:
+            if options:
+                raise InputError(
+                    "rerank_options are those of a model: give rerank_by='KIND:MODEL' with them."
+                )
             return cls()
-        reranker = load_reranker(parse_reranker(by, {}))
+        reranker = load_reranker(parse_reranker(by, options or {}))
         kept = {RERANKER: reranker_record(reranker, collection.path)}
         return cls(
             [reranked(one, reranker, depth) for one in retrievers],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -58,7 +59,13 @@ class Kinds:
             InputError: a model is missing or not allowed, or an option is unknown or of the wrong
                 type.
         """
-        kind, _, model = text.partition(":")
+        kind, colon, model = text.partition(":")
+        if not colon and kind not in self.classes and not did_you_mean(kind, self.classes):
+            known = ", ".join(self.classes)
+            raise UnknownNameError(
+                f"'{text}' names no kind of {self.noun}. Write KIND:MODEL, such as "
+                f"{self._example(text)}; the kinds are {known}."
+            )
         takes_model = "model" in self.parameters(kind)
         if takes_model and not model:
             raise InputError(f"'{text}' names no model. Write {kind}:NAME or {kind}:PATH.")
@@ -67,6 +74,11 @@ class Kinds:
         path = Path(model).expanduser()
         absolute = str(path.resolve()) if model and path.exists() else model
         return EmbedderSpec(kind, absolute, self.checked(kind, options))
+
+    def _example(self, model: str) -> str:
+        """Return how a model without its kind would be written."""
+        kinds = (one for one in self.classes if "model" in self.parameters(one))
+        return " or ".join(f"{one}:{model}" for one in islice(kinds, 2))
 
     def make(self, spec: EmbedderSpec) -> Any:
         """Return an object of the class that a spec names, made with its model and options.
@@ -113,6 +125,11 @@ class Kinds:
         for name in options:
             if name not in types:
                 has = f"It has: {', '.join(types)}.{did_you_mean(name, types)}"
+                name_, is_pair, value = name.partition("=")
+                if is_pair and name_ in types:
+                    raise InputError(
+                        f"Option '{name}' of {kind} is one word; write -o {name_} {value}."
+                    )
                 raise InputError(f"No option '{name}' for {kind}. {has}")
         return {name: _value(kind, name, value, types[name]) for name, value in options.items()}
 

@@ -9,14 +9,13 @@ from indexes.maintenance.copying import CopyReport
 from indexes.progress import Progress
 from indexes.store import Store
 from retriever.exchange.export import ExportReport, export
-from retriever.exchange.searching import VectorSearchMethods
 from retriever.notebooks import progress_shown
 from retriever.search.where import Where
 from retriever.search.where_parser import filter_of
 
 
-class ExchangeMethods(VectorSearchMethods):
-    """Mixin of `Collection`: copies, names, exports, and searches by vectors."""
+class ExchangeMethods:
+    """Mixin of `Collection`: copies, names and exports."""
 
     _store: Store
 

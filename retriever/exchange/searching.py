@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from numpy.typing import ArrayLike
 
 from indexes.catalog.records import kind_of
 from indexes.errors import InputError
 from indexes.store import Store
-from retriever.search.given import VectorFinder
-from retriever.search.queries import QueryVector
+from retriever.formats.vectors.reading import VectorSource
+from retriever.search.given import GivenQueries, VectorFinder
+from retriever.search.options import search_options
+from retriever.search.queries import Query, QueryVector
 from retriever.search.results import Hits
 from retriever.search.retriever import Retriever
 from retriever.search.where import Where
@@ -28,18 +30,21 @@ class VectorSearchMethods:
         index: str | None = None,
         k: int = 10,
         where: Where | None = None,
+        mmr: float | None = None,
     ) -> list[Hits]:
         """Return the `k` documents nearest to each vector (n, dim); no model is loaded.
 
         They are those of the model whose vectors the index holds; for the cosine, of any length.
-        `index` is optional if there is only one index of vectors. Other errors as in `search`.
+        `index` is optional if there is only one index of vectors. The other options and errors are
+        those of `search`.
 
         Raises:
             InputError: a vector is empty, not finite or zero everywhere, or the index has none.
             MismatchError: a vector is of another width than those of the index.
         """
         queries = [QueryVector.of(vector) for vector in vectors]
-        return self.vector_retriever(index).search_many(queries, k, where=where)
+        options = search_options(mmr, all_words=False, phrase=False)
+        return self.vector_retriever(index).search_many(queries, k, where=where, options=options)
 
     def vector_retriever(self, index: str | None = None) -> Retriever:
         """Return an index of vectors that takes a `QueryVector` for a query, and nothing else.
@@ -63,3 +68,18 @@ class VectorSearchMethods:
                 "of these, of the model that made the vector."
             )
         return Retriever(VectorFinder(index), self._store)
+
+    def given_queries(
+        self,
+        index: str,
+        source: VectorSource,
+        queries: Mapping[str, Query],
+        wanted: Iterable[str],
+    ) -> GivenQueries:
+        """Return vectors of queries for an index, to give to `retriever`; see `GivenQueries.of`.
+
+        Raises:
+            UnknownNameError: no such index.
+            InputError: it is no index of vectors.
+        """
+        return GivenQueries.of(index, self._store.embedding(index), source, queries, wanted)

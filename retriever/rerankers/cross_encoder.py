@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +39,12 @@ class CrossEncoderReranker:
             scores depend on: a model without a trained head for one score.
         InputError: an invalid option, or a model that gives several scores or takes images.
     """
+
+    option_help: ClassVar[dict[str, str]] = {
+        "max_length": "Tokens of a query and a text that are read; none: the model's own limit.",
+        "batch_size": f"Pairs computed at once; none: {BATCH_SIZE}.",
+        "device": "Torch device, such as cpu or cuda:0; none: the best one.",
+    }
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retriever.embedders.base import EmbedderSpec
-from retriever.embedders.kinds import Kinds
+from retriever.embedders.kinds import KindHelp, Kinds
 from retriever.rerankers.base import Reranker
 from retriever.rerankers.cross_encoder import CrossEncoderReranker
 from retriever.rerankers.vilbert.reranker import VilbertReranker
@@ -16,6 +16,11 @@ KINDS: dict[str, type[Any]] = {
     "vilbert": VilbertReranker,
 }
 _RERANKERS = Kinds("reranker", KINDS)
+
+
+def describe_rerankers() -> tuple[KindHelp, ...]:
+    """Describe every kind of reranker with its options."""
+    return tuple(map(_RERANKERS.help, KINDS))
 
 
 def load_reranker(spec: EmbedderSpec) -> Reranker:

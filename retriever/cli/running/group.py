@@ -14,6 +14,7 @@ from retriever.advice import command_of
 from retriever.cli.output import SETTINGS, TYPED, file_notes, note, replace_unprintable
 from retriever.cli.running.arguments import library_of, with_library
 from retriever.cli.running.settings import Settings, read_settings
+from retriever.cli.running.suggestions import improved, unknown_command
 
 # Key in the context: that LIBRARY was left out.
 LEFT_OUT = "retriever.library"
@@ -38,7 +39,7 @@ class Group(click.Group):
         except click.exceptions.Exit as request:
             sys.exit(request.exit_code)
         except click.ClickException as error:
-            error.show()
+            (improved(error) if isinstance(error, click.UsageError) else error).show()
             sys.exit(error.exit_code)
         except (RetrieverError, OSError) as error:
             step = getattr(error, "next_step", None)
@@ -66,6 +67,8 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return a command, and its arguments with LIBRARY if that was left out."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            ctx.fail(unknown_command(args[0], self.commands, args[1:]))
         name, command, words = super().resolve_command(ctx, args)
         if command is None:
             return name, command, words
@@ -106,6 +109,8 @@ def _defaults(settings: Settings, library: str | None) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     if (k := settings.get("output.k")) is not None:
         chosen["k"] = k
+    if fields := settings.get("output.fields"):
+        chosen["fields"] = ",".join(fields)
     index, default = settings.get("index"), settings.library
     if index and (default is None or (library is not None and _is_same(default, Path(library)))):
         chosen["indexes"] = index

@@ -22,10 +22,12 @@ SETTINGS: dict[str, Type] = {
     "library": "a path",
     "index": "a name or a list of names",
     "output.k": "a whole number",
+    "output.width": "a whole number",
+    "output.fields": "a name or a list of names",
     "output.progress": "true or false",
     "output.color": "true or false",
 }
-LEAST = {"output.k": 1}
+LEAST = {"output.k": 1, "output.width": 40}
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 PREFIX = "RETRIEVER_"
 # Variables of the same prefix that are read elsewhere.
@@ -133,7 +135,7 @@ def _checked(file: ConfigFile, keys: tuple[str, ...], value: Any) -> Setting:
         raise InputError(f"{place}: {name} is {value!r}; expected {expected}{least}.")
     if name == "library":
         value = _library(file, place, value)
-    elif name == "index":
+    elif expected == "a name or a list of names":
         value = [value] if isinstance(value, str) else value
     return Setting(name, value, place)
 

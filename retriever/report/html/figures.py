@@ -15,6 +15,7 @@ from retriever.report.html.cells import TONES
 from retriever.report.html.curves import Curve, curves_plot
 from retriever.report.html.drawing import PlotTexts
 from retriever.report.html.plots import Point, Strip, points_plot, strips_plot
+from retriever.report.html.scatter import scatter_plot
 from retriever.report.lines import label_of
 
 AGAINST = {"latency": "the median time of a query", "building": "the time to build"}
@@ -32,6 +33,34 @@ def figures(comparison: ComparisonResults) -> dict[str, Markup]:
         "chance": _intervals(comparison, rows),
         "depth": _depths(comparison),
     }
+
+
+def scatters(comparison: ComparisonResults) -> dict[str, Markup]:
+    """Return plots of the queries, of each system against the baseline, by the system's name.
+
+    Without a baseline, of the pair that the page shows first. Empty without judgments.
+    """
+    pair = comparison.default_pair() if comparison.judged else None
+    against = comparison.baseline or (pair and pair[0])
+    if not against:
+        return {}
+    names = [name for name in comparison.rows if name != against]
+    if comparison.baseline is None and pair:
+        names = [pair[1]]
+    return {name: _scatter(comparison, against, name) for name in names}
+
+
+def _scatter(comparison: ComparisonResults, against: str, name: str) -> Markup:
+    measure = comparison.measures[0]
+    found, other = (comparison.per_query[one][measure] for one in (against, name))
+    pairs = [(found[query], other[query]) for query in found]
+    above, below = (sum(sign * (b - a) > 0 for a, b in pairs) for sign in (1, -1))
+    label = label_of(measure)
+    said = f"{name} is better on {above:,} of {len(pairs):,} queries, and worse on {below:,}."
+    title = f"{label} of {name} against {against}, query by query"
+    across, upwards = (f"{label} of {one}" for one in (against, name))
+    texts = PlotTexts("queries", title, said, across, upwards)
+    return scatter_plot(pairs, texts)
 
 
 def _points(

@@ -13,7 +13,8 @@ from retriever.report.html.tables import page_tables
 PARTS = ("quality", "chance", "cost", "agreement")
 LEFT = ' style="text-align: left; white-space: nowrap"'
 RIGHT = ' style="text-align: right; white-space: nowrap"'
-WRAPPED = ' style="text-align: right"'
+# Heads of numbers, and of words.
+WRAPPED, WORDS = ' style="text-align: right"', ' style="text-align: left"'
 
 
 def comparison_html(comparison: ComparisonResults) -> str:
@@ -34,15 +35,21 @@ def comparison_html(comparison: ComparisonResults) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f"<th{WRAPPED}>{escape(name)}</th>" for name in table.columns)
+    # As the cells under them.
+    firsts = table.rows[0][1]
+    heads = "".join(
+        f"<th{WORDS if cell.words else WRAPPED}>{escape(name)}</th>"
+        for name, cell in zip(table.columns, firsts, strict=True)
+    )
     rows = "".join(
         f"<tr><th{LEFT}>{escape(name)}</th>{''.join(_cells(cells))}</tr>"
         for name, cells in table.rows
     )
     remark = f"<p>{escape(table.remark)}</p>" if table.remark else ""
-    caption = f"<caption{LEFT}>{escape(table.caption)}</caption>"
+    # No caption of the table: notebooks draw it without space, and it would widen the table.
+    caption = f"<p><b>{escape(table.caption)}</b></p>"
     head = f"<thead><tr><th></th>{heads}</tr></thead>"
-    return f"<table>{caption}{head}<tbody>{rows}</tbody></table>{remark}"
+    return f"{caption}<table>{head}<tbody>{rows}</tbody></table>{remark}"
 
 
 def _cells(cells: Sequence[Cell]) -> Iterator[str]:

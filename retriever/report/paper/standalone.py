@@ -9,13 +9,15 @@ from collections.abc import Mapping
 
 from indexes.errors import InputError
 from retriever.evaluation.results import ComparisonResults
-from retriever.report.html.figures import figures
+from retriever.report.html.figures import figures, scatters
 
 SPACE = "http://www.w3.org/2000/svg"
 FONT = "Bitstream Vera Sans"
 SIZE = 12.0
 # The drawing of the two in the page that suits a column of a paper.
 WIDTH = "wide"
+# Of a system, in the name of a file.
+LONGEST_NAME = 80
 INK, SOFT, RULE, EDGE, PAPER = "#1f1e1b", "#5d5952", "#e3dfd6", "#8b867c", "#ffffff"
 TONES = {
     "static": "#a8560f",
@@ -62,9 +64,15 @@ def drawings(comparison: ComparisonResults) -> dict[str, Drawing]:
     Raises:
         InputError: there is none: no judgments, and no measured latency.
     """
+    drawn = figures(comparison)
+    for number, (name, both) in enumerate(scatters(comparison).items(), start=1):
+        # A name of a system is not always one of a file, and two may look alike then.
+        safe = re.sub(r"[^\w.+-]", "_", name)[:LONGEST_NAME]
+        key = f"queries-{safe}"
+        drawn[key if key not in drawn else f"{key}-{number}"] = both
     found = {
         name: styled(ET.fromstring(svg))
-        for name, both in figures(comparison).items()
+        for name, both in drawn.items()
         for svg in re.findall(rf'<svg class="plot {WIDTH}".*?</svg>', both, re.DOTALL)
     }
     if not found:

@@ -43,16 +43,18 @@ def plain_comparison(comparison: ComparisonResults) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def comparison_parts(comparison: ComparisonResults) -> Iterator[Table | Text]:
+def comparison_parts(comparison: ComparisonResults, columns: int = WIDTH) -> Iterator[Table | Text]:
     """Yield the tables, and the load that latency was measured under."""
-    yield from comparison_tables(comparison)
+    yield from comparison_tables(comparison, columns)
     if load := comparison.load:
         style = "bold yellow" if load.is_busy else "dim"
         yield from (Text(note, style=style, overflow="fold") for note in load.notes)
 
 
-def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
-    """Yield one table with one system per column, or several from five systems on.
+def comparison_tables(comparison: ComparisonResults, columns: int = WIDTH) -> Iterator[Table]:
+    """Yield one table with one system per column, or several where they do not fit.
+
+    Four systems fit into 100 columns.
 
     All tables have the same lines. The best value of a line over all tables is bold.
     """
@@ -68,15 +70,15 @@ def comparison_tables(comparison: ComparisonResults) -> Iterator[Table]:
     if comparison.pairs and not against:
         marks = "; ▲▼ significantly different, of all pairs"
     title = f"{queries}, {comparison.environment['collection']}{marks}"
-    tables = -(-len(names) // SYSTEMS_A_TABLE)
+    tables = -(-len(names) // max(1, columns * SYSTEMS_A_TABLE // WIDTH))
     for table in range(tables):
         # Equal parts, or one system fewer in the later tables.
         part = slice(-(-table * len(names) // tables), -(-(table + 1) * len(names) // tables))
-        yield _comparison_table(title, names, sections, part)
+        yield _comparison_table(title, names, sections, part, columns)
 
 
 def _comparison_table(
-    title: str, names: Sequence[str], sections: Sequence[Section], part: slice
+    title: str, names: Sequence[str], sections: Sequence[Section], part: slice, columns: int
 ) -> Table:
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("", overflow="fold")
@@ -85,7 +87,7 @@ def _comparison_table(
         for texts in (names, *(cells for _, lines in sections for _, cells in lines))
         for text in texts[part]
     )
-    space = (WIDTH - LABEL_WIDTH) // len(names[part]) - 2
+    space = (columns - LABEL_WIDTH) // len(names[part]) - 2
     for name in names[part]:
         width = max(NARROWEST_COLUMN, min(longest, space))
         table.add_column(Text(name), justify="right", overflow="fold", width=width)

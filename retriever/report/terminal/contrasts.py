@@ -21,7 +21,10 @@ RIGHT, SHARED = "*", "underline"
 
 
 def contrast_lines(
-    comparison: ComparisonResults, count: int, pair: tuple[str, str] | None = None
+    comparison: ComparisonResults,
+    count: int,
+    pair: tuple[str, str] | None = None,
+    columns: int = WIDTH,
 ) -> Iterator[Text]:
     """Yield up to `count` queries on which each of two systems beats the other, by difference.
 
@@ -40,32 +43,38 @@ def contrast_lines(
         yield Text(f"{winner} beats {loser} on {wins}", style="bold cyan")
         for query_id, gain in islice(gains, count):
             if gain > 0:
-                yield from _query(comparison, comparison.queries[query_id], (winner, loser))
-    yield from _missed(comparison)
+                yield from _query(
+                    comparison, comparison.queries[query_id], (winner, loser), columns
+                )
+    yield from _missed(comparison, columns)
 
 
-def _query(comparison: ComparisonResults, query: Query, pair: Sequence[str]) -> Iterator[Text]:
+def _query(
+    comparison: ComparisonResults, query: Query, pair: Sequence[str], columns: int
+) -> Iterator[Text]:
     measure = comparison.measure
     yield Text()
-    yield Text(fit(f"query {query.query_id}: {query.text}", WIDTH).rstrip(), style="bold")
+    yield Text(fit(f"query {query.query_id}: {query.text}", columns).rstrip(), style="bold")
     values = (f"{name} {comparison.per_query[name][measure][query.query_id]:.3f}" for name in pair)
-    yield _indented(f"{label_of(measure)}: {', '.join(values)}")
+    yield _indented(f"{label_of(measure)}: {', '.join(values)}", columns)
     for name in pair:
         if words := query.unknown.get(name):
-            yield _indented(f"{name} does not know: {', '.join(words)}")
+            yield _indented(f"{name} does not know: {', '.join(words)}", columns)
     for doc_id, ranks in islice(comparison.ranks(query.query_id).items(), HITS_SHOWN):
         places = ", ".join(f"{name} {ranks[name] or '-'}" for name in pair)
-        yield _indented(f"{doc_id} is relevant ({query.judgments[doc_id]}), rank: {places}")
+        yield _indented(
+            f"{doc_id} is relevant ({query.judgments[doc_id]}), rank: {places}", columns
+        )
     for name in pair:
         yield Text(f"  {name}", style="bold cyan")
-        yield from _hits(comparison, name, query)
+        yield from _hits(comparison, name, query, columns)
 
 
-def _indented(text: str) -> Text:
-    return Text(f"  {fit(text, WIDTH - 2).rstrip()}")
+def _indented(text: str, columns: int) -> Text:
+    return Text(f"  {fit(text, columns - 2).rstrip()}")
 
 
-def _hits(comparison: ComparisonResults, name: str, query: Query) -> Iterator[Text]:
+def _hits(comparison: ComparisonResults, name: str, query: Query, columns: int) -> Iterator[Text]:
     hits = comparison.runs[name].ranking.get(query.query_id, ())[:HITS_SHOWN]
     width = id_width([doc_id for doc_id, _ in hits])
     for rank, (doc_id, score) in enumerate(hits, start=1):
@@ -73,7 +82,7 @@ def _hits(comparison: ComparisonResults, name: str, query: Query) -> Iterator[Te
         head = Text(f"  {mark} {rank}  {score:6.3f}  ") + Text(fit(doc_id, width), style="bold")
         shown = comparison.documents.get(doc_id)
         said = f"{shown.title} {shown.text}" if shown else "(not in the collection)"
-        yield head + "  " + _underlined(fit(said, WIDTH - head.cell_len - 2).rstrip(), query)
+        yield head + "  " + _underlined(fit(said, columns - head.cell_len - 2).rstrip(), query)
     if not hits:
         yield Text("    no hits", style="dim")
 
@@ -85,7 +94,7 @@ def _underlined(said: str, query: Query) -> Text:
     return text
 
 
-def _missed(comparison: ComparisonResults) -> Iterator[Text]:
+def _missed(comparison: ComparisonResults, columns: int) -> Iterator[Text]:
     missed = comparison.missed()
     if not missed:
         return
@@ -95,7 +104,7 @@ def _missed(comparison: ComparisonResults) -> Iterator[Text]:
     for named in range(min(NAMED, len(missed)), 0, -1):
         more = f" and {len(missed) - named:,} more" if len(missed) > named else ""
         line = f"{start}: {', '.join(missed[:named])}{more}"
-        if cell_len(line) <= WIDTH:
+        if cell_len(line) <= columns:
             break
     yield Text()
-    yield Text(fit(line, WIDTH).rstrip())
+    yield Text(fit(line, columns).rstrip())

@@ -27,12 +27,12 @@ RANK_COLUMNS = 48
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def hits_list(hits: Hits, fields: Sequence[str] = ()) -> Iterator[Text]:
+def hits_list(hits: Hits, fields: Sequence[str] = (), columns: int = WIDTH) -> Iterator[Text]:
     """Yield one line per hit: rank, score, id, some metadata, and as much text as fits."""
-    width = id_width([hit.doc_id for hit in hits])
+    width = id_width([hit.doc_id for hit in hits], columns)
     for hit in hits:
         head = Text(f"{hit.rank:>3}  {hit.score:6.3f}  ")
-        yield _line(head + Text(fit(hit.doc_id, width), style="bold"), hit, fields)
+        yield _line(head + Text(fit(hit.doc_id, width), style="bold"), hit, fields, columns)
     if not hits:
         yield Text("  no hits", style="dim")
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,13 @@ class VilbertReranker:
         ModelNotAvailableError: the model cannot be loaded.
         InputError: an invalid option, or a file of regions that cannot be used.
     """
+
+    option_help: ClassVar[dict[str, str]] = {
+        "regions": "File with features of the regions of the images: .npz, .parquet, .safetensors.",
+        "task": "Task token, of checkpoints that have them.",
+        "batch_size": f"Images computed at once; none: {BATCH_SIZE}.",
+        "device": "Torch device, such as cpu or cuda:0; none: the best one.",
+    }
 
     def __init__(
         self,

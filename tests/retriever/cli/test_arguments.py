@@ -5,7 +5,7 @@ import pytest
 import indexes.reader
 from retriever.cli import cli
 from retriever.cli.running.arguments import CATALOG, with_library
-from tests.support.commands import fail, invoke, misuse, succeed
+from tests.support.commands import fail, invoke, misuse, objects, succeed
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +120,52 @@ def test_near_misses_get_a_suggestion():
     fuse = "--fuse", "words", "--fuse", "words"
     assert "Did you mean 'minmax'?" in fail("build", "library", "f", *fuse, "--method", "minmx")
     assert "Did you mean 'search'?" in misuse("serch", "library", "kitten")
+    assert "Did you mean 'german'?" in fail(
+        "build", "library", "b", "--lexical", "--language", "germn"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("query library kitten", "No such command 'query'. Did you mean 'search'?"),
+        ("rm library cat.txt", "No such command 'rm'. Did you mean 'delete' or 'drop'?"),
+        ("help search", "No such command 'help'. Run: retriever search --help"),
+        ("search library kitten --top 5", "No such option '--top'. Did you mean -k N?"),
+        ("search library kitten -n 5", "No such option '-n'. Did you mean -k N?"),
+        ("list library -n 5", "No such option '-n'. Did you mean --limit N?"),
+        ("search library kitten --weird", "No such option '--weird'. Did you mean '--where'?"),
+        ("build library x --bm25", "No such option '--bm25'. Did you mean --lexical?"),
+        ("build library x --model static:glove", "Did you mean --embedder KIND:MODEL?"),
+        ("build library x --weighting sif", "It is an option of the model: -o weighting VALUE"),
+        ("compare library --judgments x", "Did you mean --qrels FILE?"),
+        (
+            "compare library cat.txt",
+            "'cat.txt' is a file, and no collection. Give it as: --queries",
+        ),
+        ("compare library -i a,b --queries q", "Give -i once for each index: -i a -i b"),
+        ("search library a kitten -k 2", "Run: retriever search library 'a kitten' -k 2"),
+        ("search kitten", "to search for it: retriever search LIBRARY kitten"),
+    ],
+)
+def test_what_new_users_type_is_answered_with_what_they_meant(given, said):
+    assert said in misuse(*given.split())
+
+
+def test_a_model_without_its_kind_is_answered_with_how_to_write_it():
+    build = ("build", "library", "x", "--embedder")
+    assert "such as static:glove or contextual:glove;" in fail(*build, "glove")
+    assert "-o NAME VALUE" in invoke(*build, "hashing", "-o", "dim=8").stderr
+    assert "is one word; write -o dim 8." in fail(*build, "hashing", "-o", "dim=8", "--json")
+
+
+def test_a_fusion_that_cannot_read_a_text_does_not_answer_unasked():
+    succeed("export", "library", "words", "v.npy")
+    succeed("build", "library", "given", "--from-vectors", "v.npy")
+    succeed("build", "library", "mixed", "--fuse", "words", "--fuse", "given")
+    assert {hit["index"] for hit in objects(succeed("search", "library", "a", "--json"))} == {
+        "words"
+    }
     assert "Did you mean '--embedder'?" in misuse("build", "library", "x", "--embeder", "hashing")
 
 

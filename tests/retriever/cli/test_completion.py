@@ -5,9 +5,11 @@ import sys
 import pytest
 from click.shell_completion import ShellComplete
 
+from indexes import neighbors
 from retriever.cli import cli
-from retriever.cli.completion import EMBEDDERS, MEASURES, METHODS
+from retriever.cli.completion import EMBEDDERS, MEASURES, METHODS, RERANKERS, SIMILARITIES
 from retriever.evaluation.measures import parse_measures
+from retriever.rerankers.registry import KINDS as RERANKER_KINDS
 from retriever.search.fusion import METHODS as ALL_METHODS
 from tests.support.commands import succeed
 
@@ -51,6 +53,10 @@ HEAVY = ("torch", "faiss", "transformers", "sentence_transformers", "gensim", "t
         ("retriever build lib x --fuse a --fuse b --method ", ["rrf", "minmax"]),
         ("retriever compare lib -m ndcg@1", ["nDCG@10", "nDCG@100"]),
         ("retriever embedders s", ["static"]),
+        ("retriever embedders c", ["contextual", "cross-encoder"]),
+        ("retriever search lib x --rerank-by c", ["cross-encoder:"]),
+        ("retriever build lib x --lexical --language ger", ["german"]),
+        ("retriever build lib x --from-vectors v.npy --similarity d", ["dot"]),
         ("retriever bui", ["build"]),
     ],
 )
@@ -61,6 +67,7 @@ def test_fixed_names_are_completed(line, offered):
 def test_completion_loads_no_model_library_and_numpy_only_for_options_of_a_kind():
     assert loaded_by("retriever build lib x --embedder co", ("numpy", *HEAVY)) == "[]"
     assert loaded_by("retriever build lib x --embedder static:m -o wei", HEAVY) == "[]"
+    assert loaded_by("retriever search lib x --rerank-by vilbert:m -o ", HEAVY) == "[]"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,8 @@ def test_completion_loads_no_model_library_and_numpy_only_for_options_of_a_kind(
         ("retriever build lib x --embedder hashing -o dtype ", ["float32", "float16"]),
         ("retriever build lib x --embedder nothing:m -o ", []),
         ("retriever build lib x -o ", []),
+        ("retriever search lib x --rerank-by cross-encoder:m -o ma", ["max_length"]),
+        ("retriever search lib x --rerank-by cross-encoder:m -o d", ["device"]),
     ],
 )
 def test_options_are_those_of_the_chosen_embedder(line, offered):
@@ -96,3 +105,5 @@ def test_names_written_down_are_those_of_the_library():
     assert METHODS == ALL_METHODS
     assert set(parse_measures(MEASURES)) >= {"nDCG@10", "AP"}
     assert len(EMBEDDERS) == 4
+    assert tuple(RERANKER_KINDS) == RERANKERS
+    assert SIMILARITIES == neighbors.SIMILARITIES

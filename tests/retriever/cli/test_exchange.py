@@ -87,11 +87,33 @@ def test_answers_are_lines_of_json_or_csv(two):
     ]
     assert sorted(tuple(row.values())[:5] for row in rows) == sorted(expected)
     assert rows[0]["text"] == "A kitten purrs when it is content."
-    assert misuse("search", two, "x", "--format", "csv") == (
-        "--format is for --queries and --vector."
-    )
     assert misuse(*command, "--output", "x") == "--output needs --format."
     assert misuse(*command, "--format", "jsonl", "--json").startswith("--json prints the same")
+
+
+def test_a_single_query_and_documents_to_be_like_are_answered_in_every_format(two):
+    for single in (("a kitten",), ("--like", "cat")):
+        command = ("search", two, *single, "-i", "floor")
+        hits = objects(succeed(*command, "--json"))
+        assert objects(succeed(*command, "--format", "jsonl")) == hits
+        run = [line.split() for line in succeed(*command, "--format", "trec").splitlines()]
+        assert [(one[0], one[2]) for one in run] == [("1", hit["doc_id"]) for hit in hits]
+        rows = list(csv.DictReader(io.StringIO(succeed(*command, "--format", "csv"))))
+        assert [(one["query_id"], one["doc_id"]) for one in rows] == [(q, d) for q, _, d, *_ in run]
+
+
+def test_queries_are_compared_by_the_vectors_of_a_file(library):
+    succeed("export", library, "floor", "v.npy")
+    succeed("build", library, "known", "--from-vectors", "v.npy")
+    Path("q.jsonl").write_text('{"_id": "car", "text": "engines"}\n{"_id": "cat", "text": "cats"}')
+    Path("q.tsv").write_text("query-id\tcorpus-id\tscore\ncar\tcar\t1\ncat\tcat\t1\n")
+    command = ("compare", library, "--queries", "q.jsonl", "--qrels", "q.tsv", "-i", "known")
+    # Vectors by ids: documents and queries have the same here.
+    (row, *_) = objects(succeed(*command, "--query-vectors", "known", "v.npy", "--json"))
+    assert row["quality"]["nDCG@10"] == 1.0
+    assert "--query-vectors known FILE" in fail(*command)
+    several = misuse("compare", library, library, "--queries", "q", "--query-vectors", "known", "v")
+    assert several.startswith("--query-vectors is for one collection")
 
 
 def test_a_collection_is_copied_and_an_index_renamed(two):

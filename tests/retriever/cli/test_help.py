@@ -2,6 +2,7 @@ import pytest
 
 from retriever.cli import cli
 from retriever.embedders.registry import KINDS, describe_embedder
+from retriever.rerankers.registry import KINDS as RERANKERS
 from tests.support.commands import fail, objects, succeed
 
 
@@ -14,20 +15,23 @@ def test_no_summary_of_a_command_is_cut_or_wrapped():
         assert len(line) <= 80, line
 
 
-def test_embedders_lists_every_kind():
-    assert [one["kind"] for one in objects(succeed("embedders", "--json"))] == list(KINDS)
+ALL_KINDS = {**KINDS, **RERANKERS}
+
+
+def test_embedders_lists_every_kind_of_embedder_and_reranker():
+    assert [one["kind"] for one in objects(succeed("embedders", "--json"))] == list(ALL_KINDS)
     printed = succeed("embedders")
-    assert all(kind in printed for kind in KINDS)
+    assert all(kind in printed for kind in ALL_KINDS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_option_of_an_embedder_has_a_type_and_a_line(kind):
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_every_option_of_a_model_has_a_type_and_a_line(kind):
     (described,) = objects(succeed("embedders", kind, "--json"))
     assert described["options"]
     for option in described["options"]:
         assert option["type"], option
         assert option["help"].endswith("."), option
-    lines = getattr(KINDS[kind], "option_help")  # noqa: B009 - the classes share no base
+    lines = getattr(ALL_KINDS[kind], "option_help")  # noqa: B009 - the classes share no base
     assert set(lines) == {option["name"] for option in described["options"]}
 
 

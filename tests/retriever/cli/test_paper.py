@@ -106,5 +106,21 @@ def test_a_cross_encoder_reranks_without_a_trace(two, tmp_path):
     assert rows["floor+tiny"]["quality"] == rows["stored"]["quality"]
     assert rows["floor+tiny"]["description"] == rows["stored"]["description"]
     assert rows["floor+tiny"]["kind"] == "cascaded"
+    # Its options are given as those of a stored one: of a short text, only the query is read.
+    short = ("-o", "max_length", "6")
+    succeed("build", "library", "short", "--cascade", "floor", "--rerank", model, *short)
+    scores = [
+        [one["score"] for one in objects(succeed(*ask, index, *options))]
+        for index, options in (("floor", ("--rerank-by", model, *short)), ("short", ()))
+    ]
+    assert scores[0] == scores[1] != [one["score"] for one in unnamed]
+    found = objects(
+        succeed(*COMPARE, "-i", "floor", "-i", "short", "--rerank-by", model, *short, "--json")
+    )
+    rows = {one["name"]: one for one in found}
+    assert rows["floor+tiny"]["description"] == rows["short"]["description"]
+    assert "No option 'x'" in fail(*ask, "floor", "--rerank-by", model, "-o", "x", "1")
+    assert misuse(*ask, "floor", "-o", "x", "1").startswith("-o sets options of a reranker")
+    assert "give rerank_by" in fail(*COMPARE, "-i", "floor", "-o", "x", "1")
     with Collection.open("library") as collection:
-        assert collection.index_names() == ["floor", "graph", "stored"]
+        assert collection.index_names() == ["floor", "graph", "stored", "short"]

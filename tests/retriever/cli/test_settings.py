@@ -71,6 +71,27 @@ def test_the_command_line_is_stronger_than_all(notes, monkeypatch):
     assert [hit["index"] for hit in hits] == ["more"]
 
 
+def test_fields_and_the_width_of_the_output_are_settings(notes, monkeypatch):
+    succeed("add", "library", "-", stdin='{"id": "x", "text": "a kitten", "year": 2020}')
+    succeed("build", "library", "words")
+    written('library = "library"\nindex = "words"\noutput.fields = "year"\noutput.width = 60\n')
+    ask = ("search", "a kitten", "-k", "1")
+    assert "year=2020" in succeed(*ask)
+    assert "year" not in succeed(*ask, "--fields", "source")
+    both = (*ask, "-i", "words", "-i", "more")
+    long = (
+        "a kitten of a long breed of cats that has a long name and many words to say about it all"
+    )
+    succeed("add", "library", "-", stdin=f'{{"id": "x", "text": "{long}"}}')
+    succeed("build", "library", "words")
+    succeed("build", "library", "more")
+    widths = []
+    for width in ("60", "90"):
+        monkeypatch.setenv("RETRIEVER_WIDTH", width)
+        widths.append([max(map(len, succeed(*one).splitlines())) for one in (ask, both)])
+    assert [max(widths[0]), *widths[1]] == [60, 90, 90]
+
+
 def test_an_empty_variable_unsets_a_setting(folders, monkeypatch):
     written('library = "library"\n')
     monkeypatch.setenv("RETRIEVER_LIBRARY", "")
@@ -123,6 +144,10 @@ def test_a_file_above_that_belongs_to_someone_else_has_no_effect(folders, monkey
     [
         ("k = \n", "retriever.toml:1, column 5: Invalid value. Expected TOML, such as"),
         ("[output]\nk = 0\n", "retriever.toml:2: output.k is 0; expected a whole number from 1."),
+        (
+            "output.width = 9\n",
+            "retriever.toml:1: output.width is 9; expected a whole number from 40",
+        ),
         ("output.k = true\n", "retriever.toml:1: output.k is True; expected a whole number"),
         ("\nlibary = 'x'\n", "retriever.toml:2: no setting 'libary'. There are: library, index, "),
         ("k = 3\n", "retriever.toml:1: no setting 'k'. There are: library, "),

@@ -142,6 +142,18 @@ def test_an_open_collection_searches_with_what_was_tuned(library):
     assert scores(library, "cells") == scores(library, "exact")
 
 
+def test_queries_to_tune_with_are_a_list_a_mapping_or_a_table(library):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    library.build("graph", vectors="exact", ann="HNSW8")
+    texts = TEXTS[:40]
+    by_id = {f"q{number}": text for number, text in enumerate(texts)}
+    frame = pandas.DataFrame({"qid": list(by_id), "query": texts})
+    tuned = [library.tune("graph", recall=0.9, queries=each) for each in (texts, by_id, frame)]
+    assert len({(str(one.search), one.reached) for one in tuned}) == 1
+    refused(InputError, "no queries to tune with", library.tune, "graph", queries={})
+    refused(InputError, "expected a list of texts", library.tune, "graph", queries="text")
+
+
 def test_tune_on_the_command_line_prints_what_it_chose(library, tmp_path):
     library.build("auto", vectors="exact")
     queries = tmp_path / "queries.jsonl"

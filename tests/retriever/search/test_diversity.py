@@ -98,6 +98,7 @@ def test_vectors_as_queries_are_compared_by_the_stored_ones_too(compass):
     found = compass.search(vector=vector, index="axes", k=3, mmr=0.5)
     assert ids(found) == ids(compass.search("east up up up", index="axes", k=3, mmr=0.5))
     assert ids(found) != ids(compass.search(vector=vector, index="axes", k=3))
+    assert compass.search_vectors([vector], index="axes", k=3, mmr=0.5) == [found]
 
 
 def test_a_vector_is_not_restricted_to_words_and_not_given_with_documents(compass):

@@ -541,3 +541,20 @@ def test_the_table_of_differences_fits_beside_its_verdicts(driver, small, width)
         "const e = document.querySelector('#chance .scroll'); return e.scrollWidth - e.clientWidth"
     )
     assert driver.execute_script(wide) <= 0
+
+
+def test_short_names_stay_on_one_line_and_the_table_of_systems_fits(driver, small, crowded):
+    page = opened(driver, small, width=900)
+    table = one(page, ".scroll[aria-label='What was compared']")
+    hidden = "return arguments[0].scrollWidth - arguments[0].clientWidth"
+    assert page.execute_script(hidden, table) == 0
+    for width in (360, 900):
+        page = opened(driver, crowded, width=width)
+        lines = page.execute_script("""
+            const names = [...document.querySelectorAll('tbody th > span')];
+            const short = names.filter((one) => one.textContent.startsWith('system-'));
+            const height = (one) => parseFloat(getComputedStyle(one).lineHeight);
+            return short.filter((one) => one.offsetHeight).map(
+                (one) => Math.round(one.offsetHeight / height(one)));
+        """)
+        assert set(lines) == {1}

@@ -13,7 +13,7 @@ from retriever.report.paper.standalone import drawings
 from tests.support.samples import only, three, unjudged
 from tests.support.toy import refused
 
-NAMES = ["building", "chance", "depth", "latency", "times"]
+NAMES = ["building", "chance", "depth", "latency", "queries-glove", "queries-minilm", "times"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -86,3 +86,28 @@ def test_plots_say_what_they_need(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "reportlab", None)
     command = r"Run: pip install 'retriever-compare\[plots\]'"
     refused(InputError, command, three().write_plots, tmp_path)
+
+
+def test_each_system_has_its_queries_against_the_baseline_a_dot_for_each():
+    made = drawings(three())
+    green, red = "#1a6a42", "#a33a17"
+    dots = {name: [one.get("fill") for one in made[name].iter("circle")] for name in NAMES[4:6]}
+    # Of two queries, bm25 has 1 and 0, glove 0.5 and 0, minilm 0.25 and 1.
+    assert dots["queries-glove"].count(red) == 1
+    assert sorted(dots["queries-minilm"]) == sorted([green, red])
+
+
+def test_without_a_baseline_the_queries_of_the_pair_that_the_page_shows_are_plotted():
+    made = replace(three(), baseline=None)
+    pair = [name for name in drawings(made) if name.startswith("queries-")]
+    assert pair == [f"queries-{made.default_pair()[1]}"]
+
+
+def test_a_file_is_named_after_a_system_in_letters_that_a_file_may_have():
+    made, bad = three(), {"glove": "../a b"}
+    parts = {
+        part: {bad.get(name, name): of for name, of in getattr(made, part).items()}
+        for part in ("rows", "per_query", "runs")
+    }
+    parts["rows"] = {name: replace(row, name=name) for name, row in parts["rows"].items()}
+    assert "queries-.._a_b" in drawings(replace(made, **parts))

@@ -1,0 +1,268 @@
+"""The methods of a collection that search it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, overload
+
+from numpy.typing import ArrayLike
+
+from indexes.catalog.records import kind_of
+from indexes.errors import MOST_NAMED, InputError, MismatchError, first_of, unknown_names
+from indexes.images import Image, ImageSource
+from indexes.lexical.options import LexicalOptions
+from retriever.advice import shell_command
+from retriever.asynchronous import awaitable
+from retriever.documents import Documents
+from retriever.exchange.searching import VectorSearchMethods
+from retriever.indexing.embedder_pool import EmbedderPool
+from retriever.indexing.fingerprints import QUERIES
+from retriever.indexing.reranker_pool import RERANKER, RerankerPool
+from retriever.search.finders import DenseFinder, Finder, LexicalFinder
+from retriever.search.frames import DataFrame, queries_of
+from retriever.search.given import GivenFinder, GivenQueries
+from retriever.search.hybrid import combined_finder
+from retriever.search.like import Like
+from retriever.search.options import PLAIN, SearchOptions, search_options
+from retriever.search.queries import Query, QueryVector
+from retriever.search.reranking import RerankingFinder
+from retriever.search.results import Hits
+from retriever.search.retriever import Retriever
+from retriever.search.where import Where
+
+Answer = TypeVar("Answer")
+NOTHING_GIVEN: Mapping[str, GivenQueries] = {}
+
+
+class Searching(Documents, VectorSearchMethods):
+    """The part of `Collection` that answers queries."""
+
+    _models: EmbedderPool
+    _rerankers: RerankerPool
+    # By index, with the generation: looking up an index takes as long as a search.
+    _retrievers: dict[str | None, tuple[int, Retriever]]
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        image: ImageSource | None = None,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
+        vector: ArrayLike | None = None,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
+    ) -> Hits:
+        """Return the `k` documents nearest to a query: a text, image, vector, or other documents.
+
+        `image` is a path, bytes or an image of Pillow, for an index of a model that encodes images.
+        In a fusion, parts that encode only text find nothing for it, and a note says so. `vector`
+        is a row of numbers, of the model whose vectors the index holds; see `search_vectors`.
+
+        `like` are ids of documents that the hits should be like, and `unlike` of some that they
+        should not; see `like_queries`. These documents are not among the hits.
+
+        `index` is optional if there is only one, or one fusion, which then answers.
+
+        `where` is a filter on metadata, such as `{"source": "faq", "year": {">=": 2020}}` or
+        `"source = faq and year >= 2020"`: the `k` nearest of the documents that match it are
+        returned.
+
+        `mmr`, from 0 to 1, has hits that are unlike each other, the more so the lower it is; see
+        `diverse`. With `all_words`, BM25 finds only passages with all words of the text, and with
+        `phrase` only those with the words next to each other, in order.
+
+        Raises:
+            InputError: an empty query, not exactly one of a text, an image, a vector and documents,
+                an image that cannot be decoded or an index that encodes only text, a `k` below 1,
+                an invalid filter, `mmr` without vectors, `all_words` or `phrase` without BM25, or
+                several indexes, none named, and not exactly one of them a fusion.
+            UnknownNameError: no such index or document.
+            MismatchError: the model is no longer the one that made the vectors.
+            DamageError: a file of the index is not what the catalog says.
+        """
+        options = search_options(mmr, all_words=all_words, phrase=phrase)
+        if len(like) or len(unlike):
+            if text is not None or image is not None or vector is not None:
+                raise InputError(
+                    "Give either documents to be like, or a text, an image or a vector."
+                )
+            return self._search_like(Like.of(like, unlike), index, k, where, options)
+        if vector is not None and text is None and image is None:
+            retriever = self.vector_retriever(index)
+            return retriever.search(QueryVector.of(vector), k, where=where, options=options)
+        query = text if image is None and text is not None else _query(text, image)
+        known = self._retrievers.get(index) if options is PLAIN else None
+        hits = known[1].search_at(known[0], query, k, where) if known is not None else None
+        if hits is None:
+            hits = self._search_latest([query], index, k, where, options)[0]
+        return hits
+
+    def _search_like(
+        self, like: Like, index: str | None, k: int, where: Where | None, options: SearchOptions
+    ) -> Hits:
+        if unknown := self.unknown_ids(like.doc_ids):
+            raise self._unknown(unknown_names, unknown)
+        return self._latest(
+            index, lambda retriever: retriever.search_like(like, k, where=where, options=options)
+        )
+
+    @overload
+    def search_many(
+        self,
+        texts: Sequence[Query],
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
+    ) -> list[Hits]: ...
+    @overload
+    def search_many(
+        self,
+        texts: Mapping[Any, Query] | DataFrame,
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
+    ) -> dict[str, Hits]: ...
+    def search_many(
+        self,
+        texts: Sequence[Query] | Mapping[Any, Query] | DataFrame,
+        *,
+        index: str | None = None,
+        k: int = 10,
+        where: Where | None = None,
+        mmr: float | None = None,
+        all_words: bool = False,
+        phrase: bool = False,
+    ) -> list[Hits] | dict[str, Hits]:
+        """Return the `k` documents nearest to each query; options and errors as in `search`.
+
+        A query is a text, or an image as an `Image`, such as `Image.of("photo.jpg")`. Queries may
+        be a mapping from ids, or a DataFrame with a column of ids and one of texts (see
+        `queries_of`): then the hits are by id.
+        """
+        options = search_options(mmr, all_words=all_words, phrase=phrase)
+        if isinstance(texts, Mapping | DataFrame):
+            queries = queries_of(texts)
+            found = self._search_latest(list(queries.values()), index, k, where, options)
+            return dict(zip(queries, found, strict=True))
+        # Not for many: encoding them twice, if something has changed, would take long.
+        is_one = isinstance(texts, list) and len(texts) == 1 and isinstance(texts[0], str)
+        if is_one and options is PLAIN:
+            return [self.search(texts[0], index=index, k=k, where=where)]  # type: ignore[arg-type]
+        return self._search_latest(texts, index, k, where, options)
+
+    def _search_latest(
+        self,
+        texts: Sequence[Query],
+        index: str | None,
+        k: int,
+        where: Where | None,
+        options: SearchOptions = PLAIN,
+    ) -> list[Hits]:
+        return self._latest(
+            index, lambda retriever: retriever.search_many(texts, k, where=where, options=options)
+        )
+
+    def _latest(self, index: str | None, ask: Callable[[Retriever], Answer]) -> Answer:
+        retriever = self.retriever(index)
+        try:
+            return ask(retriever)
+        except MismatchError:
+            # If the index was refitted since the retriever was loaded, load it again.
+            again = self.retriever(index)
+            if again.finder == retriever.finder:
+                raise
+            return ask(again)
+
+    def retriever(
+        self, index: str | None = None, *, given: Mapping[str, GivenQueries] | None = None
+    ) -> Retriever:
+        """Return an index with its embedder loaded, ready for many queries; errors as in `search`.
+
+        A combination comes with the embedders of all its parts. `given` are vectors of queries by
+        index, in place of the embedder of that index, which is not loaded.
+        """
+        if given:
+            name = index if index is not None else self._default_index()
+            return Retriever(self._finder(name, given), self._store)
+        generation = self._store.catalog.generation()
+        known = self._retrievers.get(index)
+        if known is None or known[0] != generation:
+            name = index if index is not None else self._default_index()
+            known = generation, Retriever(self._finder(name), self._store)
+            self._retrievers[index] = known
+        return known[1]
+
+    def _finder(self, name: str, given: Mapping[str, GivenQueries] = NOTHING_GIVEN) -> Finder:
+        row = self._store.index(name)
+        if kind_of(row.kind).is_lexical:
+            return LexicalFinder(name, LexicalOptions.of(row.definition))
+        if row.parts:
+            parts = [self._finder(part, given) for part in row.parts]
+            if RERANKER in row.definition:
+                return RerankingFinder(name, parts, row.definition, self._rerankers.of(row))
+            return combined_finder(name, row.definition, parts)
+        if name in given:
+            return GivenFinder(name, given[name])
+        return DenseFinder(name, self._models.for_queries(row))
+
+    def index_names(self) -> list[str]:
+        """Return the names of all indexes, oldest first."""
+        return [index.name for index in self._store.indexes()]
+
+    def default_indexes(self) -> list[str]:
+        """Return the indexes to search where none is named: the newest fusion, or else all.
+
+        Raises:
+            InputError: there is none.
+        """
+        fusions = self._fusions()
+        return fusions[-1:] or self._names()
+
+    def _default_index(self) -> str:
+        names, fusions = self._names(), self._fusions()
+        if len(names) == 1 or len(fusions) == 1:
+            return (fusions or names)[0]
+        has = first_of(names, MOST_NAMED)
+        raise InputError(f"Say which index to search with -i. {self.path}/ has: {has}.")
+
+    asearch = awaitable(search)
+    asearch_many = awaitable(search_many)
+
+    def _names(self) -> list[str]:
+        if names := self.index_names():
+            # Vectors of an unknown model answer no text.
+            return [name for name in names if self._answers_texts(name)] or names
+        build = shell_command("build", self.path, "NAME", "--embedder", "KIND:MODEL")
+        raise InputError(f"{self.path}/ has no index yet. Build one: {build}")
+
+    def _answers_texts(self, name: str) -> bool:
+        row = self._store.index(name)
+        if row.parts:
+            return all(map(self._answers_texts, row.parts))
+        imported = row.embedding is not None and self._store.embedding(name).imported
+        return not imported or QUERIES in row.definition
+
+    def _fusions(self) -> list[str]:
+        """Return the names of all fusions that answer texts, oldest first."""
+        fusions = [index.name for index in self._store.indexes() if "fuse" in index.definition]
+        return [name for name in fusions if self._answers_texts(name)]
+
+
+def _query(text: str | None, image: ImageSource | None) -> Query:
+    """Return the image to search by."""
+    if image is None or text is not None:
+        raise InputError("Give a text or an image to search by, and not both.")
+    return Image.of(image)
