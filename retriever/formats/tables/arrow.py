@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from indexes.errors import FileFormatError, InputError
+from indexes.values import plain
 from retriever.formats.columns.check import Check
-from retriever.formats.columns.values import plain
 
 # Rows decoded and bytes of a column buffered at a time, which bound memory for files of any size.
 BATCH_ROWS = 256

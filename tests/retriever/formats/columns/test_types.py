@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexes.errors import FileNote
+from indexes.values import plain
 from retriever import Collection
 from retriever.formats import Reading, read_documents
 from retriever.formats.columns.types import ColumnTypes
-from retriever.formats.columns.values import plain
 from tests.support.format_files import set_stdin, write
 from tests.support.laws import examples
 
