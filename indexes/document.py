@@ -19,8 +19,8 @@ from indexes.values import plain
 class Document:
     """One document of a corpus.
 
-    `doc_id` is unique in a collection. `metadata` holds anything that JSON can hold; dates, numbers
-        of NumPy and the like become what `values.plain` makes of them. The text may be empty: such a
+    `doc_id` is unique in a collection. `metadata` holds anything that JSON can hold, into which
+    `values.plain` converts dates, numbers of NumPy and the like. The text may be empty: such a
     document is stored and listed, but no embedding of texts can find it. `image` may be given as a
     path, bytes, an image of Pillow or an `Image`, which it becomes.
 

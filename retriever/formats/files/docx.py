@@ -57,7 +57,9 @@ def read_docx(raw: bytes) -> Content:
     except Exception as error:  # python-docx raises anything for a damaged file
         what = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"cannot be read as a Word document ({what})") from None
-    return Content(text, " ".join(title.split()), metadata, lack="" if text else "no text in the document")
+    return Content(
+        text, " ".join(title.split()), metadata, lack="" if text else "no text in the document"
+    )
 
 
 def _core_properties(document: Any) -> Any:

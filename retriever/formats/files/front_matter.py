@@ -33,8 +33,8 @@ _TAGS = "tags"
 def parse_front_matter(body: str, *, toml: bool) -> dict[str, Any]:
     """Return the fields of front matter; those without a value are left out.
 
-    Dates and times are ISO text, which filters compare, in UTC if they have an offset; `tags` are a list, also where they are one
-    text with commas. A name that is a number is text.
+    Dates and times are ISO text, which filters compare, in UTC if they have an offset. `tags` are a
+    list, also where they are one text with commas. A name that is a number is text.
 
     Raises:
         InputError: it cannot be read, is no mapping, repeats parts by references, or is

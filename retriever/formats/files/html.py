@@ -57,7 +57,7 @@ def read_html(raw: bytes) -> Content:
     for node in tree.css("pre"):
         node.replace_with(_BREAK + node.text().replace("\n", _BREAK) + _BREAK)
     # Between these and what surrounds them, a line ends.
-    for node in tree.css(", ".join(BLOCKS)):
+    for node in tree.css(BLOCKS):
         node.insert_before(_BREAK)
         node.insert_after(_BREAK)
     for node in tree.css(CELLS):

@@ -17,12 +17,14 @@ MOST_FORMATTING = 16
 # Pages of so few tags take a moment however they are nested.
 FEW_TAGS = 2_000
 
-BLOCKS = frozenset(
-    "address article aside blockquote body br dd details dialog div dl dt fieldset figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 header hr li main ol option p section summary table "
-    "tbody tfoot thead tr ul".split()
+# As selectors of CSS.
+BLOCKS = (
+    "address, article, aside, blockquote, body, br, dd, details, dialog, div, dl, dt, fieldset, "
+    "figcaption, figure, footer, form, h1, h2, h3, h4, h5, h6, header, hr, li, main, ol, option, "
+    "p, section, summary, table, tbody, tfoot, thead, tr, ul"
 )
-_FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
+FORMATTING = "a, b, big, code, em, font, i, nobr, s, small, strike, strong, tt, u"
+_BLOCKS, _FORMATTING = frozenset(BLOCKS.split(", ")), frozenset(FORMATTING.split(", "))
 # Elements without content, and those that the next of their kind ends.
 _ENDED = (
     "area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr|dd|dt|li|optgroup|option|p|"
@@ -64,10 +66,10 @@ class _Flattening:
             return tag
         name = name.lower()
         keep = self._ends(name) if end else self._starts(name, tag)
-        return tag if keep else self._between if name in BLOCKS else ""
+        return tag if keep else self._between if name in _BLOCKS else ""
 
     def _starts(self, name: str, tag: str) -> bool:
-        if tag.endswith("/>") and name not in BLOCKS:
+        if tag.endswith("/>") and name not in _BLOCKS:
             return True
         formatting = name in _FORMATTING
         if self._formatting >= MOST_FORMATTING if formatting else len(self._open) >= MOST_LEVELS:
