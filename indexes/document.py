@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,8 +61,7 @@ class Document:
         try:
             self.metadata_json()
         except InputError:
-            with contextlib.suppress(RecursionError):
-                object.__setattr__(self, "metadata", plain(self.metadata))
+            object.__setattr__(self, "metadata", plain(self.metadata))
             self.metadata_json()
 
     @classmethod

@@ -20,14 +20,23 @@ def plain(value: Any) -> Any:
     Dates and times become ISO text, those with an offset in UTC, since texts of several offsets do
     not sort by time; decimals become floats; scalars of NumPy and pandas what they are in Python;
     arrays and tuples lists; UUIDs text; missing values None. Nanoseconds are cut to microseconds.
-    Anything else is returned as it is.
+    Anything else is returned as it is, and so is what is nested too deep.
     """
     if type(value) in PLAIN:
         return value
+    try:
+        return _plain(value)
+    except RecursionError:
+        return value
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
+        return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [_plain(inner) for inner in value]
     if type(value).__name__ in _MISSING:
         return None
     if isinstance(value, datetime.datetime):
@@ -59,11 +68,11 @@ def _from_numpy(value: Any) -> Any:
             return None
         unit = "D" if np.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D") else "us"
         found = value.astype(f"datetime64[{unit}]").item()
-        return value if isinstance(found, int) else plain(found)  # beyond Python's calendar
+        return value if isinstance(found, int) else _plain(found)  # beyond Python's calendar
     if isinstance(value, np.timedelta64):
         return value
     if isinstance(value, np.generic):
-        return plain(value.item()) if value.dtype.kind in "biufU" else value
+        return _plain(value.item()) if value.dtype.kind in "biufU" else value
     if isinstance(value, np.ndarray):
-        return plain(value.tolist() if value.dtype.kind in "biufU" else list(value))
+        return _plain(value.tolist() if value.dtype.kind in "biufU" else list(value))
     return value
