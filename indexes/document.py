@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from indexes.checksums import text_checksum
 from indexes.errors import InputError, short_repr
 from indexes.images import Image, ImageSource
+from indexes.values import plain
 
 
 @dataclass(frozen=True)
 class Document:
     """One document of a corpus.
 
-    `doc_id` is unique in a collection. `metadata` holds anything that JSON can hold. The text may
-    be empty: such a document is stored and listed, but no embedding of texts can find it. `image`
-    may be given as a path, bytes, an image of Pillow or an `Image`, which it becomes.
+    `doc_id` is unique in a collection. `metadata` holds anything that JSON can hold, into which
+    `values.plain` converts dates, numbers of NumPy and the like. The text may be empty: such a
+    document is stored and listed, but no embedding of texts can find it. `image` may be given as a
+    path, bytes, an image of Pillow or an `Image`, which it becomes.
 
     Raises:
         InputError: a field has the wrong type, `doc_id` is empty, a text is not valid Unicode,
@@ -51,9 +53,16 @@ class Document:
         if "\0" in self.doc_id:
             # SQLite's JSON functions would end the id there.
             raise InputError("'doc_id' holds a NUL character; use another id")
-        self.metadata_json()
+        self._convert_metadata()
         if self.image is not None and not isinstance(self.image, Image):
             object.__setattr__(self, "image", Image.of(self.image))
+
+    def _convert_metadata(self) -> None:
+        try:
+            self.metadata_json()
+        except InputError:
+            object.__setattr__(self, "metadata", plain(self.metadata))
+            self.metadata_json()
 
     @classmethod
     def stored(

@@ -128,7 +128,9 @@ class Documents:
         needs. Nothing is deleted for records that cannot be used, nor if any is left out whose id
         cannot be read. A source that is missing, or has no document any more, is an error unless
         `allow_empty`. The same document may come from several sources; where its contents differ,
-        the first in the call counts, and the other is a bad record.
+        those count of the source that the collection has known for longest (of new ones, of the
+        first in the call), and those of the others are bad records, until it lacks the document.
+        Without `sync`, the contents that came last count.
 
         Raises:
             BadRecordsError: unusable records or images, or repeated ids; only what was committed

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from indexes.catalog.database import Catalog
+from indexes.catalog.origins import NO_SOURCE, Origins
 from indexes.document import Document
-from indexes.errors import BadRecord
+from indexes.errors import BadRecord, shown
+from indexes.neighbors import Keys
 
 Record = tuple[str, Document | BadRecord]
 
@@ -22,6 +27,42 @@ class Source:
     name: str
     records: Iterable[Record]
     fingerprint: Callable[[], bytes | None] = lambda: None
+
+
+class Owners:
+    """The sources whose contents count where `source` has others for the same id.
+
+    These are the sources that the collection has known for longer. So it does not matter in which
+    order, and in how many calls, sources are brought up to date. `present` are the documents of
+    those that this call has read, by name; of others, their members count.
+    """
+
+    def __init__(self, source: str, origins: Origins, present: Mapping[str, Keys]) -> None:
+        numbers = origins.names()
+        own = numbers.get(source)
+        self._source, self._present = source, present
+        self._members = functools.cache(origins.members)
+        # What came without a source is nobody's: its contents are never brought up to date.
+        self._names = [
+            name
+            for name, number in numbers.items()
+            if name != NO_SOURCE and (own is None or number < own)
+        ]
+
+    def objection(self, doc_id: str, number: int) -> str:
+        """Return why the source may not change a document; "" if it may."""
+        owner = next((name for name in self._names if self._has(name, number)), None)
+        if owner is None:
+            return ""
+        return (
+            f"id '{doc_id}' has other contents in {shown(owner)}, which counts, as it was there "
+            f"before {shown(self._source)}"
+        )
+
+    def _has(self, name: str, number: int) -> bool:
+        numbers = self._present[name] if name in self._present else self._members(name)
+        at = int(np.searchsorted(numbers, number))
+        return at < len(numbers) and bool(numbers[at] == number)
 
 
 class KnownSources:

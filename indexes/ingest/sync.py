@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +14,7 @@ from indexes.catalog.database import CHOSEN, Catalog
 from indexes.catalog.origins import outside
 from indexes.errors import BadRecord, EmptySourceError, shown
 from indexes.ingest.batches import KEPT_BAD_RECORDS, IngestBatches
-from indexes.ingest.sources import KnownSources, Source
+from indexes.ingest.sources import KnownSources, Owners, Source
 from indexes.ingest.upsert import Added, Spans, Upsert
 from indexes.neighbors import Keys
 from indexes.progress import Progress
@@ -25,8 +26,10 @@ NONE = np.empty(0, np.int64)
 class Sync:
     """One call with all records of some sources; the caller holds the writer's lock.
 
-    Sources are read one after another. A document that is gone from one stays as long as another
-    has it, in this call or before. Nothing is removed before all are read, and then at once.
+    Sources are read one after another, in the order in which the collection came to know them. A
+    document that is gone from one stays as long as another has it, in this call or before. Where
+    contents differ, those count of the source that was known first; see `Owners`. Nothing is
+    removed before all are read, and then at once.
     """
 
     catalog: Catalog
@@ -40,7 +43,7 @@ class Sync:
 
     def __post_init__(self) -> None:
         self._known = KnownSources(self.catalog)
-        self._settled: set[int] = set()  # documents of the sources that were read until now
+        self._present: dict[str, Keys] = {}  # documents of the sources that were read until now
         self._written: set[int] = set()
         self._gone: dict[str, Keys] = {}
         self._complete: list[tuple[bytes | None, bytes | None, int]] = []
@@ -53,7 +56,7 @@ class Sync:
                 removed.
             EmptySourceError: a source has no record, but documents; nothing was removed.
         """
-        for source in sources:
+        for source in self._in_order(sources):
             fingerprint = source.fingerprint()
             members = self.corpus.origins.members(source.name)
             count = self._known.count(fingerprint)
@@ -65,11 +68,15 @@ class Sync:
                 present, now = members, fingerprint
                 self._total(Added(unchanged=count))
             self._complete.append((fingerprint, now, count or 0))
-            if len(sources) > 1:
-                self._settled.update(present.tolist())
+            self._present[source.name] = present
         self._remove()
         self._known.remember(self._complete)
         return self.added
+
+    def _in_order(self, sources: Sequence[Source]) -> list[Source]:
+        """Return the sources as the collection has known them, and then those that are new."""
+        known = self.corpus.origins.names()
+        return sorted(sources, key=lambda source: known.get(source.name, math.inf))
 
     def _has_written(self, members: Keys) -> bool:
         """Return whether this call has changed a document of some source."""
@@ -77,10 +84,9 @@ class Sync:
 
     def _read(self, source: Source, members: Keys) -> tuple[int | None, Keys]:
         """Add a source's records; return their number, None if some were bad, and its documents."""
-        upsert = Upsert(
-            self.catalog, self.spans, copy_images=self.copy_images, settled=self._settled
-        )
         origins = self.corpus.origins
+        owners = Owners(source.name, origins, self._present)
+        upsert = Upsert(self.catalog, self.spans, copy_images=self.copy_images, owners=owners)
         ingest = IngestBatches(upsert, [source], origins, self.skip_bad, self.progress)
         present = [NONE]
         for batch in ingest.batches():
@@ -101,8 +107,10 @@ class Sync:
             # Any of those that did not come may be one whose id could not be read.
             self._total(Added(kept=len(gone)))
         else:
-            self._gone[source.name] = outside(gone, self._numbers(ingest.bad_ids))
-        return (None if ingest.total_bad else ingest.records), there
+            gone = outside(gone, self._numbers(ingest.bad_ids))
+            self._gone[source.name] = gone
+            members = outside(members, gone)
+        return (None if ingest.total_bad else ingest.records), np.union1d(there, members)
 
     def _numbers(self, doc_ids: Sequence[str]) -> Keys:
         """Return the numbers of the documents of some ids that have one."""

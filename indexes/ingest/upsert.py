@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import cast
@@ -22,6 +22,7 @@ from indexes.document import Document
 from indexes.errors import BadRecord, InputError
 from indexes.images import Image
 from indexes.ingest.image_files import copy_image
+from indexes.ingest.sources import Owners
 from indexes.neighbors import Keys
 
 INDEXED_AT_ONCE = 1_000
@@ -56,7 +57,7 @@ class Added:
 class Upsert:
     """One call of `add`, in batches of documents with unique ids.
 
-    `settled` documents came from another source: what differs from them is a bad record.
+    What differs from a document of one of the `owners` is a bad record.
 
     A document is identified by its id and its content, never by its position. To detect repeated
     ids, memory grows by some bytes for each document, whatever its length.
@@ -68,13 +69,13 @@ class Upsert:
         spans: Spans | None,
         *,
         copy_images: bool,
-        settled: Collection[int] = (),
+        owners: Owners | None = None,
     ) -> None:
         self._catalog = catalog
         self._corpus = Corpus(catalog)
         self._spans = spans
         self._copy_images = copy_images
-        self._settled = settled
+        self._owners = owners
         self._fields = indexed_fields(catalog)
         self._seen = _Seen(int(catalog.value("SELECT next_document FROM state")))
         self._skipped: dict[str, str] = {}
@@ -106,21 +107,24 @@ class Upsert:
         """Add a document to the changes if it is new or changed; copy its image if that is to be.
 
         Raises:
-            InputError: its image cannot be read any more, or is another; or it is settled.
+            InputError: its image cannot be read any more, or is another; or it is one of an owner.
         """
         checksum, image = document.content_checksum(), document.image
         same = row is not None and (row[2], row[3]) == (checksum, document.metadata_json())
         moved = self._has_moved(row, image)
-        if row is not None and row[1] in self._settled:
-            if same and row[6] == (image and image.checksum):
+        if same and not moved:
+            return
+        if row is not None and self._owners is not None:
+            objection = self._owners.objection(document.doc_id, row[1])
+            if objection and same and row[6] == (image and image.checksum):
                 return
-            raise InputError(f"id '{document.doc_id}' came before with other contents")
+            if objection:
+                raise InputError(objection)
         if image is not None and moved:
             copied = copy_image(image, self._catalog.path.parent) if self._copies(image) else None
             number = changes.next_document if row is None else row[1]
             changes.images.append(ImageRow.of(number, image, copied))
-        if not same or moved:
-            changes.add(row, document, checksum)
+        changes.add(row, document, checksum)
 
     def _copies(self, image: Image) -> bool:
         return self._copy_images or image.path is None

@@ -208,6 +208,14 @@ _QUERY_COLUMNS: dict[str, Option] = {
         metavar="COLUMN",
         help="The column of the texts in --queries; several are joined by blank lines.",
     ),
+    **{
+        name: click.option(f"--{name}", metavar=metavar, help=f"Of --queries: {says}")
+        for name, metavar, says in (
+            ("sheet", "NAME", "the sheet of an .xlsx file. Default: the first."),
+            ("table", "NAME", "the table of an SQLite database."),
+            ("sql", "QUERY", "what to read of an SQLite database: 'SELECT ...'."),
+        )
+    },
 }
 FORMATS = (
     *("jsonl", "json", "csv", "tsv", "parquet", "xlsx", "sqlite"),
@@ -238,9 +246,11 @@ query_columns = _mapping("columns", _QUERY_COLUMNS)
 
 
 def check_query_columns(columns: Mapping[str, Any], queries: object) -> None:
-    """Refuse names of columns without a file that has them."""
+    """Refuse options for tables of queries without a file of them."""
     if not queries and any(columns.values()):
-        raise click.UsageError("--query-id and --query-text need --queries FILE.")
+        raise click.UsageError(
+            "--query-id, --query-text, --sheet, --table and --sql are for --queries FILE."
+        )
 
 
 drop_self = click.option(

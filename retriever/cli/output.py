@@ -21,6 +21,8 @@ from indexes.errors import FileNote
 
 # Keys in the context of a command: its settings, and its arguments as they were typed.
 SETTINGS, TYPED = "retriever.settings", "retriever.typed"
+# Which collection was taken where LIBRARY was left out.
+TAKEN = "retriever.library"
 
 
 class _Ascii(io.TextIOWrapper):
@@ -84,14 +86,20 @@ def note(*texts: str) -> None:
         click.echo(f"note: {text}", err=True)
 
 
+def left_out(ctx: click.Context) -> list[str]:
+    """Return a note on which collection was taken, if LIBRARY was left out."""
+    taken = ctx.meta.get(TAKEN)
+    return [f"LIBRARY was left out, so it is {taken}"] if taken else []
+
+
 @contextlib.contextmanager
-def file_notes() -> Iterator[None]:
-    """Print what readers of files warn about as notes."""
+def file_notes(tell: Callable[[str], None] = note) -> Iterator[None]:
+    """Print what readers of files warn about as notes, by `tell`."""
     show = warnings.showwarning
 
     def show_note(message: Any, category: type[Warning], *where: Any, **options: Any) -> None:
         if issubclass(category, FileNote):
-            note(str(message))
+            tell(str(message))
         else:
             show(message, category, *where, **options)
 

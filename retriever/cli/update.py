@@ -13,11 +13,10 @@ import click
 
 from retriever.cli.documents import LISTED
 from retriever.cli.options import as_json, files, library, reading, source_format
-from retriever.cli.output import print_json, progress_bar
+from retriever.cli.output import file_notes, left_out, print_json, progress_bar
 
 if TYPE_CHECKING:
     from indexes.ingest.upsert import Added
-    from retriever.collection import Collection
     from retriever.indexing.builds import BuildReport
     from retriever.updates import BuildAllReport, BuildFailure, UpdateReport
 
@@ -73,7 +72,7 @@ def update(
     from retriever.collection import Collection
     from retriever.records import update_record
 
-    with _logged_errors(ctx), Collection.open(library) as collection:
+    with _logged(ctx), Collection.open(library) as collection:
         with progress_bar("updating") as progress:
             report = collection.update(
                 *sources,
@@ -94,19 +93,30 @@ def update(
 
 
 @contextmanager
-def _logged_errors(ctx: click.Context) -> Iterator[None]:
-    """Log an error with the time, and exit; to a terminal it is printed as that of any command."""
+def _logged(ctx: click.Context) -> Iterator[None]:
+    """Log notes on files, and an error, with the time, and exit with 1 for that.
+
+    To a terminal an error is printed as that of any command.
+    """
     from indexes.errors import RetrieverError
     from retriever.advice import command_of
 
     try:
-        yield
-    except RetrieverError as error:
+        with file_notes(log_note):
+            yield
+    except (RetrieverError, OSError) as error:
         if sys.stderr.isatty():
             raise
-        step = f" Run: {command_of(error.next_step)}" if error.next_step else ""
-        log(f"Error: {error}{step}")
+        for text in left_out(ctx):
+            log_note(text)
+        next_step = getattr(error, "next_step", None)
+        log(f"Error: {error}" + (f" Run: {command_of(next_step)}" if next_step else ""))
         ctx.exit(1)
+
+
+def log_note(text: str) -> None:
+    """Log a note."""
+    log(f"note: {text}")
 
 
 def log(text: str) -> None:
@@ -177,10 +187,11 @@ def build_all(library: Path, as_json: bool) -> int:
     return 0 if built.ok else PARTIAL if built.is_partial else 1
 
 
-@click.command(short_help="Update a collection whenever folders change.")
+@click.command(short_help="Update a collection whenever its sources change.")
 @library
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @source_format("format_")
+@reading
 @click.option(
     "--quiet",
     type=click.FloatRange(min=0.01),
@@ -191,38 +202,35 @@ def build_all(library: Path, as_json: bool) -> int:
 )
 @wait
 def watch(
-    library: Path, folders: tuple[Path, ...], format_: str | None, quiet: float, wait: float
+    library: Path,
+    sources: tuple[Path, ...],
+    format_: str | None,
+    reading: dict[str, Any],
+    quiet: float,
+    wait: float,
 ) -> None:
-    """Update the collection LIBRARY whenever FOLDERS change, until stopped (Ctrl-C, SIGTERM).
+    """Update the collection LIBRARY whenever SOURCES change, until stopped (Ctrl-C, SIGTERM).
 
-    Does what `retriever update LIBRARY FOLDERS` does: once at the start, and then when changes
-    have been followed by a quiet time. A failure is logged, and tried again at the next change.
+    Does what `retriever update LIBRARY SOURCES` does, with folders and files: once at the start,
+    and then when changes have been followed by a quiet time. A failure is logged, and tried again
+    at the next change.
     """
     from indexes.errors import RetrieverError
     from retriever.collection import Collection
 
-    changes = _changes(library, folders, quiet)
-    with Collection.open(library) as collection, _until_stopped():
+    changes = _changes(library, sources, quiet)
+    how: dict[str, Any] = {"format": format_, **reading, "wait": wait}
+    with Collection.open(library) as collection, _until_stopped(), file_notes(log_note):
         for _ in changes:
             try:
-                _update_once(collection, library, folders, format_, wait)
+                report = collection.update(*sources, **how, tell=log_part)
+                log(summary(library, report, len(collection)))
             except (RetrieverError, OSError) as error:
                 log(f"Error: {error}")
     log("stopped")
 
 
-def _update_once(
-    collection: Collection,
-    library: Path,
-    folders: tuple[Path, ...],
-    format_: str | None,
-    wait: float,
-) -> None:
-    report = collection.update(*folders, format=format_, wait=wait, tell=log_part)
-    log(summary(library, report, len(collection)))
-
-
-def _changes(library: Path, folders: tuple[Path, ...], quiet: float) -> Iterator[object]:
+def _changes(library: Path, sources: tuple[Path, ...], quiet: float) -> Iterator[object]:
     """Yield once when watching has begun, and then after each change and a quiet time."""
     from indexes.errors import InputError
 
@@ -236,8 +244,9 @@ def _changes(library: Path, folders: tuple[Path, ...], quiet: float) -> Iterator
 
     milliseconds = max(1, round(quiet * 1000))
     watched = watchfiles.watch(
-        *folders,
-        watch_filter=_filter(library, folders),
+        *_folders(sources),
+        watch_filter=_filter(library, sources),
+        recursive=any(source.is_dir() for source in sources),
         step=milliseconds,
         debounce=LONGEST_QUIET * milliseconds,
         rust_timeout=milliseconds,
@@ -252,20 +261,37 @@ def _changes(library: Path, folders: tuple[Path, ...], quiet: float) -> Iterator
 LONGEST_QUIET = 30
 
 
-def _filter(library: Path, folders: tuple[Path, ...]) -> Callable[[object, str], bool]:
-    """Return whether a change concerns the folders: not the collection, nor a hidden file."""
-    own, roots = library.resolve(), [folder.resolve() for folder in folders]
+def _folders(sources: tuple[Path, ...]) -> set[Path]:
+    """Return the folders to watch: of a file its own, and that of what it links to."""
+    # Many programs save by putting another file in the place of one.
+    found = {source for source in sources if source.is_dir()}
+    for file in set(sources) - found:
+        found |= {_in_place(file).parent, file.resolve().parent}
+    return found
+
+
+def _filter(library: Path, sources: tuple[Path, ...]) -> Callable[[object, str], bool]:
+    """Return whether a change concerns the sources: not the collection, nor a hidden file."""
+    own, roots = library.resolve(), [source.resolve() for source in sources]
+    # A database has a log next to it.
+    ends = ("", "-wal", "-journal")
+    files = {f"{path}{end}" for path in (*roots, *map(_in_place, sources)) for end in ends}
 
     def concerns(_: object, changed: str) -> bool:
-        path = Path(changed).resolve()
+        path = _in_place(Path(changed))
         if path.is_relative_to(own):
             return False
-        root = next((root for root in roots if path.is_relative_to(root)), None)
-        return root is None or not any(
-            part.startswith(".") for part in path.relative_to(root).parts
+        inside = (path.relative_to(root).parts for root in roots if path.is_relative_to(root))
+        return str(path) in files or any(
+            not any(part.startswith(".") for part in parts) for parts in inside
         )
 
     return concerns
+
+
+def _in_place(path: Path) -> Path:
+    """Return the absolute path of a file in its folder, also where it is a link."""
+    return path.absolute().parent.resolve() / path.name
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
-from indexes.errors import BadRecord, FileFormatError, FileNote
+from indexes.errors import BadRecord, FileFormatError, FileNote, pluralize
 from retriever.formats.columns.check import Check
 from retriever.formats.lines import invalid_utf8, refuse_carriage_returns
 from retriever.formats.quoting import NumberedLines, QuoteCheck, QuotedLines
@@ -181,7 +181,7 @@ def _row_fault(cells: list[str] | str | None, width: int) -> str:
     if isinstance(cells, str):
         return cells
     if cells and len(cells) != width:
-        return f"{len(cells)} cells; the header has {width}"
+        return f"{pluralize(len(cells), 'cell')}; the header has {width}"
     return ""
 
 

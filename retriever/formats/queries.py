@@ -28,7 +28,7 @@ from retriever.formats.lines import (
     text_fault,
 )
 from retriever.formats.records import take_id
-from retriever.formats.rows import LOOSE, ROW_ENDINGS, Row, open_rows
+from retriever.formats.rows import LOOSE, ROW_ENDINGS, Part, Row, open_rows
 from retriever.formats.sources import Source, locate, open_source, without_gz
 from retriever.formats.topics import looks_like_topics, read_topics, topic_text
 from retriever.formats.writing import atomic_writer, delimited_line, header_line
@@ -61,6 +61,9 @@ def read_queries(
     format: str | None = None,  # noqa: A002
     id: str | None = None,  # noqa: A002 - the field's words, as in `Collection.add`
     text: str | Sequence[str] | None = None,
+    sheet: str | None = None,
+    table: str | None = None,
+    sql: str | None = None,
 ) -> dict[str, str]:
     """Read queries: query_id to text, in the file's order.
 
@@ -70,7 +73,7 @@ def read_queries(
       `query_id`, `qid` or `id` and a `text`, or in the columns `id` and `text` that are given;
       texts of several columns are joined by blank lines. What has neither is guessed as for
       documents, with a `FileNote`; without ids the number of the row is the id. Other fields are
-      ignored.
+      ignored. `sheet`, `table` and `sql` are as for documents.
     - TREC topics (`.topics`, `.trec`, `.xml`, `.sgml`, or `format="trec"`) give number and title,
       see `topics.read_topics`. So does a `.txt` that begins with `<top>`.
     - In any other `.txt` every line is a query with the line number as id, from "1"; blank lines
@@ -83,7 +86,8 @@ def read_queries(
         InputError: the file does not exist, or has no queries.
         FileFormatError: a file does not match its extension, or has an unknown one.
     """
-    found = read_mixed_queries(source, format=format, id=id, text=text)
+    how: dict[str, Any] = {"id": id, "text": text, "sheet": sheet, "table": table, "sql": sql}
+    found = read_mixed_queries(source, format=format, **how)
     if images := [query_id for query_id, query in found.items() if isinstance(query, Image)]:
         raise InputError(
             f"{os.fspath(source)}: query '{images[0]}' is an image; expected texts only."
@@ -97,6 +101,9 @@ def read_mixed_queries(
     format: str | None = None,  # noqa: A002
     id: str | None = None,  # noqa: A002
     text: str | Sequence[str] | None = None,
+    sheet: str | None = None,
+    table: str | None = None,
+    sql: str | None = None,
 ) -> dict[str, str | Image]:
     """Read queries, texts and images: query_id to text or image; see `read_queries`.
 
@@ -105,12 +112,13 @@ def read_mixed_queries(
     """
     name = os.fspath(source)
     opened = locate(name, format, ENDINGS, "jsonl")
-    wanted = Columns.of(id, None, text)
+    wanted, part = Columns.of(id, None, text), Part(sheet, table, sql)
+    part.check(opened)
     if wanted.given and opened.kind not in ROW_ENDINGS.values():
         raise InputError(f"{name} has no columns, as {opened.kind}; give it as a table.")
     queries: dict[str, str | Image] = {}
     if opened.kind in ROW_ENDINGS.values():
-        rows = _table_rows(opened, wanted)
+        rows = _table_rows(opened, wanted, part)
     else:
         rows = _text_rows(opened)
     take_records(rows, lambda row: _take_query(row, queries, opened.folder))
@@ -168,11 +176,11 @@ _WRITERS = {
 }
 
 
-def _table_rows(source: Source, wanted: Columns) -> Iterator[Row]:
+def _table_rows(source: Source, wanted: Columns, part: Part) -> Iterator[Row]:
     """Yield the rows of a table under `_id` and `text`, or as they are if these name them."""
     header = Header(loose=source.kind in LOOSE)
     known = QUERY_ROLES.known | {*wanted.given, *map(normal, wanted.given)}
-    with open_rows(source, header, known) as rows:
+    with open_rows(source, header, known, part) as rows:
         first: list[Row] = []
         for place, row in rows:
             if not isinstance(row, BadRecord):

@@ -12,10 +12,11 @@ from typing import Any
 from indexes.checksums import text_checksum
 from indexes.document import Document
 from indexes.errors import BadRecord, FileNote, InputError, pluralize
+from indexes.values import PLAIN, plain
 from retriever.formats.columns.check import one_of
 from retriever.formats.columns.layout import Layout
 from retriever.formats.columns.names import ID_NAMES, TEXT_NAMES, TITLE_NAMES, Roles
-from retriever.formats.columns.values import PLAIN, id_text, plain
+from retriever.formats.columns.values import id_text
 
 # If several are present, the first is the id and the others are metadata.
 DOCUMENT_IDS = ("_id", "doc_id", "id")

@@ -64,8 +64,6 @@ class Reading:
         """
         if types is not None and types not in KINDS:
             raise InputError(f"No types '{types}'. Expected one of: {', '.join(KINDS)}.")
-        if table is not None and sql is not None:
-            raise InputError("Give either a table or SQL (--table, --sql), not both.")
         return cls(Columns.of(id, title, text), types, Part(sheet, table, sql))
 
     @property

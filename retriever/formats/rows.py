@@ -51,6 +51,10 @@ class Part:
     table: str | None = None
     sql: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.table is not None and self.sql is not None:
+            raise InputError("Give either a table or SQL (--table, --sql), not both.")
+
     def check(self, source: Source) -> None:
         """Raise `InputError` if a source of this kind has no such part."""
         for part, kind, where in PARTS:

@@ -15,7 +15,7 @@ _TYPES = f"""<?xml version="1.0"?>
 <Override PartName="/docProps/core.xml" ContentType="{_OFFICE}-package.core-properties+xml"/>
 </Types>"""
 _KINDS = f"{SCHEMAS}/package/2006/relationships"
-_RELATIONS = f"""<?xml version="1.0"?>
+RELATIONS = f"""<?xml version="1.0"?>
 <Relationships xmlns="{_KINDS}">
 <Relationship Id="r1" Type="{SCHEMAS}/officeDocument/2006/relationships/officeDocument"
  Target="word/document.xml"/>
@@ -23,38 +23,44 @@ _RELATIONS = f"""<?xml version="1.0"?>
 </Relationships>"""
 _CORE = """<?xml version="1.0"?>
 <cp:coreProperties xmlns:cp="{schemas}/package/2006/metadata/core-properties"
- xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{title}</dc:title></cp:coreProperties>"""
+ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/">
+<dc:title>{title}</dc:title>{core}</cp:coreProperties>"""
 
 
-def docx(*paragraphs, title="", body="", doctype="", extra=()):
-    """Return a Word document of some paragraphs, or of XML; `extra` are more parts, by name."""
+def docx(*paragraphs, title="", core="", body="", doctype="", extra=()):
+    """Return a Word document of some paragraphs, or of XML.
+
+    `core` are more properties, as XML, and `extra` more parts, by name; None leaves one out.
+    """
     body = body or "".join(f"<w:p><w:r><w:t>{one}</w:t></w:r></w:p>" for one in paragraphs)
     body = f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>'
     document = f'<?xml version="1.0"?>{doctype}{body}'
     parts = {
         "[Content_Types].xml": _TYPES,
-        "_rels/.rels": _RELATIONS,
+        "_rels/.rels": RELATIONS,
         "word/document.xml": document,
-        "docProps/core.xml": _CORE.format(schemas=SCHEMAS, title=title),
+        "docProps/core.xml": _CORE.format(schemas=SCHEMAS, title=title, core=core),
         **dict(extra),
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            if content is not None:
+                archive.writestr(name, content)
     return buffer.getvalue()
 
 
-def pdf(*pages, title="", content=None, packed=False):
+def pdf(*pages, title="", information="", content=None, packed=False):
     """Return a PDF with a page for each text, whose lines are shown below each other.
 
-    `content` is instead what one page draws, compressed if `packed`.
+    `information` are more entries of its information dictionary. `content` is instead what one page
+    draws, compressed if `packed`.
     """
     streams = [content] if content is not None else [_shown(text) for text in pages]
     objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b""]
     objects += [
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
-        f"<< /Title ({title}) >>".encode("latin-1"),
+        f"<< /Title ({title}) {information} >>".encode("latin-1"),
     ]
     kids = []
     for stream in streams:

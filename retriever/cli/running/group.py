@@ -11,13 +11,18 @@ import click
 
 from indexes.errors import RetrieverError, shown
 from retriever.advice import command_of
-from retriever.cli.output import SETTINGS, TYPED, file_notes, note, replace_unprintable
+from retriever.cli.output import (
+    SETTINGS,
+    TAKEN,
+    TYPED,
+    file_notes,
+    left_out,
+    note,
+    replace_unprintable,
+)
 from retriever.cli.running.arguments import library_of, with_library
 from retriever.cli.running.settings import Settings, read_settings
 from retriever.cli.running.suggestions import improved, unknown_command
-
-# Key in the context: that LIBRARY was left out.
-LEFT_OUT = "retriever.library"
 
 
 class Group(click.Group):
@@ -55,8 +60,8 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except (RetrieverError, OSError, click.UsageError):
-            if taken := ctx.meta.get(LEFT_OUT):
-                note(f"LIBRARY was left out, so it is {taken}")
+            for text in left_out(ctx):
+                note(text)
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -77,7 +82,7 @@ class Group(click.Group):
         words_with = _with_library(ctx, command, words, settings)
         if words_with != words:
             place = settings.values["library"].source
-            ctx.meta[LEFT_OUT] = f"{settings.library}/, the default of {shown(place)}"
+            ctx.meta[TAKEN] = f"{settings.library}/, the default of {shown(place)}"
         ctx.default_map = {"search": _defaults(settings, library_of(command, words_with))}
         return name, command, words_with
 

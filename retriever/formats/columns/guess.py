@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from indexes.errors import FileFormatError, FileNote, first_of
+from indexes.values import plain
 from retriever.formats.columns.check import check_columns
 from retriever.formats.columns.layout import Columns, Layout
 from retriever.formats.columns.names import TEXT, TITLE, Roles, in_order
-from retriever.formats.columns.values import plain
 
 # Records that are looked at.
 SAMPLE = 200

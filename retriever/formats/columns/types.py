@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from indexes.errors import BadRecord
+from indexes.values import plain
 from retriever.formats.columns.guess import shown
-from retriever.formats.columns.values import plain
 
 AUTO, TEXT = "auto", "text"
 KINDS = (AUTO, TEXT)
@@ -110,6 +110,11 @@ def _moment(text: str) -> datetime.datetime | None:
         return datetime.datetime.fromisoformat(text)
     except ValueError:
         return None
+
+
+def iso_text(text: str) -> str | None:
+    """Return a date or a time as ISO text, in UTC if it has an offset; None if it is neither."""
+    return _local(text) or _utc(text)
 
 
 def _local(text: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from indexes.errors import InputError
 from retriever.formats.files.content import MOST_BYTES, MOST_MARKUP, Content, check_size
+from retriever.formats.files.properties import properties
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -22,6 +23,7 @@ _AROUND = {
     f"{_WORD}txbxContent": ("\n", "\n"),
 }
 _CELL, _TEXT = f"{_WORD}tc", f"{_WORD}t"
+_CORE = "http://schemas.openxmlformats.org/package/2006/relationships/metadata/core-properties"
 _TITLES = ("Title", "Heading 1")
 # Office encrypts a file by putting it into a compound file (MS-OFFCRYPTO).
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -32,7 +34,8 @@ def read_docx(raw: bytes) -> Content:
 
     It has what is inserted, in links, text boxes and fields of forms; not headers, footers,
     footnotes, comments, and what is deleted. The title is that of its properties, else its first
-    paragraph of the style Title or Heading 1. Nothing outside of the file is read.
+    paragraph of the style Title or Heading 1; the metadata are the author, the date of creation and
+    the keywords of the properties. Nothing outside of the file is read.
 
     Raises:
         InputError: it is encrypted, damaged, or unpacks to more than `content` allows.
@@ -46,13 +49,23 @@ def read_docx(raw: bytes) -> Content:
         document = docx.Document(io.BytesIO(raw))
         lines = (line.strip() for line in _text(document.element.body).splitlines())
         text = "\n".join(filter(None, lines))
-        title = document.core_properties.title or _first_title(document)
+        core = _core_properties(document)
+        title = (core and core.title) or _first_title(document)
+        metadata = properties([core.author], core.created, [core.keywords]) if core else {}
     except (InputError, MemoryError):
         raise
     except Exception as error:  # python-docx raises anything for a damaged file
         what = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"cannot be read as a Word document ({what})") from None
-    return Content(text, " ".join(title.split()), lack="" if text else "no text in the document")
+    return Content(
+        text, " ".join(title.split()), metadata, lack="" if text else "no text in the document"
+    )
+
+
+def _core_properties(document: Any) -> Any:
+    """Return the properties of a document; None if it has none, where python-docx makes some up."""
+    kinds = {relation.reltype for relation in document.part.package.rels.values()}
+    return document.core_properties if _CORE in kinds else None
 
 
 def _check_unpacked(raw: bytes) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from indexes.errors import InputError
+from indexes.values import plain
 
 # Longer ones are not read: YAML takes 10 microseconds for each character.
 MOST_CHARACTERS = 1 << 18
@@ -32,8 +33,8 @@ _TAGS = "tags"
 def parse_front_matter(body: str, *, toml: bool) -> dict[str, Any]:
     """Return the fields of front matter; those without a value are left out.
 
-    Dates and times are ISO text, which filters compare; `tags` are a list, also where they are one
-    text with commas. A name that is a number is text.
+    Dates and times are ISO text, which filters compare, in UTC if they have an offset. `tags` are a
+    list, also where they are one text with commas. A name that is a number is text.
 
     Raises:
         InputError: it cannot be read, is no mapping, repeats parts by references, or is
@@ -45,13 +46,13 @@ def parse_front_matter(body: str, *, toml: bool) -> dict[str, Any]:
         fields = tomllib.loads(body) if toml else _parse_yaml(body)
         if not isinstance(fields, Mapping | None):
             raise InputError("not a list of names and values")
-        plain = _plain(fields or {}, set())
+        values = _plain(fields or {}, set())
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"TOML: {error}") from None
     # Also of numbers with too many digits, and of nesting that is too deep.
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(str(error)) from None
-    given = {name: value for name, value in plain.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
     if isinstance(given.get(_TAGS), str):
         given[_TAGS] = [tag for one in given[_TAGS].split(",") if (tag := one.strip())]
     return given
@@ -84,7 +85,7 @@ def _loader() -> Any:
     return loader
 
 
-def _iso(text: str) -> str:
+def _iso(text: str) -> Any:
     """Return a date or time as ISO text that can be compared; as it is if it does not exist."""
     found = _DATE.fullmatch(text)
     if found is None:
@@ -93,8 +94,8 @@ def _iso(text: str) -> str:
     date = f"{year}-{month:>02}-{day:>02}"
     try:
         if not time:
-            return datetime.date.fromisoformat(date).isoformat()
-        return datetime.datetime.fromisoformat(_BEFORE_ZONE.sub("", date + time)).isoformat()
+            return plain(datetime.date.fromisoformat(date))
+        return plain(datetime.datetime.fromisoformat(_BEFORE_ZONE.sub("", date + time)))
     except ValueError:
         return text
 
@@ -106,7 +107,7 @@ def _plain(value: Any, seen: set[int]) -> Any:
         ValueError: a part occurs twice, by references, which could make it as large as one likes.
     """
     if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
+        return plain(value)
     if not isinstance(value, Mapping | list | tuple):
         return value
     if id(value) in seen:

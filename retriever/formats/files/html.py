@@ -8,18 +8,25 @@ from typing import Any
 
 from indexes.errors import InputError
 from retriever.formats.files.content import MOST_MARKUP, Content, check_size
+from retriever.formats.files.nesting import BLOCKS, flattened
 from retriever.formats.files.plain import marked_encoding
+from retriever.formats.files.properties import properties
 
 MAIN = "main, [role=main]"
 # Not text, or links to other pages.
 LEFT_OUT = "script, style, template, noscript, nav, svg, iframe, object, canvas, [hidden]"
-# Between these and what surrounds them, a line ends.
-BLOCKS = (
-    "address, article, aside, blockquote, body, br, dd, details, dialog, div, dl, dt, fieldset, "
-    "figcaption, figure, footer, form, h1, h2, h3, h4, h5, h6, header, hr, li, main, ol, option, "
-    "p, section, summary, table, tbody, tfoot, thead, tr, ul"
-)
 CELLS = "td, th"
+
+# Of authors, dates and keywords: HTML's own, Dublin Core's, Open Graph's, and Google Scholar's.
+META_NAMES = (
+    ("author", "dc.creator", "dcterms.creator", "citation_author"),
+    (
+        *("date", "article:published_time", "dc.date", "dcterms.date", "dcterms.created"),
+        *("dc.date.issued", "dcterms.issued", "pubdate", "citation_publication_date"),
+        "citation_date",
+    ),
+    ("keywords", "news_keywords", "article:tag", "dc.subject", "citation_keywords"),
+)
 
 # A break that no text holds: HTML allows no such character.
 _BREAK = "\x1e"
@@ -36,25 +43,39 @@ def read_html(raw: bytes) -> Content:
     """Return the text of a page: a line for each block, without scripts, styles and navigation.
 
     Where a page marks its main content, that is the text. The title is that of the page, else its
-    first `h1`. Nothing is loaded or run.
+    first `h1`; authors, date and keywords are those of its `meta` tags. Nothing is loaded or run.
     """
     from selectolax.lexbor import LexborHTMLParser
 
     check_size(len(raw), MOST_MARKUP)
-    tree = LexborHTMLParser(decode_html(raw).replace(_BREAK, " "))
+    tree = LexborHTMLParser(flattened(decode_html(raw).replace(_BREAK, " "), _BREAK))
     title = tree.css_first("head > title") or tree.css_first("h1")
     shown = " ".join(title.text().split()) if title else ""
+    metadata = _metadata(tree)
     for node in tree.css(f"head, {LEFT_OUT}"):
         node.decompose()
     for node in tree.css("pre"):
         node.replace_with(_BREAK + node.text().replace("\n", _BREAK) + _BREAK)
+    # Between these and what surrounds them, a line ends.
     for node in tree.css(BLOCKS):
         node.insert_before(_BREAK)
         node.insert_after(_BREAK)
     for node in tree.css(CELLS):
         node.insert_after(" ")
     text = next(filter(None, map(_lines, (tree.css_first(MAIN), tree.root))), "")
-    return Content(text, shown, lack="" if text else "no text in the page")
+    return Content(text, shown, metadata, lack="" if text else "no text in the page")
+
+
+def _metadata(tree: Any) -> dict[str, Any]:
+    """Return what the `meta` tags say, of each kind under the first name that is there."""
+    said: dict[str, list[str]] = {}
+    for node in tree.css("meta[content]"):
+        name = node.attributes.get("name") or node.attributes.get("property") or ""
+        said.setdefault(name.strip().lower(), []).append(node.attributes["content"] or "")
+    authors, dates, keywords = (
+        next((said[name] for name in names if name in said), []) for names in META_NAMES
+    )
+    return properties(authors, next(iter(dates), None), keywords)
 
 
 def _lines(node: Any) -> str:

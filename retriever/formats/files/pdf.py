@@ -13,6 +13,7 @@ from typing import Any
 
 from indexes.errors import InputError, pluralize
 from retriever.formats.files.content import Content
+from retriever.formats.files.properties import properties
 
 # Far above those of real pages; one takes about 50 microseconds.
 MOST_OPERATORS = 500_000
@@ -31,7 +32,8 @@ _NO_TITLE = re.compile(
 def read_pdf(raw: bytes) -> Content:
     """Return the text of all pages of a PDF, with words joined that lines divide.
 
-    The title is that of its properties, unless it is the name of another file.
+    The title is that of its properties, unless it is the name of another file; the metadata are
+    the author, the date of creation and the keywords there.
 
     Raises:
         InputError: it needs a password, is damaged, or made to exhaust time or memory.
@@ -47,7 +49,9 @@ def read_pdf(raw: bytes) -> Content:
         if reader.is_encrypted and not reader.decrypt(""):
             raise InputError("needs a password. Save it without one")
         pages = _page_texts(reader)
-        title = (reader.metadata and reader.metadata.title) or ""
+        information = reader.metadata
+        title = (information and information.title) or ""
+        metadata = _metadata(information) if information else {}
     except FileNotDecryptedError:
         raise InputError("needs a password. Save it without one") from None
     except (InputError, MemoryError):
@@ -60,7 +64,17 @@ def read_pdf(raw: bytes) -> Content:
     if not text.strip():
         lack = f"no text on {pluralize(len(pages), 'page')}, only images; recognize it first (OCR)"
         return Content("", lack=lack)
-    return Content(text, "" if _NO_TITLE.fullmatch(title) else " ".join(title.split()))
+    title = "" if _NO_TITLE.fullmatch(title) else " ".join(title.split())
+    return Content(text, title, metadata)
+
+
+def _metadata(information: Any) -> dict[str, Any]:
+    """Return the author, the date of creation and the keywords of the document information."""
+    try:
+        created = information.creation_date
+    except ValueError:  # not as PDF writes dates
+        created = None
+    return properties([information.author], created, [information.get("/Keywords")])
 
 
 def _page_texts(reader: Any) -> list[str]:

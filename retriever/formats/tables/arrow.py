@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 from indexes.errors import FileFormatError, InputError
+from indexes.values import plain
 from retriever.formats.columns.check import Check
-from retriever.formats.columns.values import plain
 
 # Rows decoded and bytes of a column buffered at a time, which bound memory for files of any size.
 BATCH_ROWS = 256
 BUFFER_BYTES = 1 << 18
 # How pandas calls an index without a name.
 INDEX = re.compile(r"__index_level_\d+__")
+PERIOD = "pandas.period"
 
 Row = tuple[str, dict[str, Any]]
 
@@ -37,6 +38,7 @@ def read_parquet(stream: io.BufferedReader, name: str, check: Check) -> Iterator
         try:
             parquet = pa.parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES)
             check(name, parquet.schema_arrow.names)
+            _check_types(name, parquet.schema_arrow)
             yield from _rows(parquet.iter_batches(BATCH_ROWS), f"{name}:")
         # ValueError: a value that Python cannot represent, such as the year 20,000.
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -66,6 +68,7 @@ def read_table(source: Any, check: Check) -> Iterator[Row]:
     try:
         schema, batches = _batches(source)
         check(f"The {kind}", [name for name in schema.names if not INDEX.fullmatch(name)])
+        _check_types(f"The {kind}", schema)
         for place, row in _rows(batches, ""):
             yield place, {name: cell for name, cell in row.items() if not INDEX.fullmatch(name)}
     except (pa.ArrowException, NotImplementedError, TypeError, ValueError) as error:
@@ -90,6 +93,18 @@ def _batches(source: Any) -> tuple[Any, Iterable[Any]]:
 
     table = from_dataframe(source)
     return table.schema, table.to_batches()
+
+
+def _check_types(name: str, schema: Any) -> None:
+    """Refuse periods of pandas, of which Arrow only keeps how many there were since 1970."""
+    for field in schema:
+        kind = getattr(field.type, "extension_name", "")
+        kind = kind or (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+        if kind == PERIOD:
+            raise FileFormatError(
+                f"{name} has periods in column '{field.name}', which Arrow keeps as numbers; make "
+                "dates or text of them: .dt.to_timestamp() or .astype(str)."
+            )
 
 
 def _rows(batches: Iterable[Any], before: str) -> Iterator[Row]:

@@ -18,8 +18,8 @@ from indexes.errors import (
     first_of,
     unknown_name,
 )
+from indexes.values import plain
 from retriever.formats.columns.check import Check
-from retriever.formats.columns.values import plain
 from retriever.formats.tables.arrow import seekable
 
 Row = tuple[str, dict[str, Any] | BadRecord]

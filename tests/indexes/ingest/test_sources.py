@@ -2,16 +2,20 @@
 
 import json
 import sqlite3
+import tempfile
 from contextlib import closing
 from functools import partial
 from unittest.mock import patch
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from indexes.catalog.origins import Origins
 from indexes.errors import BadRecordsError, DamageError, EmptySourceError, InputError
 from retriever import Collection, Document, HashingEmbedder
 from retriever.formats import documents, fingerprints
+from tests.support.laws import examples
 from tests.support.toy import ids, refused
 
 
@@ -178,7 +182,7 @@ def test_a_source_that_is_missing_or_empty_deletes_nothing_unless_that_is_allowe
 def test_a_source_that_cannot_be_read_deletes_nothing(collection, notes, tmp_path):
     (notes / "cat.md").unlink()
     table = lines(tmp_path / "table.jsonl", *({"id": n, "text": "one"} for n in range(3)))
-    collection.add(table, notes, sync=True)
+    collection.add(notes, table, sync=True)
     table.write_bytes(b"PK\3\4 an archive")
     write(notes, fox="a fox")
     refused(InputError, "zip archive", collection.add, notes, table, sync=True)
@@ -216,7 +220,8 @@ def test_of_one_id_with_two_contents_the_first_source_counts_until_it_lacks_it(
     write(wiki, cat="another cat", owl="an owl")
     added = collection.add(notes, wiki, sync=True, skip_bad=True)
     assert [str(one) for one in added.skipped] == [
-        f"{wiki}/cat.md: id 'cat.md' came before with other contents"
+        f"{wiki}/cat.md: id 'cat.md' has other contents in {notes}, which counts, as it was there "
+        f"before {wiki}"
     ]
     for _ in range(2):
         assert texts(collection)["cat.md"] == "a cat"
@@ -225,6 +230,65 @@ def test_of_one_id_with_two_contents_the_first_source_counts_until_it_lacks_it(
     write(notes, dog="a dog")
     assert counts(collection.add(notes, wiki, sync=True)) == (0, 1, 0, 2, 0)
     assert texts(collection)["cat.md"] == "another cat"
+
+
+# Contents of three sources, by id, and which sources are then brought up to date, in which order.
+CONTENTS = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["one", "two"]))
+UPDATES = st.lists(st.sampled_from(["p", "q", "r"]), unique=True)
+CHANGES = st.tuples(st.sampled_from(["p", "q", "r"]), CONTENTS, UPDATES)
+
+
+def sync(collection, contents, names):
+    """Bring some sources up to date, one after another; return the counts of each."""
+    added = []
+    for name in names:
+        rows = [{"id": doc_id, "text": text} for doc_id, text in contents.get(name, {}).items()]
+        how = {"source": name, "sync": True, "skip_bad": True, "allow_empty": True}
+        added.append(collection.add(rows, **how))
+    return added
+
+
+@settings(max_examples=examples(12), deadline=None)
+@given(st.lists(CHANGES, min_size=2, max_size=4), st.permutations(["p", "q", "r"]))
+def test_sources_that_contradict_each_other_come_to_rest_with_the_contents_of_the_first_known(
+    changes, order
+):
+    with tempfile.TemporaryDirectory() as place:
+        with Collection.create(f"{place}/library") as collection:
+            contents = {}
+            for name, content, names in changes:
+                contents[name] = content
+                sync(collection, contents, names)
+            for _ in range(2):  # what the first source has no more goes to the next one
+                sync(collection, contents, order)
+            for added in sync(collection, contents, reversed(order)):
+                assert (added.new, added.changed, added.removed) == (0, 0, 0)
+            known = list(collection.sources())
+            assert set(known) == {name for name, content in contents.items() if content}
+            first = {}
+            for name in reversed(known):
+                first |= contents[name]
+            assert texts(collection) == first
+            assert collection.verify().ok
+
+
+def test_sources_in_separate_updates_do_not_take_turns_with_their_contents(collection, tmp_path):
+    old, new = (lines(tmp_path / name, {"id": 1, "text": name}) for name in ("a", "b"))
+    how = {"format": "jsonl", "sync": True, "skip_bad": True}
+    collection.add(old, **how)
+    for _ in range(2):
+        added = collection.add(new, **how)
+        assert [str(one) for one in added.skipped] == [
+            f"{new}:1: id '1' has other contents in {old}, which counts, as it was there before "
+            f"{new}"
+        ]
+        assert counts(collection.add(old, **how)) == (0, 0, 0, 1, 0)
+    lines(old, {"id": 1, "text": "edited"})
+    assert counts(collection.add(old, **how)) == (0, 1, 0, 0, 0)
+    lines(old, {"id": 2, "text": "other"})
+    collection.add(old, **how)
+    assert counts(collection.add(new, **how)) == (0, 1, 0, 0, 0)
+    assert texts(collection) == {"1": "b", "2": "other"}
 
 
 def test_an_unchanged_source_is_not_read_again(collection, notes, wiki, read_paths):

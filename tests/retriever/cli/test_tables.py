@@ -218,7 +218,31 @@ def test_compare_reads_the_columns_of_its_queries(library, questions):
     files = ("--queries", questions, "--qrels", "qrels.tsv", "--query-id", "number")
     named = json.loads(succeed("compare", library, *files, "--query-text", "question", "--json"))
     assert named["queries"] == 2
-    assert misuse("search", library, "x", "--query-id", "number").endswith("need --queries FILE.")
+    for option in ("--query-id", "--sql"):
+        assert misuse("search", library, "x", option, "number").endswith("are for --queries FILE.")
+
+
+def test_queries_are_read_from_a_sheet_a_table_or_a_query(library):
+    table = {"query_id": ["1", "2"], "text": ["a kitten purrs", "deadline"]}
+    write_sqlite(Path("q.db"), table, "asked")
+    write_xlsx(Path("q.xlsx"), table, "Asked")
+    sql = ("--sql", "SELECT * FROM asked WHERE query_id = '2'")
+    for queries, part in (
+        ("q.db", ()),
+        ("q.db", ("--table", "asked")),
+        ("q.db", sql),
+        ("q.xlsx", ("--sheet", "Asked")),
+    ):
+        command = ("search", library, "--queries", queries, *part, "--json", "-k", "1")
+        asked = [hit["query"] for hit in objects(succeed_silently(*command))]
+        assert asked == table["text"][part == sql :]
+    compared = succeed("compare", library, "--queries", "q.db", *sql, "--json")
+    assert json.loads(compared)["queries"] == 1
+    assert fail("search", library, "--queries", "q.xlsx", *sql) == (
+        "q.xlsx is xlsx; 'sql' (--sql) is for an SQLite database."
+    )
+    both = (*sql, "--table", "asked")
+    assert fail("search", library, "--queries", "q.db", *both).startswith("Give either a table")
 
 
 def test_an_update_reads_columns_as_add_does(products):

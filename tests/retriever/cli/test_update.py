@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,17 @@ def test_update_waits_for_the_lock(library, notes):
         succeed("update", library, "notes", "--wait", str(GENEROUS))
 
 
+def test_without_a_terminal_notes_have_the_time_too(library, notes, monkeypatch):
+    Path("products.csv").write_text("sku,name,description\np1,Mug,A blue mug\n")
+    said = invoke("update", library, "products.csv").stderr
+    assert re.match(TIME + "note: products.csv: read sku as the id", said)
+    monkeypatch.setenv("RETRIEVER_LIBRARY", library)
+    first, second = invoke("update", "gone.csv").stderr.splitlines()
+    taken = "note: LIBRARY was left out, so it is library/, the default of RETRIEVER_LIBRARY"
+    assert re.fullmatch(TIME + taken, first)
+    assert re.match(TIME + "Error: No file or folder 'gone.csv'", second)
+
+
 def test_update_needs_a_collection():
     assert "Add documents to make one" in invoke("update", "nothing", "corpus.jsonl").stderr
 
@@ -151,28 +163,55 @@ def test_changes_of_the_collection_and_of_hidden_files_do_not_concern_a_watch(tm
     assert found == [True, True, False, False, False]
 
 
-def test_a_watch_updates_at_the_start_and_after_each_change_until_it_is_stopped(library, notes):
+def test_changes_of_other_files_in_its_folder_do_not_concern_the_watch_of_a_file(tmp_path):
+    (tmp_path / "shop.db").touch()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "shop.db")
+    concerns = _filter(tmp_path / "library", [tmp_path / "shop.db", tmp_path / "link.csv"])
+    names = ("shop.db", "shop.db-wal", "link.csv", "shop.db2", "other.csv", "library/catalog.db")
+    found = [concerns(1, str(tmp_path / name)) for name in names]
+    assert found == [True, True, True, False, False, False]
+
+
+@contextmanager
+def watching(*arguments):
+    """A running `retriever watch`, which is ended if it takes too long."""
     pytest.importorskip("watchfiles")
-    (notes / "elk.md").unlink()
-    command = [sys.executable, "-m", "retriever", "watch", library, "notes", "--quiet", "0.05"]
+    command = [sys.executable, "-m", "retriever", "watch", *arguments, "--quiet", "0.05"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
         limit = threading.Timer(GENEROUS, child.kill)
         limit.start()
         try:
-            assert "1 removed" in next(line for line in child.stderr if "library/ has" in line)
-            (notes / "fox.md").write_text("a fox")
-            assert "1 new" in next(line for line in child.stderr if "library/ has" in line)
-            for path in notes.iterdir():
-                path.unlink()
-            assert "nothing was removed" in next(line for line in child.stderr if "Error" in line)
-            Path("cow").write_text("a cow")
-            Path("cow").rename(notes / "cow.md")
-            assert "1 new" in next(line for line in child.stderr if "library/ has" in line)
-            child.send_signal(signal.SIGTERM)
-            said = child.stderr.read()
-            assert child.wait() == 0
+            yield child
         finally:
             limit.cancel()
+            child.kill()
+
+
+def test_a_watch_reads_tables_by_their_columns_and_sees_that_one_is_replaced(library):
+    Path("products.csv").write_text("sku,about\np1,a mug\np2,a lamp\n")
+    named = ("--id", "sku", "--text", "about")
+    with watching(library, "products.csv", *named) as child:
+        assert "2 new" in next(line for line in child.stderr if "library/ has" in line)
+        Path("other.csv").write_text("sku,about\np1,a blue mug\n")
+        Path("other.csv").rename("products.csv")
+        assert "1 changed, 1 removed" in next(x for x in child.stderr if "library/ has" in x)
+
+
+def test_a_watch_updates_at_the_start_and_after_each_change_until_it_is_stopped(library, notes):
+    (notes / "elk.md").unlink()
+    with watching(library, "notes") as child:
+        assert "1 removed" in next(line for line in child.stderr if "library/ has" in line)
+        (notes / "fox.md").write_text("a fox")
+        assert "1 new" in next(line for line in child.stderr if "library/ has" in line)
+        for path in notes.iterdir():
+            path.unlink()
+        assert "nothing was removed" in next(line for line in child.stderr if "Error" in line)
+        Path("cow").write_text("a cow")
+        Path("cow").rename(notes / "cow.md")
+        assert "1 new" in next(line for line in child.stderr if "library/ has" in line)
+        child.send_signal(signal.SIGTERM)
+        said = child.stderr.read()
+        assert child.wait() == 0
     assert said.endswith("stopped\n")
     with Collection.open(library) as collection:
         assert collection.verify().ok

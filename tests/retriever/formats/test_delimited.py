@@ -55,7 +55,7 @@ def test_with_skip_bad_a_quote_in_tsv_costs_no_row(tmp_path):
     source = write(tmp_path / "a.tsv", "id\ttext\n" + "\n".join(rows))
     result = invoke("add", str(tmp_path / "library"), str(source), "--skip-bad")
     assert result.stdout.startswith("999 new, 0 changed, 0 unchanged, 1 skipped")
-    assert result.stderr == f"note: skipped {source}:802: 1 cells; the header has 2\n"
+    assert result.stderr == f"note: skipped {source}:802: 1 cell; the header has 2\n"
 
 
 QUOTED = 'id\ttitle\ttext\n1\tplain\tone\n2\t"a ""b"""\t"x\ty\n\nz"\n3\tlast\t"word"\n'

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes.document import Document
 from indexes.errors import FileNote
+from indexes.values import plain
 from retriever import Collection
 from retriever.formats import Reading, read_documents
 from retriever.formats.columns.types import ColumnTypes
-from retriever.formats.columns.values import plain
 from tests.support.format_files import set_stdin, write
 from tests.support.laws import examples
 
@@ -149,6 +150,9 @@ VALUES = [
 
 @pytest.mark.parametrize(("given_", "value"), VALUES)
 def test_values_that_json_lacks_become_comparable_ones(given_, value):
+    assert Document("a", metadata={"x": given_, "y": [given_]}) == Document(
+        "a", metadata={"x": value, "y": [value]}
+    )
     found = plain(given_)
     assert found == value
     assert type(found) is type(value)

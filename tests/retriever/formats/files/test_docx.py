@@ -1,5 +1,6 @@
 """Text of Word documents, and those that cannot be read."""
 
+import re
 import zipfile
 
 import docx as python_docx
@@ -9,7 +10,7 @@ from indexes.errors import BadRecord, InputError, SkippedFile
 from retriever.formats import read_documents
 from retriever.formats.files import docx as module
 from retriever.formats.files.docx import read_docx
-from tests.support.files import docx
+from tests.support.files import RELATIONS, docx
 from tests.support.format_files import write
 from tests.support.toy import refused
 
@@ -36,13 +37,31 @@ def test_a_document_of_python_docx_with_its_title_or_first_heading(tmp_path):
     document.add_paragraph("before")
     document.add_heading("On search", 1)
     document.save(tmp_path / "a.docx")
+    of_template = {"author": "python-docx", "date": "2013-12-23T23:15:00+00:00"}
     assert list(read_documents(tmp_path / "a.docx")) == [
-        Document("a.docx", "before\nOn search", "On search")
+        Document("a.docx", "before\nOn search", "On search", of_template)
     ]
     document.core_properties.title = "Title"
     document.save(tmp_path / "a.docx")
     (found,) = read_documents(tmp_path / "a.docx")
     assert found.title == "Title"
+
+
+def test_the_properties_become_metadata_and_a_document_may_have_none():
+    core = (
+        "<dc:creator>Ann; Bob</dc:creator><cp:keywords>cats, dogs</cp:keywords>"
+        "<dcterms:created>2024-04-03T10:15:00Z</dcterms:created>"
+    )
+    assert read_docx(docx("x", core=core)).metadata == {
+        "author": ["Ann", "Bob"],
+        "date": "2024-04-03T10:15:00+00:00",
+        "keywords": ["cats", "dogs"],
+    }
+    odd = docx("x", core="<dc:creator/><dcterms:created>yesterday</dcterms:created>")
+    assert read_docx(odd).metadata == {}
+    relations = re.sub(r'<Relationship Id="r2"[^>]*>', "", RELATIONS)
+    without = read_docx(docx("x", extra={"_rels/.rels": relations, "docProps/core.xml": None}))
+    assert (without.title, without.metadata) == ("", {})
 
 
 def test_a_document_without_text_is_skipped(tmp_path):

@@ -1,5 +1,7 @@
 """Text, title and encoding of HTML pages."""
 
+import re
+
 import pytest
 
 from indexes.document import Document
@@ -7,6 +9,7 @@ from indexes.errors import BadRecord, InputError, SkippedFile
 from retriever.formats import read_documents
 from retriever.formats.files import html as module
 from retriever.formats.files.html import read_html
+from retriever.formats.files.nesting import MOST_FORMATTING, MOST_LEVELS, flattened
 from tests.support.format_files import write
 from tests.support.toy import refused
 
@@ -30,6 +33,33 @@ def test_the_title_is_else_the_first_heading_and_the_text_that_of_main():
     page = b"<p>menu<main><h1>A <i>b</i></h1><p>text</main><footer>end</footer>"
     assert (read_html(page).title, read_html(page).text) == ("A b", "A b\ntext")
     assert read_html(b"<main></main><p>text").text == "text"
+
+
+def test_meta_tags_become_metadata():
+    page = b"""<meta name=Author content="Ann"><meta name=author content=" Bob "><p>x
+        <meta property=article:published_time content=2024-04-03T10:15:00+02:00>
+        <meta name=dc.date content=1999><meta name=keywords content="cats, dogs,, cats">"""
+    assert read_html(page).metadata == {
+        "author": ["Ann", "Bob"],
+        "date": "2024-04-03T08:15:00+00:00",
+        "keywords": ["cats", "dogs"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "date"),
+    [
+        ("2024-04-03", "2024-04-03"),
+        ("2024/04/03", "2024-04-03"),
+        ("2024-04", "2024-04"),
+        ("Wed, 03 Apr 2024 10:00:00 GMT", "2024-04-03T10:00:00+00:00"),
+        ("the third of April", None),
+        ("03.04.2024", None),
+    ],
+)
+def test_a_date_becomes_iso_text_or_is_left_out(written, date):
+    page = f"<meta name=author content=Ann><meta name=date content='{written}'><p>x"
+    assert read_html(page.encode()).metadata.get("date") == date
 
 
 @pytest.mark.parametrize(
@@ -75,3 +105,32 @@ def test_a_page_of_many_blocks_and_broken_markup_are_read():
     wide = read_html(b"<p>word <b>x</b> " * 20_000)
     assert wide.text.count("\n") == 19_999
     assert read_html(b"<p>a<div><b>b</p></i>c<<<d & e &unknown; \0 </html>f<p").text
+
+
+def open_at_the_most(page):
+    """The most tags that are open at a place of a page, each of which is closed or never is."""
+    depth = most = 0
+    for tag in re.findall(r"<(/?)\w", page):
+        depth += -1 if tag else 1
+        most = max(most, depth)
+    return most
+
+
+@pytest.mark.parametrize(
+    ("page", "most"),
+    [
+        ("<div>" * 9_000 + "x" + "</div>" * 9_000 + "<p>y</p>", MOST_LEVELS + 1),
+        ("<ul><x-item>" * 9_000 + "x<br/>y", MOST_LEVELS + 1),
+        ("<div></b>" * 9_000 + "x<hr/>y", MOST_LEVELS + 1),
+        ("<b>" * 9_000 + "x<br/>y", MOST_FORMATTING + 1),
+    ],
+)
+def test_endless_nesting_is_flattened_before_it_is_parsed_and_the_text_stays(page, most):
+    assert open_at_the_most(flattened(page, " ").replace("</b>", "")) <= most
+    assert read_html(page.encode()).text == "x\ny"
+
+
+def test_a_long_page_of_shallow_elements_is_parsed_as_it_is():
+    page = "<li><p>a <b>c</b><br><!-- <div> --><script>'<div>'</script><svg><path/></svg>" * 999
+    page = f"<ul>{page}</ul>" + "<div><span></div>" * 999
+    assert flattened(page, "?") == page

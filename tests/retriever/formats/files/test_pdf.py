@@ -39,6 +39,17 @@ def test_a_title_that_names_another_file_is_none(title):
     assert read_pdf(pdf("x", title=title)).title == ""
 
 
+def test_the_document_information_becomes_metadata():
+    said = "/Author (Ann; Bob) /CreationDate (D:20240403101500+02'00') /Keywords (cats, dogs)"
+    assert read_pdf(pdf("x", information=said)).metadata == {
+        "author": ["Ann", "Bob"],
+        "date": "2024-04-03T08:15:00+00:00",
+        "keywords": ["cats", "dogs"],
+    }
+    odd = pdf("x", information="/Author 3 /CreationDate (yesterday) /Keywords [1]")
+    assert read_pdf(odd).metadata == {}
+
+
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
 def test_an_encrypted_file_is_read_if_it_needs_no_password(tmp_path, algorithm):
     assert read_pdf(encrypted("", algorithm)).text == read_pdf(TWO_PAGES).text

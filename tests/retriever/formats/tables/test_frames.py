@@ -1,7 +1,9 @@
 """Data frames and other tables in memory."""
 
 import datetime
+import decimal
 import warnings
+import zoneinfo
 
 import datasets
 import numpy as np
@@ -95,6 +97,75 @@ def test_a_column_of_several_types_is_refused_with_the_way_out():
     frame = pd.DataFrame({"id": ["a", 1], "text": ["x", "y"]})
     refused(InputError, r"The DataFrame cannot be read as a table: .*\. Give its rows", read, frame)
     assert read(frame.to_dict("records")) == [Document("a", "x"), Document("1", "y")]
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+ODD = {
+    "nulls": ([None, None], {}),
+    "times with zones": ([datetime.datetime(2024, 7, 1, tzinfo=BERLIN)] * 2, "2024-06-30T22:00:00"),
+    "decimals": ([decimal.Decimal("1.10"), decimal.Decimal(2)], 1.1),
+    "nested lists": ([[[1], [2]], [[3]]], [[1], [2]]),
+    "objects": ([{"a": datetime.date(2024, 7, 1)}, {"a": None}], {"a": "2024-07-01"}),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table, datasets.Dataset.from_dict])
+def test_odd_columns_give_values_that_json_has(make, kind):
+    cells, value = ODD[kind]
+    (first, _) = read(make({"id": [1, 2], "text": ["x", "y"], "odd": cells}))
+    found = first.metadata.get("odd") or {}
+    assert (found.removesuffix("+00:00") if isinstance(found, str) else found) == value
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"id": [1], "text": pd.Categorical(["x"]), "kind": pd.Categorical(["a"])}),
+        pl.DataFrame(
+            {"id": [1], "text": ["x"], "kind": ["a"]}, schema_overrides={"kind": pl.Enum("a")}
+        ),
+        pa.table({"id": [1], "text": ["x"], "kind": pa.array(["a"]).dictionary_encode()}),
+    ],
+)
+def test_a_categorical_column_gives_its_values(frame):
+    assert read(frame) == [Document("1", "x", metadata={"kind": "a"})]
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, datasets.Dataset.from_dict])
+def test_a_table_without_rows_or_columns_has_no_documents(make):
+    assert read(make({"id": [], "text": []})) == read(make({})) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [([b"\xff"], r"holds b'\xff' (bytes)"), ([datetime.timedelta(1)], "(timedelta)")],
+)
+def test_values_that_json_lacks_make_their_rows_bad(cells, reason):
+    (bad,) = read(pl.DataFrame({"id": [1], "text": ["x"], "odd": cells}))
+    assert reason in bad.reason
+
+
+def test_columns_that_cannot_be_read_right_are_refused(tmp_path):
+    periods = pd.DataFrame(ROWS).assign(when=pd.period_range("2024", periods=2, freq="M"))
+    periods.to_parquet(tmp_path / "a.parquet")
+    for source in (periods, tmp_path / "a.parquet"):
+        refused(FileFormatError, "periods in column 'when'", read, source)
+    twice = [pa.array([1]), pa.array(["a"]), pa.array(["b"])]
+    for table in (pa.Table.from_arrays(twice, ["id", "text", "text"]), repeated_columns()):
+        refused(InputError, r"(?i)2 columns 'text'|duplicate column names", read, table)
+
+
+def repeated_columns():
+    return pd.DataFrame([[1, "a", "b"]], columns=["id", "text", "text"])
+
+
+def test_a_record_that_is_nested_too_deep_is_bad():
+    deep = []
+    for _ in range(2_000):
+        deep = [deep]
+    (bad,) = read([{"id": 1, "text": "x", "odd": deep}])
+    assert bad.reason.startswith("metadata 'odd' is nested more than 500 levels deep")
 
 
 def test_a_table_without_a_text_is_refused_with_what_it_has():
