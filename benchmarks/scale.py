@@ -123,7 +123,7 @@ def embed(folder: Path, rows: int, kind: str) -> dict[str, Any]:
 
     with Collection.open(folder) as library:
         embedder = embedder_of(kind)
-        done = measured(lambda: library.build("flat", embedder, dtype="float16"))
+        done = measured(lambda: library.build("flat", embedder, ann="exact", dtype="float16"))
         info = library.index_info("flat")
     size = info.vectors_size / 1e6
     return {**done, "encoder_s": info.embedding_seconds, "vectors_mb": size}
