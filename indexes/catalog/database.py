@@ -74,9 +74,11 @@ class _OfThread(threading.local):
     writer: sqlite_utils.Database | None = None
     reading = False
     writing = False
-    # Inside `reading()`: its connection with the process that began it, and its generation.
+    # Inside `reading()`: its connection with the process that began it, and its generation; or the
+    # state that was read, while its transaction is put off.
     begun: tuple[sqlite3.Connection, int] | None = None
     generation: int | None = None
+    put_off: Row | None = None
     # Of a connection that was opened as immutable: what changes when somebody writes.
     stamp: tuple[object, ...] | None = None
 
@@ -104,13 +106,16 @@ class Catalog:
         self._checked: set[str] = set()
         forks.watch(self)
 
-    def reading(self) -> _Reading:
+    def reading(self, *, lazily: bool = False) -> _Reading:
         """Return a context in which all statements see one committed state.
 
         Also inside this thread's own `writing()`, whose changes may never be committed. A nested
         context sees the state of the outer one.
+
+        With `lazily`, the generation is read alone, and the transaction begins with the next
+        statement, if there is one: it raises DamageError if there was a commit in between.
         """
-        return _Reading(self)
+        return _Reading(self, lazily)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -160,14 +165,17 @@ class Catalog:
             self._verified = row
         return int(row[0])
 
-    def _begin_reading(self) -> int:
+    def _begin_reading(self, *, lazily: bool = False) -> int:
         """Begin to read on this thread's connection; return the generation."""
         known = self._verified
         connection: sqlite3.Connection = self.database.conn
-        self._local.begun = connection, os.getpid()
         try:
             if connection.in_transaction:
                 connection.rollback()
+            if lazily and known is not None and connection.execute(STATE).fetchone() == known:
+                self._local.put_off = known
+                return int(known[0])
+            self._local.begun = connection, os.getpid()
             connection.execute("BEGIN")
             # On the path of every search: if nothing has changed, this is all that is read.
             if known is not None and connection.execute(STATE).fetchone() == known:
@@ -175,6 +183,20 @@ class Catalog:
         except sqlite3.Error as error:
             raise self.translate(error) from error
         return self._check_manifest(known)
+
+    def _begin_put_off(self, known: Row) -> None:
+        """Begin the transaction of a lazy `reading()`, in which the state is to be `known`."""
+        connection: sqlite3.Connection = self.database.conn
+        try:
+            connection.execute("BEGIN")
+            if connection.execute(STATE).fetchone() != known:
+                raise self.damage("it changed while it was read")  # so would further statements
+            self._local.begun, self._local.put_off = (connection, os.getpid()), None
+        except sqlite3.Error as error:
+            raise self.translate(error) from error
+        finally:
+            if self._local.put_off is not None:
+                _roll_back(connection, os.getpid())
 
     def check_once(self, name: str, check: Callable[[], object]) -> None:
         """Run a check the first time it is needed: files are damaged while nobody uses them.
@@ -339,6 +361,8 @@ class Catalog:
     @property
     def _connection(self) -> sqlite3.Connection:
         """Connection of `database`; inside `reading()` it is known already."""
+        if self._local.put_off is not None:
+            self._begin_put_off(self._local.put_off)
         begun = None if self._closed else self._local.begun
         connection: sqlite3.Connection = begun[0] if begun else self.database.conn
         return connection
@@ -466,8 +490,8 @@ def _identity(file: str) -> tuple[int, int] | None:
 class _Reading:
     """The context of `Catalog.reading()`: a class, as every search enters one."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog, lazily: bool) -> None:
+        self._catalog, self._lazily = catalog, lazily
 
     def __enter__(self) -> None:
         catalog, local = self._catalog, self._catalog._local
@@ -476,7 +500,7 @@ class _Reading:
             return
         try:
             local.reading = True
-            local.generation = catalog._begin_reading()
+            local.generation = catalog._begin_reading(lazily=self._lazily)
         except BaseException:
             self.__exit__()
             raise
@@ -486,7 +510,7 @@ class _Reading:
             return
         # In a child that was forked inside, `_local` is another.
         local = self._catalog._local
-        begun, local.begun, local.generation = local.begun, None, None
+        begun, local.begun, local.generation, local.put_off = local.begun, None, None, None
         try:
             if begun is not None:
                 _roll_back(*begun)

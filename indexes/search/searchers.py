@@ -88,8 +88,7 @@ class VectorSearcher:
         `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
         the same vectors. Errors as in `neighbors.normalize_queries` and `validate_k`.
         """
-        prefilter = self._all_live if allowed is None else self.prefilter(allowed)
-        structure = self.structure
+        prefilter, structure = self.prefilter(allowed), self.structure
         if exact or structure is None or prefilter.few is not None:
             return self._brute_force(queries, k, prefilter)
         if len(queries) > QUERY_ROWS:

@@ -27,6 +27,7 @@ from indexes.vectors.blocks import NO_ROW, Block, rows_of
 from indexes.vectors.faiss_engine.kernels import (
     computing,
     inner_products,
+    nearest,
     scores_by_row,
     single_precision,
 )
@@ -48,6 +49,10 @@ DECODED = 8 << 20
 # neighbor: two of the best rows rarely fall into the same group.
 GROUP_ROWS = 32
 GROUPS = 4
+# One query's best rows are found with their products, for up to so many neighbors among so many
+# numbers, which fit the processor's cache: beyond, that takes longer than to find them afterwards.
+# Some more rows than neighbors are looked at, since rounding may have put the best behind others.
+BEST_AT_ONCE, CACHED_NUMBERS, SPARE = 100, 1 << 21, 6
 # Numbers of one query's candidates that are scored exactly without a rough score before.
 FEW_NUMBERS = 32_768
 LOWEST = np.finfo(np.float32).min
@@ -83,24 +88,34 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
 
     The twin of `_candidates` and `_ranked`; `tests/indexes/vectors/test_exact.py` holds them equal.
     """
-    vectors = np.asarray(block.vectors)
+    vectors, is_whole = np.asarray(block.vectors), deleted is None or not len(deleted)
     if block.similarity == COSINE:
-        few = len(vectors) * vectors.shape[1] <= DECODED
-        rough = inner_products(query, block.single if few else single_precision(vectors))[0]
         slack = 2 * rounding_of_cosines(block)
+        single = block.single if vectors.size <= DECODED else single_precision(vectors)
+        if is_whole and k <= BEST_AT_ONCE and vectors.size <= CACHED_NUMBERS:
+            rough, rows = nearest(query, single, min(k + SPARE, len(single)))
+            # Else there are too many ties, or a query of zeros.
+            if rough[-1] < rough[k - 1] - slack:
+                return _best_rows(query, block, vectors, rows, k)
+        rough = inner_products(query, single)[0]
     else:
         rough = rough_scores(query, vectors, _lengths_of(block))[0]
         slack = 2 * rounding(query, [block]).item()
-    if deleted is not None and len(deleted):
+    if not is_whole:
         rough[rows_of(deleted, block.keys)] = -np.inf
     highest = _kth_highest(rough, k)
     if highest <= 0 and not query.any():  # of zeros, no score is higher
         return nothing(1, k)
     floor = max(highest - slack, LOWEST)
-    rows = (rough >= floor).nonzero()[0]
+    return _best_rows(query, block, vectors, (rough >= floor).nonzero()[0], k)
+
+
+def _best_rows(
+    query: Matrix, block: Block, vectors: NDArray[np.floating], rows: NDArray[np.int64], k: int
+) -> Neighbors:
+    """Return the `k` best of some rows of a block by their exact scores."""
     scores = exact_scores_of_one(query, vectors, rows, block.similarity)
-    # Rows ascend by key, and so do ties in a stable order.
-    order = (-scores).argsort(kind="stable")[:k]
+    order = np.lexsort((rows, -scores))[:k]  # keys ascend with rows
     keys, scores = block.keys[rows[order]], scores[order]
     if len(order) == k:
         return Neighbors(keys[None], scores[None])
