@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from indexes.neighbors import (
     COSINE,
     EUCLIDEAN,
-    NO_KEY,
     Keys,
     Matrix,
     Neighbors,
@@ -35,6 +34,7 @@ from indexes.vectors.scores import (
     as_exact,
     exact_scores,
     exact_scores_of_one,
+    exact_scores_of_parts,
     rough_scores,
     rounding,
     rounding_of_cosines,
@@ -147,8 +147,10 @@ def best_among(queries: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> 
     k = min(k, keys.shape[1])
     if not keys.size:
         return nothing(len(queries), k)
-    if len(queries) == 1 and keys.shape[1] * queries.shape[1] <= FEW_NUMBERS:
-        return _best_of_few(queries, keys[0], blocks, k)
+    few = len(queries) == 1 and keys.size * queries.shape[1] <= FEW_NUMBERS
+    found = _best_of_few(queries, keys[0], blocks, k) if few and queries.any() else None
+    if found is not None:
+        return found
     similarity = blocks[0].similarity
     rough, places = np.full(keys.shape, -np.inf, np.float32), []
     with computing(len(queries)):
@@ -170,22 +172,34 @@ def best_among(queries: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> 
     return _ranked((query, keys[query, column], scores), len(queries), k)
 
 
-def _best_of_few(query: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> Neighbors:
+def _best_of_few(query: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> Neighbors | None:
     """Return what `best_among` returns, in fewer steps, for the usual case: one query, few keys.
 
-    Its twin; `tests/indexes/vectors/test_exact.py` holds them equal.
+    None where a key has no vector. The twin of the rest of `best_among`;
+    `tests/indexes/vectors/test_exact.py` holds them equal.
     """
-    scores = np.full(len(keys), -np.inf, np.float32)
-    for block in blocks:
-        rows = block.places(keys)
-        here = (rows != NO_ROW).nonzero()[0]
-        vectors = np.asarray(block.vectors)
-        scores[here] = exact_scores_of_one(query, vectors, rows[here], block.similarity)
-    order = np.lexsort((keys, -scores))[:k]
+    keys = np.sort(keys)  # then those of a block are next to each other, and ties in order
+    spans = [bound for block in blocks for bound in block.span]
+    end, *bounds = keys.searchsorted([0, *spans]).tolist()
+    keys, bounds = keys[end:], [bound - end for bound in bounds]
+    parts, end = [], 0
+    for block, start, stop in zip(blocks, bounds[::2], bounds[1::2], strict=True):
+        if start < stop:
+            rows = block.places(keys[start:stop])
+            if start != end or (block.has_gaps and (rows == NO_ROW).any()):
+                return None
+            parts.append((np.asarray(block.vectors), rows))
+            end = stop
+    if end < max(len(keys), 1):
+        return None
+    scores = exact_scores_of_parts(query, parts, blocks[0].similarity)
+    order = (-scores).argsort(kind="stable")[:k]
     keys, scores = keys[order], scores[order]
-    if np.isneginf(scores[-1]):
-        keys = np.where(np.isneginf(scores), NO_KEY, keys)
-    return Neighbors(keys[None], scores[None])
+    if len(order) == k:
+        return Neighbors(keys[None], scores[None])
+    found = nothing(1, k)
+    found.keys[0, : len(order)], found.scores[0, : len(order)] = keys, scores
+    return found
 
 
 def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None) -> Pairs:
