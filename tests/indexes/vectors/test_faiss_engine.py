@@ -67,16 +67,16 @@ def test_candidates_are_live_keys_and_most_true_neighbors(index, rows, queries):
             assert len(set(keys)) == len(keys) > 0
 
 
-def test_unusual_queries_find_only_real_hits_or_are_refused(index, queries):
+def test_unusual_queries_find_only_real_hits_or_are_refused(index, queries, rows):
     found = index.search(np.zeros((1, 32), np.float32), 10)
     assert list(found.lists()) == [([], [])]
     for keys, scores in index.search(queries[:2], 5000).lists():
         assert min(keys) > 0
         assert np.isfinite(scores).all()
     wide = "8 wide; the index holds vectors that are 32 wide"
-    refused(MismatchError, wide, index.search, np.ones((1, 8)), 1)
-    refused(InputError, "k is 0", index.search, np.ones((1, 32)), 0)
-    refused(InputError, "not finite", index.search, np.full((1, 32), np.nan), 1)
+    refused(MismatchError, wide, approximate.search, index, np.ones((1, 8)), 1, rows)
+    refused(InputError, "k is 0", approximate.search, index, np.ones((1, 32)), 0, rows)
+    refused(InputError, "not finite", approximate.search, index, np.full((1, 32), np.nan), 1, rows)
 
 
 def test_a_written_and_loaded_index_answers_the_same(index, queries, tmp_path):
