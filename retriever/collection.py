@@ -267,7 +267,7 @@ class Collection(Updates, WordSenseMethods, ExchangeMethods):
     def tune(
         self, name: str, *, recall: float = RECALL, queries: Sequence[Query] | None = None
     ) -> TuneReport:
-        """Choose the search parameters of an index's structure anew, for a recall@10.
+        """Choose the search parameters of an index's structure again, for a recall@10.
 
         The cheapest are chosen that find this share of the 10 nearest, of the `queries` if given,
         else of vectors near those of documents, by a margin for the error of so small a sample.
