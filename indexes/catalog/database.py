@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import sqlite_utils
-
 from indexes.catalog import forks
 from indexes.catalog.commits import note_commit
+from indexes.catalog.forks import Connection
 from indexes.checksums import digest
 from indexes.errors import CollectionError, DamageError, NextStep
 from indexes.storage.files import size_of, sync, unwritable
@@ -70,8 +69,8 @@ Row = tuple[Any, ...]
 class _OfThread(threading.local):
     """What a catalog keeps for each thread: its connections, and what it is doing."""
 
-    reader: sqlite_utils.Database | None = None
-    writer: sqlite_utils.Database | None = None
+    reader: Connection | None = None
+    writer: Connection | None = None
     reading = False
     writing = False
     # Inside `reading()`: its connection with the process that began it, and its generation; or the
@@ -95,7 +94,7 @@ class Catalog:
         self.path = path
         self._local = _OfThread()
         # Weak: a thread's connections are closed when it ends.
-        self._opened: weakref.WeakSet[sqlite_utils.Database] = weakref.WeakSet()
+        self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._opening = threading.Lock()
         self._closed = False
         # The file that was opened; another may come to its place.
@@ -368,7 +367,7 @@ class Catalog:
         return connection
 
     @property
-    def database(self) -> sqlite_utils.Database:
+    def database(self) -> Connection:
         """This thread's connection: its writer's inside `writing()`, else its reader's."""
         if self._closed:
             raise CollectionError(f"{self.path.parent}/ is closed. Open it again.")
@@ -401,7 +400,7 @@ class Catalog:
             "Open it again, where it is now."
         )
 
-    def _open(self, role: str) -> sqlite_utils.Database:
+    def _open(self, role: str) -> Connection:
         with self._opening:
             database = self._connect()
             try:
@@ -413,16 +412,17 @@ class Catalog:
         setattr(self._local, role, database)
         return database
 
-    def _connect(self) -> sqlite_utils.Database:
+    def _connect(self) -> Connection:
         # Used by one thread each, but closed by whichever closes the collection.
         connection = sqlite3.connect(self._address(), uri=True, check_same_thread=False)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         connection.execute("PRAGMA foreign_keys = ON")
         # FULL: a finished commit survives a power cut, so files may be removed after it.
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA recursive_triggers = ON")
         # Bytes that a large transaction's log is truncated to.
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        return sqlite_utils.Database(connection, execute_plugins=False)
+        return Connection(connection)
 
     def _address(self) -> str:
         """Return the file's URI for SQLite; read-only in a folder that cannot be written to."""
@@ -445,7 +445,7 @@ class Catalog:
     def _log(self) -> Path:
         return self.path.with_name(f"{self.path.name}-wal")
 
-    def before_fork(self) -> list[sqlite_utils.Database]:
+    def before_fork(self) -> list[Connection]:
         """Close this thread's idle connections; return those that stay open. See `forks`."""
         self._opening.acquire()
         if self._closed:
