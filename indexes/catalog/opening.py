@@ -119,7 +119,7 @@ def _has_all_steps(catalog: Catalog) -> bool:
     """Return whether the schema is this version's; False also where that cannot be read."""
     sql = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
     try:
-        return {name for (name,) in catalog.rows(sql, [schema.SET])} == schema.NAMES
+        return frozenset(name for (name,) in catalog.rows(sql, [schema.SET])) == schema.NAMES
     except DamageError:
         return False
 
