@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.certificate import certificate, data_folder, save
+from benchmarks.turns import HERE, spread
 
-HERE = Path(__file__).resolve().parent.parent
 ROUNDS = 7
 # Public names only: it runs in checkouts whose modules have other names.
 CHILD = r"""
@@ -103,11 +102,6 @@ def measured(checkout: Path) -> dict[str, Any]:
         )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return the median of some values, with the least and the greatest."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def main() -> None:

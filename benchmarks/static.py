@@ -3,10 +3,14 @@
 Needs RETRIEVER_DATA. Writes `results/static.json`. All systems run in this process, taking turns;
 each figure is the median of several repeats with its spread. model2vec is measured if installed:
 `pip install model2vec --no-deps` (its `distill` extra would change transformers).
+
+With `--against`, encoding alone is measured, in this checkout and in another one; that writes
+`results/static_against.json`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sqlite3
 import tempfile
@@ -29,6 +33,7 @@ from benchmarks.certificate import (
     summary,
 )
 from benchmarks.speed import gensim_means
+from benchmarks.turns import PAIRS, SETS, against
 from indexes.text.normalize import normalize_all
 from retriever import Collection, StaticEmbedder, read_queries
 from retriever.embedders.hub import locate_sentence_model
@@ -217,8 +222,27 @@ def _check_equal(peer: str, ours: Any, theirs: Any) -> None:
         raise SystemExit(f"Ours and {peer}'s vectors differ by {worst}.")
 
 
+def compared(checkout: Path) -> None:
+    """Measure the encoding of this checkout and of another one, print and save it."""
+    files = [data_folder() / of / name for of in SETS for name in ("corpus.jsonl", "queries.jsonl")]
+    facts = {
+        "data": "BEIR SciFact and Cranfield, GloVe 50d",
+        "data_checksum": checksum(*files),
+        "command": "python -m benchmarks.static --against CHECKOUT",
+        "repeats": PAIRS,
+    }
+    result = {"certificate": certificate(**facts), **against(checkout)}
+    print(json.dumps(result, indent=1))
+    save("static_against", result)
+
+
 def main() -> None:
     """Measure everything, print it, save it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--against", type=Path, help="another checkout of this repository")
+    if other := parser.parse_args().against:
+        compared(other.resolve())
+        return
     data = data_folder() / "scifact"
     folder = collection_folder("scifact")
     with Collection.open_or_create(folder) as library:

@@ -52,7 +52,7 @@ def is_among(some: Keys, keys: Keys) -> NDArray[np.bool_]:
     """Return which of some keys (any shape) are in `keys`, which ascend."""
     if not len(keys):
         return np.zeros(some.shape, np.bool_)
-    among: NDArray[np.bool_] = keys[np.searchsorted(keys, some) % len(keys)] == some
+    among: NDArray[np.bool_] = keys.take(keys.searchsorted(some), mode="clip") == some
     return among
 
 

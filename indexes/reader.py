@@ -90,13 +90,14 @@ class Reader:
     def read(self, question: Callable[[Snapshot], Answer]) -> Answer:
         """Return what a function returns for one state of the collection.
 
-        A writer may remove a file after a reader has read its name and before it opens it. The
-        function is then called again, for the new state.
+        The function is called again, for the new state, where a writer has removed a file between
+        the reading of its name and its opening, or has committed between the reading of the
+        generation and the function's first statement. If it finds all in memory, there is none.
         """
         asked: int | None = None
         while True:
             try:
-                with self.catalog.reading():
+                with self.catalog.reading(lazily=True):
                     asked = self.catalog.generation()
                     return question(self._snapshot_at(asked))
             except DamageError:

@@ -267,7 +267,7 @@ class Store(Reader):
     def tune(
         self, name: str, recall: float, queries: Matrix | None
     ) -> tuple[IndexRow, tuning.Measured]:
-        """Choose the search parameters of an index anew; return it and what was measured with them.
+        """Choose the search parameters of an index again; return it and what was measured.
 
         Its row alone is written, and only if anything but the time of a search changes. `queries`
         (n, dim) as in `tuning.tune`.

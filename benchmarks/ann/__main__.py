@@ -3,7 +3,7 @@
 In an environment with the peers of `peers.txt`; needs RETRIEVER_DATA. Writes `results/ann.json`.
 Every structure is built in a process of its own, and all answer in one process, in turns, with one
 thread. Each is searched as hard as it takes to reach a recall@10 of .95, and of .99, for the
-queries that are then timed. What was built is kept in `.cache/`; `--again` builds it anew.
+queries that are then timed. What was built is kept in `.cache/`; `--again` builds it again.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def main() -> None:
     """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=list(SETS), help="glove, arxiv; both")
-    parser.add_argument("--again", action="store_true", help="build anew what is kept")
+    parser.add_argument("--again", action="store_true", help="build again what is kept")
     parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.task:

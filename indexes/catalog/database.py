@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import sqlite_utils
-
 from indexes.catalog import forks
 from indexes.catalog.commits import note_commit
+from indexes.catalog.forks import Connection
 from indexes.checksums import digest
 from indexes.errors import CollectionError, DamageError, NextStep
 from indexes.storage.files import size_of, sync, unwritable
@@ -70,13 +69,15 @@ Row = tuple[Any, ...]
 class _OfThread(threading.local):
     """What a catalog keeps for each thread: its connections, and what it is doing."""
 
-    reader: sqlite_utils.Database | None = None
-    writer: sqlite_utils.Database | None = None
+    reader: Connection | None = None
+    writer: Connection | None = None
     reading = False
     writing = False
-    # Inside `reading()`: its connection with the process that began it, and its generation.
+    # Inside `reading()`: its connection with the process that began it, and its generation; or the
+    # state that was read, while its transaction is put off.
     begun: tuple[sqlite3.Connection, int] | None = None
     generation: int | None = None
+    put_off: Row | None = None
     # Of a connection that was opened as immutable: what changes when somebody writes.
     stamp: tuple[object, ...] | None = None
 
@@ -93,7 +94,7 @@ class Catalog:
         self.path = path
         self._local = _OfThread()
         # Weak: a thread's connections are closed when it ends.
-        self._opened: weakref.WeakSet[sqlite_utils.Database] = weakref.WeakSet()
+        self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._opening = threading.Lock()
         self._closed = False
         # The file that was opened; another may come to its place.
@@ -104,13 +105,16 @@ class Catalog:
         self._checked: set[str] = set()
         forks.watch(self)
 
-    def reading(self) -> _Reading:
+    def reading(self, *, lazily: bool = False) -> _Reading:
         """Return a context in which all statements see one committed state.
 
         Also inside this thread's own `writing()`, whose changes may never be committed. A nested
         context sees the state of the outer one.
+
+        With `lazily`, the generation is read alone, and the transaction begins with the next
+        statement, if there is one: it raises DamageError if there was a commit in between.
         """
-        return _Reading(self)
+        return _Reading(self, lazily)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -160,14 +164,17 @@ class Catalog:
             self._verified = row
         return int(row[0])
 
-    def _begin_reading(self) -> int:
+    def _begin_reading(self, *, lazily: bool = False) -> int:
         """Begin to read on this thread's connection; return the generation."""
         known = self._verified
         connection: sqlite3.Connection = self.database.conn
-        self._local.begun = connection, os.getpid()
         try:
             if connection.in_transaction:
                 connection.rollback()
+            if lazily and known is not None and connection.execute(STATE).fetchone() == known:
+                self._local.put_off = known
+                return int(known[0])
+            self._local.begun = connection, os.getpid()
             connection.execute("BEGIN")
             # On the path of every search: if nothing has changed, this is all that is read.
             if known is not None and connection.execute(STATE).fetchone() == known:
@@ -175,6 +182,20 @@ class Catalog:
         except sqlite3.Error as error:
             raise self.translate(error) from error
         return self._check_manifest(known)
+
+    def _begin_put_off(self, known: Row) -> None:
+        """Begin the transaction of a lazy `reading()`, in which the state is to be `known`."""
+        connection: sqlite3.Connection = self.database.conn
+        try:
+            connection.execute("BEGIN")
+            if connection.execute(STATE).fetchone() != known:
+                raise self.damage("it changed while it was read")  # so would further statements
+            self._local.begun, self._local.put_off = (connection, os.getpid()), None
+        except sqlite3.Error as error:
+            raise self.translate(error) from error
+        finally:
+            if self._local.put_off is not None:
+                _roll_back(connection, os.getpid())
 
     def check_once(self, name: str, check: Callable[[], object]) -> None:
         """Run a check the first time it is needed: files are damaged while nobody uses them.
@@ -339,12 +360,14 @@ class Catalog:
     @property
     def _connection(self) -> sqlite3.Connection:
         """Connection of `database`; inside `reading()` it is known already."""
+        if self._local.put_off is not None:
+            self._begin_put_off(self._local.put_off)
         begun = None if self._closed else self._local.begun
         connection: sqlite3.Connection = begun[0] if begun else self.database.conn
         return connection
 
     @property
-    def database(self) -> sqlite_utils.Database:
+    def database(self) -> Connection:
         """This thread's connection: its writer's inside `writing()`, else its reader's."""
         if self._closed:
             raise CollectionError(f"{self.path.parent}/ is closed. Open it again.")
@@ -377,7 +400,7 @@ class Catalog:
             "Open it again, where it is now."
         )
 
-    def _open(self, role: str) -> sqlite_utils.Database:
+    def _open(self, role: str) -> Connection:
         with self._opening:
             database = self._connect()
             try:
@@ -389,16 +412,17 @@ class Catalog:
         setattr(self._local, role, database)
         return database
 
-    def _connect(self) -> sqlite_utils.Database:
+    def _connect(self) -> Connection:
         # Used by one thread each, but closed by whichever closes the collection.
         connection = sqlite3.connect(self._address(), uri=True, check_same_thread=False)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         connection.execute("PRAGMA foreign_keys = ON")
         # FULL: a finished commit survives a power cut, so files may be removed after it.
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA recursive_triggers = ON")
         # Bytes that a large transaction's log is truncated to.
         connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
-        return sqlite_utils.Database(connection, execute_plugins=False)
+        return Connection(connection)
 
     def _address(self) -> str:
         """Return the file's URI for SQLite; read-only in a folder that cannot be written to."""
@@ -421,7 +445,7 @@ class Catalog:
     def _log(self) -> Path:
         return self.path.with_name(f"{self.path.name}-wal")
 
-    def before_fork(self) -> list[sqlite_utils.Database]:
+    def before_fork(self) -> list[Connection]:
         """Close this thread's idle connections; return those that stay open. See `forks`."""
         self._opening.acquire()
         if self._closed:
@@ -466,8 +490,8 @@ def _identity(file: str) -> tuple[int, int] | None:
 class _Reading:
     """The context of `Catalog.reading()`: a class, as every search enters one."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog, lazily: bool) -> None:
+        self._catalog, self._lazily = catalog, lazily
 
     def __enter__(self) -> None:
         catalog, local = self._catalog, self._catalog._local
@@ -476,7 +500,7 @@ class _Reading:
             return
         try:
             local.reading = True
-            local.generation = catalog._begin_reading()
+            local.generation = catalog._begin_reading(lazily=self._lazily)
         except BaseException:
             self.__exit__()
             raise
@@ -486,7 +510,7 @@ class _Reading:
             return
         # In a child that was forked inside, `_local` is another.
         local = self._catalog._local
-        begun, local.begun, local.generation = local.begun, None, None
+        begun, local.begun, local.generation, local.put_off = local.begun, None, None, None
         try:
             if begun is not None:
                 _roll_back(*begun)

@@ -15,19 +15,29 @@ import _sqlite3
 import ctypes
 import functools
 import os
+import sqlite3
 import time
 import weakref
 from typing import Any, Protocol
 
-import sqlite_utils
-
 from indexes.storage.forking import keep
+
+
+class Connection:
+    """A connection to SQLite that can be referred to weakly."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self.conn = conn
+
+    def close(self) -> None:
+        """Close it."""
+        self.conn.close()
 
 
 class ForkAware(Protocol):
     """An owner of connections."""
 
-    def before_fork(self) -> list[sqlite_utils.Database]:
+    def before_fork(self) -> list[Connection]:
         """Close what this thread has open and idle; return what stays open."""
 
     def after_fork(self, *, in_child: bool) -> None:
@@ -39,7 +49,7 @@ class ForkAware(Protocol):
 INHERITED: set[tuple[int, int]] = set()
 _OWNERS: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 # Connections that are open while this process forks; in the child they are kept until it ends.
-_AT_FORK: list[sqlite_utils.Database] = []
+_AT_FORK: list[Connection] = []
 
 
 # Numbers of SQLite's static mutexes: SQLITE_MUTEX_STATIC_MAIN to SQLITE_MUTEX_STATIC_VFS3.

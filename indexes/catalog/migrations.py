@@ -6,17 +6,28 @@ A step that changes an existing catalog runs inside a transaction: use `db.conn.
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlite_utils import Database, Migrations
 
-steps = Migrations("retriever")
+from indexes.catalog.schema import FIRST, IMAGES, SET, SOURCES, STALE
 
-FIRST = "0001_documents_embeddings_indexes"
-STALE = "0002_stale_passages"
-IMAGES = "0003_images"
-SOURCES = "0004_sources_of_documents"
+steps = Migrations(SET)
 
-# A step that a catalog has and this list lacks comes from a newer version.
-NAMES = frozenset({FIRST, STALE, IMAGES, SOURCES})
+
+def apply_steps(connection: sqlite3.Connection) -> None:
+    """Apply those steps that a catalog lacks."""
+    steps.apply(Database(connection, execute_plugins=False))
+
+
+def applied_steps(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of the steps that a catalog has."""
+    return {step.name for step in steps.applied(Database(connection, execute_plugins=False))}
+
+
+def lacks_steps(connection: sqlite3.Connection) -> bool:
+    """Return whether a catalog lacks a step."""
+    return bool(steps.pending(Database(connection, execute_plugins=False)))
 
 
 @steps(name=FIRST)

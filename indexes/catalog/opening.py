@@ -7,9 +7,15 @@ import os
 import sqlite3
 from pathlib import Path
 
-from indexes.catalog import migrations
+from indexes.catalog import schema
 from indexes.catalog.database import Catalog
-from indexes.errors import CollectionError, NewerFormatError, NextStep, NotACollectionError
+from indexes.errors import (
+    CollectionError,
+    DamageError,
+    NewerFormatError,
+    NextStep,
+    NotACollectionError,
+)
 from indexes.storage.files import sync, writer_lock
 
 # "RTRV" in ASCII, in SQLite's header: distinguishes our file from any other database.
@@ -53,7 +59,9 @@ def _set_up(catalog: Catalog, split: str) -> None:
     try:
         catalog.execute("PRAGMA journal_mode = WAL")
         catalog.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        migrations.steps.apply(catalog.database)
+        from indexes.catalog import migrations
+
+        migrations.apply_steps(catalog.database.conn)
         with catalog.transaction():
             catalog.execute("UPDATE state SET split = ?", [split])
         if catalog.value("PRAGMA wal_checkpoint(TRUNCATE)"):
@@ -91,15 +99,29 @@ def _check_version(catalog: Catalog) -> None:
         raise NotACollectionError(
             f"{path} is not a collection's catalog: another program has written it."
         )
-    applied = {step.name for step in migrations.steps.applied(catalog.database)}
-    if newer := sorted(applied - migrations.NAMES):
+    if _has_all_steps(catalog):
+        return
+    # Only here: sqlite-utils imports pandas where it is installed, which takes most of a second.
+    from indexes.catalog import migrations
+
+    applied = migrations.applied_steps(catalog.database.conn)
+    if newer := sorted(applied - schema.NAMES):
         raise NewerFormatError(
             f"{path.parent}/ was written by a newer Retriever (schema step {newer[-1]}). "
             "Upgrade to it.",
             next_step=NextStep("upgrade", path.parent),
         )
-    if migrations.steps.pending(catalog.database):
+    if migrations.lacks_steps(catalog.database.conn):
         _bring_up_to_date(catalog)
+
+
+def _has_all_steps(catalog: Catalog) -> bool:
+    """Return whether the schema is this version's; False also where that cannot be read."""
+    sql = "SELECT name FROM _sqlite_migrations WHERE migration_set = ?"
+    try:
+        return frozenset(name for (name,) in catalog.rows(sql, [schema.SET])) == schema.NAMES
+    except DamageError:
+        return False
 
 
 def _bring_up_to_date(catalog: Catalog) -> None:
@@ -114,8 +136,10 @@ def _bring_up_to_date(catalog: Catalog) -> None:
     # Two readers may open it at once: one updates it, and the other finds it updated.
     with writer_lock(folder, PATIENCE), catalog.as_writer():
         catalog.execute("PRAGMA foreign_keys = OFF")  # tables are replaced; no effect inside
+        from indexes.catalog import migrations
+
         with catalog.transaction():
-            migrations.steps.apply(catalog.database)
+            migrations.apply_steps(catalog.database.conn)
         catalog.execute("PRAGMA foreign_keys = ON")
 
 

@@ -43,11 +43,13 @@ class RecentPassages:
         """Return the passages of some keys; whoever gets them must not change their metadata."""
         kept = self._at_this_generation()
         passages = kept.passages
-        found = {key: passage for key in keys if (passage := passages.get(key)) is not None}
-        if len(found) < len(keys):
-            read = self._corpus.found([key for key in keys if key not in found])
-            self._keep(kept, read.values())
-            found.update(read)
+        try:
+            return {key: passages[key] for key in keys}  # the usual case
+        except KeyError:
+            found = {key: passage for key in keys if (passage := passages.get(key)) is not None}
+        read = self._corpus.found([key for key in keys if key not in found])
+        self._keep(kept, read.values())
+        found.update(read)
         return found
 
     def _at_this_generation(self) -> _Kept:

@@ -88,8 +88,7 @@ class VectorSearcher:
         `allowed` are the keys that pass a filter; None: no filter. With `exact`, brute force over
         the same vectors. Errors as in `neighbors.normalize_queries` and `validate_k`.
         """
-        prefilter = self._all_live if allowed is None else self.prefilter(allowed)
-        structure = self.structure
+        prefilter, structure = self.prefilter(allowed), self.structure
         if exact or structure is None or prefilter.few is not None:
             return self._brute_force(queries, k, prefilter)
         if len(queries) > QUERY_ROWS:
@@ -100,8 +99,9 @@ class VectorSearcher:
         mask = prefilter.mask(structure, self.blocks)
         if mask and not structure.supports_filter(mask):
             return self._brute_force(queries, k, prefilter)
-        found = structure.search(queries, k, mask)
-        parts = [approximate.rescored(structure, found, queries, k, self.blocks, mask)]
+        unit = self._normalized(queries)
+        found = approximate.candidates(structure, unit, k, self.embedding.similarity, mask)
+        parts = [approximate.rescored(structure, found, unit, k, self.blocks, mask)]
         if self.unseen:
             parts.append(brute_force(queries, self.unseen, k, prefilter.hidden(self.unseen)))
         return self._filled_up(merge(parts, k), queries, k, prefilter)
@@ -118,10 +118,11 @@ class VectorSearcher:
         depth = math.ceil(NEAR * max(k, LEAST_NEAR) / share)
         if depth > self._most_candidates(len(queries)):
             return self._brute_force(queries, k, prefilter)
-        found = structure.search(queries, depth)
+        unit = self._normalized(queries)
+        found = approximate.candidates(structure, unit, depth, self.embedding.similarity)
         if len(structure.heads) == structure.rows:  # else a hidden key may stand for others
             found = _without(found, prefilter)
-        found = approximate.rescored(structure, found, queries, depth, self.blocks)
+        found = approximate.rescored(structure, found, unit, depth, self.blocks)
         found = _without(found, prefilter)
         parts = [Neighbors(found.keys[:, :k], found.scores[:, :k])]
         counts = np.count_nonzero(parts[0].keys != NO_KEY, axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +35,17 @@ class Snapshot:
     generation: int
     # By index, those used so far: the cache has a lock, and must compare generations. It may let go
     # of some.
-    _used: WeakValueDictionary[str, VectorSearcher | LexicalSearcher] = field(
-        default_factory=WeakValueDictionary, repr=False
+    _used: dict[str, ref[VectorSearcher | LexicalSearcher]] = field(
+        default_factory=dict, repr=False
     )
 
     def searcher(self, index: str) -> VectorSearcher | LexicalSearcher:
         """Return the searcher of an index; see `SearcherCache.of`."""
-        known = self._used.get(index)
+        used = self._used.get(index)
+        known = used() if used is not None else None
         if known is None:
-            known = self._used[index] = self.searchers.of(index)
+            known = self.searchers.of(index)
+            self._used[index] = ref(known)
         return known
 
     @cached_property

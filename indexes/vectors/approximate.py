@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from indexes.neighbors import Keys, Matrix, Neighbors, normalize_queries
+from indexes.neighbors import DOT, Keys, Matrix, Neighbors, normalize_queries
 from indexes.vectors import exact
 from indexes.vectors.blocks import Block, rows_of
 from indexes.vectors.engine import Mask, VectorIndex
@@ -28,8 +28,23 @@ def search(
     blocks: Sequence[Block],
     mask: Mask | None = None,
 ) -> Neighbors:
-    """Return the `k` best of a structure's candidates for each query; see `rescored`."""
-    return rescored(structure, structure.search(queries, k, mask), queries, k, blocks, mask)
+    """Return the `k` best of a structure's candidates for each query; see `rescored`.
+
+    Errors as in `normalize_queries`, and in `VectorIndex.search`.
+    """
+    similarity = blocks[0].similarity
+    queries = normalize_queries(queries, blocks[0].vectors.shape[1], similarity)
+    found = candidates(structure, queries, k, similarity, mask)
+    return rescored(structure, found, queries, k, blocks, mask)
+
+
+def candidates(
+    structure: VectorIndex, queries: Matrix, k: int, similarity: str, mask: Mask | None = None
+) -> Neighbors:
+    """Return what a structure finds; queries are as `normalize_queries` returns them."""
+    if similarity == DOT:  # the length of a query changes no order of inner products
+        queries = normalize_queries(queries, queries.shape[1])
+    return structure.search(queries, k, mask)
 
 
 def rescored(
@@ -42,10 +57,9 @@ def rescored(
 ) -> Neighbors:
     """Return the `k` best of the candidates that a structure found, by their exact scores.
 
-    `blocks` hold the vectors that it was built over, and may hold others.
+    `blocks` hold the vectors that it was built over, and may hold others. Queries are as
+    `normalize_queries` returns them.
     """
-    dim, similarity = blocks[0].vectors.shape[1], blocks[0].similarity
-    queries = normalize_queries(queries, dim, similarity)
     # A node that is not among the `k` best has no key among them. A key without a vector belongs to
     # a shard that is being embedded again.
     return structure.expand(exact.best_among(queries, found.keys, blocks, k), k, mask)

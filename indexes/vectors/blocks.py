@@ -48,14 +48,20 @@ class Block:
         return float(self.lengths.max(initial=0.0))
 
     @cached_property
-    def _has_gaps(self) -> bool:
-        return int(self.keys[-1]) - int(self.keys[0]) + 1 != len(self.keys)
+    def span(self) -> tuple[int, int]:
+        """The first key, and the number after the last; two zeros if there are none."""
+        return (int(self.keys[0]), int(self.keys[-1]) + 1) if len(self.keys) else (0, 0)
+
+    @cached_property
+    def has_gaps(self) -> bool:
+        """Whether a number between two of the keys is none."""
+        return self.span[1] - self.span[0] != len(self.keys)
 
     def places(self, keys: Keys) -> NDArray[np.intp]:
         """Return the row of each of some keys (any shape), -1 for a key that is not here."""
         if not len(self.keys):
             return np.full(keys.shape, NO_ROW)
-        if self._has_gaps:
+        if self.has_gaps:
             rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
             return np.where(self.keys[rows] == keys, rows, NO_ROW)
         # The usual case: a subtraction, where a search takes as long as the vectors' scores.

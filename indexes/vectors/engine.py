@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from indexes.neighbors import Keys, Neighbors
+from indexes.neighbors import Keys, Matrix, Neighbors
 from indexes.vectors.blocks import Block
 from indexes.vectors.nodes import Nodes
 
@@ -70,16 +70,17 @@ class VectorIndex(Protocol):
     def write(self, write: Callable[[bytes], int]) -> None:
         """Pass the index's file to `write`, a piece at a time."""
 
-    def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
+    def search(self, queries: Matrix, k: int, mask: Mask | None = None) -> Neighbors:
         """Return candidates for the `k` nearest keys of each query (n, dim), best first.
 
+        Queries are as `normalize_queries` returns them: for vectors that are compared by inner
+        products, of unit length.
         Each node is given by the lowest of its keys that `mask` does not hide; `expand` returns the
         others. There may be more than `k`, if the engine's scores are rough. A query of zeros finds
         nothing. The engine may find fewer than `k`: the caller fills up by brute force.
 
         Raises:
-            InputError: `k` is not a positive integer, a query is not finite, or the engine refuses.
-            MismatchError: the queries have another width.
+            InputError: `k` is not a positive integer, or the engine refuses.
         """
 
     def expand(self, found: Neighbors, k: int, mask: Mask | None = None) -> Neighbors:

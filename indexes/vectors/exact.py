@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from indexes.neighbors import (
     COSINE,
     EUCLIDEAN,
-    NO_KEY,
     Keys,
     Matrix,
     Neighbors,
@@ -27,6 +26,7 @@ from indexes.vectors.blocks import NO_ROW, Block, rows_of
 from indexes.vectors.faiss_engine.kernels import (
     computing,
     inner_products,
+    nearest,
     scores_by_row,
     single_precision,
 )
@@ -34,6 +34,7 @@ from indexes.vectors.scores import (
     as_exact,
     exact_scores,
     exact_scores_of_one,
+    exact_scores_of_parts,
     rough_scores,
     rounding,
     rounding_of_cosines,
@@ -48,6 +49,10 @@ DECODED = 8 << 20
 # neighbor: two of the best rows rarely fall into the same group.
 GROUP_ROWS = 32
 GROUPS = 4
+# One query's best rows are found with their products, for up to so many neighbors among so many
+# numbers, which fit the processor's cache: beyond, that takes longer than to find them afterwards.
+# Some more rows than neighbors are looked at, since rounding may have put the best behind others.
+BEST_AT_ONCE, CACHED_NUMBERS, SPARE = 100, 1 << 21, 6
 # Numbers of one query's candidates that are scored exactly without a rough score before.
 FEW_NUMBERS = 32_768
 LOWEST = np.finfo(np.float32).min
@@ -83,24 +88,34 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
 
     The twin of `_candidates` and `_ranked`; `tests/indexes/vectors/test_exact.py` holds them equal.
     """
-    vectors = np.asarray(block.vectors)
+    vectors, is_whole = np.asarray(block.vectors), deleted is None or not len(deleted)
     if block.similarity == COSINE:
-        few = len(vectors) * vectors.shape[1] <= DECODED
-        rough = inner_products(query, block.single if few else single_precision(vectors))[0]
         slack = 2 * rounding_of_cosines(block)
+        single = block.single if vectors.size <= DECODED else single_precision(vectors)
+        if is_whole and k <= BEST_AT_ONCE and vectors.size <= CACHED_NUMBERS:
+            rough, rows = nearest(query, single, min(k + SPARE, len(single)))
+            # Else there are too many ties, or a query of zeros.
+            if rough[-1] < rough[k - 1] - slack:
+                return _best_rows(query, block, vectors, rows, k)
+        rough = inner_products(query, single)[0]
     else:
         rough = rough_scores(query, vectors, _lengths_of(block))[0]
         slack = 2 * rounding(query, [block]).item()
-    if deleted is not None and len(deleted):
+    if not is_whole:
         rough[rows_of(deleted, block.keys)] = -np.inf
     highest = _kth_highest(rough, k)
     if highest <= 0 and not query.any():  # of zeros, no score is higher
         return nothing(1, k)
     floor = max(highest - slack, LOWEST)
-    rows = (rough >= floor).nonzero()[0]
+    return _best_rows(query, block, vectors, (rough >= floor).nonzero()[0], k)
+
+
+def _best_rows(
+    query: Matrix, block: Block, vectors: NDArray[np.floating], rows: NDArray[np.int64], k: int
+) -> Neighbors:
+    """Return the `k` best of some rows of a block by their exact scores."""
     scores = exact_scores_of_one(query, vectors, rows, block.similarity)
-    # Rows ascend by key, and so do ties in a stable order.
-    order = (-scores).argsort(kind="stable")[:k]
+    order = np.lexsort((rows, -scores))[:k]  # keys ascend with rows
     keys, scores = block.keys[rows[order]], scores[order]
     if len(order) == k:
         return Neighbors(keys[None], scores[None])
@@ -132,8 +147,10 @@ def best_among(queries: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> 
     k = min(k, keys.shape[1])
     if not keys.size:
         return nothing(len(queries), k)
-    if len(queries) == 1 and keys.shape[1] * queries.shape[1] <= FEW_NUMBERS:
-        return _best_of_few(queries, keys[0], blocks, k)
+    few = len(queries) == 1 and keys.size * queries.shape[1] <= FEW_NUMBERS
+    found = _best_of_few(queries, keys[0], blocks, k) if few and queries.any() else None
+    if found is not None:
+        return found
     similarity = blocks[0].similarity
     rough, places = np.full(keys.shape, -np.inf, np.float32), []
     with computing(len(queries)):
@@ -155,22 +172,34 @@ def best_among(queries: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> 
     return _ranked((query, keys[query, column], scores), len(queries), k)
 
 
-def _best_of_few(query: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> Neighbors:
+def _best_of_few(query: Matrix, keys: Keys, blocks: Sequence[Block], k: int) -> Neighbors | None:
     """Return what `best_among` returns, in fewer steps, for the usual case: one query, few keys.
 
-    Its twin; `tests/indexes/vectors/test_exact.py` holds them equal.
+    None where a key has no vector. The twin of the rest of `best_among`;
+    `tests/indexes/vectors/test_exact.py` holds them equal.
     """
-    scores = np.full(len(keys), -np.inf, np.float32)
-    for block in blocks:
-        rows = block.places(keys)
-        here = (rows != NO_ROW).nonzero()[0]
-        vectors = np.asarray(block.vectors)
-        scores[here] = exact_scores_of_one(query, vectors, rows[here], block.similarity)
-    order = np.lexsort((keys, -scores))[:k]
+    keys = np.sort(keys)  # then those of a block are next to each other, and ties in order
+    spans = [bound for block in blocks for bound in block.span]
+    end, *bounds = keys.searchsorted([0, *spans]).tolist()
+    keys, bounds = keys[end:], [bound - end for bound in bounds]
+    parts, end = [], 0
+    for block, start, stop in zip(blocks, bounds[::2], bounds[1::2], strict=True):
+        if start < stop:
+            rows = block.places(keys[start:stop])
+            if start != end or (block.has_gaps and (rows == NO_ROW).any()):
+                return None
+            parts.append((np.asarray(block.vectors), rows))
+            end = stop
+    if end < max(len(keys), 1):
+        return None
+    scores = exact_scores_of_parts(query, parts, blocks[0].similarity)
+    order = (-scores).argsort(kind="stable")[:k]
     keys, scores = keys[order], scores[order]
-    if np.isneginf(scores[-1]):
-        keys = np.where(np.isneginf(scores), NO_KEY, keys)
-    return Neighbors(keys[None], scores[None])
+    if len(order) == k:
+        return Neighbors(keys[None], scores[None])
+    found = nothing(1, k)
+    found.keys[0, : len(order)], found.scores[0, : len(order)] = keys, scores
+    return found
 
 
 def _candidates(queries: Matrix, blocks: Sequence[Block], k: int, deleted: Keys | None) -> Pairs:

@@ -100,6 +100,23 @@ def exact_scores_of_one(
     return np.asarray(_scores(some, query, similarity), np.float32)
 
 
+def exact_scores_of_parts(
+    query: Matrix,
+    parts: Sequence[tuple[NDArray[np.floating], NDArray[np.intp]]],
+    similarity: str,
+) -> Matrix:
+    """Return `exact_scores` of few rows of several arrays, one after the other, for one query."""
+    some = np.empty((sum(len(rows) for _, rows in parts), query.shape[1]))
+    stop = 0
+    for vectors, rows in parts:
+        start, stop = stop, stop + len(rows)
+        some[start:stop] = vectors.take(rows, axis=0)
+        if similarity == COSINE and vectors.dtype == np.float16:
+            part = some[start:stop]
+            part /= np.sqrt(np.einsum("ij,ij->i", part, part))[:, None]
+    return np.asarray(_scores(some, query, similarity), np.float32)
+
+
 def _scores(rows: NDArray[np.float64], queries: Matrix, similarity: str) -> NDArray[np.float64]:
     """Return the score of each row with its query, or with the only one; overwrites `rows`."""
     if similarity == EUCLIDEAN:

@@ -20,9 +20,9 @@ from indexes.vectors.engine import Mask, VectorIndex
 
 # Queries near vectors of the collection that a structure is tuned with.
 TUNED_WITH = 256
-# One-sided quantile of the normal distribution: of 100 choices, 95 reach the recall for all queries
-# of which the sample is drawn.
-CONFIDENCE = 1.645
+# One-sided quantile of the normal distribution, times the square root of 2: of 100 choices, 95
+# reach the recall for as many other queries, too, of which the mean has an error of its own.
+CONFIDENCE = 1.645 * 2**0.5
 DEPTHS = (1, 10, 100)
 ALONE, BATCHES = 100, 3
 
@@ -107,7 +107,7 @@ def tune(
     """Choose the cheapest search parameters that reach a recall@10 over `blocks`.
 
     They reach it for the queries that are given, or else near vectors of the collection, by a
-    margin for the error of the sample. If none do, those that find most are chosen.
+    margin with which as many others reach it, too. If none do, those that find most are chosen.
     """
     if queries is None:
         queries = approximate.near_vectors(structure.heads, blocks, TUNED_WITH)
@@ -190,7 +190,7 @@ def _first(count: int, reaches: Callable[[int], bool]) -> int:
 
 
 def _lower_bound(hits: NDArray[np.float64], asked: float) -> float:
-    """Return a recall that the mean over all queries is above, as far as a sample can tell.
+    """Return a recall that the mean over as many other queries is above, as far as can be told.
 
     The mean less its standard error times `CONFIDENCE`; its variance is taken to be at least that
     of independent hits at the recall asked, since a few queries may all happen to be easy.

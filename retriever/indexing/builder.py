@@ -114,7 +114,7 @@ class IndexBuilder:
         return replace(report, notes=notes)
 
     def tune(self, name: str, recall: float, queries: Matrix | None) -> TuneReport:
-        """Choose the search parameters of an index anew; see `Collection.tune`."""
+        """Choose the search parameters of an index again; see `Collection.tune`."""
         check_recall(recall)
         index, measured = self.store.tune(name, recall, queries)
         factory, reached = str(index.definition["factory"]), recall_of(index) or 0.0

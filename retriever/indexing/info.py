@@ -234,11 +234,13 @@ def recall_notes(
     """Yield a note if the structure of an index misses many neighbors, or more than was asked."""
     if recall is not None and asked is not None and recall < asked - HALF_PER_MILLE:
         exact = shell_command("build", folder, f"{index}-exact", "--vectors", index)
+        auto = shell_command("build", folder, f"{index}-auto", "--vectors", index)
         yield (
             f"'{index}' finds {100 * recall:.1f} % of the 10 nearest of sample queries, not "
             f"{100 * asked:g} %: no search parameters of {factory} find more. Ask for less "
-            f"({shell_command('tune', folder, index)} --recall {recall:.2f}), choose another "
-            f"structure with --ann, such as HNSW32, or search exactly: {exact} --ann exact"
+            f"({shell_command('tune', folder, index)} --recall {recall:.2f}), build the structure "
+            f"that suits this recall ({auto} --ann auto --recall {asked:g}), or search exactly: "
+            f"{exact} --ann exact"
         )
     elif recall is not None and recall < LOW_RECALL and asked is None:
         exact = shell_command("build", folder, f"{index}-exact", "--vectors", index)

@@ -241,7 +241,8 @@ class Retriever:
         for notes, (keys, scores) in zip(self.finder.notes(queries), lists, strict=True):
             if len(keys) < k and (depth := self.finder.depth()) <= len(keys):
                 notes = (*notes, _depth_note(self.name, len(keys), k, depth))
-            answers.append(Hits.of(scores, [found[key] for key in keys], (*notes, *for_all)))
+            passages = list(map(found.__getitem__, keys))
+            answers.append(Hits.of(scores, passages, (*notes, *for_all)))
         return answers
 
 

@@ -15,18 +15,15 @@ from typing import Any
 
 import faiss
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from indexes.errors import DamageError, InputError
 from indexes.neighbors import (
-    COSINE,
-    EUCLIDEAN,
     NO_KEY,
     Keys,
     Matrix,
     Neighbors,
     best,
-    normalize_queries,
     nothing,
     validate_k,
 )
@@ -147,13 +144,10 @@ class FaissIndex:
             return False
         return True
 
-    def search(self, queries: ArrayLike, k: int, mask: Mask | None = None) -> Neighbors:
+    def search(self, queries: Matrix, k: int, mask: Mask | None = None) -> Neighbors:
         """Return candidates for the `k` nearest by FAISS's own scores; see `VectorIndex`."""
         k = self._chosen.candidates(self._depth, validate_k(k))
         k = min(k, len(self._nodes.heads))
-        # The length of a query changes no order of inner products.
-        similarity = EUCLIDEAN if self._is_distance else COSINE
-        queries = normalize_queries(queries, self._dim, similarity)
         if not k or not len(queries) or (mask and not mask.share):
             return nothing(len(queries))
         try:
@@ -168,12 +162,13 @@ class FaissIndex:
                 f"FAISS cannot search this index: {reason(error)}. "
                 "Build it again with another factory string, such as HNSW32."
             ) from None
-        if not queries.any(axis=1).all():
+        if not queries[:, 0].all():  # most queries have no number that is 0
             rows[~queries.any(axis=1)] = NO_ROW
         if self._is_distance:
             scores = -scores
-        keys, missing = (mask.nodes if mask else self._nodes).heads[rows], rows == NO_ROW
-        if missing.any():
+        keys = (mask.nodes if mask else self._nodes).heads[rows]
+        if (rows[:, -1] == NO_ROW).any():  # they come last
+            missing = rows == NO_ROW
             keys[missing], scores[missing] = NO_KEY, -np.inf
         return Neighbors(keys, scores)
 

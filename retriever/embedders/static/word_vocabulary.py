@@ -26,7 +26,7 @@ SHARE = 0.01
 LONGEST_CUT = 12
 # Entries that are looked at together for one with a separator.
 FEW_NAMES = 256
-# Of how entries are read: a change of the rules makes what is kept anew.
+# Version of the rules by which entries are read: with another one, what is kept is computed again.
 VERSION = 1
 DIGITS_TO_MARKS = dict.fromkeys(range(ord("0"), ord("9") + 1), "#")
 

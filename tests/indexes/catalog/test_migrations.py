@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Migrations
 
-from indexes.catalog import migrations
+from indexes.catalog import migrations, schema
 from indexes.errors import CollectionError, LockedError, NewerFormatError
 from retriever import Collection, Document, HashingEmbedder
 from tests.support.fresh import check_forked, lock_holder, printed_by
 from tests.support.toy import ids, refused
 
 STEPS = "SELECT name FROM _sqlite_migrations ORDER BY name"
-SHIPPED = [migrations.FIRST, migrations.STALE, migrations.IMAGES, migrations.SOURCES]
+SHIPPED = [schema.FIRST, schema.STALE, schema.IMAGES, schema.SOURCES]
 NEWER = "0005_notes"
 
 
@@ -37,10 +37,10 @@ def folder(tmp_path):
 def newer(monkeypatch):
     """A later version, whose last step fails as long as `newer` holds an error."""
     steps, errors = Migrations("retriever"), []
-    steps(name=migrations.FIRST)(migrations.documents_embeddings_indexes)
-    steps(name=migrations.STALE)(migrations.stale_passages)
-    steps(name=migrations.IMAGES)(migrations.images)
-    steps(name=migrations.SOURCES)(migrations.sources_of_documents)
+    steps(name=schema.FIRST)(migrations.documents_embeddings_indexes)
+    steps(name=schema.STALE)(migrations.stale_passages)
+    steps(name=schema.IMAGES)(migrations.images)
+    steps(name=schema.SOURCES)(migrations.sources_of_documents)
 
     @steps(name=NEWER)
     def notes(db):
@@ -50,7 +50,7 @@ def newer(monkeypatch):
             raise error
 
     monkeypatch.setattr(migrations, "steps", steps)
-    monkeypatch.setattr(migrations, "NAMES", migrations.NAMES | {NEWER})
+    monkeypatch.setattr(schema, "NAMES", schema.NAMES | {NEWER})
     return errors
 
 
@@ -67,7 +67,7 @@ def check_works(folder):
 
 
 def test_a_new_catalog_has_all_steps(folder):
-    assert ask(folder, STEPS) == sorted(migrations.NAMES)
+    assert ask(folder, STEPS) == sorted(schema.NAMES)
     check_works(folder)
 
 
@@ -95,8 +95,8 @@ def test_edits_before_the_update_are_missing_and_those_after_it_answer_by_their_
         db.execute("DROP TABLE images")
         db.execute("DROP TABLE members")
         db.execute("DROP TABLE origins")
-        db.execute("DELETE FROM _sqlite_migrations WHERE name > ?", [migrations.FIRST])
-    assert ask(folder, STEPS) == [migrations.FIRST]
+        db.execute("DELETE FROM _sqlite_migrations WHERE name > ?", [schema.FIRST])
+    assert ask(folder, STEPS) == [schema.FIRST]
     check_works(folder)
     assert ask(folder, STEPS) == SHIPPED
     with Collection.open(folder) as collection:
@@ -128,7 +128,7 @@ def test_the_process_that_writes_to_an_older_catalog_is_named(folder, newer):
 
 def test_a_catalog_of_a_later_version_is_refused(folder, newer, monkeypatch):
     check_works(folder)
-    monkeypatch.setattr(migrations, "NAMES", migrations.NAMES - {NEWER})
+    monkeypatch.setattr(schema, "NAMES", schema.NAMES - {NEWER})
     newer_step = f"newer Retriever .schema step {NEWER}"
     refused(NewerFormatError, newer_step, Collection.open, folder)
 

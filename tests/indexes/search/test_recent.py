@@ -113,3 +113,31 @@ def test_the_size_of_what_is_kept_is_that_of_its_texts_and_metadata(collection):
     collection.search("north", k=1)
     size = collection._store._recent._known[1].size
     assert 6_000 + 10_000 < size < 200_000
+
+
+def test_an_answer_from_memory_begins_no_transaction(compass):
+    compass.search("north", k=1)
+    statements = []
+    connection = compass._store.catalog.database.conn
+    connection.set_trace_callback(statements.append)
+    assert ids(compass.search("north", k=1)) == ["n"]
+    connection.set_trace_callback(None)
+    assert statements == ["SELECT generation, digest FROM state"]
+
+
+def test_an_answer_is_of_one_state_where_another_process_commits_before_its_first_statement(
+    compass,
+):
+    compass.search("north", k=1)
+    store, asked = compass._store, []
+
+    def question(snapshot):
+        asked.append(snapshot.generation)
+        if len(asked) == 1:
+            with Collection.open(compass.path) as other:
+                other.add([Document("s", "south")])
+        return snapshot.generation, store.read(lambda inner: inner.corpus.count())
+
+    before = store.catalog.generation()
+    assert store.read(question) == (before + 1, 4)
+    assert asked == [before, before + 1]

@@ -181,6 +181,18 @@ def test_one_query_is_answered_as_in_a_batch_to_the_last_bit(case, k):
         assert alone.scores.tolist() == together.scores[row : row + 1].tolist()
 
 
+@pytest.mark.parametrize("equal", [3, 40])
+@pytest.mark.parametrize("numbers", [0, exact.CACHED_NUMBERS])
+def test_ties_at_the_end_are_ordered_by_key_however_many_there_are(equal, numbers, monkeypatch):
+    # More equal rows than `nearest` looks at take the other way, as more numbers do.
+    monkeypatch.setattr(exact, "CACHED_NUMBERS", numbers)
+    rows = unit(np.random.default_rng(5).standard_normal((400, 16))).astype(np.float32)
+    rows[100 : 100 + equal] = rows[7]
+    found = exact.search(rows[7:8], [Block(np.arange(400) + 1000, rows)], k=3)
+    assert found.keys.tolist() == [[1007, 1100, 1101]]
+    assert len({*found.scores[0].tolist()}) == 1
+
+
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize("numbers", [0, exact.FEW_NUMBERS])

@@ -1,7 +1,9 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -67,22 +69,50 @@ def test_candidates_are_live_keys_and_most_true_neighbors(index, rows, queries):
             assert len(set(keys)) == len(keys) > 0
 
 
-def test_unusual_queries_find_only_real_hits_or_are_refused(index, queries):
+def test_unusual_queries_find_only_real_hits_or_are_refused(index, queries, rows):
     found = index.search(np.zeros((1, 32), np.float32), 10)
     assert list(found.lists()) == [([], [])]
     for keys, scores in index.search(queries[:2], 5000).lists():
         assert min(keys) > 0
         assert np.isfinite(scores).all()
     wide = "8 wide; the index holds vectors that are 32 wide"
-    refused(MismatchError, wide, index.search, np.ones((1, 8)), 1)
-    refused(InputError, "k is 0", index.search, np.ones((1, 32)), 0)
-    refused(InputError, "not finite", index.search, np.full((1, 32), np.nan), 1)
+    refused(MismatchError, wide, approximate.search, index, np.ones((1, 8)), 1, rows)
+    refused(InputError, "k is 0", approximate.search, index, np.ones((1, 32)), 0, rows)
+    refused(InputError, "not finite", approximate.search, index, np.full((1, 32), np.nan), 1, rows)
 
 
 def test_a_written_and_loaded_index_answers_the_same(index, queries, tmp_path):
     write(index, tmp_path / "index.faiss")
     again = load(tmp_path / "index.faiss", 32)
     assert again.search(queries, 10).keys.tolist() == index.search(queries, 10).keys.tolist()
+
+
+def address_of_codes(index):
+    """Return where FAISS has the codes of some rows."""
+    if isinstance(index, faiss.IndexIVF):
+        return int(faiss.downcast_InvertedLists(index.invlists).get_codes(0))
+    if isinstance(index, faiss.IndexHNSW):
+        return int(faiss.downcast_index(index.storage).codes.data())
+    codes = index.codes
+    return int(codes.get() if isinstance(index, faiss.IndexFastScan) else codes.data())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("factory", "is_mapped"),
+    [
+        *(("PQ16", True), ("SQ8", True), ("IVF16,SQ8", True), ("HNSW8", True)),
+        *(("PQ16x4fs", False), ("IVF16,PQ16x4fsr", False)),
+    ],
+)
+def test_codes_stay_in_the_file_but_those_of_fast_scan(factory, is_mapped, rows, tmp_path):
+    path = tmp_path / "index.faiss"
+    write(build(factory, 32, rows), path)
+    loaded = load(path, 32)
+    found = address_of_codes(loaded._index)
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    spans = [[int(end, 16) for end in one[0].split("-")] for one in maps if one[-1] == str(path)]
+    assert any(start <= found < stop for start, stop in spans) is is_mapped
 
 
 def test_a_flat_faiss_index_equals_brute_force(rows, queries):

@@ -161,3 +161,13 @@ def test_exact_search_below_a_size_and_codes_that_divide_the_width_above(rows, d
         planning_parts = int(factory.partition("PQ")[2].partition("x4fs")[0])
         assert dim % planning_parts == 0
         assert rows * dim > planning.EXACT_NUMBERS
+
+
+def test_as_many_other_queries_reach_a_recall_that_a_sample_reaches_by_its_margin():
+    random, asked, kept = np.random.default_rng(3), 0.95, []
+    for true in np.linspace(0.93, 0.962, 4000):
+        sample, other = random.binomial(10, true, (2, 256)) / 10
+        if tuning._lower_bound(sample, asked) >= asked:
+            kept.append(other.mean() >= asked)
+    assert len(kept) > 300
+    assert np.mean(kept) > 0.95
