@@ -88,11 +88,12 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
 
     The twin of `_candidates` and `_ranked`; `tests/indexes/vectors/test_exact.py` holds them equal.
     """
-    vectors, is_whole = np.asarray(block.vectors), deleted is None or not len(deleted)
+    vectors = np.asarray(block.vectors)
+    hidden = deleted if deleted is not None and len(deleted) else None
     if block.similarity == COSINE:
         slack = 2 * rounding_of_cosines(block)
         single = block.single if vectors.size <= DECODED else single_precision(vectors)
-        if is_whole and k <= BEST_AT_ONCE and vectors.size <= CACHED_NUMBERS:
+        if hidden is None and k <= BEST_AT_ONCE and vectors.size <= CACHED_NUMBERS:
             rough, rows = nearest(query, single, min(k + SPARE, len(single)))
             # Else there are too many ties, or a query of zeros.
             if rough[-1] < rough[k - 1] - slack:
@@ -101,8 +102,8 @@ def _search_one(query: Matrix, block: Block, k: int, deleted: Keys | None) -> Ne
     else:
         rough = rough_scores(query, vectors, _lengths_of(block))[0]
         slack = 2 * rounding(query, [block]).item()
-    if not is_whole:
-        rough[rows_of(deleted, block.keys)] = -np.inf
+    if hidden is not None:
+        rough[rows_of(hidden, block.keys)] = -np.inf
     highest = _kth_highest(rough, k)
     if highest <= 0 and not query.any():  # of zeros, no score is higher
         return nothing(1, k)
