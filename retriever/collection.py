@@ -32,6 +32,7 @@ from indexes.progress import Progress
 from indexes.store import Store, is_free
 from retriever.advice import shell_command
 from retriever.asynchronous import awaitable
+from retriever.corpus_map.api import CorpusMapMethods
 from retriever.documents import Documents
 from retriever.embedders import Embedder, load_embedder, parse_spec
 from retriever.embedders.base import Matrix
@@ -71,7 +72,7 @@ Answer = TypeVar("Answer")
 _LOG = logging.getLogger(__name__)
 
 
-class Collection(Updates, WordSenseMethods, ExchangeMethods):
+class Collection(Updates, WordSenseMethods, ExchangeMethods, CorpusMapMethods):
     """One corpus, many ways to embed it, the same queries through all of them.
 
     Use `create`, `open` or `open_or_create`; close it, or use it in a `with` block. Threads may

@@ -32,11 +32,14 @@ from retriever.formats import (
 )
 from retriever.notebooks import progress_shown
 from retriever.search.filter_notes import check_deletion, field_notes, filter_notes
+from retriever.search.metadata_fields import MetadataField, metadata_fields
 from retriever.search.where import Where
 from retriever.search.where_parser import filter_of
 from retriever.splitting import Splitter, splitter_of
 
 _LOG = logging.getLogger(__name__)
+# Most documents that are read for the fields of their metadata.
+SAMPLED = 5_000
 
 
 class Documents:
@@ -280,6 +283,11 @@ class Documents:
         paths = [field_path(name) for name in names]
         with self._store.snapshot() as now:
             return field_notes(now.corpus.any_match, paths, now.corpus.some_fields)
+
+    def metadata_fields(self) -> tuple[MetadataField, ...]:
+        """Return the metadata fields of the documents, of a few thousand if there are more."""
+        with self._store.snapshot() as now:
+            return metadata_fields(now.corpus.metadata_with(now.corpus.spread(SAMPLED)))
 
     def document(self, doc_id: str) -> Document:
         """Return the document with an id.
