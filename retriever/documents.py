@@ -60,6 +60,11 @@ class Documents:
         return None if spec is None else splitter_of(spec)
 
     @property
+    def generation(self) -> int:
+        """The number of the present state, which each commit that a search can see increases."""
+        return self._store.catalog.generation()
+
+    @property
     def has_several_passages(self) -> bool:
         """Whether documents may have several passages: they are split, or have text and image."""
         with self._store.snapshot() as now:

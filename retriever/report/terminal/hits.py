@@ -10,8 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from indexes.catalog.field_names import field_path
-from retriever.formatting import WIDTH, beginning
-from retriever.report.found_by import found_by, groups, ranks_of
+from retriever.formatting import WIDTH, beginning, join_names
 from retriever.report.terminal.escape import one_line
 
 if TYPE_CHECKING:
@@ -104,15 +103,15 @@ def side_by_side(
     Every line gives the document's rank in each index, `-` if not among the hits. If the index
     names leave no space for text, letters replace them, with a legend on top.
     """
-    ranks = ranks_of(answers)
+    ranks = {name: {hit.doc_id: hit.rank for hit in hits} for name, hits in answers.items()}
     documents = {hit.doc_id: hit for hits in reversed(list(answers.values())) for hit in hits}
     labels = _labels(list(answers))
     if list(labels) != list(labels.values()) and documents:
         yield from (Text(f"  {label} = {name}") for name, label in labels.items())
     width = id_width(list(documents), columns)
-    for finders, found in groups(ranks, list(documents)).items():
-        heading = found_by([labels[name] for name in finders], len(answers))
-        yield Text(f"{heading} ({len(found)})", style="bold cyan")
+    for finders, found in _groups(ranks, list(documents)).items():
+        heading = _heading([labels[name] for name in finders], len(answers), len(found))
+        yield Text(heading, style="bold cyan")
         for doc_id in found:
             cells = [f"{labels[name]} {ranks[name].get(doc_id, '-'):>3}" for name in labels]
             head = Text(f"  {'  '.join(cells)}  ") + Text(fit(doc_id, width), style="bold")
@@ -128,6 +127,31 @@ def _labels(names: Sequence[str]) -> dict[str, str]:
     rounds = [str(n) if n else "" for n in range(len(names) // len(LETTERS) + 1)]
     letters = [letter + again for again in rounds for letter in LETTERS]
     return dict(zip(names, letters, strict=False))
+
+
+def _groups(
+    ranks: Mapping[str, Mapping[str, int]], documents: Sequence[str]
+) -> dict[tuple[str, ...], list[str]]:
+    """Group documents by who found them: most finders first, then the best rank first."""
+    names = list(ranks)
+    found_by: dict[tuple[str, ...], list[str]] = {}
+    for doc_id in documents:
+        finders = tuple(name for name in names if doc_id in ranks[name])
+        found_by.setdefault(finders, []).append(doc_id)
+
+    def place(doc_id: str) -> tuple[int, list[int]]:
+        # Ties in the best rank are broken by the indexes in their order.
+        all_ranks = [ranks[name].get(doc_id, 10**9) for name in names]
+        return min(all_ranks), all_ranks
+
+    order = sorted(found_by, key=lambda group: (-len(group), [names.index(n) for n in group]))
+    return {finders: sorted(found_by[finders], key=place) for finders in order}
+
+
+def _heading(finders: Sequence[str], answers: int, documents: int) -> str:
+    if len(finders) == answers:
+        return f"found by {'both' if answers == 2 else 'all'} ({documents})"
+    return f"found by {join_names(finders)} only ({documents})"
 
 
 def _line(head: Text, hit: Hit, fields: Sequence[str] = (), columns: int = WIDTH) -> Text:
