@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -261,6 +262,13 @@ class Documents:
     def _deleted(self, count: int) -> int:
         _LOG.info("%s: deleted %s", self.path, pluralize(count, "document"))
         return count
+
+    def waiting(self, seconds: float) -> AbstractContextManager[None]:
+        """Wait up to some seconds for another process that writes, in each call inside the block.
+
+        The block is of one thread: calls of others that write meanwhile wait as long.
+        """
+        return self._store.waiting(seconds)
 
     def index_fields(self, *names: str) -> None:
         """Index metadata fields, so that a filter on them need not read every document.
