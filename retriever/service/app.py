@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from retriever import __version__
 from retriever.service.metrics import Observed
+from retriever.service.page import page_router
 from retriever.service.problems import handle_problems
 from retriever.service.routes import routers
 from retriever.service.security import Guarded
@@ -51,7 +52,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     app.state.service = state
     handle_problems(app, state.folders)
-    for router in routers(state):
+    for router in (*routers(state), page_router(state)):
         app.include_router(router)
     # The last one added is the first to see a request.
     app.add_middleware(Guarded, settings=settings)

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -66,16 +66,33 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
     return Response(json_bytes(record), status, dict(headers or {}), MEDIA_TYPE)
 
 
-def problem_of(error: RetrieverError, folders: Mapping[str, str] = {}) -> Response:
-    """Return an error of ours as a response; the paths of `folders` become their names."""
+class Told(NamedTuple):
+    """How an error is told: its status, its sentence, the command that helps or "", headers."""
+
+    status: int
+    sentence: str
+    command: str
+    headers: Mapping[str, str]
+
+
+def told(error: RetrieverError, folders: Mapping[str, str]) -> Told:
+    """Return how an error of ours is told; the paths of `folders` become their names."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
     if isinstance(error, RefusedError):
         status, headers = error.status, error.headers
     elif isinstance(error, LockedError):
         headers = {"Retry-After": str(math.ceil(RETRY_AFTER))}
-    step = f" Run: {command_of(error.next_step)}" if error.next_step else ""
-    return problem(status, without_paths(f"{error}{step}", folders), headers)
+    command = command_of(error.next_step) if error.next_step else ""
+    return Told(
+        status, without_paths(str(error), folders), without_paths(command, folders), headers
+    )
+
+
+def problem_of(error: RetrieverError, folders: Mapping[str, str] = {}) -> Response:
+    """Return an error of ours as a response; the paths of `folders` become their names."""
+    status, sentence, command, headers = told(error, folders)
+    return problem(status, f"{sentence} Run: {command}" if command else sentence, headers)
 
 
 def without_paths(text: str, folders: Mapping[str, str]) -> str:

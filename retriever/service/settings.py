@@ -62,7 +62,8 @@ class ServiceSettings:
     `token` is what clients have to send as a bearer token; None for none. With `write`, documents
     can be changed. `cors_origins` are the origins whose pages may call the service from a browser.
     `any_host_without_token` allows a host that is not loopback without a token. `processes` answer
-    requests. `access_log` has one line logged for each request.
+    requests. `access_log` has one line logged for each request. The page writes what is judged into
+    the folder `judgments`, a label file for each library; None for no judging.
 
     Raises:
         InputError: a setting cannot be used, or is unsafe.
@@ -77,6 +78,7 @@ class ServiceSettings:
     any_host_without_token: bool = False
     processes: int = 1
     access_log: bool = False
+    judgments: Path | None = None
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:

@@ -49,6 +49,13 @@ SECONDS = click.FloatRange(min=0, min_open=True)
     help="Let pages of this origin call the service, such as https://example.org; may be given "
     "several times.",
 )
+@click.option(
+    "--judgments",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Let users of the page judge hits; writes LIBRARY.csv and LIBRARY.queries.jsonl, which "
+    "compare takes as --qrels and --queries.",
+)
 @click.option("--access-log", is_flag=True, help="Log each request: client, address, status, time.")
 @click.option(
     "--max-k", default=1_000, show_default=True, type=POSITIVE, help="Most hits of a request."
@@ -95,6 +102,7 @@ def serve(
     write: bool,
     workers: int,
     cors_origins: tuple[str, ...],
+    judgments: Path | None,
     access_log: bool,
     max_k: int,
     max_batch: int,
@@ -140,6 +148,7 @@ def serve(
         any_host_without_token=no_token,
         processes=workers,
         access_log=access_log,
+        judgments=judgments,
         limits=limits,
     )
     run(settings)

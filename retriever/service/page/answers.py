@@ -15,10 +15,11 @@ from retriever.images.thumbnails import Thumbnail, thumbnail
 from retriever.report.answers import found_by
 from retriever.report.excerpts import Piece, excerpt_of, pieces_of
 from retriever.report.terminal.escape import one_line
-from retriever.search.finders import DenseFinder, Finder
+from retriever.search.finders import Finder
 from retriever.search.options import MMR, SearchOptions
 from retriever.search.results import Hit, Hits, Timing
 from retriever.search.retriever import Retriever
+from retriever.service.comparing import embedders
 from retriever.service.page.facts import Facts
 from retriever.service.page.filters import filter_text
 from retriever.service.page.forms import SearchForm
@@ -54,7 +55,7 @@ class ShownHit:
 class Understood:
     """Which words of a query an embedder knows; `unknown` has each once."""
 
-    index: str
+    model: str
     report: TextReport
     unknown: Sequence[str]
 
@@ -127,10 +128,7 @@ def answer(collection: Collection, facts: Facts, form: SearchForm) -> Answered:
     found = {name: one.hits for name, one in answers.items() if isinstance(one, _Answer)}
     ranks = {name: {hit.doc_id: hit.rank for hit in hits} for name, hits in found.items()}
     shown = _shown(found, ranks, facts.language, form.text)
-    columns = [
-        _column(name, facts, answered, list(shown.get(name, ())))
-        for name, answered in answers.items()
-    ]
+    columns = [_column(name, facts, one, shown.get(name, [])) for name, one in answers.items()]
     return Answered(columns, _groups(ranks), where)
 
 
@@ -162,19 +160,13 @@ def _ask(collection: Collection, name: str, form: SearchForm, where: str) -> _An
 
 def _understood(finder: Finder, text: str) -> Iterator[Understood]:
     """Yield what each embedder with a vocabulary knows of a query."""
-    parts: Sequence[Finder] = getattr(finder, "parts", ())
-    for part in parts:
-        yield from _understood(part, text)
-    if not isinstance(finder, DenseFinder) or not isinstance(finder.embedder, WordCounting):
-        return
-    if isinstance(finder.embedder, ReportsCoverage):
-        report = finder.embedder.report_queries([text])
-        yield Understood(finder.name, report, finder.embedder.unknown_words([text])[0])
+    for embedder in embedders(finder):
+        if isinstance(embedder, ReportsCoverage) and isinstance(embedder, WordCounting):
+            unknown = list(dict.fromkeys(embedder.unknown_words([text])[0]))
+            yield Understood(embedder.name, embedder.report_queries([text]), unknown)
 
 
-def _column(
-    name: str, facts: Facts, answered: _Answer | str, hits: Sequence[ShownHit]
-) -> Column:
+def _column(name: str, facts: Facts, answered: _Answer | str, hits: Sequence[ShownHit]) -> Column:
     info = facts.indexes[name]
     family = info.family if info.family in FAMILIES else "other"
     column = Column(name, family, info.description)
@@ -208,7 +200,7 @@ def _shown(
     ranks: Mapping[str, Mapping[str, int]],
     language: str,
     query: str,
-) -> dict[str, Iterator[ShownHit]]:
+) -> dict[str, list[ShownHit]]:
     texts = {
         (hit.doc_id, hit.passage): Excerpt(hit.title, hit.text[:MOST_CHARACTERS])
         for hits in found.values()
@@ -232,7 +224,7 @@ def _shown(
             alt=alt_text(hit.title, hit.text, hit.doc_id),
         )
 
-    return {name: (show(name, hit) for hit in hits) for name, hits in found.items()}
+    return {name: [show(name, hit) for hit in hits] for name, hits in found.items()}
 
 
 class _Pictures:
@@ -252,7 +244,9 @@ class _Pictures:
         return self._made[hit.doc_id]
 
 
-def shown_metadata(metadata: Mapping[str, object], most: int = MOST_FIELDS) -> list[tuple[str, str]]:
+def shown_metadata(
+    metadata: Mapping[str, object], most: int = MOST_FIELDS
+) -> list[tuple[str, str]]:
     """Return the first fields with short values, for one line."""
     shown = []
     for name, value in metadata.items():

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from indexes.errors import InputError, RetrieverError
+from indexes.errors import RetrieverError
 from retriever.collection import Collection
 from retriever.formats.judging import JudgmentFile
 from retriever.service.page.facts import Facts, Kept
 from retriever.service.page.rendering import html
-from retriever.service.problems import told
+from retriever.service.problems import Told, told, without_paths
 from retriever.service.state import ServiceState
 
 Made = TypeVar("Made")
@@ -61,25 +62,36 @@ class Libraries:
             pages.append((WORD, "Words"))
         return [*pages, (JUDGMENTS, "Judgments")]
 
+    def place(self, library: str) -> Path:
+        """Return how commands name a library: its folder, or for other machines its name."""
+        settings = self.state.settings
+        return settings.by_name[library] if settings.is_loopback else Path(library)
+
+    def public(self, text: str) -> str:
+        """Return a message as clients may read it: on other machines without folders."""
+        return without_paths(text, hidden_folders(self.state))
+
+    def told(self, error: RetrieverError) -> Told:
+        """Return how an error is told."""
+        return told(error, hidden_folders(self.state))
+
     def problem(self, error: RetrieverError) -> dict[str, str]:
         """Return the sentence of an error, and the command that helps, for a template."""
-        _, sentence, command, _ = told(error, self.state.folders)
-        return {"problem": sentence, "command": command}
+        says = self.told(error)
+        return {"problem": says.sentence, "command": says.command}
+
+
+def hidden_folders(state: ServiceState) -> Mapping[str, str]:
+    """Return the folders that clients need not know, with their names; none on this machine."""
+    return {} if state.settings.is_loopback else state.folders
 
 
 def error_page(error: RetrieverError, state: ServiceState) -> HTMLResponse:
     """Return an error as a page of its own."""
-    status, sentence, command, headers = told(error, state.folders)
+    status, sentence, command, headers = told(error, hidden_folders(state))
     title = {404: "Not found", 429: "Too many requests", 503: "Not now"}.get(status, "Not possible")
     page = html(
         "error.html.jinja", status, title=title, problem=sentence, command=command, library=""
     )
     page.headers.update(headers)
     return page
-
-
-def not_found() -> InputError:
-    """Return the error for an address that is no page."""
-    from retriever.service.problems import Refusal
-
-    return Refusal(404, "There is no page at this address.")  # type: ignore[return-value]

@@ -18,7 +18,6 @@ from retriever.service.page.filters import controls
 from retriever.service.page.forms import COUNTS, SearchForm, search_form
 from retriever.service.page.libraries import SEARCH, Libraries
 from retriever.service.page.rendering import html
-from retriever.service.problems import told
 
 # The values of the buttons, and what they say.
 GRADES = (("1", "Relevant"), ("0", "Not"), ("unsure", "Unsure"))
@@ -45,8 +44,11 @@ def _page(libraries: Libraries, form: SearchForm, only_results: bool) -> HTMLRes
         "form": form,
         "indexes": facts.info.indexes,
         "tones": {one.name: _tone(one.family) for one in facts.info.indexes},
-        "build": shell_command("build", form.library, "NAME", "--embedder", "KIND:MODEL"),
+        "build": shell_command(
+            "build", libraries.place(form.library), "NAME", "--embedder", "KIND:MODEL"
+        ),
         "answered": None,
+        "mapped": bool(facts.with_vectors),
         "problem": "",
         "command": "",
         "judging": False,
@@ -57,7 +59,7 @@ def _page(libraries: Libraries, form: SearchForm, only_results: bool) -> HTMLRes
             answered = _public(libraries, answer(libraries.collection(form.library), facts, form))
             values |= {"answered": answered, **_judging(libraries, form, answered)}
         except RetrieverError as error:
-            status = told(error, libraries.state.folders)[0]
+            status = libraries.told(error).status
             values |= libraries.problem(error)
     if not only_results:
         values |= {"controls": controls(facts.fields, form.chosen), "example": _example(facts)}
@@ -71,7 +73,7 @@ def _tone(family: str) -> str:
 
 def _public(libraries: Libraries, answered: Answered) -> Answered:
     """Return an answer whose messages name no folder."""
-    say = libraries.state.public
+    say = libraries.public
     columns = [
         replace(one, notes=[say(note) for note in one.notes], error=say(one.error))
         for one in answered.columns

@@ -34,13 +34,16 @@ def _library(libraries: Libraries, name: str) -> dict[str, Any]:
         facts = libraries.facts(name)
     except RetrieverError as error:
         return {"name": name, **libraries.problem(error)}
-    notes = [*facts.info.notes, *(one for index in facts.info.indexes for one in facts.notes(index))]
-    build = shell_command("build", name, "NAME", "--embedder", "KIND:MODEL")
+    notes = [
+        *facts.info.notes,
+        *(one for index in facts.info.indexes for one in facts.notes(index)),
+    ]
+    build = shell_command("build", libraries.place(name), "NAME", "--embedder", "KIND:MODEL")
     return {
         "name": name,
         "problem": "",
         "info": facts.info,
-        "notes": [libraries.state.public(note) for note in notes],
+        "notes": [libraries.public(note) for note in notes],
         "pages": libraries.pages(facts),
         "build": build,
     }

@@ -11,7 +11,6 @@ from indexes.errors import RetrieverError
 from retriever.report.excerpts import Piece, pieces_of
 from retriever.service.page.libraries import WORD, Libraries
 from retriever.service.page.rendering import html
-from retriever.service.problems import told
 from retriever.word_senses import Use
 
 # Uses of a word that are encoded at most: about five seconds for a small model on two cores.
@@ -54,7 +53,7 @@ def _page(libraries: Libraries, library: str, asked: str, text: str) -> HTMLResp
                 found = collection.word(asked, occurrences=OCCURRENCES, k=NEIGHBORS)
                 values |= {"found": found, "senses": found.senses, "neighbors": found.neighbors}
         except RetrieverError as error:
-            status = told(error, libraries.state.folders)[0]
+            status = libraries.told(error).status
             values |= libraries.problem(error)
     return html("word.html.jinja", status, **values)
 
