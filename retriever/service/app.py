@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from retriever import __version__
 from retriever.service.metrics import Observed
-from retriever.service.problems import handle_problems
+from retriever.service.problems import DESCRIPTION, handle_problems
 from retriever.service.routes import routers
 from retriever.service.security import Guarded
 from retriever.service.settings import ServiceSettings
@@ -47,6 +47,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         description=ABOUT,
         docs_url=None,
         redoc_url=None,
+        responses=DESCRIPTION,
         lifespan=lifespan,
     )
     app.state.service = state
