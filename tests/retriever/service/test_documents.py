@@ -3,11 +3,10 @@
 import pytest
 
 from retriever import Collection
+from retriever.service.settings import Limits
 from tests.retriever.service.test_search import detail, found, search
 from tests.support.fresh import lock_holder
 from tests.support.service import TOKEN, asked, eventually
-
-from retriever.service.settings import Limits
 
 DOG = {"doc_id": "dog", "text": "A dog barks.", "metadata": {"year": 1999}}
 

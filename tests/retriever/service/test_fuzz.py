@@ -11,7 +11,7 @@ from schemathesis import GenerationMode
 from tests.support.laws import examples
 from tests.support.service import TOKEN, app_of, asked, make_library
 
-KEPT = ("method", "url", "params", "json", "data", "content", "files")
+KEPT = ("method", "url", "params", "json")
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +24,15 @@ def described(tmp_path_factory):
 
 def addresses():
     app = app_of(Path("nothing"))
-    paths = app.openapi()["paths"]
-    return [(path, method.upper()) for path in paths for method in paths[path]]
+    for path, methods in app.openapi()["paths"].items():
+        for method, described in methods.items():
+            yield path, method.upper(), GenerationMode.POSITIVE
+            # Without anything to give, nothing can be given wrongly.
+            if "parameters" in described or "requestBody" in described:
+                yield path, method.upper(), GenerationMode.NEGATIVE
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-@pytest.mark.parametrize(("path", "method"), addresses())
+@pytest.mark.parametrize(("path", "method", "mode"), addresses())
 def test_no_request_of_the_description_makes_the_service_fail(described, path, method, mode):
     client, schema = described
     strategy = schema[path][method].as_strategy(generation_mode=mode)
@@ -39,10 +42,13 @@ def test_no_request_of_the_description_makes_the_service_fail(described, path, m
     def law(data):
         case = data.draw(strategy)
         request = case.as_transport_kwargs(base_url="http://127.0.0.1")
-        answer = client.request(**{name: request[name] for name in KEPT if name in request})
+        sent = {name: request[name] for name in KEPT if name in request}
+        if "data" in request:
+            sent["content"] = request["data"]
+        answer = client.request(**sent)
         assert answer.status_code < 500 or answer.headers.get("retry-after"), answer.text
         if answer.status_code >= 400:
             assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.json()["detail"].endswith((".", "?", "NAME", ")"))
+            assert answer.json()["detail"].endswith((".", "?"))
 
     law()

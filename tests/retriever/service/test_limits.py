@@ -1,5 +1,6 @@
 """Limits: what is too much is refused at once, with a sentence."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -124,18 +125,18 @@ def test_a_thread_that_nobody_waits_for_still_counts_until_it_ends(docs, gate):
 
 
 def test_a_request_in_flight_is_answered_when_the_service_stops(docs, gate):
-    import httpx
-
     app = app_of(docs)
     with ThreadPoolExecutor(1) as pool, listening(app) as (server, port):
         close(gate, app.state.service)
-        url = f"http://127.0.0.1:{port}/search"
-        asked_for = pool.submit(httpx.post, url, json=BODY)
+        body = json.dumps(BODY).encode()
+        head = f"POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+        sent = f"{head}Content-Type: application/json\r\n\r\n".encode() + body
+        asked_for = pool.submit(raw, port, sent)
         eventually(lambda: server.server_state.tasks)
         server.should_exit = True
         eventually(lambda: not server.servers[0].is_serving())
         gate.set()
-        assert asked_for.result().status_code == 200
+        assert asked_for.result().startswith("HTTP/1.1 200 ")
 
 
 def test_queries_that_arrive_together_are_answered_together_and_as_alone(docs, gate):
@@ -191,7 +192,7 @@ def test_a_collection_that_cannot_be_opened_ends_the_start(tmp_path):
 
 @pytest.mark.parametrize(("error", "status"), [(RecursionError, 422), (MemoryError, 503)])
 def test_a_request_that_python_cannot_bear_is_a_problem(docs, monkeypatch, error, status):
-    def fails(*_):
+    def fails(*_, **__):
         raise error
 
     monkeypatch.setattr(Collection, "documents", fails)
@@ -200,7 +201,7 @@ def test_a_request_that_python_cannot_bear_is_a_problem(docs, monkeypatch, error
 
 
 def test_a_failure_is_a_problem_that_tells_nothing_and_a_line_in_the_log(docs, monkeypatch, caplog):
-    def fails(*_):
+    def fails(*_, **__):
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(Collection, "documents", fails)
