@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from retriever import __version__
 from retriever.service.metrics import Observed
 from retriever.service.page import page_router
-from retriever.service.problems import handle_problems
+from retriever.service.problems import DESCRIPTION, handle_problems
 from retriever.service.routes import routers
 from retriever.service.security import Guarded
 from retriever.service.settings import ServiceSettings
@@ -48,6 +48,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         description=ABOUT,
         docs_url=None,
         redoc_url=None,
+        responses=DESCRIPTION,
         lifespan=lifespan,
     )
     app.state.service = state

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from retriever.collection import Collection
-from retriever.embedders.base import ReportsCoverage, WordCounting
+from retriever.embedders.base import Embedder, ReportsCoverage, WordCounting
 from retriever.records import Record, comparison_record
 from retriever.search.finders import DenseFinder, Finder
 from retriever.search.options import SearchOptions
@@ -43,13 +43,13 @@ def knowledge(collection: Collection, index: str, query: str) -> list[dict[str, 
     """Return what each model of an index knows of a query; nothing for BM25."""
     return [
         {
-            "model": embedder.name,
+            "model": name,
             "coverage": report.coverage,
             "guessed": report.guessed,
             "truncated": bool(report.truncated),
             "unknown_words": _unknown(embedder, query),
         }
-        for embedder in embedders(collection.retriever(index).finder)
+        for name, embedder in embedders(collection.retriever(index).finder)
         if isinstance(embedder, ReportsCoverage)
         for report in (embedder.report_queries([query]),)
     ]
@@ -61,9 +61,9 @@ def _unknown(embedder: object, query: str) -> list[str]:
     return list(dict.fromkeys(embedder.unknown_words([query])[0]))
 
 
-def embedders(finder: Finder) -> Iterator[Any]:
-    """Yield the embedders of queries of an index, and of the parts of a combination."""
+def embedders(finder: Finder) -> Iterator[tuple[str, Embedder]]:
+    """Yield the embedders of queries of an index and of its parts, each after its name."""
     if isinstance(finder, DenseFinder):
-        yield finder.embedder
+        yield finder.embedder.name, finder.embedder
     for part in getattr(finder, "parts", ()):
         yield from embedders(part)

@@ -75,7 +75,7 @@ class Metrics:
         if not os.environ.get(VARIABLE):
             return prometheus.generate_latest(self._registry)
         everyone = prometheus.CollectorRegistry()
-        multiprocess.MultiProcessCollector(everyone)
+        multiprocess.MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         return prometheus.generate_latest(everyone)
 
 

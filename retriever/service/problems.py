@@ -38,6 +38,25 @@ STATUSES: tuple[tuple[type[RetrieverError], int], ...] = (
 )
 # Seconds after which to try again.
 RETRY_AFTER = 1.0
+# As the OpenAPI description has it.
+DESCRIPTION: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "An error, in words.",
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["status", "title", "detail"],
+                    "properties": {
+                        "status": {"type": "integer"},
+                        "title": {"type": "string"},
+                        "detail": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
 # Of a body with many mistakes.
 MOST_MISTAKES = 5
 
@@ -118,12 +137,18 @@ def handle_problems(app: FastAPI, folders: Mapping[str, str]) -> None:
         return problem(error.status_code, _http_sentence(error), error.headers)
 
     async def unexpected(request: Request, error: Exception) -> Response:
-        if isinstance(error, MemoryError):
-            return problem(503, "There is not enough memory for this request. Ask for less.")
         _LOG.error("%s failed", request.scope.get("path"), exc_info=error)
         return problem(500, "The service has failed; its log says why.")
 
+    async def too_deep(_: Request, __: Exception) -> Response:
+        return problem(422, "The JSON is nested too deeply. Give fewer levels.")
+
+    async def too_large(_: Request, __: Exception) -> Response:
+        return problem(503, "There is not enough memory for this request. Ask for less.")
+
     app.add_exception_handler(RetrieverError, ours)
+    app.add_exception_handler(RecursionError, too_deep)
+    app.add_exception_handler(MemoryError, too_large)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(Exception, unexpected)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from indexes.errors import InputError
@@ -34,6 +37,9 @@ LOGGING: dict[str, Any] = {
         "retriever.service": {"level": "INFO"},
     },
 }
+# Seconds in which a process has to answer its parent, which else replaces it: it cannot while it
+# imports the libraries, which takes long on a busy machine.
+STARTING = 120
 _LOG = logging.getLogger(__name__)
 
 
@@ -51,7 +57,7 @@ def run(settings: ServiceSettings) -> None:
         Collection.open(path).close()
     with listening(settings) as sock, _metrics_folder(settings.processes):
         config = uvicorn.Config(
-            partial(create_app, settings),
+            partial(_app_of_process, settings),
             factory=True,
             host=settings.host,
             port=settings.port,
@@ -61,6 +67,7 @@ def run(settings: ServiceSettings) -> None:
             server_header=False,
             proxy_headers=False,
             ws="none",
+            timeout_worker_healthcheck=STARTING,
             timeout_graceful_shutdown=math.ceil(settings.limits.seconds),
         )
         names = ", ".join(settings.by_name)
@@ -78,6 +85,19 @@ def run(settings: ServiceSettings) -> None:
                 signal.signal(one, handler)
     if not server.started:
         sys.exit(1)
+
+
+def _app_of_process(settings: ServiceSettings) -> FastAPI:
+    """Return the application, in a process that ends if the one that started it is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=follow, daemon=True, name="retriever-parent").start()
+    return create_app(settings)
 
 
 def _ended(*_: object) -> None:

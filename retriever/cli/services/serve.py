@@ -130,6 +130,8 @@ def serve(
         ) from None
     from retriever.service.settings import Limits, ServiceSettings, read_token
 
+    if no_token and token_file is not None:
+        raise click.UsageError("Give either --no-token or --token-file.")
     limits = Limits(
         body=round(max_body * 1_000_000),
         batch=max_batch,
@@ -142,7 +144,7 @@ def serve(
         libraries=library,
         host=host,
         port=port,
-        token=read_token(token_file, os.environ),
+        token=None if no_token else read_token(token_file, os.environ),
         write=write,
         cors_origins=cors_origins,
         any_host_without_token=no_token,

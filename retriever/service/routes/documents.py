@@ -96,13 +96,20 @@ def _read(
 
 
 def _upsert(state: ServiceState, name: str, body: UpsertBody) -> bytes:
-    documents = [Document(one.doc_id, one.text, one.title, one.metadata) for one in body.documents]
+    documents = [_document(place, one) for place, one in enumerate(body.documents, 1)]
     with state.writing.turn(name) as collection:
         added = collection.add(documents)
         record = {"library": name, **added_record(added, len(collection))}
     if body.update:
         state.writing.update(name)
     return json_bytes(record)
+
+
+def _document(place: int, given: DocumentBody) -> Document:
+    try:
+        return Document(given.doc_id, given.text, given.title, given.metadata)
+    except InputError as error:
+        raise InputError(f"Document {place}: {error}. Nothing was added.") from None
 
 
 def _delete(state: ServiceState, name: str, ids: list[str] | None, where: str | None) -> bytes:

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
+from indexes.catalog.records import kind_of
 from indexes.errors import InputError
 from retriever.embedders.base import Matrix, ReportsCoverage
 from retriever.search.finders import DenseFinder
@@ -107,6 +108,6 @@ def _models(state: ServiceState) -> bytes:
         }
         for name, collection in state.collections.items()
         for one in collection.info().indexes
-        if one.model
+        if kind_of(one.kind).has_vectors
     ]
     return json_bytes({"object": "list", "data": data})

@@ -57,7 +57,9 @@ class How(Body):
         return Shown(fields, self.text, self.highlights)
 
     def check(self, limits: Limits) -> None:
-        """Raise an InputError for what is above the limits."""
+        """Raise an InputError for what is above the limits; `k` is below if it is not given."""
+        if "k" not in self.model_fields_set:
+            self.k = min(self.k, limits.k)
         if self.k > limits.k:
             raise InputError(f"k is {self.k:,}; this service returns at most {limits.k:,} hits.")
         check_batch("indexes", len(self.indexes or ()), limits)

@@ -84,7 +84,7 @@ def _check(body: SearchBody, state: ServiceState) -> None:
 async def _answers(state: ServiceState, name: str, body: SearchBody) -> dict[str, bytes]:
     """Return what each index answers, as JSON."""
     collection = state.collections[name]
-    indexes = body.indexes or await state.run(
+    indexes: Sequence[str] = body.indexes or await state.run(
         collection.default_indexes if body.vector is None else partial(_of_vectors, collection)
     )
     if body.vector is None and body.query is None:
