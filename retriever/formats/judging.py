@@ -59,6 +59,7 @@ class JudgmentFile:
 
     def _change(self, query: str, doc_id: str, new: LabelRow | None) -> None:
         text = judged_text(query)
+        _make_folder(self.path.parent)
         with writer_lock(self.path.parent, PATIENCE):
             rows = self.rows()
             query_id = _id_of(text, rows)
@@ -72,6 +73,13 @@ class JudgmentFile:
                 rows.append(new)
             write_label_file(self.path, rows, replace=True)
             write_queries(self.queries_path, queries_in(rows))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}/ cannot be made: {error.strerror or error}.") from None
 
 
 def judged_text(query: str) -> str:

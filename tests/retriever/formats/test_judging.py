@@ -50,6 +50,14 @@ def test_a_query_that_a_label_file_cannot_hold_is_refused_and_nothing_is_written
     assert not file.path.exists()
 
 
+def test_the_folder_is_made_if_it_can_be(tmp_path):
+    JudgmentFile(tmp_path / "new" / "folder" / "labels.csv").judge(row("q", "a", 1))
+    assert (tmp_path / "new" / "folder" / "labels.csv").exists()
+    (tmp_path / "file").write_text("")
+    inside = JudgmentFile(tmp_path / "file" / "labels.csv")
+    refused(InputError, "file/ cannot be made", inside.judge, row("q", "a", 1))
+
+
 def test_rows_that_are_no_labels_are_refused_together(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("query_id,doc_id,relevance,query,text\nq1,,1,a,b\nq1,x,good,a,b\n")
