@@ -11,9 +11,11 @@ from typing import Any
 
 from indexes.errors import BadRecord, InputError, pluralize
 from retriever.formats.columns.check import requires
+from retriever.formats.columns.delimiters import find_delimiter
 from retriever.formats.lines import check_text, is_unicode, take_records
-from retriever.formats.rows import Row, open_rows
-from retriever.formats.sources import Source, require_path, without_gz
+from retriever.formats.delimited import read_delimited
+from retriever.formats.rows import Row
+from retriever.formats.sources import Source, open_source, require_path, without_gz
 from retriever.formats.writing import atomic_writer, delimited_line
 
 LABEL_COLUMNS = ("query_id", "doc_id", "relevance", "query", "title", "text", "found_by")
@@ -99,9 +101,11 @@ def read_label_file(path: str | os.PathLike[str]) -> list[LabelRow]:
     rows: list[LabelRow] = []
     name = os.fspath(path)
     require_path(name)
-    source = Source(name, "csv", without_gz(name) != name)
-    required = requires(tuple((name,) for name in sorted(IDENTIFYING_COLUMNS)))
-    with open_rows(source, required, frozenset(LABEL_COLUMNS)) as found:
+    required = requires(tuple((column,) for column in sorted(IDENTIFYING_COLUMNS)))
+    with open_source(Source(name, "csv", without_gz(name) != name)) as stream:
+        # A spreadsheet writes that of its country.
+        delimiter = find_delimiter(stream.peek(), ",", frozenset(LABEL_COLUMNS))
+        found = read_delimited(stream, name, delimiter, required)
         take_records(found, lambda row: _take_row(_restored({"relevance": "", **row}), rows))
     return rows
 

@@ -39,7 +39,8 @@ def opened(driver, url, *, width=1280, height=900, scheme="light"):
     feature = {"name": "prefers-color-scheme", "value": scheme}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     driver.get("about:blank")
-    driver.get_log("performance")
+    for log in ("performance", "browser"):
+        driver.get_log(log)
     driver.get(url)
     return driver
 

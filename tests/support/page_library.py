@@ -22,6 +22,7 @@ DOCUMENTS = [
     Document("cat", "A kitten purrs when it is content.", "Cats", {"year": 2020, "topic": "pets"}),
     Document("car", "The engine of a car idles.", "Cars", {"year": 2021, "topic": "cars"}),
     Document("tax", "A tax on each car and each cat is due.", "", {"year": 2022, "topic": "money"}),
+    Document("odd", "zzz yyy"),
     Document(HOSTILE, f"kitten {HOSTILE}", HOSTILE, {HOSTILE: HOSTILE, "topic": HOSTILE}),
     Document(LONG, f"engine {'x' * 300}", "y" * 200, {"z" * 80: "w" * 300, "ok": True}),
 ]

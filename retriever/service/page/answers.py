@@ -10,7 +10,7 @@ from retriever.collection import Collection
 from retriever.embedders.base import ReportsCoverage, TextReport, WordCounting
 from retriever.evaluation.results import Excerpt
 from retriever.evaluation.shared_words import SharedWords, matches_in, telling
-from retriever.formatting import alt_text, join_names
+from retriever.formatting import alt_text, beginning, join_names
 from retriever.images.thumbnails import Thumbnail, thumbnail
 from retriever.report.answers import found_by
 from retriever.report.excerpts import Piece, excerpt_of, pieces_of
@@ -160,10 +160,10 @@ def _ask(collection: Collection, name: str, form: SearchForm, where: str) -> _An
 
 def _understood(finder: Finder, text: str) -> Iterator[Understood]:
     """Yield what each embedder with a vocabulary knows of a query."""
-    for embedder in embedders(finder):
+    for name, embedder in embedders(finder):
         if isinstance(embedder, ReportsCoverage) and isinstance(embedder, WordCounting):
             unknown = list(dict.fromkeys(embedder.unknown_words([text])[0]))
-            yield Understood(embedder.name, embedder.report_queries([text]), unknown)
+            yield Understood(name, embedder.report_queries([text]), unknown)
 
 
 def _column(name: str, facts: Facts, answered: _Answer | str, hits: Sequence[ShownHit]) -> Column:
@@ -255,5 +255,5 @@ def shown_metadata(
         if isinstance(value, bool):
             value = str(value).lower()
         if isinstance(value, str | int | float) and len(text := one_line(str(value))) > 0:
-            shown.append((one_line(name), text[:LONGEST_VALUE]))
+            shown.append((one_line(name), beginning(text, LONGEST_VALUE)))
     return shown[:most]

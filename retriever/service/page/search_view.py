@@ -61,7 +61,9 @@ def _page(libraries: Libraries, form: SearchForm, only_results: bool) -> HTMLRes
         except RetrieverError as error:
             status = libraries.told(error).status
             values |= libraries.problem(error)
-    if not only_results:
+    if only_results:
+        status = 200  # as what is being typed is seldom complete
+    else:
         values |= {"controls": controls(facts.fields, form.chosen), "example": _example(facts)}
         values["counts"] = sorted({*COUNTS, form.k})
     return html("results.html.jinja" if only_results else "search.html.jinja", status, **values)
