@@ -12,8 +12,8 @@ from typing import Any
 from indexes.errors import BadRecord, InputError, pluralize
 from retriever.formats.columns.check import requires
 from retriever.formats.columns.delimiters import find_delimiter
-from retriever.formats.lines import check_text, is_unicode, take_records
 from retriever.formats.delimited import read_delimited
+from retriever.formats.lines import check_text, is_unicode, take_records
 from retriever.formats.rows import Row
 from retriever.formats.sources import Source, open_source, require_path, without_gz
 from retriever.formats.writing import atomic_writer, delimited_line
