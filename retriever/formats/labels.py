@@ -118,10 +118,14 @@ def _take_row(row: dict[str, Any], rows: list[LabelRow]) -> str | None:
     grade = row["relevance"]
     if grade and not _GRADE.fullmatch(grade):
         return f"grade '{grade}' is not a whole number"
-    texts = (_unmarked(row.get(name, "")) for name in ("title", "text", "found_by"))
-    query = _unmarked(row.get("query", ""))
+    query, title, text, found_by = (
+        _unmarked(row.get(name, "")) for name in ("query", "title", "text", "found_by")
+    )
     rows.append(
-        LabelRow(row["query_id"], query, row["doc_id"], *texts, int(grade) if grade else None)
+        LabelRow(
+            *(row["query_id"], query, row["doc_id"], title, text, found_by),
+            relevance=int(grade) if grade else None,
+        )
     )
     return None
 

@@ -83,8 +83,8 @@ def _field(path: Path, documents: int, values: Sequence[Value]) -> MetadataField
         documents=documents,
         values=tuple(sorted(common, key=lambda one: (-one[1], str(one[0])))),
         complete=len(common) == len(counts),
-        low=min(alike) if is_ordered else None,  # type: ignore[type-var]
-        high=max(alike) if is_ordered else None,  # type: ignore[type-var]
+        low=min(alike) if is_ordered else None,
+        high=max(alike) if is_ordered else None,
     )
 
 

@@ -65,7 +65,8 @@ def _page(libraries: Libraries, form: SearchForm, only_results: bool) -> HTMLRes
         status = 200  # as what is being typed is seldom complete
     else:
         values |= {"controls": controls(facts.fields, form.chosen), "example": _example(facts)}
-        values["counts"] = sorted({*COUNTS, form.k})
+        most = libraries.state.limits.k
+        values["counts"] = sorted({form.k, *(count for count in COUNTS if count <= most)})
     return html("results.html.jinja" if only_results else "search.html.jinja", status, **values)
 
 
