@@ -144,8 +144,10 @@ def _ask(collection: Collection, name: str, form: SearchForm, where: str) -> _An
     mmr = MMR if form.diverse else None
     try:
         if form.like:
-            like = {"like": [form.like], "where": where or None, "mmr": mmr}
-            return _Answer(collection.search(index=name, k=form.k, **like), None, ())  # type: ignore[call-overload, arg-type]
+            hits = collection.search(
+                like=[form.like], index=name, k=form.k, where=where or None, mmr=mmr
+            )
+            return _Answer(hits, None, ())
 
         def ask(retriever: Retriever) -> _Answer:
             (hits,), timing = retriever.answer(

@@ -150,7 +150,8 @@ def _maps(
         )
     }
     numbers = {doc_id: number for number, doc_id in enumerate(labels)}
-    shades, legend = {}, []
+    shades: Mapping[str, str] = {}
+    legend: Sequence[tuple[str, str, str]] = ()
     if values["color"]:
         ids = [doc_id for one in laid for doc_id in one.made.doc_ids]
         shades, legend = libraries.kept(
