@@ -76,19 +76,14 @@ def _request(line: str, head: Mapping[str, str]) -> bytes:
     return f"{line} HTTP/1.1\r\n{fields}\r\n".encode()
 
 
-def loaded(
-    asked: Requests, clients: int, *, seconds: float = 0.0, most: int = 0, warm_up: int = 0
-) -> Load:
+def loaded(asked: Requests, clients: int, *, seconds: float = 0.0, most: int = 0) -> Load:
     """Ask by so many clients at once, for some seconds or up to `most` requests, or the first."""
-    return asyncio.run(_loaded(asked, clients, seconds, most, warm_up))
+    return asyncio.run(_loaded(asked, clients, seconds, most))
 
 
-async def _loaded(asked: Requests, clients: int, seconds: float, most: int, warm_up: int) -> Load:
+async def _loaded(asked: Requests, clients: int, seconds: float, most: int) -> Load:
     messages = itertools.cycle(asked.messages)
     load, left = Load(), itertools.count(1)
-    if warm_up:
-        await _client(asked, messages, lambda: next(left) <= warm_up, Load())
-        left = itertools.count(1)
     started = time.perf_counter()
 
     def goes_on() -> bool:

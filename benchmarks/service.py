@@ -29,6 +29,7 @@ from retriever import Collection, Document
 
 CLIENTS = (1, 8, 64)
 K = 10
+WARM_UP = 60
 STATIC = "static:glove-6b-50d"
 # Queries that are answered together, at most; 1 is each alone.
 TOGETHER, ALONE = 32, 1
@@ -125,13 +126,15 @@ def measured(
     loads = {name: {clients: Load() for clients in CLIENTS} for name in asked}
     cpu = {name: dict.fromkeys(CLIENTS, 0.0) for name in asked}
     for _, requests in asked.values():
-        loaded(requests, 1, most=len(requests.messages))
+        loaded(requests, 4, most=WARM_UP)
     for _ in range(rounds):
         for clients in CLIENTS:
             for name, (server, requests) in asked.items():
                 before = up[server].cpu()
-                loads[name][clients] += loaded(requests, clients, seconds=seconds)
+                load = loaded(requests, clients, seconds=seconds)
+                loads[name][clients] += load
                 cpu[name][clients] += up[server].cpu() - before
+                print(f"{name}, {clients}: {load.summary()}", file=sys.stderr, flush=True)
     for name, by_clients in loads.items():
         for load in by_clients.values():
             if load.wrong:

@@ -10,10 +10,13 @@ from indexes.catalog.field_names import field_path
 from retriever.collection import Collection
 from retriever.records import Record, hit_records
 from retriever.report.terminal.best_sentences import MOST_CHARACTERS, best_sentences, matches
+from retriever.search.finders import Finder, LexicalFinder
 from retriever.search.options import SearchOptions
 from retriever.search.queries import AnyQuery
 from retriever.search.results import Hits, Timing
 from retriever.search.where import Where
+
+ENGLISH = "english"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,8 @@ def answer_record(
 ) -> Record:
     """Return what an index answers to a query: records of hits as of `--json`, and notes."""
     records = [] if not hits else list(hit_records(query_id, text, index, hits))
-    if shown.highlights:
-        language = language_of(collection, index)
+    if shown.highlights and text:
+        language = language_of(collection.retriever(index).finder)
         for record, marks in zip(records, highlights(hits, text, language), strict=True):
             record["highlights"] = marks
     for record in records:
@@ -88,6 +91,11 @@ def selected(metadata: Mapping[str, Any], fields: Sequence[str]) -> Record:
     return found
 
 
-def language_of(collection: Collection, index: str) -> str:
-    """Return the language in which words are compared: that of a BM25 index, or English."""
-    return str(collection.index_info(index).options.get("language", "english"))
+def language_of(finder: Finder) -> str:
+    """Return the language in which words are compared: that of BM25, if it is part; or English."""
+    if isinstance(finder, LexicalFinder):
+        return finder.options.language
+    for part in getattr(finder, "parts", ()):
+        if (language := language_of(part)) != ENGLISH:
+            return language
+    return ENGLISH

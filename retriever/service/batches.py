@@ -14,6 +14,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from retriever.service.problems import stopping
+
 # Answers some queries, in order.
 AnswerMany = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -82,8 +84,8 @@ class Batches:
         answer: AnswerMany,
         ended: Callable[[], object],
     ) -> None:
-        error = done.exception()
-        if error is not None and len(taken) > 1:
+        error = stopping() if done.cancelled() else done.exception()
+        if error is not None and len(taken) > 1 and not done.cancelled():
             # It may be the fault of one: each is asked alone.
             for one in taken:
                 self._submit([one], answer, bool)

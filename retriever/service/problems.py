@@ -79,6 +79,11 @@ class RefusedError(RetrieverError):
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
 
+def stopping() -> RefusedError:
+    """Return the refusal of a request that comes while the service ends."""
+    return RefusedError(503, "The service is stopping.", retry_after=RETRY_AFTER)
+
+
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as a response."""
     record = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}

@@ -13,13 +13,15 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from retriever.service.problems import RefusedError, problem_of
+from retriever.service.problems import RETRY_AFTER, RefusedError, problem_of
 from retriever.service.settings import ServiceSettings, is_loopback
 
 # Asked by what starts and watches services, which has no token; they tell nothing.
 OPEN_PATHS = frozenset({"/health", "/ready"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CLOSE = {"Connection": "close"}
+# As many of the longest bodies are held at once.
+BODIES = 16
 # Sent unless an answer has its own; the page has another policy.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -36,6 +38,8 @@ class Guarded:
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self._app, self._settings, self._limits = app, settings, settings.limits
+        # Bytes of bodies that are read, or whose requests are being answered.
+        self._held = 0
         self._token = _digest(settings.token) if settings.token is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +63,10 @@ class Guarded:
             return
         if body is None:  # the client has left
             return
-        await self._app(scope, _replayed(body, receive), with_headers)
+        try:
+            await self._app(scope, _replayed(body, receive), with_headers)
+        finally:
+            self._held -= len(body)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -102,25 +109,36 @@ class Guarded:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._limits.body:
             raise too_large
-        parts, size = [], 0
+        parts, size, whole = list[bytes](), 0, False
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                while True:
+                while not whole:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         return None
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
+                    self._held += len(parts[-1])
                     if size > self._limits.body:
                         raise too_large
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
+                    if self._held > BODIES * self._limits.body:
+                        raise RefusedError(
+                            429,
+                            "Too many large requests are being answered already. Try again later.",
+                            retry_after=RETRY_AFTER,
+                            headers=CLOSE,
+                        )
+                    whole = not message.get("more_body", False)
+                return b"".join(parts)
         except TimeoutError:
             raise RefusedError(
                 408,
                 f"The body did not arrive within {self._limits.body_seconds:g} s.",
                 headers=CLOSE,
             ) from None
+        finally:
+            if not whole:
+                self._held -= size
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -13,7 +13,7 @@ from indexes.errors import InputError, unknown_name
 from retriever.collection import Collection
 from retriever.service.batches import AnswerMany, Batches
 from retriever.service.metrics import Metrics
-from retriever.service.problems import RETRY_AFTER, RefusedError, without_paths
+from retriever.service.problems import RETRY_AFTER, RefusedError, stopping, without_paths
 from retriever.service.settings import ServiceSettings
 from retriever.service.writing import Writing
 
@@ -111,7 +111,11 @@ class ServiceState:
         """
         self._enter()
         try:
-            return await self._in_time(self._batches.ask(kind, query, answer))
+            try:
+                future = self._batches.ask(kind, query, answer)
+            except RuntimeError:  # it is being closed
+                raise stopping() from None
+            return await self._in_time(future)
         finally:
             self._leave()
 
@@ -123,7 +127,7 @@ class ServiceState:
             job = executor.submit(function)
         except RuntimeError:  # it is being closed
             self._leave()
-            raise RefusedError(503, "The service is stopping.", retry_after=RETRY_AFTER) from None
+            raise stopping() from None
         # A thread that nobody waits for any more still counts, until it ends.
         job.add_done_callback(self._leave)
         return asyncio.wrap_future(job)
@@ -147,6 +151,8 @@ class ServiceState:
 
     async def _in_time(self, future: asyncio.Future[Result]) -> Result:
         await asyncio.wait([future], timeout=self.limits.seconds)
+        if future.cancelled():
+            raise stopping()
         if future.done():
             return future.result()
         future.cancel()

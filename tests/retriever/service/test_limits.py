@@ -1,6 +1,7 @@
 """Limits: what is too much is refused at once, with a sentence."""
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +11,7 @@ from retriever import Collection
 from retriever.search.retriever import Retriever
 from retriever.service.settings import Limits
 from tests.retriever.service.test_search import detail
-from tests.support.service import app_of, asked, eventually, listening, raw
+from tests.support.service import SECONDS, app_of, asked, eventually, listening, raw
 
 SMALL = Limits(body=2_000, batch=2, k=10, text=50, seconds=5, threads=1, queue=2)
 
@@ -54,6 +55,22 @@ def test_a_body_that_does_not_announce_its_length_is_read_up_to_the_limit(small)
             yield b" " * 1_000
 
     detail(small.post("/search", content=parts()), 413)
+
+
+def test_no_more_bodies_are_held_than_there_is_room_for(docs, monkeypatch):
+    monkeypatch.setattr("retriever.service.security.BODIES", 1.5)
+    with listening(app_of(docs, limits=Limits(body=1_000, body_seconds=SECONDS))) as (_, port):
+        head = "POST /search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as first:
+            first.sendall(head.encode() + b"x" * 999)
+
+            def second():
+                return raw(port, head.encode() + b"x" * 999 + b"x")
+
+            assert eventually(lambda: second().startswith("HTTP/1.1 429 "))
+        # The first has left, and its room is free.
+        whole = head.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode() + b"x" * 1_000
+        assert eventually(lambda: raw(port, whole).startswith("HTTP/1.1 422 "))
 
 
 def test_a_body_that_comes_too_slowly_is_refused(docs):
