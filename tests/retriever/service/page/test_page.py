@@ -42,7 +42,7 @@ class Elements(HTMLParser):
 
 def words(response):
     """The texts of a page, without tags, in one line."""
-    body = response.text.partition("<main")[2]
+    body = re.search("<main[^>]*>(.*)</main>", response.text, re.DOTALL)[1]
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
