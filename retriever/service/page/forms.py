@@ -19,7 +19,7 @@ PLAIN_COUNT = 10
 
 @dataclass(frozen=True)
 class SearchForm:
-    """What is searched for: a text, or documents like one, in some indexes.
+    """What is searched for: a text, or else documents like one, in some indexes.
 
     `where` is a filter as text, and `chosen` the controls of metadata fields by their parameters.
     """
@@ -70,7 +70,7 @@ def search_form(library: str, given: QueryParams, limits: Limits) -> SearchForm:
     return SearchForm(
         library=library,
         text=text,
-        like=given.get("like", ""),
+        like="" if text.strip() else given.get("like", ""),
         indexes=tuple(dict.fromkeys(filter(None, given.getlist("i")))),
         k=whole_number(given, "k", PLAIN_COUNT, limits.k),
         where=given.get("where", ""),

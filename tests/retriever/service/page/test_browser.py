@@ -127,7 +127,9 @@ def test_hits_are_judged_by_click_and_by_key(driver, site, labels):
 
     opened(driver, f"{site}/page/search?i=glove&i=words&q=purrs")
     one(driver, ".hit[data-doc=cat] [data-grade='1']").click()
-    # In the columns of both indexes.
+    # In the columns of both indexes; a bar beside a hit does not move it.
+    left = "[...document.querySelectorAll('.column:first-child .rank')].map((e) => e.offsetLeft)"
+    assert len(set(driver.execute_script(f"return {left}"))) == 1
     script = "return document.querySelectorAll('.hit.relevant').length"
     assert until(driver, script, 2) == 2
     assert pressed(driver, "cat") == ["Relevant"] * 2

@@ -96,6 +96,8 @@ def test_a_query_is_answered_side_by_side_with_what_only_one_finds(client):
 
 def test_documents_like_one_are_found_and_an_unknown_one_is_named(client):
     assert "Documents like cat" in words(client.get("/page/search?like=cat&i=glove"))
+    assert 'name="like" value="cat"' in client.get("/page/search?like=cat").text
+    assert "Documents like" not in words(client.get("/page/search?like=cat&q=engine"))
     response = client.get("/page/search?like=no-such")
     assert (response.status_code, "No document 'no-such'" in words(response)) == (404, True)
 
