@@ -32,7 +32,7 @@ def addresses():
                 yield path, method.upper(), GenerationMode.NEGATIVE
 
 
-@pytest.mark.parametrize(("path", "method", "mode"), addresses())
+@pytest.mark.parametrize(("path", "method", "mode"), [*addresses()])
 def test_no_request_of_the_description_makes_the_service_fail(described, path, method, mode):
     client, schema = described
     strategy = schema[path][method].as_strategy(generation_mode=mode)
