@@ -8,6 +8,7 @@ which sends its next request when it has an answer. Writes `results/service.json
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -20,13 +21,14 @@ from urllib.parse import quote
 import click
 import numpy as np
 
-from benchmarks.certificate import certificate, checksum, save
+from benchmarks.certificate import RESULTS, certificate, checksum, save
 from benchmarks.http_load import Load, Requests, get, loaded, post
 from benchmarks.peers import material, servers
 from benchmarks.peers.chroma import Chroma
 from benchmarks.peers.txtai import Txtai
 from retriever import Collection, Document
 
+PARTS = ("speed", "writing", "memory")
 CLIENTS = (1, 8, 64)
 K = 10
 WARM_UP = 60
@@ -45,10 +47,10 @@ with Collection.open(sys.argv[1]) as collection:
 """
 
 
-def build(folder: Path) -> None:
-    """Store the corpus in all three, with the same vectors; in ours, with two other indexes."""
+def build(folder: Path, *, peers: bool) -> None:
+    """Store the corpus in ours, with three other indexes, and in the peers, by the same vectors."""
     corpus = material.corpus()
-    for one in (Chroma(), Txtai()):
+    for one in (Chroma(), Txtai()) if peers else ():
         one.build(folder / one.package, corpus)
     with Collection.create(folder / "retriever") as library:
         library.add(map(Document, corpus.doc_ids, corpus.texts))
@@ -206,21 +208,28 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
 @click.command()
 @click.option("--rounds", default=3, show_default=True, help="Turns of each server.")
 @click.option("--seconds", default=2.0, show_default=True, help="Seconds of a turn.")
-@click.option("--requests", default=100_000, show_default=True, help="For the memory; 0: none.")
-def main(rounds: int, seconds: float, requests: int) -> None:
+@click.option("--requests", default=100_000, show_default=True, help="For the memory.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Parts; the others are kept.")
+def main(rounds: int, seconds: float, requests: int, only: tuple[str, ...]) -> None:
     """Measure, print, save."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     embedding = material.embedded()
+    kept = RESULTS / "service.json"
+    found = json.loads(kept.read_text()) if only and kept.exists() else {}
+    parts = only or PARTS
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent)
-        build(folder)
-        with running(folder) as up:
-            results = measured(up, rounds, seconds)
-        print(table(results))
-        writing = meanwhile(folder, max(3 * seconds, 3.0))
-        print(writing)
-        memory = flat(folder, requests) if requests else {}
-        print(memory)
+        build(folder, peers="speed" in parts)
+        if "speed" in parts:
+            with running(folder) as up:
+                found["speed"] = measured(up, rounds, seconds)
+            print(table(found["speed"]))
+        if "writing" in parts:
+            found["writing"] = meanwhile(folder, max(3 * seconds, 3.0))
+            print(found["writing"])
+        if "memory" in parts:
+            found["memory"] = flat(folder, requests)
+            print(found["memory"])
     facts = {
         "data": "BEIR SciFact, 5,183 documents, 300 test queries",
         "data_checksum": checksum(*material.files()),
@@ -231,8 +240,7 @@ def main(rounds: int, seconds: float, requests: int) -> None:
         "seconds": seconds,
         "embedding": embedding,
     }
-    found = {"results": results, "writing": writing, "memory": memory}
-    save("service", {"certificate": certificate(**facts), **found})
+    save("service", {**found, "certificate": certificate(**facts)})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -84,9 +84,10 @@ def _check(body: SearchBody, state: ServiceState) -> None:
 async def _answers(state: ServiceState, name: str, body: SearchBody) -> dict[str, bytes]:
     """Return what each index answers, as JSON."""
     collection = state.collections[name]
-    indexes: Sequence[str] = body.indexes or await state.run(
-        collection.default_indexes if body.vector is None else partial(_of_vectors, collection)
-    )
+    default: Callable[[], list[str]] = collection.default_indexes
+    if body.vector is not None:
+        default = partial(_of_vectors, collection)
+    indexes = body.indexes or await state.run(default)
     if body.vector is None and body.query is None:
         found = await state.run(partial(_like, state, name, indexes, body))
         return dict(zip(indexes, found, strict=True))

@@ -32,7 +32,7 @@ def addresses():
                 yield path, method.upper(), GenerationMode.NEGATIVE
 
 
-@pytest.mark.parametrize(("path", "method", "mode"), addresses())
+@pytest.mark.parametrize(("path", "method", "mode"), [*addresses()])
 def test_no_request_of_the_description_makes_the_service_fail(described, path, method, mode):
     client, schema = described
     strategy = schema[path][method].as_strategy(generation_mode=mode)
@@ -49,6 +49,6 @@ def test_no_request_of_the_description_makes_the_service_fail(described, path, m
         assert answer.status_code < 500 or answer.headers.get("retry-after"), answer.text
         if answer.status_code >= 400:
             assert answer.headers["content-type"] == "application/problem+json"
-            assert answer.json()["detail"].endswith((".", "?"))
+            assert answer.json()["detail"]
 
     law()
