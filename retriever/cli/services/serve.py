@@ -113,9 +113,10 @@ def serve(
 ) -> None:
     """Serve the collections LIBRARY over HTTP, until stopped (Ctrl-C, SIGTERM).
 
-    POST /search, /search/batch and /compare take JSON; /openapi.json describes everything. With
-    several collections, ?library=NAME selects one. What another process adds or builds is seen by
-    itself. Only this machine is answered, unless --host says otherwise.
+    In a browser, the address is a page: search side by side, maps, judging. For programs, POST
+    /search, /search/batch and /compare take JSON; /openapi.json describes everything. With several
+    collections, ?library=NAME selects one. What another process adds or builds is seen by itself.
+    Only this machine is answered, unless --host says otherwise.
     """
     import os
 
